@@ -1,0 +1,1 @@
+"""Optimistic concurrency control: decides which transactions commit, and in which order."""

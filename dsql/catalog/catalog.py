@@ -1,0 +1,42 @@
+"""The catalog as one snapshot sees it: immutable, looked up by name or OID."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dsql.catalog.schema import Role, Schema, Table
+from dsql.catalog.virtual import VirtualTable, virtual_tables
+
+
+class Catalog:
+    """Every object of one cluster at one catalog version.
+
+    `version` changes with every DDL commit; a program compiled against one version is valid for it only.
+    """
+
+    def __init__(
+        self,
+        version: int,
+        schemas: Iterable[Schema],
+        tables: Iterable[Table],
+        roles: Iterable[Role],
+    ) -> None:
+        self.version = version
+        self.schemas = {schema.name: schema for schema in schemas}
+        self.tables = {(table.schema, table.name): table for table in tables}
+        self.tables_by_oid = {table.oid: table for table in self.tables.values()}
+        self.roles = {role.name: role for role in roles}
+        self.virtual = virtual_tables()
+
+    def find_relation(
+        self, schema: str | None, name: str, search_path: Sequence[str]
+    ) -> Table | VirtualTable | None:
+        """Return the table, view, sequence or virtual table of that name, None if there is none.
+
+        Without `schema`, pg_catalog comes first and then `search_path` in order, as in PostgreSQL.
+        """
+        for candidate in (schema,) if schema is not None else ("pg_catalog", *search_path):
+            found = self.tables.get((candidate, name)) or self.virtual.get((candidate, name))
+            if found is not None:
+                return found
+        return None

@@ -1,0 +1,131 @@
+"""Tables, columns, indexes, schemas and roles as immutable values.
+
+A `Catalog` is what one snapshot sees. It is shared, never changed: DDL writes rows and the next snapshot
+builds another one. Objects the server itself provides (pg_catalog, information_schema, sys) have OIDs
+below `FIRST_USER_OID`, user objects above it.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+FIRST_USER_OID = 16_384  # PostgreSQL's FirstNormalObjectId
+
+
+class Identity(enum.Enum):
+    """How a column that is GENERATED ... AS IDENTITY takes values."""
+
+    NONE = ""
+    ALWAYS = "a"
+    BY_DEFAULT = "d"
+
+
+class Column(msgspec.Struct, frozen=True, array_like=True):
+    """A column. `number` counts from 1 and is never reused; it is also the row value's slot + 1.
+
+    `default` is SQL text of an expression (binder: `bind_column_expression`), None if there is none.
+    """
+
+    name: str
+    number: int
+    type_oid: int
+    typmod: int = -1
+    not_null: bool = False
+    default: str | None = None
+    identity: str = ""
+    generated: bool = False  # default is the expression of GENERATED ALWAYS AS (...) STORED
+    dropped: bool = False
+
+
+class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
+    """One key part of an index: a column number, or SQL text of an expression."""
+
+    column_number: int  # 0 for an expression
+    expression: str | None = None
+    type_oid: int = 0
+    descending: bool = False
+    nulls_first: bool = False
+
+
+class Index(msgspec.Struct, frozen=True, array_like=True):
+    """A secondary index, or the primary key (`primary`: it is the table's own clustering order).
+
+    `keyspace_id` is its key prefix. A `valid` index may be read; one that is not valid yet is maintained
+    by writers, and a unique one is enforced.
+    """
+
+    oid: int
+    name: str
+    columns: tuple[IndexColumn, ...]
+    unique: bool = False
+    primary: bool = False
+    valid: bool = True
+    nulls_not_distinct: bool = False
+    include: tuple[int, ...] = ()  # column numbers
+    predicate: str | None = None
+    constraint: str | None = None  # name of the UNIQUE or PRIMARY KEY constraint it serves
+    constraint_oid: int = 0
+
+
+class CheckConstraint(msgspec.Struct, frozen=True, array_like=True):
+    """CHECK (expression), its SQL text without the outer parentheses."""
+
+    oid: int
+    name: str
+    expression: str
+    validated: bool = True
+
+
+class Table(msgspec.Struct, frozen=True, array_like=True):
+    """A table. Its rows live under keyspace id `oid`, keyed by the primary key's columns.
+
+    Without a primary key the key is a hidden 16-byte row id (`row_id` True). `columns` holds dropped
+    ones too, so that columns[n - 1].number == n.
+    `version_key` names the catalog version that transactions on this table carry (OC001).
+    """
+
+    oid: int
+    schema: str
+    name: str
+    owner_oid: int
+    columns: tuple[Column, ...]
+    indexes: tuple[Index, ...] = ()
+    checks: tuple[CheckConstraint, ...] = ()
+    kind: str = "r"  # pg_class.relkind: r table, v view, S sequence
+    view_definition: str | None = None
+    comment: str | None = None
+    acl: tuple[str, ...] = ()
+    row_type_oid: int = 0
+
+    @property
+    def primary_key(self) -> Index | None:
+        """The primary key's index, None for a table with hidden row ids."""
+        return next((index for index in self.indexes if index.primary), None)
+
+    @property
+    def live_columns(self) -> tuple[Column, ...]:
+        """The columns a user sees, in order."""
+        return tuple(column for column in self.columns if not column.dropped)
+
+
+class Schema(msgspec.Struct, frozen=True, array_like=True):
+    """A namespace."""
+
+    oid: int
+    name: str
+    owner_oid: int
+    acl: tuple[str, ...] = ()
+    comment: str | None = None
+
+
+class Role(msgspec.Struct, frozen=True, array_like=True):
+    """A database role. `arns` are the IAM identities that AWS IAM GRANT mapped to it."""
+
+    oid: int
+    name: str
+    login: bool = False
+    inherit: bool = True
+    arns: tuple[str, ...] = ()
+    member_of: tuple[int, ...] = ()

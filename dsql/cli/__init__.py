@@ -1,0 +1,1 @@
+"""The dsql command."""

@@ -1,0 +1,1 @@
+"""The local control plane: clusters, certificates and access keys."""

@@ -1,0 +1,1 @@
+"""How SQL values become ordered keys and row values in storage."""

@@ -1,0 +1,83 @@
+"""Errors a client may see: SQLSTATE, message, detail, hint and position, as PostgreSQL gives them.
+
+Everything below the session raises `SqlError`; the session turns it into an ErrorResponse. Any other
+exception is a bug and reaches the client as XX000 without its text.
+"""
+
+from __future__ import annotations
+
+
+class SqlError(Exception):
+    """One error with the fields of a PostgreSQL ErrorResponse.
+
+    `sqlstate` is five characters (https://www.postgresql.org/docs/16/errcodes-appendix.html);
+    `position` counts characters of the statement from 1, 0 means none.
+    """
+
+    severity = "ERROR"
+
+    def __init__(
+        self,
+        sqlstate: str,
+        message: str,
+        *,
+        detail: str = "",
+        hint: str = "",
+        position: int = 0,
+        schema: str = "",
+        table: str = "",
+        column: str = "",
+        datatype: str = "",
+        constraint: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+        self.position = position
+        self.schema = schema
+        self.table = table
+        self.column = column
+        self.datatype = datatype
+        self.constraint = constraint
+
+    @property
+    def retryable(self) -> bool:
+        """True if running the whole transaction again may succeed."""
+        return self.sqlstate in ("40001", "40P01")
+
+
+class FatalError(SqlError):
+    """An error after which the connection is closed."""
+
+    severity = "FATAL"
+
+
+def unsupported(message: str, *, position: int = 0, hint: str = "") -> SqlError:
+    """Return the refusal (0A000) of something that exists in PostgreSQL but not here."""
+    return SqlError("0A000", message, position=position, hint=hint)
+
+
+def syntax_error(message: str, *, position: int = 0) -> SqlError:
+    """Return a syntax error (42601)."""
+    return SqlError("42601", message, position=position)
+
+
+def data_conflict() -> SqlError:
+    """Return the error of a transaction that lost against a concurrent one (DSQL's OC000)."""
+    return SqlError("40001", "change conflicts with another transaction (OC000)")
+
+
+def schema_conflict() -> SqlError:
+    """Return the error of a transaction that used an outdated catalog (DSQL's OC001)."""
+    return SqlError("40001", "schema has been updated by another transaction (OC001)")
+
+
+def outcome_unknown() -> SqlError:
+    """Return the error of a commit that may or may not have happened and could not be resolved."""
+    return SqlError(
+        "08007",
+        "transaction resolution unknown",
+        hint="Check whether the transaction's effects are present before trying it again.",
+    )

@@ -1,0 +1,1 @@
+"""From a plan to generated Python that produces rows."""

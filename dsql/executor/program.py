@@ -1,0 +1,65 @@
+"""A compiled statement: what the session runs, and what it tells the client about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dsql.functions.function import Context
+from dsql.transaction.interface import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """What RowDescription says of one result column."""
+
+    name: str
+    type_oid: int
+    typmod: int = -1
+    table_oid: int = 0
+    number: int = 0
+
+
+class ExecutionContext(Context, Protocol):
+    """What a program needs while it runs."""
+
+    transaction: Transaction
+
+
+class Program(Protocol):
+    """A plan turned into Python functions. Immutable: one program serves every session of a process.
+
+    `parameters` are runtime values in order of $n. `tag` is the command tag's word ("SELECT",
+    "INSERT 0", "UPDATE", "DELETE"); the session appends the row count.
+    """
+
+    columns: tuple[OutputColumn, ...]  # empty: the statement returns no rows
+    parameter_types: tuple[int, ...]
+    tag: str
+    writes: bool
+    explain: Sequence[str]  # the plan, a line each, as EXPLAIN prints it
+
+    def rows(
+        self, context: ExecutionContext, parameters: Sequence[Any]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Run, and yield rows of runtime values as they are produced.
+
+        A statement without output columns yields nothing; how many rows it touched is the
+        generator's return value, also for RETURNING.
+        """
+        ...
+
+    def emit(
+        self,
+        context: ExecutionContext,
+        parameters: Sequence[Any],
+        out: bytearray,
+        formats: tuple[int, ...],
+    ) -> int:
+        """Run to the end, append a complete DataRow message per row to `out`, return the count.
+
+        `formats`: 0 text or 1 binary per column. This is the fast way: fetch, project and encode are
+        one generated function per plan, formats and text settings.
+        """
+        ...

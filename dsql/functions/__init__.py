@@ -1,0 +1,1 @@
+"""Operators, functions and aggregates: signatures, resolution and implementations."""

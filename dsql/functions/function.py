@@ -1,0 +1,125 @@
+"""What an operator, function, aggregate or cast is to the binder and to generated code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dsql.catalog.schema import Role
+from dsql.types.type import FormatSettings
+
+
+class Context(Protocol):
+    """What a running statement offers to functions that look beyond their arguments."""
+
+    statement_timestamp: int  # microseconds since 2000-01-01 UTC
+    transaction_timestamp: int
+    user: Role
+    session_user: Role
+    settings: FormatSettings
+    search_path: tuple[str, ...]
+
+    @property
+    def catalog(self) -> Any:
+        """The `dsql.catalog.catalog.Catalog` of the snapshot."""
+        ...
+
+    def setting(self, name: str) -> str:
+        """Return a session parameter as SHOW prints it. Raises SqlError 42704."""
+        ...
+
+    def set_setting(self, name: str, value: str, *, local: bool) -> str:
+        """Set a session parameter as SET does and return its new text."""
+        ...
+
+    def check_cancel(self) -> None:
+        """Raise SqlError 57014 if the statement was cancelled; cheap, for long loops."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function, operator implementation or cast with one signature (a row of pg_proc).
+
+    `implementation` takes the runtime values in order, with the Context first if `needs_context`, and
+    returns a runtime value, or an iterable of them if `returns_set` (tuples for several columns).
+    `strict` ones are never called with None: generated code returns NULL instead.
+    `template`, if given, is a Python expression over {0}, {1}, ... that generated code inlines instead
+    of a call (never with None if strict); its free names are in `dsql.functions.templates.NAMES`.
+    Polymorphic signatures use the OIDs of anyelement, anyarray and so on; `resolve` returns them with
+    the actual types filled in. `variadic` functions take the last argument as a list.
+    """
+
+    oid: int
+    name: str
+    argument_types: tuple[int, ...]
+    return_type: int
+    implementation: Callable[..., Any]
+    template: str = ""
+    strict: bool = True
+    volatility: str = "i"  # pg_proc.provolatile: i, s, v
+    returns_set: bool = False
+    needs_context: bool = False
+    variadic: bool = False
+    default_arguments: tuple[Any, ...] = ()  # values for the last parameters
+    argument_names: tuple[str, ...] = ()
+    columns: tuple[tuple[str, int], ...] = ()  # of a record-returning function: (name, type OID)
+    schema: str = "pg_catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator signature (a row of pg_operator). `left_type` is 0 for a prefix operator.
+
+    `commutator` and `negator` are operator names, "" if none. For a btree comparison `strategy` is one
+    of "<", "<=", "=", ">=", ">" and the planner may turn it into a key range; else "".
+    """
+
+    oid: int
+    name: str
+    left_type: int
+    right_type: int
+    function: Function
+    commutator: str = ""
+    negator: str = ""
+    strategy: str = ""
+    hashable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregate with one signature.
+
+    The accumulator is what `initial()` returns; `step(accumulator, *arguments)` returns the next one;
+    `final(accumulator)` the result. Unless `keeps_nulls`, rows with a NULL argument are skipped.
+    `step_template`, if given, is a Python expression over {0} (accumulator), {1}, ...
+    """
+
+    oid: int
+    name: str
+    argument_types: tuple[int, ...]
+    return_type: int
+    initial: Callable[[], Any]
+    step: Callable[..., Any]
+    final: Callable[[Any], Any]
+    step_template: str = ""
+    keeps_nulls: bool = False
+    variadic: bool = False
+    direct_arguments: int = 0  # ordered-set aggregates: how many come before WITHIN GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFunction:
+    """A pure window function (row_number, rank, lag, ...).
+
+    `compute(rows)` takes, for one partition in order, a `WindowRows` of the executor and yields a value
+    per row.
+    """
+
+    oid: int
+    name: str
+    argument_types: tuple[int, ...]
+    return_type: int
+    compute: Callable[[Any], Any]
+    defaults: tuple[Any, ...] = field(default=())

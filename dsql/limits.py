@@ -1,0 +1,37 @@
+"""Every quota of the server, named once, in the units of its name.
+
+Sources: Aurora DSQL's quotas page and recorded behaviour. Profiles lift some of
+them; what the architecture forces (frame and key sizes) holds everywhere.
+"""
+
+from __future__ import annotations
+
+ROWS_PER_TRANSACTION_MAX = 3_000
+TRANSACTION_BYTES_MAX = 10 * 1024 * 1024
+TRANSACTION_AGE_SECONDS_MAX = 300
+WIRE_MESSAGE_BYTES_MAX = 10 * 1024 * 1024
+STARTUP_PACKET_BYTES_MAX = 10_000  # PostgreSQL's MAX_STARTUP_PACKET_LENGTH
+PASSWORD_BYTES_MAX = 16_384
+KEY_BYTES_MAX = 1_981
+KEY_COLUMNS_MAX = 8
+COLUMNS_PER_TABLE_MAX = 256
+INDEXES_PER_TABLE_MAX = 24
+ROW_BYTES_MAX = 2 * 1024 * 1024
+VALUE_BYTES_MAX = 1024 * 1024
+CHAR_BYTES_MAX = 4_096
+VARCHAR_BYTES_MAX = 65_535
+TABLES_MAX = 1_000
+SCHEMAS_MAX = 10
+VIEWS_MAX = 5_000
+CONNECTIONS_MAX = 10_000
+CONNECTION_RATE_PER_SECOND = 100
+CONNECTION_BURST = 1_000
+CONNECTION_SECONDS_MAX = 3_600
+TOKEN_SECONDS_MAX = 604_800
+IDENTIFIER_BYTES_MAX = 63  # PostgreSQL's NAMEDATALEN - 1; longer names are cut with a notice
+NUMERIC_PRECISION_MAX = 1_000
+JOURNAL_RECORD_BYTES_MAX = TRANSACTION_BYTES_MAX + 1024 * 1024
+
+assert WIRE_MESSAGE_BYTES_MAX >= ROW_BYTES_MAX, "a row must fit into one message"
+assert ROW_BYTES_MAX > VALUE_BYTES_MAX, "one column must never fill a row"
+assert JOURNAL_RECORD_BYTES_MAX > TRANSACTION_BYTES_MAX, "a transaction is one journal record"

@@ -1,0 +1,1 @@
+"""From a bound statement to a plan."""

@@ -1,0 +1,1 @@
+"""Framed messages between the roles of one cluster over Unix sockets."""

@@ -1,0 +1,1 @@
+"""One client session: its statements, portals, settings and transaction block."""

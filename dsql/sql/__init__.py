@@ -1,0 +1,1 @@
+"""From SQL text to a bound statement: grammar gate, sqlglot tree, binder."""

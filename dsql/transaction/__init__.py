@@ -1,0 +1,1 @@
+"""One transaction: its snapshot, its write buffer and its commit."""

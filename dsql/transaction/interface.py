@@ -1,0 +1,131 @@
+"""The seams between SQL and the distributed store: snapshot, transaction, write set, outcome.
+
+Keys and values are opaque bytes here; `dsql.encoding` makes them. A timestamp is an int: microseconds
+since 1970-01-01 UTC, made unique per commit by the adjudicator.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+
+class Mode(enum.IntEnum):
+    """How an entry of a write set takes part in the conflict check (DSQL's conflict matrix).
+
+    EXCLUSIVE meets EXCLUSIVE, NON_KEY and SHARE; NON_KEY meets EXCLUSIVE and NON_KEY; SHARE meets
+    EXCLUSIVE. BLIND entries (those of non-unique secondary indexes) meet nothing: the primary key's
+    entry already conflicts. CATALOG is a check only: it meets an EXCLUSIVE commit of the same key after
+    the start timestamp, is not remembered itself, and its conflict is OC001 instead of OC000.
+    """
+
+    EXCLUSIVE = 0  # INSERT, DELETE, UPDATE of key columns, FOR UPDATE
+    NON_KEY = 1  # UPDATE that leaves every unique key alone
+    SHARE = 2  # FOR KEY SHARE, and the parent row of a foreign key
+    BLIND = 3
+    CATALOG = 4
+
+
+class Snapshot(Protocol):
+    """Reads at one timestamp. Never blocks on writers; waits until the replica has reached it."""
+
+    timestamp: int
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key` at the timestamp, None if there is none."""
+        ...
+
+    def scan(
+        self, low: bytes, high: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with low <= key < high, in key order or reversed."""
+        ...
+
+
+class WriteSet(msgspec.Struct, array_like=True):
+    """All that a transaction asks to commit. Encoded once, by the query processor.
+
+    `transaction_id`: 16 random bytes. `checks`: (key, mode) of locks and catalog versions, nothing is
+    written for them. `writes`: (key, mode, value), value None deletes the key. Each key stands once.
+    """
+
+    transaction_id: bytes
+    start_timestamp: int
+    checks: list[tuple[bytes, int]]
+    writes: list[tuple[bytes, int, bytes | None]]
+
+
+class Committed(msgspec.Struct, frozen=True, tag="committed", array_like=True):
+    """The transaction is durable, and visible to every snapshot at or above its timestamp."""
+
+    timestamp: int
+
+
+class Conflict(msgspec.Struct, frozen=True, tag="conflict", array_like=True):
+    """The transaction is not in the journal and never will be; it may be tried again."""
+
+    schema: bool  # True: OC001, an outdated catalog; False: OC000
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="unknown", array_like=True):
+    """The transaction may be in the journal; ask for its id before anything else."""
+
+
+CommitOutcome = Committed | Conflict | Unknown
+
+
+class Transaction(Protocol):
+    """A snapshot plus the transaction's own writes. One at a time per query processor.
+
+    Reads see the own writes. Writes are buffered; the limits (rows, age) are enforced as they
+    are made, size and conflicts at `commit`. The start timestamp is taken by the first read or write.
+    """
+
+    start_timestamp: int
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`: the own write if there is one, else the snapshot's."""
+        ...
+
+    def scan(
+        self, low: bytes, high: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with low <= key < high, own writes merged in.
+
+        What the running statement writes while it scans does not appear in the scan.
+        """
+        ...
+
+    def put(self, key: bytes, value: bytes, mode: Mode, *, row: bool = False) -> None:
+        """Buffer a write. `row` counts it as a modified row (index entries are not counted).
+
+        A key written before in the transaction keeps the stricter of the two modes.
+        """
+        ...
+
+    def delete(self, key: bytes, mode: Mode, *, row: bool = False) -> None:
+        """Buffer a deletion."""
+        ...
+
+    def check(self, key: bytes, mode: Mode) -> None:
+        """Lock or verify `key` at commit without writing it."""
+        ...
+
+    @property
+    def has_writes(self) -> bool:
+        """True if `commit` has to ask the adjudicator (writes, or locks)."""
+        ...
+
+    def commit(self) -> None:
+        """Commit, and return when the outcome is certain.
+
+        Raises SqlError 40001 (OC000, OC001), 54000 (size), 08007 (outcome unknown).
+        """
+        ...
+
+    def rollback(self) -> None:
+        """Forget every buffered write."""
+        ...

@@ -1,0 +1,1 @@
+"""SQL types: OIDs, text and binary formats, casts."""

@@ -1,0 +1,1 @@
+"""Query processors: placement service, host agent, seed process, warm pool and sandbox."""

@@ -1,0 +1,1 @@
+"""Multi-version storage that follows the journal and answers reads at a timestamp."""
