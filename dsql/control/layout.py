@@ -1,0 +1,104 @@
+"""Where everything lies under the data directory of one installation.
+
+    lock                          held by the running supervisor; holds its process id
+    ca/ca.pem, ca/ca.key          the local certificate authority
+    iam.json                      access keys (secret: mode 0600)
+    clusters/ID/cluster.json      a ClusterRecord
+    clusters/ID/certificate.pem, key.pem
+    clusters/ID/clock             16 bytes, mapped by many: newest acknowledged commit timestamp, epoch (u64 LE)
+    AZ/ID/journal/, AZ/ID/storage/
+    run/NAME.sock                 Unix sockets: relay, placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
+    logs/NAME.log
+
+Roles run with the data directory as their working directory and use relative socket paths, because a
+Unix socket's path may have 107 bytes at most.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class ClusterRecord(msgspec.Struct):
+    """clusters/ID/cluster.json. `profile` is dsql or postgres, `created_at` seconds since 1970."""
+
+    identifier: str
+    region: str
+    endpoint: str
+    account: str
+    profile: str
+    azs: list[str]
+    leader_az: str
+    created_at: float
+
+
+class Layout:
+    """Paths below one data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def lock(self) -> Path:
+        """The supervisor's lock file."""
+        return self.root / "lock"
+
+    @property
+    def ca_certificate(self) -> Path:
+        """The authority's certificate, for clients' sslrootcert."""
+        return self.root / "ca" / "ca.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The authority's private key."""
+        return self.root / "ca" / "ca.key"
+
+    @property
+    def access_keys(self) -> Path:
+        """The IAM store."""
+        return self.root / "iam.json"
+
+    @property
+    def clusters(self) -> Path:
+        """The folder of all clusters."""
+        return self.root / "clusters"
+
+    def cluster(self, identifier: str) -> Path:
+        """The folder of one cluster."""
+        return self.clusters / identifier
+
+    def clock(self, identifier: str) -> Path:
+        """The file that publishes the newest acknowledged commit timestamp."""
+        return self.cluster(identifier) / "clock"
+
+    def journal(self, az: str, identifier: str) -> Path:
+        """The folder of one journal replica."""
+        return self.root / az / identifier / "journal"
+
+    def storage(self, az: str, identifier: str) -> Path:
+        """The folder of one storage replica."""
+        return self.root / az / identifier / "storage"
+
+    def socket(self, name: str) -> Path:
+        """The Unix socket of a role."""
+        return self.root / "run" / f"{name}.sock"
+
+    def log(self, name: str) -> Path:
+        """The log file of a role."""
+        return self.root / "logs" / f"{name}.log"
+
+    def read_cluster(self, identifier: str) -> ClusterRecord | None:
+        """Return a cluster's record, None for an unknown (or impossible) identifier."""
+        if len(identifier) != 26 or not identifier.isalnum():
+            return None
+        try:
+            text = (self.cluster(identifier) / "cluster.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        return msgspec.json.decode(text, type=ClusterRecord)
+
+    def cluster_identifiers(self) -> list[str]:
+        """Return every cluster's identifier, sorted."""
+        return sorted(path.parent.name for path in self.clusters.glob("*/cluster.json"))
