@@ -52,8 +52,8 @@ class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
 class Index(msgspec.Struct, frozen=True, array_like=True):
     """A secondary index, or the primary key (`primary`: it is the table's own clustering order).
 
-    `keyspace_id` is its key prefix. A `valid` index may be read; one that is not valid yet is maintained
-    by writers, and a unique one is enforced.
+    A `valid` index may be read; one that is not valid yet is maintained by writers, and a unique one is
+    enforced. `keyspace` is the id its entries live under, 0: its OID (see `keyspace_id`).
     """
 
     oid: int
@@ -67,6 +67,12 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
     predicate: str | None = None
     constraint: str | None = None  # name of the UNIQUE or PRIMARY KEY constraint it serves
     constraint_oid: int = 0
+    keyspace: int = 0
+
+    @property
+    def keyspace_id(self) -> int:
+        """The key prefix of its entries (pg_class.relfilenode)."""
+        return self.keyspace or self.oid
 
 
 class CheckConstraint(msgspec.Struct, frozen=True, array_like=True):
@@ -79,11 +85,11 @@ class CheckConstraint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Table(msgspec.Struct, frozen=True, array_like=True):
-    """A table. Its rows live under keyspace id `oid`, keyed by the primary key's columns.
+    """A table. Its rows live under `keyspace_id`, keyed by the primary key's columns.
 
-    Without a primary key the key is a hidden 16-byte row id (`row_id` True). `columns` holds dropped
-    ones too, so that columns[n - 1].number == n.
-    `version_key` names the catalog version that transactions on this table carry (OC001).
+    Without a primary key the key is a hidden 16-byte row id. `columns` holds dropped ones too, so that
+    columns[n - 1].number == n. `keyspace` is 0 until the rows are replaced as a whole (TRUNCATE, a new
+    primary key); `frozen` refuses writes while such a replacement runs.
     """
 
     oid: int
@@ -98,6 +104,13 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     comment: str | None = None
     acl: tuple[str, ...] = ()
     row_type_oid: int = 0
+    keyspace: int = 0
+    frozen: bool = False
+
+    @property
+    def keyspace_id(self) -> int:
+        """The key prefix of its rows (pg_class.relfilenode)."""
+        return self.keyspace or self.oid
 
     @property
     def primary_key(self) -> Index | None:
