@@ -1,0 +1,128 @@
+"""What relays, the placement service, host agents and seeds say to each other.
+
+Every message is one packet (`dsql.rpc.packets`). A relay asks the placement service where a session may
+go (`Acquire`), then gives the session to that agent (`HandOver`, with the client's socket). Agents keep a
+connection to the placement service, on which they report their load and receive cancellations.
+
+A process id (BackendKeyData) holds the number of the agent above `SEQUENCE_BITS` bits of a counter, so
+that a cancellation finds its agent without a table of sessions.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SEQUENCE_BITS = 22  # 4 million sessions per agent before an id returns; 511 agents fit above it
+
+
+class Acquire(msgspec.Struct, frozen=True, tag="acquire", array_like=True):
+    """Relay to placement: where may a session of `cluster` go? `az` is where the relay stands."""
+
+    request: int
+    cluster: str
+    az: str
+
+
+class Placed(msgspec.Struct, frozen=True, tag="placed", array_like=True):
+    """Placement to relay: to the agent at this Unix socket, with this BackendKeyData."""
+
+    request: int
+    agent: str
+    process_id: int
+    secret_key: int
+
+
+class HandOver(msgspec.Struct, frozen=True, tag="hand_over", array_like=True):
+    """Relay to agent, with the client's socket: an encoded HandedSession to serve from now on."""
+
+    request: int
+    handed: bytes
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted", array_like=True):
+    """Agent to relay: a query processor has the session."""
+
+    request: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
+    """Placement or agent to relay: no, and what to tell the client."""
+
+    request: int
+    sqlstate: str
+    message: str
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
+    """Relay to placement to agent: interrupt the running statement. Never answered (as in PostgreSQL)."""
+
+    process_id: int
+    secret_key: int
+
+
+class PoolLoad(msgspec.Struct, frozen=True, array_like=True):
+    """The query processors of one cluster on one agent."""
+
+    idle: int
+    busy: int
+
+
+class LoadReport(msgspec.Struct, frozen=True, tag="load", array_like=True):
+    """Agent to placement: the first one registers the agent at the Unix socket `address`."""
+
+    name: str
+    az: str
+    address: str
+    warm: int
+    capacity: int
+    pools: dict[str, PoolLoad]
+
+
+class StatusRequest(msgspec.Struct, frozen=True, tag="status", array_like=True):
+    """Anyone to placement or agent: tell how you are."""
+
+    request: int
+
+
+class StatusReport(msgspec.Struct, frozen=True, tag="status_report", array_like=True):
+    """The answer; what it holds depends on the role."""
+
+    request: int
+    status: dict[str, object]
+
+
+class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
+    """Agent to seed: start one more query processor."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):
+    """Seed to agent, with the child's control socket and its pidfd."""
+
+    process_id: int
+
+
+class Died(msgspec.Struct, frozen=True, tag="died", array_like=True):
+    """Seed to agent: a child has ended. `status` as in os.waitstatus_to_exitcode: negative is a signal."""
+
+    process_id: int
+    status: int
+
+
+Message = (
+    Acquire
+    | Placed
+    | HandOver
+    | Accepted
+    | Refused
+    | Cancel
+    | LoadReport
+    | StatusRequest
+    | StatusReport
+    | Fork
+    | Forked
+    | Died
+)
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+decode = _decoder.decode
