@@ -1,0 +1,91 @@
+"""The calling side: a blocking connection for processes without an event loop, and async connecting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from dsql.rpc.framing import FRAME_BYTES_MAX, FrameDecoder, frame
+from dsql.rpc.messages import StatusReply, StatusRequest, decode_status, encode
+from dsql.rpc.server import FramedConnection
+
+_READ_BYTES = 256 * 1024
+
+Connected = TypeVar("Connected", bound=FramedConnection)
+
+
+class BlockingConnection:
+    """Frames over a blocking socket, which it owns. Every wait ends at a deadline."""
+
+    def __init__(self, connected: socket.socket, *, cap: int = FRAME_BYTES_MAX) -> None:
+        self._socket = connected
+        self._decoder = FrameDecoder(cap)
+        self._received: deque[bytes] = deque()
+        self._timeout: float | None = None
+        connected.settimeout(None)
+
+    def send(self, body: bytes, timeout_seconds: float) -> None:
+        """Send one frame. Raises OSError (TimeoutError) if it may have gone out only in part."""
+        self._set_timeout(timeout_seconds)
+        self._socket.sendall(frame(body))
+
+    def receive(self, timeout_seconds: float) -> bytes:
+        """Return the next frame. Raises TimeoutError, or ConnectionError at the stream's end."""
+        received = self._received
+        if received:
+            return received.popleft()
+        deadline = time.monotonic() + timeout_seconds
+        while not received:
+            self._set_timeout(max(0.001, timeout_seconds))
+            data = self._socket.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionResetError("the peer closed the connection")
+            received.extend(self._decoder.feed(data))
+            timeout_seconds = deadline - time.monotonic()
+            if timeout_seconds <= 0 and not received:
+                raise TimeoutError("no whole frame before the deadline")
+        return received.popleft()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _set_timeout(self, seconds: float) -> None:
+        # Equal timeouts are the rule, and each change is a system call.
+        if seconds != self._timeout:
+            self._socket.settimeout(seconds)
+            self._timeout = seconds
+
+
+def connect_blocking(path: Path, timeout_seconds: float = 10.0) -> socket.socket:
+    """Return a blocking socket connected to a Unix socket's path. Raises OSError."""
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(timeout_seconds)
+        connected.connect(str(path))
+        connected.settimeout(None)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+async def connect(path: Path, factory: Callable[[], Connected]) -> Connected:
+    """Connect a new `factory()` to a Unix socket. Raises OSError."""
+    _, connection = await asyncio.get_running_loop().create_unix_connection(factory, str(path))
+    return connection
+
+
+def ask_status(path: Path, timeout_seconds: float = 5.0) -> StatusReply:
+    """Ask the role behind `path` for its status. Raises OSError."""
+    connection = BlockingConnection(connect_blocking(path, timeout_seconds))
+    try:
+        connection.send(encode(StatusRequest()), timeout_seconds)
+        return decode_status(connection.receive(timeout_seconds))
+    finally:
+        connection.close()

@@ -1,0 +1,135 @@
+"""Framed connections on an event loop, for both ends, and the listening side.
+
+A connection hands each whole frame to `frame_received` in the read callback itself: there is no
+stream reader, no queue and no task between the socket and the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from dsql.rpc.framing import FRAME_BYTES_MAX, FrameDecoder, FrameError, frame
+
+log = logging.getLogger(__name__)
+
+_UCRED = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+class ProtocolError(Exception):
+    """The peer sent something that no correct peer sends; its connection is closed."""
+
+
+def peer_uid(connected: socket.socket) -> int:
+    """Return the user id of the process at the other end of a Unix socket."""
+    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    uid: int = _UCRED.unpack(raw)[1]
+    return uid
+
+
+def peer_is_trusted(connected: socket.socket) -> bool:
+    """Return True if the peer runs as our user, or as root."""
+    return peer_uid(connected) in (os.geteuid(), 0)
+
+
+class FramedConnection(asyncio.Protocol):
+    """One connection. Subclasses override `frame_received`, and `opened` and `closed` if they care."""
+
+    def __init__(self, *, cap: int = FRAME_BYTES_MAX) -> None:
+        self._decoder = FrameDecoder(cap)
+        self._transport: asyncio.Transport | None = None
+        self._writable: asyncio.Future[None] | None = None
+
+    def opened(self) -> None:
+        """Called once the connection stands."""
+
+    def closed(self) -> None:
+        """Called once the connection is gone, for whatever reason."""
+
+    def frame_received(self, body: bytes) -> None:
+        """Handle one frame. A ProtocolError or a decoding error closes the connection."""
+        raise NotImplementedError
+
+    @property
+    def is_open(self) -> bool:
+        """True while frames can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, body: bytes) -> None:
+        """Send one frame; silently lost if the connection is gone, as on any network."""
+        if self._transport is not None:
+            self._transport.write(frame(body))
+
+    async def drained(self) -> None:
+        """Return when the peer has taken enough of what was sent."""
+        if self._writable is not None:
+            await self._writable
+
+    def close(self) -> None:
+        """Close after what was sent has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Check who calls, then tell the subclass."""
+        assert isinstance(transport, asyncio.Transport)
+        peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None and peer.family == socket.AF_UNIX and not peer_is_trusted(peer):
+            log.warning("refused a connection of uid %d", peer_uid(peer))
+            transport.abort()
+            return
+        self._transport = transport
+        self.opened()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand over every frame that `data` completes."""
+        if self._transport is None:
+            return
+        try:
+            for body in self._decoder.feed(data):
+                self.frame_received(body)
+        except (FrameError, ProtocolError, ValueError) as error:
+            # msgspec's decoding errors are ValueErrors.
+            log.warning("closed a connection: %s", error)
+            self._transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Tell the subclass, unless the peer was refused."""
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
+        if self._transport is not None:
+            self._transport = None
+            self.closed()
+
+    def pause_writing(self) -> None:
+        """Make `drained` wait."""
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """Let `drained` return."""
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
+
+
+async def listen(path: Path, factory: Callable[[], FramedConnection]) -> asyncio.AbstractServer:
+    """Listen on a Unix socket, replacing what a dead predecessor left at `path`. Mode 0600."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    loop = asyncio.get_running_loop()
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(str(path))
+        path.chmod(0o600)
+        return await loop.create_unix_server(factory, sock=listening, backlog=1024)
+    except BaseException:
+        listening.close()
+        raise
