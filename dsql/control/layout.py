@@ -5,9 +5,10 @@
     iam.json                      access keys (secret: mode 0600)
     clusters/ID/cluster.json      a ClusterRecord
     clusters/ID/certificate.pem, key.pem
-    clusters/ID/clock             16 bytes, mapped by many: newest acknowledged commit timestamp, epoch (u64 LE)
+    relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
+    clusters/ID/clock             16 bytes, mapped by many: newest acknowledged commit timestamp, epoch
     AZ/ID/journal/, AZ/ID/storage/
-    run/NAME.sock                 Unix sockets: relay, placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
+    run/NAME.sock                 Unix sockets: placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
     logs/NAME.log
 
 Roles run with the data directory as their working directory and use relative socket paths, because a
@@ -56,6 +57,16 @@ class Layout:
         return self.root / "ca" / "ca.key"
 
     @property
+    def relay_certificate(self) -> Path:
+        """The certificate for handshakes that name no cluster."""
+        return self.root / "relay" / "certificate.pem"
+
+    @property
+    def relay_key(self) -> Path:
+        """The private key of the relay's certificate."""
+        return self.root / "relay" / "key.pem"
+
+    @property
     def access_keys(self) -> Path:
         """The IAM store."""
         return self.root / "iam.json"
@@ -68,6 +79,18 @@ class Layout:
     def cluster(self, identifier: str) -> Path:
         """The folder of one cluster."""
         return self.clusters / identifier
+
+    def record(self, identifier: str) -> Path:
+        """The file of a cluster's record; the cluster exists once this file does."""
+        return self.cluster(identifier) / "cluster.json"
+
+    def certificate(self, identifier: str) -> Path:
+        """A cluster's TLS certificate."""
+        return self.cluster(identifier) / "certificate.pem"
+
+    def key(self, identifier: str) -> Path:
+        """The private key of a cluster's certificate."""
+        return self.cluster(identifier) / "key.pem"
 
     def clock(self, identifier: str) -> Path:
         """The file that publishes the newest acknowledged commit timestamp."""
@@ -94,7 +117,7 @@ class Layout:
         if len(identifier) != 26 or not identifier.isalnum():
             return None
         try:
-            text = (self.cluster(identifier) / "cluster.json").read_bytes()
+            text = self.record(identifier).read_bytes()
         except FileNotFoundError:
             return None
         return msgspec.json.decode(text, type=ClusterRecord)

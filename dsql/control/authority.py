@@ -1,0 +1,180 @@
+"""The installation's own certificate authority: one root, one server certificate per cluster.
+
+The root is made once, when the data directory is set up. Clients trust it through
+`sslrootcert=ca/ca.pem sslmode=verify-full`. Server certificates live a quarter of a year and are made
+again, with a new key, when a third of that is left; `keep_fresh` is the loop that does so, and relays
+notice the new files by themselves. The root's key is needed only here: relays never read `ca.key`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.control.layout import Layout
+
+_log = logging.getLogger(__name__)
+
+ROOT_LIFETIME = datetime.timedelta(days=3650)
+SERVER_LIFETIME = datetime.timedelta(days=90)
+RENEWAL_MARGIN = SERVER_LIFETIME / 3
+CLOCK_ALLOWANCE = datetime.timedelta(hours=1)  # a client's clock may be a little behind ours
+RENEWAL_CHECK_SECONDS = 3600.0
+COMMON_NAME_CHARACTERS_MAX = 64  # ub-common-name of RFC 5280
+
+
+class Authority:
+    """Signs server certificates with the root of one data directory."""
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self._certificate = certificate
+        self._key = key
+
+    @classmethod
+    def open(cls, layout: Layout) -> Authority:
+        """Read the root, or make it if the data directory has none."""
+        if not layout.ca_key.exists():
+            _create_root(layout)
+        certificate = x509.load_pem_x509_certificate(layout.ca_certificate.read_bytes())
+        key = serialization.load_pem_private_key(layout.ca_key.read_bytes(), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError(f"{layout.ca_key} is not an elliptic-curve key")
+        return cls(certificate, key)
+
+    def issue(
+        self, names: Sequence[str], certificate_path: Path, key_path: Path, now: datetime.datetime
+    ) -> None:
+        """Write a new key and a certificate for the DNS names and IP addresses `names`.
+
+        The key is written first: a reader between the two writes finds a pair that does not match,
+        keeps what it had, and looks again.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _builder(_common_name(names[0]), self._certificate.subject, now, SERVER_LIFETIME)
+            .public_key(key.public_key())
+            .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+            .add_extension(_key_usage(signs_certificates=False), True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+            .add_extension(_authority_identifier(self._key), False)
+            .sign(self._key, hashes.SHA256())
+        )
+        certificate_path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(key_path, _key_pem(key), PRIVATE)
+        write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
+
+    def ensure(
+        self, names: Sequence[str], certificate_path: Path, key_path: Path, now: datetime.datetime
+    ) -> bool:
+        """Issue if there is no certificate or it ends soon; return whether a new one was made."""
+        if key_path.exists() and certificate_path.exists():
+            certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+            if certificate.not_valid_after_utc - now > RENEWAL_MARGIN:
+                return False
+        self.issue(names, certificate_path, key_path, now)
+        return True
+
+
+def ensure_certificates(layout: Layout, authority: Authority, now: datetime.datetime) -> int:
+    """Make or renew the certificates of the relay and of every cluster; return how many were made."""
+    made = int(
+        authority.ensure(
+            ["localhost", "127.0.0.1", "::1"], layout.relay_certificate, layout.relay_key, now
+        )
+    )
+    for identifier in layout.cluster_identifiers():
+        record = layout.read_cluster(identifier)
+        if record is not None:
+            certificate, key = layout.certificate(identifier), layout.key(identifier)
+            made += authority.ensure([record.endpoint], certificate, key, now)
+    return made
+
+
+async def keep_fresh(layout: Layout, authority: Authority) -> None:
+    """Renew certificates before they end, until cancelled."""
+    while True:
+        made = ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
+        if made:
+            _log.info("made %d certificates", made)
+        await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+
+
+def _create_root(layout: Layout) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _common_name(f"dsql local authority {os.urandom(4).hex()}")
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        _builder(name, name, now, ROOT_LIFETIME)
+        .public_key(key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        .add_extension(_key_usage(signs_certificates=True), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .sign(key, hashes.SHA256())
+    )
+    layout.ca_key.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    # The key comes last: its presence says that the root is complete.
+    write_atomically(layout.ca_certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    write_atomically(layout.ca_key, _key_pem(key), PRIVATE)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, now: datetime.datetime, lifetime: datetime.timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_ALLOWANCE)
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _common_name(text: str) -> x509.Name:
+    shown = text[:COMMON_NAME_CHARACTERS_MAX]
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, shown)])
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _authority_identifier(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

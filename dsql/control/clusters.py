@@ -1,0 +1,108 @@
+"""Creating, listing and deleting clusters: the door through which the control plane works.
+
+A cluster is a folder with a certificate and a record. The record is written last and removed first, so
+whatever a crash leaves behind without a record is not a cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import os
+import re
+import shutil
+from collections.abc import Sequence
+
+import msgspec
+
+from dsql.control.atomic_file import write_atomically
+from dsql.control.authority import Authority
+from dsql.control.layout import ClusterRecord, Layout
+
+DEFAULT_REGION = "us-east-1"
+DEFAULT_ACCOUNT = "111122223333"
+DEFAULT_DOMAIN = "on.aws"
+_IDENTIFIER = re.compile("[a-z0-9]{26}")
+PROFILES = ("dsql", "postgres")
+
+
+def new_identifier() -> str:
+    """Return 16 random bytes in unpadded lower-case base32: 26 characters of a-z2-7."""
+    return base64.b32encode(os.urandom(16)).decode().rstrip("=").lower()
+
+
+def endpoint_name(identifier: str, region: str, domain: str = DEFAULT_DOMAIN) -> str:
+    """Return the DNS name under which clients reach a cluster."""
+    return f"{identifier}.dsql.{region}.{domain}"
+
+
+def cluster_arn(record: ClusterRecord) -> str:
+    """Return a cluster's ARN, the resource of IAM statements."""
+    return f"arn:aws:dsql:{record.region}:{record.account}:cluster/{record.identifier}"
+
+
+def create_cluster(
+    layout: Layout,
+    authority: Authority,
+    *,
+    region: str = DEFAULT_REGION,
+    account: str = DEFAULT_ACCOUNT,
+    domain: str = DEFAULT_DOMAIN,
+    profile: str = "dsql",
+    azs: Sequence[str] = (),
+    identifier: str = "",
+) -> ClusterRecord:
+    """Make a cluster and return its record.
+
+    `azs` defaults to the three zones a, b and c of the region; the first one starts as the leader's.
+    Raises ValueError for an unknown profile or an impossible identifier, FileExistsError for one in use.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"there is no profile {profile!r}")
+    if identifier and not _IDENTIFIER.fullmatch(identifier):
+        raise ValueError(f"{identifier!r} cannot be a cluster's identifier")
+    identifier = identifier or new_identifier()
+    zones = list(azs) or [f"{region}{zone}" for zone in "abc"]
+    now = datetime.datetime.now(datetime.UTC)
+    record = ClusterRecord(
+        identifier=identifier,
+        region=region,
+        endpoint=endpoint_name(identifier, region, domain),
+        account=account,
+        profile=profile,
+        azs=zones,
+        leader_az=zones[0],
+        created_at=now.timestamp(),
+    )
+    if layout.record(identifier).exists():
+        raise FileExistsError(f"cluster {identifier} exists")
+    names = [record.endpoint]
+    authority.issue(names, layout.certificate(identifier), layout.key(identifier), now)
+    write_record(layout, record)
+    return record
+
+
+def write_record(layout: Layout, record: ClusterRecord) -> None:
+    """Replace a cluster's record."""
+    write_atomically(layout.record(record.identifier), msgspec.json.encode(record))
+
+
+def list_clusters(layout: Layout) -> list[ClusterRecord]:
+    """Return every cluster's record, in the order of creation."""
+    records = [layout.read_cluster(identifier) for identifier in layout.cluster_identifiers()]
+    return sorted((r for r in records if r is not None), key=lambda record: record.created_at)
+
+
+def delete_cluster(layout: Layout, identifier: str) -> bool:
+    """Remove a cluster's record and folders; return False if there was none.
+
+    The roles that serve it must have stopped: their data goes too.
+    """
+    record = layout.read_cluster(identifier)
+    if record is None:
+        return False
+    layout.record(identifier).unlink()
+    for az in record.azs:
+        shutil.rmtree(layout.root / az / identifier, ignore_errors=True)
+    shutil.rmtree(layout.cluster(identifier), ignore_errors=True)
+    return True

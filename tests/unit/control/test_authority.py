@@ -1,0 +1,69 @@
+import datetime
+import ssl
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from dsql.control.authority import Authority, ensure_certificates
+from dsql.control.clusters import create_cluster
+from dsql.control.layout import Layout
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path)
+
+
+def handshake(layout: Layout, certificate: Path, key: Path, name: str) -> None:
+    """Run a verifying client against the certificate, in memory."""
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(certificate, key)
+    client_context = ssl.create_default_context(cafile=str(layout.ca_certificate))
+    client_context.verify_flags |= ssl.VERIFY_X509_STRICT
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(to_client, to_server, server_hostname=name)
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client, server):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+
+
+def test_root_is_made_once(layout: Layout) -> None:
+    Authority.open(layout)
+    first = layout.ca_certificate.read_bytes()
+    Authority.open(layout)
+    assert layout.ca_certificate.read_bytes() == first
+
+
+def test_private_keys_are_readable_by_the_owner_only(layout: Layout) -> None:
+    record = create_cluster(layout, Authority.open(layout))
+    for path in (layout.ca_key, layout.key(record.identifier)):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_strict_client_accepts_a_cluster_certificate_under_its_endpoint_only(
+    layout: Layout,
+) -> None:
+    record = create_cluster(layout, Authority.open(layout))
+    pair = layout.certificate(record.identifier), layout.key(record.identifier)
+    handshake(layout, *pair, record.endpoint)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(layout, *pair, "other.dsql.us-east-1.on.aws")
+
+
+def test_certificates_are_renewed_only_when_a_third_of_their_life_is_left(layout: Layout) -> None:
+    authority = Authority.open(layout)
+    record = create_cluster(layout, authority)
+    assert ensure_certificates(layout, authority, NOW) == 1  # the relay's own
+    assert ensure_certificates(layout, authority, NOW + datetime.timedelta(days=59)) == 0
+    later = NOW + datetime.timedelta(days=61)
+    assert ensure_certificates(layout, authority, later) == 2
+    text = layout.certificate(record.identifier).read_bytes()
+    renewed = x509.load_pem_x509_certificate(text)
+    assert renewed.not_valid_after_utc > later + datetime.timedelta(days=89)
