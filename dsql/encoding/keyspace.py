@@ -1,0 +1,61 @@
+"""How keys are laid out: a keyspace id in front of every key, and the few keys that stand outside tables.
+
+    u32 BE keyspace id | order-preserving column encodings
+
+Keyspace 0 holds version keys, the ids below `FIRST_USER_OID` the catalog, the ids above it tables and
+indexes (their OIDs). No key of one keyspace sorts among those of another one.
+"""
+
+from __future__ import annotations
+
+import struct
+
+PREFIX_BYTES = 4
+ROW_ID_BYTES = 16
+VERSION_KEYSPACE = 0
+
+_prefix = struct.Struct(">I").pack
+_CATALOG_VERSION_KEY = _prefix(VERSION_KEYSPACE) + b"\x00"
+_TABLE_VERSION_PREFIX = _prefix(VERSION_KEYSPACE) + b"\x01"
+
+
+def prefix(keyspace_id: int) -> bytes:
+    """Return the four bytes that every key of the keyspace begins with."""
+    return _prefix(keyspace_id)
+
+
+def prefix_end(start: bytes) -> bytes:
+    """Return the smallest bytes above every key that begins with `start`: b for a."""
+    kept = start.rstrip(b"\xff")
+    assert kept, "nothing sorts above a prefix of 0xff alone"
+    return kept[:-1] + bytes((kept[-1] + 1,))
+
+
+def keyspace_range(keyspace_id: int) -> tuple[bytes, bytes]:
+    """Return (low, high) such that low <= key < high holds for the keyspace's keys only."""
+    low = _prefix(keyspace_id)
+    return low, prefix_end(low)
+
+
+def catalog_version_key() -> bytes:
+    """Return the key that every DDL transaction writes."""
+    return _CATALOG_VERSION_KEY
+
+
+def table_version_key(oid: int) -> bytes:
+    """Return the key that DDL on this table writes, and transactions on it check."""
+    return _TABLE_VERSION_PREFIX + _prefix(oid)
+
+
+def row_id(microseconds: int, randomness: bytes) -> bytes:
+    """Return the hidden key of a row without a primary key: 8 bytes of time, 8 of randomness.
+
+    Time in front keeps inserts together at the end of the table; `microseconds` since 1970.
+    """
+    assert len(randomness) == 8, len(randomness)
+    return microseconds.to_bytes(8, "big") + randomness
+
+
+def row_id_key(keyspace_id: int, identifier: bytes) -> bytes:
+    """Return the key of the row with this hidden row id."""
+    return _prefix(keyspace_id) + identifier
