@@ -11,7 +11,7 @@ class SqlError(Exception):
     """One error with the fields of a PostgreSQL ErrorResponse.
 
     `sqlstate` is five characters (https://www.postgresql.org/docs/16/errcodes-appendix.html);
-    `position` counts characters of the statement from 1, 0 means none.
+    `position` counts characters of the statement from 1, 0 means none; `where` is the CONTEXT line.
     """
 
     severity = "ERROR"
@@ -29,6 +29,7 @@ class SqlError(Exception):
         column: str = "",
         datatype: str = "",
         constraint: str = "",
+        where: str = "",
     ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
@@ -41,6 +42,7 @@ class SqlError(Exception):
         self.column = column
         self.datatype = datatype
         self.constraint = constraint
+        self.where = where
 
     @property
     def retryable(self) -> bool:

@@ -1,0 +1,168 @@
+"""What the server sends: functions that append one message to a bytearray.
+
+Messages without variable parts are constants. A caller gathers the messages of one round trip in one
+bytearray and sends it once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from dsql.errors import SqlError
+
+AUTHENTICATION_OK = b"R\0\0\0\x08\0\0\0\0"
+AUTHENTICATION_CLEARTEXT_PASSWORD = b"R\0\0\0\x08\0\0\0\x03"
+PARSE_COMPLETE = b"1\0\0\0\x04"
+BIND_COMPLETE = b"2\0\0\0\x04"
+CLOSE_COMPLETE = b"3\0\0\0\x04"
+NO_DATA = b"n\0\0\0\x04"
+PORTAL_SUSPENDED = b"s\0\0\0\x04"
+EMPTY_QUERY_RESPONSE = b"I\0\0\0\x04"
+COPY_DONE = b"c\0\0\0\x04"
+READY_IDLE = b"Z\0\0\0\x05I"
+READY_IN_BLOCK = b"Z\0\0\0\x05T"
+READY_FAILED = b"Z\0\0\0\x05E"
+
+_pack_header = struct.Struct("!cI").pack
+_pack_field = struct.Struct("!IHIhih").pack
+_pack_int32 = struct.Struct("!i").pack
+_NULL = _pack_int32(-1)
+
+
+class FieldDescription(Protocol):
+    """What RowDescription needs of a result column."""
+
+    @property
+    def name(self) -> str:
+        """The label."""
+        ...
+
+    @property
+    def type_oid(self) -> int:
+        """The type's OID."""
+        ...
+
+    @property
+    def typmod(self) -> int:
+        """The type modifier, -1 for none."""
+        ...
+
+    @property
+    def table_oid(self) -> int:
+        """The table it is a plain column of, else 0."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """The column's number in that table, else 0."""
+        ...
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return _pack_header(kind, len(body) + 4) + body
+
+
+def row_description(
+    columns: Sequence[FieldDescription], type_sizes: Sequence[int], formats: Sequence[int]
+) -> bytes:
+    """Return a RowDescription. `type_sizes` are pg_type.typlen, `formats` one code per column."""
+    body = bytearray(len(columns).to_bytes(2, "big"))
+    for column, size, code in zip(columns, type_sizes, formats, strict=True):
+        body += column.name.encode() + b"\0"
+        body += _pack_field(
+            column.table_oid, column.number, column.type_oid, size, column.typmod, code
+        )
+    return _message(b"T", bytes(body))
+
+
+def data_row(out: bytearray, values: Sequence[bytes | None]) -> None:
+    """Append a DataRow of encoded values."""
+    start = len(out)
+    out += b"D\0\0\0\0"
+    out += len(values).to_bytes(2, "big")
+    for value in values:
+        if value is None:
+            out += _NULL
+        else:
+            out += _pack_int32(len(value))
+            out += value
+    out[start + 1 : start + 5] = (len(out) - start - 1).to_bytes(4, "big")
+
+
+def command_complete(tag: str) -> bytes:
+    """Return a CommandComplete."""
+    return _message(b"C", tag.encode() + b"\0")
+
+
+def parameter_status(name: str, value: str) -> bytes:
+    """Return a ParameterStatus."""
+    return _message(b"S", f"{name}\0{value}\0".encode())
+
+
+def backend_key_data(process_id: int, secret_key: int) -> bytes:
+    """Return a BackendKeyData of two unsigned 32-bit numbers."""
+    return _message(b"K", struct.pack("!II", process_id, secret_key))
+
+
+def negotiate_protocol_version(minor: int, unrecognized: Sequence[str]) -> bytes:
+    """Return a NegotiateProtocolVersion: the newest minor version served, options not known."""
+    names = "".join(f"{name}\0" for name in unrecognized).encode()
+    return _message(b"v", struct.pack("!II", minor, len(unrecognized)) + names)
+
+
+def parameter_description(types: Sequence[int]) -> bytes:
+    """Return a ParameterDescription of type OIDs."""
+    return _message(b"t", struct.pack(f"!H{len(types)}I", len(types), *types))
+
+
+def copy_in_response(overall: int, formats: Sequence[int]) -> bytes:
+    """Return a CopyInResponse; formats are 0 text (csv too) or 1 binary."""
+    return _message(b"G", struct.pack(f"!BH{len(formats)}H", overall, len(formats), *formats))
+
+
+def copy_out_response(overall: int, formats: Sequence[int]) -> bytes:
+    """Return a CopyOutResponse."""
+    return _message(b"H", struct.pack(f"!BH{len(formats)}H", overall, len(formats), *formats))
+
+
+def copy_data(out: bytearray, data: bytes) -> None:
+    """Append a CopyData."""
+    out += _pack_header(b"d", len(data) + 4)
+    out += data
+
+
+def error_response(error: SqlError) -> bytes:
+    """Return the ErrorResponse of an error."""
+    return _message(b"E", _fields(error.severity, error))
+
+
+def notice_response(severity: str, notice: SqlError) -> bytes:
+    """Return a NoticeResponse; `severity` is WARNING, NOTICE, INFO, LOG or DEBUG."""
+    return _message(b"N", _fields(severity, notice))
+
+
+def _fields(severity: str, error: SqlError) -> bytes:
+    fields: Iterable[tuple[str, str]] = (
+        ("S", severity),
+        ("V", severity),
+        ("C", error.sqlstate),
+        ("M", error.message),
+        ("D", error.detail),
+        ("H", error.hint),
+        ("P", str(error.position) if error.position else ""),
+        ("W", error.where),
+        ("s", error.schema),
+        ("t", error.table),
+        ("c", error.column),
+        ("d", error.datatype),
+        ("n", error.constraint),
+    )
+    text = "".join(f"{code}{_clean(value)}\0" for code, value in fields if value or code == "M")
+    return text.encode(errors="replace") + b"\0"
+
+
+def _clean(text: str) -> str:
+    """A zero byte would end the field early."""
+    return text.replace("\0", "\\0") if "\0" in text else text
