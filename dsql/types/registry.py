@@ -37,3 +37,33 @@ def all_types() -> Iterator[Type]:
     """Yield every type in OID order."""
     for oid in sorted(_by_oid):
         yield _by_oid[oid]
+
+
+def find_sql_name(name: str) -> Type | None:
+    """Return the type of an SQL spelling ("integer", "character varying", "int4", "text[]")."""
+    words = " ".join(name.lower().split())
+    element = words.removesuffix("[]").strip()
+    if element != words:
+        scalar = find_sql_name(element)
+        return _by_oid.get(scalar.array_oid) if scalar else None
+    words = _SPELLINGS.get(words, words)
+    found = _by_name.get(words)
+    if found is not None:
+        return found
+    return next((known for known in _by_oid.values() if known.sql_name == words), None)
+
+
+# Spellings of the grammar that are neither a typname nor what format_type prints.
+_SPELLINGS = {
+    "int": "int4",
+    "decimal": "numeric",
+    "dec": "numeric",
+    "float": "float8",
+    "char": "bpchar",
+    "character": "bpchar",
+    '"char"': "char",
+    "char varying": "varchar",
+    "national character": "bpchar",
+    "nchar": "bpchar",
+    "timestamp": "timestamp",
+}

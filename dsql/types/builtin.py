@@ -1,0 +1,18 @@
+"""Importing this module registers every built-in type."""
+
+from __future__ import annotations
+
+from dsql.types import (
+    binary,
+    boolean,
+    floating,
+    integer,
+    json,
+    numeric,
+    reg,
+    string,
+    system,
+    temporal,
+)
+
+MODULES = (binary, boolean, floating, integer, json, numeric, reg, string, system, temporal)

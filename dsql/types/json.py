@@ -1,0 +1,253 @@
+"""json and jsonb.
+
+A json value is its text, checked. A jsonb value is PostgreSQL's output text of it: keys sorted by
+length and then bytes, duplicates gone (the last one wins), `": "` and `", "` between parts, numbers as
+numeric prints them. `load` turns either into Python objects (numbers are int or Decimal), `dump` back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.types.numeric import EXACT, canonical, format_numeric
+from dsql.types.pg_type import define
+from dsql.types.string import decode_utf8
+
+_quote = json.encoder.encode_basestring
+_NUMBER_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INT_DIGITS_MAX = 18
+
+
+def _parse_int(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _INT_DIGITS_MAX else canonical(EXACT.create_decimal(text))
+
+
+def _parse_float(text: str) -> Decimal:
+    exponent = re.search(r"[eE]([+-]?\d+)", text)
+    if exponent and abs(int(exponent[1][:9])) > 200_000:
+        raise SqlError("22003", "value overflows numeric format")
+    return canonical(EXACT.create_decimal(text))
+
+
+def _refuse_constant(text: str) -> Any:
+    raise json.JSONDecodeError(text, text, 0)
+
+
+_checker = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+_loader = json.JSONDecoder(
+    parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant
+)
+_pair_loader = json.JSONDecoder(
+    parse_int=_parse_int,
+    parse_float=_parse_float,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=lambda pairs: Pairs(pairs),
+)
+
+
+class Pairs(list[tuple[str, Any]]):
+    """An object of type json: its members in order, duplicates kept."""
+
+
+def _decode(decoder: json.JSONDecoder, text: str) -> Any:
+    """Run a decoder. Raises SqlError 22P02 with PostgreSQL's message and a detail."""
+    try:
+        return decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise invalid_json(text, error) from None
+    except RecursionError:
+        raise SqlError("54001", "stack depth limit exceeded") from None
+
+
+def invalid_json(text: str, error: json.JSONDecodeError) -> SqlError:
+    """Return the error of a malformed JSON text."""
+    position = error.pos if error.doc is text or error.doc == text else text.find(error.doc)
+    rest = text[position:].lstrip(" \t\n\r")
+    if not rest:
+        detail = "The input string ended unexpectedly."
+    elif rest[0].isalpha():
+        match = re.match(r"\w+", rest)
+        detail = f'Token "{match[0] if match else rest[0]}" is invalid.'
+    elif error.msg.startswith(("Invalid \\", "Invalid control")):
+        return SqlError(
+            "22P02",
+            "invalid input syntax for type json",
+            detail="Escape sequence or character is invalid.",
+        )
+    elif error.msg.startswith("Unterminated string"):
+        detail = f'Token "{rest}" is invalid.'
+    else:
+        token = _NUMBER_TOKEN.match(rest)
+        found = token[0] if token else rest[0]
+        detail = _expectation(error.msg, found)
+    return SqlError("22P02", "invalid input syntax for type json", detail=detail)
+
+
+def _expectation(message: str, found: str) -> str:
+    if message.startswith("Extra data"):
+        return f'Expected end of input, but found "{found}".'
+    if message.startswith("Expecting ',' delimiter"):
+        return f'Expected "," or "}}", but found "{found}".'
+    if message.startswith("Expecting ':' delimiter"):
+        return f'Expected ":", but found "{found}".'
+    if message.startswith("Expecting property name"):
+        return f'Expected string or "}}", but found "{found}".'
+    return f'Expected JSON value, but found "{found}".'
+
+
+def check_json(text: str) -> str:
+    """Return a json text unchanged if it is well-formed. Raises SqlError 22P02."""
+    _decode(_checker, text)
+    return text
+
+
+@lru_cache(64)
+def load(text: str) -> Any:
+    """Return the Python objects of a json or jsonb text. They are shared: never change them."""
+    return _decode(_loader, text)
+
+
+def load_pairs(text: str) -> Any:
+    """Like `load`, with objects as `Pairs`: for type json, where duplicates and order count."""
+    return _decode(_pair_loader, text)
+
+
+def normalize(text: str) -> str:
+    """Return the jsonb form of a JSON text. Raises SqlError 22P02 or 22P05."""
+    value = _decode(_loader, text)
+    if "\\u" in text:
+        _check_strings(value)
+    return dump(value)
+
+
+def _check_strings(value: Any) -> None:
+    """Refuse strings that `text` cannot hold."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise SqlError(
+                "22P05",
+                "unsupported Unicode escape sequence",
+                detail="\\u0000 cannot be converted to text.",
+            )
+        if _SURROGATE.search(value):
+            raise SqlError(
+                "22P02",
+                "invalid input syntax for type json",
+                detail="Unicode high surrogate must not follow a high surrogate."
+                if re.search("[\ud800-\udbff]{2}", value)
+                else "Unicode low surrogate must follow a high surrogate.",
+            )
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_strings(key)
+            _check_strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_strings(item)
+
+
+def key_order(key: str) -> tuple[int, bytes]:
+    """Return the order of keys in a jsonb object: shorter first, then by bytes."""
+    data = key.encode()
+    return len(data), data
+
+
+def dump(value: Any) -> str:
+    """Return the jsonb text of Python objects (None, bool, int, Decimal, str, list, dict)."""
+    if isinstance(value, str):
+        return _quote(value)
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, dict):
+        keys = sorted(value, key=key_order) if len(value) > 1 else value
+        return "{" + ", ".join([f"{_quote(key)}: {dump(value[key])}" for key in keys]) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join([dump(item) for item in value]) + "]"
+    return format_numeric(value) if isinstance(value, Decimal) else str(value)
+
+
+def quote(text: str) -> str:
+    """Return the JSON string literal of a text."""
+    return _quote(text)
+
+
+_RANKS = {type(None): 1, str: 2, int: 3, Decimal: 3, bool: 4, list: 5, dict: 6}
+
+
+def order_key(value: Any) -> Any:
+    """Return a key that orders loaded jsonb values as PostgreSQL does.
+
+    object > array > boolean > number > string > null; more members are greater than fewer, except that an
+    empty top-level array is below everything.
+    """
+    rank = _RANKS[type(value)]
+    if isinstance(value, list):
+        return rank, len(value), [order_key(item) for item in value]
+    if isinstance(value, dict):
+        keys = sorted(value, key=key_order)
+        return rank, len(keys), [(key_order(key), order_key(value[key])) for key in keys]
+    return rank, 0 if value is None else value
+
+
+def jsonb_sort_key(text: str) -> Any:
+    """Return the sort key of a jsonb value."""
+    value = load(text)
+    return (0,) if value == [] and isinstance(value, list) else order_key(value)
+
+
+def jsonb_hash_key(text: str) -> Any:
+    """Return the hash key of a jsonb value: 1.0 and 1 are equal, and 1 and true are not."""
+    return _frozen(load(text)) if "." in text else text
+
+
+def _frozen(value: Any) -> str:
+    """Return the jsonb text with trailing zeros of numbers removed."""
+    if isinstance(value, Decimal):
+        return format_numeric(canonical(value.normalize(EXACT)))
+    if isinstance(value, dict):
+        return (
+            "{"
+            + ", ".join(
+                f"{_quote(key)}: {_frozen(value[key])}" for key in sorted(value, key=key_order)
+            )
+            + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(_frozen(item) for item in value) + "]"
+    return dump(value)
+
+
+def _decode_jsonb_binary(data: bytes) -> str:
+    if data[:1] != b"\x01":
+        raise SqlError("XX000", f"unsupported jsonb version number {data[0] if data else 0}")
+    return normalize(decode_utf8(data[1:]))
+
+
+define(
+    "json",
+    encode=str.encode,
+    decode=lambda data: check_json(decode_utf8(data)),
+    binary_encode=str.encode,
+    binary_decode=lambda data: check_json(decode_utf8(data)),
+    text_template="{0}.encode()",
+)
+define(
+    "jsonb",
+    encode=str.encode,
+    decode=lambda data: normalize(decode_utf8(data)),
+    binary_encode=lambda value: b"\x01" + value.encode(),
+    binary_decode=_decode_jsonb_binary,
+    text_template="{0}.encode()",
+    sort_key=jsonb_sort_key,
+    hash_key=jsonb_hash_key,
+)

@@ -1,0 +1,81 @@
+"""The reg* types: OIDs that are written and read as names of catalog objects.
+
+Text in and out needs a catalog, which lies above this package. The session installs a `NameResolver` for
+the statement that runs (a query processor runs one at a time); without one, OIDs show as numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Protocol
+
+from dsql.errors import SqlError
+from dsql.types import registry
+from dsql.types.integer import fixed_decoder
+from dsql.types.pg_type import define
+from dsql.types.string import decode_utf8
+
+NAMES = (
+    "regproc", "regprocedure", "regoper", "regoperator", "regclass", "regtype", "regrole",
+    "regnamespace", "regcollation",
+)  # fmt: skip
+
+
+class NameResolver(Protocol):
+    """What text in and out of reg* types needs. `kind` is the type's name ("regclass")."""
+
+    def name_of(self, kind: str, oid: int) -> str | None:
+        """Return the object's name, qualified and quoted where needed; None if there is none."""
+        ...
+
+    def oid_of(self, kind: str, name: str) -> int:
+        """Return the object's OID. Raises SqlError 42P01, 42883, 42704, 3F000, ..."""
+        ...
+
+
+_installed: NameResolver | None = None
+
+
+def install(resolver: NameResolver | None) -> None:
+    """Use `resolver` from now on; None for none."""
+    global _installed
+    _installed = resolver
+
+
+def name_of(kind: str, oid: int) -> str:
+    """Return the text of a reg* value."""
+    if oid == 0:
+        return "-"
+    name = _installed.name_of(kind, oid) if _installed else None
+    if name is None and kind == "regtype":
+        name = next((t.sql_name for t in registry.all_types() if t.oid == oid), None)
+    return str(oid) if name is None else name
+
+
+def oid_of(kind: str, text: str) -> int:
+    """Return the OID that a reg* text means. Raises SqlError."""
+    word = text.strip()
+    if word == "-":
+        return 0
+    if word.isdigit():
+        return int(word)
+    if _installed is not None:
+        return _installed.oid_of(kind, word)
+    found = registry.find_sql_name(word) if kind == "regtype" else None
+    if found is None:
+        raise SqlError("42704", f'{kind.removeprefix("reg")} "{text}" does not exist')
+    return found.oid
+
+
+def _define(kind: str) -> None:
+    define(
+        kind,
+        encode=lambda value: name_of(kind, value).encode(),
+        decode=lambda data: oid_of(kind, decode_utf8(data)),
+        binary_encode=struct.Struct("!I").pack,
+        binary_decode=fixed_decoder("!I"),
+    )
+
+
+for _name in NAMES:
+    _define(_name)

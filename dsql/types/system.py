@@ -1,0 +1,214 @@
+"""Types of the system catalogs and of the wire: tid, vectors, pg_lsn, inet, record, void, pseudo-types."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from dsql.errors import SqlError, unsupported
+from dsql.types import registry
+from dsql.types.integer import bad_binary, fixed_decoder, integer_decoder
+from dsql.types.oids import INT2, OID
+from dsql.types.pg_type import define
+from dsql.types.string import decode_utf8
+from dsql.types.type import Encode, FormatSettings
+
+_TID = struct.Struct("!IH")
+_RECORD_QUOTED = re.compile(rb'[\s(),"\\]')
+
+
+def _bad_text(type_name: str, text: str) -> SqlError:
+    return SqlError("22P02", f'invalid input syntax for type {type_name}: "{text}"')
+
+
+def _decode_tid(data: bytes) -> tuple[int, int]:
+    text = decode_utf8(data)
+    match = re.fullmatch(r"\((\d+),(\d+)\)", text)
+    if not match or int(match[1]) >= 2**32 or int(match[2]) >= 2**16:
+        raise _bad_text("tid", text)
+    return int(match[1]), int(match[2])
+
+
+def _decode_tid_binary(data: bytes) -> tuple[int, int]:
+    if len(data) != _TID.size:
+        raise bad_binary()
+    block, offset = _TID.unpack(data)
+    return block, offset
+
+
+def _decode_lsn(data: bytes) -> int:
+    text = decode_utf8(data)
+    match = re.fullmatch(r"([0-9a-fA-F]{1,8})/([0-9a-fA-F]{1,8})", text)
+    if not match:
+        raise _bad_text("pg_lsn", text)
+    return int(match[1], 16) << 32 | int(match[2], 16)
+
+
+def _vector_decoder(sql_name: str, low: int, high: int) -> Callable[[bytes], list[int]]:
+    item = integer_decoder(sql_name, low, high)
+    return lambda data: [item(part) for part in data.split()]
+
+
+def _encode_vector(value: list[int]) -> bytes:
+    return b" ".join([b"%d" % item for item in value])
+
+
+def _vector_to_binary(element_oid: int, layout: str) -> Encode:
+    pack = struct.Struct(layout).pack
+
+    def encode(value: list[int]) -> bytes:
+        header = struct.pack("!iiIii", 1, 0, element_oid, len(value), 0)
+        items = [pack(item) for item in value]
+        return header + b"".join(struct.pack("!i", len(item)) + item for item in items)
+
+    return encode
+
+
+def _refuse_input(name: str) -> Callable[[bytes], Any]:
+    def decode(_data: bytes) -> Any:
+        raise unsupported(f"cannot accept a value of type {name}")
+
+    return decode
+
+
+def decode_inet(data: bytes) -> str:
+    """Read an inet: its text, without a prefix length that covers the whole address."""
+    text = decode_utf8(data).strip()
+    try:
+        return str(ipaddress.ip_interface(text)).removesuffix("/32").removesuffix("/128")
+    except ValueError:
+        raise _bad_text("inet", text) from None
+
+
+def encode_inet(value: str) -> bytes:
+    """Return inet_send's bytes: family, prefix length, is_cidr, address length, address."""
+    interface = ipaddress.ip_interface(value)
+    address = interface.ip.packed
+    family = 2 if interface.version == 4 else 3
+    return bytes([family, interface.network.prefixlen, 0, len(address)]) + address
+
+
+def _decode_inet_binary(data: bytes) -> str:
+    if len(data) not in (8, 20):
+        raise bad_binary()
+    return decode_inet(f"{ipaddress.ip_address(data[4:])}/{data[1]}".encode())
+
+
+def record_text_encoder(oids: tuple[int, ...], settings: FormatSettings) -> Encode:
+    """Return the text encoder of records with these field types: `(1,"a b",)`."""
+    encoders = [registry.get(oid).text_encoder(settings) for oid in oids]
+
+    def encode(value: tuple[Any, ...]) -> bytes:
+        return b"(" + b",".join(map(_encode_field, encoders, value)) + b")"
+
+    return encode
+
+
+def _encode_field(encode: Encode, value: Any) -> bytes:
+    if value is None:
+        return b""
+    text = encode(value)
+    if not text or _RECORD_QUOTED.search(text):
+        return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'""') + b'"'
+    return text
+
+
+def record_binary_encoder(oids: tuple[int, ...]) -> Encode:
+    """Return the binary encoder (record_send) of records with these field types."""
+    encoders = [(struct.pack("!I", oid), registry.get(oid).binary_encode) for oid in oids]
+
+    def encode(value: tuple[Any, ...]) -> bytes:
+        parts = [struct.pack("!i", len(value))]
+        for (oid, encode_field), item in zip(encoders, value, strict=True):
+            data = None if item is None else encode_field(item)
+            parts += [oid, struct.pack("!i", -1 if data is None else len(data)), data or b""]
+        return b"".join(parts)
+
+    return encode
+
+
+def _encode_bare_record(value: tuple[Any, ...]) -> bytes:
+    """Encode a record whose field types are unknown here, by what its values look like."""
+    return b"(" + b",".join(_encode_field(_encode_guessed, item) for item in value) + b")"
+
+
+def _encode_guessed(value: Any) -> bytes:
+    if isinstance(value, bool):
+        return b"t" if value else b"f"
+    return str(value).encode()
+
+
+define(
+    "tid",
+    encode=lambda value: b"(%d,%d)" % value,
+    decode=_decode_tid,
+    binary_encode=lambda value: _TID.pack(*value),
+    binary_decode=_decode_tid_binary,
+)
+define(
+    "pg_lsn",
+    encode=lambda value: b"%X/%X" % divmod(value, 2**32),
+    decode=_decode_lsn,
+    binary_encode=struct.Struct("!Q").pack,
+    binary_decode=fixed_decoder("!Q"),
+)
+define(
+    "int2vector",
+    encode=_encode_vector,
+    decode=_vector_decoder("smallint", -(2**15), 2**15 - 1),
+    binary_encode=_vector_to_binary(INT2, "!h"),
+    binary_decode=_refuse_input("int2vector"),
+    hash_key=tuple,
+)
+define(
+    "oidvector",
+    encode=_encode_vector,
+    decode=_vector_decoder("oid", 0, 2**32 - 1),
+    binary_encode=_vector_to_binary(OID, "!I"),
+    binary_decode=_refuse_input("oidvector"),
+    hash_key=tuple,
+)
+define(
+    "inet",
+    encode=str.encode,
+    decode=decode_inet,
+    binary_encode=encode_inet,
+    binary_decode=_decode_inet_binary,
+    sort_key=lambda value: (":" in value, ipaddress.ip_interface(value)),
+)
+define(
+    "record",
+    encode=_encode_bare_record,
+    decode=_refuse_input("record"),
+    binary_encode=_refuse_input("record"),
+    binary_decode=_refuse_input("record"),
+)
+define(
+    "void",
+    encode=lambda _value: b"",
+    decode=lambda _data: "",
+    binary_encode=lambda _value: b"",
+    binary_decode=lambda _data: "",
+)
+for _name in ("aclitem", "pg_node_tree"):
+    define(
+        _name,
+        encode=str.encode,
+        decode=decode_utf8,
+        binary_encode=str.encode,
+        binary_decode=decode_utf8,
+    )
+for _name in (
+    "any", "anyelement", "anyarray", "anynonarray", "anyenum", "anycompatible",
+    "anycompatiblearray", "anycompatiblenonarray", "internal",
+):  # fmt: skip
+    define(
+        _name,
+        encode=lambda value: str(value).encode(),
+        decode=_refuse_input(_name),
+        binary_encode=lambda value: str(value).encode(),
+        binary_decode=_refuse_input(_name),
+    )
