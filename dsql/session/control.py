@@ -1,0 +1,71 @@
+"""The conversation between a host agent and one query processor: one packet per message.
+
+    agent                      query processor
+      Assign     [adjudicator] -->                 a cluster, for life
+                               <-- Ready           storage is open, the sandbox is closed
+      Serve      [client]      -->                 a session
+                               <-- Idle            it has ended
+      Retire                   -->                 exit, after the running session
+                               <-- NeedAdjudicator the connection broke, or there was none
+      Adjudicator [connection] -->                 a new one; without descriptor: nobody answers now
+
+Descriptors stand in brackets. A query processor cannot open connections itself: its sandbox forbids it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
+    """What a query processor belongs to from now on.
+
+    `replicas` are the directories of the cluster's storage replicas, the preferred one first. `uid` is
+    the operating system user to become (None: stay). `lifetime_seconds` counts from now.
+    """
+
+    cluster: str
+    profile: str
+    replicas: list[str]
+    clock: str
+    uid: int | None
+    sandbox: bool
+    lifetime_seconds: float
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
+    """`missing` names the parts of the sandbox that this kernel does not have."""
+
+    missing: list[str]
+
+
+class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
+    """An encoded HandedSession."""
+
+    handed: bytes
+
+
+class Idle(msgspec.Struct, frozen=True, tag="idle", array_like=True):
+    """The session has ended."""
+
+
+class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):
+    """Exit as soon as no session runs."""
+
+
+class NeedAdjudicator(msgspec.Struct, frozen=True, tag="need_adjudicator", array_like=True):
+    """A connection to the leader of the cluster's adjudicators is wanted."""
+
+
+class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=True):
+    """The answer."""
+
+
+ToQueryProcessor = Assign | Serve | Retire | Adjudicator
+ToAgent = Ready | Idle | NeedAdjudicator
+
+encode = msgspec.msgpack.Encoder().encode
+_from_agent: msgspec.msgpack.Decoder[ToQueryProcessor] = msgspec.msgpack.Decoder(ToQueryProcessor)
+_from_query_processor: msgspec.msgpack.Decoder[ToAgent] = msgspec.msgpack.Decoder(ToAgent)
+decode_from_agent = _from_agent.decode
+decode_from_query_processor = _from_query_processor.decode

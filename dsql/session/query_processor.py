@@ -1,0 +1,140 @@
+"""The life of a query processor: one cluster for life, one session at a time, blocking I/O.
+
+    warm --Assign--> open storage, connect --> sandbox --> Ready
+         --Serve--> run the session until its end --> Idle --> the next one
+         --Retire, the agent's end, or the end of its lifetime--> exit
+
+It is forked from the seed with everything imported. SIGINT (and SIGUSR1) cancel the running statement.
+What a session needs from the outside later, a new connection to the adjudicator, is asked of the agent,
+because the sandbox lets nobody in here open one.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from dsql.rpc import packets
+from dsql.session import handed
+from dsql.session.control import (
+    Adjudicator,
+    Assign,
+    Idle,
+    NeedAdjudicator,
+    Ready,
+    Retire,
+    Serve,
+    ToAgent,
+    ToQueryProcessor,
+    decode_from_agent,
+    encode,
+)
+from dsql.session.handed import HandedSession
+
+logger = logging.getLogger(__name__)
+
+Confine = Callable[[Assign], list[str]]
+
+
+class Tenant(Protocol):
+    """A cluster's data within reach of this process."""
+
+    def serve(self, session: HandedSession, client: socket.socket) -> None:
+        """Run a session to its end. Owns the socket; raises nothing a client can cause."""
+        ...
+
+    def cancel(self) -> None:
+        """Cancel the running statement; called from a signal handler."""
+        ...
+
+
+class AgentLine:
+    """The query processor's end of the control socket."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self.retiring = False
+
+    def tell(self, message: ToAgent) -> None:
+        """Send a message. Raises OSError if the agent is gone."""
+        packets.send(self._control, encode(message))
+
+    def wait(self, timeout_seconds: float | None = None) -> tuple[ToQueryProcessor, list[int]]:
+        """Return the next message and its descriptors.
+
+        Raises EOFError at the agent's end, TimeoutError.
+        """
+        self._control.settimeout(timeout_seconds)
+        packet, descriptors = packets.receive(self._control)
+        self._control.settimeout(None)
+        if not packet:
+            raise EOFError("the agent is gone")
+        return decode_from_agent(packet), descriptors
+
+    def new_adjudicator(self) -> socket.socket | None:
+        """Ask the agent for a connection to the adjudicator; None if there is none to be had."""
+        try:
+            self.tell(NeedAdjudicator())
+            message, descriptors = self.wait()
+            while not isinstance(message, Adjudicator):
+                # Nothing but Retire is sent to a busy query processor.
+                self.retiring = True
+                packets.close_all(descriptors)
+                message, descriptors = self.wait()
+        except (OSError, EOFError):
+            return None
+        return socket.socket(fileno=descriptors[0]) if descriptors else None
+
+
+OpenTenant = Callable[[Assign, socket.socket | None, AgentLine], Tenant]
+
+
+class QueryProcessor:
+    """Follows the agent's orders. `confine` closes the sandbox, `open_tenant` reaches the data."""
+
+    def __init__(self, control: socket.socket, confine: Confine, open_tenant: OpenTenant) -> None:
+        self._line = AgentLine(control)
+        self._confine = confine
+        self._open_tenant = open_tenant
+
+    def run(self) -> None:
+        """Live. Returns when the process should exit."""
+        try:
+            message, descriptors = self._line.wait()
+            if isinstance(message, Assign):
+                self._serve_all(self._settle(message, descriptors), message.lifetime_seconds)
+        except (EOFError, ConnectionError):
+            return  # without its agent a query processor has nothing to do
+
+    def _settle(self, assignment: Assign, descriptors: list[int]) -> Tenant:
+        """Become the cluster's: what needs privileges first, the sandbox last."""
+        adjudicator = socket.socket(fileno=descriptors[0]) if descriptors else None
+        tenant = self._open_tenant(assignment, adjudicator, self._line)
+        for number in (signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, lambda *_: tenant.cancel())
+        missing = self._confine(assignment) if assignment.sandbox else ["all"]
+        self._line.tell(Ready(missing))
+        return tenant
+
+    def _serve_all(self, tenant: Tenant, lifetime_seconds: float) -> None:
+        deadline = time.monotonic() + lifetime_seconds
+        while not self._line.retiring:
+            try:
+                message, descriptors = self._line.wait(max(0.001, deadline - time.monotonic()))
+            except TimeoutError:
+                return
+            if not isinstance(message, Serve):
+                packets.close_all(descriptors)
+                if isinstance(message, Retire):
+                    return
+                continue  # a connection that nobody waits for any more
+            client = socket.socket(fileno=descriptors[0])
+            try:
+                tenant.serve(handed.decode(message.handed), client)
+            finally:
+                client.close()
+            self._line.tell(Idle())

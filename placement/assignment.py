@@ -1,0 +1,92 @@
+"""What an agent gives a query processor of a cluster: a user id, replicas within reach, an adjudicator."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.framing import frame
+from dsql.rpc.messages import Hello, encode
+from dsql.session.control import Assign
+from placement.sandbox import USER_IDS, USER_IDS_FROM, open_to_user
+
+CONNECT_SECONDS = 0.5
+
+
+class Assigner:
+    """Makes assignments for an agent that stands in `az`."""
+
+    def __init__(self, layout: Layout, az: str, *, sandbox: bool) -> None:
+        self._layout = layout
+        self._az = az
+        self._sandbox = sandbox
+        self._users: dict[str, int] = {}
+
+    def assignment(self, cluster: str, lifetime_seconds: float) -> Assign:
+        """Return a new query processor's assignment. Raises LookupError for an unknown cluster."""
+        record = self._record(cluster)
+        azs = sorted(record.azs, key=lambda az: az != self._az)
+        replicas = [self._layout.storage(az, cluster) for az in azs]
+        assignment = Assign(
+            cluster=cluster,
+            profile=record.profile,
+            replicas=[str(path) for path in replicas if path.is_dir()],
+            clock=str(self._layout.clock(cluster)),
+            uid=self._user(cluster) if self._sandbox and os.geteuid() == 0 else None,
+            sandbox=self._sandbox,
+            lifetime_seconds=lifetime_seconds,
+        )
+        open_to_user(assignment, self._layout.root)
+        return assignment
+
+    def connect_adjudicator(self, cluster: str) -> socket.socket | None:
+        """Return a connection to the cluster's leader, bound to the cluster; None if nobody answers."""
+        record = self._layout.read_cluster(cluster)
+        if record is None:
+            return None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(str(self._layout.socket(f"{record.leader_az}.adjudicator")))
+            connection.sendall(frame(encode(Hello(cluster))))
+            connection.settimeout(None)
+        except OSError:
+            connection.close()
+            return None
+        return connection
+
+    def _record(self, cluster: str) -> ClusterRecord:
+        record = self._layout.read_cluster(cluster)
+        if record is None:
+            raise LookupError(f"there is no cluster {cluster}")
+        return record
+
+    def _user(self, cluster: str) -> int:
+        """Return the cluster's user id. The group of its storage directories remembers it."""
+        if cluster not in self._users:
+            taken = {
+                identifier: user
+                for identifier in self._layout.cluster_identifiers()
+                if (user := self._remembered_user(identifier)) is not None
+            }
+            used = set(taken.values()) | set(self._users.values())
+            free = (n for n in range(USER_IDS_FROM, USER_IDS_FROM + USER_IDS) if n not in used)
+            self._users[cluster] = taken.get(cluster) or next(free)
+        return self._users[cluster]
+
+    def _remembered_user(self, cluster: str) -> int | None:
+        record = self._record(cluster)
+        for path in (self._layout.storage(az, cluster) for az in record.azs):
+            group = _group(path)
+            if group is not None and USER_IDS_FROM <= group < USER_IDS_FROM + USER_IDS:
+                return group
+        return None
+
+
+def _group(path: Path) -> int | None:
+    try:
+        return path.stat().st_gid
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,55 @@
+"""The system calls that Python has no name for, through the C library, with errno as an exception."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+MACHINE = platform.machine()
+_libc = ctypes.CDLL(None, use_errno=True)
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
+PR_SET_NO_NEW_PRIVS = 38
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """Make a raw system call. Bytes are passed as a pointer. Raises OSError."""
+    converted = [
+        ctypes.c_long(argument) if isinstance(argument, int) else ctypes.c_char_p(argument)
+        for argument in arguments
+    ]
+    return _check(_libc.syscall(ctypes.c_long(number), *converted))
+
+
+def prctl(option: int, argument: int | bytes) -> None:
+    """Set an attribute of the process. Raises OSError."""
+    if isinstance(argument, bytes):
+        _check(_libc.prctl(option, ctypes.c_char_p(argument), 0, 0, 0))
+    else:
+        zero = ctypes.c_ulong(0)
+        _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero))
+
+
+def unshare(flags: int) -> None:
+    """Move the process into new namespaces. Raises OSError."""
+    _check(_libc.unshare(flags))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send a signal when the parent ends; lost again when the user changes."""
+    prctl(PR_SET_PDEATHSIG, signal_number)
+
+
+def set_name(name: str) -> None:
+    """Set the name that ps and top show (15 bytes)."""
+    prctl(PR_SET_NAME, name.encode()[:15])

@@ -1,0 +1,106 @@
+"""A filter that lets a query processor make only the system calls that its work needs.
+
+The filter is a list of classic BPF instructions over `struct seccomp_data` (number, architecture,
+arguments). It compares the number with an allow-list; everything else fails with EPERM: sockets, exec,
+fork and threads, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add. The kernel caches
+constant verdicts per number, so the length of the list costs nothing at run time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+
+from placement.kernel import MACHINE, syscall
+
+_MODE_FILTER = 1
+_RETURN_ALLOW = 0x7FFF0000
+_RETURN_ERRNO = 0x00050000
+_RETURN_KILL_PROCESS = 0x80000000
+_LOAD_WORD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _SECOND_ARGUMENT_OFFSET = 0, 4, 24
+_FIONBIO = 0x5421
+
+# (x86_64, aarch64)
+_ALLOWED = {
+    "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "pread64": (17, 67),
+    "pwrite64": (18, 68), "preadv": (295, 69), "lseek": (8, 62), "openat": (257, 56),
+    "close": (3, 57), "close_range": (436, 436), "fstat": (5, 80), "newfstatat": (262, 79),
+    "statx": (332, 291), "fstatfs": (138, 44), "statfs": (137, 43), "faccessat": (269, 48),
+    "faccessat2": (439, 439), "readlinkat": (267, 78), "getcwd": (79, 17),
+    "getdents64": (217, 61), "dup": (32, 23), "dup3": (292, 24), "fcntl": (72, 25),
+    "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83), "msync": (26, 227),
+    "pipe2": (293, 59), "mmap": (9, 222), "munmap": (11, 215), "mprotect": (10, 226),
+    "mremap": (25, 216), "madvise": (28, 233), "mincore": (27, 232), "brk": (12, 214),
+    "mlock": (149, 228), "munlock": (150, 229), "recvfrom": (45, 207), "recvmsg": (47, 212),
+    "sendto": (44, 206), "sendmsg": (46, 211), "shutdown": (48, 210), "getsockopt": (55, 209),
+    "setsockopt": (54, 208), "getsockname": (51, 204), "getpeername": (52, 205),
+    "ppoll": (271, 73), "pselect6": (270, 72), "epoll_create1": (291, 20), "epoll_ctl": (233, 21),
+    "epoll_pwait": (281, 22), "eventfd2": (290, 19), "futex": (202, 98), "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123), "membarrier": (324, 283), "set_robust_list": (273, 99),
+    "rseq": (334, 293), "restart_syscall": (219, 128), "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "rt_sigpending": (127, 136),
+    "sigaltstack": (131, 132), "nanosleep": (35, 101), "clock_nanosleep": (230, 115),
+    "clock_gettime": (228, 113), "clock_getres": (229, 114), "gettimeofday": (96, 169),
+    "times": (100, 153), "setitimer": (38, 103), "getitimer": (36, 102), "getpid": (39, 172),
+    "gettid": (186, 178), "getppid": (110, 173), "getuid": (102, 174), "geteuid": (107, 175),
+    "getgid": (104, 176), "getegid": (108, 177), "getrandom": (318, 278), "getrusage": (98, 165),
+    "getrlimit": (97, 163), "sysinfo": (99, 179), "uname": (63, 160), "exit": (60, 93),
+    "exit_group": (231, 94),
+}  # fmt: skip
+_ALLOWED_ON_X86_64 = {
+    "open": 2, "stat": 4, "lstat": 6, "access": 21, "readlink": 89, "dup2": 33, "poll": 7,
+    "select": 23, "epoll_wait": 232, "pause": 34, "time": 201, "alarm": 37,
+}  # fmt: skip
+_IOCTL = (16, 29)
+_ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+
+
+def restrict() -> list[str]:
+    """Install the filter for ever. Needs no-new-privileges.
+
+    Returns ["seccomp"] if this kernel or architecture cannot, else [].
+    """
+    if MACHINE not in _ARCHITECTURES:
+        return ["seccomp"]
+    program = build_filter(MACHINE)
+    instructions = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    try:
+        syscall(_SECCOMP[MACHINE], _MODE_FILTER, 0, header)
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EINVAL):
+            return ["seccomp"]
+        raise
+    return []
+
+
+def build_filter(machine: str) -> bytes:
+    """Return the BPF program: 8 bytes per instruction (code, jump true, jump false, value)."""
+    column, architecture = _ARCHITECTURES[machine]
+    numbers = sorted(pair[column] for pair in _ALLOWED.values())
+    if machine == "x86_64":
+        numbers = sorted([*numbers, *_ALLOWED_ON_X86_64.values()])
+    program = [
+        _instruction(_LOAD_WORD, _ARCHITECTURE_OFFSET),
+        _instruction(_JUMP_EQUAL, architecture, 1, 0),
+        _instruction(_RETURN, _RETURN_KILL_PROCESS),
+        _instruction(_LOAD_WORD, _NUMBER_OFFSET),
+    ]
+    for number in numbers:
+        program += [_instruction(_JUMP_EQUAL, number, 0, 1), _instruction(_RETURN, _RETURN_ALLOW)]
+    program += [
+        # Of ioctl only what socket.settimeout does; terminals and devices stay out of reach.
+        _instruction(_JUMP_EQUAL, _IOCTL[column], 0, 3),
+        _instruction(_LOAD_WORD, _SECOND_ARGUMENT_OFFSET),
+        _instruction(_JUMP_EQUAL, _FIONBIO, 0, 1),
+        _instruction(_RETURN, _RETURN_ALLOW),
+        _instruction(_RETURN, _RETURN_ERRNO | errno.EPERM),
+    ]
+    return b"".join(program)
+
+
+def _instruction(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, jump_true, jump_false, value)

@@ -1,0 +1,125 @@
+"""The placement service: answers relays from its view of the fleet, and forwards cancellations."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from random import SystemRandom
+
+import msgspec
+
+from dsql.control.layout import Layout
+from dsql.errors import FatalError
+from dsql.rpc.packets import PacketChannel, PacketServer, close_all
+from placement.fleet import Fleet, agent_number
+from placement.messages import (
+    Acquire,
+    Cancel,
+    LoadReport,
+    Placed,
+    Refused,
+    StatusReport,
+    StatusRequest,
+    decode,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class PlacementServer:
+    """Serves relays and agents at one Unix socket; who reports load is an agent."""
+
+    def __init__(self, path: Path) -> None:
+        self._fleet = Fleet(SystemRandom())
+        self._agents: dict[int, PacketChannel] = {}
+        self._peers: set[_Peer] = set()
+        self._server = PacketServer(path, self._accept)
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.close()
+        for peer in list(self._peers):
+            peer.channel.close()
+
+    def _accept(self, connection: socket.socket) -> None:
+        self._peers.add(_Peer(self, connection))
+
+    def forget(self, peer: _Peer) -> None:
+        """A connection has ended."""
+        self._peers.discard(peer)
+        if peer.agent is not None:
+            del self._agents[peer.agent]
+            self._fleet.forget(peer.agent)
+            logger.info("agent left", extra={"agent": peer.agent})
+
+    def acquire(self, request: Acquire) -> Placed | Refused:
+        """Return where a session goes."""
+        try:
+            address, process_id = self._fleet.place(request.cluster, request.az)
+        except FatalError as error:
+            return Refused(request.request, error.sqlstate, error.message)
+        return Placed(request.request, address, process_id, secrets.randbits(31))
+
+    def cancel(self, request: Cancel) -> None:
+        """Pass a cancellation on to the session's agent."""
+        channel = self._agents.get(agent_number(request.process_id))
+        if channel is not None:
+            channel.send(encode(request))
+
+    def report(self, peer: _Peer, report: LoadReport) -> None:
+        """Take in an agent's report; its first one registers it."""
+        if peer.agent is None:
+            peer.agent = self._fleet.register(report)
+            self._agents[peer.agent] = peer.channel
+            logger.info("agent registered", extra={"agent": peer.agent, "address": report.address})
+        else:
+            self._fleet.report(peer.agent, report)
+
+    def status(self, request: StatusRequest) -> StatusReport:
+        """Return the table of agents."""
+        return StatusReport(request.request, {"agents": self._fleet.status()})
+
+
+class _Peer:
+    """One connection, of a relay or of an agent."""
+
+    def __init__(self, server: PlacementServer, connection: socket.socket) -> None:
+        self.agent: int | None = None
+        self._server = server
+        self.channel = PacketChannel(connection, self._received, lambda: server.forget(self))
+
+    def _received(self, packet: bytes, descriptors: list[int]) -> None:
+        close_all(descriptors)
+        try:
+            self._handle(packet)
+        except (msgspec.DecodeError, ConnectionError, ValueError) as error:
+            logger.warning("connection dropped", extra={"reason": str(error)})
+            self.channel.close()
+
+    def _handle(self, packet: bytes) -> None:
+        match decode(packet):
+            case Acquire() as request:
+                self.channel.send(encode(self._server.acquire(request)))
+            case Cancel() as request:
+                self._server.cancel(request)
+            case LoadReport() as report:
+                self._server.report(self, report)
+            case StatusRequest() as request:
+                self.channel.send(encode(self._server.status(request)))
+            case other:
+                raise ValueError(f"unexpected message {type(other).__name__}")
+
+
+async def serve(layout: Layout, *, on_ready: Callable[[], None]) -> None:
+    """Run the placement service until cancelled."""
+    server = PlacementServer(layout.socket("placement"))
+    on_ready()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.close()

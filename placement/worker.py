@@ -1,0 +1,120 @@
+"""One query processor, as its agent sees it: control socket, pidfd, and what it serves."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import msgspec
+
+from dsql.rpc.packets import PacketChannel, close_all
+from dsql.session.control import (
+    Adjudicator,
+    Assign,
+    Idle,
+    NeedAdjudicator,
+    Ready,
+    Retire,
+    Serve,
+    decode_from_query_processor,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """A process that a seed forked. `process_key` and `secret_key` are those of its running session."""
+
+    def __init__(
+        self,
+        process_id: int,
+        control: socket.socket,
+        pidfd: int,
+        on_idle: Callable[[Worker], None],
+        on_lost: Callable[[Worker], None],
+    ) -> None:
+        self.process_id = process_id
+        self.cluster: str | None = None
+        self.process_key = 0
+        self.secret_key = 0
+        self._pidfd = pidfd
+        self._on_idle = on_idle
+        self._on_lost = on_lost
+        self._connect: Callable[[], socket.socket | None] = lambda: None
+        self._channel = PacketChannel(control, self._received, self._closed)
+
+    def assign(
+        self, assignment: Assign, connect_adjudicator: Callable[[], socket.socket | None]
+    ) -> None:
+        """Bind the process to a cluster for life; `connect_adjudicator` is called again as needed."""
+        self.cluster = assignment.cluster
+        self._connect = connect_adjudicator
+        with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
+            self._send_with_adjudicator(assignment)
+
+    def serve(self, packet: bytes, client: int, process_key: int, secret_key: int) -> None:
+        """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""
+        self._channel.send(encode(Serve(packet)), (client,))
+        self.process_key, self.secret_key = process_key, secret_key
+
+    def interrupt(self) -> None:
+        """Cancel the running statement."""
+        self._signal(signal.SIGINT)
+
+    def retire(self) -> None:
+        """Have the process end after its session."""
+        with contextlib.suppress(ConnectionError):
+            self._channel.send(encode(Retire()))
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._signal(signal.SIGKILL)
+        self.close()
+
+    def close(self) -> None:
+        """Forget the process; `on_lost` is called if it was not before."""
+        self._channel.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # A pidfd, unlike a process id, never means another process later.
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def _received(self, packet: bytes, descriptors: list[int]) -> None:
+        close_all(descriptors)
+        try:
+            message = decode_from_query_processor(packet)
+        except msgspec.DecodeError:
+            logger.error("query processor makes no sense", extra={"process_id": self.process_id})
+            self.kill()
+            return
+        match message:
+            case Idle():
+                self.process_key = self.secret_key = 0
+                self._on_idle(self)
+            case NeedAdjudicator():
+                with contextlib.suppress(ConnectionError):
+                    self._send_with_adjudicator(Adjudicator())
+            case Ready(missing):
+                if missing:
+                    details = {"missing": missing, "cluster": self.cluster}
+                    logger.warning("sandbox incomplete", extra=details)
+
+    def _send_with_adjudicator(self, message: Assign | Adjudicator) -> None:
+        connection = self._connect()
+        if connection is None:
+            self._channel.send(encode(message))
+            return
+        with connection:
+            self._channel.send(encode(message), (connection.fileno(),))
+
+    def _closed(self) -> None:
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._on_lost(self)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dsql.control.layout import Layout
+from placement import agent, server
+from placement.client import PlacementClient
+from placement.pool import PoolSettings
+
+from .placement_host import Client, open_session, start_seed
+
+
+class Host:
+    """A placement service and an agent in this loop, a seed beside it."""
+
+    def __init__(self, layout: Layout, placement: PlacementClient, seed_process_id: int) -> None:
+        self.layout = layout
+        self.placement = placement
+        self.seed_process_id = seed_process_id
+        self._clients: list[Client] = []
+
+    async def open(self, cluster: str) -> Client:
+        """Open a session, closed at the test's end at the latest."""
+        client = await open_session(self.placement, cluster)
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        await self.placement.close()
+
+
+@pytest.fixture
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
+    monkeypatch.chdir(tmp_path)
+    layout = Layout(Path())
+    layout.socket("x").parent.mkdir()
+    seed = start_seed(tmp_path)
+    ready = asyncio.Event()
+    settings = agent.AgentSettings(az="az1", pool=PoolSettings(warm=2, idle_seconds=30))
+    roles = [
+        asyncio.create_task(server.serve(layout, on_ready=lambda: None)),
+        asyncio.create_task(agent.serve(layout, settings, on_ready=ready.set)),
+    ]
+    await asyncio.wait_for(ready.wait(), 5)
+    placement = PlacementClient(layout.socket("placement"))
+    host = Host(layout, placement, seed.pid)
+    yield host
+    await host.close()
+    for role in roles:
+        role.cancel()
+    await asyncio.gather(*roles, return_exceptions=True)
+    seed.terminate()
+    seed.wait(5)
+    assert seed.stdout is not None
+    seed.stdout.close()

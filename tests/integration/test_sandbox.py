@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Host
+from .placement_host import add_cluster
+
+
+async def test_query_processor_reads_only_its_own_clusters_files(host: Host) -> None:
+    own, other = add_cluster(host.layout, "a"), add_cluster(host.layout, "b")
+    client = await host.open(own)
+    assert await client.ask(f"open('az1/{own}/storage/data.mdb').read()") == "rows"
+    assert "PermissionError" in await client.ask(f"open('az1/{other}/storage/data.mdb').read()")
+    assert "PermissionError" in await client.ask(f"os.listdir('az1/{other}')")
+    assert "PermissionError" in await client.ask("open('/etc/passwd').read()")
+
+
+async def test_query_processor_writes_only_the_reader_lock_table(host: Host) -> None:
+    own = add_cluster(host.layout, "a")
+    client = await host.open(own)
+    assert await client.ask(f"open('az1/{own}/storage/lock.mdb', 'r+').write('x')") == "1"
+    assert "PermissionError" in await client.ask(f"open('az1/{own}/storage/data.mdb', 'r+')")
+    assert "PermissionError" in await client.ask(f"open('az1/{own}/storage/new', 'w')")
+    assert "PermissionError" in await client.ask("open('/tmp/dsql-escape', 'w')")
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "socket.socket()",
+        "socket.socket(socket.AF_UNIX)",
+        "os.execv('/bin/true', ['true'])",
+        "subprocess.run(['/bin/true'])",
+        "os.fork()",
+        "__import__('threading').Thread(target=print).start()",
+        "os.kill(os.getppid(), 0)",
+        "os.setuid(0)",
+    ],
+)
+async def test_query_processor_cannot_reach_out(host: Host, attempt: str) -> None:
+    client = await host.open(add_cluster(host.layout, "a"))
+    answer = await client.ask(attempt)
+    assert "PermissionError" in answer or "can't start new thread" in answer
+
+
+@pytest.mark.parametrize("number", ["101", "165", "304", "321", "425", "272", "157"])
+async def test_forbidden_system_calls_fail_with_eperm(host: Host, number: str) -> None:
+    """ptrace, mount, open_by_handle_at, bpf, io_uring_setup, unshare, prctl on x86-64."""
+    client = await host.open(add_cluster(host.layout, "a"))
+    call = f"(ctypes.CDLL(None, use_errno=True).syscall({number}, 0, 0, 0), ctypes.get_errno())"
+    assert await client.ask(call) == "(-1, 1)"
