@@ -1,0 +1,182 @@
+"""Applies committed journal records to the replica's environment, and clears away what they supersede.
+
+A batch of records is one LMDB write transaction together with the position that it reaches, so a replay
+of records already applied is recognised by their sequence and skipped. Garbage collection rides on the
+same transactions: each one also deletes up to a few superseded versions per version that it writes.
+
+The horizon never passes
+    the watermark of `grace_seconds` ago  (who begins now starts at the published clock, at most that old),
+    nor a start timestamp that a living reader shows on the board, unless it has been there for longer
+    than the transaction age limit.
+It is published on the board one round before anything is deleted for it. So a reader that showed its
+start timestamp too late for the first round is seen by the second one or has seen the horizon itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import lmdb
+import msgspec
+
+from dsql.limits import TRANSACTION_AGE_SECONDS_MAX
+from dsql.transaction.interface import WriteSet
+from journal.messages import Record, RecordKind
+from storage.board import HORIZON
+from storage.environment import Position, WritableEnvironment
+from storage.mvcc import Writer, collect, has_expiring
+
+if TYPE_CHECKING:
+    from storage.databases import LmdbTransaction
+
+GRACE_SECONDS = 5.0
+_ROUND_SECONDS = 1.0
+_AGE_MARGIN_SECONDS = 10.0
+_COLLECTED_PER_WRITE = 3
+_COLLECTED_MIN = 64
+
+_decode_write_set = msgspec.msgpack.Decoder(WriteSet).decode
+
+
+class SequenceGapError(Exception):
+    """Records are missing between what was applied and what came; the feed must be opened again."""
+
+
+class Applier:
+    """The one writer of a replica's environment. `monotonic` returns seconds."""
+
+    def __init__(
+        self,
+        environment: WritableEnvironment,
+        monotonic: Callable[[], float],
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+        age_limit_seconds: float = TRANSACTION_AGE_SECONDS_MAX,
+    ) -> None:
+        self._environment = environment
+        self._databases = environment.databases
+        self._horizon = _Horizon(
+            environment, grace_seconds, age_limit_seconds + _AGE_MARGIN_SECONDS
+        )
+        self._monotonic = monotonic
+        self._backlog = True  # whether expiry may hold something
+
+    @property
+    def position(self) -> Position:
+        """What has been applied."""
+        return self._environment.position
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Apply records, skipping those that were applied before. Raises SequenceGapError."""
+        sequence = self.position.sequence
+        fresh = [record for record in records if record.sequence > sequence]
+        if not fresh:
+            return
+        if fresh[0].sequence != sequence + 1:
+            raise SequenceGapError(f"expected record {sequence + 1}, got {fresh[0].sequence}")
+        self._in_transaction(lambda transaction: self._write(transaction, fresh))
+        self._horizon.observe(self._monotonic())
+
+    def collect(self, versions_max: int = 500) -> bool:
+        """Delete some superseded versions; return whether there will be more to delete later on."""
+        self._horizon.observe(self._monotonic())
+        if self._backlog:
+            self._in_transaction(lambda transaction: self._collect(transaction, versions_max))
+        return self._backlog
+
+    def _in_transaction(self, write: Callable[[LmdbTransaction], Position]) -> None:
+        environment = self._environment
+        while True:
+            try:
+                with environment.environment.begin(write=True) as transaction:
+                    position = write(transaction)
+                    environment.put_position(transaction, position)
+                break
+            except lmdb.MapFullError:
+                environment.grow()
+        assert position.watermark >= self.position.watermark, "the watermark never falls"
+        environment.position = position
+        environment.publish()
+
+    def _write(self, transaction: LmdbTransaction, records: Sequence[Record]) -> Position:
+        writer = Writer(transaction, self._databases)
+        write = writer.write
+        count = 0
+        for record in records:
+            if record.kind == RecordKind.DATA:
+                timestamp = record.timestamp
+                writes = _decode_write_set(record.payload).writes
+                for key, _mode, value in writes:
+                    write(key, value, timestamp)
+                count += len(writes)
+        last = records[-1]
+        writer.finish(last.timestamp)
+        self._backlog = True
+        horizon = self._collect(transaction, _COLLECTED_MIN + _COLLECTED_PER_WRITE * count).horizon
+        return Position(last.timestamp, last.sequence, horizon)
+
+    def _collect(self, transaction: LmdbTransaction, versions_max: int) -> Position:
+        databases, position = self._databases, self.position
+        horizon = self._horizon.agreed()
+        if horizon and self._backlog:
+            collect(transaction, databases, horizon, versions_max)
+            self._backlog = has_expiring(transaction, databases)
+        return Position(position.watermark, position.sequence, self._horizon.published)
+
+
+class _Horizon:
+    """Finds the horizon in rounds: propose and publish it first, agree to it a round later."""
+
+    def __init__(
+        self, environment: WritableEnvironment, grace_seconds: float, age_seconds: float
+    ) -> None:
+        self._environment = environment
+        self._board = environment.board
+        self._grace_seconds = grace_seconds
+        self._age_seconds = age_seconds
+        self._round_seconds = min(_ROUND_SECONDS, grace_seconds)
+        # (seconds, watermark at that time), a sample per round, as far back as the age limit.
+        self._history: deque[tuple[float, int]] = deque()
+        self._next_round = 0.0
+        self._agreed = 0
+        self.published = environment.position.horizon
+
+    def agreed(self) -> int:
+        """Return the horizon for which versions may be deleted now."""
+        return self._agreed
+
+    def observe(self, now: float) -> None:
+        """Hold a round if it is time for one."""
+        if now < self._next_round:
+            return
+        self._next_round = now + self._round_seconds
+        oldest = self._forced(now)
+        reader = self._board.oldest_start(oldest)
+        # A reader that was not seen when `published` was proposed takes precedence over it.
+        self._agreed = self.published if reader is None else min(self.published, reader)
+        proposed = self._watermark_of(now - self._grace_seconds)
+        if reader is not None:
+            proposed = min(proposed, reader)
+        self._history.append((now, self._environment.position.watermark))
+        proposed = max(proposed, oldest)
+        if proposed > self.published:
+            self.published = proposed
+            self._board.words[HORIZON] = proposed
+
+    def _forced(self, now: float) -> int:
+        """Return the watermark of the age limit ago, which no reader may hold; drop older samples."""
+        history = self._history
+        while len(history) > 1 and history[1][0] <= now - self._age_seconds:
+            history.popleft()
+        return self._watermark_of(now - self._age_seconds)
+
+    def _watermark_of(self, moment: float) -> int:
+        """Return the watermark as of a moment, 0 if that was before this process."""
+        watermark = 0
+        for seconds, value in self._history:
+            if seconds > moment:
+                break
+            watermark = value
+        return watermark

@@ -1,0 +1,117 @@
+"""Checkpoints: whole copies of an environment that survive the machine, and starting from one.
+
+    <replica>/checkpoint-<sequence>/data.mdb   a compacted copy, complete and synced before it gets its name
+
+The environment itself is never synced while it runs, so after a crash of the machine it may be anything.
+A replica then starts from its newest checkpoint, from another AZ's if that is newer, or from nothing,
+and replays the journal from there. The journal may drop only what every replica has checkpointed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lmdb
+
+from storage.environment import (
+    ENVIRONMENT,
+    MAP_BYTES,
+    WritableEnvironment,
+    discard,
+    environment_is_usable,
+    sync_directory,
+)
+
+_NAME = "checkpoint-"
+
+
+def checkpoints(replica: Path) -> list[tuple[int, Path]]:
+    """Return (sequence, directory) of the complete checkpoints of a replica, newest first."""
+    found = []
+    for path in replica.glob(f"{_NAME}*"):
+        number = path.name.removeprefix(_NAME)
+        if number.isdecimal():
+            found.append((int(number), path))
+    return sorted(found, reverse=True)
+
+
+def durable_sequence(replica: Path) -> int:
+    """Return the sequence up to which the replica no longer needs the journal, 0 without a checkpoint."""
+    return max((sequence for sequence, _ in checkpoints(replica)), default=0)
+
+
+def write_checkpoint(environment: lmdb.Environment, replica: Path, sequence: int) -> int:
+    """Copy the environment, make the copy durable, remove older checkpoints; return its sequence.
+
+    `sequence` is what the environment has applied at least (the copy may hold more). Runs for as long
+    as the disk takes; call it outside of the event loop.
+    """
+    target = replica / f"{_NAME}{sequence}"
+    if target.exists():
+        return sequence
+    temporary = replica / "copying"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    environment.copy(str(temporary), compact=True)
+    _sync_file(temporary / "data.mdb")
+    sync_directory(temporary)
+    temporary.rename(target)
+    sync_directory(replica)
+    for older, path in checkpoints(replica):
+        if older < sequence:
+            shutil.rmtree(path, ignore_errors=True)
+    return sequence
+
+
+def open_replica(
+    replica: Path,
+    peers: Sequence[Path],
+    boot: int,
+    *,
+    needed_sequence: int = 1,
+    map_bytes: int = MAP_BYTES,
+    opened: Callable[..., WritableEnvironment] = WritableEnvironment,
+) -> WritableEnvironment:
+    """Open a replica's environment for writing, from a checkpoint if its own cannot be trusted.
+
+    `peers` are the same cluster's replicas in other AZs whose checkpoints may be copied.
+    `needed_sequence` is the first record that the journal still has: an environment that ends more than
+    one below it cannot catch up and is replaced too.
+    """
+    directory = replica / ENVIRONMENT
+    if environment_is_usable(directory, boot):
+        environment = opened(directory, boot, map_bytes=map_bytes)
+        if environment.position.sequence + 1 >= needed_sequence:
+            return environment
+        environment.close()
+    discard(directory)
+    candidates = sorted(
+        (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
+    )
+    for _, checkpoint in candidates:
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # its owner has just replaced it by a newer one
+            _restore(checkpoint, directory)
+            break
+    return opened(directory, boot, map_bytes=map_bytes)
+
+
+def _restore(checkpoint: Path, directory: Path) -> None:
+    staging = directory.with_name("restoring")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    shutil.copyfile(checkpoint / "data.mdb", staging / "data.mdb")
+    staging.rename(directory)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
