@@ -1,0 +1,99 @@
+"""What all sessions of one relay share."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Coroutine
+
+from OpenSSL import SSL
+
+from dsql.control.access_keys import AccessKeyStore
+from dsql.control.layout import Layout
+from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
+from placement.client import AgentClient, PlacementClient
+from relay.clusters import ClusterDirectory
+from relay.iam_token import Verifier
+from relay.metrics import Metrics
+from relay.rate_limit import ConnectionRateLimit
+from relay.routing import cluster_of_server_name
+from relay.splice import Splices
+from relay.tls import make_context, make_entry_context
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a relay behaves. `az` is where it stands; `open_logins_max` bounds its memory in a storm."""
+
+    az: str = ""
+    login_seconds: float = 30.0
+    drain_seconds: float = 10.0
+    open_logins_max: int = 2_000
+    connection_rate: float = CONNECTION_RATE_PER_SECOND
+    connection_burst: int = CONNECTION_BURST
+    reuse_port: bool = False
+
+
+class FrontDoor:
+    """Certificates, keys, limits, counters and neighbours, for every session alike."""
+
+    def __init__(
+        self, layout: Layout, settings: Settings, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self.settings = settings
+        self.wall_clock = wall_clock
+        self.metrics = Metrics()
+        self.clusters = ClusterDirectory(layout, make_context)
+        self.verifier = Verifier(AccessKeyStore(layout.access_keys))
+        self.rate_limit = ConnectionRateLimit(settings.connection_rate, settings.connection_burst)
+        self.placement = PlacementClient(layout.socket("placement"))
+        self.splices = Splices()
+        self._layout = layout
+        self._agents: dict[str, AgentClient] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._entry_version = (0, 0)
+        self.entry_context = self._make_entry_context()
+
+    def agent(self, address: str) -> AgentClient:
+        """Return the connection to the agent at this Unix socket."""
+        client = self._agents.get(address)
+        if client is None:
+            client = self._agents[address] = AgentClient(address)
+        return client
+
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run `work` beside everything else, and keep it from being collected."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def housekeep(self) -> None:
+        """Drop what is not needed any more, and notice a renewed certificate of the relay."""
+        self.rate_limit.forget_full(time.monotonic())
+        if self._entry_version != self._certificate_version():
+            self.entry_context = self._make_entry_context()
+
+    async def close(self) -> None:
+        """Drop what is spliced and close the connections to the neighbours."""
+        self.splices.abort()
+        for client in (self.placement, *self._agents.values()):
+            await client.close()
+
+    def _make_entry_context(self) -> SSL.Context:
+        layout, version = self._layout, self._certificate_version()
+        context = make_entry_context(
+            layout.relay_certificate, layout.relay_key, self._context_of_server_name
+        )
+        self._entry_version = version
+        return context
+
+    def _certificate_version(self) -> tuple[int, int]:
+        status = self._layout.relay_certificate.stat()
+        return status.st_ino, status.st_mtime_ns
+
+    def _context_of_server_name(self, server_name: str) -> SSL.Context | None:
+        identifier = cluster_of_server_name(server_name)
+        cluster = self.clusters.find(identifier) if identifier else None
+        return cluster.context if cluster is not None else None

@@ -1,0 +1,31 @@
+"""The relay's counters, all in one place."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+
+class Metrics(msgspec.Struct):
+    """Counts since the start; `open_logins` is how many there are now.
+
+    `refused` counts refusals by SQLSTATE, `broken` connections that ended before a message could be
+    sent to them: by their client, by a TLS failure, or by the login deadline.
+    """
+
+    accepted: int = 0
+    logins: int = 0
+    handed_over: int = 0
+    spliced: int = 0
+    cancels: int = 0
+    broken: int = 0
+    turned_away: int = 0
+    open_logins: int = 0
+    refused: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def snapshot(self) -> dict[str, object]:
+        """Return every counter by name."""
+        return {name: getattr(self, name) for name in self.__struct_fields__} | {
+            "refused": dict(self.refused)
+        }

@@ -1,0 +1,28 @@
+"""How fast connections may be opened: one token bucket per cluster.
+
+A bucket holds up to `burst` tokens and gets `rate` new ones a second; a connection takes one. It is kept as
+the one moment at which it would be full again, so a cluster that nobody uses costs nothing.
+"""
+
+from __future__ import annotations
+
+
+class ConnectionRateLimit:
+    """The buckets of all clusters. Times are in seconds on any monotonic clock."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._seconds_per_token = 1.0 / rate
+        self._burst_seconds = burst / rate
+        self._full_at: dict[str, float] = {}
+
+    def take(self, cluster: str, now: float) -> bool:
+        """Take one token; return False if the cluster's bucket is empty."""
+        full_at = max(self._full_at.get(cluster, now), now) + self._seconds_per_token
+        if full_at - now > self._burst_seconds + self._seconds_per_token / 2:
+            return False
+        self._full_at[cluster] = full_at
+        return True
+
+    def forget_full(self, now: float) -> None:
+        """Drop the buckets that are full again, which are like new ones."""
+        self._full_at = {name: moment for name, moment in self._full_at.items() if moment > now}

@@ -1,0 +1,112 @@
+"""The relay as a server: one listening port for all clusters.
+
+It holds no state that matters: any number of relays may listen side by side (`reuse_port`), and one that
+ends takes only logins in progress and spliced TLS 1.2 sessions with it, because every other session has
+left it. On cancellation it stops accepting, lets logins in progress finish, and closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+
+from dsql.control.layout import Layout
+from relay.front_door import FrontDoor, Settings
+from relay.session import RelaySession
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 5432
+DEFAULT_SETTINGS = Settings()
+HOUSEKEEPING_SECONDS = 10.0
+_BACKLOG = 4096
+_DRAIN_POLL_SECONDS = 0.05
+# A session outlives the relay on the same socket, which inherits these from the listener.
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+
+
+class RelayServer:
+    """A relay that is listening. `addresses` are (host, port) pairs as bound."""
+
+    def __init__(self, door: FrontDoor, server: asyncio.Server) -> None:
+        self.door = door
+        self._server = server
+        self._housekeeper = door.spawn(_housekeep(door))
+
+    @classmethod
+    async def start(
+        cls,
+        layout: Layout,
+        host: str,
+        port: int,
+        settings: Settings = DEFAULT_SETTINGS,
+    ) -> RelayServer:
+        """Listen on `host` ("" for all addresses); port 0 takes a free one. Raises OSError."""
+        door = FrontDoor(layout, settings)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: RelaySession(door),
+            host or None,
+            port,
+            backlog=_BACKLOG,
+            reuse_port=settings.reuse_port,
+        )
+        for listener in server.sockets:
+            for level, option, value in _KEEPALIVE:
+                listener.setsockopt(level, option, value)
+        return cls(door, server)
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens."""
+        return [listener.getsockname()[:2] for listener in self._server.sockets]
+
+    async def close(self) -> None:
+        """Stop accepting, wait for logins in progress as long as the settings say, and close."""
+        self._server.close()
+        deadline = asyncio.get_running_loop().time() + self.door.settings.drain_seconds
+        while self._busy and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        self._housekeeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._housekeeper
+        await self.door.close()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.door.metrics.open_logins or len(self.door.splices))
+
+
+async def serve(
+    layout: Layout,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    *,
+    settings: Settings = DEFAULT_SETTINGS,
+    on_ready: Callable[[], None],
+) -> None:
+    """Run a relay until cancelled. The data directory must hold certificates and access keys."""
+    relay = await RelayServer.start(layout, host, port, settings)
+    _log.info("relay listens on %s", relay.addresses)
+    on_ready()
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await asyncio.shield(relay.close())
+
+
+async def _housekeep(door: FrontDoor) -> None:
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        try:
+            door.housekeep()
+        except Exception:
+            _log.exception("housekeeping failed")

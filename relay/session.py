@@ -1,0 +1,315 @@
+"""One client connection, from its first byte until somebody else has it.
+
+    bytes -> Handshake (plain) -> TlsChannel -> Handshake (inside TLS) -> Login -> Password
+      Login      which cluster, may another connection be opened now
+      Password   is the token good; then, with reading stopped: ask placement for a place, hand over
+
+Everything up to the password happens inside `data_received`; only the hand-over waits for others. A failure
+costs the client one FATAL message and the log one line. After the socket was sent to an agent nothing may
+be written to it, because another process may be using the same keys and record numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from typing import cast
+
+from dsql.control.access_keys import mapped_identity
+from dsql.errors import FatalError
+from dsql.session.handed import HandedSession
+from dsql.session.handed import encode as encode_handed
+from dsql.wire.backend import error_response
+from placement.client import Place
+from relay.audit import LoginAttempt
+from relay.clusters import Cluster
+from relay.front_door import FrontDoor
+from relay.handshake import Cancel, Event, Handshake, Login, Password, Reply, StartTls
+from relay.iam_token import AccessDeniedError
+from relay.routing import choose_cluster, no_such_cluster, take_cluster_option
+from relay.tls import TlsChannel, TlsError
+
+_log = logging.getLogger(__name__)
+
+DATABASE = "postgres"
+# Why a call was not even made: the agent's socket could not be reached.
+_NOT_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)
+
+
+class RelaySession(asyncio.Protocol):
+    """The protocol of one client's transport. It ends by handing over, by splicing or by closing."""
+
+    _transport: asyncio.Transport
+    _deadline: asyncio.TimerHandle
+    _attempt: LoginAttempt
+    _cluster: Cluster
+    _parameters: dict[str, str]
+
+    def __init__(self, door: FrontDoor) -> None:
+        self._door = door
+        self._handshake = Handshake()
+        self._channel: TlsChannel | None = None
+        self._listening = True  # False once the client's bytes are not for the relay any more
+        self._ended = False
+        self._given = False  # from then on nothing may be written to the socket
+        self._turned_away = False
+        self._task: asyncio.Task[None] | None = None
+        self._all_sent: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock of the login."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(0)  # resume_writing then means: all is sent
+        door, metrics = self._door, self._door.metrics
+        metrics.accepted += 1
+        metrics.open_logins += 1
+        self._turned_away = metrics.open_logins > door.settings.open_logins_max
+        self._attempt = LoginAttempt(door.wall_clock(), _client_address(self._transport))
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(door.settings.login_seconds, self._time_out)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the client's bytes as far as they go."""
+        if not self._listening:
+            return
+        try:
+            if self._turned_away:
+                raise _too_many_logins()
+            if self._channel is None:
+                self._obey(self._handshake.receive(data))
+            else:
+                self._receive_ciphertext(self._channel, data)
+        except FatalError as error:
+            self._refuse(error)
+        except TlsError as error:
+            self._break_off(str(error))
+        except Exception:
+            _log.exception("login of %s failed", self._attempt.client_address)
+            self._refuse(_internal_error())
+
+    def resume_writing(self) -> None:
+        """Wake the hand-over, which waits until everything was sent."""
+        if self._all_sent is not None and not self._all_sent.done():
+            self._all_sent.set_result(None)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Account for a client that went away by itself."""
+        self._stop_hand_over()
+        if not self._ended:
+            self._break_off("the client closed the connection")
+
+    def _receive_ciphertext(self, channel: TlsChannel, data: bytes) -> None:
+        channel.receive(data)
+        if not channel.established:
+            if not channel.advance_handshake():
+                self._flush(channel)
+                return
+            self._attempt.tls = channel.description
+            self._handshake.tls_established(channel.application_protocol)
+        while self._listening and (plaintext := channel.next_plaintext()) is not None:
+            self._obey(self._handshake.receive(plaintext))
+        self._flush(channel)
+        if channel.closed and self._listening:
+            self._break_off("the client closed the connection")
+
+    def _obey(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Reply(data):
+                    self._transport.write(data)
+                case StartTls(reply, ciphertext):
+                    if reply:
+                        self._transport.write(reply)
+                    self._channel = TlsChannel(self._door.entry_context)
+                    self._receive_ciphertext(self._channel, ciphertext)
+                case Cancel(process_id, secret_key):
+                    self._cancel(process_id, secret_key)
+                case Login(parameters, reply):
+                    self._begin_login(parameters)
+                    assert self._channel is not None
+                    self._channel.send(reply)
+                case Password(token, pending):
+                    self._check_password(token, pending)
+
+    def _cancel(self, process_id: int, secret_key: int) -> None:
+        door = self._door
+        door.metrics.cancels += 1
+        door.spawn(door.placement.cancel(process_id, secret_key))
+        self._close("cancel forwarded", "")
+
+    def _begin_login(self, parameters: dict[str, str]) -> None:
+        """Find the cluster and take a token of its connection rate."""
+        door, attempt = self._door, self._attempt
+        assert self._channel is not None
+        attempt.user = parameters["user"]
+        option, options = take_cluster_option(parameters.get("options", ""))
+        identifier = choose_cluster(self._channel.server_name, option)
+        attempt.cluster = identifier
+        cluster = door.clusters.find(identifier)
+        if cluster is None:
+            raise no_such_cluster()
+        if not door.rate_limit.take(identifier, time.monotonic()):
+            raise FatalError("53400", "Unable to accept connection, rate exceeded.")
+        self._cluster = cluster
+        self._parameters = parameters | {"options": options} if option else parameters
+
+    def _check_password(self, token: str, pending: bytes) -> None:
+        """Verify the token; if it is good, stop reading and let the hand-over begin."""
+        door, attempt = self._door, self._attempt
+        identity = door.verifier.verify(
+            token, self._cluster.target, attempt.user, door.wall_clock()
+        )
+        attempt.principal = identity.principal
+        attempt.access_key_id = identity.access_key_id
+        attempt.action = identity.action
+        database = self._parameters.get("database", DATABASE)
+        if database != DATABASE:
+            raise FatalError("3D000", f'database "{database}" does not exist')
+        door.metrics.logins += 1
+        self._listening = False
+        self._transport.pause_reading()
+        self._task = door.spawn(self._hand_over(pending))
+
+    async def _hand_over(self, pending: bytes) -> None:
+        """Give the session to an agent. The deadline of the login still runs."""
+        try:
+            await self._wait_until_sent()
+            door, identifier = self._door, self._cluster.record.identifier
+            place = await door.placement.acquire(identifier, door.settings.az)
+            assert self._channel is not None
+            if self._channel.transferable:
+                await self._give_socket(self._channel, place, pending)
+            else:
+                await self._give_splice(self._channel, place, pending)
+        except FatalError as error:
+            self._refuse(error)
+        except Exception:
+            _log.exception("hand-over of %s failed", self._attempt.client_address)
+            self._refuse(_internal_error())
+
+    async def _give_socket(self, channel: TlsChannel, place: Place, pending: bytes) -> None:
+        """Send the client's socket and the record layer's state; from then on the relay is gone."""
+        handed = self._handed(place, pending)
+        handed.tls = channel.state()
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        self._given = True
+        await self._send_to_agent(place, handed, descriptor)
+        channel.wipe()
+        self._door.metrics.handed_over += 1
+        self._end("accepted")
+        self._transport.abort()  # closes this process's descriptor, not the connection
+
+    async def _give_splice(self, channel: TlsChannel, place: Place, pending: bytes) -> None:
+        """Send one end of a socket pair, and copy between the other end and the client."""
+        metrics = self._door.metrics
+        ours, theirs = socket.socketpair()
+        try:
+            await self._send_to_agent(place, self._handed(place, pending), theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        metrics.spliced += 1
+        self._end("accepted")
+        await self._door.splices.start(channel, self._transport, ours)
+
+    async def _send_to_agent(self, place: Place, handed: HandedSession, descriptor: int) -> None:
+        try:
+            await self._door.agent(place.agent).hand_over(encode_handed(handed), descriptor)
+        except FatalError as error:
+            # A refusal, or a call never made: the session is still the relay's. Else nobody knows.
+            if error.__cause__ is None or isinstance(error.__cause__, _NOT_SENT):
+                self._given = False
+            raise
+
+    def _handed(self, place: Place, pending: bytes) -> HandedSession:
+        attempt = self._attempt
+        return HandedSession(
+            cluster=self._cluster.record.identifier,
+            user=attempt.user,
+            database=DATABASE,
+            identity=mapped_identity(attempt.principal),
+            parameters=self._parameters,
+            process_id=place.process_id,
+            secret_key=place.secret_key,
+            client_address=attempt.client_address,
+            tls=None,
+            pending=pending,
+        )
+
+    async def _wait_until_sent(self) -> None:
+        """Wait until the kernel has everything written so far: a later write would be misnumbered."""
+        if self._transport.get_write_buffer_size():
+            self._all_sent = asyncio.get_running_loop().create_future()
+            await self._all_sent
+
+    def _flush(self, channel: TlsChannel) -> None:
+        if output := channel.drain():
+            self._transport.write(output)
+
+    def _refuse(self, error: FatalError) -> None:
+        """Tell the client why, if it can still be told, and close."""
+        self._door.metrics.refused[error.sqlstate] += 1
+        self._tell(error)
+        reason = error.reason if isinstance(error, AccessDeniedError) else error.message
+        self._close("refused", reason)
+
+    def _break_off(self, reason: str) -> None:
+        """Close a connection that cannot be told anything but what TLS has to say."""
+        self._door.metrics.broken += 1
+        if self._channel is not None and not self._given:
+            self._flush(self._channel)
+        self._close("broken", reason)
+
+    def _tell(self, error: FatalError) -> None:
+        channel = self._channel
+        if self._given or self._transport.is_closing():
+            return
+        if channel is None:
+            self._transport.write(error_response(error))
+        elif channel.established:
+            channel.send(error_response(error))
+            channel.finish()
+            self._flush(channel)
+
+    def _time_out(self) -> None:
+        self._stop_hand_over()
+        self._refuse(FatalError("08006", "canceling authentication due to timeout"))
+
+    def _stop_hand_over(self) -> None:
+        if self._task is not None and not self._ended:
+            self._task.cancel()
+
+    def _close(self, outcome: str, reason: str) -> None:
+        self._end(outcome, reason)
+        if self._channel is not None:
+            self._channel.wipe()
+        self._transport.close()
+
+    def _end(self, outcome: str, reason: str = "") -> None:
+        """Account for the end of the login, once."""
+        if self._ended:
+            return
+        self._ended, self._listening = True, False
+        self._deadline.cancel()
+        self._door.metrics.open_logins -= 1
+        self._attempt.record(outcome, reason)
+
+
+def _client_address(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    if not isinstance(peer, tuple):
+        return ""
+    host, port = peer[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _too_many_logins() -> FatalError:
+    return FatalError("53300", "Unable to accept connection, too many open connections.")
+
+
+def _internal_error() -> FatalError:
+    return FatalError("XX000", "internal error")
