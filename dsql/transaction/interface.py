@@ -84,7 +84,21 @@ class Transaction(Protocol):
     are made, size and conflicts at `commit`. The start timestamp is taken by the first read or write.
     """
 
-    start_timestamp: int
+    @property
+    def start_timestamp(self) -> int:
+        """The snapshot's timestamp; asking for it takes it."""
+        ...
+
+    def begin_statement(self) -> int:
+        """Say that a statement begins; return its number, for `rewind`.
+
+        The session calls it before each statement. Raises SqlError 54000 if the transaction is too old.
+        """
+        ...
+
+    def rewind(self, statement: int) -> None:
+        """Take back the writes made since `begin_statement` returned this number (savepoints)."""
+        ...
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`: the own write if there is one, else the snapshot's."""
@@ -95,7 +109,7 @@ class Transaction(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) with low <= key < high, own writes merged in.
 
-        What the running statement writes while it scans does not appear in the scan.
+        What the running statement writes does not appear in it.
         """
         ...
 

@@ -1,0 +1,48 @@
+"""Handing a transaction's writes to the adjudicator, once, and telling what became of them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from dsql.errors import SqlError, data_conflict, outcome_unknown, schema_conflict
+from dsql.transaction.interface import CommitOutcome, Committed, Conflict, WriteSet
+
+_MEGABYTE = 1024 * 1024
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Committer(Protocol):
+    """The adjudicator's client: blocks until the outcome is known, or cannot be found out."""
+
+    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+        """Ask for the commit of an encoded WriteSet."""
+        ...
+
+
+def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) -> int:
+    """Commit, and return the commit timestamp.
+
+    Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a conflict, 08007 if the outcome
+    remains unknown.
+    """
+    encoded = _encode(write_set)
+    if len(encoded) > bytes_max:
+        raise _too_large(len(encoded), bytes_max)
+    outcome = committer.commit(encoded, write_set.transaction_id)
+    if isinstance(outcome, Committed):
+        return outcome.timestamp
+    if isinstance(outcome, Conflict):
+        raise schema_conflict() if outcome.schema else data_conflict()
+    raise outcome_unknown()
+
+
+def _too_large(size: int, bytes_max: int) -> SqlError:
+    limit = bytes_max // _MEGABYTE
+    megabytes = -(-size // _MEGABYTE)
+    return SqlError(
+        "54000",
+        f"transaction size limit {limit}mb exceeded",
+        detail=f"Current transaction size {megabytes}mb > {limit}mb",
+    )

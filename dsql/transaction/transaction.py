@@ -1,0 +1,200 @@
+"""One transaction: a start timestamp, the snapshot at it, the own writes over it, and the way to commit.
+
+A query processor runs one transaction at a time, so the object is used again: the manager's `begin` makes
+it as new. It has no start timestamp until its first read or write. Its age counts from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from dsql.errors import SqlError
+from dsql.limits import (
+    ROWS_PER_TRANSACTION_MAX,
+    TRANSACTION_AGE_SECONDS_MAX,
+    TRANSACTION_BYTES_MAX,
+)
+from dsql.transaction.commit import Committer, commit_write_set
+from dsql.transaction.interface import Mode, Snapshot
+from dsql.transaction.write_buffer import WriteBuffer, merge
+
+Row = tuple[bytes, bytes]
+
+
+class Replica(Protocol):
+    """Where a transaction reads: `storage.client.LocalReplica` or the like."""
+
+    def snapshot(self, timestamp: int) -> Snapshot:
+        """Return the snapshot at `timestamp`, once the replica has reached it."""
+        ...
+
+    def release(self) -> None:
+        """Say that the last snapshot is not read any more."""
+        ...
+
+
+class StartClock(Protocol):
+    """Where start timestamps come from: `dsql.rpc.clock.PublishedClock`."""
+
+    def latest(self) -> int:
+        """Return a timestamp that no acknowledged commit is above."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a transaction may do. `rows_max` None: any number of rows (profile postgres)."""
+
+    rows_max: int | None = ROWS_PER_TRANSACTION_MAX
+    bytes_max: int = TRANSACTION_BYTES_MAX
+    age_seconds_max: float = TRANSACTION_AGE_SECONDS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every transaction of a process shares. `monotonic` returns seconds."""
+
+    replica: Replica
+    committer: Committer
+    clock: StartClock
+    limits: Limits
+    monotonic: Callable[[], float]
+    randomness: Callable[[int], bytes]
+
+
+class BufferedTransaction:
+    """A `dsql.transaction.interface.Transaction`.
+
+    `commit` and `rollback` end it; reading or writing again starts the next one.
+    """
+
+    __slots__ = ("_buffer", "_shared", "_snapshot", "_started_at", "commit_timestamp")
+
+    def __init__(self, shared: Surroundings) -> None:
+        self._shared = shared
+        self._buffer = WriteBuffer(shared.limits.rows_max)
+        self._snapshot: Snapshot | None = None
+        self._started_at = 0.0
+        self.commit_timestamp = 0  # of the last successful commit with writes
+
+    @property
+    def start_timestamp(self) -> int:
+        """The snapshot's timestamp; asking for it takes it."""
+        return self.snapshot.timestamp
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The transaction's snapshot, without its own writes."""
+        snapshot = self._snapshot
+        return self._start() if snapshot is None else snapshot
+
+    def _start(self) -> Snapshot:
+        shared = self._shared
+        self._snapshot = snapshot = shared.replica.snapshot(shared.clock.latest())
+        self._started_at = shared.monotonic()
+        return snapshot
+
+    def begin_statement(self) -> int:
+        """Say that a statement begins; return its number, for `rewind`.
+
+        From here on scans leave out what this statement writes. Raises SqlError 54000 if the
+        transaction is too old.
+        """
+        if self._snapshot is not None:
+            self.check_age()
+        self._buffer.statement += 1
+        return self._buffer.statement
+
+    def check_age(self) -> None:
+        """Raise SqlError 54000 if the transaction has exceeded its age limit."""
+        limit = self._shared.limits.age_seconds_max
+        if self._snapshot is None:
+            return
+        age = self._shared.monotonic() - self._started_at
+        if age > limit:
+            raise SqlError(
+                "54000",
+                f"transaction age limit of {limit:g}s exceeded",
+                detail=f"Current transaction age {int(age)}s exceeds {limit:g}s",
+            )
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`: the own write if there is one, else the snapshot's."""
+        entries = self._buffer.entries
+        if entries:
+            own = entries.get(key)
+            if own is not None:
+                return own.value
+        snapshot = self._snapshot
+        if snapshot is None:
+            snapshot = self._start()
+        return snapshot.get(key)
+
+    def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
+        """Yield (key, value) with low <= key < high, own writes merged in.
+
+        Sees the writes made before the call, but for those of the running statement.
+        """
+        rows = self.snapshot.scan(low, high, reverse=reverse)
+        if not self._buffer.entries:
+            return rows
+        own = self._buffer.overlay(low, high)
+        return merge(rows, own, reverse=reverse) if own else rows
+
+    def put(self, key: bytes, value: bytes, mode: Mode, *, row: bool = False) -> None:
+        """Buffer a write. Raises SqlError 54000 (key, row, rows, age)."""
+        self._write(key, value, mode, row)
+
+    def delete(self, key: bytes, mode: Mode, *, row: bool = False) -> None:
+        """Buffer a deletion. Raises SqlError 54000 (rows, age)."""
+        self._write(key, None, mode, row)
+
+    def _write(self, key: bytes, value: bytes | None, mode: Mode, row: bool) -> None:
+        if self._snapshot is None:
+            self._start()
+        if row:
+            self.check_age()
+        self._buffer.write(key, value, mode, row)
+
+    def check(self, key: bytes, mode: Mode) -> None:
+        """Lock or verify `key` at commit without writing it."""
+        if self._snapshot is None:
+            self._start()
+        self._buffer.check(key, mode)
+
+    @property
+    def has_writes(self) -> bool:
+        """True if `commit` has to ask the adjudicator (writes, or locks)."""
+        buffer = self._buffer
+        return bool(buffer.entries) or (bool(buffer.checks) and buffer.has_locks)
+
+    def rewind(self, statement: int) -> None:
+        """Take back the writes made since `begin_statement` returned this number."""
+        self._buffer.rewind(statement)
+
+    def commit(self) -> None:
+        """Commit, and return when the outcome is certain; the transaction is over in any case.
+
+        Raises SqlError 40001 (OC000, OC001), 54000 (size, age), 08007 (outcome unknown).
+        """
+        try:
+            if self.has_writes:
+                self.check_age()
+                shared = self._shared
+                write_set = self._buffer.write_set(shared.randomness(16), self.start_timestamp)
+                self.commit_timestamp = commit_write_set(
+                    shared.committer, write_set, shared.limits.bytes_max
+                )
+        finally:
+            self.rollback()
+
+    def rollback(self) -> None:
+        """Forget every buffered write, and the snapshot."""
+        if self._snapshot is not None:
+            self._snapshot = None
+            self._shared.replica.release()
+        buffer = self._buffer
+        if buffer.entries or buffer.checks or buffer.statement:
+            buffer.clear()

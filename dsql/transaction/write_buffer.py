@@ -1,0 +1,161 @@
+"""The transaction's own writes: latest value by key, in key order when asked for, and what they amount to.
+
+Every entry remembers in which statement it was made and what it replaced, so a statement's scans can leave
+out what the same statement has written, and a savepoint is nothing but a statement's number.
+Keys are sorted from the first scan on only: transactions that just insert never pay for order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from dsql.encoding.keycode import check_key_size
+from dsql.errors import SqlError
+from dsql.limits import ROW_BYTES_MAX
+from dsql.transaction.interface import Mode, WriteSet
+
+Row = tuple[bytes, bytes]
+
+
+class Entry:
+    """One write of one key; `earlier` is the write it replaced, of this or an earlier statement."""
+
+    __slots__ = ("earlier", "mode", "statement", "value")
+
+    def __init__(
+        self, value: bytes | None, mode: Mode, statement: int, earlier: Entry | None
+    ) -> None:
+        self.value = value
+        self.mode = mode
+        self.statement = statement
+        self.earlier = earlier
+
+
+class WriteBuffer:
+    """Writes and checks of one transaction. `rows_max` None: any number of rows.
+
+    `entries` is public for the hot path of reads; change it through the methods only.
+    """
+
+    __slots__ = ("_bytes", "_rows", "_rows_max", "_sorted", "checks", "entries", "statement")
+
+    def __init__(self, rows_max: int | None) -> None:
+        self._rows_max = rows_max
+        self.entries: dict[bytes, Entry] = {}
+        self.checks: dict[bytes, Mode] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.entries.clear()
+        self.checks.clear()
+        self._sorted: list[bytes] | None = None
+        self._rows = 0
+        self.statement = 0
+
+    def write(self, key: bytes, value: bytes | None, mode: Mode, row: bool) -> None:
+        """Put `value` (None deletes) under `key`; the stricter mode of an earlier write stays.
+
+        Raises SqlError 54000 for a key or row that is too large, or one row too many.
+        """
+        check_key_size(key)
+        if row:
+            self._count_row(value)
+        entries = self.entries
+        earlier = entries.get(key)
+        if earlier is None:
+            entries[key] = Entry(value, mode, self.statement, None)
+            if self._sorted is not None:
+                insort(self._sorted, key)
+            return
+        mode = min(mode, earlier.mode)
+        if earlier.statement == self.statement:
+            earlier.value = value
+            earlier.mode = mode
+        else:
+            entries[key] = Entry(value, mode, self.statement, earlier)
+
+    def _count_row(self, value: bytes | None) -> None:
+        if value is not None and len(value) > ROW_BYTES_MAX:
+            raise SqlError("54000", "maximum row size exceeded")
+        self._rows += 1
+        if self._rows_max is not None and self._rows > self._rows_max:
+            raise SqlError("54000", "transaction row limit exceeded")
+
+    def check(self, key: bytes, mode: Mode) -> None:
+        """Lock or verify `key` without writing it; the stricter mode stays."""
+        earlier = self.checks.get(key)
+        self.checks[key] = mode if earlier is None else min(mode, earlier)
+
+    @property
+    def has_locks(self) -> bool:
+        """True if a check is a lock, which has to be decided at commit even without any write."""
+        return any(mode != Mode.CATALOG for mode in self.checks.values())
+
+    def overlay(self, low: bytes, high: bytes) -> list[tuple[bytes, bytes | None]]:
+        """Return (key, value) of the writes with low <= key < high that the running statement sees."""
+        keys = self._sorted
+        if keys is None:
+            self._sorted = keys = sorted(self.entries)
+        found: list[tuple[bytes, bytes | None]] = []
+        for position in range(bisect_left(keys, low), bisect_left(keys, high)):
+            key = keys[position]
+            entry: Entry | None = self.entries[key]
+            # Statement 0 stands for a transaction whose statements nobody announces.
+            if entry is not None and entry.statement == self.statement and self.statement:
+                entry = entry.earlier
+            if entry is not None:
+                found.append((key, entry.value))
+        return found
+
+    def rewind(self, statement: int) -> None:
+        """Take back every write of `statement` and of later ones. Checks and counted rows stay."""
+        kept: dict[bytes, Entry] = {}
+        for key, newest in self.entries.items():
+            entry: Entry | None = newest
+            while entry is not None and entry.statement >= statement:
+                entry = entry.earlier
+            if entry is not None:
+                kept[key] = entry
+        self.entries.clear()
+        self.entries.update(kept)
+        self._sorted = None
+
+    def write_set(self, transaction_id: bytes, start_timestamp: int) -> WriteSet:
+        """Return all of it as one write set, in which each key stands once."""
+        entries, checks = self.entries, self.checks
+        writes = [
+            (key, min(entry.mode, checks[key]) if key in checks else entry.mode, entry.value)
+            for key, entry in entries.items()
+        ]
+        locks = [(key, mode) for key, mode in checks.items() if key not in entries]
+        return WriteSet(transaction_id, start_timestamp, [*locks], [*writes])
+
+
+def merge(
+    rows: Iterator[Row], own: list[tuple[bytes, bytes | None]], *, reverse: bool
+) -> Iterator[Row]:
+    """Yield the snapshot's rows and the own writes in order; of equal keys the own one, None deletes."""
+    if reverse:
+        own = own[::-1]
+    position, count = 0, len(own)
+    for row in rows:
+        key = row[0]
+        while position < count:
+            own_key, value = own[position]
+            if own_key == key or (own_key < key) is reverse:
+                break
+            position += 1
+            if value is not None:
+                yield own_key, value
+        if position < count and own[position][0] == key:
+            value = own[position][1]
+            position += 1
+            if value is not None:
+                yield key, value
+        else:
+            yield row
+    for own_key, value in own[position:]:
+        if value is not None:
+            yield own_key, value

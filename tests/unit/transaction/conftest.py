@@ -1,0 +1,75 @@
+"""A cluster of one dictionary: what a transaction needs around it, without processes or files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from dsql.transaction.interface import CommitOutcome, Committed, WriteSet
+from dsql.transaction.manager import TransactionManager
+
+
+@dataclass
+class DictionarySnapshot:
+    timestamp: int
+    rows: dict[bytes, bytes]
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.rows.get(key)
+
+    def scan(
+        self, low: bytes, high: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        yield from sorted(
+            ((key, value) for key, value in self.rows.items() if low <= key < high), reverse=reverse
+        )
+
+
+@dataclass
+class Cluster:
+    """Replica, committer and clock in one."""
+
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    now: int = 10
+    seconds: float = 0.0
+    snapshots: int = 0
+    released: int = 0
+    committed: list[WriteSet] = field(default_factory=list)
+    outcome: CommitOutcome | None = None
+
+    def latest(self) -> int:
+        return self.now
+
+    def snapshot(self, timestamp: int) -> DictionarySnapshot:
+        self.snapshots += 1
+        return DictionarySnapshot(timestamp, dict(self.rows))
+
+    def release(self) -> None:
+        self.released += 1
+
+    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+        write_set = msgspec.msgpack.decode(encoded, type=WriteSet)
+        assert write_set.transaction_id == transaction_id
+        self.committed.append(write_set)
+        if self.outcome is not None:
+            return self.outcome
+        self.now += 1
+        for key, _mode, value in write_set.writes:
+            if value is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = value
+        return Committed(self.now)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def manager(cluster: Cluster) -> TransactionManager:
+    return TransactionManager(cluster, cluster, cluster, monotonic=lambda: cluster.seconds)
