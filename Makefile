@@ -2,23 +2,35 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .PHONY: setup up test bench lint clean
-setup: $(READY)
+setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
-$(READY): pyproject.toml
+$(VENV)/.server: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint,bench]'
+	$(PIP) -e .
 	touch $@
 
-up: $(READY)
-	$(BIN)/dsql up
+$(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.server
+	$(PIP) -e '.[$*]'
+	touch $@
 
-test: $(READY)
+# Starts a three-AZ cluster and prints a psql line for it. Options: make up UP="--listen 127.0.0.1:6432"
+up: $(VENV)/.server
+	$(BIN)/dsql up $(UP)
+
+test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
-lint: $(READY)
+lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Measures this server beside PostgreSQL, where that is installed. Options: make bench BENCH=--help
+bench: $(VENV)/.bench
+	$(BIN)/python bench/run.py $(BENCH)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache

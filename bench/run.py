@@ -1,0 +1,169 @@
+"""Measure this server beside PostgreSQL, in one run, and write what was seen to bench/results/.
+
+    python bench/run.py                    everything, about 20 minutes
+    python bench/run.py --seconds 3 --clients 1 8 --only select-only churn
+
+Both serve TLS. The write workloads are compared with a PostgreSQL that has two synchronous standbys
+(`ANY 1`), the others with a single one. The two sides take turns, and what counts is the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import chart
+import postgres
+import server
+import workloads
+
+RESULTS = Path(__file__).parent / "results"
+WRITES = ("simple-update", "tpcb-like")
+IDLE_CONNECTIONS = 50
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=int, default=10, help="length of one run")
+    parser.add_argument("--repeat", type=int, default=3, help="runs per figure; the median counts")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--scale", type=int, default=10, help="pgbench's scale factor")
+    parser.add_argument(
+        "--only", nargs="+", help="select-only simple-update tpcb-like churn memory"
+    )
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dsql-bench-") as temporary:
+        os.chmod(temporary, 0o711)
+        rows = _measure_all(arguments, Path(temporary))
+    _write(rows, arguments)
+
+
+def _measure_all(arguments: argparse.Namespace, directory: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    with server.running(directory / "dsql", workloads.free_port()) as ours:
+        ours = server.fresh_token(ours)
+        print("filling this server's tables with pgbench -i", flush=True)
+        started = time.monotonic()
+        workloads.initialise(ours, arguments.scale)
+        print(f"  {time.monotonic() - started:.1f} s", flush=True)
+        for standbys, names in ((0, ("select-only", "churn", "memory")), (2, WRITES)):
+            chosen = [name for name in names if not arguments.only or name in arguments.only]
+            if chosen:
+                rows += _beside(arguments, directory, ours, standbys, chosen)
+    return rows
+
+
+def _beside(
+    arguments: argparse.Namespace,
+    directory: Path,
+    ours: Mapping[str, str],
+    standbys: int,
+    names: list[str],
+) -> list[dict[str, Any]]:
+    if postgres.binaries() is None:
+        print("PostgreSQL is not installed: this server is measured alone", flush=True)
+        return [row for name in names for row in _rows(arguments, name, {"dsql": ours})]
+    port = workloads.free_port()
+    with postgres.running(directory / f"postgres{standbys}", port, standbys=standbys) as theirs:
+        workloads.initialise(theirs, arguments.scale)
+        sides = {"dsql": ours, "postgres": theirs}
+        return [row for name in names for row in _rows(arguments, name, sides)]
+
+
+def _rows(
+    arguments: argparse.Namespace, name: str, sides: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    if name == "memory":
+        return [_report({"figure": "memory per idle connection, KiB", **_memory(sides)})]
+    rows = []
+    for clients in arguments.clients:
+        row = {"figure": name, "clients": clients, **_rates(arguments, name, clients, sides)}
+        rows.append(_report(row))
+    return rows
+
+
+def _rates(
+    arguments: argparse.Namespace, name: str, clients: int, sides: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    churn = name == "churn"
+    workload = "select-only" if churn else name
+    runs: dict[str, list[workloads.Rate]] = {side: [] for side in sides}
+    for _ in range(arguments.repeat):
+        for side, variables in sides.items():
+            runs[side].append(
+                workloads.rate(
+                    variables,
+                    workload,
+                    clients,
+                    arguments.seconds,
+                    scale=arguments.scale,
+                    churn=churn,
+                )
+            )
+    row: dict[str, Any] = {side: round(median(run.tps for run in runs[side])) for side in sides}
+    row["runs"] = {side: [asdict(run) for run in runs[side]] for side in sides}
+    return row
+
+
+def _memory(sides: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for side, variables in sides.items():
+        port = int(variables["PGPORT"])
+        before = workloads.server_memory_kib(port)
+        with workloads.OpenConnections(variables, IDLE_CONNECTIONS):
+            time.sleep(1.0)
+            after = workloads.server_memory_kib(port)
+        row[side] = round((after - before) / IDLE_CONNECTIONS)
+    return row
+
+
+def _report(row: dict[str, Any]) -> dict[str, Any]:
+    if row.get("postgres"):
+        row["ratio"] = round(row["dsql"] / row["postgres"], 2)
+    clients = f"{row['clients']:3d} clients" if "clients" in row else ""
+    print(
+        f"{row['figure']:32s} {clients:12s} dsql {row['dsql']:8d}   "
+        f"postgres {row.get('postgres', 0):8d}   ratio {row.get('ratio', '-')}",
+        flush=True,
+    )
+    return row
+
+
+def _write(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    result = {
+        "taken": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "commit": commit,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "processor": platform.machine(),
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+        },
+        "settings": vars(arguments),
+        "rows": rows,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    name = f"{time.strftime('%Y%m%d-%H%M', time.gmtime())}-{commit or 'uncommitted'}"
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    chart.draw(result, RESULTS / f"{name}.svg")
+    print(f"written: {RESULTS / name}.json and .svg")
+
+
+if __name__ == "__main__":
+    main()

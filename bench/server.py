@@ -1,0 +1,71 @@
+"""Our own server, started for a measurement in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS_MAX = 60.0
+
+
+@contextmanager
+def running(directory: Path, port: int, *, profile: str = "postgres") -> Iterator[dict[str, str]]:
+    """Run `dsql up` on 127.0.0.1:port and yield libpq's variables for its first cluster."""
+    directory.mkdir(parents=True)
+    env_file = directory / "env"
+    log = (directory / "up.log").open("w")
+    process = subprocess.Popen(
+        [
+            *(str(Path(sys.executable).with_name("dsql")), "up", "--profile", profile),
+            *("--data", str(directory / "data"), "--listen", f"127.0.0.1:{port}"),
+            *("--env-file", str(env_file)),
+        ],
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        yield _wait(process, env_file, directory / "up.log")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        log.close()
+
+
+def _wait(process: subprocess.Popen[bytes], env_file: Path, log: Path) -> dict[str, str]:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not env_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+        time.sleep(0.05)
+    return read_env(env_file)
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Return the variables of a shell file of export lines."""
+    variables = {}
+    for line in path.read_text().splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        variables[name] = value.strip("'\"")
+    return variables
+
+
+def fresh_token(variables: dict[str, str]) -> dict[str, str]:
+    """Return the variables with a token that is good for a day."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("dsql")), "token", "--expires-in", "86400"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return variables | {"PGPASSWORD": done.stdout.strip()}

@@ -1,0 +1,161 @@
+"""The measurements: pgbench's own transactions, connection churn, memory of open connections."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TRIES_MAX = 20
+WORKLOADS = {
+    "select-only": ("-b", "select-only"),
+    "simple-update": ("-b", "simple-update"),
+    "tpcb-like": ("-b", "tpcb-like"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One pgbench run: transactions per second, mean latency in ms, share that needed another try."""
+
+    tps: float
+    latency_ms: float
+    retried_percent: float
+    failed: int
+
+
+def initialise(variables: Mapping[str, str], scale: int) -> None:
+    """Create and fill pgbench's tables with pgbench -i, unmodified."""
+    _pgbench(variables, ["-i", "-q", "-s", str(scale)])
+
+
+def rate(
+    variables: Mapping[str, str],
+    workload: str,
+    clients: int,
+    seconds: int,
+    *,
+    scale: int,
+    churn: bool = False,
+) -> Rate:
+    """Run a workload with prepared statements; `churn` connects anew for every transaction."""
+    options = [*WORKLOADS[workload], "-n", "-s", str(scale), "-T", str(seconds)]
+    options += ["-c", str(clients), "-j", str(min(clients, 2))]
+    options += ["-C"] if churn else ["-M", "prepared"]
+    options += [f"--max-tries={TRIES_MAX}"]
+    return parse(_pgbench(variables, options))
+
+
+def _pgbench(variables: Mapping[str, str], options: Sequence[str]) -> str:
+    done = subprocess.run(
+        ["pgbench", *options],
+        env=os.environ | dict(variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"pgbench {' '.join(options)}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def parse(report: str) -> Rate:
+    """Read pgbench's report."""
+
+    def number(pattern: str) -> float:
+        found = re.search(pattern, report)
+        return float(found.group(1)) if found else 0.0
+
+    return Rate(
+        tps=number(r"tps = ([\d.]+)"),
+        latency_ms=number(r"latency average = ([\d.]+)"),
+        retried_percent=number(r"transactions retried: \d+ \(([\d.]+)%\)"),
+        failed=int(number(r"number of failed transactions: (\d+)")),
+    )
+
+
+class OpenConnections:
+    """Idle psql sessions that stay open until the block ends."""
+
+    def __init__(self, variables: Mapping[str, str], count: int) -> None:
+        self._variables = variables
+        self._count = count
+        self._clients: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> OpenConnections:
+        for _ in range(self._count):
+            client = subprocess.Popen(
+                ["psql", "-qAtX"],
+                env=os.environ | dict(self._variables),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            self._clients.append(client)
+        for client in self._clients:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(b"select 1;\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == b"1\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            assert client.stdin is not None
+            client.stdin.close()
+            client.wait(10)
+
+
+def server_memory_kib(port: int) -> int:
+    """Return the proportional memory of the process tree that listens on a port, in KiB."""
+    return sum(_pss_kib(pid) for pid in _tree(_listener(port)))
+
+
+def _listener(port: int) -> int:
+    """Return the root of the tree: the topmost ancestor of the listening process but init and us."""
+    found = subprocess.run(
+        ["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, check=True
+    )
+    pid = int(re.findall(r"pid=(\d+)", found.stdout)[0])
+    while (parent := _parent(pid)) not in (0, 1, os.getpid()):
+        pid = parent
+    return pid
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def _tree(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    found, waiting = [], [root]
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        waiting += children.get(pid, [])
+    return found
+
+
+def _pss_kib(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def free_port() -> int:
+    """Return a port nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

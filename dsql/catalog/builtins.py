@@ -1,0 +1,217 @@
+"""The catalogs of what the server has built in: types, functions, operators, casts, access methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from dsql.catalog.relations import (
+    ADMIN_OID,
+    BTREE_INDEX_AM,
+    C_COLLATION,
+    DEFAULT_COLLATION,
+    HEAP_AM,
+    PG_CATALOG_NAMESPACE,
+    namespace_oids,
+    type_collation,
+)
+from dsql.catalog.virtual import provides
+from dsql.functions import registry as functions
+from dsql.functions.function import Aggregate, Function, Operator, WindowFunction
+from dsql.types import registry
+
+Row = Mapping[str, Any]
+_SQL_LANGUAGE, _INTERNAL_LANGUAGE = 14, 12
+
+
+@provides("pg_catalog", "pg_type")
+def _pg_type(context: Any) -> Iterator[Row]:
+    yield from _builtin_types()
+    namespaces = namespace_oids(context.catalog)
+    for table in context.catalog.tables.values():
+        yield {
+            "oid": table.row_type_oid,
+            "typname": table.name,
+            "typnamespace": namespaces.get(table.schema, 0),
+            "typowner": table.owner_oid,
+            "typlen": -1,
+            "typtype": "c",
+            "typcategory": "C",
+            "typisdefined": True,
+            "typdelim": ",",
+            "typrelid": table.oid,
+            "typalign": "d",
+            "typstorage": "x",
+            "typtypmod": -1,
+        }
+
+
+@cache
+def _builtin_types() -> tuple[Row, ...]:
+    return tuple(
+        {
+            "oid": kind.oid,
+            "typname": kind.name,
+            "typnamespace": PG_CATALOG_NAMESPACE,
+            "typowner": ADMIN_OID,
+            "typlen": kind.size,
+            "typbyval": kind.by_value,
+            "typtype": kind.kind,
+            "typcategory": kind.category,
+            "typispreferred": kind.preferred,
+            "typisdefined": True,
+            "typdelim": kind.delimiter,
+            "typelem": kind.element_oid,
+            "typarray": kind.array_oid,
+            "typalign": kind.align,
+            "typstorage": "x" if kind.size == -1 else "p",
+            "typtypmod": -1,
+            "typcollation": type_collation(kind.oid),
+            "typsubscript": 6179 if kind.category == "A" else 0,
+            "typinput": 0,
+        }
+        for kind in registry.all_types()
+    )
+
+
+@provides("pg_catalog", "pg_proc")
+def _pg_proc(context: Any) -> Iterator[Row]:
+    del context
+    yield from _builtin_functions()
+
+
+@cache
+def _builtin_functions() -> tuple[Row, ...]:
+    return tuple(
+        _function_row(callee) if isinstance(callee, Function) else _aggregate_row(callee)
+        for callee in functions.all_callees()
+    )
+
+
+def _function_row(function: Function) -> Row:
+    return {
+        "oid": function.oid,
+        "proname": function.name,
+        "pronamespace": PG_CATALOG_NAMESPACE,
+        "proowner": ADMIN_OID,
+        "prolang": _INTERNAL_LANGUAGE,
+        "procost": 1.0,
+        "prorows": 1000.0 if function.returns_set else 0.0,
+        "prokind": "f",
+        "proisstrict": function.strict,
+        "proretset": function.returns_set,
+        "provolatile": function.volatility,
+        "proparallel": "s",
+        "pronargs": len(function.argument_types),
+        "pronargdefaults": len(function.default_arguments),
+        "prorettype": function.return_type,
+        "proargtypes": list(function.argument_types),
+        "proargnames": list(function.argument_names) or None,
+        "prosrc": function.name,
+    }
+
+
+def _aggregate_row(aggregate: Aggregate | WindowFunction) -> Row:
+    return {
+        "oid": aggregate.oid,
+        "proname": aggregate.name,
+        "pronamespace": PG_CATALOG_NAMESPACE,
+        "proowner": ADMIN_OID,
+        "prolang": _INTERNAL_LANGUAGE,
+        "procost": 1.0,
+        "prokind": "a" if isinstance(aggregate, Aggregate) else "w",
+        "provolatile": "i",
+        "proparallel": "s",
+        "pronargs": len(aggregate.argument_types),
+        "prorettype": aggregate.return_type,
+        "proargtypes": list(aggregate.argument_types),
+        "prosrc": "aggregate_dummy",
+    }
+
+
+@provides("pg_catalog", "pg_operator")
+def _pg_operator(context: Any) -> Iterator[Row]:
+    del context
+    yield from _builtin_operators()
+
+
+@cache
+def _builtin_operators() -> tuple[Row, ...]:
+    return tuple(_operator_row(operator) for operator in functions.all_operators())
+
+
+def _operator_row(operator: Operator) -> Row:
+    return {
+        "oid": operator.oid,
+        "oprname": operator.name,
+        "oprnamespace": PG_CATALOG_NAMESPACE,
+        "oprowner": ADMIN_OID,
+        "oprkind": "b" if operator.left_type else "l",
+        "oprcanhash": operator.hashable,
+        "oprleft": operator.left_type,
+        "oprright": operator.right_type,
+        "oprresult": operator.function.return_type,
+        "oprcode": operator.function.oid,
+    }
+
+
+@provides("pg_catalog", "pg_cast")
+def _pg_cast(context: Any) -> Iterator[Row]:
+    del context
+    for oid, cast in enumerate(functions.all_casts(), 10_200):
+        source, target, cast_context, function, via_text = cast
+        yield {
+            "oid": oid,
+            "castsource": source,
+            "casttarget": target,
+            "castfunc": function.oid if function else 0,
+            "castcontext": cast_context,
+            "castmethod": "f" if function else "i" if via_text else "b",
+        }
+
+
+@provides("pg_catalog", "pg_am")
+def _pg_am(context: Any) -> Iterator[Row]:
+    del context
+    yield {"oid": HEAP_AM, "amname": "btree-table", "amtype": "t"}
+    yield {"oid": 403, "amname": "btree", "amtype": "i"}
+    yield {"oid": BTREE_INDEX_AM, "amname": "btree_index", "amtype": "i"}
+
+
+@provides("pg_catalog", "pg_collation")
+def _pg_collation(context: Any) -> Iterator[Row]:
+    del context
+    for oid, name in ((DEFAULT_COLLATION, "default"), (C_COLLATION, "C"), (951, "POSIX")):
+        yield {
+            "oid": oid,
+            "collname": name,
+            "collnamespace": PG_CATALOG_NAMESPACE,
+            "collowner": ADMIN_OID,
+            "collprovider": "d" if name == "default" else "c",
+            "collisdeterministic": True,
+            "collencoding": -1,
+            "collcollate": None if name == "default" else name,
+            "collctype": None if name == "default" else name,
+        }
+
+
+@provides("pg_catalog", "pg_language")
+def _pg_language(context: Any) -> Iterator[Row]:
+    del context
+    for oid, name in ((_INTERNAL_LANGUAGE, "internal"), (_SQL_LANGUAGE, "sql")):
+        yield {"oid": oid, "lanname": name, "lanowner": ADMIN_OID, "lanpltrusted": True}
+
+
+@provides("pg_catalog", "pg_opclass")
+def _pg_opclass(context: Any) -> Iterator[Row]:
+    del context
+    yield {
+        "oid": 1978,
+        "opcmethod": BTREE_INDEX_AM,
+        "opcname": "int4_ops",
+        "opcnamespace": PG_CATALOG_NAMESPACE,
+        "opcowner": ADMIN_OID,
+        "opcintype": 23,
+        "opcdefault": True,
+    }

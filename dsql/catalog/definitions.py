@@ -1,0 +1,92 @@
+"""The SQL text of catalog objects, as pg_get_indexdef and pg_get_constraintdef print it."""
+
+from __future__ import annotations
+
+import re
+
+from dsql.catalog.schema import CheckConstraint, Index, IndexColumn, Table
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_FUNCTION_CALL = re.compile(r"[\w.\"]+\(.*\)", re.DOTALL)
+
+# The words PostgreSQL quotes when they name something: every keyword but the unreserved ones.
+_RESERVED_WORDS = """
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
+boolean both case cast char character check coalesce collate collation column concurrently
+constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user dec decimal default deferrable desc distinct do else end except
+exists extract false fetch float for foreign freeze from full grant greatest group grouping having
+ilike in initially inner inout int integer intersect interval into is isnull join lateral leading
+least left like limit localtime localtimestamp national natural nchar none normalize not notnull
+null nullif numeric offset on only or order out outer overlaps overlay placing position precision
+primary real references returning right row select session_user setof similar smallint some
+substring symmetric table tablesample then time timestamp to trailing treat trim true union unique
+user using values varchar variadic verbose when where window with xmlattributes xmlconcat
+xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+"""
+_RESERVED = frozenset(_RESERVED_WORDS.split())
+
+
+def quote_identifier(name: str) -> str:
+    """Return a name as it must be written: quoted unless it is plain and no reserved word."""
+    if _PLAIN.fullmatch(name) and name not in _RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def index_definition(index: Index, table: Table) -> str:
+    """Return the CREATE INDEX statement of an index."""
+    unique = "UNIQUE " if index.unique else ""
+    target = f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
+    parts = ", ".join(index_part(part, table) for part in index.columns)
+    text = f"CREATE {unique}INDEX {quote_identifier(index.name)} ON {target} USING btree_index ({parts})"
+    included = index.include
+    if index.primary:
+        keys = {part.column_number for part in index.columns}
+        included = tuple(
+            column.number for column in table.live_columns if column.number not in keys
+        )
+    if included:
+        text += f" INCLUDE ({column_list(included, table)})"
+    if index.nulls_not_distinct:
+        text += " NULLS NOT DISTINCT"
+    if index.predicate:
+        text += f" WHERE {index.predicate}"
+    return text
+
+
+def index_part(part: IndexColumn, table: Table) -> str:
+    """Return one key part with its order, as inside CREATE INDEX's parentheses."""
+    if part.column_number:
+        text = quote_identifier(table.columns[part.column_number - 1].name)
+    else:
+        text = part.expression or ""
+        if not _FUNCTION_CALL.fullmatch(text):
+            text = f"({text})"
+    if part.descending:
+        text += " DESC"
+    if part.nulls_first != part.descending:
+        text += " NULLS FIRST" if part.nulls_first else " NULLS LAST"
+    return text
+
+
+def column_list(numbers: tuple[int, ...], table: Table) -> str:
+    """Return quoted column names, separated by commas."""
+    return ", ".join(quote_identifier(table.columns[number - 1].name) for number in numbers)
+
+
+def key_definition(index: Index, table: Table) -> str:
+    """Return a PRIMARY KEY or UNIQUE constraint as ALTER TABLE ... ADD takes it."""
+    word = "PRIMARY KEY" if index.primary else "UNIQUE"
+    if index.nulls_not_distinct:
+        word += " NULLS NOT DISTINCT"
+    numbers = tuple(part.column_number for part in index.columns)
+    text = f"{word} ({column_list(numbers, table)})"
+    if index.include:
+        text += f" INCLUDE ({column_list(index.include, table)})"
+    return text
+
+
+def check_definition(check: CheckConstraint) -> str:
+    """Return a CHECK constraint as ALTER TABLE ... ADD takes it."""
+    return f"CHECK ({check.expression})" + ("" if check.validated else " NOT VALID")

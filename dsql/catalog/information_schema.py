@@ -1,0 +1,201 @@
+"""information_schema, computed from the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dsql.catalog.schema import Column, Table
+from dsql.catalog.virtual import provides, virtual_tables
+from dsql.types import oids, registry
+
+Row = Mapping[str, Any]
+DATABASE = "postgres"
+_TABLE_TYPES = {"r": "BASE TABLE", "v": "VIEW"}
+_INTEGER_PRECISION = {oids.INT2: 16, oids.INT4: 32, oids.INT8: 64}
+_FLOAT_PRECISION = {oids.FLOAT4: 24, oids.FLOAT8: 53}
+_DATETIME = frozenset((oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ, oids.INTERVAL))
+_TYPMOD_OFFSET = 4  # VARHDRSZ, which PostgreSQL adds to the length in a typmod
+
+
+def _yes_no(value: object) -> str:
+    return "YES" if value else "NO"
+
+
+@provides("information_schema", "information_schema_catalog_name")
+def _catalog_name(context: Any) -> Iterator[Row]:
+    del context
+    yield {"catalog_name": DATABASE}
+
+
+@provides("information_schema", "schemata")
+def _schemata(context: Any) -> Iterator[Row]:
+    owners = {role.oid: role.name for role in context.catalog.roles.values()}
+    for schema in context.catalog.schemas.values():
+        yield {
+            "catalog_name": DATABASE,
+            "schema_name": schema.name,
+            "schema_owner": owners.get(schema.owner_oid),
+        }
+
+
+@provides("information_schema", "tables")
+def _tables(context: Any) -> Iterator[Row]:
+    for virtual in virtual_tables().values():
+        yield _table_row(virtual.schema, virtual.name, virtual.kind, insertable=False)
+    for table in context.catalog.tables.values():
+        if table.kind in _TABLE_TYPES:
+            yield _table_row(table.schema, table.name, table.kind, insertable=table.kind == "r")
+
+
+def _table_row(schema: str, name: str, kind: str, *, insertable: bool) -> Row:
+    return {
+        "table_catalog": DATABASE,
+        "table_schema": schema,
+        "table_name": name,
+        "table_type": _TABLE_TYPES[kind],
+        "is_insertable_into": _yes_no(insertable),
+        "is_typed": "NO",
+    }
+
+
+@provides("information_schema", "columns")
+def _columns(context: Any) -> Iterator[Row]:
+    for virtual in virtual_tables().values():
+        for number, (name, type_oid) in enumerate(virtual.columns, 1):
+            column = Column(name, number, type_oid, not_null=virtual.not_null[number - 1])
+            yield _column_row(virtual.schema, virtual.name, number, column, updatable=False)
+    for table in context.catalog.tables.values():
+        if table.kind in _TABLE_TYPES:
+            for column in table.live_columns:
+                yield _column_row(
+                    table.schema, table.name, column.number, column, updatable=table.kind == "r"
+                )
+
+
+def _column_row(schema: str, table: str, number: int, column: Column, *, updatable: bool) -> Row:
+    kind = registry.get(column.type_oid)
+    row: dict[str, Any] = {
+        "table_catalog": DATABASE,
+        "table_schema": schema,
+        "table_name": table,
+        "column_name": column.name,
+        "ordinal_position": number,
+        "column_default": None if column.generated else column.default,
+        "is_nullable": _yes_no(not column.not_null),
+        "data_type": "ARRAY" if kind.category == "A" else kind.sql_name,
+        "udt_catalog": DATABASE,
+        "udt_schema": "pg_catalog",
+        "udt_name": kind.name,
+        "dtd_identifier": str(number),
+        "is_self_referencing": "NO",
+        "is_identity": _yes_no(column.identity),
+        "identity_cycle": "NO",
+        "is_generated": "ALWAYS" if column.generated else "NEVER",
+        "generation_expression": column.default if column.generated else None,
+        "is_updatable": _yes_no(updatable),
+    }
+    return row | _type_facts(column.type_oid, column.typmod)
+
+
+def _type_facts(type_oid: int, typmod: int) -> Row:
+    if type_oid in (oids.VARCHAR, oids.BPCHAR):
+        length = typmod - _TYPMOD_OFFSET if typmod >= 0 else None
+        octets = length * 4 if length is not None else 1_073_741_824
+        return {"character_maximum_length": length, "character_octet_length": octets}
+    if type_oid == oids.TEXT:
+        return {"character_octet_length": 1_073_741_824}
+    if type_oid in _INTEGER_PRECISION:
+        precision = _INTEGER_PRECISION[type_oid]
+        return {"numeric_precision": precision, "numeric_precision_radix": 2, "numeric_scale": 0}
+    if type_oid in _FLOAT_PRECISION:
+        return {"numeric_precision": _FLOAT_PRECISION[type_oid], "numeric_precision_radix": 2}
+    if type_oid == oids.NUMERIC:
+        facts: dict[str, Any] = {"numeric_precision_radix": 10}
+        if typmod >= 0:
+            packed = typmod - _TYPMOD_OFFSET
+            scale = ((packed & 0x7FF) ^ 1024) - 1024
+            facts |= {"numeric_precision": packed >> 16, "numeric_scale": scale}
+        return facts
+    if type_oid in _DATETIME:
+        return {"datetime_precision": typmod if 0 <= typmod <= 6 else 6}
+    return {"datetime_precision": 0} if type_oid == oids.DATE else {}
+
+
+def _constraints(context: Any) -> Iterator[tuple[Table, str, str, tuple[int, ...]]]:
+    """Yield (table, name, type, column numbers) of every constraint."""
+    for table in context.catalog.tables.values():
+        for index in table.indexes:
+            if index.constraint:
+                word = "PRIMARY KEY" if index.primary else "UNIQUE"
+                numbers = tuple(part.column_number for part in index.columns)
+                yield table, index.constraint, word, numbers
+        for check in table.checks:
+            yield table, check.name, "CHECK", ()
+
+
+def _constraint_base(table: Table, name: str) -> dict[str, Any]:
+    return {
+        "constraint_catalog": DATABASE,
+        "constraint_schema": table.schema,
+        "constraint_name": name,
+        "table_catalog": DATABASE,
+        "table_schema": table.schema,
+        "table_name": table.name,
+    }
+
+
+@provides("information_schema", "table_constraints")
+def _table_constraints(context: Any) -> Iterator[Row]:
+    for table, name, word, _ in _constraints(context):
+        yield _constraint_base(table, name) | {
+            "constraint_type": word,
+            "is_deferrable": "NO",
+            "initially_deferred": "NO",
+            "enforced": "YES",
+            "nulls_distinct": "YES" if word == "UNIQUE" else None,
+        }
+
+
+@provides("information_schema", "key_column_usage")
+def _key_column_usage(context: Any) -> Iterator[Row]:
+    for table, name, _, numbers in _constraints(context):
+        for position, number in enumerate(numbers, 1):
+            yield _constraint_base(table, name) | {
+                "column_name": table.columns[number - 1].name,
+                "ordinal_position": position,
+            }
+
+
+@provides("information_schema", "constraint_column_usage")
+def _constraint_column_usage(context: Any) -> Iterator[Row]:
+    for table, name, _, numbers in _constraints(context):
+        for number in numbers:
+            yield _constraint_base(table, name) | {"column_name": table.columns[number - 1].name}
+
+
+@provides("information_schema", "check_constraints")
+def _check_constraints(context: Any) -> Iterator[Row]:
+    for table in context.catalog.tables.values():
+        for check in table.checks:
+            yield {
+                "constraint_catalog": DATABASE,
+                "constraint_schema": table.schema,
+                "constraint_name": check.name,
+                "check_clause": check.expression,
+            }
+
+
+@provides("information_schema", "views")
+def _views(context: Any) -> Iterator[Row]:
+    for table in context.catalog.tables.values():
+        if table.kind == "v":
+            yield {
+                "table_catalog": DATABASE,
+                "table_schema": table.schema,
+                "table_name": table.name,
+                "view_definition": table.view_definition,
+                "check_option": "NONE",
+                "is_updatable": "NO",
+                "is_insertable_into": "NO",
+            }

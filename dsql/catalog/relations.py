@@ -1,0 +1,363 @@
+"""pg_class and what hangs on it: columns, defaults, constraints, indexes, descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.schema import Index, Table
+from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
+from dsql.types import oids, registry
+
+Row = Mapping[str, Any]
+
+BTREE_INDEX_AM = 10_003  # DSQL's btree_index
+HEAP_AM = 2
+C_COLLATION = 950
+DEFAULT_COLLATION = 100
+ADMIN_OID = 10
+PG_CATALOG_NAMESPACE = 11
+_STORAGE = {-1: "x", -2: "p"}
+_DEFAULT_OPCLASS = 1978
+
+
+def namespace_oids(catalog: Catalog) -> dict[str, int]:
+    """Return every schema's OID by name."""
+    return {schema.name: schema.oid for schema in catalog.schemas.values()}
+
+
+@provides("pg_catalog", "pg_namespace")
+def _pg_namespace(context: Any) -> Iterator[Row]:
+    for schema in context.catalog.schemas.values():
+        yield {"oid": schema.oid, "nspname": schema.name, "nspowner": schema.owner_oid}
+
+
+@provides("pg_catalog", "pg_class")
+def _pg_class(context: Any) -> Iterator[Row]:
+    catalog: Catalog = context.catalog
+    namespaces = namespace_oids(catalog)
+    yield from _system_relations()
+    for table in catalog.tables.values():
+        namespace = namespaces.get(table.schema, 0)
+        yield _table_row(table, namespace)
+        for index in table.indexes:
+            yield _index_row(index, table, namespace)
+
+
+def _table_row(table: Table, namespace: int) -> Row:
+    return {
+        "oid": table.oid,
+        "relname": table.name,
+        "relnamespace": namespace,
+        "reltype": table.row_type_oid,
+        "relowner": table.owner_oid,
+        "relam": HEAP_AM if table.kind == "r" else 0,
+        "relfilenode": table.keyspace_id,
+        "relpages": 0,
+        "reltuples": -1.0,
+        "relhasindex": bool(table.indexes),
+        "relpersistence": "p",
+        "relkind": table.kind,
+        "relnatts": len(table.columns),
+        "relchecks": len(table.checks),
+        "relhasrules": table.kind == "v",
+        "relispopulated": True,
+        "relreplident": "d",
+        "relacl": list(table.acl) or None,
+    }
+
+
+def _index_row(index: Index, table: Table, namespace: int) -> Row:
+    return {
+        "oid": index.oid,
+        "relname": index.name,
+        "relnamespace": namespace,
+        "relowner": table.owner_oid,
+        "relam": BTREE_INDEX_AM,
+        "relfilenode": index.keyspace_id,
+        "reltuples": -1.0,
+        "relpersistence": "p",
+        "relkind": "i",
+        "relnatts": len(index_column_numbers(index, table)),
+        "relispopulated": True,
+        "relreplident": "n",
+    }
+
+
+@cache
+def _system_relations() -> tuple[Row, ...]:
+    schemas = {"pg_catalog": PG_CATALOG_NAMESPACE, "information_schema": 13_000, "sys": 13_001}
+    return tuple(
+        {
+            "oid": table.oid,
+            "relname": table.name,
+            "relnamespace": schemas[table.schema],
+            "relowner": ADMIN_OID,
+            "relam": HEAP_AM if table.kind == "r" else 0,
+            "reltuples": -1.0,
+            "relpersistence": "p",
+            "relkind": table.kind,
+            "relnatts": len(table.columns),
+            "relispopulated": True,
+            "relreplident": "n",
+        }
+        for table in virtual_tables().values()
+    )
+
+
+def index_column_numbers(index: Index, table: Table) -> list[int]:
+    """Return pg_index.indkey: key columns (0 for an expression), then included ones.
+
+    A primary key includes all other columns of its table: it is where the rows are.
+    """
+    keys = [part.column_number for part in index.columns]
+    if not index.primary:
+        return keys + list(index.include)
+    return keys + [column.number for column in table.live_columns if column.number not in keys]
+
+
+@provides("pg_catalog", "pg_attribute")
+def _pg_attribute(context: Any) -> Iterator[Row]:
+    catalog: Catalog = context.catalog
+    for virtual in virtual_tables().values():
+        yield from _virtual_attributes(virtual.schema, virtual.name)
+    for table in catalog.tables.values():
+        for column in table.columns:
+            yield _attribute(
+                table.oid,
+                column.number,
+                column.name,
+                0 if column.dropped else column.type_oid,
+                typmod=column.typmod,
+                not_null=column.not_null,
+                has_default=column.default is not None,
+                generated="s" if column.generated else "",
+                identity=column.identity,
+                dropped=column.dropped,
+            )
+        for index in table.indexes:
+            yield from _index_attributes(index, table)
+
+
+@cache
+def _virtual_attributes(schema: str, name: str) -> tuple[Row, ...]:
+    table: VirtualTable = virtual_tables()[schema, name]
+    return tuple(
+        _attribute(table.oid, number, column, type_oid, not_null=required)
+        for number, ((column, type_oid), required) in enumerate(
+            zip(table.columns, table.not_null, strict=True), 1
+        )
+    )
+
+
+def _index_attributes(index: Index, table: Table) -> Iterator[Row]:
+    for number, column_number in enumerate(index_column_numbers(index, table), 1):
+        if column_number:
+            column = table.columns[column_number - 1]
+            yield _attribute(index.oid, number, column.name, column.type_oid, typmod=column.typmod)
+        else:
+            part = index.columns[number - 1]
+            yield _attribute(index.oid, number, expression_name(part.expression), part.type_oid)
+
+
+def expression_name(expression: str | None) -> str:
+    """Return the column name an index expression gets: its function's, or expr."""
+    head = (expression or "").split("(", 1)[0]
+    return head if head.isidentifier() else "expr"
+
+
+def _attribute(
+    relation: int,
+    number: int,
+    name: str,
+    type_oid: int,
+    *,
+    typmod: int = -1,
+    not_null: bool = False,
+    has_default: bool = False,
+    generated: str = "",
+    identity: str = "",
+    dropped: bool = False,
+) -> Row:
+    row: dict[str, Any] = {
+        "attrelid": relation,
+        "attname": name,
+        "atttypid": type_oid,
+        "attnum": number,
+        "attstattarget": -1,
+        "attcacheoff": -1,
+        "atttypmod": typmod,
+        "attnotnull": not_null,
+        "atthasdef": has_default,
+        "attgenerated": generated,
+        "attidentity": identity,
+        "attisdropped": dropped,
+        "attislocal": True,
+    }
+    if type_oid:
+        column_type = registry.get(type_oid)
+        row["attlen"] = column_type.size
+        row["attbyval"] = column_type.by_value
+        row["attalign"] = column_type.align
+        row["attndims"] = 1 if column_type.element_oid and column_type.category == "A" else 0
+        row["attstorage"] = _STORAGE.get(column_type.size, "p")
+        row["attcollation"] = type_collation(type_oid)
+    return row
+
+
+def type_collation(type_oid: int) -> int:
+    """Return the OID of a type's collation; 0 if it has none."""
+    if type_oid in (oids.TEXT, oids.VARCHAR, oids.BPCHAR):
+        return DEFAULT_COLLATION
+    return C_COLLATION if type_oid == oids.NAME else 0
+
+
+@provides("pg_catalog", "pg_attrdef")
+def _pg_attrdef(context: Any) -> Iterator[Row]:
+    for table in context.catalog.tables.values():
+        for column in table.live_columns:
+            if column.default is not None:
+                yield {
+                    "oid": default_oid(table, column.number),
+                    "adrelid": table.oid,
+                    "adnum": column.number,
+                    "adbin": column.default,
+                }
+
+
+def default_oid(table: Table, column_number: int) -> int:
+    """Return the OID of a default: it has no row of its own, so one is derived, above all real ones."""
+    return 0x8000_0000 + table.oid * 2048 % 0x7FFF_0000 + column_number
+
+
+@provides("pg_catalog", "pg_index")
+def _pg_index(context: Any) -> Iterator[Row]:
+    for table in context.catalog.tables.values():
+        for index in table.indexes:
+            keys = index_column_numbers(index, table)
+            yield {
+                "indexrelid": index.oid,
+                "indrelid": table.oid,
+                "indnatts": len(keys),
+                "indnkeyatts": len(index.columns),
+                "indisunique": index.unique,
+                "indnullsnotdistinct": index.nulls_not_distinct,
+                "indisprimary": index.primary,
+                "indimmediate": True,
+                "indisvalid": index.valid,
+                "indisready": True,
+                "indislive": True,
+                "indkey": keys,
+                "indcollation": [type_collation(part.type_oid) for part in index.columns],
+                "indclass": [_DEFAULT_OPCLASS for _ in index.columns],
+                "indoption": [part.descending + 2 * part.nulls_first for part in index.columns],
+                "indexprs": _index_expressions(index),
+                "indpred": index.predicate,
+            }
+
+
+def _index_expressions(index: Index) -> str | None:
+    expressions = [part.expression for part in index.columns if part.expression]
+    return ", ".join(expressions) or None
+
+
+@provides("pg_catalog", "pg_constraint")
+def _pg_constraint(context: Any) -> Iterator[Row]:
+    namespaces = namespace_oids(context.catalog)
+    for table in context.catalog.tables.values():
+        base = {
+            "connamespace": namespaces.get(table.schema, 0),
+            "conrelid": table.oid,
+            "convalidated": True,
+            "conislocal": True,
+            "connoinherit": True,
+            "confupdtype": " ",
+            "confdeltype": " ",
+            "confmatchtype": " ",
+        }
+        for index in table.indexes:
+            if index.constraint:
+                yield base | {
+                    "oid": index.constraint_oid,
+                    "conname": index.constraint,
+                    "contype": "p" if index.primary else "u",
+                    "conindid": index.oid,
+                    "conkey": [part.column_number for part in index.columns],
+                }
+        for check in table.checks:
+            yield base | {
+                "oid": check.oid,
+                "conname": check.name,
+                "contype": "c",
+                "convalidated": check.validated,
+                "connoinherit": False,
+                "conbin": check.expression,
+            }
+
+
+@provides("pg_catalog", "pg_description")
+def _pg_description(context: Any) -> Iterator[Row]:
+    for table in context.catalog.tables.values():
+        if table.comment is not None:
+            yield {
+                "objoid": table.oid,
+                "classoid": 1259,
+                "objsubid": 0,
+                "description": table.comment,
+            }
+
+
+@provides("pg_catalog", "pg_depend")
+def _pg_depend(context: Any) -> Iterator[Row]:
+    """Indexes depend on the constraint they serve, constraints on their table."""
+    for table in context.catalog.tables.values():
+        for index in table.indexes:
+            if index.constraint:
+                yield _dependency(1259, index.oid, 2606, index.constraint_oid, "i")
+                yield _dependency(2606, index.constraint_oid, 1259, table.oid, "a")
+            else:
+                yield _dependency(1259, index.oid, 1259, table.oid, "a")
+
+
+def _dependency(class_oid: int, oid: int, on_class: int, on_oid: int, kind: str) -> Row:
+    return {
+        "classid": class_oid,
+        "objid": oid,
+        "refclassid": on_class,
+        "refobjid": on_oid,
+        "deptype": kind,
+    }
+
+
+@provides("pg_catalog", "pg_tables")
+def _pg_tables(context: Any) -> Iterator[Row]:
+    owners = {role.oid: role.name for role in context.catalog.roles.values()}
+    for virtual in virtual_tables().values():
+        if virtual.kind == "r":
+            yield {"schemaname": virtual.schema, "tablename": virtual.name, "tableowner": "admin"}
+    for table in context.catalog.tables.values():
+        if table.kind == "r":
+            yield {
+                "schemaname": table.schema,
+                "tablename": table.name,
+                "tableowner": owners.get(table.owner_oid),
+                "hasindexes": bool(table.indexes),
+                "hasrules": False,
+                "hastriggers": False,
+                "rowsecurity": False,
+            }
+
+
+@provides("pg_catalog", "pg_views")
+def _pg_views(context: Any) -> Iterator[Row]:
+    owners = {role.oid: role.name for role in context.catalog.roles.values()}
+    for table in context.catalog.tables.values():
+        if table.kind == "v":
+            yield {
+                "schemaname": table.schema,
+                "viewname": table.name,
+                "viewowner": owners.get(table.owner_oid),
+                "definition": table.view_definition,
+            }

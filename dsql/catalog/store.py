@@ -1,0 +1,154 @@
+"""The catalog's rows in the store: how each object is keyed, read and written.
+
+One row per table, schema, role, sequence and job, msgpack of the value in `schema.py`. A second row per
+name makes two sessions that create the same name meet at commit. Every change also writes the version
+keys that transactions check (OC001): the catalog's own, and that of each table it touches.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.schema import FIRST_USER_OID, Role, Schema, Table
+from dsql.encoding.keyspace import (
+    catalog_version_key,
+    keyspace_range,
+    prefix,
+    table_version_key,
+)
+from dsql.transaction.interface import Mode, Transaction
+
+TABLES = 1
+SCHEMAS = 2
+ROLES = 3
+NAMES = 4
+OIDS = 5
+
+_Object = TypeVar("_Object", Table, Schema, Role)
+
+ADMIN = Role(oid=10, name="admin", login=True)
+BUILTIN_SCHEMAS = (
+    Schema(oid=11, name="pg_catalog", owner_oid=10),
+    Schema(oid=2200, name="public", owner_oid=10),
+    Schema(oid=13_000, name="information_schema", owner_oid=10),
+    Schema(oid=13_001, name="sys", owner_oid=10),
+)
+
+
+class Reader(Protocol):
+    """What loading needs: a snapshot or a transaction."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a value."""
+        ...
+
+    def scan(self, low: bytes, high: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield a range."""
+        ...
+
+
+def read_version(reader: Reader) -> int:
+    """Return the catalog's version at a snapshot; 0 before the first DDL."""
+    value = reader.get(catalog_version_key())
+    return int.from_bytes(value, "big") if value else 0
+
+
+def load(reader: Reader) -> Catalog:
+    """Read the whole catalog of a snapshot."""
+    schemas = {schema.name: schema for schema in BUILTIN_SCHEMAS}
+    schemas.update((schema.name, schema) for schema in _objects(reader, SCHEMAS, Schema))
+    roles = [ADMIN, *_objects(reader, ROLES, Role)]
+    tables = list(_objects(reader, TABLES, Table))
+    return Catalog(read_version(reader), schemas.values(), tables, roles)
+
+
+def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:
+    decode = msgspec.msgpack.Decoder(kind).decode
+    for _, value in reader.scan(*keyspace_range(keyspace)):
+        yield decode(value)
+
+
+class CatalogWriter:
+    """The catalog changes of one transaction.
+
+    Names are taken by `claim_name`, which the caller does once per new relation or schema; the version
+    keys are written by every change, so that a caller cannot forget them.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        # Random, not counted: a version that was rolled back must never name another catalog later.
+        self._version = secrets.token_bytes(8)
+
+    def allocate_oid(self) -> int:
+        """Return a new OID; OIDs are never used twice."""
+        key = prefix(OIDS)
+        stored = self._transaction.get(key)
+        oid = int.from_bytes(stored, "big") if stored else FIRST_USER_OID
+        self._transaction.put(key, (oid + 1).to_bytes(4, "big"), Mode.EXCLUSIVE)
+        return oid
+
+    def put_table(self, table: Table) -> Table:
+        """Write a new or changed table (view, sequence), and return it."""
+        self._put(TABLES, table.oid, table)
+        self._touch(table.oid)
+        return table
+
+    def drop_table(self, table: Table) -> None:
+        """Remove a table's row and its name."""
+        self._delete(TABLES, table.oid)
+        self.release_name(table.schema, table.name)
+        self._touch(table.oid)
+
+    def put_schema(self, schema: Schema) -> None:
+        """Write a new or changed schema."""
+        self._put(SCHEMAS, schema.oid, schema)
+        self._touch()
+
+    def drop_schema(self, schema: Schema) -> None:
+        """Remove a schema."""
+        self._delete(SCHEMAS, schema.oid)
+        self.release_name("", schema.name)
+        self._touch()
+
+    def put_role(self, role: Role) -> None:
+        """Write a new or changed role."""
+        self._put(ROLES, role.oid, role)
+        self._touch()
+
+    def drop_role(self, role: Role) -> None:
+        """Remove a role."""
+        self._delete(ROLES, role.oid)
+        self._touch()
+
+    def claim_name(self, schema: str, name: str) -> None:
+        """Take a relation's name in a schema (a schema's own name under "")."""
+        self._transaction.put(_name_key(schema, name), b"", Mode.EXCLUSIVE)
+
+    def release_name(self, schema: str, name: str) -> None:
+        """Give a name back."""
+        self._transaction.delete(_name_key(schema, name), Mode.EXCLUSIVE)
+
+    def _put(self, keyspace: int, oid: int, value: Table | Schema | Role) -> None:
+        encoded = msgspec.msgpack.encode(value)
+        self._transaction.put(prefix(keyspace) + prefix(oid), encoded, Mode.EXCLUSIVE)
+
+    def _delete(self, keyspace: int, oid: int) -> None:
+        self._transaction.delete(prefix(keyspace) + prefix(oid), Mode.EXCLUSIVE)
+
+    def _touch(self, table_oid: int = 0) -> None:
+        keys = [catalog_version_key()]
+        if table_oid:
+            keys.append(table_version_key(table_oid))
+        for key in keys:
+            self._transaction.check(key, Mode.CATALOG)
+            self._transaction.put(key, self._version, Mode.EXCLUSIVE)
+
+
+def _name_key(schema: str, name: str) -> bytes:
+    return prefix(NAMES) + schema.encode() + b"\0" + name.encode()

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+from dsql.catalog.loader import CatalogCache
+from dsql.catalog.schema import FIRST_USER_OID, Schema, Table
+from dsql.catalog.store import CatalogWriter, read_version
+from dsql.encoding.keyspace import catalog_version_key, table_version_key
+from dsql.transaction.interface import Mode
+
+
+def test_an_empty_store_has_the_system_schemas_and_admin(rows: Any) -> None:
+    catalog = CatalogCache().current(rows)
+    assert catalog.version == 0
+    assert sorted(catalog.schemas) == ["information_schema", "pg_catalog", "public", "sys"]
+    assert list(catalog.roles) == ["admin"]
+
+
+def test_a_table_comes_back_as_it_was_written(rows: Any, writer: Any, orders: Table) -> None:
+    writer.put_table(orders)
+    assert CatalogCache().current(rows).tables["public", "Orders"] == orders
+
+
+def test_every_change_gives_the_catalog_another_version(rows: Any, orders: Table) -> None:
+    CatalogWriter(rows).put_table(orders)
+    first = read_version(rows)
+    CatalogWriter(rows).put_schema(Schema(20_000, "s", 10))
+    assert read_version(rows) not in (0, first)
+
+
+def test_a_change_of_a_table_meets_every_transaction_that_used_it(
+    rows: Any, writer: Any, orders: Table
+) -> None:
+    writer.put_table(orders)
+    keys = {catalog_version_key(), table_version_key(orders.oid)}
+    assert keys <= rows.values.keys()
+    assert rows.checks == {(key, Mode.CATALOG) for key in keys}
+
+
+def test_a_cached_catalog_is_used_until_the_version_changes(
+    rows: Any, writer: Any, orders: Table
+) -> None:
+    cache = CatalogCache()
+    before = cache.current(rows)
+    assert cache.current(rows) is before
+    writer.put_table(orders)
+    assert "Orders" in {name for _, name in cache.current(rows).tables}
+
+
+def test_oids_are_never_used_twice(rows: Any) -> None:
+    seen = [CatalogWriter(rows).allocate_oid() for _ in range(3)]
+    assert seen == [FIRST_USER_OID, FIRST_USER_OID + 1, FIRST_USER_OID + 2]
+
+
+def test_a_dropped_table_is_gone_with_its_name(rows: Any, writer: Any, orders: Table) -> None:
+    writer.claim_name("public", "Orders")
+    writer.put_table(orders)
+    writer.drop_table(orders)
+    assert not CatalogCache().current(rows).tables
+    assert not [key for key in rows.values if key.endswith(b"Orders")]
