@@ -97,6 +97,7 @@ class HostAgent:
             while True:
                 self._connect()
                 self._act(self._pool.tick(time.monotonic()))
+                self._assigner.keep_open(self._pool.pools())
                 await asyncio.sleep(TICK_SECONDS if self.ready else RECONNECT_SECONDS)
         finally:
             self._close()

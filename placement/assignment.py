@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
 from dsql.session.control import Assign
-from placement.sandbox import USER_IDS, USER_IDS_FROM, open_to_user
+from placement.replica_access import open_to_user
 
 CONNECT_SECONDS = 0.5
+USER_IDS_FROM = 700_000
+USER_IDS = 100_000
 
 
 class Assigner:
@@ -27,19 +30,20 @@ class Assigner:
     def assignment(self, cluster: str, lifetime_seconds: float) -> Assign:
         """Return a new query processor's assignment. Raises LookupError for an unknown cluster."""
         record = self._record(cluster)
-        azs = sorted(record.azs, key=lambda az: az != self._az)
-        replicas = [self._layout.storage(az, cluster) for az in azs]
-        assignment = Assign(
+        return Assign(
             cluster=cluster,
             profile=record.profile,
-            replicas=[str(path) for path in replicas if path.is_dir()],
-            clock=str(self._layout.clock(cluster)),
+            azs=sorted(record.azs, key=lambda az: az != self._az),
             uid=self._user(cluster) if self._sandbox and os.geteuid() == 0 else None,
             sandbox=self._sandbox,
             lifetime_seconds=lifetime_seconds,
         )
-        open_to_user(assignment, self._layout.root)
-        return assignment
+
+    def keep_open(self, clusters: Iterable[str]) -> None:
+        """Let the query processors of these clusters reach replicas that were made anew meanwhile."""
+        for cluster in clusters:
+            if cluster in self._users:
+                open_to_user(self._layout, cluster, self._record(cluster).azs, self._users[cluster])
 
     def connect_adjudicator(self, cluster: str) -> socket.socket | None:
         """Return a connection to the cluster's leader, bound to the cluster; None if nobody answers."""

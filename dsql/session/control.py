@@ -20,14 +20,13 @@ import msgspec
 class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     """What a query processor belongs to from now on.
 
-    `replicas` are the directories of the cluster's storage replicas, the preferred one first. `uid` is
-    the operating system user to become (None: stay). `lifetime_seconds` counts from now.
+    `azs` are those with storage replicas of the cluster, the preferred one first. `uid` is the operating
+    system user to become (None: stay). `lifetime_seconds` counts from now.
     """
 
     cluster: str
     profile: str
-    replicas: list[str]
-    clock: str
+    azs: list[str]
     uid: int | None
     sandbox: bool
     lifetime_seconds: float

@@ -1,0 +1,53 @@
+"""What a command needs to connect to a cluster of a data directory: which one, where, and a token."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from dsql.cli.errors import CommandError
+from dsql.cli.options import DEFAULT_PORT
+from dsql.client.auth_token import Credentials, generate_auth_token
+from dsql.control.access_keys import AccessKeyStore
+from dsql.control.layout import ClusterRecord, Layout
+
+DEFAULT_HOST = "127.0.0.1"
+
+
+def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
+    """Return the cluster with this identifier, or the only one if it is empty. Raises CommandError."""
+    if not identifier:
+        known = layout.cluster_identifiers()
+        if not known:
+            raise CommandError(f"there is no cluster in {layout.root}; start one with `dsql up`")
+        if len(known) > 1:
+            raise CommandError(f"choose one of the clusters with --cluster: {', '.join(known)}", 2)
+        identifier = known[0]
+    record = layout.read_cluster(identifier)
+    if record is None:
+        raise CommandError(f"there is no cluster {identifier!r} in {layout.root}")
+    return record
+
+
+def make_token(layout: Layout, record: ClusterRecord, user: str, expires_in: int) -> str:
+    """Return a token for `user`, signed with the installation's first active key."""
+    try:
+        keys = AccessKeyStore(layout.access_keys).keys()
+    except PermissionError:
+        raise CommandError(f"{layout.access_keys} belongs to another user") from None
+    key = next((key for key in keys if key.active), None)
+    if key is None:
+        raise CommandError(f"there is no active access key in {layout.access_keys}")
+    credentials = Credentials(key.access_key_id, key.secret_access_key, key.session_token)
+    return generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
+
+
+def relay_address(layout: Layout) -> tuple[str, int]:
+    """Return (IP address, port) where a client on this host reaches the relay."""
+    try:
+        host, _, port = layout.relay_address.read_text().strip().rpartition(":")
+        address = ipaddress.ip_address(host)
+    except (FileNotFoundError, ValueError):
+        return DEFAULT_HOST, DEFAULT_PORT
+    if address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    return host, int(port)

@@ -1,0 +1,72 @@
+"""What a client must know, as shell variables in a file and as a psql line to paste."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+from dsql.client.auth_token import Credentials, generate_db_connect_admin_auth_token
+from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.control.layout import ClusterRecord
+
+TOKEN_SECONDS = 24 * 3600
+
+
+class Access(NamedTuple):
+    """How to reach a cluster as admin. `authority` is the root certificate's absolute path."""
+
+    record: ClusterRecord
+    host: str
+    port: int
+    authority: Path
+    credentials: Credentials
+    token: str
+
+    def variables(self) -> dict[str, str]:
+        """Return libpq's, AWS's and our own environment variables."""
+        return {
+            "PGHOST": self.record.endpoint,
+            "PGHOSTADDR": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": "admin",
+            "PGDATABASE": "postgres",
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": str(self.authority),
+            "PGPASSWORD": self.token,
+            "DSQL_CLUSTER": self.record.identifier,
+            "DSQL_ENDPOINT": self.record.endpoint,
+            "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
+            "AWS_REGION": self.record.region,
+        }
+
+    def psql_line(self) -> str:
+        """Return a command that opens psql when pasted into a shell."""
+        conninfo = (
+            f"host={self.record.endpoint} hostaddr={self.host} port={self.port} user=admin "
+            f"dbname=postgres sslmode=verify-full sslrootcert='{self.authority}'"
+        )
+        return f"PGPASSWORD={shlex.quote(self.token)} psql {shlex.quote(conninfo)}"
+
+    def write(self, path: Path) -> None:
+        """Write the variables as a file for `source`, readable by its owner only."""
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in self.variables().items()]
+        write_atomically(path, "".join(lines).encode(), PRIVATE)
+
+
+def make_access(
+    record: ClusterRecord, listen: tuple[str, int], authority: Path, credentials: Credentials
+) -> Access:
+    """Return the access to a cluster whose relay listens at `listen`, with a fresh token."""
+    token = generate_db_connect_admin_auth_token(
+        record.endpoint, record.region, credentials, TOKEN_SECONDS
+    )
+    host, port = listen
+    return Access(record, _reachable(host), port, authority, credentials, token)
+
+
+def _reachable(host: str) -> str:
+    """Return an address to connect to for one that is listened on."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}
+    return everywhere.get(host, host)

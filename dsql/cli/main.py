@@ -1,0 +1,83 @@
+"""The `dsql` command: finds the subcommand's module, imports that one only, and runs it.
+
+A subcommand's module has `configure(parser)`, which adds its options and examples, and
+`run(arguments) -> int`, which returns the exit status. A `CommandError` ends with one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from dsql.cli.errors import CommandError
+
+# name -> (module, one line for --help)
+COMMANDS = {
+    "up": ("dsql.cli.up", "start a whole cluster on this host and keep it running"),
+    "down": ("dsql.cli.down", "stop what `dsql up` started"),
+    "status": ("dsql.cli.status", "show every role: zone, process, health, watermarks"),
+    "psql": ("dsql.cli.psql", "open psql on a cluster, with a fresh token"),
+    "token": ("dsql.cli.token", "print an authentication token"),
+    "relay": ("dsql.cli.roles", "run a relay: TLS, authentication, hand-off"),
+    "placement": ("dsql.cli.roles", "run the placement service"),
+    "agent": ("dsql.cli.roles", "run a host agent: the pool of query processors"),
+    "host": ("dsql.cli.roles", "run placement service and host agent in one process"),
+    "seed": ("dsql.cli.roles", "run a seed: it forks query processors for the agent"),
+    "journal": ("dsql.cli.roles", "run the journal replicas of one zone"),
+    "adjudicator": ("dsql.cli.roles", "run the adjudicators of one zone"),
+    "storage": ("dsql.cli.roles", "run the storage replicas of one zone"),
+    "az": ("dsql.cli.roles", "run journal, adjudicator and storage of one zone in one process"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 well, 1 failed, 2 misused."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words[0] if words else "")
+    parsed = parser.parse_args(words)
+    if parsed.command is None:
+        parser.print_help()
+        return 2
+    module = _module(parsed.command)
+    try:
+        status: int = module.run(parsed)
+    except CommandError as error:
+        print(f"dsql {parsed.command}: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as shells count
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone
+        return 1
+    return status
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dsql",
+        description="A self-hosted distributed SQL server with the architecture of Aurora DSQL.",
+        epilog="examples:\n  dsql up\n  dsql psql\n  dsql status --json\n  dsql up --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (_, summary) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == chosen:
+            _module(name).configure(command)
+    return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(COMMANDS[command][0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

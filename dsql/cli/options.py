@@ -1,0 +1,36 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DEFAULT_DATA = ".dsql"
+DEFAULT_PORT = 5432
+
+
+def add_data_option(parser: argparse.ArgumentParser) -> None:
+    """Add --data."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(DEFAULT_DATA),
+        metavar="DIR",
+        help=f"data directory (default: ./{DEFAULT_DATA})",
+    )
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Return (host, port) of `HOST:PORT`, `[V6]:PORT`, `:PORT`, `PORT` or `HOST`.
+
+    >>> parse_listen("[::1]:5433"), parse_listen("5433")
+    (('::1', 5433), ('127.0.0.1', 5433))
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = ("", text) if text.isdigit() else (text, str(DEFAULT_PORT))
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host or "127.0.0.1", int(port)

@@ -1,0 +1,224 @@
+"""Running one role in this process: `dsql relay`, `dsql az`, ... and `dsql seed`.
+
+A role works in the data directory, logs JSON lines to stderr and ends on SIGTERM. Under a supervisor it
+tells a pipe when it is ready and ends when the supervisor does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+
+from dsql.cli.errors import CommandError, reason
+from dsql.cli.logs import log_to_stderr
+from dsql.cli.options import add_data_option, parse_listen
+from dsql.control.layout import Layout
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 1.0  # for logins in progress at the end
+Ready = Callable[[], None]
+Service = Callable[[argparse.Namespace, Layout, Ready], Coroutine[None, None, None]]
+
+
+async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from relay.front_door import Settings
+    from relay.server import serve
+
+    host, port = arguments.listen
+    settings = Settings(az=arguments.az, drain_seconds=DRAIN_SECONDS)
+    await serve(layout, host, port, settings=settings, on_ready=on_ready)
+
+
+async def _placement(_: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from placement.server import serve
+
+    await serve(layout, on_ready=on_ready)
+
+
+async def _agent(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from placement.agent import AgentSettings, serve
+    from placement.pool import PoolSettings
+
+    settings = AgentSettings(
+        az=arguments.az, sandbox=not arguments.no_sandbox, pool=PoolSettings(warm=arguments.warm)
+    )
+    await serve(layout, settings, on_ready=on_ready)
+
+
+async def _host(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    await _together(
+        on_ready,
+        lambda ready: _placement(arguments, layout, ready),
+        lambda ready: _agent(arguments, layout, ready),
+    )
+
+
+async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from journal.server import serve
+
+    await serve(layout, arguments.az, on_ready=on_ready)
+
+
+async def _adjudicator(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from adjudicator.server import serve
+
+    await serve(layout, arguments.az, on_ready=on_ready)
+
+
+async def _storage(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from storage.server import serve
+
+    await serve(layout, arguments.az, on_ready=on_ready)
+
+
+async def _az(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    await _together(
+        on_ready,
+        lambda ready: _journal(arguments, layout, ready),
+        lambda ready: _adjudicator(arguments, layout, ready),
+        lambda ready: _storage(arguments, layout, ready),
+    )
+
+
+SERVICES: dict[str, Service] = {
+    "relay": _relay,
+    "placement": _placement,
+    "agent": _agent,
+    "host": _host,
+    "journal": _journal,
+    "adjudicator": _adjudicator,
+    "storage": _storage,
+    "az": _az,
+}
+IN_A_ZONE = ("relay", "agent", "host", "journal", "adjudicator", "storage", "az")
+
+
+async def _together(on_ready: Ready, *services: Callable[[Ready], Awaitable[None]]) -> None:
+    """Run services in one event loop until one of them ends; ready when all of them are."""
+    waiting = len(services)
+
+    def ready() -> None:
+        nonlocal waiting
+        waiting -= 1
+        if not waiting:
+            on_ready()
+
+    async with asyncio.TaskGroup() as group:
+        for service in services:
+            group.create_task(_run(service(ready)))
+
+
+async def _run(service: Awaitable[None]) -> None:
+    await service
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a role."""
+    role = parser.prog.split()[-1]
+    zone = " --az us-east-1a" if role in IN_A_ZONE else ""
+    parser.epilog = f"example:\n  dsql {role} --data .dsql{zone}"
+    add_data_option(parser)
+    parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
+    parser.add_argument("--ready-descriptor", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--supervisor", type=int, help=argparse.SUPPRESS)
+    if role in IN_A_ZONE:
+        parser.add_argument("--az", required=True, help="availability zone, e.g. us-east-1a")
+    if role == "relay":
+        parser.add_argument(
+            "--listen", type=parse_listen, default="127.0.0.1:5432", help="HOST:PORT for clients"
+        )
+    if role in ("agent", "host"):
+        parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+        parser.add_argument(
+            "--no-sandbox", action="store_true", help="do not confine query processors"
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the role until SIGTERM."""
+    role = arguments.command
+    zone = (
+        getattr(arguments, "az", "") if role in ("journal", "adjudicator", "storage", "az") else ""
+    )
+    log_to_stderr(".".join(filter(None, (zone, role))), arguments.log_level)
+    if arguments.supervisor is not None:
+        _follow(arguments.supervisor)
+    try:
+        os.chdir(arguments.data)
+    except OSError as error:
+        raise CommandError(f"cannot use {arguments.data}: {reason(error)}") from error
+    layout = Layout(Path())
+    on_ready = _ready_signal(arguments.ready_descriptor)
+    if role == "seed":
+        _run_seed(layout, on_ready)
+        return 0
+    return _run_service(SERVICES[role](arguments, layout, on_ready))
+
+
+def _follow(supervisor: int) -> None:
+    """End with the supervisor, even if it was killed before this line."""
+    from placement.kernel import die_with_parent
+
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != supervisor:
+        sys.exit(1)
+
+
+def _ready_signal(descriptor: int | None) -> Ready:
+    def on_ready() -> None:
+        logger.info("ready")
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"ready\n")
+            os.close(descriptor)
+
+    return on_ready
+
+
+def _run_seed(layout: Layout, on_ready: Ready) -> None:
+    from dsql.session.tenant import open_tenant
+    from dsql.session.warm_up import warm_up
+    from placement import seed
+
+    warm_up()
+    seed.run(layout, open_tenant, on_ready=on_ready)
+
+
+def _run_service(service: Coroutine[None, None, None]) -> int:
+    import uvloop
+
+    gc.freeze()  # what was imported lives as long as the process
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_until_stopped(service))
+    except OSError as error:
+        raise CommandError(f"cannot start: {error}") from error
+
+
+async def _until_stopped(service: Coroutine[None, None, None]) -> int:
+    """Run a service until it fails or a signal asks it to stop, and let it clean up."""
+    task = asyncio.ensure_future(service)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        logger.info("stopped")
+        return 0
+    except OSError:
+        raise
+    except Exception:
+        logger.exception("failed")
+        return 1
+    logger.error("ended by itself")
+    return 1

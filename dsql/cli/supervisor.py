@@ -1,0 +1,212 @@
+"""Keeps a set of role processes running: starts them, keeps their logs, restarts the dead, stops them all.
+
+Each role runs in its own session, so that Ctrl-C reaches only the supervisor, writes its log to a pipe,
+and says once through another pipe that it is ready. The kernel ends it if the supervisor is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dsql.cli.logs import RotatingFile
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.2  # after that, what is left is killed
+BACKOFF_SECONDS_MIN = 0.1
+BACKOFF_SECONDS_MAX = 5.0
+STEADY_SECONDS = 10.0  # who ran this long starts again without delay
+_READ_BYTES = 65_536
+
+
+class RoleSpec(NamedTuple):
+    """A role's name (also of its log) and the words after `dsql`."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+class RoleFailedError(Exception):
+    """A role ended before it was ready for the first time. `last_words`: the last line of its log."""
+
+    def __init__(self, name: str, last_words: str) -> None:
+        super().__init__(f"{name}: {last_words}" if last_words else name)
+        self.name = name
+        self.last_words = last_words
+
+
+class Role:
+    """One role, over all of its processes."""
+
+    def __init__(self, spec: RoleSpec, data: Path, log: Path) -> None:
+        self.spec = spec
+        self.restarts = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._data = data
+        self._log = RotatingFile(log)
+        self._last_words = b""
+        self._backoff = BACKOFF_SECONDS_MIN
+        self._stopping = False
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the role running until `stop`. Raises RoleFailedError if it never became ready."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            started = loop.time()
+            self._start()
+            await self._ended.wait()
+            if self._stopping:
+                return
+            if not self.ready.done():
+                raise RoleFailedError(self.spec.name, _message_of(self._last_words))
+            steady = loop.time() - started >= STEADY_SECONDS
+            self._backoff = (
+                BACKOFF_SECONDS_MIN if steady else min(self._backoff * 2, BACKOFF_SECONDS_MAX)
+            )
+            self.restarts += 1
+            logger.warning("role died", extra={"role": self.spec.name, "again_in": self._backoff})
+            await asyncio.sleep(self._backoff)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send the process a signal and do not start it again."""
+        self._stopping = True
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    async def ended(self) -> None:
+        """Return once no process of the role runs."""
+        if self.process is not None:
+            await self._ended.wait()
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def _start(self) -> None:
+        ready_end, child_end = os.pipe()
+        command = [sys.executable, "-m", "dsql.cli.main", *self.spec.arguments]
+        command += ["--data", str(self._data), "--ready-descriptor", str(child_end)]
+        command += ["--supervisor", str(os.getpid())]
+        self._ended.clear()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(child_end,),
+            start_new_session=True,
+        )
+        os.close(child_end)
+        assert self.process.stdout is not None
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ready_end, self._on_ready_pipe, ready_end)
+        output = self.process.stdout.fileno()
+        os.set_blocking(output, False)
+        loop.add_reader(output, self._on_output, output)
+        watch = os.pidfd_open(self.process.pid)
+        loop.add_reader(watch, self._on_exit, watch)
+
+    def _on_ready_pipe(self, descriptor: int) -> None:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        said = os.read(descriptor, 16)
+        os.close(descriptor)
+        if said and not self.ready.done():
+            self.ready.set_result(None)
+
+    def _on_output(self, descriptor: int) -> None:
+        try:
+            data = os.read(descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            # The role and all who inherited its stderr have gone; the exit is seen apart.
+            asyncio.get_running_loop().remove_reader(descriptor)
+            return
+        self._log.write(data)
+        self._last_words = data.rstrip().rpartition(b"\n")[2] or self._last_words
+
+    def _on_exit(self, watch: int) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(watch)
+        os.close(watch)
+        self.process.wait()
+        self._on_output(self.process.stdout.fileno())
+        loop.remove_reader(self.process.stdout.fileno())
+        self.process.stdout.close()
+        self._ended.set()
+
+
+class Supervisor:
+    """All roles of one installation."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._roles: dict[str, Role] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, specs: Sequence[RoleSpec]) -> None:
+        """Start roles, all at once."""
+        for spec in specs:
+            role = Role(spec, self._data, self._data / "logs" / f"{spec.name}.log")
+            self._roles[spec.name] = role
+            self._running[spec.name] = asyncio.create_task(role.run())
+
+    async def wait_ready(self) -> None:
+        """Return once every role has been ready. Raises RoleFailedError if one ends before."""
+        ready = asyncio.gather(*(role.ready for role in self._roles.values()))
+        watched: list[asyncio.Future[Any]] = [ready, *self._running.values()]
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        if ready not in done:
+            ready.cancel()
+            await done.pop()  # raises what ended it
+
+    async def stop(self) -> None:
+        """Stop every role: with SIGTERM, then, after STOP_SECONDS, with SIGKILL."""
+        roles = list(self._roles.values())
+        for role in roles:
+            role.stop()
+        ended = asyncio.gather(*(role.ended() for role in roles))
+        try:
+            await asyncio.wait_for(asyncio.shield(ended), STOP_SECONDS)
+        except TimeoutError:
+            for role in roles:
+                role.stop(signal.SIGKILL)
+            await ended
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        for role in roles:
+            role.close()
+
+    def status(self) -> dict[str, dict[str, object]]:
+        """Return process id and restarts by role."""
+        return {
+            name: {"pid": role.process.pid if role.process else None, "restarts": role.restarts}
+            for name, role in self._roles.items()
+        }
+
+
+def _message_of(line: bytes) -> str:
+    """Return the message of a log line, or the line if it is not one of ours."""
+    text = line.decode(errors="replace").strip()
+    try:
+        record = json.loads(text)
+        exception = str(record.get("exception", "")).strip().rpartition("\n")[2]
+        return exception or str(record["message"])
+    except (ValueError, KeyError, AttributeError):
+        return text

@@ -1,0 +1,198 @@
+"""`dsql up`: a whole cluster in three zones on this host, as separate processes under one supervisor.
+
+One process per zone (journal replica, adjudicator, storage), one for placement service and agent, one
+relay, one seed, and the query processors that the seed forks. All start at once; the command says
+"ready" only after a real client connection has succeeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dsql.cli.data_directory import claim
+from dsql.cli.environment_file import Access, make_access
+from dsql.cli.errors import CommandError, reason
+from dsql.cli.first_connection import probe
+from dsql.cli.logs import log_to_stderr
+from dsql.cli.options import add_data_option, parse_listen
+from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
+from dsql.client.auth_token import Credentials
+from dsql.control.layout import ClusterRecord, Layout
+
+START_SECONDS = 30.0
+_EPILOG = """examples:
+  dsql up
+  dsql up --data /var/lib/dsql --listen 0.0.0.0:5432 --profile postgres
+  dsql up --env-file dsql.env --detach && set -a && . ./dsql.env && psql"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `dsql up`."""
+    parser.epilog = _EPILOG
+    add_data_option(parser)
+    parser.add_argument(
+        "--listen",
+        type=parse_listen,
+        default="127.0.0.1:5432",
+        metavar="HOST:PORT",
+        help="where clients connect (default: %(default)s)",
+    )
+    parser.add_argument("--azs", type=int, default=3, choices=(1, 3), help="zones of a new cluster")
+    parser.add_argument("--region", default="us-east-1", help="region of a new cluster")
+    parser.add_argument(
+        "--profile",
+        choices=("dsql", "postgres"),
+        default="dsql",
+        help="what a new cluster refuses: what Aurora DSQL refuses, or as little as possible",
+    )
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="shell variables (default: DIR/env)"
+    )
+    parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+    parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
+    parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
+    parser.add_argument("--detach", action="store_true", help="go on in the background")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start everything and run until SIGTERM or Ctrl-C."""
+    arguments.data = arguments.data.absolute()
+    if arguments.env_file is not None:
+        arguments.env_file = arguments.env_file.absolute()
+    if arguments.detach:
+        return _detach()
+    started = time.monotonic()
+    layout = Layout(arguments.data)
+    lock = claim(layout)
+    try:
+        _check_port(arguments.listen)
+        log_to_stderr("supervisor", "warning")
+        return asyncio.run(_supervise(arguments, layout, started))
+    finally:
+        lock.release()
+
+
+def _detach() -> int:
+    """Run the same command in the background, and return when it is ready or has failed."""
+    words = [word for word in sys.argv[1:] if word != "--detach"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dsql.cli.main", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="")
+        if line.startswith("stop"):
+            return 0
+    return process.wait()
+
+
+def _check_port(listen: tuple[str, int]) -> None:
+    host, port = listen
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(listen)
+        except OSError as error:
+            raise CommandError(
+                f"cannot listen on {host}:{port}: {reason(error)}; choose another with --listen"
+            ) from error
+
+
+async def _supervise(arguments: argparse.Namespace, layout: Layout, started: float) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    supervisor = Supervisor(layout.root)
+    stopped = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(_start(arguments, layout, supervisor))
+    try:
+        await asyncio.wait([stopped, starting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            _announce(starting.result(), arguments, layout, time.monotonic() - started)
+            await stopped
+    except RoleFailedError as error:
+        log = layout.log(error.name)
+        raise CommandError(f"{error.name} did not start: {error.last_words} (see {log})") from None
+    finally:
+        starting.cancel()
+        await supervisor.stop()
+    return 0
+
+
+async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supervisor) -> Access:
+    """Start every role, wait until a client can connect, write the environment file."""
+    # The seed imports the most, and needs nothing of what comes next.
+    supervisor.start([RoleSpec("seed", ("seed", "--log-level", arguments.log_level))])
+    record, credentials = await asyncio.to_thread(_prepare, arguments, layout)
+    supervisor.start(_roles(arguments, record))
+    await asyncio.wait_for(supervisor.wait_ready(), START_SECONDS)
+    access = make_access(record, arguments.listen, layout.ca_certificate, credentials)
+    await probe((access.host, access.port), record.endpoint, access.authority, access.token, 10.0)
+    access.write(arguments.env_file or layout.root / "env")
+    return access
+
+
+def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterRecord, Credentials]:
+    """Make authority, access key and first cluster if they are not there."""
+    from dsql.control.access_keys import AccessKeyStore, ensure_first_key
+    from dsql.control.authority import Authority, ensure_certificates
+    from dsql.control.clusters import create_cluster, list_clusters
+
+    authority = Authority.open(layout)
+    clusters = list_clusters(layout)
+    if clusters:
+        record = clusters[0]
+    else:
+        azs = [f"{arguments.region}{letter}" for letter in "abc"[: arguments.azs]]
+        record = create_cluster(
+            layout, authority, region=arguments.region, profile=arguments.profile, azs=azs
+        )
+    ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
+    key = ensure_first_key(AccessKeyStore(layout.access_keys), record.account)
+    return record, Credentials(key.access_key_id, key.secret_access_key)
+
+
+def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpec]:
+    host, port = arguments.listen
+    home = record.azs[0]
+    level = ("--log-level", arguments.log_level)
+    confinement = ("--no-sandbox",) if arguments.no_sandbox else ()
+    zones = [RoleSpec(f"{az}.az", ("az", "--az", az, *level)) for az in record.azs]
+    listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return [
+        *zones,
+        RoleSpec("relay", ("relay", "--az", home, "--listen", listen, *level)),
+        RoleSpec(
+            "host", ("host", "--az", home, "--warm", str(arguments.warm), *confinement, *level)
+        ),
+    ]
+
+
+def _announce(
+    access: Access, arguments: argparse.Namespace, layout: Layout, seconds: float
+) -> None:
+    record = access.record
+    print(
+        f"ready in {seconds:.1f} s: cluster {record.identifier}, profile {record.profile}\n"
+        f"endpoint  {record.endpoint} on {access.host}:{access.port}\n"
+        f"psql      {access.psql_line()}\n"
+        f"variables {arguments.env_file or layout.root / 'env'}\n"
+        f"logs      {layout.root / 'logs'}\n"
+        f"stop      Ctrl-C here, or: dsql down --data {os.path.relpath(layout.root)}",
+        flush=True,
+    )

@@ -1,0 +1,51 @@
+"""Letting a cluster's operating system user read the cluster's storage replicas, and nobody else's.
+
+Every cluster has a user and a group of the same number. The storage server, running as root, owns the
+files; the group may read the data and write what readers share with the writer. Directories pass the
+group on to files that are made later (setgid).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from dsql.control.layout import Layout
+
+WRITTEN_BY_READERS = ("lock.mdb", "board", "wake")  # see storage/environment.py
+_DIRECTORY, _SHARED, _DATA = 0o2750, 0o660, 0o640
+
+
+def open_to_user(layout: Layout, cluster: str, azs: Iterable[str], uid: int) -> None:
+    """Give the group `uid` what it needs of the replicas, and others nothing. Does nothing unless root.
+
+    The way there, from the data directory down, may be walked but not listed.
+    """
+    if os.geteuid() != 0:
+        return
+    for az in azs:
+        replica = layout.storage(az, cluster)
+        replica.mkdir(parents=True, exist_ok=True)
+        for folder in (layout.root, layout.root / az, replica.parent):
+            _set_mode(folder, stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
+        for path in (replica, *replica.rglob("*")):
+            _give(path, uid)
+
+
+def _give(path: Path, uid: int) -> None:
+    with contextlib.suppress(FileNotFoundError):  # the storage server has replaced it meanwhile
+        status = path.lstat()
+        if status.st_gid != uid:
+            os.chown(path, -1, uid, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            _set_mode(path, _DIRECTORY)
+        elif not stat.S_ISLNK(status.st_mode):
+            _set_mode(path, _SHARED if path.name in WRITTEN_BY_READERS else _DATA)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
