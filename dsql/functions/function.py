@@ -91,9 +91,12 @@ class Operator:
 class Aggregate:
     """An aggregate with one signature.
 
-    The accumulator is what `initial()` returns; `step(accumulator, *arguments)` returns the next one;
-    `final(accumulator)` the result. Unless `keeps_nulls`, rows with a NULL argument are skipped.
+    The accumulator is what `initial()` returns, `initial(context)` if `needs_context`;
+    `step(accumulator, *arguments)` returns the next one; `final(accumulator)` the result. Unless
+    `keeps_nulls`, rows with a NULL argument are skipped.
     `step_template`, if given, is a Python expression over {0} (accumulator), {1}, ...
+    An `ordered_set` aggregate takes the WITHIN GROUP values, sorted, as the arguments of `step`, and its
+    `direct_arguments` values at the end: `final(accumulator, *direct)`.
     """
 
     oid: int
@@ -107,14 +110,16 @@ class Aggregate:
     keeps_nulls: bool = False
     variadic: bool = False
     direct_arguments: int = 0  # ordered-set aggregates: how many come before WITHIN GROUP
+    ordered_set: bool = False
+    needs_context: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WindowFunction:
     """A pure window function (row_number, rank, lag, ...).
 
-    `compute(rows)` takes, for one partition in order, a `WindowRows` of the executor and yields a value
-    per row.
+    `compute(rows)` takes, for one partition in order, a `dsql.functions.windows.WindowRows` of the
+    executor and yields a value per row.
     """
 
     oid: int

@@ -201,7 +201,7 @@ def _numeric_enforcer(precision: int, scale: int) -> Enforcer:
 
 def round_micros(value: int, precision: int) -> int:
     """Round microseconds to `precision` digits of the second, half away from zero."""
-    unit = SECOND // 10**precision
+    unit = SECOND // int(10**precision)
     half = unit // 2
     return (value + half) // unit * unit if value >= 0 else -((-value + half) // unit * unit)
 
