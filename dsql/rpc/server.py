@@ -45,6 +45,7 @@ class FramedConnection(asyncio.Protocol):
         self._decoder = FrameDecoder(cap)
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
+        self.siblings: set[FramedConnection] | None = None  # the listener's; open ones only
 
     def opened(self) -> None:
         """Called once the connection stands."""
@@ -85,6 +86,8 @@ class FramedConnection(asyncio.Protocol):
             transport.abort()
             return
         self._transport = transport
+        if self.siblings is not None:
+            self.siblings.add(self)
         self.opened()
 
     def data_received(self, data: bytes) -> None:
@@ -106,6 +109,8 @@ class FramedConnection(asyncio.Protocol):
             self._writable = None
         if self._transport is not None:
             self._transport = None
+            if self.siblings is not None:
+                self.siblings.discard(self)
             self.closed()
 
     def pause_writing(self) -> None:
@@ -119,17 +124,45 @@ class FramedConnection(asyncio.Protocol):
             self._writable = None
 
 
-async def listen(path: Path, factory: Callable[[], FramedConnection]) -> asyncio.AbstractServer:
-    """Listen on a Unix socket, replacing what a dead predecessor left at `path`. Mode 0600."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    loop = asyncio.get_running_loop()
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listening.bind(str(path))
-        path.chmod(0o600)
-        return await loop.create_unix_server(factory, sock=listening, backlog=1024)
-    except BaseException:
-        listening.close()
-        raise
+class Listener:
+    """A listening Unix socket and the connections that were accepted on it."""
+
+    def __init__(self, factory: Callable[[], FramedConnection]) -> None:
+        self._factory = factory
+        self._accepted: set[FramedConnection] = set()
+        self._server: asyncio.AbstractServer | None = None
+
+    async def listen(self, path: Path) -> None:
+        """Listen at `path` (mode 0600), replacing what a dead predecessor left there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listening.bind(str(path))
+            path.chmod(0o600)
+            self._server = await asyncio.get_running_loop().create_unix_server(
+                self._make, sock=listening, backlog=1024
+            )
+        except BaseException:
+            listening.close()
+            raise
+
+    def close(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._accepted):
+            connection.close()
+
+    def _make(self) -> FramedConnection:
+        connection = self._factory()
+        connection.siblings = self._accepted
+        return connection
+
+
+async def listen(path: Path, factory: Callable[[], FramedConnection]) -> Listener:
+    """Return a Listener at `path` whose connections are made by `factory`."""
+    listener = Listener(factory)
+    await listener.listen(path)
+    return listener

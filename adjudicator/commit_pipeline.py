@@ -1,0 +1,227 @@
+"""From a write set to its answer: decide, append, publish, answer. Free of I/O.
+
+    submit      decide at once; what may commit gets its timestamp and joins the gathering batch
+    flush       the gathering batch goes to the journal as one append, if no other is under way
+    committed   the journal has it on enough disks: publish the batch's newest timestamp as the
+                cluster's clock, then answer. In this order a client that has its answer can only
+                start transactions that see it.
+    stop        not the leader any more: whatever is under way is unknown
+
+An outcome that got lost is asked for by id (`status`). A transaction found neither committed nor on
+its way gets a tombstone in the journal, behind which it can never be appended; only when that is
+durable is it told to be aborted. A transaction that only locks is appended as well, because only
+the journal knows whether this leader may still decide.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from adjudicator.conflict_set import SCHEMA_CONFLICT, ConflictSet
+from adjudicator.messages import (
+    TRANSACTION_ID_BYTES,
+    Request,
+    Verdict,
+    decode_keys,
+    decode_status,
+    encode_reply,
+)
+from adjudicator.outcomes import Outcomes
+from dsql.limits import JOURNAL_RECORD_BYTES_MAX
+from dsql.rpc.clock import Clock
+from journal.messages import RecordKind
+
+Answer = Callable[[bytes], None]
+Entry = tuple[int, int, bytes]  # timestamp, record kind, payload
+Waiting = tuple[bytes, int, Answer]  # transaction id, timestamp (negative: tombstone), answer
+
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+_START_AHEAD_MAX = 1_000_000  # microseconds that a start timestamp may be ahead of our clock
+_NOBODY = b"\0" * TRANSACTION_ID_BYTES
+
+
+class _Batch:
+    """Entries of one append, and who waits for them. `sequence`: its last record, once appended."""
+
+    __slots__ = ("entries", "sequence", "size", "waiting")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.waiting: list[Waiting] = []
+        self.size = 0
+        self.sequence = 0
+
+
+class CommitPipeline:
+    """One leader's commits.
+
+    `append` puts entries into the journal and returns the last one's sequence; `publish` sets the
+    cluster's clock and returns False if a newer leader owns it; `schedule` is called when there is
+    something to flush.
+    """
+
+    def __init__(
+        self,
+        conflicts: ConflictSet,
+        clock: Clock,
+        append: Callable[[list[Entry]], int],
+        publish: Callable[[int], bool],
+        schedule: Callable[[], None],
+    ) -> None:
+        self.conflicts = conflicts
+        self.outcomes = Outcomes()
+        self.full = False
+        self.stopped = False
+        self._clock = clock
+        self._append = append
+        self._publish = publish
+        self._schedule = schedule
+        self._gathering: deque[_Batch] = deque([_Batch()])
+        self._in_flight: _Batch | None = None
+        self._acknowledged = 0
+        self._recovering = True
+        self._early: list[tuple[bytes, int, Answer]] = []
+
+    def handle(self, body: bytes, answer: Answer) -> None:
+        """Handle a request. Raises ValueError or struct.error for one that nobody correct sends."""
+        kind = body[0] if body else 0
+        if kind == Request.COMMIT:
+            self.submit(body[1:], answer)
+        elif kind == Request.STATUS:
+            self.status(*decode_status(body), answer)
+        elif kind == Request.HEARTBEAT and len(body) == 1 + TRANSACTION_ID_BYTES:
+            timestamp = self.conflicts.next_timestamp(self._clock.now())
+            self._gather(RecordKind.HEARTBEAT, b"", (body[1:], timestamp, answer))
+        else:
+            raise ValueError(f"there is no request {kind}")
+
+    def submit(self, encoded: bytes, answer: Answer) -> None:
+        """Decide on an encoded WriteSet and answer: conflicts at once, commits when durable."""
+        try:
+            keys = decode_keys(encoded)
+        except msgspec.DecodeError:
+            answer(encode_reply(_NOBODY, Verdict.REFUSED))
+            return
+        transaction_id = keys.transaction_id
+        now = self._clock.now()
+        if self._invalid(encoded, transaction_id, keys.start_timestamp, now):
+            answer(encode_reply(transaction_id[:TRANSACTION_ID_BYTES], Verdict.REFUSED))
+        elif self.stopped:
+            answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+        elif known := self.outcomes.get(transaction_id):
+            self._answer_known(transaction_id, known, answer, Verdict.DATA_CONFLICT)
+        elif self.full:
+            answer(encode_reply(transaction_id, Verdict.FULL))
+        else:
+            timestamp = self.conflicts.decide(keys.start_timestamp, keys.checks, keys.writes, now)
+            if timestamp > 0:
+                self.outcomes.add(transaction_id, timestamp)
+                self._gather(RecordKind.DATA, encoded, (transaction_id, timestamp, answer))
+            else:
+                schema = timestamp == SCHEMA_CONFLICT
+                verdict = Verdict.SCHEMA_CONFLICT if schema else Verdict.DATA_CONFLICT
+                answer(encode_reply(transaction_id, verdict))
+
+    def status(self, transaction_id: bytes, start_timestamp: int, answer: Answer) -> None:
+        """Answer how a transaction ended; one that was never seen is thereby aborted for good."""
+        if self.stopped:
+            answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+        elif known := self.outcomes.get(transaction_id):
+            self._answer_known(transaction_id, known, answer, Verdict.ABORTED)
+        elif self._recovering:
+            self._early.append((transaction_id, start_timestamp, answer))
+        elif start_timestamp < self.outcomes.floor or self.full:
+            answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+        else:
+            timestamp = self.conflicts.next_timestamp(self._clock.now())
+            self.outcomes.add(transaction_id, -timestamp)
+            self._gather(RecordKind.TOMBSTONE, transaction_id, (transaction_id, -timestamp, answer))
+
+    def recovered(self, older: Outcomes) -> None:
+        """Take the outcomes of former leaders in, and answer who has asked for one of them."""
+        self.outcomes.put_before(older)
+        self._recovering = False
+        early, self._early = self._early, []
+        for transaction_id, start_timestamp, answer in early:
+            self.status(transaction_id, start_timestamp, answer)
+
+    def flush(self) -> None:
+        """Append the oldest gathered batch, unless one is under way."""
+        batch = self._gathering[0]
+        if self._in_flight is not None or self.stopped or not batch.entries:
+            return
+        self._gathering.popleft()
+        if not self._gathering:
+            self._gathering.append(_Batch())
+        self._in_flight = batch
+        batch.sequence = self._append(batch.entries)
+
+    def committed(self, sequence: int) -> None:
+        """The journal holds every record up to `sequence` for good."""
+        batch = self._in_flight
+        if batch is None or batch.sequence > sequence or self.stopped:
+            return
+        self._in_flight = None
+        newest = batch.entries[-1][0]
+        assert newest > self._acknowledged, "commit timestamps rise strictly"
+        self._acknowledged = newest
+        published = self._publish(newest)
+        self.flush()  # the disks go on while we answer
+        for transaction_id, timestamp, answer in batch.waiting:
+            if not published:
+                answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+            elif timestamp > 0:
+                answer(encode_reply(transaction_id, Verdict.COMMITTED, timestamp))
+            else:
+                answer(encode_reply(transaction_id, Verdict.ABORTED))
+
+    def stop(self) -> None:
+        """Answer that everything under way is unknown, and everything that comes from now on."""
+        self.stopped = True
+        for batch in ([self._in_flight] if self._in_flight else []) + list(self._gathering):
+            for transaction_id, _, answer in batch.waiting:
+                answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+            batch.waiting = []
+        for transaction_id, _, answer in self._early:
+            answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+        self._early = []
+
+    def _invalid(self, encoded: bytes, transaction_id: bytes, start: int, now: int) -> bool:
+        return (
+            len(transaction_id) != TRANSACTION_ID_BYTES
+            or len(encoded) > JOURNAL_RECORD_BYTES_MAX
+            or not 0 <= start <= max(self.conflicts.last, now + _START_AHEAD_MAX)
+        )
+
+    def _gather(self, kind: int, payload: bytes, waiting: Waiting) -> None:
+        batch = self._gathering[-1]
+        if batch.size > BATCH_BYTES_MAX:
+            batch = _Batch()
+            self._gathering.append(batch)
+        batch.entries.append((abs(waiting[1]), kind, payload))
+        batch.waiting.append(waiting)
+        batch.size += len(payload)
+        if self._in_flight is None and len(batch.entries) == 1:
+            self._schedule()
+
+    def _answer_known(
+        self, transaction_id: bytes, known: int, answer: Answer, aborted: Verdict
+    ) -> None:
+        if abs(known) > self._acknowledged:
+            self._join(transaction_id, known, answer)
+        elif known > 0:
+            answer(encode_reply(transaction_id, Verdict.COMMITTED, known))
+        else:
+            answer(encode_reply(transaction_id, aborted))
+
+    def _join(self, transaction_id: bytes, known: int, answer: Answer) -> None:
+        """Wait for a record that is on its way."""
+        under_way = ([self._in_flight] if self._in_flight else []) + list(self._gathering)
+        for batch in under_way:
+            if batch.entries and abs(known) <= batch.entries[-1][0]:
+                batch.waiting.append((transaction_id, known, answer))
+                return
+        raise AssertionError("an outcome that is not acknowledged is under way")

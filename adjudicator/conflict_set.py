@@ -1,0 +1,136 @@
+"""Who wrote what last, and whether a transaction may commit: optimistic concurrency control, free of I/O.
+
+For every key committed within the window the set knows the last commit timestamp in each mode class.
+A transaction conflicts if one of its keys was committed after the transaction's start in a class
+that its own mode meets (the matrix of `dsql.transaction.interface.Mode`). What is decided counts at
+once, before it is durable: if it never becomes durable, neither does anything that comes after it.
+
+The set forgets. `floor` is at least the timestamp of everything forgotten, and a transaction that
+started below it is a conflict, because nobody can tell any more. Keys are kept in buckets by commit
+time; an expired bucket is taken apart a few keys with each decision, so that there is never a pause.
+A set that has just been made after a change of leaders knows nothing, and its floor is the last
+timestamp in the journal that was taken over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from adjudicator.messages import KeyEntry
+from dsql.limits import TRANSACTION_AGE_SECONDS_MAX
+from dsql.transaction.interface import Mode
+
+DATA_CONFLICT = 0
+SCHEMA_CONFLICT = -1
+
+_CLOCK_SKEW_SECONDS = 10
+WINDOW_MICROSECONDS = (TRANSACTION_AGE_SECONDS_MAX + _CLOCK_SKEW_SECONDS) * 1_000_000
+KEYS_MAX = 2_000_000  # about 200 bytes each; with more, the window becomes shorter
+_BUCKET_MICROSECONDS = 1_000_000
+_EXPIRED_PER_DECISION = 64  # well above the keys of a usual transaction: expiry must keep up
+
+_EXCLUSIVE, _NON_KEY, _SHARE = int(Mode.EXCLUSIVE), int(Mode.NON_KEY), int(Mode.SHARE)
+_BLIND, _CATALOG = int(Mode.BLIND), int(Mode.CATALOG)
+
+
+class _Bucket:
+    """The keys committed from `begin` to `end`, by class (EXCLUSIVE, NON_KEY, SHARE)."""
+
+    __slots__ = ("begin", "end", "keys")
+
+    def __init__(self, begin: int) -> None:
+        self.begin = begin
+        self.end = begin
+        self.keys: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
+
+
+class ConflictSet:
+    """The last commits of one cluster's keys. `last` is the newest commit timestamp given."""
+
+    def __init__(
+        self, floor: int, last: int, *, window: int = WINDOW_MICROSECONDS, keys_max: int = KEYS_MAX
+    ) -> None:
+        self.floor = floor
+        self.last = last
+        self._window = window
+        self._keys_max = keys_max
+        self._exclusive: dict[bytes, int] = {}
+        self._non_key: dict[bytes, int] = {}
+        self._share: dict[bytes, int] = {}
+        self._classes = (self._exclusive, self._non_key, self._share)
+        self._buckets: deque[_Bucket] = deque()
+
+    def __len__(self) -> int:
+        return len(self._exclusive) + len(self._non_key) + len(self._share)
+
+    def decide(self, start: int, checks: list[KeyEntry], writes: list[KeyEntry], now: int) -> int:
+        """Return the commit timestamp of a transaction, DATA_CONFLICT or SCHEMA_CONFLICT.
+
+        Timestamps rise strictly, and above `start`. Raises ValueError for a mode that does not exist.
+        """
+        schema_conflict = False
+        data_conflict = start < self.floor
+        for entries in (checks, writes):
+            for entry in entries:
+                if self._newest_met(entry.key, entry.mode) > start:
+                    if entry.mode == _CATALOG:
+                        schema_conflict = True
+                    else:
+                        data_conflict = True
+        self._expire(now)
+        if schema_conflict:  # to run again on the outdated catalog would be in vain
+            return SCHEMA_CONFLICT
+        if data_conflict:
+            return DATA_CONFLICT
+        timestamp = self.next_timestamp(max(now, start + 1))
+        self._record(timestamp, checks, writes)
+        return timestamp
+
+    def next_timestamp(self, now: int) -> int:
+        """Return a timestamp that is used up by this: `now`, or one more than the last."""
+        self.last = timestamp = max(now, self.last + 1)
+        return timestamp
+
+    def _newest_met(self, key: bytes, mode: int) -> int:
+        """Return the newest commit of `key` in the classes that `mode` meets, 0 if there is none."""
+        if mode == _BLIND:
+            return 0
+        newest = self._exclusive.get(key, 0)
+        if mode in (_SHARE, _CATALOG):
+            return newest
+        newest = max(newest, self._non_key.get(key, 0))
+        if mode == _NON_KEY:
+            return newest
+        if mode == _EXCLUSIVE:
+            return max(newest, self._share.get(key, 0))
+        raise ValueError(f"there is no mode {mode}")
+
+    def _record(self, timestamp: int, checks: list[KeyEntry], writes: list[KeyEntry]) -> None:
+        buckets = self._buckets
+        if not buckets or timestamp - buckets[-1].begin >= _BUCKET_MICROSECONDS:
+            buckets.append(_Bucket(timestamp))
+        bucket = buckets[-1]
+        bucket.end = timestamp
+        for entries in (checks, writes):
+            for entry in entries:
+                mode = entry.mode
+                if mode <= _SHARE:
+                    self._classes[mode][entry.key] = timestamp
+                    bucket.keys[mode].append(entry.key)
+
+    def _expire(self, now: int) -> None:
+        if not self._buckets:
+            return
+        oldest = self._buckets[0]
+        if oldest.end >= now - self._window and len(self) <= self._keys_max:
+            return
+        self.floor = max(self.floor, oldest.end)
+        budget = _EXPIRED_PER_DECISION
+        for known, keys in zip(self._classes, oldest.keys, strict=True):
+            while keys and budget:
+                key = keys.pop()
+                budget -= 1
+                if known.get(key, oldest.end + 1) <= oldest.end:  # not written again since
+                    del known[key]
+        if budget:
+            self._buckets.popleft()

@@ -1,0 +1,87 @@
+"""What is said between a query processor and the adjudicator of its cluster.
+
+A connection begins with a Hello that names the cluster. A request is one kind byte and raw bytes; a
+reply is fixed: the transaction it is about, what happened, and the commit timestamp. Replies to one
+connection may overtake each other, hence the identifier.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+import msgspec
+
+TRANSACTION_ID_BYTES = 16
+
+_REPLY = struct.Struct(">16sBQ")
+_STATUS = struct.Struct(">16sQ")
+
+
+class Request(enum.IntEnum):
+    """The first byte of a request."""
+
+    COMMIT = 1  # then an encoded WriteSet
+    STATUS = 2  # then the transaction's id and its start timestamp
+    HEARTBEAT = 3  # then 16 bytes of the caller's choice; appends a record, so that time moves on
+
+
+class Verdict(enum.IntEnum):
+    """What a reply says."""
+
+    COMMITTED = 1
+    DATA_CONFLICT = 2
+    SCHEMA_CONFLICT = 3
+    UNKNOWN = 4  # not the leader any more, or the transaction is older than what is remembered
+    ABORTED = 5  # to STATUS: it is not in the journal and never will be
+    REFUSED = 6  # the request is malformed; nothing was done
+    FULL = 7  # the journals' disks are full; nothing was done
+
+
+class KeyEntry(msgspec.Struct, array_like=True, gc=False):
+    """The first two fields of a write set's check or write; a value behind them is skipped."""
+
+    key: bytes
+    mode: int
+
+
+class WriteSetKeys(msgspec.Struct, array_like=True, gc=False):
+    """A WriteSet as the adjudicator reads it: everything but the values."""
+
+    transaction_id: bytes
+    start_timestamp: int
+    checks: list[KeyEntry]
+    writes: list[KeyEntry]
+
+
+class WriteSetIdentity(msgspec.Struct, array_like=True, gc=False):
+    """The first two fields of a WriteSet."""
+
+    transaction_id: bytes
+    start_timestamp: int
+
+
+decode_keys = msgspec.msgpack.Decoder(WriteSetKeys).decode
+decode_identity = msgspec.msgpack.Decoder(WriteSetIdentity).decode
+
+
+def encode_reply(transaction_id: bytes, verdict: Verdict, timestamp: int = 0) -> bytes:
+    """Return a reply's body."""
+    return _REPLY.pack(transaction_id, verdict, timestamp)
+
+
+def decode_reply(body: bytes) -> tuple[bytes, int, int]:
+    """Return (transaction id, verdict, timestamp). Raises struct.error."""
+    transaction_id, verdict, timestamp = _REPLY.unpack(body)
+    return transaction_id, verdict, timestamp
+
+
+def encode_status(transaction_id: bytes, start_timestamp: int) -> bytes:
+    """Return the body of a STATUS request."""
+    return bytes((Request.STATUS,)) + _STATUS.pack(transaction_id, start_timestamp)
+
+
+def decode_status(body: bytes) -> tuple[bytes, int]:
+    """Return (transaction id, start timestamp) of a STATUS request. Raises struct.error."""
+    transaction_id, start_timestamp = _STATUS.unpack_from(body, 1)
+    return transaction_id, start_timestamp

@@ -1,0 +1,360 @@
+"""One replica's log on disk: segments and the promise. Blocking; called from a thread.
+
+Three rules keep what was acknowledged. A segment is synced before its successor is created, so only
+the last one can be torn. A write that does not fit on the disk is taken back as a whole. And after a
+failed sync nobody knows what the disk holds: the log marks itself as failed and is never opened
+again; the replica has to be replaced.
+"""
+
+from __future__ import annotations
+
+import bisect
+import errno
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import google_crc32c
+import msgspec
+
+from journal.extent import EMPTY_LOG, LogExtent
+from journal.messages import Extent
+from journal.replica import Promise
+from journal.segment import (
+    HEADER_BYTES,
+    CorruptionError,
+    Frame,
+    parse_frame,
+    parse_header,
+    recover_segment,
+    segment_header,
+    sync_mark,
+)
+
+SEGMENT_BYTES = 64 * 1024 * 1024
+_INDEX_BYTES = 64 * 1024  # a position is remembered this often
+_NO_PROMISE = Promise(0, b"")
+_promise_decoder = msgspec.msgpack.Decoder(Promise)
+
+
+class DiskFullError(Exception):
+    """A write did not fit; the log is as it was before."""
+
+
+class SyncFailedError(Exception):
+    """A sync failed, now or in an earlier life of this log; the replica is of no use any more."""
+
+
+class _Segment:
+    """One file: its span, its end, and (first sequence, offset, timestamp before) every so often."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        self.path = path
+        self.first = first
+        self.last = first - 1
+        self.end = HEADER_BYTES
+        self.positions: list[tuple[int, int, int]] = []
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def note(self, frame: Frame, offset: int, previous_timestamp: int) -> None:
+        """Take a frame into the span."""
+        if not self.positions or offset - self.positions[-1][1] >= _INDEX_BYTES:
+            self.positions.append((frame.first, offset, previous_timestamp))
+        self.last = frame.last
+
+    def offset_before(self, sequence: int) -> int:
+        """Return the offset of a frame at or before the one that holds `sequence`."""
+        index = bisect.bisect_right(self.positions, sequence, key=lambda entry: entry[0])
+        return self.positions[index - 1][1] if index else HEADER_BYTES
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.descriptor)
+
+
+class Log:
+    """The log in `directory`, recovered. `extent` and `promise` tell the replica where it stands.
+
+    Raises CorruptionError, SyncFailedError, or BlockingIOError if another process has it open.
+    """
+
+    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._mutex = threading.Lock()  # between the writing thread and readers
+        self._segments: list[_Segment] = []
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._failure_mark.exists():
+                raise SyncFailedError(
+                    f"{directory}: a sync failed here before; replace this replica"
+                )
+            self.promise = self._read_promise()
+            self._recover()
+        except BaseException:
+            self.close()
+            raise
+        self._synced = self._extent.last
+
+    @property
+    def extent(self) -> Extent:
+        """What the log spans."""
+        return self._extent.describe(0)
+
+    @property
+    def first_sequence(self) -> int:
+        """The first record that is still kept."""
+        return self._segments[0].first
+
+    # Writing
+
+    def write(self, frames: list[Frame]) -> None:
+        """Add frames at the end, without syncing. Raises DiskFullError."""
+        size = sum(len(frame.data) for frame in frames)
+        segment = self._segments[-1]
+        if segment.last >= segment.first and segment.end + size > self._segment_bytes:
+            segment = self._roll()
+        mark = sync_mark(self._synced)
+        self._write_all(segment, b"".join([mark, *[frame.data for frame in frames]]))
+        with self._mutex:
+            offset = segment.end + len(mark)
+            for frame in frames:
+                segment.note(frame, offset, self._extent.last_timestamp)
+                self._extent.add(frame)
+                offset += len(frame.data)
+            segment.end = offset
+
+    def sync(self) -> None:
+        """Make everything that was written durable. Raises SyncFailedError."""
+        self._sync(self._segments[-1].descriptor)
+        self._synced = self._extent.last
+
+    def cut(self, last: int) -> None:
+        """Remove every record behind `last`, which ends a frame."""
+        with self._mutex:
+            while self._segments[-1].first > last + 1:
+                dropped = self._segments.pop()
+                dropped.close()
+                dropped.path.unlink()
+            segment = self._segments[-1]
+            segment.end = self._find(segment, last + 1)
+            segment.last = last
+            segment.positions = [entry for entry in segment.positions if entry[0] <= last]
+            self._extent.cut(last)
+        os.ftruncate(segment.descriptor, segment.end)
+        self._synced = min(self._synced, last)
+        self._sync(segment.descriptor)
+        self._sync_directory()
+
+    def trim(self, first: int) -> None:
+        """Delete the segments that hold nothing from `first` on."""
+        with self._mutex:
+            while len(self._segments) > 1 and self._segments[0].last < first:
+                dropped = self._segments.pop(0)
+                dropped.close()
+                dropped.path.unlink()
+            self._extent.trim(self._segments[0].first)
+
+    def save_promise(self, promise: Promise) -> None:
+        """Replace the promise, durably."""
+        body = msgspec.msgpack.encode(promise)
+        temporary = self._directory / "promise.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, google_crc32c.value(body).to_bytes(4, "little") + body)
+            self._sync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(self._promise_path)
+        self._sync_directory()
+        self.promise = promise
+
+    def close(self) -> None:
+        """Close the files and let others open the log."""
+        for segment in self._segments:
+            segment.close()
+        self._segments = []
+        os.close(self._lock)
+
+    # Reading
+
+    def read(self, from_sequence: int, bytes_max: int) -> list[Frame]:
+        """Return frames in order, the first of which holds `from_sequence`; empty if it is not here.
+
+        At least one frame, and then not more than about `bytes_max` bytes.
+        """
+        with self._mutex:
+            segment = self._segment_of(from_sequence)
+            if segment is None:
+                return []
+            offset = segment.offset_before(from_sequence)
+            end = segment.end
+            descriptor = os.dup(segment.descriptor)
+        try:
+            return self._read_frames(descriptor, offset, end, from_sequence, bytes_max)
+        finally:
+            os.close(descriptor)
+
+    def locate(self, timestamp: int) -> int:
+        """Return a sequence at or before the first record with at least `timestamp`."""
+        with self._mutex:
+            found = self._segments[0].first
+            for segment in self._segments:
+                for first, _, previous_timestamp in segment.positions:
+                    if previous_timestamp >= timestamp:
+                        return found
+                    found = first
+            return found
+
+    def _segment_of(self, sequence: int) -> _Segment | None:
+        index = bisect.bisect_right(self._segments, sequence, key=lambda segment: segment.first)
+        if not index or sequence > self._segments[index - 1].last:
+            return None
+        return self._segments[index - 1]
+
+    def _read_frames(
+        self, descriptor: int, offset: int, end: int, sequence: int, bytes_max: int
+    ) -> list[Frame]:
+        frames: list[Frame] = []
+        collected = 0
+        chunk_bytes = bytes_max + _INDEX_BYTES
+        while offset < end and collected < bytes_max:
+            data = os.pread(descriptor, min(chunk_bytes, end - offset), offset)
+            position = 0
+            while collected < bytes_max:
+                parsed = parse_frame(data, position)
+                if parsed is None:
+                    break
+                position += len(parsed.data)
+                if parsed.count and parsed.last >= sequence:
+                    frames.append(parsed)
+                    collected += len(parsed.data)
+            if position == 0:  # a frame that is longer than the chunk, or a bad one
+                if len(data) == end - offset:
+                    raise CorruptionError(f"{self._directory}: bad frame at offset {offset}")
+                chunk_bytes *= 4
+            offset += position
+        return frames
+
+    def _find(self, segment: _Segment, sequence: int) -> int:
+        """Return the offset at which the frame that begins with `sequence` starts, or the end."""
+        offset = segment.offset_before(sequence)
+        data = os.pread(segment.descriptor, segment.end - offset, offset)
+        position = 0
+        while position < len(data):
+            parsed = parse_frame(data, position)
+            if parsed is None:
+                raise CorruptionError(f"{segment.path}: bad frame at offset {offset + position}")
+            if parsed.count and parsed.first >= sequence:
+                assert parsed.first == sequence, "logs part at a boundary between frames"
+                break
+            position += len(parsed.data)
+        return offset + position
+
+    # Files
+
+    @property
+    def _promise_path(self) -> Path:
+        return self._directory / "promise"
+
+    @property
+    def _failure_mark(self) -> Path:
+        return self._directory / "failed"
+
+    def _read_promise(self) -> Promise:
+        try:
+            data = self._promise_path.read_bytes()
+        except FileNotFoundError:
+            return _NO_PROMISE
+        body = data[4:]
+        if data[:4] != google_crc32c.value(body).to_bytes(4, "little"):
+            raise CorruptionError(f"{self._promise_path}: bad checksum")
+        return _promise_decoder.decode(body)
+
+    def _recover(self) -> None:
+        paths = sorted(self._directory.glob("*.segment"))
+        if not paths:
+            self._extent = LogExtent(EMPTY_LOG)
+            self._create_segment(1)
+            return
+        for path in paths:
+            self._recover_file(path, last=path == paths[-1])
+
+    def _recover_file(self, path: Path, *, last: bool) -> None:
+        data = path.read_bytes()
+        first = parse_header(data)
+        expected = self._segments[-1].last + 1 if self._segments else int(path.stem)
+        if first is None and last:  # torn while it was created, hence empty
+            path.unlink()
+            self._create_segment(expected)
+            return
+        if first is None or first != expected:
+            raise CorruptionError(f"{path}: holds {first} instead of {expected}")
+        recovered = recover_segment(data, str(path), last=last)
+        if not self._segments:
+            self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
+        segment = _Segment(path, first)
+        self._segments.append(segment)
+        for offset, frame in recovered.frames:
+            segment.note(frame, offset, self._extent.last_timestamp)
+            self._extent.add(frame)
+        segment.end = recovered.end
+        if segment.end < len(data):
+            os.ftruncate(segment.descriptor, segment.end)
+        if last:
+            self._sync(segment.descriptor)
+
+    def _roll(self) -> _Segment:
+        self.sync()
+        return self._create_segment(self._extent.last + 1)
+
+    def _create_segment(self, first: int) -> _Segment:
+        if not self._segments:
+            self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
+        path = self._directory / f"{first:020d}.segment"
+        segment = _Segment(path, first)
+        try:
+            os.ftruncate(segment.descriptor, 0)
+            if os.pwrite(segment.descriptor, segment_header(first), 0) != HEADER_BYTES:
+                raise OSError(errno.ENOSPC, "short write")
+        except OSError as error:
+            segment.close()
+            path.unlink()
+            raise _explain(error) from error
+        self._sync(segment.descriptor)
+        self._sync_directory()
+        with self._mutex:
+            self._segments.append(segment)
+        return segment
+
+    def _write_all(self, segment: _Segment, data: bytes) -> None:
+        written = 0
+        try:
+            while written < len(data):
+                rest = data if not written else data[written:]
+                written += os.pwrite(segment.descriptor, rest, segment.end + written)
+        except OSError as error:
+            os.ftruncate(segment.descriptor, segment.end)
+            raise _explain(error) from error
+
+    def _sync(self, descriptor: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        except OSError as error:
+            self._failure_mark.touch()
+            raise SyncFailedError(f"{self._directory}: {error}") from error
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _explain(error: OSError) -> Exception:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DiskFullError(str(error)) if full else SyncFailedError(str(error))

@@ -1,0 +1,134 @@
+"""One replica of a journal's log, free of I/O: messages in, things to do out.
+
+A replica promises epochs and takes appends only under the epoch that it promised. What `step`
+returns must be done in order: changes to the disk first, then one sync, and only then the replies
+that stand among them. The driver may let many steps share a sync; that is the group commit.
+
+The log is that of Raft: an append names the record it goes behind and is refused if that is
+missing; frames that contradict the leader's are cut off. They belong to lower epochs and were never
+committed, because a leader is chosen with a log that has everything that is committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from journal.codec import Append
+from journal.extent import LogExtent
+from journal.messages import AppendReply, AppendStatus, Claim, ClaimReply, Extent
+from journal.segment import Frame
+
+
+class Promise(msgspec.Struct, frozen=True, array_like=True):
+    """Every epoch below `epoch` is refused, and `epoch` belongs to `candidate`."""
+
+    epoch: int
+    candidate: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class SavePromise:
+    """Replace the promise on disk."""
+
+    promise: Promise
+
+
+@dataclass(slots=True, frozen=True)
+class Cut:
+    """Remove every record behind `last` from the disk."""
+
+    last: int
+
+
+@dataclass(slots=True, frozen=True)
+class Write:
+    """Add frames at the end of the log on disk."""
+
+    frames: list[Frame]
+
+
+@dataclass(slots=True, frozen=True)
+class Trim:
+    """Records before `first` may go."""
+
+    first: int
+
+
+@dataclass(slots=True, frozen=True)
+class Reply:
+    """Answer the sender, after everything before this is synced."""
+
+    message: ClaimReply | AppendReply
+
+
+Output = SavePromise | Cut | Write | Trim | Reply
+
+
+class Replica:
+    """The state of one replica. `commit` is the highest sequence known to be on enough disks."""
+
+    def __init__(self, promise: Promise, extent: Extent) -> None:
+        self.promise = promise
+        self.log = LogExtent(extent)
+        self.commit = 0
+        self.checkpoint = extent.checkpoint
+        self._trimmed = extent.first_sequence
+
+    def claim(self, claim: Claim) -> list[Output]:
+        """Promise the epoch, or tell which higher one is promised. Saying it twice is harmless."""
+        asked = Promise(claim.epoch, claim.candidate)
+        outputs: list[Output] = []
+        if asked.epoch > self.promise.epoch:
+            self.promise = asked
+            outputs.append(SavePromise(asked))
+        extent = self.log.describe(self.checkpoint)
+        granted = self.promise == asked
+        outputs.append(Reply(ClaimReply(claim.epoch, granted, self.promise.epoch, extent)))
+        return outputs
+
+    def append(self, append: Append) -> list[Output]:
+        """Take frames and the commit index from the leader of the promised epoch."""
+        if append.epoch != self.promise.epoch:
+            fenced = append.epoch < self.promise.epoch
+            return [
+                self._reply(append, AppendStatus.FENCED if fenced else AppendStatus.MISMATCH, 0)
+            ]
+        if not self._holds(append.previous_sequence, append.previous_epoch):
+            return [self._reply(append, AppendStatus.MISMATCH, 0)]
+        outputs = self._take(append.frames)
+        matched = append.frames[-1].last if append.frames else append.previous_sequence
+        self.commit = max(self.commit, min(append.commit, matched))
+        if append.trim > self._trimmed:
+            self._trimmed = append.trim
+            outputs.append(Trim(append.trim))
+        if append.frames:
+            outputs.append(self._reply(append, AppendStatus.ACCEPTED, matched))
+        return outputs
+
+    def _holds(self, sequence: int, epoch: int) -> bool:
+        if sequence < self.log.first:  # trimmed, hence committed, hence the same everywhere
+            return sequence <= self.log.last
+        return sequence <= self.log.last and self.log.epoch_at(sequence) == epoch
+
+    def _take(self, frames: list[Frame]) -> list[Output]:
+        outputs: list[Output] = []
+        log = self.log
+        fresh = []
+        for frame in frames:
+            if frame.first <= log.last:
+                if frame.last < log.first or log.epoch_at(frame.first) == frame.epoch:
+                    continue  # it is here already: a repeated append
+                assert frame.first > self.commit, "a committed record is never cut off"
+                log.cut(frame.first - 1)
+                outputs.append(Cut(log.last))
+            log.add(frame)
+            fresh.append(frame)
+        if fresh:
+            outputs.append(Write(fresh))
+        return outputs
+
+    def _reply(self, append: Append, status: AppendStatus, sequence: int) -> Reply:
+        promised = self.promise.epoch
+        return Reply(AppendReply(append.epoch, status, promised, sequence, self.checkpoint))

@@ -1,0 +1,245 @@
+"""One replica at work: messages from connections, the disk behind a thread, the feed to subscribers.
+
+While one write and sync runs in the thread, what arrives is collected and becomes the next one: the
+group commit forms by itself. Committed frames are fed to subscribers from memory, as soon as the
+commit index is known and without waiting for this replica's own disk, or from the segments if the
+subscriber is behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+
+from journal.client import JournalTrimmedError, ReplicaFailedError
+from journal.codec import Append, Fetched, Message
+from journal.log import DiskFullError, Log
+from journal.messages import AppendReply, AppendStatus, Claim, Fetch
+from journal.replica import Cut, Output, Replica, Reply, SavePromise, Trim, Write
+from journal.segment import Frame
+
+log = logging.getLogger(__name__)
+
+_RECENT_BYTES = 16 * 1024 * 1024
+_FEED_BYTES = 1024 * 1024
+
+Respond = Callable[[Message], None]
+
+
+class ReplicaHost:
+    """Drives a Replica over a Log. All methods are called on the event loop."""
+
+    def __init__(self, name: str, disk: Log, executor: Executor) -> None:
+        self.replica = Replica(disk.promise, disk.extent)
+        self.failed = False
+        self._name = name
+        self._disk = disk
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[tuple[Output, Respond]] = []
+        self._running: asyncio.Future[list[tuple[Reply, Respond]]] | None = None
+        self._recent: dict[int, Frame] = {}
+        self._recent_bytes = 0
+        self._synced = disk.extent.last_sequence
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def receive(self, message: Claim | Append | Fetch, respond: Respond) -> None:
+        """Handle a leader's message; answers go to `respond`, later. A failed replica is silent."""
+        if self.failed:
+            return
+        if isinstance(message, Fetch):
+            self._answer_fetch(message, respond)
+            return
+        if isinstance(message, Append):
+            committed = self.replica.commit
+            outputs = self.replica.append(message)
+            for output in outputs:
+                if isinstance(output, Write):
+                    self._remember(output.frames)
+                elif isinstance(output, Cut):
+                    self._forget(output.last)
+            if self.replica.commit > committed:
+                self._wake()
+        else:
+            outputs = self.replica.claim(message)
+        if outputs:
+            self._queue += [(output, respond) for output in outputs]
+            self._start()
+
+    async def frames(self, sequence: int) -> AsyncIterator[list[Frame]]:
+        """Yield committed frames, the first of which holds `sequence`, for ever."""
+        while True:
+            while sequence > self.replica.commit:
+                if self.failed:
+                    raise ReplicaFailedError(self._name)
+                waiter = self._loop.create_future()
+                self._waiters.append(waiter)
+                await waiter
+            frames = self._recent_from(sequence) or await self._read_committed(sequence)
+            yield frames
+            sequence = frames[-1].last + 1
+
+    def checkpoint(self, sequence: int) -> None:
+        """Note what the AZ's storage has; the leader hears of it with the next answer."""
+        self.replica.checkpoint = max(self.replica.checkpoint, sequence)
+
+    async def locate(self, timestamp: int) -> int:
+        """Return a sequence at or before the first record with at least `timestamp`."""
+        return await self._loop.run_in_executor(self._executor, self._disk.locate, timestamp)
+
+    async def close(self) -> None:
+        """Finish the write that runs, then close the log."""
+        self.failed = True
+        if self._running is not None:
+            await asyncio.wait([self._running])
+        self._wake()
+        self._disk.close()
+
+    # The disk
+
+    def _start(self) -> None:
+        if self._running is None and self._queue:
+            work, self._queue = self._queue, []
+            self._running = self._loop.run_in_executor(self._executor, self._perform, work)
+            self._running.add_done_callback(self._performed)
+
+    def _perform(self, work: list[tuple[Output, Respond]]) -> list[tuple[Reply, Respond]]:
+        """In the thread: do the changes, sync once, and return the replies that are now true."""
+        disk = self._disk
+        replies: list[tuple[Reply, Respond]] = []
+        written = full = False
+        for output, respond in work:
+            if isinstance(output, Reply):
+                replies.append((_refuse(output) if full else output, respond))
+            elif full:
+                continue  # what follows a write that did not fit has no place either
+            elif isinstance(output, Write):
+                try:
+                    disk.write(output.frames)
+                    written = True
+                except DiskFullError as error:
+                    log.error("%s: %s", self._name, error)
+                    full = True
+            elif isinstance(output, SavePromise):
+                disk.save_promise(output.promise)
+            elif isinstance(output, Cut):
+                disk.cut(output.last)
+            else:
+                assert isinstance(output, Trim)
+                disk.trim(output.first)
+        if written:
+            disk.sync()
+        if full:
+            raise _Full(replies)
+        return replies
+
+    def _performed(self, done: asyncio.Future[list[tuple[Reply, Respond]]]) -> None:
+        self._running = None
+        error = done.exception()
+        if isinstance(error, _Full):
+            self._reload(error.replies)
+            replies = error.replies
+        elif error is not None:
+            log.critical("%s: replica stopped: %s", self._name, error, exc_info=error)
+            self.failed = True
+            self._wake()
+            return
+        else:
+            replies = done.result()
+        for reply, respond in replies:
+            if isinstance(reply.message, AppendReply):
+                self._synced = max(self._synced, reply.message.sequence)
+            respond(reply.message)
+        self.replica.log.trim(self._disk.first_sequence)
+        self._start()
+
+    def _reload(self, replies: list[tuple[Reply, Respond]]) -> None:
+        """Fall back to what is on disk. Everything that came in meanwhile is refused as well."""
+        replies += [
+            (_refuse(output), to) for output, to in self._queue if isinstance(output, Reply)
+        ]
+        self._queue = []
+        commit, checkpoint = self.replica.commit, self.replica.checkpoint
+        self.replica = Replica(self._disk.promise, self._disk.extent)
+        self.replica.commit = min(commit, self.replica.log.last)
+        self.replica.checkpoint = checkpoint
+        self._forget(self.replica.log.last)
+
+    # The feed
+
+    def _remember(self, frames: list[Frame]) -> None:
+        recent = self._recent
+        for frame in frames:
+            recent[frame.first] = frame
+            self._recent_bytes += len(frame.data)
+        while self._recent_bytes > _RECENT_BYTES:
+            oldest = recent[next(iter(recent))]
+            if oldest.last > self._synced:
+                break  # not on disk yet: readers can have it only from here
+            del recent[oldest.first]
+            self._recent_bytes -= len(oldest.data)
+
+    def _forget(self, last: int) -> None:
+        while self._recent:
+            first, frame = self._recent.popitem()
+            if first <= last:
+                self._recent[first] = frame
+                return
+            self._recent_bytes -= len(frame.data)
+
+    def _recent_from(self, sequence: int) -> list[Frame]:
+        frames: list[Frame] = []
+        size = 0
+        commit = self.replica.commit
+        frame = self._recent.get(sequence)
+        while frame is not None and frame.last <= commit and size < _FEED_BYTES:
+            frames.append(frame)
+            size += len(frame.data)
+            frame = self._recent.get(frame.last + 1)
+        return frames
+
+    async def _read_committed(self, sequence: int) -> list[Frame]:
+        read = await self._loop.run_in_executor(
+            self._executor, self._disk.read, sequence, _FEED_BYTES
+        )
+        frames = [frame for frame in read if frame.last <= self.replica.commit]
+        if not frames:
+            raise JournalTrimmedError(f"{self._name}: record {sequence} is not kept any more")
+        return frames
+
+    def _answer_fetch(self, fetch: Fetch, respond: Respond) -> None:
+        def answer(done: asyncio.Future[list[Frame]]) -> None:
+            if done.cancelled() or done.exception() is not None:
+                log.error("%s: cannot read record %d", self._name, fetch.from_sequence)
+                return
+            respond(Fetched(fetch.from_sequence, done.result()))
+
+        reading = self._loop.run_in_executor(
+            self._executor, self._disk.read, fetch.from_sequence, fetch.bytes_max
+        )
+        reading.add_done_callback(answer)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _Full(Exception):  # noqa: N818 (a signal between the thread and the loop)
+    """The disk is full; `replies` say so where they must."""
+
+    def __init__(self, replies: list[tuple[Reply, Respond]]) -> None:
+        super().__init__("disk full")
+        self.replies = replies
+
+
+def _refuse(reply: Reply) -> Reply:
+    message = reply.message
+    if isinstance(message, AppendReply):
+        return Reply(
+            AppendReply(message.epoch, AppendStatus.FULL, message.promised, 0, message.checkpoint)
+        )
+    return reply

@@ -1,0 +1,210 @@
+"""The journal replica of one AZ, for all clusters.
+
+A cluster's log is opened when the first connection or the first local role names it, and created if
+there is none yet. A leader's messages go to the cluster's `ReplicaHost`; each subscription is a task
+that copies committed frames to its connection as fast as the reader takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+
+from dsql.control.layout import Layout
+from dsql.rpc.messages import Hello, StatusReply, decode_opening
+from dsql.rpc.messages import encode as encode_opening
+from dsql.rpc.server import FramedConnection, ProtocolError, listen
+from journal.client import JournalTrimmedError, ReplicaFailedError
+from journal.codec import Append, Feed, Message, decode, encode
+from journal.log import Log
+from journal.messages import (
+    Checkpoint,
+    Claim,
+    Fetch,
+    Locate,
+    Located,
+    Record,
+    Subscribe,
+    Trimmed,
+)
+from journal.replica_host import ReplicaHost
+
+log = logging.getLogger(__name__)
+
+_THREADS = 8
+
+
+class UnknownClusterError(Exception):
+    """No such cluster exists under this data directory."""
+
+
+class JournalServer:
+    """All replicas of one AZ. Implements journal.client.Journal and LocalReplica for its own loop."""
+
+    def __init__(self, layout: Layout, az: str) -> None:
+        self._layout = layout
+        self._az = az
+        self._hosts: dict[str, asyncio.Task[ReplicaHost]] = {}
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"journal-{az}")
+
+    async def host(self, cluster: str) -> ReplicaHost:
+        """Return a cluster's replica, opened. Raises UnknownClusterError, or what opening raises."""
+        opening = self._hosts.get(cluster)
+        if opening is None:
+            if self._layout.read_cluster(cluster) is None:
+                raise UnknownClusterError(cluster)
+            opening = self._hosts[cluster] = asyncio.create_task(self._open(cluster))
+        try:
+            return await asyncio.shield(opening)
+        except Exception:
+            self._hosts.pop(cluster, None)
+            raise
+
+    async def _open(self, cluster: str) -> ReplicaHost:
+        directory = self._layout.journal(self._az, cluster)
+        loop = asyncio.get_running_loop()
+        disk = await loop.run_in_executor(self._executor, Log, directory)
+        return ReplicaHost(f"{self._az}/{cluster}", disk, self._executor)
+
+    async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
+        """See journal.client.Journal."""
+        host = await self.host(cluster)
+        async for frames in host.frames(from_sequence):
+            records = [record for frame in frames for record in frame.records]
+            if records[0].sequence < from_sequence:
+                records = records[from_sequence - records[0].sequence :]
+            yield records
+
+    async def checkpoint(self, cluster: str, sequence: int) -> None:
+        """See journal.client.Journal."""
+        (await self.host(cluster)).checkpoint(sequence)
+
+    async def locate(self, cluster: str, timestamp: int) -> int:
+        """See journal.client.Journal."""
+        return await (await self.host(cluster)).locate(timestamp)
+
+    async def attach(
+        self, cluster: str, receive: Callable[[Message], None]
+    ) -> Callable[[Claim | Append | Fetch], None]:
+        """See journal.client.LocalReplica."""
+        host = await self.host(cluster)
+        return lambda message: host.receive(message, receive)
+
+    def status(self) -> StatusReply:
+        """Tell every open replica's promise, end and commit index."""
+        values: dict[str, int | float | str] = {"role": "journal", "az": self._az}
+        for cluster, opening in self._hosts.items():
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                host = opening.result()
+                values[f"{cluster}.promised_epoch"] = host.replica.promise.epoch
+                values[f"{cluster}.last_sequence"] = host.replica.log.last
+                values[f"{cluster}.commit"] = host.replica.commit
+                values[f"{cluster}.failed"] = int(host.failed)
+        return StatusReply(values)
+
+    async def close(self) -> None:
+        """Close every log."""
+        for opening in self._hosts.values():
+            opened = (await asyncio.gather(opening, return_exceptions=True))[0]
+            if isinstance(opened, ReplicaHost):
+                await opened.close()
+        self._hosts.clear()
+        self._executor.shutdown(wait=True)
+
+
+class _Connection(FramedConnection):
+    """One leader or reader. What it sends while its cluster's log is being opened waits."""
+
+    def __init__(self, server: JournalServer) -> None:
+        super().__init__()
+        self._server = server
+        self._cluster = ""
+        self._host: ReplicaHost | None = None
+        self._early: list[bytes] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def frame_received(self, body: bytes) -> None:
+        if self._host is not None:
+            self._dispatch(self._host, decode(body))
+        elif self._cluster:
+            self._early.append(body)
+        else:
+            self._open(body)
+
+    def closed(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _open(self, body: bytes) -> None:
+        opening = decode_opening(body)
+        if not isinstance(opening, Hello):
+            self.send(encode_opening(self._server.status()))
+        elif opening.valid:
+            self._cluster = opening.cluster
+            self._spawn(self._bind())
+        else:
+            raise ProtocolError("not a cluster identifier")
+
+    async def _bind(self) -> None:
+        try:
+            self._host = await self._server.host(self._cluster)
+            for body in self._early:
+                self._dispatch(self._host, decode(body))
+            self._early.clear()
+        except Exception as error:
+            log.error("journal of %s: %s", self._cluster, error)
+            self.close()
+
+    def _dispatch(self, host: ReplicaHost, message: Message) -> None:
+        if host.failed:
+            self.close()
+        elif isinstance(message, Append | Claim | Fetch):
+            host.receive(message, self._respond)
+        elif isinstance(message, Subscribe):
+            self._spawn(self._feed(host, message.from_sequence))
+        elif isinstance(message, Checkpoint):
+            host.checkpoint(message.sequence)
+        elif isinstance(message, Locate):
+            self._spawn(self._locate(host, message.timestamp))
+        else:
+            raise ProtocolError(f"a replica is not told {type(message).__name__}")
+
+    def _respond(self, message: Message) -> None:
+        self.send(encode(message))
+
+    async def _feed(self, host: ReplicaHost, sequence: int) -> None:
+        try:
+            async for frames in host.frames(sequence):
+                self.send(encode(Feed(frames)))
+                await self.drained()
+        except ReplicaFailedError:
+            self.close()
+        except JournalTrimmedError:
+            self.send(encode(Trimmed(host.replica.log.first)))
+
+    async def _locate(self, host: ReplicaHost, timestamp: int) -> None:
+        self.send(encode(Located(await host.locate(timestamp))))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def serve(
+    layout: Layout, az: str, on_ready: Callable[[], None], server: JournalServer | None = None
+) -> None:
+    """Serve the journal of `az` at run/AZ.journal.sock until cancelled.
+
+    `server`, if given, is also used by other roles on this event loop; it is closed at the end.
+    """
+    journal = server or JournalServer(layout, az)
+    listening = await listen(layout.socket(f"{az}.journal"), lambda: _Connection(journal))
+    try:
+        on_ready()
+        await asyncio.get_running_loop().create_future()
+    finally:
+        listening.close()
+        await journal.close()
