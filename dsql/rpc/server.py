@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from dsql.rpc.framing import FRAME_BYTES_MAX, FrameDecoder, FrameError, frame
 
@@ -36,6 +37,14 @@ def peer_uid(connected: socket.socket) -> int:
 def peer_is_trusted(connected: socket.socket) -> bool:
     """Return True if the peer runs as our user, or as root."""
     return peer_uid(connected) in (os.geteuid(), 0)
+
+
+def _is_trusted(descriptor: int) -> bool:
+    with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        trusted = peer_is_trusted(peer)
+        if not trusted:
+            log.warning("refused a connection of uid %d", peer_uid(peer))
+        return trusted
 
 
 class FramedConnection(asyncio.Protocol):
@@ -79,13 +88,12 @@ class FramedConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Check who calls, then tell the subclass."""
-        assert isinstance(transport, asyncio.Transport)
-        peer: socket.socket | None = transport.get_extra_info("socket")
-        if peer is not None and peer.family == socket.AF_UNIX and not peer_is_trusted(peer):
-            log.warning("refused a connection of uid %d", peer_uid(peer))
-            transport.abort()
+        stream = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.family == socket.AF_UNIX and not _is_trusted(peer.fileno()):
+            stream.abort()
             return
-        self._transport = transport
+        self._transport = stream
         if self.siblings is not None:
             self.siblings.add(self)
         self.opened()
