@@ -65,27 +65,34 @@ async def _host(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) 
 async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from journal.server import serve
 
-    await serve(layout, arguments.az, on_ready=on_ready)
+    await serve(layout, arguments.az, on_ready)
 
 
 async def _adjudicator(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from adjudicator.server import serve
 
-    await serve(layout, arguments.az, on_ready=on_ready)
+    await serve(layout, arguments.az, on_ready)
 
 
 async def _storage(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from storage.server import serve
 
-    await serve(layout, arguments.az, on_ready=on_ready)
+    await serve(layout, arguments.az, on_ready)
 
 
 async def _az(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    """The zone's journal replica is shared within the loop: no socket lies between it and its readers."""
+    from adjudicator import server as adjudicator
+    from journal import server as journal
+    from storage import server as storage
+
+    az = arguments.az
+    replica = journal.JournalServer(layout, az)
     await _together(
         on_ready,
-        lambda ready: _journal(arguments, layout, ready),
-        lambda ready: _adjudicator(arguments, layout, ready),
-        lambda ready: _storage(arguments, layout, ready),
+        lambda ready: journal.serve(layout, az, ready, replica),
+        lambda ready: adjudicator.serve(layout, az, ready, replica, replica),
+        lambda ready: storage.serve(layout, az, ready, replica),
     )
 
 

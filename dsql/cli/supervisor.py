@@ -14,11 +14,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dsql.cli.logs import RotatingFile
+from dsql.control.atomic_file import write_atomically
+from dsql.control.layout import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,19 @@ BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 STEADY_SECONDS = 10.0  # who ran this long starts again without delay
 _READ_BYTES = 65_536
+
+
+def _processes_path(data: Path) -> Path:
+    return data / "run" / "processes.json"
+
+
+def read_processes(layout: Layout) -> dict[str, int]:
+    """Return the process ids of a supervisor's roles by name, as of their last start."""
+    try:
+        processes: dict[str, int] = json.loads(_processes_path(layout.root).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return processes
 
 
 class RoleSpec(NamedTuple):
@@ -48,13 +63,13 @@ class RoleFailedError(Exception):
 class Role:
     """One role, over all of its processes."""
 
-    def __init__(self, spec: RoleSpec, data: Path, log: Path) -> None:
+    def __init__(self, spec: RoleSpec, data: Path, on_start: Callable[[], None]) -> None:
         self.spec = spec
-        self.restarts = 0
+        self._on_start = on_start
         self.process: subprocess.Popen[bytes] | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._data = data
-        self._log = RotatingFile(log)
+        self._log = RotatingFile(Layout(data).log(spec.name))
         self._last_words = b""
         self._backoff = BACKOFF_SECONDS_MIN
         self._stopping = False
@@ -66,6 +81,7 @@ class Role:
         while not self._stopping:
             started = loop.time()
             self._start()
+            self._on_start()
             await self._ended.wait()
             if self._stopping:
                 return
@@ -75,7 +91,6 @@ class Role:
             self._backoff = (
                 BACKOFF_SECONDS_MIN if steady else min(self._backoff * 2, BACKOFF_SECONDS_MAX)
             )
-            self.restarts += 1
             logger.warning("role died", extra={"role": self.spec.name, "again_in": self._backoff})
             await asyncio.sleep(self._backoff)
 
@@ -162,7 +177,7 @@ class Supervisor:
     def start(self, specs: Sequence[RoleSpec]) -> None:
         """Start roles, all at once."""
         for spec in specs:
-            role = Role(spec, self._data, self._data / "logs" / f"{spec.name}.log")
+            role = Role(spec, self._data, self._publish)
             self._roles[spec.name] = role
             self._running[spec.name] = asyncio.create_task(role.run())
 
@@ -193,12 +208,13 @@ class Supervisor:
         for role in roles:
             role.close()
 
-    def status(self) -> dict[str, dict[str, object]]:
-        """Return process id and restarts by role."""
-        return {
-            name: {"pid": role.process.pid if role.process else None, "restarts": role.restarts}
-            for name, role in self._roles.items()
+    def _publish(self) -> None:
+        """Tell `dsql status` the process ids."""
+        processes = {
+            name: role.process.pid for name, role in self._roles.items() if role.process is not None
         }
+        with contextlib.suppress(OSError):
+            write_atomically(_processes_path(self._data), json.dumps(processes).encode())
 
 
 def _message_of(line: bytes) -> str:

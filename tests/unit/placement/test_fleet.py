@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from dsql import limits
+from dsql.errors import FatalError
+from placement.fleet import Fleet, agent_number
+from placement.messages import LoadReport, PoolLoad
+
+
+def report(
+    name: str, az: str, pools: dict[str, PoolLoad] | None = None, capacity: int = 10
+) -> LoadReport:
+    return LoadReport(name, az, f"{name}.sock", 1, capacity, pools or {})
+
+
+def test_agent_with_an_idle_query_processor_in_the_zone_is_preferred() -> None:
+    fleet = Fleet(Random(1))
+    fleet.register(report("cold", "az1"))
+    fleet.register(report("hot", "az1", {"c": PoolLoad(1, 0)}))
+    fleet.register(report("far", "az2", {"c": PoolLoad(5, 0)}))
+    assert fleet.place("c", "az1")[0] == "hot.sock"
+
+
+def test_zone_counts_more_than_a_pool_elsewhere() -> None:
+    fleet = Fleet(Random(1))
+    fleet.register(report("near", "az1"))
+    fleet.register(report("far", "az2", {"c": PoolLoad(5, 0)}))
+    assert fleet.place("c", "az1")[0] == "near.sock"
+
+
+def test_full_agent_is_avoided_even_in_the_zone() -> None:
+    fleet = Fleet(Random(1))
+    fleet.register(report("full", "az1", {"d": PoolLoad(0, 2)}, capacity=2))
+    fleet.register(report("far", "az2"))
+    assert fleet.place("c", "az1")[0] == "far.sock"
+
+
+def test_placements_since_the_last_report_count_as_load() -> None:
+    fleet = Fleet(Random(1))
+    fleet.register(report("one", "az1"))
+    fleet.register(report("two", "az1"))
+    places = [fleet.place("c", "az1")[0] for _ in range(10)]
+    assert places.count("one.sock") == 5
+
+
+def test_process_id_names_its_agent_and_is_a_positive_int32() -> None:
+    fleet = Fleet(Random(1))
+    number = fleet.register(report("one", "az1"))
+    ids = {fleet.place("c", "az1")[1] for _ in range(100)}
+    assert len(ids) == 100
+    assert all(agent_number(process_id) == number for process_id in ids)
+    assert all(0 < process_id < 2**31 for process_id in ids)
+
+
+def test_cluster_at_its_connection_limit_is_refused() -> None:
+    fleet = Fleet(Random(1))
+    fleet.register(report("one", "az1", {"c": PoolLoad(0, limits.CONNECTIONS_MAX)}, 100_000))
+    with pytest.raises(FatalError) as refusal:
+        fleet.place("c", "az1")
+    assert refusal.value.sqlstate == "53300"
+
+
+def test_no_agent_means_not_accepting_connections() -> None:
+    fleet = Fleet(Random(1))
+    fleet.forget(fleet.register(report("one", "az1")))
+    with pytest.raises(FatalError) as refusal:
+        fleet.place("c", "az1")
+    assert refusal.value.sqlstate == "57P03"
