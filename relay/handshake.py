@@ -35,7 +35,6 @@ TLS_HANDSHAKE_RECORD = 0x16
 MINOR_VERSION_MAX = 0
 _PASSWORD_MESSAGE = ord("p")
 _HEADER_BYTES = 5
-PENDING_BYTES_MAX = 65_536  # far more than a client sends before it knows that it is let in
 
 
 class Reply(NamedTuple):
@@ -186,8 +185,6 @@ class Handshake:
         if end is None or len(self._buffer) < end:
             return None
         body, pending = self._buffer[_HEADER_BYTES:end], self._buffer[end:]
-        if len(pending) > PENDING_BYTES_MAX:
-            raise FatalError("08P01", "received too much data before authentication")
         self._phase, self._buffer = _Phase.DONE, b""
         try:
             return Password(parse_password(body), pending)

@@ -6,6 +6,8 @@ the one moment at which it would be full again, so a cluster that nobody uses co
 
 from __future__ import annotations
 
+_ROUNDING_SECONDS = 1e-6
+
 
 class ConnectionRateLimit:
     """The buckets of all clusters. Times are in seconds on any monotonic clock."""
@@ -18,7 +20,7 @@ class ConnectionRateLimit:
     def take(self, cluster: str, now: float) -> bool:
         """Take one token; return False if the cluster's bucket is empty."""
         full_at = max(self._full_at.get(cluster, now), now) + self._seconds_per_token
-        if full_at - now > self._burst_seconds + self._seconds_per_token / 2:
+        if full_at - now > self._burst_seconds + _ROUNDING_SECONDS:
             return False
         self._full_at[cluster] = full_at
         return True

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import socket
 from collections.abc import Callable
 
+from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
 from relay.front_door import FrontDoor, Settings
 from relay.session import RelaySession
@@ -90,17 +92,28 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     *,
+    az: str = "",
     settings: Settings = DEFAULT_SETTINGS,
     on_ready: Callable[[], None],
 ) -> None:
-    """Run a relay until cancelled. The data directory must hold certificates and access keys."""
-    relay = await RelayServer.start(layout, host, port, settings)
+    """Run a relay in the zone `az` until cancelled.
+
+    The data directory must hold the relay's certificate (`ensure_certificates`). Raises OSError if the
+    port is taken.
+    """
+    relay = await RelayServer.start(layout, host, port, dataclasses.replace(settings, az=az))
+    _publish_address(layout, *relay.addresses[0])
     _log.info("relay listens on %s", relay.addresses)
     on_ready()
     try:
         await asyncio.get_running_loop().create_future()
     finally:
         await asyncio.shield(relay.close())
+
+
+def _publish_address(layout: Layout, host: str, port: int) -> None:
+    layout.relay_address.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(layout.relay_address, f"{host}:{port}\n".encode())
 
 
 async def _housekeep(door: FrontDoor) -> None:

@@ -34,6 +34,8 @@ from relay.tls import TlsChannel, TlsError
 _log = logging.getLogger(__name__)
 
 DATABASE = "postgres"
+# Far more than a client sends before it knows that it is let in; a hand-over is one packet.
+PENDING_BYTES_MAX = 65_536
 # Why a call was not even made: the agent's socket could not be reached.
 _NOT_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)
 
@@ -167,6 +169,9 @@ class RelaySession(asyncio.Protocol):
         database = self._parameters.get("database", DATABASE)
         if database != DATABASE:
             raise FatalError("3D000", f'database "{database}" does not exist')
+        assert self._channel is not None
+        if len(pending) + self._channel.unread_bytes > PENDING_BYTES_MAX:
+            raise FatalError("08P01", "received too much data before authentication")
         door.metrics.logins += 1
         self._listening = False
         self._transport.pause_reading()

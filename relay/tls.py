@@ -157,6 +157,11 @@ class TlsChannel:
         connection = self._connection
         return f"{connection.get_protocol_version_name()} {connection.get_cipher_name()}"
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much ciphertext has come and was not given to OpenSSL yet."""
+        return len(self._inbox)
+
     def receive(self, ciphertext: bytes) -> None:
         """Take bytes of the socket. Raises TlsError for a handshake without end."""
         self._inbox += ciphertext
@@ -203,7 +208,7 @@ class TlsChannel:
 
     def send(self, plaintext: bytes) -> None:
         """Encrypt; the records are in the next `drain`."""
-        self._connection.send(plaintext)
+        self._connection.sendall(plaintext)  # `send` takes one record at most
         self._collect_output()
 
     def finish(self) -> None:

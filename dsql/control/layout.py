@@ -8,6 +8,7 @@
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
     clusters/ID/clock             16 bytes, mapped by many: newest acknowledged commit timestamp, epoch
     AZ/ID/journal/, AZ/ID/storage/
+    run/relay.address             HOST:PORT where the relay listens, for the command line
     run/NAME.sock                 Unix sockets: placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
     logs/NAME.log
 
@@ -103,6 +104,11 @@ class Layout:
     def storage(self, az: str, identifier: str) -> Path:
         """The folder of one storage replica."""
         return self.root / az / identifier / "storage"
+
+    @property
+    def relay_address(self) -> Path:
+        """The file that says where the relay listens."""
+        return self.root / "run" / "relay.address"
 
     def socket(self, name: str) -> Path:
         """The Unix socket of a role."""

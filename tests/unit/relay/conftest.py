@@ -69,10 +69,10 @@ class Neighbours:
         self._channels: list[PacketChannel] = []
 
     def close(self) -> None:
-        for server in self._servers:
-            server.close()
-        for channel in self._channels:
-            channel.close()
+        while self._servers:
+            self._servers.pop().close()
+        while self._channels:
+            self._channels.pop().close()
 
     def _accept(self, connection: socket.socket) -> None:
         def received(packet: bytes, descriptors: list[int]) -> None:

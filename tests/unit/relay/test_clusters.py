@@ -1,0 +1,78 @@
+import datetime
+from pathlib import Path
+
+import pytest
+
+from dsql.control.authority import Authority
+from dsql.control.clusters import create_cluster, delete_cluster
+from dsql.control.layout import Layout
+from relay.clusters import RECHECK_SECONDS, ClusterDirectory
+from relay.tls import make_context
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def authority(layout: Layout) -> Authority:
+    return Authority.open(layout)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def directory(layout: Layout, clock: Clock) -> ClusterDirectory:
+    return ClusterDirectory(layout, make_context, clock)
+
+
+def renew(layout: Layout, authority: Authority, identifier: str, endpoint: str) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    authority.issue([endpoint], layout.certificate(identifier), layout.key(identifier), now)
+
+
+def test_new_cluster_is_found_at_once(layout, authority, directory) -> None:
+    assert directory.find("a" * 26) is None
+    record = create_cluster(layout, authority)
+    found = directory.find(record.identifier)
+    assert found is not None
+    assert found.record == record
+    assert found.target.endpoint == record.endpoint
+
+
+def test_context_is_kept_until_the_certificate_changes(layout, authority, directory, clock) -> None:
+    record = create_cluster(layout, authority)
+    first = directory.find(record.identifier)
+    clock.now += RECHECK_SECONDS + 1
+    assert directory.find(record.identifier).context is first.context
+    renew(layout, authority, record.identifier, record.endpoint)
+    clock.now += RECHECK_SECONDS + 1
+    assert directory.find(record.identifier).context is not first.context
+
+
+def test_half_written_certificate_leaves_the_old_one_in_use(
+    layout, authority, directory, clock
+) -> None:
+    record = create_cluster(layout, authority)
+    first = directory.find(record.identifier)
+    Path(layout.key(record.identifier)).write_text("not a key")
+    clock.now += RECHECK_SECONDS + 1
+    assert directory.find(record.identifier).context is first.context
+    renew(layout, authority, record.identifier, record.endpoint)
+    clock.now += RECHECK_SECONDS + 1
+    assert directory.find(record.identifier).context is not first.context
+
+
+def test_deleted_cluster_is_gone_after_the_next_look(layout, authority, directory, clock) -> None:
+    record = create_cluster(layout, authority)
+    assert directory.find(record.identifier) is not None
+    delete_cluster(layout, record.identifier)
+    clock.now += RECHECK_SECONDS + 1
+    assert directory.find(record.identifier) is None
