@@ -31,11 +31,16 @@ FIRST_SLOT = 8
 _MAGIC_VALUE = int.from_bytes(b"DSQLBRD1", "big")
 _BYTES = (FIRST_SLOT + READERS_MAX) * 8
 _LOCKS_OFFSET = 1 << 20
+_WRITER = -1  # the lock next to the first reader's
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
 
 class BoardUnavailableError(Exception):
     """There is no board, or it was left by an earlier boot: the writer has not opened the replica yet."""
+
+
+class WriterPresentError(Exception):
+    """Another process already writes this replica."""
 
 
 class Board:
@@ -44,7 +49,8 @@ class Board:
     def __init__(self, path: Path, boot: int, *, create: bool = False) -> None:
         """Map the board at `path`; with `create` as its writer, resetting what another boot left.
 
-        Raises BoardUnavailableError for a reader that comes before the writer.
+        Raises BoardUnavailableError for a reader that comes before the writer, WriterPresentError for
+        a second writer.
         """
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         try:
@@ -52,6 +58,7 @@ class Board:
         except FileNotFoundError:
             raise BoardUnavailableError(str(path)) from None
         if create:
+            self._claim_writer()
             os.ftruncate(self._descriptor, _BYTES)
         elif os.fstat(self._descriptor).st_size < _BYTES:
             os.close(self._descriptor)
@@ -90,6 +97,13 @@ class Board:
                 self.words[self.slot] = 0
                 return self.slot
         raise OSError(f"all {READERS_MAX} reader slots are taken")
+
+    def _claim_writer(self) -> None:
+        try:
+            self._lock(_WRITER)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise WriterPresentError from None
 
     def _lock(self, number: int) -> None:
         request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCKS_OFFSET + number, 1, 0)

@@ -12,10 +12,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import lmdb
 
 from storage.environment import (
     ENVIRONMENT,
@@ -44,7 +42,7 @@ def durable_sequence(replica: Path) -> int:
     return max((sequence for sequence, _ in checkpoints(replica)), default=0)
 
 
-def write_checkpoint(environment: lmdb.Environment, replica: Path, sequence: int) -> int:
+def write_checkpoint(environment: WritableEnvironment, replica: Path, sequence: int) -> int:
     """Copy the environment, make the copy durable, remove older checkpoints; return its sequence.
 
     `sequence` is what the environment has applied at least (the copy may hold more). Runs for as long
@@ -56,7 +54,8 @@ def write_checkpoint(environment: lmdb.Environment, replica: Path, sequence: int
     temporary = replica / "copying"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    environment.copy(str(temporary), compact=True)
+    with environment.copying:
+        environment.environment.copy(str(temporary), compact=True)
     _sync_file(temporary / "data.mdb")
     sync_directory(temporary)
     temporary.rename(target)
@@ -72,33 +71,25 @@ def open_replica(
     peers: Sequence[Path],
     boot: int,
     *,
-    needed_sequence: int = 1,
+    must_restore: bool = False,
     map_bytes: int = MAP_BYTES,
-    opened: Callable[..., WritableEnvironment] = WritableEnvironment,
 ) -> WritableEnvironment:
     """Open a replica's environment for writing, from a checkpoint if its own cannot be trusted.
 
-    `peers` are the same cluster's replicas in other AZs whose checkpoints may be copied.
-    `needed_sequence` is the first record that the journal still has: an environment that ends more than
-    one below it cannot catch up and is replaced too.
+    `peers` are the same cluster's replicas in other AZs whose checkpoints may be copied. `must_restore`:
+    the own environment ends before the first record that the journal still has.
     """
     directory = replica / ENVIRONMENT
-    if environment_is_usable(directory, boot):
-        environment = opened(directory, boot, map_bytes=map_bytes)
-        if environment.position.sequence + 1 >= needed_sequence:
-            return environment
-        environment.close()
-    discard(directory)
-    candidates = sorted(
-        (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
-    )
-    for _, checkpoint in candidates:
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # its owner has just replaced it by a newer one
-            _restore(checkpoint, directory)
-            break
-    return opened(directory, boot, map_bytes=map_bytes)
+    if must_restore or not environment_is_usable(directory, boot):
+        discard(directory)
+        candidates = sorted(
+            (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
+        )
+        for _, checkpoint in candidates:
+            with contextlib.suppress(FileNotFoundError):  # just replaced by its owner's next one
+                _restore(checkpoint, directory)
+                break
+    return WritableEnvironment(directory, boot, map_bytes=map_bytes)
 
 
 def _restore(checkpoint: Path, directory: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,7 @@ class WritableEnvironment:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(directory / WAKE, 0o600)
         self.board = Board(directory / "board", boot, create=True)
+        self.copying = threading.Lock()  # held by whoever copies: the map must not move meanwhile
         self.publish()
         _writers[directory.resolve()] = self
 
@@ -131,10 +133,15 @@ class WritableEnvironment:
     def grow(self) -> None:
         """Double the map. No transaction of this process may be open; readers follow by themselves."""
         self._map_bytes *= 2
-        self.environment.set_mapsize(self._map_bytes)
+        with self.copying:
+            self.environment.set_mapsize(self._map_bytes)
 
     def close(self) -> None:
-        """Sync, mark clean, close."""
+        """Sync, mark clean, close; after a running copy has ended."""
+        with self.copying:
+            self._close()
+
+    def _close(self) -> None:
         del _writers[self.directory.resolve()]
         self.environment.sync(True)
         self.environment.close()

@@ -41,6 +41,11 @@ def snapshot_too_old() -> SqlError:
     return SqlError("72000", "snapshot too old")
 
 
+def no_replica() -> SqlError:
+    """Return the error of a read that no replica could serve in time."""
+    return SqlError("58000", "no storage replica has reached the transaction's start timestamp")
+
+
 class LocalSnapshot:
     """A `dsql.transaction.interface.Snapshot` over a replica on this host.
 

@@ -1,0 +1,157 @@
+"""Reading a storage replica from a query processor of the same host, without a process in between.
+
+A read at start timestamp T needs a replica whose watermark has reached T. Usually the own AZ's has, or
+will within microseconds: spin a little, giving the processor away each time, then sleep in growing
+steps. A replica that stands still for `stall_seconds` while it is waited for is left for the first one
+of another AZ that has reached T.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import lmdb
+
+from storage.board import DELAYING, RETIRED, WANTED, WATERMARK, BoardUnavailableError
+from storage.environment import ENVIRONMENT, ReadableEnvironment, current_boot
+from storage.snapshot import LocalSnapshot, no_replica
+
+_SPINS = 100
+_SLEEP_SECONDS_MIN = 0.000_05
+_SLEEP_SECONDS_MAX = 0.002
+
+
+class LocalReplica:
+    """The replicas of one cluster that lie on this host, the preferred one first.
+
+    Open it in the process that reads (LMDB environments do not survive a fork). Snapshots are shown to
+    the replica's garbage collection from `snapshot` until `release`; one is in use at a time.
+    """
+
+    def __init__(
+        self,
+        replicas: Sequence[Path],
+        *,
+        stall_seconds: float = 0.25,
+        deadline_seconds: float = 10.0,
+    ) -> None:
+        """`replicas`: their directories (`Layout.storage`).
+
+        Raises SqlError 58000 if none can be opened before the deadline.
+        """
+        self._directories = [replica / ENVIRONMENT for replica in replicas]
+        self._stall_seconds = stall_seconds
+        self._deadline_seconds = deadline_seconds
+        self._boot = current_boot()
+        self._open: dict[Path, ReadableEnvironment] = {}
+        self._snapshot: LocalSnapshot
+        self._enter(self._first_available())
+
+    @property
+    def directory(self) -> Path:
+        """The directory of the replica in use."""
+        return self._directory.parent
+
+    @property
+    def watermark(self) -> int:
+        """How far the replica in use has come."""
+        return self._words[WATERMARK]
+
+    def snapshot(self, timestamp: int) -> LocalSnapshot:
+        """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000."""
+        if self._words[WATERMARK] < timestamp:
+            self._wait(timestamp)
+        self._words[self._slot] = timestamp
+        snapshot = self._snapshot
+        if snapshot.timestamp != timestamp:
+            self._snapshot = snapshot = LocalSnapshot(self._environment, timestamp)
+        return snapshot
+
+    def release(self) -> None:
+        """Let garbage collection have what only the last snapshot needed."""
+        self._words[self._slot] = 0
+
+    def close(self) -> None:
+        """Unmap every environment."""
+        for environment in self._open.values():
+            environment.close()
+        self._open.clear()
+
+    def _enter(self, directory: Path) -> None:
+        self._directory = directory
+        self._environment = environment = self._open[directory]
+        self._words = environment.board.words
+        self._slot = environment.slot
+        self._snapshot = LocalSnapshot(environment, 0)
+
+    def _first_available(self) -> Path:
+        deadline = time.monotonic() + self._deadline_seconds
+        while True:
+            for directory in self._directories:
+                if self._try_open(directory):
+                    return directory
+            if time.monotonic() >= deadline:
+                raise no_replica()
+            time.sleep(_SLEEP_SECONDS_MAX)
+
+    def _try_open(self, directory: Path) -> bool:
+        opened = self._open.get(directory)
+        if opened is not None:
+            if not opened.board.words[RETIRED]:
+                return True
+            del self._open[directory]
+            opened.close()
+        try:
+            self._open[directory] = ReadableEnvironment(directory, self._boot)
+        except (BoardUnavailableError, OSError, lmdb.Error):
+            # Not there yet, being replaced, or out of reach of this process's sandbox.
+            return False
+        return True
+
+    def _wait(self, timestamp: int) -> None:
+        words = self._words
+        if words[WANTED] < timestamp:
+            words[WANTED] = timestamp
+        if words[DELAYING]:
+            self._environment.wake_writer()
+        for _ in range(_SPINS):
+            os.sched_yield()
+            if words[WATERMARK] >= timestamp:
+                return
+        self._wait_long(timestamp)
+
+    def _wait_long(self, timestamp: int) -> None:
+        now = time.monotonic()
+        deadline = now + self._deadline_seconds
+        seen, stalled_at = self._words[WATERMARK], now + self._stall_seconds
+        pause = _SLEEP_SECONDS_MIN
+        while True:
+            watermark = self._words[WATERMARK]
+            if watermark >= timestamp:
+                return
+            now = time.monotonic()
+            if now >= deadline:
+                raise no_replica()
+            if watermark != seen:
+                seen, stalled_at = watermark, now + self._stall_seconds
+            elif now >= stalled_at or self._words[RETIRED]:
+                self._fail_over(timestamp)
+            if self._words[DELAYING]:
+                self._environment.wake_writer()
+            time.sleep(pause)
+            pause = min(pause * 2, _SLEEP_SECONDS_MAX)
+
+    def _fail_over(self, timestamp: int) -> None:
+        """Enter the first replica that has reached `timestamp`, the own one opened anew included."""
+        self.release()
+        for directory in self._directories:
+            if self._try_open(directory):
+                words = self._open[directory].board.words
+                if words[WATERMARK] >= timestamp:
+                    self._enter(directory)
+                    return
+        if self._directory not in self._open:
+            self._enter(self._first_available())

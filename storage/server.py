@@ -1,0 +1,248 @@
+"""The storage replicas of one AZ, for all clusters, and reading them from afar.
+
+The server follows every cluster that has a replica in its AZ from the moment the cluster appears under the
+data directory until it disappears. Query processors of the same host read the environments themselves
+(`storage.local_replica`); all others ask here. Predicates, projections and aggregates are not pushed
+down yet: a remote scan returns the whole rows of its range, a limited number at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from dsql.control.layout import Layout
+from dsql.errors import SqlError
+from dsql.rpc.messages import Hello, StatusReply, decode_opening
+from dsql.rpc.messages import encode as encode_opening
+from dsql.rpc.server import FramedConnection, ProtocolError, listen
+from journal.client import Journal, SocketJournal
+from storage.environment import ReadableEnvironment, WritableEnvironment, current_boot
+from storage.follower import Follower, FollowerSettings
+from storage.messages import (
+    ROWS_PER_REPLY_MAX,
+    Get,
+    Locate,
+    Located,
+    Reason,
+    Refused,
+    Release,
+    Reply,
+    Request,
+    Rows,
+    Scan,
+    decode_request,
+    encode,
+)
+from storage.snapshot import LocalSnapshot
+
+log = logging.getLogger(__name__)
+
+_DISCOVERY_SECONDS = 0.2
+_READ_WAIT_SECONDS = 5.0
+_REPLY_BYTES = 4 * 1024 * 1024
+_THREADS = 2
+
+
+class StorageServer:
+    """All replicas of one AZ."""
+
+    def __init__(
+        self, layout: Layout, az: str, journal: Journal, settings: FollowerSettings
+    ) -> None:
+        self._layout = layout
+        self._az = az
+        self._journal = journal
+        self._settings = settings
+        self._boot = current_boot()
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"storage-{az}")
+        self._followers: dict[str, Follower] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listed: tuple[int, bool] = (
+            0,
+            False,
+        )  # the clusters folder's mtime; all were complete
+
+    def follow(self, cluster: str) -> Follower | None:
+        """Return the follower of a cluster, starting it; None if the AZ has no replica of it."""
+        follower = self._followers.get(cluster)
+        if follower is not None:
+            return follower
+        record = self._layout.read_cluster(cluster)
+        if record is None or self._az not in record.azs:
+            return None
+        others = [az for az in record.azs if az != self._az]
+        self._followers[cluster] = follower = Follower(
+            cluster,
+            self._layout.storage(self._az, cluster),
+            [self._layout.storage(az, cluster) for az in others],
+            self._journal,
+            self._executor,
+            self._boot,
+            self._settings,
+        )
+        self._tasks[cluster] = asyncio.get_running_loop().create_task(follower.run())
+        return follower
+
+    async def discover(self) -> None:
+        """Follow clusters that have appeared, leave those that have disappeared."""
+        try:
+            changed = self._layout.clusters.stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if self._listed == (changed, True):
+            return
+        # A cluster's folder comes before its record, so an incomplete list is looked at again.
+        names = {path.name for path in self._layout.clusters.iterdir() if path.is_dir()}
+        complete = True
+        for cluster in names - self._followers.keys():
+            complete = self._layout.read_cluster(cluster) is not None and complete
+            self.follow(cluster)
+        for cluster in self._followers.keys() - names:
+            await self._leave(cluster)
+        self._listed = (changed, complete)
+
+    async def _leave(self, cluster: str) -> None:
+        del self._followers[cluster]
+        task = self._tasks.pop(cluster)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def status(self) -> StatusReply:
+        """Tell every open replica's watermark and sequence."""
+        values: dict[str, int | float | str] = {"role": "storage", "az": self._az}
+        for cluster, follower in self._followers.items():
+            if follower.is_open:
+                position = (await follower.opened()).position
+                values[f"{cluster}.watermark"] = position.watermark
+                values[f"{cluster}.sequence"] = position.sequence
+                values[f"{cluster}.horizon"] = position.horizon
+        return StatusReply(values)
+
+    async def close(self) -> None:
+        """Close every replica, leaving the environments clean."""
+        for cluster in list(self._followers):
+            await self._leave(cluster)
+        self._executor.shutdown(wait=True)
+
+
+class _Connection(FramedConnection):
+    """One remote reader, or somebody who wants to know how we are. Requests are answered in order."""
+
+    def __init__(self, server: StorageServer) -> None:
+        super().__init__()
+        self._server = server
+        self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._reader: ReadableEnvironment | None = None
+
+    def frame_received(self, body: bytes) -> None:
+        if self._task is not None:
+            self._requests.put_nowait(body)
+            return
+        opening = decode_opening(body)
+        if isinstance(opening, Hello) and not opening.valid:
+            raise ProtocolError("not a cluster identifier")
+        work = self._serve(opening.cluster) if isinstance(opening, Hello) else self._tell_status()
+        self._task = asyncio.get_running_loop().create_task(work)
+
+    def closed(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    async def _tell_status(self) -> None:
+        self.send(encode_opening(await self._server.status()))
+        self._task = None
+
+    async def _serve(self, cluster: str) -> None:
+        try:
+            while (body := await self._requests.get()) is not None:
+                reply = await self._answer(cluster, decode_request(body))
+                if reply is not None:
+                    self.send(encode(reply))
+                    await self.drained()
+        except Exception as error:
+            log.error("storage of %s: %s", cluster, error)
+            self.close()
+
+    async def _answer(self, cluster: str, request: Request) -> Reply | None:
+        follower = self._server.follow(cluster)
+        if follower is None:
+            return Refused(Reason.UNKNOWN_CLUSTER)
+        if isinstance(request, Release):
+            if self._reader is not None:
+                self._reader.board.words[self._reader.slot] = 0
+            return None
+        try:
+            async with asyncio.timeout(_READ_WAIT_SECONDS):
+                if isinstance(request, Locate):
+                    position = (await follower.opened()).position
+                    return Located(position.watermark, position.sequence)
+                environment = await follower.reach(request.timestamp)
+        except TimeoutError:
+            return Refused(Reason.BEHIND)
+        return self._read(environment, request)
+
+    def _read(self, environment: WritableEnvironment, request: Get | Scan) -> Reply:
+        snapshot = LocalSnapshot(self._register(environment, request.timestamp), request.timestamp)
+        try:
+            if isinstance(request, Scan):
+                return _scan(snapshot, request)
+            value = snapshot.get(request.key)
+        except SqlError:
+            return Refused(Reason.TOO_OLD)
+        return Rows([] if value is None else [(request.key, value)], more=False)
+
+    def _register(self, environment: WritableEnvironment, timestamp: int) -> ReadableEnvironment:
+        """Show the timestamp on the board; return the environment as a reader has it."""
+        reader = self._reader
+        if reader is None or reader.environment is not environment.environment:
+            if reader is not None:
+                reader.close()
+            reader = self._reader = ReadableEnvironment(environment.directory, current_boot())
+        reader.board.words[reader.slot] = timestamp
+        return reader
+
+
+def _scan(snapshot: LocalSnapshot, request: Scan) -> Rows:
+    """Return up to the limit of rows, fewer if they are large. The last one is where to go on."""
+    limit = min(request.limit, ROWS_PER_REPLY_MAX)
+    rows: list[tuple[bytes, bytes]] = []
+    size = 0
+    for row in islice(snapshot.scan(request.low, request.high, reverse=request.reverse), limit):
+        rows.append(row)
+        size += len(row[0]) + len(row[1])
+        if size >= _REPLY_BYTES:
+            return Rows(rows, more=True)
+    return Rows(rows, more=len(rows) == limit)
+
+
+async def serve(
+    layout: Layout,
+    az: str,
+    on_ready: Callable[[], None],
+    journal: Journal | None = None,
+    settings: FollowerSettings | None = None,
+) -> None:
+    """Serve the storage of `az` at run/AZ.storage.sock until cancelled.
+
+    `journal` is the AZ's journal replica if it shares this event loop; else its socket is used.
+    """
+    source = journal or SocketJournal(layout.socket(f"{az}.journal"))
+    server = StorageServer(layout, az, source, settings or FollowerSettings())
+    listening = await listen(layout.socket(f"{az}.storage"), lambda: _Connection(server))
+    try:
+        await server.discover()
+        on_ready()
+        while True:
+            await asyncio.sleep(_DISCOVERY_SECONDS)
+            await server.discover()
+    finally:
+        listening.close()
+        await server.close()

@@ -1,0 +1,131 @@
+"""Replicas in a temporary directory, fed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dsql.transaction.interface import Mode, WriteSet
+from journal.messages import Record, RecordKind
+from storage.applier import Applier
+from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+
+Writes = list[tuple[bytes, bytes | None]]
+
+
+class Feeder:
+    """Makes journal records; timestamps rise by 10."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.timestamp = 1_000
+
+    def record(self, writes: Writes) -> Record:
+        self.sequence += 1
+        self.timestamp += 10
+        write_set = WriteSet(
+            bytes(16), 0, [], [(key, int(Mode.EXCLUSIVE), value) for key, value in writes]
+        )
+        payload = msgspec.msgpack.encode(write_set)
+        return Record(self.sequence, 1, self.timestamp, RecordKind.DATA, payload)
+
+    def heartbeat(self) -> Record:
+        self.sequence += 1
+        self.timestamp += 10
+        return Record(self.sequence, 1, self.timestamp, RecordKind.HEARTBEAT, b"")
+
+
+class Replica:
+    """A replica without a server: an applier over an environment, with a clock that is set by hand."""
+
+    def __init__(self, directory: Path, map_bytes: int) -> None:
+        self.directory = directory
+        self.seconds = 0.0
+        self.feeder = Feeder()
+        self.environment = WritableEnvironment(
+            directory / ENVIRONMENT, current_boot(), map_bytes=map_bytes
+        )
+        self.applier = Applier(
+            self.environment, lambda: self.seconds, grace_seconds=5.0, age_limit_seconds=300.0
+        )
+
+    def apply(self, *transactions: Writes) -> int:
+        """Apply transactions in one batch; return the last timestamp."""
+        self.applier.apply([self.feeder.record(writes) for writes in transactions])
+        return self.feeder.timestamp
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, with a round of garbage collection each second."""
+        for _ in range(int(seconds)):
+            self.seconds += 1
+            self.applier.collect(10_000)
+
+    def count(self, name: str) -> int:
+        """Return how many entries one of the databases has."""
+        database = getattr(self.environment.databases, name)
+        with self.environment.environment.begin() as transaction:
+            entries: int = transaction.stat(database)["entries"]
+            return entries
+
+
+class FakeJournal:
+    """A journal of records in a list."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.checkpoints: list[int] = []
+        self._grown = asyncio.Event()
+
+    def append(self, record: Record) -> None:
+        self.records.append(record)
+        self._grown.set()
+
+    async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
+        position = from_sequence - 1
+        while True:
+            if position < len(self.records):
+                yield self.records[position:]
+                position = len(self.records)
+            self._grown.clear()
+            await self._grown.wait()
+
+    async def checkpoint(self, cluster: str, sequence: int) -> None:
+        self.checkpoints.append(sequence)
+
+    async def locate(self, cluster: str, timestamp: int) -> int:
+        return 1
+
+
+@pytest.fixture
+def make_replica(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
+    made: list[Replica] = []
+    numbers = itertools.count()
+
+    def make(map_bytes: int = 1 << 30) -> Replica:
+        replica = Replica(tmp_path / f"replica{next(numbers)}", map_bytes)
+        made.append(replica)
+        return replica
+
+    yield make
+    for replica in made:
+        replica.environment.close()
+
+
+@pytest.fixture
+def replica(make_replica: Callable[..., Replica]) -> Replica:
+    return make_replica()
+
+
+@pytest.fixture
+def feeder() -> Feeder:
+    return Feeder()
+
+
+@pytest.fixture
+async def journal() -> FakeJournal:
+    return FakeJournal()

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.applier import Applier, SequenceGapError
+from storage.board import WriterPresentError
+from storage.client import LocalReplica
+from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+
+
+def test_records_applied_before_are_skipped(replica: Any) -> None:
+    records = [replica.feeder.record([(b"a", b"%d" % number)]) for number in range(5)]
+    replica.applier.apply(records[:3])
+    replica.applier.apply(records)
+    replica.applier.apply(records[2:4])
+    assert replica.applier.position.sequence == 5
+    assert replica.count("undo") == 4
+
+
+def test_gap_in_the_feed_is_refused(replica: Any) -> None:
+    replica.feeder.record([])
+    with pytest.raises(SequenceGapError):
+        replica.applier.apply([replica.feeder.record([])])
+
+
+def test_heartbeat_raises_the_watermark(replica: Any) -> None:
+    replica.applier.apply([replica.feeder.heartbeat()])
+    assert replica.environment.position.watermark == replica.feeder.timestamp
+
+
+def test_environment_grows_beyond_its_first_map_under_readers(
+    make_replica: Callable[..., Any], tmp_path: Path
+) -> None:
+    replica = make_replica(map_bytes=1 << 20)
+    replica.apply([(b"a", b"1")])
+    reader = _spawn(_READER, replica.directory)
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "1\n"
+    for number in range(40):
+        replica.apply([(b"b%d" % number, bytes(100_000))])
+    last = replica.apply([(b"a", b"2")])
+    assert reader.stdin is not None
+    print(last, file=reader.stdin, flush=True)
+    assert reader.stdout.readline() == "2\n"
+    reader.communicate()
+
+
+def test_second_writer_of_a_replica_is_refused(replica: Any) -> None:
+    script = _OPEN_WRITER.format(str(replica.directory / ENVIRONMENT))
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert WriterPresentError.__name__ in ended.stderr
+
+
+def test_killed_applier_goes_on_where_it_was(tmp_path: Path, feeder: Any) -> None:
+    """kill -9 in the middle of applying; the environment is used as it is and the feed replayed."""
+    directory = tmp_path / "replica"
+    for round_number in range(3):
+        process = _spawn(_APPLIER, directory)
+        assert process.stdout is not None
+        for _ in range(30 + 10 * round_number):
+            process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    environment = WritableEnvironment(directory / ENVIRONMENT, current_boot())
+    try:
+        reached = environment.position.sequence
+        assert reached >= 50
+        applier = Applier(environment, time.monotonic)
+        records = [
+            feeder.record([(b"counter", b"%d" % number), (b"k%d" % number, b"x")])
+            for number in range(1, reached + 51)
+        ]
+        local = LocalReplica([directory])
+        snapshot = local.snapshot(environment.position.watermark)
+        assert snapshot.get(b"counter") == b"%d" % reached
+        applier.apply(records)
+        snapshot = local.snapshot(environment.position.watermark)
+        assert snapshot.get(b"counter") == b"%d" % (reached + 50)
+        assert len(list(snapshot.scan(b"k", b"l"))) == reached + 50
+        local.close()
+    finally:
+        environment.close()
+
+
+def _spawn(script: str, directory: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+_OPEN_WRITER = """
+from pathlib import Path
+from storage.environment import WritableEnvironment, current_boot
+WritableEnvironment(Path({!r}), current_boot())
+"""
+
+_READER = """
+import sys
+from pathlib import Path
+from storage.client import LocalReplica
+local = LocalReplica([Path(sys.argv[1])])
+print(local.snapshot(local.watermark).get(b"a").decode(), flush=True)
+print(local.snapshot(int(sys.stdin.readline())).get(b"a").decode(), flush=True)
+"""
+
+_APPLIER = """
+import sys, time
+from pathlib import Path
+import msgspec
+from dsql.transaction.interface import WriteSet
+from journal.messages import Record
+from storage.applier import Applier
+from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+
+environment = WritableEnvironment(Path(sys.argv[1]) / ENVIRONMENT, current_boot())
+applier = Applier(environment, time.monotonic)
+number = environment.position.sequence
+while True:
+    number += 1
+    writes = [(b"counter", 0, b"%d" % number), (b"k%d" % number, 0, b"x")]
+    payload = msgspec.msgpack.encode(WriteSet(bytes(16), 0, [], writes))
+    applier.apply([Record(number, 1, 1_000 + 10 * number, 0, payload)])
+    print(number, flush=True)
+"""
