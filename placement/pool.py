@@ -92,13 +92,14 @@ class _Worker:
 
 
 class _Cluster:
-    """The query processors of one cluster: `idle` with the newest last, and how many are busy."""
+    """The query processors of one cluster: `idle` with the newest last. `alive` counts retiring ones too."""
 
-    __slots__ = ("busy", "idle", "waiting")
+    __slots__ = ("alive", "busy", "idle", "waiting")
 
     def __init__(self) -> None:
         self.idle: OrderedDict[int, None] = OrderedDict()
         self.busy = 0
+        self.alive = 0
         self.waiting = 0
 
 
@@ -178,6 +179,7 @@ class QueryProcessorPool:
                 self._rapid_deaths.append(now)
         else:
             pool = self._clusters[entry.cluster]
+            pool.alive -= 1
             pool.busy -= entry.session is not None
             pool.idle.pop(worker, None)
             self._forget_if_empty(entry.cluster)
@@ -229,6 +231,7 @@ class QueryProcessorPool:
         worker = self._warm.popleft()
         entry = self._workers[worker]
         entry.cluster = cluster
+        self._clusters[cluster].alive += 1
         settings = self._settings
         lifetime = settings.lifetime_seconds * (
             1 - settings.lifetime_jitter * self._random.random()
@@ -291,6 +294,5 @@ class QueryProcessorPool:
 
     def _forget_if_empty(self, cluster: str) -> None:
         pool = self._clusters[cluster]
-        alive = any(entry.cluster == cluster for entry in self._workers.values())
-        if not alive and not pool.idle and not pool.busy and not pool.waiting:
+        if not pool.alive and not pool.waiting:
             del self._clusters[cluster]

@@ -32,7 +32,11 @@ def claim(layout: Layout) -> Lock:
         for folder in (layout.root, layout.root / "run", layout.root / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(layout)
-        _check_room(layout.root / ".room")
+        try:
+            _check_room(layout.root / ".room")
+        except OSError:
+            lock.release()
+            raise
     except OSError as error:
         raise CommandError(f"cannot write to {layout.root}: {reason(error)}") from error
     return lock

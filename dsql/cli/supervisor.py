@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dsql.cli.logs import RotatingFile
 from dsql.control.atomic_file import write_atomically
@@ -183,12 +183,12 @@ class Supervisor:
 
     async def wait_ready(self) -> None:
         """Return once every role has been ready. Raises RoleFailedError if one ends before."""
-        ready = asyncio.gather(*(role.ready for role in self._roles.values()))
-        watched: list[asyncio.Future[Any]] = [ready, *self._running.values()]
-        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        if ready not in done:
-            ready.cancel()
-            await done.pop()  # raises what ended it
+        running = self._running.values()
+        while waiting := [role.ready for role in self._roles.values() if not role.ready.done()]:
+            await asyncio.wait([*waiting, *running], return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                if task.done():
+                    await task  # raises what ended it
 
     async def stop(self) -> None:
         """Stop every role: with SIGTERM, then, after STOP_SECONDS, with SIGKILL."""

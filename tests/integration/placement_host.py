@@ -21,6 +21,7 @@ import ctypes, os, socket, subprocess, sys, time
 from pathlib import Path
 from dsql.control.layout import Layout
 from placement import seed
+from storage.client import LocalReplica
 
 class EchoTenant:
     def __init__(self, assignment, adjudicator, line):

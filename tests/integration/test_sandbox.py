@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+
+from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
 
 from .conftest import Host
 from .placement_host import add_cluster
@@ -49,3 +53,25 @@ async def test_forbidden_system_calls_fail_with_eperm(host: Host, number: str) -
     client = await host.open(add_cluster(host.layout, "a"))
     call = f"(ctypes.CDLL(None, use_errno=True).syscall({number}, 0, 0, 0), ctypes.get_errno())"
     assert await client.ask(call) == "(-1, 1)"
+
+
+async def test_confined_query_processor_reads_a_replica_and_shows_itself_to_its_writer(
+    host: Host,
+) -> None:
+    own = add_cluster(host.layout, "a")
+    replica = host.layout.storage("az1", own)
+    writer = WritableEnvironment(replica / ENVIRONMENT, current_boot())
+    client = await host.open(own)
+    read = f"(reader := LocalReplica([Path('{replica}')])).watermark, reader.snapshot(0).get(b'k')"
+    assert await client.ask(read) == "(0, None)"
+    writer.close()
+
+
+async def test_replica_made_anew_can_be_read_soon(host: Host) -> None:
+    own = add_cluster(host.layout, "a")
+    client = await host.open(own)
+    replica = host.layout.storage("az1", own)
+    writer = WritableEnvironment(replica / ENVIRONMENT, current_boot())
+    await asyncio.sleep(1)  # the agent looks twice a second
+    assert await client.ask(f"LocalReplica([Path('{replica}')]).watermark") == "0"
+    writer.close()

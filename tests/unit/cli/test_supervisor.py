@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dsql.cli import supervisor as supervisor_module
+from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor, read_processes
+from dsql.control.layout import Layout
+
+GOOD = """
+import os, signal, sys, time
+print("started", flush=True)
+os.write(int(sys.argv[sys.argv.index("--ready-descriptor") + 1]), b"ready")
+time.sleep(60)
+"""
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD
+BROKEN = "import sys; print('no such thing', file=sys.stderr); sys.exit(1)"
+
+
+@pytest.fixture
+async def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervisor]:
+    """A supervisor whose roles are small programs instead of `dsql ROLE`."""
+    original = supervisor_module.subprocess.Popen
+
+    def start_program(command: list[str], **options: object) -> object:
+        return original([sys.executable, "-c", command[3], *command[4:]], **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(supervisor_module.subprocess, "Popen", start_program)
+    (tmp_path / "run").mkdir()
+    supervisor = Supervisor(tmp_path)
+    yield supervisor
+    await supervisor.stop()
+
+
+async def test_ready_when_every_role_has_said_so(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start([RoleSpec("one", (GOOD,)), RoleSpec("two", (GOOD,))])
+    await asyncio.wait_for(supervisor.wait_ready(), 5)
+    assert set(read_processes(Layout(tmp_path))) == {"one", "two"}
+    assert (tmp_path / "logs" / "one.log").read_text() == "started\n"
+
+
+async def test_role_that_cannot_start_is_named_with_its_last_words(
+    supervisor: Supervisor,
+) -> None:
+    supervisor.start([RoleSpec("good", (GOOD,)), RoleSpec("bad", (BROKEN,))])
+    with pytest.raises(RoleFailedError, match="bad: no such thing"):
+        await asyncio.wait_for(supervisor.wait_ready(), 5)
+
+
+async def test_killed_role_is_started_again(supervisor: Supervisor, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    supervisor.start([RoleSpec("one", (GOOD,))])
+    await asyncio.wait_for(supervisor.wait_ready(), 5)
+    first = read_processes(layout)["one"]
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while read_processes(layout)["one"] == first and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    assert read_processes(layout)["one"] != first
+
+
+async def test_role_that_ignores_sigterm_is_gone_within_two_seconds(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    supervisor.start([RoleSpec("one", (STUBBORN,)), RoleSpec("two", (GOOD,))])
+    await asyncio.wait_for(supervisor.wait_ready(), 5)
+    processes = read_processes(Layout(tmp_path))
+    started = time.monotonic()
+    await supervisor.stop()
+    assert time.monotonic() - started < 2
+    for process_id in processes.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(process_id, 0)
