@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsql.errors import SqlError
+from storage.client import LocalReplica
+
+
+def test_snapshot_waits_until_the_replica_has_reached_it(replica: Any) -> None:
+    replica.apply([(b"a", b"1")])
+    local = LocalReplica([replica.directory])
+    wanted = replica.feeder.timestamp + 10
+    later = threading.Timer(0.05, lambda: replica.apply([(b"a", b"2")]))
+    later.start()
+    assert local.snapshot(wanted).get(b"a") == b"2"
+    later.join()
+    local.close()
+
+
+def test_snapshot_of_the_same_timestamp_is_the_same_object(replica: Any) -> None:
+    last = replica.apply([(b"a", b"1")])
+    local = LocalReplica([replica.directory])
+    assert local.snapshot(last) is local.snapshot(last)
+    local.close()
+
+
+def test_replica_that_stands_still_is_left_for_another(make_replica: Callable[..., Any]) -> None:
+    dead, alive = make_replica(), make_replica()
+    for replica in (dead, alive):
+        replica.apply([(b"a", b"1")])
+    last = alive.apply([(b"a", b"2")])
+    local = LocalReplica([dead.directory, alive.directory], stall_seconds=0.02)
+    assert local.directory == dead.directory
+    started = time.monotonic()
+    assert local.snapshot(last).get(b"a") == b"2"
+    assert time.monotonic() - started < 1
+    assert local.directory == alive.directory
+    local.close()
+
+
+def test_timestamp_that_no_replica_reaches_is_an_error_not_a_guess(replica: Any) -> None:
+    last = replica.apply([(b"a", b"1")])
+    local = LocalReplica([replica.directory], stall_seconds=0.01, deadline_seconds=0.05)
+    with pytest.raises(SqlError) as caught:
+        local.snapshot(last + 1)
+    assert caught.value.sqlstate == "58000"
+    local.close()
+
+
+def test_missing_replica_is_an_error_after_the_deadline(tmp_path: Path) -> None:
+    with pytest.raises(SqlError):
+        LocalReplica([tmp_path / "nowhere"], deadline_seconds=0.01)
