@@ -581,8 +581,12 @@ class Delete:
 
 @dataclass(slots=True, eq=False)
 class BoundStatement:
-    """A statement with its parameter types. `tables` are the OIDs whose catalog version it depends on."""
+    """A statement with its parameter types. `tables` are the OIDs whose catalog version it depends on.
+
+    `required`: the privileges the user needs, as (table OID, "select" | "insert" | "update" | "delete").
+    """
 
     statement: Query | Insert | Update | Delete
     parameter_types: list[int]
     tables: frozenset[int] = frozenset()
+    required: tuple[tuple[int, str], ...] = ()

@@ -1,0 +1,141 @@
+"""The binder: a parsed query or data-modifying statement, and the catalog, to a `BoundStatement`.
+
+It resolves every name against one catalog snapshot, chooses every operator and function by PostgreSQL's
+rules, makes every cast explicit and settles the types of parameters. Describe answers from its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.schema import Column, Table
+from dsql.errors import SqlError
+from dsql.sql import coercion
+from dsql.sql.binding import Binding
+from dsql.sql.bound import BoundStatement, Delete, Expression, Insert, Query, Update
+from dsql.sql.calls import clause
+from dsql.sql.columns import assignable, bind_stored, stored_scope
+from dsql.sql.dml import bind_modification
+from dsql.sql.expressions import bind_boolean, bind_expression
+from dsql.sql.gate import ParsedStatement, stack_depth_error
+from dsql.sql.query import bind_query
+from dsql.sql.scope import Scope
+from dsql.sql.tree import TreeBuilder
+from dsql.sql.tree_query import statement_tree
+from dsql.types.type import FormatSettings
+
+_QUERIES = (exp.Select, exp.Values, exp.SetOperation)
+
+
+def bind(
+    parsed: ParsedStatement,
+    catalog: Catalog,
+    search_path: Sequence[str],
+    settings: FormatSettings,
+    parameter_types: Sequence[int] = (),
+    user: str = "",
+    *,
+    profile: str = "dsql",
+) -> BoundStatement:
+    """Return the bound form of a SELECT, VALUES, INSERT, UPDATE or DELETE.
+
+    `parameter_types` are the OIDs the client declared for $1..., 0 where it left one open. Literals take
+    the text formats of `settings`: the result is valid for these settings, this search path and this
+    catalog only.
+    Raises SqlError with PostgreSQL's codes and positions.
+    """
+    binding = Binding(catalog, search_path, settings, user, list(parameter_types), profile=profile)
+    try:
+        statement = bind_tree(binding, statement_tree(parsed))
+    except RecursionError:
+        raise stack_depth_error() from None
+    binding.check_parameters()
+    return BoundStatement(
+        statement,
+        binding.parameter_types,
+        frozenset(binding.tables),
+        tuple(dict.fromkeys(binding.required)),
+    )
+
+
+def bind_tree(binding: Binding, tree: exp.Expression) -> Query | Insert | Update | Delete:
+    """Bind a whole statement's tree."""
+    scope = Scope(binding)
+    if isinstance(tree, _QUERIES):
+        return bind_query(scope, tree)
+    return bind_modification(scope, tree)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnExpression:
+    """What DDL may ask a stored expression for: its place in refusals, its column, its table.
+
+    `clause`: "DEFAULT expressions", "check constraints", "column generation expressions",
+    "index expressions", "index predicates".
+    """
+
+    clause: str
+    column: Column | None = None
+
+
+def bind_column_expression(
+    text: str,
+    table: Table | None,
+    catalog: Catalog,
+    search_path: Sequence[str],
+    settings: FormatSettings,
+    user: str = "",
+    *,
+    use: ColumnExpression,
+) -> Expression:
+    """Return a stored expression bound over `table`'s live columns as entry 0.
+
+    Conditions are boolean; defaults and generated columns have their column's type. Raises SqlError
+    42703, 42804, 0A000 as PostgreSQL does at CREATE TABLE.
+    """
+    binding = Binding(catalog, search_path, settings, user, [], profile="postgres", folding=False)
+    sees_row = use.clause != "DEFAULT expressions"
+    scope = stored_scope(binding, table if sees_row else None)
+    bound = bind_stored(scope, text, use.clause)
+    if use.clause == "check constraints":
+        return coercion.boolean(binding, bound, "CHECK")
+    if use.clause == "index predicates":
+        return coercion.boolean(binding, bound, "WHERE")
+    if use.column is not None:
+        return assignable(binding, bound, use.column)
+    return coercion.known(binding, bound)
+
+
+def bind_standalone(
+    parsed: ParsedStatement,
+    node: object,
+    catalog: Catalog,
+    search_path: Sequence[str],
+    settings: FormatSettings,
+    user: str = "",
+    *,
+    use: ColumnExpression,
+    table: Table | None = None,
+) -> Expression:
+    """Bind an expression node of a utility statement (a DEFAULT, CHECK, ...) at its own positions."""
+    binding = Binding(catalog, search_path, settings, user, [], profile="postgres", folding=False)
+    sees_row = use.clause != "DEFAULT expressions"
+    scope = stored_scope(binding, table if sees_row else None)
+    tree = TreeBuilder(parsed).expression(node)
+    with clause(scope, use.clause):
+        if use.clause in ("check constraints", "index predicates"):
+            return bind_boolean(scope, tree, "CHECK" if "check" in use.clause else "WHERE")
+        bound = bind_expression(scope, tree)
+    if use.column is not None:
+        return assignable(binding, bound, use.column)
+    return coercion.known(binding, bound)
+
+
+def check_no_parameters(parsed: ParsedStatement) -> None:
+    """Raise SqlError 42P02 if a utility statement uses parameters, which it cannot have."""
+    if "$" in parsed.text and "param_ref" in str(parsed.node):
+        raise SqlError("42P02", "there is no parameter $1")

@@ -1,0 +1,100 @@
+"""What one statement's query levels share while it is bound: catalog, settings, parameter types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsql.catalog.catalog import Catalog
+from dsql.errors import SqlError
+from dsql.sql.bound import Parameter
+from dsql.types import oids, registry
+from dsql.types.type import FormatSettings
+
+PARAMETERS_MAX = 65_535  # the Bind message counts them in 16 bits
+
+
+@dataclass(slots=True)
+class Binding:
+    """The state of one statement's binding.
+
+    `parameter_types` has the OIDs the client declared, 0 where it left one open; binding fills
+    them in. `tables` collects the OIDs of the stored tables the statement depends on, `required` the
+    privileges it needs on them.
+    """
+
+    catalog: Catalog
+    search_path: Sequence[str]
+    settings: FormatSettings
+    user: str
+    parameter_types: list[int]
+    profile: str = "dsql"
+    tables: set[int] = field(default_factory=set)
+    required: list[tuple[int, str]] = field(default_factory=list)
+    views: tuple[int, ...] = ()  # the views being expanded, outermost first
+    folding: bool = True
+    undetermined: list[Parameter] = field(default_factory=list)
+
+    def parameter(self, number: int, position: int) -> Parameter:
+        """Return a reference to $number, of type unknown until a context decides."""
+        if not 1 <= number <= PARAMETERS_MAX:
+            raise SqlError("42P02", f"there is no parameter ${number}", position=position)
+        types = self.parameter_types
+        while len(types) < number:
+            types.append(0)
+        type_oid = types[number - 1] or oids.UNKNOWN
+        parameter = Parameter(type_oid=type_oid, position=position, index=number - 1)
+        if type_oid == oids.UNKNOWN:
+            self.undetermined.append(parameter)
+        return parameter
+
+    def determine(self, parameter: Parameter, type_oid: int) -> Parameter:
+        """Return an unknown parameter as one of the type that its context wants.
+
+        Raises SqlError 42P08 if an earlier context wanted another one.
+        """
+        known = self.parameter_types[parameter.index]
+        if known not in (0, oids.UNKNOWN, type_oid):
+            raise SqlError(
+                "42P08",
+                f"inconsistent types deduced for parameter ${parameter.index + 1}",
+                detail=f"{type_name(known)} versus {type_name(type_oid)}",
+                position=parameter.position,
+            )
+        self.parameter_types[parameter.index] = type_oid
+        return Parameter(type_oid=type_oid, position=parameter.position, index=parameter.index)
+
+    def check_parameters(self) -> None:
+        """Raise SqlError 42P18 for the first parameter whose type no context decided."""
+        for index, type_oid in enumerate(self.parameter_types):
+            if type_oid in (0, oids.UNKNOWN):
+                position = next((p.position for p in self.undetermined if p.index == index), 0)
+                raise SqlError(
+                    "42P18",
+                    f"could not determine data type of parameter ${index + 1}",
+                    position=position,
+                )
+
+
+def type_name(oid: int, typmod: int = -1) -> str:
+    """Return a type's name as error messages spell it."""
+    del typmod
+    try:
+        return registry.get(oid).sql_name
+    except SqlError:
+        return _PSEUDO_NAMES.get(oid, str(oid))
+
+
+_PSEUDO_NAMES: dict[int, str] = {
+    oids.UNKNOWN: "unknown",
+    oids.RECORD: "record",
+    oids.ANYELEMENT: "anyelement",
+    oids.ANYARRAY: "anyarray",
+    oids.VOID: "void",
+}
+
+
+def constant_value(expression: Any) -> Any:
+    """Return the value of a Constant. For messages and folding only."""
+    return expression.value

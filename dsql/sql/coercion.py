@@ -1,0 +1,263 @@
+"""Casts made explicit: every way an expression takes another type during binding.
+
+An unknown-typed literal takes the wanted type at once, through that type's text input, so that a bad one
+is an error at its own position; an unknown-typed parameter takes it for the whole statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.functions.coercion import CastContext, find_cast, select_common_type
+from dsql.sql.binding import Binding, type_name
+from dsql.sql.bound import (
+    ApplyTypmod,
+    ArrayConstructor,
+    Call,
+    Constant,
+    Expression,
+    Parameter,
+    Relabel,
+    RowConstructor,
+    TextCast,
+)
+from dsql.sql.object_names import OBJECT_TYPES, object_oid
+from dsql.types import oids, registry
+
+_POLYMORPHIC = frozenset(
+    {
+        oids.ANY,
+        oids.ANYELEMENT,
+        oids.ANYARRAY,
+        oids.ANYNONARRAY,
+        oids.ANYENUM,
+        oids.ANYCOMPATIBLE,
+        oids.ANYCOMPATIBLEARRAY,
+        oids.ANYCOMPATIBLENONARRAY,
+    }
+)
+
+
+def input_value(binding: Binding, text: str, type_oid: int, position: int) -> Any:
+    """Return the runtime value of a literal's text. Raises what the type's input raises, at `position`."""
+    if type_oid in OBJECT_TYPES and not text.isdigit():
+        return object_oid(binding, text, type_oid, position)
+    try:
+        return registry.get(type_oid).text_decoder(binding.settings)(text.encode())
+    except SqlError as error:
+        if not error.position:
+            error.position = position
+        raise
+
+
+def coerce(
+    binding: Binding,
+    expression: Expression,
+    type_oid: int,
+    context: CastContext = CastContext.IMPLICIT,
+    *,
+    position: int = 0,
+) -> Expression | None:
+    """Return an expression as one of `type_oid`, None if no cast of that context leads there."""
+    source = expression.type_oid
+    if source == type_oid or type_oid in _POLYMORPHIC:
+        return expression
+    implicit = context is not CastContext.EXPLICIT
+    at = position or expression.position
+    if source == oids.UNKNOWN:
+        return _from_unknown(binding, expression, type_oid, implicit)
+    if isinstance(expression, RowConstructor) and type_oid == oids.RECORD:
+        return expression
+    cast = find_cast(source, type_oid, context)
+    if cast is None:
+        return None
+    if cast.via_text:
+        return TextCast(type_oid=type_oid, position=at, argument=expression, implicit=implicit)
+    if cast.function is None:
+        return Relabel(
+            type_oid=type_oid,
+            typmod=-1,
+            position=at,
+            argument=expression,
+            implicit=implicit,
+        )
+    call = Call(
+        type_oid=type_oid,
+        position=at,
+        function=cast.function,
+        arguments=[expression],
+        cast=True,
+        implicit=implicit,
+    )
+    return folded(binding, call)
+
+
+def _from_unknown(
+    binding: Binding, expression: Expression, type_oid: int, implicit: bool
+) -> Expression:
+    if isinstance(expression, Constant):
+        value = expression.value
+        if value is not None:
+            value = input_value(binding, value, type_oid, expression.position)
+        return Constant(type_oid=type_oid, position=expression.position, value=value)
+    if isinstance(expression, Parameter):
+        return binding.determine(expression, type_oid)
+    return TextCast(
+        type_oid=type_oid, position=expression.position, argument=expression, implicit=implicit
+    )
+
+
+def apply_typmod(
+    binding: Binding, expression: Expression, typmod: int, *, explicit: bool
+) -> Expression:
+    """Return an expression whose value obeys a typmod of its type."""
+    del binding
+    if typmod < 0 or expression.typmod == typmod:
+        return expression
+    if isinstance(expression, Constant) and expression.value is None:
+        return replace(expression, typmod=typmod)
+    return ApplyTypmod(
+        type_oid=expression.type_oid,
+        typmod=typmod,
+        position=expression.position,
+        argument=expression,
+        explicit=explicit,
+    )
+
+
+def cast_to(
+    binding: Binding,
+    expression: Expression,
+    type_oid: int,
+    typmod: int = -1,
+    *,
+    position: int = 0,
+) -> Expression:
+    """Return CAST(expression AS type). Raises SqlError 42846 if there is no such cast."""
+    if isinstance(expression, ArrayConstructor) and expression.type_oid != type_oid:
+        element = registry.get(type_oid).element_oid
+        if element and not expression.multidimensional:
+            expression = _array_as(binding, expression, type_oid, element, position)
+    done = coerce(binding, expression, type_oid, CastContext.EXPLICIT, position=position)
+    if done is None:
+        source, target = type_name(expression.type_oid), type_name(type_oid)
+        raise SqlError("42846", f"cannot cast type {source} to {target}", position=position)
+    return apply_typmod(binding, done, typmod, explicit=True)
+
+
+def _array_as(
+    binding: Binding, array: ArrayConstructor, type_oid: int, element: int, position: int
+) -> Expression:
+    """ARRAY[a, b]::t[] casts the elements, as PostgreSQL does."""
+    elements = [cast_to(binding, item, element, position=position) for item in array.elements]
+    return replace(array, type_oid=type_oid, elements=elements)
+
+
+def assign(
+    binding: Binding,
+    expression: Expression,
+    type_oid: int,
+    typmod: int,
+    column: str,
+) -> Expression:
+    """Return an expression as a column takes it. Raises SqlError 42804 if it cannot."""
+    done = coerce(binding, expression, type_oid, CastContext.ASSIGNMENT)
+    if done is None:
+        source, target = type_name(expression.type_oid), type_name(type_oid)
+        raise SqlError(
+            "42804",
+            f'column "{column}" is of type {target} but expression is of type {source}',
+            hint="You will need to rewrite or cast the expression.",
+            position=expression.position,
+        )
+    return apply_typmod(binding, done, typmod, explicit=False)
+
+
+def require(binding: Binding, expression: Expression, type_oid: int, construct: str) -> Expression:
+    """Return an expression as one of `type_oid` for a construct that takes nothing else (42804)."""
+    if expression.type_oid == type_oid:
+        return expression
+    done = coerce(binding, expression, type_oid, CastContext.ASSIGNMENT)
+    if done is None:
+        source, target = type_name(expression.type_oid), type_name(type_oid)
+        raise SqlError(
+            "42804",
+            f"argument of {construct} must be type {target}, not type {source}",
+            position=expression.position,
+        )
+    return done
+
+
+def boolean(binding: Binding, expression: Expression, construct: str) -> Expression:
+    """Return an expression as a condition of WHERE, AND and so on."""
+    return require(binding, expression, oids.BOOL, construct)
+
+
+def unify(
+    binding: Binding, expressions: Sequence[Expression], construct: str
+) -> tuple[list[Expression], int, int]:
+    """Return expressions cast to their common type, with that type and common typmod.
+
+    Raises SqlError 42804 `<construct> types a and b cannot be matched`.
+    """
+    target = common_type_of(expressions, construct)
+    done = []
+    for expression in expressions:
+        cast = coerce(binding, expression, target)
+        if cast is None:
+            source, wanted = type_name(expression.type_oid), type_name(target)
+            raise SqlError(
+                "42846",
+                f"{construct} could not convert type {source} to {wanted}",
+                position=expression.position,
+            )
+        done.append(cast)
+    typmods = {expression.typmod for expression in done}
+    return done, target, typmods.pop() if len(typmods) == 1 else -1
+
+
+def common_type_of(expressions: Sequence[Expression], construct: str) -> int:
+    """Return the type that UNION, CASE, VALUES and their kin resolve to; text if all are unknown."""
+    chosen = select_common_type([expression.type_oid for expression in expressions])
+    if isinstance(chosen, int):
+        return chosen
+    left, right = chosen
+    position = next(e.position for e in expressions if e.type_oid == right)
+    raise SqlError(
+        "42804",
+        f"{construct} types {type_name(left)} and {type_name(right)} cannot be matched",
+        position=position,
+    )
+
+
+def known(binding: Binding, expression: Expression) -> Expression:
+    """Return an expression whose type is settled: what is unknown still becomes text."""
+    if expression.type_oid != oids.UNKNOWN:
+        return expression
+    done = coerce(binding, expression, oids.TEXT)
+    assert done is not None
+    return done
+
+
+def folded(binding: Binding, call: Call) -> Expression:
+    """Evaluate an immutable call of constants now; what raises is left to run time."""
+    function = call.function
+    if (
+        not binding.folding
+        or function.volatility != "i"
+        or function.needs_context
+        or function.returns_set
+        or not all(isinstance(argument, Constant) for argument in call.arguments)
+    ):
+        return call
+    values = [argument.value for argument in call.arguments]  # type: ignore[attr-defined]
+    if function.strict and None in values:
+        return Constant(type_oid=call.type_oid, position=call.position, value=None)
+    try:
+        value = function.implementation(*values)
+    except SqlError:
+        return call
+    return Constant(type_oid=call.type_oid, position=call.position, value=value)

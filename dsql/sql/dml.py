@@ -1,0 +1,464 @@
+"""Binds INSERT, UPDATE and DELETE: targets, assignment casts, defaults, ON CONFLICT, RETURNING."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from dsql.catalog.schema import Column, Table
+from dsql.errors import SqlError, unsupported
+from dsql.sql import coercion
+from dsql.sql.bound import (
+    Constant,
+    DefaultValue,
+    Delete,
+    EntryColumn,
+    Expression,
+    FromEntry,
+    FromItem,
+    Insert,
+    Query,
+    Target,
+    Update,
+    ValuesEntry,
+)
+from dsql.sql.calls import clause
+from dsql.sql.columns import (
+    Stored,
+    bind_default,
+    bind_index_expressions,
+    bind_row_expressions,
+    row_entry,
+)
+from dsql.sql.ctes import bind_with
+from dsql.sql.expressions import bind_boolean, bind_expression, row_fields
+from dsql.sql.from_clause import bind_from, find_relation
+from dsql.sql.operators import subquery_fields
+from dsql.sql.query import bind_query, bind_targets, is_plain_values, wrapped
+from dsql.sql.scope import Scope, entry_item
+from dsql.sql.tree import position_of
+from dsql.types import oids
+
+Assignment = tuple[int, Expression]
+
+
+def bind_modification(scope: Scope, tree: exp.Expression) -> Insert | Update | Delete:
+    """Bind a data-modifying statement in a fresh scope."""
+    if tree.args.get("with_") is not None:
+        bind_with(scope, tree.args["with_"])
+    if isinstance(tree, exp.Insert):
+        return _insert(scope, tree)
+    if isinstance(tree, exp.Update):
+        return _update(scope, tree)
+    assert isinstance(tree, exp.Delete)
+    return _delete(scope, tree)
+
+
+def target_table(scope: Scope, tree: exp.Expression, action: str) -> Table:
+    """Return the table a statement writes. Raises SqlError 42P01, 42809, 42501."""
+    relation = find_relation(scope, tree)
+    name = relation.name
+    if not isinstance(relation, Table):
+        raise SqlError("42501", f"permission denied for table {name}")
+    if relation.kind == "v":
+        verb = {"insert": "insert into", "update": "update", "delete": "delete from"}[action]
+        raise SqlError("55000", f'cannot {verb} view "{name}"')
+    if relation.kind == "S":
+        raise SqlError("42809", f'cannot change sequence "{name}"')
+    scope.binding.required.append((relation.oid, action))
+    return relation
+
+
+def _live(table: Table) -> list[Column]:
+    return [column for column in table.columns if not column.dropped]
+
+
+def find_column(table: Table, name: str, position: int) -> Column:
+    """Return a live column of a table by name. Raises SqlError 42703."""
+    for column in table.columns:
+        if column.name == name and not column.dropped:
+            return column
+    raise SqlError(
+        "42703",
+        f'column "{name}" of relation "{table.name}" does not exist',
+        position=position,
+    )
+
+
+def _returning(scope: Scope, tree: exp.Expression) -> list[Target] | None:
+    returning = tree.args.get("returning")
+    if returning is None:
+        return None
+    with clause(scope, "RETURNING"):
+        pairs = bind_targets(scope, returning.expressions)
+    for _, target in pairs:
+        target.expression = coercion.known(scope.binding, target.expression)
+    return [target for _, target in pairs]
+
+
+# ---------------------------------------------------------------- INSERT
+
+
+def _insert(scope: Scope, tree: exp.Insert) -> Insert:
+    binding = scope.binding
+    table = target_table(scope, tree.this, "insert")
+    columns = _insert_columns(table, tree)
+    source, columns = _source(scope, tree, columns)
+    numbers = [column.number for column in columns]
+    alias = tree.this.args.get("alias")
+    entry = row_entry(table, alias.this.args["this"] if alias is not None else "")
+    item = entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)
+    scope.items = [item]
+    conflict = tree.args.get("conflict")
+    on_conflict = None
+    if conflict is not None:
+        from dsql.sql.on_conflict import bind_on_conflict
+
+        on_conflict = bind_on_conflict(scope, table, conflict)
+    stored = bind_row_expressions(binding, table)
+    return Insert(
+        table=table,
+        range_table=scope.range_table,
+        column_numbers=numbers,
+        source=source,
+        defaults=_defaults(scope, table, numbers),
+        generated=stored.generated,
+        checks=stored.checks,
+        index_expressions=stored.index_expressions,
+        index_predicates=stored.index_predicates,
+        returning=_returning(scope, tree),
+        on_conflict=on_conflict,
+        ctes=scope.ctes,
+    )
+
+
+def _defaults(scope: Scope, table: Table, given: Sequence[int]) -> list[Assignment]:
+    defaults = []
+    for column in _live(table):
+        if column.number not in given:
+            default = bind_default(scope.binding, column)
+            if default is not None:
+                defaults.append((column.number, default))
+    return defaults
+
+
+def _insert_columns(table: Table, tree: exp.Insert) -> list[Column]:
+    written = tree.args.get("columns")
+    if not written:
+        return _live(table)
+    columns: list[Column] = []
+    for item in written:
+        name = item.this.args["this"]
+        column = find_column(table, name, position_of(item))
+        if column in columns:
+            raise SqlError(
+                "42701",
+                f'column "{name}" specified more than once',
+                position=position_of(item),
+            )
+        columns.append(column)
+    return columns
+
+
+def _source(scope: Scope, tree: exp.Insert, columns: list[Column]) -> tuple[Query, list[Column]]:
+    """Bind what is inserted; return it with the columns that it really gives values for."""
+    query = tree.args.get("expression")
+    if query is None:
+        return Query(), []
+    explicit = bool(tree.args.get("columns"))
+    override = tree.args.get("override")
+    if is_plain_values(query):
+        return _values_source(scope, query, columns, explicit, override)
+    source = bind_query(scope.child(), query, settle=False)
+    visible = [target for target in source.targets if not target.junk]
+    columns = _fitting(columns, len(visible), explicit, [t.expression for t in visible])
+    for column in columns:
+        _check_writable(column, None, override)
+    if override == "user" and any(column.identity for column in columns):
+        raise unsupported("OVERRIDING USER VALUE with a query is not supported")
+    return _assigned_query(scope, source, columns), columns
+
+
+def _fitting(
+    columns: list[Column], count: int, explicit: bool, values: Sequence[Expression]
+) -> list[Column]:
+    """Return the columns that `count` values go to. Raises SqlError 42601."""
+    if count > len(columns):
+        raise SqlError(
+            "42601",
+            "INSERT has more expressions than target columns",
+            position=values[len(columns)].position,
+        )
+    if count < len(columns) and explicit:
+        raise SqlError("42601", "INSERT has more target columns than expressions")
+    return columns[:count]
+
+
+def _assigned_query(scope: Scope, source: Query, columns: list[Column]) -> Query:
+    """Return a query whose output has the columns' types and typmods."""
+    binding = scope.binding
+    targets = [target for target in source.targets if not target.junk]
+    fits = all(
+        target.expression.type_oid == column.type_oid
+        and (column.typmod < 0 or target.expression.typmod == column.typmod)
+        for target, column in zip(targets, columns, strict=True)
+    )
+    if fits:
+        return source
+    plain = (
+        source.set_operation is None
+        and not source.order_by
+        and source.distinct_on is None
+        and not any(isinstance(entry, ValuesEntry) for entry in source.range_table)
+    )
+    if not plain:
+        unknown = [t for t in targets if t.expression.type_oid == oids.UNKNOWN]
+        for target in unknown:
+            target.expression = coercion.known(binding, target.expression)
+        source = wrapped(source)
+        targets = source.targets
+    for target, column in zip(targets, columns, strict=True):
+        target.expression = coercion.assign(
+            binding, target.expression, column.type_oid, column.typmod, column.name
+        )
+    return source
+
+
+def _values_source(
+    scope: Scope,
+    tree: exp.Expression,
+    columns: list[Column],
+    explicit: bool,
+    override: str | None,
+) -> tuple[Query, list[Column]]:
+    """Bind VALUES row by row, each cell straight to its column's type; DEFAULT is the column's."""
+    inner = scope.child()
+    rows: list[list[Expression]] = []
+    width = len(tree.expressions[0].expressions)
+    for row_tree in tree.expressions:
+        if len(row_tree.expressions) != width:
+            raise SqlError(
+                "42601",
+                "VALUES lists must all be the same length",
+                position=position_of(row_tree.expressions[0]),
+            )
+        rows.append(_cells(inner, row_tree.expressions))
+    columns = _fitting(columns, width, explicit, rows[0])
+    done = [
+        [_cell(scope, column, value, override) for column, value in zip(columns, row, strict=True)]
+        for row in rows
+    ]
+    if len(done) == 1:
+        targets = [
+            Target(column.name, value) for column, value in zip(columns, done[0], strict=True)
+        ]
+        return Query(targets=targets), columns
+    entry_columns = [EntryColumn(c.name, c.type_oid, c.typmod) for c in columns]
+    entry = ValuesEntry(alias="*VALUES*", columns=entry_columns, rows=done)
+    item = inner.add_item(entry)
+    targets = [Target(column.name, column.expression) for column in item.columns]
+    return Query(range_table=inner.range_table, from_items=[FromEntry(0)], targets=targets), columns
+
+
+_DEFAULT_ALLOWED = Constant(type_oid=oids.UNKNOWN, value=None)
+
+
+def _cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
+    with clause(scope, "VALUES"):
+        return _cells_in_place(scope, trees)
+
+
+def _cell(scope: Scope, column: Column, value: Expression, override: str | None) -> Expression:
+    if override == "user" and column.identity:
+        value = DefaultValue(type_oid=oids.UNKNOWN)
+    _check_writable(column, value, override)
+    if isinstance(value, DefaultValue):
+        return default_of(scope, column)
+    return coercion.assign(scope.binding, value, column.type_oid, column.typmod, column.name)
+
+
+def default_of(scope: Scope, column: Column) -> Expression:
+    """Return what DEFAULT means for a column; NULL (a DefaultValue) if it has none."""
+    default = bind_default(scope.binding, column)
+    if default is not None:
+        return default
+    return DefaultValue(type_oid=column.type_oid, typmod=column.typmod)
+
+
+def _check_writable(column: Column, value: Expression | None, override: str | None) -> None:
+    """Refuse explicit values for generated and ALWAYS identity columns (428C9)."""
+    if isinstance(value, DefaultValue):
+        return
+    if column.generated:
+        raise SqlError(
+            "428C9",
+            f'cannot insert a non-DEFAULT value into column "{column.name}"',
+            detail=f'Column "{column.name}" is a generated column.',
+        )
+    if column.identity == "a" and override != "system":
+        raise SqlError(
+            "428C9",
+            f'cannot insert a non-DEFAULT value into column "{column.name}"',
+            detail=f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.',
+            hint="Use OVERRIDING SYSTEM VALUE to override.",
+        )
+
+
+# ---------------------------------------------------------------- SET
+
+
+def bind_assignments(
+    scope: Scope, table: Table, trees: Sequence[exp.Expression]
+) -> list[Assignment]:
+    """Bind the SET list of UPDATE or ON CONFLICT DO UPDATE."""
+    assignments: list[Assignment] = []
+    for tree in trees:
+        left, right = tree.args["this"], tree.args["expression"]
+        columns = left.expressions if isinstance(left, exp.Tuple) else [left]
+        if isinstance(left, exp.Tuple):
+            values = _row_values(scope, right, len(columns), position_of(tree))
+        else:
+            values = _cells_in_place(scope, [right])
+        for column_tree, value in zip(columns, values, strict=True):
+            column = find_column(table, column_tree.this.args["this"], position_of(column_tree))
+            if any(number == column.number for number, _ in assignments):
+                raise SqlError(
+                    "42601",
+                    f'multiple assignments to same column "{column.name}"',
+                    position=position_of(column_tree),
+                )
+            assignments.append((column.number, _assigned(scope, column, value)))
+    return assignments
+
+
+def _cells_in_place(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
+    cells = []
+    for tree in trees:
+        scope.default_for = _DEFAULT_ALLOWED if isinstance(tree, exp.Var) else None
+        cells.append(bind_expression(scope, tree))
+    scope.default_for = None
+    return cells
+
+
+def _row_values(scope: Scope, tree: exp.Expression, count: int, position: int) -> list[Expression]:
+    """Bind the right side of (a, b) = ...: a row of values or a query of one row."""
+    if isinstance(tree, exp.Subquery):
+        return _query_values(scope, tree, count, position)
+    if not isinstance(tree, exp.Tuple):
+        raise unsupported(
+            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
+            position=position_of(tree),
+        )
+    if any(isinstance(part, exp.Var) and part.this == "DEFAULT" for part in tree.expressions):
+        values = _cells_in_place(scope, tree.expressions)
+    else:
+        values = row_fields(scope, tree)
+    if len(values) != count:
+        raise SqlError(
+            "42601",
+            "number of columns does not match number of values",
+            position=position,
+        )
+    return values
+
+
+def _query_values(scope: Scope, tree: exp.Subquery, count: int, position: int) -> list[Expression]:
+    try:
+        return subquery_fields(scope, tree.this, count, position)
+    except SqlError as error:
+        if error.message.startswith("subquery has too"):
+            raise SqlError(
+                "42601", "number of columns does not match number of values", position=position
+            ) from None
+        raise
+
+
+def _assigned(scope: Scope, column: Column, value: Expression) -> Expression:
+    if isinstance(value, DefaultValue):
+        return default_of(scope, column)
+    if column.generated or column.identity == "a":
+        kind = (
+            "a generated column"
+            if column.generated
+            else "an identity column defined as GENERATED ALWAYS"
+        )
+        raise SqlError(
+            "428C9",
+            f'column "{column.name}" can only be updated to DEFAULT',
+            detail=f'Column "{column.name}" is {kind}.',
+        )
+    return coercion.assign(scope.binding, value, column.type_oid, column.typmod, column.name)
+
+
+# ---------------------------------------------------------------- UPDATE and DELETE
+
+
+def _show_target(scope: Scope, table: Table, tree: exp.Expression) -> None:
+    alias = tree.args.get("alias")
+    entry = row_entry(table, alias.this.args["this"] if alias is not None else "")
+    scope.items = [entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)]
+
+
+def _where(scope: Scope, tree: exp.Expression) -> Expression | None:
+    where = tree.args.get("where")
+    if where is None:
+        return None
+    with clause(scope, "WHERE"):
+        return bind_boolean(scope, where.this, "WHERE")
+
+
+def _joined(scope: Scope, tree: exp.Expression | None) -> list[FromItem]:
+    """Bind FROM or USING beside the target, which no LATERAL item may see."""
+    if tree is None:
+        return []
+    assert isinstance(tree, exp.From)
+    return bind_from(scope, tree)
+
+
+def _update(scope: Scope, tree: exp.Update) -> Update:
+    table = target_table(scope, tree.this, "update")
+    _show_target(scope, table, tree.this)
+    from_items = _joined(scope, tree.args.get("from_"))
+    with clause(scope, "UPDATE"):
+        assignments = bind_assignments(scope, table, tree.expressions)
+    where = _where(scope, tree)
+    stored = bind_row_expressions(scope.binding, table, [number for number, _ in assignments])
+    return Update(
+        table=table,
+        range_table=scope.range_table,
+        from_items=from_items,
+        where=where,
+        assignments=_without_generated(table, assignments),
+        generated=stored.generated,
+        checks=stored.checks,
+        index_expressions=stored.index_expressions,
+        index_predicates=stored.index_predicates,
+        returning=_returning(scope, tree),
+        ctes=scope.ctes,
+    )
+
+
+def _without_generated(table: Table, assignments: list[Assignment]) -> list[Assignment]:
+    """SET generated = DEFAULT is allowed and changes nothing: it is computed anyway."""
+    generated = {column.number for column in table.columns if column.generated}
+    return [one for one in assignments if one[0] not in generated]
+
+
+def _delete(scope: Scope, tree: exp.Delete) -> Delete:
+    table = target_table(scope, tree.this, "delete")
+    _show_target(scope, table, tree.this)
+    from_items = _joined(scope, tree.args.get("using"))
+    where = _where(scope, tree)
+    stored = Stored()
+    bind_index_expressions(scope.binding, table, stored)
+    return Delete(
+        table=table,
+        range_table=scope.range_table,
+        from_items=from_items,
+        where=where,
+        index_expressions=stored.index_expressions,
+        index_predicates=stored.index_predicates,
+        returning=_returning(scope, tree),
+        ctes=scope.ctes,
+    )

@@ -1,0 +1,514 @@
+"""Binds expression trees: constants, columns, conditions, CASE, rows, arrays and subqueries.
+
+`bind_expression(scope, tree)` is the one entrance; each node class has its function in `BINDERS`, to which
+`dsql.sql.operators` and `dsql.sql.calls` add theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from dsql.errors import SqlError, unsupported
+from dsql.functions.coercion import CastContext
+from dsql.sql import coercion
+from dsql.sql.binding import type_name
+from dsql.sql.bound import (
+    And,
+    ArrayConstructor,
+    ArraySubquery,
+    BooleanTest,
+    Call,
+    Case,
+    Coalesce,
+    Constant,
+    DefaultValue,
+    Exists,
+    Expression,
+    FieldSelect,
+    Not,
+    NullTest,
+    Or,
+    Query,
+    RowConstructor,
+    ScalarSubquery,
+    Subscript,
+)
+from dsql.sql.gate import stack_depth_error
+from dsql.sql.scope import Item, Scope, is_function_item
+from dsql.sql.tree import position_of
+from dsql.sql.type_names import resolve_type
+from dsql.types import oids, registry
+
+_INT4_MAX = 2**31
+_INT8_MAX = 2**63
+_COLLATIONS = frozenset({"C", "POSIX", "default", "ucs_basic"})
+_COLLATABLE = frozenset({oids.TEXT, oids.VARCHAR, oids.BPCHAR, oids.NAME, oids.UNKNOWN})
+
+Binder = Callable[[Scope, Any], Expression]
+
+
+def bind_expression(scope: Scope, tree: exp.Expression) -> Expression:
+    """Return the bound form of an expression. Raises SqlError for everything PostgreSQL refuses."""
+    bind = BINDERS.get(type(tree))
+    if bind is None:
+        raise unsupported(f"{tree.key} is not supported", position=position_of(tree))
+    try:
+        return bind(scope, tree)
+    except RecursionError:
+        raise stack_depth_error() from None
+
+
+def bind_boolean(scope: Scope, tree: exp.Expression, construct: str) -> Expression:
+    """Bind a condition; `construct` ("WHERE") is named if it is not boolean."""
+    return coercion.boolean(scope.binding, bind_expression(scope, tree), construct)
+
+
+# ---------------------------------------------------------------- constants and parameters
+
+
+def _literal(scope: Scope, tree: exp.Literal) -> Expression:
+    position = position_of(tree)
+    if tree.args["is_string"]:
+        return Constant(type_oid=oids.UNKNOWN, value=tree.args["this"], position=position)
+    return number_constant(scope, tree.args["this"], position)
+
+
+def number_constant(scope: Scope, text: str, position: int) -> Constant:
+    """Return a numeric literal: int4 if it fits, else int8, else numeric."""
+    try:
+        value = int(text.replace("_", ""), 0) if len(text) < 4_000 else None
+    except ValueError:
+        value = int(text) if text.lstrip("-").isdigit() else None
+    if value is not None:
+        if -_INT4_MAX <= value < _INT4_MAX:
+            return Constant(type_oid=oids.INT4, value=value, position=position)
+        if -_INT8_MAX <= value < _INT8_MAX:
+            return Constant(type_oid=oids.INT8, value=value, position=position)
+    number = coercion.input_value(scope.binding, text.replace("_", ""), oids.NUMERIC, position)
+    return Constant(type_oid=oids.NUMERIC, value=number, position=position)
+
+
+def _null(_scope: Scope, tree: exp.Null) -> Expression:
+    return Constant(type_oid=oids.UNKNOWN, value=None, position=position_of(tree))
+
+
+def _boolean(_scope: Scope, tree: exp.Boolean) -> Expression:
+    return Constant(type_oid=oids.BOOL, value=tree.args["this"], position=position_of(tree))
+
+
+def _bit_string(_scope: Scope, tree: exp.Expression) -> Expression:
+    raise unsupported("datatype bit not supported", position=position_of(tree))
+
+
+def _parameter(scope: Scope, tree: exp.Parameter) -> Expression:
+    return scope.binding.parameter(int(tree.this.this), position_of(tree))
+
+
+# ---------------------------------------------------------------- columns
+
+
+def _column(scope: Scope, tree: exp.Column) -> Expression:
+    position = position_of(tree)
+    table = tree.args.get("table")
+    this = tree.args["this"]
+    if table is None:
+        name = this.args["this"]
+        found = scope.find_column(name, position)
+        if found is not None:
+            return found
+        if scope.has_item(name):
+            return whole_row(scope, "", name, position)
+        raise scope._missing_column(name, position)
+    schema = tree.args["db"].this if tree.args.get("db") else ""
+    if isinstance(this, exp.Star):
+        return whole_row(scope, schema, table.this, position)
+    found = scope.qualified_column(schema, table.this, this.this, position)
+    if found is None:
+        raise SqlError(
+            "42703", f"column {table.this}.{this.this} does not exist", position=position
+        )
+    return found
+
+
+def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expression:
+    """Return a reference to a whole row of FROM, spelled out; of a scalar function: its value."""
+    item, levels = scope.find_item(schema, table, position)
+    fields = item_columns(item, levels)
+    if levels == 0 and len(fields) == 1 and is_function_item(scope, item):
+        return fields[0]
+    names = [column.name for column in item.columns if not column.hidden]
+    return RowConstructor(type_oid=oids.RECORD, fields=fields, names=names, position=position)
+
+
+def item_columns(item: Item, levels: int = 0) -> list[Expression]:
+    """Return references to every visible column of a FROM item."""
+    from dsql.sql.walk import raised
+
+    return [raised(column.expression, levels) for column in item.columns if not column.hidden]
+
+
+def _star(_scope: Scope, tree: exp.Star) -> Expression:
+    raise SqlError("42601", "row expansion via * is not supported here", position=position_of(tree))
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def _flattened(tree: exp.Expression, cls: type[exp.Expression]) -> list[exp.Expression]:
+    """Return the operands of a left-deep chain of ANDs or ORs in order."""
+    operands = []
+    while type(tree) is cls:
+        operands.append(tree.args["expression"])
+        tree = tree.args["this"]
+    operands.append(tree)
+    operands.reverse()
+    return operands
+
+
+def _and(scope: Scope, tree: exp.And) -> Expression:
+    arguments = [bind_boolean(scope, part, "AND") for part in _flattened(tree, exp.And)]
+    return And(type_oid=oids.BOOL, arguments=arguments, position=position_of(tree))
+
+
+def _or(scope: Scope, tree: exp.Or) -> Expression:
+    arguments = [bind_boolean(scope, part, "OR") for part in _flattened(tree, exp.Or)]
+    return Or(type_oid=oids.BOOL, arguments=arguments, position=position_of(tree))
+
+
+def _not(scope: Scope, tree: exp.Not) -> Expression:
+    argument = bind_boolean(scope, tree.this, "NOT")
+    return Not(type_oid=oids.BOOL, argument=argument, position=position_of(tree))
+
+
+def _is(scope: Scope, tree: exp.Is) -> Expression:
+    negated = tree.args["negate"]
+    against = tree.args["expression"]
+    argument = bind_expression(scope, tree.this)
+    position = position_of(tree)
+    if isinstance(against, exp.Null):
+        argument = coercion.known(scope.binding, argument)
+        return NullTest(type_oid=oids.BOOL, argument=argument, negated=negated, position=position)
+    value = against.this if isinstance(against, exp.Boolean) else None
+    word = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[value]
+    construct = f"IS {'NOT ' if negated else ''}{word}"
+    argument = coercion.boolean(scope.binding, argument, construct)
+    return BooleanTest(
+        type_oid=oids.BOOL, argument=argument, value=value, negated=negated, position=position
+    )
+
+
+# ---------------------------------------------------------------- CASE, COALESCE
+
+
+def _case(scope: Scope, tree: exp.Case) -> Expression:
+    from dsql.sql.operators import make_operator
+
+    operand = None
+    if tree.args.get("this") is not None:
+        operand = coercion.known(scope.binding, bind_expression(scope, tree.this))
+    conditions, results = [], []
+    for branch in tree.args["ifs"]:
+        if operand is None:
+            conditions.append(bind_boolean(scope, branch.this, "CASE/WHEN"))
+        else:
+            value = bind_expression(scope, branch.this)
+            match = make_operator(scope, "=", operand, value, position_of(branch))
+            conditions.append(coercion.boolean(scope.binding, match, "CASE/WHEN"))
+        results.append(bind_expression(scope, branch.args["true"]))
+    default = tree.args.get("default")
+    otherwise = bind_expression(scope, default) if default is not None else None
+    # PostgreSQL lets ELSE speak first about the common type.
+    everything = [otherwise or _unknown_null(), *results]
+    done, type_oid, typmod = coercion.unify(scope.binding, everything, "CASE")
+    return Case(
+        type_oid=type_oid,
+        typmod=typmod,
+        branches=list(zip(conditions, done[1:], strict=True)),
+        otherwise=done[0] if otherwise is not None else None,
+        position=position_of(tree),
+    )
+
+
+def _unknown_null() -> Constant:
+    return Constant(type_oid=oids.UNKNOWN, value=None)
+
+
+def _coalesce(scope: Scope, tree: exp.Coalesce) -> Expression:
+    arguments = [bind_expression(scope, part) for part in (tree.this, *tree.expressions)]
+    done, type_oid, typmod = coercion.unify(scope.binding, arguments, "COALESCE")
+    return Coalesce(type_oid=type_oid, typmod=typmod, arguments=done, position=position_of(tree))
+
+
+# ---------------------------------------------------------------- casts
+
+
+def _cast(scope: Scope, tree: exp.Cast) -> Expression:
+    type_oid, typmod = resolve_type(tree.args["to"])
+    element = registry.get(type_oid).element_oid if type_oid != oids.RECORD else 0
+    if element and isinstance(tree.this, exp.Array) and "query" not in tree.this.args:
+        argument = _array_literal(scope, tree.this, type_oid, element)
+    else:
+        argument = bind_expression(scope, tree.this)
+    return coercion.cast_to(scope.binding, argument, type_oid, typmod, position=position_of(tree))
+
+
+def _array_literal(scope: Scope, tree: exp.Array, type_oid: int, element: int) -> Expression:
+    """ARRAY[...]::type[] takes its elements as that type from the start."""
+    items = []
+    nested = any(isinstance(item, exp.Array) for item in tree.expressions)
+    for item in tree.expressions:
+        if nested and isinstance(item, exp.Array):
+            items.append(_array_literal(scope, item, type_oid, element))
+            continue
+        bound = bind_expression(scope, item)
+        items.append(coercion.cast_to(scope.binding, bound, element, position=position_of(item)))
+    return ArrayConstructor(
+        type_oid=type_oid, elements=items, multidimensional=nested, position=position_of(tree)
+    )
+
+
+def _collate(scope: Scope, tree: exp.Collate) -> Expression:
+    argument = bind_expression(scope, tree.this)
+    position = position_of(tree)
+    if argument.type_oid not in _COLLATABLE:
+        raise SqlError(
+            "42804",
+            f"collations are not supported by type {type_name(argument.type_oid)}",
+            position=position,
+        )
+    name = tree.args["expression"].name
+    if name not in _COLLATIONS:
+        raise SqlError(
+            "42704", f'collation "{name}" for encoding "UTF8" does not exist', position=position
+        )
+    return argument
+
+
+# ---------------------------------------------------------------- rows, arrays, fields
+
+
+def row_fields(scope: Scope, tree: exp.Tuple) -> list[Expression]:
+    """Bind the fields of a row, t.* spelled out."""
+    fields: list[Expression] = []
+    for part in tree.expressions:
+        if isinstance(part, exp.Column) and isinstance(part.this, exp.Star):
+            bound = _column(scope, part)
+            fields.extend(bound.fields if isinstance(bound, RowConstructor) else [bound])
+        else:
+            fields.append(bind_expression(scope, part))
+    return fields
+
+
+def _row(scope: Scope, tree: exp.Tuple) -> Expression:
+    fields = [coercion.known(scope.binding, field) for field in row_fields(scope, tree)]
+    names = [f"f{number}" for number in range(1, len(fields) + 1)]
+    return RowConstructor(
+        type_oid=oids.RECORD, fields=fields, names=names, position=position_of(tree)
+    )
+
+
+def _array(scope: Scope, tree: exp.Array) -> Expression:
+    position = position_of(tree)
+    if "query" in tree.args:
+        return _array_subquery(scope, tree)
+    if not tree.expressions:
+        raise SqlError(
+            "42P18",
+            "cannot determine type of empty array",
+            hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
+            position=position,
+        )
+    elements = [bind_expression(scope, item) for item in tree.expressions]
+    done, element_oid, _ = coercion.unify(scope.binding, elements, "ARRAY")
+    if registry.get(element_oid).element_oid and isinstance(tree.expressions[0], exp.Array):
+        return ArrayConstructor(
+            type_oid=element_oid, elements=done, multidimensional=True, position=position
+        )
+    return ArrayConstructor(
+        type_oid=array_of(element_oid, position), elements=done, position=position
+    )
+
+
+def array_of(element_oid: int, position: int) -> int:
+    """Return the OID of the array type over an element type. Raises SqlError 42704."""
+    kind = registry.get(element_oid)
+    if kind.array_oid:
+        return kind.array_oid
+    if kind.element_oid:
+        return element_oid
+    raise SqlError(
+        "42704",
+        f"could not find array type for data type {kind.sql_name}",
+        position=position,
+    )
+
+
+def _bracket(scope: Scope, tree: exp.Bracket) -> Expression:
+    array = bind_expression(scope, tree.this)
+    element = registry.get(array.type_oid).element_oid
+    position = position_of(tree)
+    if not element:
+        raise SqlError(
+            "42804",
+            f"cannot subscript type {type_name(array.type_oid)} because it does not "
+            "support subscripting",
+            position=position,
+        )
+    slices = any(isinstance(index, exp.Slice) for index in tree.expressions)
+    if not slices:
+        indexes = [_subscript_index(scope, index) for index in tree.expressions]
+        return Subscript(type_oid=element, array=array, indexes=indexes, position=position)
+    low: list[Expression] = []
+    high: list[Expression | None] = []
+    for index in tree.expressions:
+        if isinstance(index, exp.Slice):
+            lower, upper = index.args.get("this"), index.args.get("expression")
+        else:
+            lower, upper = None, index  # arr[2:3][4] means arr[2:3][1:4]
+        one = Constant(type_oid=oids.INT4, value=1)
+        low.append(one if lower is None else _subscript_index(scope, lower))
+        high.append(None if upper is None else _subscript_index(scope, upper))
+    return Subscript(
+        type_oid=array.type_oid, array=array, indexes=low, slice=True, upper=high, position=position
+    )
+
+
+def _subscript_index(scope: Scope, tree: exp.Expression) -> Expression:
+    index = bind_expression(scope, tree)
+    done = coercion.coerce(scope.binding, index, oids.INT4, CastContext.ASSIGNMENT)
+    if done is None:
+        raise SqlError(
+            "42804", "array subscript must have type integer", position=position_of(tree)
+        )
+    return done
+
+
+def record_columns(expression: Expression) -> list[tuple[str, int]] | None:
+    """Return (name, type OID) of a composite value's fields, None if they are not known."""
+    if isinstance(expression, RowConstructor):
+        return [
+            (name, field.type_oid)
+            for name, field in zip(expression.names, expression.fields, strict=True)
+        ]
+    if isinstance(expression, Call) and expression.function.columns:
+        return list(expression.function.columns)
+    if isinstance(expression, ScalarSubquery):
+        return record_columns(expression.query.targets[0].expression)
+    return None
+
+
+def select_field(record: Expression, index: int, type_oid: int, position: int) -> Expression:
+    """Return one field of a composite value."""
+    if isinstance(record, RowConstructor):
+        return record.fields[index]
+    return FieldSelect(type_oid=type_oid, record=record, index=index, position=position)
+
+
+def _dot(scope: Scope, tree: exp.Dot) -> Expression:
+    record = bind_expression(scope, tree.this)
+    position = position_of(tree)
+    if not isinstance(tree.expression, exp.Identifier):
+        raise SqlError("42601", "row expansion via * is not supported here", position=position)
+    name = tree.expression.this
+    columns = record_columns(record)
+    if columns is None:
+        if record.type_oid == oids.RECORD:
+            raise SqlError(
+                "42703",
+                f'could not identify column "{name}" in record data type',
+                position=position,
+            )
+        raise SqlError(
+            "42809",
+            f"column notation .{name} applied to type {type_name(record.type_oid)}, "
+            "which is not a composite type",
+            position=position,
+        )
+    for index, (column, type_oid) in enumerate(columns):
+        if column == name:
+            return select_field(record, index, type_oid, position)
+    raise SqlError("42703", f'column "{name}" not found in data type record', position=position)
+
+
+# ---------------------------------------------------------------- subqueries
+
+
+def bind_subquery(scope: Scope, tree: exp.Expression) -> Query:
+    """Bind a query inside an expression."""
+    from dsql.sql.query import bind_query
+
+    return bind_query(scope.child(), tree)
+
+
+def visible_targets(query: Query) -> int:
+    """Count the output columns of a query."""
+    return sum(not target.junk for target in query.targets)
+
+
+def _scalar_subquery(scope: Scope, tree: exp.Subquery) -> Expression:
+    query = bind_subquery(scope, tree.this)
+    _check_one_column(query, position_of(tree))
+    target = query.targets[0].expression
+    return ScalarSubquery(
+        type_oid=target.type_oid, typmod=target.typmod, query=query, position=position_of(tree)
+    )
+
+
+def _check_one_column(query: Query, position: int) -> None:
+    if visible_targets(query) != 1:
+        raise SqlError("42601", "subquery must return only one column", position=position)
+
+
+def _array_subquery(scope: Scope, tree: exp.Array) -> Expression:
+    query = bind_subquery(scope, tree.args["query"])
+    position = position_of(tree)
+    _check_one_column(query, position)
+    element = query.targets[0].expression.type_oid
+    return ArraySubquery(type_oid=array_of(element, position), query=query, position=position)
+
+
+def _exists(scope: Scope, tree: exp.Exists) -> Expression:
+    query = bind_subquery(scope, tree.this)
+    return Exists(type_oid=oids.BOOL, query=query, position=position_of(tree))
+
+
+def _var(scope: Scope, tree: exp.Var) -> Expression:
+    if tree.this == "DEFAULT":
+        if scope.default_for is None:
+            raise SqlError(
+                "42601", "DEFAULT is not allowed in this context", position=position_of(tree)
+            )
+        return DefaultValue(type_oid=oids.UNKNOWN, position=position_of(tree))
+    from dsql.sql.calls import sql_value
+
+    return sql_value(scope, tree)
+
+
+BINDERS: dict[type, Binder] = {
+    exp.Literal: _literal,
+    exp.Null: _null,
+    exp.Boolean: _boolean,
+    exp.BitString: _bit_string,
+    exp.HexString: _bit_string,
+    exp.Parameter: _parameter,
+    exp.Column: _column,
+    exp.Star: _star,
+    exp.And: _and,
+    exp.Or: _or,
+    exp.Not: _not,
+    exp.Is: _is,
+    exp.Case: _case,
+    exp.Coalesce: _coalesce,
+    exp.Cast: _cast,
+    exp.Collate: _collate,
+    exp.Tuple: _row,
+    exp.Array: _array,
+    exp.Bracket: _bracket,
+    exp.Dot: _dot,
+    exp.Subquery: _scalar_subquery,
+    exp.Exists: _exists,
+    exp.Var: _var,
+}

@@ -1,0 +1,291 @@
+"""The grammar gate: PostgreSQL's own parser decides what is SQL.
+
+Everything a client sends passes here first. libpg_query gives PostgreSQL's syntax errors with their
+positions, splits scripts, and returns the raw parse nodes which the binder's tree (`dsql.sql.tree`) and
+the DDL executor read. Three statements are not PostgreSQL's and are taken out by token before it looks,
+with spaces in their place so that every position stays what the client sees:
+
+    CREATE [UNIQUE] INDEX ASYNC ...               -> the index node, `asynchronous` set
+    ALTER TABLE ASYNC t VALIDATE CONSTRAINT c     -> the alter node, `asynchronous` set
+    AWS IAM GRANT role TO 'arn' | REVOKE ... FROM -> an `IamGrant`
+
+libpg_query counts bytes from 0, PostgreSQL's clients characters from 1: `ParsedStatement.position`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from dsql.errors import SqlError, syntax_error
+
+# Imported by name because mypy cannot parse the stub of postgast's generated messages.
+postgast: Any = importlib.import_module("postgast")
+grammar: Any = importlib.import_module("postgast.pg_query_pb2")
+_message: Any = importlib.import_module("google._upb._message")
+
+# Protobuf stops at 100 nested messages by default, which is an expression of 45 operators.
+_message.SetAllowOversizeProtos(True)
+
+# libpg_query recurses on the C stack over left-deep chains (1 + 1 + 1 ...) and dies at about 25,000 links
+# in 8 MiB of stack; right-deep ones are bounded by the parser itself.
+CHAIN_LINKS_MAX = 8_000
+_CHAIN_LINK = re.compile(
+    r"[-+*/<>=~!@#%^&|`?.:\[]+|\b(?:union|intersect|except|join|and|or|is|at|collate|like|ilike|similar|"
+    r"between|in|not|isnull|notnull)\b",
+    re.IGNORECASE,
+)
+_ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
+
+_SQLSTATE_BY_MESSAGE = (
+    ("memory exhausted", "54001"),
+    ("invalid Unicode escape", "22025"),
+    ("invalid Unicode surrogate", "22025"),
+    ("invalid Unicode", "22025"),
+    ("unsafe use of \\'", "22P06"),
+    ("invalid byte sequence", "22021"),
+    ("conversion specifier", "0A000"),
+    ("LIMIT #,# syntax", "42601"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IamGrant:
+    """AWS IAM GRANT role TO 'arn', or REVOKE role FROM 'arn'."""
+
+    role: str
+    arn: str
+    revoke: bool
+
+
+@dataclass(slots=True)
+class ParsedStatement:
+    """One statement of a script.
+
+    `text` is its own text, `offset` the characters before it in the script; `node` is libpg_query's
+    statement message (SelectStmt, ...) or an `IamGrant`, `name` its name without Stmt ("Select").
+    """
+
+    text: str
+    offset: int
+    node: Any
+    name: str
+    asynchronous: bool = False
+    _script_bytes: bytes | None = None  # only where the script is not ASCII
+
+    def position(self, location: int) -> int:
+        """Return the 1-based character of a 0-based byte location in the script; 0 for none (-1)."""
+        if location < 0:
+            return 0
+        if self._script_bytes is None:
+            return location + 1
+        return len(self._script_bytes[:location].decode("utf-8", "replace")) + 1
+
+
+def parse_script(text: str) -> list[ParsedStatement]:
+    """Return the statements of a script in order; none for an empty one.
+
+    Raises SqlError 42601 with PostgreSQL's message and position, 54001 for texts nested too deep, 22021 for
+    characters that no UTF-8 text has.
+    """
+    if "\0" in text:
+        raise SqlError("22021", 'invalid byte sequence for encoding "UTF8": 0x00')
+    try:
+        script = text.encode()
+    except UnicodeEncodeError:
+        raise SqlError("22021", 'invalid byte sequence for encoding "UTF8"') from None
+    _check_chains(text)
+    encoded = None if len(script) == len(text) else script
+    if _ADDITION.search(text) is None:
+        return _split(_parse(text), text, encoded, [])
+    masked, asynchronous, grants = _take_out_additions(text, script)
+    parsed = _split(_parse(masked), text, encoded, asynchronous)
+    for start, end, grant in grants:
+        offset = _characters(encoded, start)
+        slice_ = text[offset : _characters(encoded, end)]
+        parsed.append(ParsedStatement(slice_, offset, grant, "IamGrant", _script_bytes=encoded))
+    return sorted(parsed, key=lambda statement: statement.offset)
+
+
+def parse_statement(text: str) -> ParsedStatement:
+    """Return the one statement of a text. Raises SqlError 42601 if there is not exactly one."""
+    statements = parse_script(text)
+    if len(statements) != 1:
+        raise syntax_error("cannot insert multiple commands into a prepared statement")
+    return statements[0]
+
+
+def parse_expression(text: str) -> tuple[ParsedStatement, Any]:
+    """Return the libpg_query node of a lone expression, with the statement its positions belong to."""
+    statement = parse_statement(f"SELECT ({text}\n)")
+    return statement, statement.node.target_list[0].res_target.val
+
+
+def scan(text: str) -> Any:
+    """Return libpg_query's tokens of a text. Raises SqlError 42601 for one that cannot be cut."""
+    try:
+        return postgast.scan(text).tokens
+    except postgast.PgQueryError as error:
+        raise _error(error.message, _error_position(text, error.cursorpos)) from None
+
+
+def _parse(text: str) -> Any:
+    try:
+        return postgast.parse(text)
+    except postgast.PgQueryError as error:
+        position = _error_position(text, error.cursorpos)
+        raise _error(error.message, position) from None
+
+
+def _error(message: str, position: int) -> SqlError:
+    for start, sqlstate in _SQLSTATE_BY_MESSAGE:
+        if message.startswith(start):
+            if sqlstate == "54001":
+                return stack_depth_error()
+            return SqlError(sqlstate, message, position=position)
+    return syntax_error(message, position=position)
+
+
+def stack_depth_error() -> SqlError:
+    """Return the error of a statement nested too deep."""
+    return SqlError("54001", "stack depth limit exceeded")
+
+
+def _error_position(text: str, cursor: int) -> int:
+    # Unlike node locations, the cursor of an error is counted in characters already, if the
+    # text is valid in the library's encoding.
+    return min(cursor, len(text) + 1)
+
+
+def _characters(encoded: bytes | None, location: int) -> int:
+    return location if encoded is None else len(encoded[:location].decode("utf-8", "replace"))
+
+
+def _split(
+    result: Any, text: str, encoded: bytes | None, asynchronous: list[int]
+) -> list[ParsedStatement]:
+    statements = []
+    for raw in result.stmts:
+        start = raw.stmt_location
+        end = start + raw.stmt_len if raw.stmt_len else None
+        field = raw.stmt.WhichOneof("node")
+        node = getattr(raw.stmt, field)
+        offset = _characters(encoded, start)
+        part = text[offset:] if end is None else text[offset : _characters(encoded, end)]
+        stripped = part.lstrip()
+        is_asynchronous = any(start <= at and (end is None or at < end) for at in asynchronous)
+        statements.append(
+            ParsedStatement(
+                text=stripped.rstrip(),
+                offset=offset + len(part) - len(stripped),
+                node=node,
+                name=_node_name(type(node).DESCRIPTOR.name),
+                asynchronous=is_asynchronous,
+                _script_bytes=encoded,
+            )
+        )
+    return statements
+
+
+def _node_name(message_name: str) -> str:
+    return message_name.removesuffix("Stmt")
+
+
+def _check_chains(text: str) -> None:
+    """Refuse left-deep chains that would overflow the C stack of the parser."""
+    if len(text) <= CHAIN_LINKS_MAX or len(_CHAIN_LINK.findall(text)) <= CHAIN_LINKS_MAX:
+        return
+    depth_links = [0]
+    total = 0
+    for token in scan(text):
+        character = text[token.start : token.end] if token.end - token.start == 1 else ""
+        if character in ("(", "["):
+            depth_links.append(1)
+            total += 1
+        elif character in (")", "]") and len(depth_links) > 1:
+            total -= depth_links.pop()
+        elif character in (",", ";"):
+            total -= depth_links[-1]
+            depth_links[-1] = 0
+        elif token.token != grammar.ICONST and token.token != grammar.SCONST:
+            depth_links[-1] += 1
+            total += 1
+        if total > 3 * CHAIN_LINKS_MAX:  # operands count as well, hence the factor
+            raise stack_depth_error()
+
+
+def _take_out_additions(
+    text: str, script: bytes
+) -> tuple[str, list[int], list[tuple[int, int, IamGrant]]]:
+    """Blank DSQL's own syntax; return the text, the places of ASYNC and the grants with their spans."""
+    tokens = [
+        (token.token, token.start, token.end)
+        for token in scan(text)
+        if token.token not in (grammar.SQL_COMMENT, grammar.C_COMMENT)
+    ]
+    masked = bytearray(script)
+    asynchronous: list[int] = []
+    grants: list[tuple[int, int, IamGrant]] = []
+    words = [script[start:end].decode("utf-8", "replace").lower() for _, start, end in tokens]
+    for first in _statement_starts(words):
+        at = _async_token(words, first)
+        if at:
+            start, end = tokens[at][1:]
+            masked[start:end] = b" " * (end - start)
+            asynchronous.append(start)
+        elif words[first : first + 2] == ["aws", "iam"]:
+            last = _statement_end(words, first)
+            start, end = tokens[first][1], tokens[last - 1][2]
+            grants.append((start, end, _iam_grant(text, script, tokens[first:last])))
+            masked[start:end] = b" " * (end - start)
+    return masked.decode(), asynchronous, grants
+
+
+def _statement_starts(words: list[str]) -> list[int]:
+    return [at for at in range(len(words)) if at == 0 or words[at - 1] == ";"]
+
+
+def _statement_end(words: list[str], first: int) -> int:
+    return next((at for at in range(first, len(words)) if words[at] == ";"), len(words))
+
+
+def _async_token(words: list[str], first: int) -> int:
+    """Return the index of the token ASYNC in CREATE [UNIQUE] INDEX ASYNC or ALTER TABLE ASYNC, else 0."""
+    head = words[first : first + 4]
+    if head[:3] == ["create", "index", "async"]:
+        return first + 2
+    if head[:4] == ["create", "unique", "index", "async"]:
+        return first + 3
+    if head[:3] == ["alter", "table", "async"]:
+        return first + 2
+    return 0
+
+
+def _iam_grant(text: str, script: bytes, tokens: list[tuple[int, int, int]]) -> IamGrant:
+    """Read AWS IAM GRANT role TO 'arn'. PostgreSQL's parser reads the names: as GRANT role TO "arn"."""
+    words = [script[start:end].decode("utf-8", "replace") for _, start, end in tokens]
+    verb = words[2].lower() if len(words) > 2 else ""
+    direction = {"grant": "to", "revoke": "from"}.get(verb)
+    shape = ((2, direction), (4, direction))
+    for index, expected in shape:
+        if index >= len(words):
+            raise syntax_error("syntax error at end of input", position=len(text) + 1)
+        if expected is None or (index == 4 and words[4].lower() != expected):
+            raise _token_error(script, tokens[index])
+    if len(words) < 6:
+        raise syntax_error("syntax error at end of input", position=len(text) + 1)
+    if tokens[5][0] != grammar.SCONST:
+        raise _token_error(script, tokens[5])
+    if len(words) > 6:
+        raise _token_error(script, tokens[6])
+    role = _parse(f"GRANT {words[3]} TO x").stmts[0].stmt.grant_role_stmt.granted_roles[0]
+    arn = _parse(f"SELECT {words[5]}").stmts[0].stmt.select_stmt.target_list[0].res_target.val
+    return IamGrant(role.access_priv.priv_name, arn.a_const.sval.sval, revoke=verb == "revoke")
+
+
+def _token_error(script: bytes, token: tuple[int, int, int]) -> SqlError:
+    word = script[token[1] : token[2]].decode("utf-8", "replace")
+    position = len(script[: token[1]].decode("utf-8", "replace")) + 1
+    return syntax_error(f'syntax error at or near "{word}"', position=position)

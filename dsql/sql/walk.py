@@ -1,0 +1,123 @@
+"""Walks over bound expressions: children, structural equality, levels, rebuilt copies."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dsql.sql.bound import (
+    AggregateCall,
+    ColumnRef,
+    Cte,
+    CteEntry,
+    Entry,
+    Expression,
+    FromItem,
+    Query,
+    SetOperation,
+    SortKey,
+    Target,
+    WindowFrame,
+)
+
+_NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
+_IGNORED = frozenset({"position", "implicit", "cast"})
+_fields_by_class: dict[type, tuple[str, ...]] = {}
+
+
+def _fields(cls: type) -> tuple[str, ...]:
+    names = _fields_by_class.get(cls)
+    if names is None:
+        names = tuple(f.name for f in dataclasses.fields(cls))
+        _fields_by_class[cls] = names
+    return names
+
+
+def _nodes_in(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _nodes_in(item)
+    elif dataclasses.is_dataclass(value) and (
+        isinstance(value, _NODES) or type(value) in _FROM_NODES
+    ):
+        yield value
+
+
+_FROM_NODES: tuple[type, ...] = FromItem.__args__
+
+
+def children(node: Any) -> Iterator[Any]:
+    """Yield the nodes directly below one, those inside lists included."""
+    for name in _fields(type(node)):
+        value = getattr(node, name)
+        if value.__class__ in (int, str, bool) or value is None:
+            continue
+        yield from _nodes_in(value)
+
+
+def nodes(root: Any, depth: int = 0) -> Iterator[tuple[Any, int]]:
+    """Yield every node below and including `root` with how many queries deep it is."""
+    stack = [(root, depth)]
+    while stack:
+        node, at = stack.pop()
+        yield node, at
+        inside = at + 1 if isinstance(node, Query) else at
+        stack.extend((child, inside) for child in children(node))
+
+
+def any_node(root: Any, test: Callable[[Any, int], bool]) -> bool:
+    """Tell whether `test(node, depth)` holds for a node of the tree."""
+    return any(test(node, depth) for node, depth in nodes(root))
+
+
+def same(left: Any, right: Any) -> bool:
+    """Tell whether two bound trees mean the same expression; positions do not count."""
+    if left is right:
+        return True
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, (Expression, SortKey, WindowFrame, Query, Target, Entry, SetOperation)):
+        return all(
+            name in _IGNORED or same(getattr(left, name), getattr(right, name))
+            for name in _fields(type(left))
+        )
+    return bool(left == right)
+
+
+def lowest_level(expressions: list[Any]) -> int | None:
+    """Return how many queries out the nearest column or aggregate of these belongs, None for none."""
+    lowest: int | None = None
+    for expression in expressions:
+        for node, depth in nodes(expression):
+            if isinstance(node, (ColumnRef, AggregateCall)):
+                level = node.levels_up - depth
+                if level >= 0 and (lowest is None or level < lowest):
+                    lowest = level
+    return lowest
+
+
+def raised(expression: Expression, levels: int) -> Expression:
+    """Return an expression of this query as it reads `levels` queries further in."""
+    if levels == 0:
+        return expression
+    if isinstance(expression, ColumnRef):
+        return dataclasses.replace(expression, levels_up=expression.levels_up + levels)
+    changes: dict[str, Any] = {}
+    for name in _fields(type(expression)):
+        value = getattr(expression, name)
+        if isinstance(value, Expression):
+            changes[name] = raised(value, levels)
+        elif isinstance(value, list) and value and isinstance(value[0], Expression):
+            changes[name] = [raised(item, levels) for item in value]
+    return dataclasses.replace(expression, **changes) if changes else expression
+
+
+def uses_cte(query: Query, index: int) -> int:
+    """Count the references of a query to the CTE `index` of the query right around it."""
+    return sum(
+        isinstance(node, CteEntry) and node.index == index and node.levels_up == depth
+        for node, depth in nodes(query)
+    )
