@@ -1,0 +1,165 @@
+"""bytea functions, hashes, encode and decode, character encodings."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import hashlib
+import re
+from collections.abc import Callable
+
+from dsql.errors import SqlError
+from dsql.functions.definition import define
+from dsql.functions.text import overlay, substring
+from dsql.types.binary import decode_bytea, decode_hex
+from dsql.types.string import decode_utf8
+
+_CODECS = {"utf8": "utf-8", "unicode": "utf-8", "sqlascii": "ascii", "latin1": "latin-1"}
+
+
+def _index_error(index: int, last: int) -> SqlError:
+    return SqlError("2202E", f"index {index} out of valid range, 0..{last}")
+
+
+def get_byte(value: bytes, at: int) -> int:
+    """Return byte number `at` (from 0). Raises SqlError 2202E."""
+    if not 0 <= at < len(value):
+        raise _index_error(at, len(value) - 1)
+    return value[at]
+
+
+def set_byte(value: bytes, at: int, new: int) -> bytes:
+    """Return the value with one byte replaced. Raises SqlError 2202E."""
+    get_byte(value, at)
+    return value[:at] + bytes([new & 255]) + value[at + 1 :]
+
+
+def get_bit(value: bytes, at: int) -> int:
+    """Return bit number `at`, least significant first in each byte. Raises SqlError 2202E."""
+    if not 0 <= at < 8 * len(value):
+        raise _index_error(at, 8 * len(value) - 1)
+    return value[at // 8] >> at % 8 & 1
+
+
+def set_bit(value: bytes, at: int, new: int) -> bytes:
+    """Return the value with one bit set or cleared. Raises SqlError 2202E or 22023."""
+    byte = value[at // 8] if get_bit(value, at) in (0, 1) else 0
+    if new not in (0, 1):
+        raise SqlError("22023", "new bit must be 0 or 1")
+    mask = 1 << at % 8
+    return set_byte(value, at // 8, byte | mask if new else byte & ~mask)
+
+
+def encode(value: bytes, form: str) -> str:
+    """Return bytes as text in hex, base64 (lines of 76) or escape. Raises SqlError 22023."""
+    match form.lower():
+        case "hex":
+            return value.hex()
+        case "base64":
+            text = base64.b64encode(value).decode()
+            return "\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+        case "escape":
+            # Unlike bytea's escape format, only zero and high bytes are escaped.
+            return "".join(
+                "\\\\"
+                if byte == 0x5C
+                else f"\\{byte:03o}"
+                if byte == 0 or byte > 127
+                else chr(byte)
+                for byte in value
+            )
+    raise SqlError("22023", f'unrecognized encoding: "{form}"')
+
+
+def decode(text: str, form: str) -> bytes:
+    """Return the bytes that a text spells. Raises SqlError 22023 or 22P02."""
+    match form.lower():
+        case "hex":
+            return decode_hex(re.sub(r"[ \t\n\r]", "", text))
+        case "base64":
+            return _from_base64(text)
+        case "escape":
+            return decode_bytea(text.encode()) if not text.startswith("\\x") else text.encode()
+    raise SqlError("22023", f'unrecognized encoding: "{form}"')
+
+
+def _from_base64(text: str) -> bytes:
+    data = re.sub(r"[ \t\n\r]", "", text)
+    bad = re.search(r"[^A-Za-z0-9+/=]", data)
+    if bad:
+        raise SqlError("22023", f'invalid symbol "{bad[0]}" found while decoding base64 sequence')
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise SqlError(
+            "22023",
+            "invalid base64 end sequence",
+            hint="Input data is missing padding, is truncated, or is otherwise corrupted.",
+        ) from None
+
+
+def _codec(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    try:
+        return _CODECS.get(plain) or codecs.lookup(plain.replace("win", "cp")).name
+    except LookupError:
+        raise SqlError("22023", f'invalid encoding name "{name}"') from None
+
+
+def convert_from(value: bytes, name: str) -> str:
+    """Read bytes in an encoding. Raises SqlError 22021 or 22023."""
+    codec = _codec(name)
+    if codec == "utf-8":
+        return decode_utf8(value)
+    try:
+        return value.decode(codec)
+    except UnicodeDecodeError as error:
+        byte = value[error.start]
+        raise SqlError(
+            "22021", f'invalid byte sequence for encoding "{name.upper()}": 0x{byte:02x}'
+        ) from None
+
+
+def convert_to(text: str, name: str) -> bytes:
+    """Write text in an encoding. Raises SqlError 22P05 or 22023."""
+    try:
+        return text.encode(_codec(name))
+    except UnicodeEncodeError:
+        raise SqlError(
+            "22P05", f'character has no equivalent in encoding "{name.upper()}"'
+        ) from None
+
+
+def trim(value: bytes, chars: bytes) -> bytes:
+    """Remove the given bytes from both ends."""
+    return value.strip(chars) if chars else value
+
+
+def _digest(name: str) -> Callable[[bytes], bytes]:
+    return lambda value: hashlib.new(name, value).digest()
+
+
+define("length(bytea) octet_length(bytea)", template="len({0})")
+define("bit_length(bytea)", template="(8 * len({0}))")
+define("bit_count(bytea)", lambda value: int.from_bytes(value, "big").bit_count())
+define("byteacat", template="({0} + {1})")
+define("substr(bytea,int4) substring(bytea,int4)", substring)
+define("substr(bytea,int4,int4) substring(bytea,int4,int4)", substring)
+define("overlay(bytea,bytea,int4) overlay(bytea,bytea,int4,int4)", overlay)
+define("position(bytea,bytea)", template="({0}.find({1}) + 1)")
+define("btrim(bytea,bytea)", trim)
+define("ltrim(bytea,bytea)", lambda value, chars: value.lstrip(chars) if chars else value)
+define("rtrim(bytea,bytea)", lambda value, chars: value.rstrip(chars) if chars else value)
+define("get_byte", get_byte)
+define("set_byte", set_byte)
+define("get_bit", get_bit)
+define("set_bit", set_bit)
+define("encode", encode)
+define("decode", decode)
+define("convert_from", convert_from)
+define("convert_to", convert_to)
+define("convert", lambda value, source, target: convert_to(convert_from(value, source), target))
+define("md5(bytea)", lambda value: hashlib.md5(value, usedforsecurity=False).hexdigest())
+for _bits in (224, 256, 384, 512):
+    define(f"sha{_bits}", _digest(f"sha{_bits}"))

@@ -1,0 +1,267 @@
+"""LIKE, ILIKE, SIMILAR TO and the regular-expression operators and functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from dsql.errors import SqlError
+from dsql.functions.definition import define
+from dsql.functions.regex import Flags, compile_regex, similar_to_regex
+from dsql.functions.templates import export
+
+
+def _trailing_escape() -> SqlError:
+    return SqlError("22025", "LIKE pattern must not end with escape character")
+
+
+@export
+@lru_cache(1024)
+def like_matcher(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
+    """Return the test whether a text is LIKE the pattern (escape character backslash)."""
+    body = pattern.strip("%")
+    if not ignore_case and not re.search(r"[%_\\]", body):
+        leading, trailing = pattern.startswith("%"), pattern.endswith("%")
+        if not body and pattern:
+            return lambda _text: True
+        if leading and trailing:
+            return lambda text: body in text
+        if leading:
+            return lambda text: text.endswith(body)
+        if trailing:
+            return lambda text: text.startswith(body)
+        return lambda text: text == body
+    options = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    match = re.compile(_like_to_regex(pattern), options).fullmatch
+    return lambda text: match(text) is not None
+
+
+def _like_to_regex(pattern: str) -> str:
+    out: list[str] = []
+    characters = iter(pattern)
+    for char in characters:
+        if char == "\\":
+            following = next(characters, None)
+            if following is None:
+                raise _trailing_escape()
+            out.append(re.escape(following))
+        else:
+            out.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
+    return "".join(out)
+
+
+def like_escape(pattern: str, escape: str) -> str:
+    """Return a pattern with another escape character as one with backslash."""
+    if len(escape) > 1:
+        raise SqlError(
+            "22025",
+            "invalid escape string",
+            hint="Escape string must be empty or one character.",
+        )
+    if escape == "\\":
+        return pattern
+    out: list[str] = []
+    characters = iter(pattern)
+    for char in characters:
+        if escape and char == escape:
+            out.append("\\" + next(characters, ""))
+        else:
+            out.append("\\\\" if char == "\\" else char)
+    return "".join(out)
+
+
+def _latin(value: bytes) -> str:
+    return value.decode("latin-1")
+
+
+def regexp_match(text: str, pattern: str, letters: str = "") -> list[str | None] | None:
+    """Return the groups of the first match (or the whole of it), None if there is none."""
+    if "g" in letters:
+        raise SqlError(
+            "22023",
+            'regexp_match() does not support the "global" option',
+            hint="Use the regexp_matches function instead.",
+        )
+    found = compile_regex(pattern, letters).search(text)
+    return None if found is None else _captures(found)
+
+
+def _captures(found: re.Match[str]) -> list[str | None]:
+    return list(found.groups()) if found.re.groups else [found[0]]
+
+
+def regexp_matches(text: str, pattern: str, letters: str = "") -> Iterator[list[str | None]]:
+    """Yield the groups of the first match, or of every one with the flag g."""
+    compiled = compile_regex(pattern, letters)
+    every = Flags(letters, allow_global=True).every
+    for found in compiled.finditer(text):
+        yield _captures(found)
+        if not every:
+            return
+
+
+def regexp_replace(text: str, pattern: str, replacement: str, letters: str = "") -> str:
+    """Replace the first match, or all with the flag g."""
+    return _replace(text, pattern, replacement, 1, 0 if "g" in letters else 1, letters)
+
+
+def _replace_from(
+    text: str, pattern: str, replacement: str, start: int, occurrence: int = 1, letters: str = ""
+) -> str:
+    _check_position("start", start, 1)
+    _check_position("n", occurrence, 0)
+    return _replace(text, pattern, replacement, start, occurrence, letters)
+
+
+def _replace(
+    text: str, pattern: str, replacement: str, start: int, occurrence: int, letters: str
+) -> str:
+    """Replace match number `occurrence` at or after `start`; 0: all of them."""
+    compiled = compile_regex(pattern, letters)
+    expand = _expander(replacement)
+    out, done = [text[: start - 1]], start - 1
+    for number, found in enumerate(compiled.finditer(text, start - 1), 1):
+        if occurrence in (0, number):
+            out += [text[done : found.start()], expand(found)]
+            done = found.end()
+        if number == occurrence:
+            break
+    out.append(text[done:])
+    return "".join(out)
+
+
+@lru_cache(256)
+def _expander(replacement: str) -> Callable[[re.Match[str]], str]:
+    r"""Return the function that fills \1, \& and \\ of a replacement."""
+    parts = re.split(r"\\([0-9&\\])", replacement)
+    if len(parts) == 1:
+        return lambda _found: replacement
+
+    def group(found: re.Match[str], mark: str) -> str:
+        if mark == "\\":
+            return "\\"
+        if mark == "&":
+            return found[0]
+        number = int(mark)
+        return (found[number] or "") if number <= found.re.groups else ""
+
+    return lambda found: "".join(
+        group(found, part) if at % 2 else part for at, part in enumerate(parts)
+    )
+
+
+def regexp_split(text: str, pattern: str, letters: str = "") -> list[str]:
+    """Cut the text at every match; empty matches at the ends or after a match do not cut."""
+    if "g" in letters:
+        raise SqlError("22023", 'regexp_split_to_array() does not support the "global" option')
+    out, start = [], 0
+    for found in compile_regex(pattern, letters).finditer(text):
+        if found.end() == found.start() and found.start() in (start, len(text)):
+            continue
+        out.append(text[start : found.start()])
+        start = found.end()
+    return [*out, text[start:]]
+
+
+def substring_regex(text: str, pattern: str) -> str | None:
+    """Return substring(text from pattern): the first group, or the whole match."""
+    found = compile_regex(pattern).search(text)
+    if found is None:
+        return None
+    return found[1] if found.re.groups else found[0]
+
+
+def _check_position(name: str, value: int, lowest: int) -> None:
+    if value < lowest:
+        raise SqlError("22023", f'invalid value for parameter "{name}": {value}')
+
+
+def _nth(
+    text: str, pattern: str, start: int, occurrence: int, letters: str
+) -> re.Match[str] | None:
+    _check_position("start", start, 1)
+    _check_position("n", occurrence, 1)
+    for number, found in enumerate(compile_regex(pattern, letters).finditer(text, start - 1), 1):
+        if number == occurrence:
+            return found
+    return None
+
+
+def regexp_count(text: str, pattern: str, start: int = 1, letters: str = "") -> int:
+    """Return how many matches start at or after `start`."""
+    _check_position("start", start, 1)
+    return sum(1 for _ in compile_regex(pattern, letters).finditer(text, start - 1))
+
+
+def regexp_instr(
+    text: str, pattern: str, start: int = 1, occurrence: int = 1, end: int = 0, letters: str = "",
+    group: int = 0,
+) -> int:  # fmt: skip
+    """Return the position of a match (of its end if `end` is 1), 0 if there is none."""
+    if end not in (0, 1):
+        raise SqlError("22023", f'invalid value for parameter "endoption": {end}')
+    _check_position("subexpr", group, 0)
+    found = _nth(text, pattern, start, occurrence, letters)
+    if found is None or group > found.re.groups:
+        return 0
+    return (found.end(group) if end else found.start(group)) + 1
+
+
+def regexp_substr(
+    text: str, pattern: str, start: int = 1, occurrence: int = 1, letters: str = "", group: int = 0
+) -> str | None:
+    """Return a match's text, None if there is none."""
+    _check_position("subexpr", group, 0)
+    found = _nth(text, pattern, start, occurrence, letters)
+    return found[group] if found and group <= found.re.groups else None
+
+
+def _regexp_like(text: str, pattern: str, letters: str = "") -> bool:
+    if "g" in letters:
+        raise SqlError("22023", 'regexp_like() does not support the "global" option')
+    return compile_regex(pattern, letters).search(text) is not None
+
+
+define("textlike namelike like(text,text) like(name,text)", template="like_matcher({1})({0})")
+define("textnlike namenlike notlike(text,text) notlike(name,text)",
+       template="(not like_matcher({1})({0}))")  # fmt: skip
+define("bpcharlike", template="like_matcher({1})({0})")
+define("bpcharnlike", template="(not like_matcher({1})({0}))")
+define("texticlike nameiclike bpchariclike", template="like_matcher({1}, True)({0})")
+define("texticnlike nameicnlike bpcharicnlike", template="(not like_matcher({1}, True)({0}))")
+define("bytealike like(bytea,bytea)", lambda a, b: like_matcher(_latin(b))(_latin(a)))
+define("byteanlike notlike(bytea,bytea)", lambda a, b: not like_matcher(_latin(b))(_latin(a)))
+define("like_escape(text,text)", like_escape)
+define("like_escape(bytea,bytea)",
+       lambda a, b: like_escape(_latin(a), _latin(b)).encode("latin-1"))  # fmt: skip
+
+for _prefix in ("text", "name", "bpchar"):
+    define(f"{_prefix}regexeq", lambda a, b: compile_regex(b).search(a) is not None)
+    define(f"{_prefix}regexne", lambda a, b: compile_regex(b).search(a) is None)
+    define(f"{_prefix}icregexeq", lambda a, b: compile_regex(b, "i").search(a) is not None)
+    define(f"{_prefix}icregexne", lambda a, b: compile_regex(b, "i").search(a) is None)
+define("similar_to_escape(text,text)", similar_to_regex)
+define("similar_to_escape(text)", lambda pattern: similar_to_regex(pattern, None))
+define("similar_escape", lambda a, b: None if a is None else similar_to_regex(a, b))
+define("substring(text,text)", substring_regex)
+define("substring(text,text,text)", lambda a, b, c: substring_regex(a, similar_to_regex(b, c)))
+define("regexp_match(text,text) regexp_match(text,text,text)", regexp_match)
+define("regexp_matches(text,text) regexp_matches(text,text,text)", regexp_matches)
+define("regexp_replace(text,text,text) regexp_replace(text,text,text,text)", regexp_replace)
+define(
+    "regexp_replace(text,text,text,int4) regexp_replace(text,text,text,int4,int4)", _replace_from
+)
+define("regexp_replace(text,text,text,int4,int4,text)", _replace_from)
+define("regexp_split_to_array(text,text) regexp_split_to_array(text,text,text)", regexp_split)
+define("regexp_split_to_table(text,text) regexp_split_to_table(text,text,text)", regexp_split)
+define("regexp_like(text,text) regexp_like(text,text,text)", _regexp_like)
+define("regexp_count(text,text) regexp_count(text,text,int4)", regexp_count)
+define("regexp_count(text,text,int4,text)", regexp_count)
+define("regexp_instr(text,text) regexp_instr(text,text,int4)", regexp_instr)
+define("regexp_instr(text,text,int4,int4) regexp_instr(text,text,int4,int4,int4)", regexp_instr)
+define("regexp_instr(text,text,int4,int4,int4,text)", regexp_instr)
+define("regexp_instr(text,text,int4,int4,int4,text,int4)", regexp_instr)
+define("regexp_substr(text,text) regexp_substr(text,text,int4)", regexp_substr)
+define("regexp_substr(text,text,int4,int4) regexp_substr(text,text,int4,int4,text)", regexp_substr)
+define("regexp_substr(text,text,int4,int4,text,int4)", regexp_substr)

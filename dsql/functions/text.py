@@ -1,0 +1,246 @@
+"""String functions. Positions count characters from 1."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.functions.definition import define
+from dsql.functions.function import Context
+from dsql.types import registry
+from dsql.types.string import truncate_identifier
+
+TEXT_BYTES_MAX = 0x3FFFFFFF  # PostgreSQL's MaxAllocSize
+_WORD = re.compile(r"[^\W_]+")
+
+
+def fold(text: str, change: Callable[[str], str]) -> str:
+    """Change case character by character, leaving those that would become several."""
+    if text.isascii():
+        return change(text)
+    changed = (change(char) for char in text)
+    return "".join(new if len(new) == 1 else old for old, new in zip(text, changed, strict=True))
+
+
+def lower(text: str) -> str:
+    """Return the text in lower case."""
+    return fold(text, str.lower)
+
+
+def upper(text: str) -> str:
+    """Return the text in upper case."""
+    return fold(text, str.upper)
+
+
+def initcap(text: str) -> str:
+    """Capitalize the first letter of every word, lower-case the others."""
+    return _WORD.sub(lambda word: upper(word[0][0]) + lower(word[0][1:]), text)
+
+
+def substring(value: Any, start: int, length: int | None = None) -> Any:
+    """Return part of a text or bytea; positions before 1 use up length. Raises SqlError 22011."""
+    if length is None:
+        return value[max(start - 1, 0) :]
+    if length < 0:
+        raise SqlError("22011", "negative substring length not allowed")
+    return value[max(start - 1, 0) : max(start + length - 1, 0)]
+
+
+def overlay(value: Any, new: Any, start: int, length: int | None = None) -> Any:
+    """Replace part of a text or bytea. Raises SqlError 22011."""
+    if start <= 0:
+        raise SqlError("22011", "negative substring length not allowed")
+    length = len(new) if length is None else length
+    return value[: start - 1] + new + value[max(start - 1 + length, 0) :]
+
+
+def _check_size(length: int) -> None:
+    if length > TEXT_BYTES_MAX // 4:
+        raise SqlError("54000", "requested length too large")
+
+
+def pad(text: str, length: int, fill: str, *, left: bool) -> str:
+    """Pad with `fill` or cut to a length, on the left or the right."""
+    _check_size(length)
+    length = max(length, 0)
+    missing = length - len(text)
+    if missing <= 0 or not fill:
+        return text[:length]
+    padding = (fill * (missing // len(fill) + 1))[:missing]
+    return padding + text if left else text + padding
+
+
+def repeat(text: str, count: int) -> str:
+    """Repeat the text; negative counts give the empty text."""
+    _check_size(len(text) * max(count, 0))
+    return text * count
+
+
+def split_part(text: str, separator: str, number: int) -> str:
+    """Return part `number` (from 1; negative from the end) between separators."""
+    if number == 0:
+        raise SqlError("22023", "field position must not be zero")
+    parts = text.split(separator) if separator else [text]
+    index = number - 1 if number > 0 else len(parts) + number
+    return parts[index] if 0 <= index < len(parts) else ""
+
+
+def translate(text: str, source: str, target: str) -> str:
+    """Replace characters one by one; those without a counterpart go."""
+    table: dict[int, str | None] = {}
+    for at, char in enumerate(source):
+        table.setdefault(ord(char), target[at] if at < len(target) else None)
+    return text.translate(table)
+
+
+def character(code: int) -> str:
+    """Return the character of a code point. Raises SqlError 54000."""
+    if code == 0:
+        raise SqlError("54000", "null character not permitted")
+    if code < 0:
+        raise SqlError("54000", "character number must be positive")
+    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+        kind = (
+            "requested character too large for encoding"
+            if code > 0x10FFFF
+            else ("requested character not valid for encoding")
+        )
+        raise SqlError("54000", f"{kind}: {code}")
+    return chr(code)
+
+
+def to_hex(value: int, bits: int) -> str:
+    """Return the hexadecimal text of an integer in two's complement."""
+    return f"{value & ((1 << bits) - 1):x}"
+
+
+def string_to_array(text: str | None, separator: str | None, null: str | None = None) -> Any:
+    """Split at a separator: NULL for every character, empty for none."""
+    if text is None:
+        return None
+    if not text:
+        return []
+    if separator is None:
+        parts = list(text)
+    else:
+        parts = text.split(separator) if separator else [text]
+    return [None if null is not None and part == null else part for part in parts]
+
+
+def _concat(*oids: int) -> Callable[..., str]:
+    def concat(context: Context, *values: Any) -> str:
+        return "".join(_texts(context, oids, values))
+
+    return concat
+
+
+def _concat_ws(*oids: int) -> Callable[..., str | None]:
+    def concat_ws(context: Context, separator: str | None, *values: Any) -> str | None:
+        return None if separator is None else separator.join(_texts(context, oids[1:], values))
+
+    return concat_ws
+
+
+def _texts(context: Context, oids: tuple[int, ...], values: tuple[Any, ...]) -> list[str]:
+    """Return the text formats of the values that are not NULL."""
+    return [
+        as_text(context, oid, value)
+        for oid, value in zip(oids, values, strict=True)
+        if value is not None
+    ]
+
+
+def as_text(context: Context, oid: int, value: Any) -> str:
+    """Return the text format of a value."""
+    return registry.get(oid).text_encoder(context.settings)(value).decode()
+
+
+def _text_first(_left: int, right: int) -> Callable[..., str]:
+    return lambda context, text, value: text + as_text(context, right, value)
+
+
+def _text_last(left: int, _right: int) -> Callable[..., str]:
+    return lambda context, value, text: as_text(context, left, value) + text
+
+
+def normalize(text: str, form: str) -> str:
+    """Return the text in a Unicode normal form. Raises SqlError 22023."""
+    if form.upper() not in ("NFC", "NFD", "NFKC", "NFKD"):
+        raise SqlError("22023", f"invalid normalization form: {form}")
+    return unicodedata.normalize(form.upper(), text)  # type: ignore[arg-type]
+
+
+def unistr(text: str) -> str:
+    r"""Replace \XXXX, \+XXXXXX, \uXXXX and \UXXXXXXXX by the characters they mean."""
+    pattern = r"\\(?:(\\)|([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
+    if re.sub(pattern, "", text).count("\\"):
+        raise SqlError("22P02", "invalid Unicode escape")
+
+    def replace(found: re.Match[str]) -> str:
+        digits = next((group for group in found.groups()[1:] if group), None)
+        return character(int(digits, 16)) if digits else "\\"
+
+    return re.sub(pattern, replace, text)
+
+
+for _type in ("text", "bpchar"):
+    define(f"length({_type}) char_length({_type}) character_length({_type})",
+           (lambda text: len(text)) if _type == "text" else lambda text: len(text.rstrip(" ")))  # fmt: skip
+    define(f"octet_length({_type})", lambda text: len(text.encode()))
+define("textlen", template="len({0})")
+define("bit_length(text)", lambda text: 8 * len(text.encode()))
+define("textcat", template="({0} + {1})")
+define("textanycat", typed=_text_first, needs_context=True)
+define("anytextcat", typed=_text_last, needs_context=True)
+define("lower(text)", lower)
+define("upper(text)", upper)
+define("initcap", initcap)
+define("substr(text,int4) substring(text,int4)", substring)
+define("substr(text,int4,int4) substring(text,int4,int4)", substring)
+define("overlay(text,text,int4) overlay(text,text,int4,int4)", overlay)
+define("position(text,text) strpos", template="({0}.find({1}) + 1)")
+define("btrim(text)", template='{0}.strip(" ")')
+define("ltrim(text)", template='{0}.lstrip(" ")')
+define("rtrim(text)", template='{0}.rstrip(" ")')
+define("btrim(text,text)", lambda text, chars: text.strip(chars) if chars else text)
+define("ltrim(text,text)", lambda text, chars: text.lstrip(chars) if chars else text)
+define("rtrim(text,text)", lambda text, chars: text.rstrip(chars) if chars else text)
+define("lpad(text,int4,text)", lambda text, length, fill: pad(text, length, fill, left=True))
+define("rpad(text,int4,text)", lambda text, length, fill: pad(text, length, fill, left=False))
+define("lpad(text,int4)", lambda text, length: pad(text, length, " ", left=True))
+define("rpad(text,int4)", lambda text, length: pad(text, length, " ", left=False))
+define("left", lambda text, count: text[:count])
+define("right", lambda text, count: text[-count:] if count > 0 else text[-count:] if count else "")
+define("repeat", repeat)
+define("reverse", lambda text: text[::-1])
+define("replace", lambda text, old, new: text.replace(old, new) if old else text)
+define("split_part", split_part)
+define("translate", translate)
+define("ascii", lambda text: ord(text[0]) if text else 0)
+define("chr", character)
+define("to_hex(int4)", lambda value: to_hex(value, 32))
+define("to_hex(int8)", lambda value: to_hex(value, 64))
+define("starts_with", template="{0}.startswith({1})")
+define("string_to_array(text,text) string_to_array(text,text,text)", string_to_array)
+define("string_to_table(text,text) string_to_table(text,text,text)",
+       lambda *given: string_to_array(*given) or [])  # fmt: skip
+define("concat", typed=_concat, needs_context=True)
+define("concat_ws", typed=_concat_ws, needs_context=True)
+define("md5(text)", lambda text: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest())
+define("normalize", normalize)
+define("is_normalized", lambda text, form: normalize(text, form) == text)
+define("unistr", unistr)
+define("text(bpchar)", lambda text: text.rstrip(" "))
+define("text(name) bpchar(name) varchar(name)", template="{0}")
+define("name(text) name(varchar)", truncate_identifier)
+define("name(bpchar)", lambda text: truncate_identifier(text.rstrip(" ")))
+define("text(char) bpchar(char)", template="{0}")
+define("char(text)", lambda text: chr(text.encode()[0]) if text else "")
+define("text(bool)", template="('true' if {0} else 'false')")
+define(
+    "nameconcatoid", lambda name, oid: truncate_identifier(name)[: 62 - len(str(oid))] + f"_{oid}"
+)
