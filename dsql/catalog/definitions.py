@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dsql.catalog.pretty import pretty
 from dsql.catalog.schema import CheckConstraint, Index, IndexColumn, Table
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -34,11 +35,13 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def index_definition(index: Index, table: Table) -> str:
+def index_definition(index: Index, table: Table, *, is_pretty: bool = False) -> str:
     """Return the CREATE INDEX statement of an index."""
     unique = "UNIQUE " if index.unique else ""
-    target = f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
-    parts = ", ".join(index_part(part, table) for part in index.columns)
+    target = quote_identifier(table.name)
+    if not is_pretty:
+        target = f"{quote_identifier(table.schema)}.{target}"
+    parts = ", ".join(index_part(part, table, is_pretty=is_pretty) for part in index.columns)
     text = f"CREATE {unique}INDEX {quote_identifier(index.name)} ON {target} USING btree_index ({parts})"
     included = index.include
     if index.primary:
@@ -51,16 +54,17 @@ def index_definition(index: Index, table: Table) -> str:
     if index.nulls_not_distinct:
         text += " NULLS NOT DISTINCT"
     if index.predicate:
-        text += f" WHERE {index.predicate}"
+        text += f" WHERE {pretty(index.predicate) if is_pretty else index.predicate}"
     return text
 
 
-def index_part(part: IndexColumn, table: Table) -> str:
+def index_part(part: IndexColumn, table: Table, *, is_pretty: bool = False) -> str:
     """Return one key part with its order, as inside CREATE INDEX's parentheses."""
     if part.column_number:
         text = quote_identifier(table.columns[part.column_number - 1].name)
     else:
         text = part.expression or ""
+        text = pretty(text) if is_pretty else text
         if not _FUNCTION_CALL.fullmatch(text):
             text = f"({text})"
     if part.descending:
@@ -87,6 +91,7 @@ def key_definition(index: Index, table: Table) -> str:
     return text
 
 
-def check_definition(check: CheckConstraint) -> str:
+def check_definition(check: CheckConstraint, *, is_pretty: bool = False) -> str:
     """Return a CHECK constraint as ALTER TABLE ... ADD takes it."""
-    return f"CHECK ({check.expression})" + ("" if check.validated else " NOT VALID")
+    text = pretty(check.expression) if is_pretty else check.expression
+    return f"CHECK ({text})" + ("" if check.validated else " NOT VALID")

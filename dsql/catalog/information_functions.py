@@ -17,6 +17,7 @@ from dsql.catalog.definitions import (
     quote_identifier,
 )
 from dsql.catalog.names import find_index, is_visible, relation_name, relation_oid, split_name
+from dsql.catalog.pretty import pretty
 from dsql.catalog.relations import index_column_numbers
 from dsql.catalog.schema import Table
 from dsql.catalog.virtual import VirtualTable
@@ -81,38 +82,36 @@ def _pg_get_indexdef(context: Any, oid: int) -> str | None:
 
 
 @_define("pg_get_indexdef", (oids.OID, oids.INT4, oids.BOOL), oids.TEXT)
-def _pg_get_indexdef_column(context: Any, oid: int, column: int, pretty: bool) -> str | None:
-    del pretty
+def _pg_get_indexdef_column(context: Any, oid: int, column: int, is_pretty: bool) -> str | None:
     found = find_index(context.catalog, oid)
     if found is None:
         return None
     table, index = found
     if column == 0:
-        return index_definition(index, table)
+        return index_definition(index, table, is_pretty=is_pretty)
     if column <= len(index.columns):
-        return index_part(index.columns[column - 1], table)
+        return index_part(index.columns[column - 1], table, is_pretty=is_pretty)
     numbers = index_column_numbers(index, table)
     if column > len(numbers):
         return ""
     return quote_identifier(table.columns[numbers[column - 1] - 1].name)
 
 
-@_define("pg_get_constraintdef", (oids.OID,), oids.TEXT)
-def _pg_get_constraintdef(context: Any, oid: int) -> str | None:
+@_define("pg_get_constraintdef", (oids.OID, oids.BOOL), oids.TEXT)
+def _pg_get_constraintdef_pretty(context: Any, oid: int, is_pretty: bool) -> str | None:
     for table in context.catalog.tables.values():
         for index in table.indexes:
             if index.constraint and index.constraint_oid == oid:
                 return key_definition(index, table)
         for check in table.checks:
             if check.oid == oid:
-                return check_definition(check)
+                return check_definition(check, is_pretty=is_pretty)
     return None
 
 
-@_define("pg_get_constraintdef", (oids.OID, oids.BOOL), oids.TEXT)
-def _pg_get_constraintdef_pretty(context: Any, oid: int, pretty: bool) -> str | None:
-    del pretty
-    text: str | None = _pg_get_constraintdef(context, oid)
+@_define("pg_get_constraintdef", (oids.OID,), oids.TEXT)
+def _pg_get_constraintdef(context: Any, oid: int) -> str | None:
+    text: str | None = _pg_get_constraintdef_pretty(context, oid, False)
     return text
 
 
@@ -123,9 +122,9 @@ def _pg_get_expr(context: Any, expression: str, relation: int) -> str:
 
 
 @_define("pg_get_expr", (oids.PG_NODE_TREE, oids.OID, oids.BOOL), oids.TEXT)
-def _pg_get_expr_pretty(context: Any, expression: str, relation: int, pretty: bool) -> str:
-    del context, relation, pretty
-    return expression
+def _pg_get_expr_pretty(context: Any, expression: str, relation: int, is_pretty: bool) -> str:
+    del context, relation
+    return pretty(expression) if is_pretty else expression
 
 
 @_define("pg_get_viewdef", (oids.OID,), oids.TEXT)
@@ -238,7 +237,7 @@ def _to_regrole(context: Any, text: str) -> int | None:
 def _is_admin_or_owner(context: Any, table: Table | VirtualTable | None) -> bool:
     if not isinstance(table, Table):
         return True
-    return context.user.name == "admin" or table.owner_oid == context.user.oid
+    return bool(context.user.name == "admin" or table.owner_oid == context.user.oid)
 
 
 @_define("has_table_privilege", (oids.OID, oids.TEXT), oids.BOOL)

@@ -95,7 +95,7 @@ def _column_row(schema: str, table: str, number: int, column: Column, *, updatab
         "generation_expression": column.default if column.generated else None,
         "is_updatable": _yes_no(updatable),
     }
-    return row | _type_facts(column.type_oid, column.typmod)
+    return {**row, **_type_facts(column.type_oid, column.typmod)}
 
 
 def _type_facts(type_oid: int, typmod: int) -> Row:

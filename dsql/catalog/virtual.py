@@ -44,7 +44,7 @@ class VirtualTable:
             return
         defaults = dict(zip((name for name, _ in self.columns), self.zeroes, strict=True))
         for row in self.provider(context):
-            yield tuple((defaults | row).values())
+            yield tuple({**defaults, **row}.values())
 
 
 def _read_definitions() -> dict[tuple[str, str], VirtualTable]:

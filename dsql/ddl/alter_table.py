@@ -1,0 +1,259 @@
+"""ALTER TABLE: each subcommand maps a Table value to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.catalog.schema import CheckConstraint, Column, Index, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.drop import find_index, remove_index
+from dsql.ddl.keys import add_key
+from dsql.ddl.naming import require_table, unique_name
+from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.errors import SqlError, unsupported
+from dsql.limits import COLUMNS_PER_TABLE_MAX
+from dsql.sql.gate import ParsedStatement
+
+
+def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
+    """Run an AlterTableStmt."""
+    statement = parsed.node
+    result = UtilityResult("ALTER TABLE")
+    if nodes.enum_name(statement, "objtype") != "OBJECT_TABLE":
+        raise unsupported("ALTER of this kind of object is not supported")
+    try:
+        table = require_table(context, statement.relation)
+    except SqlError as error:
+        if not statement.missing_ok or error.sqlstate != "42P01":
+            raise
+        result.notice("00000", f"{error.message}, skipping")
+        return result
+    writer = CatalogWriter(context.transaction)
+    alteration = _Alteration(context, StatementExpressions(parsed, context), writer, result)
+    for wrapped in statement.cmds:
+        command = nodes.inner(wrapped)
+        subtype = nodes.enum_name(command, "subtype")
+        action = _ACTIONS.get(subtype)
+        if action is None:
+            raise unsupported(f"unsupported ALTER TABLE {_words(subtype)} statement")
+        table = action(alteration, table, command)
+    writer.put_table(table)
+    return result
+
+
+class _Alteration:
+    """What every subcommand may need."""
+
+    def __init__(
+        self,
+        context: UtilityContext,
+        expressions: StatementExpressions,
+        writer: CatalogWriter,
+        result: UtilityResult,
+    ) -> None:
+        self.context = context
+        self.expressions = expressions
+        self.writer = writer
+        self.result = result
+
+
+def _words(subtype: str) -> str:
+    """Return AT_SetNotNull as "SET NOT NULL"."""
+    letters = subtype.removeprefix("AT_")
+    return (
+        "".join(f" {letter}" if letter.isupper() else letter for letter in letters).strip().upper()
+    )
+
+
+def _column(table: Table, name: str) -> Column:
+    for column in table.live_columns:
+        if column.name == name:
+            return column
+    raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')
+
+
+def _with_column(table: Table, column: Column) -> Table:
+    columns = list(table.columns)
+    columns[column.number - 1] = column
+    return replace(table, columns=tuple(columns))
+
+
+def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
+    definition = getattr(command, "def").column_def
+    if any(column.name == definition.colname for column in table.live_columns):
+        text = f'column "{definition.colname}" of relation "{table.name}" already exists'
+        if not command.missing_ok:
+            raise SqlError("42701", text)
+        alteration.result.notice("42701", f"{text}, skipping")
+        return table
+    if definition.constraints:
+        raise unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
+    if len(table.live_columns) >= COLUMNS_PER_TABLE_MAX:
+        raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
+    type_oid, typmod = alteration.expressions.column_type(definition.type_name)
+    column = Column(definition.colname, len(table.columns) + 1, type_oid, typmod)
+    return replace(table, columns=(*table.columns, column))
+
+
+def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
+    found = next((column for column in table.live_columns if column.name == command.name), None)
+    if found is None:
+        text = f'column "{command.name}" of relation "{table.name}" does not exist'
+        if not command.missing_ok:
+            raise SqlError("42703", text)
+        alteration.result.notice("00000", f"{text}, skipping")
+        return table
+    for index in table.indexes:
+        if any(part.column_number == found.number for part in index.columns):
+            if index.primary:
+                raise unsupported(f"cannot drop primary key column {found.name}")
+            table = remove_index(table, index, alteration.context, alteration.writer)
+    # A dropped column keeps its number; its name becomes one that nobody can write.
+    dropped = Column(
+        f"........pg.dropped.{found.number}........",
+        found.number,
+        found.type_oid,
+        found.typmod,
+        dropped=True,
+    )
+    return _with_column(table, dropped)
+
+
+def _column_default(alteration: _Alteration, table: Table, command: Any) -> Table:
+    column = _column(table, command.name)
+    if column.generated:
+        raise SqlError(
+            "42601", f'column "{column.name}" of relation "{table.name}" is a generated column'
+        )
+    source = ColumnSource(column.name, column.type_oid, column.typmod)
+    if command.HasField("def"):
+        source.default = getattr(command, "def")
+    cleared = replace(column, default=None)
+    return _with_column(table, alteration.expressions.with_default(table, cleared, source))
+
+
+def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table:
+    del alteration
+    column = _column(table, command.name)
+    key = table.primary_key
+    if key and any(part.column_number == column.number for part in key.columns):
+        raise SqlError("42P16", f'column "{column.name}" is in a primary key')
+    return _with_column(table, replace(column, not_null=False))
+
+
+def _drop_expression(alteration: _Alteration, table: Table, command: Any) -> Table:
+    del alteration
+    column = _column(table, command.name)
+    if not column.generated and not command.missing_ok:
+        raise SqlError(
+            "55000",
+            f'column "{column.name}" of relation "{table.name}" is not a stored generated column',
+        )
+    return _with_column(table, replace(column, generated=False, default=None))
+
+
+def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Table:
+    constraint = getattr(command, "def").constraint
+    contype = nodes.enum_name(constraint, "contype")
+    if contype == "CONSTR_CHECK" and constraint.skip_validation:
+        return _add_check(alteration, table, constraint)
+    if contype == "CONSTR_UNIQUE" and constraint.indexname:
+        return _unique_using_index(alteration, table, constraint)
+    if contype in ("CONSTR_PRIMARY", "CONSTR_UNIQUE") and alteration.context.profile == "postgres":
+        return add_key(table, constraint, alteration.context, alteration.writer)
+    raise unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
+
+
+def _add_check(alteration: _Alteration, table: Table, constraint: Any) -> Table:
+    taken = {check.name for check in table.checks}
+    text, column = alteration.expressions.check(table, constraint.raw_expr)
+    name = constraint.conname or unique_name(table.name, column, "check", taken)
+    if name in taken:
+        raise SqlError("42710", f'constraint "{name}" for relation "{table.name}" already exists')
+    check = CheckConstraint(alteration.writer.allocate_oid(), name, text, validated=False)
+    return replace(table, checks=(*table.checks, check))
+
+
+def _unique_using_index(alteration: _Alteration, table: Table, constraint: Any) -> Table:
+    found = find_index(alteration.context, [table.schema, constraint.indexname])
+    if found is None or found[0].oid != table.oid:
+        raise SqlError("42704", f'index "{constraint.indexname}" does not exist')
+    index = found[1]
+    if not index.valid:
+        raise SqlError("55000", f'index "{index.name}" is not valid')
+    if not index.unique or index.predicate or any(part.expression for part in index.columns):
+        raise SqlError(
+            "42809",
+            f'"{index.name}" is not a unique index'
+            if not index.unique
+            else f'index "{index.name}" contains expressions or a predicate',
+            detail="Cannot create a primary key or unique constraint using such an index.",
+        )
+    name = constraint.conname or index.name
+    if name != index.name:
+        alteration.writer.release_name(table.schema, index.name)
+        alteration.writer.claim_name(table.schema, name)
+    oid = alteration.writer.allocate_oid()
+    return _with_index(table, replace(index, name=name, constraint=name, constraint_oid=oid))
+
+
+def _with_index(table: Table, index: Index) -> Table:
+    indexes = tuple(index if other.oid == index.oid else other for other in table.indexes)
+    return replace(table, indexes=indexes)
+
+
+def _drop_constraint(alteration: _Alteration, table: Table, command: Any) -> Table:
+    checks = tuple(check for check in table.checks if check.name != command.name)
+    if len(checks) < len(table.checks):
+        return replace(table, checks=checks)
+    for index in table.indexes:
+        if index.constraint == command.name:
+            if index.primary:
+                raise unsupported("cannot drop the primary key: rows are stored by it")
+            return remove_index(table, index, alteration.context, alteration.writer)
+    text = f'constraint "{command.name}" of relation "{table.name}" does not exist'
+    if not command.missing_ok:
+        raise SqlError("42704", text)
+    alteration.result.notice("00000", f"{text}, skipping")
+    return table
+
+
+def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
+    role = alteration.context.catalog.roles.get(command.newowner.rolename)
+    if role is None:
+        raise SqlError("42704", f'role "{command.newowner.rolename}" does not exist')
+    return replace(table, owner_oid=role.oid)
+
+
+def _set_storage(alteration: _Alteration, table: Table, command: Any) -> Table:
+    del alteration
+    _column(table, command.name)  # values are never compressed, so the setting changes nothing
+    return table
+
+
+def _nothing(alteration: _Alteration, table: Table, command: Any) -> Table:
+    del alteration, command
+    return table
+
+
+_Action = Callable[[_Alteration, Table, Any], Table]
+_ACTIONS: dict[str, _Action] = {
+    "AT_AddColumn": _add_column,
+    "AT_DropColumn": _drop_column,
+    "AT_ColumnDefault": _column_default,
+    "AT_DropNotNull": _drop_not_null,
+    "AT_DropExpression": _drop_expression,
+    "AT_SetStorage": _set_storage,
+    "AT_AddConstraint": _add_constraint,
+    "AT_DropConstraint": _drop_constraint,
+    "AT_ChangeOwner": _change_owner,
+    "AT_EnableTrigAll": _nothing,
+    "AT_EnableTrigUser": _nothing,
+    "AT_DisableTrigAll": _nothing,
+    "AT_DisableTrigUser": _nothing,
+}

@@ -1,0 +1,125 @@
+"""Column types and stored expressions of a DDL statement, read off its nodes and checked by the binder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.catalog.schema import Column, Table
+from dsql.ddl.result import UtilityContext
+from dsql.errors import SqlError, unsupported
+from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
+from dsql.sql.binder import ColumnExpression, bind_standalone
+from dsql.sql.bound import Call, ColumnRef, Expression
+from dsql.sql.expression_text import expression_text
+from dsql.sql.gate import ParsedStatement
+from dsql.sql.tree import TreeBuilder, type_tree
+from dsql.sql.type_names import resolve_type
+from dsql.sql.walk import nodes as walk
+from dsql.types import oids, registry
+from dsql.types.typmod import format_type
+
+_DSQL_NUMERIC_TYPMOD = (18 << 16 | 6) + 4  # a bare NUMERIC is numeric(18,6)
+_DECLARED_BYTES_MAX = {
+    oids.BPCHAR: (CHAR_BYTES_MAX, "char"),
+    oids.VARCHAR: (VARCHAR_BYTES_MAX, "varchar"),
+}
+_VARHDRSZ = 4
+
+
+@dataclass(slots=True)
+class ColumnSource:
+    """A column as written: `default` is the expression's node, `default_text` a ready text instead."""
+
+    name: str
+    type_oid: int
+    typmod: int
+    not_null: bool = False
+    default: Any = None
+    default_text: str | None = None
+    generated: bool = False
+
+
+class StatementExpressions:
+    """Reads types and expressions of one DDL statement."""
+
+    def __init__(self, statement: ParsedStatement, context: UtilityContext) -> None:
+        self._statement = statement
+        self._context = context
+
+    def column_type(self, type_name: Any) -> tuple[int, int]:
+        """Return (type OID, typmod) of a TypeName node, if a column may have it.
+
+        Raises SqlError 42704 for unknown types, 0A000 `datatype x not supported`, 54000.
+        """
+        type_oid, typmod = resolve_type(type_tree(TreeBuilder(self._statement), type_name))
+        kind = registry.get(type_oid)
+        if kind.kind == "p":
+            raise SqlError("42P16", f"column has pseudo-type {kind.sql_name}")
+        if not kind.column_allowed:
+            raise unsupported(f"datatype {format_type(type_oid, typmod)} not supported")
+        if self._context.profile == "dsql":
+            if type_oid == oids.NUMERIC and typmod == -1:
+                typmod = _DSQL_NUMERIC_TYPMOD
+            limit = _DECLARED_BYTES_MAX.get(type_oid)
+            if limit is not None and typmod - _VARHDRSZ > limit[0]:
+                raise SqlError(
+                    "54000",
+                    f"Datatype limit greater than {limit[0]} bytes not supported for {limit[1]}",
+                )
+        return type_oid, typmod
+
+    def with_default(self, table: Table, column: Column, source: ColumnSource) -> Column:
+        """Return the column with the default (or generation expression) of its source."""
+        if source.default is None:
+            return replace(column, default=source.default_text)
+        clause = "column generation expressions" if source.generated else "DEFAULT expressions"
+        bound = self._bind(source.default, ColumnExpression(clause, column), table)
+        if source.generated and not _is_immutable(bound):
+            raise SqlError("42P17", "generation expression is not immutable")
+        text = expression_text(bound)
+        if text.startswith("NULL::"):
+            return column
+        return replace(column, default=text, generated=source.generated)
+
+    def check(self, table: Table, node: Any) -> tuple[str, str]:
+        """Return the text of a CHECK constraint's expression, and the name part of its only column.
+
+        The latter is "" if it uses none or several: what PostgreSQL names the constraint after.
+        """
+        bound = self._bind(node, ColumnExpression("check constraints"), table)
+        used = {node.name for node, _ in walk(bound) if isinstance(node, ColumnRef)}
+        return expression_text(bound), used.pop() if len(used) == 1 else ""
+
+    def predicate(self, table: Table, node: Any) -> str:
+        """Return the text of a partial index's predicate."""
+        bound = self._bind(node, ColumnExpression("index predicates"), table)
+        if not _is_immutable(bound):
+            raise SqlError("42P17", "functions in index predicate must be marked IMMUTABLE")
+        return expression_text(bound)
+
+    def index_expression(self, table: Table, node: Any) -> tuple[str, int]:
+        """Return (text, type OID) of an index key that is an expression."""
+        bound = self._bind(node, ColumnExpression("index expressions"), table)
+        if not _is_immutable(bound):
+            raise SqlError("42P17", "functions in index expression must be marked IMMUTABLE")
+        return expression_text(bound), bound.type_oid
+
+    def _bind(self, node: Any, use: ColumnExpression, table: Table) -> Expression:
+        context = self._context
+        return bind_standalone(
+            self._statement,
+            node,
+            context.catalog,
+            context.search_path,
+            context.settings,
+            context.user.name,
+            use=use,
+            table=table,
+        )
+
+
+def _is_immutable(bound: Expression) -> bool:
+    return all(node.function.volatility == "i" for node, _ in walk(bound) if isinstance(node, Call))

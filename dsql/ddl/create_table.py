@@ -1,0 +1,291 @@
+"""CREATE TABLE: column definitions and constraints to a Table value and its catalog rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Schema, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.naming import creation_schema, find_relation, taken_names, unique_name
+from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.errors import SqlError, unsupported
+from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX, KEY_COLUMNS_MAX, TABLES_MAX
+from dsql.sql.gate import ParsedStatement
+from dsql.types import registry
+
+
+@dataclass(slots=True)
+class _Key:
+    """A PRIMARY KEY or UNIQUE constraint as written."""
+
+    primary: bool
+    name: str
+    columns: list[str]
+    include: list[str]
+    nulls_not_distinct: bool
+
+
+@dataclass(slots=True)
+class _Check:
+    name: str
+    expression: Any
+
+
+@dataclass(slots=True)
+class _Definition:
+    """What the table elements say, before names and types are checked against each other."""
+
+    columns: list[ColumnSource] = field(default_factory=list)
+    keys: list[_Key] = field(default_factory=list)
+    checks: list[_Check] = field(default_factory=list)
+
+
+def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
+    """Run a CreateStmt."""
+    statement = parsed.node
+    result = UtilityResult("CREATE TABLE")
+    name = statement.relation.relname
+    schema = creation_schema(context, statement.relation.schemaname)
+    if name in taken_names(context, schema.name):
+        if not statement.if_not_exists:
+            raise SqlError("42P07", f'relation "{name}" already exists')
+        result.notice("42P07", f'relation "{name}" already exists, skipping')
+        return result
+    _refuse_clauses(statement)
+    if context.profile == "dsql" and len(context.catalog.tables) >= TABLES_MAX:
+        raise SqlError("54000", f"creating more than {TABLES_MAX} tables not allowed")
+    expressions = StatementExpressions(parsed, context)
+    definition = _read_elements(statement.table_elts, context, expressions)
+    _Builder(context, expressions, schema, name, definition).build()
+    return result
+
+
+def _refuse_clauses(statement: Any) -> None:
+    if statement.relation.relpersistence == "t":
+        raise unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
+    if statement.relation.relpersistence == "u":
+        raise unsupported("UNLOGGED table not supported for CREATE TABLE")
+    for present, clause in (
+        (statement.inh_relations, "INHERITS"),
+        (statement.HasField("partspec"), "PARTITION BY"),
+        (statement.HasField("partbound"), "PARTITION OF"),
+        (statement.HasField("of_typename"), "OF"),
+        (statement.tablespacename, "TABLESPACE"),
+    ):
+        if present:
+            raise unsupported(f"{clause} not supported for CREATE TABLE")
+
+
+def _read_elements(
+    elements: Any, context: UtilityContext, expressions: StatementExpressions
+) -> _Definition:
+    definition = _Definition()
+    for element in elements:
+        item = nodes.inner(element)
+        match nodes.kind(element):
+            case "column_def":
+                _read_column(item, definition, expressions)
+            case "constraint":
+                _read_constraint(item, definition, "")
+            case "table_like_clause":
+                _read_like(item, definition, context)
+            case other:
+                raise unsupported(f"{other} not supported for CREATE TABLE")
+    return definition
+
+
+def _read_column(item: Any, definition: _Definition, expressions: StatementExpressions) -> None:
+    type_oid, typmod = expressions.column_type(item.type_name)
+    column = ColumnSource(item.colname, type_oid, typmod)
+    definition.columns.append(column)
+    for wrapped in item.constraints:
+        constraint = nodes.inner(wrapped)
+        match nodes.enum_name(constraint, "contype"):
+            case "CONSTR_NOTNULL":
+                column.not_null = True
+            case "CONSTR_NULL":
+                column.not_null = False
+            case "CONSTR_DEFAULT":
+                if column.default is not None:
+                    raise SqlError(
+                        "42601", f'multiple default values specified for column "{column.name}"'
+                    )
+                column.default = constraint.raw_expr
+            case "CONSTR_GENERATED":
+                column.default = constraint.raw_expr
+                column.generated = True
+            case "CONSTR_IDENTITY":
+                raise unsupported("identity columns are not supported")
+            case _:
+                _read_constraint(constraint, definition, column.name)
+
+
+def _read_constraint(constraint: Any, definition: _Definition, column: str) -> None:
+    match nodes.enum_name(constraint, "contype"):
+        case "CONSTR_PRIMARY" | "CONSTR_UNIQUE" as contype:
+            if constraint.deferrable:
+                raise unsupported("DEFERRABLE is supported for FOREIGN KEY constraints only")
+            key = _Key(
+                contype == "CONSTR_PRIMARY",
+                constraint.conname,
+                nodes.strings(constraint.keys) or [column],
+                nodes.strings(constraint.including),
+                constraint.nulls_not_distinct,
+            )
+            definition.keys.append(key)
+        case "CONSTR_CHECK":
+            definition.checks.append(_Check(constraint.conname, constraint.raw_expr))
+        case "CONSTR_FOREIGN":
+            raise unsupported("FOREIGN KEY constraints are not supported")
+        case "CONSTR_EXCLUSION":
+            raise unsupported("EXCLUDE constraints are not supported")
+        case _:
+            raise unsupported("constraint deferrability clauses are not supported here")
+
+
+def _read_like(clause: Any, definition: _Definition, context: UtilityContext) -> None:
+    source = find_relation(context, clause.relation)
+    if not isinstance(source, Table):
+        raise SqlError("42P01", f'relation "{clause.relation.relname}" does not exist')
+    including_defaults = bool(clause.options & 8)  # CREATE_TABLE_LIKE_DEFAULTS
+    for column in source.live_columns:
+        copied = ColumnSource(column.name, column.type_oid, column.typmod, not_null=column.not_null)
+        if including_defaults:
+            copied.default_text = column.default
+        definition.columns.append(copied)
+
+
+class _Builder:
+    """Turns a definition into catalog rows."""
+
+    def __init__(
+        self,
+        context: UtilityContext,
+        expressions: StatementExpressions,
+        schema: Schema,
+        name: str,
+        definition: _Definition,
+    ) -> None:
+        self._context = context
+        self._expressions = expressions
+        self._schema = schema
+        self._name = name
+        self._definition = definition
+        self._writer = CatalogWriter(context.transaction)
+        self._taken = taken_names(context, schema.name) | {name}
+        self._constraint_names: set[str] = set()
+
+    def build(self) -> Table:
+        """Check, write and return the table."""
+        self._check_columns()
+        oid = self._writer.allocate_oid()
+        keys = sorted(self._definition.keys, key=lambda key: not key.primary)
+        if sum(key.primary for key in keys) > 1:
+            raise SqlError(
+                "42P16", f'multiple primary keys for table "{self._name}" are not allowed'
+            )
+        indexes = tuple(self._index(key) for key in keys)
+        if len(indexes) > INDEXES_PER_TABLE_MAX:
+            raise SqlError(
+                "54000", f"more than {INDEXES_PER_TABLE_MAX} indexes per table are not allowed"
+            )
+        table = Table(
+            oid=oid,
+            schema=self._schema.name,
+            name=self._name,
+            owner_oid=self._context.user.oid,
+            columns=self._columns(),
+            indexes=indexes,
+            row_type_oid=self._writer.allocate_oid(),
+        )
+        table = self._with_expressions(table)
+        self._writer.claim_name(self._schema.name, self._name)
+        return self._writer.put_table(table)
+
+    def _check_columns(self) -> None:
+        seen: set[str] = set()
+        for column in self._definition.columns:
+            if column.name in seen:
+                raise SqlError("42701", f'column "{column.name}" specified more than once')
+            seen.add(column.name)
+        if len(seen) > COLUMNS_PER_TABLE_MAX:
+            raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
+
+    def _columns(self) -> tuple[Column, ...]:
+        primary = next((key for key in self._definition.keys if key.primary), None)
+        key_columns = set(primary.columns) if primary else set()
+        return tuple(
+            Column(
+                name=column.name,
+                number=number,
+                type_oid=column.type_oid,
+                typmod=column.typmod,
+                not_null=column.not_null or column.name in key_columns,
+                generated=column.generated,
+            )
+            for number, column in enumerate(self._definition.columns, 1)
+        )
+
+    def _index(self, key: _Key) -> Index:
+        label = "pkey" if key.primary else "key"
+        middle = "" if key.primary else "_".join(key.columns)
+        name = key.name or unique_name(self._name, middle, label, self._taken)
+        if name in self._taken:
+            raise SqlError("42P07", f'relation "{name}" already exists')
+        self._taken.add(name)
+        if len(key.columns) > KEY_COLUMNS_MAX:
+            raise SqlError(
+                "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
+            )
+        self._writer.claim_name(self._schema.name, name)
+        return Index(
+            oid=self._writer.allocate_oid(),
+            name=name,
+            columns=tuple(self._key_column(column, key) for column in key.columns),
+            unique=True,
+            primary=key.primary,
+            nulls_not_distinct=key.nulls_not_distinct,
+            include=tuple(self._number(column) for column in key.include),
+            constraint=name,
+            constraint_oid=self._writer.allocate_oid(),
+        )
+
+    def _key_column(self, name: str, key: _Key) -> IndexColumn:
+        number = self._number(name)
+        column_type = registry.get(self._definition.columns[number - 1].type_oid)
+        if not column_type.key_allowed:
+            raise unsupported(f"datatype {column_type.sql_name} is not supported in a key")
+        if key.columns.count(name) > 1:
+            constraint = "primary key" if key.primary else "unique"
+            raise SqlError("42701", f'column "{name}" appears twice in {constraint} constraint')
+        return IndexColumn(number, type_oid=column_type.oid)
+
+    def _number(self, name: str) -> int:
+        for number, column in enumerate(self._definition.columns, 1):
+            if column.name == name:
+                return number
+        raise SqlError("42703", f'column "{name}" named in key does not exist')
+
+    def _with_expressions(self, table: Table) -> Table:
+        """Return the table with its defaults and checks, which are bound against its columns."""
+        columns = tuple(
+            self._expressions.with_default(table, column, source)
+            for column, source in zip(table.columns, self._definition.columns, strict=True)
+        )
+        checks = tuple(self._check(table, check) for check in self._definition.checks)
+        return replace(table, columns=columns, checks=checks)
+
+    def _check(self, table: Table, check: _Check) -> CheckConstraint:
+        text, column = self._expressions.check(table, check.expression)
+        name = check.name or unique_name(self._name, column, "check", self._constraint_names)
+        if name in self._constraint_names:
+            raise SqlError(
+                "42710", f'constraint "{name}" for relation "{self._name}" already exists'
+            )
+        self._constraint_names.add(name)
+        return CheckConstraint(oid=self._writer.allocate_oid(), name=name, expression=text)

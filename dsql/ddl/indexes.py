@@ -1,0 +1,135 @@
+"""CREATE INDEX: a new, not yet valid index and the job that fills it.
+
+From the commit on, every writer maintains the index: a transaction that started before it carries the
+older version of the table and fails with OC001. The job then adds the rows that were there before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.catalog.jobs import Job, new_job, write_job
+from dsql.catalog.schema import Index, IndexColumn, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.column import StatementExpressions
+from dsql.ddl.naming import require_table, taken_names, unique_name
+from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.errors import SqlError, unsupported
+from dsql.executor.program import OutputColumn
+from dsql.limits import INDEXES_PER_TABLE_MAX, KEY_COLUMNS_MAX
+from dsql.sql.gate import ParsedStatement
+from dsql.types import oids, registry
+
+JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
+
+
+def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
+    """Run an IndexStmt. The asynchronous form returns one row: the job's identifier."""
+    statement, asynchronous = parsed.node, parsed.asynchronous
+    result = UtilityResult("CREATE INDEX")
+    table = require_table(context, statement.relation)
+    if asynchronous:
+        result.columns = JOB_COLUMNS
+    taken = taken_names(context, table.schema)
+    if statement.idxname in taken:
+        if not statement.if_not_exists:
+            raise SqlError("42P07", f'relation "{statement.idxname}" already exists')
+        result.notice("42P07", f'relation "{statement.idxname}" already exists, skipping')
+        if asynchronous:
+            result.rows.append((new_job("INDEX_BUILD", 0).text_id,))
+        return result
+    index = _index(statement, table, taken, StatementExpressions(parsed, context))
+    job = add_index(index, table, context)
+    if asynchronous:
+        result.rows.append((job.text_id,))
+    else:
+        context.run_after_commit(job)
+    return result
+
+
+def add_index(index: Index, table: Table, context: UtilityContext) -> Job:
+    """Add a built `Index` value (without OID) to its table and submit its build."""
+    if len(table.indexes) >= INDEXES_PER_TABLE_MAX:
+        raise SqlError(
+            "54000", f"more than {INDEXES_PER_TABLE_MAX} indexes per table are not allowed"
+        )
+    writer = CatalogWriter(context.transaction)
+    writer.claim_name(table.schema, index.name)
+    index = replace(index, oid=writer.allocate_oid(), valid=False)
+    writer.put_table(replace(table, indexes=(*table.indexes, index)))
+    job = new_job("INDEX_BUILD", context.statement_timestamp)
+    job.object_oid = index.oid
+    job.object_name = f"{table.schema}.{index.name}"
+    job.table_oid = table.oid
+    write_job(context.transaction, job)
+    context.request_jobs()
+    return job
+
+
+def _index(
+    statement: Any, table: Table, taken: set[str], expressions: StatementExpressions
+) -> Index:
+    if statement.access_method not in ("", "btree", "btree_index"):
+        raise SqlError("42704", f'access method "{statement.access_method}" does not exist')
+    elements = [nodes.inner(element) for element in statement.index_params]
+    if len(elements) > KEY_COLUMNS_MAX:
+        raise SqlError(
+            "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
+        )
+    included = [nodes.inner(element) for element in statement.index_including_params]
+    if any(not element.name for element in included):
+        raise unsupported("expressions are not supported in included columns")
+    label = "_".join(element.name or _expression_label(element) for element in elements)
+    predicate = None
+    if statement.HasField("where_clause"):
+        predicate = expressions.predicate(table, statement.where_clause)
+    return Index(
+        oid=0,
+        name=statement.idxname or unique_name(table.name, label, "idx", taken),
+        columns=tuple(_part(element, table, expressions) for element in elements),
+        unique=statement.unique,
+        nulls_not_distinct=statement.nulls_not_distinct,
+        include=tuple(_column_number(table, element.name) for element in included),
+        predicate=predicate,
+    )
+
+
+def _expression_label(element: Any) -> str:
+    if nodes.kind(element.expr) == "func_call":
+        return nodes.strings(element.expr.func_call.funcname)[-1]
+    return "expr"
+
+
+def _part(element: Any, table: Table, expressions: StatementExpressions) -> IndexColumn:
+    if element.collation and nodes.strings(element.collation)[-1] not in ("C", "POSIX", "default"):
+        raise unsupported("COLLATE clause not supported")
+    if element.opclass:
+        raise unsupported("opclass not supported for index keys")
+    descending = nodes.enum_name(element, "ordering") == "SORTBY_DESC"
+    match nodes.enum_name(element, "nulls_ordering"):
+        case "SORTBY_NULLS_FIRST":
+            nulls_first = True
+        case "SORTBY_NULLS_LAST":
+            nulls_first = False
+        case _:
+            nulls_first = descending
+    number, expression = 0, None
+    if element.name:
+        number = _column_number(table, element.name)
+        type_oid = table.columns[number - 1].type_oid
+    else:
+        expression, type_oid = expressions.index_expression(table, element.expr)
+    key_type = registry.get(type_oid)
+    if not key_type.key_allowed:
+        raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
+    return IndexColumn(number, expression, type_oid, descending, nulls_first)
+
+
+def _column_number(table: Table, name: str) -> int:
+    for column in table.live_columns:
+        if column.name == name:
+            return column.number
+    raise SqlError("42703", f'column "{name}" does not exist')

@@ -1,0 +1,109 @@
+"""ALTER TABLE ... ADD PRIMARY KEY or UNIQUE on a table that may have rows (postgres profile).
+
+A primary key is the order rows are stored in, so adding one means copying every row to another keyspace.
+The first transaction freezes the table: writers that started before carry the older version of the table
+and fail with OC001, later ones are refused. The job then copies, and swaps the keyspaces in one commit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from dsql.catalog.jobs import new_job, write_job
+from dsql.catalog.schema import Column, Index, IndexColumn, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.indexes import add_index
+from dsql.ddl.naming import taken_names, unique_name
+from dsql.ddl.result import UtilityContext
+from dsql.errors import SqlError, unsupported
+from dsql.types import registry
+
+
+def add_key(table: Table, constraint: Any, context: UtilityContext, writer: CatalogWriter) -> Table:
+    """Add a PRIMARY KEY or UNIQUE constraint; its build runs when the transaction has committed."""
+    primary = nodes.enum_name(constraint, "contype") == "CONSTR_PRIMARY"
+    if primary and table.primary_key is not None:
+        raise SqlError("42P16", f'multiple primary keys for table "{table.name}" are not allowed')
+    if constraint.indexname:
+        raise unsupported("ADD PRIMARY KEY USING INDEX is not supported")
+    columns = [_column(table, name) for name in nodes.strings(constraint.keys)]
+    index = _index(table, constraint, columns, primary, context)
+    if not primary:
+        job = add_index(replace(index, constraint=index.name), table, context)
+        context.run_after_commit(job)
+        return replace(
+            table, indexes=(*table.indexes, replace(index, oid=job.object_oid, valid=False))
+        )
+    return _add_primary_key(table, index, columns, context, writer)
+
+
+def _add_primary_key(
+    table: Table,
+    index: Index,
+    columns: list[Column],
+    context: UtilityContext,
+    writer: CatalogWriter,
+) -> Table:
+    writer.claim_name(table.schema, index.name)
+    index = replace(
+        index,
+        oid=writer.allocate_oid(),
+        constraint=index.name,
+        constraint_oid=writer.allocate_oid(),
+    )
+    numbers = {column.number for column in columns}
+    target = replace(
+        table,
+        keyspace=writer.allocate_oid(),
+        columns=tuple(
+            replace(column, not_null=True) if column.number in numbers else column
+            for column in table.columns
+        ),
+        indexes=(
+            index,
+            *(replace(other, keyspace=writer.allocate_oid()) for other in table.indexes),
+        ),
+    )
+    job = new_job("REWRITE", context.statement_timestamp)
+    job.table_oid = table.oid
+    job.object_oid = table.oid
+    job.object_name = f"{table.schema}.{table.name}"
+    job.target = msgspec.msgpack.encode(target)
+    write_job(context.transaction, job)
+    context.run_after_commit(job)
+    return replace(table, frozen=True)
+
+
+def _index(
+    table: Table, constraint: Any, columns: list[Column], primary: bool, context: UtilityContext
+) -> Index:
+    taken = taken_names(context, table.schema)
+    middle = "" if primary else "_".join(column.name for column in columns)
+    name = constraint.conname or unique_name(
+        table.name, middle, "pkey" if primary else "key", taken
+    )
+    if name in taken:
+        raise SqlError("42P07", f'relation "{name}" already exists')
+    for column in columns:
+        key_type = registry.get(column.type_oid)
+        if not key_type.key_allowed:
+            raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
+    return Index(
+        oid=0,
+        name=name,
+        columns=tuple(IndexColumn(column.number, type_oid=column.type_oid) for column in columns),
+        unique=True,
+        primary=primary,
+        nulls_not_distinct=constraint.nulls_not_distinct,
+    )
+
+
+def _column(table: Table, name: str) -> Column:
+    for column in table.live_columns:
+        if column.name == name:
+            return column
+    raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')

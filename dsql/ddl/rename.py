@@ -1,0 +1,157 @@
+"""ALTER ... RENAME TO and SET SCHEMA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.catalog.schema import Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.drop import find_index
+from dsql.ddl.naming import creation_schema, require_table, taken_names
+from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.errors import SqlError, unsupported
+
+
+def rename(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a RenameStmt for a table, column, constraint, index or schema."""
+    match nodes.enum_name(statement, "rename_type"):
+        case "OBJECT_TABLE":
+            return _rename_table(statement, context)
+        case "OBJECT_COLUMN":
+            return _rename_column(statement, context)
+        case "OBJECT_TABCONSTRAINT":
+            return _rename_constraint(statement, context)
+        case "OBJECT_INDEX":
+            return _rename_index(statement, context)
+        case "OBJECT_SCHEMA":
+            return _rename_schema(statement, context)
+        case _:
+            raise unsupported("unsupported object in RENAME statement")
+
+
+def _refuse_taken(context: UtilityContext, schema: str, name: str) -> None:
+    if name in taken_names(context, schema):
+        raise SqlError("42P07", f'relation "{name}" already exists')
+
+
+def _rename_table(statement: Any, context: UtilityContext) -> UtilityResult:
+    table = require_table(context, statement.relation)
+    _refuse_taken(context, table.schema, statement.newname)
+    move_table(table, table.schema, statement.newname, context)
+    return UtilityResult("ALTER TABLE")
+
+
+def move_table(table: Table, schema: str, name: str, context: UtilityContext) -> None:
+    """Give a table another name or schema; its indexes move along."""
+    writer = CatalogWriter(context.transaction)
+    writer.release_name(table.schema, table.name)
+    writer.claim_name(schema, name)
+    if schema != table.schema:
+        for index in table.indexes:
+            writer.release_name(table.schema, index.name)
+            writer.claim_name(schema, index.name)
+    writer.put_table(replace(table, schema=schema, name=name))
+
+
+def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
+    table = require_table(context, statement.relation)
+    if any(column.name == statement.newname for column in table.live_columns):
+        raise SqlError(
+            "42701", f'column "{statement.newname}" of relation "{table.name}" already exists'
+        )
+    for column in table.live_columns:
+        if column.name == statement.subname:
+            break
+    else:
+        raise SqlError("42703", f'column "{statement.subname}" does not exist')
+    uses_text = [check.name for check in table.checks]
+    uses_text += [other.name for other in table.live_columns if other.generated]
+    uses_text += [
+        index.name
+        for index in table.indexes
+        if index.predicate or any(part.expression for part in index.columns)
+    ]
+    if uses_text:
+        # Expressions are kept as text, which names columns.
+        raise unsupported(
+            f"renaming a column of a table with expressions ({', '.join(uses_text)}) is not supported"
+        )
+    columns = list(table.columns)
+    columns[column.number - 1] = replace(column, name=statement.newname)
+    CatalogWriter(context.transaction).put_table(replace(table, columns=tuple(columns)))
+    return UtilityResult("ALTER TABLE")
+
+
+def _rename_constraint(statement: Any, context: UtilityContext) -> UtilityResult:
+    table = require_table(context, statement.relation)
+    old, new = statement.subname, statement.newname
+    writer = CatalogWriter(context.transaction)
+    if any(check.name == old for check in table.checks):
+        checks = tuple(
+            replace(check, name=new) if check.name == old else check for check in table.checks
+        )
+        writer.put_table(replace(table, checks=checks))
+    elif any(index.constraint == old for index in table.indexes):
+        _refuse_taken(context, table.schema, new)
+        _put_renamed_index(table, old, new, writer)
+    else:
+        raise SqlError("42704", f'constraint "{old}" for table "{table.name}" does not exist')
+    return UtilityResult("ALTER TABLE")
+
+
+def _put_renamed_index(table: Table, old: str, new: str, writer: CatalogWriter) -> None:
+    writer.release_name(table.schema, old)
+    writer.claim_name(table.schema, new)
+    indexes = tuple(
+        replace(index, name=new, constraint=new if index.constraint else None)
+        if index.name == old
+        else index
+        for index in table.indexes
+    )
+    writer.put_table(replace(table, indexes=indexes))
+
+
+def _rename_index(statement: Any, context: UtilityContext) -> UtilityResult:
+    relation = statement.relation
+    names = [part for part in (relation.schemaname, relation.relname) if part]
+    found = find_index(context, names)
+    if found is None:
+        raise SqlError("42P01", f'relation "{relation.relname}" does not exist')
+    table, index = found
+    _refuse_taken(context, table.schema, statement.newname)
+    writer = CatalogWriter(context.transaction)
+    _put_renamed_index(table, index.name, statement.newname, writer)
+    return UtilityResult("ALTER INDEX")
+
+
+def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
+    schema = context.catalog.schemas.get(statement.subname)
+    if schema is None:
+        raise SqlError("3F000", f'schema "{statement.subname}" does not exist')
+    if statement.newname in context.catalog.schemas:
+        raise SqlError("42P06", f'schema "{statement.newname}" already exists')
+    if schema.oid < 16_384:
+        raise SqlError("42501", f"must be owner of schema {schema.name}")
+    writer = CatalogWriter(context.transaction)
+    writer.release_name("", schema.name)
+    writer.claim_name("", statement.newname)
+    writer.put_schema(replace(schema, name=statement.newname))
+    for table in context.catalog.tables.values():
+        if table.schema == schema.name:
+            move_table(table, statement.newname, table.name, context)
+    return UtilityResult("ALTER SCHEMA")
+
+
+def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run an AlterObjectSchemaStmt for a table."""
+    if nodes.enum_name(statement, "object_type") != "OBJECT_TABLE":
+        raise unsupported("SET SCHEMA of this kind of object is not supported")
+    table = require_table(context, statement.relation)
+    target = creation_schema(context, statement.newschema)
+    if target.name != table.schema:
+        _refuse_taken(context, target.name, table.name)
+        move_table(table, target.name, table.name, context)
+    return UtilityResult("ALTER TABLE")

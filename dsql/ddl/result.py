@@ -1,0 +1,54 @@
+"""What a utility statement gives back to the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.jobs import Job
+from dsql.executor.program import ExecutionContext, OutputColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One NoticeResponse. `severity` is NOTICE, WARNING or INFO."""
+
+    severity: str
+    sqlstate: str
+    message: str
+    detail: str = ""
+    hint: str = ""
+
+
+@dataclass(slots=True)
+class UtilityResult:
+    """The command tag, the rows (none if `columns` is empty) and the notices of one statement."""
+
+    tag: str
+    columns: tuple[OutputColumn, ...] = ()
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def notice(self, sqlstate: str, message: str, *, severity: str = "NOTICE") -> None:
+        """Add a notice."""
+        self.notices.append(Notice(severity, sqlstate, message))
+
+
+class UtilityContext(ExecutionContext, Protocol):
+    """What the session offers to a utility statement beyond what queries need."""
+
+    profile: str  # dsql or postgres
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog of the running transaction."""
+        ...
+
+    def request_jobs(self) -> None:
+        """Have the cluster's background jobs looked at once this transaction has committed."""
+        ...
+
+    def run_after_commit(self, job: Job) -> None:
+        """Run a submitted job in this session once the transaction has committed, and wait for it."""
+        ...
