@@ -81,7 +81,7 @@ class CommitPipeline:
         self._schedule = schedule
         self._gathering: deque[_Batch] = deque([_Batch()])
         self._in_flight: _Batch | None = None
-        self._acknowledged = 0
+        self._acknowledged = conflicts.last  # our EPOCH record is committed, and all before it
         self._recovering = True
         self._early: list[tuple[bytes, int, Answer]] = []
 

@@ -1,0 +1,90 @@
+"""The commit protocol under crashes, losses, pauses and rival leaders; and that its absence is seen."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from journal.codec import Append
+from journal.leader import Leader
+from journal.replica import Output, Promise, Replica
+
+from .client_node import ClientNode
+from .history import ViolationError
+from .leader_node import LeaderNode
+from .replica_node import ReplicaNode
+from .scenario import Parts, run
+
+FIXED_SEEDS = range(60)
+RANDOM_SEEDS = 20
+NEGATIVE_SEEDS = range(150)
+
+
+@pytest.mark.parametrize("first", range(0, len(FIXED_SEEDS), 20))
+def test_no_promise_is_broken_on_fixed_seeds(first):
+    results = [run(seed) for seed in FIXED_SEEDS[first : first + 20]]
+    assert sum(result.commits for result in results) > 20 * 20
+    assert sum(result.aborts for result in results) > 20
+    assert sum(result.epochs for result in results) > 20 * 3
+
+
+def test_no_promise_is_broken_on_new_seeds():
+    for _ in range(RANDOM_SEEDS):
+        run(random.SystemRandom().randrange(1 << 32))
+
+
+def test_same_seed_gives_the_same_trace():
+    assert run(7).trace == run(7).trace
+    assert run(7).trace != run(8).trace
+
+
+class _Unfenced(Replica):
+    def append(self, append: Append) -> list[Output]:
+        self.promise = Promise(append.epoch, b"")
+        return super().append(append)
+
+
+class _UnfencedNode(ReplicaNode):
+    replica_class = _Unfenced
+
+
+class _ForgetfulNode(ReplicaNode):
+    keeps_promises = False
+
+
+class _HastyNode(ReplicaNode):
+    syncs_before_answering = False
+
+
+class _LonelyLeader(Leader):
+    def _advance(self) -> None:
+        self._quorum = type("One", (), {"copies": 3, "writes": 1, "claims": 2})()
+        super()._advance()
+
+
+class _LonelyLeaderNode(LeaderNode):
+    leader_class = _LonelyLeader
+
+
+class _BlindClient(ClientNode):
+    retries_blindly = True
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(Parts(replica=_UnfencedNode), id="replicas_do_not_fence"),
+        pytest.param(Parts(replica=_ForgetfulNode), id="promises_are_forgotten_in_a_crash"),
+        pytest.param(Parts(replica=_HastyNode), id="answers_before_the_sync"),
+        pytest.param(Parts(leader=_LonelyLeaderNode), id="acknowledged_before_the_quorum"),
+        pytest.param(Parts(client=_BlindClient), id="blind_retry_of_an_unknown_outcome"),
+    ],
+)
+def test_broken_variant_is_caught(broken):
+    for seed in NEGATIVE_SEEDS:
+        try:
+            run(seed, broken)
+        except (ViolationError, AssertionError):
+            return
+    pytest.fail("no seed showed the fault")
