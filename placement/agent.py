@@ -3,6 +3,7 @@
     relay --HandOver[client]--> agent --Serve[client]--> query processor --Idle--> agent
     agent --Fork--> seed --Forked[control, pidfd]--> agent ... seed --Died--> agent
     agent --LoadReport--> placement --Cancel--> agent --SIGINT--> query processor
+    query processor --WantJobs--> agent --RunJobs--> query processor of the same cluster
 
 The agent opens every connection that a query processor uses, and binds it to the cluster before it hands
 it over. It keeps no secret of a session but the key that allows its cancellation.
@@ -11,10 +12,8 @@ it over. It keeps no secret of a session but the key that allows its cancellatio
 from __future__ import annotations
 
 import asyncio
-import hmac
 import itertools
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -24,32 +23,19 @@ import msgspec
 
 from dsql.control.layout import Layout
 from dsql.rpc import packets
-from dsql.rpc.packets import PacketChannel, PacketServer, close_all
-from dsql.session import handed
+from dsql.rpc.packets import PacketChannel, close_all
 from placement import pool
 from placement.assignment import Assigner
-from placement.messages import (
-    Accepted,
-    Cancel,
-    Died,
-    Fork,
-    Forked,
-    HandOver,
-    LoadReport,
-    Message,
-    PoolLoad,
-    Refused,
-    StatusReport,
-    StatusRequest,
-    decode,
-    encode,
-)
+from placement.background import BackgroundRuns
+from placement.messages import Cancel, Died, Fork, Forked, LoadReport, PoolLoad, decode, encode
+from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
+from placement.reception import Reception
 from placement.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
-RECONNECT_SECONDS = 0.2
+RECONNECT_SECONDS = 0.05
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -61,18 +47,6 @@ class AgentSettings(msgspec.Struct, frozen=True):
     pool: pool.PoolSettings = pool.PoolSettings()
 
 
-class _PendingSession(msgspec.Struct):
-    """A session between a relay's HandOver and a query processor's Serve."""
-
-    relay: PacketChannel
-    request: int
-    packet: bytes
-    cluster: str
-    process_id: int
-    secret_key: int
-    socket: int
-
-
 class HostAgent:
     """All query processors of one host, seen from relays, seed and placement service."""
 
@@ -81,23 +55,22 @@ class HostAgent:
         self._settings = settings
         self._pool = pool.QueryProcessorPool(settings.pool, SystemRandom())
         self._assigner = Assigner(layout, settings.az, sandbox=settings.sandbox)
+        self._background = BackgroundRuns()
         self._workers: dict[int, Worker] = {}
-        self._pending: dict[int, _PendingSession] = {}
+        self._pending: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
-        self._relays: set[PacketChannel] = set()
         self._seed: PacketChannel | None = None
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
         self._loop = asyncio.get_running_loop()
-        self._server = PacketServer(layout.socket(settings.name), self._accept_relay)
+        self._reception = Reception(layout.socket(settings.name), self)
 
     async def run(self) -> None:
         """Keep the connections to seed and placement service and the pool going until cancelled."""
         try:
             while True:
                 self._connect()
-                self._act(self._pool.tick(time.monotonic()))
-                self._assigner.keep_open(self._pool.pools())
+                self._tick()
                 await asyncio.sleep(TICK_SECONDS if self.ready else RECONNECT_SECONDS)
         finally:
             self._close()
@@ -108,17 +81,29 @@ class HostAgent:
         return self._seed is not None and self._placement is not None
 
     def status(self) -> dict[str, object]:
-        """Return the agent's account of itself."""
+        """See placement.reception.Desk."""
         return {
             "az": self._settings.az,
             "warm": self._pool.warm,
             "waiting": self._pool.waiting,
             "seed": self._seed is not None,
+            "query_processors": len(self._workers),
             "pools": {name: list(load) for name, load in self._pool.pools().items()},
-            "query_processors": {
-                str(worker.process_id): worker.cluster or "" for worker in self._workers.values()
-            },
         }
+
+    def _tick(self) -> None:
+        self._act(self._pool.tick(time.monotonic()))
+        self._assigner.keep_open(self._pool.pools())
+        for cluster in self._background.due(time.monotonic()):
+            self._run_jobs(cluster)
+
+    def _close(self) -> None:
+        self._reception.close()
+        for channel in (self._seed, self._placement):
+            if channel is not None:
+                channel.close()
+        for worker in list(self._workers.values()):
+            worker.kill()
 
     # Seed and placement service
 
@@ -141,13 +126,7 @@ class HostAgent:
         message = decode(packet)
         if isinstance(message, Forked):
             control, pidfd = descriptors
-            worker = Worker(
-                message.process_id,
-                socket.socket(fileno=control),
-                pidfd,
-                self._on_idle,
-                self._on_lost,
-            )
+            worker = Worker(message.process_id, socket.socket(fileno=control), pidfd, self)
             self._workers[worker.process_id] = worker
             self._act(self._pool.forked(worker.process_id, time.monotonic()))
         elif isinstance(message, Died):
@@ -170,18 +149,12 @@ class HostAgent:
         close_all(descriptors)
         message = decode(packet)
         if isinstance(message, Cancel):
-            self._cancel(message)
+            for worker in self._workers.values():
+                if worker.serves(message.process_id, message.secret_key):
+                    worker.interrupt()
 
     def _on_placement_closed(self) -> None:
         self._placement = None
-
-    def _cancel(self, cancel: Cancel) -> None:
-        for worker in self._workers.values():
-            if worker.process_key == cancel.process_id and hmac.compare_digest(
-                worker.secret_key.to_bytes(8, "big", signed=True),
-                cancel.secret_key.to_bytes(8, "big", signed=True),
-            ):
-                worker.interrupt()
 
     def _schedule_report(self) -> None:
         """Report soon, once for all that happens in this turn of the loop."""
@@ -205,61 +178,46 @@ class HostAgent:
         )
         self._placement.send(encode(report))
 
-    # Relays
+    # Work
 
-    def _accept_relay(self, connection: socket.socket) -> None:
-        channel = PacketChannel(
-            connection,
-            lambda packet, descriptors: self._on_relay(channel, packet, descriptors),
-            lambda: self._on_relay_closed(channel),
-        )
-        self._relays.add(channel)
+    def arrived(self, session: PendingSession) -> int:
+        """See placement.reception.Desk."""
+        return self._admit(session)
 
-    def _on_relay(self, channel: PacketChannel, packet: bytes, descriptors: list[int]) -> None:
-        try:
-            message = decode(packet)
-            if isinstance(message, HandOver) and len(descriptors) == 1:
-                self._take(channel, message, descriptors.pop())
-            elif isinstance(message, StatusRequest):
-                channel.send(encode(StatusReport(message.request, self.status())))
-        except (msgspec.DecodeError, ConnectionError) as error:
-            logger.warning("relay dropped", extra={"reason": str(error)})
-            channel.close()
-        finally:
-            close_all(descriptors)
-
-    def _on_relay_closed(self, channel: PacketChannel) -> None:
-        self._relays.discard(channel)
-        for number in [n for n, pending in self._pending.items() if pending.relay is channel]:
+    def withdrawn(self, number: int) -> None:
+        """See placement.reception.Desk."""
+        pending = self._pending.pop(number, None)
+        if isinstance(pending, PendingSession):
             self._pool.session_withdrawn(number)
-            os.close(self._pending.pop(number).socket)
+            pending.drop()
 
-    def _take(self, channel: PacketChannel, message: HandOver, client: int) -> None:
-        try:
-            session = handed.decode(message.handed)
-        except msgspec.DecodeError:
-            os.close(client)
-            raise
+    def _admit(self, pending: Pending) -> int:
         number = next(self._numbers)
-        self._pending[number] = _PendingSession(
-            relay=channel,
-            request=message.request,
-            packet=message.handed,
-            cluster=session.cluster,
-            process_id=session.process_id,
-            secret_key=session.secret_key,
-            socket=client,
-        )
-        self._act(self._pool.session_arrived(number, session.cluster, time.monotonic()))
+        self._pending[number] = pending
+        self._act(self._pool.session_arrived(number, pending.cluster, time.monotonic()))
+        return number
+
+    def _run_jobs(self, cluster: str) -> None:
+        self._admit(PendingJobs(cluster, self._background.refused))
 
     # Query processors
 
-    def _on_idle(self, worker: Worker) -> None:
+    def on_idle(self, worker: Worker) -> None:
+        """See placement.worker.WorkerEvents."""
+        if worker.cluster is not None and self._background.ended(worker.process_id):
+            self._run_jobs(worker.cluster)
         self._act(self._pool.fell_idle(worker.process_id, time.monotonic()))
         self._schedule_report()
 
-    def _on_lost(self, worker: Worker) -> None:
+    def on_jobs_wanted(self, worker: Worker) -> None:
+        """See placement.worker.WorkerEvents."""
+        if worker.cluster is not None and self._background.wanted(worker.cluster):
+            self._run_jobs(worker.cluster)
+
+    def on_lost(self, worker: Worker) -> None:
+        """See placement.worker.WorkerEvents."""
         if self._workers.pop(worker.process_id, None) is not None:
+            self._background.lost(worker.process_id, time.monotonic())
             self._act(self._pool.died(worker.process_id, time.monotonic()))
 
     def _act(self, actions: list[pool.Action]) -> None:
@@ -270,11 +228,11 @@ class HostAgent:
                 case pool.Assign(worker, cluster, lifetime_seconds):
                     self._assign(self._workers[worker], cluster, lifetime_seconds)
                 case pool.Serve(worker, session):
-                    self._serve(self._workers.get(worker), session)
+                    self._start(self._workers.get(worker), session)
                 case pool.Retire(worker):
                     self._workers[worker].retire()
                 case pool.Refuse(session, sqlstate, text):
-                    self._refuse(self._pending.pop(session), sqlstate, text)
+                    self._pending.pop(session).refuse(sqlstate, text)
         if actions:
             self._schedule_report()
 
@@ -292,36 +250,28 @@ class HostAgent:
             worker.kill()
             return
         worker.assign(assignment, lambda: self._assigner.connect_adjudicator(cluster))
+        self._background.assigned(cluster, time.monotonic())
 
-    def _serve(self, worker: Worker | None, session: int) -> None:
-        pending = self._pending[session]
+    def _start(self, worker: Worker | None, number: int) -> None:
+        pending = self._pending[number]
         try:
             if worker is None:
                 raise ConnectionError("the query processor is gone")
-            worker.serve(pending.packet, pending.socket, pending.process_id, pending.secret_key)
+            pending.start(worker)
         except ConnectionError:
-            # It died while nobody looked; the pool knows by now, and the session goes to another one.
-            self._act(self._pool.session_arrived(session, pending.cluster, time.monotonic()))
+            # It died while nobody looked, and the pool knows by now.
+            self._start_elsewhere(number, pending)
             return
-        del self._pending[session]
-        os.close(pending.socket)
-        self._answer(pending, Accepted(pending.request))
+        del self._pending[number]
+        if isinstance(pending, PendingJobs):
+            self._background.started(worker.process_id, pending.cluster)
 
-    def _refuse(self, pending: _PendingSession, sqlstate: str, text: str) -> None:
-        os.close(pending.socket)
-        self._answer(pending, Refused(pending.request, sqlstate, text))
-
-    def _answer(self, pending: _PendingSession, message: Message) -> None:
-        if pending.relay in self._relays:
-            pending.relay.send(encode(message))
-
-    def _close(self) -> None:
-        self._server.close()
-        for channel in [*self._relays, self._seed, self._placement]:
-            if channel is not None:
-                channel.close()
-        for worker in list(self._workers.values()):
-            worker.kill()
+    def _start_elsewhere(self, number: int, pending: Pending) -> None:
+        if pending.starts < STARTS_MAX:
+            self._act(self._pool.session_arrived(number, pending.cluster, time.monotonic()))
+        else:
+            del self._pending[number]
+            pending.refuse("57P03", pool.CANNOT_START)
 
 
 async def serve(layout: Layout, settings: AgentSettings, *, on_ready: Callable[[], None]) -> None:

@@ -92,7 +92,7 @@ class _Worker:
 
 
 class _Cluster:
-    """The query processors of one cluster: `idle` with the newest last. `alive` counts retiring ones too."""
+    """One cluster's query processors: `idle` with the newest last; `alive` counts retiring ones too."""
 
     __slots__ = ("alive", "busy", "idle", "waiting")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -19,12 +21,30 @@ from dsql.session.control import (
     NeedAdjudicator,
     Ready,
     Retire,
+    RunJobs,
     Serve,
+    WantJobs,
     decode_from_query_processor,
     encode,
 )
 
 logger = logging.getLogger(__name__)
+
+
+class WorkerEvents(Protocol):
+    """Who is told what becomes of a query processor."""
+
+    def on_idle(self, worker: Worker) -> None:
+        """Its session, or its run of background jobs, has ended."""
+        ...
+
+    def on_jobs_wanted(self, worker: Worker) -> None:
+        """Its session has left background jobs behind."""
+        ...
+
+    def on_lost(self, worker: Worker) -> None:
+        """It is gone."""
+        ...
 
 
 class Worker:
@@ -35,16 +55,14 @@ class Worker:
         process_id: int,
         control: socket.socket,
         pidfd: int,
-        on_idle: Callable[[Worker], None],
-        on_lost: Callable[[Worker], None],
+        events: WorkerEvents,
     ) -> None:
         self.process_id = process_id
         self.cluster: str | None = None
         self.process_key = 0
         self.secret_key = 0
         self._pidfd = pidfd
-        self._on_idle = on_idle
-        self._on_lost = on_lost
+        self._events = events
         self._connect: Callable[[], socket.socket | None] = lambda: None
         self._channel = PacketChannel(control, self._received, self._closed)
 
@@ -61,6 +79,17 @@ class Worker:
         """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""
         self._channel.send(encode(Serve(packet)), (client,))
         self.process_key, self.secret_key = process_key, secret_key
+
+    def serves(self, process_key: int, secret_key: int) -> bool:
+        """Return whether a client with this BackendKeyData is the one being served."""
+        return self.process_key == process_key and hmac.compare_digest(
+            self.secret_key.to_bytes(8, "big", signed=True),
+            secret_key.to_bytes(8, "big", signed=True),
+        )
+
+    def run_jobs(self) -> None:
+        """Have it work off its cluster's background jobs. Raises ConnectionError if it is gone."""
+        self._channel.send(encode(RunJobs()))
 
     def interrupt(self) -> None:
         """Cancel the running statement."""
@@ -97,7 +126,9 @@ class Worker:
         match message:
             case Idle():
                 self.process_key = self.secret_key = 0
-                self._on_idle(self)
+                self._events.on_idle(self)
+            case WantJobs():
+                self._events.on_jobs_wanted(self)
             case NeedAdjudicator():
                 with contextlib.suppress(ConnectionError):
                     self._send_with_adjudicator(Adjudicator())
@@ -117,4 +148,4 @@ class Worker:
     def _closed(self) -> None:
         os.close(self._pidfd)
         self._pidfd = -1
-        self._on_lost(self)
+        self._events.on_lost(self)

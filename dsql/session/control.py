@@ -4,7 +4,9 @@
       Assign     [adjudicator] -->                 a cluster, for life
                                <-- Ready           storage is open, the sandbox is closed
       Serve      [client]      -->                 a session
-                               <-- Idle            it has ended
+      RunJobs                  -->                 the cluster's background jobs
+                               <-- Idle            the session, or the jobs, have ended
+                               <-- WantJobs        a session has left a job behind
       Retire                   -->                 exit, after the running session
                                <-- NeedAdjudicator the connection broke, or there was none
       Adjudicator [connection] -->                 a new one; without descriptor: nobody answers now
@@ -44,8 +46,16 @@ class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
     handed: bytes
 
 
+class RunJobs(msgspec.Struct, frozen=True, tag="run_jobs", array_like=True):
+    """Work off the cluster's background jobs: index builds, removals."""
+
+
 class Idle(msgspec.Struct, frozen=True, tag="idle", array_like=True):
-    """The session has ended."""
+    """The session, or the run of background jobs, has ended."""
+
+
+class WantJobs(msgspec.Struct, frozen=True, tag="want_jobs", array_like=True):
+    """There are new background jobs; some query processor of the cluster should run them."""
 
 
 class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):
@@ -60,8 +70,8 @@ class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=Tru
     """The answer."""
 
 
-ToQueryProcessor = Assign | Serve | Retire | Adjudicator
-ToAgent = Ready | Idle | NeedAdjudicator
+ToQueryProcessor = Assign | Serve | RunJobs | Retire | Adjudicator
+ToAgent = Ready | Idle | NeedAdjudicator | WantJobs
 
 encode = msgspec.msgpack.Encoder().encode
 _from_agent: msgspec.msgpack.Decoder[ToQueryProcessor] = msgspec.msgpack.Decoder(ToQueryProcessor)

@@ -11,7 +11,7 @@ because the sandbox lets nobody in here open one.
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import signal
 import socket
 import time
@@ -27,15 +27,15 @@ from dsql.session.control import (
     NeedAdjudicator,
     Ready,
     Retire,
+    RunJobs,
     Serve,
     ToAgent,
     ToQueryProcessor,
+    WantJobs,
     decode_from_agent,
     encode,
 )
 from dsql.session.handed import HandedSession
-
-logger = logging.getLogger(__name__)
 
 Confine = Callable[[Assign], list[str]]
 
@@ -45,6 +45,10 @@ class Tenant(Protocol):
 
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end. Owns the socket; raises nothing a client can cause."""
+        ...
+
+    def run_jobs(self) -> None:
+        """Work off the cluster's background jobs."""
         ...
 
     def cancel(self) -> None:
@@ -74,6 +78,11 @@ class AgentLine:
         if not packet:
             raise EOFError("the agent is gone")
         return decode_from_agent(packet), descriptors
+
+    def want_jobs(self) -> None:
+        """Have the agent see to the cluster's background jobs."""
+        with contextlib.suppress(OSError):  # without an agent, the next one will
+            self.tell(WantJobs())
 
     def new_adjudicator(self) -> socket.socket | None:
         """Ask the agent for a connection to the adjudicator; None if there is none to be had."""
@@ -127,14 +136,13 @@ class QueryProcessor:
                 message, descriptors = self._line.wait(max(0.001, deadline - time.monotonic()))
             except TimeoutError:
                 return
-            if not isinstance(message, Serve):
-                packets.close_all(descriptors)
-                if isinstance(message, Retire):
-                    return
-                continue  # a connection that nobody waits for any more
-            client = socket.socket(fileno=descriptors[0])
-            try:
-                tenant.serve(handed.decode(message.handed), client)
-            finally:
-                client.close()
-            self._line.tell(Idle())
+            if isinstance(message, Retire):
+                return
+            if isinstance(message, Serve):
+                with socket.socket(fileno=descriptors.pop()) as client:
+                    tenant.serve(handed.decode(message.handed), client)
+                self._line.tell(Idle())
+            elif isinstance(message, RunJobs):
+                tenant.run_jobs()
+                self._line.tell(Idle())
+            packets.close_all(descriptors)

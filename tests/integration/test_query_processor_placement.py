@@ -77,6 +77,16 @@ async def test_random_numbers_differ_between_query_processors(host: Host) -> Non
     assert len(numbers) == 3
 
 
+async def test_background_jobs_run_in_a_query_processor_of_the_cluster(host: Host) -> None:
+    cluster = add_cluster(host.layout, "a")
+    first = await host.open(cluster)
+    await first.ask("tenant.line.want_jobs()")
+    await wait_until_idle(host.placement, cluster)
+    second = await host.open(cluster)
+    assert await second.ask("tenant.job_runs") == "1"
+    assert await second.ask("tenant.assignment.cluster") == cluster
+
+
 async def test_query_processor_ends_with_its_seed(host: Host) -> None:
     client = await host.open(add_cluster(host.layout, "a"))
     os.kill(host.seed_process_id, signal.SIGKILL)

@@ -1,0 +1,68 @@
+"""When a cluster's background jobs are run: at most one run per cluster at a time. No I/O.
+
+A run works off all jobs that it finds. One that is wanted while another is under way may concern a job
+that the other no longer sees, so it follows. A run whose query processor was lost is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+RETRY_SECONDS = 1.0
+
+
+class BackgroundRuns:
+    """Clusters whose jobs are under way (or about to be), and those that want another run."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._under_way: set[str] = set()
+        self._again: set[str] = set()
+        self._by_worker: dict[int, str] = {}
+        self._lost: dict[str, float] = {}
+
+    def assigned(self, cluster: str, now: float) -> None:
+        """A query processor joined: the cluster's first one may find an earlier agent's jobs unfinished."""
+        if cluster not in self._seen:
+            self._seen.add(cluster)
+            if self.wanted(cluster):
+                self._lost[cluster] = now + RETRY_SECONDS
+
+    def wanted(self, cluster: str) -> bool:
+        """There are new jobs: return True if a run should start now."""
+        if cluster in self._under_way:
+            self._again.add(cluster)
+            return False
+        self._under_way.add(cluster)
+        return True
+
+    def started(self, worker: int, cluster: str) -> None:
+        """A query processor has begun."""
+        self._by_worker[worker] = cluster
+
+    def ended(self, worker: int) -> bool:
+        """A query processor fell idle: return True if it had run jobs and they should be run again."""
+        cluster = self._by_worker.pop(worker, None)
+        if cluster is None:
+            return False
+        if cluster in self._again:
+            self._again.discard(cluster)
+            return True
+        self._under_way.discard(cluster)
+        return False
+
+    def lost(self, worker: int, now: float) -> None:
+        """A query processor died; if it was running jobs, they are run again a little later."""
+        cluster = self._by_worker.pop(worker, None)
+        if cluster is not None:
+            self._lost[cluster] = now + RETRY_SECONDS
+
+    def refused(self, cluster: str) -> None:
+        """There was no query processor for a run: try again with the next turn."""
+        self._lost[cluster] = 0.0
+
+    def due(self, now: float) -> Iterator[str]:
+        """Yield the clusters whose lost runs should start again now."""
+        for cluster in [cluster for cluster, when in self._lost.items() if when <= now]:
+            del self._lost[cluster]
+            yield cluster
