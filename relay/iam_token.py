@@ -8,9 +8,10 @@ tells its reason in the words of AWS, so that a wrong clock is not mistaken for 
 
 from __future__ import annotations
 
-import calendar
+import datetime
 import functools
 import hmac
+import re
 import time
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
@@ -34,6 +35,9 @@ CLOCK_SKEW_SECONDS = 300
 PARAMETERS_MAX = 16
 SIGNING_KEYS_MAX = 1024
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
+_TIMESTAMP_PARTS = re.compile(
+    "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
+).fullmatch
 _REQUIRED = (
     "Action",
     "X-Amz-Algorithm",
@@ -198,10 +202,11 @@ def _parse_query(query: str) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        try:
-            name, value = unquote(name, errors="strict"), unquote(value, errors="strict")
-        except UnicodeDecodeError:
-            raise _malformed("it is not UTF-8") from None
+        if "%" in pair:
+            try:
+                name, value = unquote(name, errors="strict"), unquote(value, errors="strict")
+            except UnicodeDecodeError:
+                raise _malformed("it is not UTF-8") from None
         if not equals or name in parameters:
             raise _malformed("a parameter has no value or comes twice")
         parameters[name] = value
@@ -209,10 +214,15 @@ def _parse_query(query: str) -> dict[str, str]:
 
 
 def _parse_timestamp(timestamp: str) -> int:
-    try:
-        return calendar.timegm(time.strptime(timestamp, _TIMESTAMP))
+    match = _TIMESTAMP_PARTS(timestamp)
+    if match is None:
+        raise _malformed("its X-Amz-Date is not a time")
+    year, month, day, hour, minute, second = map(int, match.groups())
+    try:  # a third of what time.strptime costs
+        moment = datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
     except ValueError:
         raise _malformed("its X-Amz-Date is not a time") from None
+    return int(moment.timestamp())
 
 
 def _parse_lifetime(text: str) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -25,6 +26,7 @@ ADMIN_ACTION = "DbConnectAdmin"
 USER_ACTION = "DbConnect"
 ADMIN_USER = "admin"
 DEFAULT_EXPIRES_SECONDS = 900
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*").fullmatch
 _EMPTY_PAYLOAD_HASH = hashlib.sha256(b"").hexdigest()
 
 
@@ -129,4 +131,4 @@ def sign(key: bytes, host: str, parameters: Mapping[str, str], timestamp: str, s
 
 def encode(value: str) -> str:
     """Percent-encode as Signature Version 4 wants it: everything but A-Z a-z 0-9 - . _ ~."""
-    return quote(value, safe="-._~")
+    return value if _UNRESERVED(value) else quote(value, safe="-._~")

@@ -8,6 +8,7 @@ There are no conditions, groups or boundaries. The file is read again when it ch
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -162,5 +163,10 @@ def _matches(pattern: str, value: str) -> bool:
     """Match with `*` (any run of characters) and `?` (any one), without fnmatch's bracket classes."""
     if "*" not in pattern and "?" not in pattern:
         return pattern == value
+    return _compile(pattern).fullmatch(value) is not None
+
+
+@functools.lru_cache(1024)
+def _compile(pattern: str) -> re.Pattern[str]:
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, value, re.DOTALL) is not None
+    return re.compile(expression, re.DOTALL)
