@@ -1,0 +1,76 @@
+"""What a seed does before it forks: use every part of the SQL pipeline once, on an empty database.
+
+Importing is not enough. Parsers build tables at their first use, modules import others inside functions,
+caches of types and functions fill. Done here once, it costs no query processor time, and the memory is
+shared by all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from dsql.catalog.loader import CatalogCache
+from dsql.errors import SqlError
+from dsql.session import tenant  # noqa: F401 (brings in all that a query processor runs)
+from dsql.session.pipeline import QUERIES, compile_query, parse
+from dsql.session.plan_cache import PlanCache
+from dsql.session.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STATEMENTS = (
+    "SELECT 1",
+    "SELECT $1::int + 1 AS n, $2::text || 'x', now(), current_user",
+    "SELECT a, count(*), sum(b), max(b) FROM (VALUES (1, 2.5), (2, 3.5)) AS t (a, b)"
+    " WHERE b > 1 AND a IN (1, 2) GROUP BY a HAVING count(*) > 0 ORDER BY a DESC LIMIT 10 OFFSET 1",
+    "WITH t AS (SELECT generate_series(1, 3) AS a) SELECT x.a, y.a FROM t x JOIN t y ON x.a = y.a"
+    " LEFT JOIN t z ON z.a = y.a WHERE EXISTS (SELECT 1 FROM t WHERE t.a = x.a)",
+    "SELECT a, row_number() OVER (PARTITION BY a ORDER BY a) FROM (SELECT 1 AS a) AS s"
+    " UNION ALL SELECT 2, 3 ORDER BY 1",
+    "SELECT c.relname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+    " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname <> 'pg_catalog' ORDER BY 1, 2",
+    "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
+    "SELECT date '2024-02-29' + interval '1 day', extract(year FROM timestamp '2024-01-01 00:00'),"
+    " '{1,2}'::int[], gen_random_uuid(), coalesce(NULL, 'x'), CASE WHEN true THEN 1 ELSE 2 END",
+    "CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar(20) NOT NULL)",
+    "CREATE INDEX ASYNC ON t (name)",
+    "INSERT INTO t (name) VALUES ('a') ON CONFLICT DO NOTHING RETURNING id",
+    "UPDATE t SET name = 'b' WHERE id = '00000000-0000-0000-0000-000000000000'",
+    "BEGIN; SET search_path TO public; SHOW server_version; COMMIT",
+)
+
+
+class EmptyStore:
+    """A snapshot of a database in which nothing was ever written."""
+
+    timestamp = 0
+
+    def get(self, key: bytes) -> bytes | None:  # noqa: ARG002 (nothing is there)
+        """Return None."""
+        return None
+
+    def scan(
+        self,
+        low: bytes,  # noqa: ARG002
+        high: bytes,  # noqa: ARG002
+        *,
+        reverse: bool = False,  # noqa: ARG002
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Return no rows."""
+        return iter(())
+
+
+def warm_up() -> None:
+    """Parse and compile typical statements. A statement that fails only stays cold."""
+    catalog = CatalogCache().current(EmptyStore())
+    settings = Settings(user="admin", profile="dsql")
+    plans = PlanCache()
+    for text in STATEMENTS:
+        try:
+            for parsed in parse(text, plans):
+                if parsed.name in QUERIES:
+                    compile_query(parsed, (), catalog, settings, plans)
+        except SqlError as error:
+            # Table t does not exist: its statements warm the parser and the binder's errors.
+            logger.debug("not warmed up", extra={"statement": text, "reason": error.message})
