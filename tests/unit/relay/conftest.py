@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from OpenSSL import SSL
 
 from dsql.client.auth_token import Credentials, generate_auth_token
@@ -301,3 +302,10 @@ async def installation(layout: Layout, settings: Settings) -> AsyncIterator[Inst
 @pytest.fixture
 def fields() -> Callable[[bytes], dict[str, str]]:
     return error_fields
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test on both loops: production uses uvloop, whose transports differ in detail."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
