@@ -87,8 +87,8 @@ def make_entry_context(
         try:
             observed.server_name = name.decode("ascii")
             context = context_of_server_name(observed.server_name)
-        except (OSError, UnicodeDecodeError, SSL.Error) as error:
-            _log.warning("no certificate for server name %r: %s", name, error)
+        except Exception:  # OpenSSL's C code is the caller: it could only print the traceback
+            _log.exception("no certificate for server name %r", name)
             return
         if context is not None:
             connection.set_context(context)
