@@ -17,7 +17,7 @@ from pathlib import Path
 
 from storage.environment import (
     ENVIRONMENT,
-    MAP_BYTES,
+    MAP_BYTES_MIN,
     WritableEnvironment,
     discard,
     environment_is_usable,
@@ -72,7 +72,7 @@ def open_replica(
     boot: int,
     *,
     must_restore: bool = False,
-    map_bytes: int = MAP_BYTES,
+    map_bytes: int = MAP_BYTES_MIN,
 ) -> WritableEnvironment:
     """Open a replica's environment for writing, from a checkpoint if its own cannot be trusted.
 

@@ -7,6 +7,9 @@
 
 Nothing is synced while running. The page cache survives any death of a process, so an environment of
 the current boot is whole; one of an earlier boot is trusted only if it was closed cleanly (synced).
+
+The writer writes through its map (MDB_WRITEMAP): a commit of a few rows is then memory accesses
+instead of a pwrite for each page, a third of the cost. The whole file has its blocks before it is mapped.
 """
 
 from __future__ import annotations
@@ -22,12 +25,14 @@ import lmdb
 import msgspec
 
 from storage.board import HORIZON, READERS_MAX, SEQUENCE, WATERMARK, Board
-from storage.databases import Databases, open_databases
+from storage.databases import NAMES, open_databases
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
 
-MAP_BYTES = 16 * 1024**3  # address space only; the file grows as it is used, and the map with it
+MAP_BYTES_MIN = 1024**2
+_GROWTH_BYTES_MAX = 4 * 1024**3
+READERS_MAP_BYTES = 16 * 1024**3  # address space only, so that readers seldom have to map anew
 ENVIRONMENT = "environment"  # the directory's name within the replica's
 META_KEY = b"position"
 WAKE = "wake"
@@ -57,22 +62,44 @@ def current_boot() -> int:
     return int(_BOOT_ID.read_text().replace("-", "")[:15], 16)
 
 
-def _open(
-    directory: Path, *, readonly: bool, map_bytes: int = 0
-) -> tuple[lmdb.Environment, Databases]:
+def _open_readonly(directory: Path) -> lmdb.Environment:
+    return lmdb.open(
+        str(directory),
+        readonly=True,
+        create=False,
+        map_size=READERS_MAP_BYTES,
+        max_dbs=len(NAMES),
+        max_readers=READERS_MAX,
+        readahead=False,
+    )
+
+
+def _open_writable(directory: Path, map_bytes: int) -> lmdb.Environment:
     environment = lmdb.open(
         str(directory),
-        readonly=readonly,
-        map_size=map_bytes or MAP_BYTES,
-        max_dbs=4,
+        map_size=map_bytes,
+        max_dbs=len(NAMES),
         max_readers=READERS_MAX,
         sync=False,
         metasync=False,
+        writemap=True,
         readahead=False,
-        create=not readonly,
         mode=0o600,
     )
-    return environment, open_databases(environment, create=not readonly)
+    _allocate(directory, map_bytes)
+    return environment
+
+
+def _allocate(directory: Path, size: int) -> None:
+    """Give the data file real blocks: a hole that the disk cannot fill would be a SIGBUS later on.
+
+    Raises OSError if the disk is too full.
+    """
+    descriptor = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
 
 
 def environment_is_usable(directory: Path, boot: int) -> bool:
@@ -91,22 +118,24 @@ _writers: dict[Path, WritableEnvironment] = {}
 class WritableEnvironment:
     """The environment as its only writer has it."""
 
-    def __init__(self, directory: Path, boot: int, *, map_bytes: int = MAP_BYTES) -> None:
+    def __init__(self, directory: Path, boot: int, *, map_bytes: int = MAP_BYTES_MIN) -> None:
+        """`map_bytes`: the file's size to begin with; it grows whenever it is full.
+
+        Raises storage.board.WriterPresentError, OSError on a full disk.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._boot = boot
+        self.board = Board(directory / "board", boot, create=True)
         self._write_state(clean=False)
-        present = directory / "data.mdb"
-        size = present.stat().st_size if present.exists() else 0
-        self._map_bytes = max(map_bytes, size * 2)
-        self.environment, self.databases = _open(
-            directory, readonly=False, map_bytes=self._map_bytes
-        )
-        self.environment.reader_check()
-        self.position = self._read_position()
         with contextlib.suppress(FileExistsError):
             os.mkfifo(directory / WAKE, 0o600)
-        self.board = Board(directory / "board", boot, create=True)
+        data = directory / "data.mdb"
+        self._map_bytes = max(map_bytes, data.stat().st_size if data.exists() else 0)
+        self.environment = _open_writable(directory, self._map_bytes)
+        self.databases = open_databases(self.environment, create=True)
+        self.environment.reader_check()
+        self.position = self._read_position()
         self.copying = threading.Lock()  # held by whoever copies: the map must not move meanwhile
         self.publish()
         _writers[directory.resolve()] = self
@@ -131,10 +160,15 @@ class WritableEnvironment:
         words[WATERMARK] = position.watermark
 
     def grow(self) -> None:
-        """Double the map. No transaction of this process may be open; readers follow by themselves."""
-        self._map_bytes *= 2
+        """Enlarge the file. No transaction of this process may be open; readers follow by themselves.
+
+        Raises OSError on a full disk.
+        """
+        size = self._map_bytes + min(self._map_bytes, _GROWTH_BYTES_MAX)
+        _allocate(self.directory, size)
         with self.copying:
-            self.environment.set_mapsize(self._map_bytes)
+            self.environment.set_mapsize(size)
+        self._map_bytes = size
 
     def close(self) -> None:
         """Sync, mark clean, close; after a running copy has ended."""
@@ -161,7 +195,8 @@ class ReadableEnvironment:
                 self.environment = self._writer.environment
                 self.databases = self._writer.databases
             else:
-                self.environment, self.databases = _open(directory, readonly=True)
+                self.environment = _open_readonly(directory)
+                self.databases = open_databases(self.environment, create=False)
             self.slot = self.board.claim_slot()
         except BaseException:
             self.board.close()

@@ -19,7 +19,7 @@ from storage.board import DELAYING, RETIRED, WANTED, WATERMARK, BoardUnavailable
 from storage.environment import ENVIRONMENT, ReadableEnvironment, current_boot
 from storage.snapshot import LocalSnapshot, no_replica
 
-_SPINS = 100
+_SPINS = 30
 _SLEEP_SECONDS_MIN = 0.000_05
 _SLEEP_SECONDS_MAX = 0.002
 

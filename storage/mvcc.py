@@ -113,6 +113,8 @@ class Writer:
         if older is None:
             return
         older_timestamp = _HEADER.unpack_from(older)[0] & TIMESTAMP_MAX
+        if older_timestamp == timestamp:
+            return  # a write set that names a key twice: the last one holds
         assert older_timestamp < timestamp, "a key's versions come in the order of their timestamps"
         name = undo_prefix(stored) + _HEADER.pack(TIMESTAMP_MAX - older_timestamp)
         self._put(name, older, db=self._databases.undo)

@@ -106,7 +106,7 @@ def make_replica(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
     made: list[Replica] = []
     numbers = itertools.count()
 
-    def make(map_bytes: int = 1 << 30) -> Replica:
+    def make(map_bytes: int = 1 << 20) -> Replica:
         replica = Replica(tmp_path / f"replica{next(numbers)}", map_bytes)
         made.append(replica)
         return replica

@@ -40,7 +40,7 @@ def test_heartbeat_raises_the_watermark(replica: Any) -> None:
 def test_environment_grows_beyond_its_first_map_under_readers(
     make_replica: Callable[..., Any], tmp_path: Path
 ) -> None:
-    replica = make_replica(map_bytes=1 << 20)
+    replica = make_replica(map_bytes=1 << 17)
     replica.apply([(b"a", b"1")])
     reader = _spawn(_READER, replica.directory)
     assert reader.stdout is not None
