@@ -12,6 +12,7 @@ it over. It keeps no secret of a session but the key that allows its cancellatio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import socket
@@ -62,6 +63,7 @@ class HostAgent:
         self._seed: PacketChannel | None = None
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
+        self._closing = False
         self._loop = asyncio.get_running_loop()
         self._reception = Reception(layout.socket(settings.name), self)
 
@@ -98,6 +100,7 @@ class HostAgent:
             self._run_jobs(cluster)
 
     def _close(self) -> None:
+        self._closing = True
         self._reception.close()
         for channel in (self._seed, self._placement):
             if channel is not None:
@@ -176,7 +179,8 @@ class HostAgent:
             capacity=settings.pool.query_processors_max,
             pools=pools,
         )
-        self._placement.send(encode(report))
+        with contextlib.suppress(ConnectionError):  # the next connection starts with a report
+            self._placement.send(encode(report))
 
     # Work
 
@@ -216,7 +220,7 @@ class HostAgent:
 
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
-        if self._workers.pop(worker.process_id, None) is not None:
+        if self._workers.pop(worker.process_id, None) is not None and not self._closing:
             self._background.lost(worker.process_id, time.monotonic())
             self._act(self._pool.died(worker.process_id, time.monotonic()))
 
@@ -237,10 +241,12 @@ class HostAgent:
             self._schedule_report()
 
     def _fork(self) -> None:
-        if self._seed is None:
-            self._pool.seed_lost()
-            return
-        self._seed.send(encode(Fork()))
+        try:
+            if self._seed is None:
+                raise ConnectionError("there is no seed")
+            self._seed.send(encode(Fork()))
+        except ConnectionError:
+            self._pool.seed_lost()  # the pool asks again with the next tick
 
     def _assign(self, worker: Worker, cluster: str, lifetime_seconds: float) -> None:
         try:

@@ -30,11 +30,15 @@ class Assigner:
     def assignment(self, cluster: str, lifetime_seconds: float) -> Assign:
         """Return a new query processor's assignment. Raises LookupError for an unknown cluster."""
         record = self._record(cluster)
+        known = cluster in self._users
+        uid = self._user(cluster) if self._sandbox and os.geteuid() == 0 else None
+        if not known:
+            self.keep_open([cluster])  # from now on the agent's ticks do it
         return Assign(
             cluster=cluster,
             profile=record.profile,
             azs=sorted(record.azs, key=lambda az: az != self._az),
-            uid=self._user(cluster) if self._sandbox and os.geteuid() == 0 else None,
+            uid=uid,
             sandbox=self._sandbox,
             lifetime_seconds=lifetime_seconds,
         )

@@ -11,7 +11,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 
 from dsql.control.layout import Layout
 
@@ -30,22 +29,22 @@ def open_to_user(layout: Layout, cluster: str, azs: Iterable[str], uid: int) -> 
         replica = layout.storage(az, cluster)
         replica.mkdir(parents=True, exist_ok=True)
         for folder in (layout.root, layout.root / az, replica.parent):
-            _set_mode(folder, stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
-        for path in (replica, *replica.rglob("*")):
-            _give(path, uid)
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            if not mode & stat.S_IXOTH:
+                folder.chmod(mode | stat.S_IXOTH)
+        for walked, _, names in os.walk(replica):
+            _give(walked, _DIRECTORY, uid)
+            for name in names:
+                shared = name in WRITTEN_BY_READERS
+                _give(os.path.join(walked, name), _SHARED if shared else _DATA, uid)
 
 
-def _give(path: Path, uid: int) -> None:
+def _give(path: str, mode: int, uid: int) -> None:
     with contextlib.suppress(FileNotFoundError):  # the storage server has replaced it meanwhile
-        status = path.lstat()
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            return
         if status.st_gid != uid:
-            os.chown(path, -1, uid, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            _set_mode(path, _DIRECTORY)
-        elif not stat.S_ISLNK(status.st_mode):
-            _set_mode(path, _SHARED if path.name in WRITTEN_BY_READERS else _DATA)
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    if stat.S_IMODE(path.stat().st_mode) != mode:
-        path.chmod(mode)
+            os.chown(path, -1, uid)
+        if stat.S_IMODE(status.st_mode) != mode:
+            os.chmod(path, mode)

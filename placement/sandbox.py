@@ -19,17 +19,24 @@ import resource
 import signal
 import sys
 import sysconfig
+from functools import cache
 from pathlib import Path
 
 from dsql.control.layout import Layout
 from dsql.session.control import Assign
 from placement import kernel, landlock, seccomp
-from placement.replica_access import open_to_user
 
 DESCRIPTORS_MAX = 128
 FILE_BYTES_MAX = 64 * 1024 * 1024  # no query processor writes files, but its log may be one
 SYSTEM_FILES = ("/usr/share/zoneinfo", "/proc/sys/kernel/random/boot_id")
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
+
+
+def prepare() -> None:
+    """Compute what every `confine` needs; called once before the forks, so that none of them has to."""
+    _library_directories()
+    if kernel.MACHINE in seccomp.ARCHITECTURES:
+        seccomp.build_filter(kernel.MACHINE)
 
 
 def confine(assignment: Assign) -> list[str]:
@@ -38,8 +45,6 @@ def confine(assignment: Assign) -> list[str]:
     Returns the parts that this kernel does not have. Raises OSError if a part fails that should not;
     the process must end then. The working directory is the data directory.
     """
-    if assignment.uid is not None:
-        open_to_user(Layout(Path()), assignment.cluster, assignment.azs, assignment.uid)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     missing = landlock.restrict(_file_rules(assignment))
     missing += _leave_user(assignment.uid)
@@ -86,10 +91,13 @@ def _file_rules(assignment: Assign) -> list[tuple[Path, int]]:
     return rules + [(Path(path), landlock.READ) for path in SYSTEM_FILES]
 
 
-def _library_directories() -> set[str]:
+@cache
+def _library_directories() -> frozenset[str]:
     """Return where modules may still be imported from."""
     paths = sysconfig.get_paths()
     known = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"]}
     project = Path(__file__).resolve().parent.parent
     packages = {str(project / name) for name in ("dsql", "adjudicator", "journal", "storage")}
-    return known | packages | {path for path in sys.path if path.endswith("dist-packages")}
+    return frozenset(known | packages) | {
+        path for path in sys.path if path.endswith("dist-packages")
+    }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+from functools import cache
 
 from placement.kernel import MACHINE, syscall
 
@@ -54,7 +55,7 @@ _ALLOWED_ON_X86_64 = {
     "select": 23, "epoll_wait": 232, "pause": 34, "time": 201, "alarm": 37,
 }  # fmt: skip
 _IOCTL = (16, 29)
-_ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
 
@@ -63,7 +64,7 @@ def restrict() -> list[str]:
 
     Returns ["seccomp"] if this kernel or architecture cannot, else [].
     """
-    if MACHINE not in _ARCHITECTURES:
+    if MACHINE not in ARCHITECTURES:
         return ["seccomp"]
     program = build_filter(MACHINE)
     instructions = ctypes.create_string_buffer(program, len(program))
@@ -77,9 +78,10 @@ def restrict() -> list[str]:
     return []
 
 
+@cache
 def build_filter(machine: str) -> bytes:
     """Return the BPF program: 8 bytes per instruction (code, jump true, jump false, value)."""
-    column, architecture = _ARCHITECTURES[machine]
+    column, architecture = ARCHITECTURES[machine]
     numbers = sorted(pair[column] for pair in _ALLOWED.values())
     if machine == "x86_64":
         numbers = sorted([*numbers, *_ALLOWED_ON_X86_64.values()])

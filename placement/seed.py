@@ -27,7 +27,7 @@ from dsql.rpc import packets
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
 from placement.messages import Died, Fork, Forked, Message, decode, encode
-from placement.sandbox import confine
+from placement.sandbox import confine, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +150,7 @@ def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]
 
     The caller has imported and warmed up all that `open_tenant` and its sessions will use.
     """
+    prepare()
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, "a fork would lose the other threads"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
@@ -69,7 +70,8 @@ class PlacementServer:
         """Pass a cancellation on to the session's agent."""
         channel = self._agents.get(agent_number(request.process_id))
         if channel is not None:
-            channel.send(encode(request))
+            with contextlib.suppress(ConnectionError):  # its sessions are beyond cancelling
+                channel.send(encode(request))
 
     def report(self, peer: _Peer, report: LoadReport) -> None:
         """Take in an agent's report; its first one registers it."""

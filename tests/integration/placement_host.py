@@ -86,16 +86,16 @@ class Client:
     async def ask(self, expression: str) -> str:
         """Have the query processor evaluate an expression; "" if it is gone."""
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._socket, expression.encode() + b"\n")
         answer = b""
-        while not answer.endswith(b"\n"):
-            try:
+        try:
+            await loop.sock_sendall(self._socket, expression.encode() + b"\n")
+            while not answer.endswith(b"\n"):
                 part = await asyncio.wait_for(loop.sock_recv(self._socket, 65536), 5)
-            except ConnectionResetError:
-                return ""
-            if not part:
-                return ""
-            answer += part
+                if not part:
+                    return ""
+                answer += part
+        except ConnectionError:
+            return ""
         return answer.decode().rstrip("\n")
 
     def close(self) -> None:
