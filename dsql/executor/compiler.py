@@ -1,0 +1,226 @@
+"""From a plan to a program: the node writers put together, compiled on first use.
+
+A program has two kinds of functions, each compiled when it is first asked for: `rows`, a generator of
+tuples; and per result formats an `emit` that writes DataRow messages. Text settings are read from the
+context when a function starts, so one function serves all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, islice, zip_longest
+from operator import itemgetter
+from typing import Any
+
+from dsql.encoding import keycode, rowcode
+from dsql.encoding.keyspace import prefix_end
+from dsql.executor import (
+    datarow,
+    grouping,
+    joins,
+    ordering,
+    rows,
+    scans,
+    sets,
+    values,
+    violations,
+    windows,
+)
+from dsql.executor.counts import limit_count, offset_count
+from dsql.executor.expressions import Code
+from dsql.executor.generator import Generator, Produce, TerminalLimit, tuple_code
+from dsql.executor.hashed import HashedRows
+from dsql.executor.memory import MemoryMeter
+from dsql.executor.modify import produce_delete, produce_insert, produce_update
+from dsql.executor.program import ExecutionContext, OutputColumn
+from dsql.executor.row_ids import new_row_id
+from dsql.executor.source import Env
+from dsql.functions import builtin as builtin_functions
+from dsql.functions import templates as function_templates
+from dsql.limits import VALUE_BYTES_MAX
+from dsql.planner import plan as p
+from dsql.planner.explain import explain
+from dsql.planner.planner import plan as plan_statement
+from dsql.sql.bound import BoundStatement
+from dsql.transaction.interface import Mode
+from dsql.types import templates as type_templates
+
+NODES: dict[type, Produce] = {
+    p.Result: rows.produce_result,
+    p.Scan: scans.produce_scan,
+    p.VirtualScan: scans.produce_virtual_scan,
+    p.FunctionScan: rows.produce_function_scan,
+    p.ValuesScan: rows.produce_values,
+    p.SubqueryScan: rows.produce_subquery_scan,
+    p.CteScan: sets.produce_cte_scan,
+    p.CtePlan: sets.produce_cte,
+    p.Filter: rows.produce_filter,
+    p.Project: rows.produce_project,
+    p.ProjectSet: rows.produce_project_set,
+    p.NestedLoop: joins.produce_nested_loop,
+    p.HashJoin: joins.produce_hash_join,
+    p.AggregateNode: grouping.produce_aggregate,
+    p.WindowNode: windows.produce_window,
+    p.Sort: ordering.produce_sort,
+    p.Limit: ordering.produce_limit,
+    TerminalLimit: ordering.produce_terminal_limit,
+    p.Distinct: grouping.produce_distinct,
+    p.SetOperationNode: sets.produce_set_operation,
+    p.LockRows: rows.produce_lock_rows,
+    p.InsertNode: produce_insert,
+    p.UpdateNode: produce_update,
+    p.DeleteNode: produce_delete,
+}
+
+_NAMES: dict[str, Any] = {
+    **rowcode.NAMES,
+    **datarow.NAMES,
+    "islice": islice,
+    "zip_longest": zip_longest,
+    "itemgetter": itemgetter,
+    "prefix_end": prefix_end,
+    "distinct_sorted": values.distinct_sorted,
+    "subquery_rows_error": values.subquery_rows_error,
+    "HashedRows": HashedRows,
+    "MemoryMeter": MemoryMeter,
+    "window_bounds": windows.window_bounds,
+    "limit_count": limit_count,
+    "offset_count": offset_count,
+    "LONGEST_KEY": violations.LONGEST_KEY,
+    "VALUE_BYTES_MAX": VALUE_BYTES_MAX,
+    "not_null_violation": violations.not_null_violation,
+    "check_violation": violations.check_violation,
+    "unique_violation": violations.unique_violation,
+    "second_update": violations.second_update,
+    "key_too_large": violations.key_too_large,
+    "check_row_size": violations.check_row_size,
+    "new_row_id": new_row_id,
+    "EXCLUSIVE": Mode.EXCLUSIVE,
+    "NON_KEY": Mode.NON_KEY,
+    "SHARE": Mode.SHARE,
+    "BLIND": Mode.BLIND,
+}
+
+assert builtin_functions.FAMILIES, "the functions' modules fill their templates' names"
+_numbers = count(1)
+
+
+def global_names() -> Mapping[str, Any]:
+    """Return what generated code may refer to besides its own names."""
+    return {
+        **type_templates.NAMES,
+        **function_templates.NAMES,
+        **keycode.NAMES,
+        **_NAMES,
+    }
+
+
+class CompiledProgram:
+    """See `dsql.executor.program.Program`. `sources` are the functions' sources by name."""
+
+    def __init__(self, plan: p.Plan) -> None:
+        self._plan = plan
+        self.columns = tuple(
+            OutputColumn(o.name, o.type_oid, o.typmod, o.table_oid, o.number)
+            for o in plan.query.outputs
+        )
+        self.parameter_types = plan.parameter_types
+        self.tag = plan.tag
+        self.writes = plan.writes
+        self.sources: dict[str, str] = {}
+        self._rows: Callable[..., Iterator[tuple[Any, ...]]] | None = None
+        self._emitters: dict[tuple[int, ...], Callable[..., int]] = {}
+        self._explain: list[str] | None = None
+
+    @property
+    def explain(self) -> Sequence[str]:
+        """The plan as EXPLAIN prints it."""
+        if self._explain is None:
+            self._explain = explain(self._plan)
+        return self._explain
+
+    @property
+    def plan(self) -> p.Plan:
+        """The plan it was made from, for EXPLAIN with other options."""
+        return self._plan
+
+    def rows(
+        self, context: ExecutionContext, parameters: Sequence[Any]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Run, yielding rows of runtime values; the generator returns the number of rows."""
+        if self._rows is None:
+            self._rows = self._compile_rows()
+        return self._rows(context, parameters)
+
+    def emit(
+        self,
+        context: ExecutionContext,
+        parameters: Sequence[Any],
+        out: bytearray,
+        formats: tuple[int, ...],
+    ) -> int:
+        """Run to the end, appending DataRow messages to `out`; return the number of rows."""
+        function = self._emitters.get(formats)
+        if function is None:
+            function = self._emitters[formats] = self._compile_emit(formats)
+        return function(context, parameters, out)
+
+    def _compile_rows(self) -> Callable[..., Iterator[tuple[Any, ...]]]:
+        def give(generator: Generator, codes: Sequence[Code]) -> None:
+            generator.source.line(f"yield {tuple_code([code.text for code in codes])}")
+
+        header = "def rows(context, parameters):"
+        return self._compile("rows", header, give, yields=True)  # type: ignore[no-any-return]
+
+    def _compile_emit(self, formats: tuple[int, ...]) -> Callable[..., int]:
+        types = [column.type_oid for column in self.columns]
+        if len(formats) == 1:
+            formats = formats * len(types)
+        chosen = formats or (0,) * len(types)
+
+        def give(generator: Generator, codes: Sequence[Code]) -> None:
+            datarow.write_row(generator, codes, types, chosen)
+
+        header = "def emit(context, parameters, out):"
+        return self._compile("emit", header, give, yields=False)  # type: ignore[no-any-return]
+
+    def _compile(
+        self,
+        name: str,
+        header: str,
+        give: Callable[[Generator, Sequence[Code]], None],
+        *,
+        yields: bool,
+    ) -> Any:
+        """Write and compile one function. It counts rows: those given, or those modified."""
+        generator = Generator(NODES)
+        source = generator.source
+        returning = bool(self.columns) or not self.writes
+        modifies = isinstance(self._plan.query.node, p.Modification)
+
+        def consume(codes: list[Code], _env: Env) -> None:
+            if returning:
+                give(generator, codes)
+            if not modifies or returning:
+                source.line("touched += 1")
+
+        with source.nested(header, stop="return touched"):
+            source.line("touched = 0")
+            generator.query(self._plan.query, {}, consume, terminal=True)
+            source.line("return touched")
+            if yields and not returning:
+                source.line("yield ()")
+        number = next(_numbers)
+        function, text = source.compile(name, f"<dsql {name} {number}>", global_names())
+        self.sources[f"{name} {number}"] = text
+        return function
+
+
+def compile_plan(plan: p.Plan) -> CompiledProgram:
+    """Return the program of a plan."""
+    return CompiledProgram(plan)
+
+
+def prepare(statement: BoundStatement) -> CompiledProgram:
+    """Plan and compile a bound statement."""
+    return compile_plan(plan_statement(statement))

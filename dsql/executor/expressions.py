@@ -1,0 +1,454 @@
+"""From expressions to Python expressions, with SQL's NULL logic worked out at compile time.
+
+An expression compiles to one of three forms:
+
+    value      code for the SQL value, None for NULL, and whether it can be NULL
+    is true    code that Python takes for true exactly when the value is TRUE (for WHERE, WHEN, ON)
+    is false   code that Python takes for true exactly when the value is FALSE
+
+so that `WHERE a = 1 AND NOT b` needs no three-valued AND at all: it is `a == 1 and not b`, with None
+checks where a column may be NULL. A value used more than once is kept by `:=` at the place that is
+evaluated first. Nothing is evaluated that SQL would not evaluate: CASE, COALESCE, AND and OR stop
+where Python does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dsql.errors import SqlError
+from dsql.executor import values
+from dsql.executor.source import Binding, Env
+from dsql.functions.function import Function
+from dsql.planner.expressions import Slot, SubPlan, strip_relabel
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+from dsql.types import oids, registry
+
+if TYPE_CHECKING:
+    from dsql.executor.generator import Generator
+
+_ATOM = re.compile(r"\w+|-?\d+|\(-\d+\)|'[^'\\]*'|b'[^'\\]*'")
+_CALLS = re.compile(r"(?<![\w.])(?!(?:int|float|len|abs|str|bool|min|max|round)\b)[A-Za-z_]\w*\(")
+_DEPTH_MAX = 40  # CPython's parser takes 200 nested parentheses; an expression adds up to four
+
+
+class Code(NamedTuple):
+    """Code of an expression; `nullable`: it may be None."""
+
+    text: str
+    nullable: bool
+
+    @property
+    def atom(self) -> bool:
+        """True if it may be written several times: a name or a short literal."""
+        return _ATOM.fullmatch(self.text) is not None
+
+
+class Expressions:
+    """Compiles expressions for one generator."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._source = generator.source
+        self._depth = 0
+
+    def value(self, node: Expression, env: Env) -> Code:
+        """Return code for the value of an expression."""
+        compiler = _VALUES.get(type(node))
+        if compiler is None:
+            raise SqlError("0A000", f"{type(node).__name__} is not supported here")
+        if self._depth >= _DEPTH_MAX:
+            return self._in_function(node, env)
+        self._depth += 1
+        try:
+            return compiler(self, node, env)
+        finally:
+            self._depth -= 1
+
+    def _in_function(self, node: Expression, env: Env) -> Code:
+        """Compile a deeply nested expression as a function of its own."""
+        depth, self._depth = self._depth, 0
+        name = self._source.fresh("deep_")
+        with self._source.nested(f"def {name}():"):
+            code = self.value(node, env)
+            self._source.line(f"return {code.text}")
+        self._depth = depth
+        return Code(f"{name}()", code.nullable)
+
+    def true(self, node: Expression, env: Env) -> str:
+        """Return a condition that holds when the expression is TRUE."""
+        if isinstance(node, bound.And):
+            return _join(" and ", [self.true(part, env) for part in node.arguments])
+        if isinstance(node, bound.Or):
+            return _join(" or ", [self.true(part, env) for part in node.arguments])
+        if isinstance(node, bound.Not):
+            return self.false(node.argument, env)
+        if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
+            guards, code = self._strict_call(node.function, node.arguments, env)
+            parts = [f"{guard} is not None" for guard in guards] + [code.text]
+            return _join(" and ", parts)
+        return f"({self.value(node, env).text})"
+
+    def false(self, node: Expression, env: Env) -> str:
+        """Return a condition that holds when the expression is FALSE."""
+        if isinstance(node, bound.And):
+            return _join(" or ", [self.false(part, env) for part in node.arguments])
+        if isinstance(node, bound.Or):
+            return _join(" and ", [self.false(part, env) for part in node.arguments])
+        if isinstance(node, bound.Not):
+            return self.true(node.argument, env)
+        if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
+            guards, code = self._strict_call(node.function, node.arguments, env)
+            last = f"({code.text}) is False" if code.nullable else f"not ({code.text})"
+            return _join(" and ", [f"{guard} is not None" for guard in guards] + [last])
+        code = self.value(node, env)
+        return f"({code.text}) is False" if code.nullable else f"(not {code.text})"
+
+    def atom(self, node: Expression, env: Env) -> Code:
+        """Return a name for the value, assigned by a statement if need be."""
+        code = self.value(node, env)
+        if code.atom:
+            return code
+        name = self._source.fresh("v")
+        self._source.line(f"{name} = {code.text}")
+        return Code(name, code.nullable)
+
+    # ------------------------------------------------------------ calls
+
+    def _strict_call(
+        self, function: Function, arguments: Sequence[Expression], env: Env
+    ) -> tuple[list[str], Code]:
+        """Return the code that must not be None, in order of evaluation, and the call after that."""
+        codes = [self.value(argument, env) for argument in arguments]
+        return self.strict_application(function, codes)
+
+    def strict_application(
+        self, function: Function, codes: Sequence[Code]
+    ) -> tuple[list[str], Code]:
+        """Apply a strict function to compiled arguments: guards, and the call after them."""
+        guards: list[str] = []
+        texts: list[str] = []
+        for position, code in enumerate(codes):
+            several = function.template.count(f"{{{position}}}") != 1
+            if code.nullable and code.atom:
+                guards.append(code.text)
+            elif code.nullable or (several and function.template and not code.atom):
+                name = self._source.fresh("t")
+                guards.append(f"({name} := {code.text})")
+                code = Code(name, nullable=False)
+            texts.append(code.text if code.atom else f"({code.text})")
+        return guards, self._application(function, texts)
+
+    def _application(self, function: Function, texts: list[str]) -> Code:
+        if function.template:
+            nullable = function.return_type != oids.BOOL and (
+                "None" in function.template or _CALLS.search(function.template) is not None
+            )
+            return Code(f"({function.template.format(*texts)})", nullable)
+        name = self._source.constant(function.implementation, "f")
+        if function.needs_context:
+            texts = ["context", *texts]
+        return Code(f"{name}({', '.join(texts)})", nullable=True)
+
+    def call(self, function: Function, codes: Sequence[Code]) -> Code:
+        """Return the value of a function of compiled arguments."""
+        if function.strict:
+            guards, code = self.strict_application(function, codes)
+            return _guarded(guards, code)
+        texts = []
+        for position, code in enumerate(codes):
+            several = function.template.count(f"{{{position}}}") != 1
+            if function.template and several and not code.atom:
+                name = self._source.fresh("lazy_")
+                with self._source.nested(f"def {name}():"):
+                    self._source.line(f"return {code.text}")
+                texts.append(f"{name}()")
+            else:
+                texts.append(code.text)
+        return self._application(function, texts)
+
+
+def _join(word: str, parts: list[str]) -> str:
+    return f"({word.join(parts)})" if len(parts) > 1 else parts[0]
+
+
+def _guarded(guards: list[str], code: Code) -> Code:
+    if not guards:
+        return code
+    condition = " or ".join(f"{guard} is None" for guard in guards)
+    return Code(f"(None if {condition} else {code.text})", nullable=True)
+
+
+def _constant(compiler: Expressions, node: Any, _env: Env) -> Code:
+    return Code(compiler._source.constant(node.value), node.value is None)
+
+
+def _parameter(compiler: Expressions, node: Any, _env: Env) -> Code:
+    return Code(compiler._generator.parameter(node.index), nullable=True)
+
+
+def _slot(_compiler: Expressions, node: Any, env: Env) -> Code:
+    binding: Binding = env[node.id]
+    return Code(binding.code, binding.nullable)
+
+
+def _call(compiler: Expressions, node: Any, env: Env) -> Code:
+    if node.function.returns_set:
+        raise SqlError("0A000", "set-returning functions are not allowed here")
+    return compiler.call(node.function, [compiler.value(item, env) for item in node.arguments])
+
+
+def _relabel(compiler: Expressions, node: Any, env: Env) -> Code:
+    return compiler.value(node.argument, env)
+
+
+def _text_cast(compiler: Expressions, node: Any, env: Env) -> Code:
+    code = compiler.value(node.argument, env)
+    name = compiler._source.fresh("t")
+    encode = compiler._generator.text_encoder(node.argument.type_oid)
+    decode = compiler._generator.text_decoder(node.type_oid)
+    guard = code.text if code.atom else f"({name} := {code.text})"
+    value = code.text if code.atom else name
+    result = f"{decode}({encode}({value}))"
+    return Code(f"(None if {guard} is None else {result})", code.nullable)
+
+
+def _apply_typmod(compiler: Expressions, node: Any, env: Env) -> Code:
+    code = compiler.value(node.argument, env)
+    enforce = values.typmod_enforcer(node.type_oid, node.typmod, explicit=node.explicit)
+    if enforce is None:
+        return code
+    name = compiler._source.constant(enforce, "enforce")
+    if not code.nullable:
+        return Code(f"{name}({code.text})", nullable=False)
+    temporary = compiler._source.fresh("t")
+    guard = code.text if code.atom else f"({temporary} := {code.text})"
+    value = code.text if code.atom else temporary
+    return Code(f"(None if {guard} is None else {name}({value}))", nullable=True)
+
+
+def _and_or(absorbing: bool) -> Callable[[Expressions, Any, Env], Code]:
+    def compile_connective(compiler: Expressions, node: Any, env: Env) -> Code:
+        codes = [compiler.value(part, env) for part in node.arguments]
+        if not any(code.nullable for code in codes):
+            word = " or " if absorbing else " and "
+            return Code(f"({word.join(code.text for code in codes)})", nullable=False)
+        names, tests = [], []
+        for code in codes:
+            name = code.text
+            test = name
+            if not code.atom:
+                name = compiler._source.fresh("t")
+                test = f"({name} := {code.text})"
+            names.append((name, code.nullable))
+            tests.append(f"{test} is {absorbing}")
+        nulls = " or ".join(f"{name} is None" for name, nullable in names if nullable)
+        return Code(
+            f"({absorbing} if {' or '.join(tests)} else None if {nulls} else {not absorbing})",
+            nullable=True,
+        )
+
+    return compile_connective
+
+
+def _not(compiler: Expressions, node: Any, env: Env) -> Code:
+    code = compiler.value(node.argument, env)
+    if not code.nullable:
+        return Code(f"(not {code.text})", nullable=False)
+    name, guard = compiler_name(compiler, code)
+    return Code(f"(None if {guard} is None else not {name})", nullable=True)
+
+
+def compiler_name(compiler: Expressions, code: Code) -> tuple[str, str]:
+    """Return (name, code that assigns it and has its value) for a value used more than once."""
+    if code.atom:
+        return code.text, code.text
+    name = compiler._source.fresh("t")
+    return name, f"({name} := {code.text})"
+
+
+def _null_test(compiler: Expressions, node: Any, env: Env) -> Code:
+    code = compiler.value(node.argument, env)
+    if node.argument.type_oid == oids.RECORD:
+        function = values.all_fields_present if node.negated else values.all_fields_null
+        return Code(f"{compiler._source.constant(function)}({code.text})", nullable=False)
+    if not code.nullable:
+        return Code(repr(node.negated), nullable=False)
+    word = "is not None" if node.negated else "is None"
+    return Code(f"({code.text} {word})", nullable=False)
+
+
+def _boolean_test(compiler: Expressions, node: Any, env: Env) -> Code:
+    code = compiler.value(node.argument, env)
+    word = "is not" if node.negated else "is"
+    return Code(f"({code.text} {word} {node.value})", nullable=False)
+
+
+def _distinct(compiler: Expressions, node: Any, env: Env) -> Code:
+    left, right = compiler.value(node.left, env), compiler.value(node.right, env)
+    (a, first), (b, second) = compiler_name(compiler, left), compiler_name(compiler, right)
+    equal = compiler.call(node.equal, [Code(a, False), Code(b, False)]).text
+    same = f"(({second} is None) if {first} is None else (False if {second} is None else {equal}))"
+    return Code(same if node.negated else f"(not {same})", nullable=False)
+
+
+def _null_if(compiler: Expressions, node: Any, env: Env) -> Code:
+    left, right = compiler.value(node.left, env), compiler.value(node.right, env)
+    (a, first), (b, second) = compiler_name(compiler, left), compiler_name(compiler, right)
+    equal = compiler.call(node.equal, [Code(a, False), Code(b, False)]).text
+    text = f"(None if {first} is None else {a} if {second} is None else None if {equal} else {a})"
+    return Code(text, nullable=True)
+
+
+def _case(compiler: Expressions, node: Any, env: Env) -> Code:
+    parts: list[str] = []
+    nullable = False
+    for condition, result in node.branches:
+        code = compiler.value(result, env)
+        nullable = nullable or code.nullable
+        parts.append(f"{code.text} if {compiler.true(condition, env)} else ")
+    if node.otherwise is None:
+        return Code(f"({''.join(parts)}None)", nullable=True)
+    last = compiler.value(node.otherwise, env)
+    return Code(f"({''.join(parts)}{last.text})", nullable or last.nullable)
+
+
+def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
+    codes = [compiler.value(argument, env) for argument in node.arguments]
+    parts: list[str] = []
+    for code in codes[:-1]:
+        if not code.nullable:
+            return Code(f"({''.join(parts)}{code.text})", nullable=False)
+        name, guard = compiler_name(compiler, code)
+        parts.append(f"{name} if {guard} is not None else ")
+    return Code(f"({''.join(parts)}{codes[-1].text})", codes[-1].nullable)
+
+
+def _min_max(compiler: Expressions, node: Any, env: Env) -> Code:
+    codes = [compiler.value(argument, env) for argument in node.arguments]
+    less = compiler._source.constant(node.less.implementation, "f")
+    function = compiler._source.constant(values.greatest if node.greatest else values.least)
+    items = ", ".join(code.text for code in codes)
+    return Code(f"{function}({less}, ({items},))", all(code.nullable for code in codes))
+
+
+def _array_compare(compiler: Expressions, node: Any, env: Env) -> Code:
+    left, array = compiler.value(node.left, env), compiler.value(node.array, env)
+    element = registry.get(node.function.argument_types[1])
+    if node.strategy == "=" and not node.all and element.hash_key is None:
+        return _membership(compiler, node, left, array)
+    function = compiler._source.constant(node.function.implementation, "f")
+    compare = compiler._source.constant(values.all_elements if node.all else values.any_element)
+    return Code(f"{compare}({function}, {left.text}, {array.text})", nullable=True)
+
+
+def _membership(compiler: Expressions, node: Any, left: Code, array: Code) -> Code:
+    literal = strip_relabel(node.array)
+    elements = _constant_elements(literal)
+    if elements is not None and None not in elements:
+        values_set = compiler._source.constant(frozenset(elements), "set")
+        name, guard = compiler_name(compiler, left)
+        if not left.nullable:
+            return Code(f"({left.text} in {values_set})", nullable=False)
+        return Code(f"(None if {guard} is None else {name} in {values_set})", nullable=True)
+    function = compiler._source.constant(values.contained)
+    return Code(f"{function}({left.text}, {array.text})", nullable=True)
+
+
+def _constant_elements(node: Expression) -> list[Any] | None:
+    """Return the elements of an array that is a constant or made of constants."""
+    if isinstance(node, bound.Constant) and isinstance(node.value, list):
+        flat = node.value
+    elif isinstance(node, bound.ArrayConstructor) and not node.multidimensional:
+        if not all(isinstance(item, bound.Constant) for item in node.elements):
+            return None
+        flat = [item.value for item in node.elements if isinstance(item, bound.Constant)]
+    else:
+        return None
+    return None if any(isinstance(item, list) for item in flat) else flat
+
+
+def _array(compiler: Expressions, node: Any, env: Env) -> Code:
+    items = ", ".join(compiler.value(item, env).text for item in node.elements)
+    if not node.multidimensional:
+        return Code(f"[{items}]", nullable=False)
+    function = compiler._source.constant(values.stack_arrays)
+    return Code(f"{function}([{items}])", nullable=False)
+
+
+def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
+    def texts(items: Sequence[Expression | None]) -> str:
+        codes = (compiler.value(item, env).text if item else "ABSENT" for item in items)
+        return "".join(f"{code}, " for code in codes)
+
+    array = compiler.value(node.array, env).text
+    compiler._source.names["ABSENT"] = values.ABSENT
+    if node.slice:
+        function = compiler._source.constant(values.array_slice)
+        return Code(
+            f"{function}({array}, ({texts(node.indexes)}), ({texts(node.upper)}))", nullable=True
+        )
+    function = compiler._source.constant(values.array_element)
+    return Code(f"{function}({array}, ({texts(node.indexes)}))", nullable=True)
+
+
+def _row(compiler: Expressions, node: Any, env: Env) -> Code:
+    items = "".join(f"{compiler.value(item, env).text}, " for item in node.fields)
+    return Code(f"({items})", nullable=False)
+
+
+def _field(compiler: Expressions, node: Any, env: Env) -> Code:
+    code = compiler.value(node.record, env)
+    name, guard = compiler_name(compiler, code)
+    return Code(f"(None if {guard} is None else {name}[{node.index}])", nullable=True)
+
+
+def _row_compare(compiler: Expressions, node: Any, env: Env) -> Code:
+    left = "".join(f"{compiler.value(item, env).text}, " for item in node.left)
+    right = "".join(f"{compiler.value(item, env).text}, " for item in node.right)
+    less = "".join(f"{compiler._source.constant(f.implementation, 'f')}, " for f in node.less)
+    equal = "".join(f"{compiler._source.constant(f.implementation, 'f')}, " for f in node.equal)
+    function = compiler._source.constant(values.compare_rows)
+    return Code(
+        f"{function}({node.operator!r}, ({left}), ({right}), ({less}), ({equal}))", nullable=True
+    )
+
+
+def _subplan(compiler: Expressions, node: Any, env: Env) -> Code:
+    return compiler._generator.subplan(node, env)
+
+
+def _default(_compiler: Expressions, _node: Any, _env: Env) -> Code:
+    return Code("None", nullable=True)
+
+
+_VALUES: dict[type, Callable[[Expressions, Any, Env], Code]] = {
+    Slot: _slot,
+    SubPlan: _subplan,
+    bound.Constant: _constant,
+    bound.Parameter: _parameter,
+    bound.Call: _call,
+    bound.Relabel: _relabel,
+    bound.TextCast: _text_cast,
+    bound.ApplyTypmod: _apply_typmod,
+    bound.And: _and_or(absorbing=False),
+    bound.Or: _and_or(absorbing=True),
+    bound.Not: _not,
+    bound.NullTest: _null_test,
+    bound.BooleanTest: _boolean_test,
+    bound.Distinct: _distinct,
+    bound.NullIf: _null_if,
+    bound.Case: _case,
+    bound.Coalesce: _coalesce,
+    bound.MinMax: _min_max,
+    bound.ArrayCompare: _array_compare,
+    bound.ArrayConstructor: _array,
+    bound.Subscript: _subscript,
+    bound.RowConstructor: _row,
+    bound.FieldSelect: _field,
+    bound.RowCompare: _row_compare,
+    bound.DefaultValue: _default,
+}

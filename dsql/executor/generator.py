@@ -1,0 +1,191 @@
+"""From a plan to source: every node writes the loop that produces its rows and, inside it, what comes next.
+
+`produce(node, env, required, consume)` writes code that runs the node; wherever that code has a row,
+`consume` is called to write what happens to it, with an `Env` that says which variable each slot is. So
+a pipeline of scan, filter, join and projection becomes one nest of loops without a call per row.
+`required` are the slots that anyone above needs: nothing else is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from dsql.executor.expressions import Code, Expressions
+from dsql.executor.source import Binding, Consume, Env, Source
+from dsql.planner import plan as p
+from dsql.planner.expressions import SubPlan, slots_of_all
+from dsql.planner.plan_slots import made_slots
+from dsql.sql.bound import Expression
+from dsql.types import registry
+
+Produce = Callable[["Generator", Any, Env, set[int], Consume], None]
+
+
+def tuple_code(items: Sequence[str]) -> str:
+    """Return a tuple display."""
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def unpack_code(names: Sequence[str]) -> str:
+    """Return an assignment target for such a tuple."""
+    if not names:
+        return "_"
+    return f"{names[0]}," if len(names) == 1 else ", ".join(names)
+
+
+class Generator:
+    """Writes one program. `nodes` maps plan node classes to the functions that write them."""
+
+    def __init__(self, nodes: dict[type, Produce]) -> None:
+        self.source = Source()
+        self.expressions = Expressions(self)
+        self._nodes = nodes
+
+    # ------------------------------------------------------------ what expressions refer to
+
+    def parameter(self, index: int) -> str:
+        """Return the variable of $n."""
+        return self.source.setup(("parameter", index), "p", f"parameters[{index}]")
+
+    def runtime(self, name: str) -> str:
+        """Return the variable of an often used part of the context: tx_get, tx_scan, check, ..."""
+        return self.source.setup(name, name + "_", _RUNTIME[name])
+
+    def text_encoder(self, type_oid: int) -> str:
+        """Return the variable of a type's text encoder under the session's settings."""
+        known = self.source.constant(registry.get(type_oid).text_encoder, "encoder")
+        return self.source.setup(("encode", type_oid), "encode", f"{known}(context.settings)")
+
+    def text_decoder(self, type_oid: int) -> str:
+        """Return the variable of a type's text decoder under the session's settings."""
+        known = self.source.constant(registry.get(type_oid).text_decoder, "decoder")
+        return self.source.setup(("decode", type_oid), "decode", f"{known}(context.settings)")
+
+    def value(self, node: Expression, env: Env) -> Code:
+        """Return code for the value of an expression."""
+        return self.expressions.value(node, env)
+
+    def values(self, nodes: Iterable[Expression], env: Env) -> list[str]:
+        """Return code for several values."""
+        return [self.expressions.value(node, env).text for node in nodes]
+
+    # ------------------------------------------------------------ nodes
+
+    def produce(self, node: p.Node, env: Env, required: set[int], consume: Consume) -> None:
+        """Write a node. In a function with many loops already it goes into one of its own."""
+        if self.source.crowded and not isinstance(node, p.Result):
+            self.boundary(node, env, required, consume)
+            return
+        self._nodes[type(node)](self, node, env, required, consume)
+
+    def boundary(
+        self,
+        node: p.Node,
+        env: Env,
+        required: set[int],
+        consume: Consume,
+        produce: Produce | None = None,
+    ) -> None:
+        """Write a node as a generator function, and a loop over it here."""
+        name = self.source.fresh("part")
+        carried = sorted(required & made_slots(node))
+        nullable: dict[int, bool] = dict.fromkeys(carried, False)
+
+        def give(inner: Env) -> None:
+            for slot in carried:
+                nullable[slot] = nullable[slot] or inner[slot].nullable
+            self.source.line(f"yield {tuple_code([inner[slot].code for slot in carried])}")
+
+        with self.source.nested(f"def {name}():"):
+            (produce or self._nodes[type(node)])(self, node, env, required, give)
+        names = [self.source.fresh("c") for _ in carried]
+        with self.source.block(f"for {unpack_code(names)} in {name}():"):
+            consume(
+                {
+                    **env,
+                    **{
+                        slot: Binding(variable, nullable[slot])
+                        for slot, variable in zip(carried, names, strict=True)
+                    },
+                }
+            )
+
+    def collect(
+        self,
+        node: p.Node,
+        env: Env,
+        required: set[int],
+        add: Callable[[str, Env], None],
+    ) -> tuple[list[int], list[bool]]:
+        """Write a node whose rows are kept: `add(tuple code, env)` writes where each one goes.
+
+        Returns the slots in the tuple, and whether each may be NULL.
+        """
+        carried = sorted(required & made_slots(node))
+        nullable = [False] * len(carried)
+
+        def give(inner: Env) -> None:
+            for position, slot in enumerate(carried):
+                nullable[position] = nullable[position] or inner[slot].nullable
+            add(tuple_code([inner[slot].code for slot in carried]), inner)
+
+        self.produce(node, env, required, give)
+        return carried, nullable
+
+    def bind(
+        self, env: Env, slots: Sequence[int], nullable: Sequence[bool]
+    ) -> tuple[Env, list[str]]:
+        """Return an env with new variables for slots, and the variables."""
+        names = [self.source.fresh("c") for _ in slots]
+        bindings = zip(slots, names, nullable, strict=True)
+        return {**env, **{slot: Binding(name, null) for slot, name, null in bindings}}, names
+
+    def account(self, rows: str) -> None:
+        """Write the check that kept rows stay within the memory a query may take."""
+        with self.source.block(f"if not len({rows}) & 63:"):
+            self.source.line(f"{self.runtime('meter')}({rows})")
+
+    def query(
+        self,
+        query: p.QueryPlan,
+        env: Env,
+        consume: Callable[[list[Code], Env], None],
+        *,
+        terminal: bool = False,
+    ) -> None:
+        """Write a query; `consume` gets the code of its columns. `terminal`: nothing follows it."""
+        for cte in query.ctes:
+            self._nodes[p.CtePlan](self, cte, env, set(), lambda _: None)
+        required = slots_of_all(query.expressions)
+
+        def give(inner: Env) -> None:
+            consume([self.value(item, inner) for item in query.expressions], inner)
+
+        if terminal and isinstance(query.node, p.Limit):
+            self._nodes[TerminalLimit](self, query.node, env, required, give)
+        else:
+            self.produce(query.node, env, required, give)
+
+    # ------------------------------------------------------------ subqueries
+
+    def subplan(self, node: SubPlan, env: Env) -> Code:
+        """Return code for a subquery as a value; the function that runs it is written here."""
+        from dsql.executor import subplans
+
+        return subplans.compile_subplan(self, node, env)
+
+
+class TerminalLimit:
+    """Marks, among the node writers, that of a LIMIT which may end its whole function."""
+
+
+_RUNTIME = {
+    "tx_get": "context.transaction.get",
+    "tx_scan": "context.transaction.scan",
+    "tx_put": "context.transaction.put",
+    "tx_delete": "context.transaction.delete",
+    "tx_check": "context.transaction.check",
+    "check": "context.check_cancel",
+    "meter": "MemoryMeter()",
+}

@@ -1,0 +1,352 @@
+"""Code of joins.
+
+Hash join: the inner rows go into a dict of lists, the outer rows stream past it. A left join without
+further conditions is one loop over `table.get(key, NULL_ROW)`; with conditions the matches are
+gathered first, so that what follows is written once only. A full join marks the inner rows it has met
+and is a generator function of its own. Nested loop: an inner side that reads outer columns is written
+inside the outer loop (an index lookup, as a rule), any other is run once and kept in a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from dsql.executor.expressions import Code
+from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.source import Binding, Consume, Env
+from dsql.planner import plan as p
+from dsql.planner.expressions import slots_of_all
+from dsql.planner.plan_slots import made_slots
+from dsql.sql.bound import Expression
+from dsql.types import registry
+
+
+def hash_code(generator: Generator, node: Expression, code: Code) -> Code:
+    """Return code of a hashable value that is equal exactly when SQL's = is true."""
+    hash_key = registry.get(node.type_oid).hash_key
+    if hash_key is None:
+        return code
+    name = generator.source.constant(hash_key, "hash")
+    return Code(f"(None if {code.text} is None else {name}({code.text}))", code.nullable)
+
+
+def _join_key(generator: Generator, keys: Sequence[Expression], env: Env, blocks: ExitStack) -> str:
+    """Write a join key; a NULL in it matches nothing and leaves the block. Return its code."""
+    names = []
+    for node in keys:
+        code = generator.expressions.atom(node, env)
+        if code.nullable:
+            blocks.enter_context(generator.source.block(f"if {code.text} is not None:"))
+        plain = Code(code.text, nullable=False)
+        names.append(_plain_hash(generator, node, plain))
+    if not names:
+        return "()"
+    return names[0] if len(names) == 1 else tuple_code(names)
+
+
+def _plain_hash(generator: Generator, node: Expression, code: Code) -> str:
+    hash_key = registry.get(node.type_oid).hash_key
+    if hash_key is None:
+        return code.text
+    return f"{generator.source.constant(hash_key, 'hash')}({code.text})"
+
+
+def _conditions(
+    generator: Generator, conditions: Sequence[Expression], env: Env, blocks: ExitStack
+) -> None:
+    for condition in conditions:
+        text = generator.expressions.true(condition, env)
+        blocks.enter_context(generator.source.block(f"if {text}:"))
+
+
+def produce_hash_join(
+    generator: Generator, node: p.HashJoin, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a hash join."""
+    if node.kind == "full":
+        generator.boundary(node, env, required, consume, _full_join)
+        return
+    needed = required | slots_of_all((*node.outer_keys, *node.inner_keys, *node.conditions))
+    table, slots, nullable = _build(generator, node, env, needed)
+
+    def probe(outer: Env) -> None:
+        if node.kind == "inner":
+            _probe_inner(generator, node, table, (slots, nullable), outer, consume)
+        elif node.kind == "left":
+            _probe_left(generator, node, table, (slots, nullable), outer, consume)
+        else:
+            _probe_semi(generator, node, table, (slots, nullable), outer, consume)
+
+    generator.produce(node.outer, env, needed, probe)
+
+
+Shape = tuple[list[int], list[bool]]
+
+
+def _build(
+    generator: Generator, node: p.HashJoin, env: Env, required: set[int]
+) -> tuple[str, list[int], list[bool]]:
+    """Write the loop that fills the hash table; return its name and the shape of its rows."""
+    source = generator.source
+    table = source.fresh("table")
+    source.line(f"{table} = {{}}")
+    kept = required if node.kind not in ("semi", "anti") else slots_of_all(node.conditions)
+    kept = kept & made_slots(node.inner)
+
+    def add(row: str, inner: Env) -> None:
+        with ExitStack() as blocks:
+            key = _join_key(generator, node.inner_keys, inner, blocks)
+            source.line(f"{table}.setdefault({key}, []).append({row})")
+            generator.account(table)
+
+    carried = sorted(kept)
+    nullable = [False] * len(carried)
+
+    def give(inner: Env) -> None:
+        for position, slot in enumerate(carried):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        add(tuple_code([inner[slot].code for slot in carried]), inner)
+
+    generator.produce(node.inner, env, kept | slots_of_all(node.inner_keys), give)
+    return table, carried, nullable
+
+
+def _matches(generator: Generator, node: p.HashJoin, table: str, env: Env, default: str) -> str:
+    """Write the lookup of the outer row; return the name of the list it found."""
+    source = generator.source
+    found = source.fresh("found")
+    codes = [generator.expressions.atom(item, env) for item in node.outer_keys]
+    names = [
+        _plain_hash(generator, item, code)
+        for item, code in zip(node.outer_keys, codes, strict=True)
+    ]
+    key = names[0] if len(names) == 1 else tuple_code(names)
+    guards = [f"{code.text} is None" for code in codes if code.nullable]
+    lookup = f"{table}.get({key}, {default})"
+    if guards:
+        # None is no key of the table, but a hash_key must not be asked about it
+        lookup = f"{default} if {' or '.join(guards)} else {lookup}"
+    source.line(f"{found} = {lookup}")
+    return found
+
+
+def _probe_inner(
+    generator: Generator, node: p.HashJoin, table: str, shape: Shape, outer: Env, consume: Consume
+) -> None:
+    found = _matches(generator, node, table, outer, "()")
+    inner, names = generator.bind(outer, *shape)
+    with generator.source.block(f"for {unpack_code(names)} in {found}:"), ExitStack() as blocks:
+        _conditions(generator, node.conditions, inner, blocks)
+        consume(inner)
+
+
+def _null_row(count: int) -> str:
+    """Return the code of a list with one row of NULLs."""
+    return f"({tuple_code(['None'] * count)},)"
+
+
+def _probe_left(
+    generator: Generator, node: p.HashJoin, table: str, shape: Shape, outer: Env, consume: Consume
+) -> None:
+    source = generator.source
+    slots, nullable = shape
+    nothing = _null_row(len(slots))
+    if not node.conditions:
+        found = _matches(generator, node, table, outer, nothing)
+    else:
+        candidates = _matches(generator, node, table, outer, "()")
+        found = source.fresh("met")
+        source.line(f"{found} = []")
+        inner, names = generator.bind(outer, slots, nullable)
+        with source.block(f"for {unpack_code(names)} in {candidates}:"), ExitStack() as blocks:
+            _conditions(generator, node.conditions, inner, blocks)
+            source.line(f"{found}.append({tuple_code(names)})")
+        found = f"{found} or {nothing}"
+    joined, names = generator.bind(outer, slots, [True] * len(slots))
+    with source.block(f"for {unpack_code(names)} in {found}:"):
+        consume(joined)
+
+
+def _probe_semi(
+    generator: Generator, node: p.HashJoin, table: str, shape: Shape, outer: Env, consume: Consume
+) -> None:
+    source = generator.source
+    found = _matches(generator, node, table, outer, "()")
+    hit = found
+    if node.conditions:
+        hit = source.fresh("hit")
+        source.line(f"{hit} = False")
+        inner, names = generator.bind(outer, *shape)
+        with source.block(f"for {unpack_code(names)} in {found}:"), ExitStack() as blocks:
+            _conditions(generator, node.conditions, inner, blocks)
+            source.line(f"{hit} = True")
+            source.line("break")
+    with source.block(f"if {hit}:" if node.kind == "semi" else f"if not {hit}:"):
+        consume(outer)
+
+
+def _full_join(
+    generator: Generator, node: p.HashJoin, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a full join: outer rows with their matches, then the inner rows nobody met."""
+    source = generator.source
+    needed = required | slots_of_all((*node.outer_keys, *node.inner_keys, *node.conditions))
+    rows, table, met = source.fresh("rows"), source.fresh("table"), source.fresh("met")
+    source.line(f"{rows} = []; {table} = {{}}; {met} = set()")
+    slots = sorted(needed & made_slots(node.inner))
+    nullable = [False] * len(slots)
+
+    def keep(inner: Env) -> None:
+        for position, slot in enumerate(slots):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        with ExitStack() as blocks:
+            key = _join_key(generator, node.inner_keys, inner, blocks)
+            source.line(f"{table}.setdefault({key}, []).append(len({rows}))")
+        source.line(f"{rows}.append({tuple_code([inner[slot].code for slot in slots])})")
+        generator.account(rows)
+
+    generator.produce(node.inner, env, needed, keep)
+    outer_slots = sorted(required & made_slots(node.outer))
+
+    def probe(outer: Env) -> None:
+        found, index = _matches(generator, node, table, outer, "()"), source.fresh("index")
+        matched = source.fresh("matched")
+        source.line(f"{matched} = []")
+        inner, names = generator.bind(outer, slots, nullable)
+        with source.block(f"for {index} in {found}:"), ExitStack() as blocks:
+            if names:
+                source.line(f"{unpack_code(names)} = {rows}[{index}]")
+            _conditions(generator, node.conditions, inner, blocks)
+            source.line(f"{met}.add({index})")
+            source.line(f"{matched}.append({rows}[{index}])")
+        joined, names = generator.bind(outer, slots, [True] * len(slots))
+        pairs = f"{matched} or {_null_row(len(slots))}"
+        with source.block(f"for {unpack_code(names)} in {pairs}:"):
+            consume({**joined, **{slot: Binding(joined[slot].code) for slot in outer_slots}})
+
+    generator.produce(node.outer, env, needed, probe)
+    index, row = source.fresh("index"), source.fresh("row")
+    alone, names = generator.bind(env, slots, [True] * len(slots))
+    unmet = f"for {index}, {row} in enumerate({rows}):"
+    with source.block(unmet), source.block(f"if {index} not in {met}:"):
+        if names:
+            source.line(f"{unpack_code(names)} = {row}")
+        consume({**alone, **{slot: Binding("None") for slot in outer_slots}})
+
+
+def produce_nested_loop(
+    generator: Generator, node: p.NestedLoop, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a nested loop."""
+    needed = required | slots_of_all(node.conditions)
+    if node.parameterized:
+        from dsql.planner.plan_slots import node_outer_slots
+
+        needed = needed | node_outer_slots(node.inner)
+        kept = None
+    else:
+        kept = _keep_inner(generator, node, env, needed)
+
+    def with_outer(outer: Env) -> None:
+        if node.kind == "inner":
+            _loop_inner(generator, node, kept, needed, outer, consume)
+        elif node.kind == "left":
+            _loop_left(generator, node, kept, needed, outer, consume)
+        else:
+            _loop_semi(generator, node, kept, needed, outer, consume)
+
+    generator.produce(node.outer, env, needed, with_outer)
+
+
+Kept = tuple[str, list[int], list[bool]]
+
+
+def _keep_inner(generator: Generator, node: p.NestedLoop, env: Env, required: set[int]) -> Kept:
+    """Write the loop that keeps the inner rows."""
+    source = generator.source
+    rows = source.fresh("rows")
+    source.line(f"{rows} = []")
+
+    def add(row: str, _env: Env) -> None:
+        source.line(f"{rows}.append({row})")
+        generator.account(rows)
+
+    slots, nullable = generator.collect(node.inner, env, required, add)
+    return rows, slots, nullable
+
+
+def _inner_rows(
+    generator: Generator,
+    node: p.NestedLoop,
+    kept: Kept | None,
+    required: set[int],
+    outer: Env,
+    consume: Consume,
+) -> None:
+    """Write the inner side's loop for one outer row, conditions included."""
+
+    def met(inner: Env) -> None:
+        with ExitStack() as blocks:
+            _conditions(generator, node.conditions, inner, blocks)
+            consume(inner)
+
+    if kept is None:
+        generator.produce(node.inner, outer, required, met)
+        return
+    rows, slots, nullable = kept
+    inner, names = generator.bind(outer, slots, nullable)
+    with generator.source.block(f"for {unpack_code(names)} in {rows}:"):
+        met(inner)
+
+
+def _loop_inner(
+    generator: Generator,
+    node: p.NestedLoop,
+    kept: Kept | None,
+    required: set[int],
+    outer: Env,
+    consume: Consume,
+) -> None:
+    _inner_rows(generator, node, kept, required, outer, consume)
+
+
+def _loop_left(
+    generator: Generator,
+    node: p.NestedLoop,
+    kept: Kept | None,
+    required: set[int],
+    outer: Env,
+    consume: Consume,
+) -> None:
+    source = generator.source
+    found = source.fresh("met")
+    source.line(f"{found} = []")
+    slots = sorted(required & made_slots(node.inner))
+
+    def add(inner: Env) -> None:
+        source.line(f"{found}.append({tuple_code([inner[slot].code for slot in slots])})")
+
+    _inner_rows(generator, node, kept, required, outer, add)
+    joined, names = generator.bind(outer, slots, [True] * len(slots))
+    with source.block(f"for {unpack_code(names)} in {found} or {_null_row(len(slots))}:"):
+        consume(joined)
+
+
+def _loop_semi(
+    generator: Generator,
+    node: p.NestedLoop,
+    kept: Kept | None,
+    required: set[int],
+    outer: Env,
+    consume: Consume,
+) -> None:
+    """Write the search for one inner row as a function, which can stop at the first."""
+    source = generator.source
+    name = source.fresh("any")
+    with source.nested(f"def {name}():"):
+        _inner_rows(generator, node, kept, required, outer, lambda _env: source.line("return True"))
+        source.line("return False")
+    word = "if" if node.kind == "semi" else "if not"
+    with source.block(f"{word} {name}():"):
+        consume(outer)

@@ -1,0 +1,199 @@
+"""Code of ORDER BY and LIMIT.
+
+Rows are kept as tuples with their sort keys behind, and sorted once per run of keys of the same
+direction, the last run first (Python's sort is stable, also reversed). A NULL becomes (True, None)
+among (False, value), so that it is never compared with a value. With a LIMIT the list is sorted and
+cut whenever it has grown to a multiple of what is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.source import Consume, Env
+from dsql.planner import plan as p
+from dsql.planner.expressions import slots_of_all
+from dsql.planner.plan_slots import made_slots
+from dsql.sql.bound import Expression, SortKey
+from dsql.types import registry
+
+
+def sort_statements(
+    generator: Generator,
+    rows: str,
+    keys: Sequence[SortKey],
+    places: Iterable[int],
+    nullable: Sequence[bool] = (),
+) -> None:
+    """Write the statements that sort a list of tuples by the fields at `places`."""
+    nulls = list(nullable) or [True] * len(keys)
+    items = list(zip(keys, places, nulls, strict=True))
+    runs = [
+        (descending, list(run)) for descending, run in groupby(items, lambda i: i[0].descending)
+    ]
+    for descending, run in reversed(runs):
+        codes = [_key_code(generator, key, place, null) for key, place, null in run]
+        key_code = codes[0] if len(codes) == 1 else tuple_code(codes)
+        reverse = ", reverse=True" if descending else ""
+        function = f"lambda r: {key_code}"
+        if len(codes) == 1 and codes[0].startswith("r["):
+            function = f"itemgetter({run[0][1]})"
+        generator.source.line(f"{rows}.sort(key={function}{reverse})")
+
+
+def _key_code(generator: Generator, key: SortKey, place: int, nullable: bool) -> str:
+    value = f"r[{place}]"
+    sort_key = registry.get(key.expression.type_oid).sort_key
+    if sort_key is not None:
+        name = generator.source.constant(sort_key, "sort")
+        value = f"(None if r[{place}] is None else {name}(r[{place}]))"
+    if not nullable:
+        return value
+    # reversed, what is true comes first
+    first = key.nulls_first != key.descending
+    return f"(r[{place}] is {'not ' if first else ''}None, {value})"
+
+
+def produce_sort(
+    generator: Generator, node: p.Sort, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a sort, bounded if only the first rows are wanted."""
+    source = generator.source
+    rows = source.fresh("rows")
+    source.line(f"{rows} = []")
+    wanted = _wanted(generator, node, env)
+    carried = sorted(required & made_slots(node.child))
+    nullable = [False] * len(carried)
+    key_nulls = [False] * len(node.keys)
+    places = range(len(carried), len(carried) + len(node.keys))
+    sorter = source.fresh("order")
+
+    def keep(inner: Env) -> None:
+        for position, slot in enumerate(carried):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        codes = [generator.value(key.expression, inner) for key in node.keys]
+        for position, code in enumerate(codes):
+            key_nulls[position] = key_nulls[position] or code.nullable
+        fields = [inner[slot].code for slot in carried] + [code.text for code in codes]
+        source.line(f"{rows}.append({tuple_code(fields)})")
+        generator.account(rows)
+        if wanted:
+            with source.block(f"if len({rows}) >= {wanted} * 2 + 1024:"):
+                source.line(f"{sorter}(); del {rows}[{wanted}:]")
+
+    key_slots = slots_of_all(key.expression for key in node.keys)
+    generator.produce(node.child, env, required | key_slots, keep)
+    if wanted:
+        with source.nested(f"def {sorter}():"):
+            sort_statements(generator, rows, node.keys, places, key_nulls)
+        source.line(f"{sorter}()")
+    else:
+        sort_statements(generator, rows, node.keys, places, key_nulls)
+    inner, names = generator.bind(env, carried, nullable)
+    ignored = ["_"] * len(node.keys)
+    with source.block(f"for {unpack_code([*names, *ignored])} in {rows}:"):
+        consume(inner)
+
+
+def _wanted(generator: Generator, node: p.Sort, env: Env) -> str:
+    """Write how many rows the LIMIT above needs; "" for all."""
+    if node.limit is None:
+        return ""
+    source = generator.source
+    name = source.fresh("wanted")
+    limit = generator.value(node.limit, env).text
+    offset = "0" if node.offset is None else f"({generator.value(node.offset, env).text} or 0)"
+    source.line(f"{name} = {limit}")
+    # LIMIT NULL is no limit; a negative one is refused where the rows are counted
+    source.line(f"{name} = 1 << 62 if {name} is None else max({name} + {offset}, 0)")
+    return name
+
+
+def _count(generator: Generator, node: Expression, env: Env, word: str) -> str:
+    """Write a LIMIT or OFFSET count; return its name."""
+    name = generator.source.fresh("count")
+    code = generator.value(node, env)
+    function = "limit_count" if word == "LIMIT" else "offset_count"
+    generator.source.line(f"{name} = {function}({code.text})")
+    return name
+
+
+def produce_limit(
+    generator: Generator, node: p.Limit, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a LIMIT in a function of its own, which ends with the last row."""
+    generator.boundary(node, env, required, consume, produce_terminal_limit)
+
+
+def produce_terminal_limit(
+    generator: Generator, node: p.Limit, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a LIMIT that ends the enclosing function when it is reached."""
+    source = generator.source
+    stop = source.function.stop
+    limit = _count(generator, node.limit, env, "LIMIT") if node.limit is not None else ""
+    offset = _count(generator, node.offset, env, "OFFSET") if node.offset is not None else ""
+    if node.ties:
+        _limit_with_ties(generator, node, env, required, consume, (limit, offset))
+        return
+    if limit:
+        with source.block(f"if {limit} <= 0:"):
+            source.line(stop)
+
+    def give(inner: Env) -> None:
+        if offset:
+            with source.block(f"if {offset} > 0:"):
+                source.line(f"{offset} -= 1")
+            with source.block("else:"):
+                _give_counted(generator, limit, stop, inner, consume)
+        else:
+            _give_counted(generator, limit, stop, inner, consume)
+
+    generator.produce(node.child, env, required, give)
+
+
+def _give_counted(generator: Generator, limit: str, stop: str, env: Env, consume: Consume) -> None:
+    source = generator.source
+    consume(env)
+    if limit:
+        source.line(f"{limit} -= 1")
+        with source.block(f"if {limit} <= 0:"):
+            source.line(stop)
+
+
+def _limit_with_ties(
+    generator: Generator,
+    node: p.Limit,
+    env: Env,
+    required: set[int],
+    consume: Consume,
+    counts: tuple[str, str],
+) -> None:
+    """Write FETCH FIRST n ROWS WITH TIES: go on while the sort keys are those of the n-th row."""
+    source = generator.source
+    limit, offset = counts
+    stop = source.function.stop
+    key, last = source.fresh("key"), source.fresh("last")
+    with source.block(f"if {limit} <= 0:"):
+        source.line(stop)
+    if offset:
+        source.line(f"{limit} += {offset}")
+    seen = source.fresh("seen")
+    source.line(f"{seen} = 0; {last} = None")
+
+    def give(inner: Env) -> None:
+        codes = generator.values([tie.expression for tie in node.ties], inner)
+        source.line(f"{key} = {tuple_code(codes)}")
+        with source.block(f"if {seen} >= {limit} and {key} != {last}:"):
+            source.line(stop)
+        source.line(f"{last} = {key}; {seen} += 1")
+        if offset:
+            with source.block(f"if {seen} > {offset}:"):
+                consume(inner)
+        else:
+            consume(inner)
+
+    keys = slots_of_all(tie.expression for tie in node.ties)
+    generator.produce(node.child, env, required | keys, give)

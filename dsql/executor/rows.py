@@ -1,0 +1,257 @@
+"""Code of the plain row sources and of the steps that keep one row one row."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from dsql.executor.expressions import Code
+from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.source import Binding, Consume, Env
+from dsql.planner import plan as p
+from dsql.planner.expressions import returns_set, slots_of_all
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+from dsql.types import oids
+
+
+def produce_result(
+    _generator: Generator, _node: p.Result, env: Env, _required: set[int], consume: Consume
+) -> None:
+    """Write a single row."""
+    consume(env)
+
+
+def produce_filter(
+    generator: Generator, node: p.Filter, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a filter."""
+
+    def give(inner: Env) -> None:
+        with ExitStack() as blocks:
+            for condition in node.conditions:
+                text = generator.expressions.true(condition, inner)
+                blocks.enter_context(generator.source.block(f"if {text}:"))
+            consume(inner)
+
+    generator.produce(node.child, env, required | slots_of_all(node.conditions), give)
+
+
+def produce_project(
+    generator: Generator, node: p.Project, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write computed slots, each evaluated once."""
+    wanted = [(slot, item) for slot, item in node.assignments if slot.id in required]
+
+    def give(inner: Env) -> None:
+        found = dict(inner)
+        for slot, item in wanted:
+            code = generator.expressions.atom(item, inner)
+            found[slot.id] = Binding(code.text, code.nullable)
+        consume(found)
+
+    generator.produce(node.child, env, required | slots_of_all(item for _, item in wanted), give)
+
+
+def produce_values(
+    generator: Generator, node: p.ValuesScan, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write VALUES: one row inline, several as a loop over tuples."""
+    source = generator.source
+    wanted = [n for n, slot in enumerate(node.slots) if slot.id in required]
+    if len(node.rows) == 1:
+        inner = dict(env)
+        for number in wanted:
+            code = generator.expressions.atom(node.rows[0][number], env)
+            inner[node.slots[number].id] = Binding(code.text, code.nullable)
+        consume(inner)
+        return
+    nullable = [False] * len(wanted)
+    name = source.fresh("values")
+    with source.nested(f"def {name}():"):
+        for row in node.rows:
+            codes = [generator.value(row[number], env) for number in wanted]
+            nullable = [old or code.nullable for old, code in zip(nullable, codes, strict=True)]
+            source.line(f"yield {tuple_code([code.text for code in codes])}")
+    bound_env, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
+    with source.block(f"for {unpack_code(names)} in {name}():"):
+        consume(bound_env)
+
+
+def set_rows(generator: Generator, call: Expression, width: int, env: Env) -> str:
+    """Return code for an iterable of the rows of a function call: tuples, or values if one column.
+
+    A function that returns no set is one row; NULL to a strict one that does is none.
+    """
+    if not isinstance(call, bound.Call):
+        return f"({generator.value(call, env).text},)"
+    function = call.function
+    codes = [generator.expressions.atom(item, env) for item in call.arguments]
+    if function.returns_set:
+        texts = [code.text for code in codes]
+        if function.needs_context:
+            texts.insert(0, "context")
+        name = generator.source.constant(function.implementation, "f")
+        applied = f"{name}({', '.join(texts)})"
+        guards = [f"{code.text} is None" for code in codes if code.nullable]
+        if function.strict and guards:
+            return f"(() if {' or '.join(guards)} else {applied})"
+        return applied
+    value = generator.expressions.call(function, codes)
+    if width > 1 and value.nullable:
+        nothing = tuple_code(["None"] * width)
+        return f"({value.text} or {nothing},)"
+    return f"({value.text},)"
+
+
+def _call_with_nested_sets(generator: Generator, call: Expression, width: int, env: Env) -> str:
+    if isinstance(call, bound.Call) and any(returns_set(item) for item in call.arguments):
+        from dsql.errors import unsupported
+
+        raise unsupported("nested set-returning functions in FROM are not supported")
+    return set_rows(generator, call, width, env)
+
+
+def produce_function_scan(
+    generator: Generator, node: p.FunctionScan, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write functions in FROM, side by side, the shorter ones filled up with NULLs."""
+    source = generator.source
+    iterables = [
+        _call_with_nested_sets(generator, call, width, env)
+        for call, width in zip(node.calls, node.widths, strict=True)
+    ]
+    flat = [_wraps_rows(call, width) for call, width in zip(node.calls, node.widths, strict=True)]
+    inner = dict(env)
+    row = source.fresh("row")
+    if len(iterables) == 1:
+        items = f"enumerate({iterables[0]}, 1)" if node.ordinality else iterables[0]
+        number = source.fresh("ordinal")
+        header = f"for {number}, {row} in {items}:" if node.ordinality else f"for {row} in {items}:"
+        places = [row if flat[0] else f"{row}[{i}]" for i in range(node.widths[0])]
+    else:
+        number = source.fresh("ordinal")
+        header = f"for {number}, {row} in enumerate(zip_longest({', '.join(iterables)}), 1):"
+        places = []
+        for position, (width, single) in enumerate(zip(node.widths, flat, strict=True)):
+            part = f"{row}[{position}]"
+            places += [part] if single else [f"({part} and {part}[{i}])" for i in range(width)]
+    if node.ordinality:
+        places.append(number)
+    with source.block(header):
+        for slot, place in zip(node.slots, places, strict=False):
+            if slot.id in required:
+                name = source.fresh("c")
+                source.line(f"{name} = {place}")
+                inner[slot.id] = Binding(name)
+        consume(inner)
+
+
+def _wraps_rows(call: Expression, width: int) -> bool:
+    """Return True if the call yields plain values rather than tuples."""
+    if width != 1:
+        return False
+    columns = call.function.columns if isinstance(call, bound.Call) else ()
+    return len(columns) <= 1 and call.type_oid != oids.RECORD
+
+
+def produce_project_set(
+    generator: Generator, node: p.ProjectSet, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write set-returning calls of the SELECT list."""
+    source = generator.source
+    reads = slots_of_all(call for _, call in node.calls)
+
+    def give(outer: Env) -> None:
+        iterables = [set_rows(generator, call, 1, outer) for _, call in node.calls]
+        names = [source.fresh("c") for _ in node.calls]
+        if len(names) == 1:
+            header = f"for {names[0]} in {iterables[0]}:"
+        else:
+            header = f"for {unpack_code(names)} in zip_longest({', '.join(iterables)}):"
+        inner = dict(outer)
+        for (slot, _), name in zip(node.calls, names, strict=True):
+            inner[slot.id] = Binding(name)
+        with source.block(header):
+            consume(inner)
+
+    generator.produce(node.child, env, required | reads, give)
+
+
+def produce_subquery_scan(
+    generator: Generator, node: p.SubqueryScan, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write a subquery in FROM: in line, unless its CTEs need a function of their own."""
+    if node.query.ctes and not generator.source.function.header.startswith("def scope"):
+        name = generator.source.fresh("scope")
+        _in_function(generator, node, env, required, consume, name)
+        return
+
+    def give(codes: list[Code], _inner: Env) -> None:
+        found = dict(env)
+        for slot, code in zip(node.slots, codes, strict=True):
+            if slot.id not in required:
+                continue
+            if not code.atom and not code.text.endswith("]"):
+                variable = generator.source.fresh("c")
+                generator.source.line(f"{variable} = {code.text}")
+                code = Code(variable, code.nullable)
+            found[slot.id] = Binding(code.text, code.nullable)
+        consume(found)
+
+    wanted = {slot.id for slot in node.slots} & required
+    expressions = tuple(
+        item if slot.id in wanted else bound.Constant(type_oid=item.type_oid, value=None)
+        for slot, item in zip(node.slots, node.query.expressions, strict=False)
+    )
+    query = p.QueryPlan(
+        node=node.query.node,
+        expressions=expressions,
+        outputs=node.query.outputs,
+        ctes=node.query.ctes,
+    )
+    generator.query(query, env, give)
+
+
+def _in_function(
+    generator: Generator,
+    node: p.SubqueryScan,
+    env: Env,
+    required: set[int],
+    consume: Consume,
+    name: str,
+) -> None:
+    source = generator.source
+    wanted = [slot.id for slot in node.slots if slot.id in required]
+    nullable = [False] * len(wanted)
+
+    def give(inner: Env) -> None:
+        for position, slot in enumerate(wanted):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        source.line(f"yield {tuple_code([inner[slot].code for slot in wanted])}")
+
+    with source.nested(f"def {name}():"):
+        produce_subquery_scan(generator, node, env, required, give)
+    found, names = generator.bind(env, wanted, nullable)
+    with source.block(f"for {unpack_code(names)} in {name}():"):
+        consume(found)
+
+
+def produce_lock_rows(
+    generator: Generator, node: p.LockRows, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write FOR UPDATE and FOR KEY SHARE: each row is checked at commit."""
+    keys = {slot for slot, _ in node.marks}
+
+    def give(inner: Env) -> None:
+        for slot, strength in node.marks:
+            mode = "EXCLUSIVE" if strength == "update" else "SHARE"
+            key = inner[slot]
+            statement = f"{generator.runtime('tx_check')}({key.code}, {mode})"
+            if key.nullable:
+                with generator.source.block(f"if {key.code} is not None:"):
+                    generator.source.line(statement)
+            else:
+                generator.source.line(statement)
+        consume(inner)
+
+    generator.produce(node.child, env, required | keys, give)

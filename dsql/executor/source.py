@@ -1,0 +1,145 @@
+"""Writing Python source: functions inside functions, fresh names, constants, and slots as variables.
+
+The code of a plan is one function. Where a plan needs a loop of its own (a LIMIT below something
+else, a subquery) a nested function is written in front of the enclosing one's body. It sees the
+variables of the enclosing functions through closures, which is how a correlated subquery reads the
+outer row.
+"""
+
+from __future__ import annotations
+
+import linecache
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+_INDENT = "    "
+_NESTED_LOOPS_MAX = 12  # CPython allows 20 nested blocks per function; a scan takes two
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a slot is in the code: a name or another cheap expression without effects."""
+
+    code: str
+    nullable: bool = True
+
+
+Env = Mapping[int, Binding]
+Consume = Callable[[Env], None]
+
+
+@dataclass(slots=True)
+class Function:
+    """A function while it is written."""
+
+    header: str
+    stop: str = "return"  # the statement that ends the function early
+    prologue: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+    depth: int = 1
+    loops: int = 0
+
+    def text(self) -> list[str]:
+        """Return its lines, indented as a top-level function."""
+        lines = [self.header, *(_INDENT + line for line in self.prologue), *self.body]
+        return lines if len(lines) > 1 else [*lines, _INDENT + "pass"]
+
+
+class Source:
+    """The source of one program, growing."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {}
+        self._counter = count(1)
+        self._functions: list[Function] = []
+        self._constants: dict[Any, str] = {}
+        self.once: dict[Any, str] = {}  # what the outermost function has set up, by key
+
+    @property
+    def function(self) -> Function:
+        """The function being written."""
+        return self._functions[-1]
+
+    def fresh(self, prefix: str) -> str:
+        """Return a name that is used nowhere else in the program."""
+        return f"{prefix}{next(self._counter)}"
+
+    def line(self, text: str) -> None:
+        """Add a statement to the current block."""
+        function = self.function
+        function.body.append(_INDENT * function.depth + text)
+
+    @contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        """Open a block (`if x:`, `for y in z:`) around the statements written inside."""
+        self.line(header)
+        function = self.function
+        function.depth += 1
+        before = len(function.body)
+        looping = header.startswith(("for ", "while "))
+        function.loops += looping
+        yield
+        if len(function.body) == before:
+            self.line("pass")
+        function.depth -= 1
+        function.loops -= looping
+
+    @property
+    def crowded(self) -> bool:
+        """True if more loops should go into a function of their own."""
+        return self.function.loops >= _NESTED_LOOPS_MAX or self.function.depth >= 60
+
+    @contextmanager
+    def nested(self, header: str, *, stop: str = "return") -> Iterator[None]:
+        """Write a function in front of the current one's body."""
+        function = Function(header, stop)
+        self._functions.append(function)
+        yield
+        self._functions.pop()
+        lines = function.text()
+        if self._functions:
+            self.function.prologue += lines
+        else:
+            self._finished = lines
+
+    def setup(self, key: Any, prefix: str, expression: str) -> str:
+        """Compute something once per execution, before everything else; return its name."""
+        name = self.once.get(key)
+        if name is None:
+            name = self.once[key] = self.fresh(prefix)
+            self._functions[0].prologue.insert(self._setup_end, f"{name} = {expression}")
+            self._setup_end += 1
+        return name
+
+    _setup_end = 0
+
+    def constant(self, value: Any, prefix: str = "k") -> str:
+        """Return code for a value: a literal where Python has one, else the name of a global."""
+        if value is None or type(value) in (bool, int):
+            return f"({value})" if type(value) is int and value < 0 else repr(value)
+        if type(value) in (str, bytes) and len(value) < 200:
+            return repr(value)
+        key = (type(value), repr(value)) if type(value) is float else id(value)
+        name = self._constants.get(key)
+        if name is None:
+            name = self._constants[key] = self.fresh(prefix)
+            self.names[name] = value
+        return name
+
+    def compile(self, name: str, filename: str, names: Mapping[str, Any]) -> tuple[Any, str]:
+        """Compile what was written as the function `name`; return it with its source.
+
+        The source enters linecache, so that tracebacks and profilers can show it.
+        """
+        text = "\n".join(self._finished) + "\n"
+        namespace = {**names, **self.names}
+        with warnings.catch_warnings():
+            # `1 is None`: constant arguments are tested like any others
+            warnings.simplefilter("ignore", SyntaxWarning)
+            exec(compile(text, filename, "exec"), namespace)
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        return namespace[name], text

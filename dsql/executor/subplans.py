@@ -1,0 +1,173 @@
+"""Code of subqueries used as values.
+
+Each becomes a function next to the loop that calls it. One that reads nothing of the outer row is run
+at most once per execution; ANY by equality then asks a set instead of comparing row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dsql.executor.expressions import Code
+from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.source import Env
+from dsql.planner import plan as p
+from dsql.planner.expressions import SubPlan
+from dsql.types import registry
+
+
+def compile_subplan(generator: Generator, node: SubPlan, env: Env) -> Code:
+    """Write the function of a subquery; return the code of its value."""
+    if node.kind in ("any", "all"):
+        return _quantified(generator, node, env)
+    writer = {"scalar": _scalar, "exists": _exists, "array": _array}[node.kind]
+    name = generator.source.fresh("sub")
+    with generator.source.nested(f"def {name}():"):
+        nullable = writer(generator, node, env)
+    if not node.outer:
+        name = _once(generator, name)
+    return Code(f"{name}()", nullable)
+
+
+def _once(generator: Generator, function: str) -> str:
+    """Write a function that calls another one the first time only."""
+    source = generator.source
+    name, memory = source.fresh("init"), source.fresh("memo")
+    with source.nested(f"def {name}():"):
+        with source.block(f"if not {memory}:"):
+            source.line(f"{memory}.append({function}())")
+        source.line(f"return {memory}[0]")
+    source.function.prologue.append(f"{memory} = []")
+    return name
+
+
+def _yields_one_row(node: p.Node) -> bool:
+    if isinstance(node, p.AggregateNode):
+        return not node.keys and len(node.sets) == 1
+    if isinstance(node, p.Scan):
+        return node.access.unique and not any(
+            isinstance(part, p.AnyOf) for part in node.access.prefix
+        )
+    if isinstance(node, p.Project | p.Filter):
+        return _yields_one_row(node.child)
+    return isinstance(node, p.Result)
+
+
+def _scalar(generator: Generator, node: SubPlan, env: Env) -> bool:
+    source = generator.source
+    if _yields_one_row(node.plan.node):
+
+        def give_only(codes: list[Code], _env: Env) -> None:
+            source.line(f"return {codes[0].text}")
+
+        generator.query(node.plan, env, give_only)
+        source.line("return None")
+        return True
+    found, result = source.fresh("found"), source.fresh("result")
+    source.line(f"{found} = False; {result} = None")
+
+    def give(codes: list[Code], _env: Env) -> None:
+        with source.block(f"if {found}:"):
+            source.line("raise subquery_rows_error()")
+        source.line(f"{found} = True; {result} = {codes[0].text}")
+
+    generator.query(node.plan, env, give)
+    source.line(f"return {result}")
+    return True
+
+
+def _exists(generator: Generator, node: SubPlan, env: Env) -> bool:
+    generator.query(node.plan, env, lambda _codes, _env: generator.source.line("return True"))
+    generator.source.line("return False")
+    return False
+
+
+def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
+    source = generator.source
+    items = source.fresh("items")
+    source.line(f"{items} = []")
+    generator.query(
+        node.plan, env, lambda codes, _env: source.line(f"{items}.append({codes[0].text})")
+    )
+    source.line(f"return {items}")
+    return False
+
+
+def _rows(generator: Generator, node: SubPlan, env: Env) -> str:
+    """Write the function that returns all rows of the subquery as tuples."""
+    source = generator.source
+    name, rows = source.fresh("rows"), source.fresh("list")
+
+    def give(codes: list[Code], _env: Env) -> None:
+        source.line(f"{rows}.append({tuple_code([code.text for code in codes])})")
+        generator.account(rows)
+
+    with source.nested(f"def {name}():"):
+        source.line(f"{rows} = []")
+        generator.query(node.plan, env, give)
+        source.line(f"return {rows}")
+    return name if node.outer else _once(generator, name)
+
+
+def _quantified(generator: Generator, node: SubPlan, env: Env) -> Code:
+    left = [generator.value(item, env) for item in node.left]
+    if node.kind == "any" and node.operator == "=" and not node.outer and _plain(node):
+        return _hashed(generator, node, env, left)
+    return _compared(generator, node, env, left)
+
+
+def _plain(node: SubPlan) -> bool:
+    """Return True if Python's equality is SQL's for every pair."""
+    from dsql.planner.access_path import same_form
+
+    return all(
+        same_form(item.type_oid, output.type_oid) and registry.get(item.type_oid).hash_key is None
+        for item, output in zip(node.left, node.plan.outputs, strict=False)
+    )
+
+
+def _hashed(generator: Generator, node: SubPlan, env: Env, left: Sequence[Code]) -> Code:
+    """Look the left side up in the set of rows; NULLs on either side take the slow way."""
+    source = generator.source
+    rows = _rows(generator, node, env)
+    build = source.fresh("build")
+    with source.nested(f"def {build}():"):
+        source.line(f"return HashedRows({rows}())")
+    name = _once(generator, build)
+    return Code(f"{name}().find({tuple_code([code.text for code in left])})", nullable=True)
+
+
+def _compared(generator: Generator, node: SubPlan, env: Env, left: Sequence[Code]) -> Code:
+    """Compare with row after row until the answer is certain."""
+    source = generator.source
+    rows, name = _rows(generator, node, env), source.fresh("compare")
+    lefts = [source.fresh("left") for _ in left]
+    rights = [source.fresh("right") for _ in left]
+    decisive = node.kind == "any"
+    with source.nested(f"def {name}({', '.join(lefts)}):"):
+        source.line("unknown = False")
+        with source.block(f"for {unpack_code(rights)} in {rows}():"):
+            _compare_pairs(generator, node, lefts, rights)
+            with source.block(f"if outcome is {decisive}:"):
+                source.line(f"return {decisive}")
+            with source.block("if outcome is None:"):
+                source.line("unknown = True")
+        source.line(f"return None if unknown else {not decisive}")
+    return Code(f"{name}({', '.join(code.text for code in left)})", nullable=True)
+
+
+def _compare_pairs(
+    generator: Generator, node: SubPlan, lefts: Sequence[str], rights: Sequence[str]
+) -> None:
+    """Write the three-valued AND of the pairs into `outcome` (OR for <>)."""
+    source = generator.source
+    absorbing = node.operator in ("<>", "!=")
+    source.line(f"outcome = {not absorbing}")
+    call: Callable[..., Code] = generator.expressions.call
+    for function, left, right in zip(node.functions, lefts, rights, strict=True):
+        code = call(function, [Code(left, True), Code(right, True)])
+        source.line(f"pair = {code.text}")
+        with source.block(f"if pair is {absorbing}:"):
+            source.line(f"outcome = {absorbing}")
+        with source.block(f"elif pair is None and outcome is not {absorbing}:"):
+            source.line("outcome = None")

@@ -1,0 +1,185 @@
+"""What generated code calls for values that no single template covers: arrays, rows, typmods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from dsql.errors import SqlError
+
+Truth = bool | None
+
+
+class _Absent:
+    """A slice bound that was not written."""
+
+
+ABSENT: Final = _Absent()
+
+
+def typmod_enforcer(type_oid: int, typmod: int, *, explicit: bool) -> Callable[[Any], Any] | None:
+    """Return the function that fits a value to a typmod, None if every value fits."""
+    from dsql.types.typmod import enforcer
+
+    return enforcer(type_oid, typmod, explicit=explicit)
+
+
+def leaves(array: Sequence[Any]) -> Iterator[Any]:
+    """Yield the elements of an array of any dimension."""
+    for item in array:
+        if isinstance(item, list):
+            yield from leaves(item)
+        else:
+            yield item
+
+
+def any_element(function: Callable[[Any, Any], Truth], left: Any, array: Any) -> Truth:
+    """Return `left op ANY (array)` for a strict operator."""
+    if array is None:
+        return None
+    unknown = False
+    for item in leaves(array):
+        result = None if left is None or item is None else function(left, item)
+        if result:
+            return True
+        unknown = unknown or result is None
+    return None if unknown else False
+
+
+def all_elements(function: Callable[[Any, Any], Truth], left: Any, array: Any) -> Truth:
+    """Return `left op ALL (array)` for a strict operator."""
+    if array is None:
+        return None
+    unknown = False
+    for item in leaves(array):
+        result = None if left is None or item is None else function(left, item)
+        if result is False:
+            return False
+        unknown = unknown or result is None
+    return None if unknown else True
+
+
+def contained(left: Any, array: Any) -> Truth:
+    """Return `left = ANY (array)` where Python's equality is SQL's."""
+    if array is None:
+        return None
+    if array and isinstance(array[0], list):
+        array = list(leaves(array))
+    if left is None:
+        return None if array else False
+    if left in array:
+        return True
+    return None if None in array else False
+
+
+def distinct_sorted(array: Any, sort_key: Callable[[Any], Any] | None = None) -> list[Any]:
+    """Return the elements of an IN list in order, each once, NULLs left out."""
+    if array is None:
+        return []
+    return sorted({item for item in leaves(array) if item is not None}, key=sort_key)
+
+
+def all_fields_null(record: Any) -> bool:
+    """Return `record IS NULL`."""
+    return record is None or all(item is None for item in record)
+
+
+def all_fields_present(record: Any) -> bool:
+    """Return `record IS NOT NULL`."""
+    return record is not None and all(item is not None for item in record)
+
+
+def least(less: Callable[[Any, Any], Truth], items: Sequence[Any]) -> Any:
+    """Return LEAST(...), NULLs ignored."""
+    best = None
+    for item in items:
+        if item is not None and (best is None or less(item, best)):
+            best = item
+    return best
+
+
+def greatest(less: Callable[[Any, Any], Truth], items: Sequence[Any]) -> Any:
+    """Return GREATEST(...), NULLs ignored."""
+    best = None
+    for item in items:
+        if item is not None and (best is None or less(best, item)):
+            best = item
+    return best
+
+
+def stack_arrays(items: list[Any]) -> list[Any]:
+    """Return the array of arrays; they must agree in their dimensions."""
+    present = [item for item in items if item is not None]
+    if len(present) < len(items) and present:
+        raise _mismatch()
+    if len({_dimensions(item) for item in present}) > 1:
+        raise _mismatch()
+    return [] if all(not item for item in present) else present
+
+
+def _dimensions(array: Any) -> tuple[int, ...]:
+    sizes = []
+    while isinstance(array, list):
+        sizes.append(len(array))
+        array = array[0] if array else None
+    return tuple(sizes)
+
+
+def _mismatch() -> SqlError:
+    return SqlError(
+        "2202E",
+        "multidimensional arrays must have array expressions with matching dimensions",
+    )
+
+
+def array_element(array: Any, indexes: Sequence[Any]) -> Any:
+    """Return array[i, ...]: NULL outside the bounds or for fewer subscripts than dimensions."""
+    for index in indexes:
+        if array is None or index is None or not isinstance(array, list):
+            return None
+        if not 1 <= index <= len(array):
+            return None
+        array = array[index - 1]
+    return None if isinstance(array, list) else array
+
+
+def array_slice(array: Any, lower: Sequence[Any], upper: Sequence[Any]) -> Any:
+    """Return array[low:high, ...]; an absent bound is the array's own."""
+    if array is None or None in lower or None in upper:
+        return None
+    return _slice(array, list(zip(lower, upper, strict=True)))
+
+
+def _slice(array: list[Any], bounds: list[tuple[Any, Any]]) -> list[Any]:
+    if not bounds:
+        return array
+    low, high = bounds[0]
+    start = 0 if low is ABSENT else max(low - 1, 0)
+    end = len(array) if high is ABSENT else max(high, 0)
+    part = array[start:end]
+    rest = bounds[1:]
+    if not rest:
+        return part
+    sliced = [_slice(item, rest) if isinstance(item, list) else item for item in part]
+    return [item for item in sliced if item != []]
+
+
+def compare_rows(
+    operator: str,
+    left: Sequence[Any],
+    right: Sequence[Any],
+    less: Sequence[Callable[[Any, Any], Truth]],
+    equal: Sequence[Callable[[Any, Any], Truth]],
+) -> Truth:
+    """Return (a, ...) op (b, ...) for <, <=, > and >=: the first unequal pair decides."""
+    for one, other, is_less, is_equal in zip(left, right, less, equal, strict=True):
+        if one is None or other is None:
+            return None
+        if not is_equal(one, other):
+            return bool(is_less(one, other)) == operator.startswith("<")
+    return operator.endswith("=")
+
+
+def subquery_rows_error() -> SqlError:
+    """Return the error of a scalar subquery with several rows."""
+    return SqlError("21000", "more than one row returned by a subquery used as an expression")

@@ -1,0 +1,130 @@
+"""What a row may violate, with PostgreSQL's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dsql.catalog.schema import Index, Table
+from dsql.encoding.keyspace import PREFIX_BYTES
+from dsql.errors import SqlError
+from dsql.limits import KEY_BYTES_MAX, ROW_BYTES_MAX, VALUE_BYTES_MAX
+from dsql.types import registry
+from dsql.types import templates as type_templates
+from dsql.types.type import FormatSettings
+
+_SHOWN_MAX = 64  # bytes of a value in "Failing row contains", as ExecBuildSlotValueDescription
+LONGEST_KEY = KEY_BYTES_MAX + PREFIX_BYTES
+_loaders: dict[int, Callable[[Any], Any]] = {}
+
+
+def load(type_oid: int, stored: Any) -> Any:
+    """Return the runtime value of what a row value holds."""
+    loader = _loaders.get(type_oid)
+    if loader is None:
+        template = registry.get(type_oid).load_template or "{0}"
+        loader = eval(f"lambda value: {template.format('value')}", dict(type_templates.NAMES))
+        _loaders[type_oid] = loader
+    return None if stored is None else loader(stored)
+
+
+def value_text(type_oid: int, value: Any, settings: FormatSettings) -> str:
+    """Return a runtime value as text, "null" for NULL."""
+    if value is None:
+        return "null"
+    return registry.get(type_oid).text_encoder(settings)(value).decode()
+
+
+def failing_row(table: Table, row: Sequence[Any], settings: FormatSettings) -> str:
+    """Return the DETAIL of a violated NOT NULL or CHECK; `row` holds stored values."""
+    texts = []
+    for column in table.live_columns:
+        stored = row[column.number - 1] if column.number <= len(row) else None
+        text = value_text(column.type_oid, load(column.type_oid, stored), settings)
+        if len(text.encode()) > _SHOWN_MAX:
+            text = text.encode()[:_SHOWN_MAX].decode(errors="ignore") + "..."
+        texts.append(text)
+    return f"Failing row contains ({', '.join(texts)})."
+
+
+def not_null_violation(
+    table: Table, number: int, row: Sequence[Any], settings: FormatSettings
+) -> SqlError:
+    """Return the error of a NULL in a NOT NULL column."""
+    column = table.columns[number - 1].name
+    return SqlError(
+        "23502",
+        f'null value in column "{column}" of relation "{table.name}" violates not-null constraint',
+        detail=failing_row(table, row, settings),
+        schema=table.schema,
+        table=table.name,
+        column=column,
+    )
+
+
+def check_violation(
+    table: Table, name: str, row: Sequence[Any], settings: FormatSettings
+) -> SqlError:
+    """Return the error of a CHECK constraint that is false."""
+    return SqlError(
+        "23514",
+        f'new row for relation "{table.name}" violates check constraint "{name}"',
+        detail=failing_row(table, row, settings),
+        schema=table.schema,
+        table=table.name,
+        constraint=name,
+    )
+
+
+def unique_violation(
+    table: Table, index: Index, values: Sequence[Any], settings: FormatSettings
+) -> SqlError:
+    """Return the error of a duplicate key; `values` are the runtime values of the key's parts."""
+    names, texts = [], []
+    for part, value in zip(index.columns, values, strict=True):
+        if part.column_number:
+            column = table.columns[part.column_number - 1]
+            names.append(column.name)
+            texts.append(value_text(column.type_oid, value, settings))
+        else:
+            names.append(part.expression or "")
+            texts.append(value_text(part.type_oid, value, settings))
+    return SqlError(
+        "23505",
+        f'duplicate key value violates unique constraint "{index.constraint or index.name}"',
+        detail=f"Key ({', '.join(names)})=({', '.join(texts)}) already exists.",
+        schema=table.schema,
+        table=table.name,
+        constraint=index.constraint or index.name,
+    )
+
+
+def second_update() -> SqlError:
+    """Return the error of ON CONFLICT DO UPDATE meeting a row of its own command."""
+    return SqlError(
+        "21000",
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+        hint="Ensure that no rows proposed for insertion within the same command "
+        "have duplicate constrained values.",
+    )
+
+
+def key_too_large() -> SqlError:
+    """Return the error of a key or index entry above its limit."""
+    return SqlError("54000", "key size too large")
+
+
+def check_row_size(table: Table, row: Sequence[Any], size: int) -> None:
+    """Raise SqlError 54000 for a row or a value above its limit; `size` is the encoded row's."""
+    for column in table.live_columns:
+        value = row[column.number - 1]
+        length = len(value.encode()) if isinstance(value, str) else 0
+        length = len(value) if isinstance(value, bytes) else length
+        if length > VALUE_BYTES_MAX:
+            name = registry.get(column.type_oid).sql_name
+            raise SqlError(
+                "54000",
+                f"datatype limit greater than {VALUE_BYTES_MAX} bytes not supported for {name}",
+            )
+    if size > ROW_BYTES_MAX:
+        raise SqlError("54000", "maximum row size exceeded")

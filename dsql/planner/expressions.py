@@ -1,0 +1,232 @@
+"""Expressions of a plan: the binder's nodes with every column reference replaced by a slot.
+
+A slot is one column value somewhere in a plan, numbered uniquely within the statement, so that
+neither scopes nor levels matter below the planner: a correlated subquery simply mentions a slot of an
+outer plan. Here too are the tree tools that every planning rule shares.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dsql.functions.function import Aggregate, Function, WindowFunction
+from dsql.sql import bound
+from dsql.sql.bound import Expression, SortKey
+
+if TYPE_CHECKING:
+    from dsql.planner.plan import QueryPlan
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Slot(Expression):
+    """The value of column `id`. `name` is for EXPLAIN; `not_null` holds where the slot is produced."""
+
+    id: int
+    name: str = ""
+    not_null: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class SubPlan(Expression):
+    """A subquery as a value. `kind` is "scalar", "exists", "array", "any" or "all".
+
+    `outer` are the slots of enclosing plans that it mentions: with none it is evaluated once (an
+    initplan). "any" and "all" compare `left` with the columns of each row through `functions`.
+    """
+
+    kind: str
+    plan: QueryPlan
+    outer: frozenset[int]
+    left: list[Expression] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
+    operator: str = "="
+
+
+def _shape(cls: type) -> tuple[str, ...]:
+    """Return the names of the fields of a node class that may hold expressions."""
+    found = _shapes.get(cls)
+    if found is None:
+        skip = {"type_oid", "typmod", "position", "value", "plan", "outer", "function", "name"}
+        names = (f.name for f in dataclasses.fields(cls) if f.name not in skip)
+        found = _shapes[cls] = tuple(names)
+    return found
+
+
+_shapes: dict[type, tuple[str, ...]] = {
+    bound.Constant: (),
+    bound.Parameter: (),
+    bound.ColumnRef: (),
+    Slot: (),
+    bound.Call: ("arguments",),
+    bound.AggregateCall: ("arguments", "order_by", "filter", "direct"),
+    bound.WindowCall: ("arguments", "partition_by", "order_by", "frame", "filter"),
+    SubPlan: ("left",),
+}
+_LEAVES = (
+    str,
+    int,
+    float,
+    bytes,
+    bool,
+    type(None),
+    Function,
+    Aggregate,
+    WindowFunction,
+    bound.Query,
+)
+
+
+def _map(value: Any, function: Callable[[Expression], Expression]) -> Any:
+    """Apply `function` to every expression directly inside a field value."""
+    if isinstance(value, Expression):
+        return function(value)
+    if isinstance(value, _LEAVES):
+        return value
+    if isinstance(value, list):
+        mapped = [_map(item, function) for item in value]
+        unchanged = all(new is old for new, old in zip(mapped, value, strict=True))
+        return value if unchanged else mapped
+    if isinstance(value, tuple):
+        mapped_items = tuple(_map(item, function) for item in value)
+        unchanged = all(new is old for new, old in zip(mapped_items, value, strict=True))
+        return value if unchanged else mapped_items
+    if isinstance(value, SortKey | bound.WindowFrame):
+        return map_children(value, function)
+    return value
+
+
+def map_children(node: Any, function: Callable[[Expression], Expression]) -> Any:
+    """Return `node` with `function` applied to its direct subexpressions; itself if none changed."""
+    changes = {}
+    for name in _shape(type(node)):
+        old = getattr(node, name)
+        new = _map(old, function)
+        if new is not old:
+            changes[name] = new
+    return dataclasses.replace(node, **changes) if changes else node
+
+
+def transform(node: Expression, visit: Callable[[Expression], Expression | None]) -> Expression:
+    """Rewrite a tree from the top: `visit` returns a replacement, or None to descend."""
+    replaced = visit(node)
+    if replaced is not None:
+        return replaced
+    return map_children(node, lambda child: transform(child, visit))  # type: ignore[no-any-return]
+
+
+def children(node: Any) -> Iterator[Expression]:
+    """Yield the direct subexpressions of a node."""
+    for name in _shape(type(node)):
+        yield from _expressions_in(getattr(node, name))
+
+
+def _expressions_in(value: Any) -> Iterator[Expression]:
+    if isinstance(value, Expression):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _expressions_in(item)
+    elif isinstance(value, SortKey | bound.WindowFrame):
+        yield from children(value)
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """Yield the node and everything below it, subquery plans excluded."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def slots_of(node: Expression) -> set[int]:
+    """Return the slots a tree reads, those read by its subplans included."""
+    if type(node) is Slot:
+        return {node.id}
+    found: set[int] = set()
+    for part in walk(node):
+        if type(part) is Slot:
+            found.add(part.id)
+        elif type(part) is SubPlan:
+            found |= part.outer
+    return found
+
+
+def slots_of_all(nodes: Any) -> set[int]:
+    """Return the slots read by any of `nodes`."""
+    found: set[int] = set()
+    for node in nodes:
+        found |= slots_of(node)
+    return found
+
+
+def conjuncts(condition: Expression | None) -> list[Expression]:
+    """Split a condition at its top-level ANDs."""
+    if condition is None:
+        return []
+    if isinstance(condition, bound.And):
+        return [part for argument in condition.arguments for part in conjuncts(argument)]
+    return [condition]
+
+
+def conjunction(parts: list[Expression]) -> Expression | None:
+    """Join conditions with AND; None for no condition."""
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else bound.And(type_oid=16, arguments=parts)
+
+
+def is_volatile(node: Expression) -> bool:
+    """Return True if evaluating the tree another time or at another place could be seen."""
+    for part in walk(node):
+        if isinstance(part, bound.Call) and (
+            part.function.volatility == "v" or part.function.returns_set
+        ):
+            return True
+        if isinstance(part, SubPlan):
+            return True
+    return False
+
+
+def returns_set(node: Expression) -> bool:
+    """Return True if the tree contains a call of a set-returning function."""
+    return any(isinstance(part, bound.Call) and part.function.returns_set for part in walk(node))
+
+
+def is_free(node: Expression) -> bool:
+    """Return True if the tree is known before any row is read: constants, parameters, stable calls."""
+    return not any(isinstance(part, Slot | SubPlan) for part in walk(node)) and not is_volatile(
+        node
+    )
+
+
+def strip_relabel(node: Expression) -> Expression:
+    """Return the expression under binary-coercible casts."""
+    while isinstance(node, bound.Relabel):
+        node = node.argument
+    return node
+
+
+def fingerprint(node: Any) -> Any:
+    """Return a hashable value that is equal for expressions that mean the same."""
+    if isinstance(node, Slot):
+        return ("slot", node.id)
+    if isinstance(node, bound.Constant):
+        return ("const", node.type_oid, repr(node.value))
+    if isinstance(node, SubPlan):
+        return ("plan", id(node))
+    if isinstance(node, Expression | SortKey | bound.WindowFrame):
+        parts = tuple(
+            (f.name, fingerprint(getattr(node, f.name)))
+            for f in dataclasses.fields(node)
+            if f.name not in ("position", "implicit", "name")
+        )
+        return (type(node).__name__, parts)
+    if isinstance(node, list | tuple):
+        return tuple(fingerprint(item) for item in node)
+    if isinstance(node, Function | Aggregate | WindowFunction):
+        return (node.oid, node.name, node.argument_types)
+    if isinstance(node, str | int | float | bool | type(None)):
+        return node
+    return id(node)

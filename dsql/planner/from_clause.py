@@ -1,0 +1,298 @@
+"""From the range table to a group of relations; simple subqueries are merged into their surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dsql.planner import estimates
+from dsql.planner.expressions import Slot, is_volatile, returns_set, slots_of_all, walk
+from dsql.planner.plan import (
+    CteScan,
+    Estimate,
+    Filter,
+    FunctionScan,
+    Node,
+    QueryPlan,
+    Scan,
+    SubqueryScan,
+    ValuesScan,
+    VirtualScan,
+)
+from dsql.planner.plan_slots import outer_slots
+from dsql.planner.relations import DerivedLeaf, Group, OuterJoin, TableLeaf
+from dsql.planner.scope import CteSource, Scope
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+
+PlanQuery = Callable[..., QueryPlan]
+
+
+def build(scope: Scope, items: list[bound.FromItem], range_table: list[bound.Entry]) -> Group:
+    """Return the group for a FROM list, and fill `scope.entries` along the way."""
+    if len(scope.entries) < len(range_table):
+        scope.entries += [[] for _ in range(len(range_table) - len(scope.entries))]
+    group = Group()
+    for item in items:
+        group.absorb(_item(scope, item, range_table, nullable=False))
+    return group
+
+
+def _item(
+    scope: Scope, item: bound.FromItem, range_table: list[bound.Entry], *, nullable: bool
+) -> Group:
+    if isinstance(item, bound.FromEntry):
+        return entry_group(scope, item.entry, range_table[item.entry], nullable=nullable)
+    left = _item(scope, item.left, range_table, nullable=nullable or item.kind in ("right", "full"))
+    right = _item(
+        scope, item.right, range_table, nullable=nullable or item.kind in ("left", "full")
+    )
+    conditions = [scope.convert(item.condition)] if item.condition is not None else []
+    if item.kind == "inner":
+        left.absorb(right)
+        left.conditions += conditions
+        return left
+    if item.kind == "right":
+        return Group([OuterJoin("left", right, left, conditions)])
+    return Group([OuterJoin(item.kind, left, right, conditions)])
+
+
+def entry_group(scope: Scope, number: int, entry: bound.Entry, *, nullable: bool) -> Group:
+    """Return the group of one range-table entry, alone as a rule."""
+    if isinstance(entry, bound.SubqueryEntry):
+        merged = _pull_up(scope, number, entry.query, nullable=nullable)
+        if merged is not None:
+            return merged
+        leaf = _subquery(scope, number, entry.alias, entry.query, entry.columns, scope)
+        if entry.lateral:
+            leaf.needs = _siblings_read(scope, leaf, entry.query)
+        return Group([leaf])
+    if isinstance(entry, bound.CteEntry):
+        return Group([_cte(scope, number, entry)])
+    slots = [
+        scope.planner.slot(column.type_oid, column.typmod, name=column.name)
+        for column in entry.columns
+    ]
+    scope.entries[number] = list(slots)
+    if isinstance(entry, bound.TableEntry):
+        return Group([_table(scope, number, entry, slots)])
+    if isinstance(entry, bound.VirtualEntry):
+        return Group([_virtual(entry, slots)])
+    if isinstance(entry, bound.FunctionEntry):
+        return Group([_function(scope, entry, slots)])
+    assert isinstance(entry, bound.ValuesEntry), entry
+    return Group([_values(scope, entry, slots)])
+
+
+def _table(scope: Scope, number: int, entry: bound.TableEntry, slots: list[Slot]) -> TableLeaf:
+    numbers = [column.number for column in entry.table.live_columns]
+    primary = entry.table.primary_key
+    keys = {part.column_number for part in primary.columns} if primary is not None else set()
+    for slot, column in zip(slots, entry.table.live_columns, strict=False):
+        slot.not_null = column.not_null or column.number in keys
+    del scope, number
+    return TableLeaf(
+        table=entry.table,
+        alias=entry.alias,
+        columns=dict(zip(numbers, slots, strict=False)),
+    )
+
+
+def _derived(slots: list[Slot], needs: set[int], node: Node) -> DerivedLeaf:
+    def build_node(conditions: list[Expression]) -> Node:
+        return with_filter(node, conditions)
+
+    own = {slot.id for slot in slots}
+    return DerivedLeaf(slots=own, needs=frozenset(needs), build=build_node)
+
+
+def with_filter(node: Node, conditions: list[Expression]) -> Node:
+    """Return the node's rows under conditions."""
+    if not conditions:
+        return node
+    rows = estimates.filtered(node.estimate.rows, conditions)
+    estimate = node.estimate._replace(rows=rows)
+    return Filter(estimate=estimate, child=node, conditions=tuple(conditions))
+
+
+def _virtual(entry: bound.VirtualEntry, slots: list[Slot]) -> DerivedLeaf:
+    columns = dict(enumerate(slots))
+
+    def build_node(conditions: list[Expression]) -> Node:
+        rows = estimates.filtered(estimates.FUNCTION_ROWS, conditions)
+        return VirtualScan(
+            estimate=Estimate(rows, _width(slots), 0.0, estimates.FUNCTION_ROWS),
+            relation=entry.relation,
+            alias=entry.alias,
+            columns=columns,
+            filter=tuple(conditions),
+        )
+
+    return DerivedLeaf(slots={slot.id for slot in slots}, needs=frozenset(), build=build_node)
+
+
+def _width(slots: list[Slot]) -> int:
+    return sum(estimates.type_width(slot.type_oid) for slot in slots)
+
+
+def _function(scope: Scope, entry: bound.FunctionEntry, slots: list[Slot]) -> DerivedLeaf:
+    calls = scope.convert_all(entry.calls)
+    rows = estimates.FUNCTION_ROWS if any(map(returns_set, calls)) else 1.0
+    node = FunctionScan(
+        estimate=Estimate(rows, _width(slots), 0.0, rows * estimates.ROW_COST),
+        calls=tuple(calls),
+        widths=_function_widths(entry, calls),
+        alias=entry.alias,
+        slots=tuple(slots),
+        ordinality=entry.ordinality,
+    )
+    return _derived(slots, slots_of_all(calls), node)
+
+
+def _function_widths(entry: bound.FunctionEntry, calls: list[Expression]) -> tuple[int, ...]:
+    """Return how many columns belong to each call; a single call takes them all."""
+    total = len(entry.columns) - entry.ordinality
+    if len(calls) == 1:
+        return (total,)
+    return tuple(
+        len(call.function.columns) or 1 if isinstance(call, bound.Call) else 1 for call in calls
+    )
+
+
+def _values(scope: Scope, entry: bound.ValuesEntry, slots: list[Slot]) -> DerivedLeaf:
+    rows = tuple(tuple(scope.convert_all(row)) for row in entry.rows)
+    count = float(len(rows))
+    node = ValuesScan(
+        estimate=Estimate(count, _width(slots), 0.0, count * 0.0125),
+        rows=rows,
+        alias=entry.alias,
+        slots=tuple(slots),
+    )
+    return _derived(slots, {slot for row in rows for slot in slots_of_all(row)}, node)
+
+
+def _cte(scope: Scope, number: int, entry: bound.CteEntry) -> DerivedLeaf:
+    owner = scope.ancestor(entry.levels_up)
+    source: CteSource = owner.ctes[entry.index]
+    if source.inline:
+        assert isinstance(source.definition.statement, bound.Query)
+        return _subquery(
+            scope, number, entry.alias, source.definition.statement, entry.columns, owner
+        )
+    slots = [
+        scope.planner.slot(column.type_oid, column.typmod, name=column.name)
+        for column in entry.columns
+    ]
+    scope.entries[number] = list(slots)
+    planned = source.planned
+    rows = planned.query.node.estimate.rows if planned is not None else estimates.TABLE_ROWS
+    node = CteScan(
+        estimate=Estimate(rows, _width(slots), 0.0, rows * estimates.ROW_COST),
+        cte=source.working or (planned.id if planned is not None else 0),
+        name=source.definition.name,
+        alias=entry.alias,
+        slots=tuple(slots),
+        working=bool(source.working),
+    )
+    return _derived(slots, set(), node)
+
+
+def _subquery(
+    scope: Scope,
+    number: int,
+    alias: str,
+    query: bound.Query,
+    columns: list[bound.EntryColumn],
+    parent: Scope,
+) -> DerivedLeaf:
+    """Return a leaf that is planned once it is known which conditions it has to meet."""
+    slots = [
+        scope.planner.slot(column.type_oid, column.typmod, name=column.name) for column in columns
+    ]
+    scope.entries[number] = list(slots)
+
+    def build_node(conditions: list[Expression]) -> Node:
+        rest: list[Expression] = []
+        plan = scope.planner.plan_query(query, parent, slots, conditions, rest)
+        node = SubqueryScan(
+            estimate=plan.node.estimate, query=plan, alias=alias, slots=tuple(slots)
+        )
+        return with_filter(node, rest)
+
+    return DerivedLeaf(slots={slot.id for slot in slots}, needs=frozenset(), build=build_node)
+
+
+def _siblings_read(scope: Scope, leaf: DerivedLeaf, query: bound.Query) -> frozenset[int]:
+    """Return the slots of the same FROM list that a LATERAL subquery reads."""
+    offered = {slot for entry in scope.entries for slot in slots_of_all(entry)} - leaf.slots
+    return frozenset(outer_slots(scope.planner.plan_query(query, scope)) & offered)
+
+
+def is_joins_only(query: bound.Query) -> bool:
+    """Return True for a query that is nothing but joins, conditions and expressions."""
+    return not (
+        query.set_operation
+        or query.aggregated
+        or query.grouping_sets is not None
+        or query.having is not None
+        or query.distinct_on is not None
+        or query.order_by
+        or query.limit is not None
+        or query.offset is not None
+        or query.ctes
+        or query.row_marks
+        or not query.from_items
+    ) and not any(
+        isinstance(part, bound.WindowCall | bound.AggregateCall)
+        for target in query.targets
+        for part in walk(target.expression)
+    )
+
+
+def _pull_up(scope: Scope, number: int, query: bound.Query, *, nullable: bool) -> Group | None:
+    """Merge a simple subquery into its surroundings; None if it has to stay a query of its own.
+
+    On the nullable side of an outer join its columns must be plain columns: they become NULL with
+    the row, which an expression would not.
+    """
+    if not is_joins_only(query) or any(_is_complex(target.expression) for target in query.targets):
+        return None
+    if nullable and not all(
+        isinstance(target.expression, bound.ColumnRef) and not target.expression.levels_up
+        for target in query.targets
+    ):
+        return None
+    inner = Scope(scope.planner, scope)
+    group = build(inner, query.from_items, query.range_table)
+    if query.where is not None:
+        group.conditions.append(inner.convert(query.where))
+    columns = [inner.convert(target.expression) for target in query.targets if not target.junk]
+    if nullable and not all(isinstance(column, Slot) for column in columns):
+        return None
+    scope.entries[number] = list(columns)
+    return group
+
+
+def _is_complex(node: Expression) -> bool:
+    subqueries = (bound.Exists, bound.ScalarSubquery, bound.ArraySubquery, bound.QuantifiedSubquery)
+    return is_volatile(node) or any(isinstance(part, subqueries) for part in walk(node))
+
+
+def scan(leaf: TableLeaf, candidate: Any, *, reverse: bool = False) -> Scan:
+    """Return the scan node of a table under a chosen access path."""
+    primary = leaf.table.primary_key
+    lookup = candidate.index is not None and candidate.index is not primary
+    kept = estimates.filtered(candidate.rows, candidate.rest)
+    width = _width(list(leaf.columns.values()))
+    return Scan(
+        estimate=estimates.scan(candidate.rows, kept, width, lookup=lookup),
+        table=leaf.table,
+        alias=leaf.alias,
+        columns=leaf.columns,
+        index=candidate.index,
+        access=candidate.access,
+        filter=tuple(candidate.rest),
+        reverse=reverse,
+        row_slot=leaf.row_slot,
+        key_slot=leaf.key_slot,
+    )

@@ -1,0 +1,101 @@
+"""GROUP BY: keys, grouping sets and aggregates of one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.planner import estimates, optimizer
+from dsql.planner.expressions import Slot, fingerprint, map_children, transform
+from dsql.planner.plan import AggregateNode, Estimate, Node
+from dsql.planner.scope import Scope
+from dsql.sql import bound
+from dsql.sql.bound import Expression, SortKey
+
+AGGREGATE_ROW_COST = 0.01
+
+
+@dataclass(slots=True)
+class Grouping:
+    """The keys of GROUP BY: a plain column keeps its slot, an expression gets one."""
+
+    keys: list[tuple[Slot, Expression]]
+    sets: list[list[int]]
+    by_fingerprint: dict[Any, Slot]
+
+    @classmethod
+    def of(cls, scope: Scope, query: bound.Query) -> Grouping:
+        """Read the grouping of a query."""
+        keys: list[tuple[Slot, Expression]] = []
+        by_fingerprint: dict[Any, Slot] = {}
+        for expression in query.group_by:
+            converted = optimizer.fold(scope.convert(expression))
+            if isinstance(converted, Slot):
+                slot = converted
+            else:
+                slot = scope.planner.slot(converted.type_oid, converted.typmod)
+                by_fingerprint[fingerprint(converted)] = slot
+            keys.append((slot, converted))
+        sets = query.grouping_sets if query.grouping_sets is not None else [[]]
+        return cls(keys, sets, by_fingerprint)
+
+    def replace_keys(self, node: Expression) -> Expression:
+        """Return an expression above the grouping, with the key expressions replaced by their slots."""
+        if not self.by_fingerprint:
+            return node
+        return transform(
+            node,
+            lambda part: (
+                None
+                if isinstance(part, Slot | bound.Constant)
+                else self.by_fingerprint.get(fingerprint(part))
+            ),
+        )
+
+    def index_of(self, expression: Expression) -> int:
+        """Return the number of the key that GROUPING(expression) asks for."""
+        wanted = fingerprint(optimizer.fold(expression))
+        for number, (slot, key) in enumerate(self.keys):
+            if wanted in (fingerprint(key), fingerprint(slot)):
+                return number
+        raise SqlError(
+            "42803",
+            "arguments to GROUPING must be grouping expressions of the associated query level",
+        )
+
+
+def plan_aggregates(scope: Scope, grouping: Grouping, child: Node) -> AggregateNode:
+    """Return the aggregation over `child`."""
+    estimate = child.estimate
+    rows = 1.0 if not grouping.keys else max(1.0, round(estimate.rows / 10))
+    total = estimate.total + estimate.rows * AGGREGATE_ROW_COST
+    width = sum(estimates.type_width(slot.type_oid) for slot, _ in scope.aggregates.values())
+    return AggregateNode(
+        estimate=Estimate(rows * len(grouping.sets), width, total, total + rows * 0.01),
+        child=child,
+        keys=tuple(grouping.keys),
+        sets=tuple(tuple(item) for item in grouping.sets),
+        calls=tuple(
+            (slot, map_children(call, optimizer.fold)) for slot, call in scope.aggregates.values()
+        ),
+        groupings=tuple(
+            (slot, tuple(grouping.index_of(argument) for argument in call.arguments))
+            for slot, call in scope.groupings
+        ),
+    )
+
+
+def min_max_order(scope: Scope, grouping: Grouping) -> list[SortKey]:
+    """Return the order in which the first row alone answers the query: that of a lone min or max."""
+    if grouping.keys or len(grouping.sets) != 1 or len(scope.aggregates) != 1:
+        return []
+    ((_, call),) = scope.aggregates.values()
+    plain = not (call.filter or call.order_by or call.direct) and len(call.arguments) == 1
+    if call.aggregate.name not in ("min", "max") or not plain:
+        return []
+    if not isinstance(call.arguments[0], Slot):
+        return []
+    descending = call.aggregate.name == "max"
+    # NULLs are filtered out, so that either end of the index may be read
+    return [SortKey(expression=call.arguments[0], descending=descending, nulls_first=descending)]

@@ -1,0 +1,282 @@
+"""From a group of relations to a tree of joins.
+
+Greedy: begin with the member that yields the fewest rows, then always add the one that is cheapest to
+join to what is there. Each addition is an index nested loop if the conditions reach an index of the
+new table and the outer side is small enough, a hash join if there is an equality, else a nested loop
+over the kept inner side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsql.planner import access_path, estimates
+from dsql.planner.expressions import is_volatile, slots_of
+from dsql.planner.from_clause import scan, with_filter
+from dsql.planner.plan import Estimate, HashJoin, NestedLoop, Node, Result
+from dsql.planner.relations import DerivedLeaf, Group, Member, OuterJoin, SemiJoin, TableLeaf
+from dsql.sql import bound
+from dsql.sql.bound import Expression, SortKey
+
+HASH_ROW_COST = 0.02
+LOOP_ROW_COST = 0.005
+FLOATS = frozenset({700, 701})
+
+
+@dataclass(slots=True)
+class Joined:
+    """A node, and the slots its rows have."""
+
+    node: Node
+    slots: set[int]
+
+
+def plan_group(
+    group: Group, order: Sequence[SortKey] = (), *, limited: bool = False
+) -> tuple[Node, bool]:
+    """Return the node of a whole group, and whether its rows come in the wanted order."""
+    if not group.members:
+        return with_filter(Result(), group.conditions), False
+    slots = group.slots
+    pending = list(group.conditions)
+    remaining = list(group.members)
+    ordered = False
+    only = remaining[0] if len(remaining) == 1 and order else None
+    if isinstance(only, TableLeaf):
+        remaining.clear()
+        conditions = _take(pending, slots, slots)
+        node, ordered = _ordered_scan(only, conditions, order, limited=limited)
+        joined = Joined(node, slots)
+    else:
+        joined = _first(remaining, pending, slots)
+    while remaining:
+        joined = _add_cheapest(joined, remaining, pending, slots)
+    for join in group.semi_joins:
+        joined = _semi_join(joined, join)
+    return with_filter(joined.node, pending), ordered
+
+
+def _take(pending: list[Expression], reach: set[int], scope: set[int]) -> list[Expression]:
+    """Remove and return the conditions that read no slot of the group beyond `reach`."""
+    taken = [item for item in pending if not (slots_of(item) & scope) - reach]
+    for item in taken:
+        pending.remove(item)
+    return taken
+
+
+def _ordered_scan(
+    leaf: TableLeaf, conditions: list[Expression], order: Sequence[SortKey], *, limited: bool
+) -> tuple[Node, bool]:
+    """Choose a scan that gives the order if that costs less than sorting would."""
+    ways = _ways(leaf, [*leaf.conditions, *conditions])
+    columns = _columns(leaf)
+    cheapest = access_path.best(ways)
+    best_cost, choice, reverse = float("inf"), cheapest, None
+    for way in ways:
+        direction = access_path.order_direction(leaf.table, way, order, columns)
+        cost = way.cost
+        if direction is None:
+            cost += 1.0 + way.rows * HASH_ROW_COST
+        elif limited:
+            cost = min(cost, 1.0 + way.cost / 10)
+        if cost < best_cost:
+            best_cost, choice, reverse = cost, way, direction
+    return scan(leaf, choice, reverse=bool(reverse)), reverse is not None
+
+
+def _columns(leaf: TableLeaf) -> dict[int, int]:
+    return {slot.id: number for number, slot in leaf.columns.items()}
+
+
+def _ways(leaf: TableLeaf, conditions: list[Expression]) -> list[access_path.Candidate]:
+    return access_path.candidates(leaf.table, _columns(leaf), conditions, frozenset(leaf.slots))
+
+
+def member_node(member: Member, extra: Sequence[Expression] = ()) -> Node:
+    """Return the node of one member alone, under its own conditions and `extra`."""
+    if isinstance(member, TableLeaf):
+        return scan(member, access_path.best(_ways(member, [*member.conditions, *extra])))
+    if isinstance(member, DerivedLeaf):
+        return member.build([*member.conditions, *extra])
+    return with_filter(_outer_join(member), list(extra))
+
+
+def _first(remaining: list[Member], pending: list[Expression], scope: set[int]) -> Joined:
+    """Take the member with the fewest rows that needs no other one."""
+    free = [member for member in remaining if not member.needs & scope]
+    assert free, "members that need each other"
+    planned = []
+    for member in free:
+        conditions = [item for item in pending if not (slots_of(item) & scope) - member.slots]
+        planned.append((member, member_node(member, conditions)))
+    member, node = min(planned, key=lambda item: item[1].estimate.rows)
+    remaining.remove(member)
+    _take(pending, member.slots, scope)
+    return Joined(node, set(member.slots))
+
+
+def _add_cheapest(
+    joined: Joined, remaining: list[Member], pending: list[Expression], scope: set[int]
+) -> Joined:
+    """Join the member whose addition gives the cheapest plan."""
+    options = []
+    for position, member in enumerate(remaining):
+        if member.needs & (scope - joined.slots - member.slots):
+            continue
+        reach = joined.slots | member.slots
+        conditions = [item for item in pending if not (slots_of(item) & scope) - reach]
+        node = join("inner", joined, member, conditions)
+        connected = bool(conditions) or bool(member.needs)
+        options.append((not connected, node.estimate.total, position, member, node))
+    assert options, "members that need each other"
+    _, _, _, member, node = min(options, key=lambda option: option[:3])
+    remaining.remove(member)
+    slots = joined.slots | member.slots
+    _take(pending, slots, scope)
+    return Joined(node, slots)
+
+
+def _outer_join(member: OuterJoin) -> Node:
+    node, _ = plan_group(member.left)
+    left = Joined(node, member.left.slots)
+    return join(member.kind, left, member.right, member.conditions)
+
+
+def _semi_join(joined: Joined, semi: SemiJoin) -> Joined:
+    return Joined(join(semi.kind, joined, semi.group, semi.conditions), joined.slots)
+
+
+def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Expression]) -> Node:
+    """Return the cheapest join of `left` with `right` under the conditions."""
+    own = right.slots
+    needs = right.needs & left.slots
+    ways: list[Node] = []
+    if isinstance(right, Group):
+        single = right.members[0] if len(right.members) == 1 else None
+        plain = single if not (right.conditions or right.semi_joins) else None
+    else:
+        single = plain = right
+    if isinstance(plain, TableLeaf) and kind != "full":
+        lookup = _lookup_join(kind, left, plain, conditions)
+        if lookup is not None:
+            ways.append(lookup)
+    inner = plan_group(right)[0] if isinstance(right, Group) else member_node(right)
+    if not needs:
+        hashed = _hash_join(kind, left, Joined(inner, own), conditions)
+        if hashed is not None:
+            ways.append(hashed)
+    if kind == "full" and not ways:
+        return _hash_join_without_keys(left, Joined(inner, own), conditions)
+    ways.append(_nested_loop(kind, left, inner, conditions, parameterized=bool(needs)))
+    return min(ways, key=lambda way: way.estimate.total)
+
+
+def _joined_rows(kind: str, left: float, right: float, conditions: Sequence[Expression]) -> float:
+    if kind in ("semi", "anti"):
+        return max(1.0, left / 2)
+    rows = left * right
+    for condition in conditions:
+        equal = isinstance(condition, bound.Call) and condition.strategy == "="
+        rows *= 1 / max(left, right, 1.0) if equal else estimates.selectivity(condition)
+    rows = max(1.0, round(rows))
+    return max(rows, left) if kind in ("left", "full") else rows
+
+
+def _lookup_join(
+    kind: str, left: Joined, leaf: TableLeaf, conditions: Sequence[Expression]
+) -> Node | None:
+    """Return a nested loop whose inner side looks up the outer row's values in an index."""
+    ways = _ways(leaf, [*leaf.conditions, *conditions])
+    joins = {id(condition) for condition in conditions}
+    ways = [way for way in ways if any(id(item) in joins for item in way.access.conditions)]
+    if not ways:
+        return None
+    way = access_path.best(ways)
+    inner = scan(leaf, way)
+    outer = left.node.estimate
+    rows = _joined_rows(kind, outer.rows, estimates.table_rows(leaf.table), conditions)
+    per_lookup = estimates.LOOKUP_COST + way.rows * estimates.ROW_COST
+    total = outer.total + outer.rows * per_lookup + (inner.estimate.total - way.cost)
+    estimate = Estimate(rows, outer.width + inner.estimate.width, outer.startup, total)
+    return NestedLoop(
+        estimate=estimate, kind=kind, outer=left.node, inner=inner, parameterized=True
+    )
+
+
+def equality_keys(
+    condition: Expression, left: set[int], right: set[int]
+) -> tuple[Expression, Expression] | None:
+    """Split an equality into its outer and inner side; None if it is none that can be hashed."""
+    if not (isinstance(condition, bound.Call) and condition.strategy == "="):
+        return None
+    first, second = condition.arguments
+    forms = {first.type_oid, second.type_oid}
+    if not access_path.same_form(first.type_oid, second.type_oid) and not forms <= FLOATS:
+        return None
+    if is_volatile(condition):
+        return None
+    for one, other in ((first, second), (second, first)):
+        outer_read, inner_read = slots_of(one), slots_of(other)
+        apart = not outer_read & right and not inner_read & left
+        if apart and outer_read & left and inner_read & right:
+            return one, other
+    return None
+
+
+def _hash_join(
+    kind: str, left: Joined, right: Joined, conditions: Sequence[Expression]
+) -> Node | None:
+    pairs = [(item, equality_keys(item, left.slots, right.slots)) for item in conditions]
+    keys = [pair for _, pair in pairs if pair is not None]
+    if not keys:
+        return None
+    outer, inner = left.node.estimate, right.node.estimate
+    rows = _joined_rows(kind, outer.rows, inner.rows, conditions)
+    startup = inner.total + inner.rows * HASH_ROW_COST
+    total = startup + outer.total + outer.rows * HASH_ROW_COST
+    return HashJoin(
+        estimate=Estimate(rows, outer.width + inner.width, startup, total),
+        kind=kind,
+        outer=left.node,
+        inner=right.node,
+        outer_keys=tuple(one for one, _ in keys),
+        inner_keys=tuple(other for _, other in keys),
+        hash_conditions=tuple(item for item, pair in pairs if pair is not None),
+        conditions=tuple(item for item, pair in pairs if pair is None),
+    )
+
+
+def _hash_join_without_keys(left: Joined, right: Joined, conditions: Sequence[Expression]) -> Node:
+    """Return a full join over anything but equalities: every row hashes alike."""
+    outer, inner = left.node.estimate, right.node.estimate
+    rows = _joined_rows("full", outer.rows, inner.rows, conditions)
+    total = outer.total + inner.total + outer.rows * inner.rows * LOOP_ROW_COST
+    return HashJoin(
+        estimate=Estimate(rows, outer.width + inner.width, inner.total, total),
+        kind="full",
+        outer=left.node,
+        inner=right.node,
+        outer_keys=(),
+        inner_keys=(),
+        hash_conditions=(),
+        conditions=tuple(conditions),
+    )
+
+
+def _nested_loop(
+    kind: str, left: Joined, inner: Node, conditions: Sequence[Expression], *, parameterized: bool
+) -> Node:
+    outer = left.node.estimate
+    rows = _joined_rows(kind, outer.rows, inner.estimate.rows, conditions)
+    runs = outer.rows if parameterized else 1.0
+    pairs = outer.rows * inner.estimate.rows
+    total = outer.total + runs * inner.estimate.total + pairs * LOOP_ROW_COST
+    return NestedLoop(
+        estimate=Estimate(rows, outer.width + inner.estimate.width, outer.startup, total),
+        kind=kind,
+        outer=left.node,
+        inner=inner,
+        conditions=tuple(conditions),
+        parameterized=parameterized,
+    )

@@ -1,0 +1,176 @@
+"""Planning INSERT, UPDATE and DELETE: which rows, and the expressions over the old and the new row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dsql.catalog.schema import Table
+from dsql.planner import optimizer
+from dsql.planner.expressions import Slot
+from dsql.planner.from_clause import build
+from dsql.planner.join_order import plan_group
+from dsql.planner.plan import (
+    ConflictAction,
+    DeleteNode,
+    Estimate,
+    InsertNode,
+    Node,
+    QueryPlan,
+    SubqueryScan,
+    UpdateNode,
+)
+from dsql.planner.query import outputs
+from dsql.planner.relations import Group, TableLeaf
+from dsql.planner.scope import Scope
+from dsql.planner.semi_joins import add_condition
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+
+Modifying = bound.Insert | bound.Update | bound.Delete
+
+
+def row_slots(scope: Scope, table: Table) -> dict[int, Slot]:
+    """Return a new slot for every live column of a table, by column number."""
+    primary = table.primary_key
+    keys = {part.column_number for part in primary.columns} if primary is not None else set()
+    return {
+        column.number: scope.planner.slot(
+            column.type_oid,
+            column.typmod,
+            name=column.name,
+            not_null=column.not_null or column.number in keys,
+        )
+        for column in table.live_columns
+    }
+
+
+def plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
+    """Plan a modifying statement whose CTEs `scope` has already."""
+    scope.entries += [[] for _ in statement.range_table]
+    if isinstance(statement, bound.Insert):
+        node: Node = _insert(scope, statement)
+    elif isinstance(statement, bound.Update):
+        node = _update(scope, statement)
+    else:
+        node = _delete(scope, statement)
+    returning = statement.returning or []
+    expressions = tuple(scope.convert(target.expression) for target in returning)
+    return QueryPlan(node=node, expressions=expressions, outputs=outputs(returning))
+
+
+def _numbered(
+    scope: Scope, pairs: Sequence[tuple[Any, Expression]]
+) -> tuple[tuple[Any, Expression], ...]:
+    return tuple((key, optimizer.fold(scope.convert(item))) for key, item in pairs)
+
+
+def _index_parts(scope: Scope, statement: Modifying) -> dict[str, Any]:
+    return {
+        "index_expressions": {
+            key: scope.convert(item) for key, item in statement.index_expressions.items()
+        },
+        "index_predicates": {
+            key: scope.convert(item) for key, item in statement.index_predicates.items()
+        },
+    }
+
+
+def _estimate(child: Node) -> Estimate:
+    return Estimate(child.estimate.rows, 0, child.estimate.startup, child.estimate.total)
+
+
+def _insert(scope: Scope, statement: bound.Insert) -> InsertNode:
+    source = scope.planner.plan_query(statement.source, scope)
+    slots = tuple(scope.planner.slot(output.type_oid, output.typmod) for output in source.outputs)
+    child = SubqueryScan(estimate=source.node.estimate, query=source, alias="*SELECT*", slots=slots)
+    values: dict[int, Expression] = dict(zip(statement.column_numbers, slots, strict=False))
+    values.update(_numbered(scope, statement.defaults))
+    new = row_slots(scope, statement.table)
+    scope.entries[0] = list(new.values())
+    return InsertNode(
+        estimate=_estimate(child),
+        table=statement.table,
+        alias=statement.range_table[0].alias,
+        child=child,
+        new=new,
+        checks=_numbered(scope, statement.checks),
+        generated=_numbered(scope, statement.generated),
+        values=values,
+        conflict=_conflict(scope, statement),
+        **_index_parts(scope, statement),
+    )
+
+
+def _conflict(scope: Scope, statement: bound.Insert) -> ConflictAction | None:
+    action = statement.on_conflict
+    if action is None:
+        return None
+    existing, excluded = row_slots(scope, statement.table), row_slots(scope, statement.table)
+    inner = Scope(scope.planner, scope.parent, ctes=scope.ctes)
+    inner.entries = [list(existing.values()), list(excluded.values())]
+    return ConflictAction(
+        index_oids=tuple(action.index_oids),
+        assignments=(None if action.assignments is None else _numbered(inner, action.assignments)),
+        where=inner.convert(action.where) if action.where is not None else None,
+        existing=existing,
+        excluded=excluded,
+    )
+
+
+def _target_rows(
+    scope: Scope, statement: bound.Update | bound.Delete
+) -> tuple[Node, TableLeaf, bool]:
+    """Plan the rows to modify; the flag tells whether joins may yield one of them repeatedly."""
+    group: Group = build(scope, [bound.FromEntry(0)], statement.range_table)
+    leaf = group.members[0]
+    assert isinstance(leaf, TableLeaf)
+    leaf.row_slot, leaf.key_slot = scope.planner.number(), scope.planner.number()
+    items = [
+        item
+        for item in statement.from_items
+        if not (isinstance(item, bound.FromEntry) and item.entry == 0)
+    ]
+    group.absorb(build(scope, items, statement.range_table))
+    add_condition(scope, group, statement.where)
+    joined = len(group.members) > 1
+    optimizer.optimize(group)
+    node, _ = plan_group(group)
+    return node, leaf, joined
+
+
+def _update(scope: Scope, statement: bound.Update) -> UpdateNode:
+    child, leaf, joined = _target_rows(scope, statement)
+    assignments = _numbered(scope, statement.assignments)
+    new = row_slots(scope, statement.table)
+    scope.entries[0] = list(new.values())
+    return UpdateNode(
+        estimate=_estimate(child),
+        table=statement.table,
+        alias=leaf.alias,
+        child=child,
+        new=new,
+        checks=_numbered(scope, statement.checks),
+        generated=_numbered(scope, statement.generated),
+        old=leaf.columns,
+        assignments=assignments,
+        row_slot=leaf.row_slot,
+        key_slot=leaf.key_slot,
+        once=joined,
+        **_index_parts(scope, statement),
+    )
+
+
+def _delete(scope: Scope, statement: bound.Delete) -> DeleteNode:
+    child, leaf, joined = _target_rows(scope, statement)
+    return DeleteNode(
+        estimate=_estimate(child),
+        table=statement.table,
+        alias=leaf.alias,
+        child=child,
+        new=leaf.columns,
+        row_slot=leaf.row_slot,
+        key_slot=leaf.key_slot,
+        once=joined,
+        **_index_parts(scope, statement),
+    )

@@ -1,0 +1,178 @@
+"""Rules that rewrite a group of relations before its joins are ordered.
+
+Each rule is a plain function over a `Group`, changed in place; `RULES` run in order. They move
+conditions to where they apply first, and loosen outer joins whose extra rows no condition would let
+pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from dsql.errors import SqlError
+from dsql.planner.expressions import Slot, conjuncts, is_volatile, map_children, slots_of
+from dsql.planner.relations import Group, OuterJoin
+from dsql.sql import bound
+from dsql.sql.bound import Constant, Expression
+
+
+def optimize(group: Group) -> None:
+    """Apply every rule to a group and to the groups inside it."""
+    for rule in RULES:
+        rule(group)
+    for member in group.members:
+        if isinstance(member, OuterJoin):
+            optimize(member.left)
+            optimize(member.right)
+    for join in group.semi_joins:
+        optimize(join.group)
+
+
+def fold(node: Expression) -> Expression:
+    """Evaluate calls of immutable functions with constant arguments.
+
+    A call that fails is left alone: it must fail when and if it is executed.
+    """
+    folded: Expression = map_children(node, fold)
+    if isinstance(folded, bound.And | bound.Or):
+        return _fold_connective(folded)
+    if isinstance(folded, bound.Relabel) and isinstance(folded.argument, Constant):
+        return dataclasses.replace(folded.argument, type_oid=folded.type_oid, typmod=folded.typmod)
+    if not isinstance(folded, bound.Call):
+        return folded
+    function = folded.function
+    if function.volatility != "i" or function.returns_set or function.needs_context:
+        return folded
+    if not all(isinstance(argument, Constant) for argument in folded.arguments):
+        return folded
+    values = [argument.value for argument in folded.arguments if isinstance(argument, Constant)]
+    try:
+        null = function.strict and None in values
+        value = None if null else function.implementation(*values)
+    except (SqlError, ArithmeticError):
+        return folded
+    return Constant(type_oid=folded.type_oid, typmod=folded.typmod, value=value)
+
+
+def _fold_connective(node: bound.And | bound.Or) -> Expression:
+    """Drop the neutral arguments of AND and OR; one absorbing argument decides."""
+    absorbing = isinstance(node, bound.Or)
+    kept = []
+    for argument in node.arguments:
+        if isinstance(argument, Constant) and argument.value is not None:
+            if argument.value is absorbing:
+                return argument
+        else:
+            kept.append(argument)
+    if not kept:
+        return Constant(type_oid=16, value=not absorbing)
+    if len(kept) == 1:
+        return kept[0]
+    return dataclasses.replace(node, arguments=kept) if len(kept) < len(node.arguments) else node
+
+
+def fold_constants(group: Group) -> None:
+    """Fold the conditions, split them at AND, and drop those that are always true."""
+    group.conditions = _folded(group.conditions)
+    for member in group.members:
+        if isinstance(member, OuterJoin):
+            member.conditions = _folded(member.conditions)
+    for join in group.semi_joins:
+        join.conditions = _folded(join.conditions)
+
+
+def _folded(conditions: list[Expression]) -> list[Expression]:
+    parts = [part for condition in conditions for part in conjuncts(fold(condition))]
+    return [part for part in parts if not (isinstance(part, Constant) and part.value is True)]
+
+
+def strict_slots(node: Expression) -> set[int]:
+    """Return slots whose NULL makes the expression NULL."""
+    if isinstance(node, Slot):
+        return {node.id}
+    if isinstance(node, bound.Call) and node.function.strict:
+        return set().union(*(strict_slots(argument) for argument in node.arguments))
+    if isinstance(node, bound.Relabel | bound.ApplyTypmod | bound.TextCast | bound.Not):
+        return strict_slots(node.argument)
+    if isinstance(node, bound.ArrayCompare):
+        return strict_slots(node.left) if not node.all else set()
+    return set()
+
+
+def null_rejected(condition: Expression) -> set[int]:
+    """Return slots whose NULL keeps the condition from being true."""
+    if isinstance(condition, bound.And):
+        return set().union(*(null_rejected(part) for part in condition.arguments))
+    if isinstance(condition, bound.Or):
+        sets = [null_rejected(part) for part in condition.arguments]
+        return set.intersection(*sets) if sets else set()
+    if isinstance(condition, bound.NullTest) and condition.negated:
+        return strict_slots(condition.argument)
+    return strict_slots(condition)
+
+
+def reduce_outer_joins(group: Group) -> None:
+    """Turn outer joins into narrower ones where a condition above rejects the NULL-extended rows."""
+    rejected: set[int] = set()
+    for condition in group.conditions:
+        rejected |= null_rejected(condition)
+    for member in list(group.members):
+        if isinstance(member, OuterJoin):
+            _reduce(group, member, rejected)
+
+
+def _reduce(group: Group, join: OuterJoin, rejected: set[int]) -> None:
+    if join.kind == "full":
+        if rejected & join.left.slots:
+            join.kind = "left"
+        elif rejected & join.right.slots:
+            join.kind, join.left, join.right = "left", join.right, join.left
+    if join.kind == "left" and rejected & join.right.slots:
+        group.members.remove(join)
+        group.absorb(join.left)
+        group.absorb(join.right)
+        group.conditions += join.conditions
+        reduce_outer_joins(group)
+
+
+def push_down(group: Group) -> None:
+    """Move each condition to the one member that it reads."""
+    slots = group.slots
+    kept = []
+    for condition in group.conditions:
+        read = slots_of(condition) & slots
+        if not read or is_volatile(condition) or not _give(group, condition, read):
+            kept.append(condition)
+    group.conditions = kept
+    for member in group.members:
+        if isinstance(member, OuterJoin) and member.kind == "left":
+            _push_into_nullable_side(member)
+
+
+def _give(group: Group, condition: Expression, read: set[int]) -> bool:
+    for member in group.members:
+        if read <= member.slots:
+            if not isinstance(member, OuterJoin):
+                member.conditions.append(condition)
+                return True
+            if member.kind == "left" and read <= member.left.slots:
+                member.left.conditions.append(condition)
+                return True
+    return False
+
+
+def _push_into_nullable_side(join: OuterJoin) -> None:
+    """Of a left join's ON, what reads the right side only filters that side before the join."""
+    slots, right = join.slots, join.right.slots
+    kept = []
+    for condition in join.conditions:
+        read = slots_of(condition) & slots
+        if read and read <= right and not is_volatile(condition):
+            join.right.conditions.append(condition)
+        else:
+            kept.append(condition)
+    join.conditions = kept
+
+
+RULES: tuple[Callable[[Group], None], ...] = (fold_constants, reduce_outer_joins, push_down)

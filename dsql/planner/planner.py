@@ -1,0 +1,126 @@
+"""From a bound statement to a plan.
+
+The life of a statement here: `plan` opens the outermost scope and plans its CTEs; `query.plan_select`
+turns FROM and WHERE into a group of relations, lets the optimizer's rules move conditions about,
+orders the joins, and stacks grouping, windows, DISTINCT, ORDER BY and LIMIT upon them. Subqueries
+come back here through `PlannerState.plan_query`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from dsql.planner.expressions import Slot, is_volatile
+from dsql.planner.modification import Modifying, plan_modification
+from dsql.planner.plan import CtePlan, Modification, Plan, QueryPlan, RecursivePlan
+from dsql.planner.query import plan_select, plan_set_operation
+from dsql.planner.scope import CteSource, PlannerState, Scope
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+
+_TAGS = {bound.Insert: "INSERT 0", bound.Update: "UPDATE", bound.Delete: "DELETE"}
+
+
+def plan(statement: bound.BoundStatement) -> Plan:
+    """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000)."""
+    state = PlannerState(_plan_query)
+    body = statement.statement
+    if isinstance(body, bound.Query):
+        query = _plan_query(body, None, state=state)
+    else:
+        query = _plan_modification(Scope(state), body)
+    return Plan(
+        query=query,
+        parameter_types=tuple(statement.parameter_types),
+        tag=_TAGS.get(type(body), "SELECT"),
+        writes=_modifies(query),
+    )
+
+
+def _modifies(query: QueryPlan) -> bool:
+    return isinstance(query.node, Modification) or any(cte.modifies for cte in query.ctes)
+
+
+def _plan_query(
+    query: bound.Query,
+    parent: Scope | None,
+    slots: Sequence[Slot] = (),
+    pushed: Sequence[Expression] = (),
+    rest: list[Expression] | None = None,
+    *,
+    state: PlannerState | None = None,
+) -> QueryPlan:
+    """Plan one query level with its CTEs."""
+    planner = parent.planner if parent is not None else state
+    assert planner is not None
+    scope = Scope(planner, parent)
+    ctes = _plan_ctes(scope, query.ctes)
+    if query.set_operation is not None:
+        planned = plan_set_operation(scope, query, planner.plan_query, slots, pushed, rest)
+    else:
+        planned = plan_select(scope, query, slots, pushed, rest)
+    return dataclasses.replace(planned, ctes=ctes) if ctes else planned
+
+
+def _plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
+    ctes = _plan_ctes(scope, statement.ctes)
+    planned = plan_modification(scope, statement)
+    return dataclasses.replace(planned, ctes=ctes) if ctes else planned
+
+
+def _plan_ctes(scope: Scope, definitions: list[bound.Cte]) -> tuple[CtePlan, ...]:
+    """Plan the CTEs of a scope in order, leaving out those that are planned where they are used."""
+    plans = []
+    for definition in definitions:
+        source = CteSource(definition, inline=_is_inlined(definition))
+        scope.ctes.append(source)
+        if source.inline:
+            continue
+        source.planned = (
+            _plan_recursive(scope, source)
+            if definition.recursive
+            else _plan_materialized(scope, definition)
+        )
+        plans.append(source.planned)
+    return tuple(plans)
+
+
+def _is_inlined(definition: bound.Cte) -> bool:
+    """Return True for a CTE that PostgreSQL would fold into its user as well."""
+    statement = definition.statement
+    if definition.recursive or not isinstance(statement, bound.Query) or statement.row_marks:
+        return False
+    if definition.materialized is not None:
+        return not definition.materialized
+    volatile = any(is_volatile(target.expression) for target in statement.targets)
+    return definition.references <= 1 and not volatile
+
+
+def _plan_materialized(scope: Scope, definition: bound.Cte) -> CtePlan:
+    statement = definition.statement
+    if isinstance(statement, bound.Query):
+        query, modifies = _plan_query(statement, scope), False
+    else:
+        query, modifies = _plan_modification(Scope(scope.planner, scope), statement), True
+    return CtePlan(id=scope.planner.number(), name=definition.name, query=query, modifies=modifies)
+
+
+def _plan_recursive(scope: Scope, source: CteSource) -> CtePlan:
+    """Plan both parts of a recursive CTE; the second one reads the rows of the last round."""
+    statement = source.definition.statement
+    assert isinstance(statement, bound.Query)
+    operation = statement.set_operation
+    assert operation is not None
+    number = scope.planner.number()
+    inner = Scope(scope.planner, scope)
+    source.working = number
+    first = _plan_query(operation.left, inner)
+    repeated = _plan_query(operation.right, inner)
+    source.working = 0
+    return CtePlan(
+        id=number,
+        name=source.definition.name,
+        query=first,
+        recursive=RecursivePlan(query=repeated, distinct=not operation.all),
+    )

@@ -1,0 +1,159 @@
+"""Scopes: from the binder's (entry, column, levels up) to slots.
+
+One `Scope` belongs to one query level. Its entries' columns are expressions, slots as a rule: the
+columns of a subquery that was pulled up are the subquery's own target expressions. Converting a tree
+also plans the subqueries in it and collects the aggregates and window calls of the level they belong
+to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsql.planner.expressions import Slot, SubPlan, fingerprint, map_children
+from dsql.planner.plan import CtePlan, QueryPlan
+from dsql.planner.plan_slots import outer_slots
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+
+
+@dataclass(slots=True)
+class CteSource:
+    """What a CTE reference of this scope becomes: `inline` is planned anew at its only use."""
+
+    definition: bound.Cte
+    inline: bool
+    planned: CtePlan | None = None
+    working: int = 0  # inside its own recursive part: the id of the CTE
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """One query level while it is planned."""
+
+    planner: PlannerState
+    parent: Scope | None = None
+    entries: list[list[Expression]] = field(default_factory=list)
+    ctes: list[CteSource] = field(default_factory=list)
+    aggregates: dict[Any, tuple[Slot, bound.AggregateCall]] = field(default_factory=dict)
+    groupings: list[tuple[Slot, bound.GroupingCall]] = field(default_factory=list)
+    windows: list[tuple[Slot, bound.WindowCall]] = field(default_factory=list)
+
+    def ancestor(self, levels: int) -> Scope:
+        """Return the scope `levels` queries out."""
+        scope = self
+        for _ in range(levels):
+            assert scope.parent is not None, "a reference beyond the outermost query"
+            scope = scope.parent
+        return scope
+
+    def convert(self, node: Expression) -> Expression:
+        """Return the tree with slots for columns and plans for subqueries."""
+        converter = _CONVERTERS.get(type(node))
+        if converter is not None:
+            return converter(self, node)
+        mapped: Expression = map_children(node, self.convert)
+        return mapped
+
+    def convert_all(self, nodes: list[Expression]) -> list[Expression]:
+        """Convert several trees."""
+        return [self.convert(node) for node in nodes]
+
+    def convert_key(self, key: bound.SortKey) -> bound.SortKey:
+        """Convert a sort key."""
+        return dataclasses.replace(key, expression=self.convert(key.expression))
+
+
+class PlannerState:
+    """Numbers slots and CTEs of one statement; `plan_query` breaks the import cycle with the planner."""
+
+    def __init__(self, plan_query: Callable[..., QueryPlan]) -> None:
+        self._next = 0
+        self.plan_query = plan_query
+
+    def number(self) -> int:
+        """Return a number not used before in the statement."""
+        self._next += 1
+        return self._next
+
+    def slot(
+        self, type_oid: int, typmod: int = -1, *, name: str = "", not_null: bool = False
+    ) -> Slot:
+        """Return a new slot."""
+        return Slot(
+            type_oid=type_oid, typmod=typmod, id=self.number(), name=name, not_null=not_null
+        )
+
+
+def _column(scope: Scope, node: Any) -> Expression:
+    owner = scope.ancestor(node.levels_up)
+    found = owner.entries[node.entry][node.column]
+    if isinstance(found, Slot) and found.type_oid != node.type_oid:
+        found = dataclasses.replace(found, type_oid=node.type_oid, typmod=node.typmod)
+    return found
+
+
+def _aggregate(scope: Scope, node: Any) -> Expression:
+    owner = scope.ancestor(node.levels_up)
+    call = map_children(dataclasses.replace(node, levels_up=0), scope.convert)
+    key = fingerprint(call)
+    found = owner.aggregates.get(key)
+    if found is None:
+        slot = owner.planner.slot(node.type_oid, node.typmod, name=node.aggregate.name)
+        found = owner.aggregates[key] = (slot, call)
+    return found[0]
+
+
+def _window(scope: Scope, node: Any) -> Expression:
+    slot = scope.planner.slot(node.type_oid, node.typmod, name=node.function.name)
+    scope.windows.append((slot, map_children(node, scope.convert)))
+    return slot
+
+
+def _grouping(scope: Scope, node: Any) -> Expression:
+    slot = scope.planner.slot(node.type_oid, name="grouping", not_null=True)
+    scope.groupings.append((slot, map_children(node, scope.convert)))
+    return slot
+
+
+def _subplan(kind: str) -> Callable[[Scope, Any], Expression]:
+    def convert(scope: Scope, node: Any) -> Expression:
+        plan = scope.planner.plan_query(node.query, scope)
+        return SubPlan(
+            type_oid=node.type_oid,
+            typmod=node.typmod,
+            position=node.position,
+            kind=kind,
+            plan=plan,
+            outer=frozenset(outer_slots(plan)),
+        )
+
+    return convert
+
+
+def _quantified(scope: Scope, node: bound.QuantifiedSubquery) -> Expression:
+    plan = scope.planner.plan_query(node.query, scope)
+    return SubPlan(
+        type_oid=node.type_oid,
+        kind="all" if node.all else "any",
+        plan=plan,
+        outer=frozenset(outer_slots(plan)),
+        left=scope.convert_all(node.left),
+        functions=node.functions,
+        operator=node.operator,
+    )
+
+
+_CONVERTERS: dict[type, Callable[[Scope, Any], Expression]] = {
+    bound.ColumnRef: _column,
+    bound.AggregateCall: _aggregate,
+    bound.WindowCall: _window,
+    bound.GroupingCall: _grouping,
+    bound.Exists: _subplan("exists"),
+    bound.ScalarSubquery: _subplan("scalar"),
+    bound.ArraySubquery: _subplan("array"),
+    bound.QuantifiedSubquery: _quantified,
+}

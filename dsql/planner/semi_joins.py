@@ -1,0 +1,91 @@
+"""EXISTS and IN as joins.
+
+A conjunct of WHERE that is [NOT] EXISTS (query) or `x IN (query)` becomes a semi or anti join if the
+query is nothing but joins and conditions: its conditions on outer columns are then the join's. NOT IN
+stays a subplan, because one NULL in the list changes its meaning for every row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dsql.functions.function import Function
+from dsql.planner.expressions import is_volatile, slots_of
+from dsql.planner.from_clause import build, is_joins_only
+from dsql.planner.relations import Group, SemiJoin
+from dsql.planner.scope import Scope
+from dsql.sql import bound
+from dsql.sql.bound import Expression
+
+
+def add_condition(scope: Scope, group: Group, condition: Expression | None) -> None:
+    """Add a WHERE clause to a group, as semi joins where its parts allow that."""
+    if condition is None:
+        return
+    parts = condition.arguments if isinstance(condition, bound.And) else [condition]
+    for part in parts:
+        if isinstance(part, bound.And):
+            add_condition(scope, group, part)
+            continue
+        join = _as_semi_join(scope, part)
+        if join is not None and group.members:
+            group.semi_joins.append(join)
+        else:
+            group.conditions.append(scope.convert(part))
+
+
+def _as_semi_join(scope: Scope, part: Expression) -> SemiJoin | None:
+    if isinstance(part, bound.Exists):
+        return _join(scope, "semi", part.query, [])
+    if isinstance(part, bound.Not) and isinstance(part.argument, bound.Exists):
+        return _join(scope, "anti", part.argument.query, [])
+    if isinstance(part, bound.QuantifiedSubquery) and part.operator == "=" and not part.all:
+        if any(is_volatile(item) for item in part.left):
+            return None
+        pairs = list(zip(part.left, part.functions, strict=True))
+        return _join(scope, "semi", part.query, pairs)
+    return None
+
+
+def _join(
+    scope: Scope,
+    kind: str,
+    query: bound.Query,
+    pairs: list[tuple[Expression, Function]],
+) -> SemiJoin | None:
+    plain = dataclasses.replace(query, order_by=[], distinct_on=None)
+    if query.distinct_on or not is_joins_only(plain):
+        return None
+    inner = Scope(scope.planner, scope)
+    group = build(inner, query.from_items, query.range_table)
+    if group.needs:
+        return None
+    add_condition(inner, group, query.where)
+    if _reaches_out(group):
+        return None
+    own = group.slots
+    outside = [item for item in group.conditions if slots_of(item) - own]
+    group.conditions = [item for item in group.conditions if not slots_of(item) - own]
+    for (left, function), target in zip(pairs, query.targets, strict=False):
+        outside.append(
+            bound.Call(
+                type_oid=16,
+                function=function,
+                arguments=[scope.convert(left), inner.convert(target.expression)],
+                operator="=",
+                strategy="=",
+            )
+        )
+    if inner.aggregates or inner.windows:
+        return None
+    return SemiJoin(kind, group, outside)
+
+
+def _reaches_out(group: Group) -> bool:
+    """Return True if a nested semi join reads slots of neither its own group nor this one."""
+    own = group.slots
+    return any(
+        slots_of(item) - own - join.group.slots
+        for join in group.semi_joins
+        for item in join.conditions
+    )
