@@ -171,10 +171,15 @@ class LeaderNode(Node):
             self.pipeline.flush()
 
     def _recover_outcomes(self) -> None:
-        """Read the journal back, from a replica whose commit index has reached our first record."""
+        """Read the journal back, from a replica that has it up to our first record, committed."""
         own = self.leader.epoch_sequence
-        ready = [r for r in self._replicas if r.alive and r.replica.commit >= own]
-        ready = [r for r in ready if r.replica.promise.epoch == self.leader.epoch]
+        ready = [
+            replica
+            for replica in self._replicas
+            if replica.alive
+            and replica.replica.commit >= own
+            and any(f.first == own and f.epoch == self.leader.epoch for f in replica.disk.frames)
+        ]
         if not ready or self.pipeline is None:
             self.world.later(SECOND // 10, lambda: self.do(self._recover_outcomes))
             return

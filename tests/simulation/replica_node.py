@@ -98,9 +98,10 @@ class ReplicaNode(Node):
         else:
             assert isinstance(message, Claim)
             outputs = self.replica.claim(message)
-        self._queue += [(output, respond) for output in outputs]
+        work = [(output, respond) for output in outputs]
+        self._queue += work
         if not self.syncs_before_answering:
-            self._answer(self._queue)
+            self._answer(work)
         self._start()
 
     def crash(self) -> None:

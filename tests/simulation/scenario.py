@@ -61,7 +61,7 @@ class Scenario:
         while world.now < end:
             world.run(world.now + world.chance.randint(50, 1_500) * MILLISECOND)
             world.chance.choice(
-                (self._crash_replica, self._crash_replica, self._replace_leader, self._pause)
+                (self._crash_one, self._crash_all, self._replace_leader, self._pause)
             )()
         self._heal()
         journal = self._agreed_journal()
@@ -81,11 +81,18 @@ class Scenario:
 
     # Faults
 
-    def _crash_replica(self) -> None:
-        replica = self.world.chance.choice(self._replicas)
+    def _crash_one(self) -> None:
+        self._crash(self.world.chance.choice(self._replicas), 2_000)
+
+    def _crash_all(self) -> None:
+        """The power fails, and the leaders get through it."""
+        for replica in self._replicas:
+            self._crash(replica, 300)
+
+    def _crash(self, replica: ReplicaNode, milliseconds_max: int) -> None:
         if replica.alive:
             replica.crash()
-            delay = self.world.chance.randint(10, 2_000) * MILLISECOND
+            delay = self.world.chance.randint(10, milliseconds_max) * MILLISECOND
             self.world.later(delay, replica.restart)
 
     def _replace_leader(self) -> None:
@@ -112,7 +119,10 @@ class Scenario:
         world.run(world.now + 4 * SECOND)  # pauses end
         self._new_leader()
         before = [client.finished for client in self._clients]
-        world.run(world.now + _HEALING_SECONDS * SECOND)
+        for _ in range(_HEALING_SECONDS):
+            world.run(world.now + SECOND)
+            if self._leaders[-1].leader.deposed:  # by what a failed candidate left at one replica
+                self._new_leader()
         for client, finished in zip(self._clients, before, strict=True):
             if client.finished <= finished:
                 raise ViolationError(f"{client.name} makes no progress after the faults")
