@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 from dsql.functions import (
+    aggregates,
     arithmetic,
+    arrays,
     binary,
     comparison,
     date_arithmetic,
     date_fields,
     date_functions,
+    json_access,
+    json_build,
+    json_modify,
     math,
     number_casts,
     numerics,
     patterns,
     quoting,
+    series,
+    statistics,
+    system,
     text,
+    windows,
 )
 from dsql.functions.definition import define_casts, define_operators
 
 FAMILIES = (
+    aggregates,
     arithmetic,
+    arrays,
     binary,
     comparison,
     date_arithmetic,
     date_fields,
     date_functions,
+    json_access,
+    json_build,
+    json_modify,
     math,
     number_casts,
     numerics,
     patterns,
     quoting,
+    series,
+    statistics,
+    system,
     text,
+    windows,
 )
 
 define_operators()

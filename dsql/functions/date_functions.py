@@ -22,6 +22,7 @@ from dsql.functions.timestamps import (
 from dsql.types import calendar, interval
 from dsql.types.calendar import DAY, HOUR, MINUTE, SECOND
 from dsql.types.interval import Interval
+from dsql.types.temporal import timetz_key
 from dsql.types.timezone import Zone, find_zone, fixed_zone
 
 _SLEEP_SLICE_SECONDS = 0.1  # how often a sleeping statement looks whether it was cancelled
@@ -291,7 +292,7 @@ for _type in ("timestamp", "timestamptz", "time"):
                 partial(overlaps, _end, lambda value: value),
             )
 define("overlaps(timetz,timetz,timetz,timetz)",
-       partial(overlaps, add_to_timestamp, lambda value: (value[0] + value[1] * SECOND, value[1])))  # fmt: skip
+       partial(overlaps, add_to_timestamp, timetz_key))  # fmt: skip
 define("current_date",
        lambda context: instant_to_local(context, context.transaction_timestamp) // DAY,
        needs_context=True)  # fmt: skip

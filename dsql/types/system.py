@@ -13,6 +13,7 @@ from dsql.types import registry
 from dsql.types.integer import bad_binary, fixed_decoder, integer_decoder
 from dsql.types.oids import INT2, OID
 from dsql.types.pg_type import define
+from dsql.types.record import Record
 from dsql.types.string import decode_utf8
 from dsql.types.type import Encode, FormatSettings
 
@@ -130,9 +131,19 @@ def record_binary_encoder(oids: tuple[int, ...]) -> Encode:
     return encode
 
 
-def _encode_bare_record(value: tuple[Any, ...]) -> bytes:
-    """Encode a record whose field types are unknown here, by what its values look like."""
-    return b"(" + b",".join(_encode_field(_encode_guessed, item) for item in value) + b")"
+def _record_encoder(settings: FormatSettings) -> Encode:
+    def encode(value: tuple[Any, ...]) -> bytes:
+        if isinstance(value, Record) and value.oids:
+            return record_text_encoder(value.oids, settings)(value)
+        return b"(" + b",".join(_encode_field(_encode_guessed, item) for item in value) + b")"
+
+    return encode
+
+
+def _record_to_binary(value: tuple[Any, ...]) -> bytes:
+    if not isinstance(value, Record):
+        raise unsupported("binary format of records without known fields is not supported")
+    return record_binary_encoder(value.oids)(value)
 
 
 def _encode_guessed(value: Any) -> bytes:
@@ -181,9 +192,9 @@ define(
 )
 define(
     "record",
-    encode=_encode_bare_record,
+    text_encoder=_record_encoder,
     decode=_refuse_input("record"),
-    binary_encode=_refuse_input("record"),
+    binary_encode=_record_to_binary,
     binary_decode=_refuse_input("record"),
 )
 define(

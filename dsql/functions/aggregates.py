@@ -1,0 +1,263 @@
+"""count, sum, avg, min, max, boolean, bit, string, array and JSON aggregates.
+
+Accumulators start as None where the aggregate of no rows is NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.functions.arithmetic import check_float8, check_int8
+from dsql.functions.date_arithmetic import add_intervals, divide
+from dsql.functions.definition import define_aggregate
+from dsql.functions.function import Context
+from dsql.functions.json_build import key_text, record_text, value_text
+from dsql.functions.numerics import numeric_div
+from dsql.functions.templates import export
+from dsql.types import oids, registry
+from dsql.types.floating import round_float4
+from dsql.types.json import normalize, quote
+from dsql.types.numeric import EXACT
+
+
+def _nothing() -> None:
+    return None
+
+
+def _first_or(combine: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the step that starts with the first value and then combines."""
+    return lambda accumulator, value: value if accumulator is None else combine(accumulator, value)
+
+
+def _mean_step(accumulator: list[Any], value: Any) -> list[Any]:
+    accumulator[0] += 1
+    accumulator[1] = accumulator[1] + value
+    return accumulator
+
+
+def _numeric_mean_step(accumulator: list[Any], value: Decimal) -> list[Any]:
+    accumulator[0] += 1
+    accumulator[1] = EXACT.add(accumulator[1], value)
+    return accumulator
+
+
+def _interval_mean_step(accumulator: list[Any], value: Any) -> list[Any]:
+    accumulator[0] += 1
+    accumulator[1] = add_intervals(accumulator[1], value)
+    return accumulator
+
+
+def _integer_mean(accumulator: list[Any]) -> Decimal | None:
+    count, total = accumulator
+    return numeric_div(Decimal(total), Decimal(count)) if count else None
+
+
+def _float_mean(accumulator: list[Any]) -> float | None:
+    count, total = accumulator
+    return total / count if count else None
+
+
+def _interval_mean(accumulator: list[Any]) -> Any:
+    count, total = accumulator
+    return divide(total, float(count)) if count else None
+
+
+@export
+def larger_of(left: Any, right: Any) -> Any:
+    """Return the larger of a running maximum (None at first) and a value that Python orders."""
+    return right if left is None or right > left else left
+
+
+@export
+def smaller_of(left: Any, right: Any) -> Any:
+    """Return the smaller of a running minimum (None at first) and a value that Python orders."""
+    return right if left is None or right < left else left
+
+
+_ORDERED = "int8 int4 int2 oid date time timestamp timestamptz text tid pg_lsn xid8"
+_KEYED = "float4 float8 timetz interval numeric bpchar inet"
+
+
+def _by_key(key: Callable[[Any], Any], name: str) -> Callable[[Any, Any], Any]:
+    if name == "max":
+        return lambda held, value: value if held is None or key(value) > key(held) else held
+    return lambda held, value: value if held is None or key(value) < key(held) else held
+
+
+def _define_extremes() -> None:
+    for name, step in (("max", larger_of), ("min", smaller_of)):
+        template = f"{step.__name__}({{0}}, {{1}})"
+        for type_name in _ORDERED.split():
+            define_aggregate(f"{name}({type_name})", _nothing, step, step_template=template)
+        for type_name in _KEYED.split():
+            known = registry.find(type_name)
+            assert known is not None
+            assert known.sort_key is not None
+            define_aggregate(f"{name}({type_name})", _nothing, _by_key(known.sort_key, name))
+        # The accumulator carries the key of the element type: [key, best array].
+        define_aggregate(
+            f"{name}(anyarray)",
+            _nothing,
+            _array_extreme(name),
+            lambda accumulator: accumulator[1],
+            typed=lambda oid: lambda: [registry.get(oid).sort_key, None],
+        )
+
+
+def _array_extreme(name: str) -> Callable[[Any, Any], Any]:
+    def step(accumulator: list[Any], value: Any) -> list[Any]:
+        accumulator[1] = _by_key(accumulator[0], name)(accumulator[1], value)
+        return accumulator
+
+    return step
+
+
+def _define_sums() -> None:
+    add = "({1} if {0} is None else {0} + {1})"
+    define_aggregate(
+        "sum(int4) sum(int2)",
+        _nothing,
+        _first_or(lambda a, b: a + b),
+        lambda total: None if total is None else check_int8(total),
+        step_template=add,
+    )
+    define_aggregate(
+        "sum(int8)",
+        _nothing,
+        _first_or(lambda a, b: a + b),
+        lambda total: None if total is None else Decimal(total),
+        step_template=add,
+    )
+    define_aggregate("sum(numeric)", _nothing, _first_or(EXACT.add))
+    define_aggregate("sum(float8)", _nothing, _first_or(lambda a, b: check_float8(a + b, a, b)))
+    define_aggregate("sum(float4)", _nothing, _first_or(lambda a, b: round_float4(a + b)))
+    define_aggregate("sum(interval)", _nothing, _first_or(add_intervals))
+    define_aggregate("avg(int8) avg(int4) avg(int2)", lambda: [0, 0], _mean_step, _integer_mean)
+    define_aggregate("avg(numeric)", lambda: [0, Decimal(0)], _numeric_mean_step, _integer_mean)
+    define_aggregate("avg(float8) avg(float4)", lambda: [0, 0.0], _mean_step, _float_mean)
+    define_aggregate("avg(interval)", lambda: [0, (0, 0, 0)], _interval_mean_step, _interval_mean)
+
+
+def _define_counts_and_bits() -> None:
+    define_aggregate("count()", int, lambda count: count + 1, step_template="({0} + 1)")
+    define_aggregate("count(any)", int, lambda count, _value: count + 1, step_template="({0} + 1)")
+    define_aggregate("bool_and every", _nothing, _first_or(lambda a, b: a and b))
+    define_aggregate("bool_or", _nothing, _first_or(lambda a, b: a or b))
+    for type_name in ("int2", "int4", "int8"):
+        define_aggregate(f"bit_and({type_name})", _nothing, _first_or(lambda a, b: a & b))
+        define_aggregate(f"bit_or({type_name})", _nothing, _first_or(lambda a, b: a | b))
+        define_aggregate(f"bit_xor({type_name})", _nothing, _first_or(lambda a, b: a ^ b))
+    define_aggregate("any_value", _nothing, lambda held, value: value if held is None else held)
+
+
+def _collect(accumulator: list[Any] | None, *value: Any) -> list[Any]:
+    """Gather one-argument values, or tuples of several."""
+    accumulator = [] if accumulator is None else accumulator
+    accumulator.append(value[0] if len(value) == 1 else value)
+    return accumulator
+
+
+def _collect_text(accumulator: list[Any] | None, value: Any, separator: Any) -> list[Any] | None:
+    """Gather texts, each after its own separator, leaving out NULLs."""
+    if value is None:
+        return accumulator
+    if accumulator is None:
+        return [value]
+    if separator is not None:
+        accumulator.append(separator)
+    accumulator.append(value)
+    return accumulator
+
+
+def _join(empty: Any) -> Callable[[list[Any] | None], Any]:
+    return lambda accumulator: None if accumulator is None else empty.join(accumulator)
+
+
+def _collect_array(accumulator: list[Any] | None, value: Any) -> list[Any]:
+    if value is None:
+        raise SqlError("22004", "cannot accumulate null arrays")
+    if not value:
+        raise SqlError("2202E", "cannot accumulate empty arrays")
+    gathered = _collect(accumulator, value)
+    if len(gathered) > 1 and len(gathered[0]) != len(value):
+        raise SqlError("2202E", "cannot accumulate arrays of different dimensionality")
+    return gathered
+
+
+class _JsonRows:
+    """What a JSON aggregate has seen; texts are made at once, since values may not be kept."""
+
+    def __init__(self, context: Context, argument_oids: tuple[int, ...]) -> None:
+        self.context = context
+        self.oids = argument_oids
+        self.texts: list[Any] = []
+
+    def add_element(self, value: Any) -> _JsonRows:
+        oid = self.oids[0]
+        if value is not None and oid == oids.RECORD:
+            self.texts.append(record_text(self.context, value, ","))
+        else:
+            self.texts.append(value_text(self.context, oid, value))
+        return self
+
+    def add_member(self, key: Any, value: Any) -> _JsonRows:
+        if key is None:
+            raise SqlError("22004", "field name must not be null")
+        text = key_text(self.context, self.oids[0], key, 1)
+        self.texts.append((text, value_text(self.context, self.oids[1], value)))
+        return self
+
+    def array(self) -> str | None:
+        if not self.texts:
+            return None
+        known = registry.get(self.oids[0])
+        composite = known.oid == oids.RECORD or known.category == "A"
+        return "[" + (", \n " if composite else ", ").join(self.texts) + "]"
+
+    def object(self) -> str | None:
+        if not self.texts:
+            return None
+        return "{ " + ", ".join(f"{quote(key)} : {text}" for key, text in self.texts) + " }"
+
+
+def _typed_rows(*argument_oids: int) -> Callable[[Context], _JsonRows]:
+    return lambda context: _JsonRows(context, argument_oids)
+
+
+def _as_jsonb(text: str | None) -> str | None:
+    return None if text is None else normalize(text)
+
+
+def _define_json(prefix: str, finish: Callable[[str | None], str | None]) -> None:
+    define_aggregate(
+        f"{prefix}_agg",
+        _nothing,
+        _JsonRows.add_element,
+        lambda rows: finish(rows.array()),
+        keeps_nulls=True,
+        needs_context=True,
+        typed=_typed_rows,
+    )
+    define_aggregate(
+        f"{prefix}_object_agg",
+        _nothing,
+        _JsonRows.add_member,
+        lambda rows: finish(rows.object()),
+        keeps_nulls=True,
+        needs_context=True,
+        typed=_typed_rows,
+    )
+
+
+_define_counts_and_bits()
+_define_sums()
+_define_extremes()
+define_aggregate("array_agg(anynonarray)", _nothing, _collect, keeps_nulls=True)
+define_aggregate("array_agg(anyarray)", _nothing, _collect_array, keeps_nulls=True)
+define_aggregate("string_agg(text,text)", _nothing, _collect_text, _join(""), keeps_nulls=True)
+define_aggregate("string_agg(bytea,bytea)", _nothing, _collect_text, _join(b""), keeps_nulls=True)
+_define_json("json", lambda text: text)
+_define_json("jsonb", _as_jsonb)

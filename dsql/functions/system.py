@@ -1,0 +1,130 @@
+"""Session and system functions that need only the statement's Context, and the table of refused ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.functions.definition import define
+from dsql.functions.function import Context
+from dsql.functions.numerics import trunc
+from dsql.types import registry
+
+VERSION = "PostgreSQL 16"
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+# What Aurora DSQL refuses by name; the binder asks `refused` in the dsql profile.
+_REFUSED_NAMES = """
+pg_backend_pid pg_cancel_backend pg_terminate_backend pg_reload_conf pg_rotate_logfile
+pg_table_size pg_total_relation_size pg_relation_size pg_indexes_size pg_database_size
+pg_tablespace_size pg_notify pg_listening_channels pg_notification_queue_usage
+inet_server_addr inet_server_port inet_client_addr inet_client_port
+txid_current txid_current_if_assigned txid_current_snapshot txid_snapshot_xmin txid_snapshot_xmax
+txid_snapshot_xip txid_visible_in_snapshot txid_status pg_current_xact_id
+pg_current_xact_id_if_assigned pg_current_snapshot pg_xact_status pg_visible_in_snapshot
+pg_read_file pg_read_binary_file pg_ls_dir pg_stat_file pg_switch_wal pg_create_restore_point
+pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn pg_wal_lsn_diff
+pg_create_physical_replication_slot pg_create_logical_replication_slot pg_drop_replication_slot
+pg_export_snapshot pg_promote pg_is_in_recovery pg_last_wal_replay_lsn pg_blocking_pids
+pg_safe_snapshot_blocking_pids pg_stat_get_activity pg_stat_reset query_to_xml table_to_xml
+"""
+_REFUSED = frozenset(_REFUSED_NAMES.split())
+_REFUSED_PREFIXES = ("pg_advisory_", "pg_try_advisory_", "lo_")
+
+
+def refused(name: str) -> bool:
+    """Return whether the dsql profile refuses the function: `function <name> not supported` (0A000)."""
+    return name in _REFUSED or name.startswith(_REFUSED_PREFIXES)
+
+
+def _current_schema(context: Context) -> str | None:
+    return context.search_path[0] if context.search_path else None
+
+
+def _current_schemas(context: Context, implicit: bool) -> list[str]:
+    path = list(context.search_path)
+    return ["pg_catalog", *path] if implicit and "pg_catalog" not in path else path
+
+
+def _current_setting(context: Context, name: str, missing_ok: bool = False) -> str | None:
+    try:
+        return context.setting(name)
+    except SqlError as error:
+        if missing_ok and error.sqlstate == "42704":
+            return None
+        raise
+
+
+def _set_config(context: Context, name: str | None, value: str | None, local: bool | None) -> str:
+    if name is None:
+        raise SqlError("22004", "SET requires parameter name")
+    return context.set_setting(name, value or "", local=bool(local))
+
+
+def size_pretty(size: int) -> str:
+    """Return a byte count as "12 kB", switching units at 10 times the next one."""
+    if abs(size) < 10 * 1024:
+        return f"{size} bytes"
+    size = int(size / 512)  # keep one extra bit for rounding
+    for unit in _UNITS[1:]:
+        if abs(size) < 20 * 1024 - 1 or unit == _UNITS[-1]:
+            break
+        size = int(size / 1024)
+    half_up = (abs(size) + 1) // 2
+    return f"{half_up if size > 0 else -half_up} {unit}"
+
+
+def size_bytes(text: str) -> int:
+    """Return the bytes that "1 GB" means. Raises SqlError 22023."""
+    found = re.fullmatch(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text)
+    if not found:
+        raise SqlError("22023", f'invalid size: "{text}"')
+    units = [unit.lower() for unit in _UNITS]
+    name = found[2].lower() or "bytes"
+    if name == "b":
+        name = "bytes"
+    if name not in units:
+        raise SqlError(
+            "22023",
+            f'invalid size: "{text}"',
+            detail=f'Invalid size unit: "{found[2]}".',
+            hint='Valid units are "bytes", "B", "kB", "MB", "GB", "TB", and "PB".',
+        )
+    return int(Decimal(found[1]) * 1024 ** units.index(name))
+
+
+def _column_size(oid: int) -> Callable[[Any], int]:
+    known = registry.get(oid)
+    if known.size > 0:
+        return lambda _value: known.size
+    return lambda value: len(known.binary_encode(value)) + 4
+
+
+def _count_nulls(*_oids: int) -> Callable[..., int]:
+    return lambda *values: sum(value is None for value in values)
+
+
+def _count_values(*_oids: int) -> Callable[..., int]:
+    return lambda *values: sum(value is not None for value in values)
+
+
+define("current_user", lambda context: context.user.name, needs_context=True)
+define("session_user", lambda context: context.session_user.name, needs_context=True)
+define("current_schema", _current_schema, needs_context=True)
+define("current_schemas", _current_schemas, needs_context=True)
+define("current_database", lambda: "postgres")
+define("current_setting(text)", _current_setting, needs_context=True)
+define("current_setting(text,bool)", _current_setting, needs_context=True)
+define("set_config", _set_config, needs_context=True)
+define("version", lambda: VERSION)
+define("pg_typeof", typed=lambda oid: lambda _value: oid)
+define("pg_column_size", typed=_column_size)
+define("num_nulls", typed=_count_nulls)
+define("num_nonnulls", typed=_count_values)
+define("pg_size_pretty(int8)", size_pretty)
+define("pg_size_pretty(numeric)", lambda size: size_pretty(int(trunc(size, 0))))
+define("pg_size_bytes", size_bytes)
+define("pg_client_encoding", lambda: "UTF8")
