@@ -148,10 +148,12 @@ def _bind_recursive(scope: Scope, item: exp.Expression, cte: Cte) -> None:
     statement.ctes = inside.ctes
     cte.statement = statement
     _check_columns(cte, statement)
-    _check_reference(cte, further, len(scope.ctes) - 1)
+    _check_reference(cte, further)
 
 
 def _check_columns(cte: Cte, statement: Query) -> None:
+    assert statement.set_operation is not None
+    first = [t for t in statement.set_operation.left.targets if not t.junk]
     for number, (column, target) in enumerate(zip(cte.columns, statement.targets, strict=True), 1):
         overall = target.expression.type_oid
         if overall != column.type_oid:
@@ -161,10 +163,11 @@ def _check_columns(cte: Cte, statement: Query) -> None:
                 f"{type_name(column.type_oid)} in non-recursive term but type "
                 f"{type_name(overall)} overall",
                 hint="Cast the output of the non-recursive term to the correct type.",
+                position=first[number - 1].expression.position,
             )
 
 
-def _check_reference(cte: Cte, further: Query, index: int) -> None:
+def _check_reference(cte: Cte, further: Query) -> None:
     references = [
         node
         for node, depth in nodes(further)
@@ -175,4 +178,3 @@ def _check_reference(cte: Cte, further: Query, index: int) -> None:
             "42P19",
             f'recursive reference to query "{cte.name}" must not appear more than once',
         )
-    del index

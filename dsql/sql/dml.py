@@ -10,7 +10,6 @@ from dsql.catalog.schema import Column, Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
 from dsql.sql.bound import (
-    Constant,
     DefaultValue,
     Delete,
     EntryColumn,
@@ -166,13 +165,13 @@ def _source(scope: Scope, tree: exp.Insert, columns: list[Column]) -> tuple[Quer
     query = tree.args.get("expression")
     if query is None:
         return Query(), []
-    explicit = bool(tree.args.get("columns"))
     override = tree.args.get("override")
     if is_plain_values(query):
-        return _values_source(scope, query, columns, explicit, override)
+        return _values_source(scope, tree, query, columns, override)
     source = bind_query(scope.child(), query, settle=False)
     visible = [target for target in source.targets if not target.junk]
-    columns = _fitting(columns, len(visible), explicit, [t.expression for t in visible])
+    values = [target.expression for target in visible]
+    columns = _fitting(tree, columns, values)
     for column in columns:
         _check_writable(column, None, override)
     if override == "user" and any(column.identity for column in columns):
@@ -180,18 +179,22 @@ def _source(scope: Scope, tree: exp.Insert, columns: list[Column]) -> tuple[Quer
     return _assigned_query(scope, source, columns), columns
 
 
-def _fitting(
-    columns: list[Column], count: int, explicit: bool, values: Sequence[Expression]
-) -> list[Column]:
-    """Return the columns that `count` values go to. Raises SqlError 42601."""
+def _fitting(tree: exp.Insert, columns: list[Column], values: Sequence[Expression]) -> list[Column]:
+    """Return the columns that the values go to. Raises SqlError 42601."""
+    count = len(values)
     if count > len(columns):
         raise SqlError(
             "42601",
             "INSERT has more expressions than target columns",
             position=values[len(columns)].position,
         )
-    if count < len(columns) and explicit:
-        raise SqlError("42601", "INSERT has more target columns than expressions")
+    written = tree.args.get("columns")
+    if count < len(columns) and written:
+        raise SqlError(
+            "42601",
+            "INSERT has more target columns than expressions",
+            position=position_of(written[count]),
+        )
     return columns[:count]
 
 
@@ -227,16 +230,16 @@ def _assigned_query(scope: Scope, source: Query, columns: list[Column]) -> Query
 
 def _values_source(
     scope: Scope,
-    tree: exp.Expression,
+    tree: exp.Insert,
+    values: exp.Expression,
     columns: list[Column],
-    explicit: bool,
     override: str | None,
 ) -> tuple[Query, list[Column]]:
     """Bind VALUES row by row, each cell straight to its column's type; DEFAULT is the column's."""
     inner = scope.child()
     rows: list[list[Expression]] = []
-    width = len(tree.expressions[0].expressions)
-    for row_tree in tree.expressions:
+    width = len(values.expressions[0].expressions)
+    for row_tree in values.expressions:
         if len(row_tree.expressions) != width:
             raise SqlError(
                 "42601",
@@ -244,7 +247,7 @@ def _values_source(
                 position=position_of(row_tree.expressions[0]),
             )
         rows.append(_cells(inner, row_tree.expressions))
-    columns = _fitting(columns, width, explicit, rows[0])
+    columns = _fitting(tree, columns, rows[0])
     done = [
         [_cell(scope, column, value, override) for column, value in zip(columns, row, strict=True)]
         for row in rows
@@ -259,9 +262,6 @@ def _values_source(
     item = inner.add_item(entry)
     targets = [Target(column.name, column.expression) for column in item.columns]
     return Query(range_table=inner.range_table, from_items=[FromEntry(0)], targets=targets), columns
-
-
-_DEFAULT_ALLOWED = Constant(type_oid=oids.UNKNOWN, value=None)
 
 
 def _cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
@@ -323,11 +323,7 @@ def bind_assignments(
         for column_tree, value in zip(columns, values, strict=True):
             column = find_column(table, column_tree.this.args["this"], position_of(column_tree))
             if any(number == column.number for number, _ in assignments):
-                raise SqlError(
-                    "42601",
-                    f'multiple assignments to same column "{column.name}"',
-                    position=position_of(column_tree),
-                )
+                raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
             assignments.append((column.number, _assigned(scope, column, value)))
     return assignments
 
@@ -335,9 +331,9 @@ def bind_assignments(
 def _cells_in_place(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
     cells = []
     for tree in trees:
-        scope.default_for = _DEFAULT_ALLOWED if isinstance(tree, exp.Var) else None
+        scope.default_allowed = isinstance(tree, exp.Var)
         cells.append(bind_expression(scope, tree))
-    scope.default_for = None
+    scope.default_allowed = False
     return cells
 
 

@@ -121,7 +121,7 @@ def _column(scope: Scope, tree: exp.Column) -> Expression:
             return found
         if scope.has_item(name):
             return whole_row(scope, "", name, position)
-        raise scope._missing_column(name, position)
+        raise scope.missing_column(name, position)
     schema = tree.args["db"].this if tree.args.get("db") else ""
     if isinstance(this, exp.Star):
         return whole_row(scope, schema, table.this, position)
@@ -477,7 +477,7 @@ def _exists(scope: Scope, tree: exp.Exists) -> Expression:
 
 def _var(scope: Scope, tree: exp.Var) -> Expression:
     if tree.this == "DEFAULT":
-        if scope.default_for is None:
+        if not scope.default_allowed:
             raise SqlError(
                 "42601", "DEFAULT is not allowed in this context", position=position_of(tree)
             )

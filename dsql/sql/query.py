@@ -253,9 +253,14 @@ def _distinct(
             raise SqlError(
                 "42P10",
                 "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-                position=on[0].position,
+                position=_unmatched(on, leading).position,
             )
     query.distinct_on = on
+
+
+def _unmatched(on: list[Expression], leading: list[Expression]) -> Expression:
+    """Return the DISTINCT ON expression to point at: the first that ORDER BY does not begin with."""
+    return next((e for e in on if not any(e is one for one in leading)), on[0])
 
 
 def _limit(scope: Scope, query: Query, tree: exp.Expression) -> None:

@@ -6,7 +6,13 @@ engine can do. What the engine lacks is refused where it is met, by name, in bot
 
 from __future__ import annotations
 
-from dsql.errors import unsupported
+from collections.abc import Callable
+from typing import Any
+
+from dsql.errors import SqlError, unsupported
+from dsql.sql import refusals_ddl
+from dsql.sql.gate import ParsedStatement
+from dsql.sql.gate import grammar as pg
 
 DSQL = "dsql"
 
@@ -39,3 +45,235 @@ def check_function(name: str, profile: str, position: int) -> None:
     """Raise SqlError 0A000 for a function the profile refuses by name."""
     if profile == DSQL and (name in REFUSED_FUNCTIONS or name.startswith("lo_")):
         raise unsupported(f"function {name} not supported", position=position)
+
+
+# ---------------------------------------------------------------- statements
+
+# The statements the dsql profile knows, if only to refuse some of their forms below.
+_KNOWN_STATEMENTS = frozenset(
+    {
+        "AlterDefaultPrivileges",
+        "AlterDomain",
+        "AlterFunction",
+        "AlterObjectSchema",
+        "AlterOwner",
+        "AlterRole",
+        "AlterRoleSet",
+        "AlterSeq",
+        "AlterStats",
+        "AlterTable",
+        "Call",
+        "Comment",
+        "ConstraintsSet",
+        "Copy",
+        "Create",
+        "CreateDomain",
+        "CreateFunction",
+        "CreateRole",
+        "CreateSchema",
+        "CreateSeq",
+        "CreateStats",
+        "Deallocate",
+        "Delete",
+        "Drop",
+        "DropRole",
+        "Explain",
+        "Grant",
+        "GrantRole",
+        "IamGrant",
+        "Index",
+        "Insert",
+        "Rename",
+        "Select",
+        "Transaction",
+        "Update",
+        "Vacuum",
+        "VariableSet",
+        "VariableShow",
+        "View",
+    }
+)
+# Refused in words of their own.
+_REFUSED_STATEMENTS = {
+    "Merge": "unsupported statement type: MERGE",
+    "CreateEnum": "CREATE TYPE not supported",
+    "AlterEnum": "ALTER TYPE not supported",
+    "AlterType": "ALTER TYPE not supported",
+    "CreateTrig": "CREATE TRIGGER not supported",
+}
+_DROPPABLE = frozenset(
+    {
+        pg.OBJECT_DOMAIN,
+        pg.OBJECT_FUNCTION,
+        pg.OBJECT_INDEX,
+        pg.OBJECT_ROUTINE,
+        pg.OBJECT_SCHEMA,
+        pg.OBJECT_SEQUENCE,
+        pg.OBJECT_STATISTIC_EXT,
+        pg.OBJECT_TABLE,
+        pg.OBJECT_VIEW,
+    }
+)
+_RENAMABLE = _DROPPABLE | {
+    pg.OBJECT_COLUMN,
+    pg.OBJECT_DOMCONSTRAINT,
+    pg.OBJECT_ROLE,
+    pg.OBJECT_TABCONSTRAINT,
+}
+_TRANSACTION_REFUSALS = {
+    pg.TRANS_STMT_SAVEPOINT: "SAVEPOINT",
+    pg.TRANS_STMT_RELEASE: "RELEASE",
+    pg.TRANS_STMT_ROLLBACK_TO: "ROLLBACK TO",
+    pg.TRANS_STMT_PREPARE: "PREPARE TRANSACTION",
+    pg.TRANS_STMT_COMMIT_PREPARED: "COMMIT PREPARED",
+    pg.TRANS_STMT_ROLLBACK_PREPARED: "ROLLBACK PREPARED",
+}
+SETTABLE = frozenset(
+    {
+        "application_name",
+        "client_encoding",
+        "datestyle",
+        "disable_sync_create_index",
+        "enable_bitmapscan",
+        "enable_hashjoin",
+        "enable_indexonlyscan",
+        "enable_indexscan",
+        "enable_material",
+        "enable_mergejoin",
+        "enable_nestloop",
+        "enable_seqscan",
+        "extra_float_digits",
+        "intervalstyle",
+        "search_path",
+        "timezone",
+    }
+)
+
+
+def check_statement(
+    parsed: ParsedStatement, profile: str, *, synchronous_index: bool = False
+) -> None:
+    """Raise SqlError 0A000 for a statement, or a form of it, that the profile refuses.
+
+    `synchronous_index`: `disable_sync_create_index` is off, so plain CREATE INDEX passes.
+    """
+    if parsed.name == "Transaction":
+        _check_isolation(parsed.node, profile)
+    if profile != DSQL:
+        return
+    if parsed.name not in _KNOWN_STATEMENTS:
+        message = _REFUSED_STATEMENTS.get(parsed.name, f"unsupported statement: {parsed.name}")
+        raise unsupported(message)
+    if parsed.name == "Index":
+        refusals_ddl.check_index(parsed, synchronous=synchronous_index)
+    check = _CHECKS.get(parsed.name)
+    if check is not None:
+        check(parsed)
+
+
+def setting_refused(name: str, *, local: bool = False) -> bool:
+    """Tell whether the dsql profile refuses SET of a parameter; `local`: SET LOCAL."""
+    name = name.lower()
+    return not (name in SETTABLE or "." in name or (name == "role" and local))
+
+
+def setting_error(name: str) -> SqlError:
+    """Return the refusal of SET for a parameter."""
+    return unsupported(f'setting configuration parameter "{name}" not supported')
+
+
+def _check_isolation(node: Any, profile: str) -> None:
+    """Only REPEATABLE READ exists; `postgres` takes the weaker levels as well, and runs them as that."""
+    for option in node.options:
+        element = option.def_elem
+        if element.defname != "transaction_isolation":
+            continue
+        level = element.arg.a_const.sval.sval
+        refused = level != "repeatable read" if profile == DSQL else level == "serializable"
+        if refused:
+            raise unsupported(f"Unsupported isolation level: {level.upper()}")
+
+
+def _check_transaction(parsed: ParsedStatement) -> None:
+    words = _TRANSACTION_REFUSALS.get(parsed.node.kind)
+    if words is not None:
+        raise unsupported(f"unsupported transaction statement: {words}")
+
+
+def _check_set(parsed: ParsedStatement) -> None:
+    node = parsed.node
+    if node.kind == pg.VAR_RESET_ALL or node.name == "SESSION CHARACTERISTICS":
+        return
+    if node.name == "session_authorization" and node.kind == pg.VAR_SET_DEFAULT:
+        return
+    if setting_refused(node.name, local=node.is_local):
+        raise setting_error(node.name)
+
+
+def _check_explain(parsed: ParsedStatement) -> None:
+    """EXPLAIN EXECUTE and its kin are refused as what they explain."""
+    inner = parsed.node.query
+    field = inner.WhichOneof("node")
+    name = type(getattr(inner, field)).DESCRIPTOR.name.removesuffix("Stmt")
+    if name not in _KNOWN_STATEMENTS:
+        raise unsupported(
+            _REFUSED_STATEMENTS.get(name, f"unsupported statement: {name}"),
+        )
+
+
+def _check_vacuum(parsed: ParsedStatement) -> None:
+    if parsed.node.is_vacuumcmd:
+        raise unsupported("unsupported VACUUM statement")
+
+
+def _check_drop(parsed: ParsedStatement) -> None:
+    if parsed.node.remove_type not in _DROPPABLE:
+        raise unsupported("unsupported object in DROP statement")
+
+
+def _check_rename(parsed: ParsedStatement) -> None:
+    if parsed.node.rename_type not in _RENAMABLE:
+        raise unsupported("unsupported object in RENAME statement")
+
+
+def _check_deallocate(parsed: ParsedStatement) -> None:
+    if parsed.node.name:
+        raise unsupported("unsupported statement: Deallocate")
+
+
+def _check_copy(parsed: ParsedStatement) -> None:
+    if parsed.node.filename or parsed.node.is_program:
+        raise unsupported("COPY is supported with STDIN and STDOUT only")
+
+
+def _check_function(parsed: ParsedStatement) -> None:
+    node = parsed.node
+    if node.is_procedure:
+        raise unsupported("PROCEDURE is not supported")
+    for option in node.options:
+        element = option.def_elem
+        if element.defname == "language" and element.arg.string.sval.lower() != "sql":
+            language = element.arg.string.sval
+            raise unsupported(f"CREATE FUNCTION with language {language} not supported")
+
+
+def _check_select(parsed: ParsedStatement) -> None:
+    if parsed.node.HasField("into_clause"):
+        raise unsupported("unsupported statement: CreateTableAs")
+
+
+_CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
+    "AlterTable": refusals_ddl.check_alter_table,
+    "Copy": _check_copy,
+    "Create": refusals_ddl.check_create_table,
+    "CreateFunction": _check_function,
+    "CreateSeq": refusals_ddl.check_sequence,
+    "Deallocate": _check_deallocate,
+    "Drop": _check_drop,
+    "Explain": _check_explain,
+    "Rename": _check_rename,
+    "Select": _check_select,
+    "Transaction": _check_transaction,
+    "Vacuum": _check_vacuum,
+    "VariableSet": _check_set,
+}

@@ -14,6 +14,7 @@ from dsql.errors import SqlError
 from dsql.sql.binding import Binding
 from dsql.sql.bound import (
     ColumnRef,
+    Constant,
     Cte,
     Entry,
     Expression,
@@ -23,8 +24,9 @@ from dsql.sql.bound import (
     WindowCall,
 )
 from dsql.sql.walk import raised
+from dsql.types import oids
 
-_SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax"})
+SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 
 
 @dataclass(slots=True)
@@ -65,14 +67,11 @@ class Scope:
     items: list[Item] = field(default_factory=list)
     ctes: list[Cte] = field(default_factory=list)
     visible_ctes: dict[str, int] = field(default_factory=dict)
-    pending_cte: str = ""  # the WITH query being bound, for the message of a forward reference
     windows: dict[str, Any] = field(default_factory=dict)
     clause: str = ""
     aggregated: bool = False
     window_calls: list[WindowCall] = field(default_factory=list)
-    grouping: bool = False  # GROUPING() is allowed
-    default_for: Expression | None = None
-    isolated: bool = False  # names do not look further out (views, column expressions)
+    default_allowed: bool = False
 
     def child(self) -> Scope:
         """Return the scope of a query inside this one."""
@@ -84,7 +83,7 @@ class Scope:
         """Resolve an unqualified column. Raises SqlError 42703, 42702."""
         found = self.find_column(name, position)
         if found is None:
-            raise self._missing_column(name, position)
+            raise self.missing_column(name, position)
         return found
 
     def find_column(self, name: str, position: int, *, outward: bool = True) -> Expression | None:
@@ -93,6 +92,8 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             found = scope._own_column(name, position)
+            if found is None and name in SYSTEM_COLUMNS:
+                found = scope._own_system_column(name, position)
             if found is not None:
                 return _placed(raised(found, levels), position)
             if not outward:
@@ -116,6 +117,14 @@ class Scope:
                     match = column.expression
         return match
 
+    def _own_system_column(self, name: str, position: int) -> Expression | None:
+        for item in self.items:
+            if item.columns_visible:
+                found = system_column(self, item, 0, name, position)
+                if found is not None:
+                    return found
+        return None
+
     def qualified_column(
         self, schema: str, table: str, name: str, position: int
     ) -> Expression | None:
@@ -126,14 +135,10 @@ class Scope:
             raise SqlError("42702", f'column reference "{name}" is ambiguous', position=position)
         if matches:
             return _placed(raised(matches[0].expression, levels), position)
-        return self._system_column(item, levels, name, position)
-
-    def _system_column(
-        self, item: Item, levels: int, name: str, position: int
-    ) -> Expression | None:
         return system_column(self, item, levels, name, position)
 
-    def _missing_column(self, name: str, position: int) -> SqlError:
+    def missing_column(self, name: str, position: int) -> SqlError:
+        """Return the error of a column that nothing in sight has."""
         return SqlError("42703", f'column "{name}" does not exist', position=position)
 
     # ------------------------------------------------------------ tables
@@ -182,18 +187,15 @@ class Scope:
                 hidden_name = getattr(getattr(entry, "table", None), "name", "")
                 if item.alias == table or hidden_name == table:
                     if item.alias == table:
-                        detail = (
+                        hint = (
                             f'There is an entry for table "{table}", '
                             "but it cannot be referenced from this part of the query."
                         )
-                        hint = ""
                     else:
-                        detail = ""
                         hint = f'Perhaps you meant to reference the table alias "{item.alias}".'
                     return SqlError(
                         "42P01",
                         f'invalid reference to FROM-clause entry for table "{table}"',
-                        detail=detail,
                         hint=hint,
                         position=position,
                     )
@@ -281,9 +283,6 @@ def system_column(
     scope: Scope, item: Item, levels: int, name: str, position: int
 ) -> Expression | None:
     """Return tableoid of a table, None for no system column. Raises 0A000 for the others by name."""
-    from dsql.sql.bound import Constant
-    from dsql.types import oids
-
     owner: Scope = scope
     for _ in range(levels):
         assert owner.parent is not None
@@ -294,7 +293,7 @@ def system_column(
     if name == "tableoid":
         relation = entry.table if isinstance(entry, TableEntry) else entry.relation
         return Constant(type_oid=oids.OID, value=relation.oid, position=position)
-    if name in _SYSTEM_COLUMNS:
+    if name in SYSTEM_COLUMNS:
         raise SqlError("0A000", f'system column "{name}" is not supported', position=position)
     return None
 

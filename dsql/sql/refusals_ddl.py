@@ -1,0 +1,243 @@
+"""The clauses of CREATE TABLE, ALTER TABLE, CREATE INDEX and CREATE SEQUENCE that `dsql` refuses.
+
+The checks of CREATE INDEX come in the order that Aurora DSQL was seen to make them in: CONCURRENTLY, USING,
+the mode, then the keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsql.errors import SqlError, unsupported
+from dsql.limits import KEY_COLUMNS_MAX
+from dsql.sql.gate import ParsedStatement, scan
+from dsql.sql.gate import grammar as pg
+
+SEQUENCE_CACHE_MIN = 65_536
+_CACHE_ADVICE = (
+    "without an explicit cache size. "
+    f"please define CACHE greater than or equal to {SEQUENCE_CACHE_MIN} or equal to 1"
+)
+_SERIAL_TYPES = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})
+
+
+# ---------------------------------------------------------------- CREATE TABLE
+
+
+def check_create_table(parsed: ParsedStatement) -> None:
+    """Raise SqlError for a clause of CREATE TABLE that dsql refuses."""
+    node = parsed.node
+    if node.relation.relpersistence == "t":
+        raise unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
+    if node.relation.relpersistence == "u":
+        raise unsupported("UNLOGGED table not supported for CREATE TABLE")
+    for present, clause in (
+        (node.HasField("partbound"), "PARTITION OF"),
+        (node.inh_relations, "INHERITS"),
+        (node.HasField("partspec"), "PARTITION BY"),
+        (node.options, "WITH"),
+        (node.tablespacename, "TABLESPACE"),
+        (node.oncommit not in (pg.ONCOMMIT_NOOP, 0), "ON COMMIT"),
+    ):
+        if present:
+            raise unsupported(f"{clause} not supported for CREATE TABLE")
+    for element in node.table_elts:
+        kind = element.WhichOneof("node")
+        if kind == "column_def":
+            _check_column(parsed, element.column_def)
+        elif kind == "constraint":
+            _check_constraint(element.constraint)
+
+
+def _check_column(parsed: ParsedStatement, column: Any) -> None:
+    if column.HasField("coll_clause"):
+        raise unsupported("COLLATE clause not supported")
+    _check_type(parsed, column.type_name)
+    for item in column.constraints:
+        if item.constraint.contype == pg.CONSTR_IDENTITY:
+            _check_identity(column, item.constraint)
+        _check_constraint(item.constraint)
+
+
+def _check_type(parsed: ParsedStatement, type_name: Any) -> None:
+    name = type_name.names[-1].string.sval
+    if len(type_name.names) == 1 and name in _SERIAL_TYPES:
+        raise SqlError(
+            "42704",
+            f'type "{name}" does not exist',
+            position=parsed.position(type_name.location),
+        )
+
+
+def _check_constraint(constraint: Any) -> None:
+    if constraint.contype == pg.CONSTR_EXCLUSION:
+        raise unsupported("EXCLUDE not supported for CREATE TABLE")
+
+
+_IDENTITY_TYPES = {
+    "int2": "smallint",
+    "int4": "integer",
+}
+
+
+def _check_identity(column: Any, constraint: Any) -> None:
+    name = column.type_name.names[-1].string.sval
+    if name != "int8":
+        shown = _IDENTITY_TYPES.get(name, name)
+        raise unsupported(f"datatype {shown} not supported, identity column type must be bigint")
+    if not _has_cache(constraint.options):
+        raise unsupported(f"identity column is not supported {_CACHE_ADVICE}")
+
+
+def _has_cache(options: Any) -> bool:
+    """Tell whether sequence options have a CACHE of 1 or of at least 65,536."""
+    for option in options:
+        element = option.def_elem
+        if element.defname == "cache":
+            argument = element.arg
+            if argument.WhichOneof("node") == "integer":
+                size = argument.integer.ival
+            else:
+                size = int(argument.float.fval)
+            return bool(size == 1 or size >= SEQUENCE_CACHE_MIN)
+    return False
+
+
+def check_sequence(parsed: ParsedStatement) -> None:
+    """Raise SqlError 0A000 for CREATE SEQUENCE without an acceptable CACHE."""
+    if not _has_cache(parsed.node.options):
+        raise unsupported(f"CREATE SEQUENCE is not supported {_CACHE_ADVICE}")
+
+
+# ---------------------------------------------------------------- ALTER TABLE
+
+_ACCEPTED_COMMANDS = frozenset(
+    {
+        pg.AT_AddColumn,
+        pg.AT_AddConstraint,
+        pg.AT_AddIdentity,
+        pg.AT_AlterConstraint,
+        pg.AT_ChangeOwner,
+        pg.AT_ColumnDefault,
+        pg.AT_DisableTrigAll,
+        pg.AT_DisableTrigUser,
+        pg.AT_DropColumn,
+        pg.AT_DropConstraint,
+        pg.AT_DropExpression,
+        pg.AT_DropIdentity,
+        pg.AT_DropNotNull,
+        pg.AT_EnableTrigAll,
+        pg.AT_EnableTrigUser,
+        pg.AT_SetIdentity,
+        pg.AT_SetStorage,
+        pg.AT_ValidateConstraint,
+    }
+)
+_REFUSED_COMMANDS = {
+    pg.AT_SetNotNull: "ALTER COLUMN ... SET NOT NULL",
+    pg.AT_AlterColumnType: "ALTER COLUMN ... SET DATA TYPE",
+    pg.AT_SetStatistics: "ALTER COLUMN ... SET STATISTICS",
+    pg.AT_SetRelOptions: "SET",
+    pg.AT_ResetRelOptions: "RESET",
+    pg.AT_ReplicaIdentity: "REPLICA IDENTITY",
+    pg.AT_ClusterOn: "CLUSTER ON",
+    pg.AT_EnableRowSecurity: "ENABLE ROW LEVEL SECURITY",
+    pg.AT_DisableRowSecurity: "DISABLE ROW LEVEL SECURITY",
+    pg.AT_ForceRowSecurity: "FORCE ROW LEVEL SECURITY",
+    pg.AT_NoForceRowSecurity: "NO FORCE ROW LEVEL SECURITY",
+    pg.AT_AttachPartition: "ATTACH PARTITION",
+    pg.AT_DetachPartition: "DETACH PARTITION",
+    pg.AT_SetTableSpace: "SET TABLESPACE",
+    pg.AT_SetLogged: "SET LOGGED",
+    pg.AT_SetUnLogged: "SET UNLOGGED",
+    pg.AT_AddInherit: "INHERIT",
+    pg.AT_DropInherit: "NO INHERIT",
+}
+
+
+def check_alter_table(parsed: ParsedStatement) -> None:
+    """Raise SqlError 0A000 for a form of ALTER TABLE that dsql refuses."""
+    if parsed.node.objtype == pg.OBJECT_TYPE:
+        raise unsupported("ALTER TYPE not supported")
+    for item in parsed.node.cmds:
+        command = item.alter_table_cmd
+        if command.subtype == pg.AT_AddColumn:
+            _check_added_column(parsed, command)
+        elif command.subtype == pg.AT_AddConstraint:
+            _check_added_constraint(getattr(command, "def").constraint)
+        elif command.subtype == pg.AT_ValidateConstraint and not parsed.asynchronous:
+            raise unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
+        elif command.subtype not in _ACCEPTED_COMMANDS:
+            words = _REFUSED_COMMANDS.get(command.subtype) or _spelled(command.subtype)
+            raise unsupported(f"unsupported ALTER TABLE {words} statement")
+
+
+def _spelled(subtype: int) -> str:
+    return str(pg.AlterTableType.Name(subtype)).removeprefix("AT_")
+
+
+def _check_added_column(parsed: ParsedStatement, command: Any) -> None:
+    column = getattr(command, "def").column_def
+    if column.constraints:
+        raise unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
+    if column.HasField("coll_clause"):
+        raise unsupported("COLLATE clause not supported")
+    _check_type(parsed, column.type_name)
+
+
+def _check_added_constraint(constraint: Any) -> None:
+    unvalidated = constraint.skip_validation and constraint.contype in (
+        pg.CONSTR_CHECK,
+        pg.CONSTR_FOREIGN,
+    )
+    by_index = constraint.contype == pg.CONSTR_UNIQUE and constraint.indexname
+    if not unvalidated and not by_index:
+        raise unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
+
+
+# ---------------------------------------------------------------- CREATE INDEX
+
+
+def check_index(parsed: ParsedStatement, *, synchronous: bool) -> None:
+    """Raise SqlError for a clause of CREATE INDEX that dsql refuses, or its synchronous mode."""
+    node = parsed.node
+    if node.concurrent:
+        raise unsupported("CONCURRENTLY not supported for CREATE INDEX")
+    if _writes_using(parsed.text):
+        raise unsupported("USING not supported for CREATE INDEX")
+    if not parsed.asynchronous and not synchronous:
+        raise unsupported("unsupported mode. please use CREATE INDEX ASYNC.")
+    for present, clause in ((node.options, "WITH"), (node.table_space, "TABLESPACE")):
+        if present:
+            raise unsupported(f"{clause} not supported for CREATE INDEX")
+    for item in node.index_params:
+        _check_key(item.index_elem)
+    for item in node.index_including_params:
+        if item.index_elem.HasField("expr"):
+            raise unsupported("expressions are not supported in included columns")
+    if len(node.index_params) > KEY_COLUMNS_MAX:
+        raise SqlError(
+            "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
+        )
+
+
+def _check_key(element: Any) -> None:
+    if element.ordering not in (pg.SORTBY_DEFAULT, 0):
+        raise unsupported("specifying sort order not supported for index keys")
+    if element.opclass:
+        raise unsupported("opclass not supported for index keys")
+    if element.collation:
+        raise unsupported("COLLATE clause not supported")
+
+
+def _writes_using(text: str) -> bool:
+    """Tell whether CREATE INDEX names an access method; the node has "btree" either way."""
+    depth = 0
+    for token in scan(text):
+        if token.token == pg.ASCII_40:
+            depth += 1
+        elif token.token == pg.ASCII_41:
+            depth -= 1
+        elif token.token == pg.USING and depth == 0:
+            return True
+    return False
