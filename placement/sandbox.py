@@ -4,7 +4,7 @@ It is assumed to be hostile to other tenants, because it runs the statements of 
 
 - has another user id than every other cluster's processes (as root), or no capability in its own user
   namespace (as anyone else), can gain no privilege and cannot be traced or dumped;
-- reads its cluster's storage replicas and clock, Python's library and time zones, writes what the
+- reads its cluster's storage replicas and clock, libraries and time zones, writes what the
   replicas' readers share with the writer, and opens nothing else (Landlock);
 - opens no socket, starts no process or thread, executes nothing (seccomp);
 - holds few descriptors, writes no large file, leaves no core dump (resource limits).
@@ -28,7 +28,14 @@ from placement import kernel, landlock, seccomp
 
 DESCRIPTORS_MAX = 128
 FILE_BYTES_MAX = 64 * 1024 * 1024  # no query processor writes files, but its log may be one
-SYSTEM_FILES = ("/usr/share/zoneinfo", "/proc/sys/kernel/random/boot_id")
+SYSTEM_FILES = (
+    "/usr/share/zoneinfo",
+    "/proc/sys/kernel/random/boot_id",  # tells whether a replica is of this boot
+    "/etc/ld.so.cache",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+)
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
 
 

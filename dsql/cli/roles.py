@@ -192,12 +192,12 @@ def _ready_signal(descriptor: int | None) -> Ready:
 
 
 def _run_seed(layout: Layout, on_ready: Ready) -> None:
-    from dsql.session.tenant import open_tenant
+    from dsql.session.tenant import ClusterTenant
     from dsql.session.warm_up import warm_up
     from placement import seed
 
     warm_up()
-    seed.run(layout, open_tenant, on_ready=on_ready)
+    seed.run(layout, ClusterTenant, on_ready=on_ready)
 
 
 def _run_service(service: Coroutine[None, None, None]) -> int:
