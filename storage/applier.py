@@ -26,7 +26,7 @@ from dsql.transaction.interface import WriteSet
 from journal.messages import Record, RecordKind
 from storage.board import HORIZON
 from storage.environment import Position, WritableEnvironment
-from storage.mvcc import Writer, collect, has_expiring
+from storage.mvcc import Writer, collect, has_superseded
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -61,7 +61,7 @@ class Applier:
             environment, grace_seconds, age_limit_seconds + _AGE_MARGIN_SECONDS
         )
         self._monotonic = monotonic
-        self._backlog = True  # whether expiry may hold something
+        self._backlog = True  # whether anything superseded may be left
 
     @property
     def position(self) -> Position:
@@ -112,7 +112,6 @@ class Applier:
                     write(key, value, timestamp)
                 count += len(writes)
         last = records[-1]
-        writer.finish(last.timestamp)
         self._backlog = True
         horizon = self._collect(transaction, _COLLECTED_MIN + _COLLECTED_PER_WRITE * count).horizon
         return Position(last.timestamp, last.sequence, horizon)
@@ -122,7 +121,7 @@ class Applier:
         horizon = self._horizon.agreed()
         if horizon and self._backlog:
             collect(transaction, databases, horizon, versions_max)
-            self._backlog = has_expiring(transaction, databases)
+            self._backlog = has_superseded(transaction, databases)
         return Position(position.watermark, position.sequence, self._horizon.published)
 
 

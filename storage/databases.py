@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Database: TypeAlias = lmdb._Database
     LmdbTransaction: TypeAlias = lmdb.Transaction[bytes]
 
-NAMES = (b"main", b"undo", b"expiry", b"meta")
+NAMES = (b"main", b"undo", b"meta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,6 @@ class Databases:
 
     main: Database
     undo: Database
-    expiry: Database
     meta: Database
 
 

@@ -5,13 +5,13 @@ and a 16-byte hash, with the whole key in front of the value. Stored length tell
 
     key                                   stored under             stored value
     short                                 key                      value
-    first 485 bytes | rest                first 485 bytes | hash   u32 length | key | value
+    first 487 bytes | rest                first 487 bytes | hash   u32 length | key | value
 
 Order: a stored long key compares with every short key, and with long keys of other first bytes, as the
-key itself does. Only the long keys that share their first 485 bytes (a *group*, always neighbours)
+key itself does. Only the long keys that share their first 487 bytes (a *group*, always neighbours)
 stand in the order of their hashes; who reads a group reads all of it and sorts it.
 
-INLINE_BYTES leaves room for what the undo database adds: 2 bytes of length in front, 8 of timestamp behind.
+INLINE_BYTES leaves room for the 8 bytes of timestamp that the undo database puts in front.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import struct
 
 LMDB_KEY_BYTES_MAX = 511
 HASH_BYTES = 16
-INLINE_BYTES = LMDB_KEY_BYTES_MAX - HASH_BYTES - 2 - 8
+INLINE_BYTES = LMDB_KEY_BYTES_MAX - HASH_BYTES - 8
 
 _LENGTH = struct.Struct(">I")
 _ABOVE_ANY_HASH = b"\xff" * (HASH_BYTES + 1)

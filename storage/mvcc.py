@@ -1,8 +1,7 @@
-"""Versions: the newest one of a key in `main`, older ones in `undo`, and what may go in `expiry`.
+"""Versions: the newest one of a key in `main`, older ones in `undo`.
 
-    main    stored key -> header | content
-    undo    u16 stored length | stored key | inverted timestamp -> header | content
-    expiry  u64 superseded at | u32 number -> msgpack [undo keys, stored keys of tombstones]
+    main  stored key                    -> header | content
+    undo  u64 superseded at, stored key -> header | content
 
 The header is u64 BE: bit 63 deleted (a tombstone), bit 62 long key (`long_keys`), then the commit timestamp
 in microseconds. Bytes compare as numbers, so one comparison answers for the usual row that it is a
@@ -10,20 +9,25 @@ live version at or below T, with a short key:
 
     value < (T + 1).to_bytes(8, "big")        -> its content is value[8:]
 
-Everything else takes the slow road. A key in undo is always in main too, if only as a tombstone, so scans
-walk main alone. Inverted timestamps put a key's versions newest first: a read at T seeks to inverted(T).
+Everything else takes the slow road. A version is superseded at the timestamp of its successor, so from any
+version the next older one is found without a pointer: the newest version of m, committed at 90, has its
+predecessor at undo[90, m]; if that one was committed at 70, the next is undo[70, m]. A read at T goes
+back until it meets a timestamp <= T; usually that is one step. A key in undo is always in main too, if
+only as a tombstone, so scans walk main alone.
+
+Why undo is ordered by time and not by key: writes go to its end, garbage collection takes from its
+beginning, and both touch few pages however scattered the keys are. The price is that a snapshot that
+is n versions behind on a hot key takes n steps.
 
 A version superseded at time s serves snapshots below s. Once no snapshot below the *horizon* H will be read
-any more, every expiry entry with s <= H is worked off: its undo versions are deleted, and its tombstones
-if they still are the newest version of their keys.
+any more, every undo entry with s <= H goes. Where the successor was a tombstone (bit 61 of the undo
+header says so), the tombstone goes with it, if it still is the newest version of its key.
 """
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from storage.long_keys import INLINE_BYTES, stored_key, unwrap, wrap
 
@@ -33,24 +37,18 @@ if TYPE_CHECKING:
 HEADER_BYTES = 8
 DELETED = 1 << 63
 LONG = 1 << 62
-TIMESTAMP_MAX = LONG - 1
+BEFORE_TOMBSTONE = 1 << 61  # in undo only
+TIMESTAMP_MAX = BEFORE_TOMBSTONE - 1
 
+_DELETED_BYTE = DELETED >> 56
+_LONG_BYTE = LONG >> 56
+_BEFORE_TOMBSTONE_BYTE = BEFORE_TOMBSTONE >> 56
 _HEADER = struct.Struct(">Q")
-_EXPIRY_KEY = struct.Struct(">QI")
-_EXPIRY_KEYS_MAX = 256  # per entry, so that collection can stop after any entry
-
-_encode_expiry = msgspec.msgpack.Encoder().encode
-_decode_expiry = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes]]).decode
 
 
 def snapshot_bound(timestamp: int) -> bytes:
     """Return the bytes below which a main value is plainly visible at `timestamp`."""
     return _HEADER.pack(timestamp + 1)
-
-
-def undo_prefix(stored: bytes) -> bytes:
-    """Return what the undo keys of one stored key begin with."""
-    return len(stored).to_bytes(2, "big") + stored
 
 
 def version_at(
@@ -60,16 +58,10 @@ def version_at(
 
     `newest` is its value in main.
     """
-    if _HEADER.unpack_from(newest)[0] & TIMESTAMP_MAX <= timestamp:
-        return newest
-    prefix = undo_prefix(stored)
-    cursor = transaction.cursor(db=undo)
-    if not cursor.set_range(prefix + _HEADER.pack(TIMESTAMP_MAX - timestamp)):
-        return None
-    found = cursor.key()
-    if len(found) != len(prefix) + HEADER_BYTES or not found.startswith(prefix):
-        return None
-    return cursor.value()
+    version: bytes | None = newest
+    while version is not None and (committed := _timestamp(version)) > timestamp:
+        version = transaction.get(_HEADER.pack(committed) + stored, db=undo)
+    return version
 
 
 def open_version(stored: bytes, version: bytes | None) -> tuple[bytes, bytes] | None:
@@ -77,26 +69,29 @@ def open_version(stored: bytes, version: bytes | None) -> tuple[bytes, bytes] | 
     if version is None:
         return None
     flags = version[0]
-    if flags & 0x80:
+    if flags & _DELETED_BYTE:
         return None
-    if flags & 0x40:
+    if flags & _LONG_BYTE:
         return unwrap(version[HEADER_BYTES:])
     return stored, version[HEADER_BYTES:]
 
 
 class Writer:
-    """Writes versions inside one LMDB write transaction, and notes what they supersede."""
+    """Writes versions inside one LMDB write transaction."""
 
     def __init__(self, transaction: LmdbTransaction, databases: Databases) -> None:
+        self._transaction = transaction
+        self._main = databases.main
+        self._undo = databases.undo
         self._replace = transaction.cursor(db=databases.main).replace
-        self._get = transaction.get
-        self._put = transaction.put
-        self._databases = databases
-        self._superseded: list[bytes] = []
-        self._tombstones: list[bytes] = []
+        self._put_undo = transaction.cursor(db=databases.undo).put
 
     def write(self, key: bytes, value: bytes | None, timestamp: int) -> None:
-        """Add the version of `key` at `timestamp`, which is above all of the key's; None deletes."""
+        """Add the version of `key` at `timestamp`; None deletes.
+
+        The timestamp is above those of the key's versions; equal to the newest one's, the version takes
+        its place (a write set that names a key twice).
+        """
         header = timestamp
         stored = key
         content = b"" if value is None else value
@@ -105,68 +100,74 @@ class Writer:
             header |= LONG
             content = wrap(key, content)
         if value is None:
-            if self._get(stored, db=self._databases.main) is None:
-                return
             header |= DELETED
-            self._tombstones.append(stored)
+            if not self._prepare_deletion(stored, timestamp):
+                return
         older = self._replace(stored, _HEADER.pack(header) + content)
         if older is None:
             return
-        older_timestamp = _HEADER.unpack_from(older)[0] & TIMESTAMP_MAX
+        older_timestamp = _timestamp(older)
         if older_timestamp == timestamp:
-            return  # a write set that names a key twice: the last one holds
+            return
         assert older_timestamp < timestamp, "a key's versions come in the order of their timestamps"
-        name = undo_prefix(stored) + _HEADER.pack(TIMESTAMP_MAX - older_timestamp)
-        self._put(name, older, db=self._databases.undo)
-        self._superseded.append(name)
+        if value is None:
+            older = _mark(older)
+        self._put_undo(_HEADER.pack(timestamp) + stored, older)
 
-    def finish(self, timestamp: int) -> None:
-        """Note everything superseded, as expired once the horizon reaches `timestamp`.
-
-        Tombstones come after all versions: were one to go before the version under it, a later
-        insert would bring that version back to life for snapshots in between.
-        """
-        step = _EXPIRY_KEYS_MAX
-        superseded, tombstones = self._superseded, self._tombstones
-        parts: list[tuple[list[bytes], list[bytes]]] = [
-            (superseded[start : start + step], []) for start in range(0, len(superseded), step)
-        ]
-        parts += [
-            ([], tombstones[start : start + step]) for start in range(0, len(tombstones), step)
-        ]
-        for number, part in enumerate(parts):
-            key = _EXPIRY_KEY.pack(timestamp, number)
-            self._put(key, _encode_expiry(part), db=self._databases.expiry, append=True)
+    def _prepare_deletion(self, stored: bytes, timestamp: int) -> bool:
+        """Return whether a tombstone is needed: not for a key that no snapshot can see."""
+        transaction = self._transaction
+        newest = transaction.get(stored, db=self._main)
+        if newest is None:
+            return False
+        if _timestamp(newest) == timestamp:
+            name = _HEADER.pack(timestamp) + stored
+            before = transaction.get(name, db=self._undo)
+            if before is None:
+                transaction.delete(stored, db=self._main)
+                return False
+            transaction.put(name, _mark(before), db=self._undo)
+        return True
 
 
-def has_expiring(transaction: LmdbTransaction, databases: Databases) -> bool:
-    """Return whether anything superseded waits for the horizon."""
-    return transaction.cursor(db=databases.expiry).first()
+def _timestamp(version: bytes) -> int:
+    timestamp: int = _HEADER.unpack_from(version)[0] & TIMESTAMP_MAX
+    return timestamp
+
+
+def _mark(version: bytes) -> bytes:
+    """Note in an undo version that its successor is a tombstone."""
+    return bytes((version[0] | _BEFORE_TOMBSTONE_BYTE,)) + version[1:]
+
+
+def has_superseded(transaction: LmdbTransaction, databases: Databases) -> bool:
+    """Return whether any superseded version waits for the horizon."""
+    return transaction.cursor(db=databases.undo).first()
 
 
 def collect(
     transaction: LmdbTransaction, databases: Databases, horizon: int, versions_max: int
 ) -> None:
-    """Delete superseded versions up to the horizon, about `versions_max` of them."""
-    main, undo = databases.main, databases.undo
-    cursor = transaction.cursor(db=databases.expiry)
-    done = 0
+    """Delete up to `versions_max` versions that were superseded at or before the horizon."""
+    cursor = transaction.cursor(db=databases.undo)
+    bound = snapshot_bound(horizon)
     found = cursor.first()
-    while found and done < versions_max:
-        superseded_at = _EXPIRY_KEY.unpack(cursor.key())[0]
-        if superseded_at > horizon:
+    for _ in range(versions_max):
+        if not found:
             return
-        versions, tombstones = _decode_expiry(cursor.value())
-        for name in versions:
-            transaction.delete(name, db=undo)
-        for stored in tombstones:
-            newest = transaction.get(stored, db=main)
-            if newest is not None and newest[0] & 0x80 and _age(newest) <= superseded_at:
-                transaction.delete(stored, db=main)
-        done += len(versions) + len(tombstones)
+        name = cursor.key()
+        if name >= bound:
+            return
+        if cursor.value()[0] & _BEFORE_TOMBSTONE_BYTE:
+            _drop_tombstone(transaction, databases.main, name)
         found = cursor.delete() and bool(cursor.key())
 
 
-def _age(version: bytes) -> int:
-    timestamp: int = _HEADER.unpack_from(version)[0] & TIMESTAMP_MAX
-    return timestamp
+def _drop_tombstone(transaction: LmdbTransaction, main: Database, name: bytes) -> None:
+    """Delete a key's newest version if it is the tombstone that superseded the undo entry `name`."""
+    stored = name[HEADER_BYTES:]
+    newest = transaction.get(stored, db=main)
+    if newest is None or not newest[0] & _DELETED_BYTE:
+        return
+    if _HEADER.pack(_timestamp(newest)) == name[:HEADER_BYTES]:
+        transaction.delete(stored, db=main)

@@ -116,7 +116,7 @@ def test_superseded_versions_and_tombstones_go_after_the_grace(replica: Any) -> 
     replica.pass_time(4)
     assert replica.count("undo") == 59
     replica.pass_time(4)
-    assert (replica.count("main"), replica.count("undo"), replica.count("expiry")) == (1, 0, 0)
+    assert (replica.count("main"), replica.count("undo")) == (1, 0)
 
 
 def test_active_snapshot_keeps_what_it_needs(replica: Any) -> None:
@@ -169,7 +169,25 @@ def test_key_deleted_and_written_again_does_not_come_back_in_between(replica: An
 
 def test_deleting_what_never_was_leaves_nothing(replica: Any) -> None:
     replica.apply([(b"a", None)])
-    assert (replica.count("main"), replica.count("expiry")) == (0, 0)
+    assert (replica.count("main"), replica.count("undo")) == (0, 0)
+
+
+@pytest.mark.parametrize("existed", [False, True])
+@pytest.mark.parametrize(
+    "writes", [[b"1", None], [None, b"1"], [b"1", b"2"], [None, None], [b"1", None, b"2", None]]
+)
+def test_write_set_that_names_a_key_twice_ends_with_the_last(
+    replica: Any, existed: bool, writes: list[bytes | None]
+) -> None:
+    before = replica.apply([(b"a", b"0")] if existed else [])
+    last = replica.apply([(b"a", value) for value in writes])
+    local = LocalReplica([replica.directory])
+    assert local.snapshot(before).get(b"a") == (b"0" if existed else None)
+    assert local.snapshot(last).get(b"a") == writes[-1]
+    local.close()
+    replica.pass_time(8)
+    assert replica.count("main") == (writes[-1] is not None)
+    assert replica.count("undo") == 0
 
 
 def test_scan_goes_on_over_changes_between_its_chunks(replica: Any) -> None:
