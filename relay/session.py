@@ -105,14 +105,16 @@ class RelaySession(asyncio.Protocol):
     def _receive_ciphertext(self, channel: TlsChannel, data: bytes) -> None:
         channel.receive(data)
         if not channel.established:
-            if not channel.advance_handshake():
-                self._flush(channel)
+            established = channel.advance_handshake()
+            # Session tickets are sent at once, though nobody waits for them: without a reply, a client
+            # with Nagle's algorithm on keeps its StartupMessage until the delayed ACK, for 40 ms.
+            self._flush(channel)
+            if not established:
                 return
             self._attempt.tls = channel.description
             self._handshake.tls_established(channel.application_protocol)
         while self._listening and (plaintext := channel.next_plaintext()) is not None:
             self._obey(self._handshake.receive(plaintext))
-        self._flush(channel)
         if channel.closed and self._listening:
             self._break_off("the client closed the connection")
 
@@ -132,6 +134,7 @@ class RelaySession(asyncio.Protocol):
                     self._begin_login(parameters)
                     assert self._channel is not None
                     self._channel.send(reply)
+                    self._flush(self._channel)
                 case Password(token, pending):
                     self._check_password(token, pending)
 
