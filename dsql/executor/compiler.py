@@ -8,7 +8,7 @@ context when a function starts, so one function serves all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, islice, zip_longest
+from itertools import islice, zip_longest
 from operator import itemgetter
 from typing import Any
 
@@ -30,6 +30,7 @@ from dsql.executor.counts import limit_count, offset_count
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, Produce, TerminalLimit, tuple_code
 from dsql.executor.hashed import HashedRows
+from dsql.executor.index_build import produce_index_build
 from dsql.executor.memory import MemoryMeter
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.program import ExecutionContext, OutputColumn
@@ -70,6 +71,7 @@ NODES: dict[type, Produce] = {
     p.InsertNode: produce_insert,
     p.UpdateNode: produce_update,
     p.DeleteNode: produce_delete,
+    p.IndexBuildNode: produce_index_build,
 }
 
 _NAMES: dict[str, Any] = {
@@ -102,17 +104,20 @@ _NAMES: dict[str, Any] = {
 }
 
 assert builtin_functions.FAMILIES, "the functions' modules fill their templates' names"
-_numbers = count(1)
+_all_names: dict[str, Any] = {}
 
 
 def global_names() -> Mapping[str, Any]:
-    """Return what generated code may refer to besides its own names."""
-    return {
-        **type_templates.NAMES,
-        **function_templates.NAMES,
-        **keycode.NAMES,
-        **_NAMES,
-    }
+    """Return what generated code may refer to besides its own names.
+
+    Key templates enter their `struct` packers into `keycode.NAMES` as they are made.
+    """
+    if len(keycode.NAMES) != len(_all_names.get("KEY_NAMES", ())):
+        _all_names.update(
+            {**type_templates.NAMES, **function_templates.NAMES, **keycode.NAMES, **_NAMES}
+        )
+        _all_names["KEY_NAMES"] = frozenset(keycode.NAMES)
+    return _all_names
 
 
 class CompiledProgram:
@@ -210,9 +215,8 @@ class CompiledProgram:
             source.line("return touched")
             if yields and not returning:
                 source.line("yield ()")
-        number = next(_numbers)
-        function, text = source.compile(name, f"<dsql {name} {number}>", global_names())
-        self.sources[f"{name} {number}"] = text
+        function, text = source.compile(name, global_names())
+        self.sources[f"{name} {len(self.sources) + 1}"] = text
         return function
 
 

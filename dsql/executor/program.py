@@ -24,7 +24,14 @@ class OutputColumn:
 class ExecutionContext(Context, Protocol):
     """What a program needs while it runs."""
 
-    transaction: Transaction
+    @property
+    def transaction(self) -> Transaction:
+        """The running transaction."""
+        ...
+
+    def flush(self, out: bytearray) -> None:
+        """Send and empty `out` if it has grown large; only ever called between two rows."""
+        ...
 
 
 class Program(Protocol):
@@ -34,11 +41,35 @@ class Program(Protocol):
     "INSERT 0", "UPDATE", "DELETE"); the session appends the row count.
     """
 
-    columns: tuple[OutputColumn, ...]  # empty: the statement returns no rows
-    parameter_types: tuple[int, ...]
-    tag: str
-    writes: bool
-    explain: Sequence[str]  # the plan, a line each, as EXPLAIN prints it
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The result's columns; empty: the statement returns no rows."""
+        ...
+
+    @property
+    def parameter_types(self) -> tuple[int, ...]:
+        """The type OIDs of $1, $2, ..."""
+        ...
+
+    @property
+    def tag(self) -> str:
+        """The command tag's word."""
+        ...
+
+    @property
+    def writes(self) -> bool:
+        """True if it may modify rows."""
+        ...
+
+    @property
+    def plan(self) -> Any:
+        """The `dsql.planner.plan.Plan` it was made from."""
+        ...
+
+    @property
+    def explain(self) -> Sequence[str]:
+        """The plan, a line each, as EXPLAIN prints it."""
+        ...
 
     def rows(
         self, context: ExecutionContext, parameters: Sequence[Any]

@@ -13,10 +13,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
+from types import CodeType
 from typing import Any
+from zlib import crc32
 
 _INDENT = "    "
+_KEPT_CODES_MAX = 2_000
 _NESTED_LOOPS_MAX = 12  # CPython allows 20 nested blocks per function; a scan takes two
 
 
@@ -130,16 +134,24 @@ class Source:
             self.names[name] = value
         return name
 
-    def compile(self, name: str, filename: str, names: Mapping[str, Any]) -> tuple[Any, str]:
-        """Compile what was written as the function `name`; return it with its source.
-
-        The source enters linecache, so that tracebacks and profilers can show it.
-        """
+    def compile(self, name: str, names: Mapping[str, Any]) -> tuple[Any, str]:
+        """Compile what was written as the function `name`; return it with its source."""
         text = "\n".join(self._finished) + "\n"
         namespace = {**names, **self.names}
-        with warnings.catch_warnings():
-            # `1 is None`: constant arguments are tested like any others
-            warnings.simplefilter("ignore", SyntaxWarning)
-            exec(compile(text, filename, "exec"), namespace)
-        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        exec(_code(text), namespace)
         return namespace[name], text
+
+
+@lru_cache(maxsize=_KEPT_CODES_MAX)
+def _code(text: str) -> CodeType:
+    """Compile a source, or return what it was compiled to before: plans of one shape share it.
+
+    The source enters linecache, so that tracebacks and profilers can show it.
+    """
+    filename = f"<dsql {crc32(text.encode()):08x}>"
+    with warnings.catch_warnings():
+        # `1 is None`: constant arguments are tested like any others
+        warnings.simplefilter("ignore", SyntaxWarning)
+        code = compile(text, filename, "exec")
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    return code

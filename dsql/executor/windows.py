@@ -7,7 +7,7 @@ computed for a whole partition at a time through `WindowRows`, and its values ar
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dsql.errors import SqlError, unsupported
@@ -65,7 +65,7 @@ def produce_window(
         inner, [slot.id for slot, _ in node.calls], [True] * len(node.calls)
     )
     row = source.fresh("row")
-    with source.block(f"for {row}, {unpack_code(call_names)} in {_zip(rows, results)}:"):
+    with source.block(f"for {row}, {tuple_code(call_names)} in {_zip(rows, results)}:"):
         if names:
             source.line(f"{unpack_code(names)} = {row}[:{len(names)}]")
         consume(inner)
@@ -211,7 +211,7 @@ class FrameMaker:
         peers: Sequence[tuple[int, int]],
         order_value: Callable[[Any], Any],
         offsets: tuple[Any, Any],
-    ) -> Callable[[int], Iterable[int]]:
+    ) -> Callable[[int], Sequence[int]]:
         """Return the function from a row's index to the indexes of its frame."""
         self._check(offsets)
         starts, ends = self._frame.start[0], self._frame.end[0]
@@ -222,7 +222,7 @@ class FrameMaker:
         }[self._frame.mode]
         state = _Partition(part, peers, order_value, self._keys)
 
-        def frame(row: int) -> Iterable[int]:
+        def frame(row: int) -> Sequence[int]:
             low = (
                 0 if starts == "unbounded preceding" else locate(state, row, starts, offsets[0], 0)
             )
@@ -273,7 +273,7 @@ class FrameMaker:
         edge = state.shift(state.values[row], offset, forward=forward)
         return state.position(edge, end)
 
-    def _exclude(self, span: range, row: int, peers: tuple[int, int]) -> Iterable[int]:
+    def _exclude(self, span: range, row: int, peers: tuple[int, int]) -> Sequence[int]:
         exclusion = self._frame.exclusion
         if not exclusion or exclusion == "no others":
             return span

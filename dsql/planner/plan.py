@@ -330,6 +330,15 @@ class DeleteNode(Modification):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class IndexBuildNode(Modification):
+    """The entries of one index for rows that are there already, as the child yields them."""
+
+    index: Index
+    row_slot: int
+    key_slot: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CtePlan:
     """A CTE that is run at most once, and kept."""
 

@@ -90,7 +90,7 @@ class PlannerState:
 
 def _column(scope: Scope, node: Any) -> Expression:
     owner = scope.ancestor(node.levels_up)
-    found = owner.entries[node.entry][node.column]
+    found: Expression = owner.entries[node.entry][node.column]
     if isinstance(found, Slot) and found.type_oid != node.type_oid:
         found = dataclasses.replace(found, type_oid=node.type_oid, typmod=node.typmod)
     return found
