@@ -12,7 +12,8 @@ from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError, unsupported
 from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
 from dsql.sql.binder import ColumnExpression, bind_standalone
-from dsql.sql.bound import Call, ColumnRef, Expression
+from dsql.sql.bound import ColumnRef, Expression
+from dsql.sql.columns import volatility
 from dsql.sql.expression_text import expression_text
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.tree import TreeBuilder, type_tree
@@ -77,7 +78,7 @@ class StatementExpressions:
             return replace(column, default=source.default_text)
         clause = "column generation expressions" if source.generated else "DEFAULT expressions"
         bound = self._bind(source.default, ColumnExpression(clause, column), table)
-        if source.generated and not _is_immutable(bound):
+        if source.generated and volatility(bound) != "i":
             raise SqlError("42P17", "generation expression is not immutable")
         text = expression_text(bound)
         if text.startswith("NULL::"):
@@ -96,14 +97,14 @@ class StatementExpressions:
     def predicate(self, table: Table, node: Any) -> str:
         """Return the text of a partial index's predicate."""
         bound = self._bind(node, ColumnExpression("index predicates"), table)
-        if not _is_immutable(bound):
+        if volatility(bound) != "i":
             raise SqlError("42P17", "functions in index predicate must be marked IMMUTABLE")
         return expression_text(bound)
 
     def index_expression(self, table: Table, node: Any) -> tuple[str, int]:
         """Return (text, type OID) of an index key that is an expression."""
         bound = self._bind(node, ColumnExpression("index expressions"), table)
-        if not _is_immutable(bound):
+        if volatility(bound) != "i":
             raise SqlError("42P17", "functions in index expression must be marked IMMUTABLE")
         return expression_text(bound), bound.type_oid
 
@@ -119,7 +120,3 @@ class StatementExpressions:
             use=use,
             table=table,
         )
-
-
-def _is_immutable(bound: Expression) -> bool:
-    return all(node.function.volatility == "i" for node, _ in walk(bound) if isinstance(node, Call))

@@ -9,8 +9,9 @@ is built a little slower and its clients never wait.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -28,16 +29,18 @@ from dsql.catalog.jobs import (
 )
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
+from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
 from dsql.encoding.keyspace import keyspace_range
 from dsql.errors import SqlError
-from dsql.executor.index_entries import IndexEntries, RowWriter
+from dsql.executor.compiler import CompiledProgram
 from dsql.transaction.interface import Mode, Transaction
 
 logger = logging.getLogger(__name__)
 
 # One transaction's share: small enough that a client's conflicting write is rare, below every limit.
-_ROWS_PER_BATCH = 500
-_BYTES_PER_BATCH = 4 * 1024 * 1024
+_ROWS_PER_BUILD = 500
+_ROWS_PER_COPY = 5_000  # nobody else writes what is copied or removed
+_BYTES_PER_BATCH = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,12 @@ class Store:
     check_cancel: Callable[[], None]
 
 
-class _JobFailedError(Exception):
-    """The job ends as failed, with this text as its details."""
-
-
 class JobRunner:
     """Runs the jobs of one cluster."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._programs: dict[tuple[int, int], CompiledProgram] = {}
         self._steps: dict[str, Callable[[Transaction, Job], bool]] = {
             "DROP": self._drop_step,
             "INDEX_BUILD": self._build_step,
@@ -89,10 +89,7 @@ class JobRunner:
             except SqlError as error:
                 transaction.rollback()
                 if not error.retryable:
-                    self._fail(identifier, error.message)
-            except _JobFailedError as failure:
-                transaction.rollback()
-                self._fail(identifier, str(failure))
+                    self._fail(identifier, _failure_text(error))
 
     def _jobs(self) -> list[Job]:
         transaction = self._store.begin()
@@ -131,12 +128,18 @@ class JobRunner:
             if not error.retryable:  # else the next round forgets it
                 raise
 
+    def _rows_after(self, transaction: Transaction, job: Job, table: Table, rows_max: int) -> Rows:
+        """Return the next batch of a table's rows behind the job's cursor."""
+        low, high = keyspace_range(table.keyspace_id)
+        return _batch(transaction, job.cursor + b"\0" if job.cursor else low, high, rows_max)
+
     # ------------------------------------------------------------ DROP
 
     def _drop_step(self, transaction: Transaction, job: Job) -> bool:
         """Delete a batch of the first keyspace that has rows; True when all are empty."""
         for keyspace in job.keyspaces:
-            keys = [key for key, _ in _batch(transaction, *keyspace_range(keyspace))]
+            low, high = keyspace_range(keyspace)
+            keys = [key for key, _ in _batch(transaction, low, high, _ROWS_PER_COPY)]
             for key in keys:
                 transaction.delete(key, Mode.BLIND)
             if keys:
@@ -153,29 +156,19 @@ class JobRunner:
         if table is None or index is None:
             job.details = "Skipped job for nonexistent table."
             return True
-        entries = IndexEntries(table, index, catalog)
-        low, high = keyspace_range(table.keyspace_id)
-        rows = _batch(transaction, job.cursor + b"\0" if job.cursor else low, high)
-        for row_key, value in rows:
-            # Whoever changes the row meanwhile maintains the index himself, and wins.
-            transaction.check(row_key, Mode.NON_KEY)
-            entry = entries.entry(row_key, value)
-            if entry is not None:
-                self._add_entry(transaction, index, *entry)
+        rows = self._rows_after(transaction, job, table, _ROWS_PER_BUILD)
         if rows:
+            run_on(self._build_program(table, index, catalog), transaction, rows)
             job.cursor = rows[-1][0]
             return False
         self._make_valid(transaction, table, index)
         return True
 
-    def _add_entry(self, transaction: Transaction, index: Index, key: bytes, value: bytes) -> None:
-        if not index.unique:
-            transaction.put(key, value, Mode.BLIND)
-            return
-        present = transaction.get(key)
-        if present is not None and present != value:
-            raise _JobFailedError("Found duplicate key while validating index for UCVs")
-        transaction.put(key, value, Mode.EXCLUSIVE)
+    def _build_program(self, table: Table, index: Index, catalog: Catalog) -> CompiledProgram:
+        key = (catalog.version, index.oid)
+        if key not in self._programs:
+            self._programs = {key: index_build_program(table, index, catalog)}
+        return self._programs[key]
 
     def _make_valid(self, transaction: Transaction, table: Table, index: Index) -> None:
         indexes = tuple(
@@ -194,12 +187,12 @@ class JobRunner:
             job.details = "Skipped job for nonexistent table."
             return True
         target = msgspec.msgpack.decode(job.target, type=Table)
-        writer = RowWriter(target, catalog)
-        low, high = keyspace_range(table.keyspace_id)
-        rows = _batch(transaction, job.cursor + b"\0" if job.cursor else low, high)
-        for _, value in rows:
-            writer.insert(transaction, value)
+        rows = self._rows_after(transaction, job, table, _ROWS_PER_COPY)
         if rows:
+            key = (catalog.version, target.keyspace_id)
+            if key not in self._programs:
+                self._programs = {key: copy_program(table, target, catalog)}
+            run_on(self._programs[key], transaction, rows)
             job.cursor = rows[-1][0]
             return False
         self._swap(transaction, table, target)
@@ -228,11 +221,11 @@ class JobRunner:
         write_job(transaction, removal)
 
 
-def _batch(transaction: Transaction, low: bytes, high: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the next rows of a range: as many as one transaction takes."""
-    rows: list[tuple[bytes, bytes]] = []
+def _batch(transaction: Transaction, low: bytes, high: bytes, rows_max: int) -> Rows:
+    """Return the first rows of a range: as many as one transaction takes."""
+    rows: Rows = []
     size = 0
-    for key, value in _bounded(transaction.scan(low, high)):
+    for key, value in islice(transaction.scan(low, high), rows_max):
         rows.append((key, value))
         size += len(key) + len(value)
         if size >= _BYTES_PER_BATCH:
@@ -240,6 +233,7 @@ def _batch(transaction: Transaction, low: bytes, high: bytes) -> list[tuple[byte
     return rows
 
 
-def _bounded(scan: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    for _, item in zip(range(_ROWS_PER_BATCH), scan, strict=False):
-        yield item
+def _failure_text(error: SqlError) -> str:
+    if error.sqlstate == "23505":
+        return "Found duplicate key while validating index for UCVs"
+    return error.message

@@ -38,7 +38,10 @@ class UtilityResult:
 class UtilityContext(ExecutionContext, Protocol):
     """What the session offers to a utility statement beyond what queries need."""
 
-    profile: str  # dsql or postgres
+    @property
+    def profile(self) -> str:
+        """The session's profile: dsql or postgres."""
+        ...
 
     @property
     def catalog(self) -> Catalog:

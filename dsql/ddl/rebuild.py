@@ -1,0 +1,110 @@
+"""Programs that read a table's stored rows and write what a job needs: index entries, or copied rows.
+
+They are compiled from ordinary plans (DELETE without a condition, INSERT ... SELECT), whose full scan is
+given a batch of rows instead: a job decides itself how far one transaction goes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.definitions import quote_identifier
+from dsql.catalog.schema import Index, Table
+from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
+from dsql.planner.plan import DeleteNode, IndexBuildNode
+from dsql.planner.planner import plan
+from dsql.sql.binder import bind
+from dsql.sql.gate import parse_statement
+from dsql.transaction.interface import Transaction
+from dsql.types.type import FormatSettings
+
+Rows = list[tuple[bytes, bytes]]
+
+
+class _Batch:
+    """A transaction whose scans yield the rows of one batch."""
+
+    def __init__(self, transaction: Transaction, rows: Rows) -> None:
+        self._rows = rows
+        self.get = transaction.get
+        self.put = transaction.put
+        self.delete = transaction.delete
+        self.check = transaction.check
+
+    def scan(
+        self, low: bytes, high: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        del low, high, reverse
+        return iter(self._rows)
+
+
+class _BatchContext:
+    """The context of a program that only reads and writes rows."""
+
+    settings = FormatSettings()
+
+    def __init__(self, transaction: Transaction, rows: Rows) -> None:
+        self.transaction = _Batch(transaction, rows)
+
+    def check_cancel(self) -> None:
+        """Do nothing: a batch is short, and the job looks between them."""
+
+
+def run_on(program: CompiledProgram, transaction: Transaction, rows: Rows) -> None:
+    """Run a program over a batch of stored rows."""
+    context: Any = _BatchContext(transaction, rows)
+    program.emit(context, (), bytearray(), ())
+
+
+def index_build_program(table: Table, index: Index, catalog: Catalog) -> CompiledProgram:
+    """Return the program that adds an index's entries for the rows it is given."""
+    kept = tuple(other for other in table.indexes if other.primary or other.oid == index.oid)
+    narrowed = _with_table(catalog, replace(table, indexes=kept, frozen=False))
+    planned = plan(_bind(f"DELETE FROM {_name(table)}", narrowed))
+    node = planned.query.node
+    assert isinstance(node, DeleteNode)
+    build = IndexBuildNode(
+        estimate=node.estimate,
+        table=node.table,
+        alias=node.alias,
+        child=node.child,
+        new=node.new,
+        index_expressions=node.index_expressions,
+        index_predicates=node.index_predicates,
+        index=index,
+        row_slot=node.row_slot,
+        key_slot=node.key_slot,
+    )
+    query = dataclasses.replace(planned.query, node=build)
+    return compile_plan(dataclasses.replace(planned, query=query))
+
+
+def copy_program(source: Table, target: Table, catalog: Catalog) -> CompiledProgram:
+    """Return the program that inserts the source's rows it is given into the target."""
+    renamed = replace(source, oid=source.oid + (1 << 31), name=f"{source.name} before {target.oid}")
+    both = _with_table(_with_table(catalog, target), renamed)
+    columns = ", ".join(
+        quote_identifier(column.name) for column in target.live_columns if not column.generated
+    )
+    text = f"INSERT INTO {_name(target)} ({columns}) SELECT {columns} FROM {_name(renamed)}"
+    return prepare(_bind(text, both))
+
+
+def _bind(text: str, catalog: Catalog) -> Any:
+    return bind(parse_statement(text), catalog, (), FormatSettings(), profile="postgres")
+
+
+def _name(table: Table) -> str:
+    return f"{quote_identifier(table.schema)}.{quote_identifier(table.name)}"
+
+
+def _with_table(catalog: Catalog, table: Table) -> Catalog:
+    tables = {**catalog.tables, (table.schema, table.name): table}
+    return Catalog(
+        catalog.version, catalog.schemas.values(), tables.values(), catalog.roles.values()
+    )
