@@ -13,12 +13,35 @@ from dsql.types.type import FormatSettings
 class Context(Protocol):
     """What a running statement offers to functions that look beyond their arguments."""
 
-    statement_timestamp: int  # microseconds since 2000-01-01 UTC
-    transaction_timestamp: int
-    user: Role
-    session_user: Role
-    settings: FormatSettings
-    search_path: tuple[str, ...]
+    @property
+    def statement_timestamp(self) -> int:
+        """The statement's start, microseconds since 2000-01-01 UTC."""
+        ...
+
+    @property
+    def transaction_timestamp(self) -> int:
+        """The transaction's start, microseconds since 2000-01-01 UTC."""
+        ...
+
+    @property
+    def user(self) -> Role:
+        """The role whose rights count."""
+        ...
+
+    @property
+    def session_user(self) -> Role:
+        """The role that logged in."""
+        ...
+
+    @property
+    def settings(self) -> FormatSettings:
+        """What text formats depend on."""
+        ...
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """The schemas to look in, in order."""
+        ...
 
     @property
     def catalog(self) -> Any:

@@ -1,0 +1,233 @@
+"""The transaction a session is in: none, an implicit one, a block, or a failed block.
+
+    IDLE     --statement--> IMPLICIT --Sync, end of the query--> commit --> IDLE
+    IDLE, IMPLICIT --BEGIN--> OPEN --COMMIT--> IDLE
+    OPEN     --error--> FAILED --COMMIT, ROLLBACK--> IDLE;  --ROLLBACK TO--> OPEN
+    IMPLICIT --error--> rollback --> IDLE
+
+In the dsql profile a transaction has at most one DDL statement and never both DDL and DML.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.jobs import Job
+from dsql.encoding.keyspace import table_version_key
+from dsql.errors import SqlError, unsupported
+from dsql.session.compiled import CompiledQuery
+from dsql.session.environment import Environment, SessionTransaction
+from dsql.session.settings import Settings, Snapshot
+from dsql.transaction.interface import Mode
+
+
+class State(enum.Enum):
+    """Where a session stands."""
+
+    IDLE = "idle"
+    IMPLICIT = "implicit"
+    OPEN = "open"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class _Savepoint:
+    name: str
+    statement: int
+    settings: Snapshot
+    ddl_statements: int
+    writes: bool
+
+
+class TransactionBlock:
+    """Begins, commits and rolls back, and answers for the rules of a block.
+
+    `on_end` is called after every transaction (portals die with theirs).
+    """
+
+    def __init__(
+        self, environment: Environment, settings: Settings, on_end: Callable[[], None]
+    ) -> None:
+        self._environment = environment
+        self._begin_transaction = environment.begin
+        self._settings = settings
+        self._on_end = on_end
+        self.state = State.IDLE
+        self.started_at = 0  # microseconds since 1970
+        self._transaction: SessionTransaction | None = None
+        self._catalog: Catalog | None = None
+        self._savepoints: list[_Savepoint] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self.read_only = False
+        self._tables: set[int] = set()
+        self._ddl_statements = 0
+        self._writes = False
+        self._jobs_requested = False
+        self._jobs: list[Job] = []
+        self._savepoints.clear()
+
+    @property
+    def transaction(self) -> SessionTransaction:
+        """The running transaction; an implicit one is begun if there is none."""
+        transaction = self._transaction
+        if transaction is None:
+            self._transaction = transaction = self._begin_transaction()
+            self.started_at = self._environment.now()
+            if self.state is State.IDLE:
+                self.state = State.IMPLICIT
+        return transaction
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog at the transaction's snapshot, its own DDL included."""
+        catalog = self._catalog
+        if catalog is None:
+            self._catalog = catalog = self._environment.catalogs.current(self.transaction)
+        return catalog
+
+    def begin(self, *, read_only: bool) -> bool:
+        """Open a block. Return False if there was one already."""
+        already = self.state is State.OPEN
+        if not already:
+            _ = self.transaction
+            self.state = State.OPEN
+        self.read_only |= read_only
+        return not already
+
+    def use(self, query: CompiledQuery) -> None:
+        """Announce that a query runs now.
+
+        An implicit transaction that only reads has no own writes to hide and no age.
+        """
+        if query.writes:
+            if self.read_only:
+                raise read_only_error(query.program.tag.removesuffix(" 0"))
+            if self._ddl_statements and self._settings.profile == "dsql":
+                raise _mixed()
+            self._writes = True
+        if query.tables:
+            self._tables |= query.tables
+        if self._writes or self.state is State.OPEN:
+            self.transaction.begin_statement()
+
+    def note_ddl(self, command: str) -> None:
+        """Count a DDL statement, against the profile's rules."""
+        if self._settings.profile == "dsql":
+            if self._ddl_statements:
+                raise unsupported("multiple ddl statements not supported in a transaction")
+            if self._writes:
+                raise _mixed()
+        if self.read_only:
+            raise read_only_error(command)
+        self._ddl_statements += 1
+        self._writes = True
+        self.transaction.begin_statement()
+
+    def forget_catalog(self) -> None:
+        """Look the catalog up again: the transaction itself has changed it."""
+        self._catalog = None
+
+    def request_jobs(self) -> None:
+        """Have the background jobs looked at after the commit."""
+        self._jobs_requested = True
+
+    def run_after_commit(self, job: Job) -> None:
+        """Run a job after the commit and wait for it."""
+        self._jobs.append(job)
+
+    def commit(self) -> None:
+        """End the transaction; what was failed is rolled back. Raises what the commit raises."""
+        transaction = self._transaction
+        if transaction is None or self.state is State.FAILED:
+            self.rollback()
+            return
+        try:
+            if self._writes and transaction.has_writes:
+                for oid in self._tables:
+                    transaction.check(table_version_key(oid), Mode.CATALOG)
+            transaction.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        self._settings.commit()
+        requested, jobs = self._jobs_requested, list(self._jobs)
+        self._end()
+        if requested:
+            self._environment.request_jobs()
+        for job in jobs:
+            self._environment.run_job(job)
+
+    def renew(self) -> None:
+        """Commit what there is and go on in a fresh transaction of the same block (COPY's batches)."""
+        state, read_only = self.state, self.read_only
+        self.commit()
+        _ = self.transaction
+        self.state, self.read_only, self._writes = state, read_only, True
+
+    def rollback(self) -> None:
+        """End the transaction without effect."""
+        if self._transaction is not None:
+            self._transaction.rollback()
+        self._settings.rollback()
+        self._end()
+
+    def _end(self) -> None:
+        self._transaction = None
+        self._catalog = None
+        self.state = State.IDLE
+        if self._writes or self._tables or self._savepoints or self.read_only:
+            self._reset()
+        self._on_end()
+
+    def fail(self) -> None:
+        """React to an error: a block waits for its end, an implicit transaction is over."""
+        if self.state in (State.OPEN, State.FAILED):
+            self.state = State.FAILED
+        else:
+            self.rollback()
+
+    # ------------------------------------------------------------ savepoints
+
+    def define_savepoint(self, name: str) -> None:
+        """SAVEPOINT."""
+        number = self.transaction.begin_statement()
+        self._savepoints.append(
+            _Savepoint(name, number, self._settings.snapshot(), self._ddl_statements, self._writes)
+        )
+
+    def release_savepoint(self, name: str) -> None:
+        """RELEASE: forget the savepoint and those after it."""
+        del self._savepoints[self._find_savepoint(name) :]
+
+    def rollback_to_savepoint(self, name: str) -> None:
+        """ROLLBACK TO: undo what came after the savepoint, which stays."""
+        index = self._find_savepoint(name)
+        savepoint = self._savepoints[index]
+        del self._savepoints[index + 1 :]
+        transaction = self.transaction
+        transaction.rewind(savepoint.statement)
+        transaction.begin_statement()
+        self._settings.restore(savepoint.settings)
+        self._ddl_statements = savepoint.ddl_statements
+        self._catalog = None
+        self.state = State.OPEN
+
+    def _find_savepoint(self, name: str) -> int:
+        for index in range(len(self._savepoints) - 1, -1, -1):
+            if self._savepoints[index].name == name:
+                return index
+        raise SqlError("3B001", f'savepoint "{name}" does not exist')
+
+
+def read_only_error(command: str) -> SqlError:
+    """Return the error of a command that writes in a read-only transaction."""
+    return SqlError("25006", f"cannot execute {command} in a read-only transaction")
+
+
+def _mixed() -> SqlError:
+    return unsupported("ddl and dml are not supported in the same transaction")

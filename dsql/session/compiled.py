@@ -1,0 +1,184 @@
+"""A compiled query with everything that a round trip would otherwise compute again.
+
+For each combination of parameter and result formats that a client binds with, a `Shape` holds the decoders
+of the parameters and the finished RowDescription, so that Bind decodes, Describe copies, and Execute calls
+one generated function.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.executor.program import OutputColumn, Program
+from dsql.types import registry
+from dsql.types.type import Encode, FormatSettings
+from dsql.wire import backend
+
+_TEXT, _BINARY = 0, 1
+_TAGS_MAX = 1_000
+
+Decoder = Callable[[bytes], Any]
+
+
+class Shape:
+    """How one query is bound: see the module."""
+
+    __slots__ = ("decoders", "description", "formats")
+
+    def __init__(
+        self, decoders: tuple[Decoder, ...], formats: tuple[int, ...], description: bytes
+    ) -> None:
+        self.decoders = decoders
+        self.formats = formats
+        self.description = description
+
+
+class CompiledQuery:
+    """A program, and what the session needs to know about it.
+
+    `tables` are checked at commit, `required` are the privileges it needs (table OID, action).
+    """
+
+    __slots__ = (
+        "_formats",
+        "_shapes",
+        "_tags",
+        "emit",
+        "parameter_types",
+        "program",
+        "required",
+        "returns_rows",
+        "tables",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        program: Program,
+        settings: FormatSettings,
+        tables: frozenset[int],
+        required: tuple[tuple[int, str], ...],
+    ) -> None:
+        self.program = program
+        self.emit = program.emit
+        self.writes = program.writes
+        self.parameter_types = program.parameter_types
+        self.returns_rows = bool(program.columns) or program.tag == "SELECT"
+        self.tables = tables
+        self.required = required
+        self._formats = settings
+        self._shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], Shape] = {}
+        self._tags: dict[int, bytes] = {}
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...] | None:
+        """The result's columns; None for a statement that returns no rows."""
+        return self.program.columns if self.returns_rows else None
+
+    def shape(self, formats: tuple[int, ...], result_formats: tuple[int, ...]) -> Shape:
+        """Return the shape for the formats of a Bind message. Raises SqlError 08P01, 22023."""
+        shape = self._shapes.get((formats, result_formats))
+        if shape is None:
+            shape = self._make_shape(formats, result_formats)
+            self._shapes[formats, result_formats] = shape
+        return shape
+
+    def _make_shape(self, formats: tuple[int, ...], result_formats: tuple[int, ...]) -> Shape:
+        codes = expand_parameter_formats(formats, len(self.parameter_types))
+        decoders = tuple(
+            decoder(oid, code, self._formats)
+            for oid, code in zip(self.parameter_types, codes, strict=True)
+        )
+        columns = self.columns
+        if columns is None:
+            return Shape(decoders, (), backend.NO_DATA)
+        chosen = expand_result_formats(result_formats, len(columns))
+        return Shape(decoders, chosen, describe_columns(columns, chosen))
+
+    def complete(self, count: int) -> bytes:
+        """Return the CommandComplete for so many rows."""
+        message = self._tags.get(count)
+        if message is None:
+            message = backend.command_complete(f"{self.program.tag} {count}")
+            if len(self._tags) < _TAGS_MAX:
+                self._tags[count] = message
+        return message
+
+
+def expand_parameter_formats(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Return one format code per parameter."""
+    if len(formats) > 1 and len(formats) != count:
+        raise SqlError(
+            "08P01",
+            f"bind message has {len(formats)} parameter formats but {count} parameters",
+        )
+    return _expand(formats, count)
+
+
+def expand_result_formats(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Return one format code per result column."""
+    if len(formats) > 1 and len(formats) != count:
+        raise SqlError(
+            "08P01", f"bind message has {len(formats)} result formats but query has {count} columns"
+        )
+    return _expand(formats, count)
+
+
+def _expand(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
+    for code in formats:
+        if code not in (_TEXT, _BINARY):
+            raise SqlError("22023", f"unsupported format code: {code}")
+    if not formats:
+        return (_TEXT,) * count
+    return formats * count if len(formats) == 1 else formats
+
+
+def decoder(oid: int, code: int, settings: FormatSettings) -> Decoder:
+    """Return the function from a parameter's bytes to its runtime value."""
+    found = registry.get(oid)
+    return found.binary_decode if code == _BINARY else found.text_decoder(settings)
+
+
+def encoders(
+    columns: Sequence[OutputColumn], codes: Sequence[int], settings: FormatSettings
+) -> list[Encode]:
+    """Return a function from runtime value to bytes for each column."""
+    found = [registry.get(column.type_oid) for column in columns]
+    return [
+        one.binary_encode if code == _BINARY else one.text_encoder(settings)
+        for one, code in zip(found, codes, strict=True)
+    ]
+
+
+def describe_columns(columns: Sequence[OutputColumn], codes: Sequence[int]) -> bytes:
+    """Return the RowDescription of columns."""
+    sizes = [registry.get(column.type_oid).size for column in columns]
+    return backend.row_description(columns, sizes, codes)
+
+
+def decode_parameters(
+    decoders: Sequence[Decoder], values: Sequence[bytes | None], portal: bytes
+) -> list[Any]:
+    """Decode the values of a Bind message. Raises what decoders raise, with the parameter's place."""
+    index = 0
+    parameters = []
+    try:
+        for decode in decoders:
+            value = values[index]
+            parameters.append(None if value is None else decode(value))
+            index += 1
+    except SqlError as error:
+        name = f'portal "{portal.decode(errors="replace")}"' if portal else "unnamed portal"
+        error.where = error.where or f"{name} parameter ${index + 1}"
+        raise
+    except UnicodeDecodeError as error:
+        shown = " ".join(f"0x{byte:02x}" for byte in error.object[error.start : error.start + 1])
+        message = f'invalid byte sequence for encoding "UTF8": {shown}'
+        raise SqlError("22021", message) from None
+    except (struct.error, ValueError, IndexError):
+        message = f"incorrect binary data format in bind parameter {index + 1}"
+        raise SqlError("22P03", message) from None
+    return parameters

@@ -1,0 +1,125 @@
+"""What a running statement can ask of its session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.jobs import Job
+from dsql.catalog.schema import Role
+from dsql.errors import SqlError
+from dsql.session.block import TransactionBlock
+from dsql.session.environment import Environment, SessionTransaction
+from dsql.session.settings import Settings
+from dsql.types.type import FormatSettings
+
+POSTGRES_EPOCH_MICROSECONDS = 946_684_800_000_000  # 2000-01-01 since 1970-01-01
+
+
+class SessionContext:
+    """An ExecutionContext and UtilityContext, one object for the whole session.
+
+    `flush` sends what a program has appended to its output so far, whole messages only, and empties it.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        settings: Settings,
+        block: TransactionBlock,
+        flush: Callable[[bytearray], None],
+    ) -> None:
+        self._environment = environment
+        self._cancellation = environment.cancellation
+        self._settings = settings
+        self._block = block
+        self._deadline = 0.0
+        self.flush = flush
+        self.statement_timestamp = 0
+
+    def start_statement(self) -> None:
+        """Take the statement's time and let statement_timeout run."""
+        self.statement_timestamp = self._environment.now() - POSTGRES_EPOCH_MICROSECONDS
+        limit = self._settings.statement_timeout_seconds
+        self._deadline = self._environment.monotonic() + limit if limit else 0.0
+
+    @property
+    def transaction_timestamp(self) -> int:
+        """The start of the transaction, microseconds since 2000-01-01 UTC."""
+        _ = self._block.transaction
+        return self._block.started_at - POSTGRES_EPOCH_MICROSECONDS
+
+    @property
+    def transaction(self) -> SessionTransaction:
+        """The running transaction."""
+        return self._block.transaction
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog at the transaction's snapshot."""
+        return self._block.catalog
+
+    @property
+    def settings(self) -> FormatSettings:
+        """What text formats depend on."""
+        return self._settings.formats
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """The schemas to look in, in order."""
+        return self._settings.search_path
+
+    @property
+    def profile(self) -> str:
+        """The session's profile: dsql or postgres."""
+        return self._settings.profile
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's identifier."""
+        return self._environment.cluster
+
+    @property
+    def user(self) -> Role:
+        """The role whose rights count."""
+        return self._role(self._settings.current_user)
+
+    @property
+    def session_user(self) -> Role:
+        """The role that logged in."""
+        return self._role(self._settings.session_user)
+
+    def _role(self, name: str) -> Role:
+        role = self.catalog.roles.get(name)
+        if role is None:
+            raise SqlError("42704", f'role "{name}" does not exist')
+        return role
+
+    def setting(self, name: str) -> str:
+        """Return a parameter as SHOW prints it. Raises SqlError 42704."""
+        return self._settings.show(name)
+
+    def set_setting(self, name: str, value: str, *, local: bool) -> str:
+        """Set a parameter as SET does and return its new text."""
+        _ = self._block.transaction  # so that a rollback undoes it
+        return self._settings.set(name, value, local=local)
+
+    def all_settings(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (name, value, description) of every parameter."""
+        return self._settings.all()
+
+    def check_cancel(self) -> None:
+        """Raise SqlError 57014 if the statement was cancelled or took too long."""
+        if self._cancellation.requested:
+            self._cancellation.requested = False
+            raise SqlError("57014", "canceling statement due to user request")
+        if self._deadline and self._environment.monotonic() > self._deadline:
+            raise SqlError("57014", "canceling statement due to statement timeout")
+
+    def request_jobs(self) -> None:
+        """Have the cluster's background jobs looked at once this transaction has committed."""
+        self._block.request_jobs()
+
+    def run_after_commit(self, job: Job) -> None:
+        """Run a submitted job once the transaction has committed, and wait for it."""
+        self._block.run_after_commit(job)

@@ -1,0 +1,303 @@
+"""COPY FROM STDIN and COPY TO STDOUT.
+
+Rows come in through the format's decoder and go through the same compiled INSERT as any other row, so that
+defaults, constraints and indexes hold; rows go out through the compiled query. In the postgres profile a
+COPY FROM may be larger than a transaction: it is then committed in batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dsql.catalog.schema import Column, Table
+from dsql.ddl.naming import require_table
+from dsql.ddl.nodes import inner, option_value, strings
+from dsql.errors import SqlError, unsupported
+from dsql.limits import TRANSACTION_BYTES_MAX
+from dsql.session.compiled import CompiledQuery, Decoder, encoders
+from dsql.session.pipeline import QUERIES, compile_query
+from dsql.session.privileges import check_privileges
+from dsql.session.state import SessionState
+from dsql.sql.gate import ParsedStatement, parse_statement
+from dsql.wire import backend, frontend
+from dsql.wire.copy_binary import BinaryDecoder, BinaryEncoder
+from dsql.wire.copy_csv import CsvDecoder, CsvEncoder
+from dsql.wire.copy_lines import Row
+from dsql.wire.copy_options import CopyOptions, parse_options
+from dsql.wire.copy_text import TextDecoder, TextEncoder
+
+_BATCH_BYTES = (
+    TRANSACTION_BYTES_MAX // 4
+)  # of input: with keys and indexes a batch stays below the limit
+_COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = b"dcfHS"
+
+InDecoder = TextDecoder | CsvDecoder | BinaryDecoder
+OutEncoder = TextEncoder | CsvEncoder | BinaryEncoder
+
+
+class CopyStatement:
+    """A parsed COPY; see `dsql.session.statement.Statement`."""
+
+    ends_failed_block = False
+
+    def __init__(self, state: SessionState, parsed: ParsedStatement) -> None:
+        self._state = state
+        self._parsed = parsed
+
+    def describe(self) -> tuple[tuple[int, ...], None]:
+        """COPY has no parameters and no rows in the protocol's sense."""
+        return (), None
+
+    def bind(self, message: frontend.Bind) -> CopyPortal:
+        """Return its portal."""
+        del message
+        return CopyPortal(self._state, self._parsed)
+
+
+class CopyPortal:
+    """A COPY about to run."""
+
+    description = backend.NO_DATA
+
+    def __init__(self, state: SessionState, parsed: ParsedStatement) -> None:
+        self._state = state
+        self._parsed = parsed
+        self._node = parsed.node
+
+    def execute(self, row_limit: int) -> None:
+        """Run the whole COPY; a row limit means nothing to it."""
+        del row_limit
+        node, state = self._node, self._state
+        state.context.start_statement()
+        if node.filename or node.is_program:
+            raise _no_files(node)
+        pairs = [(o.def_elem.defname, option_value(o.def_elem)) for o in node.options]
+        pairs = [
+            (name, "*" if name.startswith("force_") and not isinstance(value, list) else value)
+            for name, value in pairs
+        ]
+        options = parse_options(pairs, reading=node.is_from)
+        count = self._copy_in(options) if node.is_from else self._copy_out(options)
+        state.out += backend.command_complete(f"COPY {count}")
+
+    # ------------------------------------------------------------ in
+
+    def _copy_in(self, options: CopyOptions) -> int:
+        state, node = self._state, self._node
+        if node.HasField("where_clause"):
+            raise unsupported("COPY FROM with WHERE is not supported")
+        table = require_table(state.context, node.relation)
+        columns = _target_columns(table, strings(node.attlist))
+        names = [column.name for column in columns]
+        _check_forced(options, table, names)
+        query = self._insert(table, columns)
+        state.block.use(query)
+        code = 1 if options.format == "binary" else 0
+        shape = query.shape((code,), ())
+        state.out += backend.copy_in_response(code, [code] * len(columns))
+        return _Loader(state, table.name, names, query, shape.decoders).load(
+            _decoder(options, table.name, names)
+        )
+
+    def _insert(self, table: Table, columns: list[Column]) -> CompiledQuery:
+        names = ", ".join(_quoted(column.name) for column in columns)
+        values = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+        target = f"{_quoted(table.schema)}.{_quoted(table.name)}"
+        override = " OVERRIDING SYSTEM VALUE" if any(c.identity == "a" for c in columns) else ""
+        parsed = parse_statement(f"INSERT INTO {target} ({names}){override} VALUES ({values})")
+        types = tuple(column.type_oid for column in columns)
+        return self._compile(parsed, types)
+
+    def _compile(self, parsed: ParsedStatement, types: tuple[int, ...] = ()) -> CompiledQuery:
+        state = self._state
+        catalog = state.block.catalog
+        compiled = compile_query(parsed, types, catalog, state.settings, state.environment.plans)
+        check_privileges(compiled.required, catalog, state.context.user)
+        return compiled
+
+    # ------------------------------------------------------------ out
+
+    def _copy_out(self, options: CopyOptions) -> int:
+        state = self._state
+        query = self._compile(self._source())
+        if query.columns is None:
+            raise unsupported("COPY query must have a RETURNING clause")
+        names = [column.name for column in query.columns]
+        code = 1 if options.format == "binary" else 0
+        state.out += backend.copy_out_response(code, [code] * len(names))
+        encode = encoders(query.columns, [code] * len(names), state.settings.formats)
+        encoder = _encoder(options, names)
+        state.block.use(query)
+        count = 0
+        if start := encoder.start():
+            backend.copy_data(state.out, start)
+        for row in query.program.rows(state.context, ()):
+            fields = [
+                None if value is None else one(value)
+                for value, one in zip(row, encode, strict=True)
+            ]
+            backend.copy_data(state.out, encoder.row(fields))
+            state.flush_rows(state.out)
+            count += 1
+        if end := encoder.finish():
+            backend.copy_data(state.out, end)
+        state.out += backend.COPY_DONE
+        return count
+
+    def _source(self) -> ParsedStatement:
+        """Return the query whose rows go out."""
+        node, parsed = self._node, self._parsed
+        if node.HasField("query"):
+            query = inner(node.query)
+            name = type(query).DESCRIPTOR.name.removesuffix("Stmt")
+            if name not in QUERIES:
+                raise unsupported(f"unsupported statement: {name}")
+            return ParsedStatement(
+                parsed.text, parsed.offset, query, name, False, parsed._script_bytes
+            )
+        table = require_table(self._state.context, node.relation)
+        columns = _target_columns(table, strings(node.attlist))
+        names = ", ".join(_quoted(column.name) for column in columns)
+        return parse_statement(f"SELECT {names} FROM {_quoted(table.schema)}.{_quoted(table.name)}")
+
+
+class _Loader:
+    """Feeds what the client sends to the decoder, and its rows to the INSERT."""
+
+    def __init__(
+        self,
+        state: SessionState,
+        table: str,
+        columns: list[str],
+        query: CompiledQuery,
+        decoders: tuple[Decoder, ...],
+    ) -> None:
+        self._state = state
+        self._table = table
+        self._columns = columns
+        self._query = query
+        self._decoders = decoders
+        self._in_batches = state.settings.profile == "postgres"
+
+    def load(self, decoder: InDecoder) -> int:
+        """Read to CopyDone and return the number of rows."""
+        count = batch = 0
+        for chunk in _chunks(self._state):
+            count += self._insert(decoder.feed(chunk), decoder)
+            batch += len(chunk)
+            if self._in_batches and batch >= _BATCH_BYTES:
+                batch = 0
+                self._state.block.renew()
+                self._state.block.use(self._query)
+        return count + self._insert(decoder.finish(), decoder)
+
+    def _insert(self, rows: list[Row], decoder: InDecoder) -> int:
+        state, emit, out = self._state, self._query.emit, self._state.out
+        line = decoder.line_number - len(rows)
+        for row in rows:
+            line += 1
+            values = self._decode(row, line)
+            try:
+                emit(state.context, values, out, ())
+            except SqlError as error:
+                error.where = error.where or f"COPY {self._table}, line {line}"
+                raise
+        state.context.check_cancel()
+        return len(rows)
+
+    def _decode(self, row: Row, line: int) -> list[Any]:
+        values: list[Any] = []
+        for field, decode in zip(row, self._decoders, strict=True):
+            try:
+                values.append(None if field is None else decode(field))
+            except (SqlError, UnicodeDecodeError) as error:
+                column = self._columns[len(values)]
+                shown = (field or b"").decode(errors="replace")
+                where = f'COPY {self._table}, line {line}, column {column}: "{shown}"'
+                if isinstance(error, UnicodeDecodeError):
+                    message = 'invalid byte sequence for encoding "UTF8"'
+                    raise SqlError("22021", message, where=where) from None
+                error.where = where
+                raise
+        return values
+
+
+def _chunks(state: SessionState) -> Iterator[bytes]:
+    """Yield the data of CopyData messages until CopyDone."""
+    state.send()
+    while True:
+        kind, body = state.read_message()
+        if kind == _COPY_DATA:
+            yield body
+        elif kind == _COPY_DONE:
+            return
+        elif kind == _COPY_FAIL:
+            reason = frontend.parse_copy_fail(body)
+            raise SqlError("57014", f"COPY from stdin failed: {reason}")
+        elif kind not in (_FLUSH, _SYNC):
+            message = f"unexpected message type 0x{kind:02X} during COPY from stdin"
+            raise SqlError("08P01", message)
+
+
+def _target_columns(table: Table, names: list[str]) -> list[Column]:
+    """Return the columns named, or all that can be written."""
+    if not names:
+        return [column for column in table.live_columns if not column.generated]
+    by_name = {column.name: column for column in table.live_columns}
+    chosen: list[Column] = []
+    for name in names:
+        column = by_name.get(name)
+        if column is None:
+            message = f'column "{name}" of relation "{table.name}" does not exist'
+            raise SqlError("42703", message)
+        if column in chosen:
+            raise SqlError("42701", f'column "{name}" specified more than once')
+        if column.generated:
+            detail = "Generated columns cannot be used in COPY."
+            raise SqlError("42P10", f'column "{name}" is a generated column', detail=detail)
+        chosen.append(column)
+    return chosen
+
+
+def _check_forced(options: CopyOptions, table: Table, names: list[str]) -> None:
+    for words, forced in (
+        ("FORCE_NOT_NULL", options.force_not_null),
+        ("FORCE_NULL", options.force_null),
+    ):
+        for name in forced or ():
+            if name not in names:
+                raise SqlError("42P10", f'{words} column "{name}" not referenced by COPY')
+    del table
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _no_files(node: Any) -> SqlError:
+    direction, role = ("from", "read") if node.is_from else ("to", "write")
+    thing = "an external program" if node.is_program else "a file"
+    role = "execute_server_program" if node.is_program else f"{role}_server_files"
+    return SqlError(
+        "42501",
+        f"permission denied to COPY {direction} {thing}",
+        detail=f'Only roles with privileges of the "pg_{role}" role may COPY {direction} {thing}.',
+        hint="Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
+    )
+
+
+def _decoder(options: CopyOptions, table: str, columns: list[str]) -> InDecoder:
+    if options.format == "binary":
+        return BinaryDecoder(table, columns)
+    if options.format == "csv":
+        return CsvDecoder(options, table, columns)
+    return TextDecoder(options, table, columns)
+
+
+def _encoder(options: CopyOptions, columns: list[str]) -> OutEncoder:
+    if options.format == "binary":
+        return BinaryEncoder()
+    if options.format == "csv":
+        return CsvEncoder(options, columns)
+    return TextEncoder(options, columns)

@@ -1,0 +1,69 @@
+"""What a query processor gives to each of its sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dsql.catalog.jobs import Job
+from dsql.catalog.loader import CatalogCache
+from dsql.limits import CONNECTION_SECONDS_MAX
+from dsql.session.plan_cache import PlanCache
+from dsql.transaction.interface import Transaction
+
+
+class SessionTransaction(Transaction, Protocol):
+    """A transaction whose statements are told apart."""
+
+    def begin_statement(self) -> int:
+        """Say that a statement begins; its scans leave out what it writes. Return its number."""
+        ...
+
+    def rewind(self, statement: int) -> None:
+        """Take back the writes made since `begin_statement` returned this number."""
+        ...
+
+
+class Cancellation:
+    """Whether the running statement should stop. Set from a signal handler, read in long loops."""
+
+    __slots__ = ("requested",)
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self) -> None:
+        """Cancel what is running, if anything is."""
+        self.requested = True
+
+
+def _no_jobs() -> None:
+    pass
+
+
+def _cannot_run(job: Job) -> None:
+    raise AssertionError(f"no runner for job {job.text_id}")
+
+
+@dataclass(slots=True)
+class Environment:
+    """One per query processor.
+
+    `begin` returns a fresh transaction and ends the one before. `now` is the time in microseconds
+    since 1970, `monotonic` in seconds. `request_jobs` has the cluster's background jobs looked at;
+    `run_job` runs one to its end.
+    """
+
+    cluster: str
+    profile: str
+    begin: Callable[[], SessionTransaction]
+    catalogs: CatalogCache = field(default_factory=CatalogCache)
+    plans: PlanCache = field(default_factory=PlanCache)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    request_jobs: Callable[[], None] = _no_jobs
+    run_job: Callable[[Job], None] = _cannot_run
+    session_seconds_max: float = CONNECTION_SECONDS_MAX
+    now: Callable[[], int] = lambda: time.time_ns() // 1000
+    monotonic: Callable[[], float] = time.monotonic

@@ -1,0 +1,81 @@
+"""EXPLAIN: the plan of a query as text, and with ANALYZE what running it has cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsql.ddl.nodes import inner, option_value
+from dsql.ddl.result import UtilityResult
+from dsql.errors import SqlError, unsupported
+from dsql.executor.program import OutputColumn
+from dsql.planner.explain import explain
+from dsql.session.pipeline import QUERIES, compile_query
+from dsql.session.state import SessionState
+from dsql.session.statement import UtilityStatement
+from dsql.sql.gate import ParsedStatement
+from dsql.types import oids
+from dsql.wire.copy_options import read_boolean
+
+_COLUMNS = (OutputColumn("QUERY PLAN", oids.TEXT),)
+_FLAGS = frozenset(
+    (
+        "analyze",
+        "verbose",
+        "costs",
+        "settings",
+        "generic_plan",
+        "buffers",
+        "wal",
+        "timing",
+        "summary",
+    )
+)
+
+
+def explain_statement(state: SessionState, parsed: ParsedStatement) -> UtilityStatement:
+    """Return the statement of an EXPLAIN."""
+    options = _options(parsed.node)
+    node = inner(parsed.node.query)
+    name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
+    if name not in QUERIES:
+        raise unsupported(f"unsupported statement: {name}")
+    query = ParsedStatement(parsed.text, parsed.offset, node, name, False, parsed._script_bytes)
+    return UtilityStatement(state, _COLUMNS, lambda: _run(state, query, options))
+
+
+def _options(node: Any) -> dict[str, bool]:
+    options = {"costs": True}
+    for wrapped in node.options:
+        element = wrapped.def_elem
+        name, value = element.defname, option_value(element)
+        if name == "format":
+            if str(value).lower() != "text":
+                raise unsupported(f"EXPLAIN format {str(value).upper()} is not supported")
+        elif name in _FLAGS:
+            options[name] = read_boolean(f"EXPLAIN option {name}", value)
+        else:
+            raise SqlError("42601", f'unrecognized EXPLAIN option "{name}"')
+    return options
+
+
+def _run(state: SessionState, parsed: ParsedStatement, options: dict[str, bool]) -> UtilityResult:
+    clock = state.environment.monotonic
+    started = clock()
+    compiled = compile_query(
+        parsed, (), state.block.catalog, state.settings, state.environment.plans
+    )
+    planned = clock()
+    lines = list(explain(compiled.program.plan, costs=options["costs"]))
+    if options.get("analyze"):
+        state.block.use(compiled)
+        rows = list(compiled.program.rows(state.context, ()))
+        took = clock() - planned
+        lines.append(f"Actual Rows: {len(rows)}")
+        if options.get("summary", True):
+            lines.append(f"Planning Time: {(planned - started) * 1000:.3f} ms")
+            lines.append(f"Execution Time: {took * 1000:.3f} ms")
+    elif options.get("summary"):
+        lines.append(f"Planning Time: {(planned - started) * 1000:.3f} ms")
+    result = UtilityResult("EXPLAIN", _COLUMNS)
+    result.rows = [(line,) for line in lines]
+    return result

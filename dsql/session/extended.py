@@ -1,0 +1,135 @@
+"""The extended protocol: Parse, Bind, Describe, Execute, Close, Flush, Sync.
+
+Each handler takes a message's body and appends its answer. An error ends the pipeline: what follows is
+skipped up to the next Sync. All of a pipeline outside a block is one implicit transaction, committed by
+Sync.
+"""
+
+from __future__ import annotations
+
+from dsql.errors import SqlError, syntax_error
+from dsql.session.block import State
+from dsql.session.compiled import describe_columns
+from dsql.session.pipeline import parse
+from dsql.session.state import SessionState
+from dsql.session.statement import EmptyStatement, Statement, check_may_run
+from dsql.session.utility import make_statement
+from dsql.wire import backend, frontend
+
+READY = {
+    State.IDLE: backend.READY_IDLE,
+    State.IMPLICIT: backend.READY_IDLE,
+    State.OPEN: backend.READY_IN_BLOCK,
+    State.FAILED: backend.READY_FAILED,
+}
+
+
+class ExtendedProtocol:
+    """Handlers by message."""
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+        self._out = state.out
+        self._statements = state.statements
+        self._portals = state.portals
+        self._block = state.block
+
+    def parse(self, body: bytes) -> None:
+        """Parse: make a statement, whose types are then settled."""
+        message = frontend.parse_parse(body)
+        state, name = self._state, message.statement.encode()
+        if name:
+            if name in self._statements:
+                raise SqlError("42P05", f'prepared statement "{message.statement}" already exists')
+        else:
+            self._statements.pop(b"", None)
+        scripts = parse(message.query, state.environment.plans)
+        if len(scripts) > 1:
+            raise syntax_error("cannot insert multiple commands into a prepared statement")
+        statement: Statement
+        if scripts:
+            if self._block.state is State.FAILED and scripts[0].name != "Transaction":
+                state.check_not_failed()
+            statement = make_statement(
+                state, scripts[0], message.parameter_types, message.statement
+            )
+            check_may_run(state, statement)
+            statement.describe()
+        else:
+            statement = EmptyStatement(state)
+        self._statements[name] = statement
+        self._out += backend.PARSE_COMPLETE
+
+    def bind(self, body: bytes) -> None:
+        """Bind: make a portal."""
+        message = frontend.parse_bind(body)
+        statement = self._statements.get(message.statement)
+        if statement is None:
+            raise _no_statement(message.statement)
+        if self._block.state is State.FAILED:
+            check_may_run(self._state, statement)
+        name = message.portal
+        if name and name in self._portals:
+            raise SqlError("42P03", f'cursor "{name.decode(errors="replace")}" already exists')
+        self._portals[name] = statement.bind(message)
+        self._out += backend.BIND_COMPLETE
+
+    def describe(self, body: bytes) -> None:
+        """Describe: say what a statement or portal takes and gives."""
+        target = frontend.parse_target(body)
+        if target.kind == b"P":
+            portal = self._portals.get(target.name)
+            if portal is None:
+                raise _no_portal(target.name)
+            self._out += portal.description
+            return
+        statement = self._statements.get(target.name)
+        if statement is None:
+            raise _no_statement(target.name)
+        check_may_run(self._state, statement)
+        types, columns = statement.describe()
+        self._out += backend.parameter_description(types)
+        if columns is None:
+            self._out += backend.NO_DATA
+        else:
+            self._out += describe_columns(columns, (0,) * len(columns))
+
+    def execute(self, body: bytes) -> None:
+        """Execute: run a portal."""
+        message = frontend.parse_execute(body)
+        portal = self._portals.get(message.portal)
+        if portal is None:
+            raise _no_portal(message.portal)
+        portal.execute(message.row_limit)
+
+    def close(self, body: bytes) -> None:
+        """Close: forget a statement or portal, known or not."""
+        target = frontend.parse_target(body)
+        known: dict[bytes, object] = self._portals if target.kind == b"P" else self._statements  # type: ignore[assignment]
+        known.pop(target.name, None)
+        self._out += backend.CLOSE_COMPLETE
+
+    def flush(self, body: bytes) -> None:
+        """Flush: send what there is."""
+        frontend.parse_empty(body)
+        self._state.send()
+
+    def sync(self, body: bytes) -> None:
+        """Sync: end the pipeline, and with it the implicit transaction."""
+        frontend.parse_empty(body)
+        state = self._block.state
+        if state is State.IMPLICIT:
+            self._block.commit()
+            state = State.IDLE
+        self._out += READY[state]
+
+
+def _no_statement(name: bytes) -> SqlError:
+    if not name:
+        return SqlError("26000", "unnamed prepared statement does not exist")
+    shown = name.decode(errors="replace")
+    return SqlError("26000", f'prepared statement "{shown}" does not exist')
+
+
+def _no_portal(name: bytes) -> SqlError:
+    return SqlError("34000", f'portal "{name.decode(errors="replace")}" does not exist')

@@ -1,0 +1,298 @@
+"""The session parameters there are: names, kinds, bounds, and how a value is checked and spelled.
+
+The list is PostgreSQL's (`parameters.tsv`), less what makes no sense here, plus our own. In the dsql
+profile only `DSQL_PARAMETERS` may be set, as in Aurora DSQL. Names with a dot are a user's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+
+import msgspec
+
+from dsql.errors import SqlError, unsupported
+from dsql.types.timezone import find_zone
+
+DSQL_PARAMETERS = frozenset(
+    (
+        "application_name",
+        "client_encoding",
+        "datestyle",
+        "disable_sync_create_index",
+        "dsql.enable_batched_nestloop",
+        "dsql.profile",
+        "enable_bitmapscan",
+        "enable_hashjoin",
+        "enable_indexonlyscan",
+        "enable_indexscan",
+        "enable_material",
+        "enable_mergejoin",
+        "enable_nestloop",
+        "enable_seqscan",
+        "extra_float_digits",
+        "intervalstyle",
+        "search_path",
+        "timezone",
+    )
+)
+
+# What the client is told about unasked, in the order in which a new session says it (GUC_REPORT).
+REPORTED = (
+    "in_hot_standby",
+    "integer_datetimes",
+    "timezone",
+    "intervalstyle",
+    "is_superuser",
+    "application_name",
+    "default_transaction_read_only",
+    "standard_conforming_strings",
+    "datestyle",
+    "session_authorization",
+    "client_encoding",
+    "server_version",
+    "server_encoding",
+)
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """One parameter. `name` is its own spelling; bounds are in `unit`."""
+
+    name: str
+    kind: str  # bool, integer, real, enum, string
+    internal: bool
+    unit: str
+    minimum: float
+    maximum: float
+    values: tuple[str, ...]
+    default: str
+    description: str
+
+
+def _read_definitions() -> dict[str, Definition]:
+    definitions = {}
+    text = files("dsql.session").joinpath("parameters.tsv").read_text()
+    for line in text.splitlines()[1:]:
+        name, kind, context, unit, low, high, values, default, description = line.split("\t")
+        definitions[name.lower()] = Definition(
+            name,
+            kind,
+            context == "internal",
+            unit,
+            float(low or "-inf"),
+            float(high or "inf"),
+            tuple(values.split(",")) if values else (),
+            default,
+            description,
+        )
+    return definitions
+
+
+DEFINITIONS = _read_definitions()
+
+
+def canonical_value(definition: Definition, text: str) -> str:
+    """Check a value and return it as SHOW prints it. Raises SqlError 22023."""
+    special = _SPECIAL.get(definition.name.lower())
+    if special is not None:
+        return special(text)
+    return _KINDS[definition.kind](definition, text)
+
+
+def invalid_value(name: str, text: str, hint: str = "") -> SqlError:
+    """Return PostgreSQL's error for a value that a parameter cannot take."""
+    return SqlError("22023", f'invalid value for parameter "{name}": "{text}"', hint=hint)
+
+
+def _boolean(definition: Definition, text: str) -> str:
+    word = text.strip().lower()
+    if (word and any(full.startswith(word) for full in ("true", "yes"))) or word in ("on", "1"):
+        return "on"
+    if (word and any(full.startswith(word) for full in ("false", "no"))) or word in (
+        "of",
+        "off",
+        "0",
+    ):
+        return "off"
+    raise SqlError("22023", f'parameter "{definition.name}" requires a Boolean value')
+
+
+def _enum(definition: Definition, text: str) -> str:
+    word = text.lower()
+    if word in definition.values:
+        return word
+    if set(definition.values) >= {"on", "off"} and word in _BOOLEAN_WORDS:
+        return "on" if _BOOLEAN_WORDS[word] else "off"
+    available = ", ".join(definition.values)
+    raise invalid_value(definition.name, text, f"Available values: {available}.")
+
+
+_BOOLEAN_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _string(_definition: Definition, text: str) -> str:
+    return text
+
+
+_TIME_UNITS = {"us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
+_MEMORY_UNITS = {"B": 1 / 1024, "kB": 1.0, "MB": 1024.0, "GB": 1024.0**2, "TB": 1024.0**3}
+_NUMBER = re.compile(
+    r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|0[xX][0-9a-fA-F]+)\s*([A-Za-z]*)\s*"
+)
+
+
+def _units(unit: str) -> tuple[dict[str, float], float]:
+    """Return the family of a base unit and how much the base unit is in it."""
+    if unit in _TIME_UNITS:
+        return _TIME_UNITS, _TIME_UNITS[unit]
+    if unit == "8kB":
+        return _MEMORY_UNITS, 8.0
+    return (_MEMORY_UNITS, _MEMORY_UNITS[unit]) if unit else ({}, 1.0)
+
+
+def _parse_number(definition: Definition, text: str) -> float:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise invalid_value(definition.name, text)
+    digits, suffix = match.groups()
+    value = float(int(digits, 16)) if digits[:2].lower() == "0x" else float(digits)
+    family, base = _units(definition.unit)
+    if suffix:
+        if suffix not in family:
+            names = ", ".join(f'"{name}"' for name in family)
+            hint = f"Valid units for this parameter are {names}." if family else ""
+            raise invalid_value(definition.name, text, hint)
+        value = value * family[suffix] / base
+    if definition.kind == "integer":
+        value = float(round(value))
+    if not definition.minimum <= value <= definition.maximum:
+        unit = f" {definition.unit}" if definition.unit else ""
+        raise SqlError(
+            "22023",
+            f'{value:.15g}{unit} is outside the valid range for parameter "{definition.name}" '
+            f"({definition.minimum:.15g} .. {definition.maximum:.15g})",
+        )
+    return value
+
+
+def _integer(definition: Definition, text: str) -> str:
+    value = int(_parse_number(definition, text))
+    if not definition.unit or value <= 0:
+        return str(value)
+    family, base = _units(definition.unit)
+    for name, size in sorted(family.items(), key=lambda item: -item[1]):
+        count = value * base / size
+        if count == int(count) and count >= 1:
+            return f"{int(count)}{name}"
+    return str(value)
+
+
+def _real(definition: Definition, text: str) -> str:
+    return f"{_parse_number(definition, text):.15g}"
+
+
+_KINDS: dict[str, Callable[[Definition, str], str]] = {
+    "bool": _boolean,
+    "enum": _enum,
+    "string": _string,
+    "integer": _integer,
+    "real": _real,
+}
+
+_INTERVAL_ZONE = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
+
+def _time_zone(text: str) -> str:
+    if _INTERVAL_ZONE.fullmatch(text):
+        # A bare number of hours east of UTC; PostgreSQL spells it as a POSIX zone, with the sign turned.
+        return _hours_zone(float(text))
+    zone = find_zone(text)
+    if zone is None:
+        raise invalid_value("TimeZone", text)
+    return zone.name
+
+
+def _hours_zone(hours: float) -> str:
+    if abs(hours) > 167:
+        raise invalid_value("TimeZone", f"{hours:g}")
+    minutes = round(abs(hours) * 60)
+    sign, turned = ("+", "-") if hours >= 0 else ("-", "+")
+    size = f"{minutes // 60:02d}" + (f":{minutes % 60:02d}" if minutes % 60 else "")
+    return f"<{sign}{size}>{turned}{size}"
+
+
+_DATE_FORMATS = {"iso": "ISO", "sql": "SQL", "postgres": "Postgres", "german": "German"}
+_DATE_ORDERS = {
+    "ymd": "YMD",
+    "dmy": "DMY",
+    "euro": "DMY",
+    "european": "DMY",
+    "mdy": "MDY",
+    "us": "MDY",
+    "noneuro": "MDY",
+    "noneuropean": "MDY",
+}
+
+
+def merge_date_style(current: str, text: str) -> str:
+    """Return the DateStyle that `text`, which may name one part only, makes of `current`."""
+    form, order = current.split(", ")
+    for word in (part.strip().strip('"').lower() for part in text.split(",")):
+        if word == "default":
+            form, order = "ISO", "MDY"
+        elif word in _DATE_ORDERS:
+            order = _DATE_ORDERS[word]
+        else:
+            chosen = next((_DATE_FORMATS[name] for name in _DATE_FORMATS if word == name), None)
+            if chosen is None:
+                raise invalid_value("DateStyle", text)
+            form = chosen
+            if chosen == "German":
+                order = "DMY"
+    return f"{form}, {order}"
+
+
+def _client_encoding(text: str) -> str:
+    name = text.lower().replace("-", "").replace("_", "")
+    if name in ("utf8", "unicode"):
+        return "UTF8"
+    if name in ("sqlascii", "latin1", "latin9", "win1252", "iso88591", "iso885915"):
+        raise unsupported(f"conversion between {text.upper()} and UTF8 is not supported")
+    raise invalid_value("client_encoding", text)
+
+
+def _isolation(text: str) -> str:
+    if text.lower() != "repeatable read":
+        raise unsupported(f"Unsupported isolation level: {text.upper()}")
+    return "repeatable read"
+
+
+_SPECIAL: dict[str, Callable[[str], str]] = {
+    "timezone": _time_zone,
+    "client_encoding": _client_encoding,
+    "transaction_isolation": _isolation,
+}
+
+
+def split_names(text: str) -> list[str]:
+    """Split a list of identifiers such as search_path. Raises SqlError 22023."""
+    names = []
+    for part in _NAME.finditer(text):
+        quoted, plain, _ = part.groups()
+        names.append(quoted.replace('""', '"') if quoted is not None else plain.lower())
+        if part.end() == len(text) and not part.group(3):
+            return names
+    if text.strip() == "":
+        return []
+    raise SqlError("22023", 'invalid value for parameter "search_path": "' + text + '"')
+
+
+_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(,|$)')
+
+
+def quote_name(name: str) -> str:
+    """Return a name as a list parameter prints it: quoted unless it is a plain identifier."""
+    if re.fullmatch(r"[a-z_][a-z0-9_$]*", name):
+        return name
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,58 @@
+"""From SQL text to something that can be executed: gate, binder, planner, compiler, and the caches between.
+
+A script's parse is cached by its text. A compiled query is cached by its text and everything that its
+meaning depends on: parameter types, catalog version, search path, role, profile and text settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsql.catalog.catalog import Catalog
+from dsql.executor.compiler import prepare
+from dsql.session.compiled import CompiledQuery
+from dsql.session.plan_cache import PlanCache
+from dsql.session.settings import Settings
+from dsql.sql.binder import bind
+from dsql.sql.gate import ParsedStatement, parse_script
+
+QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
+_CACHED_TEXT_CHARACTERS_MAX = 10_000  # longer texts are rarely sent twice
+
+
+def parse(text: str, plans: PlanCache) -> list[ParsedStatement]:
+    """Return the statements of a script. Raises SqlError 42601."""
+    if len(text) > _CACHED_TEXT_CHARACTERS_MAX:
+        return parse_script(text)
+    found: list[ParsedStatement] | None = plans.get(text)
+    if found is None:
+        found = parse_script(text)
+        plans.put(text, found)
+    return found
+
+
+def compile_query(
+    parsed: ParsedStatement,
+    parameter_types: Sequence[int],
+    catalog: Catalog,
+    settings: Settings,
+    plans: PlanCache,
+) -> CompiledQuery:
+    """Return the compiled form of a SELECT, VALUES, INSERT, UPDATE or DELETE."""
+    key = (parsed.text, parsed.offset, tuple(parameter_types), catalog.version, settings.plan_key)
+    found: CompiledQuery | None = plans.get(key)
+    if found is not None:
+        return found
+    bound = bind(
+        parsed,
+        catalog,
+        settings.search_path,
+        settings.formats,
+        parameter_types,
+        settings.current_user,
+        profile=settings.profile,
+    )
+    compiled = CompiledQuery(prepare(bound), settings.formats, bound.tables, bound.required)
+    if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
+        plans.put(key, compiled)
+    return compiled

@@ -1,0 +1,173 @@
+"""Statements that are bound and can be executed, whole or a few rows at a time.
+
+A portal appends to the session's output: rows and CommandComplete, or PortalSuspended when the row limit
+was reached first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+from dsql.ddl.result import UtilityResult
+from dsql.errors import SqlError
+from dsql.executor.program import OutputColumn
+from dsql.session.compiled import (
+    CompiledQuery,
+    Shape,
+    describe_columns,
+    encoders,
+    expand_result_formats,
+)
+from dsql.session.state import SessionState
+from dsql.types.type import Encode
+from dsql.wire import backend
+
+Row = tuple[Any, ...]
+
+
+class Portal(Protocol):
+    """`description` is its RowDescription, or NoData."""
+
+    description: bytes
+
+    def execute(self, row_limit: int) -> None:
+        """Run on, for at most `row_limit` rows (0: to the end)."""
+        ...
+
+
+class QueryPortal:
+    """A query with its parameters."""
+
+    __slots__ = ("_encoders", "_parameters", "_query", "_rows", "_shape", "_state", "description")
+
+    def __init__(
+        self, state: SessionState, query: CompiledQuery, shape: Shape, parameters: Sequence[Any]
+    ) -> None:
+        self._state = state
+        self._query = query
+        self._shape = shape
+        self._parameters = parameters
+        self._rows: Iterator[Row] | None = None
+        self._encoders: list[Encode] = []
+        self.description = shape.description
+
+    def execute(self, row_limit: int) -> None:
+        """See `Portal`."""
+        if row_limit or self._rows is not None:
+            self._execute_some(row_limit)
+            return
+        state, query = self._state, self._query
+        out, context = state.out, state.context
+        state.block.use(query)
+        context.start_statement()
+        state.mark = len(out)
+        count = query.emit(context, self._parameters, out, self._shape.formats)
+        state.mark = 0
+        out += query.complete(count)
+        self._rows = iter(())
+
+    def fetch(self, count: int | None) -> list[Row]:
+        """Return the next rows as runtime values, all that are left for None."""
+        if self._rows is None:
+            self._rows = self._start()
+        self._state.context.start_statement()
+        return list(islice(self._rows, count))
+
+    def _start(self) -> Iterator[Row]:
+        state, query = self._state, self._query
+        state.block.use(query)
+        state.context.start_statement()
+        rows = query.program.rows(state.context, self._parameters)
+        # What modifies rows must be done when the first row is out, however many are asked for.
+        return iter(list(rows)) if query.writes else rows
+
+    def _execute_some(self, row_limit: int) -> None:
+        state, query = self._state, self._query
+        if not query.returns_rows:
+            if self._rows is not None:
+                raise SqlError("55000", "portal cannot be run")
+            self.execute(0)
+            return
+        if not self._encoders and query.columns:
+            self._encoders = encoders(query.columns, self._shape.formats, state.settings.formats)
+        rows = self.fetch(row_limit or None)
+        for row in rows:
+            append_row(state.out, row, self._encoders)
+        if row_limit and len(rows) == row_limit:
+            state.out += backend.PORTAL_SUSPENDED
+        else:
+            state.out += query.complete(len(rows))
+
+
+class ResultPortal:
+    """A statement that makes its whole result at once: the utility statements."""
+
+    __slots__ = ("_codes", "_result", "_rows", "_run", "_state", "description")
+
+    def __init__(
+        self,
+        state: SessionState,
+        columns: tuple[OutputColumn, ...] | None,
+        result_formats: tuple[int, ...],
+        run: Callable[[], UtilityResult],
+    ) -> None:
+        self._state = state
+        self._run = run
+        self._result: UtilityResult | None = None
+        self._rows: Iterator[Row] = iter(())
+        self._codes: tuple[int, ...] = ()
+        self.description = backend.NO_DATA
+        if columns is not None:
+            self._codes = expand_result_formats(result_formats, len(columns))
+            self.description = describe_columns(columns, self._codes)
+
+    def execute(self, row_limit: int) -> None:
+        """See `Portal`."""
+        state = self._state
+        result = self._result
+        if result is None:
+            state.context.start_statement()
+            self._result = result = self._run()
+            for notice in result.notices:
+                state.notice(
+                    notice.severity,
+                    notice.sqlstate,
+                    notice.message,
+                    detail=notice.detail,
+                    hint=notice.hint,
+                )
+            self._rows = iter(result.rows)
+        codes = self._codes or (0,) * len(result.columns)
+        encode = encoders(result.columns, codes, state.settings.formats)
+        count = 0
+        for row in islice(self._rows, row_limit or None):
+            append_row(state.out, row, encode)
+            count += 1
+        if row_limit and count == row_limit:
+            state.out += backend.PORTAL_SUSPENDED
+        else:
+            state.out += backend.command_complete(result.tag)
+
+
+class EmptyPortal:
+    """No statement at all."""
+
+    description = backend.NO_DATA
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+
+    def execute(self, row_limit: int) -> None:
+        """See `Portal`."""
+        del row_limit
+        self._state.out += backend.EMPTY_QUERY_RESPONSE
+
+
+def append_row(out: bytearray, row: Row, encode: Sequence[Encode]) -> None:
+    """Append the DataRow of runtime values."""
+    backend.data_row(
+        out,
+        [None if value is None else one(value) for value, one in zip(row, encode, strict=True)],
+    )

@@ -1,0 +1,195 @@
+"""The life of one session, from AuthenticationOk to the client's last byte.
+
+    greet            AuthenticationOk, ParameterStatus..., BackendKeyData, ReadyForQuery
+    receive          whatever the client has sent, cut into messages
+    handle           each message by its handler, which appends its answer
+    send             all answers of what was received, in one go
+    ...              until Terminate, the end of the stream, or the session's age limit
+
+An SqlError becomes an ErrorResponse; any other exception is a bug, logged once with an id that the client
+sees as XX000. After an error of the extended protocol everything up to the next Sync is skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+
+from dsql.errors import FatalError, SqlError
+from dsql.session.block import State
+from dsql.session.environment import Environment
+from dsql.session.extended import READY, ExtendedProtocol
+from dsql.session.handed import HandedSession
+from dsql.session.simple import SimpleProtocol
+from dsql.session.startup import greet, report_changes
+from dsql.session.state import ClientGoneError, SessionState
+from dsql.tls.connection import Connection, open_connection
+from dsql.wire import backend
+
+logger = logging.getLogger(__name__)
+
+_QUERY, _SYNC, _TERMINATE = b"QSX"
+_AGE_JITTER = 0.1  # sessions opened together do not all end together
+
+
+class Session:
+    """One client. `run` returns when it is over; the connection is closed then."""
+
+    def __init__(
+        self, handed: HandedSession, connection: Connection, environment: Environment
+    ) -> None:
+        self._connection = connection
+        self._environment = environment
+        self._state = state = SessionState(handed, connection, environment)
+        extended = ExtendedProtocol(state)
+        simple = SimpleProtocol(state)
+        self._handlers: dict[int, Callable[[bytes], None]] = {
+            _QUERY: simple.query,
+            ord("P"): extended.parse,
+            ord("B"): extended.bind,
+            ord("D"): extended.describe,
+            ord("E"): extended.execute,
+            ord("C"): extended.close,
+            ord("H"): extended.flush,
+            _SYNC: extended.sync,
+            # What a failed COPY leaves behind is read over.
+            ord("d"): _ignore,
+            ord("c"): _ignore,
+            ord("f"): _ignore,
+        }
+        self._skipping = False
+        jitter = 1 - _AGE_JITTER * secrets.randbelow(1000) / 1000
+        self._deadline = environment.monotonic() + environment.session_seconds_max * jitter
+
+    def run(self) -> None:
+        """Serve the client until it is gone."""
+        try:
+            self._start()
+            self._serve()
+        except FatalError as error:
+            self._say_last(error)
+        except OSError as error:  # the client is gone, or broke TLS: nobody is left to tell
+            logger.info("connection lost", extra={"reason": str(error)})
+        finally:
+            self._state.block.rollback()
+            self._connection.close()
+
+    def _start(self) -> None:
+        state = self._state
+        greet(state)
+        self._connection.set_receive_timeout(max(self._seconds_left(), 0.001))
+        if state.handed.pending:
+            state.pending.extend(state.reader.feed(state.handed.pending))
+        if not state.pending:
+            state.send()
+
+    def _serve(self) -> None:
+        state, connection = self._state, self._connection
+        pending, feed, out = state.pending, state.reader.feed, state.out
+        cancellation = self._environment.cancellation
+        while True:
+            while pending:
+                kind, body = pending.popleft()
+                if kind == _TERMINATE:
+                    return
+                self._handle(kind, body)
+            if out:
+                connection.send(out)
+                out.clear()
+            try:
+                data = connection.receive()
+            except TimeoutError:
+                self._check_age()
+                continue
+            if not data:
+                return
+            cancellation.requested = False
+            pending.extend(feed(data))
+
+    def _handle(self, kind: int, body: bytes) -> None:
+        if self._skipping:
+            if kind != _SYNC and kind != _QUERY:
+                return
+            self._skipping = False
+        try:
+            self._handlers[kind](body)
+        except FatalError:
+            raise
+        except SqlError as error:
+            self._fail(kind, error)
+        except ClientGoneError:
+            raise
+        except RecursionError:
+            self._fail(kind, SqlError("54001", "stack depth limit exceeded"))
+        except Exception as error:
+            if isinstance(error, OSError) and self._connection_error(error):
+                raise
+            self._fail(kind, _internal_error(error))
+        if kind in (_QUERY, _SYNC):
+            self._end_round()
+
+    def _connection_error(self, error: OSError) -> bool:
+        return isinstance(error, ConnectionError | TimeoutError)
+
+    def _end_round(self) -> None:
+        """Do what comes before the client's next turn."""
+        state = self._state
+        if state.settings.changed:
+            ready = state.out[-6:]
+            del state.out[-6:]
+            report_changes(state)
+            state.out += ready
+        if state.block.state is State.IDLE and self._environment.monotonic() > self._deadline:
+            self._check_age()
+
+    def _fail(self, kind: int, error: SqlError) -> None:
+        """Answer with an error, and put the session into the state that follows it."""
+        state = self._state
+        if state.mark:
+            del state.out[state.mark :]  # a row that was half written
+            state.mark = 0
+        state.out += backend.error_response(error)
+        try:
+            state.block.fail()
+        except Exception as failure:
+            raise FatalError("XX000", _internal_error(failure).message) from failure
+        if kind in (_QUERY, _SYNC):
+            state.out += READY[state.block.state]
+        else:
+            self._skipping = True
+
+    def _seconds_left(self) -> float:
+        return self._deadline - self._environment.monotonic()
+
+    def _check_age(self) -> None:
+        """End the session if its time is over and no transaction would be cut."""
+        left = self._seconds_left()
+        if left <= 0 and self._state.block.state is State.IDLE:
+            raise FatalError("57P01", "terminating connection due to maximum connection age")
+        self._connection.set_receive_timeout(max(left, 1.0))
+
+    def _say_last(self, error: FatalError) -> None:
+        state = self._state
+        state.out += backend.error_response(error)
+        try:
+            self._connection.send(state.out)
+        except OSError as lost:
+            logger.info("connection lost", extra={"reason": str(lost)})
+
+
+def _ignore(body: bytes) -> None:
+    del body
+
+
+def _internal_error(error: Exception) -> SqlError:
+    """Log a bug and return what the client may know of it."""
+    log_id = secrets.token_hex(8)
+    logger.error("internal error", exc_info=error, extra={"log_id": log_id})
+    return SqlError("XX000", f"internal error (log id {log_id})")
+
+
+def serve(handed: HandedSession, client: socket.socket, environment: Environment) -> None:
+    """Run a session over the socket that the relay gave away."""
+    Session(handed, open_connection(client, handed.tls), environment).run()

@@ -1,0 +1,75 @@
+"""The first words of a session: startup parameters taken in, AuthenticationOk to ReadyForQuery sent."""
+
+from __future__ import annotations
+
+from dsql.errors import FatalError, SqlError
+from dsql.session.state import SessionState
+from dsql.wire import backend
+
+# Startup parameters that are no session parameters.
+_OTHER = frozenset(("user", "database", "options", "replication"))
+
+
+def greet(state: SessionState) -> None:
+    """Apply the startup parameters and append the greeting. Raises FatalError for a bad value."""
+    handed, out = state.handed, state.out
+    try:
+        state.settings.make_defaults(_parameters(handed.parameters))
+    except SqlError as error:
+        raise FatalError(error.sqlstate, error.message, hint=error.hint) from None
+    out += backend.AUTHENTICATION_OK
+    report_changes(state)
+    out += backend.backend_key_data(handed.process_id, handed.secret_key)
+    out += backend.READY_IDLE
+
+
+def report_changes(state: SessionState) -> None:
+    """Append ParameterStatus for each reported parameter that has changed since the last time."""
+    for name, value in state.settings.changed_reports():
+        state.out += backend.parameter_status(name, value)
+
+
+def _parameters(given: dict[str, str]) -> dict[str, str]:
+    """Return the session parameters of a StartupMessage, those in `options` included."""
+    values = {name: value for name, value in given.items() if name not in _OTHER}
+    return parse_options(given.get("options", "")) | values
+
+
+def parse_options(text: str) -> dict[str, str]:
+    """Read `-c name=value`, `-cname=value` and `--name=value`; a backslash quotes the next character.
+
+    Raises FatalError 42601 for anything else.
+    """
+    words = iter(_split_words(text))
+    values = {}
+    for word in words:
+        if word == "-c":
+            setting = next(words, "")
+        elif word.startswith("-c"):
+            setting = word[2:]
+        elif word.startswith("--"):
+            setting = word[2:].replace("-", "_")
+        else:
+            raise FatalError("42601", f"invalid command-line argument for server process: {word}")
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise FatalError("42601", f"-c {setting} requires a value")
+        if name.replace("_", "-") != "amzn-cluster-id":  # the relay's, who has used it
+            values[name] = value
+    return values
+
+
+def _split_words(text: str) -> list[str]:
+    words: list[str] = []
+    word: list[str] = []
+    characters = iter(text)
+    for character in characters:
+        if character.isspace():
+            if word:
+                words.append("".join(word))
+                word = []
+        else:
+            word.append(next(characters, "") if character == "\\" else character)
+    if word:
+        words.append("".join(word))
+    return words

@@ -1,0 +1,115 @@
+"""What the parts of one session share: settings, transaction, statements, portals, the output so far."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dsql.errors import SqlError
+from dsql.session.block import State, TransactionBlock
+from dsql.session.context import SessionContext
+from dsql.session.environment import Environment
+from dsql.session.handed import HandedSession
+from dsql.session.settings import Settings
+from dsql.tls.connection import Connection
+from dsql.wire import backend
+from dsql.wire.buffer import MessageReader
+
+if TYPE_CHECKING:
+    from dsql.session.portal import Portal
+    from dsql.session.statement import Statement
+
+FLUSH_BYTES = 256 * 1024
+
+Message = tuple[int, bytes]
+
+
+class ClientGoneError(ConnectionError):
+    """The client closed its connection in the middle of something."""
+
+
+class SessionState:
+    """See the module. `mark` is where the output of the running message starts."""
+
+    def __init__(
+        self, handed: HandedSession, connection: Connection, environment: Environment
+    ) -> None:
+        self.handed = handed
+        self.connection = connection
+        self.environment = environment
+        self.settings = Settings(handed.user, environment.profile)
+        self.block = TransactionBlock(environment, self.settings, self._transaction_ended)
+        self.context = SessionContext(environment, self.settings, self.block, self.flush_rows)
+        self.statements: dict[bytes, Statement] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.out = bytearray()
+        self.mark = 0
+        self.reader = MessageReader()
+        self.pending: deque[Message] = deque()
+
+    def _transaction_ended(self) -> None:
+        if self.portals:
+            self.portals.clear()
+
+    def send(self) -> None:
+        """Send what has been gathered."""
+        if self.out:
+            self.connection.send(self.out)
+            self.out.clear()
+            self.mark = 0
+
+    def flush_rows(self, out: bytearray) -> None:
+        """Send the rows so far if they are many; programs call this between two rows."""
+        if len(out) >= FLUSH_BYTES:
+            self.connection.send(out)
+            out.clear()
+            self.mark = 0
+
+    def read_message(self) -> Message:
+        """Return the next message, for a statement that reads from the client itself (COPY)."""
+        while not self.pending:
+            self.send()
+            data = self.connection.receive()
+            if not data:
+                raise ClientGoneError("the client has gone during COPY")
+            self.pending.extend(self.reader.feed(data))
+        return self.pending.popleft()
+
+    def notice(self, severity: str, sqlstate: str, message: str, **fields: str) -> None:
+        """Append a NoticeResponse if client_min_messages lets it through."""
+        if (
+            _NOTICE_LEVELS[severity]
+            >= _NOTICE_LEVELS[self.settings.show("client_min_messages").upper()]
+        ):
+            self.out += backend.notice_response(severity, SqlError(sqlstate, message, **fields))  # type: ignore[arg-type]
+
+    def check_not_failed(self) -> None:
+        """Raise SqlError 25P02 in a failed block."""
+        if self.block.state is State.FAILED:
+            raise in_failed_block()
+
+
+_NOTICE_LEVELS = {
+    name: level
+    for level, name in enumerate(
+        (
+            "DEBUG5",
+            "DEBUG4",
+            "DEBUG3",
+            "DEBUG2",
+            "DEBUG1",
+            "LOG",
+            "NOTICE",
+            "WARNING",
+            "ERROR",
+            "INFO",
+        )
+    )
+}
+
+
+def in_failed_block() -> SqlError:
+    """Return the error of every statement in a failed block that does not end it."""
+    return SqlError(
+        "25P02", "current transaction is aborted, commands ignored until end of transaction block"
+    )

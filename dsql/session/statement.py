@@ -1,0 +1,180 @@
+"""Statements that are parsed and can be bound: queries, utility statements, COPY, and the empty one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from dsql.catalog.catalog import Catalog
+from dsql.ddl.result import UtilityResult
+from dsql.errors import SqlError
+from dsql.executor.program import OutputColumn
+from dsql.session.compiled import CompiledQuery, decode_parameters
+from dsql.session.pipeline import compile_query
+from dsql.session.portal import EmptyPortal, Portal, QueryPortal, ResultPortal
+from dsql.session.privileges import check_privileges
+from dsql.session.state import SessionState
+from dsql.sql.gate import ParsedStatement
+from dsql.wire.frontend import Bind
+
+Columns = tuple[OutputColumn, ...] | None
+
+SIMPLE_BIND = Bind(b"", b"", (), [], ())
+
+
+class Statement(Protocol):
+    """`ends_failed_block`: it may run in a failed transaction block."""
+
+    ends_failed_block: bool
+
+    def describe(self) -> tuple[tuple[int, ...], Columns]:
+        """Return the parameters' type OIDs and the result's columns (None: no rows)."""
+        ...
+
+    def bind(self, message: Bind) -> Portal:
+        """Return a portal with the parameters and formats of a Bind message."""
+        ...
+
+
+class QueryStatement:
+    """SELECT, VALUES, INSERT, UPDATE or DELETE, compiled again whenever the catalog or settings changed."""
+
+    __slots__ = (
+        "_catalog",
+        "_columns",
+        "_compiled",
+        "_declared",
+        "_generation",
+        "_name",
+        "_parsed",
+        "_state",
+        "ends_failed_block",
+    )
+
+    def __init__(
+        self, state: SessionState, parsed: ParsedStatement, declared: tuple[int, ...], name: str
+    ) -> None:
+        self.ends_failed_block = False
+        self._state = state
+        self._parsed = parsed
+        self._declared = declared
+        self._name = name
+        self._catalog: Catalog | None = None
+        self._generation = -1
+        self._columns: Columns = None
+        self._compiled: CompiledQuery | None = None
+
+    def compiled(self) -> CompiledQuery:
+        """Return the query compiled for the present catalog and settings.
+
+        Raises SqlError 0A000 if that changes the result's columns, 42501 without the privileges.
+        """
+        state = self._state
+        catalog = state.block.catalog
+        compiled = self._compiled
+        if compiled is not None and (
+            catalog is self._catalog and state.settings.generation == self._generation
+        ):
+            return compiled
+        return self._recompile(catalog)
+
+    def _recompile(self, catalog: Catalog) -> CompiledQuery:
+        state = self._state
+        first = self._compiled is None
+        declared = self._declared if self._compiled is None else self._compiled.parameter_types
+        compiled = compile_query(
+            self._parsed, declared, catalog, state.settings, state.environment.plans
+        )
+        if first:
+            self._columns = compiled.columns
+        elif not _same_columns(self._columns, compiled.columns):
+            raise SqlError("0A000", "cached plan must not change result type")
+        if compiled.required:
+            check_privileges(compiled.required, catalog, state.context.user)
+        self._compiled = compiled
+        self._catalog = catalog
+        self._generation = state.settings.generation
+        return compiled
+
+    def describe(self) -> tuple[tuple[int, ...], Columns]:
+        """See `Statement`."""
+        compiled = self.compiled()
+        return compiled.parameter_types, compiled.columns
+
+    def bind(self, message: Bind) -> QueryPortal:
+        """See `Statement`."""
+        compiled = self.compiled()
+        shape = compiled.shape(message.formats, message.result_formats)
+        values = message.values
+        decoders = shape.decoders
+        if len(values) != len(decoders):
+            raise _wrong_count(len(values), self._name, len(decoders))
+        parameters = decode_parameters(decoders, values, message.portal) if values else values
+        return QueryPortal(self._state, compiled, shape, parameters)
+
+
+def _same_columns(before: Columns, after: Columns) -> bool:
+    if before is None or after is None:
+        return before is after
+    return [(c.name, c.type_oid, c.typmod) for c in before] == [
+        (c.name, c.type_oid, c.typmod) for c in after
+    ]
+
+
+def _wrong_count(given: int, name: str, wanted: int) -> SqlError:
+    return SqlError(
+        "08P01",
+        f"bind message supplies {given} parameters, "
+        f'but prepared statement "{name}" requires {wanted}',
+    )
+
+
+class UtilityStatement:
+    """A statement without parameters that a handler runs."""
+
+    def __init__(
+        self,
+        state: SessionState,
+        columns: Columns,
+        run: Callable[[], UtilityResult],
+        *,
+        ends_failed_block: bool = False,
+    ) -> None:
+        self._state = state
+        self._columns = columns
+        self._run = run
+        self.ends_failed_block = ends_failed_block
+
+    def describe(self) -> tuple[tuple[int, ...], Columns]:
+        """See `Statement`."""
+        return (), self._columns
+
+    def bind(self, message: Bind) -> ResultPortal:
+        """See `Statement`."""
+        if message.values:
+            raise _wrong_count(len(message.values), message.statement.decode(), 0)
+        return ResultPortal(self._state, self._columns, message.result_formats, self._run)
+
+
+class EmptyStatement:
+    """An empty query string."""
+
+    ends_failed_block = True
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+
+    def describe(self) -> tuple[tuple[int, ...], Columns]:
+        """See `Statement`."""
+        return (), None
+
+    def bind(self, message: Bind) -> EmptyPortal:
+        """See `Statement`."""
+        del message
+        return EmptyPortal(self._state)
+
+
+def check_may_run(state: SessionState, statement: Statement) -> None:
+    """Raise SqlError 25P02 unless the statement may run in the block as it is."""
+    if not statement.ends_failed_block:
+        state.check_not_failed()
