@@ -41,7 +41,7 @@ def _text(expression: bound.Expression, *, show_implicit: bool) -> str:
     printer = _PRINTERS.get(type(expression))
     if printer is None:
         raise unsupported("subqueries and aggregates are not allowed in stored expressions")
-    if isinstance(expression, _CASTS):
+    if _is_cast(expression):
         return _cast(expression, show_implicit=show_implicit)
     return printer(expression)
 
@@ -90,18 +90,22 @@ def _call(node: Any) -> str:
     return f"{quote_identifier(name)}({', '.join(arguments)})"
 
 
+def _is_cast(node: Any) -> bool:
+    if isinstance(node, bound.Call):
+        return node.cast
+    return isinstance(node, bound.Relabel | bound.TextCast | bound.ApplyTypmod)
+
+
+def _cast_argument(node: Any) -> Any:
+    return node.arguments[0] if isinstance(node, bound.Call) else node.argument
+
+
 def _cast(node: Any, *, show_implicit: bool) -> str:
-    argument = node.arguments[0] if isinstance(node, bound.Call) else node.argument
-    if isinstance(node, bound.Call) and not node.cast:
-        return _call(node)
+    argument = _cast_argument(node)
     if isinstance(node, bound.ApplyTypmod):
         # A length coercion stands on top of the cast it belongs to, and prints as one.
-        while isinstance(argument, _CASTS) and argument.type_oid == node.type_oid:
-            if isinstance(argument, bound.Call) and not argument.cast:
-                break
-            argument = (
-                argument.arguments[0] if isinstance(argument, bound.Call) else argument.argument
-            )
+        while _is_cast(argument) and argument.type_oid == node.type_oid:
+            argument = _cast_argument(argument)
         implicit = not node.explicit
     else:
         implicit = node.implicit
@@ -173,7 +177,6 @@ def _row(node: Any) -> str:
     return f"ROW({', '.join(_operand(item) for item in node.fields)})"
 
 
-_CASTS = (bound.Call, bound.Relabel, bound.TextCast, bound.ApplyTypmod)
 _PRINTERS: dict[type[bound.Expression], Callable[[Any], str]] = {
     bound.Constant: _constant,
     bound.ColumnRef: _column,
