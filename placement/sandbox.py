@@ -52,6 +52,7 @@ def confine(assignment: Assign) -> list[str]:
     Returns the parts that this kernel does not have. Raises OSError if a part fails that should not;
     the process must end then. The working directory is the data directory.
     """
+    kernel.set_name(f"dsql: {assignment.cluster[:8]}")
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     missing = landlock.restrict(_file_rules(assignment))
     missing += _leave_user(assignment.uid)

@@ -141,8 +141,10 @@ class Seed:
 
     def _end_children(self) -> None:
         for pidfd in self._children:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        for process_id in self._children.values():
+            os.waitpid(process_id, 0)
 
 
 def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]) -> None:

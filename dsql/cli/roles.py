@@ -21,6 +21,7 @@ from dsql.cli.errors import CommandError, reason
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import add_data_option, parse_listen
 from dsql.control.layout import Layout
+from placement.kernel import die_with_parent, set_name
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
     zone = (
         getattr(arguments, "az", "") if role in ("journal", "adjudicator", "storage", "az") else ""
     )
+    set_name(f"dsql: {role}")
     log_to_stderr(".".join(filter(None, (zone, role))), arguments.log_level)
     if arguments.supervisor is not None:
         _follow(arguments.supervisor)
@@ -173,8 +175,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _follow(supervisor: int) -> None:
     """End with the supervisor, even if it was killed before this line."""
-    from placement.kernel import die_with_parent
-
     die_with_parent(signal.SIGTERM)
     if os.getppid() != supervisor:
         sys.exit(1)

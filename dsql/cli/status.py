@@ -89,11 +89,19 @@ def table(clusters: list[ClusterRecord], roles: list[RoleStatus]) -> str:
     for role in roles:
         values = role["values"]
         assert isinstance(values, dict)
-        details = " ".join(f"{key}={value}" for key, value in values.items())
+        details = " ".join(f"{_short(key, clusters)}={value}" for key, value in values.items())
         lines.append(
             f"{role['role']:<12} {role['az']:<14} {role['pid'] or '-':>7}  {role['health']:<12} {details}"
         )
     return "\n".join(lines)
+
+
+def _short(key: str, clusters: list[ClusterRecord]) -> str:
+    """Leave a value's cluster out where there is only one, else shorten it."""
+    cluster, dot, name = key.rpartition(".")
+    if not dot:
+        return key
+    return name if len(clusters) == 1 else f"{cluster[:6]}.{name}"
 
 
 def _row(role: str, az: str, health: str, process_id: int, values: Values) -> RoleStatus:
