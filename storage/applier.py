@@ -151,6 +151,8 @@ class _Horizon:
         if now < self._next_round:
             return
         self._next_round = now + self._round_seconds
+        # A reader that died inside of a read would keep LMDB from using its pages again.
+        self._environment.environment.reader_check()
         oldest = self._forced(now)
         reader = self._board.oldest_start(oldest)
         # A reader that was not seen when `published` was proposed takes precedence over it.

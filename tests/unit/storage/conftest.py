@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from dsql.transaction.interface import Mode, WriteSet
+from journal.client import JournalTrimmedError
 from journal.messages import Record, RecordKind
 from storage.applier import Applier
 from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
@@ -78,6 +79,7 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.trimmed_below = 1
         self.checkpoints: list[int] = []
         self._grown = asyncio.Event()
 
@@ -86,6 +88,8 @@ class FakeJournal:
         self._grown.set()
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
+        if from_sequence < self.trimmed_below:
+            raise JournalTrimmedError
         position = from_sequence - 1
         while True:
             if position < len(self.records):

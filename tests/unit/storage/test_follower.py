@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage import follower as follower_module
+from storage.checkpoint import write_checkpoint
+from storage.environment import WritableEnvironment, current_boot
+from storage.follower import Follower, FollowerSettings
+
+
+@pytest.fixture(autouse=True)
+def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower_module, "_RETRY_SECONDS", 0.01)
+
+
+@contextlib.asynccontextmanager
+async def following(
+    directory: Path, journal: Any, *peers: Path, **options: Any
+) -> AsyncIterator[Follower]:
+    with ThreadPoolExecutor(1) as executor:
+        settings = FollowerSettings(**options)
+        follower = Follower("c", directory, peers, journal, executor, current_boot(), settings)
+        task = asyncio.create_task(follower.run())
+        try:
+            async with asyncio.timeout(5):
+                yield follower
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def commits(environment: WritableEnvironment) -> int:
+    count: int = environment.environment.info()["last_txnid"]
+    return count
+
+
+async def test_replica_without_readers_applies_many_records_at_once(
+    tmp_path: Path, journal: Any, feeder: Any
+) -> None:
+    async with following(tmp_path, journal, delay_seconds=0.05) as follower:
+        environment = await follower.opened()
+        before = commits(environment)
+        for number in range(30):
+            journal.append(feeder.record([(b"a", b"%d" % number)]))
+            await asyncio.sleep(0)
+        while environment.position.watermark < feeder.timestamp:
+            await asyncio.sleep(0.01)
+        assert commits(environment) - before < 5
+
+
+async def test_waiting_is_served_before_the_delay(
+    tmp_path: Path, journal: Any, feeder: Any
+) -> None:
+    async with following(tmp_path, journal, delay_seconds=60.0) as follower:
+        journal.append(feeder.record([(b"a", b"1")]))
+        environment = await follower.reach(feeder.timestamp)
+        assert environment.position.sequence == 1
+
+
+async def test_replica_behind_a_trimmed_journal_starts_from_a_peer(
+    tmp_path: Path, journal: Any, feeder: Any, make_replica: Any
+) -> None:
+    for number in range(4):
+        journal.append(feeder.record([(b"a", b"%d" % number)]))
+    peer = make_replica()
+    peer.applier.apply(journal.records[:3])
+    write_checkpoint(peer.environment, peer.directory, 3)
+    journal.trimmed_below = 3
+    async with following(tmp_path / "own", journal, peer.directory) as follower:
+        environment = await follower.reach(feeder.timestamp)
+        assert environment.position.sequence == 4
+
+
+async def test_failed_apply_is_tried_again(
+    tmp_path: Path, journal: Any, feeder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk that somebody then makes room on."""
+    grow = WritableEnvironment.grow
+    failures = iter([OSError(28, "No space left on device")] * 2)
+
+    def fail_twice(environment: WritableEnvironment) -> None:
+        for error in failures:
+            raise error
+        grow(environment)
+
+    monkeypatch.setattr(WritableEnvironment, "grow", fail_twice)
+    async with following(tmp_path, journal) as follower:
+        journal.append(feeder.record([(b"a%d" % number, bytes(500_000)) for number in range(5)]))
+        environment = await follower.reach(feeder.timestamp)
+        assert environment.position.sequence == 1
