@@ -1,6 +1,7 @@
-"""One line per login attempt: when, to which cluster, as whom, from where, and with what outcome.
+"""One log record per login attempt: to which cluster, as whom, from where, and with what outcome.
 
-Lines are JSON on the logger `relay.audit`. Tokens and secrets are never part of one.
+The logger is `relay.audit`; the fields are the record's extras, which the role's formatter turns into JSON
+beside the time. Tokens and secrets are never among them.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ import logging
 import msgspec
 
 _log = logging.getLogger("relay.audit")
-_encode = msgspec.json.Encoder().encode
 
 
-class LoginAttempt(msgspec.Struct, omit_defaults=True):
-    """What is known of an attempt; it fills as the attempt proceeds. `time` is seconds since 1970."""
+class LoginAttempt(msgspec.Struct):
+    """What is known of an attempt; it fills as the attempt proceeds."""
 
-    time: float
     client_address: str
     cluster: str = ""
     user: str = ""
@@ -24,11 +23,10 @@ class LoginAttempt(msgspec.Struct, omit_defaults=True):
     access_key_id: str = ""
     action: str = ""
     tls: str = ""
-    outcome: str = ""
-    reason: str = ""
 
     def record(self, outcome: str, reason: str = "") -> None:
-        """Write the line. `outcome` is accepted, refused or broken."""
-        self.outcome, self.reason = outcome, reason
+        """Log the end of the attempt. `outcome` is accepted, refused, broken or cancel."""
         if _log.isEnabledFor(logging.INFO):
-            _log.info("%s", _encode(self).decode())
+            known = {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+            fields = known | {"outcome": outcome} | ({"reason": reason} if reason else {})
+            _log.info("login %s", outcome, extra=fields)

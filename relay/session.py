@@ -68,7 +68,7 @@ class RelaySession(asyncio.Protocol):
         metrics.accepted += 1
         metrics.open_logins += 1
         self._turned_away = metrics.open_logins > door.settings.open_logins_max
-        self._attempt = LoginAttempt(door.wall_clock(), _client_address(self._transport))
+        self._attempt = LoginAttempt(_client_address(self._transport))
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(door.settings.login_seconds, self._time_out)
 
@@ -142,7 +142,7 @@ class RelaySession(asyncio.Protocol):
         door = self._door
         door.metrics.cancels += 1
         door.spawn(door.placement.cancel(process_id, secret_key))
-        self._close("cancel forwarded", "")
+        self._close("cancel", "")
 
     def _begin_login(self, parameters: dict[str, str]) -> None:
         """Find the cluster and take a token of its connection rate."""

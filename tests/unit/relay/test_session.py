@@ -1,5 +1,4 @@
 import asyncio
-import json
 import logging
 import socket
 import struct
@@ -359,13 +358,14 @@ async def test_every_attempt_leaves_one_audit_line_without_the_token(
     token = installation.token(user="app")
     await refusal(token)
     (record,) = [record for record in caplog.records if record.name == "relay.audit"]
-    line = json.loads(record.getMessage())
+    line = vars(record)
     assert line["outcome"] == "refused"
     assert line["reason"] == "wrong action"
     assert line["cluster"] == installation.cluster.identifier
     assert line["user"] == "admin"
+    assert line["client_address"].startswith("127.0.0.1:")
     assert line["tls"].startswith("TLSv1.3")
-    assert token[-64:] not in record.getMessage()
+    assert token[-64:] not in str(line)
 
 
 async def test_client_that_leaves_early_is_accounted_for(installation) -> None:
