@@ -45,6 +45,7 @@ class Scenario:
         self._replicas = [parts.replica(self.world, f"replica{n}") for n in range(3)]
         self._published = Published()
         self._leaders: list[LeaderNode] = []
+        self._leader_count = 0
         self._history = History()
         self._new_leader()
         self._clients = [
@@ -75,7 +76,8 @@ class Scenario:
 
     def _new_leader(self) -> None:
         skew = self.world.chance.randint(-2 * SECOND, 2 * SECOND)
-        name = f"leader{len(self._leaders)}"
+        self._leader_count += 1
+        name = f"leader{self._leader_count}"
         node = self._parts.leader(self.world, name, self._replicas, self._published, skew)
         self._leaders.append(node)
 
@@ -116,8 +118,9 @@ class Scenario:
             replica.restart()
         for leader in self._leaders:
             leader.alive = False
-        world.run(world.now + 4 * SECOND)  # pauses end
+        self._leaders.clear()  # nobody asks the dead ones any more
         self._new_leader()
+        world.run(world.now + 4 * SECOND)  # pauses end
         before = [client.finished for client in self._clients]
         for _ in range(_HEALING_SECONDS):
             world.run(world.now + SECOND)
