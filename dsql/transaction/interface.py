@@ -101,7 +101,14 @@ class Transaction(Protocol):
         ...
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of `key`: the own write if there is one, else the snapshot's."""
+        """Return the value of `key`: the own write if there is one, else the snapshot's.
+
+        For what a write depends on: is the key taken? Rows that a statement reads come from `read`.
+        """
+        ...
+
+    def read(self, key: bytes) -> bytes | None:
+        """Return the value of `key` as `scan` sees it: without the running statement's own writes."""
         ...
 
     def scan(

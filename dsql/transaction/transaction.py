@@ -132,6 +132,19 @@ class BufferedTransaction:
             snapshot = self._start()
         return snapshot.get(key)
 
+    def read(self, key: bytes) -> bytes | None:
+        """Return the value of `key` without the running statement's own writes."""
+        buffer = self._buffer
+        if buffer.entries:
+            latest = buffer.entries.get(key)
+            own = None if latest is None else buffer.before_statement(latest)
+            if own is not None:
+                return own.value
+        snapshot = self._snapshot
+        if snapshot is None:
+            snapshot = self._start()
+        return snapshot.get(key)
+
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
         """Yield (key, value) with low <= key < high, own writes merged in.
 

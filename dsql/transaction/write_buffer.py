@@ -101,13 +101,17 @@ class WriteBuffer:
         found: list[tuple[bytes, bytes | None]] = []
         for position in range(bisect_left(keys, low), bisect_left(keys, high)):
             key = keys[position]
-            entry: Entry | None = self.entries[key]
-            # Statement 0 stands for a transaction whose statements nobody announces.
-            if entry is not None and entry.statement == self.statement and self.statement:
-                entry = entry.earlier
+            entry = self.before_statement(self.entries[key])
             if entry is not None:
                 found.append((key, entry.value))
         return found
+
+    def before_statement(self, entry: Entry) -> Entry | None:
+        """Return the write of a key that the running statement sees, given the key's latest one."""
+        # Statement 0 stands for a transaction whose statements nobody announces.
+        if entry.statement == self.statement and self.statement:
+            return entry.earlier
+        return entry
 
     def rewind(self, statement: int) -> None:
         """Take back every write of `statement` and of later ones. Checks and counted rows stay."""

@@ -46,6 +46,20 @@ def test_statement_does_not_scan_what_it_writes(manager: Any, cluster: Any) -> N
     assert list(transaction.scan(b"a", b"z")) == [(b"a", b"2"), (b"b", b"2")]
 
 
+def test_statement_does_not_read_what_it_writes(manager: Any, cluster: Any) -> None:
+    cluster.rows = {b"a": b"1"}
+    transaction = manager.begin()
+    transaction.begin_statement()
+    transaction.put(b"a", b"2", Mode.NON_KEY)
+    transaction.put(b"b", b"2", Mode.EXCLUSIVE)
+    assert [transaction.read(key) for key in (b"a", b"b")] == [b"1", None]
+    transaction.begin_statement()
+    transaction.delete(b"a", Mode.EXCLUSIVE)
+    assert [transaction.read(key) for key in (b"a", b"b")] == [b"2", b"2"]
+    transaction.begin_statement()
+    assert [transaction.read(key) for key in (b"a", b"b")] == [None, b"2"]
+
+
 def test_running_scan_is_not_disturbed_by_writes(manager: Any, cluster: Any) -> None:
     cluster.rows = {b"a": b"1", b"c": b"1"}
     transaction = manager.begin()
