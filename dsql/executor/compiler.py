@@ -206,7 +206,7 @@ class CompiledProgram:
         def consume(codes: list[Code], _env: Env) -> None:
             if returning:
                 give(generator, codes)
-            if not modifies or returning:
+            if not modifies:
                 source.line("touched += 1")
 
         with source.nested(header, stop="return touched"):

@@ -242,7 +242,7 @@ def _update_existing(
             old=conflict.existing, assignments=conflict.assignments or (), row=row, key=existing
         )
         new_key = _write_change(generator, node, change, env)
-        source.line(f"affected.add({new_key})")
+        source.line(f"affected.add({new_key}); touched += 1")
         settle(env)
 
 
