@@ -2,6 +2,7 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -141,6 +142,48 @@ async def test_tls12_client_is_served_through_a_decrypting_copy(installation) ->
 
 
 @pytest.mark.parametrize("tls12", [False, True])
+async def test_end_of_the_session_reaches_the_client_as_close_notify(installation, tls12) -> None:
+    def talk() -> None:
+        client = installation.client(tls12=tls12)
+        try:
+            client.log_in(installation.token())
+            client.tls.sendall(b"X\0\0\0\x04")
+            with pytest.raises(SSL.ZeroReturnError):
+                client.tls.recv(1)
+        finally:
+            client.close()
+
+    await in_thread(talk)
+
+
+async def test_end_of_a_tls12_client_reaches_the_session(installation) -> None:
+    def talk() -> None:
+        client = installation.client(tls12=True)
+        client.log_in(installation.token())
+        client.close()
+
+    await in_thread(talk)
+    (thread,) = installation.neighbours.threads
+    await asyncio.to_thread(thread.join, 5)
+    assert not thread.is_alive()
+
+
+async def test_slow_reader_of_a_tls12_session_gets_everything(installation) -> None:
+    """The answers are more than all buffers between the two ends hold."""
+
+    def talk() -> int:
+        client = installation.client(tls12=True)
+        client.log_in(installation.token())
+        client.tls.sendall(b"Q\0\0\0\x06a\0" * 50_000)
+        time.sleep(0.3)
+        received = sum(kind == b"D" for _ in range(50_000) for kind, body in client.until(b"Z"))
+        client.close()
+        return received
+
+    assert await in_thread(talk) == 50_000
+
+
+@pytest.mark.parametrize("tls12", [False, True])
 async def test_what_follows_the_password_reaches_the_session(installation, tls12) -> None:
     query = b"Q" + struct.pack("!I", 9) + b"ping\0"
 
@@ -216,7 +259,7 @@ async def test_wrong_token_is_refused(installation, refusal) -> None:
 
 
 async def test_expired_token_is_refused_with_the_reason(installation, refusal) -> None:
-    installation.relay.door.wall_clock = lambda: __import__("time").time() + 1000
+    installation.relay.door.wall_clock = lambda: time.time() + 1000
     answer = await refusal(installation.token())
     assert answer["M"] == "unable to accept connection, access denied"
     assert answer["H"].startswith("Signature expired: ")
