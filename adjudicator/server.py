@@ -79,10 +79,11 @@ class Leadership:
     async def run(self) -> None:
         """Lead until deposed or cancelled; then everything under way is unknown."""
         try:
-            await self._appender.run()
+            async with asyncio.TaskGroup() as self._group:
+                await self._appender.run()
+                for task in self._tasks:
+                    task.cancel()
         finally:
-            for task in self._tasks:
-                task.cancel()
             if self.pipeline is not None:
                 self.pipeline.stop()
             for connection in self.connections:
@@ -126,8 +127,8 @@ class Leadership:
             self._schedule_flush,
         )
         self._tasks = [
-            asyncio.create_task(self._recover_outcomes(leader.epoch_sequence, opened)),
-            asyncio.create_task(self._retain()),
+            self._group.create_task(self._recover_outcomes(leader.epoch_sequence, opened)),
+            self._group.create_task(self._retain()),
         ]
         waiting, self._waiting = self._waiting, []
         for body, answer in waiting:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from journal.messages import (
     Subscribe,
     Trimmed,
 )
+from journal.segment import Frame
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,12 @@ class LocalReplica(Protocol):
         ...
 
 
+def records_from(frames: list[Frame], sequence: int) -> list[Record]:
+    """Return the records of consecutive frames, from `sequence` on; the first frame holds it."""
+    records = [record for frame in frames for record in frame.records]
+    return records[sequence - records[0].sequence :] if records[0].sequence < sequence else records
+
+
 class SocketJournal:
     """The Journal behind a replica's Unix socket."""
 
@@ -95,15 +102,14 @@ class SocketJournal:
         sequence = from_sequence
         while True:
             with contextlib.suppress(OSError):
-                async for message in self._ask(cluster, Subscribe(sequence)):
-                    if isinstance(message, Trimmed):
-                        raise JournalTrimmedError(f"the first record is {message.first_sequence}")
-                    assert isinstance(message, Feed)
-                    records = [record for frame in message.frames for record in frame.records]
-                    if records[0].sequence < sequence:  # the first frame began before what we asked
-                        records = records[sequence - records[0].sequence :]
-                    sequence = records[-1].sequence + 1
-                    yield records
+                async with contextlib.aclosing(self._ask(cluster, Subscribe(sequence))) as feed:
+                    async for message in feed:
+                        if isinstance(message, Trimmed):
+                            raise JournalTrimmedError(f"kept from {message.first_sequence}")
+                        assert isinstance(message, Feed)
+                        records = records_from(message.frames, sequence)
+                        sequence = records[-1].sequence + 1
+                        yield records
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
@@ -114,12 +120,15 @@ class SocketJournal:
 
     async def locate(self, cluster: str, timestamp: int) -> int:
         """See Journal. Raises ConnectionError."""
-        async for message in self._ask(cluster, Locate(timestamp)):
-            assert isinstance(message, Located)
-            return message.sequence
+        async with contextlib.aclosing(self._ask(cluster, Locate(timestamp))) as answers:
+            async for message in answers:
+                assert isinstance(message, Located)
+                return message.sequence
         raise ConnectionResetError("the journal replica went away")
 
-    async def _ask(self, cluster: str, question: Subscribe | Locate) -> AsyncIterator[Message]:
+    async def _ask(
+        self, cluster: str, question: Subscribe | Locate
+    ) -> AsyncGenerator[Message, None]:
         connection = await connect(self._path, lambda: _Inbox(cluster))
         try:
             connection.send(encode(question))

@@ -16,7 +16,7 @@ from dsql.control.layout import Layout
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
-from journal.client import JournalTrimmedError, ReplicaFailedError
+from journal.client import JournalTrimmedError, ReplicaFailedError, records_from
 from journal.codec import Append, Feed, Message, decode, encode
 from journal.log import Log
 from journal.messages import (
@@ -72,10 +72,7 @@ class JournalServer:
         """See journal.client.Journal."""
         host = await self.host(cluster)
         async for frames in host.frames(from_sequence):
-            records = [record for frame in frames for record in frame.records]
-            if records[0].sequence < from_sequence:
-                records = records[from_sequence - records[0].sequence :]
-            yield records
+            yield records_from(frames, from_sequence)
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See journal.client.Journal."""
