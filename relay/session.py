@@ -142,6 +142,9 @@ class RelaySession(asyncio.Protocol):
         door = self._door
         door.metrics.cancels += 1
         door.spawn(door.placement.cancel(process_id, secret_key))
+        if self._channel is not None:  # libpq takes an end without close_notify for a failure
+            self._channel.finish()
+            self._flush(self._channel)
         self._close("cancel", "")
 
     def _begin_login(self, parameters: dict[str, str]) -> None:

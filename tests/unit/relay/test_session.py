@@ -364,6 +364,8 @@ async def test_cancel_is_forwarded_from_the_clear_and_from_tls(installation, raw
     def talk() -> None:
         client = installation.client()
         client.tls.sendall(CANCEL)
+        with pytest.raises(SSL.ZeroReturnError):
+            client.tls.recv(1)
         client.close()
 
     await in_thread(talk)
