@@ -50,6 +50,8 @@ def clause(scope: Scope, name: str) -> Iterator[None]:
 def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
     position = position_of(tree)
     arguments = [_argument(scope, item) for item in tree.expressions]
+    if tree.args.get("within_group") is not None:
+        return _ordered_set(scope, tree, arguments, tree.args["within_group"])
     types = [argument.type_oid for argument in arguments]
     check_function(tree.this, scope.binding.profile, position)
     found = _resolve(tree, types)
@@ -164,16 +166,12 @@ def _aggregate(
 ) -> Expression:
     position = position_of(tree)
     name = tree.this
-    if not arguments and not tree.args.get("star") and not tree.args.get("within_group"):
+    if not arguments and not tree.args.get("star"):
         raise SqlError(
             "42809",
             f"{name}(*) must be used to call a parameterless aggregate function",
             position=position,
         )
-    direct: list[Expression] = []
-    within = tree.args.get("within_group")
-    if within is not None:
-        return _ordered_set(scope, tree, arguments, within)
     if aggregate.direct_arguments:
         raise SqlError(
             "42809", f"WITHIN GROUP is required for ordered-set aggregate {name}", position=position
@@ -194,7 +192,6 @@ def _aggregate(
         distinct=bool(tree.args.get("distinct")),
         order_by=order_by,
         filter=filter_,
-        direct=direct,
         levels_up=levels,
     )
 
@@ -247,7 +244,12 @@ def _ordered_set(
     ]
     types = [a.type_oid for a in direct] + [key.expression.type_oid for key in keys]
     found = resolve(tree.this, types, position, schema=tree.args.get("schema"))
-    assert isinstance(found.callee, Aggregate)
+    if not isinstance(found.callee, Aggregate):
+        raise SqlError(
+            "42809",
+            f"{tree.this} is not an ordered-set aggregate, so it cannot have WITHIN GROUP",
+            position=position,
+        )
     count = len(direct)
     done = cast_arguments(scope, found, [*direct, *(key.expression for key in keys)], position)
     for key, expression in zip(keys, done[count:], strict=True):

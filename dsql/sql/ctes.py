@@ -20,13 +20,14 @@ def bind_with(scope: Scope, tree: exp.Expression) -> None:
     """Bind a WITH clause into `scope.ctes`, in an order in which no query needs a later one."""
     recursive = bool(tree.args.get("recursive"))
     names = [item.args["alias"].this.args["this"] for item in tree.expressions]
-    for name, item in zip(names, tree.expressions, strict=True):
-        if names.count(name) > 1:
+    for index, (name, item) in enumerate(zip(names, tree.expressions, strict=True)):
+        if name in names[:index]:
             raise SqlError(
                 "42712",
                 f'WITH query name "{name}" specified more than once',
                 position=position_of(item),
             )
+    scope.later_ctes = set(names)
     for item in _ordered(tree.expressions, names) if recursive else tree.expressions:
         _bind_cte(scope, item, recursive)
 

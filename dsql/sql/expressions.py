@@ -189,7 +189,6 @@ def _is(scope: Scope, tree: exp.Is) -> Expression:
     argument = bind_expression(scope, tree.this)
     position = position_of(tree)
     if isinstance(against, exp.Null):
-        argument = coercion.known(scope.binding, argument)
         return NullTest(type_oid=oids.BOOL, argument=argument, negated=negated, position=position)
     value = against.this if isinstance(against, exp.Boolean) else None
     word = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[value]

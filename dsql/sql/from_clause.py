@@ -28,6 +28,7 @@ from dsql.sql.bound import (
     FromItem,
     FromJoin,
     FunctionEntry,
+    Query,
     SubqueryEntry,
     TableEntry,
     ValuesEntry,
@@ -154,10 +155,30 @@ def find_relation(scope: Scope, tree: exp.Expression) -> Table | VirtualTable:
     found = binding.catalog.find_relation(schema, name, binding.search_path)
     if found is None:
         shown = name if schema is None else f"{schema}.{name}"
-        raise SqlError("42P01", f'relation "{shown}" does not exist', position=position_of(tree))
+        raise _missing_relation(scope, shown, position_of(tree))
     if isinstance(found, Table):
         binding.tables.add(found.oid)
     return found
+
+
+def _missing_relation(scope: Scope, name: str, position: int) -> SqlError:
+    detail = hint = ""
+    level: Scope | None = scope
+    while level is not None:
+        if name in level.later_ctes:
+            detail = (
+                f'There is a WITH item named "{name}", '
+                "but it cannot be referenced from this part of the query."
+            )
+            hint = "Use WITH RECURSIVE, or re-order the WITH items to remove forward references."
+        level = level.parent
+    return SqlError(
+        "42P01",
+        f'relation "{name}" does not exist',
+        detail=detail,
+        hint=hint,
+        position=position,
+    )
 
 
 def table_entry(
@@ -199,8 +220,10 @@ def _cte(scope: Scope, name: str, found: Any, alias: exp.Expression | None, posi
     columns = [
         EntryColumn(c.name, c.type_oid, c.typmod, c.table_oid, c.number) for c in cte.columns
     ]
-    if not columns and not isinstance(getattr(cte, "statement", None), object):
-        raise unsupported(f'WITH query "{name}" does not have a RETURNING clause')
+    if not isinstance(cte.statement, Query) and cte.statement.returning is None:
+        raise unsupported(
+            f'WITH query "{name}" does not have a RETURNING clause', position=position
+        )
     shown = _renamed(columns, alias, name, position)
     return _shown(
         scope, CteEntry(alias=shown, columns=columns, index=index, levels_up=levels, name=name)

@@ -84,10 +84,15 @@ def group_item(scope: Scope, tree: exp.Expression, targets: list[Any]) -> Expres
         if found is None:
             target = named_target(name, targets, "GROUP BY", position_of(tree))
             if target is not None:
-                return target.expression
+                return _settled(scope, target)
     elif isinstance(tree, (exp.Literal, exp.Null, exp.Boolean)):
-        return numbered_target(tree, targets, "GROUP BY").expression
+        return _settled(scope, numbered_target(tree, targets, "GROUP BY"))
     return clause_item(scope, tree)
+
+
+def _settled(scope: Scope, target: Target) -> Expression:
+    target.expression = coercion.known(scope.binding, target.expression)
+    return target.expression
 
 
 def clause_item(scope: Scope, tree: exp.Expression) -> Expression:

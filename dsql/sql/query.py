@@ -253,14 +253,9 @@ def _distinct(
             raise SqlError(
                 "42P10",
                 "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-                position=_unmatched(on, leading).position,
+                position=position_of(distinct.args["on"].expressions[0]),
             )
     query.distinct_on = on
-
-
-def _unmatched(on: list[Expression], leading: list[Expression]) -> Expression:
-    """Return the DISTINCT ON expression to point at: the first that ORDER BY does not begin with."""
-    return next((e for e in on if not any(e is one for one in leading)), on[0])
 
 
 def _limit(scope: Scope, query: Query, tree: exp.Expression) -> None:
@@ -459,9 +454,13 @@ def combine(scope: Scope, tree: exp.Expression, operator: str, left: Query, righ
     _show_output(scope, pairs)
     _order_and_limit(scope, query, tree, pairs)
     if any(target.junk for target in query.targets):
-        raise unsupported(
-            f"invalid {operator} ORDER BY clause",
-            hint="Only result column names can be used, not expressions or functions.",
+        raise SqlError(
+            "0A000",
+            "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+            detail="Only result column names can be used, not expressions or functions.",
+            hint="Add the expression/function to every SELECT, "
+            "or move the UNION into a FROM clause.",
+            position=next(t.expression.position for t in query.targets if t.junk),
         )
     return query
 

@@ -67,6 +67,7 @@ class Scope:
     items: list[Item] = field(default_factory=list)
     ctes: list[Cte] = field(default_factory=list)
     visible_ctes: dict[str, int] = field(default_factory=dict)
+    later_ctes: set[str] = field(default_factory=set)  # all names of this WITH, for a hint
     windows: dict[str, Any] = field(default_factory=dict)
     clause: str = ""
     aggregated: bool = False

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlglot import exp
 
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
+from dsql.sql.binding import type_name
 from dsql.sql.bound import Expression, SortKey, WindowFrame
 from dsql.sql.expressions import bind_expression
 from dsql.sql.scope import Scope
@@ -19,6 +20,15 @@ from dsql.types import oids
 _INTERVAL_ORDERED = frozenset(
     {oids.DATE, oids.TIMESTAMP, oids.TIMESTAMPTZ, oids.TIME, oids.TIMETZ, oids.INTERVAL}
 )
+
+_RANGE_TYPES = _INTERVAL_ORDERED | {
+    oids.INT2,
+    oids.INT4,
+    oids.INT8,
+    oids.FLOAT4,
+    oids.FLOAT8,
+    oids.NUMERIC,
+}
 
 
 @dataclass(slots=True)
@@ -119,6 +129,12 @@ def _bound(
                 position=position,
             )
         key = order_by[0].expression.type_oid
+        if key not in _RANGE_TYPES:
+            raise unsupported(
+                "RANGE with offset PRECEDING/FOLLOWING is not supported for column type "
+                + type_name(key),
+                position=value.position,
+            )
         wanted = oids.INTERVAL if key in _INTERVAL_ORDERED else key
     else:
         wanted = oids.INT8
