@@ -116,7 +116,13 @@ class CommitPipeline:
         elif self.full:
             answer(encode_reply(transaction_id, Verdict.FULL))
         else:
-            timestamp = self.conflicts.decide(keys.start_timestamp, keys.checks, keys.writes, now)
+            try:
+                timestamp = self.conflicts.decide(
+                    keys.start_timestamp, keys.checks, keys.writes, now
+                )
+            except ValueError:  # a mode that does not exist
+                answer(encode_reply(transaction_id, Verdict.REFUSED))
+                return
             if timestamp > 0:
                 self.outcomes.add(transaction_id, timestamp)
                 self._gather(RecordKind.DATA, encoded, (transaction_id, timestamp, answer))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from dsql.transaction.interface import Committed, Conflict
+from adjudicator.client import hello
+from dsql.rpc.client import ask_status, connect_blocking
+from dsql.transaction.interface import Committed, Conflict, Unknown
+
+CLUSTER = "abcdefghijklmnopqrstuvwxyz"
 
 
 async def test_commit_is_published_and_reaches_every_replica(cluster):
@@ -55,3 +59,65 @@ async def test_restarted_leader_refuses_what_began_before_its_floor(cluster):
     assert isinstance(outcome, Committed)
     assert len(await cluster.data_records("az2", 3)) == 3
     client.close()
+
+
+async def test_outcome_lost_with_the_leader_is_resolved_by_its_successor(cluster):
+    """No quorum: the commit hangs. The leader dies; its successor has to say what became of it."""
+    client = await asyncio.to_thread(cluster.client)
+    await cluster.commit(client, cluster.write_set(0, b"a"))
+    for az in cluster.azs[1:]:
+        await az.stop()
+    lost = cluster.write_set(cluster.latest(), b"b")
+    waiting = asyncio.create_task(cluster.commit(client, lost))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    for az in cluster.azs:
+        await az.stop()
+    for az in cluster.azs:
+        await az.start()
+    outcome = await waiting
+    records = await cluster.data_records("az3", 1)
+    assert isinstance(outcome, Committed | Conflict)
+    if isinstance(outcome, Committed):
+        records = await cluster.data_records("az3", 2)
+        assert records[1].timestamp == outcome.timestamp
+    client.close()
+
+
+async def test_commit_is_unknown_if_nobody_can_be_asked(cluster):
+    client = await asyncio.to_thread(
+        lambda: cluster.client(answer_seconds=0.2, resolve_seconds=0.4)
+    )
+    await cluster.commit(client, cluster.write_set(0, b"a"))
+    for az in cluster.azs[1:]:
+        await az.stop()
+    outcome = await cluster.commit(client, cluster.write_set(cluster.latest(), b"b"))
+    assert outcome == Unknown()
+    client.close()
+
+
+async def test_heartbeat_moves_an_idle_clock(cluster):
+    client = await asyncio.to_thread(cluster.client)
+    first = await asyncio.to_thread(client.heartbeat)
+    second = await asyncio.to_thread(client.heartbeat)
+    assert second > first
+    assert cluster.latest() == second
+    client.close()
+
+
+async def test_status_names_leader_and_watermarks(cluster):
+    client = await asyncio.to_thread(cluster.client)
+    await asyncio.to_thread(client.heartbeat)
+    adjudicator = await asyncio.to_thread(ask_status, cluster.layout.socket("az1.adjudicator"))
+    journal = await asyncio.to_thread(ask_status, cluster.layout.socket("az2.journal"))
+    assert adjudicator.values[f"{CLUSTER}.leader"] == "az1"
+    assert adjudicator.values[f"{CLUSTER}.phase"] == "OPEN"
+    assert journal.values[f"{CLUSTER}.last_sequence"] == 2
+    client.close()
+
+
+async def test_unknown_cluster_is_turned_away(cluster):
+    connected = connect_blocking(cluster.layout.socket("az1.adjudicator"))
+    connected.sendall(hello("z" * 26))
+    assert await asyncio.to_thread(connected.recv, 10) == b""
+    connected.close()

@@ -1,0 +1,143 @@
+"""How many commits a second, at what latency and for how much CPU, without SQL.
+
+    python bench/commit_path.py --clients 8 --seconds 5 --writes 4
+
+Starts three AZ processes (journal replica and adjudicator, as embedded) and one process per client,
+each of which commits blindly through the blocking client. Prints one line; CPU is that of the three
+AZ processes per commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import random
+import resource
+import statistics
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from adjudicator import server as adjudicator_server
+from adjudicator.client import AdjudicatorClient, hello
+from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.client import connect_blocking
+from dsql.transaction.interface import Committed, Mode, WriteSet
+from journal import server as journal_server
+from journal.server import JournalServer
+
+AZS = ["az1", "az2", "az3"]
+CLUSTER = "a" * 26
+VALUE = b"x" * 90
+
+
+def az_process(name: str, parent: Connection) -> None:
+    """Run one AZ until the parent says stop, then send the CPU seconds that it took."""
+
+    async def run() -> None:
+        layout = Layout(Path())
+        journal = JournalServer(layout, name)
+        ready = asyncio.Semaphore(0)
+        tasks = [
+            asyncio.create_task(journal_server.serve(layout, name, ready.release, journal)),
+            asyncio.create_task(
+                adjudicator_server.serve(layout, name, ready.release, journal, journal)
+            ),
+        ]
+        await ready.acquire()
+        await ready.acquire()
+        parent.send("ready")
+        while not parent.poll():
+            await asyncio.sleep(0.05)
+        for task in reversed(tasks):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    uvloop.run(run())
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    parent.send((usage.ru_utime, usage.ru_stime))
+
+
+def client_process(seconds: float, writes: int, parent: Connection) -> None:
+    """Commit for a while; send (commits, conflicts, latencies in microseconds)."""
+
+    def open_socket():  # type: ignore[no-untyped-def]
+        connected = connect_blocking(Path("run/az1.adjudicator.sock"))
+        connected.sendall(hello(CLUSTER))
+        return connected
+
+    client = AdjudicatorClient(open_socket(), open_socket)
+    encode = msgspec.msgpack.Encoder().encode
+    start = client.heartbeat()
+    latencies = []
+    committed = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        transaction_id = os.urandom(16)
+        keys = [b"%4d%8d" % (table, random.randrange(1_000_000)) for table in range(writes)]
+        entries = [(key, int(Mode.NON_KEY), VALUE) for key in keys]
+        began = time.perf_counter()
+        outcome = client.commit(
+            encode(WriteSet(transaction_id, start, [], entries)), transaction_id
+        )
+        latencies.append((time.perf_counter() - began) * 1e6)
+        if isinstance(outcome, Committed):
+            committed += 1
+            start = outcome.timestamp
+        else:
+            start = client.heartbeat()
+    parent.send((committed, len(latencies) - committed, latencies))
+
+
+def main() -> None:
+    """Run the measurement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--writes", type=int, default=4)
+    parser.add_argument("--directory", default=None, help="where the journals lie")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        os.chdir(directory)
+        layout = Layout(Path())
+        layout.cluster(CLUSTER).mkdir(parents=True)
+        record = ClusterRecord(CLUSTER, "local", "", "", "dsql", AZS, AZS[0], 0.0)
+        (layout.cluster(CLUSTER) / "cluster.json").write_bytes(msgspec.json.encode(record))
+        azs = [_start(context, az_process, name) for name in AZS]
+        for pipe in azs:
+            pipe.recv()
+        clients = [
+            _start(context, client_process, options.seconds, options.writes)
+            for _ in range(options.clients)
+        ]
+        results = [pipe.recv() for pipe in clients]
+        for pipe in azs:
+            pipe.send("stop")
+        cpu = [pipe.recv() for pipe in azs]
+        os.chdir("/")
+    committed = sum(result[0] for result in results)
+    latencies = sorted(latency for result in results for latency in result[2])
+    per_commit = [(user + system) / committed * 1e6 for user, system in cpu]
+    print(
+        f"{options.clients} clients, {options.writes} writes:"
+        f" {committed / options.seconds:.0f} commits/s, {sum(r[1] for r in results)} conflicts,"
+        f" p50 {statistics.median(latencies):.0f} us, p99 {latencies[len(latencies) * 99 // 100]:.0f} us,"
+        f" CPU {sum(per_commit):.0f} us/commit (leader {per_commit[0]:.0f})"
+    )
+
+
+def _start(context, target, *arguments) -> Connection:  # type: ignore[no-untyped-def]
+    ours, theirs = context.Pipe()
+    context.Process(target=target, args=(*arguments, theirs), daemon=True).start()
+    return ours
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The pipeline alone: a list for the journal, a number for the clock."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from adjudicator.commit_pipeline import CommitPipeline
+from adjudicator.conflict_set import ConflictSet
+from adjudicator.messages import Request, Verdict, decode_reply, encode_status
+from adjudicator.outcomes import Outcomes
+from dsql.transaction.interface import Mode, WriteSet
+from journal.messages import RecordKind
+
+ONE, TWO = b"1" * 16, b"2" * 16
+encode = msgspec.msgpack.encode
+
+
+class FixedClock:
+    def now(self) -> int:
+        return 1_000
+
+
+class Bench:
+    """A pipeline with its surroundings; `answers` in the order they were given."""
+
+    def __init__(self) -> None:
+        self.journal: list[tuple[int, int, bytes]] = []
+        self.events: list[object] = []
+        self.owns_clock = True
+        self.flushes = 0
+        self.pipeline = CommitPipeline(
+            ConflictSet(0, 10), FixedClock(), self._append, self._publish, self._schedule
+        )
+        self.pipeline.recovered(Outcomes())
+
+    def _append(self, entries) -> int:
+        self.journal += entries
+        return len(self.journal)
+
+    def _publish(self, timestamp: int) -> bool:
+        self.events.append(timestamp)
+        return self.owns_clock
+
+    def _schedule(self) -> None:
+        self.flushes += 1
+
+    def answer(self, body: bytes) -> None:
+        transaction_id, verdict, timestamp = decode_reply(body)
+        self.events.append((transaction_id[:1], Verdict(verdict), timestamp))
+
+    def submit(self, transaction_id: bytes, key: bytes = b"k", start: int = 10) -> None:
+        write_set = WriteSet(transaction_id, start, [], [(key, int(Mode.EXCLUSIVE), b"v")])
+        self.pipeline.handle(bytes((Request.COMMIT,)) + encode(write_set), self.answer)
+
+    def status(self, transaction_id: bytes, start: int = 10) -> None:
+        self.pipeline.handle(encode_status(transaction_id, start), self.answer)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_answer_comes_after_the_journal_and_after_the_clock(bench):
+    bench.submit(ONE)
+    bench.pipeline.flush()
+    assert [kind for _, kind, _ in bench.journal] == [RecordKind.DATA]
+    assert bench.events == []
+    bench.pipeline.committed(1)
+    assert bench.events == [1_000, (b"1", Verdict.COMMITTED, 1_000)]
+
+
+def test_commits_that_come_during_an_append_share_the_next_one(bench):
+    bench.submit(ONE, b"a")
+    bench.pipeline.flush()
+    bench.submit(TWO, b"b")
+    bench.submit(b"3" * 16, b"c")
+    bench.pipeline.flush()
+    assert len(bench.journal) == 1
+    bench.pipeline.committed(1)
+    assert len(bench.journal) == 3
+    bench.pipeline.committed(3)
+    assert [event[1] for event in bench.events if isinstance(event, tuple)] == [
+        Verdict.COMMITTED
+    ] * 3
+
+
+def test_conflict_with_a_commit_under_way_is_told_at_once(bench):
+    bench.submit(ONE)
+    bench.submit(TWO)
+    assert bench.events == [(b"2", Verdict.DATA_CONFLICT, 0)]
+
+
+def test_same_transaction_sent_twice_is_appended_once_and_answered_twice(bench):
+    bench.submit(ONE)
+    bench.pipeline.flush()
+    bench.submit(ONE)
+    bench.pipeline.committed(1)
+    bench.submit(ONE)
+    assert len(bench.journal) == 1
+    assert bench.events[1:] == [(b"1", Verdict.COMMITTED, 1_000)] * 3
+
+
+def test_deposed_leader_answers_unknown_to_all(bench):
+    bench.submit(ONE, b"a")
+    bench.pipeline.flush()
+    bench.submit(TWO, b"b")
+    bench.pipeline.stop()
+    bench.submit(b"3" * 16, b"c")
+    bench.status(ONE)
+    assert [event[1] for event in bench.events] == [Verdict.UNKNOWN] * 4
+
+
+def test_commit_whose_clock_belongs_to_a_newer_leader_is_unknown(bench):
+    bench.owns_clock = False
+    bench.submit(ONE)
+    bench.pipeline.flush()
+    bench.pipeline.committed(1)
+    assert bench.events[-1] == (b"1", Verdict.UNKNOWN, 0)
+
+
+def test_status_of_a_stranger_buries_it_before_it_is_told_aborted(bench):
+    bench.status(ONE)
+    assert bench.events == []
+    bench.pipeline.flush()
+    assert bench.journal == [(1_000, RecordKind.TOMBSTONE, ONE)]
+    bench.pipeline.committed(1)
+    assert bench.events[-1] == (b"1", Verdict.ABORTED, 0)
+    bench.submit(ONE)
+    assert bench.events[-1] == (b"1", Verdict.DATA_CONFLICT, 0)
+    assert len(bench.journal) == 1
+
+
+def test_status_of_a_commit_under_way_waits_for_it(bench):
+    bench.submit(ONE)
+    bench.status(ONE)
+    bench.pipeline.flush()
+    bench.status(ONE)
+    assert bench.events == []
+    bench.pipeline.committed(1)
+    assert bench.events[1:] == [(b"1", Verdict.COMMITTED, 1_000)] * 3
+
+
+def test_status_waits_until_former_outcomes_are_read_back():
+    bench = Bench()
+    bench.pipeline = CommitPipeline(
+        ConflictSet(9, 10), FixedClock(), bench._append, bench._publish, bench._schedule
+    )
+    bench.status(ONE)
+    assert bench.events == []
+    older = Outcomes()
+    older.add(ONE, 7)
+    bench.pipeline.recovered(older)
+    assert bench.events == [(b"1", Verdict.COMMITTED, 7)]
+
+
+def test_outcome_that_may_be_forgotten_is_unknown_and_not_aborted(bench):
+    bench.pipeline.outcomes.floor = 11
+    bench.status(ONE, start=10)
+    assert bench.events == [(b"1", Verdict.UNKNOWN, 0)]
+
+
+def test_full_disk_refuses_before_anything_is_decided(bench):
+    bench.pipeline.full = True
+    bench.submit(ONE)
+    bench.pipeline.full = False
+    bench.submit(TWO)
+    bench.pipeline.flush()
+    assert bench.events == [(b"1", Verdict.FULL, 0)]
+    assert len(bench.journal) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xc1", encode(["x"]), encode(WriteSet(b"short", 1, [], [])), encode([1, 2, 3, 4])]
+)
+def test_malformed_write_set_is_refused(bench, body):
+    bench.pipeline.handle(bytes((Request.COMMIT,)) + body, bench.answer)
+    assert [event[1] for event in bench.events] == [Verdict.REFUSED]
+
+
+def test_start_far_ahead_of_time_is_refused(bench):
+    bench.submit(ONE, start=10_000_000_000)
+    assert bench.events == [(b"1", Verdict.REFUSED, 0)]
+
+
+def test_mode_that_does_not_exist_is_refused(bench):
+    write_set = encode([ONE, 10, [], [[b"k", 77, b"v"]]])
+    bench.pipeline.handle(bytes((Request.COMMIT,)) + write_set, bench.answer)
+    assert [event[1] for event in bench.events] == [Verdict.REFUSED]
+
+
+def test_outcomes_forget_the_oldest_and_say_so():
+    outcomes = Outcomes(window=100, entries_max=1_000)
+    for number in range(1, 500):
+        outcomes.add(number.to_bytes(16, "big"), number)
+    assert len(outcomes) <= 102
+    assert outcomes.get((499).to_bytes(16, "big")) == 499
+    assert outcomes.get((1).to_bytes(16, "big")) == 0
+    assert outcomes.floor >= 390
