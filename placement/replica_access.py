@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from dsql.control.layout import Layout
 
@@ -37,6 +38,13 @@ def open_to_user(layout: Layout, cluster: str, azs: Iterable[str], uid: int) -> 
             for name in names:
                 shared = name in WRITTEN_BY_READERS
                 _give(os.path.join(walked, name), _SHARED if shared else _DATA, uid)
+
+
+def shared_files(replicas: Iterable[Path]) -> Iterator[str]:
+    """Yield the files of these replicas that readers write."""
+    for replica in replicas:
+        for folder, _, names in os.walk(replica):
+            yield from (os.path.join(folder, name) for name in names if name in WRITTEN_BY_READERS)
 
 
 def _give(path: str, mode: int, uid: int) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from dsql.control.layout import Layout
 from dsql.session.control import Assign
 from placement import kernel, landlock, seccomp
+from placement.replica_access import shared_files
 
 DESCRIPTORS_MAX = 128
 FILE_BYTES_MAX = 64 * 1024 * 1024  # no query processor writes files, but its log may be one
@@ -89,11 +90,14 @@ def _limit_resources() -> None:
 
 def _file_rules(assignment: Assign) -> list[tuple[Path, int]]:
     layout = Layout(Path())
-    # Which of a replica's files may be written, their modes say (see placement.replica_access).
-    rules = [
-        (layout.storage(az, assignment.cluster), landlock.READ | landlock.READ_WRITE)
-        for az in assignment.azs
-    ]
+    replicas = [layout.storage(az, assignment.cluster) for az in assignment.azs]
+    if assignment.uid is not None:
+        # Which of the files may be written, their modes say (see placement.replica_access).
+        rules = [(replica, landlock.READ | landlock.READ_WRITE) for replica in replicas]
+    else:
+        # Everything belongs to our own user, so files are named; later replicas stay closed.
+        rules = [(replica, landlock.READ) for replica in replicas]
+        rules += [(path, landlock.READ_WRITE) for path in map(Path, shared_files(replicas))]
     rules.append((layout.clock(assignment.cluster), landlock.READ))
     rules += [(Path(path), landlock.READ) for path in _library_directories()]
     return rules + [(Path(path), landlock.READ) for path in SYSTEM_FILES]

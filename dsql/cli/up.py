@@ -51,8 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         choices=("dsql", "postgres"),
-        default="dsql",
-        help="what a new cluster refuses: what Aurora DSQL refuses, or as little as possible",
+        help="of a new cluster: refuse what Aurora DSQL refuses (dsql, the default), or little",
     )
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="shell variables (default: DIR/env)"
@@ -157,10 +156,12 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     clusters = list_clusters(layout)
     if clusters:
         record = clusters[0]
+        if arguments.profile not in (None, record.profile):
+            raise CommandError(f"cluster {record.identifier} has the profile {record.profile}", 2)
     else:
         azs = [f"{arguments.region}{letter}" for letter in "abc"[: arguments.azs]]
         record = create_cluster(
-            layout, authority, region=arguments.region, profile=arguments.profile, azs=azs
+            layout, authority, region=arguments.region, profile=arguments.profile or "dsql", azs=azs
         )
     ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
     key = ensure_first_key(AccessKeyStore(layout.access_keys), record.account)
