@@ -35,7 +35,7 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class FollowerSettings:
-    """`delay_seconds`: how long a replica without readers holds records back.
+    """`delay_seconds`: how long a replica without readers holds records back, up to `pending_bytes_max`.
 
     A checkpoint is written when the replica has applied `checkpoint_bytes` of payload since the last one,
     or anything at all within `checkpoint_seconds`.

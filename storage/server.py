@@ -16,6 +16,7 @@ from itertools import islice
 
 from dsql.control.layout import Layout
 from dsql.errors import SqlError
+from dsql.rpc.clock import PublishedClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
@@ -112,7 +113,7 @@ class StorageServer:
         await asyncio.gather(task, return_exceptions=True)
 
     async def status(self) -> StatusReply:
-        """Tell every open replica's watermark and sequence."""
+        """Tell every open replica's watermark, sequence, horizon, and its lag behind the last commit."""
         values: dict[str, int | float | str] = {"role": "storage", "az": self._az}
         for cluster, follower in self._followers.items():
             if follower.is_open:
@@ -120,7 +121,20 @@ class StorageServer:
                 values[f"{cluster}.watermark"] = position.watermark
                 values[f"{cluster}.sequence"] = position.sequence
                 values[f"{cluster}.horizon"] = position.horizon
+                lag = max(0, self._published(cluster) - position.watermark)
+                values[f"{cluster}.lag_microseconds"] = lag
         return StatusReply(values)
+
+    def _published(self, cluster: str) -> int:
+        """Return the newest acknowledged commit timestamp, 0 if none has been published."""
+        try:
+            clock = PublishedClock(self._layout.clock(cluster))
+        except (FileNotFoundError, ValueError):  # the leader has not made it, or not filled it yet
+            return 0
+        try:
+            return clock.latest()
+        finally:
+            clock.close()
 
     async def close(self) -> None:
         """Close every replica, leaving the environments clean."""

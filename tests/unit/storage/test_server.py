@@ -12,6 +12,7 @@ import pytest
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.errors import SqlError
 from dsql.rpc.client import ask_status
+from dsql.rpc.clock import PublishedClock
 from storage.checkpoint import durable_sequence
 from storage.client import LocalReplica, RemoteReplica, open_cluster
 from storage.follower import FollowerSettings
@@ -134,6 +135,13 @@ async def test_status_tells_the_watermark(layout: Layout, journal: Any, feeder: 
         remote.close()
         status = await asyncio.to_thread(ask_status, socket)
         assert status.values[f"{CLUSTER}.watermark"] == feeder.timestamp
+        assert status.values[f"{CLUSTER}.lag_microseconds"] == 0
+        clock = PublishedClock(layout.clock(CLUSTER), writable=True)
+        clock.claim(1)
+        clock.publish(feeder.timestamp + 70, 1)
+        clock.close()
+        status = await asyncio.to_thread(ask_status, socket)
+        assert status.values[f"{CLUSTER}.lag_microseconds"] == 70
 
 
 async def test_checkpoint_is_written_and_told_to_the_journal(
