@@ -19,7 +19,7 @@ from typing import Any
 from dsql.planner import plan as p
 from dsql.planner.expression_text import Namer
 from dsql.planner.expressions import SubPlan, walk
-from dsql.planner.plan_slots import node_expressions
+from dsql.planner.plan_slots import node_expressions, read_slots
 from dsql.sql.bound import Expression, SortKey
 
 
@@ -35,6 +35,7 @@ class _Printer:
         self.lines: list[str] = []
         self._costs = costs
         self._text = Namer(plan)
+        self._read = read_slots(plan.query)
         self._query(plan.query, 0, "")
 
     def _query(self, query: p.QueryPlan, depth: int, title: str) -> None:
@@ -101,7 +102,7 @@ class _Printer:
 
     def _heading(self, label: str, estimate: p.Estimate, depth: int, *, arrow: bool) -> None:
         prefix = "->  " if arrow else ""
-        self._line(depth + (2 if arrow else 0), prefix + label + self._cost(estimate))
+        self._line(depth, prefix + label + self._cost(estimate))
 
     def _details(self, node: p.Node) -> Iterator[str]:
         find = _DETAILS.get(type(node))
@@ -128,7 +129,9 @@ class _Printer:
             self._heading(f"B-Tree Lookup on {node.table.name}", estimate, inner, arrow=True)
 
     def _storage_lines(self, node: p.Scan, depth: int) -> None:
-        names = [slot.name for slot in node.columns.values()]
+        names = [
+            slot.name for slot in node.columns.values() if slot.id in self._read or node.row_slot
+        ]
         if names:
             self._line(depth, f"Projections: {', '.join(names)}")
         if node.filter:

@@ -34,6 +34,13 @@ def made_slots(node: p.Node) -> set[int]:
     return made
 
 
+def read_slots(query: p.QueryPlan) -> set[int]:
+    """Return the slots that a query reads anywhere."""
+    read: set[int] = set()
+    _query(query, read, set())
+    return read
+
+
 def children(node: p.Node) -> Iterator[p.Node]:
     """Yield the nodes directly below (those of subqueries in FROM excluded)."""
     for name in ("child", "outer", "inner"):

@@ -37,6 +37,7 @@ from dsql.planner.plan import (
     Project,
     ProjectSet,
     QueryPlan,
+    Result,
     SetOperationNode,
     Sort,
     WindowNode,
@@ -128,6 +129,9 @@ def plan_select(
         node, ordered = _joined(builder, group)
     node = _windows(builder, node)
     node = _project_sets(builder, node)
+    if isinstance(node, Result):
+        width = sum(estimates.type_width(item.type_oid) for item in builder.visible)
+        node = Result(estimate=node.estimate._replace(width=width))
     node = _finish(builder, node, locks, ordered=ordered)
     return QueryPlan(node=node, expressions=tuple(builder.visible), outputs=outputs(query.targets))
 
@@ -174,10 +178,16 @@ def _apply_pushed(
             rest.append(condition)
             continue
         moved = substitute(condition, inside)
-        if grouped:
+        if grouped and not slots_of(moved) <= _key_slots(builder):
             builder.having.append(moved)
         else:
             group.conditions.append(moved)
+
+
+def _key_slots(builder: QueryBuilder) -> set[int]:
+    """Return the plain columns of GROUP BY: a condition on them may as well filter the input."""
+    converted = [builder.scope.convert(item) for item in builder.query.group_by]
+    return {item.id for item in converted if isinstance(item, Slot)}
 
 
 def substitute(node: Expression, replacements: dict[int, Expression]) -> Expression:

@@ -31,7 +31,8 @@ def _memory_database() -> Any:
     """Return the database over memory that the executor's tests use."""
     path = HERE.parent / "unit/executor/conftest.py"
     spec = importlib.util.spec_from_file_location("executor_conftest", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

@@ -1,0 +1,54 @@
+"""Plans of tests/scripts/plan/*.plan: each statement after "> " and the lines EXPLAIN prints for it.
+
+To accept changed plans, run with DSQL_ACCEPT_PLANS=1 and read the diff.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+SCRIPTS = sorted((HERE.parents[1] / "scripts/plan").glob("*.plan"))
+
+
+def _database() -> Any:
+    path = HERE.parent / "executor/conftest.py"
+    spec = importlib.util.spec_from_file_location("executor_conftest", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.Database(module.tables())
+
+
+def _printed(script: str) -> str:
+    database = _database()
+    parts = []
+    for line in script.splitlines():
+        if line.startswith("> "):
+            parts.append("\n".join([line, *database.explain(line[2:])]) + "\n")
+        elif line.startswith("#"):
+            parts.append(line + "\n")
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_plans_are_as_written(path: Path) -> None:
+    printed = _printed(path.read_text())
+    if os.environ.get("DSQL_ACCEPT_PLANS"):
+        path.write_text(printed)
+    assert printed == path.read_text()
+
+
+def test_costs_are_printed_as_postgresql_prints_them() -> None:
+    from dsql.planner.explain import explain
+
+    lines = explain(_database().prepare("select 1").plan)
+    assert lines == ["Result  (cost=0.00..0.01 rows=1 width=4)"]
