@@ -18,6 +18,7 @@ from dsql.types import builtin, registry
 Provider = Callable[[Any], Iterable[Mapping[str, Any]]]
 
 _ZEROES: dict[str, Any] = {"bool": False, "text": "", "name": "", "char": "", "varchar": ""}
+_ZEROES["pg_node_tree"] = ""
 _ZEROES |= {"float4": 0.0, "int2vector": [], "oidvector": [], "regproc": 0}
 
 

@@ -51,7 +51,9 @@ class Access(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Write the variables as a file for `source`, readable by its owner only."""
-        lines = [f"{name}={shlex.quote(value)}\n" for name, value in self.variables().items()]
+        lines = [
+            f"export {name}={shlex.quote(value)}\n" for name, value in self.variables().items()
+        ]
         write_atomically(path, "".join(lines).encode(), PRIVATE)
 
 
