@@ -108,7 +108,12 @@ class Follower:
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
-        environment = await loop.run_in_executor(self._executor, self._open_environment)
+        opening = loop.run_in_executor(self._executor, self._open_environment)
+        try:
+            environment = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            (await opening).close()
+            raise
         replica = _OpenReplica(environment, self._settings, self._tell_waiting)
         try:
             self._open.set_result(replica)

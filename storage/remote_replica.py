@@ -129,9 +129,9 @@ class RemoteSnapshot:
 
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
         """Yield (key, value) with low <= key < high, in key order or reversed."""
-        return chain.from_iterable(self.chunks(low, high, reverse=reverse))
+        return chain.from_iterable(self._chunks(low, high, reverse=reverse))
 
-    def chunks(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[list[Row]]:
+    def _chunks(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[list[Row]]:
         """Yield the rows of `scan` in lists, one answer of the server each."""
         limit = _FIRST_ROWS
         while low < high:

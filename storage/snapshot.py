@@ -81,30 +81,31 @@ class LocalSnapshot:
         return value
 
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
-        """Yield (key, value) with low <= key < high, in key order or reversed."""
-        return chain.from_iterable(self.chunks(low, high, reverse=reverse))
+        """Return the rows with low <= key < high as (key, value), in key order or reversed.
 
-    def chunks(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[list[Row]]:
-        """Yield the rows of `scan` in lists of growing length, for callers that work on many at once."""
+        The first rows are read at once: most ranges are short, and then no generator is needed.
+        """
         start, end = stored_low(low), stored_high(high)
-        is_cut = len(low) > INLINE_BYTES or len(high) > INLINE_BYTES
+        raw = self._read(start, end, _FIRST_CHUNK_ROWS, reverse)
+        rows = self._visible(raw, low, high, reverse)
+        if len(raw) < _FIRST_CHUNK_ROWS:
+            return iter(rows)
+        return chain(rows, chain.from_iterable(self._chunks(low, high, raw, reverse)))
+
+    def _chunks(
+        self, low: bytes, high: bytes, raw: list[Row], reverse: bool
+    ) -> Iterator[list[Row]]:
+        """Yield the rows that follow the raw ones, in lists of growing length."""
+        start, end = stored_low(low), stored_high(high)
         size = _FIRST_CHUNK_ROWS
-        while start < end:
-            raw = self._read_backward(start, end, size) if reverse else self._read(start, end, size)
-            if not raw:
-                return
-            rows = self._visible(raw, reverse)
-            if is_cut:
-                rows = [row for row in rows if low <= row[0] < high]
-            if rows:
-                yield rows
-            if len(raw) < size:
-                return
+        while len(raw) >= size:
             if reverse:
                 end = raw[-1][0]
             else:
                 start = raw[-1][0] + b"\x00"
             size = _next_size(size, raw)
+            raw = self._read(start, end, size, reverse)
+            yield self._visible(raw, low, high, reverse)
 
     def _begin(self) -> LmdbTransaction:
         try:
@@ -130,8 +131,10 @@ class LocalSnapshot:
         if self._words[HORIZON] > self.timestamp:
             raise snapshot_too_old()
 
-    def _read(self, start: bytes, end: bytes, size: int) -> list[Row]:
-        """Return up to `size` raw rows of main from `start` on, and the rest of a group of long keys."""
+    def _read(self, start: bytes, end: bytes, size: int, reverse: bool) -> list[Row]:
+        """Return up to `size` raw rows of main, and the rest of a group of long keys after them."""
+        if reverse:
+            return self._read_backward(start, end, size)
         with self._begin() as transaction:
             cursor = transaction.cursor(db=self._main)
             if not cursor.set_range(start):
@@ -155,7 +158,7 @@ class LocalSnapshot:
         return raw
 
     def _read_backward(self, start: bytes, end: bytes, size: int) -> list[Row]:
-        """Return up to `size` raw rows of main below `end`, last one first, and the rest of a group."""
+        """Do `_read` from `end` downwards."""
         with self._begin() as transaction:
             cursor = transaction.cursor(db=self._main)
             if not (cursor.prev() if cursor.set_range(end) else cursor.last()):
@@ -171,12 +174,16 @@ class LocalSnapshot:
                     break
         return raw
 
-    def _visible(self, raw: list[Row], reverse: bool) -> list[Row]:
+    def _visible(self, raw: list[Row], low: bytes, high: bytes, reverse: bool) -> list[Row]:
+        """Return what raw rows are at the timestamp, without those that only long bounds leave out."""
         bound = self._bound
         rows = [(key, value[HEADER_BYTES:]) for key, value in raw if value < bound]
         if len(rows) != len(raw):
-            return self._visible_slowly(raw, reverse)
-        self._check_horizon()
+            rows = self._visible_slowly(raw, reverse)
+        if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
+            rows = [row for row in rows if low <= row[0] < high]
+        if self._words[HORIZON] > self.timestamp:
+            raise snapshot_too_old()
         return rows
 
     def _visible_slowly(self, raw: list[Row], reverse: bool) -> list[Row]:
@@ -199,7 +206,6 @@ class LocalSnapshot:
                         rows += sorted(group, reverse=reverse)
                         group = []
                     rows.append(row)
-        self._check_horizon()
         return rows + sorted(group, reverse=reverse)
 
 

@@ -190,6 +190,23 @@ def test_write_set_that_names_a_key_twice_ends_with_the_last(
     assert replica.count("undo") == 0
 
 
+def test_long_bounds_cut_between_short_and_long_keys(replica: Any) -> None:
+    border = b"k" * INLINE_BYTES
+    keys = [border, border + b"a", border + b"b", border + b"c", b"l"]
+    last = replica.apply([(key, b"") for key in keys])
+    only_short = replica.apply([(key, None) for key in keys[1:4]])
+    local = LocalReplica([replica.directory])
+    for timestamp, present in ((last, keys), (only_short, [border, b"l"])):
+        snapshot = local.snapshot(timestamp)
+        for low in [*keys, border + b"ab"]:
+            for high in [*keys, border + b"ab"]:
+                wanted = [key for key in present if low <= key < high]
+                assert [key for key, _ in snapshot.scan(low, high)] == wanted
+                backward = [key for key, _ in snapshot.scan(low, high, reverse=True)]
+                assert backward == wanted[::-1]
+    local.close()
+
+
 def test_scan_goes_on_over_changes_between_its_chunks(replica: Any) -> None:
     count = 5_000
     first = replica.apply([(b"%06d" % number, b"1") for number in range(count)])
