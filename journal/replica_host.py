@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
 
 from journal.client import JournalTrimmedError, ReplicaFailedError
 from journal.codec import Append, Fetched, Message
+from journal.disk_threads import DiskThreads
 from journal.log import DiskFullError, Log
 from journal.messages import AppendReply, AppendStatus, Claim, Fetch
 from journal.replica import Cut, Output, Replica, Reply, SavePromise, Trim, Write
@@ -31,15 +31,15 @@ Respond = Callable[[Message], None]
 class ReplicaHost:
     """Drives a Replica over a Log. All methods are called on the event loop."""
 
-    def __init__(self, name: str, disk: Log, executor: Executor) -> None:
+    def __init__(self, name: str, disk: Log, threads: DiskThreads) -> None:
         self.replica = Replica(disk.promise, disk.extent)
         self.failed = False
         self._name = name
         self._disk = disk
-        self._executor = executor
+        self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._queue: list[tuple[Output, Respond]] = []
-        self._running: asyncio.Future[list[tuple[Reply, Respond]]] | None = None
+        self._running: asyncio.Future[None] | None = None
         self._recent: dict[int, Frame] = {}
         self._recent_bytes = 0
         self._synced = disk.extent.last_sequence
@@ -87,7 +87,7 @@ class ReplicaHost:
 
     async def locate(self, timestamp: int) -> int:
         """Return a sequence at or before the first record with at least `timestamp`."""
-        return await self._loop.run_in_executor(self._executor, self._disk.locate, timestamp)
+        return await self._threads.run(lambda: self._disk.locate(timestamp))
 
     async def close(self) -> None:
         """Finish the write that runs, then close the log."""
@@ -102,8 +102,8 @@ class ReplicaHost:
     def _start(self) -> None:
         if self._running is None and self._queue:
             work, self._queue = self._queue, []
-            self._running = self._loop.run_in_executor(self._executor, self._perform, work)
-            self._running.add_done_callback(self._performed)
+            self._running = self._loop.create_future()
+            self._threads.submit(lambda: self._perform(work), self._performed)
 
     def _perform(self, work: list[tuple[Output, Respond]]) -> list[tuple[Reply, Respond]]:
         """In the thread: do the changes, sync once, and return the replies that are now true."""
@@ -135,19 +135,21 @@ class ReplicaHost:
             raise _Full(replies)
         return replies
 
-    def _performed(self, done: asyncio.Future[list[tuple[Reply, Respond]]]) -> None:
+    def _performed(
+        self, replies: list[tuple[Reply, Respond]] | None, error: Exception | None
+    ) -> None:
+        assert self._running is not None
+        self._running.set_result(None)
         self._running = None
-        error = done.exception()
         if isinstance(error, _Full):
-            self._reload(error.replies)
             replies = error.replies
+            self._reload(replies)
         elif error is not None:
             log.critical("%s: replica stopped: %s", self._name, error, exc_info=error)
             self.failed = True
             self._wake()
             return
-        else:
-            replies = done.result()
+        assert replies is not None
         for reply, respond in replies:
             if isinstance(reply.message, AppendReply):
                 self._synced = max(self._synced, reply.message.sequence)
@@ -201,25 +203,21 @@ class ReplicaHost:
         return frames
 
     async def _read_committed(self, sequence: int) -> list[Frame]:
-        read = await self._loop.run_in_executor(
-            self._executor, self._disk.read, sequence, _FEED_BYTES
-        )
+        read = await self._threads.run(lambda: self._disk.read(sequence, _FEED_BYTES))
         frames = [frame for frame in read if frame.last <= self.replica.commit]
         if not frames:
             raise JournalTrimmedError(f"{self._name}: record {sequence} is not kept any more")
         return frames
 
     def _answer_fetch(self, fetch: Fetch, respond: Respond) -> None:
-        def answer(done: asyncio.Future[list[Frame]]) -> None:
-            if done.cancelled() or done.exception() is not None:
-                log.error("%s: cannot read record %d", self._name, fetch.from_sequence)
-                return
-            respond(Fetched(fetch.from_sequence, done.result()))
+        def answer(frames: list[Frame] | None, error: Exception | None) -> None:
+            if frames is None:
+                log.error("%s: cannot read record %d: %s", self._name, fetch.from_sequence, error)
+            else:
+                respond(Fetched(fetch.from_sequence, frames))
 
-        reading = self._loop.run_in_executor(
-            self._executor, self._disk.read, fetch.from_sequence, fetch.bytes_max
-        )
-        reading.add_done_callback(answer)
+        disk = self._disk
+        self._threads.submit(lambda: disk.read(fetch.from_sequence, fetch.bytes_max), answer)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

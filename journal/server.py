@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 
 from dsql.control.layout import Layout
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
@@ -18,6 +17,7 @@ from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import JournalTrimmedError, ReplicaFailedError, records_from
 from journal.codec import Append, Feed, Message, decode, encode
+from journal.disk_threads import DiskThreads
 from journal.log import Log
 from journal.messages import (
     Checkpoint,
@@ -41,13 +41,16 @@ class UnknownClusterError(Exception):
 
 
 class JournalServer:
-    """All replicas of one AZ. Implements journal.client.Journal and LocalReplica for its own loop."""
+    """All replicas of one AZ, made on the event loop that it serves.
+
+    Implements journal.client.Journal and LocalReplica for the roles that share the loop.
+    """
 
     def __init__(self, layout: Layout, az: str) -> None:
         self._layout = layout
         self._az = az
         self._hosts: dict[str, asyncio.Task[ReplicaHost]] = {}
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"journal-{az}")
+        self._threads = DiskThreads(f"journal-{az}", _THREADS)
 
     async def host(self, cluster: str) -> ReplicaHost:
         """Return a cluster's replica, opened. Raises UnknownClusterError, or what opening raises."""
@@ -64,9 +67,8 @@ class JournalServer:
 
     async def _open(self, cluster: str) -> ReplicaHost:
         directory = self._layout.journal(self._az, cluster)
-        loop = asyncio.get_running_loop()
-        disk = await loop.run_in_executor(self._executor, Log, directory)
-        return ReplicaHost(f"{self._az}/{cluster}", disk, self._executor)
+        disk = await self._threads.run(lambda: Log(directory))
+        return ReplicaHost(f"{self._az}/{cluster}", disk, self._threads)
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
         """See journal.client.Journal."""
@@ -108,7 +110,7 @@ class JournalServer:
             if isinstance(opened, ReplicaHost):
                 await opened.close()
         self._hosts.clear()
-        self._executor.shutdown(wait=True)
+        await self._threads.close()
 
 
 class _Connection(FramedConnection):

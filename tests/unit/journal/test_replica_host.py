@@ -1,0 +1,145 @@
+"""A replica at work on a real disk: group commit, feed, full disk, failing disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+
+import pytest
+
+from journal.client import JournalTrimmedError, ReplicaFailedError
+from journal.codec import Append
+from journal.disk_threads import DiskThreads
+from journal.log import Log
+from journal.messages import AppendStatus, Claim, ClaimReply, Record
+from journal.replica_host import ReplicaHost
+from journal.segment import Frame, make_frame
+
+CANDIDATE = b"c" * 16
+
+
+def frame(sequence: int, epoch: int = 1) -> Frame:
+    return make_frame([Record(sequence, epoch, 1_000 * sequence, 0, b"payload")])
+
+
+def append(sequence: int, commit: int = 0) -> Append:
+    previous = sequence - 1
+    return Append(1, previous, 1 if previous else 0, commit, 0, [frame(sequence)])
+
+
+class Running:
+    """A host whose epoch 1 is claimed; `answers` collects what it says."""
+
+    def __init__(self, directory) -> None:
+        self.answers: asyncio.Queue = asyncio.Queue()
+        self.threads = DiskThreads("test", 2)
+        self.host = ReplicaHost("test", Log(directory), self.threads)
+
+    async def say(self, message):
+        self.host.receive(message, self.answers.put_nowait)
+        async with asyncio.timeout(5):
+            return await self.answers.get()
+
+    async def close(self) -> None:
+        await self.host.close()
+        await self.threads.close()
+
+
+@pytest.fixture
+async def running(tmp_path):
+    run = Running(tmp_path)
+    reply = await run.say(Claim(1, CANDIDATE))
+    assert isinstance(reply, ClaimReply)
+    assert reply.granted
+    yield run
+    await run.close()
+
+
+async def test_appends_that_arrive_during_a_sync_are_answered_in_order(running):
+    for sequence in range(1, 6):
+        running.host.receive(append(sequence), running.answers.put_nowait)
+    replies = [await running.answers.get() for _ in range(5)]
+    assert [(reply.status, reply.sequence) for reply in replies] == [
+        (AppendStatus.ACCEPTED, sequence) for sequence in range(1, 6)
+    ]
+
+
+async def test_only_committed_frames_are_fed(running):
+    feed = running.host.frames(1)
+    waiting = asyncio.ensure_future(anext(feed))
+    await running.say(append(1))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    await running.say(append(2, commit=1))
+    assert [frame.last for frame in await waiting] == [1]
+    await feed.aclose()
+
+
+async def test_subscriber_that_is_behind_reads_from_disk(running):
+    for sequence in range(1, 5):
+        await running.say(append(sequence, commit=sequence - 1))
+    running.host._recent.clear()
+    feed = running.host.frames(2)
+    assert [frame.first for frame in await anext(feed)] == [2, 3]
+    await feed.aclose()
+
+
+async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch):
+    await running.say(append(1))
+
+    def full(descriptor, data, offset):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("journal.log.os.pwrite", full)
+    assert (await running.say(append(2))).status == AppendStatus.FULL
+    monkeypatch.undo()
+    assert (await running.say(append(2))).status == AppendStatus.ACCEPTED
+    assert running.host.replica.log.last == 2
+
+
+async def test_failed_sync_silences_the_replica_and_ends_its_feed(running, monkeypatch):
+    def broken(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    feed = running.host.frames(1)
+    waiting = asyncio.ensure_future(anext(feed))
+    monkeypatch.setattr("journal.log.os.fdatasync", broken)
+    running.host.receive(append(1), running.answers.put_nowait)
+    with pytest.raises(ReplicaFailedError):
+        await waiting
+    assert running.host.failed
+    assert running.answers.empty()
+
+
+async def test_promise_and_log_outlive_the_process(tmp_path):
+    first = Running(tmp_path)
+    await first.say(Claim(4, CANDIDATE))
+    await first.close()
+    second = Running(tmp_path)
+    reply = await second.say(Claim(3, b"d" * 16))
+    assert (reply.granted, reply.promised) == (False, 4)
+    await second.close()
+
+
+async def test_trimmed_records_are_refused_and_not_skipped(running, monkeypatch):
+    await running.say(append(1))
+    await running.say(append(2, commit=1))
+    running.host._recent.clear()
+    monkeypatch.setattr(running.host._disk, "read", lambda sequence, size: [])
+    with pytest.raises(JournalTrimmedError):
+        await anext(running.host.frames(1))
+
+
+async def test_log_of_a_torn_write_is_cut_and_claims_tell_it(tmp_path):
+    log = Log(tmp_path)
+    log.write([frame(1)])
+    log.sync()
+    log.write([frame(2)])
+    log.close()
+    path = next(tmp_path.glob("*.segment"))
+    os.truncate(path, path.stat().st_size - 1)
+    run = Running(tmp_path)
+    reply = await run.say(Claim(9, CANDIDATE))
+    assert reply.extent.last_sequence == 1
+    await run.close()
