@@ -129,8 +129,12 @@ class TransactionBlock:
         self.transaction.begin_statement()
 
     def forget_catalog(self) -> None:
-        """Look the catalog up again: the transaction itself has changed it."""
+        """Look the catalog up again: the transaction itself has changed it.
+
+        The reading is a statement of its own, because a statement does not see what it writes itself.
+        """
         self._catalog = None
+        self.transaction.begin_statement()
 
     def request_jobs(self) -> None:
         """Have the background jobs looked at after the commit."""

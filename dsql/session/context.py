@@ -31,17 +31,19 @@ class SessionContext:
     ) -> None:
         self._environment = environment
         self._cancellation = environment.cancellation
+        self.leave_program = environment.cancellation.leave
         self._settings = settings
         self._block = block
-        self._deadline = 0.0
         self.flush = flush
         self.statement_timestamp = 0
 
     def start_statement(self) -> None:
-        """Take the statement's time and let statement_timeout run."""
+        """Take the statement's time."""
         self.statement_timestamp = self._environment.now() - POSTGRES_EPOCH_MICROSECONDS
-        limit = self._settings.statement_timeout_seconds
-        self._deadline = self._environment.monotonic() + limit if limit else 0.0
+
+    def enter_program(self) -> None:
+        """Let the statement be interrupted from now on, by a cancel or statement_timeout."""
+        self._cancellation.enter(self._settings.statement_timeout_seconds)
 
     @property
     def transaction_timestamp(self) -> int:
@@ -109,12 +111,8 @@ class SessionContext:
         return self._settings.all()
 
     def check_cancel(self) -> None:
-        """Raise SqlError 57014 if the statement was cancelled or took too long."""
-        if self._cancellation.requested:
-            self._cancellation.requested = False
-            raise SqlError("57014", "canceling statement due to user request")
-        if self._deadline and self._environment.monotonic() > self._deadline:
-            raise SqlError("57014", "canceling statement due to statement timeout")
+        """Raise SqlError 57014 if the statement was cancelled."""
+        self._cancellation.check()
 
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""

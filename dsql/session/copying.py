@@ -132,14 +132,19 @@ class CopyPortal:
         count = 0
         if start := encoder.start():
             backend.copy_data(state.out, start)
-        for row in query.program.rows(state.context, ()):
-            fields = [
-                None if value is None else one(value)
-                for value, one in zip(row, encode, strict=True)
-            ]
-            backend.copy_data(state.out, encoder.row(fields))
-            state.flush_rows(state.out)
-            count += 1
+        context = state.context
+        context.enter_program()
+        try:
+            for row in query.program.rows(context, ()):
+                fields = [
+                    None if value is None else one(value)
+                    for value, one in zip(row, encode, strict=True)
+                ]
+                backend.copy_data(state.out, encoder.row(fields))
+                state.flush_rows(state.out)
+                count += 1
+        finally:
+            context.leave_program()
         if end := encoder.finish():
             backend.copy_data(state.out, end)
         state.out += backend.COPY_DONE

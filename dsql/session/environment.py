@@ -10,6 +10,7 @@ from typing import Protocol
 from dsql.catalog.jobs import Job
 from dsql.catalog.loader import CatalogCache
 from dsql.limits import CONNECTION_SECONDS_MAX
+from dsql.session.cancellation import Cancellation
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import Transaction
 
@@ -24,19 +25,6 @@ class SessionTransaction(Transaction, Protocol):
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number."""
         ...
-
-
-class Cancellation:
-    """Whether the running statement should stop. Set from a signal handler, read in long loops."""
-
-    __slots__ = ("requested",)
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def request(self) -> None:
-        """Cancel what is running, if anything is."""
-        self.requested = True
 
 
 def _no_jobs() -> None:

@@ -24,6 +24,11 @@ READY = {
 }
 
 
+# What drivers send all the time, taken apart once.
+_EXECUTE_UNNAMED = b"\0" + bytes(4)
+_PORTAL_UNNAMED = frontend.Target(b"P", b"")
+
+
 class ExtendedProtocol:
     """Handlers by message."""
 
@@ -76,7 +81,7 @@ class ExtendedProtocol:
 
     def describe(self, body: bytes) -> None:
         """Describe: say what a statement or portal takes and gives."""
-        target = frontend.parse_target(body)
+        target = _PORTAL_UNNAMED if body == b"P\0" else frontend.parse_target(body)
         if target.kind == b"P":
             portal = self._portals.get(target.name)
             if portal is None:
@@ -96,11 +101,15 @@ class ExtendedProtocol:
 
     def execute(self, body: bytes) -> None:
         """Execute: run a portal."""
-        message = frontend.parse_execute(body)
-        portal = self._portals.get(message.portal)
+        if body == _EXECUTE_UNNAMED:
+            name, row_limit = b"", 0
+        else:
+            message = frontend.parse_execute(body)
+            name, row_limit = message.portal, message.row_limit
+        portal = self._portals.get(name)
         if portal is None:
-            raise _no_portal(message.portal)
-        portal.execute(message.row_limit)
+            raise _no_portal(name)
+        portal.execute(row_limit)
 
     def close(self, body: bytes) -> None:
         """Close: forget a statement or portal, known or not."""
@@ -116,7 +125,8 @@ class ExtendedProtocol:
 
     def sync(self, body: bytes) -> None:
         """Sync: end the pipeline, and with it the implicit transaction."""
-        frontend.parse_empty(body)
+        if body:
+            frontend.parse_empty(body)
         state = self._block.state
         if state is State.IMPLICIT:
             self._block.commit()

@@ -63,8 +63,12 @@ class QueryPortal:
         state.block.use(query)
         context.start_statement()
         state.mark = len(out)
-        count = query.emit(context, self._parameters, out, self._shape.formats)
-        state.mark = 0
+        context.enter_program()
+        try:
+            count = query.emit(context, self._parameters, out, self._shape.formats)
+        finally:
+            context.leave_program()
+        state.mark = -1
         out += query.complete(count)
         self._rows = iter(())
 
@@ -72,8 +76,13 @@ class QueryPortal:
         """Return the next rows as runtime values, all that are left for None."""
         if self._rows is None:
             self._rows = self._start()
-        self._state.context.start_statement()
-        return list(islice(self._rows, count))
+        context = self._state.context
+        context.start_statement()
+        context.enter_program()
+        try:
+            return list(islice(self._rows, count))
+        finally:
+            context.leave_program()
 
     def _start(self) -> Iterator[Row]:
         state, query = self._state, self._query

@@ -24,14 +24,20 @@ from dsql.session.extended import READY, ExtendedProtocol
 from dsql.session.handed import HandedSession
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
-from dsql.session.state import ClientGoneError, SessionState
+from dsql.session.state import SessionState
 from dsql.tls.connection import Connection, open_connection
-from dsql.wire import backend
+from dsql.wire import backend, frontend
 
 logger = logging.getLogger(__name__)
 
-_QUERY, _SYNC, _TERMINATE = b"QSX"
+_QUERY, _SYNC = b"QS"
+_ROUND_ENDS = frozenset((_QUERY, _SYNC))  # the client's turn comes after these
+_RESUMING = frozenset(b"QSX")
 _AGE_JITTER = 0.1  # sessions opened together do not all end together
+
+
+class _TerminatedError(Exception):
+    """The client said goodbye."""
 
 
 class Session:
@@ -58,6 +64,7 @@ class Session:
             ord("d"): _ignore,
             ord("c"): _ignore,
             ord("f"): _ignore,
+            ord("X"): _terminate,
         }
         self._skipping = False
         jitter = 1 - _AGE_JITTER * secrets.randbelow(1000) / 1000
@@ -68,6 +75,8 @@ class Session:
         try:
             self._start()
             self._serve()
+        except _TerminatedError:
+            self._send_last()
         except FatalError as error:
             self._say_last(error)
         except OSError as error:  # the client is gone, or broke TLS: nobody is left to tell
@@ -88,13 +97,19 @@ class Session:
     def _serve(self) -> None:
         state, connection = self._state, self._connection
         pending, feed, out = state.pending, state.reader.feed, state.out
+        popleft, handlers = pending.popleft, self._handlers
         cancellation = self._environment.cancellation
         while True:
             while pending:
-                kind, body = pending.popleft()
-                if kind == _TERMINATE:
-                    return
-                self._handle(kind, body)
+                kind, body = popleft()
+                if self._skipping and kind not in _RESUMING:
+                    continue
+                try:
+                    handlers[kind](body)
+                except Exception as error:
+                    self._fail(kind, error)
+                if kind in _ROUND_ENDS:
+                    self._end_round()
             if out:
                 connection.send(out)
                 out.clear()
@@ -108,34 +123,10 @@ class Session:
             cancellation.requested = False
             pending.extend(feed(data))
 
-    def _handle(self, kind: int, body: bytes) -> None:
-        if self._skipping:
-            if kind != _SYNC and kind != _QUERY:
-                return
-            self._skipping = False
-        try:
-            self._handlers[kind](body)
-        except FatalError:
-            raise
-        except SqlError as error:
-            self._fail(kind, error)
-        except ClientGoneError:
-            raise
-        except RecursionError:
-            self._fail(kind, SqlError("54001", "stack depth limit exceeded"))
-        except Exception as error:
-            if isinstance(error, OSError) and self._connection_error(error):
-                raise
-            self._fail(kind, _internal_error(error))
-        if kind in (_QUERY, _SYNC):
-            self._end_round()
-
-    def _connection_error(self, error: OSError) -> bool:
-        return isinstance(error, ConnectionError | TimeoutError)
-
     def _end_round(self) -> None:
         """Do what comes before the client's next turn."""
         state = self._state
+        self._skipping = False
         if state.settings.changed:
             ready = state.out[-6:]
             del state.out[-6:]
@@ -144,18 +135,20 @@ class Session:
         if state.block.state is State.IDLE and self._environment.monotonic() > self._deadline:
             self._check_age()
 
-    def _fail(self, kind: int, error: SqlError) -> None:
+    def _fail(self, kind: int, error: Exception) -> None:
         """Answer with an error, and put the session into the state that follows it."""
+        if isinstance(error, FatalError | ConnectionError | TimeoutError | _TerminatedError):
+            raise error
         state = self._state
-        if state.mark:
+        if state.mark >= 0:
             del state.out[state.mark :]  # a row that was half written
-            state.mark = 0
-        state.out += backend.error_response(error)
+            state.mark = -1
+        state.out += backend.error_response(_visible(error))
         try:
             state.block.fail()
         except Exception as failure:
-            raise FatalError("XX000", _internal_error(failure).message) from failure
-        if kind in (_QUERY, _SYNC):
+            raise FatalError("XX000", _visible(failure).message) from failure
+        if kind in _ROUND_ENDS:
             state.out += READY[state.block.state]
         else:
             self._skipping = True
@@ -171,10 +164,13 @@ class Session:
         self._connection.set_receive_timeout(max(left, 1.0))
 
     def _say_last(self, error: FatalError) -> None:
-        state = self._state
-        state.out += backend.error_response(error)
+        self._state.out += backend.error_response(error)
+        self._send_last()
+
+    def _send_last(self) -> None:
+        """Send what is left, to a client who may not listen any more."""
         try:
-            self._connection.send(state.out)
+            self._state.send()
         except OSError as lost:
             logger.info("connection lost", extra={"reason": str(lost)})
 
@@ -183,8 +179,17 @@ def _ignore(body: bytes) -> None:
     del body
 
 
-def _internal_error(error: Exception) -> SqlError:
-    """Log a bug and return what the client may know of it."""
+def _terminate(body: bytes) -> None:
+    frontend.parse_empty(body)
+    raise _TerminatedError
+
+
+def _visible(error: Exception) -> SqlError:
+    """Return what the client may know of an error. A bug is logged."""
+    if isinstance(error, SqlError):
+        return error
+    if isinstance(error, RecursionError):
+        return SqlError("54001", "stack depth limit exceeded")
     log_id = secrets.token_hex(8)
     logger.error("internal error", exc_info=error, extra={"log_id": log_id})
     return SqlError("XX000", f"internal error (log id {log_id})")

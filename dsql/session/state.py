@@ -29,7 +29,7 @@ class ClientGoneError(ConnectionError):
 
 
 class SessionState:
-    """See the module. `mark` is where the output of the running message starts."""
+    """See the module. `mark` is where the rows of a running program start in `out`, else -1."""
 
     def __init__(
         self, handed: HandedSession, connection: Connection, environment: Environment
@@ -43,7 +43,7 @@ class SessionState:
         self.statements: dict[bytes, Statement] = {}
         self.portals: dict[bytes, Portal] = {}
         self.out = bytearray()
-        self.mark = 0
+        self.mark = -1
         self.reader = MessageReader()
         self.pending: deque[Message] = deque()
 
@@ -56,7 +56,7 @@ class SessionState:
         if self.out:
             self.connection.send(self.out)
             self.out.clear()
-            self.mark = 0
+            self.mark = -1
 
     def flush_rows(self, out: bytearray) -> None:
         """Send the rows so far if they are many; programs call this between two rows."""

@@ -153,17 +153,23 @@ class Server:
         peer.greeting = peer.until_ready()
         return peer
 
+    def pair(
+        self, environment: Environment, pending: bytes = b"", **parameters: str
+    ) -> tuple[Session, Peer]:
+        """A session that does not run yet, and its client."""
+        ours, theirs = socket.socketpair()
+        names = {"user": "admin", "database": "postgres"} | parameters
+        user = names["user"]
+        handed = HandedSession("a" * 26, user, "postgres", "arn", names, 7, 8, "", None, pending)
+        return Session(handed, open_connection(theirs, None), environment), Peer(ours)
+
     def start(
         self, environment: Environment | None = None, pending: bytes = b"", **parameters: str
     ) -> Peer:
-        ours, theirs = socket.socketpair()
-        names = {"user": "admin", "database": "postgres"} | parameters
-        handed = HandedSession("a" * 26, "admin", "postgres", "arn", names, 7, 8, "", None, pending)
         environment = environment or self.environment()
-        session = Session(handed, open_connection(theirs, None), environment)
+        session, peer = self.pair(environment, pending, **parameters)
         thread = threading.Thread(target=session.run)
         thread.start()
-        peer = Peer(ours)
         self.environments.append(environment)
         self.threads.append(thread)
         self.peers.append(peer)

@@ -1,0 +1,149 @@
+import logging
+import signal
+import threading
+import time
+
+import pytest
+
+from dsql.session.environment import Environment
+from dsql.wire import client
+from tests.unit.session.conftest import Server, errors, letters, rows
+
+ENDLESS = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
+
+
+def statuses(answers):
+    return dict(body[:-1].decode().split("\0") for kind, body in answers if kind == "S")
+
+
+def test_the_greeting_is_that_of_postgresql_16(peer):
+    assert letters(peer.greeting) == "R" + "S" * 13 + "KZ"
+    assert peer.greeting[0] == ("R", bytes(4))
+    found = statuses(peer.greeting)
+    assert found["server_version"] == "16.15"
+    assert found["TimeZone"] == "UTC"
+    assert found["session_authorization"] == "admin"
+    assert found["is_superuser"] == "off"
+    assert peer.greeting[-2] == ("K", b"\0\0\0\7\0\0\0\x08")
+
+
+def test_startup_parameters_and_options_become_defaults(server):
+    peer = server.connect(application_name="me", options="-c TimeZone=Asia/Tokyo -cdatestyle=SQL")
+    found = statuses(peer.greeting)
+    assert (found["application_name"], found["TimeZone"]) == ("me", "Asia/Tokyo")
+    assert found["DateStyle"] == "SQL, MDY"
+    peer.query("SET timezone TO 'UTC'")
+    peer.query("RESET ALL")
+    assert peer.rows("SHOW timezone") == [[b"Asia/Tokyo"]]
+
+
+def test_a_bad_startup_value_ends_the_session(server):
+    peer = server.start(TimeZone="Nowhere/Land")
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "22023")
+
+
+def test_bytes_already_read_by_the_relay_are_served(server):
+    peer = server.start(pending=client.query("SELECT 7"))
+    answers = peer.until("D")
+    assert rows(answers) == [[b"7"]]
+
+
+def test_a_framing_error_ends_the_session_with_a_fatal_error(server, peer):
+    peer.send(b"Q\0\0\0\0")
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "08P01", "invalid message length")
+    server.threads[0].join(5)
+    assert not server.threads[0].is_alive()
+
+
+def test_terminate_rolls_back_and_closes(server, peer):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY)")
+    peer.query("BEGIN")
+    peer.query("INSERT INTO t VALUES (1)")
+    peer.send(client.terminate())
+    assert peer.socket.recv(1) == b""
+    assert server.connect().rows("SELECT * FROM t") == []
+
+
+def test_an_internal_error_is_logged_once_and_shown_as_an_id(server, caplog, monkeypatch):
+    def fail(*_):
+        raise ValueError("secret detail")
+
+    monkeypatch.setattr("dsql.session.simple.make_statement", fail)
+    peer = server.connect()
+    with caplog.at_level(logging.ERROR):
+        (fields,) = errors(peer.query("SELECT 1"))
+    assert fields["C"] == "XX000"
+    assert "secret" not in fields["M"]
+    (record,) = caplog.records
+    assert record.log_id in fields["M"]
+    monkeypatch.undo()
+    assert peer.rows("SELECT 1") == [[b"1"]]
+
+
+@pytest.mark.parametrize("profile", ["dsql"])
+def test_a_signal_cancels_the_running_statement(profile):
+    """Here the session has the main thread, as in a query processor, and the client another one."""
+    server = Server(profile)
+    environment = server.environment()
+    before = signal.signal(signal.SIGUSR1, lambda *_: environment.cancellation.request())
+    session, peer = server.pair(environment)
+    found = []
+
+    def talk() -> None:
+        peer.until_ready()
+        peer.send(client.query(ENDLESS))
+        time.sleep(0.1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        found.extend(errors(peer.until_ready()))
+        peer.socket.close()
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    session.run()
+    talking.join()
+    signal.signal(signal.SIGUSR1, before)
+    assert [(fields["C"], fields["M"]) for fields in found] == [
+        ("57014", "canceling statement due to user request")
+    ]
+
+
+def test_statement_timeout_interrupts_a_statement():
+    server = Server("postgres")
+    session, peer = server.pair(server.environment())
+    peer.send(client.query("SET statement_timeout = '50ms'"), client.query(ENDLESS))
+    peer.send(client.query("SET statement_timeout = 0"), client.query("SELECT 1"))
+    peer.send(client.terminate())
+    session.run()
+    answers = peer.until("D")
+    (fields,) = errors(answers)
+    assert (fields["C"], fields["M"]) == ("57014", "canceling statement due to statement timeout")
+    assert rows(answers)[-1] == [b"1"]
+    peer.socket.close()
+
+
+def test_a_cancel_that_comes_too_late_cancels_nothing(server, peer):
+    peer.query("SELECT 1")
+    server.environments[0].cancellation.request()
+    assert peer.rows("SELECT 1") == [[b"1"]]
+
+
+def test_an_old_session_ends_when_idle_but_not_inside_a_transaction(server):
+    plain = server.environment()
+    clock = [0.0]
+    environment = Environment(
+        plain.cluster,
+        plain.profile,
+        plain.begin,
+        session_seconds_max=10,
+        monotonic=lambda: clock[0],
+    )
+    peer = server.start(environment)
+    peer.until_ready()
+    peer.query("BEGIN")
+    clock[0] = 11
+    assert peer.rows("SELECT 1") == [[b"1"]]
+    peer.send(client.query("COMMIT"))
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "57P01")

@@ -1,0 +1,151 @@
+import pytest
+
+from dsql.session.parameters import split_names
+from tests.unit.session.conftest import letters, notices
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("SET timezone TO 'europe/berlin'", "Europe/Berlin"),
+        ("SET TIME ZONE -8", "<-08>+08"),
+        ("SET TIME ZONE 5.5", "<+05:30>-05:30"),
+        ("SET TIME ZONE LOCAL", "UTC"),
+        ("SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE", "<+02>-02"),
+    ],
+)
+def test_time_zones_are_spelled_as_postgresql_does(peer, statement, shown):
+    peer.query(statement)
+    assert peer.rows("SHOW TimeZone") == [[shown.encode()]]
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate", "message"),
+    [
+        (
+            "SET statement_timeout = 0",
+            "0A000",
+            'setting configuration parameter "statement_timeout" not supported',
+        ),
+        (
+            "SET client_min_messages TO warning",
+            "0A000",
+            'setting configuration parameter "client_min_messages" not supported',
+        ),
+        ("SET ROLE admin", "0A000", 'setting configuration parameter "role" not supported'),
+        ("SHOW lc_collate", "42704", 'unrecognized configuration parameter "lc_collate"'),
+        ("SET timezone TO 'x'", "22023", 'invalid value for parameter "TimeZone": "x"'),
+        (
+            "SET intervalstyle TO 'x'",
+            "22023",
+            'invalid value for parameter "IntervalStyle": "x"',
+        ),
+    ],
+)
+def test_the_dsql_profile_allows_a_short_list(peer, statement, sqlstate, message):
+    assert peer.fails(statement) == (sqlstate, message)
+
+
+@pytest.mark.parametrize(
+    ("statement", "name", "shown"),
+    [
+        ("SET statement_timeout = '90s'", "statement_timeout", b"90s"),
+        ("SET statement_timeout = 120000", "statement_timeout", b"2min"),
+        ("SET work_mem = '64MB'", "work_mem", b"64MB"),
+        ("SET work_mem = 2048", "work_mem", b"2MB"),
+        ("SET random_page_cost TO 1.5", "random_page_cost", b"1.5"),
+        ("SET row_security = off", "row_security", b"off"),
+        ("SET client_min_messages TO warning", "client_min_messages", b"warning"),
+        ("SET datestyle TO german", "datestyle", b"German, DMY"),
+        ('SET search_path TO "A b", public', "search_path", b'"A b", public'),
+        ("SET NAMES 'utf-8'", "client_encoding", b"UTF8"),
+        ("SET my.own = 'x'", "my.own", b"x"),
+    ],
+)
+def test_the_postgres_profile_takes_every_parameter(postgres, statement, name, shown):
+    peer = postgres.connect()
+    peer.query(statement)
+    assert peer.rows(f"SHOW {name}") == [[shown]]
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate", "message"),
+    [
+        ("SET nosuch = 1", "42704", 'unrecognized configuration parameter "nosuch"'),
+        ("SET server_version = 1", "55P02", 'parameter "server_version" cannot be changed'),
+        ("SET row_security = maybe", "22023", 'parameter "row_security" requires a Boolean value'),
+        (
+            "SET extra_float_digits = 9",
+            "22023",
+            '9 is outside the valid range for parameter "extra_float_digits" (-15 .. 3)',
+        ),
+        (
+            "SET work_mem = '5 parsecs'",
+            "22023",
+            'invalid value for parameter "work_mem": "5 parsecs"',
+        ),
+    ],
+)
+def test_bad_values_are_refused_as_postgresql_does(postgres, statement, sqlstate, message):
+    assert postgres.connect().fails(statement) == (sqlstate, message)
+
+
+def test_the_profile_can_be_changed_by_the_session(peer):
+    assert peer.fails("SET statement_timeout = 0")[0] == "0A000"
+    peer.query("SET dsql.profile = postgres")
+    peer.query("SET statement_timeout = 0")
+    assert peer.rows("SHOW dsql.profile") == [[b"postgres"]]
+
+
+def test_set_is_undone_with_its_transaction(peer):
+    peer.query("BEGIN; SET application_name = 'a'; ROLLBACK")
+    assert peer.rows("SHOW application_name") == [[b""]]
+    peer.query("SET application_name = 'b'; SELECT 1/0")
+    assert peer.rows("SHOW application_name") == [[b""]]
+    peer.query("BEGIN; SET application_name = 'c'; COMMIT")
+    assert peer.rows("SHOW application_name") == [[b"c"]]
+
+
+def test_set_local_ends_with_its_transaction(peer):
+    peer.query("SET application_name = 'a'")
+    peer.query("BEGIN; SET LOCAL application_name = 'b'")
+    assert peer.rows("SHOW application_name") == [[b"b"]]
+    peer.query("COMMIT")
+    assert peer.rows("SHOW application_name") == [[b"a"]]
+    answers = peer.query("SET LOCAL application_name = 'c'")
+    assert notices(answers)[0]["M"] == "SET LOCAL can only be used in transaction blocks"
+    assert peer.rows("SHOW application_name") == [[b"a"]]
+
+
+def test_changes_of_reported_parameters_are_reported_before_the_next_turn(peer):
+    answers = peer.query("SET application_name = 'a'")
+    assert letters(answers) == "CSZ"
+    assert answers[1] == ("S", b"application_name\0a\0")
+    assert letters(peer.query("SET application_name = 'a'")) == "CZ"
+    assert letters(peer.query("SET enable_seqscan = off")) == "CZ"
+
+
+def test_functions_read_and_set_parameters(peer):
+    assert peer.rows("SELECT set_config('application_name', 'f', false)") == [[b"f"]]
+    assert peer.rows("SELECT current_setting('application_name')") == [[b"f"]]
+
+
+def test_text_formats_follow_the_settings(peer):
+    text = "SELECT timestamptz '2024-01-02 03:04:05+00'"
+    assert peer.rows(text) == [[b"2024-01-02 03:04:05+00"]]
+    peer.query("SET timezone TO 'Asia/Tokyo'; SET datestyle TO 'SQL, DMY'")
+    assert peer.rows(text) == [[b"02/01/2024 12:04:05 JST"]]
+
+
+def test_show_all_lists_name_setting_and_description(peer):
+    found = {row[0]: row[1] for row in peer.rows("SHOW ALL")}
+    assert found[b"server_version"] == b"16.15"
+    assert found[b"transaction_isolation"] == b"repeatable read"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("", []), ('"$user", public', ["$user", "public"]), ('A,"B""c"', ["a", 'B"c'])],
+)
+def test_name_lists_are_split(text, names):
+    assert split_names(text) == names

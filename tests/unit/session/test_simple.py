@@ -1,0 +1,167 @@
+import pytest
+
+from dsql.wire import client
+from tests.unit.session.conftest import errors, letters, notices, rows, tags
+
+
+def test_select_one_runs_through_a_session(peer):
+    answers = peer.query("SELECT 1 AS one")
+    assert letters(answers) == "TDCZ"
+    assert client.column_names(answers[0][1]) == ["one"]
+    assert rows(answers) == [[b"1"]]
+    assert tags(answers) == ["SELECT 1"]
+    assert answers[-1] == ("Z", b"I")
+
+
+def test_an_empty_query_is_answered_as_such(peer):
+    assert letters(peer.query("  -- nothing")) == "IZ"
+
+
+def test_a_script_is_one_implicit_transaction(peer):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY)")
+    answers = peer.query("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2); SELECT 1/0")
+    assert letters(answers) == "CCTEZ"
+    assert peer.rows("SELECT * FROM t") == []
+    assert tags(peer.query("INSERT INTO t VALUES (1); SELECT * FROM t")) == [
+        "INSERT 0 1",
+        "SELECT 1",
+    ]
+
+
+def test_nothing_after_an_error_in_a_script_is_run(peer):
+    assert letters(peer.query("SELECT 1; SELECT x; SELECT 2")) == "TDCEZ"
+
+
+def test_an_error_has_its_position_in_the_script(peer):
+    (fields,) = errors(peer.query("SELECT 1; SELECT nosuch"))
+    assert (fields["S"], fields["C"], fields["P"]) == ("ERROR", "42703", "18")
+
+
+def test_a_syntax_error_runs_nothing(peer):
+    answers = peer.query("SELECT 1; SELEC 2")
+    assert letters(answers) == "EZ"
+    assert errors(answers)[0]["C"] == "42601"
+
+
+def test_a_row_begun_before_an_error_is_not_sent(peer):
+    answers = peer.query("SELECT 1, 1 / (3 - x) FROM generate_series(1, 5) AS g(x)")
+    assert letters(answers) == "TEZ"
+
+
+def test_begin_and_commit_of_others_work_are_isolated(server):
+    one, two = server.connect(), server.connect()
+    one.query("CREATE TABLE t (id int PRIMARY KEY, n int)")
+    one.query("INSERT INTO t VALUES (1, 0)")
+    assert one.query("BEGIN")[-1] == ("Z", b"T")
+    one.query("UPDATE t SET n = 1 WHERE id = 1")
+    assert two.rows("SELECT n FROM t") == [[b"0"]]
+    two.query("UPDATE t SET n = 2 WHERE id = 1")
+    assert one.fails("COMMIT") == (
+        "40001",
+        "change conflicts with another transaction (OC000)",
+    )
+    assert one.rows("SELECT n FROM t") == [[b"2"]]
+
+
+def test_a_writer_with_an_outdated_catalog_gets_oc001(server):
+    one, two = server.connect(), server.connect()
+    one.query("CREATE TABLE t (id int PRIMARY KEY, n int)")
+    one.query("BEGIN")
+    one.query("INSERT INTO t VALUES (1, 1)")
+    two.query("ALTER TABLE t ADD COLUMN more text")
+    assert one.fails("COMMIT") == (
+        "40001",
+        "schema has been updated by another transaction (OC001)",
+    )
+
+
+def test_a_failed_block_refuses_everything_but_its_end(peer):
+    peer.query("BEGIN")
+    assert peer.query("SELECT x")[-1] == ("Z", b"E")
+    for text in ("SELECT 1", "BEGIN", "SHOW timezone", "LISTEN x", "SAVEPOINT a"):
+        assert peer.fails(text)[0] == "25P02"
+    answers = peer.query("COMMIT")
+    assert tags(answers) == ["ROLLBACK"]
+    assert answers[-1] == ("Z", b"I")
+
+
+def test_needless_transaction_statements_are_warned_about(peer):
+    assert [n["C"] for n in notices(peer.query("COMMIT"))] == ["25P01"]
+    peer.query("BEGIN")
+    (warning,) = notices(peer.query("BEGIN"))
+    assert (warning["S"], warning["C"]) == ("WARNING", "25001")
+    assert warning["M"] == "there is already a transaction in progress"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE", "Unsupported isolation level: SERIALIZABLE"),
+        (
+            "SET TRANSACTION READ ONLY",
+            'setting configuration parameter "TRANSACTION" not supported',
+        ),
+        ("BEGIN; SAVEPOINT a", "unsupported transaction statement: SAVEPOINT"),
+        ("BEGIN; RELEASE a", "unsupported transaction statement: RELEASE"),
+        ("BEGIN; ROLLBACK TO a", "unsupported transaction statement: ROLLBACK TO"),
+        (
+            "CREATE TABLE a (i int); CREATE TABLE b (i int)",
+            "multiple ddl statements not supported in a transaction",
+        ),
+        (
+            "CREATE TABLE a (i int PRIMARY KEY); INSERT INTO a VALUES (1)",
+            "ddl and dml are not supported in the same transaction",
+        ),
+        ("TRUNCATE t", "unsupported statement: Truncate"),
+        ("LOCK TABLE t", "unsupported statement: Lock"),
+        ("LISTEN x", "unsupported statement: Listen"),
+        ("DECLARE c CURSOR FOR SELECT 1", "unsupported statement: DeclareCursor"),
+        ("EXPLAIN EXECUTE x", "unsupported statement: Execute"),
+        ("VACUUM", "unsupported VACUUM statement"),
+    ],
+)
+def test_what_aurora_dsql_refuses_is_refused_in_its_words(peer, script, message):
+    assert peer.fails(script) == ("0A000", message)
+
+
+def test_a_read_only_transaction_refuses_to_write(peer):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY)")
+    peer.query("BEGIN READ ONLY")
+    assert peer.fails("INSERT INTO t VALUES (1)") == (
+        "25006",
+        "cannot execute INSERT in a read-only transaction",
+    )
+
+
+def test_savepoints_take_back_what_came_after_them(postgres):
+    peer = postgres.connect()
+    peer.query("CREATE TABLE t (id int PRIMARY KEY)")
+    peer.query("BEGIN; INSERT INTO t VALUES (1); SAVEPOINT a; INSERT INTO t VALUES (2)")
+    peer.query("SET timezone TO 'Europe/Berlin'")
+    assert peer.query("SELECT x")[-1] == ("Z", b"E")
+    assert peer.query("ROLLBACK TO a")[-1] == ("Z", b"T")
+    assert peer.rows("SELECT * FROM t") == [[b"1"]]
+    assert peer.rows("SHOW timezone") == [[b"UTC"]]
+    peer.query("INSERT INTO t VALUES (3); RELEASE a; COMMIT")
+    assert peer.rows("SELECT * FROM t ORDER BY 1") == [[b"1"], [b"3"]]
+
+
+def test_commit_and_chain_opens_the_next_block(postgres):
+    peer = postgres.connect()
+    peer.query("BEGIN READ ONLY")
+    assert peer.query("COMMIT AND CHAIN")[-1] == ("Z", b"T")
+    assert peer.fails("CREATE TABLE t (id int)")[0] == "25006"
+
+
+def test_a_catalog_change_reaches_the_sessions_of_others(server):
+    one, two = server.connect(), server.connect()
+    assert two.fails("SELECT * FROM t")[0] == "42P01"
+    one.query("CREATE TABLE t (id int PRIMARY KEY)")
+    assert two.rows("SELECT * FROM t") == []
+
+
+def test_explain_prints_the_plan(peer):
+    answers = peer.query("EXPLAIN (COSTS OFF) SELECT 1")
+    assert client.column_names(answers[0][1]) == ["QUERY PLAN"]
+    assert rows(answers) == [[b"Result"]]
+    assert peer.fails("EXPLAIN (NONSENSE) SELECT 1")[1] == 'unrecognized EXPLAIN option "nonsense"'
