@@ -299,7 +299,7 @@ def _functions(scope: Scope, tree: exp.Expression) -> Item:
     columns: list[EntryColumn] = []
     alias = tree.args.get("alias")
     definitions = tree.args.get("column_definitions") or ()
-    trees = tree.args["rows_from"]
+    trees = [call for item in tree.args["rows_from"] for call in _unnested(item)]
     with clause(scope, "functions in FROM"):
         for call_tree in trees:
             call = bind_expression(scope, call_tree)
@@ -313,6 +313,19 @@ def _functions(scope: Scope, tree: exp.Expression) -> Item:
         alias=name, columns=columns, calls=calls, ordinality=bool(tree.args.get("ordinality"))
     )
     return _shown(scope, entry)
+
+
+def _unnested(tree: exp.Expression) -> list[exp.Expression]:
+    """In FROM, unnest(a, b) is ROWS FROM (unnest(a), unnest(b))."""
+    many = isinstance(tree, exp.Anonymous) and tree.this == "unnest" and len(tree.expressions) > 1
+    if not many or tree.args.get("schema"):
+        return [tree]
+    calls: list[exp.Expression] = []
+    for argument in tree.expressions:
+        call = exp.Anonymous(this="unnest", expressions=[argument])
+        call._meta = tree._meta
+        calls.append(call)
+    return calls
 
 
 def _function_columns(
