@@ -81,6 +81,7 @@ _NAMES: dict[str, Any] = {
     "zip_longest": zip_longest,
     "itemgetter": itemgetter,
     "prefix_end": prefix_end,
+    "checked": values.checked,
     "distinct_sorted": values.distinct_sorted,
     "subquery_rows_error": values.subquery_rows_error,
     "HashedRows": HashedRows,

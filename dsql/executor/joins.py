@@ -296,6 +296,7 @@ def _inner_rows(
         return
     rows, slots, nullable = kept
     inner, names = generator.bind(outer, slots, nullable)
+    generator.source.line(f"{generator.runtime('check')}()")
     with generator.source.block(f"for {unpack_code(names)} in {rows}:"):
         met(inner)
 

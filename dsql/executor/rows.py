@@ -65,6 +65,9 @@ def produce_values(
             inner[node.slots[number].id] = Binding(code.text, code.nullable)
         consume(inner)
         return
+    if all(isinstance(item, bound.Constant) for row in node.rows for item in row):
+        _constant_rows(generator, node, wanted, env, consume)
+        return
     nullable = [False] * len(wanted)
     name = source.fresh("values")
     with source.nested(f"def {name}():"):
@@ -75,6 +78,22 @@ def produce_values(
     bound_env, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
     with source.block(f"for {unpack_code(names)} in {name}():"):
         consume(bound_env)
+
+
+def _constant_rows(
+    generator: Generator, node: p.ValuesScan, wanted: list[int], env: Env, consume: Consume
+) -> None:
+    """Write a loop over rows that are known already."""
+    rows = [
+        tuple(item.value for item in (row[n] for n in wanted) if isinstance(item, bound.Constant))
+        for row in node.rows
+    ]
+    nullable = [any(row[place] is None for row in rows) for place in range(len(wanted))]
+    inner, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
+    with generator.source.block(
+        f"for {unpack_code(names)} in {generator.source.constant(rows, 'values')}:"
+    ):
+        consume(inner)
 
 
 def set_rows(generator: Generator, call: Expression, width: int, env: Env) -> str:
@@ -92,6 +111,7 @@ def set_rows(generator: Generator, call: Expression, width: int, env: Env) -> st
             texts.insert(0, "context")
         name = generator.source.constant(function.implementation, "f")
         applied = f"{name}({', '.join(texts)})"
+        applied = f"checked({applied}, {generator.runtime('check')})"
         guards = [f"{code.text} is None" for code in codes if code.nullable]
         if function.strict and guards:
             return f"(() if {' or '.join(guards)} else {applied})"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from dsql.errors import SqlError
 
 Truth = bool | None
+_CHECKED_ROWS = 256
 
 
 class _Absent:
@@ -178,6 +180,14 @@ def compare_rows(
         if not is_equal(one, other):
             return bool(is_less(one, other)) == operator.startswith("<")
     return operator.endswith("=")
+
+
+def checked(rows: Iterable[Any], check_cancel: Callable[[], None]) -> Iterator[Any]:
+    """Yield from `rows`, looking for a cancellation now and then."""
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, _CHECKED_ROWS)):
+        check_cancel()
+        yield from chunk
 
 
 def subquery_rows_error() -> SqlError:

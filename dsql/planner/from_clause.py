@@ -7,6 +7,7 @@ from typing import Any
 
 from dsql.planner import estimates
 from dsql.planner.expressions import Slot, is_volatile, returns_set, slots_of_all, walk
+from dsql.planner.optimizer import fold
 from dsql.planner.plan import (
     CteScan,
     Estimate,
@@ -160,7 +161,7 @@ def _function_widths(entry: bound.FunctionEntry, calls: list[Expression]) -> tup
 
 
 def _values(scope: Scope, entry: bound.ValuesEntry, slots: list[Slot]) -> DerivedLeaf:
-    rows = tuple(tuple(scope.convert_all(row)) for row in entry.rows)
+    rows = tuple(tuple(map(fold, scope.convert_all(row))) for row in entry.rows)
     count = float(len(rows))
     node = ValuesScan(
         estimate=Estimate(count, _width(slots), 0.0, count * 0.0125),

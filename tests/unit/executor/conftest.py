@@ -122,6 +122,16 @@ def tables() -> list[Table]:
             columns(("k1", INT4, "not null"), ("k2", TEXT, "not null"), ("v", INT4)),
             (index(20031, "pair_pkey", 1, 2, unique=True, primary=True),),
         ),
+        Table(
+            20040, "public", "odd", 10,
+            columns(("id", INT4, "not null"), ("mail", TEXT), ("active", BOOL), ("z", INT4)),
+            (
+                index(20041, "odd_pkey", 1, unique=True, primary=True),
+                Index(20042, "odd_mail", (IndexColumn(0, "lower(mail)", TEXT),), unique=True),
+                index(20043, "odd_active", 4, unique=True, predicate="active"),
+                index(20044, "odd_nulls", 2, 3, unique=True, nulls_not_distinct=True),
+            ),
+        ),
     ]  # fmt: skip
 
 

@@ -151,6 +151,35 @@ def test_errors_have_postgresqls_words(
     assert (error.sqlstate, error.message, error.detail) == (sqlstate, message, detail)
 
 
+@pytest.mark.parametrize(
+    ("statement", "constraint", "detail"),
+    [
+        ("insert into odd values (9, 'A@x', true, 9)", "odd_mail",
+         "Key (lower(mail))=(a@x) already exists."),
+        ("insert into odd values (9, 'new', true, 1)", "odd_active", "Key (z)=(1) already exists."),
+        ("insert into odd values (9, null, false, 9)", "odd_nulls",
+         "Key (mail, active)=(null, f) already exists."),
+        ("update odd set active = true where id = 2", "odd_active", "Key (z)=(1) already exists."),
+    ],
+)  # fmt: skip
+def test_unusual_unique_indexes_are_enforced(
+    db: Any, statement: str, constraint: str, detail: str
+) -> None:
+    db.count("insert into odd values (1, 'a@X', true, 1), (2, 'b', false, 1), (3, null, false, 2)")
+    with pytest.raises(SqlError) as raised:
+        db.run(statement)
+    assert (raised.value.constraint, raised.value.detail) == (constraint, detail)
+
+
+def test_rows_outside_a_partial_index_do_not_meet_in_it(db: Any) -> None:
+    db.count("insert into odd values (1, 'a', false, 1), (2, 'b', false, 1), (3, 'c', true, 1)")
+    db.count("update odd set active = false where id = 3")
+    db.count("update odd set active = true where id = 1")
+    assert db.run("select id from odd where active") == [(1,)]
+    db.count("delete from odd")
+    assert db.transaction.data == {}
+
+
 def test_emit_writes_binary_where_asked(filled: Any) -> None:
     out = bytearray()
     program = filled.prepare("select id, b, n from t where id = 2")
