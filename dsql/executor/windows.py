@@ -185,11 +185,12 @@ def _aggregate(
             if row and frame.stop == done:
                 yield previous
                 continue
-            # a final function may change its accumulator in place, hence from the start for lists
             for index in range(done, frame.stop):
                 accumulator = step(accumulator, index)
             done = frame.stop
             previous = aggregate.final(accumulator)
+            if isinstance(previous, list):
+                previous = previous.copy()  # array_agg goes on appending to it
         else:
             accumulator = aggregate.initial()
             for index in frame:

@@ -120,7 +120,7 @@ def tables() -> list[Table]:
         Table(
             20030, "public", "pair", 10,
             columns(("k1", INT4, "not null"), ("k2", TEXT, "not null"), ("v", INT4)),
-            (index(20031, "pair_pkey", 1, 2, unique=True, primary=True),),
+            (index(20031, "pair_pkey", 1, 2, unique=True, primary=True, constraint="pair_pkey"),),
         ),
         Table(
             20040, "public", "odd", 10,
