@@ -178,6 +178,11 @@ class BufferedTransaction:
         self._buffer.check(key, mode)
 
     @property
+    def size(self) -> int:
+        """Bytes of keys and values written so far, about what the commit will carry."""
+        return self._buffer.size
+
+    @property
     def has_writes(self) -> bool:
         """True if `commit` has to ask the adjudicator (writes, or locks)."""
         buffer = self._buffer

@@ -38,7 +38,7 @@ class WriteBuffer:
     `entries` is public for the hot path of reads; change it through the methods only.
     """
 
-    __slots__ = ("_bytes", "_rows", "_rows_max", "_sorted", "checks", "entries", "statement")
+    __slots__ = ("_rows", "_rows_max", "_sorted", "checks", "entries", "size", "statement")
 
     def __init__(self, rows_max: int | None) -> None:
         self._rows_max = rows_max
@@ -52,6 +52,7 @@ class WriteBuffer:
         self.checks.clear()
         self._sorted: list[bytes] | None = None
         self._rows = 0
+        self.size = 0  # bytes of keys and values written, about what a commit would carry
         self.statement = 0
 
     def write(self, key: bytes, value: bytes | None, mode: Mode, row: bool) -> None:
@@ -62,6 +63,7 @@ class WriteBuffer:
         check_key_size(key)
         if row:
             self._count_row(value)
+        self.size += len(key) if value is None else len(key) + len(value)
         entries = self.entries
         earlier = entries.get(key)
         if earlier is None:
@@ -127,13 +129,21 @@ class WriteBuffer:
         self._sorted = None
 
     def write_set(self, transaction_id: bytes, start_timestamp: int) -> WriteSet:
-        """Return all of it as one write set, in which each key stands once."""
+        """Return all of it as one write set.
+
+        A key that is locked and written stands among the writes only; a catalog version that is checked
+        and written stands in both places, since its conflict is another one.
+        """
         entries, checks = self.entries, self.checks
         writes = [
             (key, min(entry.mode, checks[key]) if key in checks else entry.mode, entry.value)
             for key, entry in entries.items()
         ]
-        locks = [(key, mode) for key, mode in checks.items() if key not in entries]
+        locks = [
+            (key, mode)
+            for key, mode in checks.items()
+            if mode == Mode.CATALOG or key not in entries
+        ]
         return WriteSet(transaction_id, start_timestamp, [*locks], [*writes])
 
 
