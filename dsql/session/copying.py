@@ -27,9 +27,10 @@ from dsql.wire.copy_lines import Row
 from dsql.wire.copy_options import CopyOptions, parse_options
 from dsql.wire.copy_text import TextDecoder, TextEncoder
 
-_BATCH_BYTES = (
-    TRANSACTION_BYTES_MAX // 4
-)  # of input: with keys and indexes a batch stays below the limit
+# What a batch takes of the input. Keys, indexes and blank-padded columns make more of it, hence the
+# distance to the limit of a transaction.
+_BATCH_BYTES = TRANSACTION_BYTES_MAX // 8
+_BATCH_ROWS = 2_000
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = b"dcfHS"
 
 InDecoder = TextDecoder | CsvDecoder | BinaryDecoder
@@ -187,12 +188,14 @@ class _Loader:
 
     def load(self, decoder: InDecoder) -> int:
         """Read to CopyDone and return the number of rows."""
-        count = batch = 0
+        count = committed = batch_bytes = 0
         for chunk in _chunks(self._state):
             count += self._insert(decoder.feed(chunk), decoder)
-            batch += len(chunk)
-            if self._in_batches and batch >= _BATCH_BYTES:
-                batch = 0
+            batch_bytes += len(chunk)
+            if self._in_batches and (
+                batch_bytes >= _BATCH_BYTES or count - committed >= _BATCH_ROWS
+            ):
+                committed, batch_bytes = count, 0
                 self._state.block.renew()
                 self._state.block.use(self._query)
         return count + self._insert(decoder.finish(), decoder)
