@@ -6,6 +6,7 @@ Accumulators start as None where the aggregate of no rows is NULL.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,6 @@ from dsql.errors import SqlError
 from dsql.functions.arithmetic import check_float8, check_int8
 from dsql.functions.date_arithmetic import add_intervals, divide
 from dsql.functions.definition import define_aggregate
-from dsql.functions.function import Context
 from dsql.functions.json_build import key_text, record_text, value_text
 from dsql.functions.numerics import numeric_div
 from dsql.functions.templates import export
@@ -21,6 +21,7 @@ from dsql.types import oids, registry
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
 from dsql.types.numeric import EXACT
+from dsql.types.type import FormatSettings
 
 
 def _nothing() -> None:
@@ -82,9 +83,10 @@ _KEYED = "float4 float8 timetz interval numeric bpchar inet"
 
 
 def _by_key(key: Callable[[Any], Any], name: str) -> Callable[[Any, Any], Any]:
+    """Return the step by sort key; of equal values (1.5 and 1.50) the later one stays."""
     if name == "max":
-        return lambda held, value: value if held is None or key(value) > key(held) else held
-    return lambda held, value: value if held is None or key(value) < key(held) else held
+        return lambda held, value: held if held is not None and key(held) > key(value) else value
+    return lambda held, value: held if held is not None and key(held) < key(value) else value
 
 
 def _define_extremes() -> None:
@@ -190,7 +192,7 @@ def _collect_array(accumulator: list[Any] | None, value: Any) -> list[Any]:
 class _JsonRows:
     """What a JSON aggregate has seen; texts are made at once, since values may not be kept."""
 
-    def __init__(self, context: Context, argument_oids: tuple[int, ...]) -> None:
+    def __init__(self, context: Any, argument_oids: tuple[int, ...]) -> None:
         self.context = context
         self.oids = argument_oids
         self.texts: list[Any] = []
@@ -223,8 +225,18 @@ class _JsonRows:
         return "{ " + ", ".join(f"{quote(key)} : {text}" for key, text in self.texts) + " }"
 
 
-def _typed_rows(*argument_oids: int) -> Callable[[Context], _JsonRows]:
-    return lambda context: _JsonRows(context, argument_oids)
+@dataclass(frozen=True)
+class _DefaultFormats:
+    """Stands for the Context where an executor has none to give: default formats, UTC."""
+
+    settings: FormatSettings = field(default_factory=FormatSettings)
+
+
+def _typed_rows(*argument_oids: int) -> Callable[..., _JsonRows]:
+    def initial(context: Any = None) -> _JsonRows:
+        return _JsonRows(context or _DefaultFormats(), argument_oids)
+
+    return initial
 
 
 def _as_jsonb(text: str | None) -> str | None:

@@ -113,9 +113,9 @@ def _to_jsonb(oid: int) -> Callable[..., str]:
 
 
 def key_text(context: Context, oid: int, value: Any, number: int) -> str:
-    """Return an object key. Raises SqlError 22004 for NULL, 22023 for arrays, records and json."""
+    """Return an object key. Raises SqlError 22023 for NULL, arrays, records and json."""
     if value is None:
-        raise SqlError("22004", f"argument {number}: key must not be null")
+        raise SqlError("22023", f"argument {number}: key must not be null")
     known = registry.get(oid)
     if oid in (oids.JSON, oids.JSONB, oids.RECORD) or known.category == "A":
         raise SqlError("22023", "key value must be scalar, not array, composite, or json")

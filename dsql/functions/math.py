@@ -115,15 +115,6 @@ def exp(value: float) -> float:
     return result
 
 
-def cbrt(value: float) -> float:
-    """Return the cube root."""
-    if not math.isfinite(value):
-        return value
-    root = math.copysign(abs(value) ** (1 / 3), value)
-    nearest = float(round(root))
-    return nearest if nearest**3 == value else root
-
-
 def _whole(function: Callable[[float], int]) -> Callable[[float], float]:
     return lambda value: float(function(value)) if math.isfinite(value) else value
 
@@ -217,7 +208,7 @@ define("degrees", math.degrees)
 define("radians", math.radians)
 define("pi", lambda: math.pi)
 define("sqrt(float8) dsqrt", sqrt)
-define("cbrt dcbrt", cbrt)
+define("cbrt dcbrt", math.cbrt)
 define("exp(float8) dexp", exp)
 define("ln(float8) dlog1", _logarithm(math.log))
 define("log(float8) log10(float8) dlog10", _logarithm(math.log10))

@@ -183,7 +183,8 @@ def ln(value: Decimal) -> Decimal:
     if value.is_infinite():
         return value
     result = _context(40).ln(value)
-    scale = _result_scale(result.adjusted() if result else 0, value)
+    weight = int(math.log10(abs(float(result)))) if result else 0
+    scale = _result_scale(weight, value)
     return rescale(_context(scale + 20).ln(value), scale)
 
 
@@ -226,7 +227,10 @@ def power(base: Decimal, exponent: Decimal) -> Decimal:
         raise _overflow()
     if estimate < -16_383:
         return rescale(_ZERO, DISPLAY_SCALE_MAX)
-    scale = _result_scale(int(estimate), base, exponent)
+    if exponent == exponent.to_integral_value() and abs(exponent) < 2**31:
+        scale = _result_scale(0, base, exponent)
+    else:
+        scale = _result_scale(int(estimate), base, exponent)
     return rescale(_context(scale + max(int(estimate), 0) + 5).power(base, exponent), scale)
 
 

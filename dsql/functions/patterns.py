@@ -33,8 +33,22 @@ def like_matcher(pattern: str, ignore_case: bool = False) -> Callable[[str], boo
             return lambda text: text.startswith(body)
         return lambda text: text == body
     options = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        return _unfinished_matcher(re.compile(_like_to_regex(pattern[:-1]), options))
     match = re.compile(_like_to_regex(pattern), options).fullmatch
     return lambda text: match(text) is not None
+
+
+def _unfinished_matcher(body: re.Pattern[str]) -> Callable[[str], bool]:
+    """Match a pattern that ends in an escape: an error only where matching gets that far."""
+
+    def matches(text: str) -> bool:
+        found = body.match(text)
+        if found is not None and found.end() < len(text):
+            raise _trailing_escape()
+        return False
+
+    return matches
 
 
 def _like_to_regex(pattern: str) -> str:
@@ -42,10 +56,7 @@ def _like_to_regex(pattern: str) -> str:
     characters = iter(pattern)
     for char in characters:
         if char == "\\":
-            following = next(characters, None)
-            if following is None:
-                raise _trailing_escape()
-            out.append(re.escape(following))
+            out.append(re.escape(next(characters)))
         else:
             out.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
     return "".join(out)

@@ -11,7 +11,7 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
-from dsql.types import registry
+from dsql.types import oids, registry
 from dsql.types.string import truncate_identifier
 
 TEXT_BYTES_MAX = 0x3FFFFFFF  # PostgreSQL's MaxAllocSize
@@ -102,7 +102,7 @@ def character(code: int) -> str:
     if code == 0:
         raise SqlError("54000", "null character not permitted")
     if code < 0:
-        raise SqlError("54000", "character number must be positive")
+        raise SqlError("22023", "character number must be positive")
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
         kind = (
             "requested character too large for encoding"
@@ -131,25 +131,25 @@ def string_to_array(text: str | None, separator: str | None, null: str | None = 
     return [None if null is not None and part == null else part for part in parts]
 
 
-def _concat(*oids: int) -> Callable[..., str]:
+def _concat(*types: int) -> Callable[..., str]:
     def concat(context: Context, *values: Any) -> str:
-        return "".join(_texts(context, oids, values))
+        return "".join(_texts(context, types, values))
 
     return concat
 
 
-def _concat_ws(*oids: int) -> Callable[..., str | None]:
+def _concat_ws(*types: int) -> Callable[..., str | None]:
     def concat_ws(context: Context, separator: str | None, *values: Any) -> str | None:
-        return None if separator is None else separator.join(_texts(context, oids[1:], values))
+        return None if separator is None else separator.join(_texts(context, types[1:], values))
 
     return concat_ws
 
 
-def _texts(context: Context, oids: tuple[int, ...], values: tuple[Any, ...]) -> list[str]:
+def _texts(context: Context, types: tuple[int, ...], values: tuple[Any, ...]) -> list[str]:
     """Return the text formats of the values that are not NULL."""
     return [
         as_text(context, oid, value)
-        for oid, value in zip(oids, values, strict=True)
+        for oid, value in zip(types, values, strict=True)
         if value is not None
     ]
 
@@ -159,12 +159,20 @@ def as_text(context: Context, oid: int, value: Any) -> str:
     return registry.get(oid).text_encoder(context.settings)(value).decode()
 
 
+def _cast_to_text(context: Context, oid: int, value: Any) -> str:
+    """Return what value::text gives, which differs from the text format for two types."""
+    if oid == oids.BOOL:
+        return "true" if value else "false"
+    text = as_text(context, oid, value)
+    return text.rstrip(" ") if oid == oids.BPCHAR else text
+
+
 def _text_first(_left: int, right: int) -> Callable[..., str]:
-    return lambda context, text, value: text + as_text(context, right, value)
+    return lambda context, text, value: text + _cast_to_text(context, right, value)
 
 
 def _text_last(left: int, _right: int) -> Callable[..., str]:
-    return lambda context, value, text: as_text(context, left, value) + text
+    return lambda context, value, text: _cast_to_text(context, left, value) + text
 
 
 def normalize(text: str, form: str) -> str:
@@ -178,7 +186,7 @@ def unistr(text: str) -> str:
     r"""Replace \XXXX, \+XXXXXX, \uXXXX and \UXXXXXXXX by the characters they mean."""
     pattern = r"\\(?:(\\)|([0-9a-fA-F]{4})|\+([0-9a-fA-F]{6})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
     if re.sub(pattern, "", text).count("\\"):
-        raise SqlError("22P02", "invalid Unicode escape")
+        raise SqlError("42601", "invalid Unicode escape")
 
     def replace(found: re.Match[str]) -> str:
         digits = next((group for group in found.groups()[1:] if group), None)

@@ -47,6 +47,9 @@ _ISO = re.compile(
     r"P(?:([-+]?[\d.]+)Y)?(?:([-+]?[\d.]+)M)?(?:([-+]?[\d.]+)W)?(?:([-+]?[\d.]+)D)?"
     r"(?:T(?:([-+]?[\d.]+)H)?(?:([-+]?[\d.]+)M)?(?:([-+]?[\d.]+)S)?)?"
 )
+_ISO_ALTERNATIVE = re.compile(
+    r"P(\d{4})-(\d\d?)-(\d\d?)T(\d\d?):(\d\d?):(\d\d?(?:\.\d+)?)", re.ASCII
+)
 _ISO_UNITS = ("year", "month", "week", "day", "hour", "minute", "second")
 _RANGE_UNITS = (
     (SECOND_BIT, "second"),
@@ -112,6 +115,13 @@ class _MalformedError(Exception):
 
 
 def _parse_iso(text: str) -> Interval:
+    alternative = _ISO_ALTERNATIVE.fullmatch(text)
+    if alternative:
+        years, months, days, hours, minutes, seconds = (
+            Fraction(part) for part in alternative.groups()
+        )
+        micros = hours * HOUR + minutes * MINUTE + seconds * SECOND
+        return from_units(years * 12 + months, days, micros)
     match = _ISO.fullmatch(text)
     if not match or text.endswith("T"):
         raise _MalformedError
