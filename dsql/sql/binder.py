@@ -13,7 +13,6 @@ from sqlglot import exp
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Table
-from dsql.errors import SqlError
 from dsql.sql import coercion
 from dsql.sql.binding import Binding
 from dsql.sql.bound import BoundStatement, Delete, Expression, Insert, Query, Update
@@ -133,9 +132,3 @@ def bind_standalone(
     if use.column is not None:
         return assignable(binding, bound, use.column)
     return coercion.known(binding, bound)
-
-
-def check_no_parameters(parsed: ParsedStatement) -> None:
-    """Raise SqlError 42P02 if a utility statement uses parameters, which it cannot have."""
-    if "$" in parsed.text and "param_ref" in str(parsed.node):
-        raise SqlError("42P02", "there is no parameter $1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError
@@ -77,9 +76,8 @@ class Binding:
                 )
 
 
-def type_name(oid: int, typmod: int = -1) -> str:
+def type_name(oid: int) -> str:
     """Return a type's name as error messages spell it."""
-    del typmod
     try:
         return registry.get(oid).sql_name
     except SqlError:
@@ -93,8 +91,3 @@ _PSEUDO_NAMES: dict[int, str] = {
     oids.ANYARRAY: "anyarray",
     oids.VOID: "void",
 }
-
-
-def constant_value(expression: Any) -> Any:
-    """Return the value of a Constant. For messages and folding only."""
-    return expression.value

@@ -110,11 +110,8 @@ def _from_unknown(
     )
 
 
-def apply_typmod(
-    binding: Binding, expression: Expression, typmod: int, *, explicit: bool
-) -> Expression:
+def apply_typmod(expression: Expression, typmod: int, *, explicit: bool) -> Expression:
     """Return an expression whose value obeys a typmod of its type."""
-    del binding
     if typmod < 0 or expression.typmod == typmod:
         return expression
     if isinstance(expression, Constant) and expression.value is None:
@@ -145,7 +142,7 @@ def cast_to(
     if done is None:
         source, target = type_name(expression.type_oid), type_name(type_oid)
         raise SqlError("42846", f"cannot cast type {source} to {target}", position=position)
-    return apply_typmod(binding, done, typmod, explicit=True)
+    return apply_typmod(done, typmod, explicit=True)
 
 
 def _array_as(
@@ -173,7 +170,7 @@ def assign(
             hint="You will need to rewrite or cast the expression.",
             position=expression.position,
         )
-    return apply_typmod(binding, done, typmod, explicit=False)
+    return apply_typmod(done, typmod, explicit=False)
 
 
 def require(binding: Binding, expression: Expression, type_oid: int, construct: str) -> Expression:

@@ -6,7 +6,6 @@ All see the table's live columns as entry 0 of the range table. What DDL stores 
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,8 +16,6 @@ from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
 from dsql.sql.bound import (
     Call,
-    ColumnRef,
-    Constant,
     EntryColumn,
     Expression,
     Query,
@@ -111,13 +108,8 @@ def bind_default(binding: Binding, column: Column) -> Expression | None:
     return coercion.assign(binding, bound, column.type_oid, column.typmod, column.name)
 
 
-def bind_row_expressions(
-    binding: Binding, table: Table, changed: Collection[int] | None = None
-) -> Stored:
-    """Bind what every written row of a table goes through.
-
-    `changed`: the column numbers an UPDATE assigns, None if all are new.
-    """
+def bind_row_expressions(binding: Binding, table: Table) -> Stored:
+    """Bind what every written row of a table goes through."""
     stored = Stored()
     has_any = table.checks or any(
         column.generated and not column.dropped for column in table.columns
@@ -133,7 +125,6 @@ def bind_row_expressions(
         assert scope is not None
         bound = bind_stored(scope, check.expression, "check constraints")
         stored.checks.append((check.name, coercion.boolean(binding, bound, "CHECK")))
-    del changed
     bind_index_expressions(binding, table, stored)
     return stored
 
@@ -183,21 +174,6 @@ _SETTING_TYPES = frozenset(
 )
 
 
-def used_columns(expression: Expression, table: Table) -> set[int]:
-    """Return the column numbers of `table` (entry 0) that a stored expression reads."""
-    live = table.live_columns
-    return {
-        live[node.column].number
-        for node, depth in nodes(expression)
-        if isinstance(node, ColumnRef) and node.levels_up == depth and node.entry == 0
-    }
-
-
-def is_constant_true(expression: Expression) -> bool:
-    """Tell whether a bound condition is the constant true."""
-    return isinstance(expression, Constant) and expression.value is True
-
-
 def assignable(binding: Binding, expression: Expression, column: Column) -> Expression:
     """Return a default as its column takes it. Raises SqlError 42804 as CREATE TABLE does."""
     from dsql.functions.coercion import CastContext
@@ -211,4 +187,4 @@ def assignable(binding: Binding, expression: Expression, column: Column) -> Expr
             f"but default expression is of type {source}",
             hint="You will need to rewrite or cast the expression.",
         )
-    return coercion.apply_typmod(binding, done, column.typmod, explicit=False)
+    return coercion.apply_typmod(done, column.typmod, explicit=False)

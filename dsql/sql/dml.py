@@ -419,7 +419,7 @@ def _update(scope: Scope, tree: exp.Update) -> Update:
     with clause(scope, "UPDATE"):
         assignments = bind_assignments(scope, table, tree.expressions)
     where = _where(scope, tree)
-    stored = bind_row_expressions(scope.binding, table, [number for number, _ in assignments])
+    stored = bind_row_expressions(scope.binding, table)
     return Update(
         table=table,
         range_table=scope.range_table,

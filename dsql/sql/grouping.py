@@ -133,7 +133,7 @@ def numbered_target(tree: exp.Expression, targets: Sequence[Any], clause: str) -
 # ---------------------------------------------------------------- ungrouped columns
 
 
-def check_grouping(scope: Scope, query: Query) -> None:
+def check_grouping(query: Query) -> None:
     """Raise SqlError 42803 for the first column that is used ungrouped."""
     grouped = _always_grouped(query)
     dependent: set[int] = set()
@@ -146,7 +146,6 @@ def check_grouping(scope: Scope, query: Query) -> None:
         check.visit(query.having, 0)
     for on in query.distinct_on or ():
         check.visit(on, 0)
-    del scope
 
 
 def _always_grouped(query: Query) -> list[Expression]:

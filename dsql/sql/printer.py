@@ -106,9 +106,7 @@ def _operator(gen: TreePrinter, node: Any) -> str:
     if node.args.get("schema"):
         name = f"OPERATOR({quote_identifier(node.args['schema'])}.{name})"
     if node.args.get("keyword"):
-        return (
-            f"{_operand(gen, left)} {_PATTERNS[name]} {_pattern(gen, node.args['keyword'], right)}"
-        )
+        return f"{_operand(gen, left)} {_PATTERNS[name]} {_pattern(gen, right)}"
     if isinstance(right, (exp.Any, exp.All)):
         word = "ANY" if isinstance(right, exp.Any) else "ALL"
         return f"{_operand(gen, left)} {name} {word} ({gen.sql(right.this)})"
@@ -117,13 +115,12 @@ def _operator(gen: TreePrinter, node: Any) -> str:
     return f"{_operand(gen, left)} {name} {_operand(gen, right)}"
 
 
-def _pattern(gen: TreePrinter, keyword: str, right: Any) -> str:
+def _pattern(gen: TreePrinter, right: Any) -> str:
     """The right side of LIKE and SIMILAR TO, whose ESCAPE the parser has turned into a call."""
     if isinstance(right, exp.Anonymous) and right.this in ("like_escape", "similar_to_escape"):
         pattern, *escape = right.expressions
         text = _operand(gen, pattern)
         return f"{text} ESCAPE {_operand(gen, escape[0])}" if escape else text
-    del keyword
     return _operand(gen, right)
 
 

@@ -118,7 +118,7 @@ def _finish_grouping(scope: Scope, query: Query) -> None:
         query.aggregated = True
         if query.grouping_sets is None:
             query.grouping_sets = [[]]
-        check_grouping(scope, query)
+        check_grouping(query)
 
 
 def _settle(binding: Binding, pairs: list[TargetPair]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
 from dsql.limits import NUMERIC_PRECISION_MAX
 from dsql.sql.tree import position_of
 from dsql.types import oids, registry
@@ -136,9 +136,3 @@ def _interval_typmod(arguments: list[int]) -> int:
             raise SqlError("22023", f"INTERVAL({precision}) precision must not be negative")
         precision = min(precision, 6)
     return ((fields & 0x7FFF) << 16) | (precision & 0xFFFF)
-
-
-def check_known_type(oid: int, position: int) -> None:
-    """Refuse pseudo-types where a value of the type would have to exist."""
-    if oid in (oids.ANY, oids.VOID):
-        raise unsupported("pseudo-types are not supported here", position=position)

@@ -10,7 +10,6 @@ from dsql.sql.bound import (
     AggregateCall,
     ColumnRef,
     Cte,
-    CteEntry,
     Entry,
     Expression,
     FromItem,
@@ -113,11 +112,3 @@ def raised(expression: Expression, levels: int) -> Expression:
         elif isinstance(value, list) and value and isinstance(value[0], Expression):
             changes[name] = [raised(item, levels) for item in value]
     return dataclasses.replace(expression, **changes) if changes else expression
-
-
-def uses_cte(query: Query, index: int) -> int:
-    """Count the references of a query to the CTE `index` of the query right around it."""
-    return sum(
-        isinstance(node, CteEntry) and node.index == index and node.levels_up == depth
-        for node, depth in nodes(query)
-    )
