@@ -74,6 +74,7 @@ class Leadership:
         if self.pipeline is None:
             self._waiting.append((body, answer))
         else:
+            self.pipeline.full = self._appender.leader.full
             self.pipeline.handle(body, answer)
 
     async def run(self) -> None:
@@ -110,7 +111,6 @@ class Leadership:
         if self.pipeline is None:
             self._open()
         else:
-            self.pipeline.full = self._appender.leader.full
             self.pipeline.committed(sequence)
 
     def _open(self) -> None:
@@ -146,7 +146,6 @@ class Leadership:
 
     def _flush(self) -> None:
         if self.pipeline is not None and not self._appender.leader.deposed:
-            self.pipeline.full = self._appender.leader.full
             self.pipeline.flush()
 
     async def _recover_outcomes(self, own_sequence: int, opened: int) -> None:

@@ -112,7 +112,8 @@ class Leader:
     """A candidate, then a leader, of one epoch of one journal.
 
     `floor` is the timestamp of the last record that was taken over; `commit` the last committed
-    sequence; `retain_from` keeps records from being trimmed that this leader still wants to read.
+    sequence; `retain_from` keeps records from being trimmed that this leader still wants to read;
+    `full` is True while so many disks are full that nothing can be committed.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Leader:
         self.floor = 0
         self.epoch_sequence = 0
         self.retain_from = 0
+        self.full = False
         self._candidate = candidate
         self._name = name
         self._quorum = quorum
@@ -148,12 +150,6 @@ class Leader:
     def deposed(self) -> bool:
         """True once a higher epoch was seen. Nothing more will be committed by this leader."""
         return self.phase is Phase.DEPOSED
-
-    @property
-    def full(self) -> bool:
-        """True if so many disks are full that nothing can be committed now."""
-        writable = sum(not follower.full for follower in self._followers)
-        return writable < self._quorum.writes
 
     def connected(self, replica: int) -> list[Send]:
         """A connection to a replica stands: claim on it."""
@@ -365,8 +361,12 @@ class Leader:
         if reply.status == AppendStatus.MISMATCH:
             return self.connected(replica)
         follower.outstanding = max(0, follower.outstanding - 1)
-        follower.full = reply.status == AppendStatus.FULL
-        if follower.full:
+        full = reply.status == AppendStatus.FULL
+        if full != follower.full:
+            follower.full = full
+            writable = sum(not other.full for other in self._followers)
+            self.full = writable < self._quorum.writes
+        if full:
             return []  # `tick` tries again
         if reply.sequence > follower.matched:
             follower.matched = reply.sequence

@@ -11,7 +11,7 @@ from .client_node import ClientNode
 from .history import History, ViolationError
 from .leader_node import LeaderNode, Published
 from .replica_node import ReplicaNode
-from .world import MILLISECOND, SECOND, Faults, World
+from .world import MILLISECOND, SECOND, Faults, Node, World
 
 _FAULTY_SECONDS = 12
 _HEALING_SECONDS = 12
@@ -24,6 +24,7 @@ class Parts:
     replica: type[ReplicaNode] = ReplicaNode
     leader: type[LeaderNode] = LeaderNode
     client: type[ClientNode] = ClientNode
+    faults: tuple[str, ...] = ("crash one", "crash all", "replace leader", "zombie", "pause")
 
 
 @dataclass
@@ -61,9 +62,7 @@ class Scenario:
         end = world.now + _FAULTY_SECONDS * SECOND
         while world.now < end:
             world.run(world.now + world.chance.randint(50, 1_500) * MILLISECOND)
-            world.chance.choice(
-                (self._crash_one, self._crash_all, self._replace_leader, self._pause)
-            )()
+            self._inject(world.chance.choice(self._parts.faults))
         self._heal()
         journal = self._agreed_journal()
         self._history.check(journal)
@@ -83,13 +82,19 @@ class Scenario:
 
     # Faults
 
-    def _crash_one(self) -> None:
-        self._crash(self.world.chance.choice(self._replicas), 2_000)
-
-    def _crash_all(self) -> None:
-        """The power fails, and the leaders get through it."""
-        for replica in self._replicas:
-            self._crash(replica, 300)
+    def _inject(self, fault: str) -> None:
+        if fault == "crash one":
+            self._crash(self.world.chance.choice(self._replicas), 2_000)
+        elif fault == "crash all":  # the power fails, and the leaders get through it
+            for replica in self._replicas:
+                self._crash(replica, 300)
+        elif fault == "replace leader":
+            self._replace_leader()
+        elif fault == "zombie":
+            self._pause(self._leaders[-1])
+            self._new_leader()
+        else:
+            self._pause(self.world.chance.choice([*self._replicas, self._leaders[-1]]))
 
     def _crash(self, replica: ReplicaNode, milliseconds_max: int) -> None:
         if replica.alive:
@@ -103,11 +108,8 @@ class Scenario:
             self._leaders[-1].alive = False
         self._new_leader()
 
-    def _pause(self) -> None:
-        node = self.world.chance.choice([*self._replicas, self._leaders[-1]])
+    def _pause(self, node: Node) -> None:
         node.paused_until = self.world.now + self.world.chance.randint(100, 3_000) * MILLISECOND
-        if self.world.chance.random() < 0.5:
-            self._new_leader()
 
     # Afterwards
 

@@ -16,17 +16,17 @@ from .leader_node import LeaderNode
 from .replica_node import ReplicaNode
 from .scenario import Parts, run
 
-FIXED_SEEDS = range(60)
-RANDOM_SEEDS = 20
+FIXED_SEEDS = range(45)
+RANDOM_SEEDS = 10
 NEGATIVE_SEEDS = range(150)
 
 
-@pytest.mark.parametrize("first", range(0, len(FIXED_SEEDS), 20))
+@pytest.mark.parametrize("first", range(0, len(FIXED_SEEDS), 15))
 def test_no_promise_is_broken_on_fixed_seeds(first):
-    results = [run(seed) for seed in FIXED_SEEDS[first : first + 20]]
-    assert sum(result.commits for result in results) > 20 * 20
+    results = [run(seed) for seed in FIXED_SEEDS[first : first + 15]]
+    assert sum(result.commits for result in results) > 15 * 20
     assert sum(result.aborts for result in results) > 20
-    assert sum(result.epochs for result in results) > 20 * 3
+    assert sum(result.epochs for result in results) > 15 * 3
 
 
 def test_no_promise_is_broken_on_new_seeds():
@@ -67,6 +67,11 @@ class _LonelyLeaderNode(LeaderNode):
     leader_class = _LonelyLeader
 
 
+# A forgotten promise matters only if most replicas crash just before an old leader wakes up.
+_POWER = ("crash all", "replace leader")
+_POWER_AND_RIVALS = ("crash all", "zombie")
+
+
 class _BlindClient(ClientNode):
     retries_blindly = True
 
@@ -75,9 +80,14 @@ class _BlindClient(ClientNode):
     "broken",
     [
         pytest.param(Parts(replica=_UnfencedNode), id="replicas_do_not_fence"),
-        pytest.param(Parts(replica=_ForgetfulNode), id="promises_are_forgotten_in_a_crash"),
-        pytest.param(Parts(replica=_HastyNode), id="answers_before_the_sync"),
-        pytest.param(Parts(leader=_LonelyLeaderNode), id="acknowledged_before_the_quorum"),
+        pytest.param(
+            Parts(replica=_ForgetfulNode, faults=_POWER_AND_RIVALS),
+            id="promises_are_forgotten_in_a_crash",
+        ),
+        pytest.param(Parts(replica=_HastyNode, faults=_POWER), id="answers_before_the_sync"),
+        pytest.param(
+            Parts(leader=_LonelyLeaderNode, faults=_POWER), id="acknowledged_before_the_quorum"
+        ),
         pytest.param(Parts(client=_BlindClient), id="blind_retry_of_an_unknown_outcome"),
     ],
 )
