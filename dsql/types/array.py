@@ -15,9 +15,12 @@ from dsql.errors import SqlError
 from dsql.types.type import Decode, Encode
 
 DIMENSIONS_MAX = 6
+_SPACES = " \t\n\r\v\f"  # fewer than what str.strip() takes
 _QUOTED = re.compile(rb'[\s{}",\\]')
-_BOUNDS = re.compile(r"\s*((?:\[[+-]?\d+(?::[+-]?\d+)?\])+)\s*=")
-_TOKEN = re.compile(r'\s*(?:([{},])|"((?:[^"\\]|\\.)*)"|((?:[^"\\{},]|\\.)+))\s*', re.DOTALL)
+_BOUNDS = re.compile(r"\s*((?:\[[+-]?\d+(?::[+-]?\d+)?\])+)\s*=", re.ASCII)
+_TOKEN = re.compile(
+    r'\s*(?:([{},])|"((?:[^"\\]|\\.)*)"|((?:[^"\\{},]|\\.)+))\s*', re.DOTALL | re.ASCII
+)
 
 
 def dimensions(value: list[Any]) -> list[int]:
@@ -101,7 +104,7 @@ class _ArrayText:
         self.position = bounds.end() if bounds else 0
 
     def parse(self) -> list[Any]:
-        start = self.text[self.position :].lstrip()
+        start = self.text[self.position :].lstrip(_SPACES)
         if not start.startswith("{"):
             raise self.malformed(
                 'Array value must start with "{" or dimension information.'
@@ -154,9 +157,11 @@ class _ArrayText:
             return symbol, None
         if quoted is not None:
             return "", self.decode(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL).encode())
-        if "\\" not in bare and bare.strip().upper() == "NULL":
+        if "\\" not in bare and bare.strip(_SPACES).upper() == "NULL":
             return "", None
-        return "", self.decode(re.sub(r"\\(.)", r"\1", bare.strip(), flags=re.DOTALL).encode())
+        return "", self.decode(
+            re.sub(r"\\(.)", r"\1", bare.strip(_SPACES), flags=re.DOTALL).encode()
+        )
 
     def same_lengths(self, values: list[Any]) -> list[Any]:
         if len({len(item) if isinstance(item, list) else -1 for item in values}) > 1:

@@ -19,7 +19,7 @@ _SPELLINGS = {
 def decode_text(data: bytes) -> bool:
     """Read a boolean in any of PostgreSQL's spellings. Raises SqlError 22P02."""
     text = decode_utf8(data)
-    value = _SPELLINGS.get(text.strip().lower())
+    value = _SPELLINGS.get(text.strip(" \t\n\r\v\f").lower())
     if value is None:
         raise SqlError("22P02", f'invalid input syntax for type boolean: "{text}"')
     return value

@@ -97,7 +97,7 @@ def parse_interval(text: str, range_bits: int = FULL_RANGE) -> Interval:
 
     Raises SqlError 22007 or 22008.
     """
-    word = text.strip()
+    word = text.strip(" \t\n\r\v\f")
     try:
         if word.startswith("P") and len(word) > 1:
             return _parse_iso(word)

@@ -89,3 +89,9 @@ def test_jsonb_equality_ignores_trailing_zeros_but_not_kinds() -> None:
     assert known.hash_key is not None
     assert known.hash_key("1.0") == known.hash_key("1")
     assert known.hash_key("true") != known.hash_key("1")
+
+
+def test_an_array_element_of_a_control_character_is_not_taken_for_space() -> None:
+    known = registry.find("_text")
+    assert known is not None
+    assert known.text_decoder(DEFAULT)(b"{\x1f}") == ["\x1f"]
