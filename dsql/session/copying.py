@@ -131,8 +131,11 @@ class CopyPortal:
         encoder = _encoder(options, names)
         state.block.use(query)
         count = 0
-        if start := encoder.start():
+        # PostgreSQL sends the binary header with the first row, and drivers count on it.
+        start = encoder.start()
+        if start and not code:
             backend.copy_data(state.out, start)
+            start = b""
         context = state.context
         context.enter_program()
         try:
@@ -141,12 +144,13 @@ class CopyPortal:
                     None if value is None else one(value)
                     for value, one in zip(row, encode, strict=True)
                 ]
-                backend.copy_data(state.out, encoder.row(fields))
+                backend.copy_data(state.out, start + encoder.row(fields))
+                start = b""
                 state.flush_rows(state.out)
                 count += 1
         finally:
             context.leave_program()
-        if end := encoder.finish():
+        if end := start + encoder.finish():
             backend.copy_data(state.out, end)
         state.out += backend.COPY_DONE
         return count

@@ -148,6 +148,9 @@ class ResultPortal:
                     hint=notice.hint,
                 )
             self._rows = iter(result.rows)
+        if not result.columns:
+            state.out += backend.command_complete(result.tag)
+            return
         codes = self._codes or (0,) * len(result.columns)
         encode = encoders(result.columns, codes, state.settings.formats)
         count = 0
