@@ -20,11 +20,10 @@ from adjudicator.messages import (
     decode_reply,
     encode_status,
 )
-from dsql.errors import SqlError
 from dsql.rpc.client import BlockingConnection
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
-from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Unknown
+from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Refused, Unknown
 
 _ANSWER_SECONDS = 10.0
 _RESOLVE_SECONDS = 20.0  # for asking about a lost outcome, reconnecting included
@@ -61,11 +60,7 @@ class AdjudicatorClient:
         self._resolve_seconds = resolve_seconds
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
-        """Commit an encoded WriteSet with this id, and return how it ended.
-
-        Raises SqlError 53100 if the journals' disks are full (nothing was committed) and 08P01 if
-        the adjudicator finds the write set malformed.
-        """
+        """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError."""
         try:
             verdict, timestamp = self._ask(_COMMIT + encoded, transaction_id, self._answer_seconds)
         except OSError:
@@ -74,10 +69,8 @@ class AdjudicatorClient:
             return Committed(timestamp)
         if verdict == Verdict.UNKNOWN:
             return self._resolve(encoded, transaction_id)
-        if verdict == Verdict.REFUSED:
-            raise SqlError("08P01", "the adjudicator refused a malformed transaction")
-        if verdict == Verdict.FULL:
-            raise SqlError("53100", "could not extend the journal: no space left on device")
+        if verdict in (Verdict.REFUSED, Verdict.FULL):
+            return Refused(disk_full=verdict == Verdict.FULL)
         return Conflict(schema=verdict == Verdict.SCHEMA_CONFLICT)
 
     def heartbeat(self) -> int:

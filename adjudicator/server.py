@@ -1,9 +1,6 @@
 """The adjudicators of one AZ: a leader for every cluster that is led from here, started when asked for.
 
-The first connection that names a cluster makes its `Leadership`: it claims the next epoch at the
-cluster's journals (that is the election, and it fences whoever led before), takes over their log,
-and opens. Requests that come earlier wait. The outcomes that former leaders left in the journal are
-read back while commits already go on; only questions for lost outcomes wait for that.
+The first connection that names a cluster makes its `Leadership`; an idle installation has none.
 
 The process runs without the cyclic garbage collector. Its conflict sets hold millions of objects and
 no cycles, and one full collection would stop every commit of every cluster for its whole duration.
@@ -18,162 +15,14 @@ import logging
 import struct
 from collections.abc import Callable, Iterator
 
-from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
-from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
-from adjudicator.messages import decode_identity
-from adjudicator.outcomes import ENTRIES_MAX, Outcomes
-from dsql.control.layout import ClusterRecord, Layout
-from dsql.rpc.clock import Clock, PublishedClock, SystemClock
+from adjudicator.leadership import Leadership
+from dsql.control.layout import Layout
+from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening, encode
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
-from journal.client import Appender, Journal, LocalReplica, Quorum, SocketJournal
-from journal.messages import Record, RecordKind
+from journal.client import Journal, LocalReplica, SocketJournal
 
 log = logging.getLogger(__name__)
-
-_RETENTION_SECONDS = 30.0  # how often it is looked up which records the outcomes still need
-
-
-class Leadership:
-    """One cluster, led from this AZ until a newer leader is met."""
-
-    def __init__(
-        self,
-        layout: Layout,
-        az: str,
-        record: ClusterRecord,
-        journal: Journal,
-        local: LocalReplica | None,
-        clock: Clock,
-    ) -> None:
-        self.cluster = record.identifier
-        self.pipeline: CommitPipeline | None = None
-        self.connections: set[FramedConnection] = set()
-        self._az = az
-        self._journal = journal
-        self._clock = clock
-        self._published = PublishedClock(layout.clock(record.identifier), writable=True)
-        self._waiting: list[tuple[bytes, Answer]] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        replicas = [
-            local if local is not None and other == az else layout.socket(f"{other}.journal")
-            for other in record.azs
-        ]
-        self._appender = Appender(
-            record.identifier,
-            f"{az}.adjudicator",
-            replicas,
-            self._committed,
-            clock=clock,
-            quorum=Quorum(len(replicas), len(replicas) // 2 + 1),
-            epoch=self._published.epoch + 1,
-        )
-
-    def handle(self, body: bytes, answer: Answer) -> None:
-        """Handle a query processor's request, at once or when this leader is open."""
-        if self.pipeline is None:
-            self._waiting.append((body, answer))
-        else:
-            self.pipeline.full = self._appender.leader.full
-            self.pipeline.handle(body, answer)
-
-    async def run(self) -> None:
-        """Lead until deposed or cancelled; then everything under way is unknown."""
-        try:
-            async with asyncio.TaskGroup() as self._group:
-                await self._appender.run()
-                for task in self._tasks:
-                    task.cancel()
-        finally:
-            if self.pipeline is not None:
-                self.pipeline.stop()
-            for connection in self.connections:
-                connection.close()
-            self._published.close()
-
-    def status(self) -> dict[str, int | float | str]:
-        """Tell epoch, phase, newest timestamps and sizes."""
-        leader = self._appender.leader
-        values: dict[str, int | float | str] = {
-            "leader": self._az,
-            "epoch": leader.epoch,
-            "phase": leader.phase.name,
-            "commit": leader.commit,
-            "last_sequence": leader.last_sequence,
-            "clock": self._published.latest(),
-        }
-        if self.pipeline is not None:
-            values["conflict_set_keys"] = len(self.pipeline.conflicts)
-            values["outcomes"] = len(self.pipeline.outcomes)
-        return values
-
-    def _committed(self, sequence: int) -> None:
-        if self.pipeline is None:
-            self._open()
-        else:
-            self.pipeline.committed(sequence)
-
-    def _open(self) -> None:
-        leader = self._appender.leader
-        opened = leader.last_timestamp  # that of our EPOCH record
-        log.info("%s: %s leads in epoch %d", self.cluster, self._az, leader.epoch)
-        self._published.claim(leader.epoch)
-        self._publish(opened)
-        self.pipeline = CommitPipeline(
-            ConflictSet(leader.floor, opened),
-            self._clock,
-            self._append,
-            self._publish,
-            self._schedule_flush,
-        )
-        self._tasks = [
-            self._group.create_task(self._recover_outcomes(leader.epoch_sequence, opened)),
-            self._group.create_task(self._retain()),
-        ]
-        waiting, self._waiting = self._waiting, []
-        for body, answer in waiting:
-            self.pipeline.handle(body, answer)
-
-    def _append(self, entries: list[Entry]) -> int:
-        return self._appender.append(entries)
-
-    def _publish(self, timestamp: int) -> bool:
-        return self._published.publish(timestamp, self._appender.leader.epoch)
-
-    def _schedule_flush(self) -> None:
-        # At the end of this turn of the loop: what arrived together is appended together.
-        asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        if self.pipeline is not None and not self._appender.leader.deposed:
-            self.pipeline.flush()
-
-    async def _recover_outcomes(self, own_sequence: int, opened: int) -> None:
-        """Read back how the transactions of former leaders ended, up to our own first record."""
-        assert self.pipeline is not None
-        outcomes = Outcomes(entries_max=ENTRIES_MAX)
-        sequence = await self._journal.locate(self.cluster, opened - WINDOW_MICROSECONDS)
-        async for records in self._journal.subscribe(self.cluster, sequence):
-            if records[0].sequence == sequence > 1:
-                outcomes.floor = records[0].timestamp
-            for record in records:
-                _note_outcome(record, outcomes)
-                if record.sequence == own_sequence:
-                    self.pipeline.recovered(outcomes)
-                    return
-
-    async def _retain(self) -> None:
-        while True:
-            oldest = self._clock.now() - WINDOW_MICROSECONDS
-            self._appender.leader.retain_from = await self._journal.locate(self.cluster, oldest)
-            await asyncio.sleep(_RETENTION_SECONDS)
-
-
-def _note_outcome(record: Record, outcomes: Outcomes) -> None:
-    if record.kind == RecordKind.DATA:
-        outcomes.add(decode_identity(record.payload).transaction_id, record.timestamp)
-    elif record.kind == RecordKind.TOMBSTONE:
-        outcomes.add(record.payload, -record.timestamp)
 
 
 class AdjudicatorServer:

@@ -74,7 +74,13 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown", array_like=True):
     """The transaction may be in the journal; ask for its id before anything else."""
 
 
-CommitOutcome = Committed | Conflict | Unknown
+class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
+    """Nothing was committed, and a repetition is not helped by new luck but by new conditions."""
+
+    disk_full: bool  # True: the journals' disks are; False: the write set is malformed
+
+
+CommitOutcome = Committed | Conflict | Unknown | Refused
 
 
 class Transaction(Protocol):

@@ -14,7 +14,7 @@ from .replica_node import ReplicaNode
 from .world import MILLISECOND, SECOND, Faults, Node, World
 
 _FAULTY_SECONDS = 12
-_HEALING_SECONDS = 12
+_HEALING_SECONDS = 6
 
 
 @dataclass

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 from adjudicator.client import hello
 from dsql.rpc.client import ask_status, connect_blocking
-from dsql.transaction.interface import Committed, Conflict, Unknown
+from dsql.transaction.interface import Committed, Conflict, Refused, Unknown
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
 
@@ -121,3 +122,36 @@ async def test_unknown_cluster_is_turned_away(cluster):
     connected.sendall(hello("z" * 26))
     assert await asyncio.to_thread(connected.recv, 10) == b""
     connected.close()
+
+
+async def test_write_set_with_a_mode_that_does_not_exist_is_refused(cluster):
+    client = await asyncio.to_thread(cluster.client)
+    write_set = cluster.write_set(0, b"a")
+    write_set.writes[0] = (b"a", 77, b"v")
+    assert await cluster.commit(client, write_set) == Refused(disk_full=False)
+    client.close()
+
+
+async def test_full_disks_refuse_commits_until_there_is_space(cluster, monkeypatch):
+    client = await asyncio.to_thread(
+        lambda: cluster.client(answer_seconds=0.5, resolve_seconds=10.0)
+    )
+    await cluster.commit(client, cluster.write_set(0, b"a"))
+
+    def full(descriptor, data, offset):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("journal.log.os.pwrite", full)
+        under_way = asyncio.create_task(
+            cluster.commit(client, cluster.write_set(cluster.latest(), b"b"))
+        )
+        await asyncio.sleep(0.3)
+        other = await asyncio.to_thread(cluster.client)
+        refused = await cluster.commit(other, cluster.write_set(cluster.latest(), b"c"))
+        assert refused == Refused(disk_full=True)
+    assert isinstance(await under_way, Committed)
+    outcome = await cluster.commit(other, cluster.write_set(cluster.latest(), b"c"))
+    assert isinstance(outcome, Committed)
+    client.close()
+    other.close()
