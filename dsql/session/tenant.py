@@ -95,6 +95,7 @@ class ClusterTenant:
 
     def _run_job(self, job: Job) -> None:
         self._jobs.run(job.identifier)
+        self._environment.request_jobs()  # a copy leaves rows behind for another job to remove
 
     def _check_cancel(self) -> None:
         if self._environment.cancellation.requested:
