@@ -254,7 +254,7 @@ def merge_date_style(current: str, text: str) -> str:
 
 
 def _client_encoding(text: str) -> str:
-    name = text.lower().replace("-", "").replace("_", "")
+    name = re.sub("[^a-z0-9]", "", text.lower())  # PostgreSQL looks at letters and digits only
     if name in ("utf8", "unicode"):
         return "UTF8"
     if name in ("sqlascii", "latin1", "latin9", "win1252", "iso88591", "iso885915"):

@@ -20,11 +20,17 @@ QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
 _CACHED_TEXT_CHARACTERS_MAX = 10_000  # longer texts are rarely sent twice
 
 
+def parsed_before(text: str, plans: PlanCache) -> list[ParsedStatement] | None:
+    """Return the statements of a script that was parsed lately, else None."""
+    found: list[ParsedStatement] | None = plans.get(text)
+    return found
+
+
 def parse(text: str, plans: PlanCache) -> list[ParsedStatement]:
     """Return the statements of a script. Raises SqlError 42601."""
     if len(text) > _CACHED_TEXT_CHARACTERS_MAX:
         return parse_script(text)
-    found: list[ParsedStatement] | None = plans.get(text)
+    found = parsed_before(text, plans)
     if found is None:
         found = parse_script(text)
         plans.put(text, found)

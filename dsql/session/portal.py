@@ -72,6 +72,11 @@ class QueryPortal:
         out += query.complete(count)
         self._rows = iter(())
 
+    @property
+    def columns(self) -> tuple[OutputColumn, ...] | None:
+        """The result's columns; None if it has none."""
+        return self._query.columns
+
     def fetch(self, count: int | None) -> list[Row]:
         """Return the next rows as runtime values, all that are left for None."""
         if self._rows is None:

@@ -1,18 +1,29 @@
 """The simple protocol: a script in one message, one result per statement.
 
-All statements of a script outside a block are one implicit transaction.
+All statements of a script outside a block are one implicit transaction. A lone query whose literals can be
+taken for parameters is run by the plan of all queries that differ from it in those only.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
+from dsql.catalog.catalog import Catalog
+from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.extended import READY
-from dsql.session.pipeline import parse
+from dsql.session.pipeline import QUERIES, parse, parsed_before
+from dsql.session.portal import Portal
 from dsql.session.state import SessionState
-from dsql.session.statement import SIMPLE_BIND, check_may_run
+from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
-from dsql.sql.gate import ParsedStatement
+from dsql.sql.gate import ParsedStatement, parse_statement
+from dsql.sql.normalize import normalize
 from dsql.wire import backend, frontend
+from dsql.wire.frontend import Bind
+
+_KNOWN_MAX = 500
+_Key = tuple[str, tuple[int, ...]]
 
 
 class SimpleProtocol:
@@ -20,16 +31,24 @@ class SimpleProtocol:
 
     def __init__(self, state: SessionState) -> None:
         self._state = state
+        self._normalized = NormalizedQueries(state)
 
     def query(self, body: bytes) -> None:
         """Run a script to its end or first error."""
         state, block = self._state, self._state.block
         state.statements.pop(b"", None)
-        script = parse(frontend.parse_query(body), state.environment.plans)
-        if not script:
-            state.out += backend.EMPTY_QUERY_RESPONSE
-        for parsed in script:
-            self._run(parsed)
+        text = frontend.parse_query(body)
+        plans = state.environment.plans
+        script = parsed_before(text, plans)
+        portal = self._normalized.bind(text) if script is None else None
+        if portal is not None:
+            self._execute(portal)
+        else:
+            script = script or parse(text, plans)
+            if not script:
+                state.out += backend.EMPTY_QUERY_RESPONSE
+            for parsed in script:
+                self._run(parsed)
         if block.state is State.IMPLICIT:
             block.commit()
         state.out += READY[block.state]
@@ -40,7 +59,64 @@ class SimpleProtocol:
             state.check_not_failed()
         statement = make_statement(state, parsed)
         check_may_run(state, statement)
-        portal = statement.bind(SIMPLE_BIND)
+        self._execute(statement.bind(SIMPLE_BIND))
+
+    def _execute(self, portal: Portal) -> None:
         if portal.description is not backend.NO_DATA:
-            state.out += portal.description
+            self._state.out += portal.description
         portal.execute(0)
+
+
+class NormalizedQueries:
+    """The queries of one session with their literals taken out, under one catalog and one set of settings.
+
+    A text that cannot be compiled that way is not tried again: the original text decides about it, and
+    words its error.
+    """
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+        self._catalog: Catalog | None = None
+        self._generation = -1
+        self._known: OrderedDict[_Key, QueryStatement | None] = OrderedDict()
+
+    def bind(self, text: str) -> Portal | None:
+        """Return a portal for a query, None if the text has to be taken as it is."""
+        if self._state.block.state is State.FAILED:
+            return None
+        normalized = normalize(text)
+        if normalized is None:
+            return None
+        statement = self._statement((normalized.text, normalized.types))
+        if statement is None:
+            return None
+        values: list[bytes | None] = [constant.encode() for constant in normalized.constants]
+        try:
+            return statement.bind(Bind(b"", b"", (), values, ()))
+        except SqlError:
+            return None  # a constant that its type does not take
+
+    def _statement(self, key: _Key) -> QueryStatement | None:
+        catalog, generation = self._state.block.catalog, self._state.settings.generation
+        if catalog is not self._catalog or generation != self._generation:
+            self._known.clear()
+            self._catalog, self._generation = catalog, generation
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        statement = self._known[key] = self._compile(key)
+        if len(self._known) > _KNOWN_MAX:
+            self._known.popitem(last=False)
+        return statement
+
+    def _compile(self, key: _Key) -> QueryStatement | None:
+        text, types = key
+        try:
+            parsed = parse_statement(text)
+            if parsed.name not in QUERIES:
+                return None
+            statement = QueryStatement(self._state, parsed, types, "")
+            statement.compiled()
+        except SqlError:
+            return None
+        return statement

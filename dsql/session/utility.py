@@ -14,6 +14,7 @@ from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
+from dsql.session import cursors
 from dsql.session.block import State
 from dsql.session.copying import CopyStatement
 from dsql.session.explain import explain_statement
@@ -60,6 +61,9 @@ def make_statement(
     _refuse(state, parsed)
     if parsed.name == "Explain":
         return explain_statement(state, parsed)
+    if parsed.name == "Fetch":
+        state.check_not_failed()
+        return cursors.fetch_statement(state, parsed)
     run = _HANDLERS.get(parsed.name, _run_ddl)
     return UtilityStatement(state, _columns(parsed), lambda: run(parsed, state))
 
@@ -158,4 +162,6 @@ _HANDLERS: dict[str, Callable[[ParsedStatement, SessionState], UtilityResult]] =
     "Unlisten": _run_unlisten,
     "Lock": _run_lock,
     "ConstraintsSet": _run_constraints,
+    "DeclareCursor": cursors.run_declare,
+    "ClosePortal": cursors.run_close,
 }

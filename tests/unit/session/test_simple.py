@@ -165,3 +165,31 @@ def test_explain_prints_the_plan(peer):
     assert client.column_names(answers[0][1]) == ["QUERY PLAN"]
     assert rows(answers) == [[b"Result"]]
     assert peer.fails("EXPLAIN (NONSENSE) SELECT 1")[1] == 'unrecognized EXPLAIN option "nonsense"'
+
+
+def test_queries_that_differ_in_literals_share_a_plan(server):
+    peer = server.connect()
+    peer.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    for number in range(5):
+        peer.query(f"INSERT INTO t VALUES ({number}, 'v{number}')")
+    plans = len(server.environments[0].plans)
+    for number in range(5):
+        assert peer.rows(f"SELECT v FROM t WHERE id = {number}") == [[b"v%d" % number]]
+    assert len(server.environments[0].plans) == plans + 1
+
+
+def test_a_literal_that_its_column_does_not_take_is_reported_at_its_place(peer):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    assert peer.rows("SELECT v FROM t WHERE id = '1'") == []
+    (fields,) = errors(peer.query("SELECT v FROM t WHERE id = 'x'"))
+    assert (fields["C"], fields["P"]) == ("22P02", "28")
+    assert peer.rows("SELECT v FROM t WHERE id = '1'") == []
+
+
+def test_a_shared_plan_follows_the_catalog(server):
+    one, two = server.connect(), server.connect()
+    one.query("CREATE TABLE t (id int PRIMARY KEY)")
+    assert one.rows("SELECT * FROM t WHERE id = 1") == []
+    two.query("ALTER TABLE t ADD COLUMN v text")
+    two.query("INSERT INTO t VALUES (2, 'b')")
+    assert one.rows("SELECT * FROM t WHERE id = 2") == [[b"2", b"b"]]

@@ -1,0 +1,44 @@
+import pytest
+
+from tests.unit.session.conftest import tags
+
+
+@pytest.fixture
+def peer(postgres):
+    return postgres.connect()
+
+
+def test_a_cursor_is_fetched_from_and_closed(peer):
+    peer.query("BEGIN; DECLARE c CURSOR FOR SELECT * FROM generate_series(1, 5)")
+    assert peer.rows("FETCH 2 FROM c") == [[b"1"], [b"2"]]
+    assert tags(peer.query("MOVE 1 FROM c")) == ["MOVE 1"]
+    assert peer.rows("FETCH ALL FROM c") == [[b"4"], [b"5"]]
+    assert tags(peer.query("FETCH c")) == ["FETCH 0"]
+    assert tags(peer.query("CLOSE c")) == ["CLOSE CURSOR"]
+    assert peer.fails("FETCH c") == ("34000", 'cursor "c" does not exist')
+
+
+def test_a_cursor_ends_with_its_transaction(peer):
+    peer.query("BEGIN; DECLARE c CURSOR FOR SELECT 1; COMMIT")
+    assert peer.fails("FETCH c")[0] == "34000"
+
+
+def test_a_cursor_needs_a_block(peer):
+    assert peer.fails("DECLARE c CURSOR FOR SELECT 1") == (
+        "25P01",
+        "DECLARE CURSOR can only be used in transaction blocks",
+    )
+
+
+def test_a_cursor_only_goes_forward(peer):
+    peer.query("BEGIN; DECLARE c CURSOR FOR SELECT 1")
+    assert peer.fails("FETCH BACKWARD 1 FROM c") == ("55000", "cursor can only scan forward")
+
+
+def test_a_pool_may_reset_its_connections(peer):
+    assert tags(peer.query("CLOSE ALL; UNLISTEN *; RESET ALL")) == [
+        "CLOSE CURSOR ALL",
+        "UNLISTEN",
+        "RESET",
+    ]
+    assert tags(peer.query("DISCARD ALL")) == ["DISCARD ALL"]
