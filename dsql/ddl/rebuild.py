@@ -32,6 +32,7 @@ class _Batch:
     def __init__(self, transaction: Transaction, rows: Rows) -> None:
         self._rows = rows
         self.get = transaction.get
+        self.read = transaction.read
         self.put = transaction.put
         self.delete = transaction.delete
         self.check = transaction.check

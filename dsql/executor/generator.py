@@ -49,7 +49,7 @@ class Generator:
         return self.source.setup(("parameter", index), "p", f"parameters[{index}]")
 
     def runtime(self, name: str) -> str:
-        """Return the variable of an often used part of the context: tx_get, tx_scan, check, ..."""
+        """Return the variable of an often used part of the context: tx_read, tx_scan, check, ..."""
         return self.source.setup(name, name + "_", _RUNTIME[name])
 
     def text_encoder(self, type_oid: int) -> str:
@@ -182,6 +182,7 @@ class TerminalLimit:
 
 _RUNTIME = {
     "tx_get": "context.transaction.get",
+    "tx_read": "context.transaction.read",
     "tx_scan": "context.transaction.scan",
     "tx_put": "context.transaction.put",
     "tx_delete": "context.transaction.delete",

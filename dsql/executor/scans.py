@@ -1,8 +1,8 @@
 """Code of scans: keys from access paths, loops over ranges, and columns from row values.
 
-A unique access over the table's own key is a `get`; anything else a loop over `scan`, in chunks so that
-cancellation is looked at now and then. Only the columns that someone needs are taken from the decoded
-list, those of the filter first.
+A unique access over the table's own key is a `read`; anything else a loop over `scan`, in chunks so that
+cancellation is looked at now and then. Neither sees what the running statement writes. Only the columns
+that someone needs are taken from the decoded list, those of the filter first.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def produce_scan(
             if not primary:
                 key, entry = value, value
                 value = source.fresh("value")
-                source.line(f"{value} = {generator.runtime('tx_get')}({entry})")
+                source.line(f"{value} = {generator.runtime('tx_read')}({entry})")
                 blocks.enter_context(source.block(f"if {value} is not None:"))
         with_row(key, value)
 
@@ -151,14 +151,14 @@ def _lookup(
     *,
     primary: bool,
 ) -> None:
-    source, get = generator.source, generator.runtime("tx_get")
+    source, read = generator.source, generator.runtime("tx_read")
     code = _template(node, len(prefix)).format(*prefix)
     if primary:
         source.line(f"{key} = {code}")
     else:
-        source.line(f"{key} = {get}({code})")
+        source.line(f"{key} = {read}({code})")
         blocks.enter_context(source.block(f"if {key} is not None:"))
-    source.line(f"{value} = {get}({key})")
+    source.line(f"{value} = {read}({key})")
     blocks.enter_context(source.block(f"if {value} is not None:"))
 
 

@@ -408,3 +408,12 @@ select k1, k2, sum(v) over (partition by k1 order by k2 rows unbounded preceding
 select k1, v, v - lag(v) over w as d, ntile(2) over w, cume_dist() over w from pair where k1 < 3 window w as (partition by k1 order by v) order by 1, 2;
 select k1, sum(v), rank() over (order by sum(v) desc) from pair group by k1 order by 3, 1;
 select k1, k2, v from pair order by v desc offset 3 limit 4;
+
+-- Statements do not see their own writes.
+update t set n = (select t2.n + 1 from t t2 where t2.id = t.id + 1) where id < 4;
+select id, n from t order by id;
+update t set n = (select t2.n from t t2 where t2.id = t.id - 1);
+select id, n from t order by id;
+update u set code = (select 'c' || t_id::text || id::text from u u2 where u2.id = u.id - 1);
+update u set t_id = (select t_id + 1 from u u2 where u2.code = u.code) where flag;
+select * from u;

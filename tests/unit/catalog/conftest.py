@@ -23,6 +23,9 @@ class Rows:
     def get(self, key: bytes) -> bytes | None:
         return self.values.get(key)
 
+    def read(self, key: bytes) -> bytes | None:
+        return self.values.get(key)
+
     def scan(
         self, low: bytes, high: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +30,20 @@ class MemoryTransaction:
         self.data: dict[bytes, bytes] = {}
         self.modes: dict[bytes, Mode] = {}
         self.rows = 0
+        self.reads = 0
 
     def get(self, key: bytes) -> bytes | None:
         return self.data.get(key)
+
+    @property
+    def read(self) -> Callable[[bytes], bytes | None]:
+        before = dict(self.data)  # programs ask once, as they start
+
+        def read(key: bytes) -> bytes | None:
+            self.reads += 1
+            return before.get(key)
+
+        return read
 
     def scan(
         self, low: bytes, high: bytes, *, reverse: bool = False
