@@ -20,7 +20,9 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.server
 up: $(VENV)/.server
 	$(BIN)/dsql up $(UP)
 
+# Also installs a PostgreSQL to compare with, where apt-get can.
 test: $(VENV)/.test
+	sh tests/install_reference.sh
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.lint
