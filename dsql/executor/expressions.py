@@ -26,6 +26,7 @@ from dsql.planner.expressions import Slot, SubPlan, strip_relabel
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.types import oids, registry
+from dsql.types.record import record_class
 
 if TYPE_CHECKING:
     from dsql.executor.generator import Generator
@@ -397,7 +398,8 @@ def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
 
 def _row(compiler: Expressions, node: Any, env: Env) -> Code:
     items = "".join(f"{compiler.value(item, env).text}, " for item in node.fields)
-    return Code(f"({items})", nullable=False)
+    kind = record_class(tuple(node.names), tuple(item.type_oid for item in node.fields))
+    return Code(f"{compiler._source.constant(kind, 'record')}(({items}))", nullable=False)
 
 
 def _field(compiler: Expressions, node: Any, env: Env) -> Code:

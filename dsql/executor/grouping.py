@@ -99,9 +99,12 @@ def _carried(node: p.AggregateNode, required: set[int]) -> list[int]:
 
 
 def _initial(generator: Generator, call: AggregateCall) -> str:
-    if gathers(call):
-        return "[]"
-    return f"{generator.source.constant(call.aggregate.initial, 'initial')}()"
+    return "[]" if gathers(call) else _first_accumulator(generator, call)
+
+
+def _first_accumulator(generator: Generator, call: AggregateCall) -> str:
+    initial = generator.source.constant(call.aggregate.initial, "initial")
+    return f"{initial}({'context' if call.aggregate.needs_context else ''})"
 
 
 def gathers(call: AggregateCall) -> bool:
@@ -162,8 +165,7 @@ def _step_gathered(generator: Generator, call: AggregateCall, rows: str) -> str:
     if call.order_by:
         sort_statements(generator, rows, call.order_by, range(1, 1 + len(call.order_by)))
     accumulator, row = source.fresh("acc"), source.fresh("row")
-    initial = source.constant(call.aggregate.initial, "initial")
-    source.line(f"{accumulator} = {initial}()")
+    source.line(f"{accumulator} = {_first_accumulator(generator, call)}")
     names = [source.fresh("arg") for _ in call.arguments]
     codes = [Code(name, nullable=True) for name in names]
     seen = source.fresh("seen")

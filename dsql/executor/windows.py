@@ -108,7 +108,7 @@ def _partitions(
         ]
         source.line(
             f"{name} = {compute}({rows}, {bounds}, {inputs + number}, lambda r: {peer}, "
-            f"lambda r: r[{order}], {tuple_code(offsets)})"
+            f"lambda r: r[{order}], {tuple_code(offsets)}, context)"
         )
         results.append(name)
     return results
@@ -147,6 +147,7 @@ def _computer(slot: Slot, call: WindowCall) -> Computer:
         peer_key: Callable[[Any], Any],
         order_value: Callable[[Any], Any],
         offsets: tuple[Any, Any],
+        context: Any,
     ) -> list[Any]:
         values: list[Any] = []
         for start, end in bounds:
@@ -157,7 +158,8 @@ def _computer(slot: Slot, call: WindowCall) -> Computer:
             frames = frame_maker.frames(part, peers, order_value, offsets)
             view = WindowRows(arguments, peers, frames)
             if isinstance(call.function, Aggregate):
-                values += _aggregate(call, call.function, view, [item[0] for item in inputs])
+                kept = [item[0] for item in inputs]
+                values += _aggregate(call, call.function, view, kept, context)
             else:
                 values += call.function.compute(view)
         return values
@@ -166,7 +168,7 @@ def _computer(slot: Slot, call: WindowCall) -> Computer:
 
 
 def _aggregate(
-    call: WindowCall, aggregate: Aggregate, rows: WindowRows, kept: Sequence[bool]
+    call: WindowCall, aggregate: Aggregate, rows: WindowRows, kept: Sequence[bool], context: Any
 ) -> Iterator[Any]:
     """Yield an aggregate over each row's frame; a frame that only grows is stepped through once."""
 
@@ -176,8 +178,9 @@ def _aggregate(
             return accumulator
         return aggregate.step(accumulator, *arguments)
 
+    given = (context,) if aggregate.needs_context else ()
     growing = call.frame.start[0] == "unbounded preceding" and not call.frame.exclusion
-    accumulator, done = aggregate.initial(), 0
+    accumulator, done = aggregate.initial(*given), 0
     previous: Any = None
     for row in range(len(rows)):
         frame = rows.frame(row)
@@ -192,7 +195,7 @@ def _aggregate(
             if isinstance(previous, list):
                 previous = previous.copy()  # array_agg goes on appending to it
         else:
-            accumulator = aggregate.initial()
+            accumulator = aggregate.initial(*given)
             for index in frame:
                 accumulator = step(accumulator, index)
             previous = aggregate.final(accumulator)

@@ -6,7 +6,6 @@ Accumulators start as None where the aggregate of no rows is NULL.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +20,6 @@ from dsql.types import oids, registry
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
 from dsql.types.numeric import EXACT
-from dsql.types.type import FormatSettings
 
 
 def _nothing() -> None:
@@ -225,18 +223,8 @@ class _JsonRows:
         return "{ " + ", ".join(f"{quote(key)} : {text}" for key, text in self.texts) + " }"
 
 
-@dataclass(frozen=True)
-class _DefaultFormats:
-    """Stands for the Context where an executor has none to give: default formats, UTC."""
-
-    settings: FormatSettings = field(default_factory=FormatSettings)
-
-
 def _typed_rows(*argument_oids: int) -> Callable[..., _JsonRows]:
-    def initial(context: Any = None) -> _JsonRows:
-        return _JsonRows(context or _DefaultFormats(), argument_oids)
-
-    return initial
+    return lambda context: _JsonRows(context, argument_oids)
 
 
 def _as_jsonb(text: str | None) -> str | None:

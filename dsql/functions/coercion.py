@@ -63,7 +63,7 @@ def find_cast(source: int, target: int, context: CastContext) -> Cast | None:
         if _CONTEXTS[needed] > context:
             return None
         return Cast(source, target, _CONTEXTS[needed], function, via_text)
-    if target == oids.RECORD or source == oids.RECORD:
+    if target == oids.RECORD:
         return None
     return _array_cast(source, target, context) or _text_cast(source, target, context)
 

@@ -126,7 +126,7 @@ class Aggregate:
     name: str
     argument_types: tuple[int, ...]
     return_type: int
-    initial: Callable[[], Any]
+    initial: Callable[..., Any]
     step: Callable[..., Any]
     final: Callable[[Any], Any]
     step_template: str = ""

@@ -43,6 +43,8 @@ def _item(
     scope: Scope, item: bound.FromItem, range_table: list[bound.Entry], *, nullable: bool
 ) -> Group:
     if isinstance(item, bound.FromEntry):
+        if nullable:
+            scope.nullable.add(item.entry)
         return entry_group(scope, item.entry, range_table[item.entry], nullable=nullable)
     left = _item(scope, item.left, range_table, nullable=nullable or item.kind in ("right", "full"))
     right = _item(

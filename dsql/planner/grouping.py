@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,13 +78,22 @@ def plan_aggregates(scope: Scope, grouping: Grouping, child: Node) -> AggregateN
         keys=tuple(grouping.keys),
         sets=tuple(tuple(item) for item in grouping.sets),
         calls=tuple(
-            (slot, map_children(call, optimizer.fold)) for slot, call in scope.aggregates.values()
+            (slot, _above_groups(grouping, map_children(call, optimizer.fold)))
+            for slot, call in scope.aggregates.values()
         ),
         groupings=tuple(
             (slot, tuple(grouping.index_of(argument) for argument in call.arguments))
             for slot, call in scope.groupings
         ),
     )
+
+
+def _above_groups(grouping: Grouping, call: bound.AggregateCall) -> bound.AggregateCall:
+    """Return the call with its direct arguments, worked out once per group, over the keys' slots."""
+    if not call.direct:
+        return call
+    direct = [grouping.replace_keys(item) for item in call.direct]
+    return dataclasses.replace(call, direct=direct)
 
 
 def min_max_order(scope: Scope, grouping: Grouping) -> list[SortKey]:

@@ -18,6 +18,7 @@ from dsql.planner.plan import CtePlan, QueryPlan
 from dsql.planner.plan_slots import outer_slots
 from dsql.sql import bound
 from dsql.sql.bound import Expression
+from dsql.types import oids
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Scope:
     aggregates: dict[Any, tuple[Slot, bound.AggregateCall]] = field(default_factory=dict)
     groupings: list[tuple[Slot, bound.GroupingCall]] = field(default_factory=list)
     windows: list[tuple[Slot, bound.WindowCall]] = field(default_factory=list)
+    nullable: set[int] = field(default_factory=set)  # entries that outer joins fill up with NULLs
 
     def ancestor(self, levels: int) -> Scope:
         """Return the scope `levels` queries out."""
@@ -96,6 +98,23 @@ def _column(scope: Scope, node: Any) -> Expression:
     return found
 
 
+def _row(scope: Scope, node: bound.RowConstructor) -> Expression:
+    """Convert a row; a whole row that an outer join made up is NULL, not a row of NULLs."""
+    row: Expression = map_children(node, scope.convert)
+    first = node.fields[0] if node.whole and node.fields else None
+    if not isinstance(first, bound.ColumnRef):
+        return row
+    if first.entry not in scope.ancestor(first.levels_up).nullable:
+        return row
+    assert isinstance(row, bound.RowConstructor)
+    telling: Expression = next(
+        (item for item in row.fields if isinstance(item, Slot) and item.not_null), row
+    )
+    made_up = bound.NullTest(type_oid=oids.BOOL, argument=telling, negated=False)
+    nothing = bound.Constant(type_oid=oids.RECORD, value=None)
+    return bound.Case(type_oid=oids.RECORD, branches=[(made_up, nothing)], otherwise=row)
+
+
 def _aggregate(scope: Scope, node: Any) -> Expression:
     owner = scope.ancestor(node.levels_up)
     call = map_children(dataclasses.replace(node, levels_up=0), scope.convert)
@@ -149,6 +168,7 @@ def _quantified(scope: Scope, node: bound.QuantifiedSubquery) -> Expression:
 
 _CONVERTERS: dict[type, Callable[[Scope, Any], Expression]] = {
     bound.ColumnRef: _column,
+    bound.RowConstructor: _row,
     bound.AggregateCall: _aggregate,
     bound.WindowCall: _window,
     bound.GroupingCall: _grouping,

@@ -218,10 +218,15 @@ class Subscript(Expression):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RowConstructor(Expression):
-    """ROW(...), or a whole-row reference spelled out; a record at run time (tuple)."""
+    """ROW(...), or a whole-row reference spelled out; a record at run time (tuple).
+
+    `whole`: the fields are all columns of one range-table entry; the value is NULL where an outer join
+    found no row of it.
+    """
 
     fields: list[Expression]
     names: list[str] = field(default_factory=list)
+    whole: bool = False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -33,6 +33,7 @@ from dsql.types import oids
 # Where PostgreSQL lets aggregates and window functions stand.
 _AGGREGATE_CLAUSES = frozenset({"SELECT", "HAVING", "ORDER BY", "DISTINCT ON", "WINDOW"})
 _WINDOW_CLAUSES = frozenset({"SELECT", "ORDER BY", "DISTINCT ON"})
+_HYPOTHETICAL = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
 _SET_CLAUSES = frozenset({"SELECT", "ORDER BY", "DISTINCT ON", "GROUP BY", "functions in FROM"})
 
 
@@ -172,7 +173,7 @@ def _aggregate(
             f"{name}(*) must be used to call a parameterless aggregate function",
             position=position,
         )
-    if aggregate.direct_arguments:
+    if aggregate.ordered_set:
         raise SqlError(
             "42809", f"WITHIN GROUP is required for ordered-set aggregate {name}", position=position
         )
@@ -242,6 +243,12 @@ def _ordered_set(
         sort_key(item, coercion.known(scope.binding, bind_expression(scope, item.this)))
         for item in within.expressions
     ]
+    if tree.this in _HYPOTHETICAL:
+        raise unsupported(f"hypothetical-set aggregate {tree.this}", position=position)
+    if tree.args.get("over") is not None:
+        raise unsupported(
+            f"OVER is not supported for ordered-set aggregate {tree.this}", position=position
+        )
     types = [a.type_oid for a in direct] + [key.expression.type_oid for key in keys]
     found = resolve(tree.this, types, position, schema=tree.args.get("schema"))
     if not isinstance(found.callee, Aggregate):

@@ -26,6 +26,7 @@ from dsql.sql.bound import (
 )
 from dsql.sql.object_names import OBJECT_TYPES, object_oid
 from dsql.types import oids, registry
+from dsql.types.typmod import input_decoder
 
 _POLYMORPHIC = frozenset(
     {
@@ -134,6 +135,8 @@ def cast_to(
     position: int = 0,
 ) -> Expression:
     """Return CAST(expression AS type). Raises SqlError 42846 if there is no such cast."""
+    if isinstance(expression, Constant) and expression.type_oid == oids.UNKNOWN and typmod >= 0:
+        return _literal_of(binding, expression, type_oid, typmod)
     if isinstance(expression, ArrayConstructor) and expression.type_oid != type_oid:
         element = registry.get(type_oid).element_oid
         if element and not expression.multidimensional:
@@ -143,6 +146,18 @@ def cast_to(
         source, target = type_name(expression.type_oid), type_name(type_oid)
         raise SqlError("42846", f"cannot cast type {source} to {target}", position=position)
     return apply_typmod(done, typmod, explicit=True)
+
+
+def _literal_of(binding: Binding, literal: Constant, type_oid: int, typmod: int) -> Constant:
+    """Read a literal whose typmod has a say in its meaning: interval '5' day."""
+    value = literal.value
+    if value is not None:
+        try:
+            value = input_decoder(type_oid, typmod, binding.settings)(value)
+        except SqlError as error:
+            error.position = error.position or literal.position
+            raise
+    return Constant(type_oid=type_oid, typmod=typmod, position=literal.position, value=value)
 
 
 def _array_as(

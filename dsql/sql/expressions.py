@@ -140,7 +140,9 @@ def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expressio
     if levels == 0 and len(fields) == 1 and is_function_item(scope, item):
         return fields[0]
     names = [column.name for column in item.columns if not column.hidden]
-    return RowConstructor(type_oid=oids.RECORD, fields=fields, names=names, position=position)
+    return RowConstructor(
+        type_oid=oids.RECORD, fields=fields, names=names, position=position, whole=True
+    )
 
 
 def item_columns(item: Item, levels: int = 0) -> list[Expression]:

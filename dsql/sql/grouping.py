@@ -183,6 +183,7 @@ class _UngroupedCheck:
 
     def visit(self, node: Any, depth: int) -> None:
         if isinstance(node, AggregateCall) and node.levels_up == depth:
+            self._check_direct(node, depth)
             return
         if isinstance(node, GroupingCall) and depth == 0:
             self._check_grouping_call(node)
@@ -206,6 +207,17 @@ class _UngroupedCheck:
             and (group.entry, group.column) == (node.entry, node.column)
             for group in self.query.group_by
         )
+
+    def _check_direct(self, node: AggregateCall, depth: int) -> None:
+        """Look at what comes before WITHIN GROUP: it is worked out once per group."""
+        try:
+            for argument in node.direct:
+                self.visit(argument, depth)
+        except SqlError as error:
+            error.detail = (
+                "Direct arguments of an ordered-set aggregate must use only grouped columns."
+            )
+            raise
 
     def _check_grouping_call(self, node: GroupingCall) -> None:
         for argument in node.arguments:

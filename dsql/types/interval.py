@@ -159,7 +159,8 @@ class _Reader:
             position = match.end()
             kind, token = match.lastgroup or "", match[match.lastgroup or 0]
             if kind == "number":
-                self.flush("day" if self.range_bits & DAY_BIT and ":" in text else "")
+                days_first = ":" in text or self.smallest_unit() == "hour"
+                self.flush("day" if self.range_bits & DAY_BIT and days_first else "")
                 self.pending = Fraction(token)
             elif kind == "word" and token.lower() == "ago":
                 ago = True
@@ -199,10 +200,11 @@ class _Reader:
         """Give a number without a unit the smallest field of the range, seconds by default."""
         if self.pending is None:
             return
-        if not unit:
-            bits = self.range_bits & ~0x1 if self.range_bits != FULL_RANGE else SECOND_BIT
-            unit = next((name for bit, name in _RANGE_UNITS if bits & bit), "second")
-        self.take_unit(unit)
+        self.take_unit(unit or self.smallest_unit())
+
+    def smallest_unit(self) -> str:
+        bits = self.range_bits & ~0x1 if self.range_bits != FULL_RANGE else SECOND_BIT
+        return next((name for bit, name in _RANGE_UNITS if bits & bit), "second")
 
     def take_time(self, token: str) -> None:
         self.note("time")
