@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 1.2  # after that, what is left is killed
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
-STEADY_SECONDS = 10.0  # who ran this long starts again without delay
+STEADY_SECONDS = 2.0  # who ran this long starts again without delay
 _READ_BYTES = 65_536
 
 
