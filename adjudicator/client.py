@@ -42,19 +42,19 @@ def hello(cluster: str) -> bytes:
 class AdjudicatorClient:
     """One query processor's connection to its cluster's adjudicator. Blocking.
 
-    `connected` is a socket on which `hello` has been sent; `reconnect` returns another such one to
-    the current leader, or raises OSError.
+    `connected` is a socket on which `hello` has been sent, None if no leader could be reached yet;
+    `reconnect` returns another such one to the current leader, or raises OSError.
     """
 
     def __init__(
         self,
-        connected: socket.socket,
+        connected: socket.socket | None,
         reconnect: Callable[[], socket.socket],
         *,
         answer_seconds: float = _ANSWER_SECONDS,
         resolve_seconds: float = _RESOLVE_SECONDS,
     ) -> None:
-        self._connection: BlockingConnection | None = BlockingConnection(connected)
+        self._connection = None if connected is None else BlockingConnection(connected)
         self._reconnect = reconnect
         self._answer_seconds = answer_seconds
         self._resolve_seconds = resolve_seconds

@@ -15,6 +15,7 @@ import contextlib
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -61,7 +62,7 @@ class AgentLine:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self.retiring = False
+        self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
     def tell(self, message: ToAgent) -> None:
         """Send a message. Raises OSError if the agent is gone."""
@@ -72,6 +73,11 @@ class AgentLine:
 
         Raises EOFError at the agent's end, TimeoutError.
         """
+        if self._deferred:
+            return self._deferred.popleft()
+        return self._receive(timeout_seconds)
+
+    def _receive(self, timeout_seconds: float | None = None) -> tuple[ToQueryProcessor, list[int]]:
         self._control.settimeout(timeout_seconds)
         packet, descriptors = packets.receive(self._control)
         self._control.settimeout(None)
@@ -88,12 +94,11 @@ class AgentLine:
         """Ask the agent for a connection to the adjudicator; None if there is none to be had."""
         try:
             self.tell(NeedAdjudicator())
-            message, descriptors = self.wait()
+            message, descriptors = self._receive()
             while not isinstance(message, Adjudicator):
-                # Nothing but Retire is sent to a busy query processor.
-                self.retiring = True
-                packets.close_all(descriptors)
-                message, descriptors = self.wait()
+                # The first session follows the assignment at once, and Retire may come at any time.
+                self._deferred.append((message, descriptors))
+                message, descriptors = self._receive()
         except (OSError, EOFError):
             return None
         return socket.socket(fileno=descriptors[0]) if descriptors else None
@@ -131,7 +136,7 @@ class QueryProcessor:
 
     def _serve_all(self, tenant: Tenant, lifetime_seconds: float) -> None:
         deadline = time.monotonic() + lifetime_seconds
-        while not self._line.retiring:
+        while True:
             try:
                 message, descriptors = self._line.wait(max(0.001, deadline - time.monotonic()))
             except TimeoutError:

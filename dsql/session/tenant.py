@@ -51,12 +51,14 @@ class ClusterTenant:
                 raise ConnectionRefusedError("no adjudicator answers")
             return connection
 
+        if adjudicator is None and not layout.clock(cluster).exists():
+            adjudicator = _eventually(reconnect)  # the first leader makes the clock
         manager = TransactionManager(
             LocalReplica(
                 [layout.storage(az, cluster) for az in assignment.azs],
                 deadline_seconds=OPEN_SECONDS,
             ),
-            AdjudicatorClient(adjudicator or _eventually(reconnect), reconnect),
+            AdjudicatorClient(adjudicator, reconnect),
             _eventually(lambda: PublishedClock(layout.clock(cluster))),
             POSTGRES_LIMITS if assignment.profile == "postgres" else None,
         )
