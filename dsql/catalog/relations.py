@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.definitions import index_definition
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
 from dsql.types import oids, registry
@@ -347,6 +348,18 @@ def _pg_tables(context: Any) -> Iterator[Row]:
                 "hasrules": False,
                 "hastriggers": False,
                 "rowsecurity": False,
+            }
+
+
+@provides("pg_catalog", "pg_indexes")
+def _pg_indexes(context: Any) -> Iterator[Row]:
+    for table in context.catalog.tables.values():
+        for index in table.indexes:
+            yield {
+                "schemaname": table.schema,
+                "tablename": table.name,
+                "indexname": index.name,
+                "indexdef": index_definition(index, table),
             }
 
 
