@@ -10,11 +10,11 @@ _ROUNDING_SECONDS = 1e-6
 
 
 class ConnectionRateLimit:
-    """The buckets of all clusters. Times are in seconds on any monotonic clock."""
+    """The buckets of all clusters; a rate of 0 is no limit. Times are in seconds on any monotonic clock."""
 
     def __init__(self, rate: float, burst: int) -> None:
-        self._seconds_per_token = 1.0 / rate
-        self._burst_seconds = burst / rate
+        self._seconds_per_token = 1.0 / rate if rate else 0.0
+        self._burst_seconds = burst / rate if rate else float("inf")
         self._full_at: dict[str, float] = {}
 
     def take(self, cluster: str, now: float) -> bool:

@@ -20,6 +20,32 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rate_options(
+    parser: argparse.ArgumentParser, rate: int | None, burst: int, help_suffix: str = ""
+) -> None:
+    """Add the limits of new connections, with their defaults."""
+    parser.add_argument(
+        "--connection-rate",
+        type=_parse_count,
+        default=rate,
+        metavar="N",
+        help=f"new connections per second and cluster, 0 for no limit{help_suffix}",
+    )
+    parser.add_argument(
+        "--connection-burst",
+        type=_parse_count,
+        default=burst,
+        metavar="N",
+        help="how many connections may come at once before that (default: %(default)s)",
+    )
+
+
+def _parse_count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def parse_listen(text: str) -> tuple[str, int]:
     """Return (host, port) of `HOST:PORT`, `[V6]:PORT`, `:PORT`, `PORT` or `HOST`.
 

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from dsql.cli.errors import CommandError, reason
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import add_data_option, parse_listen
+from dsql.cli.options import add_data_option, add_rate_options, parse_listen
 from dsql.control.layout import Layout
+from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from placement.kernel import die_with_parent, set_name
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,12 @@ async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
     from relay.server import serve
 
     host, port = arguments.listen
-    settings = Settings(az=arguments.az, drain_seconds=DRAIN_SECONDS)
+    settings = Settings(
+        az=arguments.az,
+        drain_seconds=DRAIN_SECONDS,
+        connection_rate=arguments.connection_rate,
+        connection_burst=arguments.connection_burst,
+    )
     await serve(layout, host, port, settings=settings, on_ready=on_ready)
 
 
@@ -144,6 +150,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--listen", type=parse_listen, default="127.0.0.1:5432", help="HOST:PORT for clients"
         )
+        add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
     if role in ("agent", "host"):
         parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
         parser.add_argument(

@@ -23,10 +23,11 @@ from dsql.cli.environment_file import Access, make_access
 from dsql.cli.errors import CommandError, reason
 from dsql.cli.first_connection import probe
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import add_data_option, parse_listen
+from dsql.cli.options import add_data_option, add_rate_options, parse_listen
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import ClusterRecord, Layout
+from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 
 START_SECONDS = 30.0
 _EPILOG = """examples:
@@ -55,6 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="shell variables (default: DIR/env)"
+    )
+    add_rate_options(
+        parser, None, CONNECTION_BURST, " (default: 100, as DSQL's; postgres profile: 0)"
     )
     parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
@@ -123,7 +127,9 @@ async def _supervise(arguments: argparse.Namespace, layout: Layout, started: flo
         await asyncio.wait([stopped, starting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             _announce(starting.result(), arguments, layout, time.monotonic() - started)
+            renewing = asyncio.create_task(_renew_certificates(layout))
             await stopped
+            renewing.cancel()
     except RoleFailedError as error:
         log = layout.log(error.name)
         raise CommandError(f"{error.name} did not start: {error.last_words} (see {log})") from None
@@ -177,11 +183,30 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return [
         *zones,
-        RoleSpec("relay", ("relay", "--az", home, "--listen", listen, *level)),
+        RoleSpec(
+            "relay", ("relay", "--az", home, "--listen", listen, *_rates(arguments, record), *level)
+        ),
         RoleSpec(
             "host", ("host", "--az", home, "--warm", str(arguments.warm), *confinement, *level)
         ),
     ]
+
+
+def _rates(arguments: argparse.Namespace, record: ClusterRecord) -> tuple[str, ...]:
+    rate = arguments.connection_rate
+    if rate is None:
+        rate = CONNECTION_RATE_PER_SECOND if record.profile == "dsql" else 0
+    return (
+        *("--connection-rate", str(rate)),
+        *("--connection-burst", str(arguments.connection_burst)),
+    )
+
+
+async def _renew_certificates(layout: Layout) -> None:
+    """Relays read the new files by themselves."""
+    from dsql.control.authority import Authority, keep_fresh
+
+    await keep_fresh(layout, Authority.open(layout))
 
 
 def _announce(

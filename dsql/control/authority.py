@@ -105,9 +105,12 @@ def ensure_certificates(layout: Layout, authority: Authority, now: datetime.date
 async def keep_fresh(layout: Layout, authority: Authority) -> None:
     """Renew certificates before they end, until cancelled."""
     while True:
-        made = ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
-        if made:
-            _log.info("made %d certificates", made)
+        try:
+            made = ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
+        except OSError as error:  # a full disk, say: a month is left to try again
+            _log.error("certificates were not renewed: %s", error)
+        else:
+            _log.log(logging.INFO if made else logging.DEBUG, "made %d certificates", made)
         await asyncio.sleep(RENEWAL_CHECK_SECONDS)
 
 
