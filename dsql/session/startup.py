@@ -11,9 +11,13 @@ _OTHER = frozenset(("user", "database", "options", "replication"))
 
 
 def greet(state: SessionState) -> None:
-    """Apply the startup parameters and append the greeting. Raises FatalError for a bad value."""
+    """Let the user in, apply the startup parameters and append the greeting.
+
+    Raises FatalError for a user who is not let in and for a bad value.
+    """
     handed, out = state.handed, state.out
     try:
+        _check_mapping(state)
         state.settings.make_defaults(_parameters(handed.parameters))
     except SqlError as error:
         raise FatalError(error.sqlstate, error.message, hint=error.hint) from None
@@ -21,6 +25,25 @@ def greet(state: SessionState) -> None:
     report_changes(state)
     out += backend.backend_key_data(handed.process_id, handed.secret_key)
     out += backend.READY_IDLE
+
+
+def _check_mapping(state: SessionState) -> None:
+    """Refuse a role that may not log in, or is not mapped to whoever signed the token.
+
+    The relay has verified the token, and that only DbConnectAdmin opens the door to admin. What is
+    wrong with a role is not told apart: nobody should find out in this way which roles there are.
+    """
+    user, identity = state.handed.user, state.handed.identity
+    if user == "admin":
+        return
+    role = state.block.catalog.roles.get(user)
+    state.block.rollback()
+    if role is None or not role.login or identity not in role.arns:
+        raise FatalError(
+            "28000",
+            "unable to accept connection, access denied",
+            hint=f"There is no role {user} that {identity} may connect as (see AWS IAM GRANT).",
+        )
 
 
 def report_changes(state: SessionState) -> None:
