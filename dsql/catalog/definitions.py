@@ -6,33 +6,9 @@ import re
 
 from dsql.catalog.pretty import pretty
 from dsql.catalog.schema import CheckConstraint, Index, IndexColumn, Table
+from dsql.types.identifier import quote_identifier
 
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 _FUNCTION_CALL = re.compile(r"[\w.\"]+\(.*\)", re.DOTALL)
-
-# The words PostgreSQL quotes when they name something: every keyword but the unreserved ones.
-_RESERVED_WORDS = """
-all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
-boolean both case cast char character check coalesce collate collation column concurrently
-constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user dec decimal default deferrable desc distinct do else end except
-exists extract false fetch float for foreign freeze from full grant greatest group grouping having
-ilike in initially inner inout int integer intersect interval into is isnull join lateral leading
-least left like limit localtime localtimestamp national natural nchar none normalize not notnull
-null nullif numeric offset on only or order out outer overlaps overlay placing position precision
-primary real references returning right row select session_user setof similar smallint some
-substring symmetric table tablesample then time timestamp to trailing treat trim true union unique
-user using values varchar variadic verbose when where window with xmlattributes xmlconcat
-xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
-"""
-_RESERVED = frozenset(_RESERVED_WORDS.split())
-
-
-def quote_identifier(name: str) -> str:
-    """Return a name as it must be written: quoted unless it is plain and no reserved word."""
-    if _PLAIN.fullmatch(name) and name not in _RESERVED:
-        return name
-    return '"' + name.replace('"', '""') + '"'
 
 
 def index_definition(index: Index, table: Table, *, is_pretty: bool = False) -> str:

@@ -14,9 +14,8 @@ from dsql.catalog.definitions import (
     index_definition,
     index_part,
     key_definition,
-    quote_identifier,
 )
-from dsql.catalog.names import find_index, is_visible, relation_name, relation_oid, split_name
+from dsql.catalog.names import find_index, is_visible, relation_name, relation_oid
 from dsql.catalog.pretty import pretty
 from dsql.catalog.relations import index_column_numbers
 from dsql.catalog.schema import Table
@@ -25,6 +24,7 @@ from dsql.errors import SqlError
 from dsql.functions.function import Function
 from dsql.functions.registry import by_oid, register_function
 from dsql.types import oids, registry
+from dsql.types.identifier import quote_identifier, split_name
 from dsql.types.typmod import format_type
 
 _oids = count(9_400)  # a private range: these have PostgreSQL's names, not its OIDs

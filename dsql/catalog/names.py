@@ -1,35 +1,20 @@
-"""Names of catalog objects: from text to OID and back, as reg* types and to_regclass need it."""
+"""Names of catalog objects: from text to OID and back, for reg* types and to_regclass."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.definitions import quote_identifier
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.virtual import virtual_tables
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
+from dsql.functions.registry import by_oid, candidates
+from dsql.types import registry
+from dsql.types.identifier import quote_identifier, split_name
 
-
-def split_name(text: str) -> list[str]:
-    """Split a name as it is written in SQL into one or two parts; unquoted ones fold to lower case."""
-    parts, at = [], 0
-    while at <= len(text):
-        if text[at : at + 1] == '"':
-            end = at + 1
-            while end < len(text) and not (text[end] == '"' and text[end + 1 : end + 2] != '"'):
-                end += 2 if text[end] == '"' else 1
-            parts.append(text[at + 1 : end].replace('""', '"'))
-            at = end + 2
-        else:
-            end = text.find(".", at)
-            end = len(text) if end < 0 else end
-            parts.append(text[at:end].strip().lower())
-            at = end + 1
-    if len(parts) > 2 or not all(parts):
-        raise SqlError("42602", "invalid name syntax")
-    return parts
+_TYPE_MODIFIER = re.compile(r"\([^()]*\)")
 
 
 def find_index(catalog: Catalog, oid: int) -> tuple[Table, Index] | None:
@@ -61,7 +46,7 @@ def relation_oid(catalog: Catalog, search_path: Sequence[str], text: str) -> int
     """Return the OID of the relation (index included) that a regclass text names, None if there is none."""
     if text.isdigit():
         return int(text)
-    *schema, name = split_name(text)
+    *schema, name = _qualified(text)
     found = catalog.find_relation(schema[0] if schema else None, name, search_path)
     if found is not None:
         return found.oid
@@ -93,40 +78,111 @@ class CatalogNames:
 
     def name_of(self, kind: str, oid: int) -> str | None:
         """Return an object's name, qualified where the search path does not find it."""
-        catalog, search_path = self._current()
-        if kind == "regnamespace":
-            return _quoted(next((s.name for s in catalog.schemas.values() if s.oid == oid), None))
-        if kind == "regrole":
-            return _quoted(next((r.name for r in catalog.roles.values() if r.oid == oid), None))
-        if kind != "regclass":
-            return None
-        relation = relation_name(catalog, oid)
-        if relation is None:
-            return None
-        text = quote_identifier(relation[1])
-        if is_visible(catalog, search_path, relation):
-            return text
-        return f"{quote_identifier(relation[0])}.{text}"
+        find = _NAMES.get(kind)
+        return None if find is None else find(*self._current(), oid)
 
     def oid_of(self, kind: str, name: str) -> int:
-        """Return an object's OID. Raises SqlError 42P01, 3F000 or 42704."""
-        catalog, search_path = self._current()
-        if kind == "regclass":
-            oid = relation_oid(catalog, search_path, name)
-            if oid is None:
-                raise SqlError("42P01", f'relation "{name}" does not exist')
-            return oid
-        word = split_name(name)[-1]
-        if kind == "regnamespace":
-            if word not in catalog.schemas:
-                raise SqlError("3F000", f'schema "{word}" does not exist')
-            return catalog.schemas[word].oid
-        if kind == "regrole":
-            if word not in catalog.roles:
-                raise SqlError("42704", f'role "{word}" does not exist')
-            return catalog.roles[word].oid
-        raise SqlError("42704", f'"{name}" does not exist')
+        """Return an object's OID. Raises SqlError 42P01, 3F000, 42704, 42883, 42725 or 42602."""
+        find = _OIDS.get(kind)
+        if find is None:
+            raise unsupported(f"names of type {kind}")
+        return find(*self._current(), name)
+
+
+# ---------------------------------------------------------------- kind by kind
+
+
+def _relation_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
+    relation = relation_name(catalog, oid)
+    if relation is None:
+        return None
+    text = quote_identifier(relation[1])
+    if is_visible(catalog, search_path, relation):
+        return text
+    return f"{quote_identifier(relation[0])}.{text}"
+
+
+def _relation_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
+    oid = relation_oid(catalog, search_path, text)
+    if oid is None:
+        shown = ".".join(split_name(text))
+        raise SqlError("42P01", f'relation "{shown}" does not exist')
+    return oid
+
+
+def _function_text(_catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
+    callee = by_oid(oid)
+    return None if callee is None else quote_identifier(callee.name)
+
+
+def _function_of(_catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    found = candidates(_qualified(text)[-1])
+    if not found:
+        raise SqlError("42883", f'function "{text}" does not exist')
+    if len(found) > 1:
+        raise SqlError("42725", f'more than one function named "{text}"')
+    return found[0].oid
+
+
+def _type_of(_catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    name = _TYPE_MODIFIER.sub("", text).strip().removeprefix("pg_catalog.")
+    found = registry.find_sql_name(name)
+    if found is None:
+        raise SqlError("42704", f'type "{name}" does not exist')
+    return found.oid
+
+
+def _schema_text(catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
+    return _quoted(next((s.name for s in catalog.schemas.values() if s.oid == oid), None))
+
+
+def _schema_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    word = _single(text)
+    if word not in catalog.schemas:
+        raise SqlError("3F000", f'schema "{word}" does not exist')
+    return catalog.schemas[word].oid
+
+
+def _role_text(catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
+    return _quoted(next((r.name for r in catalog.roles.values() if r.oid == oid), None))
+
+
+def _role_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    word = _single(text)
+    if word not in catalog.roles:
+        raise SqlError("42704", f'role "{word}" does not exist')
+    return catalog.roles[word].oid
+
+
+def _qualified(text: str) -> list[str]:
+    parts = split_name(text)
+    if len(parts) > 2:
+        shown = ".".join(parts)
+        raise unsupported(f"cross-database references are not implemented: {shown}")
+    return parts
+
+
+def _single(text: str) -> str:
+    parts = split_name(text)
+    if len(parts) != 1:
+        raise SqlError("42602", "invalid name syntax")
+    return parts[0]
 
 
 def _quoted(name: str | None) -> str | None:
     return None if name is None else quote_identifier(name)
+
+
+_NAMES: dict[str, Callable[[Catalog, Sequence[str], int], str | None]] = {
+    "regclass": _relation_text,
+    "regproc": _function_text,
+    "regnamespace": _schema_text,
+    "regrole": _role_text,
+}
+_OIDS: dict[str, Callable[[Catalog, Sequence[str], str], int]] = {
+    "regclass": _relation_of,
+    "regproc": _function_of,
+    "regtype": _type_of,
+    "regnamespace": _schema_of,
+    "regrole": _role_of,
+}

@@ -13,7 +13,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.definitions import quote_identifier
 from dsql.catalog.schema import Index, Table
 from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
 from dsql.planner.plan import DeleteNode, IndexBuildNode
@@ -21,6 +20,7 @@ from dsql.planner.planner import plan
 from dsql.sql.binder import bind
 from dsql.sql.gate import parse_statement
 from dsql.transaction.interface import Transaction
+from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
 
 Rows = list[tuple[bytes, bytes]]

@@ -10,31 +10,9 @@ from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.text import as_text
+from dsql.types.identifier import quote_identifier
 
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 _SPECIFIER = re.compile(r"%(?:(\d+)\$)?(-)?(\d+|\*(?:(\d+)\$)?)?(.)?", re.DOTALL)
-_RESERVED_WORDS = """
-all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both
-case cast char character check coalesce collate collation column concurrently constraint create cross
-current_catalog current_date current_role current_schema current_time current_timestamp current_user
-dec decimal default deferrable desc distinct do else end except exists extract false fetch float for
-foreign freeze from full grant greatest group grouping having ilike in initially inner inout int integer
-intersect interval into is isnull join lateral leading least left like limit localtime localtimestamp
-national natural nchar none normalize not notnull null nullif numeric offset on only or order out outer
-overlaps overlay placing position precision primary real references returning right row select
-session_user setof similar smallint some substring symmetric table tablesample then time timestamp to
-trailing treat trim true union unique user using values varchar variadic verbose when where window with
-xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot
-xmlserialize xmltable
-"""
-RESERVED = frozenset(_RESERVED_WORDS.split())
-
-
-def quote_ident(name: str) -> str:
-    """Return the identifier as SQL spells it, in double quotes where it must be."""
-    if _PLAIN.fullmatch(name) and name not in RESERVED:
-        return name
-    return '"' + name.replace('"', '""') + '"'
 
 
 def quote_literal(text: str) -> str:
@@ -110,7 +88,9 @@ class _Formatter:
                 raise SqlError("22004", "null values cannot be formatted as an SQL identifier")
             return "NULL" if kind == "L" else ""
         text = as_text(self.context, self.oids[at], value)
-        return text if kind == "s" else quote_ident(text) if kind == "I" else quote_literal(text)
+        return (
+            text if kind == "s" else quote_identifier(text) if kind == "I" else quote_literal(text)
+        )
 
 
 def _format(*oids: int) -> Callable[..., str | None]:
@@ -132,7 +112,7 @@ def _quote_nullable_any(oid: int) -> Callable[..., str]:
     )
 
 
-define("quote_ident", quote_ident)
+define("quote_ident", quote_identifier)
 define("quote_literal(text)", quote_literal)
 define("quote_nullable(text)", lambda text: "NULL" if text is None else quote_literal(text))
 define("quote_literal(anyelement)", typed=_quote_any, needs_context=True)

@@ -289,10 +289,3 @@ def split_names(text: str) -> list[str]:
 
 
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s,"]+))\s*(,|$)')
-
-
-def quote_name(name: str) -> str:
-    """Return a name as a list parameter prints it: quoted unless it is a plain identifier."""
-    if re.fullmatch(r"[a-z_][a-z0-9_$]*", name):
-        return name
-    return '"' + name.replace('"', '""') + '"'

@@ -17,6 +17,7 @@ import secrets
 import socket
 from collections.abc import Callable
 
+from dsql.catalog.names import CatalogNames
 from dsql.errors import FatalError, SqlError
 from dsql.session.block import State
 from dsql.session.environment import Environment
@@ -26,6 +27,7 @@ from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
 from dsql.tls.connection import Connection, open_connection
+from dsql.types import reg
 from dsql.wire import backend, frontend
 
 logger = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class Session:
 
     def _start(self) -> None:
         state = self._state
+        reg.install(CatalogNames(lambda: (state.context.catalog, state.context.search_path)))
         greet(state)
         self._connection.set_receive_timeout(max(self._seconds_left(), 0.001))
         if state.handed.pending:

@@ -9,10 +9,11 @@ from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session.block import State
-from dsql.session.parameters import DEFINITIONS, quote_name
+from dsql.session.parameters import DEFINITIONS
 from dsql.session.state import SessionState
 from dsql.session.transactions import check_isolation, read_modes
 from dsql.types import oids
+from dsql.types.identifier import quote_identifier
 
 _QUOTED_LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries")
 
@@ -59,7 +60,7 @@ def _argument(argument: Any, quote: bool) -> str:
     if which == "boolval":
         return "on" if constant.boolval.boolval else "off"
     text = str(constant.sval.sval)
-    return quote_name(text) if quote else text
+    return quote_identifier(text) if quote else text
 
 
 def _interval_zone(cast: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from dsql.catalog.names import CatalogNames
 from dsql.errors import SqlError
 from dsql.functions.coercion import CastContext, find_cast, select_common_type
 from dsql.sql.binding import Binding, type_name
@@ -24,8 +25,7 @@ from dsql.sql.bound import (
     RowConstructor,
     TextCast,
 )
-from dsql.sql.object_names import OBJECT_TYPES, object_oid
-from dsql.types import oids, registry
+from dsql.types import oids, reg, registry
 from dsql.types.typmod import input_decoder
 
 _POLYMORPHIC = frozenset(
@@ -44,9 +44,12 @@ _POLYMORPHIC = frozenset(
 
 def input_value(binding: Binding, text: str, type_oid: int, position: int) -> Any:
     """Return the runtime value of a literal's text. Raises what the type's input raises, at `position`."""
-    if type_oid in OBJECT_TYPES and not text.isdigit():
-        return object_oid(binding, text, type_oid, position)
+    name = registry.get(type_oid).name
     try:
+        if name in reg.NAMES:
+            return reg.oid_of(
+                name, text, CatalogNames(lambda: (binding.catalog, binding.search_path))
+            )
         return registry.get(type_oid).text_decoder(binding.settings)(text.encode())
     except SqlError as error:
         if not error.position:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from dsql.catalog.definitions import quote_identifier
 from dsql.errors import unsupported
 from dsql.sql import bound
 from dsql.types import oids, registry
+from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
 from dsql.types.typmod import format_type
 

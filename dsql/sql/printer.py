@@ -14,9 +14,9 @@ from sqlglot import exp
 
 from dsql.errors import unsupported
 from dsql.sql.gate import stack_depth_error
-from dsql.sql.keywords import quote_identifier
 from dsql.sql.query_printer import PRINTERS, order_text, window_text
 from dsql.sql.tree import OPERATOR_NAMES
+from dsql.types.identifier import quote_identifier
 
 Printer = Callable[["TreePrinter", Any], str]
 

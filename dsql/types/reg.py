@@ -52,15 +52,16 @@ def name_of(kind: str, oid: int) -> str:
     return str(oid) if name is None else name
 
 
-def oid_of(kind: str, text: str) -> int:
-    """Return the OID that a reg* text means. Raises SqlError."""
+def oid_of(kind: str, text: str, resolver: NameResolver | None = None) -> int:
+    """Return the OID that a reg* text means, to `resolver` or else the installed one. Raises SqlError."""
+    resolver = resolver or _installed
     word = text.strip()
     if word == "-":
         return 0
     if word.isdigit():
         return int(word)
-    if _installed is not None:
-        return _installed.oid_of(kind, word)
+    if resolver is not None:
+        return resolver.oid_of(kind, word)
     found = registry.find_sql_name(word) if kind == "regtype" else None
     if found is None:
         raise SqlError("42704", f'{kind.removeprefix("reg")} "{text}" does not exist')
