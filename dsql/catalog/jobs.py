@@ -26,7 +26,7 @@ class Job(msgspec.Struct, array_like=True):
 
     `job_type` is INDEX_BUILD, DROP or REWRITE. `keyspaces` are those a DROP empties. `cursor` is the
     last row key a build has done; it goes on from there after a crash. `target` is the encoded Table that
-    a REWRITE ends with.
+    a REWRITE ends with. `synchronous`: its statement waits for it, and a failure leaves nothing behind.
     """
 
     identifier: bytes
@@ -41,6 +41,8 @@ class Job(msgspec.Struct, array_like=True):
     update_time: int | None = None
     cursor: bytes = b""
     target: bytes = b""
+    synchronous: bool = False
+    sqlstate: str = ""
 
     @property
     def text_id(self) -> str:

@@ -82,8 +82,13 @@ def remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -
     for index in table.indexes:
         writer.release_name(table.schema, index.name)
     writer.drop_table(table)
+    submit_removal(keyspaces_of(table), context)
+
+
+def keyspaces_of(table: Table) -> list[int]:
+    """Return the keyspaces that hold a table's rows and index entries."""
     indexes = [index.keyspace_id for index in table.indexes if not index.primary]
-    submit_removal([table.keyspace_id, *indexes], context)
+    return [table.keyspace_id, *indexes]
 
 
 def submit_removal(keyspaces: list[int], context: UtilityContext) -> None:

@@ -42,16 +42,17 @@ def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
             result.rows.append((new_job("INDEX_BUILD", 0).text_id,))
         return result
     index = _index(statement, table, taken, StatementExpressions(parsed, context))
-    job = add_index(index, table, context)
+    job = add_index(index, table, context, synchronous=not asynchronous)
     if asynchronous:
         result.rows.append((job.text_id,))
-    else:
-        context.run_after_commit(job)
     return result
 
 
-def add_index(index: Index, table: Table, context: UtilityContext) -> Job:
-    """Add a built `Index` value (without OID) to its table and submit its build."""
+def add_index(index: Index, table: Table, context: UtilityContext, *, synchronous: bool) -> Job:
+    """Add a built `Index` value (without OID) to its table and submit its build.
+
+    A synchronous build runs when the transaction has committed, before its statement's end.
+    """
     if len(table.indexes) >= INDEXES_PER_TABLE_MAX:
         raise SqlError(
             "54000", f"more than {INDEXES_PER_TABLE_MAX} indexes per table are not allowed"
@@ -64,8 +65,12 @@ def add_index(index: Index, table: Table, context: UtilityContext) -> Job:
     job.object_oid = index.oid
     job.object_name = f"{table.schema}.{index.name}"
     job.table_oid = table.oid
+    job.synchronous = synchronous
     write_job(context.transaction, job)
-    context.request_jobs()
+    if synchronous:
+        context.run_after_commit(job)
+    else:
+        context.request_jobs()
     return job
 
 

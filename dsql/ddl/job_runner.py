@@ -29,6 +29,7 @@ from dsql.catalog.jobs import (
 )
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
+from dsql.ddl.drop import keyspaces_of
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
 from dsql.encoding.keyspace import keyspace_range
 from dsql.errors import SqlError
@@ -89,7 +90,14 @@ class JobRunner:
             except SqlError as error:
                 transaction.rollback()
                 if not error.retryable:
-                    self._fail(identifier, _failure_text(error))
+                    self._fail(identifier, error)
+
+    def run_and_report(self, identifier: bytes) -> None:
+        """Run a job whose statement waits for it. Raises SqlError with the job's failure."""
+        job = self.run(identifier)
+        if job.status == "failed":
+            message, _, detail = (job.details or "").partition("\n")
+            raise SqlError(job.sqlstate or "XX000", message, detail=detail)
 
     def _jobs(self) -> list[Job]:
         transaction = self._store.begin()
@@ -105,16 +113,19 @@ class JobRunner:
         write_job(transaction, job)
         transaction.commit()
 
-    def _fail(self, identifier: bytes, details: str) -> None:
-        logger.warning("background job failed", extra={"details": details})
+    def _fail(self, identifier: bytes, error: SqlError) -> None:
+        logger.warning("background job failed", extra={"reason": error.message})
         transaction = self._store.begin()
         job = read_job(transaction, identifier)
         if job is None:
             return
-        job.status, job.details, job.update_time = "failed", details, self._store.now()
+        job.status, job.update_time, job.sqlstate = "failed", self._store.now(), error.sqlstate
+        job.details = _failure_text(error, job)
         write_job(transaction, job)
         if job.job_type == "REWRITE":
             self._thaw(transaction, job)
+        elif job.synchronous:
+            self._discard_index(transaction, job)
         transaction.commit()
 
     def _forget_if_old(self, job: Job) -> None:
@@ -177,6 +188,18 @@ class JobRunner:
         )
         CatalogWriter(transaction).put_table(replace(table, indexes=indexes))
 
+    def _discard_index(self, transaction: Transaction, job: Job) -> None:
+        """Take back an index whose statement has failed."""
+        table = self._store.catalog(transaction).tables_by_oid.get(job.table_oid)
+        index = next((i for i in table.indexes if i.oid == job.object_oid), None) if table else None
+        if table is None or index is None:
+            return
+        writer = CatalogWriter(transaction)
+        writer.release_name(table.schema, index.name)
+        rest = tuple(other for other in table.indexes if other.oid != index.oid)
+        writer.put_table(replace(table, indexes=rest))
+        self._submit_removal(transaction, [index.keyspace_id])
+
     # ------------------------------------------------------------ REWRITE
 
     def _rewrite_step(self, transaction: Transaction, job: Job) -> bool:
@@ -200,10 +223,7 @@ class JobRunner:
 
     def _swap(self, transaction: Transaction, table: Table, target: Table) -> None:
         CatalogWriter(transaction).put_table(replace(target, frozen=False))
-        removal = new_job("DROP", self._store.now())
-        removal.keyspaces = [table.keyspace_id]
-        removal.keyspaces += [index.keyspace_id for index in table.indexes if not index.primary]
-        write_job(transaction, removal)
+        self._submit_removal(transaction, keyspaces_of(table))
 
     def _thaw(self, transaction: Transaction, job: Job) -> None:
         """Give a table back to its writers after a failed copy, and remove what was copied."""
@@ -215,9 +235,11 @@ class JobRunner:
         for index in target.indexes:
             if index.primary:
                 writer.release_name(target.schema, index.name)
+        self._submit_removal(transaction, keyspaces_of(target))
+
+    def _submit_removal(self, transaction: Transaction, keyspaces: list[int]) -> None:
         removal = new_job("DROP", self._store.now())
-        removal.keyspaces = [target.keyspace_id]
-        removal.keyspaces += [index.keyspace_id for index in target.indexes if not index.primary]
+        removal.keyspaces = keyspaces
         write_job(transaction, removal)
 
 
@@ -233,7 +255,14 @@ def _batch(transaction: Transaction, low: bytes, high: bytes, rows_max: int) -> 
     return rows
 
 
-def _failure_text(error: SqlError) -> str:
-    if error.sqlstate == "23505":
+def _failure_text(error: SqlError, job: Job) -> str:
+    """Return a job's details: DSQL's words, or for a waiting statement PostgreSQL's and its DETAIL."""
+    if error.sqlstate == "23502" and job.job_type == "REWRITE":
+        return f'column "{error.column}" of relation "{error.table}" contains null values'
+    if error.sqlstate != "23505":
+        return error.message
+    if not job.synchronous:
         return "Found duplicate key while validating index for UCVs"
-    return error.message
+    name = (job.object_name or "").rpartition(".")[2]
+    detail = error.detail.replace("already exists.", "is duplicated.")
+    return f'could not create unique index "{name}"\n{detail}'

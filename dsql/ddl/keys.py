@@ -33,8 +33,7 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
     columns = [_column(table, name) for name in nodes.strings(constraint.keys)]
     index = _index(table, constraint, columns, primary, context)
     if not primary:
-        job = add_index(replace(index, constraint=index.name), table, context)
-        context.run_after_commit(job)
+        job = add_index(replace(index, constraint=index.name), table, context, synchronous=True)
         return replace(
             table, indexes=(*table.indexes, replace(index, oid=job.object_oid, valid=False))
         )
@@ -71,8 +70,9 @@ def _add_primary_key(
     job = new_job("REWRITE", context.statement_timestamp)
     job.table_oid = table.oid
     job.object_oid = table.oid
-    job.object_name = f"{table.schema}.{table.name}"
+    job.object_name = f"{table.schema}.{index.name}"
     job.target = msgspec.msgpack.encode(target)
+    job.synchronous = True
     write_job(context.transaction, job)
     context.run_after_commit(job)
     return replace(table, frozen=True)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.drop import submit_removal
+from dsql.ddl.drop import keyspaces_of, submit_removal
 from dsql.ddl.naming import require_table
 from dsql.ddl.result import UtilityContext, UtilityResult
 
@@ -18,14 +18,12 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
     writer = CatalogWriter(context.transaction)
     for wrapped in statement.relations:
         table = require_table(context, nodes.inner(wrapped))
-        secondary = [index for index in table.indexes if not index.primary]
-        old = [table.keyspace_id, *(index.keyspace_id for index in secondary)]
         indexes = tuple(
             index if index.primary else replace(index, keyspace=writer.allocate_oid())
             for index in table.indexes
         )
         writer.put_table(replace(table, keyspace=writer.allocate_oid(), indexes=indexes))
-        submit_removal(old, context)
+        submit_removal(keyspaces_of(table), context)
     return UtilityResult("TRUNCATE TABLE")
 
 

@@ -10,7 +10,7 @@ from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.drop import find_index
-from dsql.ddl.naming import creation_schema, require_table, taken_names
+from dsql.ddl.naming import creation_schema, find_relation, require_table, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 
@@ -38,10 +38,15 @@ def _refuse_taken(context: UtilityContext, schema: str, name: str) -> None:
 
 
 def _rename_table(statement: Any, context: UtilityContext) -> UtilityResult:
+    result = UtilityResult("ALTER TABLE")
+    if statement.missing_ok and find_relation(context, statement.relation) is None:
+        text = f'relation "{statement.relation.relname}" does not exist, skipping'
+        result.notice("00000", text)
+        return result
     table = require_table(context, statement.relation)
     _refuse_taken(context, table.schema, statement.newname)
     move_table(table, table.schema, statement.newname, context)
-    return UtilityResult("ALTER TABLE")
+    return result
 
 
 def move_table(table: Table, schema: str, name: str, context: UtilityContext) -> None:

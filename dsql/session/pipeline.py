@@ -15,6 +15,7 @@ from dsql.session.plan_cache import PlanCache
 from dsql.session.settings import Settings
 from dsql.sql.binder import bind
 from dsql.sql.gate import ParsedStatement, parse_script
+from dsql.sql.refusals import check_statement
 
 QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
 _CACHED_TEXT_CHARACTERS_MAX = 10_000  # longer texts are rarely sent twice
@@ -49,6 +50,7 @@ def compile_query(
     found: CompiledQuery | None = plans.get(key)
     if found is not None:
         return found
+    check_statement(parsed, settings.profile)
     bound = bind(
         parsed,
         catalog,

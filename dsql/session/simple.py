@@ -13,7 +13,7 @@ from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.extended import READY
 from dsql.session.pipeline import QUERIES, parse, parsed_before
-from dsql.session.portal import Portal
+from dsql.session.portal import Portal, ResultPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
@@ -62,9 +62,16 @@ class SimpleProtocol:
         self._execute(statement.bind(SIMPLE_BIND))
 
     def _execute(self, portal: Portal) -> None:
+        out = self._state.out
+        position = len(out)
         if portal.description is not backend.NO_DATA:
-            self._state.out += portal.description
-        portal.execute(0)
+            out += portal.description
+        try:
+            portal.execute(0)
+        except SqlError:
+            if isinstance(portal, ResultPortal):
+                del out[position:]  # a utility statement that fails describes nothing
+            raise
 
 
 class NormalizedQueries:

@@ -96,8 +96,10 @@ class ClusterTenant:
         self._environment.cancellation.request()
 
     def _run_job(self, job: Job) -> None:
-        self._jobs.run(job.identifier)
-        self._environment.request_jobs()  # a copy leaves rows behind for another job to remove
+        try:
+            self._jobs.run_and_report(job.identifier)
+        finally:
+            self._environment.request_jobs()  # it may have left rows for another job to remove
 
     def _check_cancel(self) -> None:
         if self._environment.cancellation.requested:

@@ -1,7 +1,7 @@
 """Which statement is what: queries, COPY, and utility statements with their handlers, in one table.
 
-What is not the session's own business goes to `dsql.ddl.execute`. In the dsql profile some statements that
-we could run are refused as Aurora DSQL refuses them.
+What is not the session's own business goes to `dsql.ddl.execute`; what the profile refuses is in
+`dsql.sql.refusals`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.session import cursors
+from dsql.session import cursors, procedures
 from dsql.session.block import State
 from dsql.session.copying import CopyStatement
 from dsql.session.explain import explain_statement
@@ -24,21 +24,10 @@ from dsql.session.statement import Columns, QueryStatement, Statement, UtilitySt
 from dsql.session.transactions import read_command, run_command
 from dsql.session.variables import run_set, run_show, show_columns
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.refusals import check_statement
 from dsql.types import oids
 
-# Statements that the postgres profile runs and the dsql profile refuses, with DSQL's words.
-_REFUSED_IN_DSQL = {
-    "Truncate": "unsupported statement: Truncate",
-    "Prepare": "unsupported statement: Prepare",
-    "Execute": "unsupported statement: Execute",
-    "DeclareCursor": "unsupported statement: DeclareCursor",
-    "Fetch": "unsupported statement: Fetch",
-    "ClosePortal": "unsupported statement: ClosePortal",
-    "Discard": "unsupported statement: Discard",
-    "Unlisten": "unsupported statement: Unlisten",
-    "Lock": "unsupported statement: Lock",
-}
-_NOT_DDL = frozenset(("Truncate", "Vacuum", "Call"))
+_NOT_DDL = frozenset(("Truncate", "Vacuum"))
 _JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
 
 
@@ -56,9 +45,9 @@ def make_statement(
             lambda: run_command(command, state),
             ends_failed_block=command.ends_failed_block,
         )
+    _refuse(state, parsed)
     if parsed.name == "Copy":
         return CopyStatement(state, parsed)
-    _refuse(state, parsed)
     if parsed.name == "Explain":
         return explain_statement(state, parsed)
     if parsed.name == "Fetch":
@@ -69,16 +58,11 @@ def make_statement(
 
 
 def _refuse(state: SessionState, parsed: ParsedStatement) -> None:
-    if state.settings.profile != "dsql":
-        return
-    state.check_not_failed()
-    message = _REFUSED_IN_DSQL.get(parsed.name)
-    if message is not None:
-        raise unsupported(message)
-    if parsed.name == "Vacuum" and parsed.node.is_vacuumcmd:
-        raise unsupported("unsupported VACUUM statement")
-    if parsed.name == "Deallocate" and not parsed.node.isall:
-        raise unsupported("unsupported statement: Deallocate")
+    settings = state.settings
+    if settings.profile == "dsql":
+        state.check_not_failed()  # comes before the refusal, as Aurora DSQL has it
+    synchronous = settings.show("disable_sync_create_index") == "off"
+    check_statement(parsed, settings.profile, synchronous_index=synchronous)
 
 
 def _columns(parsed: ParsedStatement) -> Columns:
@@ -87,6 +71,8 @@ def _columns(parsed: ParsedStatement) -> Columns:
         return show_columns(parsed.node.name)
     if parsed.name in ("Index", "AlterTable") and parsed.asynchronous:
         return _JOB_COLUMNS
+    if parsed.name == "Call":
+        return procedures.COLUMNS
     return None
 
 
@@ -162,6 +148,7 @@ _HANDLERS: dict[str, Callable[[ParsedStatement, SessionState], UtilityResult]] =
     "Unlisten": _run_unlisten,
     "Lock": _run_lock,
     "ConstraintsSet": _run_constraints,
+    "Call": procedures.run_call,
     "DeclareCursor": cursors.run_declare,
     "ClosePortal": cursors.run_close,
 }

@@ -17,7 +17,7 @@ from dsql.sql import coercion
 from dsql.sql.binding import Binding
 from dsql.sql.bound import BoundStatement, Delete, Expression, Insert, Query, Update
 from dsql.sql.calls import clause
-from dsql.sql.columns import assignable, bind_stored, stored_scope
+from dsql.sql.columns import assignable, bind_stored, refuse_subqueries, stored_scope
 from dsql.sql.dml import bind_modification
 from dsql.sql.expressions import bind_boolean, bind_expression
 from dsql.sql.gate import ParsedStatement, stack_depth_error
@@ -127,8 +127,10 @@ def bind_standalone(
     tree = TreeBuilder(parsed).expression(node)
     with clause(scope, use.clause):
         if use.clause in ("check constraints", "index predicates"):
-            return bind_boolean(scope, tree, "CHECK" if "check" in use.clause else "WHERE")
-        bound = bind_expression(scope, tree)
+            bound = bind_boolean(scope, tree, "CHECK" if "check" in use.clause else "WHERE")
+        else:
+            bound = bind_expression(scope, tree)
+    refuse_subqueries(bound, use.clause)
     if use.column is not None:
         return assignable(binding, bound, use.column)
     return coercion.known(binding, bound)

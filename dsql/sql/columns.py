@@ -89,12 +89,15 @@ def bind_stored(scope: Scope, text: str, what: str) -> Expression:
     tree = _tree(text)
     with clause(scope, what):
         bound = bind_expression(scope, tree)
-    refusal = _SUBQUERY_REFUSALS.get(what)
-    if refusal is not None:
-        for node, _ in nodes(bound):
-            if isinstance(node, Query):
-                raise SqlError("0A000", refusal)
+    refuse_subqueries(bound, what)
     return bound
+
+
+def refuse_subqueries(bound: Expression, what: str) -> None:
+    """Raise SqlError 0A000 for a subquery in an expression that is to be stored."""
+    refusal = _SUBQUERY_REFUSALS.get(what)
+    if refusal is not None and any(isinstance(node, Query) for node, _ in nodes(bound)):
+        raise SqlError("0A000", refusal)
 
 
 def bind_default(binding: Binding, column: Column) -> Expression | None:

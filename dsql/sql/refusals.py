@@ -241,11 +241,6 @@ def _check_deallocate(parsed: ParsedStatement) -> None:
         raise unsupported("unsupported statement: Deallocate")
 
 
-def _check_copy(parsed: ParsedStatement) -> None:
-    if parsed.node.filename or parsed.node.is_program:
-        raise unsupported("COPY is supported with STDIN and STDOUT only")
-
-
 def _check_function(parsed: ParsedStatement) -> None:
     node = parsed.node
     if node.is_procedure:
@@ -264,7 +259,6 @@ def _check_select(parsed: ParsedStatement) -> None:
 
 _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
     "AlterTable": refusals_ddl.check_alter_table,
-    "Copy": _check_copy,
     "Create": refusals_ddl.check_create_table,
     "CreateFunction": _check_function,
     "CreateSeq": refusals_ddl.check_sequence,

@@ -1,7 +1,7 @@
 import pytest
+from memory_server import errors, letters, rows, tags
 
 from dsql.wire import client
-from tests.unit.session.conftest import errors, letters, rows, tags
 
 
 @pytest.fixture

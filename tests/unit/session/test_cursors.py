@@ -1,6 +1,5 @@
 import pytest
-
-from tests.unit.session.conftest import tags
+from memory_server import tags
 
 
 @pytest.fixture

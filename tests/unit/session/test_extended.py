@@ -1,5 +1,6 @@
+from memory_server import errors, letters, rows, tags
+
 from dsql.wire import client
-from tests.unit.session.conftest import errors, letters, rows, tags
 
 
 def test_a_prepared_statement_is_bound_described_and_executed(peer):

@@ -1,6 +1,5 @@
 import pytest
-
-from tests.unit.session.conftest import Peer, Server
+from memory_server import ARN, Peer, Server
 
 
 @pytest.fixture
@@ -8,6 +7,7 @@ def reader(server: Server) -> Peer:
     admin = server.connect()
     admin.query("CREATE TABLE t (id int PRIMARY KEY)")
     admin.query("CREATE ROLE reader WITH LOGIN")
+    admin.query(f"AWS IAM GRANT reader TO '{ARN}'")
     return server.connect(user="reader")
 
 

@@ -4,10 +4,10 @@ import threading
 import time
 
 import pytest
+from memory_server import Server, errors, letters, rows
 
 from dsql.session.environment import Environment
 from dsql.wire import client
-from tests.unit.session.conftest import Server, errors, letters, rows
 
 ENDLESS = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
 

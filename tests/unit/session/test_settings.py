@@ -1,7 +1,7 @@
 import pytest
+from memory_server import letters, notices
 
 from dsql.session.parameters import split_names
-from tests.unit.session.conftest import letters, notices
 
 
 @pytest.mark.parametrize(

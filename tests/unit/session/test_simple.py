@@ -1,7 +1,7 @@
 import pytest
+from memory_server import errors, letters, notices, rows, tags
 
 from dsql.wire import client
-from tests.unit.session.conftest import errors, letters, notices, rows, tags
 
 
 def test_select_one_runs_through_a_session(peer):

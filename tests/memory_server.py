@@ -1,0 +1,197 @@
+"""Real sessions over socketpairs with a store in memory behind them, for tests without processes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dsql.ddl.job_runner import JobRunner, Store
+from dsql.session.environment import Environment
+from dsql.session.handed import HandedSession
+from dsql.session.session import Session
+from dsql.tls.connection import open_connection
+from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Mode, WriteSet
+from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
+from dsql.wire import client
+
+TIME_MICROSECONDS = 1_767_225_600_000_000  # 2026-01-01 00:00:00 UTC, whenever a session asks
+
+_decode = msgspec.msgpack.Decoder(WriteSet).decode
+
+ARN = "arn:aws:iam::111122223333:role/client"  # who signs the tokens of all sessions
+
+
+class MemorySnapshot:
+    def __init__(self, store: MemoryStore, timestamp: int) -> None:
+        self._rows = dict(store.rows)
+        self.timestamp = timestamp
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._rows.get(key)
+
+    def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Any]:
+        found = sorted(row for row in self._rows.items() if low <= row[0] < high)
+        return iter(found[::-1] if reverse else found)
+
+
+class MemoryStore:
+    """Replica, clock and committer in one: a dict, and the last commit of every key."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self.changed: dict[bytes, int] = {}
+        self.now = 1
+
+    def snapshot(self, timestamp: int) -> MemorySnapshot:
+        return MemorySnapshot(self, timestamp)
+
+    def release(self) -> None:
+        pass
+
+    def latest(self) -> int:
+        return self.now
+
+    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+        writes = _decode(encoded)
+        for key, mode in [*writes.checks, *((key, mode) for key, mode, _ in writes.writes)]:
+            if self.changed.get(key, 0) > writes.start_timestamp and mode != Mode.BLIND:
+                return Conflict(mode == Mode.CATALOG)
+        self.now += 1
+        for key, _, value in writes.writes:
+            self.changed[key] = self.now
+            if value is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = value
+        return Committed(self.now)
+
+
+class Peer:
+    """The client's end. Answers come as (letter, body) up to and including ReadyForQuery."""
+
+    def __init__(self, ours: socket.socket) -> None:
+        self.socket = ours
+        ours.settimeout(10)
+        self._rest = b""
+
+    def send(self, *messages: bytes) -> None:
+        self.socket.sendall(b"".join(messages))
+
+    def until_ready(self) -> list[tuple[str, bytes]]:
+        answers: list[tuple[str, bytes]] = []
+        while not answers or answers[-1][0] != "Z":
+            answers += self.read()
+        return answers
+
+    def until(self, letter: str) -> list[tuple[str, bytes]]:
+        answers: list[tuple[str, bytes]] = []
+        while letter not in {kind for kind, _ in answers}:
+            answers += self.read()
+        return answers
+
+    def read(self) -> list[tuple[str, bytes]]:
+        data = self.socket.recv(65_536)
+        assert data, "the session has ended"
+        answers, self._rest = client.split_answers(self._rest + data)
+        return answers
+
+    def ask(self, *messages: bytes) -> list[tuple[str, bytes]]:
+        self.send(*messages)
+        return self.until_ready()
+
+    def query(self, text: str) -> list[tuple[str, bytes]]:
+        return self.ask(client.query(text))
+
+    def rows(self, text: str) -> list[list[bytes | None]]:
+        answers = self.query(text)
+        assert "E" not in letters(answers), errors(answers)
+        return rows(answers)
+
+    def fails(self, text: str) -> tuple[str, str]:
+        found = errors(self.query(text))
+        assert found, "no error"
+        return found[0]["C"], found[0]["M"]
+
+
+def letters(answers: list[tuple[str, bytes]]) -> str:
+    return "".join(kind for kind, _ in answers)
+
+
+def rows(answers: list[tuple[str, bytes]]) -> list[list[bytes | None]]:
+    return [client.row_values(body) for kind, body in answers if kind == "D"]
+
+
+def tags(answers: list[tuple[str, bytes]]) -> list[str]:
+    return [body[:-1].decode() for kind, body in answers if kind == "C"]
+
+
+def errors(answers: list[tuple[str, bytes]]) -> list[dict[str, str]]:
+    return [client.error_fields(body) for kind, body in answers if kind == "E"]
+
+
+def notices(answers: list[tuple[str, bytes]]) -> list[dict[str, str]]:
+    return [client.error_fields(body) for kind, body in answers if kind == "N"]
+
+
+class Server:
+    """Starts sessions on one store, each in a thread of its own."""
+
+    def __init__(self, profile: str) -> None:
+        self.store = MemoryStore()
+        self.profile = profile
+        self.environments: list[Environment] = []
+        self.threads: list[threading.Thread] = []
+        self.peers: list[Peer] = []
+
+    def environment(self) -> Environment:
+        limits = POSTGRES_LIMITS if self.profile == "postgres" else None
+        manager = TransactionManager(self.store, self.store, self.store, limits)
+        environment = Environment(
+            "a" * 26,
+            self.profile,
+            manager.begin,
+            request_jobs=lambda: jobs.run_pending(),
+            run_job=lambda job: jobs.run_and_report(job.identifier),
+            now=lambda: TIME_MICROSECONDS,
+        )
+        jobs = JobRunner(
+            Store(manager.begin, environment.catalogs.current, lambda: 0, lambda: None)
+        )
+        return environment
+
+    def connect(self, **parameters: str) -> Peer:
+        peer = self.start(**parameters)
+        peer.greeting = peer.until_ready()
+        return peer
+
+    def pair(
+        self, environment: Environment, pending: bytes = b"", **parameters: str
+    ) -> tuple[Session, Peer]:
+        """A session that does not run yet, and its client."""
+        ours, theirs = socket.socketpair()
+        names = {"user": "admin", "database": "postgres"} | parameters
+        user = names["user"]
+        handed = HandedSession("a" * 26, user, "postgres", ARN, names, 7, 8, "", None, pending)
+        return Session(handed, open_connection(theirs, None), environment), Peer(ours)
+
+    def start(
+        self, environment: Environment | None = None, pending: bytes = b"", **parameters: str
+    ) -> Peer:
+        environment = environment or self.environment()
+        session, peer = self.pair(environment, pending, **parameters)
+        thread = threading.Thread(target=session.run)
+        thread.start()
+        self.environments.append(environment)
+        self.threads.append(thread)
+        self.peers.append(peer)
+        return peer
+
+    def stop(self) -> None:
+        for peer in self.peers:
+            peer.socket.close()
+        for thread in self.threads:
+            thread.join(10)
