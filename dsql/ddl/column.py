@@ -30,39 +30,15 @@ _DECLARED_BYTES_MAX = {
 _VARHDRSZ = 4
 
 # PostgreSQL's types that do not exist here at all, with the spelling PostgreSQL echoes.
-_UNKNOWN_HERE = {
-    name: name
-    for name in [
-        "box",
-        "circle",
-        "cidr",
-        "inet",
-        "line",
-        "lseg",
-        "macaddr",
-        "macaddr8",
-        "money",
-        "path",
-        "pg_lsn",
-        "point",
-        "polygon",
-        "tsquery",
-        "tsvector",
-        "xml",
-        "int4range",
-        "int8range",
-        "numrange",
-        "daterange",
-        "tsrange",
-        "tstzrange",
-        "int4multirange",
-        "int8multirange",
-        "nummultirange",
-        "datemultirange",
-        "tsmultirange",
-        "tstzmultirange",
-    ]
-} | {"bit": "bit", "varbit": "bit varying"}
+_UNKNOWN_NAMES = """
+box circle cidr inet line lseg macaddr macaddr8 money path pg_lsn point polygon tsquery tsvector xml
+int4range int8range numrange daterange tsrange tstzrange
+int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
+"""
+_UNKNOWN_HERE = {name: name for name in _UNKNOWN_NAMES.split()} | {
+    "bit": "bit",
+    "varbit": "bit varying",
+}
 
 
 @dataclass(slots=True)
