@@ -1,7 +1,25 @@
-"""Everything that provides a computed table; importing this module makes them all known."""
+"""Everything that provides a computed table or a function; importing this module makes them all known."""
 
 from __future__ import annotations
 
-from dsql.catalog import builtins, information_functions, information_schema, principals, relations
+from dsql.catalog import (
+    absent_functions,
+    builtins,
+    information_functions,
+    information_schema,
+    name_functions,
+    principals,
+    privilege_functions,
+    relations,
+)
 
-__all__ = ["builtins", "information_functions", "information_schema", "principals", "relations"]
+__all__ = [
+    "absent_functions",
+    "builtins",
+    "information_functions",
+    "information_schema",
+    "name_functions",
+    "principals",
+    "privilege_functions",
+    "relations",
+]

@@ -33,6 +33,7 @@ DSQL_PARAMETERS = frozenset(
         "enable_seqscan",
         "extra_float_digits",
         "intervalstyle",
+        "jit",  # asyncpg turns it off while it looks types up
         "search_path",
         "timezone",
     )

@@ -1,0 +1,35 @@
+"""Functions about what this server does not have, as clients' catalog queries call them.
+
+No rules, triggers, partitions, publications, extended statistics, tablespaces or standbys: the answers are
+those of a PostgreSQL that happens to have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dsql.catalog.context_functions import define
+from dsql.types import oids
+
+
+def _always(value: Any) -> Callable[..., Any]:
+    return lambda _context, *_arguments: value
+
+
+for _name, _types in (
+    ("pg_get_statisticsobjdef_columns", (oids.OID,)),
+    ("pg_get_partkeydef", (oids.OID,)),
+    ("pg_get_ruledef", (oids.OID,)),
+    ("pg_get_triggerdef", (oids.OID, oids.BOOL)),
+    ("pg_get_function_sqlbody", (oids.OID,)),
+    ("pg_get_serial_sequence", (oids.TEXT, oids.TEXT)),
+    ("col_description", (oids.OID, oids.INT4)),
+    ("shobj_description", (oids.OID, oids.NAME)),
+):
+    define(_name, _types, oids.TEXT)(_always(None))
+
+define("pg_is_in_recovery", (), oids.BOOL)(_always(False))
+define("pg_relation_is_publishable", (oids.REGCLASS,), oids.BOOL)(_always(False))
+define("pg_tablespace_location", (oids.OID,), oids.TEXT)(_always(""))
+define("getdatabaseencoding", (), oids.NAME)(_always("UTF8"))

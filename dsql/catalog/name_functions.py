@@ -1,0 +1,65 @@
+"""The functions from names of objects to OIDs and to whether the search path finds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsql.catalog.context_functions import define
+from dsql.catalog.names import CatalogNames, is_visible, relation_name
+from dsql.errors import SqlError
+from dsql.types import oids, reg
+
+_NOT_FOUND = ("42P01", "42704", "42883", "42725", "3F000")
+
+
+def _define_lookup(kind: str, type_oid: int) -> None:
+    """Define to_<kind>(text): the OID of what `text` names, NULL if there is nothing."""
+
+    def look_up(context: Any, text: str) -> int | None:
+        try:
+            names = CatalogNames(lambda: (context.catalog, context.search_path))
+            return reg.oid_of(kind, text, names)
+        except SqlError as error:
+            if error.sqlstate in _NOT_FOUND:
+                return None
+            raise
+
+    define(f"to_{kind}", (oids.TEXT,), type_oid)(look_up)
+
+
+for _kind, _oid in (
+    ("regclass", oids.REGCLASS),
+    ("regtype", oids.REGTYPE),
+    ("regproc", oids.REGPROC),
+    ("regnamespace", oids.REGNAMESPACE),
+    ("regrole", oids.REGROLE),
+):
+    _define_lookup(_kind, _oid)
+
+
+@define("pg_table_is_visible", (oids.OID,), oids.BOOL)
+def _pg_table_is_visible(context: Any, oid: int) -> bool | None:
+    relation = relation_name(context.catalog, oid)
+    return None if relation is None else is_visible(context.catalog, context.search_path, relation)
+
+
+def _always_visible(context: Any, oid: int) -> bool:
+    del context, oid
+    return True  # all of these are in pg_catalog
+
+
+for _kind in (
+    "type",
+    "function",
+    "operator",
+    "opclass",
+    "opfamily",
+    "collation",
+    "conversion",
+    "statistics_obj",
+    "ts_config",
+    "ts_dict",
+    "ts_parser",
+    "ts_template",
+):
+    define(f"pg_{_kind}_is_visible", (oids.OID,), oids.BOOL)(_always_visible)
