@@ -158,7 +158,7 @@ def check_statement(
     `synchronous_index`: `disable_sync_create_index` is off, so plain CREATE INDEX passes.
     """
     if parsed.name == "Transaction":
-        _check_isolation(parsed.node, profile)
+        _check_isolation(parsed.node.options, profile)
     if profile != DSQL:
         return
     if parsed.name not in _KNOWN_STATEMENTS:
@@ -182,9 +182,9 @@ def setting_error(name: str) -> SqlError:
     return unsupported(f'setting configuration parameter "{name}" not supported')
 
 
-def _check_isolation(node: Any, profile: str) -> None:
+def _check_isolation(options: Any, profile: str) -> None:
     """Only REPEATABLE READ exists; `postgres` takes the weaker levels as well, and runs them as that."""
-    for option in node.options:
+    for option in options:
         element = option.def_elem
         if element.defname != "transaction_isolation":
             continue
@@ -206,6 +206,7 @@ def _check_set(parsed: ParsedStatement) -> None:
         return
     if node.name == "session_authorization" and node.kind == pg.VAR_SET_DEFAULT:
         return
+    _check_isolation(node.args if node.kind == pg.VAR_SET_MULTI else (), DSQL)
     if setting_refused(node.name, local=node.is_local):
         raise setting_error(node.name)
 
