@@ -2,9 +2,9 @@
 
     python bench/commit_path.py --clients 8 --seconds 5 --writes 4
 
-Starts three AZ processes (journal replica and adjudicator, as embedded) and one process per client,
-each of which commits blindly through the blocking client. Prints one line; CPU is that of the three
-AZ processes per commit.
+Starts three AZ processes (journal replica, adjudicator and storage replica, as embedded) and one process
+per client, each of which commits blindly through the blocking client. Prints one line; CPU, context
+switches and records per batch are those of the three AZ processes while the clients ran.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import asyncio
 import multiprocessing
 import os
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -31,6 +30,7 @@ from dsql.rpc.client import connect_blocking
 from dsql.transaction.interface import Committed, Mode, WriteSet
 from journal import server as journal_server
 from journal.server import JournalServer
+from storage import server as storage_server
 
 AZS = ["az1", "az2", "az3"]
 CLUSTER = "a" * 26
@@ -38,7 +38,7 @@ VALUE = b"x" * 90
 
 
 def az_process(name: str, parent: Connection) -> None:
-    """Run one AZ until the parent says stop, then send the CPU seconds that it took."""
+    """Run one AZ until the parent says stop."""
 
     async def run() -> None:
         layout = Layout(Path())
@@ -49,19 +49,32 @@ def az_process(name: str, parent: Connection) -> None:
             asyncio.create_task(
                 adjudicator_server.serve(layout, name, ready.release, journal, journal)
             ),
+            asyncio.create_task(storage_server.serve(layout, name, ready.release, journal)),
         ]
-        await ready.acquire()
-        await ready.acquire()
+        for _ in tasks:
+            await ready.acquire()
         parent.send("ready")
-        while not parent.poll():
-            await asyncio.sleep(0.05)
+        stopped = asyncio.Event()
+        asyncio.get_running_loop().add_reader(parent.fileno(), stopped.set)
+        await stopped.wait()
         for task in reversed(tasks):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     uvloop.run(run())
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    parent.send((usage.ru_utime, usage.ru_stime))
+    parent.send("stopped")
+
+
+class Usage:
+    """Microseconds of CPU and context switches of a process and all of its threads so far."""
+
+    def __init__(self, pid: int) -> None:
+        self.cpu = self.switches = 0.0
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            self.cpu += int((thread / "schedstat").read_text().split()[0]) / 1000
+            for line in (thread / "status").read_text().splitlines():
+                if "ctxt_switches" in line:
+                    self.switches += int(line.split()[1])
 
 
 def client_process(seconds: float, writes: int, parent: Connection) -> None:
@@ -75,6 +88,8 @@ def client_process(seconds: float, writes: int, parent: Connection) -> None:
     client = AdjudicatorClient(open_socket(), open_socket)
     encode = msgspec.msgpack.Encoder().encode
     start = client.heartbeat()
+    parent.send("ready")
+    parent.recv()
     latencies = []
     committed = 0
     end = time.monotonic() + seconds
@@ -111,32 +126,42 @@ def main() -> None:
         record = ClusterRecord(CLUSTER, "local", "", "", "dsql", AZS, AZS[0], 0.0)
         (layout.cluster(CLUSTER) / "cluster.json").write_bytes(msgspec.json.encode(record))
         azs = [_start(context, az_process, name) for name in AZS]
-        for pipe in azs:
+        for _, pipe in azs:
             pipe.recv()
         clients = [
             _start(context, client_process, options.seconds, options.writes)
             for _ in range(options.clients)
         ]
-        results = [pipe.recv() for pipe in clients]
-        for pipe in azs:
+        for _, pipe in clients:
+            pipe.recv()  # its first heartbeat is over, hence the leader is open
+        before = [Usage(pid) for pid, _ in azs]
+        for _, pipe in clients:
+            pipe.send("go")
+        results = [pipe.recv() for _, pipe in clients]
+        time.sleep(0.2)  # the last batches are being applied
+        after = [Usage(pid) for pid, _ in azs]
+        for _, pipe in azs:
             pipe.send("stop")
-        cpu = [pipe.recv() for pipe in azs]
+            pipe.recv()
         os.chdir("/")
     committed = sum(result[0] for result in results)
     latencies = sorted(latency for result in results for latency in result[2])
-    per_commit = [(user + system) / committed * 1e6 for user, system in cpu]
+    cpu = [(late.cpu - early.cpu) / committed for early, late in zip(before, after, strict=True)]
+    switches = sum(u.switches for u in after) - sum(u.switches for u in before)
     print(
         f"{options.clients} clients, {options.writes} writes:"
         f" {committed / options.seconds:.0f} commits/s, {sum(r[1] for r in results)} conflicts,"
         f" p50 {statistics.median(latencies):.0f} us, p99 {latencies[len(latencies) * 99 // 100]:.0f} us,"
-        f" CPU {sum(per_commit):.0f} us/commit (leader {per_commit[0]:.0f})"
+        f" CPU {sum(cpu):.0f} us/commit (leader {cpu[0]:.0f}),"
+        f" {switches / committed:.2f} switches/commit"
     )
 
 
-def _start(context, target, *arguments) -> Connection:  # type: ignore[no-untyped-def]
+def _start(context, target, *arguments) -> tuple[int, Connection]:  # type: ignore[no-untyped-def]
     ours, theirs = context.Pipe()
-    context.Process(target=target, args=(*arguments, theirs), daemon=True).start()
-    return ours
+    process = context.Process(target=target, args=(*arguments, theirs), daemon=True)
+    process.start()
+    return process.pid, ours
 
 
 if __name__ == "__main__":

@@ -1,14 +1,20 @@
-"""One replica's log on disk: segments and the promise. Blocking; called from a thread.
+"""One replica's log on disk: segments and the promise. Blocking.
 
-Three rules keep what was acknowledged. A segment is synced before its successor is created, so only
-the last one can be torn. A write that does not fit on the disk is taken back as a whole. And after a
-failed sync nobody knows what the disk holds: the log marks itself as failed and is never opened
+Three rules keep what was acknowledged. A segment is complete on disk before its successor is created,
+so only the last one can be torn. A write that does not fit on the disk is taken back as a whole. And
+after a failed sync nobody knows what the disk holds: the log marks itself as failed and is never opened
 again; the replica has to be replaced.
+
+Each write is one system call that returns when the data is on disk (RWF_DSYNC). A file that grows with
+each write would have its new length written each time as well, which costs half as much again. So a
+write that comes to the end of the file's blocks also puts zeros behind itself, and those that follow
+overwrite them.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import errno
 import fcntl
 import os
@@ -34,6 +40,10 @@ from journal.segment import (
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 _INDEX_BYTES = 64 * 1024  # a position is remembered this often
+_AHEAD_BYTES_MIN = (
+    16 * 1024
+)  # zeros behind a write: as many as the log is long, within these bounds
+_AHEAD_BYTES_MAX = 256 * 1024
 _NO_PROMISE = Promise(0, b"")
 _promise_decoder = msgspec.msgpack.Decoder(Promise)
 
@@ -54,6 +64,7 @@ class _Segment:
         self.first = first
         self.last = first - 1
         self.end = HEADER_BYTES
+        self.allocated = 0  # the file's length: zeros from `end` on
         self.positions: list[tuple[int, int, int]] = []
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -97,7 +108,6 @@ class Log:
         except BaseException:
             self.close()
             raise
-        self._synced = self._extent.last
 
     @property
     def extent(self) -> Extent:
@@ -112,13 +122,13 @@ class Log:
     # Writing
 
     def write(self, frames: list[Frame]) -> None:
-        """Add frames at the end, without syncing. Raises DiskFullError."""
-        size = sum(len(frame.data) for frame in frames)
+        """Add frames at the end; they are on disk on return. Raises DiskFullError, SyncFailedError."""
+        mark = sync_mark(self._extent.last)
+        data = b"".join([mark, *[frame.data for frame in frames]])
         segment = self._segments[-1]
-        if segment.last >= segment.first and segment.end + size > self._segment_bytes:
+        if segment.last >= segment.first and segment.end + len(data) > self._segment_bytes:
             segment = self._roll()
-        mark = sync_mark(self._synced)
-        self._write_all(segment, b"".join([mark, *[frame.data for frame in frames]]))
+        self._write_durably(segment, data)
         with self._mutex:
             offset = segment.end + len(mark)
             for frame in frames:
@@ -126,11 +136,6 @@ class Log:
                 self._extent.add(frame)
                 offset += len(frame.data)
             segment.end = offset
-
-    def sync(self) -> None:
-        """Make everything that was written durable. Raises SyncFailedError."""
-        self._sync(self._segments[-1].descriptor)
-        self._synced = self._extent.last
 
     def cut(self, last: int) -> None:
         """Remove every record behind `last`, which ends a frame."""
@@ -144,9 +149,7 @@ class Log:
             segment.last = last
             segment.positions = [entry for entry in segment.positions if entry[0] <= last]
             self._extent.cut(last)
-        os.ftruncate(segment.descriptor, segment.end)
-        self._synced = min(self._synced, last)
-        self._sync(segment.descriptor)
+        self._complete(segment)
         self._sync_directory()
 
     def trim(self, first: int) -> None:
@@ -174,6 +177,9 @@ class Log:
 
     def close(self) -> None:
         """Close the files and let others open the log."""
+        if self._segments:
+            with contextlib.suppress(OSError):
+                _truncate(self._segments[-1])
         for segment in self._segments:
             segment.close()
         self._segments = []
@@ -302,13 +308,11 @@ class Log:
             segment.note(frame, offset, self._extent.last_timestamp)
             self._extent.add(frame)
         segment.end = recovered.end
-        if segment.end < len(data):
-            os.ftruncate(segment.descriptor, segment.end)
         if last:
-            self._sync(segment.descriptor)
+            self._complete(segment)
 
     def _roll(self) -> _Segment:
-        self.sync()
+        self._complete(self._segments[-1])
         return self._create_segment(self._extent.last + 1)
 
     def _create_segment(self, first: int) -> _Segment:
@@ -330,15 +334,32 @@ class Log:
             self._segments.append(segment)
         return segment
 
-    def _write_all(self, segment: _Segment, data: bytes) -> None:
+    def _write_durably(self, segment: _Segment, data: bytes) -> None:
+        if segment.end + len(data) > segment.allocated:
+            data += bytes(self._zeros_after(segment.end + len(data)))
         written = 0
         try:
             while written < len(data):
                 rest = data if not written else data[written:]
-                written += os.pwrite(segment.descriptor, rest, segment.end + written)
+                offset = segment.end + written
+                written += os.pwritev(segment.descriptor, [rest], offset, os.RWF_DSYNC)
         except OSError as error:
-            os.ftruncate(segment.descriptor, segment.end)
-            raise _explain(error) from error
+            explained = _explain(error)
+            if isinstance(explained, SyncFailedError):
+                self._failure_mark.touch()
+            else:
+                _truncate(segment)
+            raise explained from error
+        segment.allocated = max(segment.allocated, segment.end + len(data))
+
+    def _zeros_after(self, end: int) -> int:
+        ahead = min(max(end, _AHEAD_BYTES_MIN), _AHEAD_BYTES_MAX)
+        return max(0, min(ahead, self._segment_bytes - end))
+
+    def _complete(self, segment: _Segment) -> None:
+        """Make the file end where its frames do, durably."""
+        _truncate(segment)
+        self._sync(segment.descriptor)
 
     def _sync(self, descriptor: int) -> None:
         try:
@@ -353,6 +374,11 @@ class Log:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _truncate(segment: _Segment) -> None:
+    os.ftruncate(segment.descriptor, segment.end)
+    segment.allocated = segment.end
 
 
 def _explain(error: OSError) -> Exception:

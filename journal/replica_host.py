@@ -1,7 +1,11 @@
 """One replica at work: messages from connections, the disk behind a thread, the feed to subscribers.
 
-While one write and sync runs in the thread, what arrives is collected and becomes the next one: the
-group commit forms by itself. Committed frames are fed to subscribers from memory, as soon as the
+While one write runs, what arrives is collected and becomes the next one: the group commit forms by
+itself. Where the disk has lately been quick, the write is done on the event loop, at the end of the turn:
+a thread would cost more, in processor time and in waiting for it, than the other work that it lets
+through meanwhile is worth. Where the disk is slow, and for whatever else changes files, it is a thread.
+
+Committed frames are fed to subscribers from memory, as soon as the
 commit index is known and without waiting for this replica's own disk, or from the segments if the
 subscriber is behind.
 """
@@ -10,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 
 from journal.client import JournalTrimmedError, ReplicaFailedError
@@ -24,8 +29,27 @@ log = logging.getLogger(__name__)
 
 _RECENT_BYTES = 16 * 1024 * 1024
 _FEED_BYTES = 1024 * 1024
+_QUICK_SECONDS = 0.000_3  # a write, on average: about four times what handing it to a thread takes
+_QUICK_BYTES_MAX = 256 * 1024
 
 Respond = Callable[[Message], None]
+Work = list[tuple[Output, Respond]]
+
+
+class _Pace:
+    """How quick the disk has lately been."""
+
+    def __init__(self) -> None:
+        self._average = 0.0
+
+    @property
+    def is_quick(self) -> bool:
+        """True if a write may be waited for."""
+        return self._average < _QUICK_SECONDS
+
+    def observe(self, seconds: float) -> None:
+        """Take in how long a write took. A single pause does not make a disk slow."""
+        self._average += (min(seconds, 4 * _QUICK_SECONDS) - self._average) / 8
 
 
 class ReplicaHost:
@@ -38,7 +62,8 @@ class ReplicaHost:
         self._disk = disk
         self._threads = threads
         self._loop = asyncio.get_running_loop()
-        self._queue: list[tuple[Output, Respond]] = []
+        self._pace = _Pace()
+        self._queue: Work = []
         self._running: asyncio.Future[None] | None = None
         self._recent: dict[int, Frame] = {}
         self._recent_bytes = 0
@@ -101,39 +126,61 @@ class ReplicaHost:
 
     def _start(self) -> None:
         if self._running is None and self._queue:
-            work, self._queue = self._queue, []
             self._running = self._loop.create_future()
-            self._threads.submit(lambda: self._perform(work), self._performed)
+            self._loop.call_soon(self._perform_queue)
 
-    def _perform(self, work: list[tuple[Output, Respond]]) -> list[tuple[Reply, Respond]]:
-        """In the thread: do the changes, sync once, and return the replies that are now true."""
-        disk = self._disk
-        replies: list[tuple[Reply, Respond]] = []
-        written = full = False
-        for output, respond in work:
-            if isinstance(output, Reply):
-                replies.append((_refuse(output) if full else output, respond))
-            elif full:
-                continue  # what follows a write that did not fit has no place either
-            elif isinstance(output, Write):
-                try:
-                    disk.write(output.frames)
-                    written = True
-                except DiskFullError as error:
-                    log.error("%s: %s", self._name, error)
-                    full = True
-            elif isinstance(output, SavePromise):
-                disk.save_promise(output.promise)
-            elif isinstance(output, Cut):
-                disk.cut(output.last)
-            else:
-                assert isinstance(output, Trim)
-                disk.trim(output.first)
-        if written:
-            disk.sync()
-        if full:
-            raise _Full(replies)
+    def _perform_queue(self) -> None:
+        work, self._queue = self._queue, []
+        if not (self._pace.is_quick and _is_small(work)):
+            self._threads.submit(lambda: self._perform(work), self._performed)
+            return
+        replies, failure = None, None
+        try:
+            replies = self._perform(work)
+        except Exception as error:
+            failure = error
+        self._performed(replies, failure)
+
+    def _perform(self, work: Work) -> list[tuple[Reply, Respond]]:
+        """Do the changes, frames with nothing between them at once; return the replies that are now true.
+
+        Raises _Full.
+        """
+        replies = [(output, to) for output, to in work if isinstance(output, Reply)]
+        passed = true = 0  # so many of the replies
+        frames: list[Frame] = []
+        try:
+            for output, _ in work:
+                if isinstance(output, Write):
+                    frames += output.frames
+                elif isinstance(output, Reply):
+                    passed += 1
+                    true = true if frames else passed
+                else:
+                    self._write(frames)
+                    frames, true = [], passed
+                    self._change(output)
+            self._write(frames)
+        except DiskFullError as error:
+            log.error("%s: %s", self._name, error)
+            # What follows a write that did not fit has no place either.
+            refused = [(_refuse(reply), to) for reply, to in replies[true:]]
+            raise _Full(replies[:true] + refused) from None
         return replies
+
+    def _change(self, output: SavePromise | Cut | Trim) -> None:
+        if isinstance(output, SavePromise):
+            self._disk.save_promise(output.promise)
+        elif isinstance(output, Cut):
+            self._disk.cut(output.last)
+        else:
+            self._disk.trim(output.first)
+
+    def _write(self, frames: list[Frame]) -> None:
+        if frames:
+            began = time.perf_counter()
+            self._disk.write(frames)
+            self._pace.observe(time.perf_counter() - began)
 
     def _performed(
         self, replies: list[tuple[Reply, Respond]] | None, error: Exception | None
@@ -232,6 +279,17 @@ class _Full(Exception):  # noqa: N818 (a signal between the thread and the loop)
     def __init__(self, replies: list[tuple[Reply, Respond]]) -> None:
         super().__init__("disk full")
         self.replies = replies
+
+
+def _is_small(work: Work) -> bool:
+    """Return whether nothing is to be done but to write a little."""
+    size = 0
+    for output, _ in work:
+        if isinstance(output, Write):
+            size += sum(len(frame.data) for frame in output.frames)
+        elif not isinstance(output, Reply):
+            return False
+    return size <= _QUICK_BYTES_MAX
 
 
 def _refuse(reply: Reply) -> Reply:

@@ -13,7 +13,8 @@ A frame without records is a sync mark. A replica puts one before each write, an
 the last one that was synced by then. After a crash the end of the last segment may hold frames that
 never reached the disk as a whole. The first bad frame and all after it are cut off, unless a mark
 behind it says that the frame had been synced: then the disk has lost what it had promised to keep,
-and the replica must not vote with such a log.
+and the replica must not vote with such a log. Zeros at the end are none of this: they were written
+ahead, for frames to come.
 """
 
 from __future__ import annotations
@@ -176,8 +177,10 @@ def recover_segment(data: bytes, name: str, *, last: bool) -> Recovered:
             expected = parsed.last + 1
         offset += len(parsed.data)
     recovered.end = offset
-    if offset < len(data):
-        synced = _last_mark(data, offset)
+    written = len(data[offset:].rstrip(b"\0"))
+    if written:
+        # A mark may end with zeros of its own.
+        synced = _last_mark(data[: offset + written + _FRAME_HEADER_BYTES], offset)
         if not last or (expected is not None and synced >= expected):
             raise CorruptionError(f"{name}: bad frame at offset {offset}, before synced ones")
     return recovered

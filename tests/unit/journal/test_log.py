@@ -22,7 +22,6 @@ def filled(directory, *, frames: int = 10, segment_bytes: int = 1 << 20) -> Log:
     log = Log(directory, segment_bytes=segment_bytes)
     for number in range(frames):
         log.write([frame(1 + 2 * number, 2)])
-        log.sync()
     return log
 
 
@@ -51,7 +50,6 @@ def test_read_begins_with_the_frame_that_holds_the_sequence(tmp_path):
 def test_read_gives_a_frame_that_is_longer_than_asked_for(tmp_path):
     log = Log(tmp_path)
     log.write([frame(1, size=1_000_000)])
-    log.sync()
     assert sequences(log.read(1, 10)) == [1]
     log.close()
 
@@ -66,7 +64,6 @@ def test_unsynced_torn_write_is_forgotten_at_the_next_start(tmp_path):
     log = Log(tmp_path)
     assert log.extent.last_sequence == 20
     log.write([frame(21, 2)])
-    log.sync()
     log.close()
     log = Log(tmp_path)
     assert log.extent.last_sequence == 22
@@ -89,7 +86,6 @@ def test_cut_removes_the_tail_and_the_log_goes_on(tmp_path, last, segment_bytes)
     log = filled(tmp_path, segment_bytes=segment_bytes)
     log.cut(last)
     log.write([frame(last + 1, epoch=2)])
-    log.sync()
     log.close()
     log = Log(tmp_path, segment_bytes=segment_bytes)
     assert log.extent.last_sequence == last + 1
@@ -122,37 +118,54 @@ def test_locate_finds_a_place_at_or_before_the_timestamp(tmp_path):
 
 def test_full_disk_refuses_the_write_and_loses_nothing(tmp_path, monkeypatch):
     log = filled(tmp_path)
-    real = os.pwrite
+    real = os.pwritev
 
-    def full(descriptor, data, offset):
-        real(descriptor, data[:20], offset)
+    def full(descriptor, buffers, offset, flags):
+        real(descriptor, [buffers[0][:20]], offset, flags)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("journal.log.os.pwrite", full)
+    monkeypatch.setattr("journal.log.os.pwritev", full)
     with pytest.raises(DiskFullError):
         log.write([frame(21)])
     monkeypatch.undo()
     log.write([frame(21)])
-    log.sync()
     log.close()
     log = Log(tmp_path)
     assert log.extent.last_sequence == 21
     log.close()
 
 
-def test_failed_sync_ends_the_log_for_good(tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", ["fdatasync", "pwritev"])
+def test_failed_sync_ends_the_log_for_good(tmp_path, monkeypatch, call):
     log = filled(tmp_path)
 
-    def broken(descriptor):
+    def broken(descriptor, *_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("journal.log.os.fdatasync", broken)
+    monkeypatch.setattr(f"journal.log.os.{call}", broken)
     with pytest.raises(SyncFailedError):
-        log.sync()
+        log.write([frame(21)])
+        log.cut(20)
     monkeypatch.undo()
     log.close()
     with pytest.raises(SyncFailedError, match="replace this replica"):
         Log(tmp_path)
+
+
+def test_zeros_ahead_of_a_crash_are_no_records(tmp_path):
+    log = filled(tmp_path)
+    path = max(tmp_path.glob("*.segment"))
+    left = path.read_bytes()
+    assert left.endswith(bytes(4096))
+    log.close()
+    path.write_bytes(left)
+    log = Log(tmp_path)
+    assert log.extent.last_sequence == 20
+    log.write([frame(21, 2)])
+    log.close()
+    log = Log(tmp_path)
+    assert log.extent.last_sequence == 22
+    log.close()
 
 
 def test_promise_is_there_again(tmp_path):

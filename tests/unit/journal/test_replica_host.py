@@ -88,10 +88,10 @@ async def test_subscriber_that_is_behind_reads_from_disk(running):
 async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch):
     await running.say(append(1))
 
-    def full(descriptor, data, offset):
+    def full(descriptor, buffers, offset, flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("journal.log.os.pwrite", full)
+    monkeypatch.setattr("journal.log.os.pwritev", full)
     assert (await running.say(append(2))).status == AppendStatus.FULL
     monkeypatch.undo()
     assert (await running.say(append(2))).status == AppendStatus.ACCEPTED
@@ -99,12 +99,12 @@ async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch):
 
 
 async def test_failed_sync_silences_the_replica_and_ends_its_feed(running, monkeypatch):
-    def broken(descriptor):
+    def broken(descriptor, buffers, offset, flags):
         raise OSError(errno.EIO, "Input/output error")
 
     feed = running.host.frames(1)
     waiting = asyncio.ensure_future(anext(feed))
-    monkeypatch.setattr("journal.log.os.fdatasync", broken)
+    monkeypatch.setattr("journal.log.os.pwritev", broken)
     running.host.receive(append(1), running.answers.put_nowait)
     with pytest.raises(ReplicaFailedError):
         await waiting
@@ -134,7 +134,6 @@ async def test_trimmed_records_are_refused_and_not_skipped(running, monkeypatch)
 async def test_log_of_a_torn_write_is_cut_and_claims_tell_it(tmp_path):
     log = Log(tmp_path)
     log.write([frame(1)])
-    log.sync()
     log.write([frame(2)])
     log.close()
     path = next(tmp_path.glob("*.segment"))

@@ -67,6 +67,23 @@ def test_garbled_frame_before_a_mark_that_says_synced_is_corruption():
         recover_segment(bytes(garbled), "s", last=True)
 
 
+def test_zeros_at_the_end_are_no_damage_and_hide_none():
+    data, ends = segment(2, 1, 1)
+    zeros = bytes(100_000)
+    assert recover_segment(data + zeros, "s", last=False).end == len(data)
+    assert recover_segment(data[:-1] + zeros, "s", last=True).end == ends[1] + len(sync_mark(3))
+    garbled = bytearray(data)
+    garbled[ends[0] - 1] ^= 1
+    with pytest.raises(CorruptionError, match="before synced ones"):
+        recover_segment(bytes(garbled) + zeros, "s", last=True)
+
+
+def test_payload_of_zeros_is_no_space_written_ahead():
+    data = segment_header(1) + make_frame([Record(1, 1, 1_001, 0, bytes(5_000))]).data
+    recovered = recover_segment(data + bytes(9_000), "s", last=True)
+    assert recovered.end == len(data)
+
+
 def test_bad_frame_in_a_segment_that_has_a_successor_is_corruption():
     data, _ = segment(2, 1)
     with pytest.raises(CorruptionError):
