@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -103,12 +104,17 @@ class RunningCluster:
         return found
 
     def role(self, name: str) -> int:
-        """Return the process id of a role, by a word of its command line ("az1")."""
-        for pid in self.processes()[1:]:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            if name in words:
-                return pid
-        raise AssertionError(f"no process of {name}")
+        """Return the process id of a role, named as its log is ("us-east-1a.az", "relay")."""
+        path = self.directory / "data" / "run" / "processes.json"
+        return int(json.loads(path.read_bytes())[name])
+
+    def wait_for_restart(self, name: str, before: int, seconds: float) -> int:
+        """Return the process id that a role has once it is not `before` any more."""
+        deadline = time.monotonic() + seconds
+        while (now := self.role(name)) == before:
+            assert time.monotonic() < deadline, f"{name} does not come back"
+            time.sleep(0.02)
+        return now
 
     def token(self, *, admin: bool = True, seconds: int = 900) -> str:
         """Return a token made by boto3."""

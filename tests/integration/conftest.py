@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from running_cluster import RunningCluster
 
 from dsql.control.layout import Layout
 from placement import agent, server
@@ -59,3 +60,19 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     seed.wait(5)
     assert seed.stdout is not None
     seed.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """One cluster for all tests that do it no harm; each test uses table names of its own."""
+    running = RunningCluster(tmp_path_factory.mktemp("shared")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[RunningCluster]:
+    """A cluster, running, that a test may do anything to."""
+    running = RunningCluster(tmp_path).start()
+    yield running
+    running.stop()

@@ -1,0 +1,117 @@
+"""Processes die and freeze under a bank; no money is made or lost, and no client is told a falsehood.
+
+DSQL_CHAOS_SECONDS sets how long the zones die in turn (20 by default).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+
+import psycopg
+import pytest
+from running_cluster import RunningCluster
+
+from .bank import Bank
+
+CONNECTIONS = 16
+CHAOS_SECONDS = float(os.environ.get("DSQL_CHAOS_SECONDS", "20"))
+ZONES = ("us-east-1a.az", "us-east-1b.az", "us-east-1c.az")
+FROZEN_SECONDS = 2.0
+RECOVERY_SECONDS = 30.0  # generous: what is measured is reported, not asserted
+
+
+@pytest.fixture
+def bank(own_cluster: RunningCluster) -> Bank:
+    bank = Bank(own_cluster)
+    bank.open()
+    return bank
+
+
+def report(bank: Bank) -> None:
+    book = bank.book
+    sys.stdout.write(
+        f"{len(book.acknowledged)} transfers, {len(book.unknown)} unknown, "
+        f"errors {dict(book.errors)}, longest stall {book.longest_stall_seconds:.2f} s\n"
+    )
+
+
+def test_no_money_is_lost_while_the_zones_die_in_turn(
+    own_cluster: RunningCluster, bank: Bank
+) -> None:
+    def kill_in_turn() -> None:
+        end = time.monotonic() + CHAOS_SECONDS
+        for zone in cycle(ZONES):
+            if time.monotonic() > end:
+                return
+            before = own_cluster.role(zone)
+            os.kill(before, signal.SIGKILL)
+            own_cluster.wait_for_restart(zone, before, RECOVERY_SECONDS)
+            bank.book.wait_for_more(100, RECOVERY_SECONDS)
+
+    bank.run(CONNECTIONS, kill_in_turn)
+    report(bank)
+    bank.audit()
+
+
+def test_no_money_is_lost_when_a_frozen_zone_thaws(own_cluster: RunningCluster, bank: Bank) -> None:
+    """A process that slept through its own removal must not act as if nothing had happened."""
+
+    def freeze_in_turn() -> None:
+        for zone in ZONES:
+            frozen = own_cluster.role(zone)
+            os.kill(frozen, signal.SIGSTOP)
+            try:
+                stalled = time.monotonic()
+                while time.monotonic() - stalled < FROZEN_SECONDS:
+                    time.sleep(0.05)
+            finally:
+                os.kill(frozen, signal.SIGCONT)
+            bank.book.wait_for_more(100, RECOVERY_SECONDS)
+
+    bank.run(CONNECTIONS, freeze_in_turn)
+    report(bank)
+    bank.audit()
+
+
+def test_no_money_is_lost_when_query_processors_die(
+    own_cluster: RunningCluster, bank: Bank
+) -> None:
+    def kill_some() -> None:
+        for _ in range(10):
+            serving = query_processors(own_cluster)
+            os.kill(random.choice(serving), signal.SIGKILL)
+            bank.book.wait_for_more(20, RECOVERY_SECONDS)
+
+    bank.run(CONNECTIONS, kill_some)
+    report(bank)
+    bank.audit()
+    assert bank.book.errors["connection lost"] <= 10
+
+
+@pytest.mark.parametrize("role", ["relay", "host", "seed"])
+def test_no_money_is_lost_when_other_roles_die(
+    own_cluster: RunningCluster, bank: Bank, role: str
+) -> None:
+    def kill() -> None:
+        before = own_cluster.role(role)
+        os.kill(before, signal.SIGKILL)
+        own_cluster.wait_for_restart(role, before, RECOVERY_SECONDS)
+        bank.book.wait_for_more(100, RECOVERY_SECONDS)
+
+    bank.run(CONNECTIONS, kill)
+    report(bank)
+    bank.audit()
+    with psycopg.connect(**own_cluster.dsn()) as connection:  # newcomers are let in again
+        assert connection.execute("select count(*) from accounts").fetchone() is not None
+
+
+def query_processors(cluster: RunningCluster) -> list[int]:
+    """Return those that belong to the cluster, by what they call themselves."""
+    name = f"dsql: {cluster.variables['DSQL_CLUSTER'][:8]}\n"
+    return [pid for pid in cluster.processes() if Path(f"/proc/{pid}/comm").read_text() == name]
