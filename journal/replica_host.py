@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _RECENT_BYTES = 16 * 1024 * 1024
 _FEED_BYTES = 1024 * 1024
-_QUICK_SECONDS = 0.000_3  # a write, on average: about four times what handing it to a thread takes
+_QUICK_SECONDS = 0.000_3  # a few times what handing a write to a thread takes
 _QUICK_BYTES_MAX = 256 * 1024
 
 Respond = Callable[[Message], None]
@@ -37,19 +37,24 @@ Work = list[tuple[Output, Respond]]
 
 
 class _Pace:
-    """How quick the disk has lately been."""
+    """How quick the disk is.
+
+    The estimate falls quickly and rises slowly: a busy machine makes some waits longer, and a slow disk
+    makes all of them longer.
+    """
 
     def __init__(self) -> None:
-        self._average = 0.0
+        self._estimate = 0.0
 
     @property
     def is_quick(self) -> bool:
         """True if a write may be waited for."""
-        return self._average < _QUICK_SECONDS
+        return self._estimate < _QUICK_SECONDS
 
     def observe(self, seconds: float) -> None:
-        """Take in how long a write took. A single pause does not make a disk slow."""
-        self._average += (min(seconds, 4 * _QUICK_SECONDS) - self._average) / 8
+        """Take in how long a write took."""
+        above = min(seconds, 10 * _QUICK_SECONDS) - self._estimate
+        self._estimate += above / 64 if above > 0 else above / 2
 
 
 class ReplicaHost:
