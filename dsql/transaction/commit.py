@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from dsql.errors import SqlError, data_conflict, outcome_unknown, schema_conflict
-from dsql.transaction.interface import CommitOutcome, Committed, Conflict, WriteSet
+from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Refused, WriteSet
 
 _MEGABYTE = 1024 * 1024
 _encode = msgspec.msgpack.Encoder().encode
@@ -24,8 +24,9 @@ class Committer(Protocol):
 def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) -> int:
     """Commit, and return the commit timestamp.
 
-    Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a conflict, 08007 if the outcome
-    remains unknown.
+    Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a conflict, 53100 if the journals'
+    disks are full, 08P01 if the adjudicator finds the write set malformed, 08007 if the outcome remains
+    unknown.
     """
     encoded = _encode(write_set)
     if len(encoded) > bytes_max:
@@ -35,7 +36,21 @@ def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) 
         return outcome.timestamp
     if isinstance(outcome, Conflict):
         raise schema_conflict() if outcome.schema else data_conflict()
+    if isinstance(outcome, Refused):
+        raise _disk_full() if outcome.disk_full else _malformed()
     raise outcome_unknown()
+
+
+def _disk_full() -> SqlError:
+    return SqlError(
+        "53100",
+        "could not extend the journal: No space left on device",
+        hint="Free some space on the journals' disks; reads go on meanwhile.",
+    )
+
+
+def _malformed() -> SqlError:
+    return SqlError("08P01", "the adjudicator refused a malformed transaction")
 
 
 def _too_large(size: int, bytes_max: int) -> SqlError:

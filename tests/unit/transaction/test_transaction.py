@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dsql.errors import SqlError
-from dsql.transaction.interface import Conflict, Mode, Unknown
+from dsql.transaction.interface import Conflict, Mode, Refused, Unknown
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
 from dsql.transaction.transaction import Limits
 
@@ -110,6 +110,8 @@ def test_each_key_stands_once_with_its_stricter_mode(manager: Any, cluster: Any)
     [
         (Conflict(False), "40001", "OC000"),
         (Conflict(True), "40001", "OC001"),
+        (Refused(disk_full=True), "53100", "No space left on device"),
+        (Refused(disk_full=False), "08P01", "malformed"),
         (Unknown(), "08007", "transaction resolution unknown"),
     ],
 )
