@@ -1,7 +1,7 @@
 """Functions about what this server does not have, as clients' catalog queries call them.
 
-No rules, triggers, partitions, publications, extended statistics, tablespaces or standbys: the answers are
-those of a PostgreSQL that happens to have none.
+No rules, triggers, partitions, publications, extended statistics, tablespaces, standbys or advisory
+locks: the answers are those of a PostgreSQL that happens to have none.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ for _name, _types in (
 ):
     define(_name, _types, oids.TEXT)(_always(None))
 
+define("pg_advisory_unlock_all", (), oids.VOID, volatility="v")(_always(""))
 define("pg_is_in_recovery", (), oids.BOOL)(_always(False))
 define("pg_relation_is_publishable", (oids.REGCLASS,), oids.BOOL)(_always(False))
 define("pg_tablespace_location", (oids.OID,), oids.TEXT)(_always(""))

@@ -20,6 +20,7 @@ from dsql.sql.tree import TreeBuilder, type_tree
 from dsql.sql.type_names import resolve_type
 from dsql.sql.walk import nodes as walk
 from dsql.types import oids, registry
+from dsql.types.type import Type
 from dsql.types.typmod import format_type
 
 _DSQL_NUMERIC_TYPMOD = (18 << 16 | 6) + 4  # a bare NUMERIC is numeric(18,6)
@@ -73,7 +74,7 @@ class StatementExpressions:
         kind = registry.get(type_oid)
         if kind.kind == "p":
             raise SqlError("42P16", f"column has pseudo-type {kind.sql_name}")
-        if not kind.column_allowed:
+        if not self._may_be_a_column(kind):
             raise unsupported(f"datatype {format_type(type_oid, typmod)} not supported")
         if self._context.profile == "dsql":
             if type_oid == oids.NUMERIC and typmod == -1:
@@ -85,6 +86,12 @@ class StatementExpressions:
                     f"Datatype limit greater than {limit[0]} bytes not supported for {limit[1]}",
                 )
         return type_oid, typmod
+
+    def _may_be_a_column(self, kind: Type) -> bool:
+        """Tell whether a column may have a type: arrays only outside the dsql profile."""
+        if kind.element_oid and self._context.profile == "postgres":
+            kind = registry.get(kind.element_oid)
+        return kind.column_allowed
 
     def with_default(self, table: Table, column: Column, source: ColumnSource) -> Column:
         """Return the column with the default (or generation expression) of its source."""

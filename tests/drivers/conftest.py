@@ -14,3 +14,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
     running = RunningCluster(directory).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """A cluster in the postgres profile, for what Aurora DSQL refuses."""
+    directory: Path = tmp_path_factory.mktemp("drivers-postgres")
+    running = RunningCluster(directory, profile="postgres").start()
+    yield running
+    running.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -77,6 +78,46 @@ async def test_copy_records(cluster: RunningCluster) -> None:
     records = [(n, None if n % 3 == 0 else str(n)) for n in range(300)]
     await connection.copy_records_to_table("apg_copy", records=records)
     assert await connection.fetchval("select count(v) from apg_copy") == 200
+    await connection.close()
+
+
+async def test_asyncpgs_own_pool_works_in_the_postgres_profile(
+    postgres_cluster: RunningCluster,
+) -> None:
+    variables = postgres_cluster.variables
+    pool = await asyncpg.create_pool(
+        host=variables["PGHOSTADDR"],
+        port=int(variables["PGPORT"]),
+        user="admin",
+        database="postgres",
+        password=postgres_cluster.token,
+        ssl=client_pool.endpoint_context(variables["PGHOST"], variables["PGSSLROOTCERT"]),
+        min_size=1,
+        max_size=2,
+    )
+    async with pool:
+        numbers = await asyncio.gather(*(pool.fetchval("select $1::int", n) for n in range(20)))
+        assert numbers == list(range(20))
+
+
+async def test_copy_in_and_out_of_a_query(cluster: RunningCluster) -> None:
+    connection = await connect(cluster)
+    await connection.execute("create table apg_copy_csv (id int primary key, v text)")
+    source = io.BytesIO(b'1,one\n2,"two, too"\n3,\n')
+    await connection.copy_to_table("apg_copy_csv", source=source, format="csv")
+    target = io.BytesIO()
+    await connection.copy_from_query(
+        "select id, v from apg_copy_csv where id < $1 order by id", 3, output=target
+    )
+    assert target.getvalue() == b"1\tone\n2\ttwo, too\n"
+    await connection.close()
+
+
+async def test_a_record_and_its_array_travel_in_binary(cluster: RunningCluster) -> None:
+    connection = await connect(cluster)
+    assert await connection.fetchval("select row(1, 'a'::text, null::int)") == (1, "a", None)
+    found = await connection.fetchval("select array_agg(x) from (values (1, 'a'::text)) x(n, t)")
+    assert found == [(1, "a")]
     await connection.close()
 
 

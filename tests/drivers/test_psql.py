@@ -18,6 +18,9 @@ create table psql_orders (
 );
 """
 
+ABSENT = r"\dv,\ds,\dm,\dE,\dx,\db,\dd,\dD,\ddp,\des,\dF,\dL,\dO,\dP"
+ABSENT += r",\dRp,\dRs,\drds,\dX,\dy,\dconfig,\dA,\df *,\dS"
+
 
 @pytest.fixture(scope="session")
 def orders(cluster: RunningCluster) -> RunningCluster:
@@ -49,6 +52,18 @@ def test_a_table_is_described(orders: RunningCluster) -> None:
         (r"\dn", "public | admin"),
         (r"\du", "admin"),
         (r"\l", "postgres"),
+        (r"\d psql_orders_pkey", 'primary key, btree_index, for table "public.psql_orders"'),
+        (r"\d+ psql_orders", "Access method: btree-table"),
+        (r"\df num_nulls", "pg_catalog | num_nulls | integer"),
+        (r"\dp", "public | psql_orders | table"),
+        (r"\z psql_orders", "public | psql_orders | table"),
+        (r"\dT+ int4", "pg_catalog | integer | int4 | 4"),
+        (r"\da count", "pg_catalog | count | bigint"),
+        (r"\do ||", "pg_catalog | ||"),
+        (r"\dS pg_class", '"pg_catalog.pg_class"'),
+        (r"\dC int8", "bigint | integer"),
+        (r"\dn+", "public | admin"),
+        (r"\encoding", "UTF8"),
         (r"\conninfo", 'connected to database "postgres" as user "admin"'),
     ],
 )
@@ -57,6 +72,58 @@ def test_backslash_commands_answer(orders: RunningCluster, command: str, expecte
     assert done.stderr == ""
     squeezed = "\n".join(" ".join(line.split()) for line in done.stdout.splitlines())
     assert expected in squeezed, done.stdout
+
+
+@pytest.mark.parametrize("command", ABSENT.split(","))
+def test_commands_about_what_there_is_not_do_not_fail(orders: RunningCluster, command: str) -> None:
+    done = orders.psql("-c", command)
+    assert done.returncode == 0
+    assert done.stderr == "" or done.stderr.startswith("Did not find any"), done.stderr
+
+
+def test_information_schema_tells_tables_columns_and_constraints(orders: RunningCluster) -> None:
+    script = """
+        select table_name, table_type from information_schema.tables where table_schema = 'public'
+            and table_name = 'psql_orders';
+        select column_name, data_type, is_nullable, column_default, character_maximum_length,
+            numeric_precision, numeric_scale from information_schema.columns
+            where table_name = 'psql_orders' order by ordinal_position;
+        select constraint_name, constraint_type from information_schema.table_constraints
+            where table_name = 'psql_orders' and constraint_name not like '%not_null' order by 1;
+        select k.column_name from information_schema.key_column_usage k
+            where k.constraint_name = 'psql_orders_status_total_key' order by k.ordinal_position;
+    """
+    done = orders.psql("-At", script=script)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "psql_orders|BASE TABLE",
+        "id|bigint|NO|||64|0",
+        "status|character varying|NO|'new'::character varying|10||",
+        "total|numeric|YES|||10|2",
+        "psql_orders_pkey|PRIMARY KEY",
+        "psql_orders_status_total_key|UNIQUE",
+        "psql_orders_total_check|CHECK",
+        "status",
+        "total",
+    ]
+
+
+def test_names_of_objects_are_read_and_shown(orders: RunningCluster) -> None:
+    script = """
+        select 'psql_orders'::regclass, 'psql_orders'::regclass::oid = c.oid, c.oid::regclass::text
+            from pg_class c where relname = 'psql_orders';
+        select conrelid::regclass, conname from pg_constraint
+            where conrelid = 'public.psql_orders'::regclass and contype = 'p';
+        select to_regclass('nothing') is null, 'int'::regtype, 'admin'::regrole;
+        select 'nothing'::regclass;
+    """
+    done = orders.psql("-At", script=script)
+    assert done.stdout.splitlines() == [
+        "psql_orders|t|psql_orders",
+        "psql_orders|psql_orders_pkey",
+        "t|integer|admin",
+    ]
+    assert 'relation "nothing" does not exist' in done.stderr
 
 
 def test_several_statements_in_one_query_are_one_transaction(orders: RunningCluster) -> None:

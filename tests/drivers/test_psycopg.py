@@ -176,6 +176,55 @@ async def test_async_connections_work_the_same(cluster: RunningCluster) -> None:
         assert await cursor.fetchone() == (list(range(10)),)
 
 
+def test_a_named_cursor_is_refused_as_on_dsql(cluster: RunningCluster) -> None:
+    with psycopg.connect(**cluster.dsn()) as connection:
+        with (
+            pytest.raises(psycopg.errors.FeatureNotSupported) as caught,
+            connection.cursor("named") as cursor,
+        ):
+            cursor.execute("select 1")
+        assert caught.value.diag.message_primary == "unsupported statement: DeclareCursor"
+        connection.rollback()
+
+
+def test_a_named_cursor_fetches_in_parts_in_the_postgres_profile(
+    postgres_cluster: RunningCluster,
+) -> None:
+    dsn = postgres_cluster.dsn()
+    with psycopg.connect(**dsn) as connection, connection.cursor("named") as cursor:
+        cursor.itersize = 10
+        cursor.execute("select n from generate_series(1, 95) n")
+        assert cursor.fetchmany(3) == [(1,), (2,), (3,)]
+        assert [row[0] for row in cursor] == list(range(4, 96))
+
+
+def test_savepoints_nest_in_the_postgres_profile(postgres_cluster: RunningCluster) -> None:
+    with psycopg.connect(**postgres_cluster.dsn()) as connection:
+        connection.execute("create table pg3_nested (id int primary key)")
+        connection.commit()
+        with connection.transaction():
+            connection.execute("insert into pg3_nested values (1)")
+            with pytest.raises(psycopg.errors.UniqueViolation), connection.transaction():
+                connection.execute("insert into pg3_nested values (2), (1)")
+        assert connection.execute("select * from pg3_nested").fetchall() == [(1,)]
+
+
+def test_the_connection_tells_about_itself(cluster: RunningCluster, connection: Any) -> None:
+    info = connection.info
+    assert info.host == cluster.variables["PGHOST"]
+    assert (info.user, info.dbname, info.encoding) == ("admin", "postgres", "utf-8")
+    assert info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert info.timezone.utcoffset(None) == datetime.timedelta(0)
+    assert info.backend_pid > 0
+
+
+def test_a_type_is_looked_up_by_name(connection: Any) -> None:
+    found = psycopg.types.TypeInfo.fetch(connection, "timestamptz")
+    assert found is not None
+    assert (found.oid, found.array_oid) == (1184, 1185)
+    assert psycopg.types.TypeInfo.fetch(connection, "hstore") is None
+
+
 def test_server_side_parameters_report_what_drivers_read(connection: Any) -> None:
     info = connection.info
     assert info.server_version // 10_000 == 16
