@@ -54,7 +54,6 @@ def main() -> None:
 def _measure_all(arguments: argparse.Namespace, directory: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     with server.running(directory / "dsql", workloads.free_port()) as ours:
-        ours = server.fresh_token(ours)
         print("filling this server's tables with pgbench -i", flush=True)
         started = time.monotonic()
         workloads.initialise(ours, arguments.scale)

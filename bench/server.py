@@ -57,15 +57,3 @@ def read_env(path: Path) -> dict[str, str]:
         name, _, value = line.removeprefix("export ").partition("=")
         variables[name] = value.strip("'\"")
     return variables
-
-
-def fresh_token(variables: dict[str, str]) -> dict[str, str]:
-    """Return the variables with a token that is good for a day."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("dsql")), "token", "--expires-in", "86400"],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return variables | {"PGPASSWORD": done.stdout.strip()}
