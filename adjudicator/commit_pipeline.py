@@ -139,7 +139,7 @@ class CommitPipeline:
             self._answer_known(transaction_id, known, answer, Verdict.ABORTED)
         elif self._recovering:
             self._early.append((transaction_id, start_timestamp, answer))
-        elif start_timestamp < self.outcomes.floor or self.full:
+        elif start_timestamp < self.outcomes.floor:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
         else:
             timestamp = self.conflicts.next_timestamp(self._clock.now())

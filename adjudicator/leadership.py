@@ -13,6 +13,7 @@ import logging
 
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
+from adjudicator.disk_space import DiskSpace
 from adjudicator.messages import decode_identity
 from adjudicator.outcomes import Outcomes
 from dsql.control.layout import ClusterRecord, Layout
@@ -45,6 +46,7 @@ class Leadership:
         self._journal = journal
         self._clock = clock
         self._published = PublishedClock(layout.clock(record.identifier), writable=True)
+        self._space = DiskSpace(layout.clock(record.identifier).parent)
         self._waiting: list[tuple[bytes, Answer]] = []
         self._tasks: list[asyncio.Task[None]] = []
         replicas = [
@@ -66,7 +68,7 @@ class Leadership:
         if self.pipeline is None:
             self._waiting.append((body, answer))
         else:
-            self.pipeline.full = self._appender.leader.full
+            self.pipeline.full = self._appender.leader.full or self._space.low
             self.pipeline.handle(body, answer)
 
     async def run(self) -> None:

@@ -138,11 +138,11 @@ async def test_full_disks_refuse_commits_until_there_is_space(cluster, monkeypat
     )
     await cluster.commit(client, cluster.write_set(0, b"a"))
 
-    def full(descriptor, data, offset):
+    def full(descriptor, buffers, offset, flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("journal.log.os.pwrite", full)
+        patch.setattr("journal.log.os.pwritev", full)
         under_way = asyncio.create_task(
             cluster.commit(client, cluster.write_set(cluster.latest(), b"b"))
         )
