@@ -33,7 +33,7 @@ from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
 from dsql.executor.memory import MemoryMeter
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
-from dsql.executor.program import ExecutionContext, OutputColumn
+from dsql.executor.program import Emit, ExecutionContext, OutputColumn
 from dsql.executor.row_ids import new_row_id
 from dsql.executor.source import Env
 from dsql.functions import builtin as builtin_functions
@@ -135,7 +135,7 @@ class CompiledProgram:
         self.writes = plan.writes
         self.sources: dict[str, str] = {}
         self._rows: Callable[..., Iterator[tuple[Any, ...]]] | None = None
-        self._emitters: dict[tuple[int, ...], Callable[..., int]] = {}
+        self._emitters: dict[tuple[int, ...], Emit] = {}
         self._explain: list[str] | None = None
 
     @property
@@ -166,10 +166,14 @@ class CompiledProgram:
         formats: tuple[int, ...],
     ) -> int:
         """Run to the end, appending DataRow messages to `out`; return the number of rows."""
+        return self.emitter(formats)(context, parameters, out)
+
+    def emitter(self, formats: tuple[int, ...]) -> Emit:
+        """Return what `emit` calls for these formats."""
         function = self._emitters.get(formats)
         if function is None:
             function = self._emitters[formats] = self._compile_emit(formats)
-        return function(context, parameters, out)
+        return function
 
     def _compile_rows(self) -> Callable[..., Iterator[tuple[Any, ...]]]:
         def give(generator: Generator, codes: Sequence[Code]) -> None:
@@ -178,7 +182,7 @@ class CompiledProgram:
         header = "def rows(context, parameters):"
         return self._compile("rows", header, give, yields=True)  # type: ignore[no-any-return]
 
-    def _compile_emit(self, formats: tuple[int, ...]) -> Callable[..., int]:
+    def _compile_emit(self, formats: tuple[int, ...]) -> Emit:
         types = [column.type_oid for column in self.columns]
         if len(formats) == 1:
             formats = formats * len(types)

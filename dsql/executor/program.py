@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,6 +32,9 @@ class ExecutionContext(Context, Protocol):
     def flush(self, out: bytearray) -> None:
         """Send and empty `out` if it has grown large; only ever called between two rows."""
         ...
+
+
+Emit = Callable[[ExecutionContext, Sequence[Any], bytearray], int]
 
 
 class Program(Protocol):
@@ -93,4 +96,8 @@ class Program(Protocol):
         `formats`: 0 text or 1 binary per column. This is the fast way: fetch, project and encode are
         one generated function per plan, formats and text settings.
         """
+        ...
+
+    def emitter(self, formats: tuple[int, ...]) -> Emit:
+        """Return the function that `emit` calls, for who calls it often."""
         ...

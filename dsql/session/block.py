@@ -33,6 +33,10 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
+# A member of an enum costs two look-ups each time.
+_IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
+
+
 @dataclass(slots=True)
 class _Savepoint:
     name: str
@@ -56,15 +60,17 @@ class TransactionBlock:
         self._settings = settings
         self._on_end = on_end
         self.state = State.IDLE
-        self.started_at = 0  # microseconds since 1970
+        self.started_at = 0  # microseconds since 1970, 0 before the first statement
         self._transaction: SessionTransaction | None = None
         self._catalog: Catalog | None = None
+        self._last_catalog: Catalog | None = None
+        self._last_timestamp = -1
         self._savepoints: list[_Savepoint] = []
         self._reset()
 
     def _reset(self) -> None:
         self.read_only = False
-        self._tables: set[int] = set()
+        self._queries: set[CompiledQuery] = set()
         self._ddl_statements = 0
         self._writes = False
         self._jobs_requested = False
@@ -77,18 +83,28 @@ class TransactionBlock:
         transaction = self._transaction
         if transaction is None:
             self._transaction = transaction = self._begin_transaction()
-            self.started_at = self._environment.now()
-            if self.state is State.IDLE:
-                self.state = State.IMPLICIT
+            self.started_at = 0
+            if self.state is _IDLE:
+                self.state = _IMPLICIT
         return transaction
 
     @property
     def catalog(self) -> Catalog:
         """The catalog at the transaction's snapshot, its own DDL included."""
-        catalog = self._catalog
-        if catalog is None:
-            self._catalog = catalog = self._environment.catalogs.current(self.transaction)
-        return catalog
+        return self._catalog or self._find_catalog()
+
+    def _find_catalog(self) -> Catalog:
+        """Look the catalog's version up, unless nothing at all was committed since the last time."""
+        transaction = self.transaction
+        if self._ddl_statements:
+            self._catalog = catalog = self._environment.catalogs.current(transaction)
+            return catalog
+        timestamp = transaction.start_timestamp
+        if timestamp != self._last_timestamp or self._last_catalog is None:
+            self._last_catalog = self._environment.catalogs.current(transaction)
+            self._last_timestamp = timestamp
+        self._catalog = self._last_catalog
+        return self._last_catalog
 
     def begin(self, *, read_only: bool) -> bool:
         """Open a block. Return False if there was one already."""
@@ -96,6 +112,7 @@ class TransactionBlock:
         if not already:
             _ = self.transaction
             self.state = State.OPEN
+            self.started_at = self.started_at or self._environment.now()
         self.read_only |= read_only
         return not already
 
@@ -110,9 +127,8 @@ class TransactionBlock:
             if self._ddl_statements and self._settings.profile == "dsql":
                 raise _mixed()
             self._writes = True
-        if query.tables:
-            self._tables |= query.tables
-        if self._writes or self.state is State.OPEN:
+        self._queries.add(query)
+        if self._writes or self.state is _OPEN:
             self.transaction.begin_statement()
 
     def note_ddl(self, command: str) -> None:
@@ -152,14 +168,14 @@ class TransactionBlock:
             return
         try:
             if self._writes and transaction.has_writes:
-                for oid in self._tables:
+                for oid in frozenset().union(*[query.tables for query in self._queries]):
                     transaction.check(table_version_key(oid), Mode.CATALOG)
             transaction.commit()
         except BaseException:
             self.rollback()
             raise
         self._settings.commit()
-        requested, jobs = self._jobs_requested, list(self._jobs)
+        requested, jobs = self._jobs_requested, self._jobs
         self._end()
         if requested:
             self._environment.request_jobs()
@@ -168,9 +184,10 @@ class TransactionBlock:
 
     def renew(self) -> None:
         """Commit what there is and go on in a fresh transaction of the same block (COPY's batches)."""
-        state, read_only = self.state, self.read_only
+        state, read_only, started_at = self.state, self.read_only, self.started_at
         self.commit()
         _ = self.transaction
+        self.started_at = started_at
         self.state, self.read_only, self._writes = state, read_only, True
 
     def rollback(self) -> None:
@@ -183,9 +200,11 @@ class TransactionBlock:
     def _end(self) -> None:
         self._transaction = None
         self._catalog = None
-        self.state = State.IDLE
-        if self._writes or self._tables or self._savepoints or self.read_only:
+        self.state = _IDLE
+        if self._writes or self._savepoints or self._jobs_requested or self.read_only:
             self._reset()
+        else:
+            self._queries.clear()
         self._on_end()
 
     def fail(self) -> None:

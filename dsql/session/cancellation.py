@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from threading import get_ident
 from types import FrameType
 
 from dsql.errors import SqlError
@@ -33,7 +34,7 @@ class Cancellation:
         self._interrupt(_BY_USER)
 
     def _interrupt(self, message: str) -> None:
-        if self._interruptible and self._interruptible == threading.get_ident():
+        if self._interruptible and self._interruptible == get_ident():
             self._interruptible = 0
             self.requested = False
             raise SqlError("57014", message)
@@ -47,12 +48,13 @@ class Cancellation:
 
     def enter(self, timeout_seconds: float) -> None:
         """Say that a program runs now, which may be interrupted, and must be after this time (0: never)."""
-        self.check()
+        if self.requested:
+            self.check()
         if timeout_seconds and threading.current_thread() is threading.main_thread():
             self._timed = True
             signal.signal(signal.SIGALRM, self._on_alarm)
             signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
-        self._interruptible = threading.get_ident()
+        self._interruptible = get_ident()
 
     def leave(self) -> None:
         """Say that the program has ended."""

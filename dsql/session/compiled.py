@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsql.errors import SqlError
-from dsql.executor.program import OutputColumn, Program
+from dsql.executor.program import Emit, OutputColumn, Program
 from dsql.types import registry
 from dsql.types.type import Encode, FormatSettings
 from dsql.wire import backend
@@ -26,7 +26,7 @@ Decoder = Callable[[bytes], Any]
 class Shape:
     """How one query is bound: see the module."""
 
-    __slots__ = ("decoders", "description", "formats")
+    __slots__ = ("decoders", "description", "emit", "formats")
 
     def __init__(
         self, decoders: tuple[Decoder, ...], formats: tuple[int, ...], description: bytes
@@ -34,6 +34,7 @@ class Shape:
         self.decoders = decoders
         self.formats = formats
         self.description = description
+        self.emit: Emit | None = None  # compiled by the first Execute
 
 
 class CompiledQuery:
@@ -46,7 +47,6 @@ class CompiledQuery:
         "_formats",
         "_shapes",
         "_tags",
-        "emit",
         "parameter_types",
         "program",
         "required",
@@ -63,7 +63,6 @@ class CompiledQuery:
         required: tuple[tuple[int, str], ...],
     ) -> None:
         self.program = program
-        self.emit = program.emit
         self.writes = program.writes
         self.parameter_types = program.parameter_types
         self.returns_rows = bool(program.columns) or program.tag == "SELECT"
@@ -97,6 +96,13 @@ class CompiledQuery:
             return Shape(decoders, (), backend.NO_DATA)
         chosen = expand_result_formats(result_formats, len(columns))
         return Shape(decoders, chosen, describe_columns(columns, chosen))
+
+    def emitter(self, shape: Shape) -> Emit:
+        """Return the function that appends the rows in a shape's formats."""
+        emit = shape.emit
+        if emit is None:
+            emit = shape.emit = self.program.emitter(shape.formats)
+        return emit
 
     def complete(self, count: int) -> bytes:
         """Return the CommandComplete for so many rows."""

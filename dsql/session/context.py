@@ -30,6 +30,7 @@ class SessionContext:
         flush: Callable[[bytearray], None],
     ) -> None:
         self._environment = environment
+        self._now = environment.now
         self._cancellation = environment.cancellation
         self.leave_program = environment.cancellation.leave
         self._settings = settings
@@ -39,7 +40,10 @@ class SessionContext:
 
     def start_statement(self) -> None:
         """Take the statement's time."""
-        self.statement_timestamp = self._environment.now() - POSTGRES_EPOCH_MICROSECONDS
+        now = self._now()
+        self.statement_timestamp = now - POSTGRES_EPOCH_MICROSECONDS
+        if not self._block.started_at:
+            self._block.started_at = now
 
     def enter_program(self) -> None:
         """Let the statement be interrupted from now on, by a cancel or statement_timeout."""
@@ -48,7 +52,8 @@ class SessionContext:
     @property
     def transaction_timestamp(self) -> int:
         """The start of the transaction, microseconds since 2000-01-01 UTC."""
-        _ = self._block.transaction
+        if not self._block.started_at:
+            self._block.started_at = self._now()
         return self._block.started_at - POSTGRES_EPOCH_MICROSECONDS
 
     @property

@@ -205,13 +205,13 @@ class _Loader:
         return count + self._insert(decoder.finish(), decoder)
 
     def _insert(self, rows: list[Row], decoder: InDecoder) -> int:
-        state, emit, out = self._state, self._query.emit, self._state.out
+        state, emit, out = self._state, self._query.program.emitter(()), self._state.out
         line = decoder.line_number - len(rows)
         for row in rows:
             line += 1
             values = self._decode(row, line)
             try:
-                emit(state.context, values, out, ())
+                emit(state.context, values, out)
             except SqlError as error:
                 error.where = error.where or f"COPY {self._table}, line {line}"
                 raise

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
-from dsql.executor.program import OutputColumn
+from dsql.executor.program import Emit, OutputColumn
 from dsql.session.compiled import (
     CompiledQuery,
     Shape,
@@ -37,6 +37,26 @@ class Portal(Protocol):
         ...
 
 
+_NO_ROWS: Iterator[Row] = iter(())
+
+
+def run_to_end(
+    state: SessionState, query: CompiledQuery, emit: Emit, parameters: Sequence[Any]
+) -> None:
+    """Append all rows of a query and its CommandComplete."""
+    out, context = state.out, state.context
+    state.block.use(query)
+    context.start_statement()
+    state.mark = len(out)
+    context.enter_program()
+    try:
+        count = emit(context, parameters, out)
+    finally:
+        context.leave_program()
+    state.mark = -1
+    out += query.complete(count)
+
+
 class QueryPortal:
     """A query with its parameters."""
 
@@ -53,24 +73,21 @@ class QueryPortal:
         self._encoders: list[Encode] = []
         self.description = shape.description
 
+    @classmethod
+    def spent(cls, state: SessionState, query: CompiledQuery, shape: Shape) -> QueryPortal:
+        """Return a portal that was executed to its end."""
+        portal = cls(state, query, shape, ())
+        portal._rows = _NO_ROWS
+        return portal
+
     def execute(self, row_limit: int) -> None:
         """See `Portal`."""
         if row_limit or self._rows is not None:
             self._execute_some(row_limit)
             return
-        state, query = self._state, self._query
-        out, context = state.out, state.context
-        state.block.use(query)
-        context.start_statement()
-        state.mark = len(out)
-        context.enter_program()
-        try:
-            count = query.emit(context, self._parameters, out, self._shape.formats)
-        finally:
-            context.leave_program()
-        state.mark = -1
-        out += query.complete(count)
-        self._rows = iter(())
+        query = self._query
+        run_to_end(self._state, query, query.emitter(self._shape), self._parameters)
+        self._rows = _NO_ROWS
 
     @property
     def columns(self) -> tuple[OutputColumn, ...] | None:

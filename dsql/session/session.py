@@ -23,6 +23,7 @@ from dsql.session.block import State
 from dsql.session.environment import Environment
 from dsql.session.extended import READY, ExtendedProtocol
 from dsql.session.handed import HandedSession
+from dsql.session.prepared_round import PreparedRounds
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
@@ -68,6 +69,7 @@ class Session:
             ord("f"): _ignore,
             ord("X"): _terminate,
         }
+        self._rounds = PreparedRounds(state)
         self._skipping = False
         jitter = 1 - _AGE_JITTER * secrets.randbelow(1000) / 1000
         self._deadline = environment.monotonic() + environment.session_seconds_max * jitter
@@ -124,7 +126,20 @@ class Session:
             if not data:
                 return
             cancellation.requested = False
-            pending.extend(feed(data))
+            if not self._answer_round(data):
+                pending.extend(feed(data))
+
+    def _answer_round(self, data: bytes) -> bool:
+        """Answer the round trip of a prepared statement at once; False if `data` is anything else."""
+        if self._skipping or self._state.reader.partial:
+            return False
+        try:
+            if not self._rounds.answer(data):
+                return False
+        except Exception as error:
+            self._fail(_SYNC, error)
+        self._end_round()
+        return True
 
     def _end_round(self) -> None:
         """Do what comes before the client's next turn."""

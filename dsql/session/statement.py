@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.ddl.result import UtilityResult
@@ -16,6 +16,9 @@ from dsql.session.privileges import check_privileges
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.wire.frontend import Bind
+
+if TYPE_CHECKING:
+    from dsql.session.prepared_round import PreparedRound
 
 Columns = tuple[OutputColumn, ...] | None
 
@@ -49,6 +52,7 @@ class QueryStatement:
         "_parsed",
         "_state",
         "ends_failed_block",
+        "round",
     )
 
     def __init__(
@@ -63,6 +67,7 @@ class QueryStatement:
         self._generation = -1
         self._columns: Columns = None
         self._compiled: CompiledQuery | None = None
+        self.round: PreparedRound | None = None
 
     def compiled(self) -> CompiledQuery:
         """Return the query compiled for the present catalog and settings.
@@ -72,9 +77,7 @@ class QueryStatement:
         state = self._state
         catalog = state.block.catalog
         compiled = self._compiled
-        if compiled is not None and (
-            catalog is self._catalog and state.settings.generation == self._generation
-        ):
+        if compiled is not None and self.is_current(catalog):
             return compiled
         return self._recompile(catalog)
 
@@ -92,9 +95,14 @@ class QueryStatement:
         if compiled.required:
             check_privileges(compiled.required, catalog, state.context.user)
         self._compiled = compiled
+        self.round = None
         self._catalog = catalog
         self._generation = state.settings.generation
         return compiled
+
+    def is_current(self, catalog: Catalog) -> bool:
+        """Return whether it is compiled for this catalog and the present settings."""
+        return catalog is self._catalog and self._state.settings.generation == self._generation
 
     def describe(self) -> tuple[tuple[int, ...], Columns]:
         """See `Statement`."""

@@ -1,0 +1,137 @@
+"""The usual round trip of a prepared statement, answered in one go.
+
+Drivers send Bind, Describe (some leave it out), Execute and Sync in one packet, to the unnamed portal:
+
+    B [] name formats count | values ... | result formats   D P []   E [] 0   S
+    ------- head ----------                --------------- tail -------------
+
+For one statement and one driver everything but the values is the same each time. It is compared as bytes
+with what it was the last time and never parsed again. Whatever looks different in the least, or would be
+an error, is left to the handlers of the single messages, which have to come to the same answers.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from dsql.errors import SqlError
+from dsql.session.block import State
+from dsql.session.compiled import CompiledQuery, Shape
+from dsql.session.portal import QueryPortal, run_to_end
+from dsql.session.state import SessionState
+from dsql.session.statement import QueryStatement
+from dsql.wire import backend, frontend
+
+_BIND = ord("B")
+_HEADER_BYTES = 5
+_NAME_AT = 6  # behind the name of the unnamed portal
+_END = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
+_DESCRIBED_END = b"D\0\0\0\x06P\0" + _END
+_NULL = -1
+_IDLE, _OPEN = State.IDLE, State.OPEN
+_unpack_length = struct.Struct("!i").unpack_from
+
+
+class PreparedRound:
+    """What stays the same from round to round of one statement."""
+
+    __slots__ = ("after_bind", "decoders", "emit", "head", "portal", "prologue", "query", "tail")
+
+    def __init__(
+        self, state: SessionState, query: CompiledQuery, shape: Shape, head: bytes, tail: bytes
+    ) -> None:
+        self.query = query
+        self.decoders = shape.decoders
+        self.emit = query.emitter(shape)
+        self.head = head
+        self.tail = tail
+        described = tail.endswith(_DESCRIBED_END)
+        self.after_bind = len(_DESCRIBED_END if described else _END)
+        self.prologue = backend.BIND_COMPLETE + (shape.description if described else b"")
+        self.portal = QueryPortal.spent(state, query, shape)
+
+    def decode(self, data: bytes) -> list[Any] | None:
+        """Return the parameters; None if there is anything wrong with the message."""
+        if _unpack_length(data, 1)[0] != len(data) - self.after_bind - 1:
+            return None
+        at = _HEADER_BYTES + len(self.head)
+        values: list[Any] = []
+        try:
+            for decode in self.decoders:
+                (length,) = _unpack_length(data, at)
+                at += 4
+                if length >= 0:
+                    end = at + length
+                    values.append(decode(data[at:end]))
+                    at = end
+                elif length == _NULL:
+                    values.append(None)
+                else:
+                    return None
+        except Exception:  # the handler of Bind finds the right words for it
+            return None
+        return values if at == len(data) - len(self.tail) else None
+
+
+class PreparedRounds:
+    """Answers such rounds for one session."""
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+        self._block = state.block
+        self._statements = state.statements
+        self._out = state.out
+
+    def answer(self, data: bytes) -> bool:
+        """Answer `data` if it is one such round and nothing else; else append nothing and return False.
+
+        An error that it raises is that of the round, whose Sync has not been answered yet.
+        """
+        if data[0] != _BIND:
+            return False
+        statement = self._statements.get(data[_NAME_AT : data.find(0, _NAME_AT)])
+        if type(statement) is not QueryStatement:
+            return False
+        block = self._block
+        idle = block.state is _IDLE
+        if not idle and block.state is not _OPEN:
+            return False
+        known = statement.round
+        if known is None or not (data.startswith(known.head, 5) and data.endswith(known.tail)):
+            known = statement.round = self._learn(statement, data)
+            if known is None:
+                return False
+        parameters = known.decode(data)
+        if parameters is None or not statement.is_current(block.catalog):
+            return False
+        self._out += known.prologue
+        run_to_end(self._state, known.query, known.emit, parameters)
+        if idle:
+            block.commit()
+            self._out += backend.READY_IDLE
+        else:
+            self._state.portals[b""] = known.portal
+            self._out += backend.READY_IN_BLOCK
+        return True
+
+    def _learn(self, statement: QueryStatement, data: bytes) -> PreparedRound | None:
+        """Take a round apart for the first time; None if it is none."""
+        if not data.endswith(_END):
+            return None
+        end = len(data) - len(_DESCRIBED_END if data.endswith(_DESCRIBED_END) else _END)
+        if _unpack_length(data, 1)[0] != end - 1:
+            return None
+        try:
+            message = frontend.parse_bind(data[_HEADER_BYTES:end])
+            query = statement.compiled()
+            shape = query.shape(message.formats, message.result_formats)
+        except SqlError:
+            return None
+        if message.portal or len(message.values) != len(shape.decoders):
+            return None
+        values_at = _NAME_AT + len(message.statement) + 1 + 2 * len(message.formats) + 4
+        tail_at = end - 2 - 2 * len(message.result_formats)
+        return PreparedRound(
+            self._state, query, shape, data[_HEADER_BYTES:values_at], data[tail_at:]
+        )
