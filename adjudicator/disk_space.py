@@ -16,7 +16,7 @@ _LOOK_SECONDS = 0.02  # far less than it takes to fill the reserve
 
 
 class DiskSpace:
-    """The disk that `path` is on. Looks at it now and then."""
+    """The disk that `path` is on. Looks at it now and then, and every time while space is low."""
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
@@ -28,7 +28,7 @@ class DiskSpace:
     def low(self) -> bool:
         """True if only the reserve is left."""
         now = self._monotonic()
-        if now >= self._look_at:
+        if self._low or now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
             status = os.statvfs(self._path)
             self._low = status.f_bavail * status.f_frsize < RESERVE_BYTES

@@ -21,10 +21,18 @@ def test_the_reserve_is_not_for_new_transactions(monkeypatch, tmp_path: Path) ->
 
 def test_the_disk_is_not_looked_at_for_every_commit(monkeypatch, tmp_path: Path) -> None:
     looks = []
-    monkeypatch.setattr(
-        os, "statvfs", lambda path: looks.append(path) or SimpleNamespace(f_bavail=0, f_frsize=1)
-    )
+    status = SimpleNamespace(f_bavail=RESERVE_BYTES, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: looks.append(path) or status)
+    space = DiskSpace(tmp_path, lambda: 7.0)
+    assert not space.low
+    assert not space.low
+    assert looks == [tmp_path]
+
+
+def test_new_space_is_seen_at_once(monkeypatch, tmp_path: Path) -> None:
+    status = SimpleNamespace(f_bavail=0, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda _: status)
     space = DiskSpace(tmp_path, lambda: 7.0)
     assert space.low
-    assert space.low
-    assert looks == [tmp_path]
+    status.f_bavail = RESERVE_BYTES
+    assert not space.low
