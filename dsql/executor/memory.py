@@ -6,8 +6,8 @@ from sys import getsizeof
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.limits import QUERY_MEMORY_BYTES_MAX
 
-QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024  # Aurora DSQL's quota of temporary space per query
 SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
 _TUPLE_OVERHEAD = 64
 

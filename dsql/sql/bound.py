@@ -58,6 +58,7 @@ class Call(Expression):
 
     `operator` is the operator's name when written as one, and `strategy` its btree strategy, so that the
     planner can see comparisons; `cast` is true for casts, `implicit` for those the user did not write.
+    `keyword`: how a function without parentheses was written ("current_date").
     """
 
     function: Function
@@ -67,6 +68,7 @@ class Call(Expression):
     commutator: str = ""
     cast: bool = False
     implicit: bool = False
+    keyword: str = ""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -386,14 +386,7 @@ def _grouping(scope: Scope, tree: exp.Grouping) -> Expression:
 
 # ---------------------------------------------------------------- SQL value functions
 
-_TIME_VALUES = {
-    "current_timestamp": oids.TIMESTAMPTZ,
-    "localtimestamp": oids.TIMESTAMP,
-    "current_time": oids.TIMETZ,
-    "localtime": oids.TIME,
-    "current_date": oids.DATE,
-}
-# CURRENT_TIMESTAMP and its kin are now() under another type; names go by pg_proc's functions.
+# The names' own functions go by pg_proc's names; those of times are called like the keywords.
 _NAME_VALUES = {
     "current_user": "current_user",
     "current_role": "current_user",
@@ -408,20 +401,15 @@ def sql_value(scope: Scope, tree: exp.Var) -> Expression:
     """Bind CURRENT_TIMESTAMP, CURRENT_USER and the other functions without parentheses."""
     position = position_of(tree)
     name = tree.this
-    if name in _NAME_VALUES:
-        found = resolve(_NAME_VALUES[name], [], position, schema="pg_catalog")
-        assert isinstance(found.callee, Function)
-        return plain_call(scope, found.callee, found, [], position)
-    now = resolve("now", [], position, schema="pg_catalog")
-    assert isinstance(now.callee, Function)
-    call = plain_call(scope, now.callee, now, [], position)
-    type_oid = _TIME_VALUES[name]
+    found = resolve(_NAME_VALUES.get(name, name), [], position, schema="pg_catalog")
+    assert isinstance(found.callee, Function)
+    call = plain_call(scope, found.callee, found, [], position)
+    assert isinstance(call, Call)
+    call.keyword = name
     precision = tree.args.get("precision")
-    done = coercion.cast_to(
-        scope.binding, call, type_oid, -1 if precision is None else min(precision, 6)
-    )
-    done.position = position
-    return done
+    if precision is None:
+        return call
+    return coercion.apply_typmod(call, min(precision, 6), explicit=True)
 
 
 def is_composite(expression: Expression) -> bool:

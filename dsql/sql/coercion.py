@@ -138,7 +138,9 @@ def cast_to(
     position: int = 0,
 ) -> Expression:
     """Return CAST(expression AS type). Raises SqlError 42846 if there is no such cast."""
-    if isinstance(expression, Constant) and expression.type_oid == oids.UNKNOWN and typmod >= 0:
+    literal = isinstance(expression, Constant) and expression.type_oid == oids.UNKNOWN
+    if literal and typmod >= 0 and (binding.folding or type_oid == oids.INTERVAL):
+        assert isinstance(expression, Constant)
         return _literal_of(binding, expression, type_oid, typmod)
     if isinstance(expression, ArrayConstructor) and expression.type_oid != type_oid:
         element = registry.get(type_oid).element_oid

@@ -20,16 +20,6 @@ from dsql.types.typmod import format_type
 
 _SETTINGS = FormatSettings()
 _BARE_NUMBERS = (oids.INT4, oids.NUMERIC)
-_SQL_VALUES = frozenset(
-    [
-        "current_date",
-        "current_role",
-        "current_user",
-        "session_user",
-        "current_catalog",
-        "current_schema",
-    ]
-)
 
 
 def expression_text(expression: bound.Expression) -> str:
@@ -58,10 +48,8 @@ def _constant(node: Any) -> str:
     text = registry.get(node.type_oid).text_encoder(_SETTINGS)(node.value).decode()
     if node.type_oid in _BARE_NUMBERS and _is_bare_number(node, text):
         return text
-    literal = "'" + text.replace("'", "''") + "'"
-    if "\\" in literal:
-        literal = "E" + literal.replace("\\", "\\\\")
     type_oid = oids.TEXT if node.type_oid == oids.UNKNOWN else node.type_oid
+    literal = "'" + text.replace("'", "''") + "'"
     return f"{literal}::{format_type(type_oid, node.typmod)}"
 
 
@@ -85,8 +73,12 @@ def _call(node: Any) -> str:
             return f"({node.operator} {arguments[0]})"
         return f"({arguments[0]} {node.operator} {arguments[1]})"
     name: str = node.function.name
-    if name in _SQL_VALUES and not arguments:
-        return name.upper()
+    if node.keyword:
+        return str(node.keyword.upper())
+    if name == "extract" and isinstance(node.arguments[0], bound.Constant):
+        return f"EXTRACT({node.arguments[0].value} FROM {arguments[1]})"
+    if name == "position":
+        return f"POSITION(({arguments[1]}) IN ({arguments[0]}))"
     return f"{quote_identifier(name)}({', '.join(arguments)})"
 
 
@@ -106,12 +98,19 @@ def _cast(node: Any, *, show_implicit: bool) -> str:
         # A length coercion stands on top of the cast it belongs to, and prints as one.
         while _is_cast(argument) and argument.type_oid == node.type_oid:
             argument = _cast_argument(argument)
+        if isinstance(argument, bound.Call) and argument.keyword:
+            return f"{argument.keyword.upper()}({node.typmod})"
         implicit = not node.explicit
     else:
         implicit = node.implicit
     if implicit and not show_implicit:
         return _text(argument, show_implicit=show_implicit)
-    return f"({_text(argument, show_implicit=False)})::{format_type(node.type_oid, node.typmod)}"
+    target = format_type(node.type_oid, node.typmod)
+    constant = isinstance(argument, bound.Constant) and argument.typmod == -1
+    if constant and argument.type_oid == node.type_oid and argument.value is not None:
+        text = _constant(argument)
+        return f"{text.rpartition('::')[0] or text}::{target}"
+    return f"({_text(argument, show_implicit=False)})::{target}"
 
 
 def _joined(word: str) -> Callable[[Any], str]:
@@ -150,8 +149,8 @@ def _case(node: Any) -> str:
     for condition, result in node.branches:
         parts.append(f"WHEN {_text(condition, show_implicit=False)}")
         parts.append(f"THEN {_operand(result)}")
-    if node.otherwise is not None:
-        parts.append(f"ELSE {_operand(node.otherwise)}")
+    nothing = bound.Constant(type_oid=node.type_oid, typmod=node.typmod, value=None)
+    parts.append(f"ELSE {_operand(node.otherwise or nothing)}")
     return " ".join([*parts, "END"])
 
 

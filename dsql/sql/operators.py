@@ -332,16 +332,16 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
         element = select_common_type([left.type_oid, *(item.type_oid for item in plain)])
         if isinstance(element, int) and element != oids.RECORD and registry.get(element).array_oid:
             values = [_operand(scope, item, element) for item in plain]
-            array = _array(values, element, position)
+            array = _array(values, element, position, folding=scope.binding.folding)
             parts.append(_array_comparison(scope, name, left, array, negate, position))
             items = [item for item in items if item not in plain]
     parts.extend(make_operator(scope, name, left, item, position) for item in items)
     return _joined(parts, negate, position)
 
 
-def _array(values: list[Expression], element: int, position: int) -> Expression:
+def _array(values: list[Expression], element: int, position: int, *, folding: bool) -> Expression:
     type_oid = array_of(element, position)
-    if all(isinstance(value, Constant) for value in values):
+    if folding and all(isinstance(value, Constant) for value in values):
         elements = [value.value for value in values]  # type: ignore[attr-defined]
         return Constant(type_oid=type_oid, value=elements, position=position)
     return ArrayConstructor(type_oid=type_oid, elements=values, position=position)
