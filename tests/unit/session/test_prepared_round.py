@@ -1,0 +1,96 @@
+"""Rounds in one packet have the answers that their messages have one by one."""
+
+import pytest
+from memory_server import errors, letters, rows, tags
+
+from dsql.wire import client
+
+DESCRIBED = (client.describe(b"P"), client.execute(), client.sync())
+
+
+@pytest.fixture
+def prepared(peer):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY, name text)")
+    peer.query("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    peer.ask(client.parse("SELECT name FROM t WHERE id = $1", "s"), client.sync())
+    return peer
+
+
+def one_by_one(peer, *messages):
+    for message in messages[:-1]:
+        peer.send(message + client.message(b"H", b""))
+    return peer.ask(messages[-1])
+
+
+@pytest.mark.parametrize("values", [[b"1"], [b"3"], [None], [b"x"], [b"1", b"2"], [b"99999999999"]])
+def test_a_round_in_one_packet_is_answered_like_its_messages(prepared, values):
+    prepared.ask(client.bind([b"1"], statement="s"), *DESCRIBED)
+    bind = client.bind(values, statement="s")
+    assert prepared.ask(bind, *DESCRIBED) == one_by_one(prepared, bind, *DESCRIBED)
+
+
+def test_rounds_differ_in_formats_and_descriptions(prepared):
+    for formats, value in (([], b"2"), ([1], b"\0\0\0\2"), ([0], b"2")):
+        bind = client.bind([value], statement="s", formats=formats, result_formats=formats)
+        assert letters(prepared.ask(bind, *DESCRIBED)) == "2TDCZ"
+        answers = prepared.ask(bind, client.execute(), client.sync())
+        assert letters(answers) == "2DCZ"
+        assert rows(answers) == [[b"two"]]
+
+
+def test_a_round_sees_what_was_committed_and_altered_since(prepared):
+    bind = client.bind([b"1"], statement="s")
+    assert rows(prepared.ask(bind, *DESCRIBED)) == [[b"one"]]
+    prepared.query("UPDATE t SET name = 'uno' WHERE id = 1")
+    assert rows(prepared.ask(bind, *DESCRIBED)) == [[b"uno"]]
+    prepared.query("ALTER TABLE t RENAME COLUMN id TO number")
+    assert errors(prepared.ask(bind, *DESCRIBED))[0]["C"] == "42703"
+
+
+def test_a_closed_statement_answers_no_more_rounds(prepared):
+    bind = client.bind([b"1"], statement="s")
+    prepared.ask(bind, *DESCRIBED)
+    prepared.ask(client.close(b"S", "s"), client.sync())
+    assert errors(prepared.ask(bind, *DESCRIBED))[0]["C"] == "26000"
+
+
+def test_rounds_in_a_block_write_and_leave_a_portal_that_is_spent(prepared):
+    prepared.ask(client.parse("UPDATE t SET name = $1 WHERE id = 1", "u"), client.sync())
+    prepared.query("BEGIN")
+    bind = client.bind([b"uno"], statement="u")
+    answers = prepared.ask(bind, *DESCRIBED)
+    assert letters(answers) == "2nCZ"
+    assert answers[-1] == ("Z", b"T")
+    assert tags(answers) == ["UPDATE 1"]
+    select = client.bind([b"1"], statement="s")
+    assert rows(prepared.ask(select, *DESCRIBED)) == [[b"uno"]]
+    assert letters(prepared.ask(client.execute(), client.sync())) == "CZ"
+    prepared.query("ROLLBACK")
+    assert rows(prepared.ask(select, *DESCRIBED)) == [[b"one"]]
+
+
+def test_an_error_in_a_round_fails_the_block(prepared):
+    prepared.ask(client.parse("SELECT 1 / $1::int", "d"), client.sync())
+    prepared.query("BEGIN")
+    for value in (b"1", b"0"):
+        answers = prepared.ask(client.bind([value], statement="d"), *DESCRIBED)
+    assert letters(answers) == "2TEZ"
+    assert answers[-1] == ("Z", b"E")
+    answers = prepared.ask(client.bind([b"1"], statement="d"), *DESCRIBED)
+    assert errors(answers)[0]["C"] == "25P02"
+
+
+def test_rounds_are_skipped_until_the_sync_of_a_failed_pipeline(prepared):
+    bind = client.bind([b"1"], statement="s")
+    prepared.ask(bind, *DESCRIBED)
+    prepared.send(client.bind([b"x"], statement="s"), client.message(b"H", b""))
+    prepared.until("E")
+    assert letters(prepared.ask(bind, *DESCRIBED)) == "Z"
+
+
+def test_a_round_in_pieces_is_put_together(prepared):
+    data = b"".join((client.bind([b"1"], statement="s"), *DESCRIBED))
+    prepared.ask(data)
+    for cut in (3, len(data) - 20, len(data) - 1):
+        prepared.send(data[:cut])
+        assert rows(prepared.ask(data[cut:])) == [[b"one"]]
