@@ -2,9 +2,9 @@
 
     submit      decide at once; what may commit gets its timestamp and joins the gathering batch
     flush       the gathering batch goes to the journal as one append, if no other is under way
-    committed   the journal has it on enough disks: publish the batch's newest timestamp as the
-                cluster's clock, then answer. In this order a client that has its answer can only
-                start transactions that see it.
+    committed   the journal has it on enough disks: send the next batch on its way, publish this one's
+                newest timestamp as the cluster's clock, then answer. In this order a client that has
+                its answer can only start transactions that see it.
     stop        not the leader any more: whatever is under way is unknown
 
 An outcome that got lost is asked for by id (`status`). A transaction found neither committed nor on
@@ -174,8 +174,8 @@ class CommitPipeline:
         newest = batch.entries[-1][0]
         assert newest > self._acknowledged, "commit timestamps rise strictly"
         self._acknowledged = newest
-        published = self._publish(newest)
         self.flush()  # the disks go on while we answer
+        published = self._publish(newest)
         for transaction_id, timestamp, answer in batch.waiting:
             if not published:
                 answer(encode_reply(transaction_id, Verdict.UNKNOWN))

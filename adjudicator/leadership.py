@@ -132,6 +132,8 @@ class Leadership:
         return self._appender.append(entries)
 
     def _publish(self, timestamp: int) -> bool:
+        # Our zone's storage has it first, so whoever starts at the new timestamp finds it there.
+        self._appender.tell_local()
         return self._published.publish(timestamp, self._appender.leader.epoch)
 
     def _schedule_flush(self) -> None:

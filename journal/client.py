@@ -62,6 +62,16 @@ class Journal(Protocol):
         """
         ...
 
+    async def follow(
+        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+    ) -> None:
+        """Call `receive` with what `subscribe` yields, for ever.
+
+        On the replica's own event loop the call comes within the one that commits the records: when a
+        leader there publishes their timestamp, `receive` has returned. Raises what `receive` raises.
+        """
+        ...
+
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """Say that this AZ's storage has every record up to `sequence` on its own disk.
 
@@ -111,6 +121,13 @@ class SocketJournal:
                         sequence = records[-1].sequence + 1
                         yield records
             await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def follow(
+        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+    ) -> None:
+        """See Journal."""
+        async for records in self.subscribe(cluster, from_sequence):
+            receive(records)
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See Journal."""
@@ -178,6 +195,9 @@ class Appender:
         self.leader = Leader(os.urandom(16), name, quorum, clock, epoch=epoch)
         self._cluster = cluster
         self._replicas = replicas
+        self._local = next(
+            (index for index, other in enumerate(replicas) if not isinstance(other, Path)), None
+        )
         self._on_commit = on_commit
         self._told_commit = 0
         self._senders: list[Callable[[Claim | Append | Fetch], None] | None] = [None] * len(
@@ -205,6 +225,11 @@ class Appender:
         self._deliver(self.leader.append(entries))
         return self.leader.last_sequence
 
+    def tell_local(self) -> None:
+        """Tell the replica on this event loop what is committed, before `on_commit` has returned."""
+        if self._local is not None:
+            self._deliver(self.leader.notices(self._local))
+
     def _step(self, replica: int, message: Message) -> None:
         assert isinstance(message, ClaimReply | AppendReply | Fetched)
         leader = self.leader
@@ -217,9 +242,12 @@ class Appender:
             self._deliver(leader.notices())
 
     def _deliver(self, sends: list[Send]) -> None:
+        # The others first: what is on its way to them does not wait for our own replica's readers.
         for replica, message in sends:
-            sender = self._senders[replica]
-            if sender is not None:
+            if replica != self._local and (sender := self._senders[replica]) is not None:
+                sender(message)
+        for replica, message in sends:
+            if replica == self._local and (sender := self._senders[replica]) is not None:
                 sender(message)
 
     def _encode(self, message: Message) -> bytes:
@@ -265,6 +293,7 @@ class _Link(FramedConnection):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def opened(self) -> None:
+        self.send_at_once()
         self.send(encode_opening(Hello(self._cluster)))
 
     def frame_received(self, body: bytes) -> None:

@@ -197,10 +197,12 @@ class Leader:
             sends += self._pump(index)
         return sends
 
-    def notices(self) -> list[Send]:
-        """Tell the commit index to every replica that does not know it yet."""
+    def notices(self, only: int | None = None) -> list[Send]:
+        """Tell the commit index to every replica, or to one, that does not know it yet."""
         sends: list[Send] = []
         for index, follower in enumerate(self._followers):
+            if only not in (None, index):
+                continue
             if follower.joined and follower.told_commit < self.commit:
                 sends.append((index, self._make_append(follower.next - 1, [])))
                 follower.told_commit = self.commit

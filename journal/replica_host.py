@@ -33,6 +33,7 @@ _QUICK_SECONDS = 0.000_3  # a few times what handing a write to a thread takes
 _QUICK_BYTES_MAX = 256 * 1024
 
 Respond = Callable[[Message], None]
+Receive = Callable[[list[Frame]], None]
 Work = list[tuple[Output, Respond]]
 
 
@@ -57,6 +58,17 @@ class _Pace:
         self._estimate += above / 64 if above > 0 else above / 2
 
 
+class _Tap:
+    """A reader on this event loop. `stalled` is done when it needs frames from disk, or has failed."""
+
+    __slots__ = ("next", "receive", "stalled")
+
+    def __init__(self, sequence: int, receive: Receive, stalled: asyncio.Future[None]) -> None:
+        self.next = sequence
+        self.receive = receive
+        self.stalled = stalled
+
+
 class ReplicaHost:
     """Drives a Replica over a Log. All methods are called on the event loop."""
 
@@ -74,6 +86,7 @@ class ReplicaHost:
         self._recent_bytes = 0
         self._synced = disk.extent.last_sequence
         self._waiters: list[asyncio.Future[None]] = []
+        self._taps: list[_Tap] = []
 
     def receive(self, message: Claim | Append | Fetch, respond: Respond) -> None:
         """Handle a leader's message; answers go to `respond`, later. A failed replica is silent."""
@@ -110,6 +123,25 @@ class ReplicaHost:
             frames = self._recent_from(sequence) or await self._read_committed(sequence)
             yield frames
             sequence = frames[-1].last + 1
+
+    async def follow(self, sequence: int, receive: Receive) -> None:
+        """Call `receive` with what `frames` yields, for ever; and at once, within the call that commits it.
+
+        Raises what `receive` raises.
+        """
+        tap = _Tap(sequence, receive, self._loop.create_future())
+        self._taps.append(tap)
+        try:
+            self._advance(tap)
+            while True:
+                await tap.stalled
+                frames = await self._read_committed(tap.next)
+                tap.next = frames[-1].last + 1
+                receive(frames)
+                tap.stalled = self._loop.create_future()
+                self._advance(tap)
+        finally:
+            self._taps.remove(tap)
 
     def checkpoint(self, sequence: int) -> None:
         """Note what the AZ's storage has; the leader hears of it with the next answer."""
@@ -254,6 +286,22 @@ class ReplicaHost:
             frame = self._recent.get(frame.last + 1)
         return frames
 
+    def _advance(self, tap: _Tap) -> None:
+        if tap.stalled.done():
+            return
+        try:
+            if self.failed:
+                raise ReplicaFailedError(self._name)
+            while tap.next <= self.replica.commit:
+                frames = self._recent_from(tap.next)
+                if not frames:
+                    tap.stalled.set_result(None)
+                    return
+                tap.next = frames[-1].last + 1
+                tap.receive(frames)
+        except Exception as error:
+            tap.stalled.set_exception(error)
+
     async def _read_committed(self, sequence: int) -> list[Frame]:
         read = await self._threads.run(lambda: self._disk.read(sequence, _FEED_BYTES))
         frames = [frame for frame in read if frame.last <= self.replica.commit]
@@ -272,6 +320,8 @@ class ReplicaHost:
         self._threads.submit(lambda: disk.read(fetch.from_sequence, fetch.bytes_max), answer)
 
     def _wake(self) -> None:
+        for tap in self._taps:
+            self._advance(tap)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():

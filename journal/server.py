@@ -76,6 +76,15 @@ class JournalServer:
         async for frames in host.frames(from_sequence):
             yield records_from(frames, from_sequence)
 
+    async def follow(
+        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+    ) -> None:
+        """See journal.client.Journal."""
+        host = await self.host(cluster)
+        await host.follow(
+            from_sequence, lambda frames: receive(records_from(frames, from_sequence))
+        )
+
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See journal.client.Journal."""
         (await self.host(cluster)).checkpoint(sequence)

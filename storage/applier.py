@@ -1,8 +1,8 @@
 """Applies committed journal records to the replica's environment, and clears away what they supersede.
 
 A batch of records is one LMDB write transaction together with the position that it reaches, so a replay
-of records already applied is recognised by their sequence and skipped. Garbage collection rides on the
-same transactions: each one also deletes up to a few superseded versions per version that it writes.
+of records already applied is recognised by their sequence and skipped. Garbage collection has its own
+transactions, because readers wait for the others.
 
 The horizon never passes
     the watermark of `grace_seconds` ago  (who begins now starts at the published clock, at most that old),
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 5.0
 _ROUND_SECONDS = 1.0
 _AGE_MARGIN_SECONDS = 10.0
-_COLLECTED_PER_WRITE = 3
-_COLLECTED_MIN = 64
 
 _decode_write_set = msgspec.msgpack.Decoder(WriteSet).decode
 
@@ -62,22 +60,28 @@ class Applier:
         )
         self._monotonic = monotonic
         self._backlog = True  # whether anything superseded may be left
+        self._versions = 0  # made by the last transaction
 
     @property
     def position(self) -> Position:
         """What has been applied."""
         return self._environment.position
 
-    def apply(self, records: Sequence[Record]) -> None:
-        """Apply records, skipping those that were applied before. Raises SequenceGapError."""
+    def apply(self, records: Sequence[Record]) -> int:
+        """Apply records, skipping those that were applied before; return how many versions they made.
+
+        Raises SequenceGapError.
+        """
         sequence = self.position.sequence
         fresh = [record for record in records if record.sequence > sequence]
         if not fresh:
-            return
+            return 0
         if fresh[0].sequence != sequence + 1:
             raise SequenceGapError(f"expected record {sequence + 1}, got {fresh[0].sequence}")
         self._in_transaction(lambda transaction: self._write(transaction, fresh))
+        self._backlog = True
         self._horizon.observe(self._monotonic())
+        return self._versions
 
     def collect(self, versions_max: int = 500) -> bool:
         """Delete some superseded versions; return whether there will be more to delete later on."""
@@ -111,10 +115,9 @@ class Applier:
                 for key, _mode, value in writes:
                     write(key, value, timestamp)
                 count += len(writes)
+        self._versions = count
         last = records[-1]
-        self._backlog = True
-        horizon = self._collect(transaction, _COLLECTED_MIN + _COLLECTED_PER_WRITE * count).horizon
-        return Position(last.timestamp, last.sequence, horizon)
+        return Position(last.timestamp, last.sequence, self._horizon.published)
 
     def _collect(self, transaction: LmdbTransaction, versions_max: int) -> Position:
         databases, position = self._databases, self.position

@@ -76,6 +76,11 @@ class FramedConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame(body))
 
+    def send_at_once(self) -> None:
+        """From now on give each frame to the kernel in `send` itself, not at the end of the loop's turn."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=0)
+
     async def drained(self) -> None:
         """Return when the peer has taken enough of what was sent."""
         if self._writable is not None:

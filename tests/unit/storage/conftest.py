@@ -87,6 +87,12 @@ class FakeJournal:
         self.records.append(record)
         self._grown.set()
 
+    async def follow(
+        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+    ) -> None:
+        async for records in self.subscribe(cluster, from_sequence):
+            receive(records)
+
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
         if from_sequence < self.trimmed_below:
             raise JournalTrimmedError
