@@ -91,7 +91,10 @@ class AgentLine:
             self.tell(WantJobs())
 
     def new_adjudicator(self) -> socket.socket | None:
-        """Ask the agent for a connection to the adjudicator; None if there is none to be had."""
+        """Ask the agent for a connection to the adjudicator; None if there is none to be had now.
+
+        Raises EOFError if the agent is gone: then there never will be one.
+        """
         try:
             self.tell(NeedAdjudicator())
             message, descriptors = self._receive()
@@ -99,8 +102,8 @@ class AgentLine:
                 # The first session follows the assignment at once, and Retire may come at any time.
                 self._deferred.append((message, descriptors))
                 message, descriptors = self._receive()
-        except (OSError, EOFError):
-            return None
+        except OSError as error:
+            raise EOFError("the agent is gone") from error
         return socket.socket(fileno=descriptors[0]) if descriptors else None
 
 

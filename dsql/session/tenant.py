@@ -16,7 +16,7 @@ from adjudicator.client import AdjudicatorClient
 from dsql.catalog.jobs import Job
 from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
-from dsql.errors import SqlError
+from dsql.errors import FatalError, SqlError, outcome_unknown
 from dsql.rpc.clock import PublishedClock
 from dsql.session.control import Assign
 from dsql.session.environment import Environment
@@ -46,7 +46,12 @@ class ClusterTenant:
         cluster, layout = assignment.cluster, Layout(Path())
 
         def reconnect() -> socket.socket:
-            connection = line.new_adjudicator()
+            try:
+                connection = line.new_adjudicator()
+            except EOFError:
+                # Nothing can be committed here any more, and nobody can be asked what was.
+                unknown = outcome_unknown()
+                raise FatalError(unknown.sqlstate, unknown.message, hint=unknown.hint) from None
             if connection is None:
                 raise ConnectionRefusedError("no adjudicator answers")
             return connection

@@ -109,6 +109,23 @@ def test_no_money_is_lost_when_other_roles_die(
         assert connection.execute("select count(*) from accounts").fetchone() is not None
 
 
+def test_sessions_that_lost_their_agent_and_then_the_leader_end(
+    own_cluster: RunningCluster, bank: Bank
+) -> None:
+    """Their query processors can never reach an adjudicator again; new ones can."""
+
+    def kill_both() -> None:
+        for role in ("host", ZONES[0]):
+            before = own_cluster.role(role)
+            os.kill(before, signal.SIGKILL)
+            own_cluster.wait_for_restart(role, before, RECOVERY_SECONDS)
+        bank.book.wait_for_more(100, RECOVERY_SECONDS)
+
+    bank.run(CONNECTIONS, kill_both)
+    report(bank)
+    bank.audit()
+
+
 def query_processors(cluster: RunningCluster) -> list[int]:
     """Return those that belong to the cluster, by what they call themselves."""
     name = f"dsql: {cluster.variables['DSQL_CLUSTER'][:8]}"
