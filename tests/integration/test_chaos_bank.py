@@ -1,6 +1,6 @@
 """Processes die and freeze under a bank; no money is made or lost, and no client is told a falsehood.
 
-DSQL_CHAOS_SECONDS sets how long the zones die in turn (20 by default).
+DSQL_CHAOS_SECONDS sets how long the zones die in turn (15 by default).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from running_cluster import RunningCluster
 from .bank import Bank
 
 CONNECTIONS = 16
-CHAOS_SECONDS = float(os.environ.get("DSQL_CHAOS_SECONDS", "20"))
+CHAOS_SECONDS = float(os.environ.get("DSQL_CHAOS_SECONDS", "15"))
 ZONES = ("us-east-1a.az", "us-east-1b.az", "us-east-1c.az")
-FROZEN_SECONDS = 2.0
+FROZEN_SECONDS = 1.5
 RECOVERY_SECONDS = 30.0  # generous: what is measured is reported, not asserted
 
 

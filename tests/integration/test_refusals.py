@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import boto3
 import psycopg
@@ -177,3 +179,17 @@ def test_bytes_that_are_no_protocol_end_the_connection_only(cluster: RunningClus
 def raw(cluster: RunningCluster) -> socket.socket:
     names = cluster.variables
     return socket.create_connection((names["PGHOSTADDR"], int(names["PGPORT"])), 5)
+
+
+def test_connections_beyond_the_rate_are_refused(tmp_path: Path) -> None:
+    options = ("--connection-rate", "1", "--connection-burst", "3")
+    running = RunningCluster(tmp_path, options=options).start()
+    try:
+        dsn = running.dsn()
+        said = ""
+        for _ in range(10):
+            with contextlib.suppress(AssertionError):  # this one was let in
+                said = refusal(**dsn)
+        assert said.rstrip().endswith("FATAL:  Unable to accept connection, rate exceeded.")
+    finally:
+        running.stop()
