@@ -1,3 +1,4 @@
+import asyncio
 import datetime
 import ssl
 import stat
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from dsql.control import authority
 from dsql.control.authority import Authority, ensure_certificates
 from dsql.control.clusters import create_cluster
 from dsql.control.layout import Layout
@@ -67,3 +69,20 @@ def test_certificates_are_renewed_only_when_a_third_of_their_life_is_left(layout
     text = layout.certificate(record.identifier).read_bytes()
     renewed = x509.load_pem_x509_certificate(text)
     assert renewed.not_valid_after_utc > later + datetime.timedelta(days=89)
+
+
+async def test_renewal_goes_on_after_a_disk_was_full(layout: Layout, monkeypatch) -> None:
+    renewed = asyncio.Event()
+    attempts = iter([OSError(28, "No space left on device"), None])
+
+    def ensure(*_: object) -> int:
+        if (failure := next(attempts)) is not None:
+            raise failure
+        renewed.set()
+        return 1
+
+    monkeypatch.setattr(authority, "ensure_certificates", ensure)
+    monkeypatch.setattr(authority, "RENEWAL_CHECK_SECONDS", 0.01)
+    task = asyncio.create_task(authority.keep_fresh(layout, Authority.open(layout)))
+    await asyncio.wait_for(renewed.wait(), 5)
+    task.cancel()
