@@ -80,6 +80,8 @@ class Bank:
 
     def __init__(self, cluster: RunningCluster) -> None:
         self.book = Book()
+        suffix = uuid.uuid4().hex[:8]
+        self._accounts, self._transfers = f"accounts_{suffix}", f"transfers_{suffix}"
         self._dsn = cluster.dsn() | {"connect_timeout": "10"}
         self._stopping = threading.Event()
         self._workers: list[threading.Thread] = []
@@ -87,12 +89,14 @@ class Bank:
     def open(self) -> None:
         """Create the tables."""
         with psycopg.connect(**self._dsn, autocommit=True) as connection:
-            connection.execute("create table accounts (id int primary key, balance int not null)")
             connection.execute(
-                "create table transfers (id uuid primary key, source int, target int, amount int)"
+                f"create table {self._accounts} (id int primary key, balance int not null)"
             )
             connection.execute(
-                "insert into accounts select n, %s from generate_series(1, %s) n",
+                f"create table {self._transfers} (id uuid primary key, source int, target int, amount int)"
+            )
+            connection.execute(
+                f"insert into {self._accounts} select n, %s from generate_series(1, %s) n",
                 [OPENING_BALANCE, ACCOUNTS],
             )
 
@@ -124,8 +128,12 @@ class Bank:
     def audit(self) -> None:
         """Hold the tables against what the clients were told."""
         with psycopg.connect(**self._dsn) as connection:
-            balances = dict(connection.execute("select id, balance from accounts").fetchall())
-            rows = connection.execute("select id, source, target, amount from transfers").fetchall()
+            balances = dict(
+                connection.execute(f"select id, balance from {self._accounts}").fetchall()
+            )
+            rows = connection.execute(
+                f"select id, source, target, amount from {self._transfers}"
+            ).fetchall()
         book = self.book
         assert not book.unexpected, book.unexpected[:5]
         made = {row[0] for row in rows}
@@ -162,15 +170,16 @@ class Bank:
         amount = chance.randint(1, 20)
         committing = False
         try:
-            read = "select balance from accounts where id = %s"
+            read = f"select balance from {self._accounts} where id = %s"
             before = [connection.execute(read, [a]).fetchone() for a in (source, target)]
             assert before[0] is not None
             assert before[1] is not None
-            write = "update accounts set balance = %s where id = %s"
+            write = f"update {self._accounts} set balance = %s where id = %s"
             connection.execute(write, [before[0][0] - amount, source])
             connection.execute(write, [before[1][0] + amount, target])
             connection.execute(
-                "insert into transfers values (%s, %s, %s, %s)", [transfer, source, target, amount]
+                f"insert into {self._transfers} values (%s, %s, %s, %s)",
+                [transfer, source, target, amount],
             )
             committing = True
             connection.commit()
