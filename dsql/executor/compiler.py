@@ -7,7 +7,7 @@ context when a function starts, so one function serves all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from operator import itemgetter
 from typing import Any
@@ -28,7 +28,13 @@ from dsql.executor import (
 )
 from dsql.executor.counts import limit_count, offset_count
 from dsql.executor.expressions import Code
-from dsql.executor.generator import Generator, Produce, TerminalLimit, tuple_code
+from dsql.executor.generator import (
+    Generator,
+    Produce,
+    TerminalLimit,
+    tuple_code,
+    unpack_code,
+)
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
 from dsql.executor.memory import MemoryMeter
@@ -135,6 +141,7 @@ class CompiledProgram:
         self.writes = plan.writes
         self.sources: dict[str, str] = {}
         self._rows: Callable[..., Iterator[tuple[Any, ...]]] | None = None
+        self._load: Callable[..., int] | None = None
         self._emitters: dict[tuple[int, ...], Emit] = {}
         self._explain: list[str] | None = None
 
@@ -174,6 +181,37 @@ class CompiledProgram:
         if function is None:
             function = self._emitters[formats] = self._compile_emit(formats)
         return function
+
+    def load(
+        self,
+        context: ExecutionContext,
+        rows: Iterable[Sequence[bytes | None]],
+        decoders: Sequence[Callable[[bytes], Any]],
+    ) -> int:
+        """See `dsql.executor.program.Program`."""
+        if self._load is None:
+            self._load = self._compile_load()
+        return self._load(context, rows, decoders)
+
+    def _compile_load(self) -> Callable[..., int]:
+        """Write the statement as the body of a loop over rows of its parameters."""
+        generator = Generator(NODES)
+        source = generator.source
+        numbers = range(1, len(self.parameter_types) + 1)
+        decoders, fields, parameters = (
+            [f"{word}{number}" for number in numbers] for word in ("decode", "field", "parameter")
+        )
+        generator.bind_parameters(parameters)
+        with source.nested("def load(context, rows, decoders):"):
+            source.line(f"{unpack_code(decoders)} = decoders")
+            source.line("touched = 0")
+            with source.block(f"for {unpack_code(fields)} in rows:"):
+                for value, field, decode in zip(parameters, fields, decoders, strict=True):
+                    source.line(f"{value} = None if {field} is None else {decode}({field})")
+                generator.query(self._plan.query, {}, lambda _codes, _env: None)
+            source.line("return touched")
+        function, self.sources["load"] = source.compile("load", global_names())
+        return function  # type: ignore[no-any-return]
 
     def _compile_rows(self) -> Callable[..., Iterator[tuple[Any, ...]]]:
         def give(generator: Generator, codes: Sequence[Code]) -> None:

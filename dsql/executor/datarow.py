@@ -14,6 +14,7 @@ from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator
 from dsql.types import registry
 
+FLUSH_BYTES = 256 * 1024  # what is gathered before it is sent
 _TABLED_LENGTHS = 1_024
 _pack = struct.Struct(">i").pack
 
@@ -46,6 +47,8 @@ def write_row(
     for field, length in zip(fields, lengths, strict=True):
         parts += [length, field]
     source.line(f'out += b"".join(({", ".join(parts)}))')
+    if source.function.loops:
+        source.line(f"if len(out) > {FLUSH_BYTES}: context.flush(out)")
 
 
 def _encode(generator: Generator, code: Code, encoder: str, field: str, length: str) -> None:

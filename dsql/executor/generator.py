@@ -48,6 +48,11 @@ class Generator:
         """Return the variable of $n."""
         return self.source.setup(("parameter", index), "p", f"parameters[{index}]")
 
+    def bind_parameters(self, names: Sequence[str]) -> None:
+        """Let $1, $2, ... be these variables, which the function sets itself."""
+        for index, name in enumerate(names):
+            self.source.once["parameter", index] = name
+
     def runtime(self, name: str) -> str:
         """Return the variable of an often used part of the context: tx_read, tx_scan, check, ..."""
         return self.source.setup(name, name + "_", _RUNTIME[name])

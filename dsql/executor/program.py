@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -95,6 +95,19 @@ class Program(Protocol):
 
         `formats`: 0 text or 1 binary per column. This is the fast way: fetch, project and encode are
         one generated function per plan, formats and text settings.
+        """
+        ...
+
+    def load(
+        self,
+        context: ExecutionContext,
+        rows: Iterable[Sequence[bytes | None]],
+        decoders: Sequence[Callable[[bytes], Any]],
+    ) -> int:
+        """Run an INSERT once for each row; return how many rows it inserted.
+
+        A row holds the parameters as bytes, None for NULL, and there is a decoder for each of them.
+        Raises what decoders and statement raise; the failing row is then the last one taken.
         """
         ...
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from threading import get_ident
 from types import FrameType
 
@@ -22,12 +23,13 @@ _BY_TIMEOUT = "canceling statement due to statement timeout"
 class Cancellation:
     """One per query processor."""
 
-    __slots__ = ("_interruptible", "_timed", "requested")
+    __slots__ = ("_expired", "_interruptible", "_timed", "requested")
 
     def __init__(self) -> None:
         self.requested = False
         self._interruptible = 0  # the thread that may be interrupted, 0 for none
         self._timed = False
+        self._expired = False  # while something was held
 
     def request(self) -> None:
         """Cancel what is running, if anything is."""
@@ -52,6 +54,7 @@ class Cancellation:
             self.check()
         if timeout_seconds and threading.current_thread() is threading.main_thread():
             self._timed = True
+            self._expired = False
             signal.signal(signal.SIGALRM, self._on_alarm)
             signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
         self._interruptible = get_ident()
@@ -63,6 +66,17 @@ class Cancellation:
             self._timed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
+    def hold(self, act: Callable[[], None]) -> None:
+        """Do something in the middle of a program that must not be cut short, such as sending."""
+        thread, self._interruptible = self._interruptible, 0
+        try:
+            act()
+        finally:
+            self._interruptible = thread
+        if thread and (self.requested or (self._timed and self._expired)):
+            self._interrupt(_BY_USER if self.requested else _BY_TIMEOUT)
+
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
         if self._interruptible:
             self._interrupt(_BY_TIMEOUT)
+        self._expired = True

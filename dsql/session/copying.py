@@ -8,6 +8,7 @@ COPY FROM may be larger than a transaction: it is then committed in batches.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import length_hint
 from typing import Any
 
 from dsql.catalog.schema import Column, Table
@@ -15,6 +16,7 @@ from dsql.ddl.naming import require_table
 from dsql.ddl.nodes import inner, option_value, strings
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TRANSACTION_BYTES_MAX
+from dsql.session.block import State
 from dsql.session.compiled import CompiledQuery, Decoder, encoders
 from dsql.session.pipeline import QUERIES, compile_query
 from dsql.session.privileges import check_privileges
@@ -31,6 +33,7 @@ from dsql.wire.copy_text import TextDecoder, TextEncoder
 # distance to the limit of a transaction.
 _BATCH_BYTES = TRANSACTION_BYTES_MAX // 8
 _BATCH_ROWS = 2_000
+_CHUNK_BYTES = 16 * 1024
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = b"dcfHS"
 
 InDecoder = TextDecoder | CsvDecoder | BinaryDecoder
@@ -189,6 +192,7 @@ class _Loader:
         self._query = query
         self._decoders = decoders
         self._in_batches = state.settings.profile == "postgres"
+        self._warned = False
 
     def load(self, decoder: InDecoder) -> int:
         """Read to CopyDone and return the number of rows."""
@@ -200,31 +204,42 @@ class _Loader:
                 batch_bytes >= _BATCH_BYTES or count - committed >= _BATCH_ROWS
             ):
                 committed, batch_bytes = count, 0
-                self._state.block.renew()
-                self._state.block.use(self._query)
+                self._commit_batch()
         return count + self._insert(decoder.finish(), decoder)
 
+    def _commit_batch(self) -> None:
+        state = self._state
+        if state.block.state is State.OPEN and not self._warned:
+            self._warned = True
+            message = (
+                "COPY commits its rows in batches, and with them what came before in this block"
+            )
+            detail = "It is larger than a transaction can be. A ROLLBACK does not undo it."
+            state.notice("WARNING", "01000", message, detail=detail)
+        state.block.renew()
+        state.block.use(self._query)
+
     def _insert(self, rows: list[Row], decoder: InDecoder) -> int:
-        state, emit, out = self._state, self._query.program.emitter(()), self._state.out
-        line = decoder.line_number - len(rows)
-        for row in rows:
-            line += 1
-            values = self._decode(row, line)
-            try:
-                emit(state.context, values, out)
-            except SqlError as error:
+        context, remaining = self._state.context, iter(rows)
+        try:
+            self._query.program.load(context, remaining, self._decoders)
+        except Exception as error:
+            left = length_hint(remaining)
+            line = decoder.line_number - left
+            self._check_fields(rows[len(rows) - left - 1], line)
+            if isinstance(error, SqlError):
                 error.where = error.where or f"COPY {self._table}, line {line}"
-                raise
-        state.context.check_cancel()
+            raise
+        context.check_cancel()
         return len(rows)
 
-    def _decode(self, row: Row, line: int) -> list[Any]:
-        values: list[Any] = []
-        for field, decode in zip(row, self._decoders, strict=True):
+    def _check_fields(self, row: Row, line: int) -> None:
+        """Decode a row once more, to raise the error of a field with the name of its column."""
+        for column, field, decode in zip(self._columns, row, self._decoders, strict=True):
             try:
-                values.append(None if field is None else decode(field))
+                if field is not None:
+                    decode(field)
             except (SqlError, UnicodeDecodeError) as error:
-                column = self._columns[len(values)]
                 shown = (field or b"").decode(errors="replace")
                 where = f'COPY {self._table}, line {line}, column {column}: "{shown}"'
                 if isinstance(error, UnicodeDecodeError):
@@ -232,16 +247,15 @@ class _Loader:
                     raise SqlError("22021", message, where=where) from None
                 error.where = where
                 raise
-        return values
 
 
 def _chunks(state: SessionState) -> Iterator[bytes]:
-    """Yield the data of CopyData messages until CopyDone."""
+    """Yield the data of CopyData messages until CopyDone: of all at once that are there."""
     state.send()
     while True:
         kind, body = state.read_message()
         if kind == _COPY_DATA:
-            yield body
+            yield _with_following(state, body)
         elif kind == _COPY_DONE:
             return
         elif kind == _COPY_FAIL:
@@ -250,6 +264,16 @@ def _chunks(state: SessionState) -> Iterator[bytes]:
         elif kind not in (_FLUSH, _SYNC):
             message = f"unexpected message type 0x{kind:02X} during COPY from stdin"
             raise SqlError("08P01", message)
+
+
+def _with_following(state: SessionState, body: bytes) -> bytes:
+    """Return the data of a message and of those behind it; psql and pgbench send one for each line."""
+    pending, bodies, size = state.pending, [body], len(body)
+    while pending and pending[0][0] == _COPY_DATA and size < _CHUNK_BYTES:
+        body = pending.popleft()[1]
+        bodies.append(body)
+        size += len(body)
+    return b"".join(bodies)
 
 
 def _target_columns(table: Table, names: list[str]) -> list[Column]:

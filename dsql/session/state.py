@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from dsql.errors import SqlError
+from dsql.executor.datarow import FLUSH_BYTES
 from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
@@ -18,8 +19,6 @@ from dsql.wire.buffer import MessageReader
 if TYPE_CHECKING:
     from dsql.session.portal import Portal
     from dsql.session.statement import Statement
-
-FLUSH_BYTES = 256 * 1024
 
 Message = tuple[int, bytes]
 
@@ -59,11 +58,17 @@ class SessionState:
             self.mark = -1
 
     def flush_rows(self, out: bytearray) -> None:
-        """Send the rows so far if they are many; programs call this between two rows."""
-        if len(out) >= FLUSH_BYTES:
-            self.connection.send(out)
-            out.clear()
-            self.mark = 0
+        """Send the rows so far if they are many; programs call this between two rows.
+
+        Half a record on its way would be the connection's end, so nothing interrupts the sending.
+        """
+        if len(out) > FLUSH_BYTES:
+            self.environment.cancellation.hold(lambda: self._send_rows(out))
+
+    def _send_rows(self, out: bytearray) -> None:
+        self.connection.send(out)
+        out.clear()
+        self.mark = 0
 
     def read_message(self) -> Message:
         """Return the next message, for a statement that reads from the client itself (COPY)."""

@@ -1,5 +1,5 @@
 import pytest
-from memory_server import errors, letters, rows, tags
+from memory_server import errors, letters, notices, rows, tags
 
 from dsql.wire import client
 
@@ -108,6 +108,7 @@ def test_a_duplicate_key_names_its_line(table):
 
 def test_a_large_copy_is_committed_in_batches_in_the_postgres_profile(postgres, monkeypatch):
     monkeypatch.setattr("dsql.session.copying._BATCH_BYTES", 10)
+    monkeypatch.setattr("dsql.session.copying._CHUNK_BYTES", 1)
     peer = postgres.connect()
     peer.query("CREATE TABLE t (id int PRIMARY KEY)")
     before = postgres.store.now
@@ -115,3 +116,24 @@ def test_a_large_copy_is_committed_in_batches_in_the_postgres_profile(postgres, 
     assert tags(answers) == ["COPY 10"]
     assert postgres.store.now - before >= 2
     assert peer.rows("SELECT count(*) FROM t") == [[b"10"]]
+
+
+def test_a_copy_in_batches_inside_a_block_warns_that_a_rollback_will_not_undo_it(
+    postgres, monkeypatch
+):
+    monkeypatch.setattr("dsql.session.copying._BATCH_ROWS", 2)
+    monkeypatch.setattr("dsql.session.copying._CHUNK_BYTES", 1)
+    peer = postgres.connect()
+    peer.query("CREATE TABLE t (id int PRIMARY KEY)")
+    peer.query("BEGIN")
+    answers = copy_in(peer, "COPY t FROM STDIN", *(b"%d\n" % number for number in range(9)))
+    assert tags(answers) == ["COPY 9"]
+    assert [fields["S"] for fields in notices(answers)] == ["WARNING"]
+    peer.query("ROLLBACK")
+    assert peer.rows("SELECT count(*) > 0 FROM t") == [[b"t"]]
+
+
+def test_an_error_names_the_line_among_those_that_came_at_once(table):
+    answers = copy_in(table, "COPY t FROM STDIN", b"1\ta\n2\tb\n", b"3\tc\nx\td\n5\te\n")
+    (fields,) = errors(answers)
+    assert fields["W"] == 'COPY t, line 4, column id: "x"'

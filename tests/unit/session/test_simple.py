@@ -1,6 +1,7 @@
 import pytest
 from memory_server import errors, letters, notices, rows, tags
 
+from dsql.tls.connection import PlainConnection
 from dsql.wire import client
 
 
@@ -193,3 +194,18 @@ def test_a_shared_plan_follows_the_catalog(server):
     two.query("ALTER TABLE t ADD COLUMN v text")
     two.query("INSERT INTO t VALUES (2, 'b')")
     assert one.rows("SELECT * FROM t WHERE id = 2") == [[b"2", b"b"]]
+
+
+def test_a_large_result_is_sent_while_it_is_made(server, monkeypatch):
+    sent = []
+    make = PlainConnection.__init__
+
+    def watch(self, client):
+        make(self, client)
+        whole = self.send
+        self.send = lambda data: (sent.append(len(data)), whole(data))[1]
+
+    monkeypatch.setattr("dsql.tls.connection.PlainConnection.__init__", watch)
+    answers = server.connect().query("SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
+    assert len(rows(answers)) == 2000
+    assert max(sent) < 300_000
