@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _RECENT_BYTES = 16 * 1024 * 1024
 _FEED_BYTES = 1024 * 1024
-_QUICK_SECONDS = 0.000_3  # a few times what handing a write to a thread takes
+_QUICK_SECONDS = 0.000_5  # some times what handing a write to a thread takes
 _QUICK_BYTES_MAX = 256 * 1024
 
 Respond = Callable[[Message], None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
+import time
 
 import pytest
 
@@ -142,3 +144,67 @@ async def test_log_of_a_torn_write_is_cut_and_claims_tell_it(tmp_path):
     reply = await run.say(Claim(9, CANDIDATE))
     assert reply.extent.last_sequence == 1
     await run.close()
+
+
+async def test_follower_has_the_records_when_the_commit_index_has_been_told(running):
+    seen: list[int] = []
+    following = asyncio.ensure_future(
+        running.host.follow(1, lambda frames: seen.extend(frame.last for frame in frames))
+    )
+    await running.say(append(1))
+    await running.say(append(2))
+    assert seen == []
+    running.host.receive(append(3, commit=2), running.answers.put_nowait)
+    assert seen == [1, 2]
+    await running.answers.get()
+    following.cancel()
+
+
+async def test_follower_that_is_behind_reads_from_disk_and_goes_on_in_order(running):
+    for sequence in range(1, 5):
+        await running.say(append(sequence, commit=sequence - 1))
+    running.host._recent.clear()
+    seen: list[int] = []
+    following = asyncio.ensure_future(
+        running.host.follow(2, lambda frames: seen.extend(frame.last for frame in frames))
+    )
+    await running.say(append(5, commit=3))
+    await running.say(append(6, commit=5))
+    async with asyncio.timeout(5):
+        while len(seen) < 4:
+            await asyncio.sleep(0.001)
+    assert seen == [2, 3, 4, 5]
+    following.cancel()
+
+
+async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(running):
+    def fail(frames):
+        raise ValueError("cannot apply")
+
+    following = asyncio.ensure_future(running.host.follow(1, fail))
+    await running.say(append(1))
+    await running.say(append(2, commit=1))
+    with pytest.raises(ValueError, match="cannot apply"):
+        await following
+    assert (await running.say(append(3, commit=2))).status == AppendStatus.ACCEPTED
+
+
+async def test_slow_disk_is_waited_for_in_a_thread_and_a_quick_one_here(running, monkeypatch):
+    threads: set[str] = set()
+    write = running.host._disk.write
+
+    def slow(frames):
+        threads.add(threading.current_thread().name)
+        time.sleep(pause)
+        write(frames)
+
+    monkeypatch.setattr(running.host._disk, "write", slow)
+    pause = 0.004
+    for sequence in range(1, 12):
+        await running.say(append(sequence))
+    assert {name.split("-")[0] for name in threads} == {"MainThread", "test"}
+    threads.clear()
+    pause = 0.0
+    monkeypatch.setattr("journal.replica_host._QUICK_SECONDS", 1.0)
+    await running.say(append(12))
+    assert threads == {"MainThread"}
