@@ -255,9 +255,10 @@ def is_joins_only(query: bound.Query) -> bool:
 def _pull_up(scope: Scope, number: int, query: bound.Query, *, nullable: bool) -> Group | None:
     """Merge a simple subquery into its surroundings; None if it has to stay a query of its own.
 
-    On the nullable side of an outer join its columns must be plain columns: they become NULL with
-    the row, which an expression would not.
+    On the nullable side of an outer join, and below grouping sets, its columns must be plain columns:
+    they become NULL with the row or the set, which an expression would not.
     """
+    nullable = nullable or scope.has_grouping_sets
     if not is_joins_only(query) or any(_is_complex(target.expression) for target in query.targets):
         return None
     if nullable and not all(

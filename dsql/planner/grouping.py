@@ -19,20 +19,23 @@ AGGREGATE_ROW_COST = 0.01
 
 @dataclass(slots=True)
 class Grouping:
-    """The keys of GROUP BY: a plain column keeps its slot, an expression gets one."""
+    """The keys of GROUP BY: a plain column keeps its slot, anything else gets one.
+
+    An outer query's column counts as anything else: it is not made here, but may be absent here.
+    """
 
     keys: list[tuple[Slot, Expression]]
     sets: list[list[int]]
     by_fingerprint: dict[Any, Slot]
 
     @classmethod
-    def of(cls, scope: Scope, query: bound.Query) -> Grouping:
-        """Read the grouping of a query."""
+    def of(cls, scope: Scope, query: bound.Query, own: set[int]) -> Grouping:
+        """Read the grouping of a query whose FROM makes the slots `own`."""
         keys: list[tuple[Slot, Expression]] = []
         by_fingerprint: dict[Any, Slot] = {}
         for expression in query.group_by:
             converted = optimizer.fold(scope.convert(expression))
-            if isinstance(converted, Slot):
+            if isinstance(converted, Slot) and converted.id in own:
                 slot = converted
             else:
                 slot = scope.planner.slot(converted.type_oid, converted.typmod)
@@ -49,7 +52,7 @@ class Grouping:
             node,
             lambda part: (
                 None
-                if isinstance(part, Slot | bound.Constant)
+                if isinstance(part, bound.Constant)
                 else self.by_fingerprint.get(fingerprint(part))
             ),
         )

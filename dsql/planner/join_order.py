@@ -166,8 +166,8 @@ def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Ex
         hashed = _hash_join(kind, left, Joined(inner, own), conditions)
         if hashed is not None:
             ways.append(hashed)
-    if kind == "full" and not ways:
-        return _hash_join_without_keys(left, Joined(inner, own), conditions)
+    if kind == "full":  # a nested loop never learns which inner rows nobody met
+        return ways[0] if ways else _hash_join_without_keys(left, Joined(inner, own), conditions)
     ways.append(_nested_loop(kind, left, inner, conditions, parameterized=bool(needs)))
     return min(ways, key=lambda way: way.estimate.total)
 

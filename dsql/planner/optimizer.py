@@ -114,26 +114,29 @@ def null_rejected(condition: Expression) -> set[int]:
 
 def reduce_outer_joins(group: Group) -> None:
     """Turn outer joins into narrower ones where a condition above rejects the NULL-extended rows."""
-    rejected: set[int] = set()
-    for condition in group.conditions:
-        rejected |= null_rejected(condition)
-    for member in list(group.members):
-        if isinstance(member, OuterJoin):
-            _reduce(group, member, rejected)
+    reduced = True
+    while reduced:  # what an inner join brings in may reject more
+        rejected: set[int] = set()
+        for condition in group.conditions:
+            rejected |= null_rejected(condition)
+        joins = [member for member in group.members if isinstance(member, OuterJoin)]
+        reduced = any(_reduce(group, join, rejected) for join in joins)
 
 
-def _reduce(group: Group, join: OuterJoin, rejected: set[int]) -> None:
+def _reduce(group: Group, join: OuterJoin, rejected: set[int]) -> bool:
+    """Narrow one join; return True if it became inner, and its sides members of the group."""
     if join.kind == "full":
         if rejected & join.left.slots:
             join.kind = "left"
         elif rejected & join.right.slots:
             join.kind, join.left, join.right = "left", join.right, join.left
-    if join.kind == "left" and rejected & join.right.slots:
-        group.members.remove(join)
-        group.absorb(join.left)
-        group.absorb(join.right)
-        group.conditions += join.conditions
-        reduce_outer_joins(group)
+    if join.kind != "left" or not rejected & join.right.slots:
+        return False
+    group.members.remove(join)
+    group.absorb(join.left)
+    group.absorb(join.right)
+    group.conditions += join.conditions
+    return True
 
 
 def push_down(group: Group) -> None:

@@ -115,6 +115,7 @@ def plan_select(
     `pushed` are conditions of the query around it over `slots`, its columns; those that cannot be
     applied inside are appended to `rest`.
     """
+    scope.has_grouping_sets = len(query.grouping_sets or ()) > 1
     group = build(scope, query.from_items, query.range_table)
     add_condition(scope, group, query.where)
     builder = QueryBuilder(scope, query)
@@ -178,7 +179,8 @@ def _apply_pushed(
             rest.append(condition)
             continue
         moved = substitute(condition, inside)
-        if grouped and not slots_of(moved) <= _key_slots(builder):
+        # without GROUP BY there is a row for no input too: only HAVING takes it away
+        if grouped and not (query.group_by and slots_of(moved) <= _key_slots(builder)):
             builder.having.append(moved)
         else:
             group.conditions.append(moved)
@@ -233,7 +235,7 @@ def _joined(builder: QueryBuilder, group: Group) -> tuple[Node, bool]:
 
 def _grouped(builder: QueryBuilder, group: Group) -> Node:
     scope, query = builder.scope, builder.query
-    grouping = Grouping.of(scope, query)
+    grouping = Grouping.of(scope, query, group.slots)
     order = min_max_order(scope, grouping)
     child, ordered = plan_group(group, order, limited=bool(order))
     if order and ordered:

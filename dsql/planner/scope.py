@@ -43,6 +43,7 @@ class Scope:
     groupings: list[tuple[Slot, bound.GroupingCall]] = field(default_factory=list)
     windows: list[tuple[Slot, bound.WindowCall]] = field(default_factory=list)
     nullable: set[int] = field(default_factory=set)  # entries that outer joins fill up with NULLs
+    has_grouping_sets: bool = False
 
     def ancestor(self, levels: int) -> Scope:
         """Return the scope `levels` queries out."""

@@ -537,3 +537,13 @@ select id, n from t order by id;
 update u set code = (select 'c' || t_id::text || id::text from u u2 where u2.id = u.id - 1);
 update u set t_id = (select t_id + 1 from u u2 where u2.code = u.code) where flag;
 select * from u;
+
+-- Found by random queries.
+select t.id, v.c0 from t full join (values (1, 'a'), (9, 'b')) v(c0, c1) on t.id = v.c0 order by 1, 2;
+select id from t where id = any (select t.a from t q join u on u.id = q.id group by rollup(t.a, t.b)) order by 1;
+select (select count(*) from u group by t.a) from t order by 1;
+select p.v from pair p cross join (select count(*) as c from t) s where false;
+select s.c from (select count(*) as c from t) s where 1 = 2;
+select s.c from (select 1 as c union all select count(*) from t) s where false;
+select s.c from (select id, false as c from t) s group by cube (s.id, s.c) having s.id is null or s.id = 1 order by 1;
+select count(*) from t t1 left join t t2 on t2.id = t1.a left join u on u.id = t2.id left join pair p on p.k1 = u.id where p.v > 0;
