@@ -72,6 +72,7 @@ class TransactionBlock:
         self.read_only = False
         self._queries: set[CompiledQuery] = set()
         self._ddl_statements = 0
+        self._catalog_changed = False  # by this transaction; a later ROLLBACK TO does not reset it
         self._writes = False
         self._jobs_requested = False
         self._jobs: list[Job] = []
@@ -96,7 +97,7 @@ class TransactionBlock:
     def _find_catalog(self) -> Catalog:
         """Look the catalog's version up, unless nothing at all was committed since the last time."""
         transaction = self.transaction
-        if self._ddl_statements:
+        if self._catalog_changed:
             self._catalog = catalog = self._environment.catalogs.current(transaction)
             return catalog
         timestamp = transaction.start_timestamp
@@ -150,6 +151,7 @@ class TransactionBlock:
         The reading is a statement of its own, because a statement does not see what it writes itself.
         """
         self._catalog = None
+        self._catalog_changed = self._writes = True
         self.transaction.begin_statement()
 
     def request_jobs(self) -> None:
