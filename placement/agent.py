@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
+REPORT_SECONDS = 0.02
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -115,7 +116,7 @@ class HostAgent:
             self._seed = self._open("seed", self._on_seed, self._on_seed_closed)
         if self._placement is None:
             self._placement = self._open("placement", self._on_placement, self._on_placement_closed)
-            self._schedule_report()
+            self._report()  # registers this agent
 
     def _open(
         self, name: str, received: packets.Received, closed: Callable[[], None]
@@ -160,10 +161,10 @@ class HostAgent:
         self._placement = None
 
     def _schedule_report(self) -> None:
-        """Report soon, once for all that happens in this turn of the loop."""
+        """Report soon, once for all that happens until then."""
         if not self._report_scheduled and self._placement is not None:
             self._report_scheduled = True
-            self._loop.call_soon(self._report)
+            self._loop.call_later(REPORT_SECONDS, self._report)
 
     def _report(self) -> None:
         self._report_scheduled = False

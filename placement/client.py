@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import secrets
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +28,9 @@ from placement.messages import (
 )
 
 ANSWER_SECONDS = 10.0
+RESERVED_SECONDS = 0.1
+RESERVED_MAX = 16
+RESERVATIONS_MAX = 1_000
 
 
 class Place(NamedTuple):
@@ -96,17 +101,57 @@ class _Caller:
                 future.set_exception(ConnectionResetError("the role went away"))
 
 
+class _Reservation:
+    """Process ids of one agent that no session has yet. `ends_at` is monotonic, in seconds."""
+
+    def __init__(self, placed: Placed, ends_at: float) -> None:
+        self.size = self.left = placed.count
+        self.ends_at = ends_at
+        self._placed = placed
+
+    def take(self) -> Place:
+        self.left -= 1
+        process_id = self._placed.process_id + self.left
+        return Place(self._placed.agent, process_id, secrets.randbits(31))
+
+
 class PlacementClient(_Caller):
-    """A connection to the placement service at the Unix socket `path`, opened when first used."""
+    """A connection to the placement service at the Unix socket `path`, opened when first used.
+
+    When sessions come quickly, it asks for several places at once. What is not used soon is forgotten: it
+    was a guess from a view that may be stale, and binds nobody.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self._reserved: dict[tuple[str, str], _Reservation] = {}
 
     async def acquire(self, cluster: str, az: str) -> Place:
         """Return where a new session of `cluster` goes.
 
         Raises FatalError: 53300 above the connection limit, 57P03 if no agent can take it.
         """
-        answer = await self._call(lambda number: Acquire(number, cluster, az))
+        now = time.monotonic()
+        known = self._reserved.get((cluster, az))
+        fresh = known is not None and now < known.ends_at
+        if known is not None and fresh and known.left:
+            return known.take()
+        count = min(known.size * 2, RESERVED_MAX) if known is not None and fresh else 1
+        answer = await self._call(lambda number: Acquire(number, cluster, az, count))
         assert isinstance(answer, Placed)
-        return Place(answer.agent, answer.process_id, answer.secret_key)
+        if len(self._reserved) > RESERVATIONS_MAX:
+            self._reserved.clear()
+        reservation = _Reservation(answer, now + RESERVED_SECONDS)
+        self._reserved[cluster, az] = reservation
+        return reservation.take()
+
+    def forget(self, cluster: str, az: str) -> None:
+        """Ask anew for the next session's place: this agent does not take any."""
+        self._reserved.pop((cluster, az), None)
+
+    def _on_close(self) -> None:
+        self._reserved.clear()
+        super()._on_close()
 
     async def cancel(self, process_id: int, secret_key: int) -> None:
         """Interrupt the statement of that session, if there is one; nobody is told whether."""

@@ -28,6 +28,14 @@ class _Agent:
     def pool(self, cluster: str) -> PoolLoad:
         return self.report.pools.get(cluster, _EMPTY)
 
+    def take(self, count: int) -> int:
+        """Return the first of `count` unused numbers in a row."""
+        first = self.sequence + 1
+        if first + count > 1 << SEQUENCE_BITS:
+            first = 0
+        self.sequence = first + count - 1
+        return first
+
     @property
     def load(self) -> float:
         """The busy share, counting what was placed since the report."""
@@ -62,8 +70,8 @@ class Fleet:
         """An agent's connection has ended."""
         self._agents.pop(number, None)
 
-    def place(self, cluster: str, az: str) -> tuple[str, int]:
-        """Return the agent's address and a process id for a new session.
+    def place(self, cluster: str, az: str, count: int = 1) -> tuple[str, int]:
+        """Return the agent's address and the first of `count` process ids for new sessions.
 
         Prefers, in this order: an idle query processor of the cluster in the AZ, a pool of the cluster in
         the AZ, any agent of the AZ, another AZ's pool, anyone; then the less loaded of two picked at
@@ -80,9 +88,8 @@ class Fleet:
         picked = self._random.sample(candidates, min(2, len(candidates)))
         number = min(picked, key=lambda candidate: self._agents[candidate].load)
         agent = self._agents[number]
-        agent.placed += 1
-        agent.sequence = (agent.sequence + 1) % (1 << SEQUENCE_BITS)
-        return agent.report.address, number << SEQUENCE_BITS | agent.sequence
+        agent.placed += count
+        return agent.report.address, number << SEQUENCE_BITS | agent.take(count)
 
     @staticmethod
     def _rank(agent: _Agent, cluster: str, az: str) -> tuple[bool, bool, bool, bool]:

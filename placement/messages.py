@@ -16,20 +16,24 @@ SEQUENCE_BITS = 22  # 4 million sessions per agent before an id returns; 511 age
 
 
 class Acquire(msgspec.Struct, frozen=True, tag="acquire", array_like=True):
-    """Relay to placement: where may a session of `cluster` go? `az` is where the relay stands."""
+    """Relay to placement: places for the next `count` sessions of `cluster`, near the zone `az`."""
 
     request: int
     cluster: str
     az: str
+    count: int = 1
 
 
 class Placed(msgspec.Struct, frozen=True, tag="placed", array_like=True):
-    """Placement to relay: to the agent at this Unix socket, with this BackendKeyData."""
+    """Placement to relay: to the agent at this Unix socket, with these process ids.
+
+    They are `count` consecutive ones from `process_id` on, at most as many as were asked for.
+    """
 
     request: int
     agent: str
     process_id: int
-    secret_key: int
+    count: int = 1
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over", array_like=True):

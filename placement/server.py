@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +29,8 @@ from placement.messages import (
 )
 
 logger = logging.getLogger(__name__)
+
+PLACES_MAX = 64
 
 
 class PlacementServer:
@@ -59,12 +60,13 @@ class PlacementServer:
             logger.info("agent left", extra={"agent": peer.agent})
 
     def acquire(self, request: Acquire) -> Placed | Refused:
-        """Return where a session goes."""
+        """Return where sessions go."""
         try:
-            address, process_id = self._fleet.place(request.cluster, request.az)
+            count = max(1, min(request.count, PLACES_MAX))
+            address, process_id = self._fleet.place(request.cluster, request.az, count)
         except FatalError as error:
             return Refused(request.request, error.sqlstate, error.message)
-        return Placed(request.request, address, process_id, secrets.randbits(31))
+        return Placed(request.request, address, process_id, count)
 
     def cancel(self, request: Cancel) -> None:
         """Pass a cancellation on to the session's agent."""

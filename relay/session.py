@@ -234,6 +234,7 @@ class RelaySession(asyncio.Protocol):
             # A refusal, or a call never made: the session is still the relay's. Else nobody knows.
             if error.__cause__ is None or isinstance(error.__cause__, _NOT_SENT):
                 self._given = False
+            self._door.placement.forget(handed.cluster, self._door.settings.az)
             raise
 
     def _handed(self, place: Place, pending: bytes) -> HandedSession:

@@ -37,6 +37,7 @@ from dsql.session.control import (
     encode,
 )
 from dsql.session.handed import HandedSession
+from dsql.tls.connection import set_receive_timeout
 
 Confine = Callable[[Assign], list[str]]
 
@@ -68,19 +69,24 @@ class AgentLine:
         """Send a message. Raises OSError if the agent is gone."""
         packets.send(self._control, encode(message))
 
-    def wait(self, timeout_seconds: float | None = None) -> tuple[ToQueryProcessor, list[int]]:
+    def set_timeout(self, seconds: float) -> None:
+        """Let every later `wait` take so long at most."""
+        set_receive_timeout(self._control, seconds)
+
+    def wait(self) -> tuple[ToQueryProcessor, list[int]]:
         """Return the next message and its descriptors.
 
         Raises EOFError at the agent's end, TimeoutError.
         """
         if self._deferred:
             return self._deferred.popleft()
-        return self._receive(timeout_seconds)
+        return self._receive()
 
-    def _receive(self, timeout_seconds: float | None = None) -> tuple[ToQueryProcessor, list[int]]:
-        self._control.settimeout(timeout_seconds)
-        packet, descriptors = packets.receive(self._control)
-        self._control.settimeout(None)
+    def _receive(self) -> tuple[ToQueryProcessor, list[int]]:
+        try:
+            packet, descriptors = packets.receive(self._control)
+        except BlockingIOError:
+            raise TimeoutError from None
         if not packet:
             raise EOFError("the agent is gone")
         return decode_from_agent(packet), descriptors
@@ -138,10 +144,12 @@ class QueryProcessor:
         return tenant
 
     def _serve_all(self, tenant: Tenant, lifetime_seconds: float) -> None:
+        """Serve until told to end, or too old: the agent sees to that, unless it is stuck."""
         deadline = time.monotonic() + lifetime_seconds
-        while True:
+        self._line.set_timeout(lifetime_seconds)
+        while time.monotonic() < deadline:
             try:
-                message, descriptors = self._line.wait(max(0.001, deadline - time.monotonic()))
+                message, descriptors = self._line.wait()
             except TimeoutError:
                 return
             if isinstance(message, Retire):

@@ -17,7 +17,7 @@ from dsql.session.portal import Portal, ResultPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
-from dsql.sql.gate import ParsedStatement, parse_statement
+from dsql.sql.gate import ParsedStatement
 from dsql.sql.normalize import normalize
 from dsql.wire import backend, frontend
 from dsql.wire.frontend import Bind
@@ -119,10 +119,10 @@ class NormalizedQueries:
     def _compile(self, key: _Key) -> QueryStatement | None:
         text, types = key
         try:
-            parsed = parse_statement(text)
-            if parsed.name not in QUERIES:
+            script = parse(text, self._state.environment.plans)
+            if len(script) != 1 or script[0].name not in QUERIES:
                 return None
-            statement = QueryStatement(self._state, parsed, types, "")
+            statement = QueryStatement(self._state, script[0], types, "")
             statement.compiled()
         except SqlError:
             return None

@@ -57,7 +57,7 @@ class PlainConnection:
 
     def set_receive_timeout(self, seconds: float) -> None:
         """See `Connection`."""
-        _set_receive_timeout(self._socket, seconds)
+        set_receive_timeout(self._socket, seconds)
 
     def close(self) -> None:
         """See `Connection`."""
@@ -107,7 +107,7 @@ class TlsConnection:
 
     def set_receive_timeout(self, seconds: float) -> None:
         """See `Connection`."""
-        _set_receive_timeout(self._socket, seconds)
+        set_receive_timeout(self._socket, seconds)
 
     def close(self) -> None:
         """Send close_notify, if the client still listens, and close the socket."""
@@ -137,8 +137,11 @@ def _prepared(client: socket.socket) -> socket.socket:
     return client
 
 
-def _set_receive_timeout(client: socket.socket, seconds: float) -> None:
-    """Set the kernel's own timeout: Python's would cost a poll before every receive."""
+def set_receive_timeout(client: socket.socket, seconds: float) -> None:
+    """Let blocking receives fail with BlockingIOError after so long; 0: never.
+
+    This is the kernel's own timeout: Python's would cost a poll before every receive.
+    """
     whole = int(seconds)
     packed = struct.pack("ll", whole, int((seconds - whole) * 1_000_000))
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, packed)

@@ -7,7 +7,7 @@ import pytest
 from dsql import limits
 from dsql.errors import FatalError
 from placement.fleet import Fleet, agent_number
-from placement.messages import LoadReport, PoolLoad
+from placement.messages import SEQUENCE_BITS, LoadReport, PoolLoad
 
 
 def report(
@@ -69,3 +69,20 @@ def test_no_agent_means_not_accepting_connections() -> None:
     with pytest.raises(FatalError) as refusal:
         fleet.place("c", "az1")
     assert refusal.value.sqlstate == "57P03"
+
+
+def test_several_places_have_consecutive_ids_of_one_agent():
+    fleet = Fleet(Random(1))
+    number = fleet.register(report("a", "az1"))
+    _, first = fleet.place("c", "az1", 5)
+    _, second = fleet.place("c", "az1", 5)
+    assert agent_number(first) == agent_number(first + 4) == number
+    assert not set(range(first, first + 5)) & set(range(second, second + 5))
+
+
+def test_consecutive_ids_never_reach_into_the_next_agents():
+    fleet = Fleet(Random(1))
+    number = fleet.register(report("a", "az1"))
+    places = [fleet.place("c", "az1", 1 << SEQUENCE_BITS - 2)[1] for _ in range(9)]
+    last = (1 << SEQUENCE_BITS - 2) - 1
+    assert {agent_number(first + last) for first in places} == {number}

@@ -92,7 +92,7 @@ class Neighbours:
             case Acquire(request):
                 if self.refusal is not None:
                     return Refused(request, *self.refusal)
-                return Placed(request, self._agent_path, PROCESS_ID, SECRET_KEY)
+                return Placed(request, self._agent_path, PROCESS_ID)
             case HandOver(request, handed):
                 if self.silent:
                     os.close(descriptors[0])
