@@ -34,6 +34,7 @@ from dsql.limits import PASSWORD_BYTES_MAX, TOKEN_SECONDS_MAX
 CLOCK_SKEW_SECONDS = 300
 PARAMETERS_MAX = 16
 SIGNING_KEYS_MAX = 1024
+TOKENS_MAX = 256
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _TIMESTAMP_PARTS = re.compile(
     "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
@@ -149,22 +150,30 @@ def parse(text: str) -> Token:
 
 
 class Verifier:
-    """Verifies tokens against one key store; the signing keys of a day are kept."""
+    """Verifies tokens against one key store; the signing keys of a day are kept.
+
+    Clients send the same token for many connections. What follows from its text and the secret key alone,
+    its parts and the signature it ought to have, is kept for the latest ones; all else is checked anew.
+    """
 
     def __init__(self, access: AccessPolicy) -> None:
         self._access = access
         self._signing_key = functools.lru_cache(SIGNING_KEYS_MAX)(signing_key)
+        self._parse = functools.lru_cache(TOKENS_MAX)(parse)
+        self._signature = functools.lru_cache(TOKENS_MAX)(self._right_signature)
 
     def verify(self, text: str, target: Target, user: str, now: float) -> Identity:
         """Return who signed the token, if it lets `user` into `target` at `now` (seconds since 1970).
 
         Raises AccessDeniedError.
         """
-        token = parse(text)
+        token = self._parse(text)
         _check_scope(token, target)
         _check_time(token, now)
         key = self._check_key(token, now)
-        self._check_signature(token, key)
+        expected = self._signature(text, key.secret_access_key)
+        if not hmac.compare_digest(expected, token.signature.encode()):
+            raise AccessDeniedError("wrong signature", _BAD_SIGNATURE)
         _check_action(token, user)
         permission = f"{SERVICE}:{token.action}"
         if not self._access.allows(key.principal, permission, target.arn):
@@ -187,12 +196,11 @@ class Verifier:
             )
         return key
 
-    def _check_signature(self, token: Token, key: AccessKey) -> None:
-        signing = self._signing_key(key.secret_access_key, token.date, token.region)
+    def _right_signature(self, text: str, secret_access_key: str) -> bytes:
+        token = self._parse(text)
+        signing = self._signing_key(secret_access_key, token.date, token.region)
         scope = credential_scope(token.date, token.region)
-        expected = sign(signing, token.host, token.parameters, token.timestamp, scope)
-        if not hmac.compare_digest(expected.encode(), token.signature.encode()):
-            raise AccessDeniedError("wrong signature", _BAD_SIGNATURE)
+        return sign(signing, token.host, token.parameters, token.timestamp, scope).encode()
 
 
 def _parse_query(query: str) -> dict[str, str]:

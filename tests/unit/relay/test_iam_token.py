@@ -181,3 +181,19 @@ def test_wrong_service_is_refused() -> None:
 
 def test_repeated_parameter_is_refused() -> None:
     assert refused(admin_token() + "&Action=DbConnectAdmin").reason == "malformed"
+
+
+def test_a_token_that_was_good_is_refused_once_its_key_is_another_or_gone_or_its_time_is_over() -> (
+    None
+):
+    keys = Keys()
+    verifier, token = Verifier(keys), admin_token(expires_in=60)
+    verifier.verify(token, TARGET, "admin", NOW)
+    known = keys.keys[KEY.access_key_id]
+    other = AccessKey(KEY.access_key_id, "another secret", ALICE)
+    for now, key in ((NOW + 61, known), (NOW, other), (NOW, None)):
+        keys.keys[KEY.access_key_id] = key
+        with pytest.raises(AccessDeniedError):
+            verifier.verify(token, TARGET, "admin", now)
+    keys.keys[KEY.access_key_id] = known
+    verifier.verify(token, TARGET, "admin", NOW)
