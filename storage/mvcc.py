@@ -22,6 +22,10 @@ is n versions behind on a hot key takes n steps.
 A version superseded at time s serves snapshots below s. Once no snapshot below the *horizon* H will be read
 any more, every undo entry with s <= H goes. Where the successor was a tombstone (bit 61 of the undo
 header says so), the tombstone goes with it, if it still is the newest version of its key.
+
+Deleting a key of PREFIX_BYTES bytes, which is no row's, gives up a whole keyspace: nothing refers to it
+from that commit on. Its undo entry (bit 60) stands for all of its keys, which go from main when the horizon
+reaches it.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from dsql.encoding.keyspace import PREFIX_BYTES
 from storage.long_keys import INLINE_BYTES, stored_key, unwrap, wrap
 
 if TYPE_CHECKING:
@@ -38,11 +43,14 @@ HEADER_BYTES = 8
 DELETED = 1 << 63
 LONG = 1 << 62
 BEFORE_TOMBSTONE = 1 << 61  # in undo only
-TIMESTAMP_MAX = BEFORE_TOMBSTONE - 1
+KEYSPACE = 1 << 60  # in undo only
+TIMESTAMP_MAX = KEYSPACE - 1
 
 _DELETED_BYTE = DELETED >> 56
 _LONG_BYTE = LONG >> 56
 _BEFORE_TOMBSTONE_BYTE = BEFORE_TOMBSTONE >> 56
+_KEYSPACE_BYTE = KEYSPACE >> 56
+_KEYS_PER_VERSION = 10  # removing a keyspace walks through main in order: that much cheaper
 _HEADER = struct.Struct(">Q")
 
 
@@ -92,6 +100,9 @@ class Writer:
         The timestamp is above those of the key's versions; equal to the newest one's, the version takes
         its place (a write set that names a key twice).
         """
+        if value is None and len(key) == PREFIX_BYTES:
+            self._put_undo(_HEADER.pack(timestamp) + key, _HEADER.pack(KEYSPACE | timestamp))
+            return
         header = timestamp
         stored = key
         content = b"" if value is None else value
@@ -158,9 +169,27 @@ def collect(
         name = cursor.key()
         if name >= bound:
             return
-        if cursor.value()[0] & _BEFORE_TOMBSTONE_BYTE:
+        flags = cursor.value()[0]
+        if flags & _BEFORE_TOMBSTONE_BYTE:
             _drop_tombstone(transaction, databases.main, name)
+        elif flags & _KEYSPACE_BYTE:
+            keys_max = versions_max * _KEYS_PER_VERSION
+            if not _empty_keyspace(transaction, databases.main, name[HEADER_BYTES:], keys_max):
+                return
         found = cursor.delete() and bool(cursor.key())
+
+
+def _empty_keyspace(
+    transaction: LmdbTransaction, main: Database, prefix: bytes, keys_max: int
+) -> bool:
+    """Delete up to `keys_max` keys that begin with `prefix`; return whether none is left."""
+    cursor = transaction.cursor(db=main)
+    found = cursor.set_range(prefix)
+    for _ in range(keys_max):
+        if not found or cursor.key()[:PREFIX_BYTES] != prefix:
+            return True
+        found = cursor.delete() and bool(cursor.key())
+    return False
 
 
 def _drop_tombstone(transaction: LmdbTransaction, main: Database, name: bytes) -> None:

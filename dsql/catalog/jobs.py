@@ -24,7 +24,7 @@ RETENTION_MICROSECONDS = 30 * 60 * 1_000_000  # sys.jobs forgets a finished job 
 class Job(msgspec.Struct, array_like=True):
     """One row of sys.jobs with what its runner needs. Times are microseconds since 2000-01-01 UTC.
 
-    `job_type` is INDEX_BUILD, DROP or REWRITE. `keyspaces` are those a DROP empties. `cursor` is the
+    `job_type` is INDEX_BUILD, REWRITE, or DROP, which is done when it is submitted. `cursor` is the
     last row key a build has done; it goes on from there after a crash. `target` is the encoded Table that
     a REWRITE ends with. `synchronous`: its statement waits for it, and a failure leaves nothing behind.
     """
@@ -36,7 +36,6 @@ class Job(msgspec.Struct, array_like=True):
     object_oid: int = 0
     object_name: str | None = None
     table_oid: int = 0
-    keyspaces: list[int] = []
     details: str | None = None
     update_time: int | None = None
     cursor: bytes = b""

@@ -1,7 +1,8 @@
-"""DROP TABLE, INDEX and SCHEMA: the catalog rows go now, the stored rows in a background job."""
+"""DROP TABLE, INDEX and SCHEMA: the catalog rows go now, the stored rows when no snapshot needs them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,7 +13,9 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.naming import KIND_NAMES
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.encoding.keyspace import prefix
 from dsql.errors import SqlError, unsupported
+from dsql.transaction.interface import Mode, Transaction
 
 
 def drop(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -78,11 +81,11 @@ def _drop_table(
 
 
 def remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:
-    """Take a table out of the catalog and submit the job that empties its keyspaces."""
+    """Take a table out of the catalog and give up its keyspaces."""
     for index in table.indexes:
         writer.release_name(table.schema, index.name)
     writer.drop_table(table)
-    submit_removal(keyspaces_of(table), context)
+    give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
 
 
 def keyspaces_of(table: Table) -> list[int]:
@@ -91,12 +94,16 @@ def keyspaces_of(table: Table) -> list[int]:
     return [table.keyspace_id, *indexes]
 
 
-def submit_removal(keyspaces: list[int], context: UtilityContext) -> None:
-    """Submit a DROP job for keyspaces that no catalog row refers to any more."""
-    job = new_job("DROP", context.statement_timestamp)
-    job.keyspaces = keyspaces
-    write_job(context.transaction, job)
-    context.request_jobs()
+def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> None:
+    """Give up keyspaces that no catalog row refers to from this commit on, and note it in sys.jobs.
+
+    Storage removes their keys as soon as no older snapshot can need them. `now`: microseconds since 2000.
+    """
+    for keyspace in keyspaces:
+        transaction.delete(prefix(keyspace), Mode.BLIND)
+    job = new_job("DROP", now)
+    job.status, job.update_time = "completed", now
+    write_job(transaction, job)
 
 
 def find_index(context: UtilityContext, names: list[str]) -> tuple[Table, Index] | None:
@@ -136,7 +143,7 @@ def remove_index(
     """Take an index off its table, and return the table."""
     writer.release_name(table.schema, index.name)
     rest = tuple(other for other in table.indexes if other.oid != index.oid)
-    submit_removal([index.keyspace_id], context)
+    give_up(context.transaction, [index.keyspace_id], context.statement_timestamp)
     return writer.put_table(replace(table, indexes=rest))
 
 

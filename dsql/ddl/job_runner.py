@@ -1,9 +1,8 @@
-"""Runs background jobs in many small transactions: builds of indexes, copies of tables, removal of rows.
+"""Runs background jobs in many small transactions: builds of indexes and copies of tables.
 
-Every job can be run again from where it stopped: a build keeps the last row it has done, a removal deletes
-what is still there. Two runners of one job meet at commit; the loser gets 40001 and looks again, and
-finds the other one's progress. A transaction that loses against a client's is repeated, so a busy table
-is built a little slower and its clients never wait.
+Every job can be run again from where it stopped: it keeps the last row it has done. Two runners of one job
+meet at commit; the loser gets 40001, looks again, and finds the other one's progress. A transaction that
+loses against a client's is repeated, so a busy table is built a little slower and its clients never wait.
 """
 
 from __future__ import annotations
@@ -22,16 +21,15 @@ from dsql.catalog.jobs import (
     RETENTION_MICROSECONDS,
     Job,
     delete_job,
-    new_job,
     read_job,
     read_jobs,
     write_job,
 )
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
-from dsql.ddl.drop import keyspaces_of
+from dsql.ddl.drop import give_up, keyspaces_of
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
-from dsql.encoding.keyspace import keyspace_range
+from dsql.encoding.keyspace import keyspace_range, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram
 from dsql.transaction.interface import Mode, Transaction
@@ -40,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 # One transaction's share: small enough that a client's conflicting write is rare, below every limit.
 _ROWS_PER_BUILD = 500
-_ROWS_PER_COPY = 5_000  # nobody else writes what is copied or removed
+_ROWS_PER_COPY = 5_000  # nobody else writes what is copied
 _BYTES_PER_BATCH = 3 * 1024 * 1024
 
 
@@ -61,7 +59,6 @@ class JobRunner:
         self._store = store
         self._programs: dict[tuple[int, int], CompiledProgram] = {}
         self._steps: dict[str, Callable[[Transaction, Job], bool]] = {
-            "DROP": self._drop_step,
             "INDEX_BUILD": self._build_step,
             "REWRITE": self._rewrite_step,
         }
@@ -144,19 +141,6 @@ class JobRunner:
         low, high = keyspace_range(table.keyspace_id)
         return _batch(transaction, job.cursor + b"\0" if job.cursor else low, high, rows_max)
 
-    # ------------------------------------------------------------ DROP
-
-    def _drop_step(self, transaction: Transaction, job: Job) -> bool:
-        """Delete a batch of the first keyspace that has rows; True when all are empty."""
-        for keyspace in job.keyspaces:
-            low, high = keyspace_range(keyspace)
-            keys = [key for key, _ in _batch(transaction, low, high, _ROWS_PER_COPY)]
-            for key in keys:
-                transaction.delete(key, Mode.BLIND)
-            if keys:
-                return False
-        return True
-
     # ------------------------------------------------------------ INDEX_BUILD
 
     def _build_step(self, transaction: Transaction, job: Job) -> bool:
@@ -167,6 +151,7 @@ class JobRunner:
         if table is None or index is None:
             job.details = "Skipped job for nonexistent table."
             return True
+        transaction.check(table_version_key(table.oid), Mode.CATALOG)
         rows = self._rows_after(transaction, job, table, _ROWS_PER_BUILD)
         if rows:
             run_on(self._build_program(table, index, catalog), transaction, rows)
@@ -198,7 +183,7 @@ class JobRunner:
         writer.release_name(table.schema, index.name)
         rest = tuple(other for other in table.indexes if other.oid != index.oid)
         writer.put_table(replace(table, indexes=rest))
-        self._submit_removal(transaction, [index.keyspace_id])
+        give_up(transaction, [index.keyspace_id], self._store.now())
 
     # ------------------------------------------------------------ REWRITE
 
@@ -210,6 +195,7 @@ class JobRunner:
             job.details = "Skipped job for nonexistent table."
             return True
         target = msgspec.msgpack.decode(job.target, type=Table)
+        transaction.check(table_version_key(table.oid), Mode.CATALOG)
         rows = self._rows_after(transaction, job, table, _ROWS_PER_COPY)
         if rows:
             key = (catalog.version, target.keyspace_id)
@@ -223,7 +209,7 @@ class JobRunner:
 
     def _swap(self, transaction: Transaction, table: Table, target: Table) -> None:
         CatalogWriter(transaction).put_table(replace(target, frozen=False))
-        self._submit_removal(transaction, keyspaces_of(table))
+        give_up(transaction, keyspaces_of(table), self._store.now())
 
     def _thaw(self, transaction: Transaction, job: Job) -> None:
         """Give a table back to its writers after a failed copy, and remove what was copied."""
@@ -235,12 +221,7 @@ class JobRunner:
         for index in target.indexes:
             if index.primary:
                 writer.release_name(target.schema, index.name)
-        self._submit_removal(transaction, keyspaces_of(target))
-
-    def _submit_removal(self, transaction: Transaction, keyspaces: list[int]) -> None:
-        removal = new_job("DROP", self._store.now())
-        removal.keyspaces = keyspaces
-        write_job(transaction, removal)
+        give_up(transaction, keyspaces_of(target), self._store.now())
 
 
 def _batch(transaction: Transaction, low: bytes, high: bytes, rows_max: int) -> Rows:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.drop import keyspaces_of, submit_removal
+from dsql.ddl.drop import give_up, keyspaces_of
 from dsql.ddl.naming import require_table
 from dsql.ddl.result import UtilityContext, UtilityResult
 
@@ -23,7 +23,7 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
             for index in table.indexes
         )
         writer.put_table(replace(table, keyspace=writer.allocate_oid(), indexes=indexes))
-        submit_removal(keyspaces_of(table), context)
+        give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
     return UtilityResult("TRUNCATE TABLE")
 
 

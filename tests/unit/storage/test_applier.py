@@ -136,3 +136,32 @@ while True:
     applier.apply([Record(number, 1, 1_000 + 10 * number, 0, payload)])
     print(number, flush=True)
 """
+
+
+def test_keyspace_is_emptied_once_no_older_snapshot_can_need_it(replica: Any) -> None:
+    gone, kept = b"\x00\x00\x40\x00", b"\x00\x00\x40\x01"
+    rows = [(gone + bytes((number // 256, number % 256)), b"row") for number in range(6_000)]
+    before = replica.apply(*([row] for row in rows[:3]), rows[3:], [(kept + b"k", b"stays")])
+    replica.apply([(gone, None)])
+    local = LocalReplica([replica.directory])
+    assert len(list(local.snapshot(before).scan(gone, kept))) == len(rows)
+    local.release()
+    local.close()
+    replica.pass_time(4)
+    assert replica.count("main") == len(rows) + 1
+    replica.pass_time(4)
+    assert (replica.count("main"), replica.count("undo")) == (1, 0)
+
+
+def test_keyspace_is_emptied_in_bounded_steps(replica: Any) -> None:
+    gone = b"\x00\x00\x40\x00"
+    replica.apply([(gone + number.to_bytes(2, "big"), b"row") for number in range(1_000)])
+    replica.apply([(gone, None)])
+    replica.apply([(b"other", b"row")])
+    replica.pass_time(4)
+    for _ in range(4):
+        replica.seconds += 1
+        replica.applier.collect(versions_max=30)
+    assert 0 < replica.count("main") < 1_000
+    replica.pass_time(1)
+    assert (replica.count("main"), replica.count("undo")) == (1, 0)
