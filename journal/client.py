@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 __all__ = ["Appender", "Journal", "JournalTrimmedError", "LocalReplica", "Quorum", "SocketJournal"]
 
 _RECONNECT_SECONDS = 0.05
+# How long the other zones may learn of a commit later than their next append would tell them: readers
+# are in the leader's zone as long as that one lives, and each notice wakes a process.
+_NOTICE_SECONDS = 0.005
 _TICK_SECONDS = 1.0
 
 
@@ -200,6 +203,7 @@ class Appender:
         )
         self._on_commit = on_commit
         self._told_commit = 0
+        self._notice: asyncio.TimerHandle | None = None
         self._senders: list[Callable[[Claim | Append | Fetch], None] | None] = [None] * len(
             replicas
         )
@@ -217,6 +221,8 @@ class Appender:
                         self._changed.clear()
                         continue
                 self._deliver(self.leader.tick())
+            if self._notice is not None:
+                self._notice.cancel()
             for link in links:
                 link.cancel()
 
@@ -239,7 +245,15 @@ class Appender:
         elif leader.commit > self._told_commit:
             self._told_commit = leader.commit
             self._on_commit(leader.commit)
-            self._deliver(leader.notices())
+            if self._notice is None:
+                loop = asyncio.get_running_loop()
+                self._notice = loop.call_later(_NOTICE_SECONDS, self._give_notice)
+
+    def _give_notice(self) -> None:
+        """Tell the commit index to replicas whom no append has told it meanwhile."""
+        self._notice = None
+        if not self.leader.deposed:
+            self._deliver(self.leader.notices())
 
     def _deliver(self, sends: list[Send]) -> None:
         # The others first: what is on its way to them does not wait for our own replica's readers.
