@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dsql.errors import SqlError
@@ -52,6 +52,8 @@ def test_what_copy_out_writes_copy_in_reads_however_it_is_cut(form, rows, cuts, 
         given_options |= {"quote": "'", "escape": "\\", "null": "N", "header": True}
     if odd and form == "text":
         given_options |= {"delimiter": ",", "null": "N", "header": "match"}
+        # PostgreSQL's text format does not tell such a value from NULL either.
+        assume(not any(value == b"N" for row in rows for value in row))
     chosen = options(**given_options)
     encoder = make_encoder(form, chosen)
     data = encoder.start() + b"".join(encoder.row(row) for row in rows) + encoder.finish()
