@@ -13,7 +13,7 @@ from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.drop import find_index, remove_index
 from dsql.ddl.keys import add_key
-from dsql.ddl.naming import require_table, unique_name
+from dsql.ddl.naming import require_column, require_table, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.limits import COLUMNS_PER_TABLE_MAX
@@ -70,13 +70,6 @@ def _words(subtype: str) -> str:
     )
 
 
-def _column(table: Table, name: str) -> Column:
-    for column in table.live_columns:
-        if column.name == name:
-            return column
-    raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')
-
-
 def _with_column(table: Table, column: Column) -> Table:
     columns = list(table.columns)
     columns[column.number - 1] = column
@@ -125,7 +118,7 @@ def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
 
 
 def _column_default(alteration: _Alteration, table: Table, command: Any) -> Table:
-    column = _column(table, command.name)
+    column = require_column(table, command.name)
     if column.generated:
         raise SqlError(
             "42601", f'column "{column.name}" of relation "{table.name}" is a generated column'
@@ -139,7 +132,7 @@ def _column_default(alteration: _Alteration, table: Table, command: Any) -> Tabl
 
 def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
-    column = _column(table, command.name)
+    column = require_column(table, command.name)
     key = table.primary_key
     if key and any(part.column_number == column.number for part in key.columns):
         raise SqlError("42P16", f'column "{column.name}" is in a primary key')
@@ -148,7 +141,7 @@ def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table
 
 def _drop_expression(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
-    column = _column(table, command.name)
+    column = require_column(table, command.name)
     if not column.generated and not command.missing_ok:
         raise SqlError(
             "55000",
@@ -232,7 +225,8 @@ def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
 
 def _set_storage(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
-    _column(table, command.name)  # values are never compressed, so the setting changes nothing
+    # Values are never compressed, so the setting changes nothing.
+    require_column(table, command.name)
     return table
 
 

@@ -17,7 +17,7 @@ from dsql.catalog.schema import Column, Index, IndexColumn, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.indexes import add_index
-from dsql.ddl.naming import taken_names, unique_name
+from dsql.ddl.naming import require_column, taken_names, unique_name
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError, unsupported
 from dsql.types import registry
@@ -30,7 +30,7 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
         raise SqlError("42P16", f'multiple primary keys for table "{table.name}" are not allowed')
     if constraint.indexname:
         raise unsupported("ADD PRIMARY KEY USING INDEX is not supported")
-    columns = [_column(table, name) for name in nodes.strings(constraint.keys)]
+    columns = [require_column(table, name) for name in nodes.strings(constraint.keys)]
     index = _index(table, constraint, columns, primary, context)
     if not primary:
         job = add_index(replace(index, constraint=index.name), table, context, synchronous=True)
@@ -100,10 +100,3 @@ def _index(
         primary=primary,
         nulls_not_distinct=constraint.nulls_not_distinct,
     )
-
-
-def _column(table: Table, name: str) -> Column:
-    for column in table.live_columns:
-        if column.name == name:
-            return column
-    raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from dsql.catalog.schema import Schema, Table
+from dsql.catalog.schema import Column, Schema, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
@@ -56,6 +56,14 @@ def require_table(context: UtilityContext, relation: Any, kinds: str = "r") -> T
     if found.kind not in kinds:
         raise SqlError("42809", f'"{found.name}" is not a {KIND_NAMES[kinds[0]]}')
     return found
+
+
+def require_column(table: Table, name: str) -> Column:
+    """Return a live column by its name. Raises 42703."""
+    for column in table.live_columns:
+        if column.name == name:
+            return column
+    raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')
 
 
 def taken_names(context: UtilityContext, schema: str) -> set[str]:
