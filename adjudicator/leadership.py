@@ -17,6 +17,7 @@ from adjudicator.disk_space import DiskSpace
 from adjudicator.messages import decode_identity
 from adjudicator.outcomes import Outcomes
 from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import Clock, PublishedClock
 from dsql.rpc.server import FramedConnection
 from journal.client import Appender, Journal, LocalReplica, Quorum
@@ -45,7 +46,9 @@ class Leadership:
         self._az = az
         self._journal = journal
         self._clock = clock
-        self._published = PublishedClock(layout.clock(record.identifier), writable=True)
+        self._published = PublishedClock(
+            layout.clock(record.identifier), current_boot(), writable=True
+        )
         self._space = DiskSpace(layout.clock(record.identifier).parent)
         self._waiting: list[tuple[bytes, Answer]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,8 +114,8 @@ class Leadership:
         leader = self._appender.leader
         opened = leader.last_timestamp  # that of our EPOCH record
         log.info("%s: %s leads in epoch %d", self.cluster, self._az, leader.epoch)
-        self._published.claim(leader.epoch)
-        self._publish(opened)
+        self._appender.tell_local()
+        self._published.claim(leader.epoch, opened)
         self.pipeline = CommitPipeline(
             ConflictSet(leader.floor, opened),
             self._clock,

@@ -36,7 +36,6 @@ READERS_MAP_BYTES = 16 * 1024**3  # address space only, so that readers seldom h
 ENVIRONMENT = "environment"  # the directory's name within the replica's
 META_KEY = b"position"
 WAKE = "wake"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -55,11 +54,6 @@ class _State(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_position = msgspec.msgpack.Decoder(Position).decode
 _decode_state = msgspec.msgpack.Decoder(_State).decode
-
-
-def current_boot() -> int:
-    """Return a number that changes when the machine starts anew."""
-    return int(_BOOT_ID.read_text().replace("-", "")[:15], 16)
 
 
 def _open_readonly(directory: Path) -> lmdb.Environment:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import lmdb
 
+from dsql.rpc.boot import current_boot
 from storage.board import DELAYING, RETIRED, WANTED, WATERMARK, BoardUnavailableError
-from storage.environment import ENVIRONMENT, ReadableEnvironment, current_boot
+from storage.environment import ENVIRONMENT, ReadableEnvironment
 from storage.snapshot import LocalSnapshot, no_replica
 
 _SPINS = 30

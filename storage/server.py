@@ -16,12 +16,13 @@ from itertools import islice
 
 from dsql.control.layout import Layout
 from dsql.errors import SqlError
-from dsql.rpc.clock import PublishedClock
+from dsql.rpc.boot import current_boot
+from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, SocketJournal
-from storage.environment import ReadableEnvironment, WritableEnvironment, current_boot
+from storage.environment import ReadableEnvironment, WritableEnvironment
 from storage.follower import Follower, FollowerSettings
 from storage.messages import (
     ROWS_PER_REPLY_MAX,
@@ -128,8 +129,8 @@ class StorageServer:
     def _published(self, cluster: str) -> int:
         """Return the newest acknowledged commit timestamp, 0 if none has been published."""
         try:
-            clock = PublishedClock(self._layout.clock(cluster))
-        except (FileNotFoundError, ValueError):  # the leader has not made it, or not filled it yet
+            clock = PublishedClock(self._layout.clock(cluster), self._boot)
+        except ClockUnavailableError:
             return 0
         try:
             return clock.latest()

@@ -17,7 +17,8 @@ from dsql.catalog.jobs import Job
 from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.errors import FatalError, SqlError, outcome_unknown
-from dsql.rpc.clock import PublishedClock
+from dsql.rpc.boot import current_boot
+from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.session.control import Assign
 from dsql.session.environment import Environment
 from dsql.session.handed import HandedSession
@@ -42,7 +43,7 @@ class ClusterTenant:
     def __init__(
         self, assignment: Assign, adjudicator: socket.socket | None, line: AgentLine
     ) -> None:
-        """Raises SqlError 58000, OSError if the cluster's roles do not answer in time."""
+        """Raises SqlError, OSError or ClockUnavailableError if the cluster's roles do not answer."""
         cluster, layout = assignment.cluster, Layout(Path())
 
         def reconnect() -> socket.socket:
@@ -56,15 +57,21 @@ class ClusterTenant:
                 raise ConnectionRefusedError("no adjudicator answers")
             return connection
 
-        if adjudicator is None and not layout.clock(cluster).exists():
-            adjudicator = _eventually(reconnect)  # the first leader makes the clock
+        def open_clock() -> PublishedClock:
+            return PublishedClock(layout.clock(cluster), current_boot())
+
+        try:
+            clock = open_clock()
+        except ClockUnavailableError:  # a cluster is led, and publishes, once it has been asked for
+            adjudicator = adjudicator or _eventually(reconnect)
+            clock = _eventually(open_clock)
         manager = TransactionManager(
             LocalReplica(
                 [layout.storage(az, cluster) for az in assignment.azs],
                 deadline_seconds=OPEN_SECONDS,
             ),
             AdjudicatorClient(adjudicator, reconnect),
-            _eventually(lambda: PublishedClock(layout.clock(cluster))),
+            clock,
             POSTGRES_LIMITS if assignment.profile == "postgres" else None,
         )
         self._environment = environment = Environment(
@@ -112,12 +119,12 @@ class ClusterTenant:
 
 
 def _eventually(open_it: Callable[[], Opened]) -> Opened:
-    """Return what `open_it` returns once it raises no OSError any more, or raise its last one."""
+    """Return what `open_it` returns once what it needs is there, or raise why it is not."""
     deadline = time.monotonic() + OPEN_SECONDS
     while True:
         try:
             return open_it()
-        except OSError:
+        except (OSError, ClockUnavailableError):
             if time.monotonic() >= deadline:
                 raise
             time.sleep(_RETRY_SECONDS)

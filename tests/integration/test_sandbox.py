@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+from dsql.rpc.boot import current_boot
+from storage.environment import ENVIRONMENT, WritableEnvironment
 
 from .conftest import Host
 from .placement_host import add_cluster

@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dsql.rpc.boot import current_boot
 from dsql.transaction.interface import Mode, WriteSet
 from journal.client import JournalTrimmedError
 from journal.messages import Record, RecordKind
 from storage.applier import Applier
-from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+from storage.environment import ENVIRONMENT, WritableEnvironment
 
 Writes = list[tuple[bytes, bytes | None]]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from dsql.rpc.boot import current_boot
 from storage.applier import Applier, SequenceGapError
 from storage.board import WriterPresentError
 from storage.client import LocalReplica
-from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+from storage.environment import ENVIRONMENT, WritableEnvironment
 
 
 def test_records_applied_before_are_skipped(replica: Any) -> None:
@@ -104,7 +105,8 @@ def _spawn(script: str, directory: Path) -> subprocess.Popen[str]:
 
 _OPEN_WRITER = """
 from pathlib import Path
-from storage.environment import WritableEnvironment, current_boot
+from dsql.rpc.boot import current_boot
+from storage.environment import WritableEnvironment
 WritableEnvironment(Path({!r}), current_boot())
 """
 
@@ -124,7 +126,8 @@ import msgspec
 from dsql.transaction.interface import WriteSet
 from journal.messages import Record
 from storage.applier import Applier
-from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+from dsql.rpc.boot import current_boot
+from storage.environment import ENVIRONMENT, WritableEnvironment
 
 environment = WritableEnvironment(Path(sys.argv[1]) / ENVIRONMENT, current_boot())
 applier = Applier(environment, time.monotonic)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dsql.rpc.boot import current_boot
 from storage.board import RETIRED
 from storage.checkpoint import checkpoints, durable_sequence, open_replica, write_checkpoint
 from storage.client import LocalReplica
-from storage.environment import WritableEnvironment, current_boot
+from storage.environment import WritableEnvironment
 
 NEXT_BOOT = current_boot() + 1
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from dsql.rpc.boot import current_boot
 from storage import follower as follower_module
 from storage.checkpoint import write_checkpoint
-from storage.environment import WritableEnvironment, current_boot
+from storage.environment import WritableEnvironment
 from storage.follower import Follower, FollowerSettings
 
 

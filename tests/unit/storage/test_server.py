@@ -11,6 +11,7 @@ import pytest
 
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.errors import SqlError
+from dsql.rpc.boot import current_boot
 from dsql.rpc.client import ask_status
 from dsql.rpc.clock import PublishedClock
 from storage.checkpoint import durable_sequence
@@ -136,8 +137,8 @@ async def test_status_tells_the_watermark(layout: Layout, journal: Any, feeder: 
         status = await asyncio.to_thread(ask_status, socket)
         assert status.values[f"{CLUSTER}.watermark"] == feeder.timestamp
         assert status.values[f"{CLUSTER}.lag_microseconds"] == 0
-        clock = PublishedClock(layout.clock(CLUSTER), writable=True)
-        clock.claim(1)
+        clock = PublishedClock(layout.clock(CLUSTER), current_boot(), writable=True)
+        clock.claim(1, feeder.timestamp)
         clock.publish(feeder.timestamp + 70, 1)
         clock.close()
         status = await asyncio.to_thread(ask_status, socket)

@@ -11,13 +11,14 @@ import pytest
 
 from dsql.encoding import keycode, keyspace, rowcode
 from dsql.errors import SqlError
+from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import PublishedClock
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Mode, WriteSet
 from dsql.transaction.manager import TransactionManager
 from journal.messages import Record, RecordKind
 from storage.applier import Applier
 from storage.client import LocalReplica
-from storage.environment import ENVIRONMENT, WritableEnvironment, current_boot
+from storage.environment import ENVIRONMENT, WritableEnvironment
 
 TABLE, INT4, EPOCH = 16_384, 23, 1
 
@@ -30,7 +31,7 @@ class Decider:
         self._clock = clock
         self._last_write: dict[bytes, int] = {}
         self._timestamp = 1_000
-        clock.claim(EPOCH)
+        clock.claim(EPOCH, 0)
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
         write_set = msgspec.msgpack.decode(encoded, type=WriteSet)
@@ -51,7 +52,7 @@ class Decider:
 def managers(tmp_path: Path) -> Iterator[tuple[TransactionManager, TransactionManager]]:
     """Two query processors of one cluster."""
     environment = WritableEnvironment(tmp_path / ENVIRONMENT, current_boot())
-    clock = PublishedClock(tmp_path / "clock", writable=True)
+    clock = PublishedClock(tmp_path / "clock", current_boot(), writable=True)
     decider = Decider(Applier(environment, time.monotonic), clock)
     replicas = [LocalReplica([tmp_path]) for _ in range(2)]
     first, second = (TransactionManager(replica, decider, clock) for replica in replicas)
