@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from dsql.rpc.clock import Clock
@@ -132,7 +133,8 @@ class Leader:
         self._clock = clock
         self._followers = [_Follower() for _ in range(quorum.copies)]
         self._log = LogExtent(EMPTY_LOG)
-        self._window: dict[int, Frame] = {}
+        # Ordered: taking the first key off a dict walks over the places of all that went before it.
+        self._window: OrderedDict[int, Frame] = OrderedDict()
         self._window_bytes = 0
         self._last_append: Append | None = None
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
 from journal.client import JournalTrimmedError, ReplicaFailedError
@@ -82,7 +83,8 @@ class ReplicaHost:
         self._pace = _Pace()
         self._queue: Work = []
         self._running: asyncio.Future[None] | None = None
-        self._recent: dict[int, Frame] = {}
+        # Ordered: taking the first key off a dict walks over the places of all that went before it.
+        self._recent: OrderedDict[int, Frame] = OrderedDict()
         self._recent_bytes = 0
         self._synced = disk.extent.last_sequence
         self._waiters: list[asyncio.Future[None]] = []
