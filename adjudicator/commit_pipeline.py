@@ -1,6 +1,8 @@
 """From a write set to its answer: decide, append, publish, answer. Free of I/O.
 
-    submit      decide at once; what may commit gets its timestamp and joins the gathering batch
+    submit      decide at once; what may commit gets its timestamp and joins the gathering batch.
+                A conflict with a commit that is still on its way is told when that is published:
+                whoever tries again at once would only meet it again
     flush       the gathering batch goes to the journal as one append, if no other is under way
     committed   the journal has it on enough disks: send the next batch on its way, publish this one's
                 newest timestamp as the cluster's clock, then answer. In this order a client that has
@@ -44,15 +46,25 @@ _NOBODY = b"\0" * TRANSACTION_ID_BYTES
 
 
 class _Batch:
-    """Entries of one append, and who waits for them. `sequence`: its last record, once appended."""
+    """Entries of one append, and who waits for them. `sequence`: its last record, once appended.
 
-    __slots__ = ("entries", "sequence", "size", "waiting")
+    `refused`: the replies to transactions that have lost against one of the entries.
+    """
+
+    __slots__ = ("entries", "refused", "sequence", "size", "waiting")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.waiting: list[Waiting] = []
+        self.refused: list[tuple[bytes, Answer]] = []
         self.size = 0
         self.sequence = 0
+
+    def answer_refused(self) -> None:
+        """Send the replies in `refused`, once."""
+        refused, self.refused = self.refused, []
+        for reply, answer in refused:
+            answer(reply)
 
 
 class CommitPipeline:
@@ -129,7 +141,7 @@ class CommitPipeline:
             else:
                 schema = timestamp == SCHEMA_CONFLICT
                 verdict = Verdict.SCHEMA_CONFLICT if schema else Verdict.DATA_CONFLICT
-                answer(encode_reply(transaction_id, verdict))
+                self._refuse(encode_reply(transaction_id, verdict), answer)
 
     def status(self, transaction_id: bytes, start_timestamp: int, answer: Answer) -> None:
         """Answer how a transaction ended; one that was never seen is thereby aborted for good."""
@@ -183,14 +195,16 @@ class CommitPipeline:
                 answer(encode_reply(transaction_id, Verdict.COMMITTED, timestamp))
             else:
                 answer(encode_reply(transaction_id, Verdict.ABORTED))
+        batch.answer_refused()
 
     def stop(self) -> None:
         """Answer that everything under way is unknown, and everything that comes from now on."""
         self.stopped = True
-        for batch in ([self._in_flight] if self._in_flight else []) + list(self._gathering):
+        for batch in self._under_way():
             for transaction_id, _, answer in batch.waiting:
                 answer(encode_reply(transaction_id, Verdict.UNKNOWN))
             batch.waiting = []
+            batch.answer_refused()
         for transaction_id, _, answer in self._early:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
         self._early = []
@@ -225,9 +239,21 @@ class CommitPipeline:
 
     def _join(self, transaction_id: bytes, known: int, answer: Answer) -> None:
         """Wait for a record that is on its way."""
-        under_way = ([self._in_flight] if self._in_flight else []) + list(self._gathering)
-        for batch in under_way:
-            if batch.entries and abs(known) <= batch.entries[-1][0]:
-                batch.waiting.append((transaction_id, known, answer))
-                return
+        self._batch_of(abs(known)).waiting.append((transaction_id, known, answer))
+
+    def _refuse(self, reply: bytes, answer: Answer) -> None:
+        """Tell a conflict once what it was met with is published."""
+        if self.conflicts.met > self._acknowledged:
+            self._batch_of(self.conflicts.met).refused.append((reply, answer))
+        else:
+            answer(reply)
+
+    def _batch_of(self, timestamp: int) -> _Batch:
+        """Return the batch of a record that is on its way."""
+        for batch in self._under_way():
+            if batch.entries and timestamp <= batch.entries[-1][0]:
+                return batch
         raise AssertionError("an outcome that is not acknowledged is under way")
+
+    def _under_way(self) -> list[_Batch]:
+        return ([self._in_flight] if self._in_flight else []) + list(self._gathering)

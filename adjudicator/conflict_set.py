@@ -45,13 +45,17 @@ class _Bucket:
 
 
 class ConflictSet:
-    """The last commits of one cluster's keys. `last` is the newest commit timestamp given."""
+    """The last commits of one cluster's keys.
+
+    `last` is the newest commit timestamp given, `met` that of the commit which the last conflict met.
+    """
 
     def __init__(
         self, floor: int, last: int, *, window: int = WINDOW_MICROSECONDS, keys_max: int = KEYS_MAX
     ) -> None:
         self.floor = floor
         self.last = last
+        self.met = 0
         self._window = window
         self._keys_max = keys_max
         self._exclusive: dict[bytes, int] = {}
@@ -68,11 +72,14 @@ class ConflictSet:
 
         Timestamps rise strictly, and above `start`. Raises ValueError for a mode that does not exist.
         """
+        self.met = 0
         schema_conflict = False
         data_conflict = start < self.floor
         for entries in (checks, writes):
             for entry in entries:
-                if self._newest_met(entry.key, entry.mode) > start:
+                newest = self._newest_met(entry.key, entry.mode)
+                if newest > start:
+                    self.met = max(newest, self.met)
                     if entry.mode == _CATALOG:
                         schema_conflict = True
                     else:

@@ -6,6 +6,8 @@ exception is a bug and reaches the client as XX000 without its text.
 
 from __future__ import annotations
 
+QUERY_CANCELED = "57014"
+
 
 class SqlError(Exception):
     """One error with the fields of a PostgreSQL ErrorResponse.
@@ -66,9 +68,11 @@ def syntax_error(message: str, *, position: int = 0) -> SqlError:
     return SqlError("42601", message, position=position)
 
 
-def data_conflict() -> SqlError:
-    """Return the error of a transaction that lost against a concurrent one (DSQL's OC000)."""
-    return SqlError("40001", "change conflicts with another transaction (OC000)")
+class DataConflictError(SqlError):
+    """A transaction has lost against a concurrent one (DSQL's OC000)."""
+
+    def __init__(self) -> None:
+        super().__init__("40001", "change conflicts with another transaction (OC000)")
 
 
 def schema_conflict() -> SqlError:

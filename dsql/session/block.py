@@ -13,11 +13,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.encoding.keyspace import table_version_key
-from dsql.errors import SqlError, unsupported
+from dsql.errors import DataConflictError, SqlError, unsupported
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.settings import Settings, Snapshot
@@ -33,6 +34,8 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
+REPLAYS_MAX = 50
+
 # A member of an enum costs two look-ups each time.
 _IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
 
@@ -46,6 +49,18 @@ class _Savepoint:
     writes: bool
 
 
+class Recording(Protocol):
+    """What can run a transaction again; see `dsql.session.replay`."""
+
+    def covers(self, statements: int) -> bool:
+        """Return whether it can, for a transaction of so many statements."""
+        ...
+
+    def replay(self) -> bool:
+        """Run everything again in a fresh transaction; False if the client could tell."""
+        ...
+
+
 class TransactionBlock:
     """Begins, commits and rolls back, and answers for the rules of a block.
 
@@ -53,11 +68,16 @@ class TransactionBlock:
     """
 
     def __init__(
-        self, environment: Environment, settings: Settings, on_end: Callable[[], None]
+        self,
+        environment: Environment,
+        settings: Settings,
+        recording: Recording,
+        on_end: Callable[[], None],
     ) -> None:
         self._environment = environment
         self._begin_transaction = environment.begin
         self._settings = settings
+        self._recording = recording
         self._on_end = on_end
         self.state = State.IDLE
         self.started_at = 0  # microseconds since 1970, 0 before the first statement
@@ -74,6 +94,7 @@ class TransactionBlock:
         self._ddl_statements = 0
         self._catalog_changed = False  # by this transaction; a later ROLLBACK TO does not reset it
         self._writes = False
+        self._has_read = False  # before the first statement that counts
         self._jobs_requested = False
         self._jobs: list[Job] = []
         self._savepoints.clear()
@@ -117,8 +138,8 @@ class TransactionBlock:
         self.read_only |= read_only
         return not already
 
-    def use(self, query: CompiledQuery) -> None:
-        """Announce that a query runs now.
+    def use(self, query: CompiledQuery) -> bool:
+        """Announce that a query runs now. Return whether it counts as a statement of the transaction.
 
         An implicit transaction that only reads has no own writes to hide and no age.
         """
@@ -131,6 +152,9 @@ class TransactionBlock:
         self._queries.add(query)
         if self._writes or self.state is _OPEN:
             self.transaction.begin_statement()
+            return True
+        self._has_read = True
+        return False
 
     def note_ddl(self, command: str) -> None:
         """Count a DDL statement, against the profile's rules."""
@@ -169,10 +193,7 @@ class TransactionBlock:
             self.rollback()
             return
         try:
-            if self._writes and transaction.has_writes:
-                for oid in frozenset().union(*[query.tables for query in self._queries]):
-                    transaction.check(table_version_key(oid), Mode.CATALOG)
-            transaction.commit()
+            self._commit(transaction)
         except BaseException:
             self.rollback()
             raise
@@ -183,6 +204,26 @@ class TransactionBlock:
             self._environment.request_jobs()
         for job in jobs:
             self._environment.run_job(job)
+
+    def _commit(self, transaction: SessionTransaction) -> None:
+        """Commit; a transaction that lost is run again where that is allowed and possible."""
+        replays = REPLAYS_MAX
+        while True:
+            if self._writes and transaction.has_writes:
+                for oid in frozenset().union(*[query.tables for query in self._queries]):
+                    transaction.check(table_version_key(oid), Mode.CATALOG)
+            replayable = not self._has_read and self._recording.covers(transaction.statements)
+            try:
+                transaction.commit()
+                return
+            except DataConflictError:
+                if not replayable or not replays or not self._replay():
+                    raise
+                replays -= 1
+
+    def _replay(self) -> bool:
+        catalog, self._catalog = self._catalog, None
+        return self.catalog is catalog and self._recording.replay()
 
     def renew(self) -> None:
         """Commit what there is and go on in a fresh transaction of the same block (COPY's batches)."""
@@ -206,6 +247,7 @@ class TransactionBlock:
         if self._writes or self._savepoints or self._jobs_requested or self.read_only:
             self._reset()
         else:
+            self._has_read = False
             self._queries.clear()
         self._on_end()
 

@@ -45,16 +45,19 @@ def run_to_end(
 ) -> None:
     """Append all rows of a query and its CommandComplete."""
     out, context = state.out, state.context
-    state.block.use(query)
+    counted = state.block.use(query)
     context.start_statement()
-    state.mark = len(out)
+    state.mark = start = len(out)
     context.enter_program()
     try:
         count = emit(context, parameters, out)
     finally:
         context.leave_program()
+    whole = state.mark == start
     state.mark = -1
     out += query.complete(count)
+    if counted and whole and state.settings.profile == "postgres":
+        state.recording.note(query, emit, parameters, bytes(out[start:]))
 
 
 class QueryPortal:

@@ -11,6 +11,7 @@ from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
 from dsql.session.handed import HandedSession
+from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
 from dsql.tls.connection import Connection
 from dsql.wire import backend
@@ -37,7 +38,10 @@ class SessionState:
         self.connection = connection
         self.environment = environment
         self.settings = Settings(handed.user, environment.profile)
-        self.block = TransactionBlock(environment, self.settings, self._transaction_ended)
+        self.recording = Recording(self)
+        self.block = TransactionBlock(
+            environment, self.settings, self.recording, self._transaction_ended
+        )
         self.context = SessionContext(environment, self.settings, self.block, self.flush_rows)
         self.statements: dict[bytes, Statement] = {}
         self.portals: dict[bytes, Portal] = {}
@@ -47,6 +51,7 @@ class SessionState:
         self.pending: deque[Message] = deque()
 
     def _transaction_ended(self) -> None:
+        self.recording.clear()
         if self.portals:
             self.portals.clear()
 
@@ -63,6 +68,8 @@ class SessionState:
         Half a record on its way would be the connection's end, so nothing interrupts the sending.
         """
         if len(out) > FLUSH_BYTES:
+            if out is not self.out:
+                raise AnswerTooLongError
             self.environment.cancellation.hold(lambda: self._send_rows(out))
 
     def _send_rows(self, out: bytearray) -> None:

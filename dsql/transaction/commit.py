@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from dsql.errors import SqlError, data_conflict, outcome_unknown, schema_conflict
+from dsql.errors import DataConflictError, SqlError, outcome_unknown, schema_conflict
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Refused, WriteSet
 
 _MEGABYTE = 1024 * 1024
@@ -35,7 +35,7 @@ def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) 
     if isinstance(outcome, Committed):
         return outcome.timestamp
     if isinstance(outcome, Conflict):
-        raise schema_conflict() if outcome.schema else data_conflict()
+        raise schema_conflict() if outcome.schema else DataConflictError()
     if isinstance(outcome, Refused):
         raise _disk_full() if outcome.disk_full else _malformed()
     raise outcome_unknown()

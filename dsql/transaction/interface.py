@@ -102,6 +102,11 @@ class Transaction(Protocol):
         """
         ...
 
+    @property
+    def statements(self) -> int:
+        """How many statements have begun."""
+        ...
+
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number (savepoints)."""
         ...

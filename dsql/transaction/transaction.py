@@ -107,6 +107,11 @@ class BufferedTransaction:
         self._buffer.statement += 1
         return self._buffer.statement
 
+    @property
+    def statements(self) -> int:
+        """How many statements have begun."""
+        return self._buffer.statement
+
     def check_age(self) -> None:
         """Raise SqlError 54000 if the transaction has exceeded its age limit."""
         limit = self._shared.limits.age_seconds_max

@@ -86,10 +86,33 @@ def test_commits_that_come_during_an_append_share_the_next_one(bench):
     ] * 3
 
 
-def test_conflict_with_a_commit_under_way_is_told_at_once(bench):
+def test_conflict_with_a_commit_under_way_is_told_when_that_is_published(bench):
     bench.submit(ONE)
     bench.submit(TWO)
+    bench.pipeline.flush()
+    assert bench.events == []
+    bench.pipeline.committed(1)
+    assert bench.events == [
+        1_000,
+        (b"1", Verdict.COMMITTED, 1_000),
+        (b"2", Verdict.DATA_CONFLICT, 0),
+    ]
+
+
+def test_conflict_with_a_published_commit_is_told_at_once(bench):
+    bench.submit(ONE)
+    bench.pipeline.flush()
+    bench.pipeline.committed(1)
+    del bench.events[:]
+    bench.submit(TWO)
     assert bench.events == [(b"2", Verdict.DATA_CONFLICT, 0)]
+
+
+def test_conflict_with_a_commit_that_stays_unknown_is_told_all_the_same(bench):
+    bench.submit(ONE)
+    bench.submit(TWO)
+    bench.pipeline.stop()
+    assert bench.events == [(b"1", Verdict.UNKNOWN, 0), (b"2", Verdict.DATA_CONFLICT, 0)]
 
 
 def test_same_transaction_sent_twice_is_appended_once_and_answered_twice(bench):
