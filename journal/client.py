@@ -40,9 +40,10 @@ log = logging.getLogger(__name__)
 __all__ = ["Appender", "Journal", "JournalTrimmedError", "LocalReplica", "Quorum", "SocketJournal"]
 
 _RECONNECT_SECONDS = 0.05
-# How long the other zones may learn of a commit later than their next append would tell them: readers
-# are in the leader's zone as long as that one lives, and each notice wakes a process.
-_NOTICE_SECONDS = 0.005
+# How long after an append the zones that it does not need get it too, and those that have it learn that
+# it is committed: readers are in the leader's zone as long as that one lives, and each message wakes a
+# process. It is also what a commit waits when an eager replica is suddenly slow.
+_CATCH_UP_SECONDS = 0.005
 _TICK_SECONDS = 1.0
 
 
@@ -195,15 +196,16 @@ class Appender:
         quorum: Quorum,
         epoch: int = 1,
     ) -> None:
-        self.leader = Leader(os.urandom(16), name, quorum, clock, epoch=epoch)
         self._cluster = cluster
         self._replicas = replicas
         self._local = next(
             (index for index, other in enumerate(replicas) if not isinstance(other, Path)), None
         )
+        near = self._local or 0
+        self.leader = Leader(os.urandom(16), name, quorum, clock, epoch=epoch, near=near)
         self._on_commit = on_commit
         self._told_commit = 0
-        self._notice: asyncio.TimerHandle | None = None
+        self._catching_up: asyncio.TimerHandle | None = None
         self._senders: list[Callable[[Claim | Append | Fetch], None] | None] = [None] * len(
             replicas
         )
@@ -221,20 +223,21 @@ class Appender:
                         self._changed.clear()
                         continue
                 self._deliver(self.leader.tick())
-            if self._notice is not None:
-                self._notice.cancel()
+            if self._catching_up is not None:
+                self._catching_up.cancel()
             for link in links:
                 link.cancel()
 
     def append(self, entries: list[tuple[int, int, bytes]]) -> int:
         """Append records (timestamp, kind, payload); return the sequence of the last one."""
         self._deliver(self.leader.append(entries))
+        self._catch_up_soon()
         return self.leader.last_sequence
 
     def tell_local(self) -> None:
         """Tell the replica on this event loop what is committed, before `on_commit` has returned."""
         if self._local is not None:
-            self._deliver(self.leader.notices(self._local))
+            self._deliver(self.leader.notice(self._local))
 
     def _step(self, replica: int, message: Message) -> None:
         assert isinstance(message, ClaimReply | AppendReply | Fetched)
@@ -245,15 +248,17 @@ class Appender:
         elif leader.commit > self._told_commit:
             self._told_commit = leader.commit
             self._on_commit(leader.commit)
-            if self._notice is None:
-                loop = asyncio.get_running_loop()
-                self._notice = loop.call_later(_NOTICE_SECONDS, self._give_notice)
+            self._catch_up_soon()
 
-    def _give_notice(self) -> None:
-        """Tell the commit index to replicas whom no append has told it meanwhile."""
-        self._notice = None
+    def _catch_up_soon(self) -> None:
+        if self._catching_up is None:
+            loop = asyncio.get_running_loop()
+            self._catching_up = loop.call_later(_CATCH_UP_SECONDS, self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._catching_up = None
         if not self.leader.deposed:
-            self._deliver(self.leader.notices())
+            self._deliver(self.leader.catch_up())
 
     def _deliver(self, sends: list[Send]) -> None:
         # The others first: what is on its way to them does not wait for our own replica's readers.

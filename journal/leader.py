@@ -11,6 +11,12 @@ Copying: each replica has a position. Frames of the recent window are sent strai
 ones are fetched from a replica that has them. Every new connection begins with the claim again; the
 answer tells where that replica's log parts from ours, and copying goes on from there.
 
+Only as many replicas as a commit needs get new frames at once, the *eager* ones: the nearest, and those
+that have lately been ahead. The others get them with the next `catch_up`, many in one message and one
+write. A message, a sync and an answer cost the same for one frame as for ten, and a third copy makes no
+commit earlier, unless an eager replica is slow. Then it loses its place to the one that answers a
+`catch_up` before it; the nearest gets its place back at the next `tick`, to show whether it still is slow.
+
 Any sign of a higher promise deposes the leader for good; whoever wants to lead again starts anew.
 """
 
@@ -114,11 +120,19 @@ class Leader:
 
     `floor` is the timestamp of the last record that was taken over; `commit` the last committed
     sequence; `retain_from` keeps records from being trimmed that this leader still wants to read;
-    `full` is True while so many disks are full that nothing can be committed.
+    `full` is True while so many disks are full that nothing can be committed. `near` is the replica
+    that is cheapest to reach.
     """
 
     def __init__(
-        self, candidate: bytes, name: str, quorum: Quorum, clock: Clock, *, epoch: int = 1
+        self,
+        candidate: bytes,
+        name: str,
+        quorum: Quorum,
+        clock: Clock,
+        *,
+        epoch: int = 1,
+        near: int = 0,
     ) -> None:
         self.phase = Phase.CLAIMING
         self.epoch = epoch
@@ -131,7 +145,10 @@ class Leader:
         self._name = name
         self._quorum = quorum
         self._clock = clock
+        self._near = near
         self._followers = [_Follower() for _ in range(quorum.copies)]
+        self._nearest_first = True
+        self._eager: list[int] = []
         self._log = LogExtent(EMPTY_LOG)
         # Ordered: taking the first key off a dict walks over the places of all that went before it.
         self._window: OrderedDict[int, Frame] = OrderedDict()
@@ -165,7 +182,10 @@ class Leader:
         follower = self._followers[replica]
         follower.connected = False
         follower.reset()
+        self._choose_eager()
         sends: list[Send] = []
+        for index in self._eager:
+            sends += self._pump(index)
         for index, waiting in enumerate(self._followers):
             if waiting.fetching is not None and waiting.fetching[0] == replica:
                 waiting.fetching = None
@@ -183,7 +203,10 @@ class Leader:
         return self._fetched(replica, message)
 
     def append(self, entries: list[tuple[int, int, bytes]]) -> list[Send]:
-        """Append records, given as (timestamp, kind, payload), as one frame."""
+        """Append records, given as (timestamp, kind, payload), as one frame.
+
+        Call `catch_up` some milliseconds later.
+        """
         assert self.phase in (Phase.OPENING, Phase.OPEN), "only an elected leader appends"
         epoch = self.epoch
         sequence = self._log.last
@@ -195,24 +218,32 @@ class Leader:
         self._log.add(frame)
         self._remember(frame)
         sends: list[Send] = []
-        for index in range(self._quorum.copies):
+        for index in self._eager:
             sends += self._pump(index)
         return sends
 
-    def notices(self, only: int | None = None) -> list[Send]:
-        """Tell the commit index to every replica, or to one, that does not know it yet."""
+    def catch_up(self) -> list[Send]:
+        """Send to every replica what it lacks, be it only the commit index."""
         sends: list[Send] = []
-        for index, follower in enumerate(self._followers):
-            if only not in (None, index):
-                continue
-            if follower.joined and follower.told_commit < self.commit:
-                sends.append((index, self._make_append(follower.next - 1, [])))
-                follower.told_commit = self.commit
+        for index in range(self._quorum.copies):
+            sends += self._pump(index)
+            sends += self.notice(index)
         return sends
+
+    def notice(self, replica: int) -> list[Send]:
+        """Tell the commit index to a replica that does not know it yet."""
+        follower = self._followers[replica]
+        if not follower.joined or follower.told_commit >= self.commit:
+            return []
+        follower.told_commit = self.commit
+        return [(replica, self._make_append(follower.next - 1, []))]
 
     def tick(self) -> list[Send]:
         """Claim again where an answer is overdue. Called every second or so: two ticks make overdue."""
         sends: list[Send] = []
+        if not self._nearest_first:
+            self._nearest_first = True
+            self._choose_eager()
         for index, follower in enumerate(self._followers):
             if not follower.connected or self.deposed:
                 continue
@@ -276,6 +307,7 @@ class Leader:
         follower.matched = common_prefix(self._log, follower.extent)
         follower.next = follower.matched + 1
         follower.told_commit = 0
+        self._choose_eager()
         self._advance()
         return self._pump(replica)
 
@@ -291,11 +323,33 @@ class Leader:
             and follower.fetching is None
             and follower.outstanding < APPENDS_OUTSTANDING_MAX
         ):
-            frame = self._window.get(follower.next)
-            if frame is None:
+            frames = self._recent(follower.next)
+            if not frames:
                 return sends + self._fetch_for(follower)
-            sends.append((replica, self._send_frames(follower, [frame])))
+            sends.append((replica, self._send_frames(follower, frames)))
         return sends
+
+    def _recent(self, sequence: int) -> list[Frame]:
+        """Return the frames of the window from `sequence` on, about FETCH_BYTES of them."""
+        frames: list[Frame] = []
+        size = 0
+        while size < FETCH_BYTES and (frame := self._window.get(sequence)) is not None:
+            frames.append(frame)
+            size += len(frame.data)
+            sequence = frame.last + 1
+        return frames
+
+    def _choose_eager(self) -> None:
+        """Have the next frames sent at once to as many replicas as it takes, the best ones."""
+        followers = self._followers
+        joined = [index for index, follower in enumerate(followers) if follower.joined]
+        joined.sort(key=self._worth)
+        self._eager = joined[: self._quorum.writes]
+
+    def _worth(self, replica: int) -> tuple[bool, bool, int]:
+        follower = self._followers[replica]
+        first = self._nearest_first and replica == self._near
+        return follower.full, not first, -follower.matched
 
     def _send_frames(self, follower: _Follower, frames: list[Frame]) -> Append:
         message = self._make_append(follower.next - 1, frames)
@@ -370,12 +424,18 @@ class Leader:
             follower.full = full
             writable = sum(not other.full for other in self._followers)
             self.full = writable < self._quorum.writes
+            self._choose_eager()
         if full:
             return []  # `tick` tries again
         if reply.sequence > follower.matched:
             follower.matched = reply.sequence
             self._advance()
-        return self._pump(replica) if follower.next <= self._log.last else []
+        if replica in self._eager:
+            return self._pump(replica) if follower.next <= self._log.last else []
+        if any(self._followers[index].matched < reply.sequence for index in self._eager):
+            self._nearest_first = False
+            self._choose_eager()  # one of them is slower than this one, which was asked later
+        return []
 
     def _advance(self) -> None:
         matched = sorted((follower.matched for follower in self._followers), reverse=True)

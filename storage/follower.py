@@ -1,56 +1,25 @@
-"""One cluster's replica in a storage server: follows the journal, applies, collects garbage, checkpoints.
-
-When to apply. Each LMDB commit costs the same for one record as for fifty, so a replica nobody reads holds
-records back for some milliseconds and applies them together. Where readers have lately had to wait, it
-applies at once; in the leader's own process that is before the commits are published, so nobody waits
-there any more. Superseded versions are cleared away apart from that, two for each that was written.
-
-A reader that comes while records are held back finds `delaying` on the board and wakes
-the writer through the FIFO, so it never waits for the delay to pass.
-"""
+"""One cluster's replica in a storage server: opens it, follows the journal, writes checkpoints."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 
 from journal.client import Journal, JournalTrimmedError
-from journal.messages import Record
-from storage.applier import GRACE_SECONDS, Applier, SequenceGapError
-from storage.board import DELAYING, WANTED, WATERMARK
+from storage.applier import SequenceGapError
+from storage.board import WANTED
 from storage.checkpoint import durable_sequence, open_replica, write_checkpoint
-from storage.environment import WAKE, WritableEnvironment
+from storage.environment import WritableEnvironment
+from storage.replica_writer import FollowerSettings, ReplicaWriter
 
 log = logging.getLogger(__name__)
 
-_READ_LATELY_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
-_COLLECT_SECONDS = 0.25
-_COLLECT_DEBT = 64  # versions: what a transaction for garbage collection alone is worth
-_COLLECT_STEP_MAX = 512
 _LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class FollowerSettings:
-    """`delay_seconds`: how long a replica without readers holds records back, up to `pending_bytes_max`.
-
-    A checkpoint is written when the replica has applied `checkpoint_bytes` of payload since the last one,
-    or anything at all within `checkpoint_seconds`.
-    """
-
-    delay_seconds: float = 0.02
-    pending_bytes_max: int = 1024 * 1024
-    checkpoint_bytes: int = 256 * 1024 * 1024
-    checkpoint_seconds: float = 300.0
-    grace_seconds: float = GRACE_SECONDS
 
 
 class Follower:
@@ -75,7 +44,7 @@ class Follower:
         self._settings = settings
         self._must_restore = False
         self._reached: list[tuple[int, asyncio.Future[None]]] = []
-        self._open: asyncio.Future[_OpenReplica] = asyncio.get_running_loop().create_future()
+        self._open: asyncio.Future[ReplicaWriter] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Follow until cancelled. What goes wrong is logged and tried again."""
@@ -119,7 +88,7 @@ class Follower:
         except asyncio.CancelledError:
             (await opening).close()
             raise
-        replica = _OpenReplica(environment, self._settings, self._tell_waiting)
+        replica = ReplicaWriter(environment, self._settings, self._executor, self._tell_waiting)
         try:
             self._open.set_result(replica)
             await self._say_durable()
@@ -156,7 +125,7 @@ class Follower:
             with contextlib.suppress(OSError):  # it is said again with the next checkpoint
                 await self._journal.checkpoint(self._cluster, sequence)
 
-    async def _keep_checkpoints(self, replica: _OpenReplica) -> None:
+    async def _keep_checkpoints(self, replica: ReplicaWriter) -> None:
         settings = self._settings
         loop = asyncio.get_running_loop()
         written_at = loop.time()
@@ -173,125 +142,3 @@ class Follower:
             )
             written_at = loop.time()
             await self._say_durable()
-
-
-class _OpenReplica:
-    """The environment with its applier, and the decision when to apply."""
-
-    def __init__(
-        self,
-        environment: WritableEnvironment,
-        settings: FollowerSettings,
-        applied: Callable[[int], None],
-    ) -> None:
-        self.environment = environment
-        self.bytes_applied = 0
-        self._applier = Applier(environment, time.monotonic, grace_seconds=settings.grace_seconds)
-        self._settings = settings
-        self._applied = applied
-        self._words = environment.board.words
-        self._pending: list[Record] = []
-        self._pending_bytes = 0
-        self._wanted_seen = 0
-        self._wanted_at = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._failure: Exception | None = None
-        self._collect_debt = 0
-        self._collecting: asyncio.Handle | None = None
-        self._busy = asyncio.Event()  # there may be garbage, or a failure
-        self.applied = asyncio.Event()
-        # Opened for writing too, so that it never reads as ended.
-        self._wake = os.open(environment.directory / WAKE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._loop.add_reader(self._wake, self._on_wake)
-
-    async def collect(self) -> None:
-        """Collect garbage while there is any; raise what applying outside of the feed's task raised.
-
-        An idle replica has none, and then nothing runs here until something is applied.
-        """
-        while True:
-            await self._busy.wait()
-            self._busy.clear()
-            while self._failure is None and self._applier.collect():
-                await asyncio.sleep(_COLLECT_SECONDS)
-            if self._failure is not None:
-                raise self._failure
-
-    def receive(self, records: list[Record]) -> None:
-        """Take records from the feed, and apply them now or soon."""
-        self._pending += records
-        self._pending_bytes += sum(len(record.payload) for record in records)
-        if self._is_urgent():
-            self._apply()
-        elif self._timer is None:
-            self._words[DELAYING] = 1
-            if self._is_urgent():  # a reader came before it could see that it had to wake us
-                self._apply()
-            else:
-                self._timer = self._loop.call_later(self._settings.delay_seconds, self.hurry)
-
-    def hurry(self) -> None:
-        """Apply what is held back."""
-        if not self._pending:
-            return
-        try:
-            self._apply()
-        except Exception as error:
-            self._failure = error
-            self._busy.set()
-
-    def _is_urgent(self) -> bool:
-        wanted = self._words[WANTED]
-        now = self._loop.time()
-        if wanted != self._wanted_seen:
-            self._wanted_seen, self._wanted_at = wanted, now
-        return (
-            wanted > self._words[WATERMARK]
-            or now < self._wanted_at + _READ_LATELY_SECONDS
-            or self._pending_bytes >= self._settings.pending_bytes_max
-        )
-
-    def _apply(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._words[DELAYING] = 0
-        records, self._pending = self._pending, []
-        self.bytes_applied += self._pending_bytes
-        self._pending_bytes = 0
-        self._collect_debt += 2 * self._applier.apply(records)
-        if self._collect_debt >= _COLLECT_DEBT and self._collecting is None:
-            self._collecting = self._loop.call_soon(self._pay_collect_debt)
-        self._busy.set()
-        self.applied.set()
-        self._applied(self._applier.position.watermark)
-
-    def _pay_collect_debt(self) -> None:
-        """Collect about as much as was written, a little at a time."""
-        self._collecting = None
-        step = min(self._collect_debt, _COLLECT_STEP_MAX)
-        try:
-            more = self._applier.collect(step)
-        except Exception as error:
-            self._failure = error
-            self._busy.set()
-            return
-        self._collect_debt = self._collect_debt - step if more else 0
-        if self._collect_debt >= _COLLECT_DEBT:
-            self._collecting = self._loop.call_soon(self._pay_collect_debt)
-
-    def _on_wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake, 4096)
-        self.hurry()
-
-    def close(self) -> None:
-        """Apply nothing more, and leave the environment clean."""
-        if self._collecting is not None:
-            self._collecting.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._loop.remove_reader(self._wake)
-        os.close(self._wake)
-        self.environment.close()

@@ -23,7 +23,7 @@ from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, SocketJournal
 from storage.environment import ReadableEnvironment, WritableEnvironment
-from storage.follower import Follower, FollowerSettings
+from storage.follower import Follower
 from storage.messages import (
     ROWS_PER_REPLY_MAX,
     Get,
@@ -39,6 +39,7 @@ from storage.messages import (
     decode_request,
     encode,
 )
+from storage.replica_writer import FollowerSettings
 from storage.snapshot import LocalSnapshot
 
 log = logging.getLogger(__name__)

@@ -65,6 +65,7 @@ class LeaderNode(Node):
         self.pipeline: CommitPipeline | None = None
         self._waiting: list[tuple[bytes, Callable[[bytes], None]]] = []
         self._told_commit = 0
+        self._catching_up = False
         self._connections: list[_Connection | None] = [None] * len(replicas)
         for index in range(len(replicas)):
             self._connect(index)
@@ -138,7 +139,7 @@ class LeaderNode(Node):
         elif self.leader.commit > self._told_commit:
             self._told_commit = self.leader.commit
             self._committed()
-            self._deliver(self.leader.notices())
+            self._catch_up_soon()
 
     def _committed(self) -> None:
         if self.pipeline is not None:
@@ -161,7 +162,18 @@ class LeaderNode(Node):
 
     def _append(self, entries: list[tuple[int, int, bytes]]) -> int:
         self._deliver(self.leader.append(entries))
+        self._catch_up_soon()
         return self.leader.last_sequence
+
+    def _catch_up_soon(self) -> None:
+        if not self._catching_up:
+            self._catching_up = True
+            self.world.later(SECOND // 200, lambda: self.do(self._catch_up))
+
+    def _catch_up(self) -> None:
+        self._catching_up = False
+        if not self.leader.deposed:
+            self._deliver(self.leader.catch_up())
 
     def _publish(self, timestamp: int) -> bool:
         return self._published.publish(timestamp, self.leader.epoch)

@@ -118,11 +118,69 @@ def test_fenced_leader_is_deposed_and_says_nothing_more():
 
 def test_commit_index_travels_with_the_next_append_or_as_a_notice():
     leader = opened()
-    assert [m.commit for _, m in leader.notices()] == [1, 1, 1]
-    assert leader.notices() == []
+    assert [m.commit for _, m in leader.catch_up()] == [1, 1, 1]
+    assert leader.catch_up() == []
     sends = leader.append([(6_000, RecordKind.DATA, b"x")])
     assert {m.commit for _, m in sends} == {1}
     assert len({id(message) for _, message in sends}) <= 2  # shared, so it is encoded once
+
+
+def data(leader: Leader, *timestamps: int) -> list[int]:
+    """Append a record for each timestamp and return whom something was sent to."""
+    asked = []
+    for timestamp in timestamps:
+        asked += [replica for replica, _ in leader.append([(timestamp, RecordKind.DATA, b"x")])]
+    return asked
+
+
+def test_only_replicas_that_a_commit_needs_are_asked_at_once():
+    leader = opened()
+    accept(leader, 2, 1)
+    leader.catch_up()
+    assert data(leader, 6_000, 7_000) == [0, 1, 0, 1]
+    assert accept(leader, 0, 3) == []
+    assert accept(leader, 1, 3) == []
+    assert leader.commit == 3
+    ((replica, message), *notices) = [s for s in leader.catch_up() if s[0] == 2] + leader.catch_up()
+    assert (replica, [f.first for f in message.frames], message.commit) == (2, [2, 3], 3)
+    assert notices == []
+
+
+def test_slow_replica_loses_its_place_to_the_one_that_was_asked_later():
+    leader = opened()
+    data(leader, 6_000)
+    accept(leader, 0, 2)
+    leader.catch_up()
+    assert leader.commit == 1
+    accept(leader, 2, 2)
+    assert leader.commit == 2
+    assert data(leader, 7_000) == [0, 2]
+
+
+def test_slow_nearest_replica_is_tried_again_with_the_next_tick():
+    leader = opened()
+    data(leader, 6_000)
+    accept(leader, 1, 2)
+    leader.catch_up()
+    accept(leader, 2, 2)
+    assert leader.commit == 2
+    assert data(leader, 7_000) == [1, 2]
+    leader.tick()
+    assert data(leader, 8_000) == [0, 1]
+
+
+def test_place_of_a_lost_replica_is_taken_at_once():
+    leader = opened()
+    data(leader, 6_000)
+    sends = leader.disconnected(1)
+    assert [(r, [f.first for f in m.frames]) for r, m in sends] == [(2, [2])]
+    assert data(leader, 7_000) == [0, 2]
+
+
+def test_full_replica_loses_its_place():
+    leader = opened()
+    leader.step(0, AppendReply(3, AppendStatus.FULL, 3, 0, 0))
+    assert data(leader, 6_000) == [1, 2]
 
 
 def test_replica_that_reconnects_gets_what_it_lost():

@@ -11,9 +11,17 @@ import pytest
 
 from dsql.rpc.boot import current_boot
 from storage import follower as follower_module
+from storage import replica_writer
 from storage.checkpoint import write_checkpoint
 from storage.environment import WritableEnvironment
-from storage.follower import Follower, FollowerSettings
+from storage.follower import Follower
+from storage.replica_writer import FollowerSettings
+
+
+@pytest.fixture(autouse=True, params=[0.0, 1.0], ids=["thread", "loop"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apply what is held back in a thread, as if pages had to come from disk, or on the loop."""
+    monkeypatch.setattr(replica_writer, "_QUICK_SECONDS", request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +104,20 @@ async def test_failed_apply_is_tried_again(
         journal.append(feeder.record([(b"a%d" % number, bytes(500_000)) for number in range(5)]))
         environment = await follower.reach(feeder.timestamp)
         assert environment.position.sequence == 1
+
+
+async def test_reader_who_waits_gets_what_a_thread_is_applying_and_what_came_after(
+    tmp_path: Path, journal: Any, feeder: Any
+) -> None:
+    """Held back records, then urgent ones while the first are being applied: in order, none twice."""
+    async with following(tmp_path, journal, delay_seconds=0.001) as follower:
+        environment = await follower.opened()
+        for number in range(200):
+            journal.append(feeder.record([(b"a%d" % (number % 7), b"%d" % number)]))
+            if number % 20 == 19:
+                await follower.reach(feeder.timestamp)
+                assert environment.position.watermark >= feeder.timestamp
+            elif number % 3 == 0:
+                await asyncio.sleep(0.002)
+        await follower.reach(feeder.timestamp)
+        assert environment.position.sequence == 200

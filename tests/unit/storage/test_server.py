@@ -16,7 +16,7 @@ from dsql.rpc.client import ask_status
 from dsql.rpc.clock import PublishedClock
 from storage.checkpoint import durable_sequence
 from storage.client import LocalReplica, RemoteReplica, open_cluster
-from storage.follower import FollowerSettings
+from storage.replica_writer import FollowerSettings
 from storage.server import serve
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"

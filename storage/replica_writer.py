@@ -1,0 +1,244 @@
+"""The one writer of an open replica: applies what the journal feeds, and clears away what that supersedes.
+
+When to apply. Each LMDB commit costs the same for one record as for fifty, so a replica nobody reads holds
+records back for some milliseconds and applies them together. Where readers have lately had to wait, it
+applies at once; in the leader's own process that is before the commits are published, so nobody waits
+there any more. Superseded versions are cleared away apart from that, two for each that was written.
+
+Where. Pages that nobody has touched for long may have left the memory, and the journal of the same process
+shall not wait for them to come back. So what is held back is applied in a thread, unless that has lately
+been quick: then changing between threads costs more than the wait. Whoever applies at once touches pages
+that a reader has just touched.
+
+A reader that comes while records are held back finds `delaying` on the board and wakes
+the writer through the FIFO, so it never waits for the delay to pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass
+
+from journal.messages import Record
+from storage.applier import GRACE_SECONDS, Applier
+from storage.board import DELAYING, WANTED, WATERMARK
+from storage.environment import WAKE, WritableEnvironment
+
+_READ_LATELY_SECONDS = 1.0
+_COLLECT_SECONDS = 0.25
+_COLLECT_DEBT = 64  # versions: what a transaction for garbage collection alone is worth
+_COLLECT_STEP_MAX = 512
+_QUICK_SECONDS = 0.000_04  # for a version: some times what it takes with its page in memory
+_SLOWNESS_KEPT = 0.9  # of the estimate, with each new observation
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerSettings:
+    """`delay_seconds`: how long a replica without readers holds records back, up to `pending_bytes_max`.
+
+    A checkpoint is written when the replica has applied `checkpoint_bytes` of payload since the last one,
+    or anything at all within `checkpoint_seconds`.
+    """
+
+    delay_seconds: float = 0.02
+    pending_bytes_max: int = 1024 * 1024
+    checkpoint_bytes: int = 256 * 1024 * 1024
+    checkpoint_seconds: float = 300.0
+    grace_seconds: float = GRACE_SECONDS
+
+
+class ReplicaWriter:
+    """The environment with its applier, and the decision when to apply.
+
+    One thing is written at a time, on the loop or in a thread (`_behind`).
+    """
+
+    def __init__(
+        self,
+        environment: WritableEnvironment,
+        settings: FollowerSettings,
+        executor: Executor,
+        applied: Callable[[int], None],
+    ) -> None:
+        self.environment = environment
+        self.bytes_applied = 0
+        self._applier = Applier(environment, time.monotonic, grace_seconds=settings.grace_seconds)
+        self._settings = settings
+        self._executor = executor
+        self._applied = applied
+        self._words = environment.board.words
+        self._pending: list[Record] = []
+        self._pending_bytes = 0
+        self._wanted_seen = 0
+        self._wanted_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._behind: Future[None] | None = None
+        self._version_seconds = 0.0  # what a version has lately taken
+        self._failure: Exception | None = None
+        self._collect_debt = 0
+        self._collecting: asyncio.Handle | None = None
+        self._busy = asyncio.Event()  # there may be garbage, or a failure
+        self.applied = asyncio.Event()
+        # Opened for writing too, so that it never reads as ended.
+        self._wake = os.open(environment.directory / WAKE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._loop.add_reader(self._wake, self._on_wake)
+
+    async def collect(self) -> None:
+        """Collect garbage while there is any; raise what applying outside of the feed's task raised.
+
+        An idle replica has none, and then nothing runs here until something is applied.
+        """
+        more = False
+        while True:
+            if not more:
+                await self._busy.wait()
+                self._busy.clear()
+            if self._failure is not None:
+                raise self._failure
+            more = self._behind is not None or self._applier.collect()
+            if more:
+                await asyncio.sleep(_COLLECT_SECONDS)
+
+    def receive(self, records: list[Record]) -> None:
+        """Take records from the feed, and apply them now or soon."""
+        self._pending += records
+        self._pending_bytes += sum(len(record.payload) for record in records)
+        if self._is_urgent():
+            self._apply()
+        elif self._timer is None:
+            self._words[DELAYING] = 1
+            if self._is_urgent():  # a reader came before it could see that it had to wake us
+                self._apply()
+            else:
+                self._timer = self._loop.call_later(self._settings.delay_seconds, self.hurry)
+
+    def hurry(self) -> None:
+        """Apply what is held back."""
+        if self._behind is not None or not self._pending or self._failure is not None:
+            return  # what has come while the thread writes follows by itself
+        if self._version_seconds < _QUICK_SECONDS:
+            try:
+                self._apply()
+            except Exception as error:
+                self._fail(error)
+            return
+        records = self._take_pending()
+
+        def apply() -> None:
+            self._write(records)
+            while self._collect_debt >= _COLLECT_DEBT and self._collect_some():
+                pass
+
+        self._behind = behind = self._executor.submit(apply)
+        behind.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._finish_behind, done)
+        )
+
+    def _write(self, records: list[Record]) -> None:
+        began = time.perf_counter()
+        versions = self._applier.apply(records)
+        self._collect_debt += 2 * versions
+        if versions:
+            seconds = (time.perf_counter() - began) / versions
+            self._version_seconds *= _SLOWNESS_KEPT
+            self._version_seconds += (1 - _SLOWNESS_KEPT) * min(seconds, 10 * _QUICK_SECONDS)
+
+    def _finish_behind(self, done: Future[None]) -> None:
+        """Take note of what the thread has done, once."""
+        if self._behind is done:
+            self._settle(done)
+            self.hurry()
+
+    def _settle(self, done: Future[None]) -> None:
+        self._behind = None
+        error = done.exception()
+        if error is None:
+            self._tell_applied()
+        else:
+            assert isinstance(error, Exception)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._busy.set()
+
+    def _is_urgent(self) -> bool:
+        wanted = self._words[WANTED]
+        now = self._loop.time()
+        if wanted != self._wanted_seen:
+            self._wanted_seen, self._wanted_at = wanted, now
+        return (
+            wanted > self._words[WATERMARK]
+            or now < self._wanted_at + _READ_LATELY_SECONDS
+            or self._pending_bytes >= self._settings.pending_bytes_max
+        )
+
+    def _take_pending(self) -> list[Record]:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._words[DELAYING] = 0
+        records, self._pending = self._pending, []
+        self.bytes_applied += self._pending_bytes
+        self._pending_bytes = 0
+        return records
+
+    def _apply(self) -> None:
+        """Apply everything before returning."""
+        if self._behind is not None:
+            wait([self._behind])
+            self._settle(self._behind)
+        if self._failure is not None:
+            raise self._failure
+        self._write(self._take_pending())
+        if self._collect_debt >= _COLLECT_DEBT and self._collecting is None:
+            self._collecting = self._loop.call_soon(self._pay_collect_debt)
+        self._tell_applied()
+
+    def _tell_applied(self) -> None:
+        self._busy.set()
+        self.applied.set()
+        self._applied(self._applier.position.watermark)
+
+    def _pay_collect_debt(self) -> None:
+        """Collect about as much as was written, a little at a time."""
+        self._collecting = None
+        if self._behind is not None:
+            return  # the thread does it
+        try:
+            more = self._collect_some()
+        except Exception as error:
+            self._fail(error)
+            return
+        if more and self._collect_debt >= _COLLECT_DEBT:
+            self._collecting = self._loop.call_soon(self._pay_collect_debt)
+
+    def _collect_some(self) -> bool:
+        """Collect for a part of the debt; return whether there is more to collect."""
+        step = min(self._collect_debt, _COLLECT_STEP_MAX)
+        more = self._applier.collect(step)
+        self._collect_debt = self._collect_debt - step if more else 0
+        return more
+
+    def _on_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        self.hurry()
+
+    def close(self) -> None:
+        """Apply nothing more, and leave the environment clean."""
+        if self._collecting is not None:
+            self._collecting.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._behind is not None:
+            wait([self._behind])
+        self._loop.remove_reader(self._wake)
+        os.close(self._wake)
+        self.environment.close()
