@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,24 +16,31 @@ from dsql.rpc.messages import StatusReply, StatusRequest, decode_status, encode
 from dsql.rpc.server import FramedConnection
 
 _READ_BYTES = 256 * 1024
+_TIMEVAL = struct.Struct("ll")
 
 Connected = TypeVar("Connected", bound=FramedConnection)
 
 
 class BlockingConnection:
-    """Frames over a blocking socket, which it owns. Every wait ends at a deadline."""
+    """Frames over a blocking socket, which it owns. Every wait ends at a deadline.
+
+    Timeouts are the kernel's: Python's own would cost a poll with each system call.
+    """
 
     def __init__(self, connected: socket.socket, *, cap: int = FRAME_BYTES_MAX) -> None:
         self._socket = connected
         self._decoder = FrameDecoder(cap)
         self._received: deque[bytes] = deque()
-        self._timeout: float | None = None
-        connected.settimeout(None)
+        self._timeout = 0.0
+        connected.setblocking(True)
 
     def send(self, body: bytes, timeout_seconds: float) -> None:
         """Send one frame. Raises OSError (TimeoutError) if it may have gone out only in part."""
         self._set_timeout(timeout_seconds)
-        self._socket.sendall(frame(body))
+        try:
+            self._socket.sendall(frame(body))
+        except BlockingIOError:
+            raise TimeoutError("the peer does not read") from None
 
     def receive(self, timeout_seconds: float) -> bytes:
         """Return the next frame. Raises TimeoutError, or ConnectionError at the stream's end."""
@@ -41,8 +49,11 @@ class BlockingConnection:
             return received.popleft()
         deadline = time.monotonic() + timeout_seconds
         while not received:
-            self._set_timeout(max(0.001, timeout_seconds))
-            data = self._socket.recv(_READ_BYTES)
+            self._set_timeout(timeout_seconds)
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                raise TimeoutError("no answer before the deadline") from None
             if not data:
                 raise ConnectionResetError("the peer closed the connection")
             received.extend(self._decoder.feed(data))
@@ -56,9 +67,12 @@ class BlockingConnection:
         self._socket.close()
 
     def _set_timeout(self, seconds: float) -> None:
-        # Equal timeouts are the rule, and each change is a system call.
+        # Equal timeouts are the rule, and each change is two system calls.
         if seconds != self._timeout:
-            self._socket.settimeout(seconds)
+            microseconds = max(1_000, int(seconds * 1_000_000))  # 0 would mean to wait for ever
+            packed = _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, packed)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, packed)
             self._timeout = seconds
 
 

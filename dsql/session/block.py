@@ -17,7 +17,6 @@ from typing import Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
-from dsql.encoding.keyspace import table_version_key
 from dsql.errors import DataConflictError, SqlError, unsupported
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
@@ -210,8 +209,9 @@ class TransactionBlock:
         replays = REPLAYS_MAX
         while True:
             if self._writes and transaction.has_writes:
-                for oid in frozenset().union(*[query.tables for query in self._queries]):
-                    transaction.check(table_version_key(oid), Mode.CATALOG)
+                for query in self._queries:
+                    for key in query.version_keys:
+                        transaction.check(key, Mode.CATALOG)
             replayable = not self._has_read and self._recording.covers(transaction.statements)
             try:
                 transaction.commit()

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsql.encoding.keyspace import table_version_key
 from dsql.errors import SqlError
 from dsql.executor.program import Emit, OutputColumn, Program
 from dsql.types import registry
@@ -40,7 +41,8 @@ class Shape:
 class CompiledQuery:
     """A program, and what the session needs to know about it.
 
-    `tables` are checked at commit, `required` are the privileges it needs (table OID, action).
+    `version_keys` of its tables are checked at commit, `required` are the privileges it needs (table OID,
+    action).
     """
 
     __slots__ = (
@@ -51,7 +53,7 @@ class CompiledQuery:
         "program",
         "required",
         "returns_rows",
-        "tables",
+        "version_keys",
         "writes",
     )
 
@@ -66,7 +68,7 @@ class CompiledQuery:
         self.writes = program.writes
         self.parameter_types = program.parameter_types
         self.returns_rows = bool(program.columns) or program.tag == "SELECT"
-        self.tables = tables
+        self.version_keys = tuple(map(table_version_key, tables))
         self.required = required
         self._formats = settings
         self._shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], Shape] = {}

@@ -164,14 +164,7 @@ class ResultPortal:
         if result is None:
             state.context.start_statement()
             self._result = result = self._run()
-            for notice in result.notices:
-                state.notice(
-                    notice.severity,
-                    notice.sqlstate,
-                    notice.message,
-                    detail=notice.detail,
-                    hint=notice.hint,
-                )
+            send_notices(state, result)
             self._rows = iter(result.rows)
         if not result.columns:
             state.out += backend.command_complete(result.tag)
@@ -186,6 +179,18 @@ class ResultPortal:
             state.out += backend.PORTAL_SUSPENDED
         else:
             state.out += backend.command_complete(result.tag)
+
+
+def send_notices(state: SessionState, result: UtilityResult) -> None:
+    """Append a result's notices."""
+    for notice in result.notices:
+        state.notice(
+            notice.severity,
+            notice.sqlstate,
+            notice.message,
+            detail=notice.detail,
+            hint=notice.hint,
+        )
 
 
 class EmptyPortal:

@@ -6,7 +6,8 @@ Drivers send Bind, Describe (some leave it out), Execute and Sync in one packet,
     ------- head ----------                --------------- tail -------------
 
 For one statement and one driver everything but the values is the same each time. It is compared as bytes
-with what it was the last time and never parsed again. Whatever looks different in the least, or would be
+with what it was the last time and never parsed again; BEGIN and COMMIT have no values and are compared as a
+whole. Whatever looks different in the least, or would be
 an error, is left to the handlers of the single messages, which have to come to the same answers.
 """
 
@@ -18,9 +19,10 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.compiled import CompiledQuery, Shape
-from dsql.session.portal import QueryPortal, run_to_end
+from dsql.session.extended import READY
+from dsql.session.portal import QueryPortal, run_to_end, send_notices
 from dsql.session.state import SessionState
-from dsql.session.statement import QueryStatement
+from dsql.session.statement import QueryStatement, TransactionStatement
 from dsql.wire import backend, frontend
 
 _BIND = ord("B")
@@ -30,6 +32,7 @@ _END = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
 _DESCRIBED_END = b"D\0\0\0\x06P\0" + _END
 _NULL = -1
 _IDLE, _OPEN = State.IDLE, State.OPEN
+_completions = {tag: backend.command_complete(tag) for tag in ("BEGIN", "COMMIT", "ROLLBACK")}
 _unpack_length = struct.Struct("!i").unpack_from
 
 
@@ -92,7 +95,7 @@ class PreparedRounds:
             return False
         statement = self._statements.get(data[_NAME_AT : data.find(0, _NAME_AT)])
         if type(statement) is not QueryStatement:
-            return False
+            return type(statement) is TransactionStatement and self._run(statement, data)
         block = self._block
         idle = block.state is _IDLE
         if not idle and block.state is not _OPEN:
@@ -113,6 +116,40 @@ class PreparedRounds:
         else:
             self._state.portals[b""] = known.portal
             self._out += backend.READY_IN_BLOCK
+        return True
+
+    def _run(self, statement: TransactionStatement, data: bytes) -> bool:
+        """Answer the round of a transaction statement."""
+        state = self._block.state
+        if state is not _OPEN and state is not _IDLE:
+            return False
+        if data != statement.round and not self._learn_whole(statement, data):
+            return False
+        out = self._out
+        out += statement.prologue
+        self._state.portals.pop(b"", None)
+        self._state.context.start_statement()
+        result = statement.run()
+        if result.notices:
+            send_notices(self._state, result)
+        out += _completions.get(result.tag) or backend.command_complete(result.tag)
+        out += READY[self._block.state]
+        return True
+
+    def _learn_whole(self, statement: TransactionStatement, data: bytes) -> bool:
+        """Take a round without values apart for the first time; return whether it is one."""
+        described = data.endswith(_DESCRIBED_END)
+        end = len(data) - len(_DESCRIBED_END if described else _END)
+        if not data.endswith(_END) or _unpack_length(data, 1)[0] != end - 1:
+            return False
+        try:
+            message = frontend.parse_bind(data[_HEADER_BYTES:end])
+        except SqlError:
+            return False
+        if message.portal or message.values:
+            return False
+        statement.round = data
+        statement.prologue = backend.BIND_COMPLETE + (backend.NO_DATA if described else b"")
         return True
 
     def _learn(self, statement: QueryStatement, data: bytes) -> PreparedRound | None:

@@ -164,6 +164,22 @@ class UtilityStatement:
         return ResultPortal(self._state, self._columns, message.result_formats, self._run)
 
 
+class TransactionStatement(UtilityStatement):
+    """BEGIN, COMMIT and the like.
+
+    `round` is the bytes of its usual round trip, `prologue` their answer up to its execution; see
+    `dsql.session.prepared_round`.
+    """
+
+    def __init__(
+        self, state: SessionState, run: Callable[[], UtilityResult], *, ends_failed_block: bool
+    ) -> None:
+        super().__init__(state, None, run, ends_failed_block=ends_failed_block)
+        self.run = run
+        self.round: bytes | None = None
+        self.prologue = b""
+
+
 class EmptyStatement:
     """An empty query string."""
 

@@ -20,7 +20,13 @@ from dsql.session.copying import CopyStatement
 from dsql.session.explain import explain_statement
 from dsql.session.pipeline import QUERIES
 from dsql.session.state import SessionState
-from dsql.session.statement import Columns, QueryStatement, Statement, UtilityStatement
+from dsql.session.statement import (
+    Columns,
+    QueryStatement,
+    Statement,
+    TransactionStatement,
+    UtilityStatement,
+)
 from dsql.session.transactions import read_command, run_command
 from dsql.session.variables import run_set, run_show, show_columns
 from dsql.sql.gate import ParsedStatement
@@ -39,9 +45,8 @@ def make_statement(
         return QueryStatement(state, parsed, declared, name)
     if parsed.name == "Transaction":
         command = read_command(parsed, state)
-        return UtilityStatement(
+        return TransactionStatement(
             state,
-            None,
             lambda: run_command(command, state),
             ends_failed_block=command.ends_failed_block,
         )

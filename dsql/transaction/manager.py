@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from itertools import count
 
 from dsql.transaction.commit import Committer
 from dsql.transaction.interface import Snapshot
@@ -19,6 +20,16 @@ from dsql.transaction.transaction import (
 POSTGRES_LIMITS = Limits(rows_max=None)
 
 
+def transaction_ids() -> Callable[[], bytes]:
+    """Return a source of ids of 16 bytes that no other process makes: randomness, then a counter.
+
+    To be called after the last fork.
+    """
+    start = os.urandom(10)
+    numbers = count()
+    return lambda: start + next(numbers).to_bytes(6, "big")
+
+
 class TransactionManager:
     """Begins transactions of one cluster. Nothing here is ever asked of another process before a commit."""
 
@@ -30,13 +41,15 @@ class TransactionManager:
         limits: Limits | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        randomness: Callable[[int], bytes] = os.urandom,
+        new_id: Callable[[], bytes] | None = None,
     ) -> None:
         """`limits`: DSQL's by default; `POSTGRES_LIMITS` for the other profile."""
         self._replica = replica
         self._clock = clock
         self._transaction = BufferedTransaction(
-            Surroundings(replica, committer, clock, limits or Limits(), monotonic, randomness)
+            Surroundings(
+                replica, committer, clock, limits or Limits(), monotonic, new_id or transaction_ids()
+            )
         )
 
     def begin(self) -> BufferedTransaction:

@@ -54,14 +54,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every transaction of a process shares. `monotonic` returns seconds."""
+    """What every transaction of a process shares. `monotonic` returns seconds, `new_id` 16 bytes."""
 
     replica: Replica
     committer: Committer
     clock: StartClock
     limits: Limits
     monotonic: Callable[[], float]
-    randomness: Callable[[int], bytes]
+    new_id: Callable[[], bytes]
 
 
 class BufferedTransaction:
@@ -206,7 +206,7 @@ class BufferedTransaction:
             if self.has_writes:
                 self.check_age()
                 shared = self._shared
-                write_set = self._buffer.write_set(shared.randomness(16), self.start_timestamp)
+                write_set = self._buffer.write_set(shared.new_id(), self.start_timestamp)
                 self.commit_timestamp = commit_write_set(
                     shared.committer, write_set, shared.limits.bytes_max
                 )

@@ -94,3 +94,69 @@ def test_a_round_in_pieces_is_put_together(prepared):
     for cut in (3, len(data) - 20, len(data) - 1):
         prepared.send(data[:cut])
         assert rows(prepared.ask(data[cut:])) == [[b"one"]]
+
+
+def rounds(peer, *texts):
+    """Prepare each text and run it twice in one packet; return the answers to the second run."""
+    answers = []
+    for text in texts:
+        peer.ask(client.parse(text, text), client.sync())
+    for _ in range(2):
+        answers = [peer.ask(client.bind(statement=text), *DESCRIBED) for text in texts]
+    return answers
+
+
+def test_a_block_of_rounds_commits(prepared):
+    answers = rounds(prepared, "BEGIN", "DELETE FROM t WHERE id = 1", "COMMIT")
+    assert [letters(answer) for answer in answers] == ["2nCZ"] * 3
+    assert [tags(answer) for answer in answers] == [["BEGIN"], ["DELETE 0"], ["COMMIT"]]
+    assert [answer[-1][1] for answer in answers] == [b"T", b"T", b"I"]
+    assert prepared.rows("SELECT id FROM t") == [[b"2"]]
+
+
+def test_a_block_of_rounds_rolls_back(prepared):
+    answers = rounds(prepared, "START TRANSACTION", "DELETE FROM t", "ROLLBACK")
+    assert [tags(answer) for answer in answers] == [
+        ["START TRANSACTION"],
+        ["DELETE 2"],
+        ["ROLLBACK"],
+    ]
+    assert len(prepared.rows("SELECT id FROM t")) == 2
+
+
+def test_rounds_of_transaction_statements_warn_like_their_messages(prepared):
+    (answer,) = rounds(prepared, "COMMIT")
+    assert letters(answer) == "2nNCZ"
+    prepared.query("BEGIN")
+    (answer,) = rounds(prepared, "BEGIN")
+    assert letters(answer) == "2nNCZ"
+    assert (
+        letters(prepared.ask(client.bind(statement="COMMIT"), client.execute(), client.sync()))
+        == "2CZ"
+    )
+
+
+def test_a_failed_block_is_ended_by_a_round(prepared):
+    rounds(prepared, "BEGIN", "COMMIT")
+    prepared.ask(client.bind(statement="BEGIN"), *DESCRIBED)
+    prepared.query("SELECT 1 / 0")
+    refused = prepared.ask(client.bind(statement="BEGIN"), *DESCRIBED)
+    assert errors(refused)[0]["C"] == "25P02"
+    assert tags(prepared.ask(client.bind(statement="COMMIT"), *DESCRIBED)) == ["ROLLBACK"]
+
+
+def test_a_conflict_at_the_round_of_a_commit_is_an_error_of_that_round(server, prepared):
+    rounds(prepared, "BEGIN", "UPDATE t SET name = 'x' WHERE id = 1", "COMMIT")
+    other = server.connect()
+    prepared.ask(client.bind(statement="BEGIN"), *DESCRIBED)
+    prepared.ask(client.bind(statement="UPDATE t SET name = 'x' WHERE id = 1"), *DESCRIBED)
+    other.query("UPDATE t SET name = 'y' WHERE id = 1")
+    answers = prepared.ask(client.bind(statement="COMMIT"), *DESCRIBED)
+    assert letters(answers) == "2nEZ"
+    assert (errors(answers)[0]["C"], answers[-1][1]) == ("40001", b"I")
+
+
+def test_values_for_a_transaction_statement_are_refused(prepared):
+    rounds(prepared, "ROLLBACK")
+    answers = prepared.ask(client.bind([b"1"], statement="ROLLBACK"), *DESCRIBED)
+    assert errors(answers)[0]["C"] == "08P01"
