@@ -67,7 +67,7 @@ def version_at(
     `newest` is its value in main.
     """
     version: bytes | None = newest
-    while version is not None and (committed := _timestamp(version)) > timestamp:
+    while version is not None and (committed := committed_at(version)) > timestamp:
         version = transaction.get(_HEADER.pack(committed) + stored, db=undo)
     return version
 
@@ -117,7 +117,7 @@ class Writer:
         older = self._replace(stored, _HEADER.pack(header) + content)
         if older is None:
             return
-        older_timestamp = _timestamp(older)
+        older_timestamp = committed_at(older)
         if older_timestamp == timestamp:
             return
         assert older_timestamp < timestamp, "a key's versions come in the order of their timestamps"
@@ -131,7 +131,7 @@ class Writer:
         newest = transaction.get(stored, db=self._main)
         if newest is None:
             return False
-        if _timestamp(newest) == timestamp:
+        if committed_at(newest) == timestamp:
             name = _HEADER.pack(timestamp) + stored
             before = transaction.get(name, db=self._undo)
             if before is None:
@@ -141,7 +141,8 @@ class Writer:
         return True
 
 
-def _timestamp(version: bytes) -> int:
+def committed_at(version: bytes) -> int:
+    """Return the commit timestamp of a raw version."""
     timestamp: int = _HEADER.unpack_from(version)[0] & TIMESTAMP_MAX
     return timestamp
 
@@ -198,5 +199,5 @@ def _drop_tombstone(transaction: LmdbTransaction, main: Database, name: bytes) -
     newest = transaction.get(stored, db=main)
     if newest is None or not newest[0] & _DELETED_BYTE:
         return
-    if _HEADER.pack(_timestamp(newest)) == name[:HEADER_BYTES]:
+    if _HEADER.pack(committed_at(newest)) == name[:HEADER_BYTES]:
         transaction.delete(stored, db=main)

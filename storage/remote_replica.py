@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -130,6 +130,11 @@ class RemoteSnapshot:
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
         """Yield (key, value) with low <= key < high, in key order or reversed."""
         return chain.from_iterable(self._chunks(low, high, reverse=reverse))
+
+    def is_outdated(self, keys: Iterable[bytes]) -> bool:
+        """Return False: the adjudicator is as near."""
+        del keys
+        return False
 
     def _chunks(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[list[Row]]:
         """Yield the rows of `scan` in lists, one answer of the server each."""

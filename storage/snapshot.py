@@ -11,7 +11,7 @@ published the horizon for before, so a read that might have missed a version fai
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from dsql.errors import SqlError
 from storage.board import HORIZON
 from storage.environment import ReadableEnvironment
 from storage.long_keys import HASH_BYTES, INLINE_BYTES, stored_high, stored_key, stored_low
-from storage.mvcc import HEADER_BYTES, open_version, snapshot_bound, version_at
+from storage.mvcc import HEADER_BYTES, committed_at, open_version, snapshot_bound, version_at
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -91,6 +91,15 @@ class LocalSnapshot:
         if len(raw) < _FIRST_CHUNK_ROWS:
             return iter(rows)
         return chain(rows, chain.from_iterable(self._chunks(low, high, raw, reverse)))
+
+    def is_outdated(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` has a newer version in the replica; long ones are not looked up."""
+        with self._begin() as transaction:
+            for key in keys:
+                newest = transaction.get(key, db=self._main) if len(key) <= INLINE_BYTES else None
+                if newest is not None and committed_at(newest) > self.timestamp:
+                    return True
+        return False
 
     def _chunks(
         self, low: bytes, high: bytes, raw: list[Row], reverse: bool

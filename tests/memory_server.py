@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -28,10 +28,14 @@ ARN = "arn:aws:iam::111122223333:role/client"  # who signs the tokens of all ses
 class MemorySnapshot:
     def __init__(self, store: MemoryStore, timestamp: int) -> None:
         self._rows = dict(store.rows)
+        self._changed = store.changed
         self.timestamp = timestamp
 
     def get(self, key: bytes) -> bytes | None:
         return self._rows.get(key)
+
+    def is_outdated(self, keys: Iterable[bytes]) -> bool:
+        return any(self._changed.get(key, 0) > self.timestamp for key in keys)
 
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Any]:
         found = sorted(row for row in self._rows.items() if low <= row[0] < high)

@@ -214,6 +214,9 @@ class TransactionBlock:
                         transaction.check(key, Mode.CATALOG)
             replayable = not self._has_read and self._recording.covers(transaction.statements)
             try:
+                if replayable and transaction.is_outdated():
+                    transaction.rollback()
+                    raise DataConflictError  # no need to ask
                 transaction.commit()
                 return
             except DataConflictError:

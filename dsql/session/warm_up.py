@@ -8,7 +8,7 @@ shared by all of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dsql.catalog.loader import CatalogCache
 from dsql.errors import SqlError
@@ -59,6 +59,10 @@ class EmptyStore:
     ) -> Iterator[tuple[bytes, bytes]]:
         """Return no rows."""
         return iter(())
+
+    def is_outdated(self, keys: Iterable[bytes]) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
 
 
 def warm_up() -> None:

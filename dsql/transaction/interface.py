@@ -7,7 +7,7 @@ since 1970-01-01 UTC, made unique per commit by the adjudicator.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -42,6 +42,10 @@ class Snapshot(Protocol):
         self, low: bytes, high: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) with low <= key < high, in key order or reversed."""
+        ...
+
+    def is_outdated(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` is known to have a newer version. False proves nothing."""
         ...
 
 
@@ -149,6 +153,10 @@ class Transaction(Protocol):
     @property
     def has_writes(self) -> bool:
         """True if `commit` has to ask the adjudicator (writes, or locks)."""
+        ...
+
+    def is_outdated(self) -> bool:
+        """Return whether a commit is known to fail because of another one. False proves nothing."""
         ...
 
     def commit(self) -> None:

@@ -48,7 +48,12 @@ class TransactionManager:
         self._clock = clock
         self._transaction = BufferedTransaction(
             Surroundings(
-                replica, committer, clock, limits or Limits(), monotonic, new_id or transaction_ids()
+                replica,
+                committer,
+                clock,
+                limits or Limits(),
+                monotonic,
+                new_id or transaction_ids(),
             )
         )
 

@@ -193,6 +193,11 @@ class BufferedTransaction:
         buffer = self._buffer
         return bool(buffer.entries) or (bool(buffer.checks) and buffer.has_locks)
 
+    def is_outdated(self) -> bool:
+        """Return whether a commit is known to fail because of another one. False proves nothing."""
+        snapshot = self._snapshot
+        return snapshot is not None and snapshot.is_outdated(self._buffer.exclusive_keys())
+
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number."""
         self._buffer.rewind(statement)

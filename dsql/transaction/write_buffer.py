@@ -95,6 +95,10 @@ class WriteBuffer:
         """True if a check is a lock, which has to be decided at commit even without any write."""
         return any(mode != Mode.CATALOG for mode in self.checks.values())
 
+    def exclusive_keys(self) -> list[bytes]:
+        """Return the written keys that nobody else may have written meanwhile."""
+        return [key for key, entry in self.entries.items() if entry.mode <= Mode.NON_KEY]
+
     def overlay(self, low: bytes, high: bytes) -> list[tuple[bytes, bytes | None]]:
         """Return (key, value) of the writes with low <= key < high that the running statement sees."""
         keys = self._sorted

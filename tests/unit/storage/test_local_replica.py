@@ -56,3 +56,18 @@ def test_timestamp_that_no_replica_reaches_is_an_error_not_a_guess(replica: Any)
 def test_missing_replica_is_an_error_after_the_deadline(tmp_path: Path) -> None:
     with pytest.raises(SqlError):
         LocalReplica([tmp_path / "nowhere"], deadline_seconds=0.01)
+
+
+def test_snapshot_knows_which_keys_were_written_after_it(replica: Any) -> None:
+    replica.apply([(b"a", b"1"), (b"b", b"1"), (b"gone", b"1")])
+    last = replica.apply([(b"gone", None)])  # its tombstone is older than the snapshot
+    local = LocalReplica([replica.directory])
+    snapshot = local.snapshot(last)
+    assert not snapshot.is_outdated([b"a", b"b", b"gone", b"new", b"long" * 200])
+    replica.apply([(b"b", b"2"), (b"new", b"1")])
+    assert not snapshot.is_outdated([b"a", b"gone"])
+    assert snapshot.is_outdated([b"a", b"b"])
+    assert snapshot.is_outdated([b"new"])
+    replica.apply([(b"a", None)])
+    assert snapshot.is_outdated([b"a"])
+    local.close()
