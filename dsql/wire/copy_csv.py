@@ -11,83 +11,44 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dsql.wire.copy_lines import (
-    LineContext,
-    LineReader,
-    Row,
-    check_field_count,
-    check_header,
-)
+from dsql.wire.copy_lines import END_OF_DATA, LineDecoder, LineReader, Row
 from dsql.wire.copy_options import CopyOptions
 
 
-class CsvDecoder:
+class CsvDecoder(LineDecoder):
     """Turns the chunks of a COPY FROM in csv format into rows of field bytes."""
 
     def __init__(self, options: CopyOptions, table: str, columns: Sequence[str]) -> None:
-        self._options = options
-        self._table = table
-        self._columns = columns
         quote, escape = re.escape(options.quote), re.escape(options.escape)
         inside = b"(?:" + escape + b"[" + quote + escape + b"]|[^" + quote + b"])*"
         quoted = re.compile(quote + inside + quote + b"?")
-        self._lines = LineReader(quoted, backslash_continues=False)
-        self._header = options.header
-        self._ended = False
+        lines = LineReader(quoted, backslash_continues=False)
+        super().__init__(lines, options, table, columns)
         self._open: list[bytes] = []  # lines of a row whose last line ended inside quotes
         self._quoted = False
         self._force_null = _chosen(options.force_null, columns)
         self._force_not_null = _chosen(options.force_not_null, columns)
 
-    @property
-    def line_number(self) -> int:
-        """The line of the last row returned, from 1."""
-        return self._lines.number
-
-    def feed(self, data: bytes) -> list[Row]:
-        """Take a chunk and return the rows it completes. Raises SqlError 22P04."""
-        rows: list[Row] = []
-        for line in self._lines.feed(data):
-            self._take(line, rows)
-        return rows
-
     def finish(self) -> list[Row]:
         """Return the row of a last line without an end, if there is one."""
-        rows: list[Row] = []
-        for line in self._lines.finish():
-            self._take(line, rows)
+        rows = super().finish()
         if self._open:
             raise self._context(self._joined()).error("unterminated CSV quoted field")
         return rows
 
     def _take(self, line: bytes, rows: list[Row]) -> None:
-        if self._ended:
-            return
-        if line == b"\\." and not self._open:
-            self._ended = True
-            return
-        if self._ends_quoted(line):
-            self._open.append(line)
-            return
-        if self._open:
-            self._open.append(line)
-            line = self._joined()
-            self._open.clear()
-        row = self._row(line)
-        if self._header == "off":
-            if len(row) != len(self._columns):
-                check_field_count(row, self._columns, self._context(line))
-            rows.append(row)
-            return
-        if self._header == "match":
-            check_header(row, self._columns, self._context(line))
-        self._header = "off"
+        if not self._ended and (self._open or line != END_OF_DATA):
+            if self._ends_quoted(line):
+                self._open.append(line)
+                return
+            if self._open:
+                self._open.append(line)
+                line = self._joined()
+                self._open.clear()
+        super()._take(line, rows)
 
     def _joined(self) -> bytes:
         return self._lines.end.join(self._open)
-
-    def _context(self, line: bytes) -> LineContext:
-        return LineContext(self._table, self._lines.number, line)
 
     def _ends_quoted(self, line: bytes) -> bool:
         quote, escape = self._options.quote, self._options.escape

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from dsql.errors import SqlError
 from dsql.limits import WIRE_MESSAGE_BYTES_MAX
+from dsql.wire.copy_options import CopyOptions
 
 Row = list[bytes | None]
+
+END_OF_DATA = b"\\."  # a line of its own; what follows is passed over
 
 _SHOWN_CHARACTERS_MAX = 100  # PostgreSQL's MAX_COPY_DATA_DISPLAY
 
@@ -75,6 +79,62 @@ def _detect_end(data: bytes, last: bool) -> bytes:
 
 def _escapes_end(line: bytes) -> bool:
     return (len(line) - len(line.rstrip(b"\\"))) % 2 == 1
+
+
+class LineDecoder(ABC):
+    """Turns the chunks of a COPY FROM into rows of field bytes, by way of lines."""
+
+    def __init__(
+        self, lines: LineReader, options: CopyOptions, table: str, columns: Sequence[str]
+    ) -> None:
+        self._lines = lines
+        self._options = options
+        self._table = table
+        self._columns = columns
+        self._header = options.header
+        self._ended = False
+
+    @property
+    def line_number(self) -> int:
+        """The line of the last row returned, from 1."""
+        return self._lines.number
+
+    def feed(self, data: bytes) -> list[Row]:
+        """Take a chunk and return the rows it completes. Raises SqlError 22P04."""
+        rows: list[Row] = []
+        for line in self._lines.feed(data):
+            self._take(line, rows)
+        return rows
+
+    def finish(self) -> list[Row]:
+        """Return the row of a last line without an end, if there is one."""
+        rows: list[Row] = []
+        for line in self._lines.finish():
+            self._take(line, rows)
+        return rows
+
+    @abstractmethod
+    def _row(self, line: bytes) -> Row:
+        """Return the fields of a row's text."""
+
+    def _take(self, line: bytes, rows: list[Row]) -> None:
+        if self._ended:
+            return
+        if line == END_OF_DATA:
+            self._ended = True
+            return
+        row = self._row(line)
+        if self._header == "off":
+            if len(row) != len(self._columns):
+                check_field_count(row, self._columns, self._context(line))
+            rows.append(row)
+            return
+        if self._header == "match":
+            check_header(row, self._columns, self._context(line))
+        self._header = "off"
+
+    def _context(self, line: bytes) -> LineContext:
+        return LineContext(self._table, self._lines.number, line)
 
 
 def check_field_count(

@@ -10,13 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dsql.wire.copy_lines import (
-    LineContext,
-    LineReader,
-    Row,
-    check_field_count,
-    check_header,
-)
+from dsql.wire.copy_lines import LineDecoder, LineReader, Row
 from dsql.wire.copy_options import CopyOptions
 
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
@@ -26,59 +20,17 @@ _SPECIAL = re.compile(rb"[\x08\f\n\r\t\v\\]")
 _ESCAPED = {letter: b"\\" + name for name, letter in _LETTERS.items()} | {b"\\": b"\\\\"}
 
 
-class TextDecoder:
+class TextDecoder(LineDecoder):
     """Turns the chunks of a COPY FROM in text format into rows of field bytes."""
 
     def __init__(self, options: CopyOptions, table: str, columns: Sequence[str]) -> None:
-        self._options = options
-        self._table = table
-        self._columns = columns
-        self._lines = LineReader(_ESCAPED_CHARACTER, backslash_continues=True)
-        self._header = options.header
-        self._ended = False
+        lines = LineReader(_ESCAPED_CHARACTER, backslash_continues=True)
+        super().__init__(lines, options, table, columns)
         self._field = re.compile(
             rb"(?:[^\\" + re.escape(options.delimiter) + rb"]|\\.|\\$)*", re.DOTALL
         )
 
-    @property
-    def line_number(self) -> int:
-        """The line of the last row returned, from 1."""
-        return self._lines.number
-
-    def feed(self, data: bytes) -> list[Row]:
-        """Take a chunk and return the rows it completes. Raises SqlError 22P04."""
-        rows: list[Row] = []
-        for line in self._lines.feed(data):
-            self._take(line, rows)
-        return rows
-
-    def finish(self) -> list[Row]:
-        """Return the row of a last line without a newline, if there is one."""
-        rows: list[Row] = []
-        for line in self._lines.finish():
-            self._take(line, rows)
-        return rows
-
-    def _take(self, line: bytes, rows: list[Row]) -> None:
-        if self._ended:
-            return
-        if line == b"\\.":
-            self._ended = True
-            return
-        row = self._fields(line)
-        if self._header == "off":
-            if len(row) != len(self._columns):
-                check_field_count(row, self._columns, self._context(line))
-            rows.append(row)
-            return
-        if self._header == "match":
-            check_header(row, self._columns, self._context(line))
-        self._header = "off"
-
-    def _context(self, line: bytes) -> LineContext:
-        return LineContext(self._table, self._lines.number, line)
-
-    def _fields(self, line: bytes) -> Row:
+    def _row(self, line: bytes) -> Row:
         null = self._options.null
         if not self._columns and not line:
             return []
