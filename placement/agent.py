@@ -16,7 +16,9 @@ import contextlib
 import itertools
 import logging
 import socket
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from random import SystemRandom
 
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
 REPORT_SECONDS = 0.02
+_ASSIGNMENTS_KEPT = 100
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -61,6 +64,7 @@ class HostAgent:
         self._workers: dict[int, Worker] = {}
         self._pending: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
+        self._assignments: deque[float] = deque(maxlen=_ASSIGNMENTS_KEPT)  # seconds each
         self._seed: PacketChannel | None = None
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
@@ -85,7 +89,7 @@ class HostAgent:
 
     def status(self) -> dict[str, object]:
         """See placement.reception.Desk."""
-        return {
+        status: dict[str, object] = {
             "az": self._settings.az,
             "warm": self._pool.warm,
             "waiting": self._pool.waiting,
@@ -93,6 +97,9 @@ class HostAgent:
             "query_processors": len(self._workers),
             "pools": {name: list(load) for name, load in self._pool.pools().items()},
         }
+        if self._assignments:
+            status["assignment_ms"] = round(statistics.median(self._assignments) * 1000, 2)
+        return status
 
     def _tick(self) -> None:
         self._act(self._pool.tick(time.monotonic()))
@@ -206,6 +213,11 @@ class HostAgent:
         self._admit(PendingJobs(cluster, self._background.refused))
 
     # Query processors
+
+    def on_ready(self, worker: Worker, seconds: float) -> None:
+        """See placement.worker.WorkerEvents."""
+        del worker
+        self._assignments.append(seconds)
 
     def on_idle(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""

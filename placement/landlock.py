@@ -8,6 +8,7 @@ descriptors that are already open.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,39 +42,52 @@ def abi_version() -> int:
         return 0
 
 
-def restrict(rules: Iterable[tuple[Path, int]]) -> list[str]:
-    """Deny this process everything but `rules`, (path, rights) each, for ever.
+class Ruleset:
+    """What this process will still be allowed. To be filled with `allow`, then `restrict`, once."""
 
-    Paths that do not exist are skipped. Needs no-new-privileges. Returns the names of what the kernel
-    cannot restrict. Raises OSError if it fails where it should not.
-    """
-    version = abi_version()
-    if version == 0:
-        return ["landlock"]
-    file_rights = (1 << max(n for abi, n in _FILE_RIGHTS.items() if abi <= version)) - 1
-    attributes = struct.pack("=Q", file_rights)
-    if version >= _NETWORK_ABI:
-        attributes += struct.pack("=Q", _NETWORK_RIGHTS)
-    if version >= _SCOPE_ABI:
-        attributes += struct.pack("=Q", _SCOPES)
-    ruleset = syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-    try:
-        for path, rights in rules:
-            _allow(ruleset, path, rights)
-        syscall(_RESTRICT_SELF, ruleset, 0)
-    finally:
-        os.close(ruleset)
-    missing = ["landlock network"] if version < _NETWORK_ABI else []
-    return missing + (["landlock scopes"] if version < _SCOPE_ABI else [])
+    def __init__(self) -> None:
+        """Raises OSError if the kernel has Landlock and yet fails."""
+        self._version = version = abi_version()
+        self._descriptor = -1
+        if version == 0:
+            return
+        file_rights = (1 << max(n for abi, n in _FILE_RIGHTS.items() if abi <= version)) - 1
+        attributes = struct.pack("=Q", file_rights)
+        if version >= _NETWORK_ABI:
+            attributes += struct.pack("=Q", _NETWORK_RIGHTS)
+        if version >= _SCOPE_ABI:
+            attributes += struct.pack("=Q", _SCOPES)
+        self._descriptor = syscall(_CREATE_RULESET, attributes, len(attributes), 0)
+
+    def allow(self, rules: Iterable[tuple[str | Path, int]]) -> None:
+        """Add rules, (path, rights) each. Paths that do not exist are skipped. Raises OSError."""
+        if self._version:
+            for path, rights in rules:
+                _allow(self._descriptor, path, rights)
+
+    def restrict(self) -> list[str]:
+        """Deny this process everything else, for ever. Needs no-new-privileges.
+
+        Returns the names of what the kernel cannot restrict. Raises OSError if it fails where it
+        should not.
+        """
+        if self._version == 0:
+            return ["landlock"]
+        try:
+            syscall(_RESTRICT_SELF, self._descriptor, 0)
+        finally:
+            os.close(self._descriptor)
+        missing = ["landlock network"] if self._version < _NETWORK_ABI else []
+        return missing + (["landlock scopes"] if self._version < _SCOPE_ABI else [])
 
 
-def _allow(ruleset: int, path: Path, rights: int) -> None:
+def _allow(ruleset: int, path: str | Path, rights: int) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        if not path.is_dir():
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= ~READ_DIR  # a right of directories only
         rule = struct.pack("=Qi", rights, descriptor)
         syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0)

@@ -41,26 +41,36 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x0800000
 
 
 def prepare() -> None:
-    """Compute what every `confine` needs; called once before the forks, so that none of them has to."""
+    """Compute what every `Sandbox` needs; called once before the forks, so that none of them has to."""
     _library_directories()
     if kernel.MACHINE in seccomp.ARCHITECTURES:
         seccomp.build_filter(kernel.MACHINE)
 
 
-def confine(assignment: Assign) -> list[str]:
-    """Give up, for ever, all that serving `assignment` does not need.
+class Sandbox:
+    """One process's, made while it is warm so that little is left to do when it gets its cluster."""
 
-    Returns the parts that this kernel does not have. Raises OSError if a part fails that should not;
-    the process must end then. The working directory is the data directory.
-    """
-    kernel.set_name(f"dsql: {assignment.cluster[:8]}")
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    missing = landlock.restrict(_file_rules(assignment))
-    missing += _leave_user(assignment.uid)
-    _limit_resources()
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    kernel.die_with_parent(signal.SIGKILL)  # forgotten with the change of user
-    return missing + seccomp.restrict()
+    def __init__(self) -> None:
+        """Raises OSError if a part fails that should not."""
+        self._ruleset = landlock.Ruleset()
+        self._ruleset.allow((path, landlock.READ) for path in _library_directories())
+        self._ruleset.allow((path, landlock.READ) for path in SYSTEM_FILES)
+
+    def confine(self, assignment: Assign) -> list[str]:
+        """Give up, for ever, all that serving `assignment` does not need.
+
+        Returns the parts that this kernel does not have. Raises OSError if a part fails that should not;
+        the process must end then. The working directory is the data directory.
+        """
+        kernel.set_name(f"dsql: {assignment.cluster[:8]}")
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        self._ruleset.allow(_file_rules(assignment))
+        missing = self._ruleset.restrict()
+        missing += _leave_user(assignment.uid)
+        _limit_resources()
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        kernel.die_with_parent(signal.SIGKILL)  # forgotten with the change of user
+        return missing + seccomp.restrict()
 
 
 def _leave_user(uid: int | None) -> list[str]:
@@ -88,19 +98,20 @@ def _limit_resources() -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _file_rules(assignment: Assign) -> list[tuple[Path, int]]:
+def _file_rules(assignment: Assign) -> list[tuple[str | Path, int]]:
     layout = Layout(Path())
     replicas = [layout.storage(az, assignment.cluster) for az in assignment.azs]
     if assignment.uid is not None:
         # Which of the files may be written, their modes say (see placement.replica_access).
-        rules = [(replica, landlock.READ | landlock.READ_WRITE) for replica in replicas]
+        rules: list[tuple[str | Path, int]] = [
+            (replica, landlock.READ | landlock.READ_WRITE) for replica in replicas
+        ]
     else:
         # Everything belongs to our own user, so files are named; later replicas stay closed.
         rules = [(replica, landlock.READ) for replica in replicas]
-        rules += [(path, landlock.READ_WRITE) for path in map(Path, shared_files(replicas))]
+        rules += [(path, landlock.READ_WRITE) for path in shared_files(replicas)]
     rules.append((layout.clock(assignment.cluster), landlock.READ))
-    rules += [(Path(path), landlock.READ) for path in _library_directories()]
-    return rules + [(Path(path), landlock.READ) for path in SYSTEM_FILES]
+    return rules
 
 
 @cache

@@ -27,7 +27,7 @@ from dsql.rpc import packets
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
 from placement.messages import Died, Fork, Forked, Message, decode, encode
-from placement.sandbox import confine, prepare
+from placement.sandbox import Sandbox, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -158,4 +158,6 @@ def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]
     assert threading.active_count() == 1, "a fork would lose the other threads"
     listener = packets.listen(layout.socket("seed"))
     on_ready()
-    Seed(listener, lambda control: QueryProcessor(control, confine, open_tenant).run()).run()
+    Seed(
+        listener, lambda control: QueryProcessor(control, Sandbox().confine, open_tenant).run()
+    ).run()

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -33,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 class WorkerEvents(Protocol):
     """Who is told what becomes of a query processor."""
+
+    def on_ready(self, worker: Worker, seconds: float) -> None:
+        """It is its cluster's, sandbox included, so long after `assign`."""
+        ...
 
     def on_idle(self, worker: Worker) -> None:
         """Its session, or its run of background jobs, has ended."""
@@ -64,6 +69,7 @@ class Worker:
         self._pidfd = pidfd
         self._events = events
         self._connect: Callable[[], socket.socket | None] = lambda: None
+        self._assigned_at = 0.0
         self._channel = PacketChannel(control, self._received, self._closed)
 
     def assign(
@@ -72,6 +78,7 @@ class Worker:
         """Bind the process to a cluster for life; `connect_adjudicator` is called again as needed."""
         self.cluster = assignment.cluster
         self._connect = connect_adjudicator
+        self._assigned_at = time.monotonic()
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
             self._send_with_adjudicator(assignment)
 
@@ -133,6 +140,7 @@ class Worker:
                 with contextlib.suppress(ConnectionError):
                     self._send_with_adjudicator(Adjudicator())
             case Ready(missing):
+                self._events.on_ready(self, time.monotonic() - self._assigned_at)
                 if missing:
                     details = {"missing": missing, "cluster": self.cluster}
                     logger.warning("sandbox incomplete", extra=details)

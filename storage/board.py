@@ -89,8 +89,12 @@ class Board:
             file.write((1).to_bytes(8, "little"))
 
     def claim_slot(self) -> int:
-        """Own a slot until `close`; return the index of its word. Raises OSError if all are taken."""
-        for number in range(READERS_MAX):
+        """Own a slot until `close`; return the index of its word. Raises OSError if all are taken.
+
+        Every process begins to look at another place: the first free slot of many costs many calls.
+        """
+        start = os.getpid() % READERS_MAX
+        for number in (*range(start, READERS_MAX), *range(start)):
             with contextlib.suppress(BlockingIOError):
                 self._lock(number)
                 self.slot = FIRST_SLOT + number

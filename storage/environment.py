@@ -183,7 +183,7 @@ class ReadableEnvironment:
     def __init__(self, directory: Path, boot: int) -> None:
         """Raises BoardUnavailableError while the replica has no writer's environment yet."""
         self.board = Board(directory / "board", boot)
-        self._writer = _writers.get(directory.resolve())
+        self._writer = _writers.get(directory.resolve()) if _writers else None
         try:
             if self._writer is not None:
                 self.environment = self._writer.environment

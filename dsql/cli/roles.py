@@ -202,8 +202,10 @@ def _run_seed(layout: Layout, on_ready: Ready) -> None:
     from dsql.session.tenant import ClusterTenant
     from dsql.session.warm_up import warm_up
     from placement import seed
+    from storage import client as storage
 
     warm_up()
+    storage.warm_up()
     seed.run(layout, ClusterTenant, on_ready=on_ready)
 
 
