@@ -123,7 +123,7 @@ def test_status_shows_every_role_healthy(installation: Installation) -> None:
     assert {role["health"] for role in roles} == {"ok"}
     assert all(role["pid"] for role in roles)
     (agent,) = (role for role in roles if role["role"] == "agent")
-    assert agent["assignment_ms"] > 0
+    assert agent["values"]["assignment_ms"] > 0
 
 
 def test_second_up_on_the_directory_names_the_first(installation: Installation) -> None:
