@@ -1,13 +1,15 @@
 """Runs background jobs in many small transactions: builds of indexes and copies of tables.
 
 Every job can be run again from where it stopped: it keeps the last row it has done. Two runners of one job
-meet at commit; the loser gets 40001, looks again, and finds the other one's progress. A transaction that
+meet at commit; the loser gets 40001, looks again, and finds the other one's progress. Since two do all the
+work twice, a job that a statement waits for is left to that statement while it moves. A transaction that
 loses against a client's is repeated, so a busy table is built a little slower and its clients never wait.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -40,6 +42,9 @@ logger = logging.getLogger(__name__)
 _ROWS_PER_BUILD = 500
 _ROWS_PER_COPY = 5_000  # nobody else writes what is copied
 _BYTES_PER_BATCH = 3 * 1024 * 1024
+# A job that a statement waits for is that statement's to run, until it stands still for so long.
+_STANDSTILL_MICROSECONDS = 5_000_000
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,13 @@ class JobRunner:
         }
 
     def run_pending(self) -> None:
-        """Run every unfinished job, and forget those that finished long ago."""
-        for job in self._jobs():
-            if job.status in FINISHED:
-                self._forget_if_old(job)
-            else:
-                self.run(job.identifier)
+        """Run every unfinished job, and forget those that finished long ago.
+
+        A job that is being run for a statement is only watched, in case that its runner dies.
+        """
+        while [job for job in self._jobs() if self._attend_to(job)]:
+            time.sleep(_LOOK_SECONDS)
+            self._store.check_cancel()
 
     def run(self, identifier: bytes) -> Job:
         """Run one job to its end and return it as it then is."""
@@ -95,6 +101,20 @@ class JobRunner:
         if job.status == "failed":
             message, _, detail = (job.details or "").partition("\n")
             raise SqlError(job.sqlstate or "XX000", message, detail=detail)
+
+    def _attend_to(self, job: Job) -> bool:
+        """Run, forget or leave a job; return whether it is another one's and has to be watched."""
+        if job.status in FINISHED:
+            self._forget_if_old(job)
+        elif self._has_runner(job):
+            return True
+        else:
+            self.run(job.identifier)
+        return False
+
+    def _has_runner(self, job: Job) -> bool:
+        moved_at = job.update_time or job.start_time
+        return job.synchronous and self._store.now() < moved_at + _STANDSTILL_MICROSECONDS
 
     def _jobs(self) -> list[Job]:
         transaction = self._store.begin()

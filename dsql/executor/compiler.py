@@ -19,6 +19,7 @@ from dsql.executor import (
     grouping,
     joins,
     ordering,
+    row_ids,
     rows,
     scans,
     sets,
@@ -40,7 +41,6 @@ from dsql.executor.index_build import produce_index_build
 from dsql.executor.memory import MemoryMeter
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
-from dsql.executor.row_ids import new_row_id
 from dsql.executor.source import Env
 from dsql.functions import builtin as builtin_functions
 from dsql.functions import templates as function_templates
@@ -50,6 +50,7 @@ from dsql.planner.explain import explain
 from dsql.planner.planner import plan as plan_statement
 from dsql.sql.bound import BoundStatement
 from dsql.transaction.interface import Mode
+from dsql.transaction.write_buffer import too_many_rows
 from dsql.types import templates as type_templates
 
 NODES: dict[type, Produce] = {
@@ -83,6 +84,7 @@ NODES: dict[type, Produce] = {
 _NAMES: dict[str, Any] = {
     **rowcode.NAMES,
     **datarow.NAMES,
+    **row_ids.NAMES,
     "islice": islice,
     "zip_longest": zip_longest,
     "itemgetter": itemgetter,
@@ -101,9 +103,9 @@ _NAMES: dict[str, Any] = {
     "check_violation": violations.check_violation,
     "unique_violation": violations.unique_violation,
     "second_update": violations.second_update,
+    "too_many_rows": too_many_rows,
     "key_too_large": violations.key_too_large,
     "check_row_size": violations.check_row_size,
-    "new_row_id": new_row_id,
     "EXCLUSIVE": Mode.EXCLUSIVE,
     "NON_KEY": Mode.NON_KEY,
     "SHARE": Mode.SHARE,
@@ -187,29 +189,35 @@ class CompiledProgram:
         context: ExecutionContext,
         rows: Iterable[Sequence[bytes | None]],
         decoders: Sequence[Callable[[bytes], Any]],
+        before: int = 0,
     ) -> int:
         """See `dsql.executor.program.Program`."""
         if self._load is None:
             self._load = self._compile_load()
-        return self._load(context, rows, decoders)
+        return self._load(context, rows, decoders, before)
 
     def _compile_load(self) -> Callable[..., int]:
-        """Write the statement as the body of a loop over rows of its parameters."""
-        generator = Generator(NODES)
+        """Write the statement as the body of a loop over rows of its parameters.
+
+        The rows it makes go to the transaction together, when the last one has passed.
+        """
+        generator = Generator(NODES, gathers=True)
         source = generator.source
         numbers = range(1, len(self.parameter_types) + 1)
         decoders, fields, parameters = (
             [f"{word}{number}" for number in numbers] for word in ("decode", "field", "parameter")
         )
         generator.bind_parameters(parameters)
-        with source.nested("def load(context, rows, decoders):"):
+        with source.nested("def load(context, rows, decoders, before):"):
             source.line(f"{unpack_code(decoders)} = decoders")
-            source.line("touched = 0")
+            source.line("touched = before")
+            source.line(f"gathered = {{}}; room = before + {generator.runtime('tx_room')}")
             with source.block(f"for {unpack_code(fields)} in rows:"):
                 for value, field, decode in zip(parameters, fields, decoders, strict=True):
                     source.line(f"{value} = None if {field} is None else {decode}({field})")
                 generator.query(self._plan.query, {}, lambda _codes, _env: None)
-            source.line("return touched")
+            source.line("context.transaction.put_rows(gathered)")
+            source.line("return touched - before")
         function, self.sources["load"] = source.compile("load", global_names())
         return function  # type: ignore[no-any-return]
 

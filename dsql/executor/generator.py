@@ -35,9 +35,14 @@ def unpack_code(names: Sequence[str]) -> str:
 
 
 class Generator:
-    """Writes one program. `nodes` maps plan node classes to the functions that write them."""
+    """Writes one program. `nodes` maps plan node classes to the functions that write them.
 
-    def __init__(self, nodes: dict[type, Produce]) -> None:
+    `gathers`: an INSERT puts its rows into the dict `gathered` instead of the transaction, and raises an
+    error once `touched` has come to `room`.
+    """
+
+    def __init__(self, nodes: dict[type, Produce], *, gathers: bool = False) -> None:
+        self.gathers = gathers
         self.source = Source()
         self.expressions = Expressions(self)
         self._nodes = nodes
@@ -192,6 +197,8 @@ _RUNTIME = {
     "tx_put": "context.transaction.put",
     "tx_delete": "context.transaction.delete",
     "tx_check": "context.transaction.check",
+    "tx_room": "context.transaction.room",
+    "row_time": "first_row_time(context)",
     "check": "context.check_cancel",
     "meter": "MemoryMeter()",
 }

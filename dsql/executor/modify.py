@@ -133,7 +133,12 @@ def _put_row(
         parts = [values[node.new[part.column_number].id].code for part in primary.columns]
         check_duplicate(generator, table, primary, key, parts)
     encoded = encode_row(generator, table, row)
-    source.line(f"{generator.runtime('tx_put')}({key}, {encoded}, EXCLUSIVE, row=True)")
+    if generator.gathers:
+        with source.block("if touched >= room:"):
+            source.line("raise too_many_rows()")
+        source.line(f"gathered[{key}] = {encoded}")
+    else:
+        source.line(f"{generator.runtime('tx_put')}({key}, {encoded}, EXCLUSIVE, row=True)")
     for index, entry in entries:
         put_entry(generator, table, index, entry, key)
     source.line("touched += 1")

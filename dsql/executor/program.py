@@ -103,10 +103,12 @@ class Program(Protocol):
         context: ExecutionContext,
         rows: Iterable[Sequence[bytes | None]],
         decoders: Sequence[Callable[[bytes], Any]],
+        before: int = 0,
     ) -> int:
         """Run an INSERT once for each row; return how many rows it inserted.
 
         A row holds the parameters as bytes, None for NULL, and there is a decoder for each of them.
+        `before`: how many rows the statement has inserted by earlier calls.
         Raises what decoders and statement raise; the failing row is then the last one taken.
         """
         ...

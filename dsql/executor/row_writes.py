@@ -61,8 +61,8 @@ def key_code(generator: Generator, node: p.Modification, env: Env) -> str:
     name = source.fresh("key")
     primary = table.primary_key
     if primary is None:
-        prefix = source.constant(table.keyspace_id.to_bytes(4, "big"))
-        source.line(f"{name} = {prefix} + new_row_id(context, touched)")
+        time = f"{generator.runtime('row_time')} + touched"
+        source.line(f"{name} = row_id_key({table.keyspace_id}, {time}, getrandbits(64))")
         return name
     values = [env[node.new[part.column_number].id].code for part in primary.columns]
     template = table_key_template(table.keyspace_id, primary_types(table))
@@ -172,7 +172,10 @@ def check_duplicate(
 ) -> None:
     """Write the search for another row with the same key."""
     source = generator.source
-    with source.block(f"if {generator.runtime('tx_get')}({key}) is not None:"):
+    exists = f"{generator.runtime('tx_get')}({key}) is not None"
+    if generator.gathers and index.primary:
+        exists = f"{key} in gathered or {exists}"
+    with source.block(f"if {exists}:"):
         shown, known = source.constant(table, "table"), source.constant(index, "index")
         source.line(
             f"raise unique_violation({shown}, {known}, {tuple_code(values)}, context.settings)"

@@ -193,19 +193,21 @@ class _Loader:
         self._decoders = decoders
         self._in_batches = state.settings.profile == "postgres"
         self._warned = False
+        self._count = 0
 
     def load(self, decoder: InDecoder) -> int:
         """Read to CopyDone and return the number of rows."""
-        count = committed = batch_bytes = 0
+        committed = batch_bytes = 0
         for chunk in _chunks(self._state):
-            count += self._insert(decoder.feed(chunk), decoder)
+            self._insert(decoder.feed(chunk), decoder)
             batch_bytes += len(chunk)
             if self._in_batches and (
-                batch_bytes >= _BATCH_BYTES or count - committed >= _BATCH_ROWS
+                batch_bytes >= _BATCH_BYTES or self._count - committed >= _BATCH_ROWS
             ):
-                committed, batch_bytes = count, 0
+                committed, batch_bytes = self._count, 0
                 self._commit_batch()
-        return count + self._insert(decoder.finish(), decoder)
+        self._insert(decoder.finish(), decoder)
+        return self._count
 
     def _commit_batch(self) -> None:
         state = self._state
@@ -219,10 +221,10 @@ class _Loader:
         state.block.renew()
         state.block.use(self._query)
 
-    def _insert(self, rows: list[Row], decoder: InDecoder) -> int:
+    def _insert(self, rows: list[Row], decoder: InDecoder) -> None:
         context, remaining = self._state.context, iter(rows)
         try:
-            self._query.program.load(context, remaining, self._decoders)
+            self._query.program.load(context, remaining, self._decoders, self._count)
         except Exception as error:
             left = length_hint(remaining)
             line = decoder.line_number - left
@@ -231,7 +233,7 @@ class _Loader:
                 error.where = error.where or f"COPY {self._table}, line {line}"
             raise
         context.check_cancel()
-        return len(rows)
+        self._count += len(rows)
 
     def _check_fields(self, row: Row, line: int) -> None:
         """Decode a row once more, to raise the error of a field with the name of its column."""

@@ -142,6 +142,15 @@ class Transaction(Protocol):
         """
         ...
 
+    @property
+    def room(self) -> int:
+        """How many more rows the transaction may modify."""
+        ...
+
+    def put_rows(self, rows: dict[bytes, bytes]) -> None:
+        """Buffer new rows, EXCLUSIVE. The caller has seen to `room`, to sizes and to duplicates."""
+        ...
+
     def delete(self, key: bytes, mode: Mode, *, row: bool = False) -> None:
         """Buffer a deletion."""
         ...

@@ -165,6 +165,18 @@ class BufferedTransaction:
         """Buffer a write. Raises SqlError 54000 (key, row, rows, age)."""
         self._write(key, value, mode, row)
 
+    @property
+    def room(self) -> int:
+        """How many more rows the transaction may modify."""
+        return self._buffer.room
+
+    def put_rows(self, rows: dict[bytes, bytes]) -> None:
+        """Buffer new rows. Raises SqlError 54000 (age)."""
+        if self._snapshot is None:
+            self._start()
+        self.check_age()
+        self._buffer.write_rows(rows)
+
     def delete(self, key: bytes, mode: Mode, *, row: bool = False) -> None:
         """Buffer a deletion. Raises SqlError 54000 (rows, age)."""
         self._write(key, None, mode, row)

@@ -7,8 +7,11 @@ Keys are sorted from the first scan on only: transactions that just insert never
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+
+import msgspec
 
 from dsql.encoding.keycode import check_key_size
 from dsql.errors import SqlError
@@ -18,18 +21,13 @@ from dsql.transaction.interface import Mode, WriteSet
 Row = tuple[bytes, bytes]
 
 
-class Entry:
+class Entry(msgspec.Struct, gc=False):
     """One write of one key; `earlier` is the write it replaced, of this or an earlier statement."""
 
-    __slots__ = ("earlier", "mode", "statement", "value")
-
-    def __init__(
-        self, value: bytes | None, mode: Mode, statement: int, earlier: Entry | None
-    ) -> None:
-        self.value = value
-        self.mode = mode
-        self.statement = statement
-        self.earlier = earlier
+    value: bytes | None
+    mode: Mode
+    statement: int
+    earlier: Entry | None
 
 
 class WriteBuffer:
@@ -78,12 +76,30 @@ class WriteBuffer:
         else:
             entries[key] = Entry(value, mode, self.statement, earlier)
 
+    @property
+    def room(self) -> int:
+        """How many more rows the transaction may modify."""
+        return sys.maxsize if self._rows_max is None else self._rows_max - self._rows
+
+    def write_rows(self, rows: dict[bytes, bytes]) -> None:
+        """Put new rows, not more than there is `room` for; their sizes have been checked."""
+        entries, statement, mode = self.entries, self.statement, Mode.EXCLUSIVE
+        if not entries.keys().isdisjoint(rows):  # the transaction has deleted some of them before
+            for key, value in rows.items():
+                self.write(key, value, mode, True)
+            return
+        for key, value in rows.items():
+            entries[key] = Entry(value, mode, statement, None)
+        self._rows += len(rows)
+        self.size += sum(map(len, rows)) + sum(map(len, rows.values()))
+        self._sorted = None
+
     def _count_row(self, value: bytes | None) -> None:
         if value is not None and len(value) > ROW_BYTES_MAX:
             raise SqlError("54000", "maximum row size exceeded")
         self._rows += 1
         if self._rows_max is not None and self._rows > self._rows_max:
-            raise SqlError("54000", "transaction row limit exceeded")
+            raise too_many_rows()
 
     def check(self, key: bytes, mode: Mode) -> None:
         """Lock or verify `key` without writing it; the stricter mode stays."""
@@ -149,6 +165,11 @@ class WriteBuffer:
             if mode == Mode.CATALOG or key not in entries
         ]
         return WriteSet(transaction_id, start_timestamp, [*locks], [*writes])
+
+
+def too_many_rows() -> SqlError:
+    """Return the error of a transaction that modifies one row more than it may."""
+    return SqlError("54000", "transaction row limit exceeded")
 
 
 def merge(

@@ -27,7 +27,7 @@ def integer_decoder(sql_name: str, low: int, high: int) -> Decode:
     """Return a text decoder of integers in [low, high]. It raises SqlError 22P02 or 22003."""
 
     def decode(data: bytes) -> int:
-        if not _DIGITS.fullmatch(data):
+        if not data.isdigit() and not _DIGITS.fullmatch(data):
             raise SqlError("22P02", f'invalid input syntax for type {sql_name}: "{data.decode()}"')
         value = int(data) if len(data) <= _LONGEST_TEXT else int(data.strip()[:_LONGEST_TEXT])
         if low <= value <= high:

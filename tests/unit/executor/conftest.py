@@ -56,6 +56,12 @@ class MemoryTransaction:
         self.modes[key] = mode
         self.rows += row
 
+    room = 1_000_000
+
+    def put_rows(self, rows: dict[bytes, bytes]) -> None:
+        for key, value in rows.items():
+            self.put(key, value, Mode.EXCLUSIVE, row=True)
+
     def delete(self, key: bytes, mode: Mode, *, row: bool = False) -> None:
         self.data.pop(key, None)
         self.modes[key] = mode

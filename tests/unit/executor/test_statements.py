@@ -256,3 +256,34 @@ def test_source_is_kept_and_shown_in_tracebacks(filled: Any) -> None:
     (text,) = program.sources.values()
     assert "decode_row" in text
     assert any("".join(entry[2]) == text for entry in linecache.cache.values() if len(entry) == 4)
+
+
+def test_loaded_rows_of_a_heap_keep_their_order_over_several_calls(db: Any) -> None:
+    program = db.prepare("insert into heap (x, y) values ($1, $2)", (23, 25))
+    decoders = (int, bytes.decode)
+    chunks = [[(b"1", b"a"), (b"2", None)], [], [(b"3", b"c"), (b"4", b"d")]]
+    loaded = 0
+    for chunk in chunks:
+        assert program.load(db.context, chunk, decoders, loaded) == len(chunk)
+        loaded += len(chunk)
+    assert db.run("select * from heap") == [(1, "a"), (2, None), (3, "c"), (4, "d")]
+
+
+def test_loading_a_key_twice_fails_at_the_second_row(db: Any) -> None:
+    program = db.prepare("insert into t (id) values ($1)", (23,))
+    rows = iter([(b"7",), (b"8",), (b"7",), (b"9",)])
+    with pytest.raises(SqlError, match='unique constraint "t_pkey"'):
+        program.load(db.context, rows, (int,))
+    assert list(rows) == [(b"9",)]
+    program.load(db.context, [(b"7",)], (int,))
+    with pytest.raises(SqlError, match='unique constraint "t_pkey"'):
+        program.load(db.context, [(b"7",)], (int,), 1)
+
+
+def test_loading_fails_at_the_row_for_which_there_is_no_room(db: Any) -> None:
+    db.transaction.room = 2
+    program = db.prepare("insert into heap (x) values ($1)", (23,))
+    rows = iter([(b"1",), (b"2",), (b"3",), (b"4",)])
+    with pytest.raises(SqlError, match="transaction row limit exceeded"):
+        program.load(db.context, rows, (int,))
+    assert list(rows) == [(b"4",)]

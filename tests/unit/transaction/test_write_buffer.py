@@ -39,3 +39,27 @@ def test_merged_scan_equals_a_scan_after_the_writes(
     merged = list(merge(iter(rows), buffer.overlay(low, high), reverse=reverse))
     wanted = sorted(((k, v) for k, v in expected.items() if low <= k < high), reverse=reverse)
     assert merged == wanted
+
+
+def test_rows_written_together_equal_rows_written_one_by_one() -> None:
+    together, one_by_one = WriteBuffer(9), WriteBuffer(9)
+    rows = {b"a": b"1", b"b": b"2", b"c": b"3"}
+    for buffer in (together, one_by_one):
+        buffer.write(b"b", None, Mode.NON_KEY, row=True)
+        buffer.statement += 1
+    together.write_rows(rows)
+    together.write_rows({b"d": b"4"})
+    for key, value in {**rows, b"d": b"4"}.items():
+        one_by_one.write(key, value, Mode.EXCLUSIVE, row=True)
+    assert together.write_set(b"", 0) == one_by_one.write_set(b"", 0)
+    assert (together.room, together.size) == (one_by_one.room, one_by_one.size) == (4, 9)
+    together.rewind(1)
+    assert together.write_set(b"", 0).writes == [(b"b", Mode.NON_KEY, None)]
+
+
+def test_rows_written_together_after_a_scan_appear_in_the_next_one() -> None:
+    buffer = WriteBuffer(None)
+    buffer.write(b"b", b"1", Mode.EXCLUSIVE, row=True)
+    buffer.overlay(b"a", b"z")
+    buffer.write_rows({b"c": b"2", b"a": b"3"})
+    assert buffer.overlay(b"a", b"z") == [(b"a", b"3"), (b"b", b"1"), (b"c", b"2")]
