@@ -1,7 +1,7 @@
 """The session parameters there are: names, kinds, bounds, and how a value is checked and spelled.
 
-The list is PostgreSQL's (`parameters.tsv`), less what makes no sense here, plus our own. In the dsql
-profile only `DSQL_PARAMETERS` may be set, as in Aurora DSQL. Names with a dot are a user's own.
+The list is PostgreSQL's (`parameters.tsv`), less what makes no sense here, plus our own. Which of them the
+dsql profile allows to be set is in `dsql.sql.refusals`. Names with a dot are a user's own.
 """
 
 from __future__ import annotations
@@ -13,31 +13,8 @@ from importlib.resources import files
 import msgspec
 
 from dsql.errors import SqlError, unsupported
+from dsql.sql.refusals import isolation_error
 from dsql.types.timezone import find_zone
-
-DSQL_PARAMETERS = frozenset(
-    (
-        "application_name",
-        "client_encoding",
-        "datestyle",
-        "disable_sync_create_index",
-        "dsql.enable_batched_nestloop",
-        "dsql.profile",
-        "enable_bitmapscan",
-        "enable_hashjoin",
-        "enable_indexonlyscan",
-        "enable_indexscan",
-        "enable_material",
-        "enable_mergejoin",
-        "enable_nestloop",
-        "enable_seqscan",
-        "extra_float_digits",
-        "intervalstyle",
-        "jit",  # asyncpg turns it off while it looks types up
-        "search_path",
-        "timezone",
-    )
-)
 
 # What the client is told about unasked, in the order in which a new session says it (GUC_REPORT).
 REPORTED = (
@@ -265,7 +242,7 @@ def _client_encoding(text: str) -> str:
 
 def _isolation(text: str) -> str:
     if text.lower() != "repeatable read":
-        raise unsupported(f"Unsupported isolation level: {text.upper()}")
+        raise isolation_error(text)
     return "repeatable read"
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
 from dsql.session.parameters import (
     DEFINITIONS,
-    DSQL_PARAMETERS,
     REPORTED,
     Definition,
     canonical_value,
     merge_date_style,
     split_names,
 )
+from dsql.sql.refusals import DSQL, setting_error, setting_refused
 from dsql.types.type import FormatSettings
 
 Snapshot = tuple[dict[str, str], dict[str, str]]
@@ -117,10 +117,8 @@ class Settings:
     def _settable(self, name: str, key: str, local: bool) -> Definition | None:
         definition = DEFINITIONS.get(key)
         custom = definition is None and "." in key
-        if self.profile == "dsql" and not custom and key not in DSQL_PARAMETERS:
-            if key == "role" and local:
-                return definition
-            raise unsupported(f'setting configuration parameter "{name}" not supported')
+        if self._refuses(key, local=local):
+            raise setting_error(name)
         if custom:
             return None
         if definition is None:
@@ -128,6 +126,10 @@ class Settings:
         if definition.internal:
             raise SqlError("55P02", f'parameter "{definition.name}" cannot be changed')
         return definition
+
+    def _refuses(self, key: str, *, local: bool = False) -> bool:
+        # asyncpg turns jit off, with set_config(), while it looks types up.
+        return self.profile == DSQL and key != "jit" and setting_refused(key, local=local)
 
     def _checked(self, key: str, definition: Definition | None, text: str | None) -> str:
         if text is None:
@@ -160,7 +162,7 @@ class Settings:
             definition = DEFINITIONS.get(key)
             if (definition is None and "." not in key) or (definition and definition.internal):
                 continue
-            if self.profile == "dsql" and definition is not None and key not in DSQL_PARAMETERS:
+            if self._refuses(key):
                 continue
             self._defaults[key] = self._checked(key, definition, text)
         self._session = dict(self._defaults)

@@ -98,7 +98,10 @@ class SessionState:
     def check_not_failed(self) -> None:
         """Raise SqlError 25P02 in a failed block."""
         if self.block.state is State.FAILED:
-            raise in_failed_block()
+            raise SqlError(
+                "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block",
+            )
 
 
 _NOTICE_LEVELS = {
@@ -118,10 +121,3 @@ _NOTICE_LEVELS = {
         )
     )
 }
-
-
-def in_failed_block() -> SqlError:
-    """Return the error of every statement in a failed block that does not end it."""
-    return SqlError(
-        "25P02", "current transaction is aborted, commands ignored until end of transaction block"
-    )

@@ -6,12 +6,13 @@ from typing import Any
 
 from dsql.ddl.nodes import enum_name, inner, kind
 from dsql.ddl.result import UtilityResult
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
 from dsql.session.block import State
 from dsql.session.parameters import DEFINITIONS
 from dsql.session.state import SessionState
-from dsql.session.transactions import check_isolation, read_modes
+from dsql.session.transactions import read_only_mode
+from dsql.sql.refusals import setting_error
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
 
@@ -80,8 +81,6 @@ def _set_role(name: str, role: str | None, local: bool, state: SessionState) -> 
         if role not in (None, settings.session_user):
             raise SqlError("42501", "permission denied to set session authorization")
         return
-    if settings.profile == "dsql" and not local:
-        raise unsupported('setting configuration parameter "role" not supported')
     if role is not None and role != "none":
         target = context.catalog.roles.get(role)
         if target is None:
@@ -94,10 +93,9 @@ def _set_role(name: str, role: str | None, local: bool, state: SessionState) -> 
 
 def _set_multi(node: Any, state: SessionState) -> UtilityResult:
     """SET TRANSACTION and SET SESSION CHARACTERISTICS."""
-    isolation, read_only = read_modes(node.args)
-    check_isolation(isolation, state.settings.profile)
-    if state.settings.profile == "dsql" or node.name == "TRANSACTION SNAPSHOT":
-        raise unsupported(f'setting configuration parameter "{node.name}" not supported')
+    if node.name == "TRANSACTION SNAPSHOT":
+        raise setting_error(node.name)
+    read_only = read_only_mode(node.args)
     result = UtilityResult("SET")
     if node.name == "SESSION CHARACTERISTICS":
         if read_only is not None:

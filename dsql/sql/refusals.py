@@ -1,7 +1,8 @@
 """What the profiles refuse, and how they say it. One room, apart from the engine.
 
 The `dsql` profile refuses what Aurora DSQL refuses, in its words; `postgres` lifts everything that the
-engine can do. What the engine lacks is refused where it is met, by name, in both.
+engine can do. What the engine lacks is refused in both: here if a statement's form tells, otherwise
+where it is met, by name.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ _RENAMABLE = _DROPPABLE | {
     pg.OBJECT_ROLE,
     pg.OBJECT_TABCONSTRAINT,
 }
+_SAVEPOINTS = frozenset({pg.TRANS_STMT_SAVEPOINT, pg.TRANS_STMT_RELEASE, pg.TRANS_STMT_ROLLBACK_TO})
 _TRANSACTION_REFUSALS = {
     pg.TRANS_STMT_SAVEPOINT: "SAVEPOINT",
     pg.TRANS_STMT_RELEASE: "RELEASE",
@@ -158,7 +160,9 @@ def check_statement(
     `synchronous_index`: `disable_sync_create_index` is off, so plain CREATE INDEX passes.
     """
     if parsed.name == "Transaction":
-        _check_isolation(parsed.node.options, profile)
+        _check_transaction(parsed.node, profile)
+    elif parsed.name == "VariableSet" and parsed.node.kind == pg.VAR_SET_MULTI:
+        _check_isolation(parsed.node.args, profile)
     if profile != DSQL:
         return
     if parsed.name not in _KNOWN_STATEMENTS:
@@ -182,6 +186,11 @@ def setting_error(name: str) -> SqlError:
     return unsupported(f'setting configuration parameter "{name}" not supported')
 
 
+def isolation_error(level: str) -> SqlError:
+    """Return the refusal of an isolation level."""
+    return unsupported(f"Unsupported isolation level: {level.upper()}")
+
+
 def _check_isolation(options: Any, profile: str) -> None:
     """Only REPEATABLE READ exists; `postgres` takes the weaker levels as well, and runs them as that."""
     for option in options:
@@ -191,22 +200,26 @@ def _check_isolation(options: Any, profile: str) -> None:
         level = element.arg.a_const.sval.sval
         refused = level != "repeatable read" if profile == DSQL else level == "serializable"
         if refused:
-            raise unsupported(f"Unsupported isolation level: {level.upper()}")
+            raise isolation_error(level)
 
 
-def _check_transaction(parsed: ParsedStatement) -> None:
-    words = _TRANSACTION_REFUSALS.get(parsed.node.kind)
-    if words is not None:
+def _check_transaction(node: Any, profile: str) -> None:
+    """The engine has savepoints and chains for `postgres`; it has no prepared transactions at all."""
+    _check_isolation(node.options, profile)
+    words = _TRANSACTION_REFUSALS.get(node.kind)
+    if node.chain:
+        words = "COMMIT AND CHAIN" if node.kind == pg.TRANS_STMT_COMMIT else "ROLLBACK AND CHAIN"
+    lifted = profile != DSQL and (node.chain or node.kind in _SAVEPOINTS)
+    if words is not None and not lifted:
         raise unsupported(f"unsupported transaction statement: {words}")
 
 
 def _check_set(parsed: ParsedStatement) -> None:
     node = parsed.node
-    if node.kind == pg.VAR_RESET_ALL or node.name == "SESSION CHARACTERISTICS":
+    if node.kind == pg.VAR_RESET_ALL:
         return
     if node.name == "session_authorization" and node.kind == pg.VAR_SET_DEFAULT:
         return
-    _check_isolation(node.args if node.kind == pg.VAR_SET_MULTI else (), DSQL)
     if setting_refused(node.name, local=node.is_local):
         raise setting_error(node.name)
 
@@ -268,7 +281,6 @@ _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
     "Explain": _check_explain,
     "Rename": _check_rename,
     "Select": _check_select,
-    "Transaction": _check_transaction,
     "Vacuum": _check_vacuum,
     "VariableSet": _check_set,
 }

@@ -79,7 +79,8 @@ def test_a_writer_with_an_outdated_catalog_gets_oc001(server):
 def test_a_failed_block_refuses_everything_but_its_end(peer):
     peer.query("BEGIN")
     assert peer.query("SELECT x")[-1] == ("Z", b"E")
-    for text in ("SELECT 1", "BEGIN", "SHOW timezone", "LISTEN x", "SAVEPOINT a"):
+    refused = ("LISTEN x", "SAVEPOINT a", "ROLLBACK TO a", "BEGIN ISOLATION LEVEL SERIALIZABLE")
+    for text in ("SELECT 1", "BEGIN", "SHOW timezone", *refused):
         assert peer.fails(text)[0] == "25P02"
     answers = peer.query("COMMIT")
     assert tags(answers) == ["ROLLBACK"]

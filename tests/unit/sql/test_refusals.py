@@ -44,10 +44,16 @@ REFUSED = [
     ("savepoint a", "unsupported transaction statement: SAVEPOINT"),
     ("release a", "unsupported transaction statement: RELEASE"),
     ("rollback to a", "unsupported transaction statement: ROLLBACK TO"),
+    ("commit and chain", "unsupported transaction statement: COMMIT AND CHAIN"),
+    ("rollback and chain", "unsupported transaction statement: ROLLBACK AND CHAIN"),
     ("begin isolation level serializable", "Unsupported isolation level: SERIALIZABLE"),
     (
         "set transaction read only",
         'setting configuration parameter "TRANSACTION" not supported',
+    ),
+    (
+        "set session characteristics as transaction read only",
+        'setting configuration parameter "SESSION CHARACTERISTICS" not supported',
     ),
     (
         "set statement_timeout = 5",
@@ -153,9 +159,27 @@ def test_postgres_profile_lifts_the_refusals(text: str) -> None:
     assert refusal(text, "postgres") is None
 
 
-def test_serializable_is_refused_in_both_profiles() -> None:
-    text = "start transaction isolation level serializable"
-    assert refusal(text, "postgres") == "Unsupported isolation level: SERIALIZABLE"
+REFUSED_IN_BOTH = [
+    (
+        "start transaction isolation level serializable",
+        "Unsupported isolation level: SERIALIZABLE",
+    ),
+    (
+        "set transaction isolation level serializable",
+        "Unsupported isolation level: SERIALIZABLE",
+    ),
+    ("prepare transaction 'a'", "unsupported transaction statement: PREPARE TRANSACTION"),
+    ("commit prepared 'a'", "unsupported transaction statement: COMMIT PREPARED"),
+    ("rollback prepared 'a'", "unsupported transaction statement: ROLLBACK PREPARED"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED_IN_BOTH)
+@pytest.mark.parametrize("profile", ["dsql", "postgres"])
+def test_what_the_engine_lacks_is_refused_in_both_profiles(
+    text: str, message: str, profile: str
+) -> None:
+    assert refusal(text, profile) == message
 
 
 def test_weaker_levels_pass_in_the_postgres_profile() -> None:
