@@ -18,6 +18,7 @@ from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.limits import COLUMNS_PER_TABLE_MAX
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints
 
 
 def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
@@ -37,10 +38,9 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     alteration = _Alteration(context, StatementExpressions(parsed, context), writer, result)
     for wrapped in statement.cmds:
         command = nodes.inner(wrapped)
-        subtype = nodes.enum_name(command, "subtype")
-        action = _ACTIONS.get(subtype)
+        action = _ACTIONS.get(nodes.enum_name(command, "subtype"))
         if action is None:
-            raise unsupported(f"unsupported ALTER TABLE {_words(subtype)} statement")
+            raise alter_table_error(command.subtype)
         table = action(alteration, table, command)
     writer.put_table(table)
     return result
@@ -62,14 +62,6 @@ class _Alteration:
         self.result = result
 
 
-def _words(subtype: str) -> str:
-    """Return AT_SetNotNull as "SET NOT NULL"."""
-    letters = subtype.removeprefix("AT_")
-    return (
-        "".join(f" {letter}" if letter.isupper() else letter for letter in letters).strip().upper()
-    )
-
-
 def _with_column(table: Table, column: Column) -> Table:
     columns = list(table.columns)
     columns[column.number - 1] = column
@@ -84,8 +76,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
             raise SqlError("42701", text)
         alteration.result.notice("42701", f"{text}, skipping")
         return table
-    if definition.constraints:
-        raise unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
+    check_column_constraints(definition)
     if len(table.live_columns) >= COLUMNS_PER_TABLE_MAX:
         raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
@@ -157,9 +148,9 @@ def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Tabl
         return _add_check(alteration, table, constraint)
     if contype == "CONSTR_UNIQUE" and constraint.indexname:
         return _unique_using_index(alteration, table, constraint)
-    if contype in ("CONSTR_PRIMARY", "CONSTR_UNIQUE") and alteration.context.profile == "postgres":
+    if contype in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
         return add_key(table, constraint, alteration.context, alteration.writer)
-    raise unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
+    raise alter_table_error(command.subtype)
 
 
 def _add_check(alteration: _Alteration, table: Table, constraint: Any) -> Table:

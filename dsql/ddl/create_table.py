@@ -14,8 +14,9 @@ from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.naming import creation_schema, find_relation, taken_names, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
-from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX, KEY_COLUMNS_MAX, TABLES_MAX
+from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX, TABLES_MAX
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.refusals_ddl import check_key_count, check_table_clauses
 from dsql.types import registry
 
 
@@ -56,29 +57,13 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
             raise SqlError("42P07", f'relation "{name}" already exists')
         result.notice("42P07", f'relation "{name}" already exists, skipping')
         return result
-    _refuse_clauses(statement)
+    check_table_clauses(statement, lenient=True)
     if context.profile == "dsql" and len(context.catalog.tables) >= TABLES_MAX:
         raise SqlError("54000", f"creating more than {TABLES_MAX} tables not allowed")
     expressions = StatementExpressions(parsed, context)
     definition = _read_elements(statement.table_elts, context, expressions)
     _Builder(context, expressions, schema, name, definition).build()
     return result
-
-
-def _refuse_clauses(statement: Any) -> None:
-    if statement.relation.relpersistence == "t":
-        raise unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
-    if statement.relation.relpersistence == "u":
-        raise unsupported("UNLOGGED table not supported for CREATE TABLE")
-    for present, clause in (
-        (statement.inh_relations, "INHERITS"),
-        (statement.HasField("partspec"), "PARTITION BY"),
-        (statement.HasField("partbound"), "PARTITION OF"),
-        (statement.HasField("of_typename"), "OF"),
-        (statement.tablespacename, "TABLESPACE"),
-    ):
-        if present:
-            raise unsupported(f"{clause} not supported for CREATE TABLE")
 
 
 def _read_elements(
@@ -238,10 +223,7 @@ class _Builder:
         if name in self._taken:
             raise SqlError("42P07", f'relation "{name}" already exists')
         self._taken.add(name)
-        if len(key.columns) > KEY_COLUMNS_MAX:
-            raise SqlError(
-                "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
-            )
+        check_key_count(len(key.columns))
         self._writer.claim_name(self._schema.name, name)
         return Index(
             oid=self._writer.allocate_oid(),

@@ -19,8 +19,9 @@ from dsql.ddl.naming import require_table, taken_names, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.limits import INDEXES_PER_TABLE_MAX, KEY_COLUMNS_MAX
+from dsql.limits import INDEXES_PER_TABLE_MAX
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.refusals_ddl import check_index_keys
 from dsql.types import oids, registry
 
 JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
@@ -79,14 +80,9 @@ def _index(
 ) -> Index:
     if statement.access_method not in ("", "btree", "btree_index"):
         raise SqlError("42704", f'access method "{statement.access_method}" does not exist')
+    check_index_keys(statement, lenient=True)
     elements = [nodes.inner(element) for element in statement.index_params]
-    if len(elements) > KEY_COLUMNS_MAX:
-        raise SqlError(
-            "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
-        )
     included = [nodes.inner(element) for element in statement.index_including_params]
-    if any(not element.name for element in included):
-        raise unsupported("expressions are not supported in included columns")
     label = "_".join(element.name or _expression_label(element) for element in elements)
     predicate = None
     if statement.HasField("where_clause"):
@@ -109,10 +105,6 @@ def _expression_label(element: Any) -> str:
 
 
 def _part(element: Any, table: Table, expressions: StatementExpressions) -> IndexColumn:
-    if element.collation and nodes.strings(element.collation)[-1] not in ("C", "POSIX", "default"):
-        raise unsupported("COLLATE clause not supported")
-    if element.opclass:
-        raise unsupported("opclass not supported for index keys")
     descending = nodes.enum_name(element, "ordering") == "SORTBY_DESC"
     match nodes.enum_name(element, "nulls_ordering"):
         case "SORTBY_NULLS_FIRST":

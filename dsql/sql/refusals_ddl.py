@@ -1,11 +1,13 @@
-"""The clauses of CREATE TABLE, ALTER TABLE, CREATE INDEX and CREATE SEQUENCE that `dsql` refuses.
+"""The clauses of CREATE TABLE, ALTER TABLE, CREATE INDEX and CREATE SEQUENCE that are refused.
 
-The checks of CREATE INDEX come in the order that Aurora DSQL was seen to make them in: CONCURRENTLY, USING,
-the mode, then the keys.
+The functions for whole statements are for the `dsql` profile. The others are asked by DDL as well, where it
+runs a statement; `lenient` ones then stop at what the engine lacks. The checks of CREATE INDEX come in
+the order that Aurora DSQL was seen to make them in: CONCURRENTLY, USING, the mode, then the keys.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dsql.errors import SqlError, unsupported
@@ -18,6 +20,8 @@ _CACHE_ADVICE = (
     "without an explicit cache size. "
     f"please define CACHE greater than or equal to {SEQUENCE_CACHE_MIN} or equal to 1"
 )
+_COLLATE = "COLLATE clause not supported"
+_BINARY_COLLATIONS = ("C", "POSIX", "default")
 _SERIAL_TYPES = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})
 
 
@@ -26,7 +30,17 @@ _SERIAL_TYPES = frozenset({"serial", "bigserial", "smallserial", "serial2", "ser
 
 def check_create_table(parsed: ParsedStatement) -> None:
     """Raise SqlError for a clause of CREATE TABLE that dsql refuses."""
-    node = parsed.node
+    check_table_clauses(parsed.node, lenient=False)
+    for element in parsed.node.table_elts:
+        kind = element.WhichOneof("node")
+        if kind == "column_def":
+            _check_column(parsed, element.column_def)
+        elif kind == "constraint":
+            _check_constraint(element.constraint)
+
+
+def check_table_clauses(node: Any, *, lenient: bool) -> None:
+    """Raise SqlError 0A000 for a clause about the table as a whole."""
     if node.relation.relpersistence == "t":
         raise unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
     if node.relation.relpersistence == "u":
@@ -35,23 +49,18 @@ def check_create_table(parsed: ParsedStatement) -> None:
         (node.HasField("partbound"), "PARTITION OF"),
         (node.inh_relations, "INHERITS"),
         (node.HasField("partspec"), "PARTITION BY"),
-        (node.options, "WITH"),
+        (node.HasField("of_typename"), "OF"),
+        (node.options and not lenient, "WITH"),
         (node.tablespacename, "TABLESPACE"),
-        (node.oncommit not in (pg.ONCOMMIT_NOOP, 0), "ON COMMIT"),
+        (node.oncommit not in (pg.ONCOMMIT_NOOP, 0) and not lenient, "ON COMMIT"),
     ):
         if present:
             raise unsupported(f"{clause} not supported for CREATE TABLE")
-    for element in node.table_elts:
-        kind = element.WhichOneof("node")
-        if kind == "column_def":
-            _check_column(parsed, element.column_def)
-        elif kind == "constraint":
-            _check_constraint(element.constraint)
 
 
 def _check_column(parsed: ParsedStatement, column: Any) -> None:
     if column.HasField("coll_clause"):
-        raise unsupported("COLLATE clause not supported")
+        raise unsupported(_COLLATE)
     _check_type(parsed, column.type_name)
     for item in column.constraints:
         if item.constraint.contype == pg.CONSTR_IDENTITY:
@@ -165,23 +174,35 @@ def check_alter_table(parsed: ParsedStatement) -> None:
             _check_added_column(parsed, command)
         elif command.subtype == pg.AT_AddConstraint:
             _check_added_constraint(getattr(command, "def").constraint)
-        elif command.subtype == pg.AT_ValidateConstraint and not parsed.asynchronous:
-            raise unsupported("unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
-        elif command.subtype not in _ACCEPTED_COMMANDS:
-            words = _REFUSED_COMMANDS.get(command.subtype) or _spelled(command.subtype)
-            raise unsupported(f"unsupported ALTER TABLE {words} statement")
+        elif command.subtype not in _ACCEPTED_COMMANDS or (
+            command.subtype == pg.AT_ValidateConstraint and not parsed.asynchronous
+        ):
+            raise alter_table_error(command.subtype)
+
+
+def alter_table_error(subtype: int) -> SqlError:
+    """Return the refusal of a subcommand of ALTER TABLE."""
+    words = _REFUSED_COMMANDS.get(subtype) or _spelled(subtype)
+    return unsupported(f"unsupported ALTER TABLE {words} statement")
 
 
 def _spelled(subtype: int) -> str:
-    return str(pg.AlterTableType.Name(subtype)).removeprefix("AT_")
+    """Return AT_AddConstraint as "ADD CONSTRAINT"."""
+    letters = str(pg.AlterTableType.Name(subtype)).removeprefix("AT_")
+    return re.sub("(?<!^)(?=[A-Z])", " ", letters).upper()
+
+
+def check_column_constraints(column: Any) -> None:
+    """Raise SqlError 0A000 if a column to be added has constraints."""
+    if column.constraints:
+        raise unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
 
 
 def _check_added_column(parsed: ParsedStatement, command: Any) -> None:
     column = getattr(command, "def").column_def
-    if column.constraints:
-        raise unsupported("ALTER TABLE ADD COLUMN with constraint not supported")
+    check_column_constraints(column)
     if column.HasField("coll_clause"):
-        raise unsupported("COLLATE clause not supported")
+        raise unsupported(_COLLATE)
     _check_type(parsed, column.type_name)
 
 
@@ -192,7 +213,7 @@ def _check_added_constraint(constraint: Any) -> None:
     )
     by_index = constraint.contype == pg.CONSTR_UNIQUE and constraint.indexname
     if not unvalidated and not by_index:
-        raise unsupported("unsupported ALTER TABLE ADD CONSTRAINT statement")
+        raise alter_table_error(pg.AT_AddConstraint)
 
 
 # ---------------------------------------------------------------- CREATE INDEX
@@ -210,24 +231,36 @@ def check_index(parsed: ParsedStatement, *, synchronous: bool) -> None:
     for present, clause in ((node.options, "WITH"), (node.table_space, "TABLESPACE")):
         if present:
             raise unsupported(f"{clause} not supported for CREATE INDEX")
+    check_index_keys(node, lenient=False)
+
+
+def check_index_keys(node: Any, *, lenient: bool) -> None:
+    """Raise SqlError 0A000 or 54011 for the keys and included columns of CREATE INDEX."""
     for item in node.index_params:
-        _check_key(item.index_elem)
+        _check_key(item.index_elem, lenient)
     for item in node.index_including_params:
         if item.index_elem.HasField("expr"):
             raise unsupported("expressions are not supported in included columns")
-    if len(node.index_params) > KEY_COLUMNS_MAX:
+    check_key_count(len(node.index_params))
+
+
+def check_key_count(keys: int) -> None:
+    """Raise SqlError 54011 if an index or a key constraint has too many columns."""
+    if keys > KEY_COLUMNS_MAX:
         raise SqlError(
             "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
         )
 
 
-def _check_key(element: Any) -> None:
-    if element.ordering not in (pg.SORTBY_DEFAULT, 0):
+def _check_key(element: Any, lenient: bool) -> None:
+    if element.ordering not in (pg.SORTBY_DEFAULT, 0) and not lenient:
         raise unsupported("specifying sort order not supported for index keys")
     if element.opclass:
         raise unsupported("opclass not supported for index keys")
     if element.collation:
-        raise unsupported("COLLATE clause not supported")
+        binary = element.collation[-1].string.sval in _BINARY_COLLATIONS
+        if not (lenient and binary):
+            raise unsupported(_COLLATE)
 
 
 def _writes_using(text: str) -> bool:
