@@ -27,10 +27,13 @@ _CLOCK_SKEW_SECONDS = 10
 WINDOW_MICROSECONDS = (TRANSACTION_AGE_SECONDS_MAX + _CLOCK_SKEW_SECONDS) * 1_000_000
 KEYS_MAX = 2_000_000  # about 200 bytes each; with more, the window becomes shorter
 _BUCKET_MICROSECONDS = 1_000_000
-_EXPIRED_PER_DECISION = 64  # well above the keys of a usual transaction: expiry must keep up
+_EXPIRED_PER_DECISION = 64  # and some for each key: expiry must keep up
+_EXPIRED_PER_KEY = 2
+_MANY = 64  # entries from which on it pays to look at all of them together
 
 _EXCLUSIVE, _NON_KEY, _SHARE = int(Mode.EXCLUSIVE), int(Mode.NON_KEY), int(Mode.SHARE)
 _BLIND, _CATALOG = int(Mode.BLIND), int(Mode.CATALOG)
+_MODES = frozenset(map(int, Mode))
 
 
 class _Bucket:
@@ -76,6 +79,8 @@ class ConflictSet:
         schema_conflict = False
         data_conflict = start < self.floor
         for entries in (checks, writes):
+            if len(entries) >= _MANY and self._all_unknown(entries):
+                continue
             for entry in entries:
                 newest = self._newest_met(entry.key, entry.mode)
                 if newest > start:
@@ -84,7 +89,7 @@ class ConflictSet:
                         schema_conflict = True
                     else:
                         data_conflict = True
-        self._expire(now)
+        self._expire(now, _EXPIRED_PER_DECISION + _EXPIRED_PER_KEY * len(writes))
         if schema_conflict:  # to run again on the outdated catalog would be in vain
             return SCHEMA_CONFLICT
         if data_conflict:
@@ -97,6 +102,13 @@ class ConflictSet:
         """Return a timestamp that is used up by this: `now`, or one more than the last."""
         self.last = timestamp = max(now, self.last + 1)
         return timestamp
+
+    def _all_unknown(self, entries: list[KeyEntry]) -> bool:
+        """Return whether the set knows none of the keys in any class, as in a bulk load."""
+        keys = [entry.key for entry in entries]
+        return {entry.mode for entry in entries} <= _MODES and all(
+            known.keys().isdisjoint(keys) for known in self._classes if known
+        )
 
     def _newest_met(self, key: bytes, mode: int) -> int:
         """Return the newest commit of `key` in the classes that `mode` meets, 0 if there is none."""
@@ -119,20 +131,26 @@ class ConflictSet:
         bucket = buckets[-1]
         bucket.end = timestamp
         for entries in (checks, writes):
+            if len(entries) >= _MANY:
+                for mode, known in enumerate(self._classes):
+                    keys = [entry.key for entry in entries if entry.mode == mode]
+                    known.update(dict.fromkeys(keys, timestamp))
+                    bucket.keys[mode].extend(keys)
+                continue
             for entry in entries:
                 mode = entry.mode
                 if mode <= _SHARE:
                     self._classes[mode][entry.key] = timestamp
                     bucket.keys[mode].append(entry.key)
 
-    def _expire(self, now: int) -> None:
+    def _expire(self, now: int, budget: int) -> None:
+        """Forget up to `budget` keys if there is something to forget."""
         if not self._buckets:
             return
         oldest = self._buckets[0]
         if oldest.end >= now - self._window and len(self) <= self._keys_max:
             return
         self.floor = max(self.floor, oldest.end)
-        budget = _EXPIRED_PER_DECISION
         for known, keys in zip(self._classes, oldest.keys, strict=True):
             while keys and budget:
                 key = keys.pop()

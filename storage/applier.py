@@ -106,14 +106,11 @@ class Applier:
 
     def _write(self, transaction: LmdbTransaction, records: Sequence[Record]) -> Position:
         writer = Writer(transaction, self._databases)
-        write = writer.write
         count = 0
         for record in records:
             if record.kind == RecordKind.DATA:
-                timestamp = record.timestamp
                 writes = _decode_write_set(record.payload).writes
-                for key, _mode, value in writes:
-                    write(key, value, timestamp)
+                writer.write_all(writes, record.timestamp)
                 count += len(writes)
         self._versions = count
         last = records[-1]

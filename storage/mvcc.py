@@ -37,7 +37,11 @@ from dsql.encoding.keyspace import PREFIX_BYTES
 from storage.long_keys import INLINE_BYTES, stored_key, unwrap, wrap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from storage.databases import Database, Databases, LmdbTransaction
+
+    Write = tuple[bytes, int, bytes | None]  # key, mode, value as in a WriteSet
 
 HEADER_BYTES = 8
 DELETED = 1 << 63
@@ -51,6 +55,8 @@ _LONG_BYTE = LONG >> 56
 _BEFORE_TOMBSTONE_BYTE = BEFORE_TOMBSTONE >> 56
 _KEYSPACE_BYTE = KEYSPACE >> 56
 _KEYS_PER_VERSION = 10  # removing a keyspace walks through main in order: that much cheaper
+_TOGETHER = 256  # writes that are tried at once
+_WORTHWHILE = 16  # from so many on
 _HEADER = struct.Struct(">Q")
 
 
@@ -92,7 +98,34 @@ class Writer:
         self._main = databases.main
         self._undo = databases.undo
         self._replace = transaction.cursor(db=databases.main).replace
+        self._put_many = transaction.cursor(db=databases.main).putmulti
         self._put_undo = transaction.cursor(db=databases.undo).put
+
+    def write_all(self, writes: Sequence[Write], timestamp: int) -> None:
+        """Add a transaction's versions; see `write`. New keys, as in a load, go in together."""
+        for start in range(0, len(writes), _TOGETHER):
+            some = writes[start : start + _TOGETHER]
+            if len(some) < _WORTHWHILE or not self._add_new(some, timestamp):
+                for key, _mode, value in some:
+                    self.write(key, value, timestamp)
+
+    def _add_new(self, writes: Sequence[Write], timestamp: int) -> bool:
+        """Add keys; return False if one of them is not new or not simple.
+
+        Those that were added then may be written once more, which changes nothing.
+        """
+        if self._transaction.get(writes[0][0], db=self._main) is not None:
+            return False
+        header = _HEADER.pack(timestamp)
+        versions = [
+            (key, header + value)
+            for key, _mode, value in writes
+            if value is not None and len(key) <= INLINE_BYTES
+        ]
+        if len(versions) < len(writes):
+            return False
+        _, added = self._put_many(versions, overwrite=False)
+        return added == len(versions)
 
     def write(self, key: bytes, value: bytes | None, timestamp: int) -> None:
         """Add the version of `key` at `timestamp`; None deletes.

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adjudicator import conflict_set
 from adjudicator.conflict_set import DATA_CONFLICT, SCHEMA_CONFLICT, ConflictSet
 from adjudicator.messages import KeyEntry
 from dsql.transaction.interface import Mode
@@ -129,3 +130,41 @@ def test_forgetting_never_lets_a_conflict_through(steps):
         assert not (conflict and outcome > 0)
         if outcome > 0:
             committed.append((outcome, key, mode))
+
+
+@given(
+    decisions=st.lists(
+        st.tuples(
+            st.integers(0, 12),
+            st.lists(st.tuples(st.integers(0, 9), st.sampled_from(list(Mode))), max_size=6),
+            st.lists(st.tuples(st.integers(0, 9), st.sampled_from([E, N, B])), max_size=6),
+        ),
+        max_size=12,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_entries_looked_at_together_end_like_those_looked_at_one_by_one(decisions):
+    together, one_by_one = ConflictSet(0, 0, window=5), ConflictSet(0, 0, window=5)
+    for now, (start, *both) in enumerate(decisions):
+        checks, writes = ([KeyEntry(b"%d" % n, int(mode)) for n, mode in part] for part in both)
+        outcomes = []
+        for conflicts, many in ((together, 1), (one_by_one, 1_000)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(conflict_set, "_MANY", many)
+                outcomes.append(conflicts.decide(start, checks, writes, now))
+                outcomes.append((len(conflicts), conflicts.floor, conflicts.met))
+        assert outcomes[:2] == outcomes[2:]
+
+
+def test_unknown_mode_among_many_entries_is_refused():
+    entries = [KeyEntry(b"%d" % number, 0) for number in range(100)]
+    with pytest.raises(ValueError, match="there is no mode 9"):
+        ConflictSet(0, 0).decide(0, [], [*entries, KeyEntry(b"k", 9)], 1)
+
+
+def test_set_forgets_as_fast_as_a_load_fills_it():
+    conflicts = ConflictSet(0, 0, keys_max=1_000)
+    for second in range(40):
+        entries = [KeyEntry(b"%d %d" % (second, number), 0) for number in range(500)]
+        conflicts.decide(second * 2_000_000, [], entries, second * 2_000_000 + 1)
+    assert len(conflicts) <= 2_000

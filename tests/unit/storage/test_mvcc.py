@@ -222,3 +222,52 @@ def test_scan_goes_on_over_changes_between_its_chunks(replica: Any) -> None:
             seen.append(key)
         assert seen == sorted((b"%06d" % number for number in range(count)), reverse=reverse)
     local.close()
+
+
+@given(
+    batches=st.lists(
+        st.tuples(
+            st.sampled_from([1, 20, 300, 600]),
+            st.lists(st.tuples(st.integers(0, 700), st.none() | st.binary(max_size=3)), max_size=4),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_loads_of_new_keys_mixed_with_others_end_like_single_writes(
+    make_replica: Callable[..., Any], batches: Any
+) -> None:
+    replica = make_replica(map_bytes=1 << 22)
+    local = LocalReplica([replica.directory])
+    versions: Versions = {}
+    timestamps = []
+    for number, (count, others, long) in enumerate(batches):
+        writes: dict[bytes, bytes | None] = {
+            b"key%03d" % (key + 100 * number): b"new" for key in range(count)
+        }
+        writes |= {b"key%03d" % key: value for key, value in others}
+        if long:
+            writes[STEM + b"x" * 9] = b"long"
+        timestamps.append(replica.apply(list(writes.items())))
+        for key, value in writes.items():
+            versions.setdefault(key, []).append((timestamps[-1], value))
+    for timestamp in timestamps:
+        rows = local.snapshot(timestamp).scan(b"", b"\xff")
+        assert dict(rows) == visible(versions, timestamp)
+    local.close()
+
+
+def test_key_that_a_load_names_twice_keeps_its_last_value(replica: Any) -> None:
+    keys = [b"key%03d" % number for number in range(100)]
+    timestamp = replica.apply(
+        [(key, b"1") for key in keys] + [(b"key005", b"2"), (b"key006", None)]
+    )
+    local = LocalReplica([replica.directory])
+    rows = dict(local.snapshot(timestamp).scan(b"", b"\xff"))
+    local.close()
+    assert rows == {key: b"1" for key in keys if key != b"key006"} | {b"key005": b"2"}
+    assert replica.count("undo") == 0
