@@ -48,7 +48,7 @@ from dsql.limits import VALUE_BYTES_MAX
 from dsql.planner import plan as p
 from dsql.planner.explain import explain
 from dsql.planner.planner import plan as plan_statement
-from dsql.sql.bound import BoundStatement
+from dsql.sql.bound_query import BoundStatement
 from dsql.transaction.interface import Mode
 from dsql.transaction.write_buffer import too_many_rows
 from dsql.types import templates as type_templates

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dsql.functions.function import Aggregate, Function, WindowFunction
-from dsql.sql import bound
+from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression, SortKey
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ _LEAVES = (
     Function,
     Aggregate,
     WindowFunction,
-    bound.Query,
+    bound_query.Query,
 )
 
 

@@ -23,13 +23,15 @@ from dsql.planner.plan import (
 from dsql.planner.plan_slots import outer_slots
 from dsql.planner.relations import DerivedLeaf, Group, OuterJoin, TableLeaf
 from dsql.planner.scope import CteSource, Scope
-from dsql.sql import bound
+from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 
 PlanQuery = Callable[..., QueryPlan]
 
 
-def build(scope: Scope, items: list[bound.FromItem], range_table: list[bound.Entry]) -> Group:
+def build(
+    scope: Scope, items: list[bound_query.FromItem], range_table: list[bound_query.Entry]
+) -> Group:
     """Return the group for a FROM list, and fill `scope.entries` along the way."""
     if len(scope.entries) < len(range_table):
         scope.entries += [[] for _ in range(len(range_table) - len(scope.entries))]
@@ -40,9 +42,13 @@ def build(scope: Scope, items: list[bound.FromItem], range_table: list[bound.Ent
 
 
 def _item(
-    scope: Scope, item: bound.FromItem, range_table: list[bound.Entry], *, nullable: bool
+    scope: Scope,
+    item: bound_query.FromItem,
+    range_table: list[bound_query.Entry],
+    *,
+    nullable: bool,
 ) -> Group:
-    if isinstance(item, bound.FromEntry):
+    if isinstance(item, bound_query.FromEntry):
         if nullable:
             scope.nullable.add(item.entry)
         return entry_group(scope, item.entry, range_table[item.entry], nullable=nullable)
@@ -60,9 +66,9 @@ def _item(
     return Group([OuterJoin(item.kind, left, right, conditions)])
 
 
-def entry_group(scope: Scope, number: int, entry: bound.Entry, *, nullable: bool) -> Group:
+def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable: bool) -> Group:
     """Return the group of one range-table entry, alone as a rule."""
-    if isinstance(entry, bound.SubqueryEntry):
+    if isinstance(entry, bound_query.SubqueryEntry):
         merged = _pull_up(scope, number, entry.query, nullable=nullable)
         if merged is not None:
             return merged
@@ -70,24 +76,26 @@ def entry_group(scope: Scope, number: int, entry: bound.Entry, *, nullable: bool
         if entry.lateral:
             leaf.needs = _siblings_read(scope, leaf, entry.query)
         return Group([leaf])
-    if isinstance(entry, bound.CteEntry):
+    if isinstance(entry, bound_query.CteEntry):
         return Group([_cte(scope, number, entry)])
     slots = [
         scope.planner.slot(column.type_oid, column.typmod, name=column.name)
         for column in entry.columns
     ]
     scope.entries[number] = list(slots)
-    if isinstance(entry, bound.TableEntry):
+    if isinstance(entry, bound_query.TableEntry):
         return Group([_table(scope, number, entry, slots)])
-    if isinstance(entry, bound.VirtualEntry):
+    if isinstance(entry, bound_query.VirtualEntry):
         return Group([_virtual(entry, slots)])
-    if isinstance(entry, bound.FunctionEntry):
+    if isinstance(entry, bound_query.FunctionEntry):
         return Group([_function(scope, entry, slots)])
-    assert isinstance(entry, bound.ValuesEntry), entry
+    assert isinstance(entry, bound_query.ValuesEntry), entry
     return Group([_values(scope, entry, slots)])
 
 
-def _table(scope: Scope, number: int, entry: bound.TableEntry, slots: list[Slot]) -> TableLeaf:
+def _table(
+    scope: Scope, number: int, entry: bound_query.TableEntry, slots: list[Slot]
+) -> TableLeaf:
     numbers = [column.number for column in entry.table.live_columns]
     primary = entry.table.primary_key
     keys = {part.column_number for part in primary.columns} if primary is not None else set()
@@ -118,7 +126,7 @@ def with_filter(node: Node, conditions: list[Expression]) -> Node:
     return Filter(estimate=estimate, child=node, conditions=tuple(conditions))
 
 
-def _virtual(entry: bound.VirtualEntry, slots: list[Slot]) -> DerivedLeaf:
+def _virtual(entry: bound_query.VirtualEntry, slots: list[Slot]) -> DerivedLeaf:
     columns = dict(enumerate(slots))
 
     def build_node(conditions: list[Expression]) -> Node:
@@ -138,7 +146,7 @@ def _width(slots: list[Slot]) -> int:
     return sum(estimates.type_width(slot.type_oid) for slot in slots)
 
 
-def _function(scope: Scope, entry: bound.FunctionEntry, slots: list[Slot]) -> DerivedLeaf:
+def _function(scope: Scope, entry: bound_query.FunctionEntry, slots: list[Slot]) -> DerivedLeaf:
     calls = scope.convert_all(entry.calls)
     rows = estimates.FUNCTION_ROWS if any(map(returns_set, calls)) else 1.0
     node = FunctionScan(
@@ -152,7 +160,7 @@ def _function(scope: Scope, entry: bound.FunctionEntry, slots: list[Slot]) -> De
     return _derived(slots, slots_of_all(calls), node)
 
 
-def _function_widths(entry: bound.FunctionEntry, calls: list[Expression]) -> tuple[int, ...]:
+def _function_widths(entry: bound_query.FunctionEntry, calls: list[Expression]) -> tuple[int, ...]:
     """Return how many columns belong to each call; a single call takes them all."""
     total = len(entry.columns) - entry.ordinality
     if len(calls) == 1:
@@ -162,7 +170,7 @@ def _function_widths(entry: bound.FunctionEntry, calls: list[Expression]) -> tup
     )
 
 
-def _values(scope: Scope, entry: bound.ValuesEntry, slots: list[Slot]) -> DerivedLeaf:
+def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> DerivedLeaf:
     rows = tuple(tuple(map(fold, scope.convert_all(row))) for row in entry.rows)
     count = float(len(rows))
     node = ValuesScan(
@@ -174,11 +182,11 @@ def _values(scope: Scope, entry: bound.ValuesEntry, slots: list[Slot]) -> Derive
     return _derived(slots, {slot for row in rows for slot in slots_of_all(row)}, node)
 
 
-def _cte(scope: Scope, number: int, entry: bound.CteEntry) -> DerivedLeaf:
+def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:
     owner = scope.ancestor(entry.levels_up)
     source: CteSource = owner.ctes[entry.index]
     if source.inline:
-        assert isinstance(source.definition.statement, bound.Query)
+        assert isinstance(source.definition.statement, bound_query.Query)
         return _subquery(
             scope, number, entry.alias, source.definition.statement, entry.columns, owner
         )
@@ -204,8 +212,8 @@ def _subquery(
     scope: Scope,
     number: int,
     alias: str,
-    query: bound.Query,
-    columns: list[bound.EntryColumn],
+    query: bound_query.Query,
+    columns: list[bound_query.EntryColumn],
     parent: Scope,
 ) -> DerivedLeaf:
     """Return a leaf that is planned once it is known which conditions it has to meet."""
@@ -225,13 +233,13 @@ def _subquery(
     return DerivedLeaf(slots={slot.id for slot in slots}, needs=frozenset(), build=build_node)
 
 
-def _siblings_read(scope: Scope, leaf: DerivedLeaf, query: bound.Query) -> frozenset[int]:
+def _siblings_read(scope: Scope, leaf: DerivedLeaf, query: bound_query.Query) -> frozenset[int]:
     """Return the slots of the same FROM list that a LATERAL subquery reads."""
     offered = {slot for entry in scope.entries for slot in slots_of_all(entry)} - leaf.slots
     return frozenset(outer_slots(scope.planner.plan_query(query, scope)) & offered)
 
 
-def is_joins_only(query: bound.Query) -> bool:
+def is_joins_only(query: bound_query.Query) -> bool:
     """Return True for a query that is nothing but joins, conditions and expressions."""
     return not (
         query.set_operation
@@ -252,7 +260,9 @@ def is_joins_only(query: bound.Query) -> bool:
     )
 
 
-def _pull_up(scope: Scope, number: int, query: bound.Query, *, nullable: bool) -> Group | None:
+def _pull_up(
+    scope: Scope, number: int, query: bound_query.Query, *, nullable: bool
+) -> Group | None:
     """Merge a simple subquery into its surroundings; None if it has to stay a query of its own.
 
     On the nullable side of an outer join, and below grouping sets, its columns must be plain columns:

@@ -11,7 +11,7 @@ from dsql.planner import estimates, optimizer
 from dsql.planner.expressions import Slot, fingerprint, map_children, transform
 from dsql.planner.plan import AggregateNode, Estimate, Node
 from dsql.planner.scope import Scope
-from dsql.sql import bound
+from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression, SortKey
 
 AGGREGATE_ROW_COST = 0.01
@@ -29,7 +29,7 @@ class Grouping:
     by_fingerprint: dict[Any, Slot]
 
     @classmethod
-    def of(cls, scope: Scope, query: bound.Query, own: set[int]) -> Grouping:
+    def of(cls, scope: Scope, query: bound_query.Query, own: set[int]) -> Grouping:
         """Read the grouping of a query whose FROM makes the slots `own`."""
         keys: list[tuple[Slot, Expression]] = []
         by_fingerprint: dict[Any, Slot] = {}

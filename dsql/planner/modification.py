@@ -24,10 +24,10 @@ from dsql.planner.query import outputs
 from dsql.planner.relations import Group, TableLeaf
 from dsql.planner.scope import Scope
 from dsql.planner.semi_joins import add_condition
-from dsql.sql import bound
+from dsql.sql import bound_query
 from dsql.sql.bound import Expression
 
-Modifying = bound.Insert | bound.Update | bound.Delete
+Modifying = bound_query.Insert | bound_query.Update | bound_query.Delete
 
 
 def row_slots(scope: Scope, table: Table) -> dict[int, Slot]:
@@ -48,9 +48,9 @@ def row_slots(scope: Scope, table: Table) -> dict[int, Slot]:
 def plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
     """Plan a modifying statement whose CTEs `scope` has already."""
     scope.entries += [[] for _ in statement.range_table]
-    if isinstance(statement, bound.Insert):
+    if isinstance(statement, bound_query.Insert):
         node: Node = _insert(scope, statement)
-    elif isinstance(statement, bound.Update):
+    elif isinstance(statement, bound_query.Update):
         node = _update(scope, statement)
     else:
         node = _delete(scope, statement)
@@ -80,7 +80,7 @@ def _estimate(child: Node) -> Estimate:
     return Estimate(child.estimate.rows, 0, child.estimate.startup, child.estimate.total)
 
 
-def _insert(scope: Scope, statement: bound.Insert) -> InsertNode:
+def _insert(scope: Scope, statement: bound_query.Insert) -> InsertNode:
     source = scope.planner.plan_query(statement.source, scope)
     slots = tuple(scope.planner.slot(output.type_oid, output.typmod) for output in source.outputs)
     child = SubqueryScan(estimate=source.node.estimate, query=source, alias="*SELECT*", slots=slots)
@@ -102,7 +102,7 @@ def _insert(scope: Scope, statement: bound.Insert) -> InsertNode:
     )
 
 
-def _conflict(scope: Scope, statement: bound.Insert) -> ConflictAction | None:
+def _conflict(scope: Scope, statement: bound_query.Insert) -> ConflictAction | None:
     action = statement.on_conflict
     if action is None:
         return None
@@ -119,17 +119,17 @@ def _conflict(scope: Scope, statement: bound.Insert) -> ConflictAction | None:
 
 
 def _target_rows(
-    scope: Scope, statement: bound.Update | bound.Delete
+    scope: Scope, statement: bound_query.Update | bound_query.Delete
 ) -> tuple[Node, TableLeaf, bool]:
     """Plan the rows to modify; the flag tells whether joins may yield one of them repeatedly."""
-    group: Group = build(scope, [bound.FromEntry(0)], statement.range_table)
+    group: Group = build(scope, [bound_query.FromEntry(0)], statement.range_table)
     leaf = group.members[0]
     assert isinstance(leaf, TableLeaf)
     leaf.row_slot, leaf.key_slot = scope.planner.number(), scope.planner.number()
     items = [
         item
         for item in statement.from_items
-        if not (isinstance(item, bound.FromEntry) and item.entry == 0)
+        if not (isinstance(item, bound_query.FromEntry) and item.entry == 0)
     ]
     group.absorb(build(scope, items, statement.range_table))
     add_condition(scope, group, statement.where)
@@ -139,7 +139,7 @@ def _target_rows(
     return node, leaf, joined
 
 
-def _update(scope: Scope, statement: bound.Update) -> UpdateNode:
+def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:
     child, leaf, joined = _target_rows(scope, statement)
     assignments = _numbered(scope, statement.assignments)
     new = row_slots(scope, statement.table)
@@ -161,7 +161,7 @@ def _update(scope: Scope, statement: bound.Update) -> UpdateNode:
     )
 
 
-def _delete(scope: Scope, statement: bound.Delete) -> DeleteNode:
+def _delete(scope: Scope, statement: bound_query.Delete) -> DeleteNode:
     child, leaf, joined = _target_rows(scope, statement)
     return DeleteNode(
         estimate=_estimate(child),

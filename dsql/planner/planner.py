@@ -16,17 +16,17 @@ from dsql.planner.modification import Modifying, plan_modification
 from dsql.planner.plan import CtePlan, Modification, Plan, QueryPlan, RecursivePlan
 from dsql.planner.query import plan_select, plan_set_operation
 from dsql.planner.scope import CteSource, PlannerState, Scope
-from dsql.sql import bound
+from dsql.sql import bound_query
 from dsql.sql.bound import Expression
 
-_TAGS = {bound.Insert: "INSERT 0", bound.Update: "UPDATE", bound.Delete: "DELETE"}
+_TAGS = {bound_query.Insert: "INSERT 0", bound_query.Update: "UPDATE", bound_query.Delete: "DELETE"}
 
 
-def plan(statement: bound.BoundStatement) -> Plan:
+def plan(statement: bound_query.BoundStatement) -> Plan:
     """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000)."""
     state = PlannerState(_plan_query)
     body = statement.statement
-    if isinstance(body, bound.Query):
+    if isinstance(body, bound_query.Query):
         query = _plan_query(body, None, state=state)
     else:
         query = _plan_modification(Scope(state), body)
@@ -43,7 +43,7 @@ def _modifies(query: QueryPlan) -> bool:
 
 
 def _plan_query(
-    query: bound.Query,
+    query: bound_query.Query,
     parent: Scope | None,
     slots: Sequence[Slot] = (),
     pushed: Sequence[Expression] = (),
@@ -69,7 +69,7 @@ def _plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
     return dataclasses.replace(planned, ctes=ctes) if ctes else planned
 
 
-def _plan_ctes(scope: Scope, definitions: list[bound.Cte]) -> tuple[CtePlan, ...]:
+def _plan_ctes(scope: Scope, definitions: list[bound_query.Cte]) -> tuple[CtePlan, ...]:
     """Plan the CTEs of a scope in order, leaving out those that are planned where they are used."""
     plans = []
     for definition in definitions:
@@ -86,10 +86,10 @@ def _plan_ctes(scope: Scope, definitions: list[bound.Cte]) -> tuple[CtePlan, ...
     return tuple(plans)
 
 
-def _is_inlined(definition: bound.Cte) -> bool:
+def _is_inlined(definition: bound_query.Cte) -> bool:
     """Return True for a CTE that PostgreSQL would fold into its user as well."""
     statement = definition.statement
-    if definition.recursive or not isinstance(statement, bound.Query) or statement.row_marks:
+    if definition.recursive or not isinstance(statement, bound_query.Query) or statement.row_marks:
         return False
     if definition.materialized is not None:
         return not definition.materialized
@@ -97,9 +97,9 @@ def _is_inlined(definition: bound.Cte) -> bool:
     return definition.references <= 1 and not volatile
 
 
-def _plan_materialized(scope: Scope, definition: bound.Cte) -> CtePlan:
+def _plan_materialized(scope: Scope, definition: bound_query.Cte) -> CtePlan:
     statement = definition.statement
-    if isinstance(statement, bound.Query):
+    if isinstance(statement, bound_query.Query):
         query, modifies = _plan_query(statement, scope), False
     else:
         query, modifies = _plan_modification(Scope(scope.planner, scope), statement), True
@@ -109,7 +109,7 @@ def _plan_materialized(scope: Scope, definition: bound.Cte) -> CtePlan:
 def _plan_recursive(scope: Scope, source: CteSource) -> CtePlan:
     """Plan both parts of a recursive CTE; the second one reads the rows of the last round."""
     statement = source.definition.statement
-    assert isinstance(statement, bound.Query)
+    assert isinstance(statement, bound_query.Query)
     operation = statement.set_operation
     assert operation is not None
     number = scope.planner.number()

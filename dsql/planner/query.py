@@ -45,7 +45,7 @@ from dsql.planner.plan import (
 from dsql.planner.relations import Group, OuterJoin, TableLeaf
 from dsql.planner.scope import Scope
 from dsql.planner.semi_joins import add_condition
-from dsql.sql import bound
+from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression, SortKey
 
 SORT_ROW_COST = 0.03
@@ -54,7 +54,7 @@ SORT_ROW_COST = 0.03
 class QueryBuilder:
     """The expressions of one query while its steps are planned one after the other."""
 
-    def __init__(self, scope: Scope, query: bound.Query) -> None:
+    def __init__(self, scope: Scope, query: bound_query.Query) -> None:
         self.scope = scope
         self.query = query
         converted = {id(t.expression): scope.convert(t.expression) for t in query.targets}
@@ -105,7 +105,7 @@ class QueryBuilder:
 
 def plan_select(
     scope: Scope,
-    query: bound.Query,
+    query: bound_query.Query,
     slots: Sequence[Slot] = (),
     pushed: Sequence[Expression] = (),
     rest: list[Expression] | None = None,
@@ -137,7 +137,7 @@ def plan_select(
     return QueryPlan(node=node, expressions=tuple(builder.visible), outputs=outputs(query.targets))
 
 
-def outputs(targets: Sequence[bound.Target]) -> tuple[Output, ...]:
+def outputs(targets: Sequence[bound_query.Target]) -> tuple[Output, ...]:
     """Return the description of the visible targets."""
     return tuple(
         Output(
@@ -199,7 +199,7 @@ def substitute(node: Expression, replacements: dict[int, Expression]) -> Express
     )
 
 
-def _prepare_locks(scope: Scope, group: Group, query: bound.Query) -> list[tuple[int, str]]:
+def _prepare_locks(scope: Scope, group: Group, query: bound_query.Query) -> list[tuple[int, str]]:
     """Make the locked tables carry their row keys; return (key slot, strength)."""
     locks = []
     for entry, strength in query.row_marks:
@@ -387,7 +387,7 @@ def _sort(builder: QueryBuilder, node: Node) -> Node:
 
 def plan_set_operation(
     scope: Scope,
-    query: bound.Query,
+    query: bound_query.Query,
     plan_query: Callable[..., QueryPlan],
     slots: Sequence[Slot] = (),
     pushed: Sequence[Expression] = (),

@@ -16,7 +16,7 @@ from typing import Any
 from dsql.planner.expressions import Slot, SubPlan, fingerprint, map_children
 from dsql.planner.plan import CtePlan, QueryPlan
 from dsql.planner.plan_slots import outer_slots
-from dsql.sql import bound
+from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 from dsql.types import oids
 
@@ -25,7 +25,7 @@ from dsql.types import oids
 class CteSource:
     """What a CTE reference of this scope becomes: `inline` is planned anew at its only use."""
 
-    definition: bound.Cte
+    definition: bound_query.Cte
     inline: bool
     planned: CtePlan | None = None
     working: int = 0  # inside its own recursive part: the id of the CTE

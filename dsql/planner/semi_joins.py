@@ -14,7 +14,7 @@ from dsql.planner.expressions import is_volatile, slots_of
 from dsql.planner.from_clause import build, is_joins_only
 from dsql.planner.relations import Group, SemiJoin
 from dsql.planner.scope import Scope
-from dsql.sql import bound
+from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 
 
@@ -50,7 +50,7 @@ def _as_semi_join(scope: Scope, part: Expression) -> SemiJoin | None:
 def _join(
     scope: Scope,
     kind: str,
-    query: bound.Query,
+    query: bound_query.Query,
     pairs: list[tuple[Expression, Function]],
 ) -> SemiJoin | None:
     plain = dataclasses.replace(query, order_by=[], distinct_on=None)

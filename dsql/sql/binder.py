@@ -15,7 +15,8 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Table
 from dsql.sql import coercion
 from dsql.sql.binding import Binding
-from dsql.sql.bound import BoundStatement, Delete, Expression, Insert, Query, Update
+from dsql.sql.bound import Expression
+from dsql.sql.bound_query import BoundStatement, Delete, Insert, Query, Update
 from dsql.sql.calls import clause
 from dsql.sql.columns import assignable, bind_stored, refuse_subqueries, stored_scope
 from dsql.sql.dml import bind_modification

@@ -14,14 +14,8 @@ from dsql.catalog.schema import Column, Index, Table
 from dsql.errors import SqlError
 from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
-from dsql.sql.bound import (
-    Call,
-    EntryColumn,
-    Expression,
-    Query,
-    TableEntry,
-    TextCast,
-)
+from dsql.sql.bound import Call, Expression, TextCast
+from dsql.sql.bound_query import EntryColumn, Query, TableEntry
 from dsql.sql.calls import clause
 from dsql.sql.expressions import bind_expression
 from dsql.sql.gate import parse_expression

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
 from dsql.sql.binding import type_name
-from dsql.sql.bound import Cte, CteEntry, EntryColumn, Query
+from dsql.sql.bound_query import Cte, CteEntry, EntryColumn, Query
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
 from dsql.sql.walk import nodes

@@ -9,11 +9,10 @@ from sqlglot import exp
 from dsql.catalog.schema import Column, Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
-from dsql.sql.bound import (
-    DefaultValue,
+from dsql.sql.bound import DefaultValue, Expression
+from dsql.sql.bound_query import (
     Delete,
     EntryColumn,
-    Expression,
     FromEntry,
     FromItem,
     Insert,

@@ -31,11 +31,11 @@ from dsql.sql.bound import (
     Not,
     NullTest,
     Or,
-    Query,
     RowConstructor,
     ScalarSubquery,
     Subscript,
 )
+from dsql.sql.bound_query import Query
 from dsql.sql.gate import stack_depth_error
 from dsql.sql.scope import Item, Scope, is_function_item
 from dsql.sql.tree import position_of

@@ -17,13 +17,10 @@ from dsql.catalog.schema import Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
-from dsql.sql.bound import (
-    And,
-    Call,
-    Coalesce,
+from dsql.sql.bound import And, Call, Coalesce, Expression
+from dsql.sql.bound_query import (
     CteEntry,
     EntryColumn,
-    Expression,
     FromEntry,
     FromItem,
     FromJoin,

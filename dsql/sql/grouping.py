@@ -14,15 +14,8 @@ from sqlglot import exp
 
 from dsql.errors import SqlError
 from dsql.sql import coercion
-from dsql.sql.bound import (
-    AggregateCall,
-    ColumnRef,
-    Expression,
-    GroupingCall,
-    Query,
-    TableEntry,
-    Target,
-)
+from dsql.sql.bound import AggregateCall, ColumnRef, Expression, GroupingCall
+from dsql.sql.bound_query import Query, TableEntry, Target
 from dsql.sql.expressions import bind_expression
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of

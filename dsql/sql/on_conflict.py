@@ -7,7 +7,8 @@ from sqlglot import exp
 from dsql.catalog.schema import Index, Table
 from dsql.errors import SqlError
 from dsql.sql import coercion
-from dsql.sql.bound import Expression, OnConflict
+from dsql.sql.bound import Expression
+from dsql.sql.bound_query import OnConflict
 from dsql.sql.calls import clause
 from dsql.sql.columns import bind_predicate, bind_stored, row_entry, stored_scope
 from dsql.sql.dml import bind_assignments, find_column

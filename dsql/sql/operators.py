@@ -24,12 +24,11 @@ from dsql.sql.bound import (
     NullIf,
     Or,
     QuantifiedSubquery,
-    Query,
     RowCompare,
     RowConstructor,
     ScalarSubquery,
-    Target,
 )
+from dsql.sql.bound_query import Query, Target
 from dsql.sql.expressions import (
     BINDERS,
     array_of,

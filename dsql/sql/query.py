@@ -15,16 +15,13 @@ from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
-from dsql.sql.bound import (
-    ColumnRef,
-    Constant,
+from dsql.sql.bound import ColumnRef, Constant, Expression, SortKey
+from dsql.sql.bound_query import (
     EntryColumn,
-    Expression,
     FromEntry,
     FunctionEntry,
     Query,
     SetOperation,
-    SortKey,
     SubqueryEntry,
     TableEntry,
     Target,
@@ -521,7 +518,8 @@ def wrapped(query: Query) -> Query:
 
 def _moved_in(query: Query) -> Query:
     """Push every reference that leaves a query one level further out."""
-    from dsql.sql.bound import AggregateCall, CteEntry
+    from dsql.sql.bound import AggregateCall
+    from dsql.sql.bound_query import CteEntry
 
     for node, depth in list(nodes(query)):
         if (

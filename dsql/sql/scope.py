@@ -12,17 +12,8 @@ from typing import Any
 
 from dsql.errors import SqlError
 from dsql.sql.binding import Binding
-from dsql.sql.bound import (
-    ColumnRef,
-    Constant,
-    Cte,
-    Entry,
-    Expression,
-    FunctionEntry,
-    TableEntry,
-    VirtualEntry,
-    WindowCall,
-)
+from dsql.sql.bound import ColumnRef, Constant, Expression, WindowCall
+from dsql.sql.bound_query import Cte, Entry, FunctionEntry, TableEntry, VirtualEntry
 from dsql.sql.walk import raised
 from dsql.types import oids
 

@@ -10,7 +10,8 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Table
 from dsql.errors import SqlError
 from dsql.sql.binding import Binding
-from dsql.sql.bound import ColumnRef, Query, SubqueryEntry, Target
+from dsql.sql.bound import ColumnRef
+from dsql.sql.bound_query import Query, SubqueryEntry, Target
 from dsql.sql.gate import ParsedStatement, parse_statement
 from dsql.sql.keywords import identifier
 from dsql.sql.printer import print_tree

@@ -6,19 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dsql.sql.bound import (
-    AggregateCall,
-    ColumnRef,
-    Cte,
-    Entry,
-    Expression,
-    FromItem,
-    Query,
-    SetOperation,
-    SortKey,
-    Target,
-    WindowFrame,
-)
+from dsql.sql.bound import AggregateCall, ColumnRef, Expression, SortKey, WindowFrame
+from dsql.sql.bound_query import Cte, Entry, FromItem, Query, SetOperation, Target
 
 _NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
 _IGNORED = frozenset({"position", "implicit", "cast"})

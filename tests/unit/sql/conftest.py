@@ -10,7 +10,7 @@ import pytest
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Role, Schema, Table
 from dsql.sql.binder import bind
-from dsql.sql.bound import BoundStatement
+from dsql.sql.bound_query import BoundStatement
 from dsql.sql.gate import parse_statement
 from dsql.types import oids
 from dsql.types.type import FormatSettings

@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError
 from dsql.sql import bound as b
+from dsql.sql import bound_query
 from dsql.sql.binder import ColumnExpression, bind, bind_column_expression
 from dsql.sql.gate import parse_statement
 from dsql.sql.walk import nodes
 from dsql.types import oids
 from dsql.types.type import FormatSettings
 
-Bind = Callable[..., b.BoundStatement]
+Bind = Callable[..., bound_query.BoundStatement]
 
 
 def answered() -> Iterator[tuple[str, str]]:
@@ -32,9 +33,9 @@ def answered() -> Iterator[tuple[str, str]]:
             yield query, f"error {error}"
 
 
-def described(statement: b.BoundStatement) -> str:
+def described(statement: bound_query.BoundStatement) -> str:
     body = statement.statement
-    targets = body.targets if isinstance(body, b.Query) else body.returning or []
+    targets = body.targets if isinstance(body, bound_query.Query) else body.returning or []
     columns = [
         f"{t.name} {t.expression.type_oid} {t.expression.typmod}" for t in targets if not t.junk
     ]
@@ -53,14 +54,14 @@ def test_answer_is_that_of_postgresql(bound: Bind, statement: str, expected: str
     assert answer == expected.strip()
 
 
-def only_target(statement: b.BoundStatement) -> b.Expression:
-    assert isinstance(statement.statement, b.Query)
+def only_target(statement: bound_query.BoundStatement) -> b.Expression:
+    assert isinstance(statement.statement, bound_query.Query)
     return statement.statement.targets[0].expression
 
 
 def test_comparison_shows_its_strategy_to_the_planner(bound: Bind) -> None:
     query = bound("select id from accounts where 5 < id").statement
-    assert isinstance(query, b.Query)
+    assert isinstance(query, bound_query.Query)
     assert isinstance(query.where, b.Call)
     assert (query.where.strategy, query.where.commutator) == ("<", ">")
 
@@ -73,7 +74,7 @@ def test_literal_takes_its_type_at_once(bound: Bind) -> None:
 
 def test_in_list_of_constants_is_one_array(bound: Bind) -> None:
     query = bound("select id from accounts where id in (1, 2, 3)").statement
-    assert isinstance(query, b.Query)
+    assert isinstance(query, bound_query.Query)
     assert isinstance(query.where, b.ArrayCompare)
     assert isinstance(query.where.array, b.Constant)
     assert query.where.array.value == [1, 2, 3]
@@ -82,7 +83,7 @@ def test_in_list_of_constants_is_one_array(bound: Bind) -> None:
 
 def test_sort_key_is_the_target_itself(bound: Bind) -> None:
     query = bound("select name, id from accounts order by 2, lower(name)").statement
-    assert isinstance(query, b.Query)
+    assert isinstance(query, bound_query.Query)
     assert query.order_by[0].expression is query.targets[1].expression
     assert query.targets[2].junk
     assert query.order_by[1].expression is query.targets[2].expression
@@ -109,7 +110,7 @@ def test_correlated_reference_counts_the_queries_between(bound: Bind) -> None:
 
 def test_insert_gives_defaults_for_the_columns_not_named(bound: Bind) -> None:
     insert = bound("insert into items (order_id, line) values (1, 2)").statement
-    assert isinstance(insert, b.Insert)
+    assert isinstance(insert, bound_query.Insert)
     assert insert.column_numbers == [1, 2]
     assert [number for number, _ in insert.defaults] == [4]
     assert [number for number, _ in insert.generated] == [5]
@@ -119,7 +120,7 @@ def test_insert_gives_defaults_for_the_columns_not_named(bound: Bind) -> None:
 
 def test_insert_select_takes_the_types_of_the_columns(bound: Bind) -> None:
     insert = bound("insert into accounts (id, name) select distinct id, note from orders").statement
-    assert isinstance(insert, b.Insert)
+    assert isinstance(insert, bound_query.Insert)
     assert [t.expression.type_oid for t in insert.source.targets] == [oids.INT4, oids.TEXT]
 
 
@@ -128,7 +129,7 @@ def test_on_conflict_names_the_indexes_that_arbitrate(bound: Bind) -> None:
         "insert into items (order_id, line) values (1, 1) on conflict (line, order_id) do nothing"
     )
     insert = bound(text).statement
-    assert isinstance(insert, b.Insert)
+    assert isinstance(insert, bound_query.Insert)
     assert insert.on_conflict is not None
     assert insert.on_conflict.index_oids == [20013]
 
@@ -141,8 +142,8 @@ def test_on_conflict_without_such_an_index_is_refused(bound: Bind) -> None:
 
 def test_view_is_a_subquery_that_depends_on_what_it_reads(bound: Bind) -> None:
     statement = bound("select twice from rich")
-    assert isinstance(statement.statement, b.Query)
-    assert isinstance(statement.statement.range_table[0], b.SubqueryEntry)
+    assert isinstance(statement.statement, bound_query.Query)
+    assert isinstance(statement.statement.range_table[0], bound_query.SubqueryEntry)
     assert statement.tables == {20001, 20005}
     assert statement.required == ((20005, "select"),)
 
@@ -150,7 +151,7 @@ def test_view_is_a_subquery_that_depends_on_what_it_reads(bound: Bind) -> None:
 def test_row_marks_name_the_locked_entries(bound: Bind) -> None:
     text = "select * from accounts a join orders o on true for update of a for key share of o"
     query = bound(text).statement
-    assert isinstance(query, b.Query)
+    assert isinstance(query, bound_query.Query)
     assert query.row_marks == [(0, "update"), (1, "key share")]
 
 
@@ -162,7 +163,7 @@ def test_share_locks_are_refused(bound: Bind) -> None:
 def test_update_with_a_row_from_a_query_evaluates_it_once(bound: Bind) -> None:
     text = "update accounts set (name, balance) = (select note, total from orders limit 1)"
     update = bound(text).statement
-    assert isinstance(update, b.Update)
+    assert isinstance(update, bound_query.Update)
     records = {
         id(node)
         for _, expression in update.assignments

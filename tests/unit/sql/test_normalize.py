@@ -6,7 +6,7 @@ import pytest
 
 from dsql.catalog.catalog import Catalog
 from dsql.sql.binding import Binding
-from dsql.sql.bound import BoundStatement, Insert, Query
+from dsql.sql.bound_query import BoundStatement, Insert, Query
 from dsql.sql.normalize import constant_values, normalize
 from dsql.types import oids
 from dsql.types.type import FormatSettings

@@ -1,0 +1,259 @@
+"""Bound queries and statements, whose expressions are those of `bound`.
+
+Entry columns are numbered from 0 over the entry's `columns`. NATURAL and USING need no entry: the binder
+has resolved their merged columns. Nodes compare by identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsql.catalog.schema import Table
+from dsql.sql.bound import Expression, SortKey
+
+# ---------------------------------------------------------------- range table
+
+
+@dataclass(slots=True, eq=False)
+class EntryColumn:
+    """A column as a range-table entry offers it. `table_oid`/`number`: where it comes from, or 0."""
+
+    name: str
+    type_oid: int
+    typmod: int = -1
+    table_oid: int = 0
+    number: int = 0
+    hidden: bool = False  # resolves by name only where the server itself asks (row ids)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Entry:
+    """A member of FROM. `alias` is the name it goes by."""
+
+    alias: str
+    columns: list[EntryColumn]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class TableEntry(Entry):
+    """A stored table: entry column i is `table.live_columns[i]`."""
+
+    table: Table
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class VirtualEntry(Entry):
+    """A table the server computes (pg_catalog, information_schema, sys).
+
+    `relation` is the `dsql.catalog.virtual.VirtualTable`; entry column i is its column i.
+    """
+
+    relation: Any
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class SubqueryEntry(Entry):
+    """(query) AS alias, or a view. `lateral`: it may refer to entries before it."""
+
+    query: Query
+    lateral: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CteEntry(Entry):
+    """A reference to `query.ctes[index]`, `levels_up` queries out."""
+
+    index: int
+    levels_up: int = 0
+    name: str = ""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class FunctionEntry(Entry):
+    """function(...) in FROM; several for ROWS FROM. With ordinality the last column is the number."""
+
+    calls: list[Expression]
+    ordinality: bool = False
+    lateral: bool = True
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class ValuesEntry(Entry):
+    """(VALUES ...) AS alias. Every row has one expression per column, of the column's type."""
+
+    rows: list[list[Expression]]
+    lateral: bool = False
+
+
+# ---------------------------------------------------------------- queries
+
+
+@dataclass(slots=True, eq=False)
+class FromEntry:
+    """A leaf of the join tree: an index into the range table."""
+
+    entry: int
+
+
+@dataclass(slots=True, eq=False)
+class FromJoin:
+    """kind is inner, left, right, full (a comma and CROSS JOIN are inner with no condition)."""
+
+    kind: str
+    left: FromItem
+    right: FromItem
+    condition: Expression | None
+
+
+FromItem = FromEntry | FromJoin
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """An output column. `junk` ones are computed for sorting or grouping only, after all others."""
+
+    name: str
+    expression: Expression
+    junk: bool = False
+    table_oid: int = 0
+    number: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Cte:
+    """WITH name AS (query). `recursive`: query is a SetOperation whose right side refers to it.
+
+    `statement` may be a data-modifying statement with RETURNING.
+    """
+
+    name: str
+    statement: Query | Insert | Update | Delete
+    columns: list[EntryColumn]
+    recursive: bool = False
+    references: int = 0
+    materialized: bool | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SetOperation:
+    """UNION, INTERSECT or EXCEPT of two queries with the same column types."""
+
+    operator: str
+    all: bool
+    left: Query
+    right: Query
+
+
+@dataclass(slots=True, eq=False)
+class Query:
+    """SELECT, VALUES (one ValuesEntry) or a set operation.
+
+    With `set_operation`, range_table and from_items are empty, and `targets` are ColumnRefs to entry 0,
+    the operation's own output; ORDER BY refers to them. GROUP BY: each of `grouping_sets` lists indexes
+    into `group_by`; a plain GROUP BY is one set with all of them; no grouping at all: None, and
+    an aggregate query without GROUP BY: [[]] with `aggregated` True.
+    `distinct_on`: None: no DISTINCT, []: DISTINCT, else the ON expressions.
+    `row_marks`: (entry, "update" | "key share").
+    """
+
+    range_table: list[Entry] = field(default_factory=list)
+    from_items: list[FromItem] = field(default_factory=list)  # several: inner without condition
+    where: Expression | None = None
+    targets: list[Target] = field(default_factory=list)
+    group_by: list[Expression] = field(default_factory=list)
+    grouping_sets: list[list[int]] | None = None
+    having: Expression | None = None
+    aggregated: bool = False
+    distinct_on: list[Expression] | None = None
+    order_by: list[SortKey] = field(default_factory=list)
+    limit: Expression | None = None
+    with_ties: bool = False
+    offset: Expression | None = None
+    ctes: list[Cte] = field(default_factory=list)
+    set_operation: SetOperation | None = None
+    row_marks: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class OnConflict:
+    """ON CONFLICT. `index_oids`: the unique indexes that arbitrate, [] for any.
+
+    `assignments` None: DO NOTHING; else (column number, expression). In its expressions entry 0 is the
+    existing row and entry 1 the row proposed for insertion (excluded).
+    """
+
+    index_oids: list[int]
+    assignments: list[tuple[int, Expression]] | None
+    where: Expression | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Insert:
+    """INSERT. `source` yields, for each of `column_numbers`, a value of the column's type and typmod.
+
+    `defaults` gives the expression of every other column that is not NULL by default, as
+    (column number, expression); `generated` those computed from the finished row.
+    RETURNING, ON CONFLICT, `checks` and `generated` see the row as entry 0 of `range_table`.
+    """
+
+    table: Table
+    range_table: list[Entry]
+    column_numbers: list[int]
+    source: Query
+    defaults: list[tuple[int, Expression]]
+    generated: list[tuple[int, Expression]]
+    checks: list[tuple[str, Expression]]  # (constraint name, expression)
+    index_expressions: dict[tuple[int, int], Expression]  # (index OID, key part) -> expression
+    index_predicates: dict[int, Expression]
+    returning: list[Target] | None = None
+    on_conflict: OnConflict | None = None
+    ctes: list[Cte] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Update:
+    """UPDATE. Entry 0 of `range_table` is the target; FROM's entries follow, joined by `from_items`.
+
+    Assigned expressions already have the column's type and typmod. Checks, generated columns and
+    RETURNING see the new row as entry 0.
+    """
+
+    table: Table
+    range_table: list[Entry]
+    from_items: list[FromItem]
+    where: Expression | None
+    assignments: list[tuple[int, Expression]]
+    generated: list[tuple[int, Expression]]
+    checks: list[tuple[str, Expression]]
+    index_expressions: dict[tuple[int, int], Expression]
+    index_predicates: dict[int, Expression]
+    returning: list[Target] | None = None
+    ctes: list[Cte] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Delete:
+    """DELETE. Entry 0 of `range_table` is the target; USING's entries follow."""
+
+    table: Table
+    range_table: list[Entry]
+    from_items: list[FromItem]
+    where: Expression | None
+    index_expressions: dict[tuple[int, int], Expression]
+    index_predicates: dict[int, Expression]
+    returning: list[Target] | None = None
+    ctes: list[Cte] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class BoundStatement:
+    """A statement with its parameter types. `tables` are the OIDs whose catalog version it depends on.
+
+    `required`: the privileges the user needs, as (table OID, "select" | "insert" | "update" | "delete").
+    """
+
+    statement: Query | Insert | Update | Delete
+    parameter_types: list[int]
+    tables: frozenset[int] = frozenset()
+    required: tuple[tuple[int, str], ...] = ()
