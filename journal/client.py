@@ -20,7 +20,8 @@ from dsql.rpc.messages import Hello
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection
 from journal.codec import Append, Feed, Fetched, Message, decode, encode
-from journal.leader import Leader, Quorum, Send
+from journal.followers import Quorum
+from journal.leader import Leader, Send
 from journal.messages import (
     AppendReply,
     Checkpoint,

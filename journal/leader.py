@@ -11,12 +11,6 @@ Copying: each replica has a position. Frames of the recent window are sent strai
 ones are fetched from a replica that has them. Every new connection begins with the claim again; the
 answer tells where that replica's log parts from ours, and copying goes on from there.
 
-Only as many replicas as a commit needs get new frames at once, the *eager* ones: the nearest, and those
-that have lately been ahead. The others get them with the next `catch_up`, many in one message and one
-write. A message, a sync and an answer cost the same for one frame as for ten, and a third copy makes no
-commit earlier, unless an eager replica is slow. Then it loses its place to the one that answers a
-`catch_up` before it; the nearest gets its place back at the next `tick`, to show whether it still is slow.
-
 Any sign of a higher promise deposes the leader for good; whoever wants to lead again starts anew.
 """
 
@@ -24,12 +18,11 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections import OrderedDict
-from dataclasses import dataclass
 
 from dsql.rpc.clock import Clock
 from journal.codec import Append, Fetched
 from journal.extent import EMPTY_LOG, LogExtent, common_prefix
+from journal.followers import Follower, Followers, Quorum
 from journal.messages import (
     AppendReply,
     AppendStatus,
@@ -40,6 +33,7 @@ from journal.messages import (
     RecordKind,
 )
 from journal.segment import Frame, make_frame
+from journal.window import FrameWindow
 
 log = logging.getLogger(__name__)
 
@@ -57,62 +51,8 @@ class Phase(enum.Enum):
     DEPOSED = 3
 
 
-@dataclass(slots=True, frozen=True)
-class Quorum:
-    """How many copies there are, and how many must have a record before it counts as committed."""
-
-    copies: int = 3
-    writes: int = 2
-
-    def __post_init__(self) -> None:
-        if not self.copies // 2 < self.writes <= self.copies:
-            raise ValueError("a write quorum is a majority of the copies")
-
-    @property
-    def claims(self) -> int:
-        """Promises that make a leader: a majority, which also meets every write quorum."""
-        return max(self.copies - self.writes, self.copies // 2) + 1
-
-
 LeaderMessage = Claim | Append | Fetch
 Send = tuple[int, LeaderMessage]  # replica, message
-
-
-class _Follower:
-    """What the leader knows of one replica. Sequences in terms of the leader's log."""
-
-    __slots__ = (
-        "checkpoint",
-        "connected",
-        "extent",
-        "fetching",
-        "full",
-        "joined",
-        "matched",
-        "next",
-        "outstanding",
-        "stalled_at",
-        "told_commit",
-    )
-
-    def __init__(self) -> None:
-        self.connected = False
-        self.joined = False  # has promised our epoch on this connection
-        self.extent: LogExtent | None = None
-        self.matched = 0  # is on its disk
-        self.next = 1  # is sent next
-        self.outstanding = 0
-        self.full = False  # its disk
-        self.fetching: tuple[int, int] | None = None  # (from replica, from sequence)
-        self.told_commit = 0
-        self.checkpoint = 0
-        self.stalled_at = -1
-
-    def reset(self) -> None:
-        self.joined = False
-        self.outstanding = 0
-        self.fetching = None
-        self.stalled_at = -1
 
 
 class Leader:
@@ -143,16 +83,11 @@ class Leader:
         self.full = False
         self._candidate = candidate
         self._name = name
-        self._quorum = quorum
         self._clock = clock
-        self._near = near
-        self._followers = [_Follower() for _ in range(quorum.copies)]
-        self._nearest_first = True
-        self._eager: list[int] = []
+        self._replicas = Followers(quorum, near)
+        self._followers = self._replicas.every
         self._log = LogExtent(EMPTY_LOG)
-        # Ordered: taking the first key off a dict walks over the places of all that went before it.
-        self._window: OrderedDict[int, Frame] = OrderedDict()
-        self._window_bytes = 0
+        self._window = FrameWindow(WINDOW_BYTES)
         self._last_append: Append | None = None
 
     @property
@@ -182,9 +117,9 @@ class Leader:
         follower = self._followers[replica]
         follower.connected = False
         follower.reset()
-        self._choose_eager()
+        self._replicas.choose_eager()
         sends: list[Send] = []
-        for index in self._eager:
+        for index in self._replicas.eager:
             sends += self._pump(index)
         for index, waiting in enumerate(self._followers):
             if waiting.fetching is not None and waiting.fetching[0] == replica:
@@ -216,16 +151,16 @@ class Leader:
             records.append(Record(sequence, epoch, timestamp, kind, payload))
         frame = make_frame(records)
         self._log.add(frame)
-        self._remember(frame)
+        self._window.add(frame, self.commit)  # behind it nobody else may have the records yet
         sends: list[Send] = []
-        for index in self._eager:
+        for index in self._replicas.eager:
             sends += self._pump(index)
         return sends
 
     def catch_up(self) -> list[Send]:
         """Send to every replica what it lacks, be it only the commit index."""
         sends: list[Send] = []
-        for index in range(self._quorum.copies):
+        for index in range(len(self._followers)):
             sends += self._pump(index)
             sends += self.notice(index)
         return sends
@@ -241,9 +176,7 @@ class Leader:
     def tick(self) -> list[Send]:
         """Claim again where an answer is overdue. Called every second or so: two ticks make overdue."""
         sends: list[Send] = []
-        if not self._nearest_first:
-            self._nearest_first = True
-            self._choose_eager()
+        self._replicas.retry_nearest()
         for index, follower in enumerate(self._followers):
             if not follower.connected or self.deposed:
                 continue
@@ -265,9 +198,7 @@ class Leader:
         follower.extent = LogExtent(reply.extent)
         follower.checkpoint = max(follower.checkpoint, reply.extent.checkpoint)
         if self.phase is Phase.CLAIMING:
-            if sum(other.joined for other in self._followers) < self._quorum.claims:
-                return []
-            return self._take_over()
+            return self._take_over() if self._replicas.elect() else []
         return self._join(replica)
 
     def _refused(self, promised: int) -> list[Send]:
@@ -285,29 +216,23 @@ class Leader:
         return sends
 
     def _take_over(self) -> list[Send]:
-        extents = [follower.extent for follower in self._followers if follower.joined]
-        best = max(
-            (extent for extent in extents if extent is not None),
-            key=lambda extent: (extent.last_epoch, extent.last),
-        )
+        best = self._replicas.most_advanced()
         self._log = LogExtent(best.describe(0))
         self.floor = best.last_timestamp
         self.phase = Phase.OPENING
         sends: list[Send] = []
-        for index, follower in enumerate(self._followers):
-            if follower.joined:
-                sends += self._join(index)
+        for index in self._replicas.joined:
+            sends += self._join(index)
         self.epoch_sequence = self._log.last + 1
         timestamp = max(self._clock.now(), self._log.last_timestamp + 1)
         return sends + self.append([(timestamp, RecordKind.EPOCH, self._name.encode())])
 
     def _join(self, replica: int) -> list[Send]:
         follower = self._followers[replica]
-        assert follower.extent is not None
         follower.matched = common_prefix(self._log, follower.extent)
         follower.next = follower.matched + 1
         follower.told_commit = 0
-        self._choose_eager()
+        self._replicas.choose_eager()
         self._advance()
         return self._pump(replica)
 
@@ -323,35 +248,13 @@ class Leader:
             and follower.fetching is None
             and follower.outstanding < APPENDS_OUTSTANDING_MAX
         ):
-            frames = self._recent(follower.next)
+            frames = self._window.since(follower.next, self._log.last, FETCH_BYTES)
             if not frames:
                 return sends + self._fetch_for(follower)
             sends.append((replica, self._send_frames(follower, frames)))
         return sends
 
-    def _recent(self, sequence: int) -> list[Frame]:
-        """Return the frames of the window from `sequence` on, about FETCH_BYTES of them."""
-        frames: list[Frame] = []
-        size = 0
-        while size < FETCH_BYTES and (frame := self._window.get(sequence)) is not None:
-            frames.append(frame)
-            size += len(frame.data)
-            sequence = frame.last + 1
-        return frames
-
-    def _choose_eager(self) -> None:
-        """Have the next frames sent at once to as many replicas as it takes, the best ones."""
-        followers = self._followers
-        joined = [index for index, follower in enumerate(followers) if follower.joined]
-        joined.sort(key=self._worth)
-        self._eager = joined[: self._quorum.writes]
-
-    def _worth(self, replica: int) -> tuple[bool, bool, int]:
-        follower = self._followers[replica]
-        first = self._nearest_first and replica == self._near
-        return follower.full, not first, -follower.matched
-
-    def _send_frames(self, follower: _Follower, frames: list[Frame]) -> Append:
+    def _send_frames(self, follower: Follower, frames: list[Frame]) -> Append:
         message = self._make_append(follower.next - 1, frames)
         follower.next = frames[-1].last + 1
         follower.outstanding += 1
@@ -372,12 +275,12 @@ class Leader:
         self._last_append = made
         return made
 
-    def _fetch_for(self, follower: _Follower) -> list[Send]:
-        for index, source in enumerate(self._followers):
-            if source.joined and source.matched >= follower.next:
-                follower.fetching = (index, follower.next)
-                return [(index, Fetch(follower.next, FETCH_BYTES))]
-        return []
+    def _fetch_for(self, follower: Follower) -> list[Send]:
+        source = self._replicas.source(follower.next)
+        if source is None:
+            return []
+        follower.fetching = (source, follower.next)
+        return [(source, Fetch(follower.next, FETCH_BYTES))]
 
     def _fetched(self, replica: int, fetched: Fetched) -> list[Send]:
         # A source may hold more than it shares with us: frames that it still has to cut off.
@@ -392,20 +295,8 @@ class Leader:
                     sends += self._pump(index)
         return sends
 
-    def _remember(self, frame: Frame) -> None:
-        window = self._window
-        window[frame.first] = frame
-        self._window_bytes += len(frame.data)
-        while self._window_bytes > WINDOW_BYTES:
-            oldest = window[next(iter(window))]
-            if oldest.last > self.commit:
-                break  # nobody else may have it yet
-            del window[oldest.first]
-            self._window_bytes -= len(oldest.data)
-
     def _trim_before(self) -> int:
-        kept = min(follower.checkpoint for follower in self._followers) + 1
-        return min(kept, self.retain_from)
+        return min(self._replicas.checkpoint + 1, self.retain_from)
 
     # Committing
 
@@ -422,24 +313,20 @@ class Leader:
         full = reply.status == AppendStatus.FULL
         if full != follower.full:
             follower.full = full
-            writable = sum(not other.full for other in self._followers)
-            self.full = writable < self._quorum.writes
-            self._choose_eager()
+            self.full = self._replicas.too_full
+            self._replicas.choose_eager()
         if full:
             return []  # `tick` tries again
         if reply.sequence > follower.matched:
             follower.matched = reply.sequence
             self._advance()
-        if replica in self._eager:
+        if replica in self._replicas.eager:
             return self._pump(replica) if follower.next <= self._log.last else []
-        if any(self._followers[index].matched < reply.sequence for index in self._eager):
-            self._nearest_first = False
-            self._choose_eager()  # one of them is slower than this one, which was asked later
+        self._replicas.overtaken(reply.sequence)
         return []
 
     def _advance(self) -> None:
-        matched = sorted((follower.matched for follower in self._followers), reverse=True)
-        reached = matched[self._quorum.writes - 1]
+        reached = self._replicas.reached()
         if self.epoch_sequence and reached >= max(self.epoch_sequence, self.commit + 1):
             self.commit = reached
             if self.phase is Phase.OPENING:

@@ -11,8 +11,6 @@ committed, because a leader is chosen with a log that has everything that is com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from journal.codec import Append
@@ -28,36 +26,31 @@ class Promise(msgspec.Struct, frozen=True, array_like=True):
     candidate: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class SavePromise:
+class SavePromise(msgspec.Struct, frozen=True, gc=False):
     """Replace the promise on disk."""
 
     promise: Promise
 
 
-@dataclass(slots=True, frozen=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, gc=False):
     """Remove every record behind `last` from the disk."""
 
     last: int
 
 
-@dataclass(slots=True, frozen=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, gc=False):
     """Add frames at the end of the log on disk."""
 
     frames: list[Frame]
 
 
-@dataclass(slots=True, frozen=True)
-class Trim:
+class Trim(msgspec.Struct, frozen=True, gc=False):
     """Records before `first` may go."""
 
     first: int
 
 
-@dataclass(slots=True, frozen=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """Answer the sender, after everything before this is synced."""
 
     message: ClaimReply | AppendReply

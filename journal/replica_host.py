@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
 from journal.client import JournalTrimmedError, ReplicaFailedError
@@ -25,6 +24,7 @@ from journal.log import DiskFullError, Log
 from journal.messages import AppendReply, AppendStatus, Claim, Fetch
 from journal.replica import Cut, Output, Replica, Reply, SavePromise, Trim, Write
 from journal.segment import Frame
+from journal.window import FrameWindow
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,7 @@ class ReplicaHost:
         self._pace = _Pace()
         self._queue: Work = []
         self._running: asyncio.Future[None] | None = None
-        # Ordered: taking the first key off a dict walks over the places of all that went before it.
-        self._recent: OrderedDict[int, Frame] = OrderedDict()
-        self._recent_bytes = 0
+        self._recent = FrameWindow(_RECENT_BYTES)
         self._synced = disk.extent.last_sequence
         self._waiters: list[asyncio.Future[None]] = []
         self._taps: list[_Tap] = []
@@ -102,9 +100,11 @@ class ReplicaHost:
             outputs = self.replica.append(message)
             for output in outputs:
                 if isinstance(output, Write):
-                    self._remember(output.frames)
+                    for frame in output.frames:
+                        # What is not on disk yet, readers can have only from here.
+                        self._recent.add(frame, self._synced)
                 elif isinstance(output, Cut):
-                    self._forget(output.last)
+                    self._recent.cut(output.last)
             if self.replica.commit > committed:
                 self._wake()
         else:
@@ -253,40 +253,12 @@ class ReplicaHost:
         self.replica = Replica(self._disk.promise, self._disk.extent)
         self.replica.commit = min(commit, self.replica.log.last)
         self.replica.checkpoint = checkpoint
-        self._forget(self.replica.log.last)
+        self._recent.cut(self.replica.log.last)
 
     # The feed
 
-    def _remember(self, frames: list[Frame]) -> None:
-        recent = self._recent
-        for frame in frames:
-            recent[frame.first] = frame
-            self._recent_bytes += len(frame.data)
-        while self._recent_bytes > _RECENT_BYTES:
-            oldest = recent[next(iter(recent))]
-            if oldest.last > self._synced:
-                break  # not on disk yet: readers can have it only from here
-            del recent[oldest.first]
-            self._recent_bytes -= len(oldest.data)
-
-    def _forget(self, last: int) -> None:
-        while self._recent:
-            first, frame = self._recent.popitem()
-            if first <= last:
-                self._recent[first] = frame
-                return
-            self._recent_bytes -= len(frame.data)
-
     def _recent_from(self, sequence: int) -> list[Frame]:
-        frames: list[Frame] = []
-        size = 0
-        commit = self.replica.commit
-        frame = self._recent.get(sequence)
-        while frame is not None and frame.last <= commit and size < _FEED_BYTES:
-            frames.append(frame)
-            size += len(frame.data)
-            frame = self._recent.get(frame.last + 1)
-        return frames
+        return self._recent.since(sequence, self.replica.commit, _FEED_BYTES)
 
     def _advance(self, tap: _Tap) -> None:
         if tap.stalled.done():

@@ -59,7 +59,7 @@ class _HastyNode(ReplicaNode):
 
 class _LonelyLeader(Leader):
     def _advance(self) -> None:
-        self._quorum = type("One", (), {"copies": 3, "writes": 1, "claims": 2})()
+        self._replicas.quorum = type("One", (), {"copies": 3, "writes": 1, "claims": 2})()
         super()._advance()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from journal.codec import Append, Fetched
-from journal.leader import Leader, Phase, Quorum
+from journal.followers import Quorum
+from journal.leader import Leader, Phase
 from journal.messages import (
     AppendReply,
     AppendStatus,

@@ -81,7 +81,7 @@ async def test_only_committed_frames_are_fed(running):
 async def test_subscriber_that_is_behind_reads_from_disk(running):
     for sequence in range(1, 5):
         await running.say(append(sequence, commit=sequence - 1))
-    running.host._recent.clear()
+    running.host._recent.cut(0)
     feed = running.host.frames(2)
     assert [frame.first for frame in await anext(feed)] == [2, 3]
     await feed.aclose()
@@ -127,7 +127,7 @@ async def test_promise_and_log_outlive_the_process(tmp_path):
 async def test_trimmed_records_are_refused_and_not_skipped(running, monkeypatch):
     await running.say(append(1))
     await running.say(append(2, commit=1))
-    running.host._recent.clear()
+    running.host._recent.cut(0)
     monkeypatch.setattr(running.host._disk, "read", lambda sequence, size: [])
     with pytest.raises(JournalTrimmedError):
         await anext(running.host.frames(1))
@@ -163,7 +163,7 @@ async def test_follower_has_the_records_when_the_commit_index_has_been_told(runn
 async def test_follower_that_is_behind_reads_from_disk_and_goes_on_in_order(running):
     for sequence in range(1, 5):
         await running.say(append(sequence, commit=sequence - 1))
-    running.host._recent.clear()
+    running.host._recent.cut(0)
     seen: list[int] = []
     following = asyncio.ensure_future(
         running.host.follow(2, lambda frames: seen.extend(frame.last for frame in frames))
