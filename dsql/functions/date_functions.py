@@ -23,7 +23,7 @@ from dsql.types import calendar, interval
 from dsql.types.calendar import DAY, HOUR, MINUTE, SECOND
 from dsql.types.interval import Interval
 from dsql.types.temporal import timetz_key
-from dsql.types.timezone import Zone, find_zone, fixed_zone
+from dsql.types.timezone import Zone, fixed_zone, zone
 
 _SLEEP_SLICE_SECONDS = 0.1  # how often a sleeping statement looks whether it was cancelled
 
@@ -153,13 +153,6 @@ def _negative(span: Interval) -> Interval:
     return -span[0], -span[1], -span[2]
 
 
-def _zone(name: str) -> Zone:
-    found = find_zone(name)
-    if found is None:
-        raise SqlError("22023", f'time zone "{name}" not recognized')
-    return found
-
-
 def _zone_of_interval(span: Interval) -> Zone:
     if span[0] or span[1]:
         text = interval.format_postgres(span)
@@ -255,7 +248,7 @@ define("make_timestamptz(int4,int4,int4,int4,int4,float8)",
        lambda context, *parts: local_to_instant(context, make_timestamp(*parts)),
        needs_context=True)  # fmt: skip
 define("make_timestamptz(int4,int4,int4,int4,int4,float8,text)",
-       lambda *parts: instant_in_zone(_zone(parts[6]), make_timestamp(*parts[:6])))  # fmt: skip
+       lambda *parts: instant_in_zone(zone(parts[6]), make_timestamp(*parts[:6])))  # fmt: skip
 define("make_interval", make_interval, defaults=(0, 0, 0, 0, 0, 0, 0.0))
 define("justify_hours", justify_hours)
 define("justify_days", justify_days)
@@ -264,14 +257,14 @@ define("isfinite(date)",
        lambda days: days not in (calendar.DATE_INFINITY, calendar.DATE_MINUS_INFINITY))  # fmt: skip
 define("isfinite(timestamp) isfinite(timestamptz)", lambda value: not calendar.is_infinite(value))
 define("isfinite(interval)", lambda _value: True)
-define("timezone(text,timestamp)", lambda name, value: instant_in_zone(_zone(name), value))
-define("timezone(text,timestamptz)", lambda name, value: local_in_zone(_zone(name), value))
+define("timezone(text,timestamp)", lambda name, value: instant_in_zone(zone(name), value))
+define("timezone(text,timestamptz)", lambda name, value: local_in_zone(zone(name), value))
 define("timezone(interval,timestamp)",
        lambda span, value: instant_in_zone(_zone_of_interval(span), value))  # fmt: skip
 define("timezone(interval,timestamptz)",
        lambda span, value: local_in_zone(_zone_of_interval(span), value))  # fmt: skip
 define("timezone(text,timetz)",
-       lambda context, name, value: _timetz_at(_zone(name), value, context.transaction_timestamp),
+       lambda context, name, value: _timetz_at(zone(name), value, context.transaction_timestamp),
        needs_context=True)  # fmt: skip
 define("timezone(interval,timetz)",
        lambda span, value: _timetz_at(_zone_of_interval(span), value, 0))  # fmt: skip
@@ -317,12 +310,12 @@ define("date_add(timestamptz,interval)",
        lambda context, value, span: add_in_zone(session_zone(context), value, span),
        needs_context=True)  # fmt: skip
 define("date_add(timestamptz,interval,text)",
-       lambda value, span, name: add_in_zone(_zone(name), value, span))  # fmt: skip
+       lambda value, span, name: add_in_zone(zone(name), value, span))  # fmt: skip
 define("date_subtract(timestamptz,interval)",
        lambda context, value, span: add_in_zone(session_zone(context), value, _negative(span)),
        needs_context=True)  # fmt: skip
 define("date_subtract(timestamptz,interval,text)",
-       lambda value, span, name: add_in_zone(_zone(name), value, _negative(span)))  # fmt: skip
+       lambda value, span, name: add_in_zone(zone(name), value, _negative(span)))  # fmt: skip
 define("generate_series(timestamptz,timestamptz,interval,text)",
        lambda start, stop, step, name: series(
-           start, stop, step, partial(add_in_zone, _zone(name))))  # fmt: skip
+           start, stop, step, partial(add_in_zone, zone(name))))  # fmt: skip

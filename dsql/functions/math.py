@@ -11,8 +11,8 @@ from functools import partial
 from dsql.errors import SqlError
 from dsql.functions.arithmetic import check_float8, check_int4, check_int8
 from dsql.functions.definition import define
+from dsql.functions.numerics import check_logarithm, numeric_div
 from dsql.functions.numerics import floor as numeric_floor
-from dsql.functions.numerics import numeric_div
 from dsql.types.numeric import EXACT
 
 _random = generator.Random()
@@ -76,10 +76,7 @@ def sqrt(value: float) -> float:
 
 def _logarithm(function: Callable[[float], float]) -> Callable[[float], float]:
     def call(value: float) -> float:
-        if value == 0:
-            raise SqlError("2201E", "cannot take logarithm of zero")
-        if value < 0:
-            raise SqlError("2201E", "cannot take logarithm of a negative number")
+        check_logarithm(value)
         return function(value)
 
     return call

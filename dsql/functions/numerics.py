@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
+from collections.abc import Callable
 from decimal import Decimal
 
 from dsql.errors import SqlError
@@ -168,7 +169,8 @@ def exp(value: Decimal) -> Decimal:
     return rescale(_context(scale + max(int(estimate), 0) + 2).exp(value), scale)
 
 
-def _check_log(value: Decimal) -> None:
+def check_logarithm(value: Decimal | float) -> None:
+    """Raise SqlError 2201E for a value without a logarithm."""
     if value == 0:
         raise SqlError("2201E", "cannot take logarithm of zero")
     if value < 0:
@@ -179,7 +181,7 @@ def ln(value: Decimal) -> Decimal:
     """Return the natural logarithm. Raises SqlError 2201E."""
     if value.is_nan():
         return NAN
-    _check_log(value)
+    check_logarithm(value)
     if value.is_infinite():
         return value
     result = _context(40).ln(value)
@@ -192,8 +194,8 @@ def log(base: Decimal, value: Decimal) -> Decimal:
     """Return the logarithm to a base. Raises SqlError 2201E and 22012."""
     if base.is_nan() or value.is_nan():
         return NAN
-    _check_log(base)
-    _check_log(value)
+    check_logarithm(base)
+    check_logarithm(value)
     context = _context(60)
     divisor = context.ln(base)
     if not divisor:
@@ -250,20 +252,21 @@ def factorial(value: int) -> Decimal:
 
 def gcd(left: Decimal, right: Decimal) -> Decimal:
     """Return the greatest common divisor of two numerics."""
-    if not (left.is_finite() and right.is_finite()):
-        return NAN
-    scale = max(scale_of(left), scale_of(right))
-    numbers = (int(EXACT.scaleb(value, scale)) for value in (left, right))
-    return EXACT.scaleb(Decimal(math.gcd(*numbers)), -scale)
+    return _as_integers(math.gcd, left, right)
 
 
 def lcm(left: Decimal, right: Decimal) -> Decimal:
     """Return the least common multiple of two numerics."""
+    return _as_integers(math.lcm, left, right)
+
+
+def _as_integers(function: Callable[..., int], left: Decimal, right: Decimal) -> Decimal:
+    """Apply a function of integers to two numerics, at the larger of their scales."""
     if not (left.is_finite() and right.is_finite()):
         return NAN
     scale = max(scale_of(left), scale_of(right))
     numbers = (int(EXACT.scaleb(value, scale)) for value in (left, right))
-    return EXACT.scaleb(Decimal(math.lcm(*numbers)), -scale)
+    return EXACT.scaleb(Decimal(function(*numbers)), -scale)
 
 
 def trim_scale(value: Decimal) -> Decimal:

@@ -35,6 +35,20 @@ class Binding:
     folding: bool = True
     undetermined: list[Parameter] = field(default_factory=list)
 
+    def for_stored_text(self, *, views: tuple[int, ...] = (), folding: bool = True) -> Binding:
+        """Return the state for a text of the catalog: own parameters and rights, the same tables."""
+        return Binding(
+            self.catalog,
+            self.search_path,
+            self.settings,
+            self.user,
+            [],
+            profile="postgres",
+            tables=self.tables,
+            views=views,
+            folding=folding,
+        )
+
     def parameter(self, number: int, position: int) -> Parameter:
         """Return a reference to $number, of type unknown until a context decides."""
         if not 1 <= number <= PARAMETERS_MAX:

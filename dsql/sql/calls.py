@@ -280,10 +280,7 @@ def _ordered_set(
 def _aggregate_level(scope: Scope, inside: list[Any], position: int) -> int:
     """Return whose rows an aggregate runs over, and mark that query as aggregated."""
     levels = lowest_level(inside) or 0
-    owner: Scope = scope
-    for _ in range(levels):
-        assert owner.parent is not None
-        owner = owner.parent
+    owner = scope.outer(levels)
     for part in inside:
         for node, depth in nodes(part):
             if isinstance(node, AggregateCall) and node.levels_up - depth == levels:

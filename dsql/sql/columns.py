@@ -52,17 +52,7 @@ def _tree(text: str) -> Any:
 
 def stored_scope(binding: Binding, table: Table | None) -> Scope:
     """Return a scope that sees a table's columns as entry 0, nothing without a table."""
-    inner = Binding(
-        binding.catalog,
-        binding.search_path,
-        binding.settings,
-        binding.user,
-        [],
-        profile="postgres",
-        tables=binding.tables,
-        folding=binding.folding,
-    )
-    scope = Scope(inner)
+    scope = Scope(binding.for_stored_text(folding=binding.folding))
     if table is not None:
         scope.add_item(row_entry(table))
     return scope

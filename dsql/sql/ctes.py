@@ -77,6 +77,7 @@ def _bind_cte(scope: Scope, item: exp.Expression, recursive: bool) -> None:
 
 def _modifying(scope: Scope, body: exp.Expression) -> tuple[Any, list[EntryColumn]]:
     from dsql.sql.dml import bind_modification
+    from dsql.sql.query import target_columns
 
     if scope.parent is not None:
         raise unsupported(
@@ -84,17 +85,7 @@ def _modifying(scope: Scope, body: exp.Expression) -> tuple[Any, list[EntryColum
             position=position_of(body),
         )
     statement = bind_modification(scope.child(), body)
-    columns = [
-        EntryColumn(
-            target.name,
-            target.expression.type_oid,
-            target.expression.typmod,
-            target.table_oid,
-            target.number,
-        )
-        for target in statement.returning or ()
-    ]
-    return statement, columns
+    return statement, target_columns(statement.returning or [])
 
 
 def _named(columns: list[EntryColumn], item: exp.Expression, name: str) -> list[EntryColumn]:

@@ -144,10 +144,7 @@ def target_of(scope: Scope, name: str, expression: Expression) -> Target:
     """Return a target, with the table column it shows if it is one."""
     target = Target(name, expression)
     if isinstance(expression, ColumnRef):
-        owner: Scope = scope
-        for _ in range(expression.levels_up):
-            assert owner.parent is not None
-            owner = owner.parent
+        owner = scope.outer(expression.levels_up)
         column = owner.range_table[expression.entry].columns[expression.column]
         target.table_oid, target.number = column.table_oid, column.number
     return target
@@ -532,6 +529,11 @@ def _moved_in(query: Query) -> Query:
 
 def query_columns(query: Query) -> list[EntryColumn]:
     """Return the output columns of a query as a range-table entry offers them."""
+    return target_columns(query.targets)
+
+
+def target_columns(targets: list[Target]) -> list[EntryColumn]:
+    """Return the columns of a target list, without those for sorting and grouping only."""
     return [
         EntryColumn(
             target.name,
@@ -540,6 +542,6 @@ def query_columns(query: Query) -> list[EntryColumn]:
             target.table_oid,
             target.number,
         )
-        for target in query.targets
+        for target in targets
         if not target.junk
     ]

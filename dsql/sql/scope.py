@@ -69,6 +69,14 @@ class Scope:
         """Return the scope of a query inside this one."""
         return Scope(self.binding, parent=self)
 
+    def outer(self, levels: int) -> Scope:
+        """Return the scope so many queries further out."""
+        scope: Scope = self
+        for _ in range(levels):
+            assert scope.parent is not None
+            scope = scope.parent
+        return scope
+
     # ------------------------------------------------------------ columns
 
     def column(self, name: str, position: int) -> Expression:
@@ -275,10 +283,7 @@ def system_column(
     scope: Scope, item: Item, levels: int, name: str, position: int
 ) -> Expression | None:
     """Return tableoid of a table, None for no system column. Raises 0A000 for the others by name."""
-    owner: Scope = scope
-    for _ in range(levels):
-        assert owner.parent is not None
-        owner = owner.parent
+    owner = scope.outer(levels)
     entry = owner.range_table[item.entry] if item.entry >= 0 else None
     if not isinstance(entry, (TableEntry, VirtualEntry)):
         return None

@@ -31,16 +31,7 @@ def bind_view(binding: Binding, view: Table) -> Query:
         raise SqlError("42P17", f'infinite recursion detected in rules for relation "{view.name}"')
     statement = parse_statement(view.view_definition or "")
     # A view needs the rights of its owner on what it reads, not those of the user.
-    inner = Binding(
-        binding.catalog,
-        binding.search_path,
-        binding.settings,
-        binding.user,
-        [],
-        profile="postgres",
-        tables=binding.tables,
-        views=(*binding.views, view.oid),
-    )
+    inner = binding.for_stored_text(views=(*binding.views, view.oid))
     return bind_query(Scope(inner), statement_tree(statement))
 
 
