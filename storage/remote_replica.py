@@ -136,6 +136,10 @@ class RemoteSnapshot:
         del keys
         return False
 
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` has a value."""
+        return any(self.get(key) is not None for key in keys)
+
     def _chunks(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[list[Row]]:
         """Yield the rows of `scan` in lists, one answer of the server each."""
         limit = _FIRST_ROWS

@@ -101,6 +101,16 @@ class LocalSnapshot:
                     return True
         return False
 
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        """Return whether the replica has one of `keys` in any version; long ones may stand for others."""
+        main = self._main
+        with self._begin() as transaction:
+            for key in keys:
+                if transaction.get(stored_key(key), db=main) is not None:
+                    return True
+        self._check_horizon()
+        return False
+
     def _chunks(
         self, low: bytes, high: bytes, raw: list[Row], reverse: bool
     ) -> Iterator[list[Row]]:

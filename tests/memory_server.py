@@ -37,6 +37,9 @@ class MemorySnapshot:
     def is_outdated(self, keys: Iterable[bytes]) -> bool:
         return any(self._changed.get(key, 0) > self.timestamp for key in keys)
 
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        return any(key in self._rows for key in keys)
+
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Any]:
         found = sorted(row for row in self._rows.items() if low <= row[0] < high)
         return iter(found[::-1] if reverse else found)

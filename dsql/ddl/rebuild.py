@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Index, Table
+from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
 from dsql.planner.plan import DeleteNode, IndexBuildNode
 from dsql.planner.planner import plan
@@ -36,6 +38,9 @@ class _Batch:
         self.put = transaction.put
         self.delete = transaction.delete
         self.check = transaction.check
+        self.room = transaction.room
+        self.put_rows = transaction.put_rows
+        self.may_have = transaction.may_have
 
     def scan(
         self, low: bytes, high: bytes, *, reverse: bool = False
@@ -59,6 +64,9 @@ class _BatchContext:
 def run_on(program: CompiledProgram, transaction: Transaction, rows: Rows) -> None:
     """Run a program over a batch of stored rows."""
     context: Any = _BatchContext(transaction, rows)
+    with suppress(SqlError):  # of which there may be another one before it
+        if program.insert_new(context):
+            return
     program.emit(context, (), bytearray(), ())
 
 

@@ -8,6 +8,7 @@ context when a function starts, so one function serves all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice, zip_longest
 from operator import itemgetter
 from typing import Any
@@ -41,6 +42,7 @@ from dsql.executor.index_build import produce_index_build
 from dsql.executor.memory import MemoryMeter
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
+from dsql.executor.row_writes import secondary_indexes
 from dsql.executor.source import Env
 from dsql.functions import builtin as builtin_functions
 from dsql.functions import templates as function_templates
@@ -144,6 +146,8 @@ class CompiledProgram:
         self.sources: dict[str, str] = {}
         self._rows: Callable[..., Iterator[tuple[Any, ...]]] | None = None
         self._load: Callable[..., int] | None = None
+        self._load_new: Callable[..., bool] | None = None
+        self._insert_new: Callable[..., bool] | None = None
         self._emitters: dict[tuple[int, ...], Emit] = {}
         self._explain: list[str] | None = None
 
@@ -196,12 +200,61 @@ class CompiledProgram:
             self._load = self._compile_load()
         return self._load(context, rows, decoders, before)
 
-    def _compile_load(self) -> Callable[..., int]:
-        """Write the statement as the body of a loop over rows of its parameters.
+    def load_new(
+        self,
+        context: ExecutionContext,
+        rows: Iterable[Sequence[bytes | None]],
+        decoders: Sequence[Callable[[bytes], Any]],
+        before: int = 0,
+    ) -> bool:
+        """See `dsql.executor.program.Program`."""
+        if self._load_new is None:
+            self._load_new = self._compile_load(assumes_new=True) if self._is_plain else _not_done
+        return self._load_new(context, rows, decoders, before)
 
-        The rows it makes go to the transaction together, when the last one has passed.
-        """
-        generator = Generator(NODES, gathers=True)
+    def insert_new(self, context: ExecutionContext) -> bool:
+        """Run an INSERT without parameters as `load_new` does."""
+        if self._insert_new is None:
+            self._insert_new = self._compile_insert_new() if self._is_plain else _not_done
+        return self._insert_new(context)
+
+    @property
+    def _is_plain(self) -> bool:
+        """True for an INSERT that needs to look at and write nothing but rows with a primary key."""
+        node = self._plan.query.node
+        return (
+            isinstance(node, p.InsertNode)
+            and node.conflict is None
+            and node.table.primary_key is not None
+            and not secondary_indexes(node.table)
+        )
+
+    def _compile_insert_new(self) -> Callable[..., bool]:
+        generator = Generator(NODES, gathers=True, assumes_new=True)
+        source = generator.source
+        with source.nested("def insert_new(context):"):
+            source.line("touched = 0")
+            self._gather(generator)
+        function, self.sources["insert_new"] = source.compile("insert_new", global_names())
+        return function  # type: ignore[no-any-return]
+
+    def _gather(self, generator: Generator, loop: str = "", head: Sequence[str] = ()) -> None:
+        """Write the statement, in a loop or not; its rows go to the transaction together at the end."""
+        source = generator.source
+        source.line(f"gathered = {{}}; room = touched + {generator.runtime('tx_room')}")
+        with source.block(loop) if loop else nullcontext():
+            for line in head:
+                source.line(line)
+            generator.query(self._plan.query, {}, lambda _codes, _env: None)
+        if generator.assumes_new:
+            with source.block("if context.transaction.may_have(gathered):"):
+                source.line("return False")
+        source.line("context.transaction.put_rows(gathered)")
+        source.line("return True" if generator.assumes_new else "return touched - before")
+
+    def _compile_load(self, *, assumes_new: bool = False) -> Callable[..., Any]:
+        """Write the statement as the body of a loop over rows of its parameters."""
+        generator = Generator(NODES, gathers=True, assumes_new=assumes_new)
         source = generator.source
         numbers = range(1, len(self.parameter_types) + 1)
         decoders, fields, parameters = (
@@ -211,13 +264,11 @@ class CompiledProgram:
         with source.nested("def load(context, rows, decoders, before):"):
             source.line(f"{unpack_code(decoders)} = decoders")
             source.line("touched = before")
-            source.line(f"gathered = {{}}; room = before + {generator.runtime('tx_room')}")
-            with source.block(f"for {unpack_code(fields)} in rows:"):
-                for value, field, decode in zip(parameters, fields, decoders, strict=True):
-                    source.line(f"{value} = None if {field} is None else {decode}({field})")
-                generator.query(self._plan.query, {}, lambda _codes, _env: None)
-            source.line("context.transaction.put_rows(gathered)")
-            source.line("return touched - before")
+            decoded = [
+                f"{value} = None if {field} is None else {decode}({field})"
+                for value, field, decode in zip(parameters, fields, decoders, strict=True)
+            ]
+            self._gather(generator, f"for {unpack_code(fields)} in rows:", decoded)
         function, self.sources["load"] = source.compile("load", global_names())
         return function  # type: ignore[no-any-return]
 
@@ -269,6 +320,10 @@ class CompiledProgram:
         function, text = source.compile(name, global_names())
         self.sources[f"{name} {len(self.sources) + 1}"] = text
         return function
+
+
+def _not_done(*_arguments: Any) -> bool:
+    return False
 
 
 def compile_plan(plan: p.Plan) -> CompiledProgram:

@@ -38,11 +38,15 @@ class Generator:
     """Writes one program. `nodes` maps plan node classes to the functions that write them.
 
     `gathers`: an INSERT puts its rows into the dict `gathered` instead of the transaction, and raises an
-    error once `touched` has come to `room`.
+    error once `touched` has come to `room`. `assumes_new`: nor does it look whether a row's key exists, but
+    makes the function return False at a key that is there twice.
     """
 
-    def __init__(self, nodes: dict[type, Produce], *, gathers: bool = False) -> None:
+    def __init__(
+        self, nodes: dict[type, Produce], *, gathers: bool = False, assumes_new: bool = False
+    ) -> None:
         self.gathers = gathers
+        self.assumes_new = assumes_new
         self.source = Source()
         self.expressions = Expressions(self)
         self._nodes = nodes

@@ -113,6 +113,20 @@ class Program(Protocol):
         """
         ...
 
+    def load_new(
+        self,
+        context: ExecutionContext,
+        rows: Iterable[Sequence[bytes | None]],
+        decoders: Sequence[Callable[[bytes], Any]],
+        before: int = 0,
+    ) -> bool:
+        """Do `load` for rows whose keys are expected to be new, which costs less.
+
+        Where that is not so, not certain, or of no use, it returns False. Then, and after an error, nothing
+        is written, and `load` finds the row that is to blame.
+        """
+        ...
+
     def emitter(self, formats: tuple[int, ...]) -> Emit:
         """Return the function that `emit` calls, for who calls it often."""
         ...

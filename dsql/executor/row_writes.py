@@ -172,6 +172,10 @@ def check_duplicate(
 ) -> None:
     """Write the search for another row with the same key."""
     source = generator.source
+    if generator.assumes_new:
+        with source.block(f"if {key} in gathered:"):
+            source.line("return False")
+        return
     exists = f"{generator.runtime('tx_get')}({key}) is not None"
     if generator.gathers and index.primary:
         exists = f"{key} in gathered or {exists}"

@@ -224,7 +224,8 @@ class _Loader:
     def _insert(self, rows: list[Row], decoder: InDecoder) -> None:
         context, remaining = self._state.context, iter(rows)
         try:
-            self._query.program.load(context, remaining, self._decoders, self._count)
+            if not self._insert_new(rows):
+                self._query.program.load(context, remaining, self._decoders, self._count)
         except Exception as error:
             left = length_hint(remaining)
             line = decoder.line_number - left
@@ -234,6 +235,14 @@ class _Loader:
             raise
         context.check_cancel()
         self._count += len(rows)
+
+    def _insert_new(self, rows: list[Row]) -> bool:
+        """Insert rows if all is well with them; return False if not, for `load` to find out what."""
+        program, context = self._query.program, self._state.context
+        try:
+            return program.load_new(context, rows, self._decoders, self._count)
+        except Exception:
+            return False
 
     def _check_fields(self, row: Row, line: int) -> None:
         """Decode a row once more, to raise the error of a field with the name of its column."""

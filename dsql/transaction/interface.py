@@ -48,6 +48,10 @@ class Snapshot(Protocol):
         """Return whether one of `keys` is known to have a newer version. False proves nothing."""
         ...
 
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` may have a value. True proves nothing."""
+        ...
+
 
 class WriteSet(msgspec.Struct, array_like=True):
     """All that a transaction asks to commit. Encoded once, by the query processor.
@@ -140,6 +144,10 @@ class Transaction(Protocol):
 
         A key written before in the transaction keeps the stricter of the two modes.
         """
+        ...
+
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` may have a value, as `get` sees it. True proves nothing."""
         ...
 
     @property

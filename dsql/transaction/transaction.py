@@ -6,7 +6,7 @@ it as new. It has no start timestamp until its first read or write. Its age coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -164,6 +164,10 @@ class BufferedTransaction:
     def put(self, key: bytes, value: bytes, mode: Mode, *, row: bool = False) -> None:
         """Buffer a write. Raises SqlError 54000 (key, row, rows, age)."""
         self._write(key, value, mode, row)
+
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` may have a value, as `get` sees it. True proves nothing."""
+        return not self._buffer.entries.keys().isdisjoint(keys) or self.snapshot.may_have(keys)
 
     @property
     def room(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,9 @@ class MemoryTransaction:
         self.rows += row
 
     room = 1_000_000
+
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        return any(key in self.data for key in keys)
 
     def put_rows(self, rows: dict[bytes, bytes]) -> None:
         for key, value in rows.items():

@@ -287,3 +287,26 @@ def test_loading_fails_at_the_row_for_which_there_is_no_room(db: Any) -> None:
     with pytest.raises(SqlError, match="transaction row limit exceeded"):
         program.load(db.context, rows, (int,))
     assert list(rows) == [(b"4",)]
+
+
+def test_rows_with_new_keys_are_loaded_without_a_look_at_each(db: Any) -> None:
+    program = db.prepare("insert into pair (k1, k2, v) values ($1, $2, $3)", (23, 25, 23))
+    decoders = (int, bytes.decode, int)
+    db.transaction.get = lambda key: pytest.fail("looked")
+    assert program.load_new(db.context, [(b"1", b"a", b"5"), (b"2", b"a", None)], decoders)
+    assert db.run("select * from pair order by k1") == [(1, "a", 5), (2, "a", None)]
+
+
+@pytest.mark.parametrize("second", [(b"1", b"a", b"5"), (b"3", b"b", b"5")])
+def test_rows_of_which_a_key_exists_are_not_loaded_as_new(db: Any, second: Any) -> None:
+    db.count("insert into pair values (1, 'a', 7)")
+    program = db.prepare("insert into pair (k1, k2, v) values ($1, $2, $3)", (23, 25, 23))
+    rows = [(b"3", b"b", b"5"), second]
+    assert not program.load_new(db.context, rows, (int, bytes.decode, int))
+    assert db.run("select * from pair") == [(1, "a", 7)]
+
+
+def test_tables_with_more_than_a_primary_key_are_not_loaded_as_new(db: Any) -> None:
+    for text in ("insert into heap (x) values ($1)", "insert into t (id) values ($1)"):
+        assert not db.prepare(text, (23,)).load_new(db.context, [(b"1",)], (int,))
+    assert db.run("select * from heap") == db.run("select * from t") == []

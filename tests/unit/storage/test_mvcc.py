@@ -271,3 +271,14 @@ def test_key_that_a_load_names_twice_keeps_its_last_value(replica: Any) -> None:
     local.close()
     assert rows == {key: b"1" for key in keys if key != b"key006"} | {b"key005": b"2"}
     assert replica.count("undo") == 0
+
+
+def test_snapshot_may_have_what_was_ever_written(replica: Any) -> None:
+    long = STEM + b"x" * 9
+    timestamp = replica.apply([(b"a", b"1"), (long, b"2")])
+    local = LocalReplica([replica.directory])
+    snapshot = local.snapshot(timestamp)
+    assert snapshot.may_have([b"c", b"a"])
+    assert snapshot.may_have([long])
+    assert not snapshot.may_have([b"c", long + b"x"])
+    local.close()

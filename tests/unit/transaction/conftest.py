@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +19,9 @@ class DictionarySnapshot:
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
+
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        return any(key in self.rows for key in keys)
 
     def scan(
         self, low: bytes, high: bytes, *, reverse: bool = False
