@@ -10,18 +10,17 @@ and replays the journal from there. The journal may drop only what every replica
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from dsql.control.atomic_file import sync
 from storage.environment import (
     ENVIRONMENT,
     MAP_BYTES_MIN,
     WritableEnvironment,
     discard,
     environment_is_usable,
-    sync_directory,
 )
 
 _NAME = "checkpoint-"
@@ -56,10 +55,10 @@ def write_checkpoint(environment: WritableEnvironment, replica: Path, sequence: 
     temporary.mkdir(parents=True)
     with environment.copying:
         environment.environment.copy(str(temporary), compact=True)
-    _sync_file(temporary / "data.mdb")
-    sync_directory(temporary)
+    sync(temporary / "data.mdb")
+    sync(temporary)
     temporary.rename(target)
-    sync_directory(replica)
+    sync(replica)
     for older, path in checkpoints(replica):
         if older < sequence:
             shutil.rmtree(path, ignore_errors=True)
@@ -98,11 +97,3 @@ def _restore(checkpoint: Path, directory: Path) -> None:
     staging.mkdir(parents=True)
     shutil.copyfile(checkpoint / "data.mdb", staging / "data.mdb")
     staging.rename(directory)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

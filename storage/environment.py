@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import lmdb
 import msgspec
 
+from dsql.control.atomic_file import PRIVATE, write_atomically
 from storage.board import HORIZON, READERS_MAX, SEQUENCE, WATERMARK, Board
 from storage.databases import NAMES, open_databases
 
@@ -135,7 +136,7 @@ class WritableEnvironment:
         _writers[directory.resolve()] = self
 
     def _write_state(self, *, clean: bool) -> None:
-        _write_durably(self.directory / "state", _encode(_State(self._boot, clean)))
+        write_atomically(self.directory / "state", _encode(_State(self._boot, clean)), PRIVATE)
 
     def _read_position(self) -> Position:
         with self.environment.begin(db=self.databases.meta) as transaction:
@@ -227,24 +228,3 @@ def discard(directory: Path) -> None:
     shutil.rmtree(trash, ignore_errors=True)
     directory.rename(trash)
     shutil.rmtree(trash, ignore_errors=True)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames and new files in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
