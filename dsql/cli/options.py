@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+from dsql.cli.errors import CommandError, reason
 
 DEFAULT_DATA = ".dsql"
 DEFAULT_PORT = 5432
@@ -18,6 +21,14 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"data directory (default: ./{DEFAULT_DATA})",
     )
+
+
+def enter_data(directory: Path) -> None:
+    """Make the data directory the working one, as all roles have it."""
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise CommandError(f"cannot use {directory}: {reason(error)}") from error
 
 
 def add_rate_options(

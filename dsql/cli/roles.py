@@ -17,9 +17,9 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
-from dsql.cli.errors import CommandError, reason
+from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import add_data_option, add_rate_options, parse_listen
+from dsql.cli.options import add_data_option, add_rate_options, enter_data, parse_listen
 from dsql.control.layout import Layout
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from placement.kernel import die_with_parent, set_name
@@ -168,10 +168,7 @@ def run(arguments: argparse.Namespace) -> int:
     log_to_stderr(".".join(filter(None, (zone, role))), arguments.log_level)
     if arguments.supervisor is not None:
         _follow(arguments.supervisor)
-    try:
-        os.chdir(arguments.data)
-    except OSError as error:
-        raise CommandError(f"cannot use {arguments.data}: {reason(error)}") from error
+    enter_data(arguments.data)
     layout = Layout(Path())
     on_ready = _ready_signal(arguments.ready_descriptor)
     if role == "seed":

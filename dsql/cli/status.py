@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import socket
 import struct
 from collections.abc import Callable
@@ -16,12 +15,12 @@ from pathlib import Path
 
 from dsql.cli.connecting import relay_address
 from dsql.cli.errors import CommandError, reason
-from dsql.cli.options import add_data_option
+from dsql.cli.options import add_data_option, enter_data
 from dsql.cli.supervisor import read_processes
 from dsql.control.clusters import list_clusters
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc import packets
-from dsql.rpc.client import ask_status
+from dsql.rpc.client import ask_status, connect_blocking
 from placement.client import AgentClient
 
 ANSWER_SECONDS = 2.0
@@ -46,10 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the status; 0 if every role answers, 3 if one does not."""
     if not arguments.data.is_dir():
         raise CommandError(f"there is nothing in {arguments.data}")
-    try:
-        os.chdir(arguments.data)
-    except OSError as error:
-        raise CommandError(f"cannot use {arguments.data}: {reason(error)}") from error
+    enter_data(arguments.data)
     layout = Layout(Path())
     clusters = list_clusters(layout)
     roles = collect(layout, clusters)
@@ -158,7 +154,9 @@ def _asked(path: Path, kind: int, ask: Callable[[], Values]) -> tuple[str, int, 
 def _knock(path: Path, kind: int) -> tuple[str, int, Values]:
     """Return whether somebody listens, and who (the process that called listen)."""
     try:
-        connection = packets.connect(path) if kind == socket.SOCK_SEQPACKET else _stream(path)
+        connection = (
+            packets.connect(path) if kind == socket.SOCK_SEQPACKET else connect_blocking(path)
+        )
     except FileNotFoundError:
         return "down", 0, {}
     except OSError as error:
@@ -166,16 +164,6 @@ def _knock(path: Path, kind: int) -> tuple[str, int, Values]:
     with connection:
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         return "ok", _PEER.unpack(raw)[0], {}
-
-
-def _stream(path: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(str(path))
-    except OSError:
-        connection.close()
-        raise
-    return connection
 
 
 def _describe(cluster: ClusterRecord) -> Values:
