@@ -9,6 +9,7 @@ import pytest
 from memory_server import Peer, Server, rows, tags
 
 from dsql.session import block, replay
+from dsql.transaction.interface import CommitOutcome
 from dsql.wire import client
 
 OC000 = ("40001", "change conflicts with another transaction (OC000)")
@@ -37,6 +38,18 @@ def overtaken(peers: tuple[Peer, Peer], *texts: str, by: str = "n = n + 1") -> C
     run(first, "BEGIN", *texts)
     run(second, f"UPDATE t SET {by} WHERE id = 1")
     return lambda: run(first, "COMMIT")
+
+
+def before_next_commit(server: Server, act: Callable[[], None]) -> None:
+    """Have something happen when the next commit reaches the store, before it counts."""
+    store, commit = server.store, server.store.commit
+
+    def commit_behind(encoded: bytes, identity: bytes) -> CommitOutcome:
+        store.commit = commit  # type: ignore[method-assign]
+        act()
+        return commit(encoded, identity)
+
+    store.commit = commit_behind  # type: ignore[method-assign]
 
 
 def test_update_goes_on_with_what_the_other_has_left(peers):
@@ -75,14 +88,7 @@ def test_number_of_rows_must_stay(peers):
 
 def test_answer_that_was_not_sent_may_change(postgres, peers):
     first, second = peers
-    store, commit = postgres.store, postgres.store.commit
-
-    def commit_behind(encoded: bytes, identity: bytes):
-        store.commit = commit  # type: ignore[method-assign]
-        run(second, "UPDATE t SET n = 50 WHERE id = 1")
-        return commit(encoded, identity)
-
-    store.commit = commit_behind  # type: ignore[method-assign]
+    before_next_commit(postgres, lambda: run(second, "UPDATE t SET n = 50 WHERE id = 1"))
     assert first.rows("UPDATE t SET n = n + 1 WHERE id = 1 RETURNING n") == [[b"51"]]
     assert values(first) == [51, 20, 30]
 
@@ -138,14 +144,7 @@ def test_copied_rows_are_never_lost_in_a_second_run(peers):
 def test_pipelined_read_counts_as_read(peers, postgres):
     """What an implicit transaction has read before its first write is not run again."""
     first, second = peers
-    store, commit = postgres.store, postgres.store.commit
-
-    def commit_behind(encoded: bytes, identity: bytes):
-        store.commit = commit  # type: ignore[method-assign]
-        run(second, "UPDATE t SET n = 50 WHERE id = 1")
-        return commit(encoded, identity)
-
-    store.commit = commit_behind  # type: ignore[method-assign]
+    before_next_commit(postgres, lambda: run(second, "UPDATE t SET n = 50 WHERE id = 1"))
     answers = first.query("SELECT n FROM t WHERE id = 1; UPDATE t SET n = n + 1 WHERE id = 1")
     assert rows(answers) == [[b"10"]]
     assert [kind for kind, _ in answers][-2:] == ["E", "Z"]
