@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from memory_database import Database, tables
 
 from dsql.errors import SqlError
 
@@ -27,16 +26,9 @@ SCHEMA = """
 """
 
 
-def _memory_database() -> Any:
-    """Return the database over memory that the executor's tests use."""
-    path = HERE.parent / "unit/executor/conftest.py"
-    spec = importlib.util.spec_from_file_location("executor_conftest", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    database = module.Database(module.tables())
+def _memory_database() -> Database:
+    """Return the database over memory with the rows of the schema."""
+    database = Database(tables())
     for statement in SCHEMA.split(";")[5:7]:
         database.count(statement)
     return database

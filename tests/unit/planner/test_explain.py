@@ -5,31 +5,18 @@ To accept changed plans, run with DSQL_ACCEPT_PLANS=1 and read the diff.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from memory_database import Database, tables
 
 HERE = Path(__file__).parent
 SCRIPTS = sorted((HERE.parents[1] / "scripts/plan").glob("*.plan"))
 
 
-def _database() -> Any:
-    path = HERE.parent / "executor/conftest.py"
-    spec = importlib.util.spec_from_file_location("executor_conftest", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module.Database(module.tables())
-
-
 def _printed(script: str) -> str:
-    database = _database()
+    database = Database(tables())
     parts = []
     for line in script.splitlines():
         if line.startswith("> "):
@@ -50,5 +37,5 @@ def test_plans_are_as_written(path: Path) -> None:
 def test_costs_are_printed_as_postgresql_prints_them() -> None:
     from dsql.planner.explain import explain
 
-    lines = explain(_database().prepare("select 1").plan)
+    lines = explain(Database(tables()).prepare("select 1").plan)
     assert lines == ["Result  (cost=0.00..0.01 rows=1 width=4)"]
