@@ -46,6 +46,21 @@ class LineReader:
             self.number += 1
             yield line
 
+    def look_ahead(self, data: bytes) -> list[bytes] | None:
+        """Return the lines that `data` would complete, and the rest behind them.
+
+        None unless the ends alone tell where they are: a backslash may change that.
+        """
+        if not self.end or self._held or b"\\" in data or b"\\" in self._rest:
+            return None
+        whole = self._rest + data
+        return whole.split(self.end) if len(whole) <= WIRE_MESSAGE_BYTES_MAX else None
+
+    def take(self, count: int, rest: bytes) -> None:
+        """Go on behind `count` lines that `look_ahead` has shown."""
+        self.number += count
+        self._rest = rest
+
     def _cut(self, data: bytes, *, last: bool) -> Iterator[bytes]:
         if len(data) + len(self._held) > WIRE_MESSAGE_BYTES_MAX * 2:
             raise SqlError("54000", "COPY line is too long")

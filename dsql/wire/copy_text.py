@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from dsql.wire.copy_lines import LineDecoder, LineReader, Row
 from dsql.wire.copy_options import CopyOptions
@@ -29,6 +30,27 @@ class TextDecoder(LineDecoder):
         self._field = re.compile(
             rb"(?:[^\\" + re.escape(options.delimiter) + rb"]|\\.|\\$)*", re.DOTALL
         )
+
+    def feed(self, data: bytes) -> list[Row]:
+        """Take a chunk and return the rows it completes. Raises SqlError 22P04."""
+        rows = self._plain_rows(data)
+        return super().feed(data) if rows is None else rows
+
+    def _plain_rows(self, data: bytes) -> list[Row] | None:
+        """Do `feed` for a chunk without backslashes; None: nothing was taken, look at each line."""
+        options, fields = self._options, len(self._columns)
+        if self._ended or self._header != "off" or options.null != b"\\N" or not fields:
+            return None
+        lines = self._lines.look_ahead(data)
+        if lines is None:
+            return None
+        rest = lines.pop()
+        delimiter = options.delimiter
+        rows = [line.split(delimiter) for line in lines]
+        if rows and set(map(len, rows)) != {fields}:
+            return None
+        self._lines.take(len(rows), rest)
+        return cast("list[Row]", rows)
 
     def _row(self, line: bytes) -> Row:
         null = self._options.null

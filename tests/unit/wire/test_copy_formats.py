@@ -71,6 +71,26 @@ def test_random_bytes_raise_nothing_but_sql_errors(form, data, signed):
             raise
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from([b"x", b"\t", b"\n", b"\r", b"\\", b".", b"N"]), max_size=40),
+    st.lists(st.integers(0, 40), max_size=5),
+)
+def test_text_that_is_cut_in_bulk_gives_what_single_lines_give(pieces, cuts):
+    data = b"1\t2\n" + b"".join(pieces)
+    outcomes = []
+    for plain in (TextDecoder._plain_rows, lambda _decoder, _data: None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TextDecoder, "_plain_rows", plain)
+            decoder = TextDecoder(options(), "t", COLUMNS)
+            try:
+                outcome = (decode(decoder, data, [4, *cuts]), decoder.line_number)
+            except SqlError as error:
+                outcome = (error.message, error.where)
+            outcomes.append(outcome)
+    assert outcomes[0] == outcomes[1]
+
+
 def test_text_escapes_are_postgresqls():
     decoder = TextDecoder(options(), "t", COLUMNS)
     assert decode(decoder, b"\\x41\\102\\q\\t\t\\N\n\\\\N\t\\\n\n\\.\nignored") == [
