@@ -15,8 +15,8 @@ from dsql.ddl.drop import find_index, remove_index
 from dsql.ddl.keys import add_key
 from dsql.ddl.naming import require_column, require_table, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.table_limits import check_column_count
 from dsql.errors import SqlError, unsupported
-from dsql.limits import COLUMNS_PER_TABLE_MAX
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints
 
@@ -77,8 +77,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
         alteration.result.notice("42701", f"{text}, skipping")
         return table
     check_column_constraints(definition)
-    if len(table.live_columns) >= COLUMNS_PER_TABLE_MAX:
-        raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
+    check_column_count(len(table.live_columns) + 1)
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
     column = Column(definition.colname, len(table.columns) + 1, type_oid, typmod)
     return replace(table, columns=(*table.columns, column))

@@ -13,11 +13,11 @@ from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.naming import creation_schema, find_relation, taken_names, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.table_limits import check_column_count, check_index_count, check_key_type
 from dsql.errors import SqlError, unsupported
-from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX, TABLES_MAX
+from dsql.limits import TABLES_MAX
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import check_key_count, check_table_clauses
-from dsql.types import registry
 
 
 @dataclass(slots=True)
@@ -175,10 +175,7 @@ class _Builder:
                 "42P16", f'multiple primary keys for table "{self._name}" are not allowed'
             )
         indexes = tuple(self._index(key) for key in keys)
-        if len(indexes) > INDEXES_PER_TABLE_MAX:
-            raise SqlError(
-                "54000", f"more than {INDEXES_PER_TABLE_MAX} indexes per table are not allowed"
-            )
+        check_index_count(len(indexes))
         table = Table(
             oid=oid,
             schema=self._schema.name,
@@ -198,8 +195,7 @@ class _Builder:
             if column.name in seen:
                 raise SqlError("42701", f'column "{column.name}" specified more than once')
             seen.add(column.name)
-        if len(seen) > COLUMNS_PER_TABLE_MAX:
-            raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
+        check_column_count(len(seen))
 
     def _columns(self) -> tuple[Column, ...]:
         primary = next((key for key in self._definition.keys if key.primary), None)
@@ -239,13 +235,12 @@ class _Builder:
 
     def _key_column(self, name: str, key: _Key) -> IndexColumn:
         number = self._number(name)
-        column_type = registry.get(self._definition.columns[number - 1].type_oid)
-        if not column_type.key_allowed:
-            raise unsupported(f"datatype {column_type.sql_name} is not supported in a key")
+        type_oid = self._definition.columns[number - 1].type_oid
+        check_key_type(type_oid)
         if key.columns.count(name) > 1:
             constraint = "primary key" if key.primary else "unique"
             raise SqlError("42701", f'column "{name}" appears twice in {constraint} constraint')
-        return IndexColumn(number, type_oid=column_type.oid)
+        return IndexColumn(number, type_oid=type_oid)
 
     def _number(self, name: str) -> int:
         for number, column in enumerate(self._definition.columns, 1):

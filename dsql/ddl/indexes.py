@@ -17,12 +17,12 @@ from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
 from dsql.ddl.naming import require_table, taken_names, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
-from dsql.errors import SqlError, unsupported
+from dsql.ddl.table_limits import check_index_count, check_key_type
+from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
-from dsql.limits import INDEXES_PER_TABLE_MAX
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import check_index_keys
-from dsql.types import oids, registry
+from dsql.types import oids
 
 JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
 
@@ -54,10 +54,7 @@ def add_index(index: Index, table: Table, context: UtilityContext, *, synchronou
 
     A synchronous build runs when the transaction has committed, before its statement's end.
     """
-    if len(table.indexes) >= INDEXES_PER_TABLE_MAX:
-        raise SqlError(
-            "54000", f"more than {INDEXES_PER_TABLE_MAX} indexes per table are not allowed"
-        )
+    check_index_count(len(table.indexes) + 1)
     writer = CatalogWriter(context.transaction)
     writer.claim_name(table.schema, index.name)
     index = replace(index, oid=writer.allocate_oid(), valid=False)
@@ -119,9 +116,7 @@ def _part(element: Any, table: Table, expressions: StatementExpressions) -> Inde
         type_oid = table.columns[number - 1].type_oid
     else:
         expression, type_oid = expressions.index_expression(table, element.expr)
-    key_type = registry.get(type_oid)
-    if not key_type.key_allowed:
-        raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
+    check_key_type(type_oid)
     return IndexColumn(number, expression, type_oid, descending, nulls_first)
 
 

@@ -19,8 +19,8 @@ from dsql.ddl import nodes
 from dsql.ddl.indexes import add_index
 from dsql.ddl.naming import require_column, taken_names, unique_name
 from dsql.ddl.result import UtilityContext
+from dsql.ddl.table_limits import check_key_type
 from dsql.errors import SqlError, unsupported
-from dsql.types import registry
 
 
 def add_key(table: Table, constraint: Any, context: UtilityContext, writer: CatalogWriter) -> Table:
@@ -89,9 +89,7 @@ def _index(
     if name in taken:
         raise SqlError("42P07", f'relation "{name}" already exists')
     for column in columns:
-        key_type = registry.get(column.type_oid)
-        if not key_type.key_allowed:
-            raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
+        check_key_type(column.type_oid)
     return Index(
         oid=0,
         name=name,

@@ -81,6 +81,11 @@ class ColumnExpression:
     clause: str
     column: Column | None = None
 
+    @property
+    def sees_row(self) -> bool:
+        """Whether the table's columns may occur in it."""
+        return self.clause != "DEFAULT expressions"
+
 
 def bind_column_expression(
     text: str,
@@ -98,8 +103,7 @@ def bind_column_expression(
     42703, 42804, 0A000 as PostgreSQL does at CREATE TABLE.
     """
     binding = Binding(catalog, search_path, settings, user, [], profile="postgres", folding=False)
-    sees_row = use.clause != "DEFAULT expressions"
-    scope = stored_scope(binding, table if sees_row else None)
+    scope = stored_scope(binding, table if use.sees_row else None)
     bound = bind_stored(scope, text, use.clause)
     if use.clause == "check constraints":
         return coercion.boolean(binding, bound, "CHECK")
@@ -123,8 +127,7 @@ def bind_standalone(
 ) -> Expression:
     """Bind an expression node of a utility statement (a DEFAULT, CHECK, ...) at its own positions."""
     binding = Binding(catalog, search_path, settings, user, [], profile="postgres", folding=False)
-    sees_row = use.clause != "DEFAULT expressions"
-    scope = stored_scope(binding, table if sees_row else None)
+    scope = stored_scope(binding, table if use.sees_row else None)
     tree = TreeBuilder(parsed).expression(node)
     with clause(scope, use.clause):
         if use.clause in ("check constraints", "index predicates"):

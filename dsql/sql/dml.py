@@ -33,7 +33,7 @@ from dsql.sql.ctes import bind_with
 from dsql.sql.expressions import bind_boolean, bind_expression, row_fields
 from dsql.sql.from_clause import bind_from, find_relation
 from dsql.sql.operators import subquery_fields
-from dsql.sql.query import bind_query, bind_targets, is_plain_values, wrapped
+from dsql.sql.query import bind_query, bind_targets, is_plain_values, uneven_row, wrapped
 from dsql.sql.scope import Scope, entry_item
 from dsql.sql.tree import position_of
 from dsql.types import oids
@@ -240,11 +240,7 @@ def _values_source(
     width = len(values.expressions[0].expressions)
     for row_tree in values.expressions:
         if len(row_tree.expressions) != width:
-            raise SqlError(
-                "42601",
-                "VALUES lists must all be the same length",
-                position=position_of(row_tree.expressions[0]),
-            )
+            raise uneven_row(row_tree)
         rows.append(_cells(inner, row_tree.expressions))
     columns = _fitting(tree, columns, rows[0])
     done = [

@@ -367,11 +367,7 @@ def bind_values(
     width = len(rows[0])
     for row, row_tree in zip(rows, tree.expressions, strict=True):
         if len(row) != width:
-            raise SqlError(
-                "42601",
-                "VALUES lists must all be the same length",
-                position=position_of(row_tree.expressions[0]),
-            )
+            raise uneven_row(row_tree)
     columns = []
     for index in range(width):
         cells = [row[index] for row in rows]
@@ -525,6 +521,15 @@ def _moved_in(query: Query) -> Query:
         ):
             node.levels_up += 1
     return query
+
+
+def uneven_row(tree: exp.Expression) -> SqlError:
+    """Return the error of a row of VALUES that is not as long as the first."""
+    return SqlError(
+        "42601",
+        "VALUES lists must all be the same length",
+        position=position_of(tree.expressions[0]),
+    )
 
 
 def query_columns(query: Query) -> list[EntryColumn]:

@@ -1,0 +1,28 @@
+"""How much a table may have of what, and which types its keys may be made of."""
+
+from __future__ import annotations
+
+from dsql.errors import SqlError, unsupported
+from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX
+from dsql.types import registry
+
+
+def check_column_count(columns: int) -> None:
+    """Raise SqlError 54011 if a table has too many columns."""
+    if columns > COLUMNS_PER_TABLE_MAX:
+        raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
+
+
+def check_index_count(indexes: int) -> None:
+    """Raise SqlError 54000 if a table has too many indexes."""
+    if indexes > INDEXES_PER_TABLE_MAX:
+        raise SqlError(
+            "54000", f"more than {INDEXES_PER_TABLE_MAX} indexes per table are not allowed"
+        )
+
+
+def check_key_type(type_oid: int) -> None:
+    """Raise SqlError 0A000 for a type that no key can have."""
+    key_type = registry.get(type_oid)
+    if not key_type.key_allowed:
+        raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
