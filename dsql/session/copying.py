@@ -29,10 +29,10 @@ from dsql.wire.copy_lines import Row
 from dsql.wire.copy_options import CopyOptions, parse_options
 from dsql.wire.copy_text import TextDecoder, TextEncoder
 
-# What a batch takes of the input. Keys, indexes and blank-padded columns make more of it, hence the
-# distance to the limit of a transaction.
-_BATCH_BYTES = TRANSACTION_BYTES_MAX // 8
-_BATCH_ROWS = 2_000
+# What a batch holds, or a chunk more: hence the distance to the limit of a transaction. A commit takes some
+# milliseconds for the disks alone, however small it is; a large one keeps those of others waiting.
+_BATCH_BYTES = TRANSACTION_BYTES_MAX // 4
+_BATCH_ROWS = 5_000
 _CHUNK_BYTES = 16 * 1024
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _FLUSH, _SYNC = b"dcfHS"
 
@@ -197,14 +197,15 @@ class _Loader:
 
     def load(self, decoder: InDecoder) -> int:
         """Read to CopyDone and return the number of rows."""
-        committed = batch_bytes = 0
+        block = self._state.block
+        committed, size_before = 0, block.transaction.size
         for chunk in _chunks(self._state):
             self._insert(decoder.feed(chunk), decoder)
-            batch_bytes += len(chunk)
             if self._in_batches and (
-                batch_bytes >= _BATCH_BYTES or self._count - committed >= _BATCH_ROWS
+                self._count - committed >= _BATCH_ROWS
+                or block.transaction.size - size_before >= _BATCH_BYTES
             ):
-                committed, batch_bytes = self._count, 0
+                committed, size_before = self._count, 0
                 self._commit_batch()
         self._insert(decoder.finish(), decoder)
         return self._count

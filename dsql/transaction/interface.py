@@ -168,6 +168,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def size(self) -> int:
+        """Bytes of keys and values written so far, about what the commit will carry."""
+        ...
+
+    @property
     def has_writes(self) -> bool:
         """True if `commit` has to ask the adjudicator (writes, or locks)."""
         ...
