@@ -19,15 +19,13 @@ from dsql.rpc.clock import Clock
 from dsql.rpc.messages import Hello
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection
-from journal.codec import Append, Feed, Fetched, Message, decode, encode
+from journal.codec import Feed, Fetched, LeaderMessage, Message, decode, encode
 from journal.followers import Quorum
 from journal.leader import Leader, Send
 from journal.messages import (
     AppendReply,
     Checkpoint,
-    Claim,
     ClaimReply,
-    Fetch,
     Locate,
     Located,
     Record,
@@ -46,6 +44,10 @@ _RECONNECT_SECONDS = 0.05
 # process. It is also what a commit waits when an eager replica is suddenly slow.
 _CATCH_UP_SECONDS = 0.005
 _TICK_SECONDS = 1.0
+_STRANDED = (
+    "most journal replicas have lost their logs, and acknowledged commits may be gone with them: nobody "
+    "can lead until the directory of one of them is put back as it was"
+)
 
 
 class JournalTrimmedError(Exception):
@@ -95,7 +97,7 @@ class LocalReplica(Protocol):
 
     async def attach(
         self, cluster: str, receive: Callable[[Message], None]
-    ) -> Callable[[Claim | Append | Fetch], None]:
+    ) -> Callable[[LeaderMessage], None]:
         """Return the function that takes the leader's messages; answers go to `receive`, later."""
         ...
 
@@ -206,10 +208,9 @@ class Appender:
         self.leader = Leader(os.urandom(16), name, quorum, clock, epoch=epoch, near=near)
         self._on_commit = on_commit
         self._told_commit = 0
+        self._told_stranded = False
         self._catching_up: asyncio.TimerHandle | None = None
-        self._senders: list[Callable[[Claim | Append | Fetch], None] | None] = [None] * len(
-            replicas
-        )
+        self._senders: list[Callable[[LeaderMessage], None] | None] = [None] * len(replicas)
         self._encoded: tuple[object, bytes] = (None, b"")
         self._changed = asyncio.Event()
 
@@ -250,6 +251,9 @@ class Appender:
             self._told_commit = leader.commit
             self._on_commit(leader.commit)
             self._catch_up_soon()
+        elif leader.stranded and not self._told_stranded:
+            self._told_stranded = True
+            log.error("%s: %s", self._cluster, _STRANDED)
 
     def _catch_up_soon(self) -> None:
         if self._catching_up is None:

@@ -20,6 +20,7 @@ from journal.messages import (
     Fetch,
     Locate,
     Located,
+    StartAt,
     Subscribe,
     Trimmed,
 )
@@ -45,7 +46,7 @@ class Append(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """The answer to Fetch; no frames if `from_sequence` is not in the log."""
+    """The answer to Fetch; no frames if the log ends before `from_sequence`."""
 
     from_sequence: int
     frames: list[Frame]
@@ -58,8 +59,18 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 Plain = (
-    Claim | ClaimReply | AppendReply | Fetch | Subscribe | Checkpoint | Locate | Located | Trimmed
+    Claim
+    | ClaimReply
+    | StartAt
+    | AppendReply
+    | Fetch
+    | Subscribe
+    | Checkpoint
+    | Locate
+    | Located
+    | Trimmed
 )
+LeaderMessage = Claim | Append | Fetch | StartAt
 Message = Plain | Append | Fetched | Feed
 
 _encoder = msgspec.msgpack.Encoder()

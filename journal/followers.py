@@ -30,6 +30,11 @@ class Quorum:
         """Promises that make a leader: a majority, which also meets every write quorum."""
         return max(self.copies - self.writes, self.copies // 2) + 1
 
+    @property
+    def witnesses(self) -> int:
+        """So many of the others meet every quorum of promises that a replica was part of."""
+        return self.copies - self.claims + 1
+
 
 class Follower:
     """One replica. Sequences in terms of the leader's log."""
@@ -41,9 +46,14 @@ class Follower:
         "fetching",
         "full",
         "joined",
+        "lost",
+        "lost_in",
         "matched",
         "next",
         "outstanding",
+        "promised_in",
+        "restore_to",
+        "round",
         "stalled_at",
         "told_commit",
     )
@@ -51,6 +61,11 @@ class Follower:
     def __init__(self) -> None:
         self.connected = False
         self.joined = False  # has promised our epoch on this connection
+        self.promised_in = 0  # the round in which it did
+        self.round = 0  # the newest one that it has answered
+        self.lost = False  # does not count
+        self.lost_in = 0  # the round before the one that began when it said so on this connection
+        self.restore_to = 0  # our log's end then
         self.extent = LogExtent(EMPTY_LOG)  # when it joined
         self.matched = 0  # is on its disk
         self.next = 1  # is sent next
@@ -64,6 +79,7 @@ class Follower:
     def reset(self) -> None:
         """Forget what only the last claim's answer, or the last connection, has told."""
         self.joined = False
+        self.round = 0
         self.outstanding = 0
         self.fetching = None
         self.stalled_at = -1
@@ -85,34 +101,64 @@ class Followers:
         return [index for index, follower in enumerate(self.every) if follower.joined]
 
     @property
+    def voters(self) -> list[Follower]:
+        """Those whose promise of the leader's epoch counts."""
+        return [follower for follower in self.every if follower.joined and not follower.lost]
+
+    @property
     def too_full(self) -> bool:
-        """True while so many disks are full that no write quorum is left."""
-        return sum(not follower.full for follower in self.every) < self.quorum.writes
+        """True while disks are full and no write quorum is left without them."""
+        usable = sum(not (follower.full or follower.lost) for follower in self.every)
+        return usable < self.quorum.writes and any(follower.full for follower in self.every)
+
+    @property
+    def any_lost(self) -> bool:
+        """True while a replica is not whole."""
+        return any(follower.lost for follower in self.every)
+
+    @property
+    def too_lost(self) -> bool:
+        """True while so many are lost that nobody can be elected."""
+        whole = sum(not follower.lost for follower in self.every)
+        return whole < self.quorum.claims
 
     @property
     def checkpoint(self) -> int:
         """Every AZ's storage has the records up to here."""
         return min(follower.checkpoint for follower in self.every)
 
-    def elect(self) -> bool:
-        """Return whether there are promises enough to lead."""
-        return len(self.joined) >= self.quorum.claims
+    def confirmed(self, round_: int) -> bool:
+        """Return whether enough have promised before a round began and said so again in it."""
+        voters = [f for f in self.voters if f.promised_in < round_ == f.round]
+        return len(voters) >= self.quorum.claims
+
+    def wants_round(self, round_: int) -> bool:
+        """Return whether enough have promised, and too few of them before this round began."""
+        voters = self.voters
+        early = sum(follower.promised_in < round_ for follower in voters)
+        return early < self.quorum.claims <= len(voters)
+
+    def may_restore(self, follower: Follower, epoch_sequence: int) -> bool:
+        """Return whether a lost replica has all that is needed to count again, and enough stand by us."""
+        if not (follower.lost and follower.joined) or follower.matched < epoch_sequence:
+            return False
+        witnesses = sum(voter.round > follower.lost_in for voter in self.voters)
+        return follower.matched >= follower.restore_to and witnesses >= self.quorum.witnesses
 
     def most_advanced(self) -> LogExtent:
         """Return the log that has everything that may have been committed."""
-        return max(
-            (self.every[index].extent for index in self.joined),
-            key=lambda extent: (extent.last_epoch, extent.last),
-        )
+        extents = [follower.extent for follower in self.voters]
+        return max(extents, key=lambda extent: (extent.last_epoch, extent.last))
 
     def reached(self) -> int:
         """Return the last sequence that a write quorum has on disk."""
-        matched = sorted([follower.matched for follower in self.every], reverse=True)
+        matched = sorted([0 if f.lost else f.matched for f in self.every], reverse=True)
         return matched[self.quorum.writes - 1]
 
     def choose_eager(self) -> None:
         """Have the next frames sent at once to as many replicas as it takes, the best ones."""
-        self.eager = sorted(self.joined, key=self._worth)[: self.quorum.writes]
+        counting = [index for index in self.joined if not self.every[index].lost]
+        self.eager = sorted(counting, key=self._worth)[: self.quorum.writes]
 
     def retry_nearest(self) -> None:
         """Give the nearest its place back, if it has lost it."""

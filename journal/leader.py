@@ -11,6 +11,18 @@ Copying: each replica has a position. Frames of the recent window are sent strai
 ones are fetched from a replica that has them. Every new connection begins with the claim again; the
 answer tells where that replica's log parts from ours, and copying goes on from there.
 
+Lost replicas: one whose disk was replaced has forgotten what it promised and acknowledged, so it answers
+as lost and is not counted: not as a vote, not as a copy. It gets the log like any other. It becomes whole
+again when it holds our log up to where that ended when it said that it is lost, our EPOCH record at
+least, and when so many others as meet every quorum (with three replicas: both others) have confirmed
+after that moment that our epoch is the highest they know. So no leader of a higher epoch can have relied on
+what was lost, and what one of a lower epoch committed is in our log. The replica takes a note of it first.
+
+The confirmation is a claim of the same epoch in a new *round*. An election takes a round too: its promises
+count when all who gave them confirm them in a round that began after the last of them. A promise that
+was under way while its giver lost its disk could otherwise elect a leader that knows less than the
+others have committed meanwhile, with that very replica, whole again.
+
 Any sign of a higher promise deposes the leader for good; whoever wants to lead again starts anew.
 """
 
@@ -20,7 +32,7 @@ import enum
 import logging
 
 from dsql.rpc.clock import Clock
-from journal.codec import Append, Fetched
+from journal.codec import Append, Fetched, LeaderMessage
 from journal.extent import EMPTY_LOG, LogExtent, common_prefix
 from journal.followers import Follower, Followers, Quorum
 from journal.messages import (
@@ -31,6 +43,7 @@ from journal.messages import (
     Fetch,
     Record,
     RecordKind,
+    StartAt,
 )
 from journal.segment import Frame, make_frame
 from journal.window import FrameWindow
@@ -51,7 +64,6 @@ class Phase(enum.Enum):
     DEPOSED = 3
 
 
-LeaderMessage = Claim | Append | Fetch
 Send = tuple[int, LeaderMessage]  # replica, message
 
 
@@ -60,8 +72,9 @@ class Leader:
 
     `floor` is the timestamp of the last record that was taken over; `commit` the last committed
     sequence; `retain_from` keeps records from being trimmed that this leader still wants to read;
-    `full` is True while so many disks are full that nothing can be committed. `near` is the replica
-    that is cheapest to reach.
+    `full` is True while so many disks are full that nothing can be committed; `stranded` while so many
+    replicas have lost their logs that nobody can be elected. `near` is the replica that is cheapest to
+    reach.
     """
 
     def __init__(
@@ -81,6 +94,8 @@ class Leader:
         self.epoch_sequence = 0
         self.retain_from = 0
         self.full = False
+        self.stranded = False
+        self._round = 1
         self._candidate = candidate
         self._name = name
         self._clock = clock
@@ -109,8 +124,8 @@ class Leader:
         """A connection to a replica stands: claim on it."""
         follower = self._followers[replica]
         follower.connected = True
-        follower.reset()
-        return [] if self.deposed else [(replica, Claim(self.epoch, self._candidate))]
+        follower.lost_in = 0  # if it is lost, it may be so once more
+        return self._claim(replica)
 
     def disconnected(self, replica: int) -> list[Send]:
         """A connection is lost; whoever waited for frames from there gets them elsewhere."""
@@ -177,16 +192,32 @@ class Leader:
         """Claim again where an answer is overdue. Called every second or so: two ticks make overdue."""
         sends: list[Send] = []
         self._replicas.retry_nearest()
+        unsettled = self.phase is Phase.CLAIMING or self._replicas.any_lost
         for index, follower in enumerate(self._followers):
             if not follower.connected or self.deposed:
                 continue
-            waiting = not follower.joined or follower.matched < self._log.last
+            silent = unsettled and follower.round < self._round
+            behind = follower.lost or follower.matched < self._log.last
+            waiting = silent or behind or not follower.joined
             if waiting and follower.stalled_at == follower.matched:
-                sends += self.connected(index)
+                sends += self._claim(index)
             follower.stalled_at = follower.matched if waiting else -1
         return sends
 
     # Claiming
+
+    def _claim(self, replica: int) -> list[Send]:
+        self._followers[replica].reset()
+        return [] if self.deposed else [(replica, self._make_claim())]
+
+    def _make_claim(self, whole_at: int = 0) -> Claim:
+        return Claim(self.epoch, self._candidate, self._round, whole_at)
+
+    def _begin_round(self) -> list[Send]:
+        """Have everybody confirm the promise; who has not promised yet is asked already."""
+        self._round += 1
+        claim = self._make_claim()
+        return [(index, claim) for index in self._replicas.joined]
 
     def _claimed(self, replica: int, reply: ClaimReply) -> list[Send]:
         if not reply.granted:
@@ -194,12 +225,55 @@ class Leader:
         if reply.epoch != self.epoch:
             return []
         follower = self._followers[replica]
+        follower.round = max(follower.round, reply.round)
+        if follower.joined:
+            sends = self._confirmed(follower, reply)
+        else:
+            sends = self._promised(replica, reply)
+        return sends + (self._candidacy() if self.phase is Phase.CLAIMING else self._restore())
+
+    def _promised(self, replica: int, reply: ClaimReply) -> list[Send]:
+        follower = self._followers[replica]
         follower.joined = True
+        follower.promised_in = self._round
         follower.extent = LogExtent(reply.extent)
         follower.checkpoint = max(follower.checkpoint, reply.extent.checkpoint)
-        if self.phase is Phase.CLAIMING:
-            return self._take_over() if self._replicas.elect() else []
-        return self._join(replica)
+        follower.lost = reply.lost
+        self._recount()
+        sends: list[Send] = []
+        if reply.lost and not follower.lost_in:
+            follower.lost_in = self._round
+            follower.restore_to = self._log.last
+            sends = self._begin_round()
+        return sends if self.phase is Phase.CLAIMING else sends + self._join(replica)
+
+    def _confirmed(self, follower: Follower, reply: ClaimReply) -> list[Send]:
+        if not follower.lost or reply.lost:
+            return []
+        follower.lost = False
+        self._recount()
+        log.info("%s: a lost journal replica has everything again and counts", self._name)
+        self._replicas.choose_eager()
+        self._advance()
+        return []
+
+    def _recount(self) -> None:
+        self.stranded = self._replicas.too_lost
+        self.full = self._replicas.too_full
+
+    def _candidacy(self) -> list[Send]:
+        if self._replicas.confirmed(self._round):
+            return self._take_over()
+        return self._begin_round() if self._replicas.wants_round(self._round) else []
+
+    def _restore(self) -> list[Send]:
+        """Tell lost replicas that they are whole, if they can be."""
+        sends: list[Send] = []
+        for index, follower in enumerate(self._followers):
+            if follower.lost and self._replicas.may_restore(follower, self.epoch_sequence):
+                whole_at = max(follower.restore_to, self.epoch_sequence)
+                sends.append((index, self._make_claim(whole_at)))
+        return sends
 
     def _refused(self, promised: int) -> list[Send]:
         if promised < self.epoch:
@@ -212,7 +286,7 @@ class Leader:
         sends: list[Send] = []
         for index, follower in enumerate(self._followers):
             if follower.connected:
-                sends += self.connected(index)
+                sends += self._claim(index)
         return sends
 
     def _take_over(self) -> list[Send]:
@@ -290,6 +364,9 @@ class Leader:
         for index, follower in enumerate(self._followers):
             if follower.fetching == (replica, fetched.from_sequence):
                 follower.fetching = None
+                if frames and follower.lost and frames[0].first > follower.next:
+                    follower.next = frames[0].first
+                    sends.append((index, StartAt(self.epoch, follower.next)))
                 if frames and frames[0].first == follower.next:
                     sends.append((index, self._send_frames(follower, frames)))
                     sends += self._pump(index)
@@ -308,7 +385,7 @@ class Leader:
             return []
         follower.checkpoint = max(follower.checkpoint, reply.checkpoint)
         if reply.status == AppendStatus.MISMATCH:
-            return self.connected(replica)
+            return self._claim(replica)
         follower.outstanding = max(0, follower.outstanding - 1)
         full = reply.status == AppendStatus.FULL
         if full != follower.full:
@@ -322,6 +399,8 @@ class Leader:
             self._advance()
         if replica in self._replicas.eager:
             return self._pump(replica) if follower.next <= self._log.last else []
+        if follower.lost:
+            return self._pump(replica) + self._restore()
         self._replicas.overtaken(reply.sequence)
         return []
 

@@ -44,7 +44,6 @@ _AHEAD_BYTES_MIN = (
     16 * 1024
 )  # zeros behind a write: as many as the log is long, within these bounds
 _AHEAD_BYTES_MAX = 256 * 1024
-_NO_PROMISE = Promise(0, b"")
 _promise_decoder = msgspec.msgpack.Decoder(Promise)
 
 
@@ -85,12 +84,15 @@ class _Segment:
 
 
 class Log:
-    """The log in `directory`, recovered. `extent` and `promise` tell the replica where it stands.
+    """The log in `directory`, recovered or created. `extent` and `promise` tell where the replica stands.
 
+    With `expected`, there has been a log before: if it is missing, the new one knows that it is lost.
     Raises CorruptionError, SyncFailedError, or BlockingIOError if another process has it open.
     """
 
-    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self, directory: Path, *, expected: bool = False, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._segment_bytes = segment_bytes
@@ -101,10 +103,17 @@ class Log:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self._failure_mark.exists():
                 raise SyncFailedError(
-                    f"{directory}: a sync failed here before; replace this replica"
+                    f"{directory}: a sync failed here before; once the disk is sound, delete this folder, "
+                    "and the other zones restore it"
                 )
-            self.promise = self._read_promise()
-            self._recover()
+            promise = self._read_promise()
+            is_here = self._recover()
+            if promise is None or not is_here:
+                is_new = promise is None and not expected
+                known = promise or Promise(0, b"")
+                self.save_promise(Promise(known.epoch, known.candidate, is_new))
+            else:
+                self.promise = promise
         except BaseException:
             self.close()
             raise
@@ -160,6 +169,18 @@ class Log:
                 dropped.close()
                 dropped.path.unlink()
             self._extent.trim(self._segments[0].first)
+
+    def clear(self, first: int) -> None:
+        """Remove every record; the next one will be `first`. Raises SyncFailedError."""
+        with self._mutex:
+            while self._segments:
+                dropped = self._segments.pop()
+                dropped.close()
+                dropped.path.unlink()
+            try:
+                self._segments.append(self._new_segment(first))
+            except DiskFullError as error:  # a log without a segment is of no use
+                raise SyncFailedError(str(error)) from error
 
     def save_promise(self, promise: Promise) -> None:
         """Replace the promise, durably."""
@@ -270,24 +291,26 @@ class Log:
     def _failure_mark(self) -> Path:
         return self._directory / "failed"
 
-    def _read_promise(self) -> Promise:
+    def _read_promise(self) -> Promise | None:
         try:
             data = self._promise_path.read_bytes()
         except FileNotFoundError:
-            return _NO_PROMISE
+            return None
         body = data[4:]
         if data[:4] != google_crc32c.value(body).to_bytes(4, "little"):
             raise CorruptionError(f"{self._promise_path}: bad checksum")
         return _promise_decoder.decode(body)
 
-    def _recover(self) -> None:
+    def _recover(self) -> bool:
+        """Read the segments; return False if there is none and the log begins anew."""
         paths = sorted(self._directory.glob("*.segment"))
         if not paths:
             self._extent = LogExtent(EMPTY_LOG)
             self._create_segment(1)
-            return
+            return False
         for path in paths:
             self._recover_file(path, last=path == paths[-1])
+        return True
 
     def _recover_file(self, path: Path, *, last: bool) -> None:
         data = path.read_bytes()
@@ -316,6 +339,12 @@ class Log:
         return self._create_segment(self._extent.last + 1)
 
     def _create_segment(self, first: int) -> _Segment:
+        segment = self._new_segment(first)
+        with self._mutex:
+            self._segments.append(segment)
+        return segment
+
+    def _new_segment(self, first: int) -> _Segment:
         if not self._segments:
             self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
         path = self._directory / f"{first:020d}.segment"
@@ -330,8 +359,6 @@ class Log:
             raise _explain(error) from error
         self._sync(segment.descriptor)
         self._sync_directory()
-        with self._mutex:
-            self._segments.append(segment)
         return segment
 
     def _write_durably(self, segment: _Segment, data: bytes) -> None:

@@ -48,20 +48,37 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
 class Claim(msgspec.Struct, frozen=True, tag="claim", array_like=True):
     """Ask for the promise to refuse every lower epoch. `candidate`: 16 bytes, new for each start.
 
-    Said again by the leader on every new connection; the answer then tells where the logs part.
+    Said again by the leader on every new connection; the answer then tells where the logs part. Said
+    again with a higher `round`, the answer shows that the replica still stood by its promise after the
+    round had begun. `whole_at`, if not 0, tells a lost replica that it counts again if it holds the
+    leader's log up to there.
     """
 
     epoch: int
     candidate: bytes
+    round: int = 0
+    whole_at: int = 0
 
 
 class ClaimReply(msgspec.Struct, frozen=True, tag="claim_reply", array_like=True):
-    """The promise, on disk before this is said, or the higher one that stands against it."""
+    """The promise, on disk before this is said, or the higher one that stands against it.
+
+    `round` is that of the Claim. A `lost` replica has forgotten what it promised; this is no vote.
+    """
 
     epoch: int
     granted: bool
     promised: int
     extent: Extent
+    round: int = 0
+    lost: bool = False
+
+
+class StartAt(msgspec.Struct, frozen=True, tag="start_at", array_like=True):
+    """Let a lost replica's log begin with `first_sequence`: what is before it nobody keeps any more."""
+
+    epoch: int
+    first_sequence: int
 
 
 class AppendStatus(enum.IntEnum):
@@ -84,7 +101,7 @@ class AppendReply(msgspec.Struct, frozen=True, tag="append_reply", array_like=Tr
 
 
 class Fetch(msgspec.Struct, frozen=True, tag="fetch", array_like=True):
-    """Ask for frames, the first of which holds `from_sequence`."""
+    """Ask for frames, the first of which holds `from_sequence`, or is the first one that is kept."""
 
     from_sequence: int
     bytes_max: int

@@ -7,6 +7,10 @@ that stand among them. The driver may let many steps share a sync; that is the g
 The log is that of Raft: an append names the record it goes behind and is refused if that is
 missing; frames that contradict the leader's are cut off. They belong to lower epochs and were never
 committed, because a leader is chosen with a log that has everything that is committed.
+
+A replica whose disk was replaced is *lost*: what it promised and acknowledged is forgotten, and others may
+still rely on it. It takes part in everything, but tells that it is lost, and no leader counts it until one
+has made it whole; see `journal.leader`. It is written down before it is told that it is whole again.
 """
 
 from __future__ import annotations
@@ -15,15 +19,19 @@ import msgspec
 
 from journal.codec import Append
 from journal.extent import LogExtent
-from journal.messages import AppendReply, AppendStatus, Claim, ClaimReply, Extent
+from journal.messages import AppendReply, AppendStatus, Claim, ClaimReply, Extent, StartAt
 from journal.segment import Frame
 
 
 class Promise(msgspec.Struct, frozen=True, array_like=True):
-    """Every epoch below `epoch` is refused, and `epoch` belongs to `candidate`."""
+    """Every epoch below `epoch` is refused, and `epoch` belongs to `candidate`.
+
+    Not `whole`: there were promises and records before that this replica does not know.
+    """
 
     epoch: int
     candidate: bytes
+    whole: bool = True
 
 
 class SavePromise(msgspec.Struct, frozen=True, gc=False):
@@ -50,13 +58,19 @@ class Trim(msgspec.Struct, frozen=True, gc=False):
     first: int
 
 
+class Clear(msgspec.Struct, frozen=True, gc=False):
+    """Remove every record from the disk; the next one will be `first`."""
+
+    first: int
+
+
 class Reply(msgspec.Struct, frozen=True, gc=False):
     """Answer the sender, after everything before this is synced."""
 
     message: ClaimReply | AppendReply
 
 
-Output = SavePromise | Cut | Write | Trim | Reply
+Output = SavePromise | Cut | Write | Trim | Clear | Reply
 
 
 class Replica:
@@ -71,15 +85,29 @@ class Replica:
 
     def claim(self, claim: Claim) -> list[Output]:
         """Promise the epoch, or tell which higher one is promised. Saying it twice is harmless."""
-        asked = Promise(claim.epoch, claim.candidate)
+        held = self.promise
+        granted = claim.epoch == held.epoch and claim.candidate == held.candidate
+        whole = held.whole or (granted and 0 < claim.whole_at <= self.log.last)
         outputs: list[Output] = []
-        if asked.epoch > self.promise.epoch:
-            self.promise = asked
-            outputs.append(SavePromise(asked))
+        if claim.epoch > held.epoch or whole != held.whole:
+            granted = True
+            self.promise = Promise(claim.epoch, claim.candidate, whole)
+            outputs.append(SavePromise(self.promise))
         extent = self.log.describe(self.checkpoint)
-        granted = self.promise == asked
-        outputs.append(Reply(ClaimReply(claim.epoch, granted, self.promise.epoch, extent)))
+        promised = self.promise.epoch
+        outputs.append(
+            Reply(ClaimReply(claim.epoch, granted, promised, extent, claim.round, not whole))
+        )
         return outputs
+
+    def start_at(self, start: StartAt) -> list[Output]:
+        """Begin the log anew, further on. Only a lost replica does; nothing counts what it held."""
+        first = start.first_sequence
+        if start.epoch != self.promise.epoch or self.promise.whole or first <= self.log.first:
+            return []
+        self.log = LogExtent(Extent(first, first - 1, 0, [], 0))
+        self._trimmed = first
+        return [Clear(first)]
 
     def append(self, append: Append) -> list[Output]:
         """Take frames and the commit index from the leader of the promised epoch."""

@@ -18,11 +18,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from journal.client import JournalTrimmedError, ReplicaFailedError
-from journal.codec import Append, Fetched, Message
+from journal.codec import Append, Fetched, LeaderMessage, Message
 from journal.disk_threads import DiskThreads
 from journal.log import DiskFullError, Log
-from journal.messages import AppendReply, AppendStatus, Claim, Fetch
-from journal.replica import Cut, Output, Replica, Reply, SavePromise, Trim, Write
+from journal.messages import AppendReply, AppendStatus, Fetch, StartAt
+from journal.replica import Clear, Cut, Output, Replica, Reply, SavePromise, Trim, Write
 from journal.segment import Frame
 from journal.window import FrameWindow
 
@@ -83,12 +83,17 @@ class ReplicaHost:
         self._pace = _Pace()
         self._queue: Work = []
         self._running: asyncio.Future[None] | None = None
+        self._full = False  # the disk, as it was last seen
         self._recent = FrameWindow(_RECENT_BYTES)
         self._synced = disk.extent.last_sequence
         self._waiters: list[asyncio.Future[None]] = []
         self._taps: list[_Tap] = []
+        if not disk.promise.whole:
+            log.warning(
+                "%s: the log was lost; the other zones' logs restore it before it counts", name
+            )
 
-    def receive(self, message: Claim | Append | Fetch, respond: Respond) -> None:
+    def receive(self, message: LeaderMessage, respond: Respond) -> None:
         """Handle a leader's message; answers go to `respond`, later. A failed replica is silent."""
         if self.failed:
             return
@@ -107,6 +112,9 @@ class ReplicaHost:
                     self._recent.cut(output.last)
             if self.replica.commit > committed:
                 self._wake()
+        elif isinstance(message, StartAt):
+            outputs = self.replica.start_at(message)
+            self._recent.cut(0)
         else:
             outputs = self.replica.claim(message)
         if outputs:
@@ -201,17 +209,23 @@ class ReplicaHost:
                     self._change(output)
             self._write(frames)
         except DiskFullError as error:
-            log.error("%s: %s", self._name, error)
+            if not self._full:
+                log.error("%s: %s; appends are refused until there is room", self._name, error)
+            self._full = True
             # What follows a write that did not fit has no place either.
-            refused = [(_refuse(reply), to) for reply, to in replies[true:]]
-            raise _Full(replies[:true] + refused) from None
+            raise _Full(replies[:true] + _refuse(replies[true:])) from None
         return replies
 
-    def _change(self, output: SavePromise | Cut | Trim) -> None:
+    def _change(self, output: SavePromise | Cut | Trim | Clear) -> None:
         if isinstance(output, SavePromise):
+            whole_before = self._disk.promise.whole
             self._disk.save_promise(output.promise)
+            if output.promise.whole and not whole_before:
+                log.warning("%s: the log is complete again and counts", self._name)
         elif isinstance(output, Cut):
             self._disk.cut(output.last)
+        elif isinstance(output, Clear):
+            self._disk.clear(output.first)
         else:
             self._disk.trim(output.first)
 
@@ -220,6 +234,9 @@ class ReplicaHost:
             began = time.perf_counter()
             self._disk.write(frames)
             self._pace.observe(time.perf_counter() - began)
+            if self._full:
+                log.warning("%s: there is room on the disk again", self._name)
+                self._full = False
 
     def _performed(
         self, replies: list[tuple[Reply, Respond]] | None, error: Exception | None
@@ -245,9 +262,9 @@ class ReplicaHost:
 
     def _reload(self, replies: list[tuple[Reply, Respond]]) -> None:
         """Fall back to what is on disk. Everything that came in meanwhile is refused as well."""
-        replies += [
-            (_refuse(output), to) for output, to in self._queue if isinstance(output, Reply)
-        ]
+        replies += _refuse(
+            [(output, to) for output, to in self._queue if isinstance(output, Reply)]
+        )
         self._queue = []
         commit, checkpoint = self.replica.commit, self.replica.checkpoint
         self.replica = Replica(self._disk.promise, self._disk.extent)
@@ -291,7 +308,8 @@ class ReplicaHost:
                 respond(Fetched(fetch.from_sequence, frames))
 
         disk = self._disk
-        self._threads.submit(lambda: disk.read(fetch.from_sequence, fetch.bytes_max), answer)
+        first = max(fetch.from_sequence, self.replica.log.first)
+        self._threads.submit(lambda: disk.read(first, fetch.bytes_max), answer)
 
     def _wake(self) -> None:
         for tap in self._taps:
@@ -321,10 +339,16 @@ def _is_small(work: Work) -> bool:
     return size <= _QUICK_BYTES_MAX
 
 
-def _refuse(reply: Reply) -> Reply:
-    message = reply.message
-    if isinstance(message, AppendReply):
-        return Reply(
-            AppendReply(message.epoch, AppendStatus.FULL, message.promised, 0, message.checkpoint)
-        )
-    return reply
+def _refuse(replies: list[tuple[Reply, Respond]]) -> list[tuple[Reply, Respond]]:
+    """Make appends' answers say that the disk is full.
+
+    There is none to a claim: its promise may not be on disk. The leader claims again.
+    """
+    refused = []
+    for reply, respond in replies:
+        message = reply.message
+        if isinstance(message, AppendReply):
+            epoch, promised, checkpoint = message.epoch, message.promised, message.checkpoint
+            full = AppendReply(epoch, AppendStatus.FULL, promised, 0, checkpoint)
+            refused.append((Reply(full), respond))
+    return refused

@@ -1,8 +1,9 @@
 """The journal replica of one AZ, for all clusters.
 
 A cluster's log is opened when the first connection or the first local role names it, and created if
-there is none yet. A leader's messages go to the cluster's `ReplicaHost`; each subscription is a task
-that copies committed frames to its connection as fast as the reader takes them.
+there is none yet. That it was created is also written down in the cluster's own folder: a log that is
+missing later has been lost, and is not a new one. A leader's messages go to the cluster's `ReplicaHost`;
+each subscription is a task that copies committed frames to its connection as fast as the reader takes them.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 
+from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import JournalTrimmedError, ReplicaFailedError, records_from
-from journal.codec import Append, Feed, Message, decode, encode
+from journal.codec import Feed, LeaderMessage, Message, decode, encode
 from journal.disk_threads import DiskThreads
 from journal.log import Log
 from journal.messages import (
     Checkpoint,
-    Claim,
-    Fetch,
     Locate,
     Located,
     Record,
@@ -67,7 +68,8 @@ class JournalServer:
 
     async def _open(self, cluster: str) -> ReplicaHost:
         directory = self._layout.journal(self._az, cluster)
-        disk = await self._threads.run(lambda: Log(directory))
+        founded = self._layout.journal_founded(self._az, cluster)
+        disk = await self._threads.run(lambda: _open_log(directory, founded))
         return ReplicaHost(f"{self._az}/{cluster}", disk, self._threads)
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
@@ -95,7 +97,7 @@ class JournalServer:
 
     async def attach(
         self, cluster: str, receive: Callable[[Message], None]
-    ) -> Callable[[Claim | Append | Fetch], None]:
+    ) -> Callable[[LeaderMessage], None]:
         """See journal.client.LocalReplica."""
         host = await self.host(cluster)
         return lambda message: host.receive(message, receive)
@@ -110,6 +112,7 @@ class JournalServer:
                 values[f"{cluster}.last_sequence"] = host.replica.log.last
                 values[f"{cluster}.commit"] = host.replica.commit
                 values[f"{cluster}.failed"] = int(host.failed)
+                values[f"{cluster}.lost"] = int(not host.replica.promise.whole)
         return StatusReply(values)
 
     async def close(self) -> None:
@@ -120,6 +123,17 @@ class JournalServer:
                 await opened.close()
         self._hosts.clear()
         await self._threads.close()
+
+
+def _open_log(directory: Path, founded: Path) -> Log:
+    """Open a log, or create it if there has never been one: it is durable before that is written down."""
+    known = founded.exists()
+    disk = Log(directory, expected=known)
+    if not known:
+        write_atomically(
+            founded, b"This zone's journal exists. If its folder does not, it was lost.\n"
+        )
+    return disk
 
 
 class _Connection(FramedConnection):
@@ -168,7 +182,7 @@ class _Connection(FramedConnection):
     def _dispatch(self, host: ReplicaHost, message: Message) -> None:
         if host.failed:
             self.close()
-        elif isinstance(message, Append | Claim | Fetch):
+        elif isinstance(message, LeaderMessage):
             host.receive(message, self._respond)
         elif isinstance(message, Subscribe):
             self._spawn(self._feed(host, message.from_sequence))

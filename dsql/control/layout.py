@@ -7,6 +7,7 @@
     clusters/ID/certificate.pem, key.pem
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
     clusters/ID/clock             16 bytes, mapped by many: newest acknowledged commit timestamp, epoch
+    clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost
     AZ/ID/journal/, AZ/ID/storage/
     run/relay.address             HOST:PORT where the relay listens, for the command line
     run/NAME.sock                 Unix sockets: placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
@@ -100,6 +101,10 @@ class Layout:
     def journal(self, az: str, identifier: str) -> Path:
         """The folder of one journal replica."""
         return self.root / az / identifier / "journal"
+
+    def journal_founded(self, az: str, identifier: str) -> Path:
+        """The file that says that a journal replica has been created."""
+        return self.cluster(identifier) / f"{az}.founded"
 
     def storage(self, az: str, identifier: str) -> Path:
         """The folder of one storage replica."""

@@ -18,8 +18,8 @@ Respond = Callable[[Message], None]
 class SimulatedDisk:
     """A segment file and a promise. `synced` bytes survive a crash; the rest may or may not."""
 
-    def __init__(self) -> None:
-        self.promise = Promise(0, b"")
+    def __init__(self, *, whole: bool = True) -> None:
+        self.promise = Promise(0, b"", whole)
         self.data = bytearray(segment_header(1))
         self.synced = HEADER_BYTES
         self.frames: list[Frame] = []
@@ -70,6 +70,7 @@ class ReplicaNode(Node):
     replica_class: type[Replica] = Replica
     keeps_promises = True
     syncs_before_answering = True
+    knows_that_it_is_lost = True
 
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
@@ -110,6 +111,12 @@ class ReplicaNode(Node):
             self._apply(self._work)  # the write was under way: parts of it may have arrived
         self.disk.crash(self.world)
         self.world.note(f"{self.name} crashed with {len(self.disk.frames)} frames")
+
+    def lose_disk(self) -> None:
+        """Crash, and come back with an empty disk."""
+        self.crash()
+        self.disk = SimulatedDisk(whole=not self.knows_that_it_is_lost)
+        self.world.note(f"{self.name} lost its disk")
 
     def restart(self) -> None:
         if not self.alive:

@@ -24,7 +24,14 @@ class Parts:
     replica: type[ReplicaNode] = ReplicaNode
     leader: type[LeaderNode] = LeaderNode
     client: type[ClientNode] = ClientNode
-    faults: tuple[str, ...] = ("crash one", "crash all", "replace leader", "zombie", "pause")
+    faults: tuple[str, ...] = (
+        "crash one",
+        "crash all",
+        "replace leader",
+        "zombie",
+        "pause",
+        "lose disk",
+    )
 
 
 @dataclass
@@ -35,6 +42,7 @@ class Result:
     commits: int
     aborts: int
     epochs: int
+    lost_disks: int
 
 
 class Scenario:
@@ -47,6 +55,7 @@ class Scenario:
         self._published = Published()
         self._leaders: list[LeaderNode] = []
         self._leader_count = 0
+        self._lost_disks = 0
         self._history = History()
         self._new_leader()
         self._clients = [
@@ -71,6 +80,7 @@ class Scenario:
             len(self._history.acknowledged),
             len(self._history.aborted),
             self._leaders[-1].leader.epoch,
+            self._lost_disks,
         )
 
     def _new_leader(self) -> None:
@@ -93,6 +103,8 @@ class Scenario:
         elif fault == "zombie":
             self._pause(self._leaders[-1])
             self._new_leader()
+        elif fault == "lose disk":
+            self._lose_disk(self.world.chance.choice(self._replicas))
         else:
             self._pause(self.world.chance.choice([*self._replicas, self._leaders[-1]]))
 
@@ -100,6 +112,14 @@ class Scenario:
         if replica.alive:
             replica.crash()
             delay = self.world.chance.randint(10, milliseconds_max) * MILLISECOND
+            self.world.later(delay, replica.restart)
+
+    def _lose_disk(self, replica: ReplicaNode) -> None:
+        """Take a disk away, unless one is still being restored: of three, two must be there."""
+        if replica.alive and all(other.disk.promise.whole for other in self._replicas):
+            self._lost_disks += 1
+            replica.lose_disk()
+            delay = self.world.chance.randint(10, 1_000) * MILLISECOND
             self.world.later(delay, replica.restart)
 
     def _replace_leader(self) -> None:
@@ -145,6 +165,8 @@ class Scenario:
             raise ViolationError("the replicas differ")
         if leader.commit != leader.last_sequence:
             raise ViolationError("the last record is not committed")
+        if not all(replica.disk.promise.whole for replica in self._replicas):
+            raise ViolationError("a lost replica was not restored")
         journal = [r for frame in self._replicas[0].disk.frames for r in frame.records]
         for replica in self._replicas:
             for sequence, epoch in replica.observed.items():

@@ -27,6 +27,7 @@ def test_no_promise_is_broken_on_fixed_seeds(first):
     assert sum(result.commits for result in results) > 15 * 20
     assert sum(result.aborts for result in results) > 20
     assert sum(result.epochs for result in results) > 15 * 3
+    assert sum(result.lost_disks for result in results) > 15 / 2
 
 
 def test_no_promise_is_broken_on_new_seeds():
@@ -57,6 +58,10 @@ class _HastyNode(ReplicaNode):
     syncs_before_answering = False
 
 
+class _UnawareNode(ReplicaNode):
+    knows_that_it_is_lost = False
+
+
 class _LonelyLeader(Leader):
     def _advance(self) -> None:
         self._replicas.quorum = type("One", (), {"copies": 3, "writes": 1, "claims": 2})()
@@ -70,6 +75,7 @@ class _LonelyLeaderNode(LeaderNode):
 # A forgotten promise matters only if most replicas crash just before an old leader wakes up.
 _POWER = ("crash all", "replace leader")
 _POWER_AND_RIVALS = ("crash all", "zombie")
+_LOSSES = ("lose disk", "crash one", "replace leader")
 
 
 class _BlindClient(ClientNode):
@@ -87,6 +93,9 @@ class _BlindClient(ClientNode):
         pytest.param(Parts(replica=_HastyNode, faults=_POWER), id="answers_before_the_sync"),
         pytest.param(
             Parts(leader=_LonelyLeaderNode, faults=_POWER), id="acknowledged_before_the_quorum"
+        ),
+        pytest.param(
+            Parts(replica=_UnawareNode, faults=_LOSSES), id="replicas_that_lost_their_disk_count"
         ),
         pytest.param(Parts(client=_BlindClient), id="blind_retry_of_an_unknown_outcome"),
     ],

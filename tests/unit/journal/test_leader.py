@@ -16,6 +16,7 @@ from journal.messages import (
     Fetch,
     Record,
     RecordKind,
+    StartAt,
 )
 from journal.segment import make_frame
 
@@ -30,12 +31,31 @@ class FixedClock:
 def make_leader(quorum: Quorum | None = None) -> Leader:
     leader = Leader(b"c" * 16, "az1", quorum or Quorum(), FixedClock(), epoch=3)
     for replica in range((quorum or Quorum()).copies):
-        assert leader.connected(replica) == [(replica, Claim(3, b"c" * 16))]
+        assert leader.connected(replica) == [(replica, Claim(3, b"c" * 16, round=1))]
     return leader
 
 
-def promise(leader: Leader, replica: int, extent: Extent = EMPTY):
-    return leader.step(replica, ClaimReply(leader.epoch, True, leader.epoch, extent))
+def promise(leader: Leader, replica: int, extent: Extent = EMPTY, *, lost: bool = False):
+    """Promise; those who are asked to confirm their promises do so. Returns what else is sent."""
+    return confirm(leader, say_promise(leader, replica, extent, lost=lost))
+
+
+def say_promise(leader: Leader, replica: int, extent: Extent = EMPTY, *, lost: bool = False):
+    return leader.step(replica, ClaimReply(leader.epoch, True, leader.epoch, extent, 1, lost))
+
+
+def confirm(leader: Leader, sends, but: int | None = None):
+    """Answer all claims among `sends` but those to one replica; return what else is sent."""
+    sends, others = list(sends), []
+    while sends:
+        replica, message = sends.pop(0)
+        if isinstance(message, Claim) and replica != but:
+            lost = leader._followers[replica].lost and not message.whole_at
+            reply = ClaimReply(message.epoch, True, message.epoch, EMPTY, message.round, lost)
+            sends += leader.step(replica, reply)
+        else:
+            others.append((replica, message))
+    return others
 
 
 def accept(leader: Leader, replica: int, sequence: int):
@@ -104,7 +124,7 @@ def test_refused_candidate_claims_above_the_promise():
     leader = make_leader()
     sends = leader.step(0, ClaimReply(3, False, 8, EMPTY))
     assert leader.epoch == 9
-    assert sends == [(replica, Claim(9, b"c" * 16)) for replica in range(3)]
+    assert sends == [(replica, Claim(9, b"c" * 16, round=1)) for replica in range(3)]
 
 
 def test_fenced_leader_is_deposed_and_says_nothing_more():
@@ -245,3 +265,122 @@ def test_records_are_trimmed_only_if_every_az_has_them():
         leader.step(replica, AppendReply(3, AppendStatus.ACCEPTED, 3, 1, checkpoint))
     sends = leader.append([(6_000, RecordKind.DATA, b"x")])
     assert {message.trim for _, message in sends} == {41}
+
+
+def committed_twice() -> Leader:
+    """An open leader whose log ends at 2; all have it."""
+    leader = opened()
+    data(leader, 6_000)
+    for replica in range(3):
+        accept(leader, replica, 2)
+    leader.catch_up()
+    return leader
+
+
+def lose(leader: Leader, replica: int):
+    """The replica comes back with an empty disk, on a new connection."""
+    leader.disconnected(replica)
+    leader.connected(replica)
+    return say_promise(leader, replica, lost=True)
+
+
+def whole_claims(sends) -> list[tuple[int, int]]:
+    return [(r, m.whole_at) for r, m in sends if isinstance(m, Claim) and m.whole_at]
+
+
+def test_promises_elect_when_all_who_gave_them_confirm_them():
+    leader = make_leader()
+    assert say_promise(leader, 0) == []
+    asked = say_promise(leader, 1)
+    assert asked == [(replica, Claim(3, b"c" * 16, round=2)) for replica in (0, 1)]
+    assert confirm(leader, asked, but=0) == [asked[0]]
+    assert leader.phase is Phase.CLAIMING
+    confirm(leader, [asked[0]])
+    assert leader.phase is Phase.OPENING
+
+
+def test_promise_whose_giver_is_gone_before_it_confirms_does_not_elect():
+    leader = make_leader()
+    say_promise(leader, 0)
+    asked = say_promise(leader, 1)
+    leader.disconnected(0)
+    confirm(leader, asked, but=0)
+    assert leader.phase is Phase.CLAIMING
+    promise(leader, 2)
+    assert leader.phase is Phase.OPENING
+
+
+def test_promise_of_a_lost_replica_is_no_vote():
+    leader = make_leader()
+    promise(leader, 0)
+    promise(leader, 1, lost=True)
+    assert leader.phase is Phase.CLAIMING
+    promise(leader, 2)
+    assert leader.phase is Phase.OPENING
+
+
+def test_copy_of_a_lost_replica_does_not_commit():
+    leader = committed_twice()
+    confirm(leader, lose(leader, 1), but=2)
+    accept(leader, 1, 2)
+    data(leader, 7_000)
+    accept(leader, 0, 3)
+    accept(leader, 1, 3)
+    assert leader.commit == 2
+    accept(leader, 2, 3)
+    assert leader.commit == 3
+
+
+def test_lost_replica_is_whole_when_it_has_the_log_and_both_others_have_confirmed():
+    leader = committed_twice()
+    asked = lose(leader, 1)
+    assert [(r, m.frames[0].first) for r, m in asked if isinstance(m, Append)] == [(1, 1)]
+    claims = [(r, m) for r, m in asked if isinstance(m, Claim) and r != 1]
+    assert [replica for replica, _ in claims] == [0, 2]
+    assert whole_claims(accept(leader, 1, 2)) == []  # the others have not confirmed yet
+    assert whole_claims(confirm(leader, claims[:1])) == []
+    sends = leader.step(2, ClaimReply(3, True, 3, EMPTY, claims[1][1].round))
+    assert whole_claims(sends) == [(1, 2)]
+    confirm(leader, sends)
+    data(leader, 7_000)
+    accept(leader, 1, 3)
+    accept(leader, 0, 3)
+    assert leader.commit == 3
+
+
+def test_lost_replica_that_lags_is_not_whole():
+    leader = committed_twice()
+    assert whole_claims(confirm(leader, lose(leader, 1), but=1)) == []
+    assert whole_claims(accept(leader, 1, 1)) == []
+    assert whole_claims(accept(leader, 1, 2)) == [(1, 2)]
+
+
+def test_confirmation_from_before_the_loss_does_not_help():
+    leader = committed_twice()
+    lose(leader, 1)
+    accept(leader, 1, 2)
+    for replica in (0, 2):
+        assert whole_claims(leader.step(replica, ClaimReply(3, True, 3, EMPTY, 2))) == []
+
+
+def test_leader_without_a_majority_of_whole_replicas_is_stranded():
+    leader = committed_twice()
+    lose(leader, 1)
+    assert not leader.stranded
+    lose(leader, 2)
+    assert leader.stranded
+
+
+def test_lost_replica_begins_where_the_others_logs_begin():
+    leader = make_leader()
+    kept = Extent(5, 6, 600, [(2, 5)], 4)
+    promise(leader, 0, kept)
+    promise(leader, 1, kept)
+    assert promise(leader, 2, lost=True) == [(0, Fetch(1, 1024 * 1024))]
+    frames = [make_frame([Record(n, 2, 100 * n, 0, b"")]) for n in (5, 6)]
+    sends = leader.step(0, Fetched(1, frames))
+    assert sends[0] == (2, StartAt(3, 5))
+    assert [(r, m.previous_sequence, m.frames[0].first) for r, m in sends[1:]] == [
+        (2, 4, 5),
+        (2, 6, 7),
+    ]

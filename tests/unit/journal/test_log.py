@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+import google_crc32c
+import msgspec
 import pytest
 
 from journal.log import DiskFullError, Log, SyncFailedError
@@ -148,7 +150,7 @@ def test_failed_sync_ends_the_log_for_good(tmp_path, monkeypatch, call):
         log.cut(20)
     monkeypatch.undo()
     log.close()
-    with pytest.raises(SyncFailedError, match="replace this replica"):
+    with pytest.raises(SyncFailedError, match="delete this folder"):
         Log(tmp_path)
 
 
@@ -181,4 +183,51 @@ def test_second_process_cannot_open_the_log(tmp_path):
     log = Log(tmp_path)
     with pytest.raises(BlockingIOError):
         Log(tmp_path)
+    log.close()
+
+
+def test_log_that_never_was_is_whole_and_stays_so(tmp_path):
+    Log(tmp_path).close()
+    log = Log(tmp_path, expected=True)
+    assert log.promise == Promise(0, b"", whole=True)
+    log.close()
+
+
+def test_missing_log_that_was_expected_is_lost_and_stays_so(tmp_path):
+    Log(tmp_path, expected=True).close()
+    log = Log(tmp_path, expected=True)
+    assert log.promise == Promise(0, b"", whole=False)
+    log.close()
+
+
+@pytest.mark.parametrize("missing", ["promise", "*.segment"])
+def test_log_with_a_part_missing_is_lost(tmp_path, missing):
+    log = filled(tmp_path)
+    log.save_promise(Promise(7, b"c" * 16))
+    log.close()
+    for path in tmp_path.glob(missing):
+        path.unlink()
+    log = Log(tmp_path, expected=True)
+    assert not log.promise.whole
+    log.close()
+
+
+def test_promise_written_before_there_were_lost_logs_is_whole(tmp_path):
+    log = filled(tmp_path)
+    body = msgspec.msgpack.encode((7, b"c" * 16))
+    (tmp_path / "promise").write_bytes(google_crc32c.value(body).to_bytes(4, "little") + body)
+    log.close()
+    log = Log(tmp_path)
+    assert log.promise == Promise(7, b"c" * 16, whole=True)
+    log.close()
+
+
+def test_cleared_log_goes_on_further_on(tmp_path):
+    log = filled(tmp_path, segment_bytes=300)
+    log.clear(101)
+    assert (log.first_sequence, log.extent.last_sequence) == (101, 100)
+    log.write([frame(101)])
+    log.close()
+    log = Log(tmp_path)
+    assert sequences(log.read(101, 100)) == [101]
     log.close()

@@ -14,7 +14,7 @@ from journal.client import JournalTrimmedError, ReplicaFailedError
 from journal.codec import Append
 from journal.disk_threads import DiskThreads
 from journal.log import Log
-from journal.messages import AppendStatus, Claim, ClaimReply, Record
+from journal.messages import AppendStatus, Claim, ClaimReply, Record, StartAt
 from journal.replica_host import ReplicaHost
 from journal.segment import Frame, make_frame
 
@@ -87,17 +87,47 @@ async def test_subscriber_that_is_behind_reads_from_disk(running):
     await feed.aclose()
 
 
-async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch):
+async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch, caplog):
     await running.say(append(1))
 
     def full(descriptor, buffers, offset, flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("journal.log.os.pwritev", full)
-    assert (await running.say(append(2))).status == AppendStatus.FULL
+    for _ in range(3):
+        assert (await running.say(append(2))).status == AppendStatus.FULL
     monkeypatch.undo()
-    assert (await running.say(append(2))).status == AppendStatus.ACCEPTED
-    assert running.host.replica.log.last == 2
+    for sequence in (2, 3):
+        assert (await running.say(append(sequence))).status == AppendStatus.ACCEPTED
+    assert running.host.replica.log.last == 3
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+async def test_claim_behind_a_write_that_did_not_fit_is_not_answered(running, monkeypatch):
+    def full(descriptor, buffers, offset, flags):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("journal.log.os.pwritev", full)
+    running.host.receive(append(1), running.answers.put_nowait)
+    running.host.receive(Claim(2, CANDIDATE), running.answers.put_nowait)
+    assert (await running.answers.get()).status == AppendStatus.FULL
+    monkeypatch.undo()
+    assert (await running.say(Claim(2, CANDIDATE, round=1))).round == 1
+    assert running.answers.empty()
+    assert running.host._disk.promise.epoch == 2
+
+
+async def test_host_restores_a_lost_log_from_where_the_leaders_begins(tmp_path):
+    Log(tmp_path, expected=True).close()
+    run = Running(tmp_path)
+    assert (await run.say(Claim(1, CANDIDATE))).lost
+    run.host.receive(StartAt(1, 8), run.answers.put_nowait)
+    assert (await run.say(append(8))).status == AppendStatus.ACCEPTED
+    assert not (await run.say(Claim(1, CANDIDATE, whole_at=8))).lost
+    await run.close()
+    log = Log(tmp_path, expected=True)
+    assert (log.promise.whole, log.first_sequence, log.extent.last_sequence) == (True, 8, 8)
+    log.close()
 
 
 async def test_failed_sync_silences_the_replica_and_ends_its_feed(running, monkeypatch):
