@@ -20,8 +20,9 @@ from dsql.rpc.messages import Hello
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection
 from journal.codec import Feed, Fetched, LeaderMessage, Message, decode, encode
+from journal.copier import Send
 from journal.followers import Quorum
-from journal.leader import Leader, Send
+from journal.leader import Leader
 from journal.messages import (
     AppendReply,
     Checkpoint,

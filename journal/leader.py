@@ -7,9 +7,8 @@ is in there. It appends a record of kind EPOCH; when that is committed, so is al
 leader is open. A record of an older epoch is never counted as committed by itself: it might still
 be replaced by a log of a higher epoch.
 
-Copying: each replica has a position. Frames of the recent window are sent straight from memory, older
-ones are fetched from a replica that has them. Every new connection begins with the claim again; the
-answer tells where that replica's log parts from ours, and copying goes on from there.
+Copying (`journal.copier`): every new connection begins with the claim again; the answer tells where that
+replica's log parts from ours, and copying goes on from there.
 
 Lost replicas: one whose disk was replaced has forgotten what it promised and acknowledged, so it answers
 as lost and is not counted: not as a vote, not as a copy. It gets the log like any other. It becomes whole
@@ -32,27 +31,21 @@ import enum
 import logging
 
 from dsql.rpc.clock import Clock
-from journal.codec import Append, Fetched, LeaderMessage
-from journal.extent import EMPTY_LOG, LogExtent, common_prefix
+from journal.codec import Fetched
+from journal.copier import Copier, Send
+from journal.extent import LogExtent, common_prefix
 from journal.followers import Follower, Followers, Quorum
 from journal.messages import (
     AppendReply,
     AppendStatus,
     Claim,
     ClaimReply,
-    Fetch,
     Record,
     RecordKind,
-    StartAt,
 )
-from journal.segment import Frame, make_frame
-from journal.window import FrameWindow
+from journal.segment import make_frame
 
 log = logging.getLogger(__name__)
-
-WINDOW_BYTES = 32 * 1024 * 1024
-FETCH_BYTES = 1024 * 1024
-APPENDS_OUTSTANDING_MAX = 32  # to one replica, without an answer
 
 
 class Phase(enum.Enum):
@@ -64,17 +57,13 @@ class Phase(enum.Enum):
     DEPOSED = 3
 
 
-Send = tuple[int, LeaderMessage]  # replica, message
-
-
 class Leader:
     """A candidate, then a leader, of one epoch of one journal.
 
     `floor` is the timestamp of the last record that was taken over; `commit` the last committed
-    sequence; `retain_from` keeps records from being trimmed that this leader still wants to read;
-    `full` is True while so many disks are full that nothing can be committed; `stranded` while so many
-    replicas have lost their logs that nobody can be elected. `near` is the replica that is cheapest to
-    reach.
+    sequence; `full` is True while so many disks are full that nothing can be committed; `stranded` while
+    so many replicas have lost their logs that nobody can be elected. `near` is the replica that is
+    cheapest to reach.
     """
 
     def __init__(
@@ -92,7 +81,6 @@ class Leader:
         self.commit = 0
         self.floor = 0
         self.epoch_sequence = 0
-        self.retain_from = 0
         self.full = False
         self.stranded = False
         self._round = 1
@@ -101,9 +89,8 @@ class Leader:
         self._clock = clock
         self._replicas = Followers(quorum, near)
         self._followers = self._replicas.every
-        self._log = LogExtent(EMPTY_LOG)
-        self._window = FrameWindow(WINDOW_BYTES)
-        self._last_append: Append | None = None
+        self._copier = Copier(self._replicas)
+        self._log = self._copier.log
 
     @property
     def last_sequence(self) -> int:
@@ -114,6 +101,15 @@ class Leader:
     def last_timestamp(self) -> int:
         """The last timestamp given to a record."""
         return self._log.last_timestamp
+
+    @property
+    def retain_from(self) -> int:
+        """The first of the records that this leader keeps from being trimmed."""
+        return self._copier.retain_from
+
+    @retain_from.setter
+    def retain_from(self, sequence: int) -> None:
+        self._copier.retain_from = sequence
 
     @property
     def deposed(self) -> bool:
@@ -135,11 +131,11 @@ class Leader:
         self._replicas.choose_eager()
         sends: list[Send] = []
         for index in self._replicas.eager:
-            sends += self._pump(index)
+            sends += self._copier.pump(index)
         for index, waiting in enumerate(self._followers):
             if waiting.fetching is not None and waiting.fetching[0] == replica:
                 waiting.fetching = None
-                sends += self._pump(index)
+                sends += self._copier.pump(index)
         return sends
 
     def step(self, replica: int, message: ClaimReply | AppendReply | Fetched) -> list[Send]:
@@ -150,7 +146,7 @@ class Leader:
             return self._appended(replica, message)
         if isinstance(message, ClaimReply):
             return self._claimed(replica, message)
-        return self._fetched(replica, message)
+        return self._copier.fetched(replica, message)
 
     def append(self, entries: list[tuple[int, int, bytes]]) -> list[Send]:
         """Append records, given as (timestamp, kind, payload), as one frame.
@@ -166,27 +162,24 @@ class Leader:
             records.append(Record(sequence, epoch, timestamp, kind, payload))
         frame = make_frame(records)
         self._log.add(frame)
-        self._window.add(frame, self.commit)  # behind it nobody else may have the records yet
+        # What is not committed, nobody else may have yet.
+        self._copier.window.add(frame, self.commit)
         sends: list[Send] = []
         for index in self._replicas.eager:
-            sends += self._pump(index)
+            sends += self._copier.pump(index)
         return sends
 
     def catch_up(self) -> list[Send]:
         """Send to every replica what it lacks, be it only the commit index."""
         sends: list[Send] = []
         for index in range(len(self._followers)):
-            sends += self._pump(index)
-            sends += self.notice(index)
+            sends += self._copier.pump(index)
+            sends += self._copier.notice(index)
         return sends
 
     def notice(self, replica: int) -> list[Send]:
         """Tell the commit index to a replica that does not know it yet."""
-        follower = self._followers[replica]
-        if not follower.joined or follower.told_commit >= self.commit:
-            return []
-        follower.told_commit = self.commit
-        return [(replica, self._make_append(follower.next - 1, []))]
+        return self._copier.notice(replica)
 
     def tick(self) -> list[Send]:
         """Claim again where an answer is overdue. Called every second or so: two ticks make overdue."""
@@ -226,8 +219,9 @@ class Leader:
             return []
         follower = self._followers[replica]
         follower.round = max(follower.round, reply.round)
+        sends: list[Send] = []
         if follower.joined:
-            sends = self._confirmed(follower, reply)
+            self._confirmed(follower, reply)
         else:
             sends = self._promised(replica, reply)
         return sends + (self._candidacy() if self.phase is Phase.CLAIMING else self._restore())
@@ -247,15 +241,14 @@ class Leader:
             sends = self._begin_round()
         return sends if self.phase is Phase.CLAIMING else sends + self._join(replica)
 
-    def _confirmed(self, follower: Follower, reply: ClaimReply) -> list[Send]:
+    def _confirmed(self, follower: Follower, reply: ClaimReply) -> None:
         if not follower.lost or reply.lost:
-            return []
+            return
         follower.lost = False
         self._recount()
         log.info("%s: a lost journal replica has everything again and counts", self._name)
         self._replicas.choose_eager()
         self._advance()
-        return []
 
     def _recount(self) -> None:
         self.stranded = self._replicas.too_lost
@@ -291,7 +284,8 @@ class Leader:
 
     def _take_over(self) -> list[Send]:
         best = self._replicas.most_advanced()
-        self._log = LogExtent(best.describe(0))
+        self._log = self._copier.log = LogExtent(best.describe(0))
+        self._copier.epoch = self.epoch
         self.floor = best.last_timestamp
         self.phase = Phase.OPENING
         sends: list[Send] = []
@@ -308,72 +302,7 @@ class Leader:
         follower.told_commit = 0
         self._replicas.choose_eager()
         self._advance()
-        return self._pump(replica)
-
-    # Copying
-
-    def _pump(self, replica: int) -> list[Send]:
-        """Send what a replica lacks, as far as it may be sent now."""
-        follower = self._followers[replica]
-        sends: list[Send] = []
-        while (
-            follower.joined
-            and follower.next <= self._log.last
-            and follower.fetching is None
-            and follower.outstanding < APPENDS_OUTSTANDING_MAX
-        ):
-            frames = self._window.since(follower.next, self._log.last, FETCH_BYTES)
-            if not frames:
-                return sends + self._fetch_for(follower)
-            sends.append((replica, self._send_frames(follower, frames)))
-        return sends
-
-    def _send_frames(self, follower: Follower, frames: list[Frame]) -> Append:
-        message = self._make_append(follower.next - 1, frames)
-        follower.next = frames[-1].last + 1
-        follower.outstanding += 1
-        follower.told_commit = self.commit
-        return message
-
-    def _make_append(self, previous: int, frames: list[Frame]) -> Append:
-        last = self._last_append
-        if (
-            last is not None
-            and last.previous_sequence == previous
-            and last.commit == self.commit
-            and last.frames == frames
-        ):
-            return last  # the same object for all replicas: it is encoded once
-        epoch = self._log.epoch_at(previous)
-        made = Append(self.epoch, previous, epoch, self.commit, self._trim_before(), frames)
-        self._last_append = made
-        return made
-
-    def _fetch_for(self, follower: Follower) -> list[Send]:
-        source = self._replicas.source(follower.next)
-        if source is None:
-            return []
-        follower.fetching = (source, follower.next)
-        return [(source, Fetch(follower.next, FETCH_BYTES))]
-
-    def _fetched(self, replica: int, fetched: Fetched) -> list[Send]:
-        # A source may hold more than it shares with us: frames that it still has to cut off.
-        shared = self._followers[replica].matched
-        frames = [frame for frame in fetched.frames if frame.last <= shared]
-        sends: list[Send] = []
-        for index, follower in enumerate(self._followers):
-            if follower.fetching == (replica, fetched.from_sequence):
-                follower.fetching = None
-                if frames and follower.lost and frames[0].first > follower.next:
-                    follower.next = frames[0].first
-                    sends.append((index, StartAt(self.epoch, follower.next)))
-                if frames and frames[0].first == follower.next:
-                    sends.append((index, self._send_frames(follower, frames)))
-                    sends += self._pump(index)
-        return sends
-
-    def _trim_before(self) -> int:
-        return min(self._replicas.checkpoint + 1, self.retain_from)
+        return self._copier.pump(replica)
 
     # Committing
 
@@ -398,15 +327,15 @@ class Leader:
             follower.matched = reply.sequence
             self._advance()
         if replica in self._replicas.eager:
-            return self._pump(replica) if follower.next <= self._log.last else []
+            return self._copier.pump(replica) if follower.next <= self._log.last else []
         if follower.lost:
-            return self._pump(replica) + self._restore()
+            return self._copier.pump(replica) + self._restore()
         self._replicas.overtaken(reply.sequence)
         return []
 
     def _advance(self) -> None:
         reached = self._replicas.reached()
         if self.epoch_sequence and reached >= max(self.epoch_sequence, self.commit + 1):
-            self.commit = reached
+            self.commit = self._copier.commit = reached
             if self.phase is Phase.OPENING:
                 self.phase = Phase.OPEN

@@ -9,8 +9,9 @@ from adjudicator.conflict_set import ConflictSet
 from adjudicator.messages import WriteSetIdentity, decode_identity
 from adjudicator.outcomes import Outcomes
 from journal.codec import Message
+from journal.copier import Send
 from journal.followers import Quorum
-from journal.leader import Leader, Send
+from journal.leader import Leader
 from journal.messages import RecordKind
 
 from .replica_node import ReplicaNode

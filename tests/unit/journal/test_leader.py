@@ -240,6 +240,8 @@ def test_claims_meet_every_write_quorum_and_each_other(copies, writes, claims):
     assert quorum.claims == claims
     assert quorum.claims + writes > copies
     assert 2 * quorum.claims > copies
+    others_with_a_lost_one = quorum.claims - 1
+    assert quorum.witnesses + others_with_a_lost_one > copies - 1
 
 
 def test_write_quorum_that_is_no_majority_is_refused():

@@ -1,0 +1,109 @@
+"""Copying a leader's log to its replicas, free of I/O.
+
+Each replica has a position. Frames of the recent window are sent straight from memory, older ones are
+fetched from a replica that has them. What goes to several replicas alike is one object, encoded once.
+"""
+
+from __future__ import annotations
+
+from journal.codec import Append, Fetched, LeaderMessage
+from journal.extent import EMPTY_LOG, LogExtent
+from journal.followers import Follower, Followers
+from journal.messages import Fetch, StartAt
+from journal.segment import Frame
+from journal.window import FrameWindow
+
+WINDOW_BYTES = 32 * 1024 * 1024
+FETCH_BYTES = 1024 * 1024
+APPENDS_OUTSTANDING_MAX = 32  # to one replica, without an answer
+
+Send = tuple[int, LeaderMessage]  # replica, message
+
+
+class Copier:
+    """Sends each replica what it lacks of `log`.
+
+    `epoch` and `commit` are the leader's; records from `retain_from` on are not trimmed.
+    """
+
+    def __init__(self, replicas: Followers) -> None:
+        self.log = LogExtent(EMPTY_LOG)
+        self.window = FrameWindow(WINDOW_BYTES)
+        self.epoch = 0
+        self.commit = 0
+        self.retain_from = 0
+        self._replicas = replicas
+        self._followers = replicas.every
+        self._last_append: Append | None = None
+
+    def pump(self, replica: int) -> list[Send]:
+        """Send what a replica lacks, as far as it may be sent now."""
+        follower = self._followers[replica]
+        sends: list[Send] = []
+        while (
+            follower.joined
+            and follower.next <= self.log.last
+            and follower.fetching is None
+            and follower.outstanding < APPENDS_OUTSTANDING_MAX
+        ):
+            frames = self.window.since(follower.next, self.log.last, FETCH_BYTES)
+            if not frames:
+                return sends + self._fetch_for(follower)
+            sends.append((replica, self._send_frames(follower, frames)))
+        return sends
+
+    def notice(self, replica: int) -> list[Send]:
+        """Tell the commit index to a replica that does not know it yet."""
+        follower = self._followers[replica]
+        if not follower.joined or follower.told_commit >= self.commit:
+            return []
+        follower.told_commit = self.commit
+        return [(replica, self._make_append(follower.next - 1, []))]
+
+    def fetched(self, replica: int, fetched: Fetched) -> list[Send]:
+        """Pass on the frames that one replica gave for another."""
+        # A source may hold more than it shares with us: frames that it still has to cut off.
+        shared = self._followers[replica].matched
+        frames = [frame for frame in fetched.frames if frame.last <= shared]
+        sends: list[Send] = []
+        for index, follower in enumerate(self._followers):
+            if follower.fetching == (replica, fetched.from_sequence):
+                follower.fetching = None
+                if frames and follower.lost and frames[0].first > follower.next:
+                    follower.next = frames[0].first
+                    sends.append((index, StartAt(self.epoch, follower.next)))
+                if frames and frames[0].first == follower.next:
+                    sends.append((index, self._send_frames(follower, frames)))
+                    sends += self.pump(index)
+        return sends
+
+    def _send_frames(self, follower: Follower, frames: list[Frame]) -> Append:
+        message = self._make_append(follower.next - 1, frames)
+        follower.next = frames[-1].last + 1
+        follower.outstanding += 1
+        follower.told_commit = self.commit
+        return message
+
+    def _make_append(self, previous: int, frames: list[Frame]) -> Append:
+        last = self._last_append
+        if (
+            last is not None
+            and last.previous_sequence == previous
+            and last.commit == self.commit
+            and last.frames == frames
+        ):
+            return last  # the same object for all replicas: it is encoded once
+        epoch = self.log.epoch_at(previous)
+        made = Append(self.epoch, previous, epoch, self.commit, self._trim_before(), frames)
+        self._last_append = made
+        return made
+
+    def _fetch_for(self, follower: Follower) -> list[Send]:
+        source = self._replicas.source(follower.next)
+        if source is None:
+            return []
+        follower.fetching = (source, follower.next)
+        return [(source, Fetch(follower.next, FETCH_BYTES))]
+
+    def _trim_before(self) -> int:
+        return min(self._replicas.checkpoint + 1, self.retain_from)
