@@ -386,3 +386,12 @@ def test_lost_replica_begins_where_the_others_logs_begin():
         (2, 4, 5),
         (2, 6, 7),
     ]
+
+
+def test_candidate_that_meets_only_lost_replicas_is_stranded_and_never_leads():
+    leader = make_leader()
+    for replica in range(3):
+        promise(leader, replica, lost=True)
+    leader.tick()
+    confirm(leader, leader.tick())
+    assert (leader.stranded, leader.phase) == (True, Phase.CLAIMING)
