@@ -178,7 +178,10 @@ class Transaction(Protocol):
         ...
 
     def is_outdated(self) -> bool:
-        """Return whether a commit is known to fail because of another one. False proves nothing."""
+        """Return whether a commit is known to fail while a new transaction may see more.
+
+        False proves nothing.
+        """
         ...
 
     def commit(self) -> None:

@@ -210,9 +210,17 @@ class BufferedTransaction:
         return bool(buffer.entries) or (bool(buffer.checks) and buffer.has_locks)
 
     def is_outdated(self) -> bool:
-        """Return whether a commit is known to fail because of another one. False proves nothing."""
+        """Return whether a commit is known to fail while a new transaction may see more.
+
+        A replica may show a commit before it is published. To begin anew would then lead to the same
+        snapshot; only the adjudicator knows when it is worth the while.
+        """
         snapshot = self._snapshot
-        return snapshot is not None and snapshot.is_outdated(self._buffer.exclusive_keys())
+        return (
+            snapshot is not None
+            and self._shared.clock.latest() > snapshot.timestamp
+            and snapshot.is_outdated(self._buffer.exclusive_keys())
+        )
 
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number."""

@@ -217,3 +217,25 @@ def test_committed_transactions_are_as_if_run_one_after_the_other(postgres, peer
     for number in open_blocks:
         run(sessions[number], "ROLLBACK")
     assert sum(values(peers[0])) == expected
+
+
+def test_commit_that_is_applied_but_not_published_is_left_to_the_adjudicator(postgres, peers):
+    """To begin anew would find the same snapshot; the adjudicator answers once it is published."""
+    first, second = peers
+    store, commit = postgres.store, postgres.store.commit
+    asked = []
+    run(first, "BEGIN", "UPDATE t SET n = n + 100 WHERE id = 1")
+    published = store.now
+    run(second, "UPDATE t SET n = n + 1 WHERE id = 1")
+    applied, store.now = store.now, published
+
+    def publish_and_commit(encoded: bytes, identity: bytes):
+        asked.append(store.now)
+        store.now = applied
+        return commit(encoded, identity)
+
+    store.commit = publish_and_commit  # type: ignore[method-assign]
+    run(first, "COMMIT")
+    assert asked == [published, applied]
+    store.commit = commit  # type: ignore[method-assign]
+    assert values(first) == [111, 20, 30]
