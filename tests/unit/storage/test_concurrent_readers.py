@@ -1,4 +1,4 @@
-"""Readers in their own processes, a writer that never pauses, garbage collection: every snapshot adds up."""
+"""Readers in their own processes, a writer without pause, garbage collection: every snapshot adds up."""
 
 from __future__ import annotations
 
