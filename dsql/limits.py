@@ -18,9 +18,8 @@ COLUMNS_PER_TABLE_MAX = 256
 INDEXES_PER_TABLE_MAX = 24
 ROW_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024
-QUERY_MEMORY_BYTES_MAX = (
-    128 * 1024 * 1024
-)  # for sorting, hashing and materialising in one statement
+# for sorting, hashing and materialising in one statement
+QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024
 CHAR_BYTES_MAX = 4_096
 VARCHAR_BYTES_MAX = 65_535
 TABLES_MAX = 1_000

@@ -40,9 +40,8 @@ from journal.segment import (
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 _INDEX_BYTES = 64 * 1024  # a position is remembered this often
-_AHEAD_BYTES_MIN = (
-    16 * 1024
-)  # zeros behind a write: as many as the log is long, within these bounds
+# zeros behind a write: as many as the log is long, within these bounds
+_AHEAD_BYTES_MIN = 16 * 1024
 _AHEAD_BYTES_MAX = 256 * 1024
 _promise_decoder = msgspec.msgpack.Decoder(Promise)
 

@@ -6,7 +6,7 @@
     clusters/ID/cluster.json      a ClusterRecord
     clusters/ID/certificate.pem, key.pem
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
-    clusters/ID/clock             16 bytes, mapped by many: newest acknowledged commit timestamp, epoch
+    clusters/ID/clock             24 bytes, mapped by many: see `dsql.rpc.clock`
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost
     AZ/ID/journal/, AZ/ID/storage/
     run/relay.address             HOST:PORT where the relay listens, for the command line
