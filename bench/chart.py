@@ -12,7 +12,10 @@ from matplotlib import pyplot as plt
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw this server's rate as a share of PostgreSQL's, a bar per figure, to an SVG file."""
+    """Draw this server's rate as a share of PostgreSQL's to an SVG file.
+
+    A bar per figure, and a line from the lowest to the highest ratio of its pairs of runs.
+    """
     rows = [row for row in result["rows"] if "ratio" in row]
     if not rows:
         return
@@ -21,7 +24,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
     axes.barh(labels, [row["ratio"] for row in rows], color="#3b6ea5")
     axes.axvline(1.0, color="#444444", linewidth=1)
     for position, row in enumerate(rows):
-        axes.text(row["ratio"], position, f" {row['ratio']:.2f}", va="center", fontsize=8)
+        ratios = row.get("ratios") or [row["ratio"]]
+        axes.plot([ratios[0], ratios[-1]], [position, position], color="#222222", linewidth=1)
+        axes.text(ratios[-1], position, f"  {row['ratio']:.2f}", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("dsql / PostgreSQL (1.0: the same)")
     axes.set_title(f"{result['taken']}, commit {result['commit']}", fontsize=9)

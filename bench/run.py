@@ -4,7 +4,8 @@
     python bench/run.py --seconds 3 --clients 1 8 --only select-only churn
 
 Both serve TLS. The write workloads are compared with a PostgreSQL that has two synchronous standbys
-(`ANY 1`), the others with a single one. The two sides take turns, and what counts is the ratio.
+(`ANY 1`), the others with a single one. The two sides take turns in short runs, because a machine's speed
+changes from minute to minute: each pair of runs gives a ratio, and the median of these counts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -37,8 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=int, default=10, help="length of one run")
-    parser.add_argument("--repeat", type=int, default=3, help="runs per figure; the median counts")
+    parser.add_argument("--seconds", type=int, default=5, help="length of one run")
+    parser.add_argument("--repeat", type=int, default=7, help="pairs of runs per figure")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--scale", type=int, default=10, help="pgbench's scale factor")
     parser.add_argument(
@@ -99,22 +100,35 @@ def _rates(
 ) -> dict[str, Any]:
     churn = name == "churn"
     workload = "select-only" if churn else name
-    runs: dict[str, list[workloads.Rate]] = {side: [] for side in sides}
-    for _ in range(arguments.repeat):
-        for side, variables in sides.items():
-            runs[side].append(
-                workloads.rate(
-                    variables,
-                    workload,
-                    clients,
-                    arguments.seconds,
-                    scale=arguments.scale,
-                    churn=churn,
-                )
-            )
+
+    def rate(side: str) -> workloads.Rate:
+        variables, scale = sides[side], arguments.scale
+        return workloads.rate(
+            variables, workload, clients, arguments.seconds, scale=scale, churn=churn
+        )
+
+    runs = _in_turns(rate, list(sides), arguments.repeat)
     row: dict[str, Any] = {side: round(median(run.tps for run in runs[side])) for side in sides}
+    if "postgres" in sides:
+        pairs = zip(runs["dsql"], runs["postgres"], strict=True)
+        row["ratios"] = sorted(round(ours.tps / theirs.tps, 3) for ours, theirs in pairs)
+        row["ratio"] = round(median(row["ratios"]), 2)
     row["runs"] = {side: [asdict(run) for run in runs[side]] for side in sides}
     return row
+
+
+def _in_turns(
+    rate: Callable[[str], workloads.Rate], order: list[str], repeat: int
+) -> dict[str, list[workloads.Rate]]:
+    """Return the runs of each side; who begins changes from one pair to the next."""
+    for side in order:
+        rate(side)  # what has not been used for a while comes back into memory
+    runs: dict[str, list[workloads.Rate]] = {side: [] for side in order}
+    for _ in range(repeat):
+        for side in order:
+            runs[side].append(rate(side))
+        order.reverse()
+    return runs
 
 
 def _memory(sides: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -126,16 +140,18 @@ def _memory(sides: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
             time.sleep(1.0)
             after = workloads.server_memory_kib(port)
         row[side] = round((after - before) / IDLE_CONNECTIONS)
+    if "postgres" in row:
+        row["ratio"] = round(row["dsql"] / row["postgres"], 2)
     return row
 
 
 def _report(row: dict[str, Any]) -> dict[str, Any]:
-    if row.get("postgres"):
-        row["ratio"] = round(row["dsql"] / row["postgres"], 2)
     clients = f"{row['clients']:3d} clients" if "clients" in row else ""
+    ratios = row.get("ratios")
+    spread = f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
     print(
         f"{row['figure']:32s} {clients:12s} dsql {row['dsql']:8d}   "
-        f"postgres {row.get('postgres', 0):8d}   ratio {row.get('ratio', '-')}",
+        f"postgres {row.get('postgres', 0):8d}   ratio {row.get('ratio', '-')}{spread}",
         flush=True,
     )
     return row
