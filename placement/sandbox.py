@@ -55,6 +55,7 @@ class Sandbox:
         self._ruleset = landlock.Ruleset()
         self._ruleset.allow((path, landlock.READ) for path in _library_directories())
         self._ruleset.allow((path, landlock.READ) for path in SYSTEM_FILES)
+        _limit_resources()
 
     def confine(self, assignment: Assign) -> list[str]:
         """Give up, for ever, all that serving `assignment` does not need.
@@ -67,7 +68,6 @@ class Sandbox:
         self._ruleset.allow(_file_rules(assignment))
         missing = self._ruleset.restrict()
         missing += _leave_user(assignment.uid)
-        _limit_resources()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.die_with_parent(signal.SIGKILL)  # forgotten with the change of user
         return missing + seccomp.restrict()

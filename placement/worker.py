@@ -80,7 +80,8 @@ class Worker:
         self._connect = connect_adjudicator
         self._assigned_at = time.monotonic()
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
-            self._send_with_adjudicator(assignment)
+            self._channel.send(encode(assignment))
+            self._send_adjudicator()
 
     def serve(self, packet: bytes, client: int, process_key: int, secret_key: int) -> None:
         """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""
@@ -138,20 +139,20 @@ class Worker:
                 self._events.on_jobs_wanted(self)
             case NeedAdjudicator():
                 with contextlib.suppress(ConnectionError):
-                    self._send_with_adjudicator(Adjudicator())
+                    self._send_adjudicator()
             case Ready(missing):
                 self._events.on_ready(self, time.monotonic() - self._assigned_at)
                 if missing:
                     details = {"missing": missing, "cluster": self.cluster}
                     logger.warning("sandbox incomplete", extra=details)
 
-    def _send_with_adjudicator(self, message: Assign | Adjudicator) -> None:
+    def _send_adjudicator(self) -> None:
         connection = self._connect()
         if connection is None:
-            self._channel.send(encode(message))
+            self._channel.send(encode(Adjudicator()))
             return
         with connection:
-            self._channel.send(encode(message), (connection.fileno(),))
+            self._channel.send(encode(Adjudicator()), (connection.fileno(),))
 
     def _closed(self) -> None:
         os.close(self._pidfd)

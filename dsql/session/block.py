@@ -74,7 +74,6 @@ class TransactionBlock:
         on_end: Callable[[], None],
     ) -> None:
         self._environment = environment
-        self._begin_transaction = environment.begin
         self._settings = settings
         self._recording = recording
         self._on_end = on_end
@@ -103,7 +102,7 @@ class TransactionBlock:
         """The running transaction; an implicit one is begun if there is none."""
         transaction = self._transaction
         if transaction is None:
-            self._transaction = transaction = self._begin_transaction()
+            self._transaction = transaction = self._environment.begin()
             self.started_at = 0
             if self.state is _IDLE:
                 self.state = _IMPLICIT

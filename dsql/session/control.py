@@ -1,15 +1,16 @@
 """The conversation between a host agent and one query processor: one packet per message.
 
     agent                      query processor
-      Assign     [adjudicator] -->                 a cluster, for life
-                               <-- Ready           storage is open, the sandbox is closed
+      Assign                   -->                 a cluster, for life
+      Adjudicator [connection] -->                 right behind it
+                               <-- Ready           the sandbox is closed
       Serve      [client]      -->                 a session
       RunJobs                  -->                 the cluster's background jobs
                                <-- Idle            the session, or the jobs, have ended
                                <-- WantJobs        a session has left a job behind
       Retire                   -->                 exit, after the running session
                                <-- NeedAdjudicator the connection broke, or there was none
-      Adjudicator [connection] -->                 a new one; without descriptor: nobody answers now
+      Adjudicator [connection] -->                 another one; without descriptor: nobody answers now
 
 Descriptors stand in brackets. A query processor cannot open connections itself: its sandbox forbids it.
 """
@@ -67,7 +68,7 @@ class NeedAdjudicator(msgspec.Struct, frozen=True, tag="need_adjudicator", array
 
 
 class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=True):
-    """The answer."""
+    """Here it is. The first one is sent unasked."""
 
 
 ToQueryProcessor = Assign | Serve | RunJobs | Retire | Adjudicator

@@ -27,8 +27,8 @@ class SessionTransaction(Transaction, Protocol):
         ...
 
 
-def _no_jobs() -> None:
-    pass
+def do_nothing() -> None:
+    """Do what an Environment's default does."""
 
 
 def _cannot_run(job: Job) -> None:
@@ -39,7 +39,8 @@ def _cannot_run(job: Job) -> None:
 class Environment:
     """One per query processor.
 
-    `begin` returns a fresh transaction and ends the one before. `now` is the time in microseconds
+    `begin` returns a fresh transaction and ends the one before; `prepare` does beforehand what the first
+    one needs, and is called when a client has just been greeted. `now` is the time in microseconds
     since 1970, `monotonic` in seconds. `request_jobs` has the cluster's background jobs looked at;
     `run_job` runs one to its end.
     """
@@ -47,10 +48,11 @@ class Environment:
     cluster: str
     profile: str
     begin: Callable[[], SessionTransaction]
+    prepare: Callable[[], None] = do_nothing
     catalogs: CatalogCache = field(default_factory=CatalogCache)
     plans: PlanCache = field(default_factory=PlanCache)
     cancellation: Cancellation = field(default_factory=Cancellation)
-    request_jobs: Callable[[], None] = _no_jobs
+    request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job], None] = _cannot_run
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000

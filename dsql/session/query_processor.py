@@ -1,6 +1,6 @@
 """The life of a query processor: one cluster for life, one session at a time, blocking I/O.
 
-    warm --Assign--> open storage, connect --> sandbox --> Ready
+    warm --Assign--> sandbox --> Ready
          --Serve--> run the session until its end --> Idle --> the next one
          --Retire, the agent's end, or the end of its lifetime--> exit
 
@@ -45,6 +45,13 @@ Confine = Callable[[Assign], list[str]]
 class Tenant(Protocol):
     """A cluster's data within reach of this process."""
 
+    def open(self) -> None:
+        """Open all that is opened by name, which is otherwise done when it is first needed.
+
+        Raises SqlError.
+        """
+        ...
+
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end. Owns the socket; raises nothing a client can cause."""
         ...
@@ -57,12 +64,17 @@ class Tenant(Protocol):
         """Cancel the running statement; called from a signal handler."""
         ...
 
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
 
 class AgentLine:
     """The query processor's end of the control socket."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._offered: list[int] = []  # a connection to the adjudicator that came unasked
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
     def tell(self, message: ToAgent) -> None:
@@ -80,7 +92,12 @@ class AgentLine:
         """
         if self._deferred:
             return self._deferred.popleft()
-        return self._receive()
+        message, descriptors = self._receive()
+        while isinstance(message, Adjudicator):
+            packets.close_all(self._offered)
+            self._offered = descriptors
+            message, descriptors = self._receive()
+        return message, descriptors
 
     def _receive(self) -> tuple[ToQueryProcessor, list[int]]:
         try:
@@ -97,10 +114,12 @@ class AgentLine:
             self.tell(WantJobs())
 
     def new_adjudicator(self) -> socket.socket | None:
-        """Ask the agent for a connection to the adjudicator; None if there is none to be had now.
+        """Return the agent's connection to the adjudicator, or ask for one; None: nobody answers now.
 
         Raises EOFError if the agent is gone: then there never will be one.
         """
+        if self._offered:
+            return socket.socket(fileno=self._offered.pop())
         try:
             self.tell(NeedAdjudicator())
             message, descriptors = self._receive()
@@ -113,7 +132,7 @@ class AgentLine:
         return socket.socket(fileno=descriptors[0]) if descriptors else None
 
 
-OpenTenant = Callable[[Assign, socket.socket | None, AgentLine], Tenant]
+OpenTenant = Callable[[Assign, AgentLine], Tenant]
 
 
 class QueryProcessor:
@@ -127,16 +146,18 @@ class QueryProcessor:
     def run(self) -> None:
         """Live. Returns when the process should exit."""
         try:
-            message, descriptors = self._line.wait()
+            message, _ = self._line.wait()
             if isinstance(message, Assign):
-                self._serve_all(self._settle(message, descriptors), message.lifetime_seconds)
+                with contextlib.closing(self._settle(message)) as tenant:
+                    self._serve_all(tenant, message.lifetime_seconds)
         except (EOFError, ConnectionError):
             return  # without its agent a query processor has nothing to do
 
-    def _settle(self, assignment: Assign, descriptors: list[int]) -> Tenant:
-        """Become the cluster's: what needs privileges first, the sandbox last."""
-        adjudicator = socket.socket(fileno=descriptors[0]) if descriptors else None
-        tenant = self._open_tenant(assignment, adjudicator, self._line)
+    def _settle(self, assignment: Assign) -> Tenant:
+        """Become the cluster's."""
+        tenant = self._open_tenant(assignment, self._line)
+        if assignment.uid is None:
+            tenant.open()  # the sandbox then names single files, which have to be there
         for number in (signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, lambda *_: tenant.cancel())
         missing = self._confine(assignment) if assignment.sandbox else ["all"]

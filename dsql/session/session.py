@@ -1,6 +1,7 @@
 """The life of one session, from AuthenticationOk to the client's last byte.
 
     greet            AuthenticationOk, ParameterStatus..., BackendKeyData, ReadyForQuery
+    prepare          while the client makes up its first message, open what that will need
     receive          whatever the client has sent, cut into messages
     handle           each message by its handler, which appends its answer
     send             all answers of what was received, in one go
@@ -98,6 +99,7 @@ class Session:
             state.pending.extend(state.reader.feed(state.handed.pending))
         if not state.pending:
             state.send()
+            self._environment.prepare()
 
     def _serve(self) -> None:
         state, connection = self._state, self._connection

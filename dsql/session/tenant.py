@@ -1,10 +1,12 @@
 """A cluster's data within reach of this process: replicas mapped, clock mapped, adjudicator connected.
 
-Opened once, before the sandbox closes; what breaks later is replaced through the agent.
+The replicas are opened inside the sandbox, with the first transaction or, where there is time for it,
+between the greeting and the client's first message. What breaks later is replaced through the agent.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import time
@@ -20,7 +22,7 @@ from dsql.errors import FatalError, SqlError, outcome_unknown
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.session.control import Assign
-from dsql.session.environment import Environment
+from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.handed import HandedSession
 from dsql.session.query_processor import AgentLine
 from dsql.session.session import Session
@@ -40,55 +42,52 @@ Opened = TypeVar("Opened")
 class ClusterTenant:
     """Implements `dsql.session.query_processor.Tenant`."""
 
-    def __init__(
-        self, assignment: Assign, adjudicator: socket.socket | None, line: AgentLine
-    ) -> None:
-        """Raises SqlError, OSError or ClockUnavailableError if the cluster's roles do not answer."""
-        cluster, layout = assignment.cluster, Layout(Path())
-
-        def reconnect() -> socket.socket:
-            try:
-                connection = line.new_adjudicator()
-            except EOFError:
-                # Nothing can be committed here any more, and nobody can be asked what was.
-                unknown = outcome_unknown()
-                raise FatalError(unknown.sqlstate, unknown.message, hint=unknown.hint) from None
-            if connection is None:
-                raise ConnectionRefusedError("no adjudicator answers")
-            return connection
+    def __init__(self, assignment: Assign, line: AgentLine) -> None:
+        """Raises OSError or ClockUnavailableError if the cluster's adjudicator does not answer."""
+        self._assignment = assignment
+        self._layout = layout = Layout(Path())
+        self._line = line
 
         def open_clock() -> PublishedClock:
-            return PublishedClock(layout.clock(cluster), current_boot())
+            return PublishedClock(layout.clock(assignment.cluster), current_boot())
 
+        adjudicator = None  # until there is something to commit
         try:
-            clock = open_clock()
+            self._clock = open_clock()
         except ClockUnavailableError:  # a cluster is led, and publishes, once it has been asked for
-            adjudicator = adjudicator or _eventually(reconnect)
-            clock = _eventually(open_clock)
-        manager = TransactionManager(
-            LocalReplica(
-                [layout.storage(az, cluster) for az in assignment.azs],
-                deadline_seconds=OPEN_SECONDS,
-            ),
-            AdjudicatorClient(adjudicator, reconnect),
-            clock,
-            POSTGRES_LIMITS if assignment.profile == "postgres" else None,
-        )
+            adjudicator = _eventually(self._reconnect)
+            self._clock = _eventually(open_clock)
+        self._committer = AdjudicatorClient(adjudicator, self._reconnect)
+        self._opened: list[AdjudicatorClient | PublishedClock | LocalReplica] = [
+            self._committer,
+            self._clock,
+        ]
         self._environment = environment = Environment(
-            cluster=cluster,
+            cluster=assignment.cluster,
             profile=assignment.profile,
-            begin=manager.begin,
+            begin=self._open_and_begin,
+            prepare=self._prepare,
             request_jobs=line.want_jobs,
             run_job=self._run_job,
         )
         self._jobs = JobRunner(
             Store(
-                begin=environment.begin,
+                begin=lambda: environment.begin(),
                 catalog=environment.catalogs.current,
                 now=lambda: environment.now() - _MICROSECONDS_TO_2000,
                 check_cancel=self._check_cancel,
             )
         )
+
+    def open(self) -> None:
+        """Open the replicas, once. Raises SqlError 58000 if none can be opened in time."""
+        assignment, environment = self._assignment, self._environment
+        replicas = [self._layout.storage(az, assignment.cluster) for az in assignment.azs]
+        replica = LocalReplica(replicas, deadline_seconds=OPEN_SECONDS)
+        self._opened.append(replica)
+        limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
+        manager = TransactionManager(replica, self._committer, self._clock, limits)
+        environment.begin, environment.prepare = manager.begin, do_nothing
 
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end."""
@@ -106,6 +105,30 @@ class ClusterTenant:
     def cancel(self) -> None:
         """Cancel the running statement."""
         self._environment.cancellation.request()
+
+    def close(self) -> None:
+        """See `dsql.session.query_processor.Tenant`."""
+        for opened in self._opened:
+            opened.close()
+
+    def _open_and_begin(self) -> SessionTransaction:
+        self.open()
+        return self._environment.begin()
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(SqlError):  # the first transaction tries again, and says why not
+            self.open()
+
+    def _reconnect(self) -> socket.socket:
+        try:
+            connection = self._line.new_adjudicator()
+        except EOFError:
+            # Nothing can be committed here any more, and nobody can be asked what was.
+            unknown = outcome_unknown()
+            raise FatalError(unknown.sqlstate, unknown.message, hint=unknown.hint) from None
+        if connection is None:
+            raise ConnectionRefusedError("no adjudicator answers")
+        return connection
 
     def _run_job(self, job: Job) -> None:
         try:

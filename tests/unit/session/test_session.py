@@ -43,6 +43,17 @@ def test_a_bad_startup_value_ends_the_session(server):
     assert (fields["S"], fields["C"]) == ("FATAL", "22023")
 
 
+def test_the_client_is_greeted_before_anything_is_opened(server):
+    environment = server.environment()
+    greeted, order = threading.Event(), []
+    environment.prepare = lambda: order.append(greeted.wait(5))
+    peer = server.start(environment)
+    peer.until_ready()
+    greeted.set()
+    assert peer.rows("SELECT 1") == [[b"1"]]
+    assert order == [True]
+
+
 def test_bytes_already_read_by_the_relay_are_served(server):
     peer = server.start(pending=client.query("SELECT 7"))
     answers = peer.until("D")
