@@ -13,7 +13,6 @@ from dsql.functions.function import Context
 from dsql.types import registry
 from dsql.types.array import DIMENSIONS_MAX, dimensions, leaves
 
-_random = random.Random()
 _same: Callable[[Any], Any] = lambda value: value  # noqa: E731
 
 
@@ -228,7 +227,7 @@ def _width_bucket(operand_oid: int, _array: int) -> Callable[..., int]:
 def _sample(array: list[Any], count: int) -> list[Any]:
     if not 0 <= count <= len(array):
         raise SqlError("22023", f"sample size must be between 0 and {len(array)}")
-    return _random.sample(array, count)
+    return random.sample(array, count)
 
 
 define("array_append", append)
@@ -254,5 +253,5 @@ define("generate_subscripts(anyarray,int4) generate_subscripts(anyarray,int4,boo
 define("array_fill(anyelement,_int4) array_fill(anyelement,_int4,_int4)", fill)
 define("trim_array", trim_array)
 define("width_bucket(anycompatible,anycompatiblearray)", typed=_width_bucket)
-define("array_shuffle", lambda array: _random.sample(array, len(array)))
+define("array_shuffle", lambda array: random.sample(array, len(array)))
 define("array_sample", _sample)

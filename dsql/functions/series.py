@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 
 from dsql.errors import SqlError
 from dsql.functions.definition import define
+from dsql.functions.session_random import session_random
 from dsql.types.integer import INT4_MAX, INT4_MIN, INT8_MAX, INT8_MIN
 from dsql.types.numeric import EXACT, rescale, scale_of
-
-_random = random.Random()
 
 
 def _zero_step() -> SqlError:
@@ -53,7 +51,7 @@ def series_numeric(start: Decimal, stop: Decimal, step: Decimal | None = None) -
 
 
 def _random_normal(mean: float, deviation: float) -> float:
-    return _random.gauss(mean, deviation)
+    return session_random.gauss(mean, deviation)
 
 
 define("generate_series(int4,int4) generate_series(int4,int4,int4)", series_int4)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from dsql.catalog.names import CatalogNames
 from dsql.errors import FatalError, SqlError
+from dsql.functions.session_random import session_random
 from dsql.session.block import State
 from dsql.session.environment import Environment
 from dsql.session.extended import READY, ExtendedProtocol
@@ -92,6 +93,7 @@ class Session:
 
     def _start(self) -> None:
         state = self._state
+        session_random.seed()
         reg.install(CatalogNames(lambda: (state.context.catalog, state.context.search_path)))
         greet(state)
         self._connection.set_receive_timeout(max(self._seconds_left(), 0.001))

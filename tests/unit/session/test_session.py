@@ -54,6 +54,16 @@ def test_the_client_is_greeted_before_anything_is_opened(server):
     assert order == [True]
 
 
+def test_random_numbers_do_not_follow_another_sessions_seed(server):
+    draw = "SELECT setseed(0.5), random()"
+    peer = server.connect()
+    ((_, first),) = peer.rows(draw)
+    assert peer.rows(draw) == [[b"", first]]
+    ((second,),) = peer.rows("SELECT random()")
+    peer.rows(draw)
+    assert server.connect().rows("SELECT random()") != [[second]]
+
+
 def test_bytes_already_read_by_the_relay_are_served(server):
     peer = server.start(pending=client.query("SELECT 7"))
     answers = peer.until("D")
