@@ -83,11 +83,15 @@ class AdjudicatorClient:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, request: bytes, transaction_id: bytes, seconds: float) -> tuple[int, int]:
-        """Return (verdict, timestamp). Any OSError means that the answer is lost."""
+    def connect(self) -> BlockingConnection:
+        """Return the connection, made now if there is none. Raises OSError."""
         if self._connection is None:
             self._connection = BlockingConnection(self._reconnect())
-        connection = self._connection
+        return self._connection
+
+    def _ask(self, request: bytes, transaction_id: bytes, seconds: float) -> tuple[int, int]:
+        """Return (verdict, timestamp). Any OSError means that the answer is lost."""
+        connection = self.connect()
         try:
             connection.send(request, seconds)
             while True:

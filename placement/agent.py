@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
 REPORT_SECONDS = 0.02
+REFILL_SECONDS = 0.01
 _ASSIGNMENTS_KEPT = 100
 
 
@@ -241,7 +242,8 @@ class HostAgent:
         for action in actions:
             match action:
                 case pool.Fork():
-                    self._fork()
+                    # A session that was just given away comes first, unless another one waits.
+                    self._loop.call_later(0 if self._pool.waiting else REFILL_SECONDS, self._fork)
                 case pool.Assign(worker, cluster, lifetime_seconds):
                     self._assign(self._workers[worker], cluster, lifetime_seconds)
                 case pool.Serve(worker, session):
@@ -257,7 +259,7 @@ class HostAgent:
         try:
             if self._seed is None:
                 raise ConnectionError("there is no seed")
-            self._seed.send(encode(Fork()))
+            self._seed.send(encode(Fork(self._settings.sandbox)))
         except ConnectionError:
             self._pool.seed_lost()  # the pool asks again with the next tick
 

@@ -33,13 +33,13 @@ class Assigner:
         known = cluster in self._users
         uid = self._user(cluster) if self._sandbox and os.geteuid() == 0 else None
         if not known:
+            self._layout.clock(cluster).touch()  # what a sandbox names has to be there
             self.keep_open([cluster])  # from now on the agent's ticks do it
         return Assign(
             cluster=cluster,
             profile=record.profile,
             azs=sorted(record.azs, key=lambda az: az != self._az),
             uid=uid,
-            sandbox=self._sandbox,
             lifetime_seconds=lifetime_seconds,
         )
 

@@ -96,7 +96,9 @@ class StatusReport(msgspec.Struct, frozen=True, tag="status_report", array_like=
 
 
 class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
-    """Agent to seed: start one more query processor."""
+    """Agent to seed: start one more query processor, confined unless that was turned off."""
+
+    sandbox: bool
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):

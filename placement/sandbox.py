@@ -1,6 +1,7 @@
 """What a query processor may still do once it belongs to a cluster: nearly nothing.
 
-It is assumed to be hostile to other tenants, because it runs the statements of one. After `confine` it
+It is assumed to be hostile to other tenants, because it runs the statements of one. A process closes as
+much of its sandbox as it can while it is warm, the rest when it gets its cluster. After `confine` it
 
 - has another user id than every other cluster's processes (as root), or no capability in its own user
   namespace (as anyone else), can gain no privilege and cannot be traced or dumped;
@@ -44,18 +45,21 @@ def prepare() -> None:
     """Compute what every `Sandbox` needs; called once before the forks, so that none of them has to."""
     _library_directories()
     if kernel.MACHINE in seccomp.ARCHITECTURES:
-        seccomp.build_filter(kernel.MACHINE)
+        seccomp.prepared_filter()
 
 
 class Sandbox:
     """One process's, made while it is warm so that little is left to do when it gets its cluster."""
 
     def __init__(self) -> None:
-        """Raises OSError if a part fails that should not."""
+        """Close what does not depend on the cluster. Raises OSError if a part fails that should not."""
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         self._ruleset = landlock.Ruleset()
         self._ruleset.allow((path, landlock.READ) for path in _library_directories())
         self._ruleset.allow((path, landlock.READ) for path in SYSTEM_FILES)
+        self._missing = [] if os.geteuid() == 0 else _leave_namespaces()
         _limit_resources()
+        self._missing += seccomp.restrict()
 
     def confine(self, assignment: Assign) -> list[str]:
         """Give up, for ever, all that serving `assignment` does not need.
@@ -64,21 +68,28 @@ class Sandbox:
         the process must end then. The working directory is the data directory.
         """
         kernel.set_name(f"dsql: {assignment.cluster[:8]}")
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         self._ruleset.allow(_file_rules(assignment))
-        missing = self._ruleset.restrict()
-        missing += _leave_user(assignment.uid)
+        missing = self._missing + self._ruleset.restrict()
+        if assignment.uid is not None:
+            _become(assignment.uid)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.die_with_parent(signal.SIGKILL)  # forgotten with the change of user
-        return missing + seccomp.restrict()
+        return missing
 
 
-def _leave_user(uid: int | None) -> list[str]:
-    if uid is not None and os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-        return []
+def leave_open(assignment: Assign) -> list[str]:
+    """Do nothing where Sandbox.confine would close everything: for debugging."""
+    del assignment
+    return ["all"]
+
+
+def _become(uid: int) -> None:
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _leave_namespaces() -> list[str]:
     try:
         kernel.unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC)
     except OSError:

@@ -1,27 +1,31 @@
 """A filter that lets a query processor make only the system calls that its work needs.
 
 The filter is a list of classic BPF instructions over `struct seccomp_data` (number, architecture,
-arguments). It compares the number with an allow-list; everything else fails with EPERM: sockets, exec,
-fork and threads, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add. The kernel caches
-constant verdicts per number, so the length of the list costs nothing at run time.
+arguments). It looks for the number among ranges of allowed ones; everything else fails with EPERM: sockets,
+exec, fork and threads, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add. When it is
+installed the kernel runs it for every number there is and keeps constant verdicts. So its length costs
+nothing later on, but it does then, and ranges halve it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import signal
 import struct
 from functools import cache
 
-from placement.kernel import MACHINE, syscall
+from placement.kernel import MACHINE, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG, syscall
 
 _MODE_FILTER = 1
 _RETURN_ALLOW = 0x7FFF0000
 _RETURN_ERRNO = 0x00050000
 _RETURN_KILL_PROCESS = 0x80000000
-_LOAD_WORD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _SECOND_ARGUMENT_OFFSET = 0, 4, 24
+_LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_NOT_LESS, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4
+_FIRST_ARGUMENT_OFFSET, _SECOND_ARGUMENT_OFFSET = 16, 24
 _FIONBIO = 0x5421
+_REST_INSTRUCTIONS = 14
 
 # (x86_64, aarch64)
 _ALLOWED = {
@@ -54,7 +58,12 @@ _ALLOWED_ON_X86_64 = {
     "open": 2, "stat": 4, "lstat": 6, "access": 21, "readlink": 89, "dup2": 33, "poll": 7,
     "select": 23, "epoll_wait": 232, "pause": 34, "time": 201, "alarm": 37,
 }  # fmt: skip
-_IOCTL = (16, 29)
+# What is left to do of the sandbox when a process gets its cluster. Later on none of it gains anything.
+_ALLOWED_TO_CONFINE = {
+    "setgroups": (116, 159), "setresgid": (119, 149), "setresuid": (117, 147),
+    "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
+}  # fmt: skip
+_IOCTL, _PRCTL = (16, 29), (157, 167)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
@@ -66,9 +75,7 @@ def restrict() -> list[str]:
     """
     if MACHINE not in ARCHITECTURES:
         return ["seccomp"]
-    program = build_filter(MACHINE)
-    instructions = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
+    header, _ = prepared_filter()
     try:
         syscall(_SECCOMP[MACHINE], _MODE_FILTER, 0, header)
     except OSError as error:
@@ -79,10 +86,17 @@ def restrict() -> list[str]:
 
 
 @cache
+def prepared_filter() -> tuple[bytes, object]:
+    """Return the filter of this machine as the kernel takes it, and what has to live as long as that."""
+    program = build_filter(MACHINE)
+    instructions = ctypes.create_string_buffer(program, len(program))
+    return struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions)), instructions
+
+
 def build_filter(machine: str) -> bytes:
     """Return the BPF program: 8 bytes per instruction (code, jump true, jump false, value)."""
     column, architecture = ARCHITECTURES[machine]
-    numbers = sorted(pair[column] for pair in _ALLOWED.values())
+    numbers = sorted(pair[column] for pair in (_ALLOWED | _ALLOWED_TO_CONFINE).values())
     if machine == "x86_64":
         numbers = sorted([*numbers, *_ALLOWED_ON_X86_64.values()])
     program = [
@@ -91,17 +105,47 @@ def build_filter(machine: str) -> bytes:
         _instruction(_RETURN, _RETURN_KILL_PROCESS),
         _instruction(_LOAD_WORD, _NUMBER_OFFSET),
     ]
-    for number in numbers:
-        program += [_instruction(_JUMP_EQUAL, number, 0, 1), _instruction(_RETURN, _RETURN_ALLOW)]
-    program += [
+    ranges = _ranges(numbers)
+    for left, (low, high) in zip(range(len(ranges) - 1, -1, -1), ranges, strict=True):
+        behind = 2 * left  # instructions to the end of the ranges
+        program += [
+            _instruction(_JUMP_GREATER, high, 1, 0),
+            _instruction(_JUMP_NOT_LESS, low, behind + _REST_INSTRUCTIONS - 1, behind),
+        ]
+    return b"".join(program + _rest(column))
+
+
+def _rest(column: int) -> list[bytes]:
+    """Return the end of the filter: what depends on arguments, the refusal, and last the permission."""
+    return [
+        _instruction(_JUMP_EQUAL, _PRCTL[column], 3, 0),
         # Of ioctl only what socket.settimeout does; terminals and devices stay out of reach.
-        _instruction(_JUMP_EQUAL, _IOCTL[column], 0, 3),
+        _instruction(_JUMP_EQUAL, _IOCTL[column], 0, 10),
         _instruction(_LOAD_WORD, _SECOND_ARGUMENT_OFFSET),
-        _instruction(_JUMP_EQUAL, _FIONBIO, 0, 1),
-        _instruction(_RETURN, _RETURN_ALLOW),
+        _instruction(_JUMP_EQUAL, _FIONBIO, 9, 8),
+        # Of prctl the process's name, not to be traced, and to be killed with the parent.
+        _instruction(_LOAD_WORD, _FIRST_ARGUMENT_OFFSET),
+        _instruction(_JUMP_EQUAL, PR_SET_NAME, 7, 0),
+        _instruction(_JUMP_EQUAL, PR_SET_DUMPABLE, 0, 2),
+        _instruction(_LOAD_WORD, _SECOND_ARGUMENT_OFFSET),
+        _instruction(_JUMP_EQUAL, 0, 4, 3),
+        _instruction(_JUMP_EQUAL, PR_SET_PDEATHSIG, 0, 2),
+        _instruction(_LOAD_WORD, _SECOND_ARGUMENT_OFFSET),
+        _instruction(_JUMP_EQUAL, signal.SIGKILL, 1, 0),
         _instruction(_RETURN, _RETURN_ERRNO | errno.EPERM),
+        _instruction(_RETURN, _RETURN_ALLOW),
     ]
-    return b"".join(program)
+
+
+def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
+    """Return (first, last) of each run of consecutive numbers; `numbers` are sorted."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
 
 
 def _instruction(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:

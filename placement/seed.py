@@ -4,8 +4,9 @@ A fork shares the seed's memory until it writes to it, so that a new query proce
 millisecond and one megabyte instead of a second of imports. `gc.freeze` keeps the collector from touching
 the shared pages. The seed has one thread and no event loop, because a fork copies only one thread.
 
-What must not be equal in two forks: the state of `random` (reseeded), signal handlers and the set of
-open descriptors (reset). `os.urandom`, `secrets` and OpenSSL's generator are safe by themselves.
+What must not be equal in two forks: signal handlers and the set of open descriptors (reset), and random
+numbers. `random` is seeded anew by Python, each session's own generator by the session; `os.urandom`,
+`secrets` and OpenSSL's generator are safe by themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import contextlib
 import gc
 import logging
 import os
-import random
 import select
 import signal
 import socket
@@ -27,7 +27,7 @@ from dsql.rpc import packets
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
 from placement.messages import Died, Fork, Forked, Message, decode, encode
-from placement.sandbox import Sandbox, prepare
+from placement.sandbox import Sandbox, leave_open, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Seed:
     """Forks for one agent at a time. `run` returns only in the seed itself, never in a child."""
 
     def __init__(
-        self, listener: socket.socket, child_main: Callable[[socket.socket], None]
+        self, listener: socket.socket, child_main: Callable[[socket.socket, bool], None]
     ) -> None:
         self._listener = listener
         self._child_main = child_main
@@ -94,14 +94,14 @@ class Seed:
         packets.close_all(descriptors)
         if not packet:
             self._drop_agent(agent)
-        elif isinstance(decode(packet), Fork):
-            self._fork(agent)
+        elif isinstance(message := decode(packet), Fork):
+            self._fork(agent, message.sandbox)
 
-    def _fork(self, agent: socket.socket) -> None:
+    def _fork(self, agent: socket.socket, sandbox: bool) -> None:
         own_end, child_end = packets.pair()
         process_id = os.fork()
         if process_id == 0:
-            self._become_query_processor(child_end)
+            self._become_query_processor(child_end, sandbox)
         child_end.close()
         pidfd = os.pidfd_open(process_id)
         self._children[pidfd] = process_id
@@ -109,7 +109,7 @@ class Seed:
         self._tell(agent, Forked(process_id), own_end.fileno(), pidfd)
         own_end.close()
 
-    def _become_query_processor(self, control: socket.socket) -> NoReturn:
+    def _become_query_processor(self, control: socket.socket, sandbox: bool) -> NoReturn:
         status = 1
         try:
             for number in _STOP_SIGNALS:
@@ -119,8 +119,7 @@ class Seed:
             kernel.set_name("dsql: warm")
             os.closerange(_FIRST_OWN_DESCRIPTOR, control.fileno())
             os.closerange(control.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-            random.seed()
-            self._child_main(control)
+            self._child_main(control, sandbox)
             status = 0
         except Exception:
             logger.exception("query processor failed")
@@ -159,5 +158,8 @@ def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]
     listener = packets.listen(layout.socket("seed"))
     on_ready()
     Seed(
-        listener, lambda control: QueryProcessor(control, Sandbox().confine, open_tenant).run()
+        listener,
+        lambda control, sandbox: QueryProcessor(
+            control, Sandbox().confine if sandbox else leave_open, open_tenant
+        ).run(),
     ).run()

@@ -31,7 +31,6 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     profile: str
     azs: list[str]
     uid: int | None
-    sandbox: bool
     lifetime_seconds: float
 
 

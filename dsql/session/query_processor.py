@@ -48,7 +48,7 @@ class Tenant(Protocol):
     def open(self) -> None:
         """Open all that is opened by name, which is otherwise done when it is first needed.
 
-        Raises SqlError.
+        Raises SqlError 57P03 or 58000 if a role does not answer in time.
         """
         ...
 
@@ -160,8 +160,7 @@ class QueryProcessor:
             tenant.open()  # the sandbox then names single files, which have to be there
         for number in (signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, lambda *_: tenant.cancel())
-        missing = self._confine(assignment) if assignment.sandbox else ["all"]
-        self._line.tell(Ready(missing))
+        self._line.tell(Ready(self._confine(assignment)))
         return tenant
 
     def _serve_all(self, tenant: Tenant, lifetime_seconds: float) -> None:

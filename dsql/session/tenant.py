@@ -43,25 +43,12 @@ class ClusterTenant:
     """Implements `dsql.session.query_processor.Tenant`."""
 
     def __init__(self, assignment: Assign, line: AgentLine) -> None:
-        """Raises OSError or ClockUnavailableError if the cluster's adjudicator does not answer."""
         self._assignment = assignment
-        self._layout = layout = Layout(Path())
+        self._layout = Layout(Path())
         self._line = line
-
-        def open_clock() -> PublishedClock:
-            return PublishedClock(layout.clock(assignment.cluster), current_boot())
-
-        adjudicator = None  # until there is something to commit
-        try:
-            self._clock = open_clock()
-        except ClockUnavailableError:  # a cluster is led, and publishes, once it has been asked for
-            adjudicator = _eventually(self._reconnect)
-            self._clock = _eventually(open_clock)
-        self._committer = AdjudicatorClient(adjudicator, self._reconnect)
-        self._opened: list[AdjudicatorClient | PublishedClock | LocalReplica] = [
-            self._committer,
-            self._clock,
-        ]
+        self._committer = AdjudicatorClient(None, self._reconnect)
+        self._clock: PublishedClock | None = None
+        self._opened: list[AdjudicatorClient | PublishedClock | LocalReplica] = [self._committer]
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
@@ -80,14 +67,36 @@ class ClusterTenant:
         )
 
     def open(self) -> None:
-        """Open the replicas, once. Raises SqlError 58000 if none can be opened in time."""
+        """See `dsql.session.query_processor.Tenant`."""
         assignment, environment = self._assignment, self._environment
+        clock = self._clock or self._open_clock()
         replicas = [self._layout.storage(az, assignment.cluster) for az in assignment.azs]
         replica = LocalReplica(replicas, deadline_seconds=OPEN_SECONDS)
         self._opened.append(replica)
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
-        manager = TransactionManager(replica, self._committer, self._clock, limits)
+        manager = TransactionManager(replica, self._committer, clock, limits)
         environment.begin, environment.prepare = manager.begin, do_nothing
+
+    def _open_clock(self) -> PublishedClock:
+        path = self._layout.clock(self._assignment.cluster)
+
+        def open_it() -> PublishedClock:
+            return PublishedClock(path, current_boot())
+
+        try:
+            try:
+                self._clock = clock = open_it()
+            except (
+                ClockUnavailableError
+            ):  # a cluster is led, and publishes, once it has been asked for
+                _eventually(self._committer.connect)
+                self._clock = clock = _eventually(open_it)
+        except (OSError, ClockUnavailableError):
+            raise SqlError(
+                "57P03", "the cluster is starting up", detail="Its adjudicator does not answer yet."
+            ) from None
+        self._opened.append(clock)
+        return clock
 
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end."""

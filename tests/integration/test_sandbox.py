@@ -41,6 +41,8 @@ async def test_query_processor_writes_only_the_reader_lock_table(host: Host) -> 
         "__import__('threading').Thread(target=print).start()",
         "os.kill(os.getppid(), 0)",
         "os.setuid(0)",
+        "os.setresuid(0, 0, 0)",
+        "os.setgroups([0])",
     ],
 )
 async def test_query_processor_cannot_reach_out(host: Host, attempt: str) -> None:

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import operator
 import struct
 
 import pytest
 
+from placement import seccomp
 from placement.seccomp import build_filter
 
+_HOLDS = {0x15: operator.eq, 0x25: operator.gt, 0x35: operator.ge}
 ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 
 
-def verdict(program: bytes, architecture: int, number: int, second_argument: int = 0) -> int:
+def verdict(program: bytes, architecture: int, number: int, *arguments: int) -> int:
     """Run a classic BPF program over one system call."""
-    data = struct.pack("=IIQ6Q", number, architecture, 0, 0, second_argument, 0, 0, 0, 0)
+    six = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
+    data = struct.pack("=IIQ6Q", number, architecture, 0, *six)
     instructions = list(struct.iter_unpack("=HBBI", program))
     position = accumulator = 0
     while True:
@@ -20,8 +24,8 @@ def verdict(program: bytes, architecture: int, number: int, second_argument: int
         position += 1
         if code == 0x20:
             (accumulator,) = struct.unpack_from("=I", data, value)
-        elif code == 0x15:
-            position += jump_true if accumulator == value else jump_false
+        elif code in _HOLDS:
+            position += jump_true if _HOLDS[code](accumulator, value) else jump_false
         else:
             assert code == 0x06
             return int(value)
@@ -39,6 +43,19 @@ def test_reading_is_allowed_and_opening_a_socket_is_not(
     assert verdict(program, architecture, socket) == EPERM
 
 
+@pytest.mark.parametrize(
+    ("machine", "architecture", "column"), [("x86_64", X86_64, 0), ("aarch64", AARCH64, 1)]
+)
+def test_exactly_the_listed_calls_are_allowed(machine: str, architecture: int, column: int) -> None:
+    program = build_filter(machine)
+    calls = seccomp._ALLOWED | seccomp._ALLOWED_TO_CONFINE
+    listed = {pair[column] for pair in calls.values()}
+    if machine == "x86_64":
+        listed |= set(seccomp._ALLOWED_ON_X86_64.values())
+    allowed = {number for number in range(1000) if verdict(program, architecture, number) == ALLOW}
+    assert allowed == listed
+
+
 def test_foreign_architecture_kills_the_process() -> None:
     """A 32-bit system call has other numbers, and would slip through."""
     assert verdict(build_filter("x86_64"), 0x40000003, 3) == KILL
@@ -52,5 +69,24 @@ def test_x32_numbers_are_refused() -> None:
 def test_only_the_non_blocking_ioctl_is_allowed(machine: str, ioctl: int) -> None:
     program = build_filter(machine)
     architecture = X86_64 if machine == "x86_64" else AARCH64
-    assert verdict(program, architecture, ioctl, 0x5421) == ALLOW
-    assert verdict(program, architecture, ioctl, 0x5412) == EPERM
+    assert verdict(program, architecture, ioctl, 1, 0x5421) == ALLOW
+    assert verdict(program, architecture, ioctl, 1, 0x5412) == EPERM
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        (15, 1234, ALLOW),  # PR_SET_NAME, an address
+        (4, 0, ALLOW),  # PR_SET_DUMPABLE: no
+        (4, 1, EPERM),
+        (1, 9, ALLOW),  # PR_SET_PDEATHSIG: SIGKILL
+        (1, 0, EPERM),
+        (38, 1, EPERM),
+        (22, 0, EPERM),  # PR_SET_SECCOMP
+    ],
+)
+def test_process_may_not_make_itself_traceable_or_outlive_its_parent(
+    option: int, value: int, expected: int
+) -> None:
+    for machine, architecture, prctl in (("x86_64", X86_64, 157), ("aarch64", AARCH64, 167)):
+        assert verdict(build_filter(machine), architecture, prctl, option, value) == expected

@@ -22,7 +22,7 @@ from dsql.session.tenant import ClusterTenant
 from storage.environment import ENVIRONMENT, WritableEnvironment
 
 CLUSTER, AZ = "a" * 26, "az1"
-ASSIGNMENT = Assign(CLUSTER, "dsql", [AZ], None, sandbox=False, lifetime_seconds=60.0)
+ASSIGNMENT = Assign(CLUSTER, "dsql", [AZ], None, lifetime_seconds=60.0)
 
 
 @pytest.fixture
@@ -99,5 +99,7 @@ def test_cluster_that_nobody_leads_cannot_be_opened(layout: Layout) -> None:
     with ours, agent:
         for _ in range(100):
             packets.send(agent, encode(Adjudicator()))  # without a connection
-        with pytest.raises(ConnectionRefusedError):
-            ClusterTenant(ASSIGNMENT, AgentLine(ours))
+        with closing(ClusterTenant(ASSIGNMENT, AgentLine(ours))) as found:
+            with pytest.raises(SqlError) as caught:
+                found.open()
+            assert caught.value.sqlstate == "57P03"
