@@ -13,11 +13,16 @@ from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.naming import creation_schema, find_relation, taken_names, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
-from dsql.ddl.table_limits import check_column_count, check_index_count, check_key_type
+from dsql.ddl.table_limits import (
+    check_column_count,
+    check_index_count,
+    check_key,
+    no_key_column,
+)
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TABLES_MAX
 from dsql.sql.gate import ParsedStatement
-from dsql.sql.refusals_ddl import check_key_count, check_table_clauses
+from dsql.sql.refusals_ddl import check_table_clauses
 
 
 @dataclass(slots=True)
@@ -219,12 +224,16 @@ class _Builder:
         if name in self._taken:
             raise SqlError("42P07", f'relation "{name}" already exists')
         self._taken.add(name)
-        check_key_count(len(key.columns))
+        columns = [self._key_column(column) for column in key.columns]
+        check_key(
+            [(column, part.type_oid) for column, part in zip(key.columns, columns, strict=True)],
+            primary=key.primary,
+        )
         self._writer.claim_name(self._schema.name, name)
         return Index(
             oid=self._writer.allocate_oid(),
             name=name,
-            columns=tuple(self._key_column(column, key) for column in key.columns),
+            columns=tuple(columns),
             unique=True,
             primary=key.primary,
             nulls_not_distinct=key.nulls_not_distinct,
@@ -233,20 +242,15 @@ class _Builder:
             constraint_oid=self._writer.allocate_oid(),
         )
 
-    def _key_column(self, name: str, key: _Key) -> IndexColumn:
+    def _key_column(self, name: str) -> IndexColumn:
         number = self._number(name)
-        type_oid = self._definition.columns[number - 1].type_oid
-        check_key_type(type_oid)
-        if key.columns.count(name) > 1:
-            constraint = "primary key" if key.primary else "unique"
-            raise SqlError("42701", f'column "{name}" appears twice in {constraint} constraint')
-        return IndexColumn(number, type_oid=type_oid)
+        return IndexColumn(number, type_oid=self._definition.columns[number - 1].type_oid)
 
     def _number(self, name: str) -> int:
         for number, column in enumerate(self._definition.columns, 1):
             if column.name == name:
                 return number
-        raise SqlError("42703", f'column "{name}" named in key does not exist')
+        raise no_key_column(name)
 
     def _with_expressions(self, table: Table) -> Table:
         """Return the table with its defaults and checks, which are bound against its columns."""

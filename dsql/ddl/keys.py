@@ -17,9 +17,9 @@ from dsql.catalog.schema import Column, Index, IndexColumn, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.indexes import add_index
-from dsql.ddl.naming import require_column, taken_names, unique_name
+from dsql.ddl.naming import taken_names, unique_name
 from dsql.ddl.result import UtilityContext
-from dsql.ddl.table_limits import check_key_type
+from dsql.ddl.table_limits import check_key, no_key_column
 from dsql.errors import SqlError, unsupported
 
 
@@ -30,7 +30,7 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
         raise SqlError("42P16", f'multiple primary keys for table "{table.name}" are not allowed')
     if constraint.indexname:
         raise unsupported("ADD PRIMARY KEY USING INDEX is not supported")
-    columns = [require_column(table, name) for name in nodes.strings(constraint.keys)]
+    columns = [_key_column(table, name) for name in nodes.strings(constraint.keys)]
     index = _index(table, constraint, columns, primary, context)
     if not primary:
         job = add_index(replace(index, constraint=index.name), table, context, synchronous=True)
@@ -88,8 +88,7 @@ def _index(
     )
     if name in taken:
         raise SqlError("42P07", f'relation "{name}" already exists')
-    for column in columns:
-        check_key_type(column.type_oid)
+    check_key([(column.name, column.type_oid) for column in columns], primary=primary)
     return Index(
         oid=0,
         name=name,
@@ -98,3 +97,10 @@ def _index(
         primary=primary,
         nulls_not_distinct=constraint.nulls_not_distinct,
     )
+
+
+def _key_column(table: Table, name: str) -> Column:
+    for column in table.live_columns:
+        if column.name == name:
+            return column
+    raise no_key_column(name)

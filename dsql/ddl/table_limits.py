@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dsql.errors import SqlError, unsupported
 from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX
+from dsql.sql.refusals_ddl import check_key_count
 from dsql.types import registry
 
 
@@ -26,3 +29,22 @@ def check_key_type(type_oid: int) -> None:
     key_type = registry.get(type_oid)
     if not key_type.key_allowed:
         raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
+
+
+def check_key(columns: Sequence[tuple[str, int]], *, primary: bool) -> None:
+    """Raise SqlError if these columns, (name, type OID) each, cannot be a PRIMARY KEY or UNIQUE constraint.
+
+    54011: they are too many; 0A000: one has a type that no key can have; 42701: one is there twice.
+    """
+    check_key_count(len(columns))
+    for column in columns:
+        name, type_oid = column
+        check_key_type(type_oid)
+        if columns.count(column) > 1:
+            constraint = "primary key" if primary else "unique"
+            raise SqlError("42701", f'column "{name}" appears twice in {constraint} constraint')
+
+
+def no_key_column(name: str) -> SqlError:
+    """Return the error of a key with a column that the table does not have."""
+    return SqlError("42703", f'column "{name}" named in key does not exist')
