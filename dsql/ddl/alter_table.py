@@ -13,7 +13,7 @@ from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.drop import find_index, remove_index
 from dsql.ddl.keys import add_key
-from dsql.ddl.naming import require_column, require_table, unique_name
+from dsql.ddl.naming import find_column, require_column, require_table, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import check_column_count
 from dsql.errors import SqlError, unsupported
@@ -70,7 +70,7 @@ def _with_column(table: Table, column: Column) -> Table:
 
 def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
     definition = getattr(command, "def").column_def
-    if any(column.name == definition.colname for column in table.live_columns):
+    if find_column(table, definition.colname):
         text = f'column "{definition.colname}" of relation "{table.name}" already exists'
         if not command.missing_ok:
             raise SqlError("42701", text)
@@ -84,7 +84,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
 
 
 def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
-    found = next((column for column in table.live_columns if column.name == command.name), None)
+    found = find_column(table, command.name)
     if found is None:
         text = f'column "{command.name}" of relation "{table.name}" does not exist'
         if not command.missing_ok:

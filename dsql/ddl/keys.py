@@ -17,7 +17,7 @@ from dsql.catalog.schema import Column, Index, IndexColumn, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.indexes import add_index
-from dsql.ddl.naming import taken_names, unique_name
+from dsql.ddl.naming import find_column, taken_names, unique_name
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.table_limits import check_key, no_key_column
 from dsql.errors import SqlError, unsupported
@@ -100,7 +100,7 @@ def _index(
 
 
 def _key_column(table: Table, name: str) -> Column:
-    for column in table.live_columns:
-        if column.name == name:
-            return column
-    raise no_key_column(name)
+    found = find_column(table, name)
+    if found is None:
+        raise no_key_column(name)
+    return found

@@ -58,12 +58,17 @@ def require_table(context: UtilityContext, relation: Any, kinds: str = "r") -> T
     return found
 
 
+def find_column(table: Table, name: str) -> Column | None:
+    """Return a live column by its name."""
+    return next((column for column in table.live_columns if column.name == name), None)
+
+
 def require_column(table: Table, name: str) -> Column:
     """Return a live column by its name. Raises 42703."""
-    for column in table.live_columns:
-        if column.name == name:
-            return column
-    raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')
+    found = find_column(table, name)
+    if found is None:
+        raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')
+    return found
 
 
 def taken_names(context: UtilityContext, schema: str) -> set[str]:

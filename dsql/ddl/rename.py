@@ -10,7 +10,7 @@ from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.drop import find_index
-from dsql.ddl.naming import creation_schema, find_relation, require_table, taken_names
+from dsql.ddl.naming import creation_schema, find_column, find_relation, require_table, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 
@@ -63,14 +63,12 @@ def move_table(table: Table, schema: str, name: str, context: UtilityContext) ->
 
 def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
     table = require_table(context, statement.relation)
-    if any(column.name == statement.newname for column in table.live_columns):
+    if find_column(table, statement.newname):
         raise SqlError(
             "42701", f'column "{statement.newname}" of relation "{table.name}" already exists'
         )
-    for column in table.live_columns:
-        if column.name == statement.subname:
-            break
-    else:
+    column = find_column(table, statement.subname)
+    if column is None:
         raise SqlError("42703", f'column "{statement.subname}" does not exist')
     uses_text = [check.name for check in table.checks]
     uses_text += [other.name for other in table.live_columns if other.generated]
