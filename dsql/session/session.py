@@ -93,7 +93,7 @@ class Session:
 
     def _start(self) -> None:
         state = self._state
-        session_random.seed()
+        session_random.seed(secrets.randbits(128))
         reg.install(CatalogNames(lambda: (state.context.catalog, state.context.search_path)))
         greet(state)
         self._connection.set_receive_timeout(max(self._seconds_left(), 0.001))
