@@ -25,7 +25,6 @@ _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_NOT_LESS, _RETURN = 0x20, 0x15, 0x
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4
 _FIRST_ARGUMENT_OFFSET, _SECOND_ARGUMENT_OFFSET = 16, 24
 _FIONBIO = 0x5421
-_REST_INSTRUCTIONS = 14
 
 # (x86_64, aarch64)
 _ALLOWED = {
@@ -105,14 +104,14 @@ def build_filter(machine: str) -> bytes:
         _instruction(_RETURN, _RETURN_KILL_PROCESS),
         _instruction(_LOAD_WORD, _NUMBER_OFFSET),
     ]
-    ranges = _ranges(numbers)
+    ranges, rest = _ranges(numbers), _rest(column)
     for left, (low, high) in zip(range(len(ranges) - 1, -1, -1), ranges, strict=True):
         behind = 2 * left  # instructions to the end of the ranges
         program += [
             _instruction(_JUMP_GREATER, high, 1, 0),
-            _instruction(_JUMP_NOT_LESS, low, behind + _REST_INSTRUCTIONS - 1, behind),
+            _instruction(_JUMP_NOT_LESS, low, behind + len(rest) - 1, behind),
         ]
-    return b"".join(program + _rest(column))
+    return b"".join(program + rest)
 
 
 def _rest(column: int) -> list[bytes]:

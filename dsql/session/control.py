@@ -67,7 +67,7 @@ class NeedAdjudicator(msgspec.Struct, frozen=True, tag="need_adjudicator", array
 
 
 class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=True):
-    """Here it is. The first one is sent unasked."""
+    """A connection to the leader, as a descriptor. The first one is sent unasked."""
 
 
 ToQueryProcessor = Assign | Serve | RunJobs | Retire | Adjudicator

@@ -28,7 +28,7 @@ class SessionTransaction(Transaction, Protocol):
 
 
 def do_nothing() -> None:
-    """Do what an Environment's default does."""
+    """Do nothing: there is nothing to prepare, or nobody to ask."""
 
 
 def _cannot_run(job: Job) -> None:

@@ -48,7 +48,8 @@ class ClusterTenant:
         self._line = line
         self._committer = AdjudicatorClient(None, self._reconnect)
         self._clock: PublishedClock | None = None
-        self._opened: list[AdjudicatorClient | PublishedClock | LocalReplica] = [self._committer]
+        self._opened = contextlib.ExitStack()
+        self._opened.callback(self._committer.close)
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
@@ -69,12 +70,14 @@ class ClusterTenant:
     def open(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
         assignment, environment = self._assignment, self._environment
-        clock = self._clock or self._open_clock()
+        if self._clock is None:
+            self._clock = self._open_clock()
+            self._opened.callback(self._clock.close)
         replicas = [self._layout.storage(az, assignment.cluster) for az in assignment.azs]
         replica = LocalReplica(replicas, deadline_seconds=OPEN_SECONDS)
-        self._opened.append(replica)
+        self._opened.callback(replica.close)
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
-        manager = TransactionManager(replica, self._committer, clock, limits)
+        manager = TransactionManager(replica, self._committer, self._clock, limits)
         environment.begin, environment.prepare = manager.begin, do_nothing
 
     def _open_clock(self) -> PublishedClock:
@@ -84,19 +87,15 @@ class ClusterTenant:
             return PublishedClock(path, current_boot())
 
         try:
-            try:
-                self._clock = clock = open_it()
-            except (
-                ClockUnavailableError
-            ):  # a cluster is led, and publishes, once it has been asked for
-                _eventually(self._committer.connect)
-                self._clock = clock = _eventually(open_it)
+            with contextlib.suppress(ClockUnavailableError):
+                return open_it()
+            # A cluster is led, and publishes, once it has been asked for.
+            _eventually(self._committer.connect)
+            return _eventually(open_it)
         except (OSError, ClockUnavailableError):
             raise SqlError(
                 "57P03", "the cluster is starting up", detail="Its adjudicator does not answer yet."
             ) from None
-        self._opened.append(clock)
-        return clock
 
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end."""
@@ -117,8 +116,7 @@ class ClusterTenant:
 
     def close(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
-        for opened in self._opened:
-            opened.close()
+        self._opened.close()
 
     def _open_and_begin(self) -> SessionTransaction:
         self.open()
