@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup up test bench lint clean
+.PHONY: setup up test bench attacks lint clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 $(VENV)/.server: pyproject.toml requirements.lock
@@ -41,6 +41,10 @@ lint: $(VENV)/.lint
 # Measures this server beside PostgreSQL, where that is installed. Options: make bench BENCH=--help
 bench: $(VENV)/.bench
 	$(BIN)/python bench/run.py $(BENCH)
+
+# Sends statements that want too much, and prints what they got, in time and memory.
+attacks: $(VENV)/.bench
+	$(BIN)/python bench/attacks.py $(ATTACKS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache

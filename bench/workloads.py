@@ -112,10 +112,10 @@ class OpenConnections:
 
 def server_memory_kib(port: int) -> int:
     """Return the proportional memory of the process tree that listens on a port, in KiB."""
-    return sum(_pss_kib(pid) for pid in _tree(_listener(port)))
+    return sum(_pss_kib(pid) for pid in tree(listener(port)))
 
 
-def _listener(port: int) -> int:
+def listener(port: int) -> int:
     """Return the root of the tree: the topmost ancestor of the listening process but init and us."""
     found = subprocess.run(
         ["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, check=True
@@ -130,7 +130,8 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
+    """Return a process and all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,0 +1,109 @@
+"""The statements that `attacks.py` sends: each wants more memory, time or depth than it should get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """`text` is sent as one simple query. `endless`: it is cancelled, because it need not end by itself."""
+
+    name: str
+    text: str
+    endless: bool = False
+
+
+def _series(count: int, alias: str = "a") -> str:
+    return f"generate_series(1, {count}) {alias}"
+
+
+def _list(item: str, count: int, separator: str = ", ") -> str:
+    return separator.join(item.format(n=n) for n in range(count))
+
+
+_VALUES = (
+    Attack(
+        "string_agg of 10 TB", f"select string_agg(repeat('x', 1000000), '') from {_series(10**7)}"
+    ),
+    Attack(
+        "array of 100 GB", f"select array(select repeat('x', 1000000) || a from {_series(10**5)})"
+    ),
+    Attack(
+        "array_agg distinct",
+        f"select array_agg(distinct repeat('x', 100000) || a) from {_series(10**5)}",
+    ),
+    Attack("|| to 1.1 GB", "select " + _list("repeat('x', 100000000)", 11, " || ")),
+    Attack("replace to 100 GB", "select replace(repeat('x', 10000000), 'x', repeat('y', 10000))"),
+    Attack("array_fill of 10^9", "select array_fill(1, array[1000000000])"),
+    Attack("string_to_array of 50 MB", "select string_to_array(repeat('x,', 25000000), ',')"),
+    Attack(
+        "jsonb_build_array", "select jsonb_build_array(" + _list("repeat('x', 50000000)", 40) + ")"
+    ),
+)
+
+_RECURSION = """
+with recursive t(n, v) as (
+    values (1, repeat('x', 10000))
+    union all select n + 1, v || 'x' from t
+) select count(*) from t"""
+_CROSS = f"{_series(10**5)}, {_series(10**5, 'b')}, {_series(10**5, 'c')}"
+
+_ROWS = (
+    Attack("recursion without end", _RECURSION, endless=True),
+    Attack(
+        "explain analyze of 10^9 rows",
+        f"explain analyze select md5(a::text) from {_series(10**9)}",
+        endless=True,
+    ),
+    Attack("cross join of 10^15 rows", f"select count(*) from {_CROSS}", endless=True),
+    Attack(
+        "sort of 10^6 rows", f"select a from {_series(10**6)} order by md5(a::text) offset 999999"
+    ),
+    Attack(
+        "sort of 10 GB",
+        f"select repeat(md5(a::text), 30) v from {_series(10**7)} order by v offset 9999999",
+        endless=True,
+    ),
+    Attack(
+        "distinct of 10^7 rows",
+        f"select count(*) from (select distinct md5(a::text) from {_series(10**7)}) t",
+        endless=True,
+    ),
+    Attack("sleep", "select pg_sleep(3600)", endless=True),
+)
+
+_CALLS = (
+    Attack("LIKE", "select repeat('ab', 500) like '%a%a%a%c'"),
+    Attack(
+        "ILIKE", "select repeat('lorem ipsum dolor sit amet ', 40) ilike '%lorem%dolor%amet%x%y'"
+    ),
+    Attack("(a+)+$", "select (repeat('a', 50) || '!') ~ '^(a+)+$'"),
+    Attack("(a|aa)+$", "select regexp_replace(repeat('a', 30000) || 'b', '(a|aa)+$', 'x')"),
+    Attack("back-reference", r"select repeat('ab', 20000) ~ '(a.*b)\1(c)'", endless=True),
+    Attack("exp(100000)", "select length(exp(100000::numeric)::text)"),
+    Attack("sqrt of 130,000 digits", "select length(sqrt(10::numeric ^ 130000)::text)"),
+)
+
+_TWELVE = "a, b, c, d, e, f, g, h, i, j, k, l"
+_DOUBLING = ", ".join(f"c{n} as (select x.a from c{n - 1} x, c{n - 1} y)" for n in range(1, 31))
+
+_TEXTS = (
+    Attack("IN list of 500,000", f"select 1 where 5 in ({_list('{n}', 500_000)})"),
+    Attack("VALUES of 300,000 rows", f"select count(*) from (values {_list('({n})', 300_000)}) t"),
+    Attack("100,000 statements", "select 1;" * 100_000),
+    Attack(
+        "CUBE of 12 columns",
+        f"select count(*) from (values ({_list('{n}', 12)})) t({_TWELVE}) group by cube({_TWELVE})",
+    ),
+    Attack("30 doubling CTEs", f"with c0 as (select 1 a), {_DOUBLING} select count(*) from c30"),
+    Attack("50,000 columns", f"select {_list('1', 50_000)}"),
+    Attack("20,000 parentheses", f"select {'(' * 20_000}1{')' * 20_000}"),
+    Attack("5,000 times NOT", f"select {'not ' * 5_000}true"),
+    Attack(
+        "100 tables", f"select count(*) from {_list('(values (1)) t{n}(a)', 100, ' cross join ')}"
+    ),
+    Attack("1,000 times UNION ALL", _list("select 1", 1_000, " union all ")),
+)
+
+ATTACKS = (*_VALUES, *_ROWS, *_CALLS, *_TEXTS)

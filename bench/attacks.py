@@ -1,0 +1,154 @@
+"""Statements that want too much, and what they get: error, time and memory, measured from outside.
+
+    python bench/attacks.py                 every attack in both profiles, as a table of Markdown
+    python bench/attacks.py --only sort     those with the word in their name
+    python bench/attacks.py --profile dsql
+
+Each attack has a connection of its own to a server of its own. Memory is the largest resident set that any
+process of the server had meanwhile, looked at every few milliseconds. `cancelled` is how long after a
+CancelRequest the statement ended, for attacks that would run on; `after` says whether the same
+session answered the next statement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import server
+import workloads
+from attack_statements import ATTACKS, Attack
+
+PATIENCE_SECONDS = 30.0
+CANCEL_AFTER_SECONDS = 0.5
+SAMPLE_SECONDS = 0.005
+PROFILES = ("dsql", "postgres")
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one attack got."""
+
+    outcome: str
+    seconds: float
+    cancelled_ms: float | None
+    memory_mib: int
+    alive: bool
+
+
+class Watch:
+    """Keeps the largest resident set that any process of a server's tree has had."""
+
+    def __init__(self, port: int) -> None:
+        self._root = workloads.listener(port)
+        self.peak_bytes = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Watch while the block runs."""
+        self.peak_bytes, ended = 0, threading.Event()
+        thread = threading.Thread(target=self._sample, args=(ended,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _sample(self, ended: threading.Event) -> None:
+        page, pids, looked = os.sysconf("SC_PAGESIZE"), workloads.tree(self._root), time.monotonic()
+        while not ended.wait(SAMPLE_SECONDS):
+            if time.monotonic() - looked > 0.2:
+                pids, looked = workloads.tree(self._root), time.monotonic()
+            for pid in pids:
+                try:
+                    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                self.peak_bytes = max(self.peak_bytes, resident)
+
+
+def run(attack: Attack, variables: Mapping[str, str], watch: Watch) -> Seen:
+    """Connect, attack, and look whether the session is still there."""
+    with connect(variables) as connection, watch.running():
+        cancelled_at: list[float] = []
+        after = CANCEL_AFTER_SECONDS if attack.endless else PATIENCE_SECONDS
+        timer = threading.Timer(after, _cancel, (connection, cancelled_at))
+        timer.start()
+        started = time.monotonic()
+        outcome = _outcome(connection, attack.text)
+        ended = time.monotonic()
+        timer.cancel()
+        cancelled_ms = (ended - cancelled_at[0]) * 1000 if cancelled_at else None
+        alive = _outcome(connection, "select 1") == "answered"
+    return Seen(outcome, ended - started, cancelled_ms, watch.peak_bytes >> 20, alive)
+
+
+def connect(variables: Mapping[str, str]) -> psycopg.Connection:
+    """Open a connection as libpq's variables say."""
+    names = {"PGHOST": "host", "PGHOSTADDR": "hostaddr", "PGPORT": "port", "PGUSER": "user"}
+    names |= {"PGDATABASE": "dbname", "PGPASSWORD": "password", "PGSSLROOTCERT": "sslrootcert"}
+    chosen = {parameter: variables[name] for name, parameter in names.items() if name in variables}
+    return psycopg.connect(**chosen, sslmode="verify-full", autocommit=True)
+
+
+def _cancel(connection: psycopg.Connection, cancelled_at: list[float]) -> None:
+    cancelled_at.append(time.monotonic())
+    connection.cancel_safe()
+
+
+def _outcome(connection: psycopg.Connection, text: str) -> str:
+    try:
+        result = connection.pgconn.exec_(text.encode())
+    except psycopg.OperationalError as error:
+        return f"connection lost: {str(error).strip()[:60]}"
+    if connection.pgconn.status != psycopg.pq.ConnStatus.OK:
+        return "connection lost"
+    code = result.error_field(psycopg.pq.DiagnosticField.SQLSTATE)
+    return "answered" if code is None else code.decode()
+
+
+def _row(profile: str, attack: Attack, seen: Seen) -> str:
+    cancelled = "" if seen.cancelled_ms is None else f"{seen.cancelled_ms:.0f}"
+    cells = (
+        attack.name,
+        profile,
+        seen.outcome,
+        f"{seen.seconds:.2f}",
+        cancelled,
+        str(seen.memory_mib),
+    )
+    return "| " + " | ".join((*cells, "yes" if seen.alive else "**no**")) + " |"
+
+
+def main() -> None:
+    """Parse the command line and attack."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", default=[""], help="words in the attacks' names")
+    parser.add_argument("--profile", choices=PROFILES, nargs="+", default=PROFILES)
+    arguments = parser.parse_args()
+    print("| attack | profile | outcome | seconds | cancelled after, ms | memory, MiB | after |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    chosen = [one for one in ATTACKS if any(word in one.name for word in arguments.only)]
+    for profile in arguments.profile:
+        with tempfile.TemporaryDirectory(prefix="dsql-attacks-") as temporary:
+            os.chmod(temporary, 0o711)
+            port = workloads.free_port()
+            with server.running(Path(temporary) / "dsql", port, profile=profile) as variables:
+                watch = Watch(port)
+                for attack in chosen:
+                    print(_row(profile, attack, run(attack, variables, watch)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
