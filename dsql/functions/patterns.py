@@ -1,4 +1,4 @@
-"""LIKE, ILIKE, SIMILAR TO and the regular-expression operators and functions."""
+"""SIMILAR TO and the regular-expression operators and functions."""
 
 from __future__ import annotations
 
@@ -9,81 +9,6 @@ from functools import lru_cache
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.regex import Flags, compile_regex, similar_to_regex
-from dsql.functions.templates import export
-
-
-def _trailing_escape() -> SqlError:
-    return SqlError("22025", "LIKE pattern must not end with escape character")
-
-
-@export
-@lru_cache(1024)
-def like_matcher(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
-    """Return the test whether a text is LIKE the pattern (escape character backslash)."""
-    body = pattern.strip("%")
-    if not ignore_case and not re.search(r"[%_\\]", body):
-        leading, trailing = pattern.startswith("%"), pattern.endswith("%")
-        if not body and pattern:
-            return lambda _text: True
-        if leading and trailing:
-            return lambda text: body in text
-        if leading:
-            return lambda text: text.endswith(body)
-        if trailing:
-            return lambda text: text.startswith(body)
-        return lambda text: text == body
-    options = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
-        return _unfinished_matcher(re.compile(_like_to_regex(pattern[:-1]), options))
-    match = re.compile(_like_to_regex(pattern), options).fullmatch
-    return lambda text: match(text) is not None
-
-
-def _unfinished_matcher(body: re.Pattern[str]) -> Callable[[str], bool]:
-    """Match a pattern that ends in an escape: an error only where matching gets that far."""
-
-    def matches(text: str) -> bool:
-        found = body.match(text)
-        if found is not None and found.end() < len(text):
-            raise _trailing_escape()
-        return False
-
-    return matches
-
-
-def _like_to_regex(pattern: str) -> str:
-    out: list[str] = []
-    characters = iter(pattern)
-    for char in characters:
-        if char == "\\":
-            out.append(re.escape(next(characters)))
-        else:
-            out.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
-    return "".join(out)
-
-
-def like_escape(pattern: str, escape: str) -> str:
-    """Return a pattern with another escape character as one with backslash."""
-    if len(escape) > 1:
-        raise SqlError(
-            "22025",
-            "invalid escape string",
-            hint="Escape string must be empty or one character.",
-        )
-    if escape == "\\":
-        return pattern
-    out: list[str] = []
-    characters = iter(pattern)
-    for char in characters:
-        if escape and char == escape:
-            out.append("\\" + next(characters, ""))
-        else:
-            out.append("\\\\" if char == "\\" else char)
-    return "".join(out)
-
-
-def _latin(value: bytes) -> str:
-    return value.decode("latin-1")
 
 
 def regexp_match(text: str, pattern: str, letters: str = "") -> list[str | None] | None:
@@ -233,19 +158,6 @@ def _regexp_like(text: str, pattern: str, letters: str = "") -> bool:
         raise SqlError("22023", 'regexp_like() does not support the "global" option')
     return compile_regex(pattern, letters).search(text) is not None
 
-
-define("textlike namelike like(text,text) like(name,text)", template="like_matcher({1})({0})")
-define("textnlike namenlike notlike(text,text) notlike(name,text)",
-       template="(not like_matcher({1})({0}))")  # fmt: skip
-define("bpcharlike", template="like_matcher({1})({0})")
-define("bpcharnlike", template="(not like_matcher({1})({0}))")
-define("texticlike nameiclike bpchariclike", template="like_matcher({1}, True)({0})")
-define("texticnlike nameicnlike bpcharicnlike", template="(not like_matcher({1}, True)({0}))")
-define("bytealike like(bytea,bytea)", lambda a, b: like_matcher(_latin(b))(_latin(a)))
-define("byteanlike notlike(bytea,bytea)", lambda a, b: not like_matcher(_latin(b))(_latin(a)))
-define("like_escape(text,text)", like_escape)
-define("like_escape(bytea,bytea)",
-       lambda a, b: like_escape(_latin(a), _latin(b)).encode("latin-1"))  # fmt: skip
 
 for _prefix in ("text", "name", "bpchar"):
     define(f"{_prefix}regexeq", lambda a, b: compile_regex(b).search(a) is not None)
