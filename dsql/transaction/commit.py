@@ -8,8 +8,8 @@ import msgspec
 
 from dsql.errors import DataConflictError, SqlError, outcome_unknown, schema_conflict
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Refused, WriteSet
+from dsql.transaction.write_buffer import transaction_too_large
 
-_MEGABYTE = 1024 * 1024
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -30,7 +30,7 @@ def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) 
     """
     encoded = _encode(write_set)
     if len(encoded) > bytes_max:
-        raise _too_large(len(encoded), bytes_max)
+        raise transaction_too_large(len(encoded), bytes_max)
     outcome = committer.commit(encoded, write_set.transaction_id)
     if isinstance(outcome, Committed):
         return outcome.timestamp
@@ -51,13 +51,3 @@ def _disk_full() -> SqlError:
 
 def _malformed() -> SqlError:
     return SqlError("08P01", "the adjudicator refused a malformed transaction")
-
-
-def _too_large(size: int, bytes_max: int) -> SqlError:
-    limit = bytes_max // _MEGABYTE
-    megabytes = -(-size // _MEGABYTE)
-    return SqlError(
-        "54000",
-        f"transaction size limit {limit}mb exceeded",
-        detail=f"Current transaction size {megabytes}mb > {limit}mb",
-    )

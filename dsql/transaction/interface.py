@@ -94,8 +94,8 @@ CommitOutcome = Committed | Conflict | Unknown | Refused
 class Transaction(Protocol):
     """A snapshot plus the transaction's own writes. One at a time per query processor.
 
-    Reads see the own writes. Writes are buffered; the limits (rows, age) are enforced as they
-    are made, size and conflicts at `commit`. The start timestamp is taken by the first read or write.
+    Reads see the own writes. Writes are buffered; the limits (rows, bytes, age) are enforced as they
+    are made, conflicts at `commit`. The start timestamp is taken by the first read or write.
     """
 
     @property
@@ -169,7 +169,7 @@ class Transaction(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of keys and values written so far, about what the commit will carry."""
+        """Bytes of keys and values that are written, about what the commit will carry."""
         ...
 
     @property

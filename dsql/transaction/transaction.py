@@ -74,7 +74,7 @@ class BufferedTransaction:
 
     def __init__(self, shared: Surroundings) -> None:
         self._shared = shared
-        self._buffer = WriteBuffer(shared.limits.rows_max)
+        self._buffer = WriteBuffer(shared.limits.rows_max, shared.limits.bytes_max)
         self._snapshot: Snapshot | None = None
         self._started_at = 0.0
         self.commit_timestamp = 0  # of the last successful commit with writes

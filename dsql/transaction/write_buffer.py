@@ -3,6 +3,9 @@
 Every entry remembers in which statement it was made and what it replaced, so a statement's scans can leave
 out what the same statement has written, and a savepoint is nothing but a statement's number.
 Keys are sorted from the first scan on only: transactions that just insert never pay for order.
+
+What the buffer holds is bounded: the write that makes it larger than a commit may be raises the error at
+once. What later statements have replaced is kept for savepoints and bounded as well.
 """
 
 from __future__ import annotations
@@ -15,10 +18,15 @@ import msgspec
 
 from dsql.encoding.keycode import check_key_size
 from dsql.errors import SqlError
-from dsql.limits import ROW_BYTES_MAX
+from dsql.limits import ROW_BYTES_MAX, TRANSACTION_BYTES_MAX
 from dsql.transaction.interface import Mode, WriteSet
 
 Row = tuple[bytes, bytes]
+
+_MEGABYTE = 1024 * 1024
+# A replaced write may come back with a savepoint; so many times a transaction's size of them are kept.
+_REPLACED_TIMES_MAX = 4
+_ENTRY_BYTES = 100  # what an entry takes besides key and value
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -36,10 +44,22 @@ class WriteBuffer:
     `entries` is public for the hot path of reads; change it through the methods only.
     """
 
-    __slots__ = ("_rows", "_rows_max", "_sorted", "checks", "entries", "size", "statement")
+    __slots__ = (
+        "_bytes_max",
+        "_locked",
+        "_replaced",
+        "_rows",
+        "_rows_max",
+        "_sorted",
+        "checks",
+        "entries",
+        "size",
+        "statement",
+    )
 
-    def __init__(self, rows_max: int | None) -> None:
+    def __init__(self, rows_max: int | None, bytes_max: int = TRANSACTION_BYTES_MAX) -> None:
         self._rows_max = rows_max
+        self._bytes_max = bytes_max
         self.entries: dict[bytes, Entry] = {}
         self.checks: dict[bytes, Mode] = {}
         self.clear()
@@ -50,31 +70,43 @@ class WriteBuffer:
         self.checks.clear()
         self._sorted: list[bytes] | None = None
         self._rows = 0
-        self.size = 0  # bytes of keys and values written, about what a commit would carry
+        self.size = 0  # bytes of keys and values, a little less than what a commit would carry
+        self._replaced = 0  # bytes of what later statements have written over
+        self._locked = 0  # bytes of the keys of checks
         self.statement = 0
 
     def write(self, key: bytes, value: bytes | None, mode: Mode, row: bool) -> None:
         """Put `value` (None deletes) under `key`; the stricter mode of an earlier write stays.
 
-        Raises SqlError 54000 for a key or row that is too large, or one row too many.
+        Raises SqlError 54000 for a key, row or transaction that is too large, or one row too many.
         """
         check_key_size(key)
         if row:
             self._count_row(value)
-        self.size += len(key) if value is None else len(key) + len(value)
         entries = self.entries
         earlier = entries.get(key)
         if earlier is None:
+            self.size += len(key) if value is None else len(key) + len(value)
             entries[key] = Entry(value, mode, self.statement, None)
             if self._sorted is not None:
                 insort(self._sorted, key)
-            return
+        else:
+            self._replace(key, value, mode, earlier)
+        if self.size > self._bytes_max:
+            raise transaction_too_large(self.size, self._bytes_max)
+
+    def _replace(self, key: bytes, value: bytes | None, mode: Mode, earlier: Entry) -> None:
         mode = min(mode, earlier.mode)
+        before = len(earlier.value or b"")
+        self.size += len(value or b"") - before
         if earlier.statement == self.statement:
             earlier.value = value
             earlier.mode = mode
-        else:
-            entries[key] = Entry(value, mode, self.statement, earlier)
+            return
+        self._replaced += before + _ENTRY_BYTES
+        if self._replaced > self._bytes_max * _REPLACED_TIMES_MAX:
+            raise transaction_too_large(self.size + self._replaced, self._bytes_max)
+        self.entries[key] = Entry(value, mode, self.statement, earlier)
 
     @property
     def room(self) -> int:
@@ -93,6 +125,8 @@ class WriteBuffer:
         self._rows += len(rows)
         self.size += sum(map(len, rows)) + sum(map(len, rows.values()))
         self._sorted = None
+        if self.size > self._bytes_max:
+            raise transaction_too_large(self.size, self._bytes_max)
 
     def _count_row(self, value: bytes | None) -> None:
         if value is not None and len(value) > ROW_BYTES_MAX:
@@ -102,9 +136,15 @@ class WriteBuffer:
             raise too_many_rows()
 
     def check(self, key: bytes, mode: Mode) -> None:
-        """Lock or verify `key` without writing it; the stricter mode stays."""
+        """Lock or verify `key` without writing it; the stricter mode stays. Raises SqlError 54000."""
         earlier = self.checks.get(key)
-        self.checks[key] = mode if earlier is None else min(mode, earlier)
+        if earlier is not None:
+            self.checks[key] = min(mode, earlier)
+            return
+        self.checks[key] = mode
+        self._locked += len(key)
+        if self._locked > self._bytes_max:
+            raise transaction_too_large(self._locked, self._bytes_max)
 
     @property
     def has_locks(self) -> bool:
@@ -140,10 +180,13 @@ class WriteBuffer:
         kept: dict[bytes, Entry] = {}
         for key, newest in self.entries.items():
             entry: Entry | None = newest
+            self.size -= len(key) + len(newest.value or b"")
             while entry is not None and entry.statement >= statement:
                 entry = entry.earlier
+                self._replaced -= 0 if entry is None else len(entry.value or b"") + _ENTRY_BYTES
             if entry is not None:
                 kept[key] = entry
+                self.size += len(key) + len(entry.value or b"")
         self.entries.clear()
         self.entries.update(kept)
         self._sorted = None
@@ -165,6 +208,17 @@ class WriteBuffer:
             if mode == Mode.CATALOG or key not in entries
         ]
         return WriteSet(transaction_id, start_timestamp, [*locks], [*writes])
+
+
+def transaction_too_large(size: int, bytes_max: int) -> SqlError:
+    """Return the error of a transaction that writes more bytes than it may."""
+    limit = bytes_max // _MEGABYTE
+    megabytes = -(-size // _MEGABYTE)
+    return SqlError(
+        "54000",
+        f"transaction size limit {limit}mb exceeded",
+        detail=f"Current transaction size {megabytes}mb > {limit}mb",
+    )
 
 
 def too_many_rows() -> SqlError:

@@ -145,13 +145,24 @@ def test_postgres_profile_has_no_row_limit(cluster: Any) -> None:
     assert len(cluster.rows) == 3_001
 
 
-def test_size_above_the_limit_fails_at_commit(manager: Any, cluster: Any) -> None:
+def test_the_write_that_exceeds_the_size_limit_fails(manager: Any, cluster: Any) -> None:
     transaction = manager.begin()
-    for number in range(6):
-        transaction.put(b"%d" % number, bytes(2 * 1024 * 1024), Mode.EXCLUSIVE, row=True)
+    value = bytes(2 * 1024 * 1024 - 10)
+    for number in range(5):
+        transaction.put(b"%d" % number, value, Mode.EXCLUSIVE, row=True)
     with pytest.raises(SqlError, match="transaction size limit 10mb exceeded") as caught:
+        transaction.put(b"5", value, Mode.EXCLUSIVE, row=True)
+    assert caught.value.detail == "Current transaction size 12mb > 10mb"
+    transaction.rollback()
+    assert cluster.committed == []
+
+
+def test_what_only_the_encoding_makes_too_large_fails_at_commit(manager: Any, cluster: Any) -> None:
+    transaction = manager.begin()
+    for number in range(5):
+        transaction.put(b"%d" % number, bytes(2 * 1024 * 1024 - 1), Mode.EXCLUSIVE, row=True)
+    with pytest.raises(SqlError, match="transaction size limit 10mb exceeded"):
         transaction.commit()
-    assert caught.value.detail == "Current transaction size 13mb > 10mb"
     assert cluster.committed == []
 
 

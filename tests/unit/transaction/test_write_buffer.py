@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsql.errors import SqlError
 from dsql.transaction.interface import Mode
 from dsql.transaction.write_buffer import WriteBuffer, merge
 
@@ -52,7 +54,7 @@ def test_rows_written_together_equal_rows_written_one_by_one() -> None:
     for key, value in {**rows, b"d": b"4"}.items():
         one_by_one.write(key, value, Mode.EXCLUSIVE, row=True)
     assert together.write_set(b"", 0) == one_by_one.write_set(b"", 0)
-    assert (together.room, together.size) == (one_by_one.room, one_by_one.size) == (4, 9)
+    assert (together.room, together.size) == (one_by_one.room, one_by_one.size) == (4, 8)
     together.rewind(1)
     assert together.write_set(b"", 0).writes == [(b"b", Mode.NON_KEY, None)]
 
@@ -63,3 +65,33 @@ def test_rows_written_together_after_a_scan_appear_in_the_next_one() -> None:
     buffer.overlay(b"a", b"z")
     buffer.write_rows({b"c": b"2", b"a": b"3"})
     assert buffer.overlay(b"a", b"z") == [(b"a", b"3"), (b"b", b"1"), (b"c", b"2")]
+
+
+def test_a_value_written_again_counts_once_and_its_history_is_bounded() -> None:
+    buffer = WriteBuffer(None, bytes_max=10_000)
+    with pytest.raises(SqlError, match="transaction size limit") as caught:
+        for statement in range(1, 1_000):
+            buffer.statement = statement
+            buffer.write(b"k", bytes(1_000), Mode.EXCLUSIVE, row=True)
+            assert buffer.size == 1_001
+    assert caught.value.sqlstate == "54000"
+    assert 20 < buffer.statement < 40
+
+
+def test_a_rewind_gives_back_the_size_of_what_it_takes_back() -> None:
+    buffer = WriteBuffer(None, bytes_max=10_000)
+    buffer.write(b"k", bytes(100), Mode.EXCLUSIVE, row=True)
+    for _ in range(1_000):
+        buffer.statement = 1
+        buffer.write(b"k", bytes(5_000), Mode.EXCLUSIVE, row=True)
+        buffer.write(b"new", bytes(1_000), Mode.EXCLUSIVE, row=True)
+        buffer.rewind(1)
+    assert buffer.size == 101
+
+
+def test_locks_are_bounded_as_writes_are() -> None:
+    buffer = WriteBuffer(None, bytes_max=1_000)
+    with pytest.raises(SqlError, match="transaction size limit"):
+        for number in range(1_000):
+            buffer.check(b"%09d" % number, Mode.SHARE)
+    assert len(buffer.checks) == 112
