@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 from dsql.catalog.relations import (
-    ADMIN_OID,
     BTREE_INDEX_AM,
     C_COLLATION,
     DEFAULT_COLLATION,
@@ -16,6 +15,7 @@ from dsql.catalog.relations import (
     namespace_oids,
     type_collation,
 )
+from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
 from dsql.functions import registry as functions
 from dsql.functions.function import Aggregate, Function, Operator, WindowFunction

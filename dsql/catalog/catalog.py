@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dsql.catalog.schema import Role, Schema, Table
+from dsql.access.membership import Memberships
+from dsql.catalog.schema import ADMIN_OID, Database, Role, Schema, Table
 from dsql.catalog.virtual import VirtualTable, virtual_tables
+
+POSTGRES = Database(oid=5, name="postgres", owner_oid=ADMIN_OID)
 
 
 class Catalog:
@@ -20,12 +23,15 @@ class Catalog:
         schemas: Iterable[Schema],
         tables: Iterable[Table],
         roles: Iterable[Role],
+        database: Database = POSTGRES,
     ) -> None:
         self.version = version
         self.schemas = {schema.name: schema for schema in schemas}
         self.tables = {(table.schema, table.name): table for table in tables}
         self.tables_by_oid = {table.oid: table for table in self.tables.values()}
         self.roles = {role.name: role for role in roles}
+        self.memberships = Memberships(self.roles.values())
+        self.database = database
         self.virtual = virtual_tables()
 
     def find_relation(

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dsql.catalog.jobs import RETENTION_MICROSECONDS, read_jobs
-from dsql.catalog.relations import ADMIN_OID
-from dsql.catalog.schema import Role
+from dsql.catalog.relations import acl_value
+from dsql.catalog.schema import ADMIN_OID, Membership, Role
 from dsql.catalog.virtual import provides
 
 Row = Mapping[str, Any]
-DATABASE_OID = 5
 _UTF8 = 6
 
 
@@ -29,17 +28,17 @@ def _pg_authid(context: Any) -> Iterator[Row]:
 
 
 def _role_row(role: Role) -> dict[str, Any]:
-    is_admin = role.oid == ADMIN_OID
     return {
         "rolname": role.name,
         "rolsuper": False,
         "rolinherit": role.inherit,
-        "rolcreaterole": is_admin,
-        "rolcreatedb": False,
+        "rolcreaterole": role.createrole,
+        "rolcreatedb": role.createdb,
         "rolcanlogin": role.login,
-        "rolreplication": False,
-        "rolbypassrls": False,
-        "rolconnlimit": -1,
+        "rolreplication": role.replication,
+        "rolbypassrls": role.bypassrls,
+        "rolconnlimit": role.connection_limit,
+        "rolvaliduntil": role.valid_until,
     }
 
 
@@ -50,35 +49,43 @@ def _pg_user(context: Any) -> Iterator[Row]:
             yield {
                 "usename": role.name,
                 "usesysid": role.oid,
-                "usecreatedb": False,
+                "usecreatedb": role.createdb,
                 "usesuper": False,
-                "userepl": False,
-                "usebypassrls": False,
+                "userepl": role.replication,
+                "usebypassrls": role.bypassrls,
                 "passwd": "********",
             }
 
 
 @provides("pg_catalog", "pg_auth_members")
 def _pg_auth_members(context: Any) -> Iterator[Row]:
-    for role in context.catalog.roles.values():
-        for parent in role.member_of:
+    for member in context.catalog.roles.values():
+        for granted in member.memberships:
             yield {
-                "oid": parent * 65_536 + role.oid,
-                "roleid": parent,
-                "member": role.oid,
-                "grantor": ADMIN_OID,
-                "inherit_option": role.inherit,
-                "set_option": True,
+                "oid": _membership_oid(member, granted),
+                "roleid": granted.role,
+                "member": member.oid,
+                "grantor": granted.grantor,
+                "admin_option": granted.admin,
+                "inherit_option": granted.inherit,
+                "set_option": granted.set,
             }
+
+
+def _membership_oid(member: Role, granted: Membership) -> int:
+    """A membership has no OID of its own; one is derived, above all real ones."""
+    key = b"%d %d %d" % (granted.role, member.oid, granted.grantor)
+    return 0x8000_0000 | zlib.crc32(key)
 
 
 @provides("pg_catalog", "pg_database")
 def _pg_database(context: Any) -> Iterator[Row]:
-    del context
+    database = context.catalog.database
     yield {
-        "oid": DATABASE_OID,
-        "datname": "postgres",
-        "datdba": ADMIN_OID,
+        "oid": database.oid,
+        "datname": database.name,
+        "datdba": database.owner_oid,
+        "datacl": acl_value(database.acl),
         "encoding": _UTF8,
         "datlocprovider": "c",
         "datallowconn": True,

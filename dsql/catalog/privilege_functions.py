@@ -59,7 +59,11 @@ def _has_role(context: Any, *arguments: Any) -> bool:
     *user, role, _privilege = arguments
     member = _role(context, user[0]) if user else context.user
     oid = _role(context, role).oid
-    return _is_admin(member) or oid == member.oid or oid in member.member_of
+    return (
+        _is_admin(member)
+        or oid == member.oid
+        or oid in context.catalog.memberships.containing(member.oid)
+    )
 
 
 def _define_for_every_user(

@@ -8,7 +8,7 @@ from typing import Any
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.schema import ADMIN_OID, Acl, AclItem, Index, Table
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
 from dsql.types import oids, registry
 
@@ -18,10 +18,14 @@ BTREE_INDEX_AM = 10_003  # DSQL's btree_index
 HEAP_AM = 2
 C_COLLATION = 950
 DEFAULT_COLLATION = 100
-ADMIN_OID = 10
 PG_CATALOG_NAMESPACE = 11
 _STORAGE = {-1: "x", -2: "p"}
 _DEFAULT_OPCLASS = 1978
+
+
+def acl_value(acl: Acl | None) -> list[AclItem] | None:
+    """Return an ACL as a value of type aclitem[]."""
+    return None if acl is None else list(acl)
 
 
 def namespace_oids(catalog: Catalog) -> dict[str, int]:
@@ -32,7 +36,12 @@ def namespace_oids(catalog: Catalog) -> dict[str, int]:
 @provides("pg_catalog", "pg_namespace")
 def _pg_namespace(context: Any) -> Iterator[Row]:
     for schema in context.catalog.schemas.values():
-        yield {"oid": schema.oid, "nspname": schema.name, "nspowner": schema.owner_oid}
+        yield {
+            "oid": schema.oid,
+            "nspname": schema.name,
+            "nspowner": schema.owner_oid,
+            "nspacl": acl_value(schema.acl),
+        }
 
 
 @provides("pg_catalog", "pg_class")
@@ -66,7 +75,7 @@ def _table_row(table: Table, namespace: int) -> Row:
         "relhasrules": table.kind == "v",
         "relispopulated": True,
         "relreplident": "d",
-        "relacl": list(table.acl) or None,
+        "relacl": acl_value(table.acl),
     }
 
 

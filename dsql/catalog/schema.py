@@ -1,4 +1,4 @@
-"""Tables, columns, indexes, schemas and roles as immutable values.
+"""Tables, columns, indexes, schemas, roles and what is granted, as immutable values.
 
 A `Catalog` is what one snapshot sees. It is shared, never changed: DDL writes rows and the next snapshot
 builds another one. Objects the server itself provides (pg_catalog, information_schema, sys) have OIDs
@@ -14,6 +14,26 @@ import msgspec
 FIRST_USER_OID = 16_384  # PostgreSQL's FirstNormalObjectId
 
 
+PUBLIC = 0  # the grantee that means everybody
+ADMIN_OID = 10  # owns the database and the system's objects; no superuser
+
+
+class AclItem(msgspec.Struct, frozen=True, array_like=True):
+    """What `grantor` has granted to `grantee` (role OIDs; PUBLIC means everybody).
+
+    `privileges` and `grantable` (those WITH GRANT OPTION) are masks of `dsql.access.privileges.Privilege`.
+    OIDs, not names: a role that is renamed keeps its rights, a new one of an old name gets none.
+    """
+
+    grantee: int
+    grantor: int
+    privileges: int
+    grantable: int = 0
+
+
+Acl = tuple[AclItem, ...]
+
+
 class Identity(enum.Enum):
     """How a column that is GENERATED ... AS IDENTITY takes values."""
 
@@ -24,6 +44,8 @@ class Identity(enum.Enum):
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
     """A column. `number` counts from 1 and is never reused; it is also the row value's slot + 1.
+
+    `acl` here and below: None is the default of the kind of object (`dsql.access.privileges.Kind`).
 
     `default` is SQL text of an expression (binder: `bind_column_expression`), None if there is none.
     """
@@ -37,6 +59,7 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     identity: str = ""
     generated: bool = False  # default is the expression of GENERATED ALWAYS AS (...) STORED
     dropped: bool = False
+    acl: Acl | None = None
 
 
 class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
@@ -102,7 +125,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     kind: str = "r"  # pg_class.relkind: r table, v view, S sequence
     view_definition: str | None = None
     comment: str | None = None
-    acl: tuple[str, ...] = ()
+    acl: Acl | None = None
     row_type_oid: int = 0
     keyspace: int = 0
     frozen: bool = False
@@ -129,16 +152,50 @@ class Schema(msgspec.Struct, frozen=True, array_like=True):
     oid: int
     name: str
     owner_oid: int
-    acl: tuple[str, ...] = ()
+    acl: Acl | None = None
     comment: str | None = None
 
 
+class Database(msgspec.Struct, frozen=True, array_like=True):
+    """The cluster's one database."""
+
+    oid: int
+    name: str
+    owner_oid: int
+    acl: Acl | None = None
+
+
+class Membership(msgspec.Struct, frozen=True, array_like=True):
+    """A row of pg_auth_members as its member keeps it: GRANT role TO member, made by `grantor`.
+
+    `admin`: the member may grant the role on; `inherit`: it has the role's privileges; `set`: it may
+    SET ROLE to it.
+    """
+
+    role: int
+    grantor: int
+    admin: bool = False
+    inherit: bool = True
+    set: bool = True
+
+
 class Role(msgspec.Struct, frozen=True, array_like=True):
-    """A database role. `arns` are the IAM identities that AWS IAM GRANT mapped to it."""
+    """A database role. `arns` are the IAM identities that AWS IAM GRANT mapped to it.
+
+    `inherit` is what memberships granted to it from now on take for their INHERIT option. `settings`:
+    (parameter, value) of ALTER ROLE ... SET. `valid_until`: microseconds since 2000-01-01 UTC.
+    """
 
     oid: int
     name: str
     login: bool = False
     inherit: bool = True
     arns: tuple[str, ...] = ()
-    member_of: tuple[int, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    createrole: bool = False
+    createdb: bool = False
+    replication: bool = False
+    bypassrls: bool = False
+    connection_limit: int = -1
+    valid_until: int | None = None
+    settings: tuple[tuple[str, str], ...] = ()

@@ -13,8 +13,18 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import FIRST_USER_OID, Role, Schema, Table
+from dsql.access.privileges import Kind, Privilege
+from dsql.catalog.catalog import POSTGRES, Catalog
+from dsql.catalog.schema import (
+    ADMIN_OID,
+    FIRST_USER_OID,
+    PUBLIC,
+    AclItem,
+    Database,
+    Role,
+    Schema,
+    Table,
+)
 from dsql.encoding.keyspace import (
     catalog_version_key,
     keyspace_range,
@@ -29,14 +39,23 @@ ROLES = 3
 NAMES = 4
 OIDS = 5
 
-_Object = TypeVar("_Object", Table, Schema, Role)
+DATABASE = 8
 
-ADMIN = Role(oid=10, name="admin", login=True)
-BUILTIN_SCHEMAS = (
-    Schema(oid=11, name="pg_catalog", owner_oid=10),
-    Schema(oid=2200, name="public", owner_oid=10),
-    Schema(oid=13_000, name="information_schema", owner_oid=10),
-    Schema(oid=13_001, name="sys", owner_oid=10),
+_Object = TypeVar("_Object", Table, Schema, Role, Database)
+
+ADMIN = Role(oid=ADMIN_OID, name="admin", login=True, createrole=True)
+_OPEN_TO_ALL = (
+    *Kind.SCHEMA.default_acl(ADMIN_OID),
+    AclItem(PUBLIC, ADMIN_OID, Privilege.USAGE.value),
+)
+BUILTIN_SCHEMAS = tuple(
+    Schema(oid, name, ADMIN_OID, _OPEN_TO_ALL)
+    for oid, name in (
+        (11, "pg_catalog"),
+        (2200, "public"),
+        (13_000, "information_schema"),
+        (13_001, "sys"),
+    )
 )
 
 
@@ -64,7 +83,8 @@ def load(reader: Reader) -> Catalog:
     schemas.update((schema.name, schema) for schema in _objects(reader, SCHEMAS, Schema))
     roles = [ADMIN, *_objects(reader, ROLES, Role)]
     tables = list(_objects(reader, TABLES, Table))
-    return Catalog(read_version(reader), schemas.values(), tables, roles)
+    database = next(_objects(reader, DATABASE, Database), POSTGRES)
+    return Catalog(read_version(reader), schemas.values(), tables, roles, database)
 
 
 def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:
@@ -116,6 +136,11 @@ class CatalogWriter:
         self.release_name("", schema.name)
         self._touch()
 
+    def put_database(self, database: Database) -> None:
+        """Write the changed database."""
+        self._put(DATABASE, database.oid, database)
+        self._touch()
+
     def put_role(self, role: Role) -> None:
         """Write a new or changed role."""
         self._put(ROLES, role.oid, role)
@@ -134,7 +159,7 @@ class CatalogWriter:
         """Give a name back."""
         self._transaction.delete(_name_key(schema, name), Mode.EXCLUSIVE)
 
-    def _put(self, keyspace: int, oid: int, value: Table | Schema | Role) -> None:
+    def _put(self, keyspace: int, oid: int, value: Table | Schema | Role | Database) -> None:
         encoded = msgspec.msgpack.encode(value)
         self._transaction.put(prefix(keyspace) + prefix(oid), encoded, Mode.EXCLUSIVE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dsql.access.authority import Authority
 from dsql.ddl.nodes import enum_name, inner, kind
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
@@ -85,8 +86,7 @@ def _set_role(name: str, role: str | None, local: bool, state: SessionState) -> 
         target = context.catalog.roles.get(role)
         if target is None:
             raise SqlError("22023", f'role "{role}" does not exist')
-        user = context.session_user
-        if target.oid != user.oid and target.oid not in user.member_of:
+        if not Authority(context.catalog, context.session_user.oid).may_set(target.oid):
             raise SqlError("42501", f'permission denied to set role "{role}"')
     settings.set("role", role, local=local)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsql.types import (
+    aclitem,
     binary,
     boolean,
     floating,
@@ -15,4 +16,16 @@ from dsql.types import (
     temporal,
 )
 
-MODULES = (binary, boolean, floating, integer, json, numeric, reg, string, system, temporal)
+MODULES = (
+    aclitem,
+    binary,
+    boolean,
+    floating,
+    integer,
+    json,
+    numeric,
+    reg,
+    string,
+    system,
+    temporal,
+)

@@ -204,14 +204,13 @@ define(
     binary_encode=lambda _value: b"",
     binary_decode=lambda _data: "",
 )
-for _name in ("aclitem", "pg_node_tree"):
-    define(
-        _name,
-        encode=str.encode,
-        decode=decode_utf8,
-        binary_encode=str.encode,
-        binary_decode=decode_utf8,
-    )
+define(
+    "pg_node_tree",
+    encode=str.encode,
+    decode=decode_utf8,
+    binary_encode=str.encode,
+    binary_decode=decode_utf8,
+)
 for _name in (
     "any", "anyelement", "anyarray", "anynonarray", "anyenum", "anycompatible",
     "anycompatiblearray", "anycompatiblenonarray", "internal",

@@ -18,6 +18,7 @@ Runtime values, by type (SQL NULL is None everywhere):
     interval                  (months, days, microseconds)
     arrays                    list (lower bound 1), nested for more dimensions, None for NULL elements
     record                    tuple
+    aclitem                   dsql.catalog.schema.AclItem
     void                      "" (an empty string)
 """
 

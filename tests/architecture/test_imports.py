@@ -65,7 +65,7 @@ LAYERS = (
     ),
     ("dsql.transaction",),
     ("dsql.functions",),
-    ("dsql.catalog",),
+    ("dsql.access", "dsql.catalog"),
     ("dsql.sql",),
     ("dsql.planner",),
     ("dsql.executor",),
@@ -74,6 +74,7 @@ LAYERS = (
     ("dsql.cli",),
 )
 PURE_PACKAGES = (
+    "dsql.access",
     "dsql.wire",
     "dsql.encoding",
     "dsql.types",

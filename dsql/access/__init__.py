@@ -1,0 +1,1 @@
+"""Who may do what: privileges, access control lists, memberships. Pure."""
