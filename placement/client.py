@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +30,9 @@ ANSWER_SECONDS = 10.0
 RESERVED_SECONDS = 0.1
 RESERVED_MAX = 16
 RESERVATIONS_MAX = 1_000
+
+
+MakeKey = Callable[[int], int]
 
 
 class Place(NamedTuple):
@@ -104,26 +106,29 @@ class _Caller:
 class _Reservation:
     """Process ids of one agent that no session has yet. `ends_at` is monotonic, in seconds."""
 
-    def __init__(self, placed: Placed, ends_at: float) -> None:
+    def __init__(self, placed: Placed, ends_at: float, make_key: MakeKey) -> None:
         self.size = self.left = placed.count
         self.ends_at = ends_at
         self._placed = placed
+        self._make_key = make_key
 
     def take(self) -> Place:
         self.left -= 1
         process_id = self._placed.process_id + self.left
-        return Place(self._placed.agent, process_id, secrets.randbits(31))
+        return Place(self._placed.agent, process_id, self._make_key(process_id))
 
 
 class PlacementClient(_Caller):
     """A connection to the placement service at the Unix socket `path`, opened when first used.
 
     When sessions come quickly, it asks for several places at once. What is not used soon is forgotten: it
-    was a guess from a view that may be stale, and binds nobody.
+    was a guess from a view that may be stale, and binds nobody. `make_key` makes the secret key that goes
+    with a process id.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, make_key: MakeKey) -> None:
         super().__init__(path)
+        self._make_key = make_key
         self._reserved: dict[tuple[str, str], _Reservation] = {}
 
     async def acquire(self, cluster: str, az: str) -> Place:
@@ -141,7 +146,7 @@ class PlacementClient(_Caller):
         assert isinstance(answer, Placed)
         if len(self._reserved) > RESERVATIONS_MAX:
             self._reserved.clear()
-        reservation = _Reservation(answer, now + RESERVED_SECONDS)
+        reservation = _Reservation(answer, now + RESERVED_SECONDS, self._make_key)
         self._reserved[cluster, az] = reservation
         return reservation.take()
 

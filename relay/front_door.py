@@ -4,32 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import resource
 import time
 from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
 
 from dsql.control.access_keys import AccessKeyStore
 from dsql.control.layout import Layout
-from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
+from dsql.limits import (
+    CANCEL_BURST,
+    CANCEL_RATE_PER_SECOND,
+    CONNECTION_BURST,
+    CONNECTION_RATE_PER_SECOND,
+    OPEN_LOGINS_MAX,
+    OPEN_LOGINS_PER_ADDRESS_MAX,
+)
 from placement.client import AgentClient, PlacementClient
+from relay.admission import Admission
+from relay.audit import AuditLog
+from relay.cancel_key import CancelKeys
 from relay.clusters import ClusterDirectory
 from relay.iam_token import Verifier
 from relay.metrics import Metrics
-from relay.rate_limit import ConnectionRateLimit
+from relay.rate_limit import RateLimit
 from relay.routing import cluster_of_server_name
 from relay.splice import Splices
 from relay.tls import make_context, make_entry_context
 
+if TYPE_CHECKING:
+    from relay.session import RelaySession
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a relay behaves. `az` is where it stands; `open_logins_max` bounds its memory in a storm."""
+    """How a relay behaves. `az` is where it stands.
+
+    `login_seconds` is what a client has for its handshake and password, `place_seconds` what the cluster
+    then has to give it a query processor. The `open_logins` limits bound the logins that have not got as
+    far as that, and with them the memory of a storm; the `cancel` limits hold per address.
+    """
 
     az: str = ""
     login_seconds: float = 30.0
+    place_seconds: float = 60.0
     drain_seconds: float = 10.0
-    open_logins_max: int = 2_000
+    open_logins_max: int = OPEN_LOGINS_MAX
+    open_logins_per_address_max: int = OPEN_LOGINS_PER_ADDRESS_MAX
+    cancel_rate: float = CANCEL_RATE_PER_SECOND
+    cancel_burst: int = CANCEL_BURST
     connection_rate: float = CONNECTION_RATE_PER_SECOND
     connection_burst: int = CONNECTION_BURST
     reuse_port: bool = False
@@ -46,8 +70,15 @@ class FrontDoor:
         self.metrics = Metrics()
         self.clusters = ClusterDirectory(layout, make_context)
         self.verifier = Verifier(AccessKeyStore(layout.access_keys))
-        self.rate_limit = ConnectionRateLimit(settings.connection_rate, settings.connection_burst)
-        self.placement = PlacementClient(layout.socket("placement"))
+        self.admission: Admission[RelaySession] = Admission(
+            min(settings.open_logins_max, _descriptors_max() // 2),
+            settings.open_logins_per_address_max,
+        )
+        self.audit = AuditLog()
+        self.rate_limit = RateLimit(settings.connection_rate, settings.connection_burst)
+        self.cancel_limit = RateLimit(settings.cancel_rate, settings.cancel_burst)
+        self.cancel_keys = CancelKeys(layout.relay_cancel_key)
+        self.placement = PlacementClient(layout.socket("placement"), self.cancel_keys.make)
         self.splices = Splices()
         self._layout = layout
         self._agents: dict[str, AgentClient] = {}
@@ -71,7 +102,9 @@ class FrontDoor:
 
     def housekeep(self) -> None:
         """Drop what is not needed any more, and notice a renewed certificate of the relay."""
-        self.rate_limit.forget_full(time.monotonic())
+        now = time.monotonic()
+        for forgetful in (self.rate_limit, self.cancel_limit, self.audit):
+            forgetful.forget_full(now)
         if self._entry_version != self._certificate_version():
             self.entry_context = self._make_entry_context()
 
@@ -97,3 +130,7 @@ class FrontDoor:
         identifier = cluster_of_server_name(server_name)
         cluster = self.clusters.find(identifier) if identifier else None
         return cluster.context if cluster is not None else None
+
+
+def _descriptors_max() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

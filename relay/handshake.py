@@ -1,6 +1,6 @@
 """The protocol between a client's first byte and its password, without I/O.
 
-    first byte 0x16                 direct TLS: the handshake must negotiate ALPN `postgresql`
+    first byte 0x14 to 0x17         direct TLS: the handshake must negotiate ALPN `postgresql`
     SSLRequest                      answered S, then TLS; bytes sent before that answer are an attack
     GSSENCRequest                   answered N, then one of the others
     CancelRequest                   in the clear or inside TLS, ends the connection
@@ -31,7 +31,9 @@ from dsql.wire.frontend import (
 )
 
 ALPN_PROTOCOL = b"postgresql"
-TLS_HANDSHAKE_RECORD = 0x16
+# Content types of TLS records: of all of them but a handshake's TLS itself says what is wrong with it. As a
+# length of a startup packet they would be absurd.
+TLS_RECORD_TYPES = range(0x14, 0x18)
 MINOR_VERSION_MAX = 0
 _PASSWORD_MESSAGE = ord("p")
 _HEADER_BYTES = 5
@@ -124,7 +126,7 @@ class Handshake:
     def _receive_first_byte(self) -> Event | None:
         if not self._buffer:
             return None
-        if self._buffer[0] != TLS_HANDSHAKE_RECORD:
+        if self._buffer[0] not in TLS_RECORD_TYPES:
             self._phase = _Phase.PLAIN_PACKET
             return self._receive_packet()
         self._direct = True

@@ -11,7 +11,8 @@ class Metrics(msgspec.Struct):
     """Counts since the start; `open_logins` is how many there are now.
 
     `refused` counts refusals by SQLSTATE, `broken` connections that ended before a message could be
-    sent to them: by their client, by a TLS failure, or by the login deadline.
+    sent to them: by their client, by a TLS failure, or by the login deadline. `gave_way` counts logins
+    ended in favour of newer ones; `cancels` were passed on, the others had an unknown key or came too fast.
     """
 
     accepted: int = 0
@@ -19,8 +20,10 @@ class Metrics(msgspec.Struct):
     handed_over: int = 0
     spliced: int = 0
     cancels: int = 0
+    cancels_unknown: int = 0
+    cancels_limited: int = 0
     broken: int = 0
-    turned_away: int = 0
+    gave_way: int = 0
     open_logins: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter)
 

@@ -1,28 +1,34 @@
-"""How fast connections may be opened: one token bucket per cluster.
+"""How fast something may happen: one token bucket per cluster, or per source of connections.
 
-A bucket holds up to `burst` tokens and gets `rate` new ones a second; a connection takes one. It is kept as
-the one moment at which it would be full again, so a cluster that nobody uses costs nothing.
+A bucket holds up to `burst` tokens and gets `rate` new ones a second; an event takes one. It is kept as
+the one moment at which it would be full again, so a name that nobody uses costs nothing.
 """
 
 from __future__ import annotations
 
 _ROUNDING_SECONDS = 1e-6
+BUCKETS_MAX = 100_000
 
 
-class ConnectionRateLimit:
-    """The buckets of all clusters; a rate of 0 is no limit. Times are in seconds on any monotonic clock."""
+class RateLimit:
+    """The buckets by name; a rate of 0 is no limit. Times are in seconds on any monotonic clock.
+
+    A flood of names cannot fill the memory: at BUCKETS_MAX all begin anew.
+    """
 
     def __init__(self, rate: float, burst: int) -> None:
         self._seconds_per_token = 1.0 / rate if rate else 0.0
         self._burst_seconds = burst / rate if rate else float("inf")
         self._full_at: dict[str, float] = {}
 
-    def take(self, cluster: str, now: float) -> bool:
-        """Take one token; return False if the cluster's bucket is empty."""
-        full_at = max(self._full_at.get(cluster, now), now) + self._seconds_per_token
+    def take(self, name: str, now: float) -> bool:
+        """Take one token; return False if the bucket of this name is empty."""
+        full_at = max(self._full_at.get(name, now), now) + self._seconds_per_token
         if full_at - now > self._burst_seconds + _ROUNDING_SECONDS:
             return False
-        self._full_at[cluster] = full_at
+        if len(self._full_at) >= BUCKETS_MAX:
+            self._full_at.clear()
+        self._full_at[name] = full_at
         return True
 
     def forget_full(self, now: float) -> None:

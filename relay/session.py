@@ -1,8 +1,9 @@
 """One client connection, from its first byte until somebody else has it.
 
     bytes -> Handshake (plain) -> TlsChannel -> Handshake (inside TLS) -> Login -> Password
-      Login      which cluster, may another connection be opened now
-      Password   is the token good; then, with reading stopped: ask placement for a place, hand over
+      Login      which cluster
+      Password   is the token good, may the cluster have another connection now; then, with reading
+                 stopped: ask placement for a place, hand over
 
 Everything up to the password happens inside `data_received`; only the hand-over waits for others. A failure
 costs the client one FATAL message and the log one line. After the socket was sent to an agent nothing may
@@ -23,6 +24,7 @@ from dsql.session.handed import HandedSession
 from dsql.session.handed import encode as encode_handed
 from dsql.wire.backend import error_response
 from placement.client import Place
+from relay.admission import source_of
 from relay.audit import LoginAttempt
 from relay.clusters import Cluster
 from relay.front_door import FrontDoor
@@ -44,8 +46,8 @@ class RelaySession(asyncio.Protocol):
     """The protocol of one client's transport. It ends by handing over, by splicing or by closing."""
 
     _transport: asyncio.Transport
-    _deadline: asyncio.TimerHandle
     _attempt: LoginAttempt
+    _source: str
     _cluster: Cluster
     _parameters: dict[str, str]
 
@@ -56,7 +58,7 @@ class RelaySession(asyncio.Protocol):
         self._listening = True  # False once the client's bytes are not for the relay any more
         self._ended = False
         self._given = False  # from then on nothing may be written to the socket
-        self._turned_away = False
+        self._deadline: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._all_sent: asyncio.Future[None] | None = None
 
@@ -67,18 +69,24 @@ class RelaySession(asyncio.Protocol):
         door, metrics = self._door, self._door.metrics
         metrics.accepted += 1
         metrics.open_logins += 1
-        self._turned_away = metrics.open_logins > door.settings.open_logins_max
-        self._attempt = LoginAttempt(_client_address(self._transport))
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(door.settings.login_seconds, self._time_out)
+        host, port = _peer(self._transport)
+        self._attempt = LoginAttempt(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self._source = source_of(host)
+        self._set_deadline(door.settings.login_seconds)
+        loser = door.admission.enter(self, self._source)
+        if loser is not None:
+            loser.give_way()
+
+    def give_way(self) -> None:
+        """End a login that is under way, in favour of a newer one."""
+        self._door.metrics.gave_way += 1
+        self._refuse(_too_many_logins())
 
     def data_received(self, data: bytes) -> None:
         """Take the client's bytes as far as they go."""
         if not self._listening:
             return
         try:
-            if self._turned_away:
-                raise _too_many_logins()
             if self._channel is None:
                 self._obey(self._handshake.receive(data))
             else:
@@ -139,16 +147,25 @@ class RelaySession(asyncio.Protocol):
                     self._check_password(token, pending)
 
     def _cancel(self, process_id: int, secret_key: int) -> None:
-        door = self._door
-        door.metrics.cancels += 1
-        door.spawn(door.placement.cancel(process_id, secret_key))
+        """Pass on a cancellation whose key was given out, as often as its sender may."""
+        door, metrics = self._door, self._door.metrics
+        reason = ""
+        if not door.cancel_keys.knows(process_id, secret_key):
+            metrics.cancels_unknown += 1
+            reason = "unknown key"
+        elif not door.cancel_limit.take(self._source, time.monotonic()):
+            metrics.cancels_limited += 1
+            reason = "rate exceeded"
+        else:
+            metrics.cancels += 1
+            door.spawn(door.placement.cancel(process_id, secret_key))
         if self._channel is not None:  # libpq takes an end without close_notify for a failure
             self._channel.finish()
             self._flush(self._channel)
-        self._close("cancel", "")
+        self._close("cancel", reason)
 
     def _begin_login(self, parameters: dict[str, str]) -> None:
-        """Find the cluster and take a token of its connection rate."""
+        """Find the cluster."""
         door, attempt = self._door, self._attempt
         assert self._channel is not None
         attempt.user = parameters["user"]
@@ -158,13 +175,14 @@ class RelaySession(asyncio.Protocol):
         cluster = door.clusters.find(identifier)
         if cluster is None:
             raise no_such_cluster()
-        if not door.rate_limit.take(identifier, time.monotonic()):
-            raise FatalError("53400", "Unable to accept connection, rate exceeded.")
         self._cluster = cluster
         self._parameters = parameters | {"options": options} if option else parameters
 
     def _check_password(self, token: str, pending: bytes) -> None:
-        """Verify the token; if it is good, stop reading and let the hand-over begin."""
+        """Verify the token; if it is good, stop reading and let the hand-over begin.
+
+        Only here the cluster's connection rate is charged: whoever has no token cannot use it up.
+        """
         door, attempt = self._door, self._attempt
         identity = door.verifier.verify(
             token, self._cluster.target, attempt.user, door.wall_clock()
@@ -178,13 +196,17 @@ class RelaySession(asyncio.Protocol):
         assert self._channel is not None
         if len(pending) + self._channel.unread_bytes > PENDING_BYTES_MAX:
             raise FatalError("08P01", "received too much data before authentication")
+        if not door.rate_limit.take(self._cluster.record.identifier, time.monotonic()):
+            raise FatalError("53400", "Unable to accept connection, rate exceeded.")
         door.metrics.logins += 1
+        door.admission.leave(self)
+        self._set_deadline(door.settings.place_seconds)
         self._listening = False
         self._transport.pause_reading()
         self._task = door.spawn(self._hand_over(pending))
 
     async def _hand_over(self, pending: bytes) -> None:
-        """Give the session to an agent. The deadline of the login still runs."""
+        """Give the session to an agent, before the deadline for that."""
         try:
             await self._wait_until_sent()
             door, identifier = self._door, self._cluster.record.identifier
@@ -287,6 +309,11 @@ class RelaySession(asyncio.Protocol):
             channel.finish()
             self._flush(channel)
 
+    def _set_deadline(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._time_out)
+
     def _time_out(self) -> None:
         self._stop_hand_over()
         self._refuse(FatalError("08006", "canceling authentication due to timeout"))
@@ -306,17 +333,18 @@ class RelaySession(asyncio.Protocol):
         if self._ended:
             return
         self._ended, self._listening = True, False
-        self._deadline.cancel()
-        self._door.metrics.open_logins -= 1
-        self._attempt.record(outcome, reason)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        door = self._door
+        door.admission.leave(self)
+        door.metrics.open_logins -= 1
+        door.audit.record(self._attempt, self._source, time.monotonic(), outcome, reason)
 
 
-def _client_address(transport: asyncio.Transport) -> str:
+def _peer(transport: asyncio.Transport) -> tuple[str, int]:
+    """Return the client's host and port; nobody's if it has gone already."""
     peer = transport.get_extra_info("peername")
-    if not isinstance(peer, tuple):
-        return ""
-    host, port = peer[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return peer[:2] if isinstance(peer, tuple) else ("", 0)
 
 
 def _too_many_logins() -> FatalError:

@@ -15,6 +15,7 @@ which the known secret would be the wrong one, and the connection ends; no clien
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ _RECORD_TYPES = frozenset({0x14, 0x15, 0x16, _APPLICATION_DATA})
 _RECORD_BYTES_MAX = 16_384 + 2_048  # TLSCiphertext of RFC 5246; TLS 1.3 allows less
 _READ_BYTES = 16_384
 HANDSHAKE_BYTES_MAX = 65_536
+_UNEXPECTED_MESSAGE = b"\x15\x03\x01\0\x02\x02\x0a"  # a fatal alert, in the clear
 # AES-128 first: the record layer runs in Python's crypto binding, and its key schedule is SHA-256.
 _TLS13_CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _TLS12_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -85,7 +87,7 @@ def make_entry_context(
             return
         observed: _Observed = connection.get_app_data()
         try:
-            observed.server_name = name.decode("ascii")
+            observed.server_name = name.decode("ascii", "backslashreplace")
             context = context_of_server_name(observed.server_name)
         except Exception:  # OpenSSL's C code is the caller: it could only print the traceback
             _log.exception("no certificate for server name %r", name)
@@ -180,7 +182,7 @@ class TlsChannel:
             except SSL.WantReadError:
                 pass
             except SSL.Error as error:
-                self._collect_output()
+                self._collect_alert()
                 raise TlsError(_describe(error)) from None
             self._collect_output()
         return self.established
@@ -247,12 +249,13 @@ class TlsChannel:
     def _take_handshake_records(self) -> bytes:
         """Cut off all whole records up to the first protected one, which may be the client's last.
 
-        TLS 1.3 hides the client's Finished in it, so it is taken too; in TLS 1.2 it is data already.
+        TLS 1.3 hides the client's Finished in it, so it is taken too; in TLS 1.2 it is data already,
+        unless the handshake is not over: then it comes first here, and OpenSSL has an alert for it.
         """
         end = 0
         while (size := self._record_size(end)) is not None:
             protected = self._inbox[end] == _APPLICATION_DATA
-            if not protected or self.transferable:
+            if not protected or self.transferable or not end:
                 end += size
             if protected:
                 break
@@ -268,8 +271,22 @@ class TlsChannel:
             return None
         size = _HEADER_BYTES + int.from_bytes(inbox[start + 3 : start + _HEADER_BYTES], "big")
         if inbox[start] not in _RECORD_TYPES or size > _HEADER_BYTES + _RECORD_BYTES_MAX:
+            self._reject(bytes(inbox[start:]))
             raise TlsError("this is not a TLS record")
         return size if len(inbox) - start >= size else None
+
+    def _reject(self, garbage: bytes) -> None:
+        """Have OpenSSL answer what is no record, with the keys that are in use now."""
+        self._connection.bio_write(garbage)
+        with contextlib.suppress(SSL.Error):
+            self._connection.recv(_READ_BYTES)
+        self._collect_alert()
+
+    def _collect_alert(self) -> None:
+        """Fetch the alert of a failure; there is one also where OpenSSL keeps silent, without keys."""
+        self._collect_output()
+        if not self._outbox:
+            self._outbox += _UNEXPECTED_MESSAGE
 
     def _cut(self, end: int) -> bytes:
         taken = bytes(self._inbox[:end])

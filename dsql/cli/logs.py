@@ -11,13 +11,18 @@ from pathlib import Path
 
 LOG_BYTES_MAX = 16 * 1024 * 1024
 LOG_FILES_KEPT = 4
+FIELD_CHARACTERS_MAX = 500
+TRACEBACK_CHARACTERS_MAX = 8_000
 
 # What every record has; everything else came in as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: time (UTC), level, role, logger, message, and the extras."""
+    """One JSON object per record: time (UTC), level, role, logger, message, and the extras.
+
+    Whatever a field holds, and whoever chose it, it takes a bounded room in the log.
+    """
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -32,12 +37,31 @@ class JsonFormatter(logging.Formatter):
             "role": self._role,
             "process": os.getpid(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line |= {
+            key: _bounded(value) for key, value in vars(record).items() if key not in _STANDARD
+        }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            # The end says what went wrong, and where.
+            line["exception"] = self.formatException(record.exc_info)[-TRACEBACK_CHARACTERS_MAX:]
         return json.dumps(line, default=str)
+
+
+def _bounded(value: object) -> object:
+    """Return a field's value, as text if it is a large structure."""
+    if isinstance(value, str):
+        return _cut(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return value if len(text) <= FIELD_CHARACTERS_MAX else _cut(text)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= FIELD_CHARACTERS_MAX:
+        return text
+    return f"{text[:FIELD_CHARACTERS_MAX]}... ({len(text)} characters)"
 
 
 def log_to_stderr(role: str, level: str) -> None:

@@ -7,6 +7,12 @@ import os
 from pathlib import Path
 
 from dsql.cli.errors import CommandError, reason
+from dsql.limits import (
+    CANCEL_BURST,
+    CANCEL_RATE_PER_SECOND,
+    OPEN_LOGINS_MAX,
+    OPEN_LOGINS_PER_ADDRESS_MAX,
+)
 
 DEFAULT_DATA = ".dsql"
 DEFAULT_PORT = 5432
@@ -49,6 +55,30 @@ def add_rate_options(
         metavar="N",
         help="how many connections may come at once before that (default: %(default)s)",
     )
+
+
+def add_door_options(parser: argparse.ArgumentParser) -> None:
+    """Add the limits of what strangers may do before they are let in."""
+    for name, default, text in (
+        ("--open-logins", OPEN_LOGINS_MAX, "logins in progress, beyond which the oldest ones end"),
+        ("--open-logins-per-address", OPEN_LOGINS_PER_ADDRESS_MAX, "the same for one address"),
+        ("--cancel-rate", CANCEL_RATE_PER_SECOND, "cancellations per second and address"),
+        ("--cancel-burst", CANCEL_BURST, "how many cancellations may come at once before that"),
+    ):
+        parser.add_argument(
+            name,
+            type=_parse_limit,
+            default=default,
+            metavar="N",
+            help=f"{text} (default: {default})",
+        )
+
+
+def _parse_limit(text: str) -> int:
+    count = _parse_count(text)
+    if not count:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return count
 
 
 def _parse_count(text: str) -> int:

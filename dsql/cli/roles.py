@@ -12,6 +12,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,7 +20,13 @@ from pathlib import Path
 
 from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import add_data_option, add_rate_options, enter_data, parse_listen
+from dsql.cli.options import (
+    add_data_option,
+    add_door_options,
+    add_rate_options,
+    enter_data,
+    parse_listen,
+)
 from dsql.control.layout import Layout
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from placement.kernel import die_with_parent, set_name
@@ -27,6 +34,7 @@ from placement.kernel import die_with_parent, set_name
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.0  # for logins in progress at the end
+DESCRIPTORS_MAX = 65_536
 Ready = Callable[[], None]
 Service = Callable[[argparse.Namespace, Layout, Ready], Coroutine[None, None, None]]
 
@@ -41,6 +49,10 @@ async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
         drain_seconds=DRAIN_SECONDS,
         connection_rate=arguments.connection_rate,
         connection_burst=arguments.connection_burst,
+        open_logins_max=arguments.open_logins,
+        open_logins_per_address_max=arguments.open_logins_per_address,
+        cancel_rate=arguments.cancel_rate,
+        cancel_burst=arguments.cancel_burst,
     )
     await serve(layout, host, port, settings=settings, on_ready=on_ready)
 
@@ -151,6 +163,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--listen", type=parse_listen, default="127.0.0.1:5432", help="HOST:PORT for clients"
         )
         add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
+        add_door_options(parser)
     if role in ("agent", "host"):
         parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
         parser.add_argument(
@@ -169,12 +182,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.supervisor is not None:
         _follow(arguments.supervisor)
     enter_data(arguments.data)
+    _allow_descriptors()
     layout = Layout(Path())
     on_ready = _ready_signal(arguments.ready_descriptor)
     if role == "seed":
         _run_seed(layout, on_ready)
         return 0
     return _run_service(SERVICES[role](arguments, layout, on_ready))
+
+
+def _allow_descriptors() -> None:
+    """Take as many as the system lets have: a connection or a process costs one or two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _follow(supervisor: int) -> None:

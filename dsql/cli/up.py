@@ -23,7 +23,7 @@ from dsql.cli.environment_file import Access, make_access
 from dsql.cli.errors import CommandError, reason
 from dsql.cli.first_connection import probe
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import add_data_option, add_rate_options, parse_listen
+from dsql.cli.options import add_data_option, add_door_options, add_rate_options, parse_listen
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import ClusterRecord, Layout
@@ -60,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_rate_options(
         parser, None, CONNECTION_BURST, " (default: 100, as DSQL's; postgres profile: 0)"
     )
+    add_door_options(parser)
     parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
     parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
@@ -184,7 +185,11 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
     return [
         *zones,
         RoleSpec(
-            "relay", ("relay", "--az", home, "--listen", listen, *_rates(arguments, record), *level)
+            "relay",
+            (
+                *("relay", "--az", home, "--listen", listen),
+                *(*_rates(arguments, record), *_door_limits(arguments), *level),
+            ),
         ),
         RoleSpec(
             "host", ("host", "--az", home, "--warm", str(arguments.warm), *confinement, *level)
@@ -199,6 +204,15 @@ def _rates(arguments: argparse.Namespace, record: ClusterRecord) -> tuple[str, .
     return (
         *("--connection-rate", str(rate)),
         *("--connection-burst", str(arguments.connection_burst)),
+    )
+
+
+def _door_limits(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return (
+        *("--open-logins", str(arguments.open_logins)),
+        *("--open-logins-per-address", str(arguments.open_logins_per_address)),
+        *("--cancel-rate", str(arguments.cancel_rate)),
+        *("--cancel-burst", str(arguments.cancel_burst)),
     )
 
 

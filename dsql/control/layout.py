@@ -6,6 +6,7 @@
     clusters/ID/cluster.json      a ClusterRecord
     clusters/ID/certificate.pem, key.pem
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
+    relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
     clusters/ID/clock             24 bytes, mapped by many: see `dsql.rpc.clock`
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost
     AZ/ID/journal/, AZ/ID/storage/
@@ -67,6 +68,11 @@ class Layout:
     def relay_key(self) -> Path:
         """The private key of the relay's certificate."""
         return self.root / "relay" / "key.pem"
+
+    @property
+    def relay_cancel_key(self) -> Path:
+        """The secret by which relays recognise the keys of cancellations."""
+        return self.root / "relay" / "cancel.key"
 
     @property
     def access_keys(self) -> Path:

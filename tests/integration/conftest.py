@@ -14,6 +14,8 @@ from placement.pool import PoolSettings
 
 from .placement_host import Client, open_session, start_seed
 
+SECRET_MASK = 0x5A5A5A5A
+
 
 class Host:
     """A placement service and an agent in this loop, a seed beside it."""
@@ -49,7 +51,9 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         asyncio.create_task(agent.serve(layout, settings, on_ready=ready.set)),
     ]
     await asyncio.wait_for(ready.wait(), 5)
-    placement = PlacementClient(layout.socket("placement"))
+    placement = PlacementClient(
+        layout.socket("placement"), lambda process_id: process_id ^ SECRET_MASK
+    )
     host = Host(layout, placement, seed.pid)
     yield host
     await host.close()

@@ -5,7 +5,9 @@ import logging
 import sys
 from pathlib import Path
 
-from dsql.cli.logs import JsonFormatter, RotatingFile
+import pytest
+
+from dsql.cli.logs import FIELD_CHARACTERS_MAX, JsonFormatter, RotatingFile
 
 
 def test_record_is_one_json_line_with_its_extras() -> None:
@@ -35,6 +37,14 @@ def test_exception_stays_on_the_records_line() -> None:
     line = JsonFormatter("agent").format(record)
     assert "\n" not in line
     assert "ValueError: no" in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize("value", ["x" * 9_000, ["x" * 20] * 500, {"x" * 9_000: 1}])
+def test_no_field_takes_more_than_its_room(value: object) -> None:
+    record = logging.makeLogRecord({"msg": "by %s", "args": (value,), "user": value})
+    fields = json.loads(JsonFormatter("relay").format(record))
+    assert len(fields["user"]) < FIELD_CHARACTERS_MAX + 50
+    assert len(fields["message"]) < FIELD_CHARACTERS_MAX + 50
 
 
 def test_full_log_file_moves_aside_and_the_oldest_goes(tmp_path: Path) -> None:

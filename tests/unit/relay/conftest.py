@@ -49,7 +49,7 @@ from placement.messages import (
 from relay.front_door import Settings
 from relay.server import RelayServer
 
-PROCESS_ID, SECRET_KEY = 4711, 0xDEADBEEF
+PROCESS_ID = 4711
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 

@@ -44,6 +44,11 @@ def test_direct_tls_keeps_the_first_bytes_for_tls() -> None:
     assert isinstance(login, Login)
 
 
+@pytest.mark.parametrize("first", [b"\x14", b"\x15", b"\x17"])
+def test_any_tls_record_is_left_to_tls_to_refuse(first: bytes) -> None:
+    assert Handshake().receive(first + b"\x03\x01") == [StartTls(b"", first + b"\x03\x01")]
+
+
 def test_direct_tls_without_alpn_is_refused() -> None:
     handshake = Handshake()
     handshake.receive(b"\x16")

@@ -16,7 +16,7 @@ from dsql.control.access_keys import AccessKey, Statement
 from relay.front_door import Settings
 
 CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-CANCEL = struct.pack("!IIII", 16, 80877102, 4711, 0xDEADBEEF)
+UNEXPECTED_MESSAGE = b"\x15\x03\x01\0\x02\x02\x0a"
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
@@ -299,7 +299,7 @@ async def test_silent_placement_is_a_refusal_too(installation, refusal) -> None:
     assert answer["C"] == "57P03"
 
 
-@pytest.mark.parametrize("settings", [Settings(login_seconds=0.4, drain_seconds=1.0)])
+@pytest.mark.parametrize("settings", [Settings(place_seconds=0.4, drain_seconds=1.0)])
 async def test_nothing_is_written_once_an_agent_may_have_the_socket(installation) -> None:
     installation.neighbours.silent = True
 
@@ -319,10 +319,18 @@ async def test_nothing_is_written_once_an_agent_may_have_the_socket(installation
 
 
 @pytest.mark.parametrize("settings", [Settings(connection_rate=1, connection_burst=2)])
-async def test_connections_above_the_rate_are_refused(installation, refusal) -> None:
-    for _ in range(2):
-        await refusal("wrong")
-    answer = await refusal("wrong")
+async def test_only_who_has_a_token_uses_up_the_connection_rate(installation, refusal) -> None:
+    def talk() -> bytes:
+        client = installation.client()
+        try:
+            return client.log_in(installation.token())[-1][0]
+        finally:
+            client.close()
+
+    for _ in range(4):
+        assert (await refusal("wrong"))["C"] == "28000"
+    assert [await in_thread(talk) for _ in range(2)] == [b"Z", b"Z"]
+    answer = await refusal(installation.token())
     assert (answer["C"], answer["M"]) == ("53400", "Unable to accept connection, rate exceeded.")
 
 
@@ -358,24 +366,72 @@ async def test_data_behind_the_ssl_request_is_refused(raw, fields) -> None:
     assert fields(answer[5:])["M"] == "received unencrypted data after SSL request"
 
 
+def cancel(installation, *, known: bool = True) -> tuple[tuple[int, int], bytes]:
+    """Return a process id with a secret key, and the request made of them."""
+    key = installation.relay.door.cancel_keys.make(4711)
+    pair = (4711, key if known else key ^ 1)
+    return pair, struct.pack("!IIII", 16, 80877102, *pair)
+
+
 async def test_cancel_is_forwarded_from_the_clear_and_from_tls(installation, raw) -> None:
-    assert await raw(CANCEL) == b""
+    pair, request = cancel(installation)
+    assert await raw(request) == b""
 
     def talk() -> None:
         client = installation.client()
-        client.tls.sendall(CANCEL)
+        client.tls.sendall(request)
         with pytest.raises(SSL.ZeroReturnError):
             client.tls.recv(1)
         client.close()
 
     await in_thread(talk)
     await asyncio.sleep(0.1)
-    assert installation.neighbours.cancelled == [(4711, 0xDEADBEEF)] * 2
+    assert installation.neighbours.cancelled == [pair] * 2
+
+
+@pytest.mark.parametrize("settings", [Settings(cancel_rate=1, cancel_burst=2)])
+async def test_cancels_are_limited_and_unknown_keys_go_nowhere(installation, raw) -> None:
+    for _ in range(5):
+        assert await raw(cancel(installation, known=False)[1]) == b""
+    for _ in range(3):
+        assert await raw(cancel(installation)[1]) == b""
+    await asyncio.sleep(0.1)
+    metrics = installation.relay.door.metrics
+    assert (metrics.cancels, metrics.cancels_limited, metrics.cancels_unknown) == (2, 1, 5)
+    assert len(installation.neighbours.cancelled) == 2
 
 
 async def test_bytes_that_are_not_tls_end_the_connection(installation, raw) -> None:
-    assert await raw(struct.pack("!II", 8, 80877103), b"GET / HTTP/1.1\r\n\r\n" * 50) == b"S"
+    garbage = b"GET / HTTP/1.1\r\n\r\n" * 50
+    assert await raw(struct.pack("!II", 8, 80877103), garbage) == b"S" + UNEXPECTED_MESSAGE
     assert installation.relay.door.metrics.broken == 1
+
+
+@pytest.mark.parametrize("request_first", [False, True])
+@pytest.mark.parametrize(
+    "record", [b"\x17\x03\x03\0\x05hello", b"\x14\x03\x03\0\1\1" * 40, b"\x16\x47\x45\0\1\1"]
+)
+async def test_a_record_out_of_place_draws_an_alert(
+    installation, raw, record, request_first
+) -> None:
+    parts = (struct.pack("!II", 8, 80877103), record) if request_first else (record,)
+    answer = (await raw(*parts)).removeprefix(b"S")
+    assert (answer[0], answer[5]) == (0x15, 2)
+    assert installation.relay.door.metrics.open_logins == 0
+
+
+async def test_name_beyond_ascii_is_an_unknown_cluster_and_no_traceback(
+    installation, refusal, monkeypatch, caplog
+) -> None:
+    name_it = SSL.Connection.set_tlsext_host_name
+    monkeypatch.setattr(
+        SSL.Connection,
+        "set_tlsext_host_name",
+        lambda connection, _: name_it(connection, b"caf\xc3\xa9.example"),
+    )
+    answer = await refusal(installation.token())
+    assert answer["M"] == "unable to accept connection, cluster not found"
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.parametrize("settings", [Settings(login_seconds=0.2)])
@@ -386,14 +442,26 @@ async def test_slow_clients_are_cut_off(installation, raw, start) -> None:
     assert installation.relay.door.metrics.open_logins == 0
 
 
-@pytest.mark.parametrize("settings", [Settings(open_logins_max=1)])
-async def test_storm_is_turned_away(installation, raw, fields) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", installation.port)
-    answer = await raw(struct.pack("!II", 8, 80877103))
-    assert fields(answer[5:])["C"] == "53300"
-    writer.close()
-    await writer.wait_closed()
-    del reader
+@pytest.mark.parametrize(
+    "settings", [Settings(open_logins_max=3), Settings(open_logins_per_address_max=3)]
+)
+async def test_silent_connections_give_way_to_a_login(installation, fields) -> None:
+    silent = [await asyncio.open_connection("127.0.0.1", installation.port) for _ in range(5)]
+
+    def talk() -> bytes:
+        client = installation.client()
+        try:
+            return client.log_in(installation.token())[-1][0]
+        finally:
+            client.close()
+
+    assert await in_thread(talk) == b"Z"
+    for reader, _ in silent[:3]:
+        assert fields((await reader.read())[5:])["C"] == "53300"
+    metrics = installation.relay.door.metrics
+    assert (metrics.gave_way, metrics.open_logins) == (3, 2)
+    for _, writer in silent:
+        writer.close()
 
 
 async def test_every_attempt_leaves_one_audit_line_without_the_token(
