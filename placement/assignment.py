@@ -41,6 +41,7 @@ class Assigner:
             azs=sorted(record.azs, key=lambda az: az != self._az),
             uid=uid,
             lifetime_seconds=lifetime_seconds,
+            profile_changes=record.profile_changes,
         )
 
     def keep_open(self, clusters: Iterable[str]) -> None:

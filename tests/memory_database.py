@@ -88,8 +88,8 @@ class MemoryContext:
     def setting(self, name: str) -> str:
         return ""
 
-    def set_setting(self, name: str, value: str, *, local: bool) -> str:
-        return value
+    def set_setting(self, name: str, value: str | None, *, local: bool) -> str:
+        return value or ""
 
     def check_cancel(self) -> None:
         pass

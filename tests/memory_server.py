@@ -110,6 +110,14 @@ class Peer:
         self.send(*messages)
         return self.until_ready()
 
+    def ask_for_the_last_time(self, text: str) -> list[tuple[str, bytes]]:
+        """Return the answers to a query that the session ends with."""
+        self.send(client.query(text))
+        answers: list[tuple[str, bytes]] = []
+        while data := self.socket.recv(65_536):
+            answers += client.split_answers(data)[0]
+        return answers
+
     def query(self, text: str) -> list[tuple[str, bytes]]:
         return self.ask(client.query(text))
 
@@ -147,9 +155,10 @@ def notices(answers: list[tuple[str, bytes]]) -> list[dict[str, str]]:
 class Server:
     """Starts sessions on one store, each in a thread of its own."""
 
-    def __init__(self, profile: str) -> None:
+    def __init__(self, profile: str, *, profile_changes: bool = False) -> None:
         self.store = MemoryStore()
         self.profile = profile
+        self.profile_changes = profile_changes
         self.environments: list[Environment] = []
         self.threads: list[threading.Thread] = []
         self.peers: list[Peer] = []
@@ -163,12 +172,17 @@ class Server:
             manager.begin,
             request_jobs=lambda: jobs.run_pending(),
             run_job=lambda job: jobs.run_and_report(job.identifier),
+            profile_changes=self.profile_changes,
             now=lambda: TIME_MICROSECONDS,
         )
         jobs = JobRunner(
             Store(manager.begin, environment.catalogs.current, lambda: 0, lambda: None)
         )
         return environment
+
+    def refuses(self, **parameters: str) -> dict[str, str]:
+        """Return the FATAL error that a connection ends with before it is ready."""
+        return errors(self.start(**parameters).until("E"))[0]
 
     def connect(self, **parameters: str) -> Peer:
         peer = self.start(**parameters)

@@ -55,6 +55,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of a new cluster: refuse what Aurora DSQL refuses (dsql, the default), or little",
     )
     parser.add_argument(
+        "--allow-profile-change",
+        action=argparse.BooleanOptionalAction,
+        help="let sessions of the cluster choose the other profile with SET dsql.profile (default: as it "
+        "was, at first no)",
+    )
+    parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="shell variables (default: DIR/env)"
     )
     add_rate_options(
@@ -157,7 +163,7 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     """Make authority, access key and first cluster if they are not there."""
     from dsql.control.access_keys import AccessKeyStore, ensure_first_key
     from dsql.control.authority import Authority, ensure_certificates
-    from dsql.control.clusters import create_cluster, list_clusters
+    from dsql.control.clusters import create_cluster, list_clusters, write_record
 
     authority = Authority.open(layout)
     clusters = list_clusters(layout)
@@ -165,10 +171,18 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
         record = clusters[0]
         if arguments.profile not in (None, record.profile):
             raise CommandError(f"cluster {record.identifier} has the profile {record.profile}", 2)
+        if arguments.allow_profile_change not in (None, record.profile_changes):
+            record.profile_changes = arguments.allow_profile_change
+            write_record(layout, record)
     else:
         azs = [f"{arguments.region}{letter}" for letter in "abc"[: arguments.azs]]
         record = create_cluster(
-            layout, authority, region=arguments.region, profile=arguments.profile or "dsql", azs=azs
+            layout,
+            authority,
+            region=arguments.region,
+            profile=arguments.profile or "dsql",
+            profile_changes=bool(arguments.allow_profile_change),
+            azs=azs,
         )
     ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
     key = ensure_first_key(AccessKeyStore(layout.access_keys), record.account)

@@ -49,6 +49,7 @@ def create_cluster(
     account: str = DEFAULT_ACCOUNT,
     domain: str = DEFAULT_DOMAIN,
     profile: str = "dsql",
+    profile_changes: bool = False,
     azs: Sequence[str] = (),
     identifier: str = "",
 ) -> ClusterRecord:
@@ -73,6 +74,7 @@ def create_cluster(
         azs=zones,
         leader_az=zones[0],
         created_at=now.timestamp(),
+        profile_changes=profile_changes,
     )
     if layout.record(identifier).exists():
         raise FileExistsError(f"cluster {identifier} exists")

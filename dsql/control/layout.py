@@ -26,7 +26,10 @@ import msgspec
 
 
 class ClusterRecord(msgspec.Struct):
-    """clusters/ID/cluster.json. `profile` is dsql or postgres, `created_at` seconds since 1970."""
+    """clusters/ID/cluster.json. `profile` is dsql or postgres, `created_at` seconds since 1970.
+
+    `profile_changes`: a session may choose another profile than the cluster's (SET dsql.profile).
+    """
 
     identifier: str
     region: str
@@ -36,6 +39,7 @@ class ClusterRecord(msgspec.Struct):
     azs: list[str]
     leader_az: str
     created_at: float
+    profile_changes: bool = False
 
 
 class Layout:

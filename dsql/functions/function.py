@@ -52,8 +52,8 @@ class Context(Protocol):
         """Return a session parameter as SHOW prints it. Raises SqlError 42704."""
         ...
 
-    def set_setting(self, name: str, value: str, *, local: bool) -> str:
-        """Set a session parameter as SET does and return its new text."""
+    def set_setting(self, name: str, value: str | None, *, local: bool) -> str:
+        """Set a session parameter as SET does (None: as RESET does) and return its new text."""
         ...
 
     def check_cancel(self) -> None:

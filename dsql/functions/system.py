@@ -66,7 +66,7 @@ def _current_setting(context: Context, name: str, missing_ok: bool = False) -> s
 def _set_config(context: Context, name: str | None, value: str | None, local: bool | None) -> str:
     if name is None:
         raise SqlError("22004", "SET requires parameter name")
-    return context.set_setting(name, value or "", local=bool(local))
+    return context.set_setting(name, value, local=bool(local))
 
 
 def size_pretty(size: int) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.catalog.schema import Role
-from dsql.errors import SqlError
 from dsql.session.block import TransactionBlock
 from dsql.session.environment import Environment, SessionTransaction
+from dsql.session.identity import Standpoint, find_standpoint
 from dsql.session.settings import Settings
 from dsql.types.type import FormatSettings
 
@@ -37,6 +37,8 @@ class SessionContext:
         self._block = block
         self.flush = flush
         self.statement_timestamp = 0
+        self._standpoint: Standpoint | None = None
+        self._generation = -1
 
     def start_statement(self) -> None:
         """Take the statement's time."""
@@ -74,7 +76,7 @@ class SessionContext:
     @property
     def search_path(self) -> tuple[str, ...]:
         """The schemas to look in, in order."""
-        return self._settings.search_path
+        return self.standpoint.search_path
 
     @property
     def profile(self) -> str:
@@ -89,25 +91,29 @@ class SessionContext:
     @property
     def user(self) -> Role:
         """The role whose rights count."""
-        return self._role(self._settings.current_user)
+        return self.standpoint.role
 
     @property
     def session_user(self) -> Role:
         """The role that logged in."""
-        return self._role(self._settings.session_user)
+        return self.standpoint.session_role
 
-    def _role(self, name: str) -> Role:
-        role = self.catalog.roles.get(name)
-        if role is None:
-            raise SqlError("42704", f'role "{name}" does not exist')
-        return role
+    @property
+    def standpoint(self) -> Standpoint:
+        """What names and rights mean now. Raises FatalError 57P01 if the session's role was dropped."""
+        catalog, generation = self._block.catalog, self._settings.generation
+        found = self._standpoint
+        if found is None or found.catalog is not catalog or self._generation != generation:
+            self._standpoint = found = find_standpoint(catalog, self._settings)
+            self._generation = generation
+        return found
 
     def setting(self, name: str) -> str:
         """Return a parameter as SHOW prints it. Raises SqlError 42704."""
         return self._settings.show(name)
 
-    def set_setting(self, name: str, value: str, *, local: bool) -> str:
-        """Set a parameter as SET does and return its new text."""
+    def set_setting(self, name: str, value: str | None, *, local: bool) -> str:
+        """Set a parameter as SET does (None: as RESET does) and return its new text."""
         _ = self._block.transaction  # so that a rollback undoes it
         return self._settings.set(name, value, local=local)
 

@@ -24,7 +24,8 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     """What a query processor belongs to from now on.
 
     `azs` are those with storage replicas of the cluster, the preferred one first. `uid` is the operating
-    system user to become (None: stay). `lifetime_seconds` counts from now.
+    system user to become (None: stay). `lifetime_seconds` counts from now. `profile_changes`: sessions may
+    set dsql.profile.
     """
 
     cluster: str
@@ -32,6 +33,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     azs: list[str]
     uid: int | None
     lifetime_seconds: float
+    profile_changes: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):

@@ -115,9 +115,9 @@ class CopyPortal:
 
     def _compile(self, parsed: ParsedStatement, types: tuple[int, ...] = ()) -> CompiledQuery:
         state = self._state
-        catalog = state.block.catalog
-        compiled = compile_query(parsed, types, catalog, state.settings, state.environment.plans)
-        check_privileges(compiled.required, catalog, state.context.user)
+        standpoint = state.context.standpoint
+        compiled = compile_query(parsed, types, standpoint, state.settings, state.environment.plans)
+        check_privileges(compiled.required, standpoint.catalog, standpoint.role)
         return compiled
 
     # ------------------------------------------------------------ out

@@ -42,7 +42,7 @@ class Environment:
     `begin` returns a fresh transaction and ends the one before; `prepare` does beforehand what the first
     one needs, and is called when a client has just been greeted. `now` is the time in microseconds
     since 1970, `monotonic` in seconds. `request_jobs` has the cluster's background jobs looked at;
-    `run_job` runs one to its end.
+    `run_job` runs one to its end. `profile_changes`: sessions may set dsql.profile.
     """
 
     cluster: str
@@ -54,6 +54,7 @@ class Environment:
     cancellation: Cancellation = field(default_factory=Cancellation)
     request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job], None] = _cannot_run
+    profile_changes: bool = False
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000
     monotonic: Callable[[], float] = time.monotonic

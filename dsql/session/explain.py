@@ -62,7 +62,7 @@ def _run(state: SessionState, parsed: ParsedStatement, options: dict[str, bool])
     clock = state.environment.monotonic
     started = clock()
     compiled = compile_query(
-        parsed, (), state.block.catalog, state.settings, state.environment.plans
+        parsed, (), state.context.standpoint, state.settings, state.environment.plans
     )
     planned = clock()
     lines = list(explain(compiled.program.plan, costs=options["costs"]))

@@ -1,12 +1,14 @@
 """The session parameters there are: names, kinds, bounds, and how a value is checked and spelled.
 
 The list is PostgreSQL's (`parameters.tsv`), less what makes no sense here, plus our own. Which of them the
-dsql profile allows to be set is in `dsql.sql.refusals`. Names with a dot are a user's own.
+dsql profile allows to be set is in `dsql.sql.refusals`. Names with a dot are a user's own. How a parameter
+is set, and by whom, is in `dsql.session.settings`.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from importlib.resources import files
 
@@ -35,11 +37,15 @@ REPORTED = (
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """One parameter. `name` is its own spelling; bounds are in `unit`."""
+    """One parameter. `name` is its own spelling; bounds are in `unit`.
+
+    `context` is who may set it: "user" everyone, "superuser" and "internal" nobody here, "cluster" everyone
+    of a cluster that allows it.
+    """
 
     name: str
     kind: str  # bool, integer, real, enum, string
-    internal: bool
+    context: str
     unit: str
     minimum: float
     maximum: float
@@ -56,7 +62,7 @@ def _read_definitions() -> dict[str, Definition]:
         definitions[name.lower()] = Definition(
             name,
             kind,
-            context == "internal",
+            context,
             unit,
             float(low or "-inf"),
             float(high or "inf"),
@@ -68,11 +74,39 @@ def _read_definitions() -> dict[str, Definition]:
 
 
 DEFINITIONS = _read_definitions()
+_OLD_NAMES = {"sort_mem": "work_mem", "vacuum_mem": "maintenance_work_mem"}
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_CUSTOM_NAME = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*", re.ASCII)
+_RESERVED_PREFIX = "dsql"
+
+
+def parameter_key(name: str) -> str:
+    """Return what equal names have in common: only ASCII letters fold (PostgreSQL's guc_name_compare)."""
+    key = name.translate(_LOWER)
+    return _OLD_NAMES.get(key, key)
+
+
+def check_custom_name(name: str) -> None:
+    """Raise SqlError 42704 for a name that is no parameter's, 42602 for one that no custom one can have."""
+    if "." not in name:
+        raise unrecognized(name)
+    detail = ""
+    if not all(map(_CUSTOM_NAME.fullmatch, name.split("."))):
+        detail = "Custom parameter names must be two or more simple identifiers separated by dots."
+    elif name.split(".")[0] == _RESERVED_PREFIX:
+        detail = f'"{_RESERVED_PREFIX}" is a reserved prefix.'
+    if detail:
+        raise SqlError("42602", f'invalid configuration parameter name "{name}"', detail=detail)
+
+
+def unrecognized(name: str) -> SqlError:
+    """Return the error of a name that no parameter has."""
+    return SqlError("42704", f'unrecognized configuration parameter "{name}"')
 
 
 def canonical_value(definition: Definition, text: str) -> str:
     """Check a value and return it as SHOW prints it. Raises SqlError 22023."""
-    special = _SPECIAL.get(definition.name.lower())
+    special = _SPECIAL.get(parameter_key(definition.name))
     if special is not None:
         return special(text)
     return _KINDS[definition.kind](definition, text)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dsql.catalog.catalog import Catalog
 from dsql.executor.compiler import prepare
 from dsql.session.compiled import CompiledQuery
+from dsql.session.identity import Standpoint
 from dsql.session.plan_cache import PlanCache
 from dsql.session.settings import Settings
 from dsql.sql.binder import bind
@@ -41,23 +41,24 @@ def parse(text: str, plans: PlanCache) -> list[ParsedStatement]:
 def compile_query(
     parsed: ParsedStatement,
     parameter_types: Sequence[int],
-    catalog: Catalog,
+    standpoint: Standpoint,
     settings: Settings,
     plans: PlanCache,
 ) -> CompiledQuery:
     """Return the compiled form of a SELECT, VALUES, INSERT, UPDATE or DELETE."""
-    key = (parsed.text, parsed.offset, tuple(parameter_types), catalog.version, settings.plan_key)
+    version = standpoint.catalog.version
+    key = (parsed.text, parsed.offset, tuple(parameter_types), version, settings.plan_key)
     found: CompiledQuery | None = plans.get(key)
     if found is not None:
         return found
     check_statement(parsed, settings.profile)
     bound = bind(
         parsed,
-        catalog,
-        settings.search_path,
+        standpoint.catalog,
+        standpoint.search_path,
         settings.formats,
         parameter_types,
-        settings.current_user,
+        standpoint.role.name,
         profile=settings.profile,
     )
     compiled = CompiledQuery(prepare(bound), settings.formats, bound.tables, bound.required)

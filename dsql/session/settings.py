@@ -1,44 +1,91 @@
-"""The parameters of one session: SET, SET LOCAL, RESET and SHOW, undone with their transaction."""
+"""The parameters of one session: SET, SET LOCAL, RESET and SHOW, undone with their transaction.
+
+There is one way to set a parameter, `Settings.set`, whatever road leads to it: SET in all its forms, RESET,
+DISCARD, set_config(), the startup message, what ALTER ROLE has left. Each parameter is checked there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.schema import Role
+from dsql.catalog.store import ADMIN
 from dsql.errors import SqlError
+from dsql.session.identity import check_session_authorization, settable_role
 from dsql.session.parameters import (
     DEFINITIONS,
     REPORTED,
     Definition,
     canonical_value,
+    check_custom_name,
     merge_date_style,
+    parameter_key,
     split_names,
+    unrecognized,
 )
 from dsql.sql.refusals import DSQL, setting_error, setting_refused
 from dsql.types.type import FormatSettings
 
-Snapshot = tuple[dict[str, str], dict[str, str]]
+_SESSION_AUTHORIZATION, _ROLE = "session_authorization", "role"
+_KEPT_BY_RESET_ALL = (_ROLE, _SESSION_AUTHORIZATION, "dsql.profile")
+
+
+@dataclass(slots=True)
+class _Values:
+    """The texts of all parameters by their keys, and the OID of the role that SET ROLE chose (0: none)."""
+
+    texts: dict[str, str]
+    role: int = 0
+
+    def copy(self) -> _Values:
+        return _Values(dict(self.texts), self.role)
+
+
+Snapshot = tuple[_Values, _Values]
 
 
 class Settings:
-    """Values by lower-case name. `generation` changes with everything that a plan may depend on.
+    """`generation` changes with everything that a plan may depend on.
 
     `_session` is what SET has made, `_effective` that with SET LOCAL on top. A transaction that changes
     something keeps what there was before in `_saved`.
+
+    `session_role` is the OID of the role that logged in. Nobody is a superuser, so no session can become
+    another role's by SET SESSION AUTHORIZATION. `catalog` finds the catalog in which roles are looked up.
     """
 
-    def __init__(self, user: str, profile: str) -> None:
-        self._defaults = {name: definition.default for name, definition in DEFINITIONS.items()}
-        self._defaults |= {"session_authorization": user, "dsql.profile": profile}
-        self._session = dict(self._defaults)
-        self._effective = dict(self._defaults)
+    def __init__(
+        self,
+        profile: str,
+        catalog: Callable[[], Catalog],
+        *,
+        session_role: Role = ADMIN,
+        profile_changes: bool = False,
+    ) -> None:
+        texts = {key: definition.default for key, definition in DEFINITIONS.items()}
+        texts["dsql.profile"] = profile
+        self._defaults = _Values(texts)
+        self._catalog = catalog
+        self._profile_changes = profile_changes
         self._saved: Snapshot | None = None
         self._reported: dict[str, str | None] = dict.fromkeys(REPORTED)
         self.generation = 0
+        self.identify(session_role)
+
+    def identify(self, role: Role) -> None:
+        """Make the session a role's, before its first statement."""
+        assert self._saved is None
+        self.session_role = role.oid
+        self._defaults.texts[_SESSION_AUTHORIZATION] = role.name
+        self._session = self._defaults.copy()
+        self._effective = self._defaults.copy()
         self._derive()
 
     def _derive(self) -> None:
         """Compute what others read on every statement."""
-        values = self._effective
+        values = self._effective.texts
         self.generation += 1
         self.changed = True  # perhaps something the client has to be told
         self.formats = FormatSettings(
@@ -50,41 +97,32 @@ class Settings:
         )
         self.profile = values["dsql.profile"]
         self.statement_timeout_seconds = self.milliseconds("statement_timeout") / 1000
-        user = self.current_user
-        self.search_path = tuple(
-            user if name == "$user" else name for name in split_names(values["search_path"])
-        )
+        self.search_path = tuple(split_names(values["search_path"]))
 
     @property
-    def current_user(self) -> str:
-        """The role whose rights count: SET ROLE's, else the session's."""
-        role = self._effective["role"]
-        return self._effective["session_authorization"] if role == "none" else role
-
-    @property
-    def session_user(self) -> str:
-        """The role that logged in."""
-        return self._effective["session_authorization"]
+    def current_role(self) -> int:
+        """The OID of the role whose rights count: SET ROLE's, else the session's."""
+        return self._effective.role or self.session_role
 
     @property
     def plan_key(self) -> tuple[object, ...]:
         """What of the settings a plan depends on."""
-        return (self.search_path, self.current_user, self.profile, self.formats)
+        return (self.search_path, self.current_role, self.profile, self.formats)
 
     def get(self, name: str) -> str | None:
         """Return a value as SHOW prints it, None for an unknown parameter."""
-        return self._effective.get(name.lower())
+        return self._effective.texts.get(parameter_key(name))
 
     def show(self, name: str) -> str:
         """Return a value as SHOW prints it. Raises SqlError 42704."""
         value = self.get(name)
         if value is None:
-            raise SqlError("42704", f'unrecognized configuration parameter "{name}"')
+            raise unrecognized(name)
         return value
 
     def milliseconds(self, name: str) -> float:
         """Return a time parameter in milliseconds."""
-        text = self._effective[name]
+        text = self._effective.texts[name]
         if text == "0":
             return 0
         digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
@@ -93,51 +131,75 @@ class Settings:
 
     def all(self) -> Iterator[tuple[str, str, str]]:
         """Yield (name, value, description) of every parameter that SHOW ALL lists."""
-        for key in sorted(self._effective):
+        for key in sorted(self._effective.texts):
             definition = DEFINITIONS.get(key)
             if definition is not None:
-                yield definition.name, self._effective[key], definition.description
+                yield definition.name, self._effective.texts[key], definition.description
+
+    # ------------------------------------------------------------ the one way to set a parameter
 
     def set(self, name: str, text: str | None, *, local: bool) -> str:
         """Set a parameter (None: to its default), and return its new value as SHOW prints it.
 
-        Raises SqlError 0A000 for what the profile does not allow, 42704 for an unknown parameter, 55P02
-        for one that nobody can change, 22023 for a bad value.
+        Raises SqlError 0A000 for what the profile does not allow, 42704 for an unknown parameter, 42602 for
+        a custom one's bad name, 55P02 and 42501 for one that this session cannot change, 22023 for a bad
+        value or an unknown role, 42501 for a role that it may not become.
         """
-        key = name.lower()
-        definition = self._settable(name, key, local)
-        value = self._checked(key, definition, text)
+        key, value, role = self._checked(name, text, local=local)
         self._change()
-        self._effective[key] = value
-        if not local:
-            self._session[key] = value
+        for values in (self._effective,) if local else (self._effective, self._session):
+            _put(values, key, value, role)
         self._derive()
         return value
 
-    def _settable(self, name: str, key: str, local: bool) -> Definition | None:
-        definition = DEFINITIONS.get(key)
-        custom = definition is None and "." in key
-        if self._refuses(key, local=local):
-            raise setting_error(name)
-        if custom:
-            return None
+    def set_default(self, name: str, text: str) -> None:
+        """Set what a parameter is at the session's start, and what RESET goes back to. Raises as `set`."""
+        assert self._saved is None
+        key, value, role = self._checked(name, text, local=False)
+        for values in (self._defaults, self._session, self._effective):
+            _put(values, key, value, role)
+        self._derive()
+
+    def check(self, name: str, text: str | None) -> str:
+        """Return the value that SET would give a parameter. Raises as `set`."""
+        return self._checked(name, text, local=False)[1]
+
+    def _checked(self, name: str, text: str | None, *, local: bool) -> tuple[str, str, int]:
+        """Return a parameter's key, its new value, and the role that this makes the current one."""
+        key = parameter_key(name)
+        definition = self._settable(name, key, local, reset=text is None)
+        if key == _SESSION_AUTHORIZATION:
+            if text is not None:
+                check_session_authorization(self._catalog(), self.session_role, text)
+            return key, self._defaults.texts[key], 0
+        if text is None:
+            text = self._defaults.texts.get(key, "")
         if definition is None:
-            raise SqlError("42704", f'unrecognized configuration parameter "{name}"')
-        if definition.internal:
+            return key, text, 0
+        if key == _ROLE:
+            return key, text, settable_role(self._catalog, self.session_role, text)
+        return key, self._canonical(key, definition, text), 0
+
+    def _settable(self, name: str, key: str, local: bool, *, reset: bool) -> Definition | None:
+        """Return the definition of a parameter that this session may set; None: a custom one."""
+        if self.profile == DSQL and setting_refused(key, local=local, reset=reset):
+            raise setting_error(name)
+        definition = DEFINITIONS.get(key)
+        if definition is None:
+            check_custom_name(name)
+            return None
+        if definition.context == "internal":
             raise SqlError("55P02", f'parameter "{definition.name}" cannot be changed')
+        allowed = definition.context == "user" or (
+            definition.context == "cluster" and self._profile_changes
+        )
+        if not allowed:
+            raise SqlError("42501", f'permission denied to set parameter "{definition.name}"')
         return definition
 
-    def _refuses(self, key: str, *, local: bool = False) -> bool:
-        # asyncpg turns jit off, with set_config(), while it looks types up.
-        return self.profile == DSQL and key != "jit" and setting_refused(key, local=local)
-
-    def _checked(self, key: str, definition: Definition | None, text: str | None) -> str:
-        if text is None:
-            return self._defaults.get(key, "")
-        if definition is None:
-            return text
+    def _canonical(self, key: str, definition: Definition, text: str) -> str:
         if key == "datestyle":
-            return merge_date_style(self._effective[key], text)
+            return merge_date_style(self._effective.texts[key], text)
         if key == "search_path":
             split_names(text)
         if key == "default_transaction_isolation":
@@ -145,56 +207,45 @@ class Settings:
         return canonical_value(definition, text)
 
     def reset_all(self) -> None:
-        """Set everything that may be set back to the session's defaults."""
+        """Set everything but the roles and the profile back to the session's defaults."""
         self._change()
-        kept = {name: self._session[name] for name in ("role", "session_authorization")}
-        self._session = {**self._defaults, **kept}
-        self._effective = dict(self._session)
+        texts = self._session.texts
+        kept = {name: texts[name] for name in _KEPT_BY_RESET_ALL}
+        self._session = _Values(self._defaults.texts | kept, self._session.role)
+        self._effective = self._session.copy()
         self._derive()
 
-    def make_defaults(self, values: Mapping[str, str]) -> None:
-        """Take values of the startup message for this session's defaults.
-
-        Those that may not be set are ignored, as Aurora DSQL does for common ones; bad values raise.
-        """
-        for name, text in values.items():
-            key = name.lower()
-            definition = DEFINITIONS.get(key)
-            if (definition is None and "." not in key) or (definition and definition.internal):
-                continue
-            if self._refuses(key):
-                continue
-            self._defaults[key] = self._checked(key, definition, text)
-        self._session = dict(self._defaults)
-        self._effective = dict(self._defaults)
-        self._derive()
+    # ------------------------------------------------------------ transactions
 
     def _change(self) -> None:
         if self._saved is None:
-            self._saved = (dict(self._session), dict(self._effective))
+            self._saved = self._copies()
+
+    def _copies(self) -> Snapshot:
+        return self._session.copy(), self._effective.copy()
 
     def snapshot(self) -> Snapshot:
         """Return what `restore` takes, for a savepoint."""
         self._change()
-        return dict(self._session), dict(self._effective)
+        return self._copies()
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a savepoint."""
-        self._session, self._effective = dict(snapshot[0]), dict(snapshot[1])
+        self._session, self._effective = snapshot[0].copy(), snapshot[1].copy()
         self._derive()
 
     def commit(self) -> None:
         """Keep what SET has changed and forget SET LOCAL. Cheap if nothing was changed."""
         if self._saved is not None:
             self._saved = None
-            self._effective = dict(self._session)
+            self._effective = self._session.copy()
             self._derive()
 
     def rollback(self) -> None:
         """Undo every change of the transaction. Cheap if nothing was changed."""
         if self._saved is not None:
-            self.restore(self._saved)
-            self._effective = dict(self._session)
+            self._session = self._saved[0]
+            self._effective = self._session.copy()
             self._saved = None
             self._derive()
 
@@ -203,8 +254,17 @@ class Settings:
         changed = []
         self.changed = False
         for key in REPORTED:
-            value = self._effective[key]
+            value = self._effective.texts[key]
             if self._reported[key] != value:
                 self._reported[key] = value
                 changed.append((DEFINITIONS[key].name, value))
         return changed
+
+
+def _put(values: _Values, key: str, text: str, role: int) -> None:
+    """Store a value. Whoever sets the session's authorization gives up the role of SET ROLE."""
+    values.texts[key] = text
+    if key in (_ROLE, _SESSION_AUTHORIZATION):
+        values.role = role
+    if key == _SESSION_AUTHORIZATION:
+        values.texts[_ROLE] = "none"

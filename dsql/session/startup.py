@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dsql.catalog.schema import Role
+from dsql.catalog.store import ADMIN
 from dsql.errors import FatalError, SqlError
+from dsql.session.parameters import parameter_key
 from dsql.session.state import SessionState
+from dsql.sql.refusals import DSQL, setting_refused
 from dsql.wire import backend
 
 # Startup parameters that are no session parameters.
@@ -13,37 +17,50 @@ _OTHER = frozenset(("user", "database", "options", "replication"))
 def greet(state: SessionState) -> None:
     """Let the user in, apply the startup parameters and append the greeting.
 
-    Raises FatalError for a user who is not let in and for a bad value.
+    Raises FatalError for a user who is not let in and for a parameter that cannot be set.
     """
     handed, out = state.handed, state.out
     try:
-        _check_mapping(state)
-        state.settings.make_defaults(_parameters(handed.parameters))
+        state.settings.identify(_admitted_role(state))
+        _set_parameters(state)
     except SqlError as error:
-        raise FatalError(error.sqlstate, error.message, hint=error.hint) from None
+        raise FatalError(
+            error.sqlstate, error.message, detail=error.detail, hint=error.hint
+        ) from None
+    finally:
+        state.block.rollback()
     out += backend.AUTHENTICATION_OK
     report_changes(state)
     out += backend.backend_key_data(handed.process_id, handed.secret_key)
     out += backend.READY_IDLE
 
 
-def _check_mapping(state: SessionState) -> None:
-    """Refuse a role that may not log in, or is not mapped to whoever signed the token.
+def _admitted_role(state: SessionState) -> Role:
+    """Return the user's role, unless it may not log in or is not mapped to whoever signed the token.
 
     The relay has verified the token, and that only DbConnectAdmin opens the door to admin. What is
     wrong with a role is not told apart: nobody should find out in this way which roles there are.
     """
     user, identity = state.handed.user, state.handed.identity
-    if user == "admin":
-        return
+    if user == ADMIN.name:
+        return ADMIN
     role = state.block.catalog.roles.get(user)
-    state.block.rollback()
     if role is None or not role.login or identity not in role.arns:
         raise FatalError(
             "28000",
             "unable to accept connection, access denied",
             hint=f"There is no role {user} that {identity} may connect as (see AWS IAM GRANT).",
         )
+    return role
+
+
+def _set_parameters(state: SessionState) -> None:
+    """Set the startup parameters. The dsql profile ignores those that it does not let anybody set."""
+    settings = state.settings
+    for name, text in _parameters(state.handed.parameters).items():
+        if settings.profile == DSQL and setting_refused(parameter_key(name)):
+            continue
+        settings.set_default(name, text)
 
 
 def report_changes(state: SessionState) -> None:

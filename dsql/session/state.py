@@ -37,7 +37,11 @@ class SessionState:
         self.handed = handed
         self.connection = connection
         self.environment = environment
-        self.settings = Settings(handed.user, environment.profile)
+        self.settings = Settings(
+            environment.profile,
+            lambda: self.block.catalog,
+            profile_changes=environment.profile_changes,
+        )
         self.recording = Recording(self)
         self.block = TransactionBlock(
             environment, self.settings, self.recording, self._transaction_ended

@@ -86,7 +86,11 @@ class QueryStatement:
         first = self._compiled is None
         declared = self._declared if self._compiled is None else self._compiled.parameter_types
         compiled = compile_query(
-            self._parsed, declared, catalog, state.settings, state.environment.plans
+            self._parsed,
+            declared,
+            state.context.standpoint,
+            state.settings,
+            state.environment.plans,
         )
         if first:
             self._columns = compiled.columns

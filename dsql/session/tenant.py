@@ -53,6 +53,7 @@ class ClusterTenant:
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
+            profile_changes=assignment.profile_changes,
             begin=self._open_and_begin,
             prepare=self._prepare,
             request_jobs=line.want_jobs,

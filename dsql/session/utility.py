@@ -50,6 +50,7 @@ def make_statement(
             lambda: run_command(command, state),
             ends_failed_block=command.ends_failed_block,
         )
+    _ = state.context.standpoint  # which a session whose role was dropped does not have any more
     _refuse(state, parsed)
     if parsed.name == "Copy":
         return CopyStatement(state, parsed)
@@ -112,7 +113,7 @@ def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     if target == "ALL":
         if state.block.state is State.OPEN:
             raise SqlError("25001", "DISCARD ALL cannot run inside a transaction block")
-        state.settings.set("role", None, local=False)
+        state.settings.set("session_authorization", None, local=False)
         state.settings.reset_all()
         state.statements.clear()
         state.portals.clear()

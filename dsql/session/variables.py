@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsql.access.authority import Authority
 from dsql.ddl.nodes import enum_name, inner, kind
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
 from dsql.session.block import State
-from dsql.session.parameters import DEFINITIONS
+from dsql.session.parameters import DEFINITIONS, parameter_key
+from dsql.session.settings import Settings
 from dsql.session.state import SessionState
 from dsql.session.transactions import read_only_mode
-from dsql.sql.refusals import setting_error
+from dsql.sql.refusals import DSQL, setting_error
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
 
@@ -35,18 +35,20 @@ def run_set(node: Any, state: SessionState) -> UtilityResult:
         message = "SET LOCAL can only be used in transaction blocks"
         result.notice("25P01", message, severity="WARNING")
     name = node.name
-    if action == "VAR_SET_CURRENT":
-        settings.set(name, settings.show(name), local=node.is_local)
-    elif name in ("role", "session_authorization"):
-        _set_role(name, _text(node) if node.args else None, node.is_local, state)
-    else:
-        settings.set(name, _text(node) if node.args else None, local=node.is_local)
+    settings.set(name, value_of(node, settings), local=node.is_local)
     return result
 
 
-def _text(node: Any) -> str:
-    """Return the arguments of SET as one text, as PostgreSQL flattens them."""
-    quote = node.name.lower() in _QUOTED_LISTS
+def value_of(node: Any, settings: Settings) -> str | None:
+    """Return the value that a VariableSetStmt gives, None for the default.
+
+    Its arguments become one text, as PostgreSQL flattens them.
+    """
+    if enum_name(node, "kind") == "VAR_SET_CURRENT":
+        return settings.show(node.name)
+    if not node.args:
+        return None
+    quote = parameter_key(node.name) in _QUOTED_LISTS
     return ", ".join(_argument(argument, quote) for argument in node.args)
 
 
@@ -76,24 +78,9 @@ def _interval_zone(cast: Any) -> str:
     return f"{-offset if text.startswith('-') else offset:g}"
 
 
-def _set_role(name: str, role: str | None, local: bool, state: SessionState) -> None:
-    settings, context = state.settings, state.context
-    if name == "session_authorization":
-        if role not in (None, settings.session_user):
-            raise SqlError("42501", "permission denied to set session authorization")
-        return
-    if role is not None and role != "none":
-        target = context.catalog.roles.get(role)
-        if target is None:
-            raise SqlError("22023", f'role "{role}" does not exist')
-        if not Authority(context.catalog, context.session_user.oid).may_set(target.oid):
-            raise SqlError("42501", f'permission denied to set role "{role}"')
-    settings.set("role", role, local=local)
-
-
 def _set_multi(node: Any, state: SessionState) -> UtilityResult:
     """SET TRANSACTION and SET SESSION CHARACTERISTICS."""
-    if node.name == "TRANSACTION SNAPSHOT":
+    if node.name == "TRANSACTION SNAPSHOT" or state.settings.profile == DSQL:
         raise setting_error(node.name)
     read_only = read_only_mode(node.args)
     result = UtilityResult("SET")
@@ -119,7 +106,7 @@ def show_columns(name: str) -> tuple[OutputColumn, ...]:
         return tuple(
             OutputColumn(column, oids.TEXT) for column in ("name", "setting", "description")
         )
-    definition = DEFINITIONS.get(name.lower())
+    definition = DEFINITIONS.get(parameter_key(name))
     return (OutputColumn(definition.name if definition else name, oids.TEXT),)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dsql.catalog.loader import CatalogCache
 from dsql.errors import SqlError
 from dsql.session import tenant  # noqa: F401 (brings in all that a query processor runs)
+from dsql.session.identity import find_standpoint
 from dsql.session.pipeline import QUERIES, compile_query, parse
 from dsql.session.plan_cache import PlanCache
 from dsql.session.settings import Settings
@@ -68,13 +69,14 @@ class EmptyStore:
 def warm_up() -> None:
     """Parse and compile typical statements. A statement that fails only stays cold."""
     catalog = CatalogCache().current(EmptyStore())
-    settings = Settings(user="admin", profile="dsql")
+    settings = Settings("dsql", lambda: catalog)
+    standpoint = find_standpoint(catalog, settings)
     plans = PlanCache()
     for text in STATEMENTS:
         try:
             for parsed in parse(text, plans):
                 if parsed.name in QUERIES:
-                    compile_query(parsed, (), catalog, settings, plans)
+                    compile_query(parsed, (), standpoint, settings, plans)
         except SqlError as error:
             # Table t does not exist: its statements warm the parser and the binder's errors.
             logger.debug("not warmed up", extra={"statement": text, "reason": error.message})

@@ -146,6 +146,7 @@ SETTABLE = frozenset(
         "enable_seqscan",
         "extra_float_digits",
         "intervalstyle",
+        "jit",  # asyncpg turns it off while it looks types up
         "search_path",
         "timezone",
     }
@@ -175,10 +176,16 @@ def check_statement(
         check(parsed)
 
 
-def setting_refused(name: str, *, local: bool = False) -> bool:
-    """Tell whether the dsql profile refuses SET of a parameter; `local`: SET LOCAL."""
-    name = name.lower()
-    return not (name in SETTABLE or "." in name or (name == "role" and local))
+def setting_refused(key: str, *, local: bool = False, reset: bool = False) -> bool:
+    """Tell whether the dsql profile refuses SET of a parameter; `local`: SET LOCAL, `reset`: RESET.
+
+    To give up a role is always allowed.
+    """
+    if key == "role":
+        return not (local or reset)
+    if key == "session_authorization":
+        return not reset
+    return key not in SETTABLE and "." not in key
 
 
 def setting_error(name: str) -> SqlError:
@@ -212,16 +219,6 @@ def _check_transaction(node: Any, profile: str) -> None:
     lifted = profile != DSQL and (node.chain or node.kind in _SAVEPOINTS)
     if words is not None and not lifted:
         raise unsupported(f"unsupported transaction statement: {words}")
-
-
-def _check_set(parsed: ParsedStatement) -> None:
-    node = parsed.node
-    if node.kind == pg.VAR_RESET_ALL:
-        return
-    if node.name == "session_authorization" and node.kind == pg.VAR_SET_DEFAULT:
-        return
-    if setting_refused(node.name, local=node.is_local):
-        raise setting_error(node.name)
 
 
 def _check_explain(parsed: ParsedStatement) -> None:
@@ -282,5 +279,4 @@ _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
     "Rename": _check_rename,
     "Select": _check_select,
     "Vacuum": _check_vacuum,
-    "VariableSet": _check_set,
 }

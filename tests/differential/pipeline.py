@@ -58,8 +58,8 @@ class StatementContext:
     def setting(self, name: str) -> str:
         return SETTINGS.get(name, "")
 
-    def set_setting(self, name: str, value: str, *, local: bool) -> str:
-        return value
+    def set_setting(self, name: str, value: str | None, *, local: bool) -> str:
+        return value or ""
 
     def check_cancel(self) -> None:
         pass

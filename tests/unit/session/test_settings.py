@@ -1,5 +1,5 @@
 import pytest
-from memory_server import letters, notices
+from memory_server import Server, letters, notices
 
 from dsql.session.parameters import split_names
 
@@ -33,6 +33,16 @@ def test_time_zones_are_spelled_as_postgresql_does(peer, statement, shown):
             'setting configuration parameter "client_min_messages" not supported',
         ),
         ("SET ROLE admin", "0A000", 'setting configuration parameter "role" not supported'),
+        (
+            "SET TRANSACTION READ ONLY",
+            "0A000",
+            'setting configuration parameter "TRANSACTION" not supported',
+        ),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "0A000",
+            'setting configuration parameter "SESSION CHARACTERISTICS" not supported',
+        ),
         ("SHOW lc_collate", "42704", 'unrecognized configuration parameter "lc_collate"'),
         ("SET timezone TO 'x'", "22023", 'invalid value for parameter "TimeZone": "x"'),
         (
@@ -90,11 +100,102 @@ def test_bad_values_are_refused_as_postgresql_does(postgres, statement, sqlstate
     assert postgres.connect().fails(statement) == (sqlstate, message)
 
 
-def test_the_profile_can_be_changed_by_the_session(peer):
+ROADS = (
+    "SET dsql.profile = postgres",
+    'SET "DSQL.Profile" = postgres',
+    "SET LOCAL dsql.profile = postgres",
+    "RESET dsql.profile",
+    "SELECT set_config('dsql.PROFILE', 'postgres', false)",
+)
+
+
+@pytest.mark.parametrize("statement", ROADS)
+def test_the_profile_belongs_to_the_cluster(peer, statement):
+    refused = ("42501", 'permission denied to set parameter "dsql.profile"')
+    assert peer.fails(statement) == refused
+    peer.query("RESET ALL")
+    peer.query("DISCARD ALL")
+    assert peer.rows("SHOW dsql.profile") == [[b"dsql"]]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"dsql.profile": "postgres"}, {"options": "-c DSQL.profile=postgres"}],
+)
+def test_the_profile_is_no_startup_parameter(server, parameters):
+    error = server.refuses(**parameters)
+    assert (error["S"], error["C"]) == ("FATAL", "42501")
+    assert error["M"] == 'permission denied to set parameter "dsql.profile"'
+
+
+def test_a_cluster_may_let_sessions_choose_their_profile():
+    server = Server("dsql", profile_changes=True)
+    peer = server.connect()
     assert peer.fails("SET statement_timeout = 0")[0] == "0A000"
     peer.query("SET dsql.profile = postgres")
     peer.query("SET statement_timeout = 0")
     assert peer.rows("SHOW dsql.profile") == [[b"postgres"]]
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "sqlstate", "message"),
+    [
+        ("nope", "42704", 'unrecognized configuration parameter "nope"'),
+        ("time\u212aone", "42704", 'unrecognized configuration parameter "time\u212aone"'),
+        ("a.1", "42602", 'invalid configuration parameter name "a.1"'),
+        ("a..b", "42602", 'invalid configuration parameter name "a..b"'),
+        ("a.b c", "42602", 'invalid configuration parameter name "a.b c"'),
+        ("a.", "42602", 'invalid configuration parameter name "a."'),
+        ("dsql.nope", "42602", 'invalid configuration parameter name "dsql.nope"'),
+        ("server_version", "55P02", 'parameter "server_version" cannot be changed'),
+        ("lc_messages", "42501", 'permission denied to set parameter "lc_messages"'),
+        ("Role", "22023", 'role "x" does not exist'),
+        ("Session_Authorization", "22023", 'role "x" does not exist'),
+    ],
+)
+def test_every_road_to_a_parameter_has_the_same_check(postgres, name, sqlstate, message):
+    peer = postgres.connect()
+    assert peer.fails(f"SET \"{name}\" = 'x'") == (sqlstate, message)
+    assert peer.fails(f"SELECT set_config('{name}', 'x', true)") == (sqlstate, message)
+    assert peer.fails(f"BEGIN; SET LOCAL \"{name}\" = 'x'") == (sqlstate, message)
+    error = postgres.refuses(**{name: "x"})
+    assert (error["S"], error["C"], error["M"]) == ("FATAL", sqlstate, message)
+
+
+def test_the_dsql_profile_ignores_startup_parameters_that_nobody_may_set(server):
+    peer = server.connect(nope="1", role="nope", options="-c statement_timeout=1")
+    assert peer.rows("SHOW statement_timeout") == [[b"0"]]
+
+
+def test_names_fold_as_postgresqls_do(postgres):
+    peer = postgres.connect(TIMEZONE="Asia/Tokyo", options="-c Sort_Mem=1MB")
+    assert peer.rows("SHOW timezone") == [[b"Asia/Tokyo"]]
+    assert peer.rows("SHOW work_mem") == [[b"1MB"]]
+    peer.query("SET \"My.Own\" = 'x'")
+    assert peer.rows("SHOW my.own") == [[b"x"]]
+
+
+def test_reset_makes_a_custom_parameter_empty(postgres):
+    peer = postgres.connect()
+    assert peer.fails("SHOW a.b")[0] == "42704"
+    peer.query("RESET a.b")
+    assert peer.rows("SHOW a.b") == [[b""]]
+    peer.query("SET a.b = 'x'; SELECT set_config('a.b', NULL, false)")
+    assert peer.rows("SHOW a.b") == [[b""]]
+
+
+@pytest.mark.parametrize("profile", ["dsql", "postgres"])
+@pytest.mark.parametrize(
+    "statement",
+    ["RESET ROLE", "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION DEFAULT"],
+)
+def test_a_role_can_always_be_given_up(profile, statement):
+    server = Server(profile)
+    peer = server.connect()
+    peer.query(f"BEGIN; SET LOCAL ROLE admin; {statement}")
+    assert peer.rows("SHOW role") == [[b"none"]]
+    server.stop()
 
 
 def test_set_is_undone_with_its_transaction(peer):
