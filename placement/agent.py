@@ -1,7 +1,7 @@
 """The host agent: turns what happens on its host into the pool's decisions, and those into packets.
 
     relay --HandOver[client]--> agent --Serve[client]--> query processor --Idle--> agent
-    agent --Fork--> seed --Forked[control, pidfd]--> agent ... seed --Died--> agent
+    agent --Fork--> seed --Forked[control, pidfd], or NotForked--> agent ... seed --Died--> agent
     agent --LoadReport--> placement --Cancel--> agent --SIGINT--> query processor
     query processor --WantJobs--> agent --RunJobs--> query processor of the same cluster
 
@@ -30,7 +30,17 @@ from dsql.rpc.packets import PacketChannel, close_all
 from placement import pool
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
-from placement.messages import Cancel, Died, Fork, Forked, LoadReport, PoolLoad, decode, encode
+from placement.messages import (
+    Cancel,
+    Died,
+    Fork,
+    Forked,
+    LoadReport,
+    NotForked,
+    PoolLoad,
+    decode,
+    encode,
+)
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
 from placement.reception import Reception
 from placement.worker import Worker
@@ -141,6 +151,8 @@ class HostAgent:
             worker = Worker(message.process_id, socket.socket(fileno=control), pidfd, self)
             self._workers[worker.process_id] = worker
             self._act(self._pool.forked(worker.process_id, time.monotonic()))
+        elif isinstance(message, NotForked):
+            self._pool.fork_failed(time.monotonic())
         elif isinstance(message, Died):
             self._on_died(message)
 

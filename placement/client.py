@@ -27,6 +27,7 @@ from placement.messages import (
 )
 
 ANSWER_SECONDS = 10.0
+HAND_OVER_SECONDS = 55.0  # an agent lets a session wait for a query processor, less long than this
 RESERVED_SECONDS = 0.1
 RESERVED_MAX = 16
 RESERVATIONS_MAX = 1_000
@@ -63,7 +64,10 @@ class _Caller:
         return answer.status
 
     async def _call(
-        self, make_request: Callable[[int], Message], descriptors: Iterable[int] = ()
+        self,
+        make_request: Callable[[int], Message],
+        descriptors: Iterable[int] = (),
+        seconds: float = ANSWER_SECONDS,
     ) -> Message:
         """Send a request and return its answer.
 
@@ -74,7 +78,7 @@ class _Caller:
         self._waiting[number] = answer
         try:
             self._send(make_request(number), descriptors)
-            reply = await asyncio.wait_for(answer, ANSWER_SECONDS)
+            reply = await asyncio.wait_for(answer, seconds)
         except (OSError, TimeoutError) as error:
             raise FatalError("57P03", "the database system is not accepting connections") from error
         finally:
@@ -173,5 +177,7 @@ class AgentClient(_Caller):
         When this returns, a query processor owns the session: close `descriptor`, wipe the secrets and
         never write to the socket again. When it raises FatalError (53300, 57P03), nothing was taken.
         """
-        answer = await self._call(lambda number: HandOver(number, handed), (descriptor,))
+        answer = await self._call(
+            lambda number: HandOver(number, handed), (descriptor,), HAND_OVER_SECONDS
+        )
         assert isinstance(answer, Accepted)

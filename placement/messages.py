@@ -107,6 +107,10 @@ class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):
     process_id: int
 
 
+class NotForked(msgspec.Struct, frozen=True, tag="not_forked", array_like=True):
+    """Seed to agent: the system has no memory, process id or descriptor for one more now."""
+
+
 class Died(msgspec.Struct, frozen=True, tag="died", array_like=True):
     """Seed to agent: a child has ended. `status` as in os.waitstatus_to_exitcode: negative is a signal."""
 
@@ -126,6 +130,7 @@ Message = (
     | StatusReport
     | Fork
     | Forked
+    | NotForked
     | Died
 )
 

@@ -4,6 +4,8 @@ A query processor is forked warm (it belongs to nobody), is assigned to a cluste
 cluster's sessions one after the other, and ends after its lifetime. Idle ones of a cluster are reused
 last-in-first-out, so that the caches of few stay hot and the rest can be trimmed. A session that finds no
 query processor waits, in the order of arrival, for a fork or for one of its own cluster that falls idle.
+How long a fork takes is the machine's affair, and so is whether it has room for one more: sessions are
+patient, and what a slow or full machine cannot do now is tried again.
 
 `QueryProcessorPool` is told what happened and answers with what to do. Sessions and query processors are
 opaque integers of the caller. Times are seconds of a monotonic clock, passed in; so is chance.
@@ -35,8 +37,10 @@ class PoolSettings(msgspec.Struct, frozen=True):
         0.2  # a fifth less at most, so that a fleet started at once does not end at once
     )
     idle_seconds: float = 60.0
-    wait_seconds: float = 5.0
+    wait_seconds: float = 50.0
     forks_at_once: int = 4
+    fork_seconds: float = 10.0  # if none of the forks asked for has come by then, they are lost
+    fork_retry_seconds: float = 0.5  # after one that failed: memory or process ids were short
     rapid_death_seconds: float = 2.0  # a warm one that dies this young was never able to work
     rapid_deaths_max: int = 5
     backoff_seconds: float = 5.0
@@ -114,6 +118,9 @@ class QueryProcessorPool:
         self._clusters: dict[str, _Cluster] = {}
         self._waiting: OrderedDict[int, tuple[str, float]] = OrderedDict()
         self._forking = 0
+        self._fork_news_at = 0.0
+        self._fork_failed = False
+        self._short_until = float("-inf")
         self._rapid_deaths: deque[float] = deque(maxlen=settings.rapid_deaths_max)
 
     # What happened
@@ -142,6 +149,8 @@ class QueryProcessorPool:
     def forked(self, worker: int, now: float) -> list[Action]:
         """The seed delivered a query processor."""
         self._forking = max(0, self._forking - 1)
+        self._fork_news_at = now
+        self._fork_failed = False
         self._workers[worker] = _Worker(now)
         self._warm.append(worker)
         if self._waiting:
@@ -149,6 +158,12 @@ class QueryProcessorPool:
             cluster = self._stop_waiting(session)
             return [*self._take_warm(cluster, session, now), *self._refill(now)]
         return self._refill(now)
+
+    def fork_failed(self, now: float) -> None:
+        """The machine has no room for one more; it is asked again a little later."""
+        self._forking = max(0, self._forking - 1)
+        self._fork_failed = True
+        self._short_until = now + self._settings.fork_retry_seconds
 
     def fell_idle(self, worker: int, now: float) -> list[Action]:
         """A query processor's session has ended."""
@@ -192,11 +207,13 @@ class QueryProcessorPool:
     def tick(self, now: float) -> list[Action]:
         """Time has passed: refuse who waited too long, end the old and the idle, refill."""
         actions: list[Action] = []
+        if now - self._fork_news_at > self._settings.fork_seconds:
+            self._forking = 0
         for session, (_, deadline) in list(self._waiting.items()):
             if now < deadline:
                 break  # the queue is in order of arrival, so of deadline
             self._stop_waiting(session)
-            actions.append(Refuse(session, "57P03", CANNOT_START))
+            actions.append(self._too_late(session))
         for worker in list(self._finished(now)):
             actions += self._retire(worker)
         return actions + self._refill(now)
@@ -241,13 +258,21 @@ class QueryProcessorPool:
 
     def _refill(self, now: float) -> list[Action]:
         """Fork for those who wait and up to the wanted number of warm ones."""
-        if self._in_backoff(now):
+        if now < self._short_until or self._in_backoff(now):
             return []
         wanted = self._settings.warm + len(self._waiting) - len(self._warm) - self._forking
         room = self._settings.query_processors_max - len(self._workers) - self._forking
         count = max(0, min(wanted, room, self._settings.forks_at_once - self._forking))
-        self._forking += count
+        if count:
+            self._forking += count
+            self._fork_news_at = now
         return [Fork()] * count
+
+    def _too_late(self, session: int) -> Refuse:
+        """Refuse a session in the words of what it waited for."""
+        if self._fork_failed or len(self._workers) >= self._settings.query_processors_max:
+            return Refuse(session, "53300", TOO_MANY_CONNECTIONS)
+        return Refuse(session, "57P03", CANNOT_START)
 
     def _in_backoff(self, now: float) -> bool:
         deaths = self._rapid_deaths

@@ -26,7 +26,7 @@ from dsql.control.layout import Layout
 from dsql.rpc import packets
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
-from placement.messages import Died, Fork, Forked, Message, decode, encode
+from placement.messages import Died, Fork, Forked, Message, NotForked, decode, encode
 from placement.sandbox import Sandbox, leave_open, prepare
 
 logger = logging.getLogger(__name__)
@@ -98,16 +98,33 @@ class Seed:
             self._fork(agent, message.sandbox)
 
     def _fork(self, agent: socket.socket, sandbox: bool) -> None:
+        try:
+            process_id, control = self._start_child(sandbox)
+        except OSError as error:
+            logger.warning("cannot fork", extra={"reason": str(error)})
+            self._tell(agent, NotForked())
+            return
+        with control:
+            pidfd = os.pidfd_open(process_id)
+            self._children[pidfd] = process_id
+            self._poll.register(pidfd, select.POLLIN)
+            self._tell(agent, Forked(process_id), control.fileno(), pidfd)
+
+    def _start_child(self, sandbox: bool) -> tuple[int, socket.socket]:
+        """Return a new child and the agent's end of its control socket.
+
+        Raises OSError where the system is short of something. It leaves a descriptor free for the pidfd.
+        """
         own_end, child_end = packets.pair()
-        process_id = os.fork()
-        if process_id == 0:
-            self._become_query_processor(child_end, sandbox)
-        child_end.close()
-        pidfd = os.pidfd_open(process_id)
-        self._children[pidfd] = process_id
-        self._poll.register(pidfd, select.POLLIN)
-        self._tell(agent, Forked(process_id), own_end.fileno(), pidfd)
-        own_end.close()
+        with child_end:
+            try:
+                process_id = os.fork()
+            except OSError:
+                own_end.close()
+                raise
+            if process_id == 0:
+                self._become_query_processor(child_end, sandbox)
+        return process_id, own_end
 
     def _become_query_processor(self, control: socket.socket, sandbox: bool) -> NoReturn:
         status = 1

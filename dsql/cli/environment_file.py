@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,13 +42,17 @@ class Access(NamedTuple):
             "AWS_REGION": self.record.region,
         }
 
-    def psql_line(self) -> str:
-        """Return a command that opens psql when pasted into a shell."""
+    def psql_line(self, data: Path) -> str:
+        """Return a command that opens psql when pasted into a shell; `data` is the data directory.
+
+        It may end up in a log or a scrollback, so that it makes its token when it runs.
+        """
         conninfo = (
             f"host={self.record.endpoint} hostaddr={self.host} port={self.port} user=admin "
             f"dbname=postgres sslmode=verify-full sslrootcert='{self.authority}'"
         )
-        return f"PGPASSWORD={shlex.quote(self.token)} psql {shlex.quote(conninfo)}"
+        token = shlex.join([*_own_command(), "token", "--data", str(data.absolute())])
+        return f'PGPASSWORD="$({token} --cluster {self.record.identifier})" psql {shlex.quote(conninfo)}'
 
     def write(self, path: Path) -> None:
         """Write the variables as a file for `source`, readable by its owner only."""
@@ -66,6 +71,12 @@ def make_access(
     )
     host, port = listen
     return Access(record, _reachable(host), port, authority, credentials, token)
+
+
+def _own_command() -> list[str]:
+    """Return the words that run `dsql` from anywhere."""
+    script = Path(sys.executable).with_name("dsql")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "dsql.cli.main"]
 
 
 def _reachable(host: str) -> str:

@@ -244,7 +244,7 @@ def _announce(
     print(
         f"ready in {seconds:.1f} s: cluster {record.identifier}, profile {record.profile}\n"
         f"endpoint  {record.endpoint} on {access.host}:{access.port}\n"
-        f"psql      {access.psql_line()}\n"
+        f"psql      {access.psql_line(layout.root)}\n"
         f"variables {arguments.env_file or layout.root / 'env'}\n"
         f"logs      {layout.root / 'logs'}\n"
         f"stop      Ctrl-C here, or: dsql down --data {os.path.relpath(layout.root)}",

@@ -115,6 +115,21 @@ def test_printed_psql_line_works_when_pasted(installation: Installation) -> None
     assert answer.stdout == "42\n", answer.stderr
 
 
+def test_nothing_that_lets_anybody_in_is_printed(installation: Installation) -> None:
+    variables = installation.variables
+    assert "X-Amz-Signature" not in installation.output
+    assert variables["PGPASSWORD"] not in installation.output
+    assert variables["AWS_SECRET_ACCESS_KEY"] not in installation.output
+
+
+def test_what_holds_secrets_is_its_owners_only(installation: Installation) -> None:
+    data = installation.data
+    files = [data / "env", data / "iam.json", data / "ca" / "ca.key", data / "relay" / "cancel.key"]
+    files += [data / "relay" / "key.pem", *data.glob("clusters/*/key.pem")]
+    assert len(files) == 6
+    assert [path.name for path in files if path.stat().st_mode & 0o077] == []
+
+
 def test_status_shows_every_role_healthy(installation: Installation) -> None:
     answer = installation.run("status", "--json")
     roles = json.loads(answer.stdout)["roles"]

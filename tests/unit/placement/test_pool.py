@@ -87,6 +87,44 @@ def test_session_that_waited_too_long_is_refused() -> None:
     assert pool.waiting == 0
 
 
+def test_sessions_wait_for_a_slow_machine_and_all_are_served() -> None:
+    """Twenty-four wait at a time; each fork takes a second, which would be 5 s for most of them."""
+    pool = make_pool(warm=0)
+    forks = [action for session in range(24) for action in pool.session_arrived(session, "c", 0.0)]
+    served, now = [], 0.0
+    while forks:
+        now += 1.0
+        forks.pop()
+        actions = pool.tick(now) + pool.forked(1_000 + len(served), now)
+        assert not [action for action in actions if isinstance(action, Refuse)]
+        served += [action.session for action in actions if isinstance(action, Serve)]
+        forks += [action for action in actions if isinstance(action, Fork)]
+    assert served == list(range(24))
+
+
+def test_a_fork_that_failed_is_tried_again_while_the_session_waits() -> None:
+    pool = make_pool(warm=0, fork_retry_seconds=0.5)
+    assert pool.session_arrived(1, "c", 0) == [Fork()]
+    pool.fork_failed(0.1)
+    assert pool.tick(0.2) == []
+    assert pool.tick(0.7) == [Fork()]
+    assert pool.forked(10, 0.8)[1] == Serve(10, 1)
+
+
+def test_a_session_that_the_machine_never_had_room_for_is_told_so() -> None:
+    pool = make_pool(warm=0, wait_seconds=5.0)
+    pool.session_arrived(1, "c", 0)
+    pool.fork_failed(0.1)
+    assert pool.tick(6)[0] == Refuse(1, "53300", TOO_MANY_CONNECTIONS)
+
+
+def test_forks_that_never_come_are_asked_for_again() -> None:
+    pool = make_pool(warm=0, fork_seconds=10.0)
+    assert pool.session_arrived(1, "c", 0) == [Fork()]
+    assert pool.tick(9) == []
+    assert pool.tick(11) == [Fork()]
+
+
 def test_withdrawn_session_is_not_served() -> None:
     pool = make_pool(warm=0)
     pool.session_arrived(1, "c", 0)
