@@ -18,8 +18,13 @@ COLUMNS_PER_TABLE_MAX = 256
 INDEXES_PER_TABLE_MAX = 24
 ROW_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024
-# for sorting, hashing and materialising in one statement
+# for sorting, hashing and materialising in one statement: in memory, and once more in temporary space
 QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024
+WORK_MEMORY_BYTES = 32 * 1024 * 1024  # what one sort or hash table of these may hold in memory
+STATEMENT_MEMORY_BYTES_MAX = 256 * 1024 * 1024  # the same of a statement in the postgres profile
+TEMPORARY_BYTES_MAX = (
+    1024 * 1024 * 1024
+)  # what all statements of one session keep in temporary space
 CHAR_BYTES_MAX = 4_096
 VARCHAR_BYTES_MAX = 65_535
 TABLES_MAX = 1_000

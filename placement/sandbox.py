@@ -8,7 +8,7 @@ much of its sandbox as it can while it is warm, the rest when it gets its cluste
 - reads its cluster's storage replicas and clock, libraries and time zones, writes what the
   replicas' readers share with the writer, and opens nothing else (Landlock);
 - opens no socket, starts no process or thread, executes nothing (seccomp);
-- holds few descriptors, writes no large file, leaves no core dump (resource limits).
+- holds few descriptors, writes no file but its temporary one, leaves no core dump (resource limits).
 
 Where the kernel lacks a part, the others still hold, and the part's name is returned to be logged.
 """
@@ -24,12 +24,14 @@ from functools import cache
 from pathlib import Path
 
 from dsql.control.layout import Layout
+from dsql.limits import TEMPORARY_BYTES_MAX
 from dsql.session.control import Assign
 from placement import kernel, landlock, seccomp
 from placement.replica_access import shared_files
 
 DESCRIPTORS_MAX = 128
-FILE_BYTES_MAX = 64 * 1024 * 1024  # no query processor writes files, but its log may be one
+# What a query processor writes is its temporary file, opened beforehand, and perhaps its log.
+FILE_BYTES_MAX = TEMPORARY_BYTES_MAX + 64 * 1024 * 1024
 SYSTEM_FILES = (
     "/usr/share/zoneinfo",
     "/proc/sys/kernel/random/boot_id",  # tells whether a replica is of this boot

@@ -34,7 +34,7 @@ _ALLOWED = {
     "statx": (332, 291), "fstatfs": (138, 44), "statfs": (137, 43), "faccessat": (269, 48),
     "faccessat2": (439, 439), "readlinkat": (267, 78), "getcwd": (79, 17),
     "getdents64": (217, 61), "dup": (32, 23), "dup3": (292, 24), "fcntl": (72, 25),
-    "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83), "msync": (26, 227),
+    "flock": (73, 32), "ftruncate": (77, 46), "fsync": (74, 82), "fdatasync": (75, 83), "msync": (26, 227),
     "pipe2": (293, 59), "mmap": (9, 222), "munmap": (11, 215), "mprotect": (10, 226),
     "mremap": (25, 216), "madvise": (28, 233), "mincore": (27, 232), "brk": (12, 214),
     "mlock": (149, 228), "munlock": (150, 229), "recvfrom": (45, 207), "recvmsg": (47, 212),

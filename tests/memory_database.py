@@ -11,6 +11,8 @@ import dsql.types.builtin  # noqa: F401
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Role, Schema, Table
 from dsql.executor.compiler import CompiledProgram, prepare
+from dsql.executor.memory import Bounds, StatementMemory
+from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.sql.binder import bind
 from dsql.sql.gate import parse_statement
 from dsql.transaction.interface import Mode
@@ -84,6 +86,8 @@ class MemoryContext:
     session_user: Role = field(default_factory=lambda: Role(10, "admin", True))
     settings: FormatSettings = field(default_factory=FormatSettings)
     search_path: tuple[str, ...] = ("public",)
+    bounds: Bounds = field(default_factory=Bounds)
+    temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
 
     def setting(self, name: str) -> str:
         return ""
@@ -93,6 +97,10 @@ class MemoryContext:
 
     def check_cancel(self) -> None:
         pass
+
+    @property
+    def memory(self) -> StatementMemory:
+        return StatementMemory(self.bounds, self.temporary)
 
 
 def columns(*specs: tuple[Any, ...]) -> tuple[Column, ...]:

@@ -44,6 +44,7 @@ from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
 from dsql.executor.row_writes import secondary_indexes
 from dsql.executor.source import Env
+from dsql.executor.spill import Descending, Rows, SortedRows
 from dsql.functions import builtin as builtin_functions
 from dsql.functions import templates as function_templates
 from dsql.limits import VALUE_BYTES_MAX
@@ -96,6 +97,9 @@ _NAMES: dict[str, Any] = {
     "subquery_rows_error": values.subquery_rows_error,
     "HashedRows": HashedRows,
     "MemoryMeter": MemoryMeter,
+    "Rows": Rows,
+    "SortedRows": SortedRows,
+    "Descending": Descending,
     "window_bounds": windows.window_bounds,
     "limit_count": limit_count,
     "offset_count": offset_count,

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dsql.executor.expressions import Code, Expressions
+from dsql.executor.memory import LARGE_BYTES
 from dsql.executor.source import Binding, Consume, Env, Source
 from dsql.planner import plan as p
 from dsql.planner.expressions import SubPlan, slots_of_all
 from dsql.planner.plan_slots import made_slots
 from dsql.sql.bound import Expression
-from dsql.types import registry
+from dsql.types import oids, registry
 
 Produce = Callable[["Generator", Any, Env, set[int], Consume], None]
 
@@ -155,6 +156,38 @@ class Generator:
         bindings = zip(slots, names, nullable, strict=True)
         return {**env, **{slot: Binding(name, null) for slot, name, null in bindings}}, names
 
+    def keep(self, kind: str = "Rows", arguments: str = "") -> tuple[str, str]:
+        """Write the making of kept rows (see `dsql.executor.spill`); return its name and its list's."""
+        memory = self.runtime("memory")
+        kept, rows = self.source.fresh("kept"), self.source.fresh("rows")
+        self.source.line(f"{kept} = {kind}({memory}{arguments}); {rows} = {kept}.list")
+        return kept, rows
+
+    def append(self, kept: str, rows: str, fields: Sequence[str], types: Sequence[int]) -> None:
+        """Write the keeping of a row. Its fields are names if their types have no fixed size."""
+        self.source.line(f"{rows}.append({tuple_code(fields)})")
+        self.note_large(kept, fields, types)
+        with self.source.block(f"if not len({rows}) & 63:"):
+            self.source.line(f"{kept}.sample()")
+
+    def note_large(self, held: str, fields: Sequence[str], types: Sequence[int]) -> None:
+        """Write the accounting for large values of a row that has been kept."""
+        for field, type_oid in zip(fields, types, strict=True):
+            if _is_nested(type_oid):
+                test = field
+            elif _is_long(type_oid):
+                test = f"{field} and len({field}) > {LARGE_BYTES}"
+            else:
+                continue
+            if field.isidentifier():
+                with self.source.block(f"if {test}:"):
+                    self.source.line(f"{held}.large({field})")
+
+    def kept_value(self, node: Expression, env: Env) -> Code:
+        """Return code for a value that is kept: a name if its type has no fixed size."""
+        varies = _is_nested(node.type_oid) or _is_long(node.type_oid)
+        return self.expressions.atom(node, env) if varies else self.value(node, env)
+
     def account(self, rows: str) -> None:
         """Write the check that kept rows stay within the memory a query may take."""
         with self.source.block(f"if not len({rows}) & 63:"):
@@ -190,6 +223,16 @@ class Generator:
         return subplans.compile_subplan(self, node, env)
 
 
+def _is_nested(type_oid: int) -> bool:
+    """Return True for arrays and records, whose values have values inside."""
+    return type_oid == oids.RECORD or bool(registry.get(type_oid).element_oid)
+
+
+def _is_long(type_oid: int) -> bool:
+    """Return True for types whose values are strings of any length."""
+    return registry.get(type_oid).size < 0 and type_oid not in (oids.NUMERIC, oids.RECORD)
+
+
 class TerminalLimit:
     """Marks, among the node writers, that of a LIMIT which may end its whole function."""
 
@@ -204,5 +247,6 @@ _RUNTIME = {
     "tx_room": "context.transaction.room",
     "row_time": "first_row_time(context)",
     "check": "context.check_cancel",
-    "meter": "MemoryMeter()",
+    "memory": "context.memory",
+    "meter": "MemoryMeter(context.memory)",
 }

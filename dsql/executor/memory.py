@@ -1,37 +1,164 @@
-"""How much a statement may keep in memory for sorting, hashing and materialising."""
+"""How much a running statement may hold, in memory and in temporary space.
+
+Every node that keeps rows and every aggregate that grows charges the statement's account for them. What can
+be written out (sorts, distinct rows, groups, windows, materialised rows) goes to temporary space once a
+node holds `work_max`; what can not ends the statement at `memory_max`. Sizes are `sys.getsizeof`'s: of one
+row in `SAMPLE_EVERY`, chosen at random, and of every value above `LARGE_BYTES`. What escapes all that
+meets the limit of the process, see `placement.sandbox`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import getrandbits
 from sys import getsizeof
 from typing import Any
 
 from dsql.errors import SqlError
-from dsql.limits import QUERY_MEMORY_BYTES_MAX
+from dsql.executor.temporary import TemporarySpace
+from dsql.limits import QUERY_MEMORY_BYTES_MAX, WORK_MEMORY_BYTES
 
 SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
-_TUPLE_OVERHEAD = 64
+LARGE_BYTES = 4_096  # strings above it are counted one by one; generated code knows the name
+_POINTER_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bytes: in memory, in memory of one node that can spill, in temporary space.
+
+    `documented`: exceeding any of them is Aurora DSQL's one error for it, not PostgreSQL's several.
+    """
+
+    memory_max: int = QUERY_MEMORY_BYTES_MAX
+    work_max: int = WORK_MEMORY_BYTES
+    temporary_max: int = QUERY_MEMORY_BYTES_MAX
+    documented: bool = True
+
+
+class StatementMemory:
+    """The account of one running statement. `check_cancel` is what long loops over kept rows call."""
+
+    __slots__ = ("__weakref__", "bounds", "check_cancel", "space", "temporary", "used")
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        space: TemporarySpace,
+        check_cancel: Callable[[], None] = lambda: None,
+        held: int = 0,
+    ) -> None:
+        """`held`: bytes that suspended statements of the session hold besides."""
+        self.bounds = bounds
+        self.space = space
+        self.check_cancel = check_cancel
+        self.used = held
+        self.temporary = 0
+
+    def charge(self, size: int) -> None:
+        """Take `size` bytes of memory. Raises SqlError 54000 (dsql) or 53200 above the limit."""
+        self.used += size
+        if self.used > self.bounds.memory_max:
+            self.used -= size
+            raise self._too_much(size)
+
+    def release(self, size: int) -> None:
+        """Give back what was charged."""
+        self.used -= size
+
+    def charge_temporary(self, size: int) -> None:
+        """Take `size` bytes of temporary space. Raises SqlError 54000 (dsql) or 53400 above the limit."""
+        limit = self.bounds.temporary_max
+        if self.temporary + size > limit:
+            if self.bounds.documented:
+                raise too_much_space(limit)
+            message = f"temporary file size exceeds temp_file_limit ({limit // 1024}kB)"
+            raise SqlError("53400", message)
+        self.temporary += size
+
+    def release_temporary(self, size: int) -> None:
+        """Give back temporary space."""
+        self.temporary -= size
+
+    def _too_much(self, size: int) -> SqlError:
+        if self.bounds.documented:
+            return too_much_space(self.bounds.memory_max)
+        return out_of_memory(f"Failed on request of size {size}.")
+
+
+def too_much_space(limit: int) -> SqlError:
+    """Return Aurora DSQL's error of a statement that holds more than it may."""
+    message = f"query requires more than allowed temp space of {limit // 1024} KB to execute"
+    return SqlError("54000", message)
+
+
+def out_of_memory(detail: str) -> SqlError:
+    """Return PostgreSQL's error of memory that is not to be had."""
+    return SqlError("53200", "out of memory", detail=detail)
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes of a value, with those inside it."""
+    if isinstance(value, list | tuple):
+        return getsizeof(value) + sum(map(size_of, value))
+    return getsizeof(value)
+
+
+class Held:
+    """What one node holds of the statement's memory; given back when the node's data is forgotten."""
+
+    __slots__ = ("bytes", "memory")
+
+    def __init__(self, memory: StatementMemory) -> None:
+        self.memory = memory
+        self.bytes = 0
+
+    def add(self, size: int) -> None:
+        """Take `size` bytes more. Raises what `StatementMemory.charge` raises."""
+        self.memory.charge(size)
+        self.bytes += size
+
+    def large(self, value: Any) -> None:
+        """Take a large value, or an array or record of whatever size, which no sample counts."""
+        self.add(size_of(value))
+
+    def sample(self, rows: list[Any]) -> None:
+        """Take the last `SAMPLE_EVERY` rows of a list, by the size of one of them."""
+        self.add(SAMPLE_EVERY * row_size(rows[-1 - getrandbits(6)]))
+
+    def clear(self) -> None:
+        """Give everything back."""
+        self.memory.release(self.bytes)
+        self.bytes = 0
+
+    def __del__(self) -> None:
+        self.memory.release(self.bytes)
+
+
+def row_size(row: Any) -> int:
+    """Return the bytes of a row without those of large values, arrays and records in it."""
+    if not isinstance(row, tuple | list):
+        return _POINTER_BYTES + _small(row)
+    return _POINTER_BYTES + getsizeof(row) + sum(map(_small, row))
+
+
+def _small(value: Any) -> int:
+    if isinstance(value, list | tuple):
+        return 0
+    size = getsizeof(value)
+    return 0 if size > LARGE_BYTES and isinstance(value, str | bytes) else size
 
 
 class MemoryMeter:
-    """Adds up what a statement keeps, by one sampled row in `SAMPLE_EVERY`. Never counts down."""
+    """Adds up what hash tables and lists hold that are asked about every `SAMPLE_EVERY` rows."""
 
-    def __init__(self, limit: int = QUERY_MEMORY_BYTES_MAX) -> None:
-        self._limit = limit
-        self._used = 0
+    __slots__ = ("_held",)
+
+    def __init__(self, memory: StatementMemory) -> None:
+        self._held = Held(memory)
 
     def __call__(self, rows: Any) -> None:
-        """Account for the last `SAMPLE_EVERY` rows of a list or dict. Raises SqlError 54000."""
-        self._used += SAMPLE_EVERY * (_TUPLE_OVERHEAD + _row_size(rows))
-        if self._used > self._limit:
-            raise SqlError(
-                "54000",
-                "query requires more than allowed temp space of "
-                f"{self._limit // 1024} KB to execute",
-            )
-
-
-def _row_size(rows: Any) -> int:
-    row = rows[-1] if isinstance(rows, list) else next(reversed(rows), ())
-    if isinstance(row, tuple | list):
-        return sum(getsizeof(item) for item in row)
-    return getsizeof(row)
+        """Account for the last `SAMPLE_EVERY` rows of a list or dict. Raises SqlError 54000, 53200."""
+        row = rows[-1] if isinstance(rows, list) else next(reversed(rows), ())
+        self._held.add(SAMPLE_EVERY * size_of(row))

@@ -3,7 +3,8 @@
 Rows are kept as tuples with their sort keys behind, and sorted once per run of keys of the same
 direction, the last run first (Python's sort is stable, also reversed). A NULL becomes (True, None)
 among (False, value), so that it is never compared with a value. With a LIMIT the list is sorted and
-cut whenever it has grown to a multiple of what is wanted.
+cut whenever it has grown to a multiple of what is wanted. Many rows go to temporary space in sorted runs,
+which are merged by one key (see `dsql.executor.spill`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots
+from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import Expression, SortKey
 from dsql.types import registry
+
+_PRUNED_ROWS = 256  # a bounded sort is cut when it holds so many rows more than twice those wanted
 
 
 def sort_statements(
@@ -43,6 +46,35 @@ def sort_statements(
         generator.source.line(f"{rows}.sort(key={function}{reverse})")
 
 
+def sorter_arguments(names: tuple[str, str], keys: Sequence[SortKey]) -> str:
+    """Return the arguments of `SortedRows` that name functions which `write_sorter` writes."""
+    directions = {key.descending for key in keys}
+    if len(directions) > 1:
+        return f", {names[0]}, {names[1]}, mixed=True"
+    return f", {names[0]}, {names[1]}, reverse={True in directions}"
+
+
+def write_sorter(
+    generator: Generator,
+    names: tuple[str, str],
+    keys: Sequence[SortKey],
+    places: Sequence[int],
+    nullable: Sequence[bool],
+) -> None:
+    """Write the functions that sort a list, and that return what the merge of sorted lists compares."""
+    source = generator.source
+    with source.nested(f"def {names[0]}(rows):"):
+        sort_statements(generator, "rows", keys, places, nullable)
+    mixed = len({key.descending for key in keys}) > 1
+    nulls = list(nullable) or [True] * len(keys)
+    codes = []
+    for key, place, null in zip(keys, places, nulls, strict=True):
+        code = _key_code(generator, key, place, null)
+        codes.append(f"Descending({code})" if mixed and key.descending else code)
+    with source.nested(f"def {names[1]}(r):"):
+        source.line(f"return {tuple_code(codes)}")
+
+
 def _key_code(generator: Generator, key: SortKey, place: int, nullable: bool) -> str:
     value = f"r[{place}]"
     sort_key = registry.get(key.expression.type_oid).sort_key
@@ -61,39 +93,37 @@ def produce_sort(
 ) -> None:
     """Write a sort, bounded if only the first rows are wanted."""
     source = generator.source
-    rows = source.fresh("rows")
-    source.line(f"{rows} = []")
     wanted = _wanted(generator, node, env)
+    functions = source.fresh("order"), source.fresh("key")
+    arguments = sorter_arguments(functions, node.keys)
+    limit = f", wanted={wanted}" if wanted else ""
+    kept, rows = generator.keep("SortedRows", arguments + limit)
     carried = sorted(required & made_slots(node.child))
+    types = slot_types(node.child)
     nullable = [False] * len(carried)
     key_nulls = [False] * len(node.keys)
     places = range(len(carried), len(carried) + len(node.keys))
-    sorter = source.fresh("order")
 
     def keep(inner: Env) -> None:
         for position, slot in enumerate(carried):
             nullable[position] = nullable[position] or inner[slot].nullable
-        codes = [generator.value(key.expression, inner) for key in node.keys]
+        codes = [generator.kept_value(key.expression, inner) for key in node.keys]
         for position, code in enumerate(codes):
             key_nulls[position] = key_nulls[position] or code.nullable
         fields = [inner[slot].code for slot in carried] + [code.text for code in codes]
-        source.line(f"{rows}.append({tuple_code(fields)})")
-        generator.account(rows)
+        field_types = [types[slot] for slot in carried]
+        field_types += [key.expression.type_oid for key in node.keys]
+        generator.append(kept, rows, fields, field_types)
         if wanted:
-            with source.block(f"if len({rows}) >= {wanted} * 2 + 1024:"):
-                source.line(f"{sorter}(); del {rows}[{wanted}:]")
+            with source.block(f"if len({rows}) >= {wanted} * 2 + {_PRUNED_ROWS}:"):
+                source.line(f"{kept}.prune()")
 
     key_slots = slots_of_all(key.expression for key in node.keys)
     generator.produce(node.child, env, required | key_slots, keep)
-    if wanted:
-        with source.nested(f"def {sorter}():"):
-            sort_statements(generator, rows, node.keys, places, key_nulls)
-        source.line(f"{sorter}()")
-    else:
-        sort_statements(generator, rows, node.keys, places, key_nulls)
+    write_sorter(generator, functions, node.keys, places, key_nulls)
     inner, names = generator.bind(env, carried, nullable)
     ignored = ["_"] * len(node.keys)
-    with source.block(f"for {unpack_code([*names, *ignored])} in {rows}:"):
+    with source.block(f"for {unpack_code([*names, *ignored])} in {kept}:"):
         consume(inner)
 
 

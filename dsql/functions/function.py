@@ -10,6 +10,18 @@ from dsql.catalog.schema import Role
 from dsql.types.type import FormatSettings
 
 
+class Memory(Protocol):
+    """The running statement's account: what aggregates and functions that gather values charge."""
+
+    def charge(self, size: int) -> None:
+        """Take `size` bytes. Raises SqlError 54000 or 53200 above the statement's limit."""
+        ...
+
+    def release(self, size: int) -> None:
+        """Give back what was charged."""
+        ...
+
+
 class Context(Protocol):
     """What a running statement offers to functions that look beyond their arguments."""
 
@@ -46,6 +58,11 @@ class Context(Protocol):
     @property
     def catalog(self) -> Any:
         """The `dsql.catalog.catalog.Catalog` of the snapshot."""
+        ...
+
+    @property
+    def memory(self) -> Any:
+        """The running statement's `dsql.executor.memory.StatementMemory`, a `Memory`."""
         ...
 
     def setting(self, name: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dsql.planner import plan as p
-from dsql.planner.expressions import slots_of_all
+from dsql.planner.expressions import Slot, slots_of_all
 from dsql.sql.bound import Expression
+from dsql.types import oids
 
 
 def outer_slots(query: p.QueryPlan) -> set[int]:
@@ -71,33 +72,48 @@ def _node(node: p.Node, read: set[int], made: set[int]) -> None:
     made |= own_slots(node)
 
 
+def slot_types(node: p.Node) -> dict[int, int]:
+    """Return the type OIDs of the slots that a node or a node below it makes."""
+    types: dict[int, int] = {}
+    for below in children(node):
+        types |= slot_types(below)
+    for slot in _made(node):
+        types[slot.id] = slot.type_oid
+    if isinstance(node, p.Scan):
+        types[node.row_slot], types[node.key_slot] = oids.RECORD, oids.BYTEA
+    return types
+
+
 def own_slots(node: p.Node) -> set[int]:
     """Return the slots a node itself adds to its rows."""
+    own = {slot.id for slot in _made(node)}
     if isinstance(node, p.Scan):
-        keys = {node.row_slot, node.key_slot} - {0}
-        return {slot.id for slot in node.columns.values()} | keys
-    if isinstance(node, p.VirtualScan):
-        return {slot.id for slot in node.columns.values()}
+        own |= {node.row_slot, node.key_slot} - {0}
+    return own
+
+
+def _made(node: p.Node) -> Iterable[Slot]:
+    """Return the columns a node itself adds to its rows; the row and key of a scan are none."""
+    if isinstance(node, p.Scan | p.VirtualScan):
+        return node.columns.values()
     if isinstance(
         node, p.FunctionScan | p.ValuesScan | p.SubqueryScan | p.CteScan | p.SetOperationNode
     ):
-        return {slot.id for slot in node.slots}
+        return node.slots
     if isinstance(node, p.Project):
-        return {slot.id for slot, _ in node.assignments}
+        return [slot for slot, _ in node.assignments]
     if isinstance(node, p.ProjectSet | p.WindowNode):
-        return {slot.id for slot, _ in node.calls}
+        return [slot for slot, _ in node.calls]
     if isinstance(node, p.AggregateNode):
-        made = (*node.keys, *node.calls, *node.groupings)
-        return {slot.id for slot, _ in made}
+        return [slot for slot, _ in (*node.keys, *node.calls, *node.groupings)]
     if isinstance(node, p.Modification):
-        made_by = {slot.id for slot in node.new.values()}
+        made = [*node.new.values()]
         if isinstance(node, p.UpdateNode):
-            made_by |= {slot.id for slot in node.old.values()}
+            made += node.old.values()
         if isinstance(node, p.InsertNode) and node.conflict is not None:
-            for columns in (node.conflict.existing, node.conflict.excluded):
-                made_by |= {slot.id for slot in columns.values()}
-        return made_by
-    return set()
+            made += [*node.conflict.existing.values(), *node.conflict.excluded.values()]
+        return made
+    return []
 
 
 def node_expressions(node: p.Node) -> list[Expression]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from weakref import WeakSet
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.catalog.schema import Role
+from dsql.executor.memory import StatementMemory
 from dsql.session.block import TransactionBlock
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.identity import Standpoint, find_standpoint
@@ -37,6 +39,8 @@ class SessionContext:
         self._block = block
         self.flush = flush
         self.statement_timestamp = 0
+        self._memory: StatementMemory | None = None
+        self._accounts: WeakSet[StatementMemory] = WeakSet()  # suspended statements keep theirs
         self._standpoint: Standpoint | None = None
         self._generation = -1
 
@@ -44,12 +48,27 @@ class SessionContext:
         """Take the statement's time."""
         now = self._now()
         self.statement_timestamp = now - POSTGRES_EPOCH_MICROSECONDS
+        self._memory = None
         if not self._block.started_at:
             self._block.started_at = now
 
     def enter_program(self) -> None:
         """Let the statement be interrupted from now on, by a cancel or statement_timeout."""
         self._cancellation.enter(self._settings.statement_timeout_seconds)
+
+    @property
+    def memory(self) -> StatementMemory:
+        """The running statement's account, opened when it is first asked for."""
+        memory = self._memory
+        if memory is None:
+            held = sum(account.used for account in self._accounts)
+            memory = StatementMemory(
+                self._settings.bounds, self._environment.temporary, self.check_cancel, held
+            )
+            memory.temporary = sum(account.temporary for account in self._accounts)
+            self._memory = memory
+            self._accounts.add(memory)
+        return memory
 
     @property
     def transaction_timestamp(self) -> int:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dsql.catalog.jobs import Job
 from dsql.catalog.loader import CatalogCache
+from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.limits import CONNECTION_SECONDS_MAX
 from dsql.session.cancellation import Cancellation
 from dsql.session.plan_cache import PlanCache
@@ -52,6 +53,7 @@ class Environment:
     catalogs: CatalogCache = field(default_factory=CatalogCache)
     plans: PlanCache = field(default_factory=PlanCache)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
     request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job], None] = _cannot_run
     profile_changes: bool = False

@@ -13,6 +13,8 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Role
 from dsql.catalog.store import ADMIN
 from dsql.errors import SqlError
+from dsql.executor.memory import Bounds
+from dsql.limits import STATEMENT_MEMORY_BYTES_MAX
 from dsql.session.identity import check_session_authorization, settable_role
 from dsql.session.parameters import (
     DEFINITIONS,
@@ -97,6 +99,7 @@ class Settings:
         )
         self.profile = values["dsql.profile"]
         self.statement_timeout_seconds = self.milliseconds("statement_timeout") / 1000
+        self.bounds = self._bounds()
         self.search_path = tuple(split_names(values["search_path"]))
 
     @property
@@ -127,6 +130,24 @@ class Settings:
             return 0
         digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
         factors = {"us": 0.001, "ms": 1, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
+        return int(digits) * factors[text[len(digits) :]]
+
+    def _bounds(self) -> Bounds:
+        """Return what a statement may hold: fixed in the dsql profile, else as set."""
+        if self.profile == DSQL:
+            return Bounds()
+        return Bounds(
+            memory_max=STATEMENT_MEMORY_BYTES_MAX,
+            work_max=min(self.bytes("work_mem"), STATEMENT_MEMORY_BYTES_MAX // 2),
+            temporary_max=self.bytes("temp_file_limit"),
+            documented=False,
+        )
+
+    def bytes(self, name: str) -> int:
+        """Return a memory parameter in bytes."""
+        text = self._effective.texts[name]
+        digits = text.rstrip("kMGTB")
+        factors = {"": 1024, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
         return int(digits) * factors[text[len(digits) :]]
 
     def all(self) -> Iterator[tuple[str, str, str]]:

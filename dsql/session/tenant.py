@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from dsql.catalog.jobs import Job
 from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.errors import FatalError, SqlError, outcome_unknown
+from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.session.control import Assign
@@ -50,9 +52,14 @@ class ClusterTenant:
         self._clock: PublishedClock | None = None
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._committer.close)
+        # opened now, because the sandbox lets nobody in here make a file
+        descriptor = unnamed_file(self._layout.root)
+        temporary = TemporarySpace(lambda: descriptor)
+        self._opened.callback(os.close, descriptor)
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
+            temporary=temporary,
             profile_changes=assignment.profile_changes,
             begin=self._open_and_begin,
             prepare=self._prepare,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -12,6 +13,8 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Role, Schema
 from dsql.errors import SqlError
 from dsql.executor.compiler import prepare
+from dsql.executor.memory import Bounds, StatementMemory
+from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.sql.binder import bind
 from dsql.sql.gate import parse_statement
 from dsql.types import registry
@@ -63,6 +66,10 @@ class StatementContext:
 
     def check_cancel(self) -> None:
         pass
+
+    @cached_property
+    def memory(self) -> StatementMemory:
+        return StatementMemory(Bounds(), TemporarySpace(unnamed_file))
 
 
 def ask_postgres(connection: psycopg.Connection[Any], query: str) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dsql.errors import SqlError
-from dsql.executor import memory
+from dsql.executor.memory import Bounds
 from dsql.transaction.interface import Mode
 from dsql.types.type import FormatSettings
 
@@ -214,17 +214,18 @@ def test_rows_written_before_a_column_was_added_end_in_nulls(db: Any) -> None:
     assert db.run("update heap set x = 2 returning *") == [(2, None)]
 
 
-def test_sorting_too_much_is_refused(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.MemoryMeter.__init__, "__defaults__", (64 * 1024,))
+def test_sorting_too_much_is_refused(filled: Any) -> None:
+    filled.context.bounds = Bounds(work_max=16 * 1024, temporary_max=512 * 1024)
     with pytest.raises(SqlError) as raised:
         filled.run("select repeat('x', g) s from generate_series(1, 2000) g order by s")
     assert raised.value.sqlstate == "54000"
     assert raised.value.message == (
-        "query requires more than allowed temp space of 64 KB to execute"
+        "query requires more than allowed temp space of 512 KB to execute"
     )
 
 
-def test_a_top_n_sort_keeps_few_rows(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_top_n_sort_keeps_few_rows(filled: Any) -> None:
+    filled.context.bounds = Bounds(memory_max=128 * 1024, temporary_max=0)
     statement = "select g from generate_series(1, 20000) g order by g desc limit 3"
     assert filled.run(statement) == [(20000,), (19999,), (19998,)]
 

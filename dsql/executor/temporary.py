@@ -1,0 +1,102 @@
+"""Temporary space: blocks of one file without a name, in which the statements of a process keep rows.
+
+The file is made when it is first needed. The kernel forgets it with the process; its blocks are used
+again by whoever comes next, and given back to the file system when nobody holds any.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from dsql.errors import SqlError
+
+BLOCK_BYTES = 256 * 1024
+_FREE_BYTES_MIN = 256 * 1024 * 1024  # what has to be left of the disk, which the journals may share
+_FREE_CHECK_BLOCKS = 64
+
+
+def unnamed_file(directory: Path | None = None) -> int:
+    """Return the descriptor of a new file that has no name. Raises OSError."""
+    with TemporaryFile(dir=directory, buffering=0) as file:
+        return os.dup(file.fileno())
+
+
+class TemporarySpace:
+    """Blocks by number. `open_file` returns the descriptor of an empty file.
+
+    Raises SqlError 53100 for a full disk, 58030 for another failure of it.
+    """
+
+    def __init__(self, open_file: Callable[[], int]) -> None:
+        self._open_file = open_file
+        self._descriptor = -1
+        self._free: list[int] = []
+        self._blocks = 0  # the file's length
+
+    def allocate(self) -> int:
+        """Return a block that nobody uses."""
+        if self._free:
+            return self._free.pop()
+        if self._blocks % _FREE_CHECK_BLOCKS == 0:
+            self._check_disk()
+        self._blocks += 1
+        return self._blocks - 1
+
+    def release(self, blocks: list[int]) -> None:
+        """Let blocks be used again; the last ones give the whole file back."""
+        self._free += blocks
+        if len(self._free) == self._blocks and self._blocks:
+            self._free.clear()
+            self._blocks = 0
+            with suppress(OSError):  # it only takes room until the process ends
+                os.ftruncate(self._descriptor, 0)
+
+    def write(self, block: int, data: bytes | bytearray | memoryview) -> None:
+        """Write at the start of a block."""
+        assert len(data) <= BLOCK_BYTES
+        try:
+            written = os.pwrite(self._file, data, block * BLOCK_BYTES)
+        except OSError as error:
+            raise _failed(error) from None
+        if written < len(data):
+            raise _failed(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def read(self, block: int, start: int, length: int) -> bytes:
+        """Return part of a block that was written."""
+        try:
+            data = os.pread(self._file, length, block * BLOCK_BYTES + start)
+        except OSError as error:
+            raise _failed(error) from None
+        assert len(data) == length, "only what was written is read"
+        return data
+
+    def close(self) -> None:
+        """Forget the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @property
+    def _file(self) -> int:
+        if self._descriptor < 0:
+            try:
+                self._descriptor = self._open_file()
+            except OSError as error:
+                raise _failed(error) from None
+        return self._descriptor
+
+    def _check_disk(self) -> None:
+        disk = os.fstatvfs(self._file)
+        if disk.f_bavail * disk.f_frsize < _FREE_BYTES_MIN:
+            raise _failed(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def _failed(error: OSError) -> SqlError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    message = f"could not write to temporary file: {error.strerror}"
+    return SqlError("53100" if full else "58030", message)

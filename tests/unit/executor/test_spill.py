@@ -1,0 +1,170 @@
+"""What a statement keeps beyond its share of memory goes to temporary space and comes back the same."""
+
+from __future__ import annotations
+
+import gc
+import os
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsql.errors import SqlError
+from dsql.executor.memory import Bounds, StatementMemory
+from dsql.executor.spill import Descending, Rows, SortedRows
+from dsql.executor.temporary import BLOCK_BYTES, TemporarySpace, unnamed_file
+
+SMALL = Bounds(work_max=16 * 1024)
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def space() -> TemporarySpace:
+    return TemporarySpace(unnamed_file)
+
+
+def kept_rows(kept: Any, rows: list[Any]) -> list[Any]:
+    for row in rows:
+        kept.list.append(row)
+        if not len(kept.list) & 63:
+            kept.sample()
+    return list(kept)
+
+
+fields = st.none() | st.integers() | st.text(max_size=20)
+rows_of_pairs = st.lists(
+    st.tuples(st.none() | st.integers(-5, 5), st.none() | st.text(max_size=3)), max_size=400
+)
+
+
+@given(rows=st.lists(st.tuples(fields, fields), max_size=300))
+@settings(max_examples=50, deadline=None)
+def test_rows_come_back_as_they_went(rows: list[Any]) -> None:
+    memory = StatementMemory(Bounds(work_max=2_000), TemporarySpace(unnamed_file))
+    kept = Rows(memory)
+    assert kept_rows(kept, rows) == rows
+    assert list(kept) == rows, "any number of times"
+    assert bool(kept) == bool(rows)
+
+
+@given(rows=rows_of_pairs, descending=st.tuples(st.booleans(), st.booleans()))
+@settings(max_examples=100, deadline=None)
+def test_merged_runs_equal_one_sort(rows: list[Any], descending: tuple[bool, bool]) -> None:
+    def part(row: Any, place: int) -> Any:
+        return (row[place] is None, row[place])
+
+    def order(kept: list[Any]) -> None:
+        for place in (1, 0):
+            kept.sort(key=lambda row: part(row, place), reverse=descending[place])
+
+    def key(row: Any) -> Any:
+        parts = [part(row, place) for place in (0, 1)]
+        if descending[0] == descending[1]:
+            return tuple(parts)
+        return tuple(
+            Descending(p) if down else p for p, down in zip(parts, descending, strict=True)
+        )
+
+    memory = StatementMemory(Bounds(work_max=4_000), TemporarySpace(unnamed_file))
+    expected = list(rows)
+    order(expected)
+    assert kept_rows(SortedRows(memory, order, key, reverse=all(descending)), rows) == expected
+
+
+def test_values_of_every_kind_survive_temporary_space(space: TemporarySpace) -> None:
+    row = (
+        1,
+        2**80,
+        -1.5,
+        float("inf"),
+        "é",
+        b"\0",
+        None,
+        True,
+        Decimal("1.50"),
+        [1, [None]],
+        (1, 2),
+    )
+    kept = Rows(StatementMemory(Bounds(work_max=0), space))
+    assert repr(kept_rows(kept, [row] * 64)) == repr([row] * 64)
+
+
+def test_a_chunk_of_large_rows_is_cut(space: TemporarySpace) -> None:
+    kept = Rows(StatementMemory(Bounds(work_max=0, temporary_max=100 * MEBIBYTE), space))
+    rows = [(number, "x" * 300_000) for number in range(64)]
+    assert kept_rows(kept, rows) == rows
+    (run,) = kept._runs
+    assert len(run.chunk(0)) == 1
+
+
+def test_space_is_given_back_with_its_rows(space: TemporarySpace) -> None:
+    memory = StatementMemory(Bounds(work_max=10_000), space)
+    kept = Rows(memory)
+    kept_rows(kept, [(number, "x" * 100) for number in range(20_000)])
+    assert memory.temporary > 2 * MEBIBYTE
+    assert os.fstat(space._file).st_size > 2 * MEBIBYTE
+    del kept
+    gc.collect()
+    assert (memory.used, memory.temporary, os.fstat(space._file).st_size) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("documented", "sqlstate", "message"),
+    [
+        (True, "54000", "query requires more than allowed temp space of 1024 KB to execute"),
+        (False, "53400", "temporary file size exceeds temp_file_limit (1024kB)"),
+    ],
+)
+def test_temporary_space_is_bounded(
+    space: TemporarySpace, documented: bool, sqlstate: str, message: str
+) -> None:
+    bounds = Bounds(work_max=10_000, temporary_max=MEBIBYTE, documented=documented)
+    with pytest.raises(SqlError) as caught:
+        kept_rows(Rows(StatementMemory(bounds, space)), [("x" * 1_000,)] * 10_000)
+    assert (caught.value.sqlstate, caught.value.message) == (sqlstate, message)
+
+
+def test_a_disk_that_fails_ends_the_statement(tmp_path: Any) -> None:
+    path = tmp_path / "full"
+    path.write_bytes(b"")
+    space = TemporarySpace(lambda: os.open(path, os.O_RDONLY))
+    with pytest.raises(SqlError, match="could not write to temporary file") as caught:
+        kept_rows(Rows(StatementMemory(Bounds(work_max=0), space)), [(1,)] * 64)
+    assert caught.value.sqlstate == "58030"
+
+
+def test_a_full_disk_is_reported_as_such() -> None:
+    space = TemporarySpace(lambda: os.open("/dev/full", os.O_RDWR))
+    with pytest.raises(SqlError, match="No space left on device") as caught:
+        space.write(space.allocate(), b"x" * BLOCK_BYTES)
+    assert caught.value.sqlstate == "53100"
+
+
+@pytest.fixture
+def many(db: Any) -> Any:
+    db.count(
+        "insert into t select n, n * 7919 % 997, nullif('text ' || n * 31 % 1009, 'text 0'), n / 8.0"
+        " from generate_series(1, 3000) n"
+    )
+    return db
+
+
+STATEMENTS = [
+    "select id, b from t order by a desc, b",
+    "select * from t order by b nulls first, n desc",
+    "select id from t order by b desc limit 700 offset 3",
+    "select a, b from t order by b, a fetch first 3 rows with ties",
+]
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+def test_a_statement_that_spills_answers_as_one_that_does_not(many: Any, text: str) -> None:
+    expected = many.run(text)
+    many.context.bounds = SMALL
+    written = many.context.temporary.write
+    blocks = []
+    many.context.temporary.write = lambda *given: (blocks.append(given), written(*given))
+    assert many.run(text) == expected
+    assert blocks, "it did spill"
