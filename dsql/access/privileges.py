@@ -107,6 +107,24 @@ def must_own(kind: Kind, name: str) -> SqlError:
     return SqlError("42501", f"must be owner of {kind.word} {name}")
 
 
+_NAMES = {privilege.word.lower(): privilege for privilege in Privilege if privilege}
+_NAMES |= {"temp": Privilege.TEMPORARY, "rule": Privilege.NONE}  # RULE has meant nothing since 8.2
+
+
+def privilege_named(name: str) -> Privilege:
+    """Return the privilege that GRANT calls by a name. Raises SqlError 42601."""
+    found = _NAMES.get(name)
+    if found is None:
+        raise SqlError("42601", f'unrecognized privilege type "{name}"')
+    return found
+
+
+def invalid_privilege(privilege: int, word: str) -> SqlError:
+    """Return the error (0LP01) of a privilege that a kind of object does not have."""
+    name = "TEMP" if privilege == Privilege.TEMPORARY else Privilege(privilege).word
+    return SqlError("0LP01", f"invalid privilege type {name} for {word}")
+
+
 def in_words(mask: int) -> list[Privilege]:
     """Return the privileges of a mask, in the order of their bits."""
     return [privilege for privilege in Privilege if privilege & mask]

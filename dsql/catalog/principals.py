@@ -37,8 +37,7 @@ def _role_row(role: Role) -> dict[str, Any]:
         "rolcanlogin": role.login,
         "rolreplication": role.replication,
         "rolbypassrls": role.bypassrls,
-        "rolconnlimit": role.connection_limit,
-        "rolvaliduntil": role.valid_until,
+        "rolconnlimit": -1,
     }
 
 

@@ -146,6 +146,7 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
                 generated="s" if column.generated else "",
                 identity=column.identity,
                 dropped=column.dropped,
+                acl=column.acl,
             )
         for index in table.indexes:
             yield from _index_attributes(index, table)
@@ -190,6 +191,7 @@ def _attribute(
     generated: str = "",
     identity: str = "",
     dropped: bool = False,
+    acl: Acl | None = None,
 ) -> Row:
     row: dict[str, Any] = {
         "attrelid": relation,
@@ -205,6 +207,7 @@ def _attribute(
         "attidentity": identity,
         "attisdropped": dropped,
         "attislocal": True,
+        "attacl": acl_value(acl),
     }
     if type_oid:
         column_type = registry.get(type_oid)

@@ -183,7 +183,7 @@ class Role(msgspec.Struct, frozen=True, array_like=True):
     """A database role. `arns` are the IAM identities that AWS IAM GRANT mapped to it.
 
     `inherit` is what memberships granted to it from now on take for their INHERIT option. `settings`:
-    (parameter, value) of ALTER ROLE ... SET. `valid_until`: microseconds since 2000-01-01 UTC.
+    (parameter, value) of ALTER ROLE ... SET.
     """
 
     oid: int
@@ -196,6 +196,4 @@ class Role(msgspec.Struct, frozen=True, array_like=True):
     createdb: bool = False
     replication: bool = False
     bypassrls: bool = False
-    connection_limit: int = -1
-    valid_until: int | None = None
     settings: tuple[tuple[str, str], ...] = ()

@@ -141,6 +141,15 @@ class CatalogWriter:
         self._put(DATABASE, database.oid, database)
         self._touch()
 
+    def put_securable(self, changed: Table | Schema | Database) -> None:
+        """Write an object whose owner or ACL has changed."""
+        if isinstance(changed, Table):
+            self.put_table(changed)
+        elif isinstance(changed, Schema):
+            self.put_schema(changed)
+        else:
+            self.put_database(changed)
+
     def put_role(self, role: Role) -> None:
         """Write a new or changed role."""
         self._put(ROLES, role.oid, role)

@@ -15,6 +15,8 @@ from dsql.ddl.drop import find_index, remove_index
 from dsql.ddl.keys import add_key
 from dsql.ddl.naming import find_column, require_column, require_table, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.role_specs import role_of
+from dsql.ddl.securables import with_owner
 from dsql.ddl.table_limits import check_column_count
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
@@ -207,10 +209,7 @@ def _drop_constraint(alteration: _Alteration, table: Table, command: Any) -> Tab
 
 
 def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
-    role = alteration.context.catalog.roles.get(command.newowner.rolename)
-    if role is None:
-        raise SqlError("42704", f'role "{command.newowner.rolename}" does not exist')
-    return replace(table, owner_oid=role.oid)
+    return with_owner(table, role_of(command.newowner, alteration.context).oid)
 
 
 def _set_storage(alteration: _Alteration, table: Table, command: Any) -> Table:

@@ -8,11 +8,14 @@ from typing import Any
 from dsql.ddl.alter_table import alter_table
 from dsql.ddl.create_table import create_table
 from dsql.ddl.drop import drop
+from dsql.ddl.grant import grant
+from dsql.ddl.iam_mappings import iam_grant, iam_revoke
 from dsql.ddl.indexes import create_index
 from dsql.ddl.maintenance import truncate, vacuum
+from dsql.ddl.memberships import grant_role
 from dsql.ddl.rename import rename, set_schema
 from dsql.ddl.result import UtilityContext, UtilityResult
-from dsql.ddl.roles import alter_role, create_role, drop_role, iam_grant, iam_revoke
+from dsql.ddl.roles import alter_role, create_role, drop_role
 from dsql.ddl.schemas import create_schema
 from dsql.errors import unsupported
 from dsql.sql.gate import ParsedStatement
@@ -31,6 +34,8 @@ _HANDLERS: dict[str, Callable[[Any, UtilityContext], UtilityResult]] = {
     "CreateRole": create_role,
     "AlterRole": alter_role,
     "DropRole": drop_role,
+    "Grant": grant,
+    "GrantRole": grant_role,
     "Truncate": truncate,
     "Vacuum": vacuum,
 }
@@ -42,8 +47,8 @@ def execute(statement: ParsedStatement, context: UtilityContext) -> UtilityResul
     Raises SqlError 0A000 `unsupported statement: <Node>` for what nobody handles.
     """
     if statement.name == "IamGrant":
-        grant = iam_revoke if statement.node.revoke else iam_grant
-        return grant(statement.node.role, statement.node.arn, context)
+        change = iam_revoke if statement.node.revoke else iam_grant
+        return change(statement.node.role, statement.node.arn, context)
     if statement.name in _WHOLE:
         return _WHOLE[statement.name](statement, context)
     handler = _HANDLERS.get(statement.name)

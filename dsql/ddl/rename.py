@@ -12,11 +12,12 @@ from dsql.ddl import nodes
 from dsql.ddl.drop import find_index
 from dsql.ddl.naming import creation_schema, find_column, find_relation, require_table, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.roles import rename_role
 from dsql.errors import SqlError, unsupported
 
 
 def rename(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a RenameStmt for a table, column, constraint, index or schema."""
+    """Run a RenameStmt for a table, column, constraint, index, schema or role."""
     match nodes.enum_name(statement, "rename_type"):
         case "OBJECT_TABLE":
             return _rename_table(statement, context)
@@ -28,6 +29,8 @@ def rename(statement: Any, context: UtilityContext) -> UtilityResult:
             return _rename_index(statement, context)
         case "OBJECT_SCHEMA":
             return _rename_schema(statement, context)
+        case "OBJECT_ROLE":
+            return rename_role(statement, context)
         case _:
             raise unsupported("unsupported object in RENAME statement")
 

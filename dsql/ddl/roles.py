@@ -1,127 +1,254 @@
-"""Roles, and the IAM principals that may become them (AWS IAM GRANT)."""
+"""CREATE, ALTER, RENAME and DROP ROLE. Who may: roles with CREATEROLE, on roles they have ADMIN OPTION on.
+
+PostgreSQL 16's rules (user.c), with nobody a superuser. The dsql profile knows LOGIN, INHERIT and the
+memberships; the attributes of `_ATTRIBUTES` exist in the postgres profile, for those who have them.
+"""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from msgspec.structs import replace
 
-from dsql.catalog.schema import Role
+from dsql.access.authority import Authority
+from dsql.access.role_grants import Options
+from dsql.catalog.schema import ADMIN_OID, Membership, Role
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.memberships import MembershipChanges
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.role_dependencies import dependency_lines
+from dsql.ddl.role_specs import require_role, role_of, roles_of
 from dsql.errors import SqlError, unsupported
 
-_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+")
+_FIELDS = {
+    "canlogin": "login",
+    "inherit": "inherit",
+    "createrole": "createrole",
+    "createdb": "createdb",
+    "isreplication": "replication",
+    "bypassrls": "bypassrls",
+}
+_ATTRIBUTES = {
+    "superuser": "SUPERUSER",
+    "createdb": "CREATEDB",
+    "isreplication": "REPLICATION",
+    "bypassrls": "BYPASSRLS",
+}
+_MEMBERS = ("addroleto", "rolemembers", "adminmembers")
+_OF_DSQL = ("canlogin", "inherit", *_MEMBERS)
+_REPORTED_MAX = 100  # lines of DETAIL, PostgreSQL's MAX_REPORTED_DEPS
 
 
 def create_role(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a CreateRoleStmt."""
-    _require_admin(context, "create role")
-    name = statement.role
+    given = _read_options(statement.options, context)
+    creator, name = context.user, statement.role
+    if not creator.createrole:
+        raise _denied("create role", "Only roles with the CREATEROLE attribute may create roles.")
+    for option, attribute in _ATTRIBUTES.items():
+        if given.get(option) and not _has(creator, option):
+            raise _denied(
+                "create role",
+                f"Only roles with the {attribute} attribute may create roles "
+                f"with the {attribute} attribute.",
+            )
+    _check_name(name)
     if name in context.catalog.roles:
         raise SqlError("42710", f'role "{name}" already exists')
+    result = UtilityResult("CREATE ROLE")
+    oid = CatalogWriter(context.transaction).allocate_oid()
+    login = nodes.enum_name(statement, "stmt_type") == "ROLESTMT_USER"
+    role = _with_attributes(Role(oid, name, login=login), given)
+    changes = MembershipChanges(context, result)
+    changes.put(role)
+    for parent in roles_of(given.get("addroleto", ()), context):
+        changes.check_administration(parent, grants=True)
+        grantor = changes.grantor_for(parent, None, grants=True)
+        changes.add(parent, [role], grantor, Options())
+    administration = Membership(oid, ADMIN_OID, admin=True, inherit=False, set=False)
+    changes.put(replace(creator, memberships=(*creator.memberships, administration)))
+    for option, options in (("rolemembers", Options()), ("adminmembers", Options(admin=True))):
+        members = roles_of(given.get(option, ()), context)
+        changes.add(role, members, creator.oid, options)
+    changes.write()
+    return result
+
+
+def alter_role(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run an AlterRoleStmt: attributes, or the members of ALTER GROUP."""
+    result = UtilityResult("ALTER ROLE")
+    given = _read_options(statement.options, context)
+    role = role_of(statement.role, context)
+    members = given.pop("rolemembers", None)
+    if given:
+        _check_alteration(role, given, context)
+    changes = MembershipChanges(context, result)
+    changes.put(_with_attributes(role, given))
+    if members is not None:
+        _change_members(role, members, statement.action > 0, changes, context)
+    changes.write()
+    return result
+
+
+def _check_alteration(role: Role, given: dict[str, Any], context: UtilityContext) -> None:
+    user = context.user
+    if "superuser" in given:
+        raise _denied(
+            "alter role",
+            "Only roles with the SUPERUSER attribute may change the SUPERUSER attribute.",
+        )
+    if not user.createrole or not Authority(context.catalog, user.oid).administers(role.oid):
+        raise _denied(
+            "alter role",
+            "Only roles with the CREATEROLE attribute and the ADMIN option on role "
+            f'"{role.name}" may alter this role.',
+        )
+    for option, attribute in _ATTRIBUTES.items():
+        if option in given and not _has(user, option):
+            raise _denied(
+                "alter role",
+                f"Only roles with the {attribute} attribute may change the {attribute} attribute.",
+            )
+
+
+def _change_members(
+    role: Role, members: Any, adds: bool, changes: MembershipChanges, context: UtilityContext
+) -> None:
+    if not Authority(context.catalog, context.user.oid).administers(role.oid):
+        raise _denied(
+            "alter role",
+            f'Only roles with the ADMIN option on role "{role.name}" may add or drop members.',
+        )
+    grantor = changes.grantor_for(role, None, grants=adds)
+    if adds:
+        changes.add(role, roles_of(members, context), grantor, Options())
+    else:
+        changes.remove(role, roles_of(members, context), grantor, Options(), cascade=False)
+
+
+def rename_role(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a RenameStmt for a role. What it owns and was granted is bound to its OID, and stays."""
+    role = require_role(context.catalog, statement.subname)
+    new = statement.newname
+    for word, current in (("session", context.session_user), ("current", context.user)):
+        if role.oid == current.oid:
+            raise unsupported(f"{word} user cannot be renamed")
+    _check_name(new)
+    if new in context.catalog.roles:
+        raise SqlError("42710", f'role "{new}" already exists')
+    user = context.user
+    if not user.createrole or not Authority(context.catalog, user.oid).administers(role.oid):
+        raise _denied(
+            "rename role",
+            "Only roles with the CREATEROLE attribute and the ADMIN option on role "
+            f'"{role.name}" may rename this role.',
+        )
+    CatalogWriter(context.transaction).put_role(replace(role, name=new))
+    return UtilityResult("ALTER ROLE")
+
+
+def drop_role(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a DropRoleStmt. Memberships go along; whatever else depends on a role refuses it (2BP01)."""
+    result = UtilityResult("DROP ROLE")
+    if not context.user.createrole:
+        raise _denied(
+            "drop role",
+            "Only roles with the CREATEROLE attribute and the ADMIN option on the target roles "
+            "may drop roles.",
+        )
+    dropped: dict[int, Role] = {}
+    for wrapped in statement.roles:
+        role = _to_drop(nodes.inner(wrapped), statement.missing_ok, context, result)
+        if role is not None:
+            dropped[role.oid] = role
+    changes = MembershipChanges(context, result)
+    writer = CatalogWriter(context.transaction)
+    for role in dropped.values():
+        _check_dependencies(role, dropped, context)
+    for role in dropped.values():
+        changes.forget(role.oid)
+        writer.drop_role(role)
+    changes.write()
+    return result
+
+
+def _to_drop(
+    spec: Any, missing_ok: bool, context: UtilityContext, result: UtilityResult
+) -> Role | None:
+    if nodes.enum_name(spec, "roletype") != "ROLESPEC_CSTRING":
+        raise SqlError("22023", "cannot use special role specifier in DROP ROLE")
+    name = spec.rolename
+    if missing_ok and name not in context.catalog.roles:
+        result.notice("00000", f'role "{name}" does not exist, skipping')
+        return None
+    role = require_role(context.catalog, name)
+    if role.oid == ADMIN_OID:
+        raise SqlError("42501", "permission denied to drop role")
+    for word, current in (("current", context.user), ("session", context.session_user)):
+        if role.oid == current.oid:
+            raise SqlError("55006", f"{word} user cannot be dropped")
+    if not Authority(context.catalog, context.user.oid).administers(role.oid):
+        raise _denied(
+            "drop role",
+            "Only roles with the CREATEROLE attribute and the ADMIN option on role "
+            f'"{name}" may drop this role.',
+        )
+    return role
+
+
+def _check_dependencies(role: Role, dropped: dict[int, Role], context: UtilityContext) -> None:
+    if role.arns:
+        message = f"role {role.name} cannot be dropped because some objects depend on it"
+        raise SqlError("2BP01", message)
+    lines = dependency_lines(role, context.catalog, context.search_path, set(dropped))
+    if not lines:
+        return
+    more = len(lines) - _REPORTED_MAX
+    detail = "\n".join(lines[:_REPORTED_MAX])
+    if more > 0:
+        objects = "object" if more == 1 else "objects"
+        detail += f"\nand {more} other {objects} (see server log for list)"
+    raise SqlError(
+        "2BP01",
+        f'role "{role.name}" cannot be dropped because some objects depend on it',
+        detail=detail,
+    )
+
+
+def _read_options(options: Any, context: UtilityContext) -> dict[str, Any]:
+    """Return the options by PostgreSQL's names; lists of roles stay nodes. Raises SqlError 0A000, 42601."""
+    given: dict[str, Any] = {}
+    for wrapped in options:
+        option = nodes.inner(wrapped)
+        name = option.defname
+        known = name in _FIELDS or name in _ATTRIBUTES or name in _MEMBERS
+        if not known or (context.profile == "dsql" and name not in _OF_DSQL):
+            raise unsupported(f"role option {name} not supported")
+        if name in given:
+            raise SqlError("42601", "conflicting or redundant options")
+        given[name] = option.arg.list.items if name in _MEMBERS else nodes.option_flag(option)
+    return given
+
+
+def _with_attributes(role: Role, given: dict[str, Any]) -> Role:
+    return replace(
+        role, **{field: given[option] for option, field in _FIELDS.items() if option in given}
+    )
+
+
+def _has(role: Role, option: str) -> bool:
+    return option in _FIELDS and bool(getattr(role, _FIELDS[option]))
+
+
+def _check_name(name: str) -> None:
     if name.startswith("pg_"):
         raise SqlError(
             "42939",
             f'role name "{name}" is reserved',
             detail='Role names starting with "pg_" are reserved.',
         )
-    role = Role(0, name, login=nodes.enum_name(statement, "stmt_type") == "ROLESTMT_USER")
-    role = _with_options(role, statement.options)
-    writer = CatalogWriter(context.transaction)
-    writer.put_role(replace(role, oid=writer.allocate_oid()))
-    return UtilityResult("CREATE ROLE")
 
 
-def alter_role(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run an AlterRoleStmt."""
-    _require_admin(context, "alter role")
-    role = _require_role(context, statement.role.rolename)
-    if role.name == "admin":
-        raise SqlError("42501", "permission denied to alter role")
-    CatalogWriter(context.transaction).put_role(_with_options(role, statement.options))
-    return UtilityResult("ALTER ROLE")
-
-
-def drop_role(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a DropRoleStmt."""
-    _require_admin(context, "drop role")
-    result = UtilityResult("DROP ROLE")
-    writer = CatalogWriter(context.transaction)
-    for wrapped in statement.roles:
-        name = nodes.inner(wrapped).rolename
-        role = context.catalog.roles.get(name)
-        if role is None:
-            if not statement.missing_ok:
-                raise SqlError("42704", f'role "{name}" does not exist')
-            result.notice("00000", f'role "{name}" does not exist, skipping')
-            continue
-        if name == "admin":
-            raise SqlError("42501", "permission denied to drop role")
-        owned = any(table.owner_oid == role.oid for table in context.catalog.tables.values())
-        if role.arns or owned:
-            raise SqlError(
-                "2BP01", f"role {name} cannot be dropped because some objects depend on it"
-            )
-        writer.drop_role(role)
-    return result
-
-
-def iam_grant(role_name: str, arn: str, context: UtilityContext) -> UtilityResult:
-    """Run AWS IAM GRANT role TO 'arn'."""
-    role = _mappable_role(role_name, arn, context)
-    if arn not in role.arns:
-        CatalogWriter(context.transaction).put_role(replace(role, arns=(*role.arns, arn)))
-    return UtilityResult("AWS IAM GRANT")
-
-
-def iam_revoke(role_name: str, arn: str, context: UtilityContext) -> UtilityResult:
-    """Run AWS IAM REVOKE role FROM 'arn'."""
-    role = _mappable_role(role_name, arn, context)
-    if arn not in role.arns:
-        raise SqlError("42704", f"IAM role {arn} does not exist")
-    rest = tuple(other for other in role.arns if other != arn)
-    CatalogWriter(context.transaction).put_role(replace(role, arns=rest))
-    return UtilityResult("AWS IAM REVOKE")
-
-
-def _mappable_role(name: str, arn: str, context: UtilityContext) -> Role:
-    if context.user.name != "admin":
-        raise SqlError("42501", f"permission denied to grant IAM trust with role {name}")
-    if not _ARN.fullmatch(arn):
-        raise SqlError("22023", "IAM role must look like an IAM ARN")
-    role = context.catalog.roles.get(name)
-    if role is None:
-        raise SqlError("42704", f"Role {name} does not exist")
-    if name == "admin":
-        raise SqlError("0A000", f"Role {name} not supported")
-    if not role.login:
-        raise SqlError("42501", f"role {name} must have the LOGIN attribute")
-    return role
-
-
-def _with_options(role: Role, options: Any) -> Role:
-    for wrapped in options:
-        option = nodes.inner(wrapped)
-        match option.defname:
-            case "canlogin":
-                role = replace(role, login=nodes.option_flag(option))
-            case "inherit":
-                role = replace(role, inherit=nodes.option_flag(option))
-            case other:
-                raise unsupported(f"role option {other} not supported")
-    return role
-
-
-def _require_role(context: UtilityContext, name: str) -> Role:
-    role = context.catalog.roles.get(name)
-    if role is None:
-        raise SqlError("42704", f'role "{name}" does not exist')
-    return role
-
-
-def _require_admin(context: UtilityContext, action: str) -> None:
-    if context.user.name != "admin":
-        raise SqlError("42501", f"permission denied to {action}")
+def _denied(action: str, detail: str) -> SqlError:
+    return SqlError("42501", f"permission denied to {action}", detail=detail)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsql.catalog.schema import FIRST_USER_OID, Schema
+from dsql.access.authority import Authority
+from dsql.access.privileges import Kind, Privilege, permission_denied
+from dsql.catalog.schema import FIRST_USER_OID, Role, Schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.role_specs import role_of
 from dsql.errors import SqlError, unsupported
 from dsql.limits import SCHEMAS_MAX
 
@@ -14,9 +17,11 @@ from dsql.limits import SCHEMAS_MAX
 def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a CreateSchemaStmt."""
     result = UtilityResult("CREATE SCHEMA")
-    name = statement.schemaname or (statement.authrole.rolename if statement.authrole else "")
-    if context.user.name != "admin":
-        raise SqlError("42501", "permission denied for database postgres")
+    owner = context.user
+    if statement.HasField("authrole"):
+        owner = role_of(statement.authrole, context)
+    name = statement.schemaname or owner.name
+    _check_authority(owner, context)
     if statement.schema_elts:
         raise unsupported("CREATE SCHEMA with nested statements is not supported")
     if name.startswith("pg_"):
@@ -35,5 +40,15 @@ def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
         raise SqlError("54000", f"more than {SCHEMAS_MAX} schemas not allowed")
     writer = CatalogWriter(context.transaction)
     writer.claim_name("", name)
-    writer.put_schema(Schema(writer.allocate_oid(), name, context.user.oid))
+    writer.put_schema(Schema(writer.allocate_oid(), name, owner.oid))
     return result
+
+
+def _check_authority(owner: Role, context: UtilityContext) -> None:
+    """Raise SqlError 42501 without CREATE on the database, or for an owner the user cannot become."""
+    database = context.catalog.database
+    authority = Authority(context.catalog, context.user.oid)
+    if not authority.holds(Kind.DATABASE, database.owner_oid, database.acl, Privilege.CREATE):
+        raise permission_denied(Kind.DATABASE, database.name)
+    if not authority.may_set(owner.oid):
+        raise SqlError("42501", f'must be able to SET ROLE "{owner.name}"')

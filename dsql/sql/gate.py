@@ -48,6 +48,10 @@ _SQLSTATE_BY_MESSAGE = (
     ("invalid byte sequence", "22021"),
     ("conversion specifier", "0A000"),
     ("LIMIT #,# syntax", "42601"),
+    ("role name ", "42939"),
+    ("CURRENT_ROLE cannot be used", "42939"),
+    ("CURRENT_USER cannot be used", "42939"),
+    ("SESSION_USER cannot be used", "42939"),
 )
 
 

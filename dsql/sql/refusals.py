@@ -121,6 +121,17 @@ _RENAMABLE = _DROPPABLE | {
     pg.OBJECT_ROLE,
     pg.OBJECT_TABCONSTRAINT,
 }
+_NOT_GRANTABLE = frozenset(
+    {
+        pg.OBJECT_DATABASE,
+        pg.OBJECT_FDW,
+        pg.OBJECT_FOREIGN_SERVER,
+        pg.OBJECT_LANGUAGE,
+        pg.OBJECT_LARGEOBJECT,
+        pg.OBJECT_PARAMETER_ACL,
+        pg.OBJECT_TABLESPACE,
+    }
+)
 _SAVEPOINTS = frozenset({pg.TRANS_STMT_SAVEPOINT, pg.TRANS_STMT_RELEASE, pg.TRANS_STMT_ROLLBACK_TO})
 _TRANSACTION_REFUSALS = {
     pg.TRANS_STMT_SAVEPOINT: "SAVEPOINT",
@@ -247,6 +258,11 @@ def _check_rename(parsed: ParsedStatement) -> None:
         raise unsupported("unsupported object in RENAME statement")
 
 
+def _check_grant(parsed: ParsedStatement) -> None:
+    if parsed.node.objtype in _NOT_GRANTABLE:
+        raise unsupported("unsupported object type in GRANT")
+
+
 def _check_deallocate(parsed: ParsedStatement) -> None:
     if parsed.node.name:
         raise unsupported("unsupported statement: Deallocate")
@@ -276,6 +292,7 @@ _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
     "Deallocate": _check_deallocate,
     "Drop": _check_drop,
     "Explain": _check_explain,
+    "Grant": _check_grant,
     "Rename": _check_rename,
     "Select": _check_select,
     "Vacuum": _check_vacuum,

@@ -1,0 +1,197 @@
+"""GRANT and REVOKE on objects: tables, columns, sequences, schemas, the database, functions, types.
+
+The order of the checks, the warnings and the errors are PostgreSQL's (aclchk.c): who holds no grant option
+at all gets an error only if it has no privilege either; else a warning, and nothing is granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.access import acl as algebra
+from dsql.access.authority import Authority
+from dsql.access.privileges import Kind, Privilege, invalid_privilege, permission_denied
+from dsql.catalog.schema import PUBLIC, Acl, AclItem, Column, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.naming import require_column
+from dsql.ddl.privilege_lists import Columns, PrivilegeList, read_privileges
+from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.role_specs import grantees, role_of
+from dsql.ddl.securables import (
+    KINDS,
+    Securable,
+    find_securables,
+    kind_of,
+    securables_in_schemas,
+)
+from dsql.errors import SqlError
+
+
+def grant(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a GrantStmt."""
+    if statement.HasField("grantor") and role_of(statement.grantor, context) != context.user:
+        raise SqlError("0A000", "grantor must be current user")
+    kind = KINDS[nodes.enum_name(statement, "objtype")]
+    in_schemas = nodes.enum_name(statement, "targtype") == "ACL_TARGET_ALL_IN_SCHEMA"
+    find = securables_in_schemas if in_schemas else find_securables
+    found = find(kind, statement.objects, context)
+    given = GivenGrant(statement, grantees(statement.grantees, context))
+    listed = read_privileges(statement, kind)
+    run = _Grant(context, given)
+    writer = CatalogWriter(context.transaction)
+    for securable in {each.oid: each for each in found}.values():
+        writer.put_securable(run.on(securable, kind, listed))
+    return run.result
+
+
+class GivenGrant:
+    """What a GrantStmt says beside objects and privileges, and how that changes an ACL."""
+
+    def __init__(self, statement: Any, grantee_oids: tuple[int, ...]) -> None:
+        self.grants: bool = statement.is_grant
+        self.tag = "GRANT" if self.grants else "REVOKE"
+        self._option: bool = statement.grant_option  # WITH GRANT OPTION, or GRANT OPTION FOR
+        self._cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
+        self._grantees = grantee_oids
+
+    def change(
+        self, acl: Acl, privileges: int, grantor: int, owner: int, inherited: algebra.Inherited
+    ) -> Acl:
+        """Return `acl` after the statement, for privileges that the grantor may grant.
+
+        Raises SqlError 0LP01, 2BP01.
+        """
+        for grantee in self._grantees:
+            if self._option and grantee == PUBLIC:
+                raise SqlError("0LP01", "grant options can only be granted to roles")
+            if self.grants:
+                item = AclItem(grantee, grantor, privileges, privileges if self._option else 0)
+                acl = algebra.grant(acl, item, owner, inherited)
+            else:
+                item = AclItem(grantee, grantor, 0 if self._option else privileges, privileges)
+                acl = algebra.revoke(acl, item, owner, inherited, cascade=self._cascade)
+        return acl
+
+
+class _Grant:
+    """One statement as it is applied to object after object."""
+
+    def __init__(self, context: UtilityContext, given: GivenGrant) -> None:
+        self._catalog = context.catalog
+        self._inherited = context.catalog.memberships.inherited
+        self._role = context.user.oid
+        self._given = given
+        self.result = UtilityResult(given.tag)
+
+    def on(self, securable: Securable, kind: Kind, listed: PrivilegeList) -> Securable:
+        """Return an object with its ACL after the statement."""
+        if isinstance(securable, Table):
+            return self._on_table(securable, kind, listed)
+        kind = kind_of(securable)
+        mask = kind.every if listed.every else listed.mask
+        acl = self._changed(kind, securable.name, securable, mask, listed.every)
+        return replace(securable, acl=acl)
+
+    def _changed(self, kind: Kind, name: str, securable: Securable, mask: int, every: bool) -> Acl:
+        owner, acl = securable.owner_oid, securable.acl
+        if acl is None:
+            acl = kind.default_acl(owner)
+        grantor, options = algebra.best_grantor(acl, owner, self._role, mask, self._inherited)
+        if not options and not self._has_any(kind, securable, grantor):
+            raise permission_denied(kind, name)
+        self._warn(mask, options, every, f'"{name}"')
+        return self._given.change(acl, mask & options, grantor, owner, self._inherited)
+
+    def _has_any(self, kind: Kind, securable: Securable, role: int) -> bool:
+        masks = Authority(self._catalog, role).masks(kind, securable.owner_oid, securable.acl)
+        return bool((masks[0] | masks[1]) & kind.every)
+
+    def _warn(self, mask: int, options: int, every: bool, shown: str) -> None:
+        """Say what could not be granted or revoked; ALL PRIVILEGES means all there are to grant."""
+        possible = mask & options
+        if possible == mask or (possible and every):
+            return
+        amount = "not all" if possible else "no"
+        verb = "were granted" if self._given.grants else "could be revoked"
+        sqlstate = "01007" if self._given.grants else "01006"
+        message = f"{amount} privileges {verb} for {shown}"
+        self.result.notice(sqlstate, message, severity="WARNING")
+
+    # ------------------------------------------------------------ tables
+
+    def _on_table(self, table: Table, kind: Kind, listed: PrivilegeList) -> Table:
+        """Tables, views and sequences. What is revoked on a table is revoked on its columns too."""
+        before = table
+        own = Kind.SEQUENCE if table.kind == "S" else Kind.TABLE
+        mask = own.every if listed.every else self._fitting(table, own, kind, listed.mask)
+        of_columns = dict(self._column_masks(table, listed.columns))
+        if not self._given.grants and mask & Kind.COLUMN.every:
+            for column in table.live_columns:
+                of_columns[column.number] = (
+                    of_columns.get(column.number, 0) | mask & Kind.COLUMN.every
+                )
+        if mask:
+            table = replace(table, acl=self._changed(own, table.name, table, mask, listed.every))
+        if not of_columns:
+            return table
+        columns = tuple(
+            self._on_column(before, column, of_columns[column.number])
+            if column.number in of_columns
+            else column
+            for column in table.columns
+        )
+        return replace(table, columns=columns)
+
+    def _fitting(self, table: Table, own: Kind, kind: Kind, mask: int) -> int:
+        """Return the privileges without those that only tables, or only sequences, have."""
+        extra = mask & ~own.every
+        if not extra or kind is not Kind.TABLE:
+            return mask
+        if own is Kind.TABLE:
+            raise invalid_privilege(Privilege.USAGE, "table")
+        message = f'sequence "{table.name}" only supports USAGE, SELECT, and UPDATE privileges'
+        self.result.notice("0LP01", message, severity="WARNING")
+        return mask & own.every
+
+    def _column_masks(self, table: Table, listed: tuple[Columns, ...]) -> Iterator[tuple[int, int]]:
+        """Yield (column number, privileges), each column once."""
+        masks: dict[int, int] = {}
+        for privilege, names in listed:
+            mask = Kind.COLUMN.every if privilege is None else privilege
+            if mask & ~Kind.COLUMN.every:
+                raise invalid_privilege(mask, "column")
+            if table.kind == "S" and mask & ~Privilege.SELECT:
+                message = f'sequence "{table.name}" only supports SELECT column privileges'
+                self.result.notice("0LP01", message, severity="WARNING")
+                mask &= Privilege.SELECT
+            for name in names:
+                number = require_column(table, name).number
+                masks[number] = masks.get(number, 0) | mask
+        yield from masks.items()
+
+    def _on_column(self, table: Table, column: Column, mask: int) -> Column:
+        """Options on the table count for its columns as well."""
+        owner = table.owner_oid
+        own = column.acl or ()
+        of_table = Kind.TABLE.default_acl(owner) if table.acl is None else table.acl
+        grantor, options = algebra.best_grantor(
+            (*of_table, *own), owner, self._role, mask, self._inherited
+        )
+        if not options and not self._has_any_on_column(table, column, grantor):
+            raise SqlError(
+                "42501", f'permission denied for column "{column.name}" of relation "{table.name}"'
+            )
+        shown = f'column "{column.name}" of relation "{table.name}"'
+        self._warn(mask, options, mask == Kind.COLUMN.every, shown)
+        acl = self._given.change(own, mask & options, grantor, owner, self._inherited)
+        return replace(column, acl=acl or None)
+
+    def _has_any_on_column(self, table: Table, column: Column, role: int) -> bool:
+        on_column = Authority(self._catalog, role).masks(Kind.COLUMN, table.owner_oid, column.acl)
+        if (on_column[0] | on_column[1]) & Kind.COLUMN.every:
+            return True
+        return self._has_any(Kind.TABLE, table, role)

@@ -1,0 +1,109 @@
+"""GRANT, REVOKE and what they lead to answer as a real PostgreSQL does: tags, rows, warnings, errors.
+
+A script in `privileges/` has one `role> statement` a line, which runs as that role in a session of its own,
+here and there. Nobody is a superuser: admin owns the database and the schema public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from memory_server import ARN, Server, errors, notices, rows, tags
+
+FILES = sorted((Path(__file__).parent / "privileges").glob("*.sql"))
+ROLES = ("alice", "bob", "carol", "dave")
+Answer = dict[str, Any]
+
+
+@pytest.fixture
+def reference(postgres: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+    """The shared server with the roles; they go with all that is theirs."""
+    postgres.execute("create role admin login createrole")
+    postgres.execute("alter schema public owner to admin")
+    postgres.execute("alter database postgres owner to admin")
+    for role in ROLES:
+        postgres.execute(f"create role {role} login")
+    yield postgres
+    postgres.execute("alter schema public owner to pg_database_owner")
+    postgres.execute("alter database postgres owner to postgres")
+    everybody = ", ".join((*ROLES, "admin"))
+    postgres.execute(f"drop owned by {everybody} cascade")
+    postgres.execute(f"drop role {everybody}")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server("postgres")
+    admin = server.connect()
+    for role in ROLES:
+        admin.query(f"create role {role} login")
+        admin.query(f"aws iam grant {role} to '{ARN}'")
+    yield server
+    server.stop()
+
+
+def ask_here(server: Server, role: str, statement: str) -> Answer:
+    answers = server.connect(user=role).query(statement)
+    said = [_shown(fields) for fields in (*notices(answers), *errors(answers))]
+    texts = [
+        [value.decode() if value is not None else None for value in row] for row in rows(answers)
+    ]
+    return {"tags": tags(answers), "rows": texts, "said": said}
+
+
+def _shown(fields: dict[str, str]) -> list[str | None]:
+    return [fields["S"], fields["C"], fields["M"], fields.get("D"), fields.get("H")]
+
+
+def ask_there(postgres: psycopg.Connection[Any], role: str, statement: str) -> Answer:
+    host = postgres.info.host
+    said: list[Any] = []
+
+    def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+        said.append(
+            [
+                diagnostic.severity,
+                diagnostic.sqlstate,
+                diagnostic.message_primary,
+                diagnostic.message_detail,
+                diagnostic.message_hint,
+            ]
+        )
+
+    with psycopg.connect(f"host={host} user={role} dbname=postgres", autocommit=True) as connection:
+        connection.add_notice_handler(note)
+        try:
+            result = connection.pgconn.exec_(statement.encode())
+            if result.error_message:
+                raise psycopg.errors.error_from_result(result)
+        except psycopg.Error as error:
+            note(error.diag)
+            return {"tags": [], "rows": [], "said": said}
+        texts = [
+            [
+                None if value is None else value.decode()
+                for value in (result.get_value(row, column) for column in range(result.nfields))
+            ]
+            for row in range(result.ntuples)
+        ]
+        tag = result.command_status
+    return {"tags": [tag.decode()] if tag else [], "rows": texts, "said": said}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_privileges_are_postgresqls(
+    reference: psycopg.Connection[Any], server: Server, path: Path
+) -> None:
+    found = []
+    for line in path.read_text().splitlines():
+        if not line.strip() or line.startswith("--"):
+            continue
+        role, _, statement = line.partition("> ")
+        here, there = ask_here(server, role, statement), ask_there(reference, role, statement)
+        if here != there:
+            found.append(f"{line}\n    PostgreSQL: {there}\n    here:       {here}")
+    assert not found, f"{len(found)} differences\n" + "\n".join(found)
