@@ -6,8 +6,6 @@ exception is a bug and reaches the client as XX000 without its text.
 
 from __future__ import annotations
 
-QUERY_CANCELED = "57014"
-
 
 class SqlError(Exception):
     """One error with the fields of a PostgreSQL ErrorResponse.
@@ -50,6 +48,21 @@ class SqlError(Exception):
     def retryable(self) -> bool:
         """True if running the whole transaction again may succeed."""
         return self.sqlstate in ("40001", "40P01")
+
+
+class Interrupted(BaseException):
+    """A statement is to end now; `error` says why, and is what its session answers.
+
+    No `Exception`, so that nothing that catches a statement's errors takes it for one.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class ClientGoneError(ConnectionError):
+    """The client closed or lost its connection in the middle of something."""
 
 
 class FatalError(SqlError):

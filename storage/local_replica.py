@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lmdb
@@ -38,14 +38,16 @@ class LocalReplica:
         *,
         stall_seconds: float = 0.25,
         deadline_seconds: float = 10.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`replicas`: their directories (`Layout.storage`).
+        """`replicas`: their directories (`Layout.storage`). `sleep` may raise, to end a wait.
 
         Raises SqlError 58000 if none can be opened before the deadline.
         """
         self._directories = [replica / ENVIRONMENT for replica in replicas]
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
+        self._sleep = sleep
         self._boot = current_boot()
         self._open: dict[Path, ReadableEnvironment] = {}
         self._snapshot: LocalSnapshot
@@ -96,7 +98,7 @@ class LocalReplica:
                     return directory
             if time.monotonic() >= deadline:
                 raise no_replica()
-            time.sleep(_SLEEP_SECONDS_MAX)
+            self._sleep(_SLEEP_SECONDS_MAX)
 
     def _try_open(self, directory: Path) -> bool:
         opened = self._open.get(directory)
@@ -142,7 +144,7 @@ class LocalReplica:
                 self._fail_over(timestamp)
             if self._words[DELAYING]:
                 self._environment.wake_writer()
-            time.sleep(pause)
+            self._sleep(pause)
             pause = min(pause * 2, _SLEEP_SECONDS_MAX)
 
     def _fail_over(self, timestamp: int) -> None:

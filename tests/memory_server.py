@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -160,6 +161,7 @@ class Server:
         self.profile = profile
         self.profile_changes = profile_changes
         self.environments: list[Environment] = []
+        self.sessions: list[Session] = []
         self.threads: list[threading.Thread] = []
         self.peers: list[Peer] = []
 
@@ -170,14 +172,12 @@ class Server:
             "a" * 26,
             self.profile,
             manager.begin,
-            request_jobs=lambda: jobs.run_pending(),
-            run_job=lambda job: jobs.run_and_report(job.identifier),
+            request_jobs=lambda: jobs.run_pending(time.sleep),
+            run_job=lambda job, pause: jobs.run_and_report(job.identifier, pause),
             profile_changes=self.profile_changes,
             now=lambda: TIME_MICROSECONDS,
         )
-        jobs = JobRunner(
-            Store(manager.begin, environment.catalogs.current, lambda: 0, lambda: None)
-        )
+        jobs = JobRunner(Store(manager.begin, environment.catalogs.current, lambda: 0))
         return environment
 
     def refuses(self, **parameters: str) -> dict[str, str]:
@@ -207,6 +207,7 @@ class Server:
         thread = threading.Thread(target=session.run)
         thread.start()
         self.environments.append(environment)
+        self.sessions.append(session)
         self.threads.append(thread)
         self.peers.append(peer)
         return peer

@@ -9,8 +9,8 @@ loses against a client's is repeated, so a busy table is built a little slower a
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -32,7 +32,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl.drop import give_up, keyspaces_of
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
 from dsql.encoding.keyspace import keyspace_range, table_version_key
-from dsql.errors import SqlError
+from dsql.errors import Interrupted, SqlError
 from dsql.executor.compiler import CompiledProgram
 from dsql.transaction.interface import Mode, Transaction
 
@@ -54,11 +54,17 @@ class Store:
     begin: Callable[[], Transaction]
     catalog: Callable[[Transaction], Catalog]
     now: Callable[[], int]
-    check_cancel: Callable[[], None]
+
+
+Pause = Callable[[float], None]
 
 
 class JobRunner:
-    """Runs the jobs of one cluster."""
+    """Runs the jobs of one cluster.
+
+    `pause` sleeps for whoever wants the jobs run, at least between two transactions, and raises Interrupted
+    when that one wants no more.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -68,48 +74,63 @@ class JobRunner:
             "REWRITE": self._rewrite_step,
         }
 
-    def run_pending(self) -> None:
+    def run_pending(self, pause: Pause) -> None:
         """Run every unfinished job, and forget those that finished long ago.
 
         A job that is being run for a statement is only watched, in case that its runner dies.
         """
-        while [job for job in self._jobs() if self._attend_to(job)]:
-            time.sleep(_LOOK_SECONDS)
-            self._store.check_cancel()
+        while [job for job in self._jobs() if self._attend_to(job, pause)]:
+            pause(_LOOK_SECONDS)
 
-    def run(self, identifier: bytes) -> Job:
+    def run(self, identifier: bytes, pause: Pause) -> Job:
         """Run one job to its end and return it as it then is."""
         while True:
-            self._store.check_cancel()
+            pause(0)
             transaction = self._store.begin()
-            job = read_job(transaction, identifier)
-            if job is None:
-                raise SqlError("42704", "the job does not exist")
-            if job.status in FINISHED:
-                transaction.rollback()
-                return job
             try:
-                self._advance(transaction, job)
-            except SqlError as error:
+                job = read_job(transaction, identifier)
+                if job is None:
+                    raise SqlError("42704", "the job does not exist")
+                if job.status in FINISHED:
+                    return job
+                error = self._try_to_advance(transaction, job)
+            finally:
                 transaction.rollback()
-                if not error.retryable:
-                    self._fail(identifier, error)
+            if error is not None and not error.retryable:
+                self._fail(identifier, error)
 
-    def run_and_report(self, identifier: bytes) -> None:
-        """Run a job whose statement waits for it. Raises SqlError with the job's failure."""
-        job = self.run(identifier)
+    def _try_to_advance(self, transaction: Transaction, job: Job) -> SqlError | None:
+        try:
+            self._advance(transaction, job)
+        except SqlError as error:
+            return error
+        return None
+
+    def run_and_report(self, identifier: bytes, pause: Pause) -> None:
+        """Run a job whose statement waits for it. Raises SqlError with the job's failure.
+
+        If the statement is interrupted, the job has failed, as if it had never begun.
+        """
+        try:
+            job = self.run(identifier, pause)
+        except Interrupted as interrupt:
+            with suppress(
+                SqlError
+            ):  # then it is finished by another one, who met it at this moment
+                self._fail(identifier, SqlError("57014", str(interrupt)))
+            raise
         if job.status == "failed":
             message, _, detail = (job.details or "").partition("\n")
             raise SqlError(job.sqlstate or "XX000", message, detail=detail)
 
-    def _attend_to(self, job: Job) -> bool:
+    def _attend_to(self, job: Job, pause: Pause) -> bool:
         """Run, forget or leave a job; return whether it is another one's and has to be watched."""
         if job.status in FINISHED:
             self._forget_if_old(job)
         elif self._has_runner(job):
             return True
         else:
-            self.run(job.identifier)
+            self.run(job.identifier, pause)
         return False
 
     def _has_runner(self, job: Job) -> bool:
@@ -134,7 +155,8 @@ class JobRunner:
         logger.warning("background job failed", extra={"reason": error.message})
         transaction = self._store.begin()
         job = read_job(transaction, identifier)
-        if job is None:
+        if job is None or job.status in FINISHED:
+            transaction.rollback()
             return
         job.status, job.update_time, job.sqlstate = "failed", self._store.now(), error.sqlstate
         job.details = _failure_text(error, job)

@@ -25,8 +25,6 @@ from dsql.types.interval import Interval
 from dsql.types.temporal import timetz_key
 from dsql.types.timezone import Zone, fixed_zone, zone
 
-_SLEEP_SLICE_SECONDS = 0.1  # how often a sleeping statement looks whether it was cancelled
-
 
 def wall_clock() -> int:
     """Return the time now, microseconds since 2000-01-01 UTC."""
@@ -213,11 +211,8 @@ def _series_tz(context: Context, start: int, stop: int, step: Interval) -> Itera
 
 
 def sleep(context: Context, seconds: float) -> str:
-    """Wait, looking out for cancellation."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        context.check_cancel()
-        time.sleep(min(left, _SLEEP_SLICE_SECONDS))
+    """Wait."""
+    context.pause(seconds)
     return ""
 
 

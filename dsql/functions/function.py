@@ -74,7 +74,11 @@ class Context(Protocol):
         ...
 
     def check_cancel(self) -> None:
-        """Raise SqlError 57014 if the statement was cancelled; cheap, for long loops."""
+        """Raise Interrupted if the statement is to end (a cancel, a timeout); cheap, for long loops."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Sleep so long, or until the statement is to end: then raise Interrupted."""
         ...
 
 

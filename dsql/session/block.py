@@ -17,9 +17,10 @@ from typing import Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
-from dsql.errors import DataConflictError, SqlError, unsupported
+from dsql.errors import DataConflictError, FatalError, SqlError, unsupported
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
+from dsql.session.interrupts import Interrupts
 from dsql.session.settings import Settings, Snapshot
 from dsql.transaction.interface import Mode
 
@@ -63,18 +64,23 @@ class Recording(Protocol):
 class TransactionBlock:
     """Begins, commits and rolls back, and answers for the rules of a block.
 
-    `on_end` is called after every transaction (portals die with theirs).
+    What begins or ends a transaction holds the interrupts: a commit that was asked for is told as it came
+    out, and nothing is left half undone. Only what runs on behalf of a commit, the replays before it and
+    the jobs behind it, may be interrupted. `on_end` is called after every transaction (portals die with
+    theirs).
     """
 
     def __init__(
         self,
         environment: Environment,
         settings: Settings,
+        interrupts: Interrupts,
         recording: Recording,
         on_end: Callable[[], None],
     ) -> None:
         self._environment = environment
         self._settings = settings
+        self._interrupts = interrupts
         self._recording = recording
         self._on_end = on_end
         self.state = State.IDLE
@@ -113,6 +119,25 @@ class TransactionBlock:
         """The catalog at the transaction's snapshot, its own DDL included."""
         return self._catalog or self._find_catalog()
 
+    def age_error(self) -> SqlError | None:
+        """Return the error of a running transaction that is too old, else None."""
+        if self._transaction is None:
+            return None
+        if self._settings.transaction_timeout_seconds and self.seconds_left() <= 0:
+            return FatalError("25P04", "terminating connection due to transaction timeout")
+        try:
+            self._transaction.check_age()
+        except SqlError as error:
+            return error
+        return None
+
+    def seconds_left(self) -> float:
+        """Return what is left of transaction_timeout, which is set, for the running transaction."""
+        timeout = self._settings.transaction_timeout_seconds
+        if not self.started_at:
+            return timeout
+        return timeout - (self._environment.now() - self.started_at) / 1_000_000
+
     def _find_catalog(self) -> Catalog:
         """Look the catalog's version up, unless nothing at all was committed since the last time."""
         transaction = self.transaction
@@ -128,6 +153,7 @@ class TransactionBlock:
 
     def begin(self, *, read_only: bool) -> bool:
         """Open a block. Return False if there was one already."""
+        self._interrupts.hold()
         already = self.state is State.OPEN
         if not already:
             _ = self.transaction
@@ -186,6 +212,7 @@ class TransactionBlock:
 
     def commit(self) -> None:
         """End the transaction; what was failed is rolled back. Raises what the commit raises."""
+        self._interrupts.hold()
         transaction = self._transaction
         if transaction is None or self.state is State.FAILED:
             self.rollback()
@@ -201,7 +228,8 @@ class TransactionBlock:
         if requested:
             self._environment.request_jobs()
         for job in jobs:
-            self._environment.run_job(job)
+            self._interrupts.resume()
+            self._environment.run_job(job, self._interrupts.pause)
 
     def _commit(self, transaction: SessionTransaction) -> None:
         """Commit; a transaction that lost is run again where that is allowed and possible."""
@@ -225,7 +253,10 @@ class TransactionBlock:
 
     def _replay(self) -> bool:
         catalog, self._catalog = self._catalog, None
-        return self.catalog is catalog and self._recording.replay()
+        self._interrupts.resume()
+        same = self.catalog is catalog and self._recording.replay()
+        self._interrupts.hold()
+        return same
 
     def renew(self) -> None:
         """Commit what there is and go on in a fresh transaction of the same block (COPY's batches)."""
@@ -234,9 +265,11 @@ class TransactionBlock:
         _ = self.transaction
         self.started_at = started_at
         self.state, self.read_only, self._writes = state, read_only, True
+        self._interrupts.resume()
 
     def rollback(self) -> None:
         """End the transaction without effect."""
+        self._interrupts.hold()
         if self._transaction is not None:
             self._transaction.rollback()
         self._settings.rollback()
@@ -264,6 +297,7 @@ class TransactionBlock:
 
     def define_savepoint(self, name: str) -> None:
         """SAVEPOINT."""
+        self._interrupts.hold()
         number = self.transaction.begin_statement()
         self._savepoints.append(
             _Savepoint(name, number, self._settings.snapshot(), self._ddl_statements, self._writes)
@@ -275,6 +309,7 @@ class TransactionBlock:
 
     def rollback_to_savepoint(self, name: str) -> None:
         """ROLLBACK TO: undo what came after the savepoint, which stays."""
+        self._interrupts.hold()
         index = self._find_savepoint(name)
         savepoint = self._savepoints[index]
         del self._savepoints[index + 1 :]

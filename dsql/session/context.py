@@ -12,6 +12,7 @@ from dsql.executor.memory import StatementMemory
 from dsql.session.block import TransactionBlock
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.identity import Standpoint, find_standpoint
+from dsql.session.interrupts import Interrupts
 from dsql.session.settings import Settings
 from dsql.types.type import FormatSettings
 
@@ -28,13 +29,15 @@ class SessionContext:
         self,
         environment: Environment,
         settings: Settings,
+        interrupts: Interrupts,
         block: TransactionBlock,
         flush: Callable[[bytearray], None],
     ) -> None:
         self._environment = environment
         self._now = environment.now
-        self._cancellation = environment.cancellation
-        self.leave_program = environment.cancellation.leave
+        self._interrupts = interrupts
+        self.check_cancel = interrupts.check
+        self.pause = interrupts.pause
         self._settings = settings
         self._block = block
         self.flush = flush
@@ -45,16 +48,14 @@ class SessionContext:
         self._generation = -1
 
     def start_statement(self) -> None:
-        """Take the statement's time."""
+        """Take the statement's time; its timeout begins, if it has not before."""
+        if self._settings.statement_timeout_seconds:
+            self._interrupts.begin_statement()
         now = self._now()
         self.statement_timestamp = now - POSTGRES_EPOCH_MICROSECONDS
         self._memory = None
         if not self._block.started_at:
             self._block.started_at = now
-
-    def enter_program(self) -> None:
-        """Let the statement be interrupted from now on, by a cancel or statement_timeout."""
-        self._cancellation.enter(self._settings.statement_timeout_seconds)
 
     @property
     def memory(self) -> StatementMemory:
@@ -139,10 +140,6 @@ class SessionContext:
     def all_settings(self) -> Iterator[tuple[str, str, str]]:
         """Yield (name, value, description) of every parameter."""
         return self._settings.all()
-
-    def check_cancel(self) -> None:
-        """Raise SqlError 57014 if the statement was cancelled."""
-        self._cancellation.check()
 
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""

@@ -139,20 +139,15 @@ class CopyPortal:
         if start and not code:
             backend.copy_data(state.out, start)
             start = b""
-        context = state.context
-        context.enter_program()
-        try:
-            for row in query.program.rows(context, ()):
-                fields = [
-                    None if value is None else one(value)
-                    for value, one in zip(row, encode, strict=True)
-                ]
-                backend.copy_data(state.out, start + encoder.row(fields))
-                start = b""
-                state.flush_rows(state.out)
-                count += 1
-        finally:
-            context.leave_program()
+        for row in query.program.rows(state.context, ()):
+            fields = [
+                None if value is None else one(value)
+                for value, one in zip(row, encode, strict=True)
+            ]
+            backend.copy_data(state.out, start + encoder.row(fields))
+            start = b""
+            state.flush_rows(state.out)
+            count += 1
         if end := start + encoder.finish():
             backend.copy_data(state.out, end)
         state.out += backend.COPY_DONE

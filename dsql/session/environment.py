@@ -11,13 +11,16 @@ from dsql.catalog.jobs import Job
 from dsql.catalog.loader import CatalogCache
 from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.limits import CONNECTION_SECONDS_MAX
-from dsql.session.cancellation import Cancellation
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import Transaction
 
 
 class SessionTransaction(Transaction, Protocol):
-    """A transaction whose statements are told apart."""
+    """A transaction whose statements are told apart, and whose age counts."""
+
+    def check_age(self) -> None:
+        """Raise SqlError 54000 if it is too old."""
+        ...
 
     def begin_statement(self) -> int:
         """Say that a statement begins; its scans leave out what it writes. Return its number."""
@@ -32,7 +35,7 @@ def do_nothing() -> None:
     """Do nothing: there is nothing to prepare, or nobody to ask."""
 
 
-def _cannot_run(job: Job) -> None:
+def _cannot_run(job: Job, pause: Callable[[float], None]) -> None:  # noqa: ARG001
     raise AssertionError(f"no runner for job {job.text_id}")
 
 
@@ -43,7 +46,8 @@ class Environment:
     `begin` returns a fresh transaction and ends the one before; `prepare` does beforehand what the first
     one needs, and is called when a client has just been greeted. `now` is the time in microseconds
     since 1970, `monotonic` in seconds. `request_jobs` has the cluster's background jobs looked at;
-    `run_job` runs one to its end. `profile_changes`: sessions may set dsql.profile.
+    `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given.
+    `profile_changes`: sessions may set dsql.profile.
     """
 
     cluster: str
@@ -52,10 +56,9 @@ class Environment:
     prepare: Callable[[], None] = do_nothing
     catalogs: CatalogCache = field(default_factory=CatalogCache)
     plans: PlanCache = field(default_factory=PlanCache)
-    cancellation: Cancellation = field(default_factory=Cancellation)
     temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
     request_jobs: Callable[[], None] = do_nothing
-    run_job: Callable[[Job], None] = _cannot_run
+    run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
     profile_changes: bool = False
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000

@@ -68,11 +68,7 @@ def _run(state: SessionState, parsed: ParsedStatement, options: dict[str, bool])
     lines = list(explain(compiled.program.plan, costs=options["costs"]))
     if options.get("analyze"):
         state.block.use(compiled)
-        state.context.enter_program()
-        try:
-            rows = list(compiled.program.rows(state.context, ()))
-        finally:
-            state.context.leave_program()
+        rows = list(compiled.program.rows(state.context, ()))
         took = clock() - planned
         lines.append(f"Actual Rows: {len(rows)}")
         if options.get("summary", True):

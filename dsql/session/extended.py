@@ -38,9 +38,11 @@ class ExtendedProtocol:
         self._statements = state.statements
         self._portals = state.portals
         self._block = state.block
+        self._interrupts = state.interrupts
 
     def parse(self, body: bytes) -> None:
         """Parse: make a statement, whose types are then settled."""
+        self._interrupts.begin_statement()
         message = frontend.parse_parse(body)
         state, name = self._state, message.statement.encode()
         if name:
@@ -67,6 +69,7 @@ class ExtendedProtocol:
 
     def bind(self, body: bytes) -> None:
         """Bind: make a portal."""
+        self._interrupts.begin_statement()
         message = frontend.parse_bind(body)
         statement = self._statements.get(message.statement)
         if statement is None:
@@ -81,6 +84,7 @@ class ExtendedProtocol:
 
     def describe(self, body: bytes) -> None:
         """Describe: say what a statement or portal takes and gives."""
+        self._interrupts.begin_statement()
         target = _PORTAL_UNNAMED if body == b"P\0" else frontend.parse_target(body)
         if target.kind == b"P":
             portal = self._portals.get(target.name)
@@ -110,6 +114,7 @@ class ExtendedProtocol:
         if portal is None:
             raise _no_portal(name)
         portal.execute(row_limit)
+        self._interrupts.end_statement()
 
     def close(self, body: bytes) -> None:
         """Close: forget a statement or portal, known or not."""
@@ -127,6 +132,7 @@ class ExtendedProtocol:
         """Sync: end the pipeline, and with it the implicit transaction."""
         if body:
             frontend.parse_empty(body)
+        self._interrupts.hold()
         state = self._block.state
         if state is State.IMPLICIT:
             self._block.commit()

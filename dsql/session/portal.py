@@ -48,11 +48,7 @@ def run_to_end(
     counted = state.block.use(query)
     context.start_statement()
     state.mark = start = len(out)
-    context.enter_program()
-    try:
-        count = emit(context, parameters, out)
-    finally:
-        context.leave_program()
+    count = emit(context, parameters, out)
     whole = state.mark == start
     state.mark = -1
     out += query.complete(count)
@@ -63,7 +59,16 @@ def run_to_end(
 class QueryPortal:
     """A query with its parameters."""
 
-    __slots__ = ("_encoders", "_parameters", "_query", "_rows", "_shape", "_state", "description")
+    __slots__ = (
+        "_encoders",
+        "_failed",
+        "_parameters",
+        "_query",
+        "_rows",
+        "_shape",
+        "_state",
+        "description",
+    )
 
     def __init__(
         self, state: SessionState, query: CompiledQuery, shape: Shape, parameters: Sequence[Any]
@@ -73,6 +78,7 @@ class QueryPortal:
         self._shape = shape
         self._parameters = parameters
         self._rows: Iterator[Row] | None = None
+        self._failed = False
         self._encoders: list[Encode] = []
         self.description = shape.description
 
@@ -99,15 +105,15 @@ class QueryPortal:
 
     def fetch(self, count: int | None) -> list[Row]:
         """Return the next rows as runtime values, all that are left for None."""
+        if self._failed:
+            raise SqlError("55000", "portal cannot be run")
+        self._failed = True  # unless all goes well: a generator that raised seems to be at its end
         if self._rows is None:
             self._rows = self._start()
-        context = self._state.context
-        context.start_statement()
-        context.enter_program()
-        try:
-            return list(islice(self._rows, count))
-        finally:
-            context.leave_program()
+        self._state.context.start_statement()
+        rows = list(islice(self._rows, count))
+        self._failed = False
+        return rows
 
     def _start(self) -> Iterator[Row]:
         state, query = self._state, self._query

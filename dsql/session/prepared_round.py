@@ -83,6 +83,7 @@ class PreparedRounds:
     def __init__(self, state: SessionState) -> None:
         self._state = state
         self._block = state.block
+        self._interrupts = state.interrupts
         self._statements = state.statements
         self._out = state.out
 
@@ -114,6 +115,7 @@ class PreparedRounds:
             block.commit()
             self._out += backend.READY_IDLE
         else:
+            self._interrupts.hold()
             self._state.portals[b""] = known.portal
             self._out += backend.READY_IN_BLOCK
         return True

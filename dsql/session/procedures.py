@@ -5,8 +5,6 @@ Each look at the job needs a snapshot of its own, so the wait ends the transacti
 
 from __future__ import annotations
 
-import time
-
 from dsql.catalog.jobs import FINISHED, Job, parse_identifier, read_job
 from dsql.ddl import nodes
 from dsql.ddl.result import UtilityResult
@@ -47,5 +45,4 @@ def _wait(identifier: bytes, state: SessionState) -> Job:
         if job.status in FINISHED:
             return job
         state.block.rollback()
-        time.sleep(_POLL_SECONDS)
-        state.environment.cancellation.check()
+        state.interrupts.pause(_POLL_SECONDS)

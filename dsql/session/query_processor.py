@@ -4,40 +4,25 @@
          --Serve--> run the session until its end --> Idle --> the next one
          --Retire, the agent's end, or the end of its lifetime--> exit
 
-It is forked from the seed with everything imported. SIGINT (and SIGUSR1) cancel the running statement.
-What a session needs from the outside later, a new connection to the adjudicator, is asked of the agent,
-because the sandbox lets nobody in here open one.
+It is forked from the seed with everything imported. Signals interrupt what runs (`dsql.session.signals`).
+What a session needs from the outside later, a new connection to the adjudicator, is asked of the agent
+(`dsql.session.agent_line`), because the sandbox lets nobody in here open one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from dsql.rpc import packets
-from dsql.session import handed
-from dsql.session.control import (
-    Adjudicator,
-    Assign,
-    Idle,
-    NeedAdjudicator,
-    Ready,
-    Retire,
-    RunJobs,
-    Serve,
-    ToAgent,
-    ToQueryProcessor,
-    WantJobs,
-    decode_from_agent,
-    encode,
-)
+from dsql.session import handed, signals
+from dsql.session.agent_line import AgentLine
+from dsql.session.control import Assign, Idle, Ready, Retire, RunJobs, Serve
 from dsql.session.handed import HandedSession
-from dsql.tls.connection import set_receive_timeout
+from dsql.session.interrupts import Interrupts
 
 Confine = Callable[[Assign], list[str]]
 
@@ -60,76 +45,14 @@ class Tenant(Protocol):
         """Work off the cluster's background jobs."""
         ...
 
-    def cancel(self) -> None:
-        """Cancel the running statement; called from a signal handler."""
+    @property
+    def interrupts(self) -> Interrupts:
+        """Those of the session or jobs that run, or ran last."""
         ...
 
     def close(self) -> None:
         """Let go of everything."""
         ...
-
-
-class AgentLine:
-    """The query processor's end of the control socket."""
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._offered: list[int] = []  # a connection to the adjudicator that came unasked
-        self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
-
-    def tell(self, message: ToAgent) -> None:
-        """Send a message. Raises OSError if the agent is gone."""
-        packets.send(self._control, encode(message))
-
-    def set_timeout(self, seconds: float) -> None:
-        """Let every later `wait` take so long at most."""
-        set_receive_timeout(self._control, seconds)
-
-    def wait(self) -> tuple[ToQueryProcessor, list[int]]:
-        """Return the next message and its descriptors.
-
-        Raises EOFError at the agent's end, TimeoutError.
-        """
-        if self._deferred:
-            return self._deferred.popleft()
-        message, descriptors = self._receive()
-        while isinstance(message, Adjudicator):
-            packets.close_all(self._offered)
-            self._offered = descriptors
-            message, descriptors = self._receive()
-        return message, descriptors
-
-    def _receive(self) -> tuple[ToQueryProcessor, list[int]]:
-        try:
-            packet, descriptors = packets.receive(self._control)
-        except BlockingIOError:
-            raise TimeoutError from None
-        if not packet:
-            raise EOFError("the agent is gone")
-        return decode_from_agent(packet), descriptors
-
-    def want_jobs(self) -> None:
-        """Have the agent see to the cluster's background jobs."""
-        with contextlib.suppress(OSError):  # without an agent, the next one will
-            self.tell(WantJobs())
-
-    def new_adjudicator(self) -> socket.socket | None:
-        """Return the agent's connection to the adjudicator, or ask for one; None: nobody answers now.
-
-        Raises EOFError if the agent is gone: then there never will be one.
-        """
-        if self._offered:
-            return socket.socket(fileno=self._offered.pop())
-        try:
-            self.tell(NeedAdjudicator())
-            message, descriptors = self._receive()
-            while not isinstance(message, Adjudicator):
-                # The first session follows the assignment at once, and Retire may come at any time.
-                self._deferred.append((message, descriptors))
-                message, descriptors = self._receive()
-        except OSError as error:
-            raise EOFError("the agent is gone") from error
-        return socket.socket(fileno=descriptors[0]) if descriptors else None
 
 
 OpenTenant = Callable[[Assign, AgentLine], Tenant]
@@ -158,8 +81,7 @@ class QueryProcessor:
         tenant = self._open_tenant(assignment, self._line)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
-        for number in (signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, lambda *_: tenant.cancel())
+        signals.listen(lambda: tenant.interrupts)
         self._line.tell(Ready(self._confine(assignment)))
         return tenant
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dsql.errors import QUERY_CANCELED, SqlError
+from dsql.errors import SqlError
 from dsql.executor.program import Emit
 from dsql.session.compiled import CompiledQuery
 
@@ -101,15 +101,7 @@ class Recording:
         context.statement_timestamp = statement.timestamp
         try:
             state.block.use(statement.query)
-            context.enter_program()
-            try:
-                count = statement.emit(context, statement.parameters, answer)
-            finally:
-                context.leave_program()
-        except AnswerTooLongError:
-            return None
-        except SqlError as error:
-            if error.sqlstate == QUERY_CANCELED:
-                raise
+            count = statement.emit(context, statement.parameters, answer)
+        except (AnswerTooLongError, SqlError):
             return None
         return bytes(answer + statement.query.complete(count))

@@ -17,14 +17,17 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from dsql.catalog.names import CatalogNames
-from dsql.errors import FatalError, SqlError
+from dsql.errors import FatalError, Interrupted, SqlError
 from dsql.functions.session_random import session_random
 from dsql.session.block import State
 from dsql.session.environment import Environment
 from dsql.session.extended import READY, ExtendedProtocol
 from dsql.session.handed import HandedSession
+from dsql.session.interrupts import FREE, HELD
+from dsql.session.patience import Patience
 from dsql.session.prepared_round import PreparedRounds
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
@@ -72,15 +75,19 @@ class Session:
             ord("X"): _terminate,
         }
         self._rounds = PreparedRounds(state)
+        self.interrupts = state.interrupts
         self._skipping = False
         jitter = 1 - _AGE_JITTER * secrets.randbelow(1000) / 1000
         self._deadline = environment.monotonic() + environment.session_seconds_max * jitter
+        self._patience = Patience(
+            state.settings, state.block, connection, environment.monotonic, self._deadline
+        )
 
     def run(self) -> None:
         """Serve the client until it is gone."""
+        self.interrupts.adopt_thread()
         try:
-            self._start()
-            self._serve()
+            self._live()
         except _TerminatedError:
             self._send_last()
         except FatalError as error:
@@ -91,12 +98,19 @@ class Session:
             self._state.block.rollback()
             self._connection.close()
 
+    def _live(self) -> None:
+        try:
+            self._start()
+            self._serve()
+        except Interrupted as interrupt:  # between two statements: only what ends the session
+            raise interrupt.error from None
+
     def _start(self) -> None:
         state = self._state
         session_random.seed(secrets.randbits(128))
         reg.install(CatalogNames(lambda: (state.context.catalog, state.context.search_path)))
         greet(state)
-        self._connection.set_receive_timeout(max(self._seconds_left(), 0.001))
+        self._patience.review()
         if state.handed.pending:
             state.pending.extend(state.reader.feed(state.handed.pending))
         if not state.pending:
@@ -106,56 +120,74 @@ class Session:
     def _serve(self) -> None:
         state, connection = self._state, self._connection
         pending, feed, out = state.pending, state.reader.feed, state.out
-        popleft, handlers = pending.popleft, self._handlers
-        cancellation = self._environment.cancellation
+        popleft, handlers, interrupts = pending.popleft, self._handlers, self.interrupts
         while True:
             while pending:
                 kind, body = popleft()
                 if self._skipping and kind not in _RESUMING:
                     continue
-                try:
-                    handlers[kind](body)
-                except Exception as error:
-                    self._fail(kind, error)
+                self._attempt(kind, handlers[kind], body)
                 if kind in _ROUND_ENDS:
                     self._end_round()
             if out:
-                connection.send(out)
-                out.clear()
+                state.send()
+            interrupts.rest()
             try:
                 data = connection.receive()
             except TimeoutError:
-                self._check_age()
+                self._patience.check()
                 continue
             if not data:
+                interrupts.check()  # perhaps it is we who want no more
                 return
-            cancellation.requested = False
             if not self._answer_round(data):
                 pending.extend(feed(data))
+
+    def _attempt(self, kind: int, handler: Callable[[bytes], Any], body: bytes) -> Any:
+        """Return what a handler returns; if it fails or is interrupted, answer that and return True."""
+        interrupts = self.interrupts
+        try:
+            try:
+                interrupts.state = FREE
+                if interrupts.pending is not None:
+                    interrupts.check()
+                done = handler(body)
+            except Exception as error:
+                interrupts.hold()
+                self._fail(kind, error)
+                done = True
+            interrupts.state = HELD
+        except Interrupted as interrupt:
+            interrupts.caught()
+            self._fail(kind, interrupt.error)
+            done = True
+        return done
 
     def _answer_round(self, data: bytes) -> bool:
         """Answer the round trip of a prepared statement at once; False if `data` is anything else."""
         if self._skipping or self._state.reader.partial:
             return False
-        try:
-            if not self._rounds.answer(data):
-                return False
-        except Exception as error:
-            self._fail(_SYNC, error)
+        if not self._attempt(_SYNC, self._rounds.answer, data):
+            return False
         self._end_round()
         return True
 
     def _end_round(self) -> None:
         """Do what comes before the client's next turn."""
         state = self._state
+        if self.interrupts.deadline:
+            self.interrupts.stop_clock()
         self._skipping = False
         if state.settings.changed:
             ready = state.out[-6:]
             del state.out[-6:]
             report_changes(state)
             state.out += ready
+            self._patience.review()
+        elif self._patience.limited:
+            self._patience.begin()
         if state.block.state is State.IDLE and self._environment.monotonic() > self._deadline:
-            self._check_age()
+            self._patience.check()
 
     def _fail(self, kind: int, error: Exception) -> None:
         """Answer with an error, and put the session into the state that follows it."""
@@ -175,26 +207,21 @@ class Session:
         else:
             self._skipping = True
 
-    def _seconds_left(self) -> float:
-        return self._deadline - self._environment.monotonic()
-
-    def _check_age(self) -> None:
-        """End the session if its time is over and no transaction would be cut."""
-        left = self._seconds_left()
-        if left <= 0 and self._state.block.state is State.IDLE:
-            raise FatalError("57P01", "terminating connection due to maximum connection age")
-        self._connection.set_receive_timeout(max(left, 1.0))
-
     def _say_last(self, error: FatalError) -> None:
         self._state.out += backend.error_response(error)
         self._send_last()
 
     def _send_last(self) -> None:
         """Send what is left, to a client who may not listen any more."""
+        self._connection.on_stall = _give_up
         try:
             self._state.send()
         except OSError as lost:
             logger.info("connection lost", extra={"reason": str(lost)})
+
+
+def _give_up() -> None:
+    raise TimeoutError("the client does not read")
 
 
 def _ignore(body: bytes) -> None:

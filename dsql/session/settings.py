@@ -98,7 +98,12 @@ class Settings:
             bytea_output=values["bytea_output"],
         )
         self.profile = values["dsql.profile"]
-        self.statement_timeout_seconds = self.milliseconds("statement_timeout") / 1000
+        self.statement_timeout_seconds = self._seconds("statement_timeout")
+        self.transaction_timeout_seconds = self._seconds("transaction_timeout")
+        self.idle_timeout_seconds = self._seconds("idle_session_timeout")
+        self.idle_in_transaction_timeout_seconds = self._seconds(
+            "idle_in_transaction_session_timeout"
+        )
         self.bounds = self._bounds()
         self.search_path = tuple(split_names(values["search_path"]))
 
@@ -123,13 +128,13 @@ class Settings:
             raise unrecognized(name)
         return value
 
-    def milliseconds(self, name: str) -> float:
-        """Return a time parameter in milliseconds."""
+    def _seconds(self, name: str) -> float:
+        """Return a time parameter in seconds."""
         text = self._effective.texts[name]
         if text == "0":
-            return 0
+            return 0.0
         digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-        factors = {"us": 0.001, "ms": 1, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7}
+        factors = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
         return int(digits) * factors[text[len(digits) :]]
 
     def _bounds(self) -> Bounds:

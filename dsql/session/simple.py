@@ -34,8 +34,9 @@ class SimpleProtocol:
         self._normalized = NormalizedQueries(state)
 
     def query(self, body: bytes) -> None:
-        """Run a script to its end or first error."""
+        """Run a script to its end or first error; each statement has statement_timeout for itself."""
         state, block = self._state, self._state.block
+        state.interrupts.begin_statement()
         state.statements.pop(b"", None)
         text = frontend.parse_query(body)
         plans = state.environment.plans
@@ -51,15 +52,20 @@ class SimpleProtocol:
                 self._run(parsed)
         if block.state is State.IMPLICIT:
             block.commit()
+        state.interrupts.hold()
         state.out += READY[block.state]
 
     def _run(self, parsed: ParsedStatement) -> None:
         state = self._state
         if state.block.state is State.FAILED and parsed.name != "Transaction":
             state.check_not_failed()
+        interrupts = state.interrupts
+        interrupts.resume()
+        interrupts.begin_statement()
         statement = make_statement(state, parsed)
         check_may_run(state, statement)
         self._execute(statement.bind(SIMPLE_BIND))
+        interrupts.end_statement()
 
     def _execute(self, portal: Portal) -> None:
         out = self._state.out

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from dsql.errors import SqlError
+from dsql.errors import ClientGoneError, SqlError
 from dsql.executor.datarow import FLUSH_BYTES
 from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
 from dsql.session.handed import HandedSession
+from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
 from dsql.tls.connection import Connection
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 Message = tuple[int, bytes]
 
 
-class ClientGoneError(ConnectionError):
-    """The client closed its connection in the middle of something."""
+_COPY_WAIT_SECONDS = 0.05  # for the client, between two looks at what may end the statement
 
 
 class SessionState:
-    """See the module. `mark` is where the rows of a running program start in `out`, else -1."""
+    """See the module. `mark` is where the rows of a running program start in `out`, else -1.
+
+    It is what the session's `Interrupts` look at: `dsql.session.interrupts.Surroundings`.
+    """
 
     def __init__(
         self, handed: HandedSession, connection: Connection, environment: Environment
@@ -42,17 +46,33 @@ class SessionState:
             lambda: self.block.catalog,
             profile_changes=environment.profile_changes,
         )
+        self.interrupts = Interrupts(self.settings, self, monotonic=environment.monotonic)
+        connection.on_stall = self.interrupts.attend
         self.recording = Recording(self)
         self.block = TransactionBlock(
-            environment, self.settings, self.recording, self._transaction_ended
+            environment, self.settings, self.interrupts, self.recording, self._transaction_ended
         )
-        self.context = SessionContext(environment, self.settings, self.block, self.flush_rows)
+        self.context = SessionContext(
+            environment, self.settings, self.interrupts, self.block, self.flush_rows
+        )
         self.statements: dict[bytes, Statement] = {}
         self.portals: dict[bytes, Portal] = {}
         self.out = bytearray()
         self.mark = -1
         self.reader = MessageReader()
         self.pending: deque[Message] = deque()
+
+    def age_error(self) -> SqlError | None:
+        """See `dsql.session.interrupts.Surroundings`."""
+        return self.block.age_error()
+
+    def client_is_gone(self) -> bool:
+        """See `dsql.session.interrupts.Surroundings`."""
+        return self.connection.is_gone()
+
+    def end_input(self) -> None:
+        """See `dsql.session.interrupts.Surroundings`."""
+        self.connection.end_input()
 
     def _transaction_ended(self) -> None:
         self.recording.clear()
@@ -62,34 +82,42 @@ class SessionState:
     def send(self) -> None:
         """Send what has been gathered."""
         if self.out:
-            self.connection.send(self.out)
-            self.out.clear()
-            self.mark = -1
+            try:
+                self.connection.send(self.out)
+            finally:
+                self.out.clear()  # the connection keeps what has not gone out
+                self.mark = -1
 
     def flush_rows(self, out: bytearray) -> None:
-        """Send the rows so far if they are many; programs call this between two rows.
-
-        Half a record on its way would be the connection's end, so nothing interrupts the sending.
-        """
+        """Send the rows so far if they are many; programs call this between two rows."""
         if len(out) > FLUSH_BYTES:
             if out is not self.out:
                 raise AnswerTooLongError
-            self.environment.cancellation.hold(lambda: self._send_rows(out))
-
-    def _send_rows(self, out: bytearray) -> None:
-        self.connection.send(out)
-        out.clear()
-        self.mark = 0
+            try:
+                self.connection.send(out)
+            finally:
+                out.clear()
+                self.mark = 0
 
     def read_message(self) -> Message:
         """Return the next message, for a statement that reads from the client itself (COPY)."""
-        while not self.pending:
+        if not self.pending:
             self.send()
-            data = self.connection.receive()
-            if not data:
-                raise ClientGoneError("the client has gone during COPY")
-            self.pending.extend(self.reader.feed(data))
+            patience = self.connection.set_receive_timeout(_COPY_WAIT_SECONDS)
+            try:
+                self._await_message()
+            finally:
+                self.connection.set_receive_timeout(patience)
         return self.pending.popleft()
+
+    def _await_message(self) -> None:
+        while not self.pending:
+            self.interrupts.attend()
+            with contextlib.suppress(TimeoutError):
+                data = self.connection.receive()
+                if not data:
+                    raise ClientGoneError("the client has gone during COPY")
+                self.pending.extend(self.reader.feed(data))
 
     def notice(self, severity: str, sqlstate: str, message: str, **fields: str) -> None:
         """Append a NoticeResponse if client_min_messages lets it through."""

@@ -19,14 +19,15 @@ from adjudicator.client import AdjudicatorClient
 from dsql.catalog.jobs import Job
 from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
-from dsql.errors import FatalError, SqlError, outcome_unknown
+from dsql.errors import FatalError, Interrupted, SqlError, outcome_unknown
 from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
+from dsql.session.agent_line import AgentLine
 from dsql.session.control import Assign
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.handed import HandedSession
-from dsql.session.query_processor import AgentLine
+from dsql.session.interrupts import Alone, Interrupts, Untimed
 from dsql.session.session import Session
 from dsql.tls.connection import open_connection
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
@@ -56,6 +57,7 @@ class ClusterTenant:
         descriptor = unnamed_file(self._layout.root)
         temporary = TemporarySpace(lambda: descriptor)
         self._opened.callback(os.close, descriptor)
+        self.interrupts = Interrupts(Untimed(), Alone())
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
@@ -71,7 +73,6 @@ class ClusterTenant:
                 begin=lambda: environment.begin(),
                 catalog=environment.catalogs.current,
                 now=lambda: environment.now() - _MICROSECONDS_TO_2000,
-                check_cancel=self._check_cancel,
             )
         )
 
@@ -82,7 +83,7 @@ class ClusterTenant:
             self._clock = self._open_clock()
             self._opened.callback(self._clock.close)
         replicas = [self._layout.storage(az, assignment.cluster) for az in assignment.azs]
-        replica = LocalReplica(replicas, deadline_seconds=OPEN_SECONDS)
+        replica = LocalReplica(replicas, deadline_seconds=OPEN_SECONDS, sleep=self._pause)
         self._opened.callback(replica.close)
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
         manager = TransactionManager(replica, self._committer, self._clock, limits)
@@ -98,8 +99,8 @@ class ClusterTenant:
             with contextlib.suppress(ClockUnavailableError):
                 return open_it()
             # A cluster is led, and publishes, once it has been asked for.
-            _eventually(self._committer.connect)
-            return _eventually(open_it)
+            self._eventually(self._committer.connect)
+            return self._eventually(open_it)
         except (OSError, ClockUnavailableError):
             raise SqlError(
                 "57P03", "the cluster is starting up", detail="Its adjudicator does not answer yet."
@@ -107,20 +108,24 @@ class ClusterTenant:
 
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end."""
-        self._environment.cancellation.requested = False
-        Session(session, open_connection(client, session.tls), self._environment).run()
+        running = Session(session, open_connection(client, session.tls), self._environment)
+        self.interrupts = running.interrupts
+        running.run()
 
     def run_jobs(self) -> None:
         """Run the cluster's background jobs; what fails now is tried again with the next request."""
-        self._environment.cancellation.requested = False
+        self.interrupts = interrupts = Interrupts(Untimed(), Alone())
+        interrupts.adopt_thread()
         try:
-            self._jobs.run_pending()
-        except SqlError as error:
-            logger.warning("background jobs stopped", extra={"reason": error.message})
-
-    def cancel(self) -> None:
-        """Cancel the running statement."""
-        self._environment.cancellation.request()
+            try:
+                interrupts.resume()
+                self._jobs.run_pending(interrupts.pause)
+            except SqlError as error:
+                logger.warning("background jobs stopped", extra={"reason": error.message})
+            interrupts.rest()
+        except Interrupted as interrupt:
+            interrupts.caught()
+            logger.info("background jobs interrupted", extra={"reason": str(interrupt)})
 
     def close(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
@@ -145,24 +150,22 @@ class ClusterTenant:
             raise ConnectionRefusedError("no adjudicator answers")
         return connection
 
-    def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: Job, pause: Callable[[float], None]) -> None:
         try:
-            self._jobs.run_and_report(job.identifier)
+            self._jobs.run_and_report(job.identifier, pause)
         finally:
             self._environment.request_jobs()  # it may have left rows for another job to remove
 
-    def _check_cancel(self) -> None:
-        if self._environment.cancellation.requested:
-            raise SqlError("57014", "canceling statement due to user request")
+    def _pause(self, seconds: float) -> None:
+        self.interrupts.pause(seconds)
 
-
-def _eventually(open_it: Callable[[], Opened]) -> Opened:
-    """Return what `open_it` returns once what it needs is there, or raise why it is not."""
-    deadline = time.monotonic() + OPEN_SECONDS
-    while True:
-        try:
-            return open_it()
-        except (OSError, ClockUnavailableError):
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_SECONDS)
+    def _eventually(self, open_it: Callable[[], Opened]) -> Opened:
+        """Return what `open_it` returns once what it needs is there, or raise why it is not."""
+        deadline = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                return open_it()
+            except (OSError, ClockUnavailableError):
+                if time.monotonic() >= deadline:
+                    raise
+                self._pause(_RETRY_SECONDS)

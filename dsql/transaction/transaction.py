@@ -22,6 +22,8 @@ from dsql.transaction.write_buffer import WriteBuffer, merge
 
 Row = tuple[bytes, bytes]
 
+_NOT_STARTED = -1.0
+
 
 class Replica(Protocol):
     """Where a transaction reads: `storage.client.LocalReplica` or the like."""
@@ -76,7 +78,7 @@ class BufferedTransaction:
         self._shared = shared
         self._buffer = WriteBuffer(shared.limits.rows_max, shared.limits.bytes_max)
         self._snapshot: Snapshot | None = None
-        self._started_at = 0.0
+        self._started_at = _NOT_STARTED
         self.commit_timestamp = 0  # of the last successful commit with writes
 
     @property
@@ -92,8 +94,8 @@ class BufferedTransaction:
 
     def _start(self) -> Snapshot:
         shared = self._shared
+        self._started_at = shared.monotonic()  # first, so that `rollback` releases in any case
         self._snapshot = snapshot = shared.replica.snapshot(shared.clock.latest())
-        self._started_at = shared.monotonic()
         return snapshot
 
     def begin_statement(self) -> int:
@@ -244,9 +246,10 @@ class BufferedTransaction:
 
     def rollback(self) -> None:
         """Forget every buffered write, and the snapshot."""
-        if self._snapshot is not None:
+        if self._started_at != _NOT_STARTED:
             self._snapshot = None
             self._shared.replica.release()
+            self._started_at = _NOT_STARTED
         buffer = self._buffer
         if buffer.entries or buffer.checks or buffer.statement:
             buffer.clear()

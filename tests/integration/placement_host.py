@@ -30,8 +30,13 @@ class EchoTenant:
         pass
     def close(self):
         pass
-    def cancel(self):
+    @property
+    def interrupts(self):
+        return self
+    def cancel(self, frame):
         self.cancelled = True
+    def tick(self, frame):
+        pass
     def run_jobs(self):
         self.job_runs = getattr(self, "job_runs", 0) + 1
     def serve(self, session, client):

@@ -7,7 +7,6 @@ from memory_server import MemoryStore
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import new_job, read_job, write_job
-from dsql.ddl import job_runner
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.transaction.manager import TransactionManager
 
@@ -17,18 +16,15 @@ START = 1_000_000_000
 class Background:
     """A runner over a store in memory; its naps move the clock."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         store = MemoryStore()
         self.manager = TransactionManager(store, store, store, None)
         self.now, self.naps = START, 0
-        patch.setattr(job_runner.time, "sleep", self.nap)
         empty = Catalog(1, [], [], [])
-        self.runner = JobRunner(
-            Store(self.manager.begin, lambda _: empty, lambda: self.now, lambda: None)
-        )
+        self.runner = JobRunner(Store(self.manager.begin, lambda _: empty, lambda: self.now))
 
     def nap(self, seconds: float) -> None:
-        self.naps += 1
+        self.naps += seconds > 0
         self.now += round(seconds * 1_000_000)
 
     def submit(self, *, synchronous: bool) -> bytes:
@@ -46,32 +42,29 @@ class Background:
 
 
 @pytest.fixture
-def background(monkeypatch: pytest.MonkeyPatch) -> Background:
-    return Background(monkeypatch)
+def background() -> Background:
+    return Background()
 
 
 def test_job_that_nobody_waits_for_is_run_at_once(background: Background) -> None:
     job = background.submit(synchronous=False)
-    background.runner.run_pending()
+    background.runner.run_pending(background.nap)
     assert (background.status(job), background.naps) == ("completed", 0)
 
 
 def test_job_of_a_waiting_statement_is_run_when_it_stands_still(background: Background) -> None:
     job = background.submit(synchronous=True)
-    background.runner.run_pending()
+    background.runner.run_pending(background.nap)
     assert background.status(job) == "completed"
     assert background.now - START >= 5_000_000
 
 
-def test_job_that_its_statement_finishes_is_left_alone(
-    background: Background, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_that_its_statement_finishes_is_left_alone(background: Background) -> None:
     job = background.submit(synchronous=True)
 
     def finish(seconds: float) -> None:
         background.nap(seconds)
-        background.runner.run(job)
+        background.runner.run(job, lambda _: None)
 
-    monkeypatch.setattr(job_runner.time, "sleep", finish)
-    background.runner.run_pending()
+    background.runner.run_pending(finish)
     assert (background.status(job), background.naps) == ("completed", 1)

@@ -7,6 +7,7 @@ import pytest
 from memory_server import Server, errors, letters, rows
 
 from dsql.session.environment import Environment
+from dsql.session.signals import listen
 from dsql.wire import client
 
 ENDLESS = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
@@ -103,13 +104,24 @@ def test_an_internal_error_is_logged_once_and_shown_as_an_id(server, caplog, mon
     assert peer.rows("SELECT 1") == [[b"1"]]
 
 
-@pytest.mark.parametrize("profile", ["dsql"])
-def test_a_signal_cancels_the_running_statement(profile):
-    """Here the session has the main thread, as in a query processor, and the client another one."""
-    server = Server(profile)
-    environment = server.environment()
-    before = signal.signal(signal.SIGUSR1, lambda *_: environment.cancellation.request())
-    session, peer = server.pair(environment)
+@pytest.fixture
+def signals(monkeypatch):
+    """Those of a query processor, for a session that runs in the main thread as there."""
+    running = []
+    numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGPROF, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    listen(lambda: running[-1].interrupts)
+    yield running
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_signal_cancels_the_running_statement(signals):
+    server = Server("dsql")
+    session, peer = server.pair(server.environment())
+    signals.append(session)
     found = []
 
     def talk() -> None:
@@ -124,15 +136,15 @@ def test_a_signal_cancels_the_running_statement(profile):
     talking.start()
     session.run()
     talking.join()
-    signal.signal(signal.SIGUSR1, before)
     assert [(fields["C"], fields["M"]) for fields in found] == [
         ("57014", "canceling statement due to user request")
     ]
 
 
-def test_statement_timeout_interrupts_a_statement():
+def test_statement_timeout_interrupts_a_statement(signals):
     server = Server("postgres")
     session, peer = server.pair(server.environment())
+    signals.append(session)
     peer.send(client.query("SET statement_timeout = '50ms'"), client.query(ENDLESS))
     peer.send(client.query("SET statement_timeout = 0"), client.query("SELECT 1"))
     peer.send(client.terminate())
@@ -144,10 +156,27 @@ def test_statement_timeout_interrupts_a_statement():
     peer.socket.close()
 
 
+def test_a_vanished_client_ends_a_statement(signals):
+    server = Server("dsql")
+    session, peer = server.pair(server.environment())
+    signals.append(session)
+    peer.send(client.query(ENDLESS), client.query("SELECT 1"))
+    peer.socket.close()
+    session.run()
+
+
 def test_a_cancel_that_comes_too_late_cancels_nothing(server, peer):
     peer.query("SELECT 1")
-    server.environments[0].cancellation.request()
+    server.sessions[0].interrupts.cancel()
     assert peer.rows("SELECT 1") == [[b"1"]]
+
+
+def test_a_terminated_session_says_so_when_it_is_idle(server, peer):
+    server.sessions[0].interrupts.terminate()
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
+    assert fields["M"] == "terminating connection due to administrator command"
+    assert peer.socket.recv(1) == b""
 
 
 def test_an_old_session_ends_when_idle_but_not_inside_a_transaction(server):

@@ -15,9 +15,9 @@ from dsql.rpc import packets
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import PublishedClock
 from dsql.session import tenant
+from dsql.session.agent_line import AgentLine
 from dsql.session.control import Adjudicator, Assign, encode
 from dsql.session.handed import HandedSession
-from dsql.session.query_processor import AgentLine
 from dsql.session.tenant import ClusterTenant
 from storage.environment import ENVIRONMENT, WritableEnvironment
 

@@ -1,0 +1,82 @@
+"""A query processor's end of the control socket: what it hears from its agent and asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import deque
+
+from dsql.rpc import packets
+from dsql.session.control import (
+    Adjudicator,
+    NeedAdjudicator,
+    ToAgent,
+    ToQueryProcessor,
+    WantJobs,
+    decode_from_agent,
+    encode,
+)
+from dsql.tls.connection import set_receive_timeout
+
+
+class AgentLine:
+    """The query processor's end of the control socket."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._offered: list[int] = []  # a connection to the adjudicator that came unasked
+        self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
+
+    def tell(self, message: ToAgent) -> None:
+        """Send a message. Raises OSError if the agent is gone."""
+        packets.send(self._control, encode(message))
+
+    def set_timeout(self, seconds: float) -> None:
+        """Let every later `wait` take so long at most."""
+        set_receive_timeout(self._control, seconds)
+
+    def wait(self) -> tuple[ToQueryProcessor, list[int]]:
+        """Return the next message and its descriptors.
+
+        Raises EOFError at the agent's end, TimeoutError.
+        """
+        if self._deferred:
+            return self._deferred.popleft()
+        message, descriptors = self._receive()
+        while isinstance(message, Adjudicator):
+            packets.close_all(self._offered)
+            self._offered = descriptors
+            message, descriptors = self._receive()
+        return message, descriptors
+
+    def _receive(self) -> tuple[ToQueryProcessor, list[int]]:
+        try:
+            packet, descriptors = packets.receive(self._control)
+        except BlockingIOError:
+            raise TimeoutError from None
+        if not packet:
+            raise EOFError("the agent is gone")
+        return decode_from_agent(packet), descriptors
+
+    def want_jobs(self) -> None:
+        """Have the agent see to the cluster's background jobs."""
+        with contextlib.suppress(OSError):  # without an agent, the next one will
+            self.tell(WantJobs())
+
+    def new_adjudicator(self) -> socket.socket | None:
+        """Return the agent's connection to the adjudicator, or ask for one; None: nobody answers now.
+
+        Raises EOFError if the agent is gone: then there never will be one.
+        """
+        if self._offered:
+            return socket.socket(fileno=self._offered.pop())
+        try:
+            self.tell(NeedAdjudicator())
+            message, descriptors = self._receive()
+            while not isinstance(message, Adjudicator):
+                # The first session follows the assignment at once, and Retire may come at any time.
+                self._deferred.append((message, descriptors))
+                message, descriptors = self._receive()
+        except OSError as error:
+            raise EOFError("the agent is gone") from error
+        return socket.socket(fileno=descriptors[0]) if descriptors else None

@@ -1,0 +1,283 @@
+"""What ends a statement before it is done: a cancel, a timeout, its transaction's age, a vanished client.
+
+Each session has its `Interrupts`, and so has a run of background jobs. A signal handler of the process
+calls `cancel`, `terminate` or `tick` of those that are running. What they raise, `Interrupted`, is no
+`Exception`: nothing that reacts to a statement's errors on the way out can take it for one of them.
+
+    resting --resume-> free         it is raised on the spot, between any two bytecodes
+    free    --hold---> held         a commit: it is noted and waits, for what is decided is also reported
+    held    --resume-> free         what was noted is raised
+    held    --rest---> resting      the client's turn: what was noted came too late, or ends the session
+
+While code of `_ATOMIC` is on the stack an interrupt waits as well, some milliseconds at a time: there a cut
+would leave half a record on the wire, or a reader's slot that nobody gives up. Whatever waits in there, or
+sleeps anywhere, does so with `pause` or calls `attend`, which raise at a place of their own choosing.
+
+`tick` is to be called while the process is busy. It finds out what nobody tells: that a time is over, or
+the client gone; and it raises once more what got lost in a destructor, whose exceptions Python drops.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from threading import get_ident
+from types import FrameType
+from typing import NoReturn, Protocol
+
+from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
+
+# Modules and packages that an interrupt must not cut into.
+_ATOMIC = (
+    "adjudicator.",  # requests and their answers
+    "dsql.rpc.",
+    "dsql.session.agent_line.",  # the same, and descriptors
+    "dsql.session.state.",  # what has been sent must leave the buffer
+    "dsql.tls.",  # records, and their sequence numbers
+    "storage.",  # LMDB's transactions, slots on the board, environments half opened
+)
+_SLICE_SECONDS = 0.02
+_CLIENT_SECONDS = 0.05  # between two looks at the client: each is a system call
+
+RESTING, FREE, HELD, RAISED = range(4)
+
+
+class Timeouts(Protocol):
+    """What of a session's settings counts here. 0: never."""
+
+    statement_timeout_seconds: float
+
+
+class Untimed:
+    """The timeouts of what has none."""
+
+    statement_timeout_seconds = 0.0
+
+
+class Surroundings(Protocol):
+    """What a session knows of its transaction and its client."""
+
+    def age_error(self) -> SqlError | None:
+        """Return the error of a transaction that is too old, None while it is not."""
+        ...
+
+    def client_is_gone(self) -> bool:
+        """Return whether the client has closed or lost its connection."""
+        ...
+
+    def end_input(self) -> None:
+        """Let who waits for the client, now or next, find the end of its input."""
+        ...
+
+
+class Alone:
+    """The surroundings of work that no client waits for."""
+
+    def age_error(self) -> None:
+        """See `Surroundings`."""
+
+    def client_is_gone(self) -> bool:
+        """See `Surroundings`."""
+        return False
+
+    def end_input(self) -> None:
+        """See `Surroundings`."""
+
+
+class Interrupts:
+    """Those of one session.
+
+    `cancel`, `terminate` and `tick` return True if what they have to raise had to be postponed: then `tick`
+    is to be called in some milliseconds, be the process busy or not.
+    """
+
+    __slots__ = (
+        "_look_at",
+        "_monotonic",
+        "_over",
+        "_raised",
+        "_sleep",
+        "_surroundings",
+        "_thread",
+        "_timeouts",
+        "deadline",
+        "pending",
+        "state",
+    )
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        surroundings: Surroundings,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._timeouts = timeouts
+        self._surroundings = surroundings
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._thread = 0
+        self.state = RESTING
+        self.pending: Exception | None = None
+        self._raised: Interrupted | None = None
+        self.deadline = 0.0  # of the statement, 0: none
+        self._over = True  # the statement that the deadline is for
+        self._look_at = 0.0
+
+    # ------------------------------------------------------------ from outside
+
+    def cancel(self, frame: FrameType | None = None) -> bool:
+        """Cancel the running statement (57014); without one it came too late.
+
+        `frame` is where a signal handler was called: what the interrupt would cut into.
+        """
+        if self.state == RESTING:
+            return False
+        self._note(SqlError("57014", "canceling statement due to user request"))
+        return self._deliver(frame)
+
+    def terminate(self, frame: FrameType | None = None) -> bool:
+        """End the session as soon as that is allowed: FATAL 57P01 for its client.
+
+        To be called in a signal handler of the thread that the session runs in. The running statement is
+        cut short; a commit comes to its end first.
+        """
+        message = "terminating connection due to administrator command"
+        self._note(FatalError("57P01", message))
+        self._surroundings.end_input()
+        return self._deliver(frame)
+
+    def tick(self, frame: FrameType | None = None) -> bool:
+        """Look at the clock and at the client, and raise what is due."""
+        raised = self._raised
+        if raised is not None and self.state == RAISED and not _is_handled(raised):
+            self._raised, self.state = None, FREE
+            self._note(raised.error)
+        if self.state != FREE:
+            return False
+        self._look()
+        return self._deliver(frame)
+
+    # ------------------------------------------------------------ from the session
+
+    def adopt_thread(self) -> None:
+        """Say that the session runs in this thread from now on: only here may anything be raised."""
+        self._thread = get_ident()
+
+    def resume(self) -> None:
+        """Say that what follows may be interrupted, and raise what is pending."""
+        self.state = FREE
+        if self.pending is not None:
+            self._raise()
+
+    def hold(self) -> None:
+        """Let nothing be raised until `resume`."""
+        self.state = HELD
+
+    def begin_statement(self) -> None:
+        """Let statement_timeout count from here on, unless it does already.
+
+        It counts from the first message for a statement: Parse, Bind and Execute share it, and the replays.
+        """
+        if self._over and self._timeouts.statement_timeout_seconds:
+            self.deadline = self._monotonic() + self._timeouts.statement_timeout_seconds
+            self._over = False
+
+    def end_statement(self) -> None:
+        """Say that the next `begin_statement` is another one's; up to there, for replays, time runs on."""
+        self._over = True
+
+    def caught(self) -> None:
+        """Say that what was raised has arrived."""
+        self.state = HELD
+        self._raised = None
+
+    def stop_clock(self) -> None:
+        """Say that the statement is over, its replays included."""
+        self.deadline = 0.0
+        self._over = True
+
+    def rest(self) -> None:
+        """Say that it is the client's turn."""
+        self.state = RESTING
+        if self.pending is not None and not _is_final(self.pending):
+            self.pending = None
+
+    # ------------------------------------------------------------ from what waits
+
+    def check(self) -> None:
+        """Raise what has been noted; cheap, for long loops."""
+        if self.pending is not None and (self.state != RESTING or _is_final(self.pending)):
+            self._raise()
+
+    def attend(self) -> None:
+        """Raise what is due, after a look at the clock and at the client."""
+        self._look()
+        self.check()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep so long, or until there is something to raise."""
+        end = self._monotonic() + seconds
+        while True:
+            self.attend()
+            left = end - self._monotonic()
+            if left <= 0:
+                return
+            self._sleep(min(left, _SLICE_SECONDS))
+
+    # ------------------------------------------------------------ inside
+
+    def _note(self, error: Exception) -> None:
+        if self.pending is None or (_is_final(error) and not _is_final(self.pending)):
+            self.pending = error
+
+    def _look(self) -> None:
+        """Note what has become due."""
+        now = self._monotonic()
+        if self.deadline and now >= self.deadline:
+            self.deadline = 0.0
+            self._note(SqlError("57014", "canceling statement due to statement timeout"))
+        if now >= self._look_at:
+            self._look_at = now + _CLIENT_SECONDS
+            if self._surroundings.client_is_gone():
+                self._note(ClientGoneError("the client has gone"))
+            elif (error := self._surroundings.age_error()) is not None:
+                self._note(error)
+
+    def _deliver(self, frame: FrameType | None) -> bool:
+        """Raise what is pending if that is allowed; return True if only the place is wrong."""
+        if self.pending is None or self.state != FREE or self._thread != get_ident():
+            return False
+        if not _is_atomic(frame):
+            self._raise()
+        return True
+
+    def _raise(self) -> NoReturn:
+        assert self.pending is not None
+        raised, self.pending = Interrupted(self.pending), None
+        self.state, self._raised = RAISED, raised
+        raise raised
+
+
+def _is_final(error: Exception) -> bool:
+    """Return whether an error ends the session."""
+    return isinstance(error, FatalError | ConnectionError)
+
+
+def _is_atomic(frame: FrameType | None) -> bool:
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "") + "."
+        if module.startswith(_ATOMIC):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_handled(raised: Interrupted) -> bool:
+    """Return whether an exception is on its way, through the `except` and `finally` of this stack."""
+    handled = sys.exc_info()[1]
+    while handled is not None and handled is not raised:
+        handled = handled.__context__
+    return handled is raised

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import sys
+import threading
+from types import FrameType, SimpleNamespace
+
+import pytest
+
+from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
+from dsql.session import interrupts as room
+from dsql.session.interrupts import Interrupts
+
+
+class Around:
+    """Settings, transaction and client of a session, and its clock."""
+
+    def __init__(self) -> None:
+        self.statement_timeout_seconds = 0.0
+        self.now = 100.0
+        self.too_old: SqlError | None = None
+        self.gone = False
+        self.input_ended = False
+        self.naps: list[float] = []
+
+    def age_error(self) -> SqlError | None:
+        return self.too_old
+
+    def client_is_gone(self) -> bool:
+        return self.gone
+
+    def end_input(self) -> None:
+        self.input_ended = True
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def around() -> Around:
+    return Around()
+
+
+@pytest.fixture
+def interrupts(around: Around) -> Interrupts:
+    made = Interrupts(around, around, monotonic=lambda: around.now, sleep=around.sleep)
+    made.adopt_thread()
+    return made
+
+
+def raised(act) -> Exception:
+    with pytest.raises(Interrupted) as caught:
+        act()
+    return caught.value.error
+
+
+def test_a_cancel_ends_a_statement_on_the_spot(interrupts: Interrupts) -> None:
+    interrupts.resume()
+    error = raised(interrupts.cancel)
+    assert isinstance(error, SqlError)
+    assert (error.sqlstate, error.message) == (
+        "57014",
+        "canceling statement due to user request",
+    )
+
+
+def test_a_cancel_between_two_statements_is_none(interrupts: Interrupts) -> None:
+    interrupts.cancel()
+    interrupts.resume()
+    interrupts.check()
+
+
+def test_nothing_that_catches_errors_catches_an_interrupt(interrupts: Interrupts) -> None:
+    interrupts.resume()
+
+    def statement() -> None:
+        try:
+            interrupts.cancel()
+        except Exception:
+            pytest.fail("it was taken for an error of the statement")
+
+    raised(statement)
+
+
+def test_what_is_held_is_not_cut_and_what_follows_is(interrupts: Interrupts) -> None:
+    interrupts.resume()
+    interrupts.hold()
+    assert not interrupts.cancel()
+    assert str(raised(interrupts.resume)) == "canceling statement due to user request"
+
+
+def test_a_cancel_during_the_commit_of_the_last_statement_came_too_late(
+    interrupts: Interrupts,
+) -> None:
+    interrupts.resume()
+    interrupts.hold()
+    interrupts.cancel()
+    interrupts.rest()
+    interrupts.resume()
+
+
+def test_an_interrupt_waits_while_an_atomic_room_is_on_the_stack(interrupts: Interrupts) -> None:
+    here = sys._getframe()
+    inside: FrameType = SimpleNamespace(f_globals={"__name__": "storage.board"}, f_back=here)  # type: ignore[assignment]
+    outside: FrameType = SimpleNamespace(f_globals={"__name__": "storages"}, f_back=None)  # type: ignore[assignment]
+    interrupts.resume()
+    assert interrupts.cancel(inside) is True
+    assert interrupts.tick(inside) is True
+    raised(lambda: interrupts.tick(outside))
+
+
+def test_all_atomic_rooms_exist() -> None:
+    for name in room._ATOMIC:
+        assert any((module + ".").startswith(name) for module in _modules()), name
+
+
+def _modules() -> list[str]:
+    from source_tree import modules
+
+    return list(modules())
+
+
+def test_another_thread_cannot_be_interrupted_but_notices(interrupts: Interrupts) -> None:
+    interrupts.resume()
+    other = threading.Thread(target=interrupts.cancel)
+    other.start()
+    other.join()
+    raised(interrupts.check)
+
+
+def test_what_a_destructor_has_swallowed_is_raised_again(interrupts: Interrupts) -> None:
+    interrupts.resume()
+    raised(interrupts.cancel)
+    raised(interrupts.tick)
+
+
+def test_what_is_on_its_way_is_not_raised_again(interrupts: Interrupts) -> None:
+    def statement() -> None:
+        try:
+            interrupts.resume()
+            interrupts.cancel()
+        finally:
+            interrupts.tick()
+
+    raised(statement)
+    interrupts.caught()
+    interrupts.tick()
+
+
+def test_a_statement_has_its_timeout_from_its_first_message_on(
+    around: Around, interrupts: Interrupts
+) -> None:
+    around.statement_timeout_seconds = 1.0
+    interrupts.resume()
+    interrupts.begin_statement()
+    around.now += 0.7
+    interrupts.begin_statement()
+    interrupts.tick()
+    around.now += 0.4
+    error = raised(interrupts.tick)
+    assert str(error) == "canceling statement due to statement timeout"
+
+
+def test_the_next_statement_has_its_own_timeout(around: Around, interrupts: Interrupts) -> None:
+    around.statement_timeout_seconds = 1.0
+    interrupts.resume()
+    interrupts.begin_statement()
+    around.now += 0.7
+    interrupts.end_statement()
+    interrupts.begin_statement()
+    around.now += 0.7
+    interrupts.tick()
+
+
+def test_time_runs_on_behind_a_statement_for_its_replays(
+    around: Around, interrupts: Interrupts
+) -> None:
+    around.statement_timeout_seconds = 1.0
+    interrupts.resume()
+    interrupts.begin_statement()
+    interrupts.end_statement()
+    interrupts.hold()
+    around.now += 1.1
+    interrupts.tick()
+    interrupts.resume()
+    raised(interrupts.tick)
+
+
+def test_no_time_runs_while_it_is_the_clients_turn(around: Around, interrupts: Interrupts) -> None:
+    around.statement_timeout_seconds = 1.0
+    interrupts.resume()
+    interrupts.begin_statement()
+    interrupts.stop_clock()
+    interrupts.rest()
+    around.now += 5
+    interrupts.tick()
+    interrupts.attend()
+    interrupts.resume()
+
+
+def test_a_vanished_client_and_an_old_transaction_are_noticed(
+    around: Around, interrupts: Interrupts
+) -> None:
+    interrupts.resume()
+    around.too_old = SqlError("54000", "old")
+    assert raised(interrupts.tick) is around.too_old
+    interrupts.caught()
+    interrupts.resume()
+    around.gone = True
+    around.now += 0.1
+    assert isinstance(raised(interrupts.attend), ClientGoneError)
+
+
+def test_the_client_is_looked_at_now_and_then(around: Around, interrupts: Interrupts) -> None:
+    interrupts.resume()
+    interrupts.tick()
+    around.gone = True
+    interrupts.tick()
+    around.now += 0.05
+    raised(interrupts.tick)
+
+
+def test_termination_beats_a_cancel_and_outlasts_the_statement(
+    around: Around, interrupts: Interrupts
+) -> None:
+    interrupts.resume()
+    interrupts.hold()
+    interrupts.cancel()
+    interrupts.terminate()
+    interrupts.rest()
+    assert around.input_ended
+    error = raised(interrupts.check)
+    assert isinstance(error, FatalError)
+    assert (error.sqlstate, error.message) == (
+        "57P01",
+        "terminating connection due to administrator command",
+    )
+
+
+def test_who_sleeps_wakes_up_for_what_is_due(around: Around, interrupts: Interrupts) -> None:
+    around.statement_timeout_seconds = 0.1
+    interrupts.resume()
+    interrupts.begin_statement()
+    raised(lambda: interrupts.pause(60))
+    assert max(around.naps) <= 0.05
+    assert around.now < 100.2
+
+
+def test_a_pause_takes_as_long_as_it_should(around: Around, interrupts: Interrupts) -> None:
+    interrupts.pause(1.0)
+    assert around.now == pytest.approx(101.0)
