@@ -18,6 +18,8 @@ COLUMNS_PER_TABLE_MAX = 256
 INDEXES_PER_TABLE_MAX = 24
 ROW_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024
+MADE_VALUE_BYTES_MAX = 128 * 1024 * 1024  # what a function or operator may return
+JSON_CHARACTERS_MAX = 16 * 1024 * 1024  # a text that is taken apart: its parts take many times that
 # for sorting, hashing and materialising in one statement: in memory, and once more in temporary space
 QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024
 WORK_MEMORY_BYTES = 32 * 1024 * 1024  # what one sort or hash table of these may hold in memory

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator
 from dsql.types import registry
+from dsql.types.size import check_size
 
 FLUSH_BYTES = 256 * 1024  # what is gathered before it is sent
 _TABLED_LENGTHS = 1_024
@@ -20,9 +21,13 @@ _pack = struct.Struct(">i").pack
 
 
 class _Lengths(dict[int, bytes]):
-    """The four bytes of an int32; those of large ones are made anew each time."""
+    """The four bytes of an int32; those of large ones are made anew each time.
+
+    Raises SqlError 54000 for a message larger than `MADE_VALUE_BYTES_MAX`.
+    """
 
     def __missing__(self, length: int) -> bytes:
+        check_size(length)
         return _pack(length)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.types import registry
 from dsql.types.array import DIMENSIONS_MAX, dimensions, leaves
+from dsql.types.size import array_too_large, check_elements, join
 
 _same: Callable[[Any], Any] = lambda value: value  # noqa: E731
 
@@ -24,12 +26,14 @@ def _element_key(array_oid: int) -> Callable[[Any], Any]:
 def append(array: list[Any] | None, item: Any) -> list[Any]:
     """Return the one-dimensional array with an element at its end."""
     _check_one_dimension(array)
+    check_elements(len(array or ()) + 1)
     return [*(array or []), item]
 
 
 def prepend(item: Any, array: list[Any] | None) -> list[Any]:
     """Return the one-dimensional array with an element at its start."""
     _check_one_dimension(array)
+    check_elements(len(array or ()) + 1)
     return [item, *(array or [])]
 
 
@@ -45,6 +49,7 @@ def cat(left: list[Any] | None, right: list[Any] | None) -> list[Any] | None:
     first, second = dimensions(left), dimensions(right)
     if not first or not second:
         return left or right
+    check_elements(math.prod(first) + math.prod(second))
     if len(first) == len(second) and first[1:] == second[1:]:
         return left + right
     if len(first) == len(second) + 1 and first[1:] == second:
@@ -167,7 +172,7 @@ def _to_string(array_oid: int, *_texts: int) -> Callable[..., str | None]:
             return None
         encode = element.text_encoder(context.settings)
         texts = (null if item is None else encode(item).decode() for item in leaves(array))
-        return separator.join(text for text in texts if text is not None)
+        return join(separator, (text for text in texts if text is not None))
 
     return to_string
 
@@ -199,7 +204,8 @@ def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[An
             "54000", f"number of array dimensions ({len(sizes)}) exceeds the maximum allowed (6)"
         )
     if any(size < 0 for size in sizes):
-        raise SqlError("54000", "array size exceeds the maximum allowed")
+        raise array_too_large()
+    check_elements(math.prod(sizes), item)
     filled: Any = item
     for size in reversed(sizes):
         filled = [filled] * size

@@ -13,8 +13,10 @@ from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.text import overlay, substring
 from dsql.types.binary import decode_bytea, decode_hex
+from dsql.types.size import check_size
 from dsql.types.string import decode_utf8
 
+_ENCODED_GROWTH = {"hex": 2, "base64": 2, "escape": 4}
 _CODECS = {"utf8": "utf-8", "unicode": "utf-8", "sqlascii": "ascii", "latin1": "latin-1"}
 
 
@@ -53,6 +55,7 @@ def set_bit(value: bytes, at: int, new: int) -> bytes:
 
 def encode(value: bytes, form: str) -> str:
     """Return bytes as text in hex, base64 (lines of 76) or escape. Raises SqlError 22023."""
+    check_size(len(value) * _ENCODED_GROWTH.get(form.lower(), 1), value)
     match form.lower():
         case "hex":
             return value.hex()
@@ -143,7 +146,7 @@ def _digest(name: str) -> Callable[[bytes], bytes]:
 define("length(bytea) octet_length(bytea)", template="len({0})")
 define("bit_length(bytea)", template="(8 * len({0}))")
 define("bit_count(bytea)", lambda value: int.from_bytes(value, "big").bit_count())
-define("byteacat", template="({0} + {1})")
+define("byteacat", template="joined({0}, {1})")
 define("substr(bytea,int4) substring(bytea,int4)", substring)
 define("substr(bytea,int4,int4) substring(bytea,int4,int4)", substring)
 define("overlay(bytea,bytea,int4) overlay(bytea,bytea,int4,int4)", overlay)

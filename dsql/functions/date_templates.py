@@ -17,6 +17,7 @@ from dsql.functions.timestamps import session_zone, timestamp_to_date
 from dsql.types import calendar
 from dsql.types.calendar import DAY, DAYS, MONTHS, SECOND
 from dsql.types.interval import Interval
+from dsql.types.size import check_parts
 from dsql.types.timezone import ABBREVIATIONS, Zone, format_offset
 
 _PATTERN_NAMES = """
@@ -37,6 +38,9 @@ _SEPARATORS = frozenset("-/,.:;'\\_|")
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 
 
+_REMEMBERED_CHARACTERS_MAX = 1_000
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """`name` as written, "" for literal `text`."""
@@ -47,9 +51,20 @@ class Piece:
     ordinal: str = ""
 
 
-@lru_cache(512)
 def parse_template(template: str) -> tuple[Piece, ...]:
     """Return the pieces of a template."""
+    if len(template) <= _REMEMBERED_CHARACTERS_MAX:
+        return _parse_again(template)
+    check_parts(len(template))
+    return _parse(template)
+
+
+@lru_cache(512)
+def _parse_again(template: str) -> tuple[Piece, ...]:
+    return _parse(template)
+
+
+def _parse(template: str) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     for found in _PIECE.finditer(template):
         if found["name"]:

@@ -14,6 +14,7 @@ from dsql.types import array, oids, registry
 from dsql.types.datetime_format import format_iso_date, format_iso_timestamp, timestamptz_formatter
 from dsql.types.json import normalize, quote
 from dsql.types.record import Record
+from dsql.types.size import join
 from dsql.types.type import FormatSettings
 
 Writer = Callable[[Any], str]
@@ -72,7 +73,7 @@ def array_writer(oid: int, context: Context, separator: str) -> Writer:
         if value is None:
             return "null"
         if isinstance(value, list):
-            return "[" + between.join([item(inner) for inner in value]) + "]"
+            return "[" + join(between, map(item, value)) + "]"
         return write(value)
 
     return lambda value: item(value, separator)
@@ -81,13 +82,14 @@ def array_writer(oid: int, context: Context, separator: str) -> Writer:
 def record_text(context: Context, value: tuple[Any, ...], separator: str) -> str:
     """Return a record as a json object."""
     shaped = isinstance(value, Record) and bool(value.names)
-    parts = []
-    for at, item in enumerate(value):
+
+    def member(at: int, item: Any) -> str:
         name = value.names[at] if shaped else f"f{at + 1}"  # type: ignore[attr-defined]
         oid = value.oids[at] if shaped else _guessed(item)  # type: ignore[attr-defined]
         text = "null" if item is None else writer(oid, context)(item)
-        parts.append(f"{quote(name)}:{text}")
-    return "{" + separator.join(parts) + "}"
+        return f"{quote(name)}:{text}"
+
+    return "{" + join(separator, (member(at, item) for at, item in enumerate(value))) + "}"
 
 
 def _guessed(value: Any) -> int:
@@ -129,7 +131,7 @@ def value_text(context: Context, oid: int, value: Any) -> str:
 
 def object_text(pairs: Iterable[tuple[str, str]]) -> str:
     """Return the json text of (key, value text) pairs as json_build_object spaces it."""
-    return "{" + ", ".join(f"{quote(key)} : {text}" for key, text in pairs) + "}"
+    return "{" + join(", ", (f"{quote(key)} : {text}" for key, text in pairs)) + "}"
 
 
 def _build_object(name: str) -> Callable[..., Callable[..., str]]:
@@ -157,7 +159,7 @@ def _build_object(name: str) -> Callable[..., Callable[..., str]]:
 def _build_array(*argument_oids: int) -> Callable[..., str]:
     def build(context: Context, *values: Any) -> str:
         texts = (value_text(context, o, v) for o, v in zip(argument_oids, values, strict=True))
-        return "[" + ", ".join(texts) + "]"
+        return "[" + join(", ", texts) + "]"
 
     return build
 

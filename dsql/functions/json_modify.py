@@ -8,6 +8,7 @@ from dsql.errors import SqlError
 from dsql.functions import json_text
 from dsql.functions.definition import define
 from dsql.types.json import dump, key_order, load, quote
+from dsql.types.size import join
 
 
 def concat(left: Any, right: Any) -> Any:
@@ -191,9 +192,9 @@ def _json_strip_nulls(text: str) -> str:
     match json_text.kind(text):
         case "object":
             kept = [(k, v) for k, v in json_text.members(text) if json_text.kind(v) != "null"]
-            return "{" + ",".join(f"{quote(k)}:{_json_strip_nulls(v)}" for k, v in kept) + "}"
+            return "{" + join(",", (f"{quote(k)}:{_json_strip_nulls(v)}" for k, v in kept)) + "}"
         case "array":
-            return "[" + ",".join(map(_json_strip_nulls, json_text.elements(text))) + "]"
+            return "[" + join(",", map(_json_strip_nulls, json_text.elements(text))) + "]"
     return text.strip(" \t\n\r")
 
 
@@ -208,9 +209,10 @@ def pretty(value: Any, depth: int = 0) -> str:
         parts = (
             f"{quote(key)}: {pretty(value[key], depth + 1)}" for key in sorted(value, key=key_order)
         )
-        return "{" + inner + ("," + inner).join(parts) + outer + "}"
+        return "{" + inner + join("," + inner, parts) + outer + "}"
     if isinstance(value, list):
-        return "[" + inner + ("," + inner).join(pretty(v, depth + 1) for v in value) + outer + "]"
+        items = (pretty(item, depth + 1) for item in value)
+        return "[" + inner + join("," + inner, items) + outer + "]"
     return dump(value)
 
 

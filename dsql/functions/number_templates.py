@@ -15,6 +15,7 @@ from dsql.errors import SqlError
 from dsql.functions.date_templates import ordinal_suffix
 from dsql.functions.definition import define
 from dsql.types.numeric import EXACT, parse_numeric, rescale
+from dsql.types.size import check_parts
 
 _TOKEN = re.compile(
     r'"(?P<quoted>(?:[^"\\]|\\.)*)"|\\(?P<escaped>.)'
@@ -26,6 +27,9 @@ _ROMAN_DIGITS = (
     (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
 )  # fmt: skip
 _ROMAN_WIDTH = 15
+
+
+_REMEMBERED_CHARACTERS_MAX = 1_000
 
 
 @dataclass(slots=True)
@@ -42,9 +46,20 @@ class Format:
     flags: set[str] = field(default_factory=set)
 
 
-@lru_cache(512)
 def parse_format(template: str) -> Format:
     """Return the parsed template. Raises SqlError 42601 for contradictory parts."""
+    if len(template) <= _REMEMBERED_CHARACTERS_MAX:
+        return _parse_again(template)
+    check_parts(len(template))
+    return _parse(template)
+
+
+@lru_cache(512)
+def _parse_again(template: str) -> Format:
+    return _parse(template)
+
+
+def _parse(template: str) -> Format:
     made = Format()
     point = shifted = False
     for found in _TOKEN.finditer(template):

@@ -9,16 +9,17 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
-from dsql.functions.text import as_text
+from dsql.functions.text import as_text, replace
 from dsql.types.identifier import quote_identifier
+from dsql.types.size import check_size
 
 _SPECIFIER = re.compile(r"%(?:(\d+)\$)?(-)?(\d+|\*(?:(\d+)\$)?)?(.)?", re.DOTALL)
 
 
 def quote_literal(text: str) -> str:
     """Return the text as an SQL literal; with backslashes as an E'' string."""
-    quoted = "'" + text.replace("'", "''") + "'"
-    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+    quoted = "'" + replace(text, "'", "''") + "'"
+    return "E" + replace(quoted, "\\", "\\\\") if "\\" in text else quoted
 
 
 def parse_ident(text: str, strict: bool = True) -> list[str]:
@@ -47,6 +48,7 @@ class _Formatter:
         self.oids = oids
         self.values = values
         self.next = 0
+        self.size = 0  # characters made so far
 
     def argument(self, number: str | None) -> int:
         at = int(number) - 1 if number else self.next
@@ -78,7 +80,10 @@ class _Formatter:
             size = int(self.values[self.argument(width_number)] or 0)
         elif width:
             size = int(width)
+        check_size(abs(size))
         text = self.convert(kind, self.argument(number))
+        self.size += max(len(text), abs(size))
+        check_size(self.size, text)
         return text.ljust(-size) if size < 0 else text.ljust(size) if minus else text.rjust(size)
 
     def convert(self, kind: str, at: int) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
+from dsql.functions.templates import export
 from dsql.types import oids, registry
+from dsql.types.size import check_parts, check_size, join
 from dsql.types.string import truncate_identifier
 
-TEXT_BYTES_MAX = 0x3FFFFFFF  # PostgreSQL's MaxAllocSize
 _WORD = re.compile(r"[^\W_]+")
+_NORMAL_FORM_GROWTH = 18  # U+FDFA
 
 
 def fold(text: str, change: Callable[[str], str]) -> str:
@@ -24,6 +26,13 @@ def fold(text: str, change: Callable[[str], str]) -> str:
         return change(text)
     changed = (change(char) for char in text)
     return "".join(new if len(new) == 1 else old for old, new in zip(text, changed, strict=True))
+
+
+@export
+def joined(left: Any, right: Any) -> Any:
+    """Return two texts or byteas as one. Raises SqlError 54000."""
+    check_size(len(left) + len(right), left, right)
+    return left + right
 
 
 def lower(text: str) -> str:
@@ -55,17 +64,13 @@ def overlay(value: Any, new: Any, start: int, length: int | None = None) -> Any:
     if start <= 0:
         raise SqlError("22011", "negative substring length not allowed")
     length = len(new) if length is None else length
+    check_size(len(value) + len(new), value, new)
     return value[: start - 1] + new + value[max(start - 1 + length, 0) :]
-
-
-def _check_size(length: int) -> None:
-    if length > TEXT_BYTES_MAX // 4:
-        raise SqlError("54000", "requested length too large")
 
 
 def pad(text: str, length: int, fill: str, *, left: bool) -> str:
     """Pad with `fill` or cut to a length, on the left or the right."""
-    _check_size(length)
+    check_size(length, text, fill)
     length = max(length, 0)
     missing = length - len(text)
     if missing <= 0 or not fill:
@@ -76,8 +81,17 @@ def pad(text: str, length: int, fill: str, *, left: bool) -> str:
 
 def repeat(text: str, count: int) -> str:
     """Repeat the text; negative counts give the empty text."""
-    _check_size(len(text) * max(count, 0))
+    check_size(len(text) * max(count, 0), text)
     return text * count
+
+
+def replace(text: str, old: str, new: str) -> str:
+    """Replace every occurrence of a text. Raises SqlError 54000."""
+    if not old:
+        return text
+    if len(new) > len(old) or not new.isascii():
+        check_size(len(text) + text.count(old) * (len(new) - len(old)), text, new)
+    return text.replace(old, new)
 
 
 def split_part(text: str, separator: str, number: int) -> str:
@@ -94,6 +108,7 @@ def translate(text: str, source: str, target: str) -> str:
     table: dict[int, str | None] = {}
     for at, char in enumerate(source):
         table.setdefault(ord(char), target[at] if at < len(target) else None)
+    check_size(len(text), text, target)
     return text.translate(table)
 
 
@@ -124,6 +139,7 @@ def string_to_array(text: str | None, separator: str | None, null: str | None = 
         return None
     if not text:
         return []
+    check_parts(len(text) if separator is None else text.count(separator) if separator else 1)
     if separator is None:
         parts = list(text)
     else:
@@ -133,25 +149,23 @@ def string_to_array(text: str | None, separator: str | None, null: str | None = 
 
 def _concat(*types: int) -> Callable[..., str]:
     def concat(context: Context, *values: Any) -> str:
-        return "".join(_texts(context, types, values))
+        return join("", _texts(context, types, values))
 
     return concat
 
 
 def _concat_ws(*types: int) -> Callable[..., str | None]:
     def concat_ws(context: Context, separator: str | None, *values: Any) -> str | None:
-        return None if separator is None else separator.join(_texts(context, types[1:], values))
+        return None if separator is None else join(separator, _texts(context, types[1:], values))
 
     return concat_ws
 
 
-def _texts(context: Context, types: tuple[int, ...], values: tuple[Any, ...]) -> list[str]:
-    """Return the text formats of the values that are not NULL."""
-    return [
-        as_text(context, oid, value)
-        for oid, value in zip(types, values, strict=True)
-        if value is not None
-    ]
+def _texts(context: Context, types: tuple[int, ...], values: tuple[Any, ...]) -> Iterator[str]:
+    """Yield the text formats of the values that are not NULL."""
+    for oid, value in zip(types, values, strict=True):
+        if value is not None:
+            yield as_text(context, oid, value)
 
 
 def as_text(context: Context, oid: int, value: Any) -> str:
@@ -168,17 +182,19 @@ def _cast_to_text(context: Context, oid: int, value: Any) -> str:
 
 
 def _text_first(_left: int, right: int) -> Callable[..., str]:
-    return lambda context, text, value: text + _cast_to_text(context, right, value)
+    return lambda context, text, value: joined(text, _cast_to_text(context, right, value))
 
 
 def _text_last(left: int, _right: int) -> Callable[..., str]:
-    return lambda context, value, text: _cast_to_text(context, left, value) + text
+    return lambda context, value, text: joined(_cast_to_text(context, left, value), text)
 
 
 def normalize(text: str, form: str) -> str:
     """Return the text in a Unicode normal form. Raises SqlError 22023."""
     if form.upper() not in ("NFC", "NFD", "NFKC", "NFKD"):
         raise SqlError("22023", f"invalid normalization form: {form}")
+    if not text.isascii():
+        check_size(len(text) * _NORMAL_FORM_GROWTH, text)
     return unicodedata.normalize(form.upper(), text)  # type: ignore[arg-type]
 
 
@@ -201,7 +217,7 @@ for _type in ("text", "bpchar"):
     define(f"octet_length({_type})", lambda text: len(text.encode()))
 define("textlen", template="len({0})")
 define("bit_length(text)", lambda text: 8 * len(text.encode()))
-define("textcat", template="({0} + {1})")
+define("textcat", template="joined({0}, {1})")
 define("textanycat", typed=_text_first, needs_context=True)
 define("anytextcat", typed=_text_last, needs_context=True)
 define("lower(text)", lower)
@@ -225,7 +241,7 @@ define("left", lambda text, count: text[:count])
 define("right", lambda text, count: text[-count:] if count > 0 else text[-count:] if count else "")
 define("repeat", repeat)
 define("reverse", lambda text: text[::-1])
-define("replace", lambda text, old, new: text.replace(old, new) if old else text)
+define("replace", replace)
 define("split_part", split_part)
 define("translate", translate)
 define("ascii", lambda text: ord(text[0]) if text else 0)

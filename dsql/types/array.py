@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.types.size import check_size, join
 from dsql.types.type import Decode, Encode
 
 DIMENSIONS_MAX = 6
@@ -75,11 +76,12 @@ def text_encoder(encode: Encode) -> Encode:
             return encode_array(item)
         text = encode(item)
         if not text or _QUOTED.search(text) or text.upper() == b"NULL":
+            check_size(2 * len(text), text)
             return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
         return text
 
     def encode_array(value: list[Any]) -> bytes:
-        return b"{" + b",".join([element(item) for item in value]) + b"}"
+        return b"{" + join(b",", map(element, value)) + b"}"
 
     return encode_array
 
@@ -181,15 +183,15 @@ def binary_encoder(element_oid: int, encode: Encode) -> Encode:
         lengths = dimensions(value)
         elements = leaves(value)
         has_null = any(item is None for item in elements)
-        parts = [struct.pack("!iiI", len(lengths), has_null, element_oid)]
-        parts += [struct.pack("!ii", length, 1) for length in lengths]
-        for item in elements if lengths else []:
-            if item is None:
-                parts.append(b"\xff\xff\xff\xff")
-            else:
-                data = encode(item)
-                parts += [struct.pack("!i", len(data)), data]
-        return b"".join(parts)
+        head = struct.pack("!iiI", len(lengths), has_null, element_oid)
+        head += b"".join(struct.pack("!ii", length, 1) for length in lengths)
+        return head + join(b"", map(element, elements if lengths else []))
+
+    def element(item: Any) -> bytes:
+        if item is None:
+            return b"\xff\xff\xff\xff"
+        data = encode(item)
+        return struct.pack("!i", len(data)) + data
 
     return encode_array
 

@@ -7,6 +7,7 @@ import re
 from dsql.errors import SqlError
 from dsql.types.integer import bad_binary
 from dsql.types.pg_type import define
+from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
 from dsql.types.type import Encode, FormatSettings
 
@@ -15,15 +16,19 @@ _UUID = re.compile(r"[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}")
 
 
 def encode_bytea_hex(value: bytes) -> bytes:
-    r"""Return "\x" and hexadecimal digits."""
+    r"""Return "\x" and hexadecimal digits. Raises SqlError 54000."""
+    check_size(2 * len(value))
     return b"\\x" + value.hex().encode()
 
 
 def encode_bytea_escape(value: bytes) -> bytes:
     """Return printable ASCII as it is, other bytes as a backslash and three octal digits."""
-    return b"".join(
-        b"\\\\" if byte == 0x5C else b"%c" % byte if 32 <= byte <= 126 else b"\\%03o" % byte
-        for byte in value
+    return join(
+        b"",
+        (
+            b"\\\\" if byte == 0x5C else b"%c" % byte if 32 <= byte <= 126 else b"\\%03o" % byte
+            for byte in value
+        ),
     )
 
 

@@ -14,14 +14,18 @@ from functools import lru_cache
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.limits import JSON_CHARACTERS_MAX
 from dsql.types.numeric import EXACT, canonical, format_numeric
 from dsql.types.pg_type import define
+from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
 
 _quote = json.encoder.encode_basestring
 _NUMBER_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT_DIGITS_MAX = 18
+_REMEMBERED_CHARACTERS_MAX = 65_536
+_QUOTED_GROWTH = 6  # a control character becomes \u0001
 
 
 def _parse_int(text: str) -> int | Decimal:
@@ -57,6 +61,8 @@ class Pairs(list[tuple[str, Any]]):
 
 def _decode(decoder: json.JSONDecoder, text: str) -> Any:
     """Run a decoder. Raises SqlError 22P02 with PostgreSQL's message and a detail."""
+    if len(text) > JSON_CHARACTERS_MAX:
+        raise SqlError("54000", "json text is too large to be taken apart")
     try:
         return decoder.decode(text)
     except json.JSONDecodeError as error:
@@ -107,9 +113,13 @@ def check_json(text: str) -> str:
     return text
 
 
-@lru_cache(64)
 def load(text: str) -> Any:
     """Return the Python objects of a json or jsonb text. They are shared: never change them."""
+    return _load_again(text) if len(text) <= _REMEMBERED_CHARACTERS_MAX else _decode(_loader, text)
+
+
+@lru_cache(64)
+def _load_again(text: str) -> Any:
     return _decode(_loader, text)
 
 
@@ -170,14 +180,15 @@ def dump(value: Any) -> str:
         return "false"
     if isinstance(value, dict):
         keys = sorted(value, key=key_order) if len(value) > 1 else value
-        return "{" + ", ".join([f"{_quote(key)}: {dump(value[key])}" for key in keys]) + "}"
+        return "{" + join(", ", (f"{_quote(key)}: {dump(value[key])}" for key in keys)) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join([dump(item) for item in value]) + "]"
+        return "[" + join(", ", map(dump, value)) + "]"
     return format_numeric(value) if isinstance(value, Decimal) else str(value)
 
 
 def quote(text: str) -> str:
-    """Return the JSON string literal of a text."""
+    """Return the JSON string literal of a text. Raises SqlError 54000."""
+    check_size(len(text) * _QUOTED_GROWTH if len(text) > _REMEMBERED_CHARACTERS_MAX else 0, text)
     return _quote(text)
 
 
@@ -215,15 +226,10 @@ def _frozen(value: Any) -> str:
     if isinstance(value, Decimal):
         return format_numeric(canonical(value.normalize(EXACT)))
     if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(
-                f"{_quote(key)}: {_frozen(value[key])}" for key in sorted(value, key=key_order)
-            )
-            + "}"
-        )
+        keys = sorted(value, key=key_order)
+        return "{" + join(", ", (f"{_quote(key)}: {_frozen(value[key])}" for key in keys)) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_frozen(item) for item in value) + "]"
+        return "[" + join(", ", map(_frozen, value)) + "]"
     return dump(value)
 
 

@@ -14,6 +14,7 @@ from dsql.types.integer import bad_binary, fixed_decoder, integer_decoder
 from dsql.types.oids import INT2, OID
 from dsql.types.pg_type import define
 from dsql.types.record import Record
+from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
 from dsql.types.type import Encode, FormatSettings
 
@@ -103,7 +104,7 @@ def record_text_encoder(oids: tuple[int, ...], settings: FormatSettings) -> Enco
     encoders = [registry.get(oid).text_encoder(settings) for oid in oids]
 
     def encode(value: tuple[Any, ...]) -> bytes:
-        return b"(" + b",".join(map(_encode_field, encoders, value)) + b")"
+        return b"(" + join(b",", map(_encode_field, encoders, value)) + b")"
 
     return encode
 
@@ -113,6 +114,7 @@ def _encode_field(encode: Encode, value: Any) -> bytes:
         return b""
     text = encode(value)
     if not text or _RECORD_QUOTED.search(text):
+        check_size(2 * len(text))
         return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'""') + b'"'
     return text
 
@@ -122,11 +124,12 @@ def record_binary_encoder(oids: tuple[int, ...]) -> Encode:
     encoders = [(struct.pack("!I", oid), registry.get(oid).binary_encode) for oid in oids]
 
     def encode(value: tuple[Any, ...]) -> bytes:
-        parts = [struct.pack("!i", len(value))]
-        for (oid, encode_field), item in zip(encoders, value, strict=True):
-            data = None if item is None else encode_field(item)
-            parts += [oid, struct.pack("!i", -1 if data is None else len(data)), data or b""]
-        return b"".join(parts)
+        fields = (field(*encoder, item) for encoder, item in zip(encoders, value, strict=True))
+        return struct.pack("!i", len(value)) + join(b"", fields)
+
+    def field(oid: bytes, encode_field: Encode, item: Any) -> bytes:
+        data = None if item is None else encode_field(item)
+        return oid + struct.pack("!i", -1 if data is None else len(data)) + (data or b"")
 
     return encode
 
@@ -135,7 +138,7 @@ def _record_encoder(settings: FormatSettings) -> Encode:
     def encode(value: tuple[Any, ...]) -> bytes:
         if isinstance(value, Record) and value.oids:
             return record_text_encoder(value.oids, settings)(value)
-        return b"(" + b",".join(_encode_field(_encode_guessed, item) for item in value) + b")"
+        return b"(" + join(b",", (_encode_field(_encode_guessed, item) for item in value)) + b")"
 
     return encode
 
