@@ -19,7 +19,7 @@ from dsql.functions.templates import export
 from dsql.types import oids, registry
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
-from dsql.types.numeric import EXACT
+from dsql.types.numeric import EXACT, checked
 
 
 def _nothing() -> None:
@@ -51,7 +51,7 @@ def _interval_mean_step(accumulator: list[Any], value: Any) -> list[Any]:
 
 def _integer_mean(accumulator: list[Any]) -> Decimal | None:
     count, total = accumulator
-    return numeric_div(Decimal(total), Decimal(count)) if count else None
+    return numeric_div(checked(Decimal(total)), Decimal(count)) if count else None
 
 
 def _float_mean(accumulator: list[Any]) -> float | None:
@@ -131,7 +131,12 @@ def _define_sums() -> None:
         lambda total: None if total is None else Decimal(total),
         step_template=add,
     )
-    define_aggregate("sum(numeric)", _nothing, _first_or(EXACT.add))
+    define_aggregate(
+        "sum(numeric)",
+        _nothing,
+        _first_or(EXACT.add),
+        lambda total: None if total is None else checked(total),
+    )
     define_aggregate("sum(float8)", _nothing, _first_or(lambda a, b: check_float8(a + b, a, b)))
     define_aggregate("sum(float4)", _nothing, _first_or(lambda a, b: round_float4(a + b)))
     define_aggregate("sum(interval)", _nothing, _first_or(add_intervals))

@@ -10,8 +10,8 @@ from functools import partial
 from dsql.errors import SqlError
 from dsql.functions.arithmetic import check_float8, check_int4, check_int8
 from dsql.functions.definition import define
-from dsql.functions.numerics import check_logarithm, numeric_div
-from dsql.functions.numerics import floor as numeric_floor
+from dsql.functions.numeric_powers import check_logarithm
+from dsql.functions.numerics import negate, numeric_div
 from dsql.functions.session_random import session_random
 from dsql.types.numeric import EXACT
 
@@ -124,50 +124,45 @@ def cotangent(value: float) -> float:
     return math.copysign(math.inf, tangent) if tangent == 0 else 1 / tangent
 
 
-def _check_bucket_count(count: int) -> None:
+def _check_bounds(
+    operand: Decimal | float, low: Decimal | float, high: Decimal | float, count: int
+) -> None:
+    """Refuse what width_bucket refuses. Raises SqlError 2201G."""
     if count <= 0:
         raise SqlError("2201G", "count must be greater than zero")
+    if operand != operand or low != low or high != high:
+        raise SqlError("2201G", "operand, lower bound, and upper bound cannot be NaN")
+    if math.inf in (low, high) or -math.inf in (low, high):
+        raise SqlError("2201G", "lower and upper bounds must be finite")
+    if low == high:
+        raise SqlError("2201G", "lower bound cannot equal upper bound")
 
 
 def width_bucket_float8(operand: float, low: float, high: float, count: int) -> int:
     """Return the bucket (1..count; 0 and count + 1 outside) of the operand."""
-    _check_bucket_count(count)
-    if math.isnan(operand) or math.isnan(low) or math.isnan(high):
-        raise SqlError("2201G", "operand, lower bound, and upper bound cannot be NaN")
-    if low == high:
-        raise SqlError("2201G", "lower bound cannot equal upper bound")
-    if low < high:
-        if operand < low:
-            return 0
-        return (
-            check_int4(count + 1)
-            if operand >= high
-            else int((operand - low) / (high - low) * count) + 1
-        )
-    if operand > low:
-        return 0
-    return (
-        check_int4(count + 1)
-        if operand <= high
-        else int((low - operand) / (low - high) * count) + 1
-    )
-
-
-def width_bucket_numeric(operand: Decimal, low: Decimal, high: Decimal, count: int) -> int:
-    """Return the bucket (1..count; 0 and count + 1 outside) of the operand."""
-    _check_bucket_count(count)
-    if operand.is_nan() or low.is_nan() or high.is_nan():
-        raise SqlError("2201G", "operand, lower bound, and upper bound cannot be NaN")
-    if low == high:
-        raise SqlError("2201G", "lower bound cannot equal upper bound")
+    _check_bounds(operand, low, high, count)
     if low > high:
         operand, low, high = -operand, -low, -high
     if operand < low:
         return 0
     if operand >= high:
         return check_int4(count + 1)
+    if math.isinf(high - low):
+        operand, low, high = operand / 2, low / 2, high / 2
+    return check_int4(int((operand - low) / (high - low) * count) + 1)
+
+
+def width_bucket_numeric(operand: Decimal, low: Decimal, high: Decimal, count: int) -> int:
+    """Return the bucket (1..count; 0 and count + 1 outside) of the operand."""
+    _check_bounds(operand, low, high, count)
+    if low > high:
+        operand, low, high = negate(operand), negate(low), negate(high)
+    if operand < low:
+        return 0
+    if operand >= high:
+        return check_int4(count + 1)
     share = EXACT.multiply(EXACT.subtract(operand, low), Decimal(count))
-    return int(numeric_floor(numeric_div(share, EXACT.subtract(high, low)))) + 1
+    return check_int4(int(numeric_div(share, EXACT.subtract(high, low))) + 1)
 
 
 def gcd(left: int, right: int, check: Callable[[int], int]) -> int:

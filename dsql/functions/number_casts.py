@@ -12,6 +12,7 @@ from dsql.functions.definition import define
 from dsql.types.floating import decode_float4, decode_float8, round_float4
 from dsql.types.numeric import NAN, canonical, format_numeric, rescale
 
+_INTEGER_DIGITS_MAX = 20  # more digits do not fit; int() of very long numbers is quadratic
 _CHECKS: dict[str, tuple[str, Callable[[int], int]]] = {
     "int2": ("smallint", check_int2),
     "int4": ("integer", check_int4),
@@ -37,6 +38,8 @@ def _numeric_to_int(name: str) -> Callable[[Decimal], int]:
         if not value.is_finite():
             kind = "NaN" if value.is_nan() else "infinity"
             raise unsupported(f"cannot convert {kind} to {sql_name}")
+        if value.adjusted() >= _INTEGER_DIGITS_MAX:
+            raise out_of_range(sql_name)
         return check(int(rescale(value, 0)))
 
     return convert
@@ -68,6 +71,7 @@ def _signed(value: int) -> int:
     return value - 2**32 if value >= 2**31 else value
 
 
+numeric_to_int4 = _numeric_to_int("int4")
 for _name in _CHECKS:
     define(f"{_name}(float8) {_name}(float4)", _float_to_int(_name))
     define(f"{_name}(numeric)", _numeric_to_int(_name))

@@ -6,6 +6,7 @@ separators and literals stand. Writing walks the template once over the rounded 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,6 +15,8 @@ from functools import lru_cache
 from dsql.errors import SqlError
 from dsql.functions.date_templates import ordinal_suffix
 from dsql.functions.definition import define
+from dsql.functions.number_casts import numeric_to_int4
+from dsql.functions.numerics import negate
 from dsql.types.numeric import EXACT, parse_numeric, rescale
 from dsql.types.size import check_parts
 
@@ -27,6 +30,7 @@ _ROMAN_DIGITS = (
     (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
 )  # fmt: skip
 _ROMAN_WIDTH = 15
+_NOT_SCIENTIFIC = frozenset(("FM", "S", "PR", "MI", "PL", "SG", "RN", "V"))
 
 
 _REMEMBERED_CHARACTERS_MAX = 1_000
@@ -69,6 +73,7 @@ def _parse(template: str) -> Format:
             text = found["escaped"] or found["other"] or re.sub(r"\\(.)", r"\1", quoted or "")
             made.tokens.append(("literal", text))
             continue
+        _check_scientific(made, key)
         if key in "90":
             _count_place(made, key, point, shifted)
         elif key in ".D":
@@ -84,6 +89,17 @@ def _parse(template: str) -> Format:
     if "PR" in made.flags and made.flags & {"S", "PL", "MI", "SG"}:
         raise SqlError("42601", 'cannot use "PR" and "S"/"PL"/"MI"/"SG" together')
     return made
+
+
+def _check_scientific(made: Format, key: str) -> None:
+    if "EEEE" in made.flags and key != "EEEE":
+        raise SqlError("42601", '"EEEE" must be the last pattern used')
+    if key == "EEEE" and made.flags & _NOT_SCIENTIFIC:
+        raise SqlError(
+            "42601",
+            '"EEEE" is incompatible with other formats',
+            detail='"EEEE" may only be used together with digit and decimal point patterns.',
+        )
 
 
 def _count_place(made: Format, key: str, point: bool, shifted: bool) -> None:
@@ -106,19 +122,35 @@ def number_to_char(value: Decimal, template: str) -> str:
         return _roman(value, form)
     if "EEEE" in form.flags:
         return _scientific(value, form)
-    if not value.is_finite():
-        text = "NaN" if value.is_nan() else "Infinity"
-        return text if not form.fill else text.rjust(form.whole + 1)
     if form.shift:
         value = EXACT.scaleb(value, form.shift)
-    rounded = rescale(value, form.fraction)
-    whole, _, fraction = format(abs(rounded), "f").partition(".")
     places = form.whole + form.shift
+    if not value.is_finite():
+        word = "NaN" if value.is_nan() else "Infinity"
+        negative = value.is_signed()
+        if len(word) <= places:
+            sign = "-" if negative else "+" if form.flags & {"S", "SG", "PL"} else ""
+            separators = sum(kind in ",G" for kind, _ in form.tokens)
+            return (sign + word).rjust(places + separators + 1 if form.fill else 0)
+        return _write(form, "#" * places, "#" * form.fraction, negative)
+    rounded = rescale(value, form.fraction)
+    whole, _, fraction = format(rounded.copy_abs(), "f").partition(".")
     if whole.strip("0") and len(whole) > places:
         whole, fraction = "#" * places, "#" * form.fraction
-    elif not whole.strip("0") and (form.first_zero < 0 and (form.fraction or not form.whole)):
+    elif not whole.strip("0") and form.first_zero < 0 and not _shows_zero(form, fraction):
         whole = ""  # ".5" where no 0 asks for the leading zero
-    negative = bool(rounded < 0)
+    return _write(form, whole, fraction, rounded < 0)
+
+
+def _shows_zero(form: Format, fraction: str) -> bool:
+    """Return whether a number below 1 has a zero before its point although no 0 asks for it."""
+    if not form.whole:
+        return False
+    return not form.fraction or not (form.fill or fraction.strip("0") or form.fraction_zero)
+
+
+def _write(form: Format, whole: str, fraction: str, negative: bool) -> str:
+    places = form.whole + form.shift
     return _Writer(
         form, whole.rjust(places)[-places:] if places else "", fraction, negative
     ).write()
@@ -161,9 +193,7 @@ class _Writer:
             elif kind in (".", "D"):
                 self.lead()
                 self.point = True
-                self.out.append(
-                    "." if self.fraction or not self.form.fill or self.form.fraction else ""
-                )
+                self.out.append("." if self.form.fraction else "")
             elif kind in (",", "G"):
                 self.separator()
             elif kind == "L":
@@ -231,15 +261,22 @@ class _Writer:
 
 def _scientific(value: Decimal, form: Format) -> str:
     if not value.is_finite():
-        return " " + "#" * (form.whole + form.fraction + 5)
-    digits = f"{abs(value):.{form.fraction}e}"
-    mantissa, _, power = digits.partition("e")
-    sign = "-" if value < 0 else " " if form.fill else ""
-    return f"{sign}{mantissa}e{int(power):+03d}"
+        return " " + "#" * form.whole + "." + "#" * (form.fraction + 4)
+    power = value.adjusted() if value else 0
+    # Like PostgreSQL, round what is left of the point once: 9.99 to one place is 10.0e+00.
+    mantissa = rescale(EXACT.scaleb(value.copy_abs(), -power), form.fraction)
+    sign = "-" if value < 0 else " "
+    return f"{sign}{mantissa:f}e{power:+03d}"
+
+
+def _scientific_float(value: float, form: Format) -> str:
+    if not math.isfinite(value):
+        return _scientific(Decimal(value), form)
+    return f"{value: .{form.fraction}e}"
 
 
 def _roman(value: Decimal, form: Format) -> str:
-    number = int(rescale(value, 0)) if value.is_finite() else 0
+    number = numeric_to_int4(value)
     if not 0 < number < 4000:
         text = "#" * _ROMAN_WIDTH
     else:
@@ -261,14 +298,33 @@ def to_number(text: str, template: str) -> Decimal:
     negative = "-" in text or ("PR" in form.flags and "<" in text)
     if not kept.strip("."):
         raise SqlError("22P02", 'invalid input syntax for type numeric: " "')
-    value = rescale(parse_numeric(kept.rstrip(".")), form.fraction)
+    value = parse_numeric(kept.rstrip("."))
     if form.shift:
         value = EXACT.scaleb(value, -form.shift)
-    return -value if negative and value else value
+    return negate(value) if negative else value
 
 
-define("to_char(int4,text) to_char(int8,text)", lambda v, t: number_to_char(Decimal(v), t))
+def float_to_char(value: float, template: str, digits: int) -> str:
+    """Return a float, of which so many digits count, through a template."""
+    form = parse_format(template)
+    if "EEEE" in form.flags and "RN" not in form.flags:
+        return _scientific_float(value, form)
+    if "RN" in form.flags and math.isfinite(value):
+        return _roman(Decimal(round(value)), form)
+    return number_to_char(Decimal(f"{value:.{digits}g}"), template)
+
+
+def int4_to_char(value: int, template: str) -> str:
+    """Return an integer through a template; its scientific notation is a double's."""
+    form = parse_format(template)
+    if "EEEE" in form.flags and "RN" not in form.flags:
+        return _scientific_float(float(value), form)
+    return number_to_char(Decimal(value), template)
+
+
+define("to_char(int4,text)", int4_to_char)
+define("to_char(int8,text)", lambda v, t: number_to_char(Decimal(v), t))
 define("to_char(numeric,text)", number_to_char)
-define("to_char(float8,text)", lambda v, t: number_to_char(Decimal(f"{v:.15g}"), t))
-define("to_char(float4,text)", lambda v, t: number_to_char(Decimal(f"{v:.6g}"), t))
+define("to_char(float8,text)", lambda v, t: float_to_char(v, t, 15))
+define("to_char(float4,text)", lambda v, t: float_to_char(v, t, 6))
 define("to_number", to_number)

@@ -10,7 +10,7 @@ from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.session_random import session_random
 from dsql.types.integer import INT4_MAX, INT4_MIN, INT8_MAX, INT8_MIN
-from dsql.types.numeric import EXACT, rescale, scale_of
+from dsql.types.numeric import EXACT
 
 
 def _zero_step() -> SqlError:
@@ -44,7 +44,7 @@ def series_numeric(start: Decimal, stop: Decimal, step: Decimal | None = None) -
             raise SqlError("22023", f"{name} cannot be {kind}")
     if step == 0:
         raise _zero_step()
-    value = rescale(start, max(scale_of(start), scale_of(step)))
+    value = start
     while value <= stop if step > 0 else value >= stop:
         yield value
         value = EXACT.add(value, step)

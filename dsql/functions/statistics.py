@@ -14,9 +14,10 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.date_arithmetic import add_intervals, multiply, subtract_intervals
 from dsql.functions.definition import define_aggregate
-from dsql.functions.numerics import divide_to_scale, division_scale, sqrt
+from dsql.functions.numeric_powers import sqrt_to_scale
+from dsql.functions.numerics import divide_to_scale, division_scale
 from dsql.types import registry
-from dsql.types.numeric import EXACT, NAN
+from dsql.types.numeric import EXACT, NAN, checked
 
 
 class _Exact:
@@ -47,9 +48,10 @@ class _Exact:
         )
         if spread <= 0:
             return Decimal(0)
-        divisor = count * (count - 1 if sample else count)
-        variance = divide_to_scale(spread, divisor, division_scale(spread, divisor))
-        return sqrt(variance) if root else variance
+        divisor = Decimal(self.count * (self.count - 1 if sample else self.count))
+        scale = division_scale(spread, divisor)
+        variance = checked(divide_to_scale(spread, divisor, scale))
+        return sqrt_to_scale(variance, scale) if root else variance
 
 
 class _Floats:

@@ -34,6 +34,18 @@ _SIGNS = {0x0000: 0, 0x4000: 1}
 _SPECIAL_CODES = {0xC000: NAN, 0xD000: Decimal("Infinity"), 0xF000: Decimal("-Infinity")}
 
 
+def overflow() -> SqlError:
+    """Return the error of a number that numeric cannot hold."""
+    return SqlError("22003", "value overflows numeric format")
+
+
+def checked(value: Decimal) -> Decimal:
+    """Return a result that has its scale already. Raises SqlError 22003 if it is too big."""
+    if value.adjusted() >= DIGITS_BEFORE_POINT_MAX:
+        raise overflow()
+    return value
+
+
 def canonical(value: Decimal) -> Decimal:
     """Return `value` with an exponent <= 0 and no negative zero. Raises SqlError 22003 if too big."""
     if not value.is_finite():
@@ -41,7 +53,7 @@ def canonical(value: Decimal) -> Decimal:
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)
     if value and value.adjusted() >= DIGITS_BEFORE_POINT_MAX:
-        raise SqlError("22003", "value overflows numeric format")
+        raise overflow()
     if exponent > 0:
         value = value.quantize(_ZERO, context=EXACT) if value else _ZERO
     elif -exponent > DIGITS_AFTER_POINT_MAX:
@@ -74,8 +86,11 @@ def parse_numeric(text: str) -> Decimal:
         if "e" in word or "E" in word:
             power = int(re.split("[eE]", word)[1][:12])
             if abs(power) > 200_000:
-                raise SqlError("22003", "value overflows numeric format")
-        return canonical(EXACT.create_decimal(word))
+                raise overflow()
+        value = EXACT.create_decimal(word)
+        if scale_of(value) > DIGITS_AFTER_POINT_MAX:
+            raise overflow()
+        return canonical(value)
     special = _SPECIAL.fullmatch(word)
     if not special or (special[2].lower() == "nan" and special[1]):
         raise SqlError("22P02", f'invalid input syntax for type numeric: "{text}"')
@@ -99,24 +114,22 @@ def encode_binary(value: Decimal) -> bytes:
     fraction = fraction.rjust(scale, "0") if text else ""
     whole = whole.rjust(-(-len(whole) // 4) * 4, "0")
     fraction = fraction.ljust(-(-len(fraction) // 4) * 4, "0")
-    groups = [int((whole + fraction)[at : at + 4]) for at in range(0, len(whole + fraction), 4)]
-    weight = len(whole) // 4 - 1
-    while groups and groups[0] == 0:
-        groups.pop(0)
-        weight -= 1
+    text = whole + fraction
+    groups = [int(text[at : at + 4]) for at in range(0, len(text), 4)]
+    first = next((at for at, group in enumerate(groups) if group), len(groups))
+    weight = len(whole) // 4 - 1 - first if first < len(groups) else 0
+    groups = groups[first:]
     while groups and groups[-1] == 0:
         groups.pop()
-    if not groups:
-        weight = 0
-    header = struct.pack("!hhHH", len(groups), weight, 0x4000 if sign and groups else 0, scale)
+    header = struct.pack("!HhHH", len(groups), weight, 0x4000 if sign and groups else 0, scale)
     return header + struct.pack(f"!{len(groups)}h", *groups)
 
 
 def decode_binary(data: bytes) -> Decimal:
     """Read numeric_send's bytes. Raises SqlError 22P03."""
     try:
-        count, weight, sign, scale = struct.unpack_from("!hhHH", data)
-        groups = struct.unpack_from(f"!{max(count, 0)}h", data, 8)
+        count, weight, sign, scale = struct.unpack_from("!HhHH", data)
+        groups = struct.unpack_from(f"!{count}h", data, 8)
     except struct.error as error:
         raise bad_binary(error) from None
     if sign in _SPECIAL_CODES:
