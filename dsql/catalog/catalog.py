@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dsql.access.membership import Memberships
-from dsql.catalog.schema import ADMIN_OID, Database, Role, Schema, Table
+from dsql.catalog.schema import ADMIN_OID, Database, DefaultAcl, Role, Schema, Table
 from dsql.catalog.virtual import VirtualTable, virtual_tables
 
 POSTGRES = Database(oid=5, name="postgres", owner_oid=ADMIN_OID)
@@ -24,6 +24,7 @@ class Catalog:
         tables: Iterable[Table],
         roles: Iterable[Role],
         database: Database = POSTGRES,
+        default_acls: Iterable[DefaultAcl] = (),
     ) -> None:
         self.version = version
         self.schemas = {schema.name: schema for schema in schemas}
@@ -32,6 +33,7 @@ class Catalog:
         self.roles = {role.name: role for role in roles}
         self.memberships = Memberships(self.roles.values())
         self.database = database
+        self.default_acls = {(acl.role, acl.schema_oid, acl.letter): acl for acl in default_acls}
         self.virtual = virtual_tables()
 
     def find_relation(

@@ -77,6 +77,18 @@ def _membership_oid(member: Role, granted: Membership) -> int:
     return 0x8000_0000 | zlib.crc32(key)
 
 
+@provides("pg_catalog", "pg_default_acl")
+def _pg_default_acl(context: Any) -> Iterator[Row]:
+    for default in context.catalog.default_acls.values():
+        yield {
+            "oid": default.oid,
+            "defaclrole": default.role,
+            "defaclnamespace": default.schema_oid,
+            "defaclobjtype": default.letter,
+            "defaclacl": acl_value(default.acl),
+        }
+
+
 @provides("pg_catalog", "pg_database")
 def _pg_database(context: Any) -> Iterator[Row]:
     database = context.catalog.database

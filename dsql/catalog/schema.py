@@ -165,6 +165,20 @@ class Database(msgspec.Struct, frozen=True, array_like=True):
     acl: Acl | None = None
 
 
+class DefaultAcl(msgspec.Struct, frozen=True, array_like=True):
+    """A row of pg_default_acl: what objects that `role` creates get. `schema_oid` 0: in whatever schema.
+
+    `letter` is the kind: r tables and views, S sequences, f functions, T types, n schemas. An entry of all
+    schemas replaces the kind's default, one of a schema adds to that.
+    """
+
+    oid: int
+    role: int
+    schema_oid: int
+    letter: str
+    acl: Acl
+
+
 class Membership(msgspec.Struct, frozen=True, array_like=True):
     """A row of pg_auth_members as its member keeps it: GRANT role TO member, made by `grantor`.
 

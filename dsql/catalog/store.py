@@ -21,6 +21,7 @@ from dsql.catalog.schema import (
     PUBLIC,
     AclItem,
     Database,
+    DefaultAcl,
     Role,
     Schema,
     Table,
@@ -40,8 +41,9 @@ NAMES = 4
 OIDS = 5
 
 DATABASE = 8
+DEFAULT_ACLS = 9
 
-_Object = TypeVar("_Object", Table, Schema, Role, Database)
+_Object = TypeVar("_Object", Table, Schema, Role, Database, DefaultAcl)
 
 ADMIN = Role(oid=ADMIN_OID, name="admin", login=True, createrole=True)
 _OPEN_TO_ALL = (
@@ -84,7 +86,8 @@ def load(reader: Reader) -> Catalog:
     roles = [ADMIN, *_objects(reader, ROLES, Role)]
     tables = list(_objects(reader, TABLES, Table))
     database = next(_objects(reader, DATABASE, Database), POSTGRES)
-    return Catalog(read_version(reader), schemas.values(), tables, roles, database)
+    defaults = _objects(reader, DEFAULT_ACLS, DefaultAcl)
+    return Catalog(read_version(reader), schemas.values(), tables, roles, database, defaults)
 
 
 def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:
@@ -141,6 +144,16 @@ class CatalogWriter:
         self._put(DATABASE, database.oid, database)
         self._touch()
 
+    def put_default_acl(self, default: DefaultAcl) -> None:
+        """Write a new or changed default ACL."""
+        self._put(DEFAULT_ACLS, default.oid, default)
+        self._touch()
+
+    def drop_default_acl(self, default: DefaultAcl) -> None:
+        """Remove a default ACL."""
+        self._delete(DEFAULT_ACLS, default.oid)
+        self._touch()
+
     def put_securable(self, changed: Table | Schema | Database) -> None:
         """Write an object whose owner or ACL has changed."""
         if isinstance(changed, Table):
@@ -168,7 +181,9 @@ class CatalogWriter:
         """Give a name back."""
         self._transaction.delete(_name_key(schema, name), Mode.EXCLUSIVE)
 
-    def _put(self, keyspace: int, oid: int, value: Table | Schema | Role | Database) -> None:
+    def _put(
+        self, keyspace: int, oid: int, value: Table | Schema | Role | Database | DefaultAcl
+    ) -> None:
         encoded = msgspec.msgpack.encode(value)
         self._transaction.put(prefix(keyspace) + prefix(oid), encoded, Mode.EXCLUSIVE)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dsql.access.default_acls import initial_acl
+from dsql.access.privileges import Kind
 from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
@@ -189,6 +191,9 @@ class _Builder:
             columns=self._columns(),
             indexes=indexes,
             row_type_oid=self._writer.allocate_oid(),
+            acl=initial_acl(
+                self._context.catalog, Kind.TABLE, self._context.user.oid, self._schema.oid
+            ),
         )
         table = self._with_expressions(table)
         self._writer.claim_name(self._schema.name, self._name)

@@ -168,5 +168,8 @@ def _drop_schema(
         )
     for table in members:
         remove_table(table, context, writer)
+    for default in context.catalog.default_acls.values():
+        if default.schema_oid == schema.oid:
+            writer.drop_default_acl(default)
     writer.drop_schema(schema)
     return True

@@ -7,12 +7,14 @@ from typing import Any
 
 from dsql.ddl.alter_table import alter_table
 from dsql.ddl.create_table import create_table
+from dsql.ddl.default_privileges import alter_default_privileges
 from dsql.ddl.drop import drop
 from dsql.ddl.grant import grant
 from dsql.ddl.iam_mappings import iam_grant, iam_revoke
 from dsql.ddl.indexes import create_index
 from dsql.ddl.maintenance import truncate, vacuum
 from dsql.ddl.memberships import grant_role
+from dsql.ddl.owned import drop_owned, reassign_owned
 from dsql.ddl.rename import rename, set_schema
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import alter_role, create_role, drop_role
@@ -36,6 +38,9 @@ _HANDLERS: dict[str, Callable[[Any, UtilityContext], UtilityResult]] = {
     "DropRole": drop_role,
     "Grant": grant,
     "GrantRole": grant_role,
+    "AlterDefaultPrivileges": alter_default_privileges,
+    "ReassignOwned": reassign_owned,
+    "DropOwned": drop_owned,
     "Truncate": truncate,
     "Vacuum": vacuum,
 }

@@ -149,6 +149,17 @@ class MembershipChanges:
             else:
                 self._store(role.oid, before, after)
 
+    def revoke_granted_by(self, grantor: int) -> None:
+        """Take the memberships away that a role granted, and those that depend on them."""
+        for role in list(self._roles):
+            before = self._grants(role)
+            after: Grants | None = before
+            for member, by in before:
+                if by == grantor and after is not None and (member, by) in after:
+                    after = role_grants.revoke(after, member, by, Options(), cascade=True)
+            if after is not None:
+                self._store(role, before, after)
+
     def forget(self, role: int) -> None:
         """Take a role that is dropped out of all others."""
         for member in list(self._roles.values()):

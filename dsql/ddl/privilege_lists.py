@@ -21,20 +21,23 @@ class PrivilegeList:
     columns: tuple[Columns, ...] = ()
 
 
-def read_privileges(statement: Any, kind: Kind) -> PrivilegeList:
-    """Read the privileges of a GrantStmt.
+def read_privileges(statement: Any, kind: Kind, *, defaults: bool = False) -> PrivilegeList:
+    """Read the privileges of a GrantStmt; `defaults`: inside ALTER DEFAULT PRIVILEGES.
 
     Raises SqlError 42601 for an unknown one, 0LP01 for one that objects of the kind do not have.
     """
     if not statement.privileges:
         return PrivilegeList(every=True, mask=0)
-    # GRANT ... ON TABLE may be about a sequence: which it is shows only later.
-    known = kind.every | Kind.SEQUENCE.every if kind is Kind.TABLE else kind.every
+    known = kind.every
+    if kind is Kind.TABLE and not defaults:  # it may be about a sequence, which shows only later
+        known |= Kind.SEQUENCE.every
     word = "relation" if kind is Kind.TABLE else kind.word
     mask, columns = 0, []
     for wrapped in statement.privileges:
         privilege = nodes.inner(wrapped)
         if privilege.cols:
+            if defaults:
+                raise SqlError("0LP01", "default privileges cannot be set for columns")
             if kind is not Kind.TABLE:
                 raise SqlError("0LP01", "column privileges are only valid for relations")
             columns.append(_of_columns(privilege))

@@ -20,6 +20,7 @@ def dependency_lines(
     found = [
         *_of_tables(role.oid, catalog, search_path),
         *_of_schemas(role.oid, catalog),
+        *_of_default_acls(role.oid, catalog),
         *_of_memberships(role.oid, catalog, dropped),
     ]
     return [text for _, text in sorted(found, key=lambda line: line[0])]
@@ -55,6 +56,25 @@ def _of_schemas(role: int, catalog: Catalog) -> Iterator[_Line]:
     database = catalog.database
     if _names(database.acl, role):
         yield database.oid, f"privileges for database {database.name}"
+
+
+_PLURALS = {"r": "relations", "S": "sequences", "f": "functions", "T": "types", "n": "schemas"}
+
+
+def _of_default_acls(role: int, catalog: Catalog) -> Iterator[_Line]:
+    schemas = {schema.oid: schema.name for schema in catalog.schemas.values()}
+    for default in catalog.default_acls.values():
+        owner = catalog.memberships.role(default.role)
+        assert owner is not None, default
+        text = (
+            f"default privileges on new {_PLURALS[default.letter]} belonging to role {owner.name}"
+        )
+        if default.schema_oid:
+            text += f" in schema {schemas[default.schema_oid]}"
+        if default.role == role:
+            yield default.oid, f"owner of {text}"
+        elif _names(default.acl, role):
+            yield default.oid, f"privileges for {text}"
 
 
 def _of_memberships(role: int, catalog: Catalog, dropped: Collection[int]) -> Iterator[_Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.access.authority import Authority
+from dsql.access.default_acls import initial_acl
 from dsql.access.privileges import Kind, Privilege, permission_denied
 from dsql.catalog.schema import FIRST_USER_OID, Role, Schema
 from dsql.catalog.store import CatalogWriter
@@ -38,9 +39,10 @@ def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     users = [schema for schema in context.catalog.schemas.values() if schema.oid >= FIRST_USER_OID]
     if context.profile == "dsql" and len(users) >= SCHEMAS_MAX:
         raise SqlError("54000", f"more than {SCHEMAS_MAX} schemas not allowed")
+    acl = initial_acl(context.catalog, Kind.SCHEMA, owner.oid)
     writer = CatalogWriter(context.transaction)
     writer.claim_name("", name)
-    writer.put_schema(Schema(writer.allocate_oid(), name, owner.oid))
+    writer.put_schema(Schema(writer.allocate_oid(), name, owner.oid, acl))
     return result
 
 

@@ -25,7 +25,7 @@ from dsql.functions.registry import candidates
 from dsql.types import registry
 
 Securable = Table | Schema | Database
-Owned = TypeVar("Owned", Table, Schema, Database)
+Owned = TypeVar("Owned", bound=Securable)
 
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "sys")
 KINDS = {

@@ -30,9 +30,10 @@ def reference(postgres: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[
     yield postgres
     postgres.execute("alter schema public owner to pg_database_owner")
     postgres.execute("alter database postgres owner to postgres")
-    everybody = ", ".join((*ROLES, "admin"))
-    postgres.execute(f"drop owned by {everybody} cascade")
-    postgres.execute(f"drop role {everybody}")
+    everybody = (*ROLES, "admin")
+    for role in everybody:
+        postgres.execute(f"drop owned by {role} cascade")
+    postgres.execute(f"drop role {', '.join(everybody)}")
 
 
 @pytest.fixture

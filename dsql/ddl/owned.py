@@ -1,0 +1,182 @@
+"""REASSIGN OWNED and DROP OWNED: all that belongs to some roles, or was granted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.access.acl import without_role
+from dsql.access.authority import Authority
+from dsql.access.default_acls import LETTERS
+from dsql.access.privileges import Kind
+from dsql.catalog.schema import ADMIN_OID, Acl, Role, Schema, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.default_privileges import write_default
+from dsql.ddl.drop import remove_table
+from dsql.ddl.memberships import MembershipChanges
+from dsql.ddl.result import Notice, UtilityContext, UtilityResult
+from dsql.ddl.role_dependencies import described
+from dsql.ddl.role_specs import role_of, roles_of
+from dsql.ddl.securables import Securable, with_owner
+from dsql.errors import SqlError
+
+_KINDS = {letter: kind for kind, letter in reversed(LETTERS.items())}
+
+
+def reassign_owned(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a ReassignOwnedStmt."""
+    before = roles_of(statement.roles, context)
+    _require_privileges(before, context, "reassign objects", "reassign objects owned by it")
+    after = role_of(statement.newrole, context)
+    _require_privileges([after], context, "reassign objects", "reassign objects to it")
+    _refuse_admin(before, "reassign ownership of")
+    owners = {role.oid for role in before}
+    writer = CatalogWriter(context.transaction)
+    for securable in _securables(context):
+        if securable.owner_oid in owners:
+            writer.put_securable(with_owner(securable, after.oid))
+    return UtilityResult("REASSIGN OWNED")
+
+
+def drop_owned(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a DropOwnedStmt."""
+    roles = roles_of(statement.roles, context)
+    _require_privileges(roles, context, "drop objects", "drop objects owned by it")
+    _refuse_admin(roles, "drop")
+    result = UtilityResult("DROP OWNED")
+    cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
+    owners = {role.oid for role in roles}
+    writer = CatalogWriter(context.transaction)
+    dropped = _drop_objects(owners, cascade, context, writer, result)
+    for securable in _securables(context):
+        if securable.oid not in dropped:
+            stripped = _without(securable, owners, context)
+            if stripped != securable:
+                writer.put_securable(stripped)
+    _drop_defaults(owners, dropped, context, writer)
+    changes = MembershipChanges(context, result)
+    for role in roles:
+        changes.revoke_granted_by(role.oid)
+    changes.write()
+    return result
+
+
+def _require_privileges(
+    roles: list[Role], context: UtilityContext, action: str, purpose: str
+) -> None:
+    authority = Authority(context.catalog, context.user.oid)
+    for role in roles:
+        if not authority.owns(role.oid):
+            raise SqlError(
+                "42501",
+                f"permission denied to {action}",
+                detail=f'Only roles with privileges of role "{role.name}" may {purpose}.',
+            )
+
+
+def _refuse_admin(roles: list[Role], action: str) -> None:
+    for role in roles:
+        if role.oid == ADMIN_OID:
+            raise SqlError(
+                "2BP01",
+                f"cannot {action} objects owned by role {role.name} "
+                "because they are required by the database system",
+            )
+
+
+def _securables(context: UtilityContext) -> Iterator[Securable]:
+    yield from context.catalog.tables.values()
+    yield from context.catalog.schemas.values()
+    yield context.catalog.database
+
+
+def _drop_objects(
+    owners: set[int],
+    cascade: bool,
+    context: UtilityContext,
+    writer: CatalogWriter,
+    result: UtilityResult,
+) -> set[int]:
+    """Drop what the roles own, and with CASCADE what lies in their schemas; return the OIDs."""
+    catalog = context.catalog
+    schemas = [schema for schema in catalog.schemas.values() if schema.owner_oid in owners]
+    names = {schema.name for schema in schemas}
+    tables = [table for table in catalog.tables.values() if table.owner_oid in owners]
+    others = [
+        table
+        for table in catalog.tables.values()
+        if table.schema in names and table.owner_oid not in owners
+    ]
+    _announce(others, cascade, context, result)
+    for table in (*tables, *others):
+        remove_table(table, context, writer)
+    for schema in schemas:
+        writer.drop_schema(schema)
+    gone: list[Table | Schema] = [*tables, *others, *schemas]
+    return {each.oid for each in gone}
+
+
+def _announce(
+    others: list[Table], cascade: bool, context: UtilityContext, result: UtilityResult
+) -> None:
+    """Raise SqlError 2BP01 for what lies in the schemas and is not the roles', or say that it goes too."""
+    shown = [described(table, context.catalog, context.search_path) for table in others]
+    if not cascade and others:
+        raise SqlError(
+            "2BP01",
+            "cannot drop desired object(s) because other objects depend on them",
+            detail="\n".join(
+                f"{text} depends on schema {table.schema}"
+                for text, table in zip(shown, others, strict=True)
+            ),
+            hint="Use DROP ... CASCADE to drop the dependent objects too.",
+        )
+    lines = [f"drop cascades to {text}" for text in shown]
+    if len(lines) == 1:
+        result.notice("00000", lines[0])
+    elif lines:
+        message = f"drop cascades to {len(lines)} other objects"
+        result.notices.append(Notice("NOTICE", "00000", message, "\n".join(lines)))
+
+
+def _without(securable: Securable, roles: set[int], context: UtilityContext) -> Securable:
+    """Return an object without what some roles were granted on it."""
+    stripped = replace(securable, acl=_stripped(securable, securable.acl, roles, context))
+    if isinstance(stripped, Table):
+        columns = tuple(
+            replace(column, acl=_stripped(securable, column.acl, roles, context) or None)
+            for column in stripped.columns
+        )
+        return replace(stripped, columns=columns)
+    return stripped
+
+
+def _stripped(
+    securable: Securable, acl: Acl | None, roles: set[int], context: UtilityContext
+) -> Acl | None:
+    for role in sorted(roles):
+        if acl is not None:
+            inherited = context.catalog.memberships.inherited
+            acl = without_role(acl, role, securable.owner_oid, inherited)
+    return acl
+
+
+def _drop_defaults(
+    roles: set[int], dropped: set[int], context: UtilityContext, writer: CatalogWriter
+) -> None:
+    catalog = context.catalog
+    for default in list(catalog.default_acls.values()):
+        if default.role in roles or default.schema_oid in dropped:
+            writer.drop_default_acl(default)
+            continue
+        acl = default.acl
+        for role in sorted(roles):
+            acl = without_role(acl, role, default.role, catalog.memberships.inherited)
+        if acl != default.acl:
+            key = (default.role, default.schema_oid, default.letter)
+            kind: Kind = _KINDS[default.letter]
+            usual = () if default.schema_oid else kind.default_acl(default.role)
+            write_default(writer, catalog, key, acl, usual)
