@@ -278,11 +278,12 @@ class HostAgent:
     def _assign(self, worker: Worker, cluster: str, lifetime_seconds: float) -> None:
         try:
             assignment = self._assigner.assignment(cluster, lifetime_seconds)
+            slots = self._assigner.open_slots(assignment)
         except (LookupError, OSError) as error:
             logger.error("cannot assign", extra={"cluster": cluster, "reason": str(error)})
             worker.kill()
             return
-        worker.assign(assignment, lambda: self._assigner.connect_adjudicator(cluster))
+        worker.assign(assignment, slots, lambda: self._assigner.connect_adjudicator(cluster))
         self._background.assigned(cluster, time.monotonic())
 
     def _start(self, worker: Worker | None, number: int) -> None:

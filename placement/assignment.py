@@ -10,8 +10,10 @@ from pathlib import Path
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
+from dsql.rpc.packets import close_all
 from dsql.session.control import Assign
 from placement.replica_access import open_to_user
+from storage.client import open_slot
 
 CONNECT_SECONDS = 0.05  # all sessions of the host wait meanwhile, and a query processor asks again
 USER_IDS_FROM = 700_000
@@ -43,6 +45,17 @@ class Assigner:
             lifetime_seconds=lifetime_seconds,
             profile_changes=record.profile_changes,
         )
+
+    def open_slots(self, assignment: Assign) -> list[int]:
+        """Return what the query processor may write: two descriptors for each zone. Raises OSError."""
+        opened: list[int] = []
+        try:
+            for az in assignment.azs:
+                opened += open_slot(self._layout.storage(az, assignment.cluster))
+        except OSError:
+            close_all(opened)
+            raise
+        return opened
 
     def keep_open(self, clusters: Iterable[str]) -> None:
         """Let the query processors of these clusters reach replicas that were made anew meanwhile."""

@@ -5,8 +5,8 @@ much of its sandbox as it can while it is warm, the rest when it gets its cluste
 
 - has another user id than every other cluster's processes (as root), or no capability in its own user
   namespace (as anyone else), can gain no privilege and cannot be traced or dumped;
-- reads its cluster's storage replicas and clock, libraries and time zones, writes what the
-  replicas' readers share with the writer, and opens nothing else (Landlock);
+- reads its cluster's storage replicas and clock, libraries and time zones, and opens nothing else, nothing
+  at all for writing (Landlock); what it writes came to it open, and is its own (`storage.reader_slot`);
 - opens no socket, starts no process or thread, executes nothing (seccomp);
 - holds few descriptors, writes no file but its temporary one, leaves no core dump (resource limits).
 
@@ -27,7 +27,7 @@ from dsql.control.layout import Layout
 from dsql.limits import TEMPORARY_BYTES_MAX
 from dsql.session.control import Assign
 from placement import kernel, landlock, seccomp
-from placement.replica_access import shared_files
+from storage.client import files_for_readers
 
 DESCRIPTORS_MAX = 128
 # What a query processor writes is its temporary file, opened beforehand, and perhaps its log.
@@ -115,14 +115,14 @@ def _file_rules(assignment: Assign) -> list[tuple[str | Path, int]]:
     layout = Layout(Path())
     replicas = [layout.storage(az, assignment.cluster) for az in assignment.azs]
     if assignment.uid is not None:
-        # Which of the files may be written, their modes say (see placement.replica_access).
+        # Which of the files may be read, their modes say (see placement.replica_access).
         rules: list[tuple[str | Path, int]] = [
-            (replica, landlock.READ | landlock.READ_WRITE) for replica in replicas
+            (replica, landlock.READ_FILE) for replica in replicas
         ]
     else:
         # Everything belongs to our own user, so files are named; later replicas stay closed.
-        rules = [(replica, landlock.READ) for replica in replicas]
-        rules += [(path, landlock.READ_WRITE) for path in shared_files(replicas)]
+        files = (path for replica in replicas for path in files_for_readers(replica))
+        rules = [(path, landlock.READ_FILE) for path in files]
     rules.append((layout.clock(assignment.cluster), landlock.READ))
     return rules
 

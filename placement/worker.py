@@ -73,15 +73,22 @@ class Worker:
         self._channel = PacketChannel(control, self._received, self._closed)
 
     def assign(
-        self, assignment: Assign, connect_adjudicator: Callable[[], socket.socket | None]
+        self,
+        assignment: Assign,
+        slots: list[int],
+        connect_adjudicator: Callable[[], socket.socket | None],
     ) -> None:
-        """Bind the process to a cluster for life; `connect_adjudicator` is called again as needed."""
+        """Bind the process to a cluster for life; `connect_adjudicator` is called again as needed.
+
+        `slots` are given away.
+        """
         self.cluster = assignment.cluster
         self._connect = connect_adjudicator
         self._assigned_at = time.monotonic()
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
-            self._channel.send(encode(assignment))
+            self._channel.send(encode(assignment), slots)
             self._send_adjudicator()
+        close_all(slots)
 
     def serve(self, packet: bytes, client: int, process_key: int, secret_key: int) -> None:
         """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""

@@ -6,7 +6,7 @@ transactions, because readers wait for the others.
 
 The horizon never passes
     the watermark of `grace_seconds` ago  (who begins now starts at the published clock, at most that old),
-    nor a start timestamp that a living reader shows on the board, unless it has been there for longer
+    nor a start timestamp that a living reader shows in its slot, unless it has been there for longer
     than the transaction age limit.
 It is published on the board one round before anything is deleted for it. So a reader that showed its
 start timestamp too late for the first round is seen by the second one or has seen the horizon itself.
@@ -103,6 +103,7 @@ class Applier:
         assert position.watermark >= self.position.watermark, "the watermark never falls"
         environment.position = position
         environment.publish()
+        environment.pages.renew()
 
     def _write(self, transaction: LmdbTransaction, records: Sequence[Record]) -> Position:
         writer = Writer(transaction, self._databases)
@@ -133,6 +134,7 @@ class _Horizon:
     ) -> None:
         self._environment = environment
         self._board = environment.board
+        self._slots = environment.slots
         self._grace_seconds = grace_seconds
         self._age_seconds = age_seconds
         self._round_seconds = min(_ROUND_SECONDS, grace_seconds)
@@ -151,10 +153,8 @@ class _Horizon:
         if now < self._next_round:
             return
         self._next_round = now + self._round_seconds
-        # A reader that died inside of a read would keep LMDB from using its pages again.
-        self._environment.environment.reader_check()
         oldest = self._forced(now)
-        reader = self._board.oldest_start(oldest)
+        reader = self._slots.oldest_start(oldest)
         # A reader that was not seen when `published` was proposed takes precedence over it.
         self._agreed = self.published if reader is None else min(self.published, reader)
         proposed = self._watermark_of(now - self._grace_seconds)
@@ -164,7 +164,7 @@ class _Horizon:
         proposed = max(proposed, oldest)
         if proposed > self.published:
             self.published = proposed
-            self._board.words[HORIZON] = proposed
+            self._board.let_go(HORIZON, proposed)
 
     def _forced(self, now: float) -> int:
         """Return the watermark of the age limit ago, which no reader may hold; drop older samples."""

@@ -1,9 +1,10 @@
 """Opening the LMDB environment of a replica, as its one writer or as one of its many readers.
 
-    <replica>/environment/data.mdb, lock.mdb   LMDB's own
-    <replica>/environment/board                storage.board
-    <replica>/environment/wake                 a FIFO: readers wake a writer that holds work back
-    <replica>/environment/state                msgpack [boot, clean]: who opened it last for writing
+    <replica>/environment/data.mdb   LMDB's own; readers may read it
+    <replica>/environment/board      storage.board; readers may read it
+    <replica>/environment/lock.mdb   LMDB's own; nobody but the writer opens it (storage.pinned_pages)
+    <replica>/environment/writer     locked by the writer
+    <replica>/environment/state      msgpack [boot, clean]: who opened it last for writing
 
 Nothing is synced while running. The page cache survives any death of a process, so an environment of
 the current boot is whole; one of an earlier boot is trusted only if it was closed cleanly (synced).
@@ -25,8 +26,11 @@ import lmdb
 import msgspec
 
 from dsql.control.atomic_file import PRIVATE, write_atomically
-from storage.board import HORIZON, READERS_MAX, SEQUENCE, WATERMARK, Board
+from storage.board import HORIZON, WATERMARK, Board
 from storage.databases import NAMES, open_databases
+from storage.file_lock import lock
+from storage.pinned_pages import PinnedPages
+from storage.reader_slot import ReaderSlots
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -36,7 +40,10 @@ _GROWTH_BYTES_MAX = 4 * 1024**3
 READERS_MAP_BYTES = 16 * 1024**3  # address space only, so that readers seldom have to map anew
 ENVIRONMENT = "environment"  # the directory's name within the replica's
 META_KEY = b"position"
-WAKE = "wake"
+
+
+class WriterPresentError(Exception):
+    """Another process already writes this replica."""
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -57,6 +64,11 @@ _decode_position = msgspec.msgpack.Decoder(Position).decode
 _decode_state = msgspec.msgpack.Decoder(_State).decode
 
 
+def files_for_readers(replica: Path) -> list[Path]:
+    """Return what a reader of the replica opens by name, read-only, in the directory ENVIRONMENT."""
+    return [replica / ENVIRONMENT / name for name in ("data.mdb", "board")]
+
+
 def _open_readonly(directory: Path) -> lmdb.Environment:
     return lmdb.open(
         str(directory),
@@ -64,17 +76,18 @@ def _open_readonly(directory: Path) -> lmdb.Environment:
         create=False,
         map_size=READERS_MAP_BYTES,
         max_dbs=len(NAMES),
-        max_readers=READERS_MAX,
         readahead=False,
+        lock=False,
     )
 
 
 def _open_writable(directory: Path, map_bytes: int) -> lmdb.Environment:
+    # Only writers have it open, and there is one: what another one left says nothing.
+    (directory / "lock.mdb").unlink(missing_ok=True)
     environment = lmdb.open(
         str(directory),
         map_size=map_bytes,
         max_dbs=len(NAMES),
-        max_readers=READERS_MAX,
         sync=False,
         metasync=False,
         writemap=True,
@@ -97,6 +110,17 @@ def _allocate(directory: Path, size: int) -> None:
         os.close(descriptor)
 
 
+def _claim_writer(directory: Path) -> int:
+    """Return the locked descriptor of the one writer. Raises WriterPresentError."""
+    descriptor = os.open(directory / "writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock(descriptor)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise WriterPresentError from None
+    return descriptor
+
+
 def environment_is_usable(directory: Path, boot: int) -> bool:
     """Return whether the environment in `directory` can be trusted without a checkpoint."""
     try:
@@ -116,21 +140,26 @@ class WritableEnvironment:
     def __init__(self, directory: Path, boot: int, *, map_bytes: int = MAP_BYTES_MIN) -> None:
         """`map_bytes`: the file's size to begin with; it grows whenever it is full.
 
-        Raises storage.board.WriterPresentError, OSError on a full disk.
+        Raises WriterPresentError, OSError on a full disk, lmdb.Error if the data are damaged.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._boot = boot
-        self.board = Board(directory / "board", boot, create=True)
-        self._write_state(clean=False)
-        with contextlib.suppress(FileExistsError):
-            os.mkfifo(directory / WAKE, 0o600)
-        data = directory / "data.mdb"
-        self._map_bytes = max(map_bytes, data.stat().st_size if data.exists() else 0)
-        self.environment = _open_writable(directory, self._map_bytes)
-        self.databases = open_databases(self.environment, create=True)
-        self.environment.reader_check()
-        self.position = self._read_position()
+        with contextlib.ExitStack() as undo:
+            self._claim = _claim_writer(directory)
+            undo.callback(os.close, self._claim)
+            self.board = Board(directory / "board", boot, create=True)
+            undo.callback(self.board.close)
+            self._write_state(clean=False)
+            data = directory / "data.mdb"
+            self._map_bytes = max(map_bytes, data.stat().st_size if data.exists() else 0)
+            self.environment = _open_writable(directory, self._map_bytes)
+            undo.callback(self.environment.close)
+            self.databases = open_databases(self.environment, create=True)
+            self.position = self._read_position()
+            self.slots = ReaderSlots(directory.parent)
+            self.pages = PinnedPages(self.environment, self.board, self.slots)
+            undo.pop_all()
         self.copying = threading.Lock()  # held by whoever copies: the map must not move meanwhile
         self.publish()
         _writers[directory.resolve()] = self
@@ -151,18 +180,20 @@ class WritableEnvironment:
         """Show the committed position to the readers."""
         words, position = self.board.words, self.position
         words[HORIZON] = position.horizon
-        words[SEQUENCE] = position.sequence
         words[WATERMARK] = position.watermark
 
     def grow(self) -> None:
-        """Enlarge the file. No transaction of this process may be open; readers follow by themselves.
+        """Enlarge the file. No transaction here may be open; readers elsewhere follow by themselves.
 
+        Nor do the pins outlive this: the few reads that are under way just now are done again.
         Raises OSError on a full disk.
         """
         size = self._map_bytes + min(self._map_bytes, _GROWTH_BYTES_MAX)
         _allocate(self.directory, size)
         with self.copying:
+            self.pages.close()
             self.environment.set_mapsize(size)
+            self.pages = PinnedPages(self.environment, self.board, self.slots)
         self._map_bytes = size
 
     def close(self) -> None:
@@ -172,10 +203,13 @@ class WritableEnvironment:
 
     def _close(self) -> None:
         del _writers[self.directory.resolve()]
+        self.pages.close()
+        self.slots.close()
         self.environment.sync(True)
         self.environment.close()
         self.board.close()
         self._write_state(clean=True)
+        os.close(self._claim)
 
 
 class ReadableEnvironment:
@@ -192,24 +226,13 @@ class ReadableEnvironment:
             else:
                 self.environment = _open_readonly(directory)
                 self.databases = open_databases(self.environment, create=False)
-            self.slot = self.board.claim_slot()
         except BaseException:
             self.board.close()
             raise
-        self._wake = directory / WAKE
 
     def follow_growth(self) -> None:
         """Map what the writer has grown to. No transaction may be open."""
         self.environment.set_mapsize(0)
-
-    def wake_writer(self) -> None:
-        """End the writer's delay, if it listens."""
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self._wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, b"w")
-            finally:
-                os.close(descriptor)
 
     def close(self) -> None:
         """Unmap."""

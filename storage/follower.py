@@ -11,7 +11,6 @@ from pathlib import Path
 
 from journal.client import Journal, JournalTrimmedError
 from storage.applier import SequenceGapError
-from storage.board import WANTED
 from storage.checkpoint import durable_sequence, open_replica, write_checkpoint
 from storage.environment import WritableEnvironment
 from storage.replica_writer import FollowerSettings, ReplicaWriter
@@ -71,11 +70,9 @@ class Follower:
         """Return the environment once its watermark has reached `timestamp`."""
         environment = await self.opened()
         while environment.position.watermark < timestamp:
-            words = environment.board.words
-            words[WANTED] = max(words[WANTED], timestamp)
             reached = asyncio.get_running_loop().create_future()
             self._reached.append((timestamp, reached))
-            self._open.result().hurry()
+            self._open.result().wake()
             await reached
             environment = await self.opened()
         return environment

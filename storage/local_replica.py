@@ -16,8 +16,9 @@ from pathlib import Path
 import lmdb
 
 from dsql.rpc.boot import current_boot
-from storage.board import DELAYING, RETIRED, WANTED, WATERMARK, BoardUnavailableError
+from storage.board import DELAYING, RETIRED, WATERMARK, BoardUnavailableError
 from storage.environment import ENVIRONMENT, ReadableEnvironment
+from storage.reader_slot import ReaderSlot
 from storage.snapshot import LocalSnapshot, no_replica
 
 _SPINS = 30
@@ -35,6 +36,7 @@ class LocalReplica:
     def __init__(
         self,
         replicas: Sequence[Path],
+        slots: Sequence[ReaderSlot] = (),
         *,
         stall_seconds: float = 0.25,
         deadline_seconds: float = 10.0,
@@ -42,16 +44,23 @@ class LocalReplica:
     ) -> None:
         """`replicas`: their directories (`Layout.storage`). `sleep` may raise, to end a wait.
 
-        Raises SqlError 58000 if none can be opened before the deadline.
+        `slots`: one for each replica, the caller's; own ones are made if there are none. Raises SqlError
+        58000 if no replica can be opened in time.
         """
         self._directories = [replica / ENVIRONMENT for replica in replicas]
+        self._own_slots = [] if slots else [ReaderSlot.claim(replica) for replica in replicas]
+        self._slots = dict(zip(self._directories, slots or self._own_slots, strict=True))
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
         self._sleep = sleep
         self._boot = current_boot()
         self._open: dict[Path, ReadableEnvironment] = {}
         self._snapshot: LocalSnapshot
-        self._enter(self._first_available())
+        try:
+            self._enter(self._first_available())
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def directory(self) -> Path:
@@ -67,7 +76,7 @@ class LocalReplica:
         """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000."""
         if self._words[WATERMARK] < timestamp:
             self._wait(timestamp)
-        self._words[self._slot] = timestamp
+        self._shown[0] = timestamp
         snapshot = self._snapshot
         if snapshot.timestamp != timestamp:
             self._snapshot = snapshot = LocalSnapshot(self._environment, timestamp)
@@ -75,19 +84,22 @@ class LocalReplica:
 
     def release(self) -> None:
         """Let garbage collection have what only the last snapshot needed."""
-        self._words[self._slot] = 0
+        self._shown[0] = 0
 
     def close(self) -> None:
-        """Unmap every environment."""
+        """Unmap every environment, and give up what slots were made here."""
         for environment in self._open.values():
             environment.close()
         self._open.clear()
+        for slot in self._own_slots:
+            slot.close()
 
     def _enter(self, directory: Path) -> None:
         self._directory = directory
         self._environment = environment = self._open[directory]
         self._words = environment.board.words
-        self._slot = environment.slot
+        self._slot = self._slots[directory]
+        self._shown = self._slot.words
         self._snapshot = LocalSnapshot(environment, 0)
 
     def _first_available(self) -> Path:
@@ -116,14 +128,13 @@ class LocalReplica:
 
     def _wait(self, timestamp: int) -> None:
         words = self._words
-        if words[WANTED] < timestamp:
-            words[WANTED] = timestamp
         if words[DELAYING]:
-            self._environment.wake_writer()
+            self._slot.wake_writer()
         for _ in range(_SPINS):
             os.sched_yield()
             if words[WATERMARK] >= timestamp:
                 return
+        self._slot.wake_writer()  # it may have begun to hold back, or will when the records come
         self._wait_long(timestamp)
 
     def _wait_long(self, timestamp: int) -> None:
@@ -143,7 +154,7 @@ class LocalReplica:
             elif now >= stalled_at or self._words[RETIRED]:
                 self._fail_over(timestamp)
             if self._words[DELAYING]:
-                self._environment.wake_writer()
+                self._slot.wake_writer()
             self._sleep(pause)
             pause = min(pause * 2, _SLEEP_SECONDS_MAX)
 

@@ -11,7 +11,8 @@ been quick: then changing between threads costs more than the wait. Whoever appl
 that a reader has just touched.
 
 A reader that comes while records are held back finds `delaying` on the board and wakes
-the writer through the FIFO, so it never waits for the delay to pass.
+the writer through the FIFO, so it never waits for the delay to pass. Who wakes without need has the writer
+apply sooner and no more: it listens again after a pause.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from dataclasses import dataclass
 
 from journal.messages import Record
 from storage.applier import GRACE_SECONDS, Applier
-from storage.board import DELAYING, WANTED, WATERMARK
-from storage.environment import WAKE, WritableEnvironment
+from storage.board import DELAYING
+from storage.environment import WritableEnvironment
+from storage.reader_slot import open_wake
 
 _READ_LATELY_SECONDS = 1.0
+_DEAF_SECONDS = 0.001  # after a wake-up: so many of them cost a fraction of a processor at most
 _COLLECT_SECONDS = 0.25
 _COLLECT_DEBT = 64  # versions: what a transaction for garbage collection alone is worth
 _COLLECT_STEP_MAX = 512
+_WAKE_BYTES = 64 * 1024  # all that a FIFO holds
 _QUICK_SECONDS = 0.000_04  # for a version: some times what it takes with its page in memory
 _SLOWNESS_KEPT = 0.9  # of the estimate, with each new observation
 
@@ -74,8 +78,7 @@ class ReplicaWriter:
         self._words = environment.board.words
         self._pending: list[Record] = []
         self._pending_bytes = 0
-        self._wanted_seen = 0
-        self._wanted_at = 0.0
+        self._urgent_until = 0.0
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._behind: Future[None] | None = None
@@ -85,9 +88,9 @@ class ReplicaWriter:
         self._collecting: asyncio.Handle | None = None
         self._busy = asyncio.Event()  # there may be garbage, or a failure
         self.applied = asyncio.Event()
-        # Opened for writing too, so that it never reads as ended.
-        self._wake = os.open(environment.directory / WAKE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._loop.add_reader(self._wake, self._on_wake)
+        self._wake = open_wake(environment.directory.parent)
+        self._deaf: asyncio.TimerHandle | None = None
+        self._listen()
 
     async def collect(self) -> None:
         """Collect garbage while there is any; raise what applying outside of the feed's task raised.
@@ -113,10 +116,7 @@ class ReplicaWriter:
             self._apply()
         elif self._timer is None:
             self._words[DELAYING] = 1
-            if self._is_urgent():  # a reader came before it could see that it had to wake us
-                self._apply()
-            else:
-                self._timer = self._loop.call_later(self._settings.delay_seconds, self.hurry)
+            self._timer = self._loop.call_later(self._settings.delay_seconds, self.hurry)
 
     def hurry(self) -> None:
         """Apply what is held back."""
@@ -169,13 +169,8 @@ class ReplicaWriter:
         self._busy.set()
 
     def _is_urgent(self) -> bool:
-        wanted = self._words[WANTED]
-        now = self._loop.time()
-        if wanted != self._wanted_seen:
-            self._wanted_seen, self._wanted_at = wanted, now
         return (
-            wanted > self._words[WATERMARK]
-            or now < self._wanted_at + _READ_LATELY_SECONDS
+            self._loop.time() < self._urgent_until
             or self._pending_bytes >= self._settings.pending_bytes_max
         )
 
@@ -226,10 +221,21 @@ class ReplicaWriter:
         self._collect_debt = self._collect_debt - step if more else 0
         return more
 
+    def wake(self) -> None:
+        """A reader waits: apply what is held back, and for some time hold nothing back."""
+        self._urgent_until = self._loop.time() + _READ_LATELY_SECONDS
+        self.hurry()
+
+    def _listen(self) -> None:
+        self._deaf = None
+        self._loop.add_reader(self._wake, self._on_wake)
+
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.read(self._wake, 4096)
-        self.hurry()
+            os.read(self._wake, _WAKE_BYTES)
+        self._loop.remove_reader(self._wake)
+        self._deaf = self._loop.call_later(_DEAF_SECONDS, self._listen)
+        self.wake()
 
     def close(self) -> None:
         """Apply nothing more, and leave the environment clean."""
@@ -239,6 +245,8 @@ class ReplicaWriter:
             self._timer.cancel()
         if self._behind is not None:
             wait([self._behind])
+        if self._deaf is not None:
+            self._deaf.cancel()
         self._loop.remove_reader(self._wake)
         os.close(self._wake)
         self.environment.close()

@@ -39,6 +39,7 @@ from storage.messages import (
     decode_request,
     encode,
 )
+from storage.reader_slot import ReaderSlot
 from storage.replica_writer import FollowerSettings
 from storage.snapshot import LocalSnapshot
 
@@ -154,6 +155,7 @@ class _Connection(FramedConnection):
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._reader: ReadableEnvironment | None = None
+        self._slot: ReaderSlot | None = None
 
     def frame_received(self, body: bytes) -> None:
         if self._task is not None:
@@ -171,6 +173,9 @@ class _Connection(FramedConnection):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+        if self._slot is not None:
+            self._slot.close()
+            self._slot = None
 
     async def _tell_status(self) -> None:
         self.send(encode_opening(await self._server.status()))
@@ -192,8 +197,8 @@ class _Connection(FramedConnection):
         if follower is None:
             return Refused(Reason.UNKNOWN_CLUSTER)
         if isinstance(request, Release):
-            if self._reader is not None:
-                self._reader.board.words[self._reader.slot] = 0
+            if self._slot is not None:
+                self._slot.words[0] = 0
             return None
         try:
             async with asyncio.timeout(_READ_WAIT_SECONDS):
@@ -216,13 +221,15 @@ class _Connection(FramedConnection):
         return Rows([] if value is None else [(request.key, value)], more=False)
 
     def _register(self, environment: WritableEnvironment, timestamp: int) -> ReadableEnvironment:
-        """Show the timestamp on the board; return the environment as a reader has it."""
+        """Show the timestamp to the replica's writer; return the environment as a reader has it."""
         reader = self._reader
         if reader is None or reader.environment is not environment.environment:
             if reader is not None:
                 reader.close()
             reader = self._reader = ReadableEnvironment(environment.directory, current_boot())
-        reader.board.words[reader.slot] = timestamp
+        if self._slot is None:
+            self._slot = ReaderSlot.claim(environment.directory.parent)
+        self._slot.words[0] = timestamp
         return reader
 
 

@@ -6,19 +6,24 @@ has seen; it does not matter that the next chunk comes from a later state of the
 
 After every read the horizon is compared with the timestamp. Whatever garbage collection took away, it
 published the horizon for before, so a read that might have missed a version fails.
+
+Nor does anything hold the pages of an LMDB transaction for its reader (`storage.pinned_pages`). A read that
+may have lasted too long is done again: until then what it found may be anything, so nothing is looked
+into before, but for what finding it takes, and what fails in there counts only if the pages were kept.
 """
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import lmdb
 
 from dsql.errors import SqlError
-from storage.board import HORIZON
+from storage.board import HORIZON, KEPT, RELEASES
 from storage.environment import ReadableEnvironment
 from storage.long_keys import HASH_BYTES, INLINE_BYTES, stored_high, stored_key, stored_low
 from storage.mvcc import HEADER_BYTES, committed_at, open_version, snapshot_bound, version_at
@@ -30,10 +35,14 @@ _FIRST_CHUNK_ROWS = 32
 _CHUNK_ROWS_MAX = 1_024
 _CHUNK_BYTES = 4 * 1024 * 1024
 _STORED_LONG_BYTES = INLINE_BYTES + HASH_BYTES
+_MISREAD = (lmdb.Error, struct.error, IndexError)  # what pages that are used again may lead to
+_NEVER = -1  # of RELEASES
+_READS_MAX = 20  # each has had as long as the writer keeps pages
 
 _begin = lmdb.Transaction
 
 Row = tuple[bytes, bytes]
+Found = TypeVar("Found")
 
 
 def snapshot_too_old() -> SqlError:
@@ -52,7 +61,7 @@ class LocalSnapshot:
     The replica has reached `timestamp`; `storage.client.LocalReplica` waits for that before it makes one.
     """
 
-    __slots__ = ("_bound", "_environment", "_handle", "_main", "_replica", "_words", "timestamp")
+    __slots__ = ("_bound", "_environment", "_main", "_releases", "_replica", "_words", "timestamp")
 
     def __init__(self, replica: ReadableEnvironment, timestamp: int) -> None:
         self.timestamp = timestamp
@@ -60,7 +69,9 @@ class LocalSnapshot:
         self._replica = replica
         self._environment = replica.environment
         self._main = replica.databases.main
-        self._words = replica.board.words
+        self._words = words = replica.board.words
+        releases = words[RELEASES]
+        self._releases = releases if words[HORIZON] <= timestamp else _NEVER
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key` at the timestamp, None if there is none."""
@@ -68,16 +79,16 @@ class LocalSnapshot:
             return self._get_slowly(key)
         try:
             transaction = _begin(self._environment, self._main)
-        except lmdb.MapResizedError:
+            value = transaction.get(key)
+            transaction.abort()
+        except lmdb.Error:
             return self._get_slowly(key)
-        value = transaction.get(key)
-        transaction.abort()
+        if self._words[RELEASES] != self._releases:
+            return self._get_slowly(key)
         if value is not None:
             if value >= self._bound:
                 return self._get_slowly(key)
             value = value[HEADER_BYTES:]
-        if self._words[HORIZON] > self.timestamp:
-            raise snapshot_too_old()
         return value
 
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
@@ -86,30 +97,40 @@ class LocalSnapshot:
         The first rows are read at once: most ranges are short, and then no generator is needed.
         """
         start, end = stored_low(low), stored_high(high)
-        raw = self._read(start, end, _FIRST_CHUNK_ROWS, reverse)
-        rows = self._visible(raw, low, high, reverse)
+        walk = self._walk_backward if reverse else self._walk
+        try:
+            with _begin(self._environment) as transaction:
+                raw = walk(transaction, start, end, _FIRST_CHUNK_ROWS)
+                rows = self._visible(transaction, raw, reverse)
+        except _MISREAD:
+            raw, rows = self._chunk(start, end, _FIRST_CHUNK_ROWS, reverse)
+        else:
+            if self._words[RELEASES] != self._releases:
+                raw, rows = self._chunk(start, end, _FIRST_CHUNK_ROWS, reverse)
+        if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
+            rows = [row for row in rows if low <= row[0] < high]
         if len(raw) < _FIRST_CHUNK_ROWS:
             return iter(rows)
         return chain(rows, chain.from_iterable(self._chunks(low, high, raw, reverse)))
 
     def is_outdated(self, keys: Iterable[bytes]) -> bool:
         """Return whether one of `keys` has a newer version in the replica; long ones are not looked up."""
-        with self._begin() as transaction:
-            for key in keys:
-                newest = transaction.get(key, db=self._main) if len(key) <= INLINE_BYTES else None
-                if newest is not None and committed_at(newest) > self.timestamp:
-                    return True
-        return False
+        short = [key for key in keys if len(key) <= INLINE_BYTES]
+
+        def find(transaction: LmdbTransaction) -> bool:
+            found = (transaction.get(key, db=self._main) for key in short)
+            return any(newest and committed_at(newest) > self.timestamp for newest in found)
+
+        return self._read(find)
 
     def may_have(self, keys: Iterable[bytes]) -> bool:
         """Return whether the replica has one of `keys` in any version; long ones may stand for others."""
-        main = self._main
-        with self._begin() as transaction:
-            for key in keys:
-                if transaction.get(stored_key(key), db=main) is not None:
-                    return True
-        self._check_horizon()
-        return False
+        stored = [stored_key(key) for key in keys]
+
+        def find(transaction: LmdbTransaction) -> bool:
+            return any(transaction.get(key, db=self._main) is not None for key in stored)
+
+        return self._read(find)
 
     def _chunks(
         self, low: bytes, high: bytes, raw: list[Row], reverse: bool
@@ -123,8 +144,10 @@ class LocalSnapshot:
             else:
                 start = raw[-1][0] + b"\x00"
             size = _next_size(size, raw)
-            raw = self._read(start, end, size, reverse)
-            yield self._visible(raw, low, high, reverse)
+            raw, rows = self._chunk(start, end, size, reverse)
+            if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
+                rows = [row for row in rows if low <= row[0] < high]
+            yield rows
 
     def _begin(self) -> LmdbTransaction:
         try:
@@ -133,98 +156,128 @@ class LocalSnapshot:
             self._replica.follow_growth()
             return _begin(self._environment)
 
+    def _read(self, find: Callable[[LmdbTransaction], Found]) -> Found:
+        """Return what `find` finds in one LMDB transaction whose pages were kept until it was over.
+
+        Raises SqlError 72000 below the horizon, 58000 if the writer is always faster.
+        """
+        for _ in range(_READS_MAX):
+            self._releases = self._words[RELEASES]
+            with self._begin() as transaction:
+                identifier = transaction.id()
+                try:
+                    found = find(transaction)
+                except _MISREAD:
+                    if self._kept(identifier):
+                        raise
+                    continue
+            if self._kept(identifier):
+                return found
+        raise SqlError("58000", "a storage replica changes faster than it can be read")
+
+    def _kept(self, identifier: int) -> bool:
+        """Return whether everything that an LMDB transaction has read was still there."""
+        words = self._words
+        if words[HORIZON] > self.timestamp:
+            self._releases = _NEVER
+            raise snapshot_too_old()
+        return words[KEPT] <= identifier
+
     def _get_slowly(self, key: bytes) -> bytes | None:
         stored = stored_key(key)
-        with self._begin() as transaction:
+
+        def find(transaction: LmdbTransaction) -> bytes | None:
             newest = transaction.get(stored, db=self._main)
-            version = None if newest is None else self._version(transaction, stored, newest)
-        self._check_horizon()
-        row = open_version(stored, version)
+            return None if newest is None else self._version(transaction, stored, newest)
+
+        row = open_version(stored, self._read(find))
         return None if row is None or row[0] != key else row[1]
 
     def _version(self, transaction: LmdbTransaction, stored: bytes, newest: bytes) -> bytes | None:
         undo = self._replica.databases.undo
         return version_at(transaction, undo, stored, newest, self.timestamp)
 
-    def _check_horizon(self) -> None:
-        if self._words[HORIZON] > self.timestamp:
-            raise snapshot_too_old()
+    def _chunk(
+        self, start: bytes, end: bytes, size: int, reverse: bool
+    ) -> tuple[list[Row], list[Row]]:
+        """Return up to `size` raw rows of main and the visible ones, all of a last group of long keys."""
+        walk = self._walk_backward if reverse else self._walk
 
-    def _read(self, start: bytes, end: bytes, size: int, reverse: bool) -> list[Row]:
-        """Return up to `size` raw rows of main, and the rest of a group of long keys after them."""
-        if reverse:
-            return self._read_backward(start, end, size)
-        with self._begin() as transaction:
-            cursor = transaction.cursor(db=self._main)
-            if not cursor.set_range(start):
-                return []
-            rows = cursor.iternext()
-            if size > _FIRST_CHUNK_ROWS:
-                raw = list(islice(rows, size))
-                if raw and raw[-1][0] >= end:
-                    del raw[bisect_left(raw, (end,)) :]
-            else:
-                # Short ranges are the rule: take no row beyond the end.
-                raw = []
-                for row in rows:
-                    if row[0] >= end:
-                        break
-                    raw.append(row)
-                    if len(raw) == size:
-                        break
-            if len(raw) == size:
-                _finish_group(raw, rows)
-        return raw
+        def find(transaction: LmdbTransaction) -> tuple[list[Row], list[Row]]:
+            raw = walk(transaction, start, end, size)
+            return raw, self._visible(transaction, raw, reverse)
 
-    def _read_backward(self, start: bytes, end: bytes, size: int) -> list[Row]:
-        """Do `_read` from `end` downwards."""
-        with self._begin() as transaction:
-            cursor = transaction.cursor(db=self._main)
-            if not (cursor.prev() if cursor.set_range(end) else cursor.last()):
-                return []
-            raw: list[Row] = []
-            rows = cursor.iterprev()
+        return self._read(find)
+
+    def _walk(self, transaction: LmdbTransaction, start: bytes, end: bytes, size: int) -> list[Row]:
+        cursor = transaction.cursor(db=self._main)
+        if not cursor.set_range(start):
+            return []
+        rows = cursor.iternext()
+        if size > _FIRST_CHUNK_ROWS:
+            raw = list(islice(rows, size))
+            if raw and raw[-1][0] >= end:
+                del raw[bisect_left(raw, (end,)) :]
+        else:
+            # Short ranges are the rule: take no row beyond the end.
+            raw = []
             for row in rows:
-                if row[0] < start:
+                if row[0] >= end:
                     break
                 raw.append(row)
                 if len(raw) == size:
-                    _finish_group(raw, rows)
                     break
+        if len(raw) == size:
+            _finish_group(raw, rows)
         return raw
 
-    def _visible(self, raw: list[Row], low: bytes, high: bytes, reverse: bool) -> list[Row]:
-        """Return what raw rows are at the timestamp, without those that only long bounds leave out."""
+    def _walk_backward(
+        self, transaction: LmdbTransaction, start: bytes, end: bytes, size: int
+    ) -> list[Row]:
+        """Do `_walk` from `end` downwards."""
+        cursor = transaction.cursor(db=self._main)
+        if not (cursor.prev() if cursor.set_range(end) else cursor.last()):
+            return []
+        raw: list[Row] = []
+        rows = cursor.iterprev()
+        for row in rows:
+            if row[0] < start:
+                break
+            raw.append(row)
+            if len(raw) == size:
+                _finish_group(raw, rows)
+                break
+        return raw
+
+    def _visible(self, transaction: LmdbTransaction, raw: list[Row], reverse: bool) -> list[Row]:
+        """Return what raw rows are at the timestamp."""
         bound = self._bound
         rows = [(key, value[HEADER_BYTES:]) for key, value in raw if value < bound]
-        if len(rows) != len(raw):
-            rows = self._visible_slowly(raw, reverse)
-        if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
-            rows = [row for row in rows if low <= row[0] < high]
-        if self._words[HORIZON] > self.timestamp:
-            raise snapshot_too_old()
-        return rows
+        if len(rows) == len(raw):
+            return rows
+        return self._visible_slowly(transaction, raw, reverse)
 
-    def _visible_slowly(self, raw: list[Row], reverse: bool) -> list[Row]:
+    def _visible_slowly(
+        self, transaction: LmdbTransaction, raw: list[Row], reverse: bool
+    ) -> list[Row]:
         """Look into undo for newer rows, leave tombstones out, put groups of long keys in order."""
         rows: list[Row] = []
         group: list[Row] = []
         prefix = b""
-        with self._begin() as transaction:
-            for stored, newest in raw:
-                if group and not stored.startswith(prefix):
+        for stored, newest in raw:
+            if group and not stored.startswith(prefix):
+                rows += sorted(group, reverse=reverse)
+                group = []
+            row = open_version(stored, self._version(transaction, stored, newest))
+            if len(stored) == _STORED_LONG_BYTES:
+                prefix = stored[:INLINE_BYTES]
+                if row is not None:
+                    group.append(row)
+            elif row is not None:
+                if group:
                     rows += sorted(group, reverse=reverse)
                     group = []
-                row = open_version(stored, self._version(transaction, stored, newest))
-                if len(stored) == _STORED_LONG_BYTES:
-                    prefix = stored[:INLINE_BYTES]
-                    if row is not None:
-                        group.append(row)
-                elif row is not None:
-                    if group:
-                        rows += sorted(group, reverse=reverse)
-                        group = []
-                    rows.append(row)
+                rows.append(row)
         return rows + sorted(group, reverse=reverse)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PACKET_BYTES_MAX = 128 * 1024  # well below the kernel's default socket buffer of 208 KiB
-DESCRIPTORS_MAX = 4
+DESCRIPTORS_MAX = 8
 _ANCILLARY_BYTES = socket.CMSG_SPACE(DESCRIPTORS_MAX * array.array("i").itemsize)
 
 

@@ -1,7 +1,7 @@
 """The conversation between a host agent and one query processor: one packet per message.
 
     agent                      query processor
-      Assign                   -->                 a cluster, for life
+      Assign     [slots]       -->                 a cluster, for life
       Adjudicator [connection] -->                 right behind it
                                <-- Ready           the sandbox is closed
       Serve      [client]      -->                 a session
@@ -26,6 +26,9 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     `azs` are those with storage replicas of the cluster, the preferred one first. `uid` is the operating
     system user to become (None: stay). `lifetime_seconds` counts from now. `profile_changes`: sessions may
     set dsql.profile.
+
+    With it come two descriptors for each zone, a reader's slot and the FIFO to its writer
+    (`storage.reader_slot`).
     """
 
     cluster: str

@@ -55,7 +55,7 @@ class Tenant(Protocol):
         ...
 
 
-OpenTenant = Callable[[Assign, AgentLine], Tenant]
+OpenTenant = Callable[[Assign, list[int], AgentLine], Tenant]
 
 
 class QueryProcessor:
@@ -69,16 +69,16 @@ class QueryProcessor:
     def run(self) -> None:
         """Live. Returns when the process should exit."""
         try:
-            message, _ = self._line.wait()
+            message, slots = self._line.wait()
             if isinstance(message, Assign):
-                with contextlib.closing(self._settle(message)) as tenant:
+                with contextlib.closing(self._settle(message, slots)) as tenant:
                     self._serve_all(tenant, message.lifetime_seconds)
         except (EOFError, ConnectionError):
             return  # without its agent a query processor has nothing to do
 
-    def _settle(self, assignment: Assign) -> Tenant:
+    def _settle(self, assignment: Assign, slots: list[int]) -> Tenant:
         """Become the cluster's."""
-        tenant = self._open_tenant(assignment, self._line)
+        tenant = self._open_tenant(assignment, slots, self._line)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
         signals.listen(lambda: tenant.interrupts)

@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +32,7 @@ from dsql.session.interrupts import Alone, Interrupts, Untimed
 from dsql.session.session import Session
 from dsql.tls.connection import open_connection
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
-from storage.client import LocalReplica
+from storage.client import LocalReplica, ReaderSlot
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ Opened = TypeVar("Opened")
 class ClusterTenant:
     """Implements `dsql.session.query_processor.Tenant`."""
 
-    def __init__(self, assignment: Assign, line: AgentLine) -> None:
+    def __init__(self, assignment: Assign, slots: list[int], line: AgentLine) -> None:
+        """`slots`: the descriptors that came with the assignment."""
         self._assignment = assignment
         self._layout = Layout(Path())
         self._line = line
@@ -58,6 +60,8 @@ class ClusterTenant:
         temporary = TemporarySpace(lambda: descriptor)
         self._opened.callback(os.close, descriptor)
         self.interrupts = Interrupts(Untimed(), Alone())
+        pairs = zip(slots[::2], slots[1::2], strict=True)
+        self._slots = [self._opened.enter_context(closing(ReaderSlot(pair))) for pair in pairs]
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
@@ -83,7 +87,9 @@ class ClusterTenant:
             self._clock = self._open_clock()
             self._opened.callback(self._clock.close)
         replicas = [self._layout.storage(az, assignment.cluster) for az in assignment.azs]
-        replica = LocalReplica(replicas, deadline_seconds=OPEN_SECONDS, sleep=self._pause)
+        replica = LocalReplica(
+            replicas, self._slots, deadline_seconds=OPEN_SECONDS, sleep=self._pause
+        )
         self._opened.callback(replica.close)
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
         manager = TransactionManager(replica, self._committer, self._clock, limits)

@@ -15,17 +15,19 @@ import msgspec
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.session import handed
 from placement.client import AgentClient, Place, PlacementClient
+from storage.environment import ENVIRONMENT
 
 SEED_PROGRAM = """
 import ctypes, os, socket, subprocess, sys, time
 from pathlib import Path
 from dsql.control.layout import Layout
 from placement import seed
-from storage.client import LocalReplica
+from storage.client import LocalReplica, ReaderSlot
 
 class EchoTenant:
-    def __init__(self, assignment, line):
+    def __init__(self, assignment, slots, line):
         self.assignment, self.line, self.cancelled = assignment, line, False
+        self.slots = [ReaderSlot(pair) for pair in zip(slots[::2], slots[1::2])]
     def open(self):
         pass
     def close(self):
@@ -69,7 +71,7 @@ def start_seed(root: Path) -> subprocess.Popen[str]:
 
 
 def add_cluster(layout: Layout, letter: str) -> str:
-    """Write a cluster's record, a clock and one replica directory with a file; return its identifier."""
+    """Write a cluster's record, a clock and one replica directory with files; return its identifier."""
     identifier = letter * 26
     record = ClusterRecord(
         identifier, "us-east-1", "endpoint", "1", "dsql", ["az1"], "az1", time.time()
@@ -77,9 +79,13 @@ def add_cluster(layout: Layout, letter: str) -> str:
     layout.cluster(identifier).mkdir(parents=True)
     (layout.cluster(identifier) / "cluster.json").write_bytes(msgspec.json.encode(record))
     layout.clock(identifier).write_bytes(bytes(16))
-    layout.storage("az1", identifier).mkdir(parents=True)
-    (layout.storage("az1", identifier) / "data.mdb").write_text("rows")
-    (layout.storage("az1", identifier) / "lock.mdb").write_text("readers")
+    environment = layout.storage("az1", identifier) / ENVIRONMENT
+    environment.mkdir(parents=True)
+    (environment / "data.mdb").write_text("rows")
+    for private in ("lock.mdb", "writer", "state"):
+        path = environment / private
+        path.write_text("the writer's")
+        path.chmod(0o600)
     return identifier
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 
 import pytest
 
 from dsql.rpc.boot import current_boot
 from storage.environment import ENVIRONMENT, WritableEnvironment
+from storage.reader_slot import ReaderSlots
 
 from .conftest import Host
 from .placement_host import add_cluster
@@ -15,19 +17,46 @@ from .placement_host import add_cluster
 async def test_query_processor_reads_only_its_own_clusters_files(host: Host) -> None:
     own, other = add_cluster(host.layout, "a"), add_cluster(host.layout, "b")
     client = await host.open(own)
-    assert await client.ask(f"open('az1/{own}/storage/data.mdb').read()") == "rows"
-    assert "PermissionError" in await client.ask(f"open('az1/{other}/storage/data.mdb').read()")
+    assert await client.ask(f"open('az1/{own}/storage/environment/data.mdb').read()") == "rows"
+    assert "PermissionError" in await client.ask(
+        f"open('az1/{other}/storage/environment/data.mdb').read()"
+    )
     assert "PermissionError" in await client.ask(f"os.listdir('az1/{other}')")
     assert "PermissionError" in await client.ask("open('/etc/passwd').read()")
 
 
-async def test_query_processor_writes_only_the_reader_lock_table(host: Host) -> None:
+@pytest.mark.parametrize("name", ["lock.mdb", "writer", "state"])
+async def test_query_processor_cannot_open_what_only_the_writer_opens(
+    host: Host, name: str
+) -> None:
     own = add_cluster(host.layout, "a")
     client = await host.open(own)
-    assert await client.ask(f"open('az1/{own}/storage/lock.mdb', 'r+').write('x')") == "1"
-    assert "PermissionError" in await client.ask(f"open('az1/{own}/storage/data.mdb', 'r+')")
-    assert "PermissionError" in await client.ask(f"open('az1/{own}/storage/new', 'w')")
-    assert "PermissionError" in await client.ask("open('/tmp/dsql-escape', 'w')")
+    path = f"az1/{own}/storage/environment/{name}"
+    assert "PermissionError" in await client.ask(f"open('{path}').read()")
+    assert "PermissionError" in await client.ask(f"open('{path}', 'r+')")
+
+
+async def test_query_processor_opens_nothing_for_writing(host: Host) -> None:
+    own = add_cluster(host.layout, "a")
+    client = await host.open(own)
+    for path in ("environment/data.mdb", "environment/board", "environment/new", "new", "wake"):
+        answer = await client.ask(f"os.open('az1/{own}/storage/{path}', os.O_WRONLY | os.O_CREAT)")
+        assert "PermissionError" in answer, path
+    assert "PermissionError" in await client.ask(
+        f"os.listdir('az1/{own}/storage/readers') and open('/tmp/dsql-escape', 'w')"
+    )
+
+
+async def test_query_processor_shows_itself_in_a_slot_of_its_own(host: Host) -> None:
+    own = add_cluster(host.layout, "a")
+    first, second = await host.open(own), await host.open(own)
+    for client, timestamp in ((first, 7), (second, 8)):
+        await client.ask(f"tenant.slots[0].words.__setitem__(0, {timestamp})")
+    slots = ReaderSlots(host.layout.storage("az1", own))
+    assert sorted(slots.shown().values()) == [7, 8]
+    for path in (host.layout.storage("az1", own) / "readers").iterdir():
+        assert "PermissionError" in await first.ask(f"open('{path}', 'r+')")
+    slots.close()
 
 
 @pytest.mark.parametrize(
@@ -64,9 +93,11 @@ async def test_confined_query_processor_reads_a_replica_and_shows_itself_to_its_
 ) -> None:
     own = add_cluster(host.layout, "a")
     replica = host.layout.storage("az1", own)
+    (replica / ENVIRONMENT / "data.mdb").unlink()
     writer = WritableEnvironment(replica / ENVIRONMENT, current_boot())
     client = await host.open(own)
-    read = f"(reader := LocalReplica([Path('{replica}')])).watermark, reader.snapshot(0).get(b'k')"
+    opened = f"(reader := LocalReplica([Path('{replica}')], tenant.slots))"
+    read = f"{opened}.watermark, reader.snapshot(0).get(b'k')"
     assert await client.ask(read) == "(0, None)"
     writer.close()
 
@@ -76,7 +107,8 @@ async def test_replica_made_anew_can_be_read_soon(host: Host) -> None:
     own = add_cluster(host.layout, "a")
     client = await host.open(own)
     replica = host.layout.storage("az1", own)
+    shutil.rmtree(replica / ENVIRONMENT)
     writer = WritableEnvironment(replica / ENVIRONMENT, current_boot())
     await asyncio.sleep(1)  # the agent looks twice a second
-    assert await client.ask(f"LocalReplica([Path('{replica}')]).watermark") == "0"
+    assert await client.ask(f"LocalReplica([Path('{replica}')], tenant.slots).watermark") == "0"
     writer.close()

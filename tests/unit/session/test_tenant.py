@@ -19,6 +19,7 @@ from dsql.session.agent_line import AgentLine
 from dsql.session.control import Adjudicator, Assign, encode
 from dsql.session.handed import HandedSession
 from dsql.session.tenant import ClusterTenant
+from storage.client import open_slot
 from storage.environment import ENVIRONMENT, WritableEnvironment
 
 CLUSTER, AZ = "a" * 26, "az1"
@@ -52,10 +53,15 @@ def stored(layout: Layout) -> Iterator[None]:
     writer.close()
 
 
+def tenant_of(line: socket.socket) -> ClusterTenant:
+    slots = list(open_slot(Layout(Path()).storage(AZ, CLUSTER)))
+    return ClusterTenant(ASSIGNMENT, slots, AgentLine(line))
+
+
 @contextmanager
 def opened() -> Iterator[ClusterTenant]:
     ours, agent = packets.pair()
-    with ours, agent, closing(ClusterTenant(ASSIGNMENT, AgentLine(ours))) as found:
+    with ours, agent, closing(tenant_of(ours)) as found:
         yield found
 
 
@@ -99,7 +105,7 @@ def test_cluster_that_nobody_leads_cannot_be_opened(layout: Layout) -> None:
     with ours, agent:
         for _ in range(100):
             packets.send(agent, encode(Adjudicator()))  # without a connection
-        with closing(ClusterTenant(ASSIGNMENT, AgentLine(ours))) as found:
+        with closing(tenant_of(ours)) as found:
             with pytest.raises(SqlError) as caught:
                 found.open()
             assert caught.value.sqlstate == "57P03"

@@ -13,9 +13,8 @@ import pytest
 
 from dsql.rpc.boot import current_boot
 from storage.applier import Applier, SequenceGapError
-from storage.board import WriterPresentError
 from storage.client import LocalReplica
-from storage.environment import ENVIRONMENT, WritableEnvironment
+from storage.environment import ENVIRONMENT, WritableEnvironment, WriterPresentError
 
 
 def test_records_applied_before_are_skipped(replica: Any) -> None:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from storage import board
-from storage.board import FIRST_SLOT, Board
+from storage.board import HORIZON, KEPT, RELEASES, WATERMARK, Board, BoardUnavailableError
 
 BOOT = 7
 
@@ -16,34 +14,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "board"
 
 
-def test_every_reader_has_a_slot_of_its_own_until_none_is_left(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(board, "READERS_MAX", 3)
-    monkeypatch.setattr(os, "getpid", lambda: 5)
+def test_reader_sees_what_the_writer_publishes_and_cannot_write_it(path: Path) -> None:
     writer = Board(path, BOOT, create=True)
-    readers = [Board(path, BOOT) for _ in range(4)]
-    slots = [reader.claim_slot() for reader in readers[:3]]
-    assert slots == [FIRST_SLOT + 2, FIRST_SLOT, FIRST_SLOT + 1]
-    with pytest.raises(OSError, match="taken"):
-        readers[3].claim_slot()
-    readers[1].close()
-    assert readers[3].claim_slot() == FIRST_SLOT
-    for opened in (writer, readers[0], readers[2], readers[3]):
+    reader = Board(path, BOOT)
+    writer.words[WATERMARK] = 5
+    assert reader.words[WATERMARK] == 5
+    with pytest.raises(TypeError):
+        reader.words[WATERMARK] = 6
+    for opened in (writer, reader):
         opened.close()
 
 
-def test_oldest_start_is_that_of_a_living_reader(path: Path) -> None:
-    writer, first, second = Board(path, BOOT, create=True), Board(path, BOOT), Board(path, BOOT)
-    first.words[first.claim_slot()] = 50
-    second.words[second.claim_slot()] = 40
-    assert writer.oldest_start(0) == 40
-    assert writer.oldest_start(45) == 50
-    slot = second.slot
-    second.slot = 0  # it dies without clearing its word
-    second.close()
-    assert writer.words[slot] == 40
-    assert writer.oldest_start(0) == 50
-    assert writer.words[slot] == 0
-    first.close()
+def test_whatever_is_let_go_of_is_noticed(path: Path) -> None:
+    writer = Board(path, BOOT, create=True)
+    for releases, word in enumerate((HORIZON, KEPT), 1):
+        writer.let_go(word, 9)
+        assert (writer.words[word], writer.words[RELEASES]) == (9, releases)
     writer.close()
+
+
+def test_board_of_another_boot_or_none_is_unavailable(path: Path) -> None:
+    with pytest.raises(BoardUnavailableError):
+        Board(path, BOOT)
+    Board(path, BOOT, create=True).close()
+    with pytest.raises(BoardUnavailableError):
+        Board(path, BOOT + 1)
+    path.write_bytes(b"short")
+    with pytest.raises(BoardUnavailableError):
+        Board(path, BOOT)

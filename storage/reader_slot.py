@@ -1,0 +1,143 @@
+"""What readers tell a replica's writer: each shows a timestamp in a file of its own and may wake it.
+
+    <replica>/readers/NAME    u64: the start timestamp that the reader reads at, 0 for none
+    <replica>/wake            a FIFO: a byte ends the writer's delay
+
+Readers are not trusted. Whoever confines them opens both files for them (`open_slot`); by name they reach
+neither. The writer maps nothing that they can write: it reads eight bytes, takes them for a hint, and
+a wish to be woken for no more than that. The worst that a slot can say holds superseded versions back until
+the transaction age limit. A slot is its reader's as long as the description that was opened for it
+lives, which is locked; the writer only ever asks whether it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import mmap
+import os
+from pathlib import Path
+from typing import Self
+
+from storage.file_lock import is_locked, lock
+
+READERS = "readers"
+WAKE = "wake"
+
+_BYTES = 8
+_OWNER_ONLY = 0o600
+_numbers = itertools.count(1)
+
+SlotDescriptors = tuple[int, int]  # the slot, the FIFO
+
+
+def open_slot(replica: Path) -> SlotDescriptors:
+    """Make a slot for a new reader of the replica, and open the FIFO for writing only. Raises OSError."""
+    folder = replica / READERS
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    slot = _make_slot(folder)
+    try:
+        return slot, _open_wake(replica)
+    except OSError:
+        os.close(slot)
+        raise
+
+
+def _make_slot(folder: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        with contextlib.suppress(FileExistsError):  # of a process that had our id before us
+            slot = os.open(folder / f"{os.getpid()}.{next(_numbers)}", flags, _OWNER_ONLY)
+            lock(slot)
+            os.pwrite(slot, bytes(_BYTES), 0)
+            if os.fstat(slot).st_nlink:
+                return slot
+            os.close(slot)  # before it was locked the writer took it for a dead reader's
+
+
+def _open_wake(replica: Path) -> int:
+    reading = open_wake(replica)  # a FIFO that nobody reads cannot be opened for writing
+    try:
+        return os.open(replica / WAKE, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(reading)
+
+
+def open_wake(replica: Path) -> int:
+    """Return the writer's end of the FIFO, made if need be; it never reads as ended."""
+    replica.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(replica / WAKE, _OWNER_ONLY)
+    return os.open(replica / WAKE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+class ReaderSlot:
+    """A reader's end: `words[0]` is the timestamp that it shows. Owns the descriptors."""
+
+    def __init__(self, descriptors: SlotDescriptors) -> None:
+        self._slot, self._wake = descriptors
+        self._map = mmap.mmap(self._slot, _BYTES)
+        self.words = memoryview(self._map).cast("Q")
+
+    @classmethod
+    def claim(cls, replica: Path) -> Self:
+        """Return a slot that is made here. Raises OSError."""
+        return cls(open_slot(replica))
+
+    def wake_writer(self) -> None:
+        """End the writer's delay, if there is a writer."""
+        with contextlib.suppress(OSError):
+            os.write(self._wake, b"w")
+
+    def close(self) -> None:
+        """Give the slot up."""
+        self.words[0] = 0
+        self.words.release()
+        self._map.close()
+        os.close(self._slot)
+        os.close(self._wake)
+
+
+class ReaderSlots:
+    """The slots of a replica, as its writer looks at them."""
+
+    def __init__(self, replica: Path) -> None:
+        self._folder = replica / READERS
+        self._folder.mkdir(0o700, parents=True, exist_ok=True)
+        self._slots: dict[str, int] = {}
+        self._listed = 0  # the folder's mtime then
+
+    def shown(self) -> dict[int, int]:
+        """Return the start timestamps that readers show, by slot; dead ones' too."""
+        if self._folder.stat().st_mtime_ns != self._listed:
+            self._list()
+        words = ((slot, os.pread(slot, _BYTES, 0)) for slot in self._slots.values())
+        return {slot: int.from_bytes(word, "little") for slot, word in words if any(word)}
+
+    def oldest_start(self, at_least: int) -> int | None:
+        """Return the lowest start timestamp >= `at_least` that a living reader shows, None for none.
+
+        Removes the slots of dead readers.
+        """
+        self._list()
+        for name, slot in list(self._slots.items()):
+            if not is_locked(slot):
+                (self._folder / name).unlink(missing_ok=True)
+                os.close(self._slots.pop(name))
+        return min((start for start in self.shown().values() if start >= at_least), default=None)
+
+    def close(self) -> None:
+        """Look no more."""
+        for slot in self._slots.values():
+            os.close(slot)
+        self._slots.clear()
+
+    def _list(self) -> None:
+        self._listed = self._folder.stat().st_mtime_ns
+        for name in os.listdir(self._folder):
+            if name not in self._slots:
+                with contextlib.suppress(
+                    OSError
+                ):  # it goes unseen for now: reads take care of themselves
+                    flags = os.O_RDWR | os.O_CLOEXEC  # asking about a lock takes what locking would
+                    self._slots[name] = os.open(self._folder / name, flags)
