@@ -220,7 +220,10 @@ class SimulatedHost:
     """Plays seed and query processors, and checks what the pool asks for."""
 
     def __init__(self) -> None:
-        self.pool = make_pool(warm=2, query_processors_max=4, sessions_per_cluster_max=5)
+        # No fork is given up for lost that comes later after all: forks are slow here, a second for a step.
+        self.pool = make_pool(
+            warm=2, query_processors_max=4, sessions_per_cluster_max=5, fork_seconds=10_000.0
+        )
         self.forks = 0
         self.workers: dict[int, str] = {}
         self.busy: dict[int, int] = {}
