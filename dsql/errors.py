@@ -2,16 +2,40 @@
 
 Everything below the session raises `SqlError`; the session turns it into an ErrorResponse. Any other
 exception is a bug and reaches the client as XX000 without its text.
+
+Clients also get PostgreSQL's F, L and R: the source file, line and routine that raised the error. Ours are
+the module, line and function of this server, read off the traceback when the answer is written, so that
+they are true and cost nothing before. Where drivers act upon a routine's name, the error carries
+PostgreSQL's (`routine`): pgjdbc and asyncpg prepare a statement anew if `RevalidateCachedQuery` refused it.
 """
 
 from __future__ import annotations
+
+import os
+from types import FrameType
+from typing import NamedTuple
+
+
+class Origin(NamedTuple):
+    """Where an error or notice comes from."""
+
+    file: str
+    line: int
+    routine: str
+
+    @classmethod
+    def of(cls, frame: FrameType, line: int, routine: str = "") -> Origin:
+        """Return the place of a running or stopped function."""
+        code = frame.f_code
+        return cls(os.path.basename(code.co_filename), line, routine or code.co_name)
 
 
 class SqlError(Exception):
     """One error with the fields of a PostgreSQL ErrorResponse.
 
     `sqlstate` is five characters (https://www.postgresql.org/docs/16/errcodes-appendix.html);
-    `position` counts characters of the statement from 1, 0 means none; `where` is the CONTEXT line.
+    `position` counts characters of the statement from 1, 0 means none; `where` is the CONTEXT line;
+    `routine` is the function of PostgreSQL's that raises it, if that matters to anybody.
     """
 
     severity = "ERROR"
@@ -30,6 +54,7 @@ class SqlError(Exception):
         datatype: str = "",
         constraint: str = "",
         where: str = "",
+        routine: str = "",
     ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
@@ -43,6 +68,17 @@ class SqlError(Exception):
         self.datatype = datatype
         self.constraint = constraint
         self.where = where
+        self.routine = routine
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it was raised; None if it was not."""
+        trace = self.__traceback__
+        if trace is None:
+            return None
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        return Origin.of(trace.tb_frame, trace.tb_lineno, self.routine)
 
     @property
     def retryable(self) -> bool:

@@ -15,6 +15,7 @@ from dsql.encoding.keyspace import table_version_key
 from dsql.errors import SqlError
 from dsql.executor.program import Emit, OutputColumn, Program
 from dsql.types import registry
+from dsql.types.binary_input import INCORRECT_BINARY
 from dsql.types.type import Encode, FormatSettings
 from dsql.wire import backend
 
@@ -171,6 +172,14 @@ def decode_parameters(
     decoders: Sequence[Decoder], values: Sequence[bytes | None], portal: bytes
 ) -> list[Any]:
     """Decode the values of a Bind message. Raises what decoders raise, with the parameter's place."""
+    name = f'portal "{portal.decode(errors="replace")}"' if portal else "unnamed portal"
+    return decode_values(decoders, values, "bind parameter", f"{name} parameter $")
+
+
+def decode_values(
+    decoders: Sequence[Decoder], values: Sequence[bytes | None], noun: str, where: str
+) -> list[Any]:
+    """Decode values that a client sent. Errors name a value by `noun`, and in their context by `where`."""
     index = 0
     parameters = []
     try:
@@ -179,14 +188,16 @@ def decode_parameters(
             parameters.append(None if value is None else decode(value))
             index += 1
     except SqlError as error:
-        name = f'portal "{portal.decode(errors="replace")}"' if portal else "unnamed portal"
-        error.where = error.where or f"{name} parameter ${index + 1}"
+        if error.message == INCORRECT_BINARY:
+            error.message = f"{INCORRECT_BINARY} in {noun} {index + 1}"
+        if where:
+            error.where = error.where or f"{where}{index + 1}"
         raise
     except UnicodeDecodeError as error:
         shown = " ".join(f"0x{byte:02x}" for byte in error.object[error.start : error.start + 1])
         message = f'invalid byte sequence for encoding "UTF8": {shown}'
         raise SqlError("22021", message) from None
     except (struct.error, ValueError, IndexError):
-        message = f"incorrect binary data format in bind parameter {index + 1}"
-        raise SqlError("22P03", message) from None
+        message = f"{INCORRECT_BINARY} in {noun} {index + 1}"
+        raise SqlError("22P03", message, where=where and f"{where}{index + 1}") from None
     return parameters

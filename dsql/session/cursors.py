@@ -34,7 +34,7 @@ def run_declare(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     query = ParsedStatement(
         parsed.text, parsed.offset, inner(node.query), "Select", False, parsed._script_bytes
     )
-    state.portals[name] = QueryStatement(state, query, (), "").bind(SIMPLE_BIND)
+    state.portals[name] = QueryStatement(state, query, None, "").bind(SIMPLE_BIND)
     return UtilityResult("DECLARE CURSOR")
 
 

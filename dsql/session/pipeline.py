@@ -6,8 +6,6 @@ meaning depends on: parameter types, catalog version, search path, role, profile
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dsql.executor.compiler import prepare
 from dsql.session.compiled import CompiledQuery
 from dsql.session.identity import Standpoint
@@ -18,6 +16,10 @@ from dsql.sql.gate import ParsedStatement, parse_script
 from dsql.sql.refusals import check_statement
 
 QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
+# Type OIDs of $1, $2, ..., 0 where the client leaves one open (there may be more than it declares).
+# None: the statement cannot have any.
+ParameterTypes = tuple[int, ...] | None
+
 _CACHED_TEXT_CHARACTERS_MAX = 10_000  # longer texts are rarely sent twice
 
 
@@ -40,14 +42,14 @@ def parse(text: str, plans: PlanCache) -> list[ParsedStatement]:
 
 def compile_query(
     parsed: ParsedStatement,
-    parameter_types: Sequence[int],
+    parameter_types: ParameterTypes,
     standpoint: Standpoint,
     settings: Settings,
     plans: PlanCache,
 ) -> CompiledQuery:
     """Return the compiled form of a SELECT, VALUES, INSERT, UPDATE or DELETE."""
     version = standpoint.catalog.version
-    key = (parsed.text, parsed.offset, tuple(parameter_types), version, settings.plan_key)
+    key = (parsed.text, parsed.offset, parameter_types, version, settings.plan_key)
     found: CompiledQuery | None = plans.get(key)
     if found is not None:
         return found

@@ -25,6 +25,7 @@ from dsql.functions.session_random import session_random
 from dsql.session.block import State
 from dsql.session.environment import Environment
 from dsql.session.extended import READY, ExtendedProtocol
+from dsql.session.function_call import FunctionCalls
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import FREE, HELD
 from dsql.session.patience import Patience
@@ -38,9 +39,9 @@ from dsql.wire import backend, frontend
 
 logger = logging.getLogger(__name__)
 
-_QUERY, _SYNC = b"QS"
-_ROUND_ENDS = frozenset((_QUERY, _SYNC))  # the client's turn comes after these
-_RESUMING = frozenset(b"QSX")
+_QUERY, _SYNC, _FUNCTION_CALL = b"QSF"
+_ROUND_ENDS = frozenset((_QUERY, _SYNC, _FUNCTION_CALL))  # the client's turn comes after these
+_RESUMING = frozenset(b"SX")
 _AGE_JITTER = 0.1  # sessions opened together do not all end together
 
 
@@ -68,6 +69,7 @@ class Session:
             ord("C"): extended.close,
             ord("H"): extended.flush,
             _SYNC: extended.sync,
+            _FUNCTION_CALL: FunctionCalls(state).call,
             # What a failed COPY leaves behind is read over.
             ord("d"): _ignore,
             ord("c"): _ignore,

@@ -48,6 +48,7 @@ class SimpleProtocol:
             script = script or parse(text, plans)
             if not script:
                 state.out += backend.EMPTY_QUERY_RESPONSE
+            state.notice_long_names(script)
             for parsed in script:
                 self._run(parsed)
         if block.state is State.IMPLICIT:
@@ -126,7 +127,7 @@ class NormalizedQueries:
         text, types = key
         try:
             script = parse(text, self._state.environment.plans)
-            if len(script) != 1 or script[0].name not in QUERIES:
+            if len(script) != 1 or script[0].name not in QUERIES or script[0].long_names:
                 return None
             statement = QueryStatement(self._state, script[0], types, "")
             statement.compiled()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
-from dsql.errors import ClientGoneError, SqlError
+from dsql.errors import ClientGoneError, Origin, SqlError
 from dsql.executor.datarow import FLUSH_BYTES
 from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
@@ -15,7 +16,9 @@ from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
+from dsql.sql.gate import ParsedStatement
 from dsql.tls.connection import Connection
+from dsql.types.string import truncate_identifier
 from dsql.wire import backend
 from dsql.wire.buffer import MessageReader
 
@@ -125,7 +128,18 @@ class SessionState:
             _NOTICE_LEVELS[severity]
             >= _NOTICE_LEVELS[self.settings.show("client_min_messages").upper()]
         ):
-            self.out += backend.notice_response(severity, SqlError(sqlstate, message, **fields))  # type: ignore[arg-type]
+            notice = SqlError(sqlstate, message, **fields)  # type: ignore[arg-type]
+            caller = sys._getframe(1)
+            self.out += backend.notice_response(
+                severity, notice, Origin.of(caller, caller.f_lineno)
+            )
+
+    def notice_long_names(self, script: list[ParsedStatement]) -> None:
+        """Append a notice for each identifier of a script that was truncated."""
+        for parsed in script:
+            for name in parsed.long_names:
+                kept = truncate_identifier(name)
+                self.notice("NOTICE", "42622", f'identifier "{name}" will be truncated to "{kept}"')
 
     def check_not_failed(self) -> None:
         """Raise SqlError 25P02 in a failed block."""

@@ -10,7 +10,7 @@ from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
 from dsql.session.compiled import CompiledQuery, decode_parameters
-from dsql.session.pipeline import compile_query
+from dsql.session.pipeline import ParameterTypes, compile_query
 from dsql.session.portal import EmptyPortal, Portal, QueryPortal, ResultPortal
 from dsql.session.privileges import check_privileges
 from dsql.session.state import SessionState
@@ -56,7 +56,7 @@ class QueryStatement:
     )
 
     def __init__(
-        self, state: SessionState, parsed: ParsedStatement, declared: tuple[int, ...], name: str
+        self, state: SessionState, parsed: ParsedStatement, declared: ParameterTypes, name: str
     ) -> None:
         self.ends_failed_block = False
         self._state = state
@@ -84,7 +84,9 @@ class QueryStatement:
     def _recompile(self, catalog: Catalog) -> CompiledQuery:
         state = self._state
         first = self._compiled is None
-        declared = self._declared if self._compiled is None else self._compiled.parameter_types
+        declared = self._declared
+        if declared is not None and self._compiled is not None:
+            declared = self._compiled.parameter_types
         compiled = compile_query(
             self._parsed,
             declared,
@@ -95,7 +97,11 @@ class QueryStatement:
         if first:
             self._columns = compiled.columns
         elif not _same_columns(self._columns, compiled.columns):
-            raise SqlError("0A000", "cached plan must not change result type")
+            raise SqlError(
+                "0A000",
+                "cached plan must not change result type",
+                routine="RevalidateCachedQuery",
+            )
         if compiled.required:
             check_privileges(compiled.required, catalog, state.context.user)
         self._compiled = compiled

@@ -18,7 +18,7 @@ from dsql.session import cursors, procedures
 from dsql.session.block import State
 from dsql.session.copying import CopyStatement
 from dsql.session.explain import explain_statement
-from dsql.session.pipeline import QUERIES
+from dsql.session.pipeline import QUERIES, ParameterTypes
 from dsql.session.state import SessionState
 from dsql.session.statement import (
     Columns,
@@ -38,7 +38,7 @@ _JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
 
 
 def make_statement(
-    state: SessionState, parsed: ParsedStatement, declared: tuple[int, ...] = (), name: str = ""
+    state: SessionState, parsed: ParsedStatement, declared: ParameterTypes = None, name: str = ""
 ) -> Statement:
     """Return what can be bound and executed. `declared` are the parameter types the client gave."""
     if parsed.name in QUERIES:

@@ -14,7 +14,7 @@ from sqlglot import exp
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Table
 from dsql.sql import coercion
-from dsql.sql.binding import Binding
+from dsql.sql.binding import PARAMETERS_MAX, Binding
 from dsql.sql.bound import Expression
 from dsql.sql.bound_query import BoundStatement, Delete, Insert, Query, Update
 from dsql.sql.calls import clause
@@ -36,19 +36,27 @@ def bind(
     catalog: Catalog,
     search_path: Sequence[str],
     settings: FormatSettings,
-    parameter_types: Sequence[int] = (),
+    parameter_types: Sequence[int] | None = (),
     user: str = "",
     *,
     profile: str = "dsql",
 ) -> BoundStatement:
     """Return the bound form of a SELECT, VALUES, INSERT, UPDATE or DELETE.
 
-    `parameter_types` are the OIDs the client declared for $1..., 0 where it left one open. Literals take
-    the text formats of `settings`: the result is valid for these settings, this search path and this
-    catalog only.
+    `parameter_types` are the OIDs the client declared for $1..., 0 where it left one open; None for a
+    statement that cannot have any, as in the simple protocol. Literals take the text formats of
+    `settings`: the result is valid for these settings, this search path and this catalog only.
     Raises SqlError with PostgreSQL's codes and positions.
     """
-    binding = Binding(catalog, search_path, settings, user, list(parameter_types), profile=profile)
+    binding = Binding(
+        catalog,
+        search_path,
+        settings,
+        user,
+        list(parameter_types or ()),
+        profile=profile,
+        parameters_max=0 if parameter_types is None else PARAMETERS_MAX,
+    )
     try:
         statement = bind_tree(binding, statement_tree(parsed))
     except RecursionError:

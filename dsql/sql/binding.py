@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError
-from dsql.sql.bound import Parameter
+from dsql.sql.bound import Expression, Parameter
 from dsql.types import oids, registry
 from dsql.types.type import FormatSettings
 
@@ -18,9 +18,9 @@ PARAMETERS_MAX = 65_535  # the Bind message counts them in 16 bits
 class Binding:
     """The state of one statement's binding.
 
-    `parameter_types` has the OIDs the client declared, 0 where it left one open; binding fills
-    them in. `tables` collects the OIDs of the stored tables the statement depends on, `required` the
-    privileges it needs on them.
+    `parameter_types` has the OIDs the client declared, 0 where it left one open; binding fills them in,
+    for up to `parameters_max` parameters. `tables` collects the OIDs of the stored tables the statement
+    depends on, `required` the privileges it needs on them.
     """
 
     catalog: Catalog
@@ -29,6 +29,7 @@ class Binding:
     user: str
     parameter_types: list[int]
     profile: str = "dsql"
+    parameters_max: int = 0
     tables: set[int] = field(default_factory=set)
     required: list[tuple[int, str]] = field(default_factory=list)
     views: tuple[int, ...] = ()  # the views being expanded, outermost first
@@ -51,7 +52,7 @@ class Binding:
 
     def parameter(self, number: int, position: int) -> Parameter:
         """Return a reference to $number, of type unknown until a context decides."""
-        if not 1 <= number <= PARAMETERS_MAX:
+        if not 1 <= number <= self.parameters_max:
             raise SqlError("42P02", f"there is no parameter ${number}", position=position)
         types = self.parameter_types
         while len(types) < number:
@@ -60,7 +61,15 @@ class Binding:
         parameter = Parameter(type_oid=type_oid, position=position, index=number - 1)
         if type_oid == oids.UNKNOWN:
             self.undetermined.append(parameter)
+        else:
+            registry.get(type_oid)  # a client may declare what does not exist
         return parameter
+
+    def current(self, expression: Expression) -> Expression:
+        """Return an expression, a parameter with the type that was decided since it was bound."""
+        if isinstance(expression, Parameter) and expression.type_oid == oids.UNKNOWN:
+            return self.parameter(expression.index + 1, expression.position)
+        return expression
 
     def determine(self, parameter: Parameter, type_oid: int) -> Parameter:
         """Return an unknown parameter as one of the type that its context wants.

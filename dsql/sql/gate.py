@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dsql.errors import SqlError, syntax_error
+from dsql.limits import IDENTIFIER_BYTES_MAX
 
 # Imported by name because mypy cannot parse the stub of postgast's generated messages.
 postgast: Any = importlib.import_module("postgast")
@@ -37,6 +39,8 @@ _CHAIN_LINK = re.compile(
     r"between|in|not|isnull|notnull)\b",
     re.IGNORECASE,
 )
+# What may be an identifier of more than IDENTIFIER_BYTES_MAX bytes.
+_LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
 
 _SQLSTATE_BY_MESSAGE = (
@@ -70,6 +74,7 @@ class ParsedStatement:
 
     `text` is its own text, `offset` the characters before it in the script; `node` is libpg_query's
     statement message (SelectStmt, ...) or an `IamGrant`, `name` its name without Stmt ("Select").
+    `long_names`, of a script's first statement, are the identifiers of the script that were truncated.
     """
 
     text: str
@@ -78,6 +83,7 @@ class ParsedStatement:
     name: str
     asynchronous: bool = False
     _script_bytes: bytes | None = None  # only where the script is not ASCII
+    long_names: tuple[str, ...] = ()
 
     def position(self, location: int) -> int:
         """Return the 1-based character of a 0-based byte location in the script; 0 for none (-1)."""
@@ -101,6 +107,13 @@ def parse_script(text: str) -> list[ParsedStatement]:
     except UnicodeEncodeError:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8"') from None
     _check_chains(text)
+    statements = _statements(text, script)
+    if statements and _LONG_NAME.search(script):
+        statements[0].long_names = tuple(_long_names(text, script))
+    return statements
+
+
+def _statements(text: str, script: bytes) -> list[ParsedStatement]:
     encoded = None if len(script) == len(text) else script
     if _ADDITION.search(text) is None:
         return _split(_parse(text), text, encoded, [])
@@ -111,6 +124,17 @@ def parse_script(text: str) -> list[ParsedStatement]:
         slice_ = text[offset : _characters(encoded, end)]
         parsed.append(ParsedStatement(slice_, offset, grant, "IamGrant", _script_bytes=encoded))
     return sorted(parsed, key=lambda statement: statement.offset)
+
+
+def _long_names(text: str, script: bytes) -> Iterator[str]:
+    """Yield the identifiers that are longer than PostgreSQL keeps, in full, as often as they occur."""
+    for token in scan(text):
+        word = script[token.start : token.end]
+        if token.token == grammar.IDENT:
+            quoted = word.startswith(b'"')
+            name = word[1:-1].replace(b'""', b'"') if quoted else word.lower()
+            if len(name) > IDENTIFIER_BYTES_MAX:
+                yield name.decode()
 
 
 def parse_statement(text: str) -> ParsedStatement:

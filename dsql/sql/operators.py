@@ -275,12 +275,13 @@ def _between(scope: Scope, tree: exp.Between) -> Expression:
     def inside(lower: Expression, upper: Expression) -> Expression:
         arguments = [
             make_operator(scope, ">=", value, lower, position),
-            make_operator(scope, "<=", value, upper, position),
+            make_operator(scope, "<=", scope.binding.current(value), upper, position),
         ]
         return And(type_oid=oids.BOOL, arguments=arguments, position=position)
 
     result = inside(low, high)
     if tree.args["symmetric"]:
+        value, low, high = map(scope.binding.current, (value, low, high))
         result = Or(type_oid=oids.BOOL, arguments=[result, inside(high, low)], position=position)
     if tree.args["negate"]:
         return Not(type_oid=oids.BOOL, argument=result, position=position)

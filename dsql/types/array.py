@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.types.binary_input import wrong_length
 from dsql.types.size import check_size, join
 from dsql.types.type import Decode, Encode
 
@@ -197,13 +198,13 @@ def binary_encoder(element_oid: int, encode: Encode) -> Encode:
 
 
 def binary_decoder(element_oid: int, decode: Decode) -> Decode:
-    """Return the decoder of an array's binary format. It raises SqlError 22P03 or 42804."""
+    """Return the decoder of an array's binary format. It raises SqlError 08P01, 22P03 or 42804."""
 
     def decode_array(data: bytes) -> list[Any]:
         try:
             return _decode_binary(data, element_oid, decode)
         except struct.error:
-            raise SqlError("08P01", "insufficient data left in message") from None
+            raise wrong_length(data, len(data) + 1) from None
 
     return decode_array
 
@@ -230,9 +231,13 @@ def _decode_binary(data: bytes, element_oid: int, decode: Decode) -> list[Any]:
         position += 4
         if size < 0:
             elements.append(None)
+        elif position + size > len(data):
+            raise SqlError("22P03", "insufficient data left in message")
         else:
             elements.append(decode(data[position : position + size]))
             position += size
+    if position != len(data):
+        raise wrong_length(data, position)
     return _fold(elements, lengths)
 
 

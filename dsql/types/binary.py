@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dsql.errors import SqlError
-from dsql.types.integer import bad_binary
+from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
 from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
@@ -78,7 +78,7 @@ def decode_uuid(data: bytes) -> bytes:
 
 def _uuid_from_binary(data: bytes) -> bytes:
     if len(data) != 16:
-        raise bad_binary()
+        raise wrong_length(data, 16)
     return bytes(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsql.errors import SqlError
+from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
 from dsql.types.string import decode_utf8
 
@@ -25,11 +26,17 @@ def decode_text(data: bytes) -> bool:
     return value
 
 
+def _decode_binary(data: bytes) -> bool:
+    if len(data) != 1:
+        raise wrong_length(data, 1)
+    return data != b"\0"
+
+
 define(
     "bool",
     encode=lambda value: b"t" if value else b"f",
     decode=decode_text,
     binary_encode=lambda value: b"\x01" if value else b"\x00",
-    binary_decode=lambda data: data != b"\x00",
+    binary_decode=_decode_binary,
     text_template="(b't' if {0} else b'f')",
 )

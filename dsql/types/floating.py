@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 
 from dsql.errors import SqlError
-from dsql.types.integer import bad_binary
+from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
 from dsql.types.string import decode_utf8
 from dsql.types.type import FormatSettings
@@ -121,8 +121,8 @@ def _binary_decoder(layout: struct.Struct) -> Callable[[bytes], float]:
     def decode(data: bytes) -> float:
         try:
             return float(layout.unpack(data)[0])
-        except struct.error as error:
-            raise bad_binary(error) from None
+        except struct.error:
+            raise wrong_length(data, layout.size) from None
 
     return decode
 

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 
 from dsql.errors import SqlError
+from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import SQL_NAMES, define
 from dsql.types.type import Decode
 
@@ -16,11 +17,6 @@ INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
 
 _DIGITS = re.compile(rb"[ \t\n\r\v\f]*[+-]?[0-9]+[ \t\n\r\v\f]*", re.ASCII)
 _LONGEST_TEXT = 64  # int() of very long digit strings is quadratic; anything longer is out of range
-
-
-def bad_binary(_error: Exception | None = None) -> SqlError:
-    """Return the error of binary input of the wrong length."""
-    return SqlError("22P03", "incorrect binary data format")
 
 
 def integer_decoder(sql_name: str, low: int, high: int) -> Decode:
@@ -38,14 +34,15 @@ def integer_decoder(sql_name: str, low: int, high: int) -> Decode:
 
 
 def fixed_decoder(layout: str) -> Callable[[bytes], int]:
-    """Return a binary decoder for one struct format. It raises SqlError 22P03."""
-    unpack = struct.Struct(layout).unpack
+    """Return a binary decoder for one struct format. It raises SqlError 08P01, 22P03."""
+    packed = struct.Struct(layout)
+    unpack = packed.unpack
 
     def decode(data: bytes) -> int:
         try:
             return int(unpack(data)[0])
-        except struct.error as error:
-            raise bad_binary(error) from None
+        except struct.error:
+            raise wrong_length(data, packed.size) from None
 
     return decode
 

@@ -234,8 +234,10 @@ def _frozen(value: Any) -> str:
 
 
 def _decode_jsonb_binary(data: bytes) -> str:
+    if not data:
+        raise SqlError("08P01", "insufficient data left in message")
     if data[:1] != b"\x01":
-        raise SqlError("XX000", f"unsupported jsonb version number {data[0] if data else 0}")
+        raise SqlError("XX000", f"unsupported jsonb version number {data[0]}")
     return normalize(decode_utf8(data[1:]))
 
 

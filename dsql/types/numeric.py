@@ -12,7 +12,7 @@ import struct
 from decimal import Decimal
 
 from dsql.errors import SqlError
-from dsql.types.integer import bad_binary
+from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
 from dsql.types.string import decode_utf8
 
@@ -126,15 +126,17 @@ def encode_binary(value: Decimal) -> bytes:
 
 
 def decode_binary(data: bytes) -> Decimal:
-    """Read numeric_send's bytes. Raises SqlError 22P03."""
+    """Read numeric_send's bytes. Raises SqlError 08P01, 22P03."""
     try:
         count, weight, sign, scale = struct.unpack_from("!HhHH", data)
         groups = struct.unpack_from(f"!{count}h", data, 8)
-    except struct.error as error:
-        raise bad_binary(error) from None
+    except struct.error:
+        raise wrong_length(data, len(data) + 1) from None
+    if len(data) != 8 + 2 * count:
+        raise wrong_length(data, 8 + 2 * count)
     if sign in _SPECIAL_CODES:
         return _SPECIAL_CODES[sign]
-    if sign not in _SIGNS or len(data) != 8 + 2 * count:
+    if sign not in _SIGNS:
         raise SqlError("22P03", 'invalid sign in external "numeric" value')
     if any(not 0 <= group < 10_000 for group in groups):
         raise SqlError("22P03", 'invalid digit in external "numeric" value')

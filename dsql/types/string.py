@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsql.errors import SqlError
 from dsql.limits import IDENTIFIER_BYTES_MAX
+from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
 
 
@@ -69,10 +70,18 @@ define(
     binary_decode=lambda data: truncate_identifier(decode_utf8(data)),
     text_template="{0}.encode()",
 )
+
+
+def _decode_char_binary(data: bytes) -> str:
+    if len(data) != 1:
+        raise wrong_length(data, 1)
+    return "" if data == b"\0" else data.decode("latin-1")
+
+
 define(
     "char",
     encode=_encode_char,
     decode=_decode_char,
     binary_encode=lambda value: value.encode("latin-1") or b"\0",
-    binary_decode=lambda data: "" if data == b"\0" else data.decode("latin-1"),
+    binary_decode=_decode_char_binary,
 )

@@ -10,7 +10,8 @@ from typing import Any
 
 from dsql.errors import SqlError, unsupported
 from dsql.types import registry
-from dsql.types.integer import bad_binary, fixed_decoder, integer_decoder
+from dsql.types.binary_input import wrong_length
+from dsql.types.integer import fixed_decoder, integer_decoder
 from dsql.types.oids import INT2, OID
 from dsql.types.pg_type import define
 from dsql.types.record import Record
@@ -36,7 +37,7 @@ def _decode_tid(data: bytes) -> tuple[int, int]:
 
 def _decode_tid_binary(data: bytes) -> tuple[int, int]:
     if len(data) != _TID.size:
-        raise bad_binary()
+        raise wrong_length(data, _TID.size)
     block, offset = _TID.unpack(data)
     return block, offset
 
@@ -95,7 +96,7 @@ def encode_inet(value: str) -> bytes:
 
 def _decode_inet_binary(data: bytes) -> str:
     if len(data) not in (8, 20):
-        raise bad_binary()
+        raise wrong_length(data, 8 if len(data) < 8 else 20)
     return decode_inet(f"{ipaddress.ip_address(data[4:])}/{data[1]}".encode())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dsql.errors import SqlError
 from dsql.types import calendar, interval
+from dsql.types.binary_input import wrong_length
 from dsql.types.calendar import DAY, SECOND
 from dsql.types.datetime_format import (
     date_formatter,
@@ -18,7 +19,7 @@ from dsql.types.datetime_format import (
     timestamptz_formatter,
 )
 from dsql.types.datetime_parse import Fields, local_now, parse_fields
-from dsql.types.integer import bad_binary, fixed_decoder
+from dsql.types.integer import fixed_decoder
 from dsql.types.pg_type import define
 from dsql.types.string import decode_utf8
 from dsql.types.timezone import Zone, zone
@@ -145,7 +146,7 @@ def _text_decoder(
 
 def _decode_timetz(data: bytes) -> tuple[int, int]:
     if len(data) != _TIMETZ.size:
-        raise bad_binary()
+        raise wrong_length(data, _TIMETZ.size)
     return _TIMETZ.unpack(data)
 
 
@@ -155,7 +156,7 @@ def _encode_interval(value: interval.Interval) -> bytes:
 
 def _decode_interval(data: bytes) -> interval.Interval:
     if len(data) != _INTERVAL.size:
-        raise bad_binary()
+        raise wrong_length(data, _INTERVAL.size)
     micros, days, months = _INTERVAL.unpack(data)
     return months, days, micros
 

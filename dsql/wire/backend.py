@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from dsql.errors import SqlError
+from dsql.errors import Origin, SqlError
 
 AUTHENTICATION_OK = b"R\0\0\0\x08\0\0\0\0"
 AUTHENTICATION_CLEARTEXT_PASSWORD = b"R\0\0\0\x08\0\0\0\x03"
@@ -107,9 +107,9 @@ def backend_key_data(process_id: int, secret_key: int) -> bytes:
 
 
 def negotiate_protocol_version(minor: int, unrecognized: Sequence[str]) -> bytes:
-    """Return a NegotiateProtocolVersion: the newest minor version served, options not known."""
+    """Return a NegotiateProtocolVersion: the newest version 3.`minor` served, options not known."""
     names = "".join(f"{name}\0" for name in unrecognized).encode()
-    return _message(b"v", struct.pack("!II", minor, len(unrecognized)) + names)
+    return _message(b"v", struct.pack("!HHI", 3, minor, len(unrecognized)) + names)
 
 
 def parameter_description(types: Sequence[int]) -> bytes:
@@ -133,17 +133,23 @@ def copy_data(out: bytearray, data: bytes) -> None:
     out += data
 
 
+def function_call_response(value: bytes | None) -> bytes:
+    """Return a FunctionCallResponse with an encoded value."""
+    return _message(b"V", _NULL if value is None else _pack_int32(len(value)) + value)
+
+
 def error_response(error: SqlError) -> bytes:
     """Return the ErrorResponse of an error."""
-    return _message(b"E", _fields(error.severity, error))
+    return _message(b"E", _fields(error.severity, error, error.origin))
 
 
-def notice_response(severity: str, notice: SqlError) -> bytes:
+def notice_response(severity: str, notice: SqlError, origin: Origin) -> bytes:
     """Return a NoticeResponse; `severity` is WARNING, NOTICE, INFO, LOG or DEBUG."""
-    return _message(b"N", _fields(severity, notice))
+    return _message(b"N", _fields(severity, notice, origin))
 
 
-def _fields(severity: str, error: SqlError) -> bytes:
+def _fields(severity: str, error: SqlError, origin: Origin | None) -> bytes:
+    file, line, routine = origin or ("", 0, "")
     fields: Iterable[tuple[str, str]] = (
         ("S", severity),
         ("V", severity),
@@ -158,6 +164,9 @@ def _fields(severity: str, error: SqlError) -> bytes:
         ("c", error.column),
         ("d", error.datatype),
         ("n", error.constraint),
+        ("F", file),
+        ("L", str(line) if file else ""),
+        ("R", routine),
     )
     text = "".join(f"{code}{_clean(value)}\0" for code, value in fields if value or code == "M")
     return text.encode(errors="replace") + b"\0"

@@ -239,6 +239,31 @@ def parse_execute(body: bytes) -> Execute:
     return Execute(body[:end], max(row_limit, 0))
 
 
+class FunctionCall(msgspec.Struct, frozen=True):
+    """Call the function `function` (its OID). Formats as in Bind, the result's a single one."""
+
+    function: int
+    formats: tuple[int, ...]
+    values: list[bytes | None]
+    result_format: int
+
+
+def parse_function_call(body: bytes) -> FunctionCall:
+    """Parse a FunctionCall message."""
+    reader = BodyReader(body)
+    function = reader.uint32()
+    formats = tuple(reader.int16() for _ in range(reader.int16()))
+    values: list[bytes | None] = []
+    for _ in range(reader.int16()):
+        length = reader.int32()
+        if length < -1:
+            raise SqlError("08P01", f"invalid argument size {length} in function call message")
+        values.append(None if length == -1 else reader.take(length))
+    result_format = reader.int16()
+    reader.finish()
+    return FunctionCall(function, formats, values, result_format)
+
+
 def parse_empty(body: bytes) -> None:
     """Check the body of Sync, Flush, Terminate and CopyDone: there is none."""
     if body:

@@ -117,7 +117,7 @@ def test_cancellation_needs_no_tls() -> None:
 
 def test_newer_minor_versions_are_answered_with_ours() -> None:
     (login,) = inside_tls().receive(startup("user", "a", "_pq_.x", "1", version=196610))
-    assert login.reply == b"v\0\0\0\x13\0\0\0\0\0\0\0\x01_pq_.x\0" + ASK_PASSWORD
+    assert login.reply == b"v\0\0\0\x13\0\3\0\0\0\0\0\x01_pq_.x\0" + ASK_PASSWORD
 
 
 def test_user_is_required() -> None:

@@ -215,7 +215,7 @@ async def test_newer_protocol_is_negotiated_down(installation) -> None:
             client.close()
 
     version, password = await in_thread(talk)
-    assert version == (b"v", struct.pack("!II", 0, 1) + b"_pq_.feature\0")
+    assert version == (b"v", struct.pack("!HHI", 3, 0, 1) + b"_pq_.feature\0")
     assert password == (b"R", b"\0\0\0\3")
 
 

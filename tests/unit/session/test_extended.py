@@ -1,3 +1,5 @@
+import struct
+
 from memory_server import errors, letters, rows, tags
 
 from dsql.wire import client
@@ -154,9 +156,30 @@ def test_a_bad_parameter_is_named(peer):
 
 
 def test_a_broken_binary_parameter_is_refused(peer):
-    bind = client.bind([b"\0"], formats=[1])
+    bind = client.bind([bytes(5)], formats=[1])
     (fields,) = errors(peer.ask(client.parse("SELECT $1::int"), bind, client.sync()))
-    assert fields["C"] == "22P03"
+    assert (fields["C"], fields["W"]) == ("22P03", "unnamed portal parameter $1")
+    assert fields["M"] == "incorrect binary data format in bind parameter 1"
+
+
+def test_a_declared_type_that_does_not_exist_is_refused(peer):
+    (fields,) = errors(peer.ask(client.parse("SELECT $1", types=(999_999,)), client.sync()))
+    assert (fields["C"], fields["M"]) == ("42704", "type with OID 999999 does not exist")
+
+
+def test_a_query_behind_an_error_is_skipped_up_to_sync(peer):
+    answers = peer.ask(client.parse("selec"), client.query("SELECT 1"), client.sync())
+    assert letters(answers) == "EZ"
+
+
+def test_a_function_is_called_with_the_rights_and_in_the_transaction_of_the_session(peer):
+    abs_int4 = struct.pack("!IHHi2sH", 1397, 0, 1, 2, b"-5", 0)
+    assert peer.ask(client.message(b"F", abs_int4)) == [("V", b"\0\0\0\0015"), ("Z", b"I")]
+    peer.query("BEGIN")
+    assert peer.ask(client.message(b"F", abs_int4))[-1] == ("Z", b"T")
+    peer.query("selec")
+    answers = peer.ask(client.message(b"F", abs_int4))
+    assert (errors(answers)[0]["C"], answers[-1]) == ("25P02", ("Z", b"E"))
 
 
 def test_a_malformed_message_is_an_error_and_not_the_end(peer):
@@ -178,6 +201,7 @@ def test_a_plan_follows_the_catalog_unless_its_result_changes(server):
     assert letters(one.ask(client.bind(statement="id"), run)) == "2CZ"
     (fields,) = errors(one.ask(client.bind(statement="star"), run))
     assert (fields["C"], fields["M"]) == ("0A000", "cached plan must not change result type")
+    assert fields["R"] == "RevalidateCachedQuery"
 
 
 def test_transaction_statements_work_in_the_extended_protocol(peer):

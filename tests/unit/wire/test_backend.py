@@ -65,6 +65,6 @@ def test_session_messages_are_framed():
     assert only(backend.backend_key_data(1, 0xFFFFFFFF)) == ("K", b"\0\0\0\1\xff\xff\xff\xff")
     assert only(backend.negotiate_protocol_version(0, ["_pq_.x"])) == (
         "v",
-        b"\0\0\0\0\0\0\0\1_pq_.x\0",
+        b"\0\3\0\0\0\0\0\1_pq_.x\0",
     )
     assert only(backend.parameter_description([23, 25])) == ("t", b"\0\2\0\0\0\x17\0\0\0\x19")
