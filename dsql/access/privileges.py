@@ -69,7 +69,7 @@ class Kind(enum.Enum):
     LANGUAGE = "language", "l", _P.USAGE, _P.USAGE, _P.USAGE
     LARGE_OBJECT = "large object", "L", _P.SELECT | _P.UPDATE, 0, _P.SELECT | _P.UPDATE
     SCHEMA = "schema", "n", _P.USAGE | _P.CREATE, 0, _P.USAGE | _P.CREATE
-    PARAMETER = "parameter", "p", _P.SET | _P.ALTER_SYSTEM, 0, 0
+    PARAMETER = "parameter", "p", _P.SET | _P.ALTER_SYSTEM, 0, _P.SET | _P.ALTER_SYSTEM
     TABLESPACE = "tablespace", "t", _P.CREATE, 0, _P.CREATE
     FOREIGN_DATA_WRAPPER = "foreign-data wrapper", "F", _P.USAGE, 0, _P.USAGE
     FOREIGN_SERVER = "foreign server", "S", _P.USAGE, 0, _P.USAGE
@@ -111,12 +111,33 @@ _NAMES = {privilege.word.lower(): privilege for privilege in Privilege if privil
 _NAMES |= {"temp": Privilege.TEMPORARY, "rule": Privilege.NONE}  # RULE has meant nothing since 8.2
 
 
+_GRANT_OPTION = " with grant option"
+
+
 def privilege_named(name: str) -> Privilege:
     """Return the privilege that GRANT calls by a name. Raises SqlError 42601."""
     found = _NAMES.get(name)
     if found is None:
         raise SqlError("42601", f'unrecognized privilege type "{name}"')
     return found
+
+
+def privileges_named(text: str, known: int, *, options: bool = True) -> tuple[int, int]:
+    """Read the privileges a function is asked about, `SELECT, INSERT WITH GRANT OPTION`, as two masks.
+
+    The first is of privileges, the second of grant options (none unless `options`). Raises SqlError 22023.
+    """
+    masks = [0, 0]
+    for part in text.split(","):
+        word = part.strip(" \t\n\r\v\f")
+        name = word.lower()
+        is_option = options and name.endswith(_GRANT_OPTION)
+        found = _NAMES.get(name.removesuffix(_GRANT_OPTION) if is_option else name)
+        is_old = found is Privilege.NONE and known & Privilege.TRUNCATE
+        if found is None or not (found & known or is_old):
+            raise SqlError("22023", f'unrecognized privilege type: "{word}"')
+        masks[is_option] |= found
+    return masks[0], masks[1]
 
 
 def invalid_privilege(privilege: int, word: str) -> SqlError:

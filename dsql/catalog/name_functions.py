@@ -31,6 +31,7 @@ for _kind, _oid in (
     ("regclass", oids.REGCLASS),
     ("regtype", oids.REGTYPE),
     ("regproc", oids.REGPROC),
+    ("regprocedure", oids.REGPROCEDURE),
     ("regnamespace", oids.REGNAMESPACE),
     ("regrole", oids.REGROLE),
 ):

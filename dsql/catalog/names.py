@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 
-from dsql.catalog.catalog import Catalog
+from dsql.catalog.catalog import POSTGRES, Catalog
 from dsql.catalog.schema import Index, Table
-from dsql.catalog.virtual import virtual_tables
+from dsql.catalog.virtual import virtual_table
 from dsql.errors import SqlError, unsupported
-from dsql.functions.registry import by_oid, candidates
+from dsql.functions.registry import Callee, by_oid, candidates
 from dsql.types import registry
 from dsql.types.identifier import quote_identifier, split_name
 
@@ -34,19 +33,15 @@ def relation_name(catalog: Catalog, oid: int) -> tuple[str, str] | None:
     found = find_index(catalog, oid)
     if found is not None:
         return found[0].schema, found[1].name
-    return _virtual_names().get(oid)
-
-
-@cache
-def _virtual_names() -> dict[int, tuple[str, str]]:
-    return {table.oid: key for key, table in virtual_tables().items()}
+    virtual = virtual_table(oid)
+    return (virtual.schema, virtual.name) if virtual else None
 
 
 def relation_oid(catalog: Catalog, search_path: Sequence[str], text: str) -> int | None:
     """Return the OID of the relation (index included) that a regclass text names, None if there is none."""
     if text.isdigit():
         return int(text)
-    *schema, name = _qualified(text)
+    *schema, name = _relation_parts(catalog, text)
     found = catalog.find_relation(schema[0] if schema else None, name, search_path)
     if found is not None:
         return found.oid
@@ -105,9 +100,16 @@ def _relation_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> st
 def _relation_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
     oid = relation_oid(catalog, search_path, text)
     if oid is None:
-        shown = ".".join(split_name(text))
+        *schema, name = _relation_parts(catalog, text)
+        _require_schema(catalog, schema)
+        shown = ".".join((*schema, name))
         raise SqlError("42P01", f'relation "{shown}" does not exist')
     return oid
+
+
+def _require_schema(catalog: Catalog, schema: list[str]) -> None:
+    if schema and schema[0] not in catalog.schemas:
+        raise SqlError("3F000", f'schema "{schema[0]}" does not exist')
 
 
 def _function_text(_catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
@@ -115,8 +117,8 @@ def _function_text(_catalog: Catalog, _search_path: Sequence[str], oid: int) -> 
     return None if callee is None else quote_identifier(callee.name)
 
 
-def _function_of(_catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
-    found = candidates(_qualified(text)[-1])
+def _function_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    found = _functions_named(catalog, text)
     if not found:
         raise SqlError("42883", f'function "{text}" does not exist')
     if len(found) > 1:
@@ -124,8 +126,45 @@ def _function_of(_catalog: Catalog, _search_path: Sequence[str], text: str) -> i
     return found[0].oid
 
 
-def _type_of(_catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
-    name = _TYPE_MODIFIER.sub("", text).strip().removeprefix("pg_catalog.")
+def _functions_named(catalog: Catalog, text: str) -> list[Callee]:
+    *schema, name = _qualified(text)
+    if schema in ([], ["pg_catalog"]):
+        return candidates(name)
+    _require_schema(catalog, schema)
+    return []
+
+
+def _procedure_text(_catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
+    callee = by_oid(oid)
+    if callee is None:
+        return None
+    arguments = ",".join(registry.get(argument).sql_name for argument in callee.argument_types)
+    return f"{quote_identifier(callee.name)}({arguments})"
+
+
+def _procedure_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
+    """Read a name with the types of its arguments: `abs(integer)`."""
+    name, parenthesis, rest = text.strip().partition("(")
+    if not parenthesis:
+        raise SqlError("22P02", "expected a left parenthesis")
+    if not rest.endswith(")"):
+        raise SqlError("22P02", "expected a right parenthesis")
+    found = _functions_named(catalog, name)
+    words = rest[:-1].split(",") if rest[:-1].strip() else []
+    types = tuple(_type_of(catalog, search_path, word) for word in words)
+    match = next((callee for callee in found if callee.argument_types == types), None)
+    if match is None:
+        raise SqlError("42883", f'function "{text}" does not exist')
+    return match.oid
+
+
+def _type_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    name = _TYPE_MODIFIER.sub("", text).strip()
+    if "." in name and '"' not in name:
+        *schema, name = _qualified(name)
+        if schema != ["pg_catalog"]:
+            _require_schema(catalog, schema)
+            raise SqlError("42704", f'type "{".".join((*schema, name))}" does not exist')
     found = registry.find_sql_name(name)
     if found is None:
         raise SqlError("42704", f'type "{name}" does not exist')
@@ -155,11 +194,24 @@ def _role_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
 
 
 def _qualified(text: str) -> list[str]:
+    """Return ([schema,] name); the database's name in front may be this one's."""
     parts = split_name(text)
-    if len(parts) > 2:
-        shown = ".".join(parts)
+    shown = ".".join(parts)
+    if len(parts) > 3:
+        raise SqlError("42601", f"improper qualified name (too many dotted names): {shown}")
+    if len(parts) == 3 and parts[0] != POSTGRES.name:
         raise unsupported(f"cross-database references are not implemented: {shown}")
-    return parts
+    return parts[-2:]
+
+
+def _relation_parts(catalog: Catalog, text: str) -> list[str]:
+    parts = split_name(text)
+    shown = ".".join(parts)
+    if len(parts) > 3:
+        raise SqlError("42601", f"improper relation name (too many dotted names): {shown}")
+    if len(parts) == 3 and parts[0] != catalog.database.name:
+        raise unsupported(f'cross-database references are not implemented: "{shown}"')
+    return parts[-2:]
 
 
 def _single(text: str) -> str:
@@ -176,12 +228,14 @@ def _quoted(name: str | None) -> str | None:
 _NAMES: dict[str, Callable[[Catalog, Sequence[str], int], str | None]] = {
     "regclass": _relation_text,
     "regproc": _function_text,
+    "regprocedure": _procedure_text,
     "regnamespace": _schema_text,
     "regrole": _role_text,
 }
 _OIDS: dict[str, Callable[[Catalog, Sequence[str], str], int]] = {
     "regclass": _relation_of,
     "regproc": _function_of,
+    "regprocedure": _procedure_of,
     "regtype": _type_of,
     "regnamespace": _schema_of,
     "regrole": _role_of,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -81,6 +82,16 @@ _tables = _read_definitions()
 def virtual_tables() -> dict[tuple[str, str], VirtualTable]:
     """Return every computed table by (schema, name)."""
     return _tables
+
+
+@cache
+def _by_oid() -> dict[int, VirtualTable]:
+    return {table.oid: table for table in _tables.values()}
+
+
+def virtual_table(oid: int) -> VirtualTable | None:
+    """Return the computed table with this OID, None if there is none."""
+    return _by_oid().get(oid)
 
 
 def provides(schema: str, name: str) -> Callable[[Provider], Provider]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsql.functions import (
+    acl_functions,
     aggregates,
     arithmetic,
     arrays,
@@ -32,6 +33,7 @@ from dsql.functions import (
 from dsql.functions.definition import define_casts, define_operators
 
 FAMILIES = (
+    acl_functions,
     aggregates,
     arithmetic,
     arrays,

@@ -80,6 +80,12 @@ def _rows_by_oid() -> dict[int, Row]:
     return {row.oid: row for rows in _rows().values() for row in rows}
 
 
+def signatures(name: str) -> list[str]:
+    """Return the keys of every function of a name."""
+    prefix = f"{name}("
+    return [key for key in _rows() if key.startswith(prefix)]
+
+
 def row_by_oid(oid: int) -> Row:
     """Return the line of pg_proc.tsv with this OID."""
     return _rows_by_oid()[oid]

@@ -61,6 +61,7 @@ LAYERS = (
         "dsql.types",
         "dsql.tls",
         "dsql.catalog.schema",
+        "dsql.access.privileges",
         "dsql.session.handed",
     ),
     ("dsql.transaction",),
