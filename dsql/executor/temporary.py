@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import gettempdir
 
 from dsql.errors import SqlError
 
@@ -22,8 +22,8 @@ _FREE_CHECK_BLOCKS = 64
 
 def unnamed_file(directory: Path | None = None) -> int:
     """Return the descriptor of a new file that has no name. Raises OSError."""
-    with TemporaryFile(dir=directory, buffering=0) as file:
-        return os.dup(file.fileno())
+    where = directory or gettempdir()
+    return os.open(where, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 class TemporarySpace:
@@ -80,6 +80,10 @@ class TemporarySpace:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def open(self) -> None:
+        """Make the file now, as long as there may be one made. Raises SqlError 53100, 58030."""
+        _ = self._file
 
     @property
     def _file(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -55,10 +54,7 @@ class ClusterTenant:
         self._clock: PublishedClock | None = None
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._committer.close)
-        # opened now, because the sandbox lets nobody in here make a file
-        descriptor = unnamed_file(self._layout.root)
-        temporary = TemporarySpace(lambda: descriptor)
-        self._opened.callback(os.close, descriptor)
+        temporary = self._make_room()
         self.interrupts = Interrupts(Untimed(), Alone())
         pairs = zip(slots[::2], slots[1::2], strict=True)
         self._slots = [self._opened.enter_context(closing(ReaderSlot(pair))) for pair in pairs]
@@ -79,6 +75,16 @@ class ClusterTenant:
                 now=lambda: environment.now() - _MICROSECONDS_TO_2000,
             )
         )
+
+    def _make_room(self) -> TemporarySpace:
+        """Return the process's temporary space, made now: the sandbox lets nobody in here make a file."""
+        temporary = TemporarySpace(lambda: unnamed_file(self._layout.root))
+        self._opened.callback(temporary.close)
+        try:
+            temporary.open()
+        except SqlError as error:  # then statements that need it fail, and no others
+            logger.warning("no temporary space", extra={"reason": error.message})
+        return temporary
 
     def open(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
