@@ -178,7 +178,7 @@ class Database:
     def prepare(self, text: str, parameter_types: tuple[int, ...] = ()) -> CompiledProgram:
         statement = parse_statement(text)
         bound = bind(
-            statement, self.catalog, ("public",), self.context.settings, parameter_types, "admin",
+            statement, self.catalog, ("public",), self.context.settings, parameter_types,
             profile="postgres",
         )  # fmt: skip
         return prepare(bound)

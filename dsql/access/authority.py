@@ -20,12 +20,17 @@ class Authority:
     Nobody is a superuser: owners and ACLs decide for everyone, admin included.
     """
 
-    __slots__ = ("_memberships", "_roles", "role")
+    __slots__ = ("_catalog", "_memberships", "_roles", "role")
 
     def __init__(self, catalog: Catalog, role_oid: int) -> None:
         self.role = role_oid
+        self._catalog = catalog
         self._memberships = catalog.memberships
         self._roles = self._memberships.inherited(role_oid)
+
+    def of(self, role_oid: int) -> Authority:
+        """Return the rights of another role under the same catalog."""
+        return Authority(self._catalog, role_oid)
 
     def owns(self, owner_oid: int) -> bool:
         """Return whether the role has its owner's rights on an object."""

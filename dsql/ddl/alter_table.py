@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec.structs import replace
 
+from dsql.access.requirements import Requirement, RoleMembership, creation_in
 from dsql.catalog.schema import CheckConstraint, Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
-from dsql.ddl.drop import find_index, remove_index
+from dsql.ddl.drop import remove_index
 from dsql.ddl.keys import add_key
-from dsql.ddl.naming import find_column, require_column, require_table, unique_name
+from dsql.ddl.naming import (
+    find_column,
+    find_index,
+    is_missing,
+    missing_text,
+    owned_relation,
+    require_column,
+    require_table,
+    unique_name,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
@@ -23,19 +33,39 @@ from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints
 
 
+def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
+    """Yield what an AlterTableStmt needs: the table, and for some subcommands a place in its schema."""
+    statement = parsed.node
+    if nodes.enum_name(statement, "objtype") != "OBJECT_TABLE":
+        raise unsupported("ALTER of this kind of object is not supported")
+    yield from owned_relation(context, statement)
+    if is_missing(context, statement):
+        return
+    table = require_table(context, statement.relation)
+    schema = context.catalog.schemas[table.schema]
+    for command in map(nodes.inner, statement.cmds):
+        match nodes.enum_name(command, "subtype"):
+            case "AT_ChangeOwner":
+                role = role_of(command.newowner, context)
+                if role.oid != table.owner_oid:
+                    yield RoleMembership(role)
+                    yield creation_in(schema, as_role=role.oid)
+            case "AT_AddConstraint" if _is_key(getattr(command, "def").constraint):
+                yield creation_in(schema)  # for its index
+
+
+def _is_key(constraint: Any) -> bool:
+    return nodes.enum_name(constraint, "contype") in ("CONSTR_PRIMARY", "CONSTR_UNIQUE")
+
+
 def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
     """Run an AlterTableStmt."""
     statement = parsed.node
     result = UtilityResult("ALTER TABLE")
-    if nodes.enum_name(statement, "objtype") != "OBJECT_TABLE":
-        raise unsupported("ALTER of this kind of object is not supported")
-    try:
-        table = require_table(context, statement.relation)
-    except SqlError as error:
-        if not statement.missing_ok or error.sqlstate != "42P01":
-            raise
-        result.notice("00000", f"{error.message}, skipping")
+    if is_missing(context, statement):
+        result.notice("00000", missing_text(statement.relation))
         return result
+    table = require_table(context, statement.relation)
     writer = CatalogWriter(context.transaction)
     alteration = _Alteration(context, StatementExpressions(parsed, context), writer, result)
     for wrapped in statement.cmds:
@@ -149,7 +179,7 @@ def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Tabl
         return _add_check(alteration, table, constraint)
     if contype == "CONSTR_UNIQUE" and constraint.indexname:
         return _unique_using_index(alteration, table, constraint)
-    if contype in ("CONSTR_PRIMARY", "CONSTR_UNIQUE"):
+    if _is_key(constraint):
         return add_key(table, constraint, alteration.context, alteration.writer)
     raise alter_table_error(command.subtype)
 
@@ -165,7 +195,7 @@ def _add_check(alteration: _Alteration, table: Table, constraint: Any) -> Table:
 
 
 def _unique_using_index(alteration: _Alteration, table: Table, constraint: Any) -> Table:
-    found = find_index(alteration.context, [table.schema, constraint.indexname])
+    found = find_index(alteration.context, table.schema, constraint.indexname)
     if found is None or found[0].oid != table.oid:
         raise SqlError("42704", f'index "{constraint.indexname}" does not exist')
     index = found[1]

@@ -137,7 +137,6 @@ class StatementExpressions:
             context.catalog,
             context.search_path,
             context.settings,
-            context.user.name,
             use=use,
             table=table,
         )

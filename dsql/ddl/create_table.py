@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
 
 from dsql.access.default_acls import initial_acl
-from dsql.access.privileges import Kind
+from dsql.access.privileges import Kind, Privilege
+from dsql.access.requirements import Requirement, creation_in, privilege_on
 from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
-from dsql.ddl.naming import creation_schema, find_relation, taken_names, unique_name
+from dsql.ddl.naming import (
+    creation_schema,
+    find_relation,
+    missing_relation,
+    taken_names,
+    unique_name,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import (
     check_column_count,
@@ -51,6 +59,19 @@ class _Definition:
     columns: list[ColumnSource] = field(default_factory=list)
     keys: list[_Key] = field(default_factory=list)
     checks: list[_Check] = field(default_factory=list)
+
+
+def create_table_requires(
+    parsed: ParsedStatement, context: UtilityContext
+) -> Iterator[Requirement]:
+    """Yield what a CreateStmt needs: a place in the schema, and to read what it is made LIKE."""
+    statement = parsed.node
+    yield creation_in(creation_schema(context, statement.relation.schemaname))
+    for element in statement.table_elts:
+        if nodes.kind(element) == "table_like_clause":
+            source = find_relation(context, nodes.inner(element).relation)
+            if isinstance(source, Table):
+                yield privilege_on(source, Privilege.SELECT)
 
 
 def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
@@ -143,7 +164,7 @@ def _read_constraint(constraint: Any, definition: _Definition, column: str) -> N
 def _read_like(clause: Any, definition: _Definition, context: UtilityContext) -> None:
     source = find_relation(context, clause.relation)
     if not isinstance(source, Table):
-        raise SqlError("42P01", f'relation "{clause.relation.relname}" does not exist')
+        raise missing_relation(clause.relation)
     including_defaults = bool(clause.options & 8)  # CREATE_TABLE_LIKE_DEFAULTS
     for column in source.live_columns:
         copied = ColumnSource(column.name, column.type_oid, column.typmod, not_null=column.not_null)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.access.acl import same
-from dsql.access.authority import Authority
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
 from dsql.catalog.catalog import Catalog
@@ -13,10 +12,11 @@ from dsql.catalog.schema import Acl, DefaultAcl
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.grant import GivenGrant
+from dsql.ddl.naming import require_schema
 from dsql.ddl.privilege_lists import read_privileges
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import grantees, roles_of
-from dsql.ddl.securables import KINDS, require_schema
+from dsql.ddl.securables import KINDS
 from dsql.errors import SqlError
 
 
@@ -32,7 +32,7 @@ def alter_default_privileges(statement: Any, context: UtilityContext) -> Utility
     listed = read_privileges(action, kind, defaults=True)
     mask = kind.every if listed.every else listed.mask
     roles = roles_of(options["roles"], context) if "roles" in options else [context.user]
-    authority = Authority(context.catalog, context.user.oid)
+    authority = context.authority
     change = _Change(context, kind, mask, given)
     for role in roles:
         if not authority.owns(role.oid):
@@ -41,7 +41,7 @@ def alter_default_privileges(statement: Any, context: UtilityContext) -> Utility
             change.of(role.oid, 0)
             continue
         for name in nodes.strings(options["schemas"]):
-            schema = require_schema(name, context)
+            schema = require_schema(context, name)
             if kind is Kind.SCHEMA:
                 message = "cannot use IN SCHEMA clause when using GRANT/REVOKE ON SCHEMAS"
                 raise SqlError("0LP01", message)

@@ -2,82 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from msgspec.structs import replace
+import msgspec
 
+from dsql.access.requirements import Ownership, Requirement, owner_of_index, owner_of_schema
 from dsql.catalog.jobs import new_job, write_job
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.schema import FIRST_USER_OID, Index, Schema, Table
 from dsql.catalog.store import CatalogWriter
+from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
-from dsql.ddl.naming import KIND_NAMES
+from dsql.ddl.naming import (
+    KIND_NAMES,
+    find_index,
+    ownership,
+    schemas_to_search,
+    system_catalog,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.encoding.keyspace import prefix
 from dsql.errors import SqlError, unsupported
+from dsql.sql.gate import ParsedStatement
 from dsql.transaction.interface import Mode, Transaction
+
+
+class _Target(NamedTuple):
+    """A kind of object that can be dropped.
+
+    `find` looks one up by the parts of its name, None: there is none; `need` is what dropping it takes.
+    """
+
+    word: str
+    missing: str  # SQLSTATE
+    find: Callable[[UtilityContext, list[str]], Any]
+    need: Callable[[UtilityContext, Any], Requirement]
+    remove: Callable[[Any, bool, UtilityContext, CatalogWriter], None]
+
+
+def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
+    """Yield what a DropStmt needs. Raises what is wrong with a name, and 3F000 for its schema."""
+    statement = parsed.node
+    target = _target(statement)
+    if statement.concurrent:
+        raise unsupported("CONCURRENTLY not supported for DROP INDEX")
+    for names in map(_name_parts, statement.objects):
+        found = _find(target, names, context, missing_ok=statement.missing_ok)
+        if found is not None:
+            yield target.need(context, found)
 
 
 def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a DropStmt."""
-    match nodes.enum_name(statement, "remove_type"):
-        case "OBJECT_TABLE":
-            return _each(statement, context, "TABLE", _drop_table)
-        case "OBJECT_INDEX":
-            return _each(statement, context, "INDEX", _drop_index)
-        case "OBJECT_SCHEMA":
-            return _each(statement, context, "SCHEMA", _drop_schema)
-        case other:
-            raise unsupported(
-                f"unsupported object in DROP statement: {other.removeprefix('OBJECT_')}"
-            )
-
-
-def _each(statement: Any, context: UtilityContext, word: str, drop_one: Any) -> UtilityResult:
-    result = UtilityResult(f"DROP {word}")
-    if statement.concurrent:
-        raise unsupported("CONCURRENTLY not supported for DROP INDEX")
+    target = _target(statement)
+    result = UtilityResult(f"DROP {target.word}")
     writer = CatalogWriter(context.transaction)
     cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
-    for item in statement.objects:
-        names = _qualified(item)
-        if not drop_one(names, cascade, context, writer):
-            missing = f'{word.lower()} "{".".join(names)}" does not exist'
-            if not statement.missing_ok:
-                raise SqlError("3F000" if word == "SCHEMA" else _missing_code(word), missing)
-            result.notice("00000", f"{missing}, skipping")
+    for names in map(_name_parts, statement.objects):
+        found = _find(target, names, context, missing_ok=True)
+        if found is None:
+            result.notice("00000", f"{_missing_text(target, names, context)}, skipping")
+        else:
+            target.remove(found, cascade, context, writer)
     return result
 
 
-def _missing_code(word: str) -> str:
-    return "42704" if word == "INDEX" else "42P01"
+def _target(statement: Any) -> _Target:
+    name = nodes.enum_name(statement, "remove_type")
+    target = _TARGETS.get(name)
+    if target is None:
+        raise unsupported(f"unsupported object in DROP statement: {name.removeprefix('OBJECT_')}")
+    return target
 
 
-def _qualified(item: Any) -> list[str]:
+def _name_parts(item: Any) -> list[str]:
     if nodes.kind(item) == "list":
         return nodes.strings(item.list.items)
     return [nodes.inner(item).sval]
 
 
-def _drop_table(
-    names: list[str], cascade: bool, context: UtilityContext, writer: CatalogWriter
-) -> bool:
-    del cascade  # nothing can depend on a table yet
-    schema = names[-2] if len(names) > 1 else None
-    found = context.catalog.find_relation(schema, names[-1], context.search_path)
+def _find(target: _Target, names: list[str], context: UtilityContext, *, missing_ok: bool) -> Any:
+    """Return the object of a name, None if there is none and that is no fault."""
+    known = len(names) < 2 or names[-2] in context.catalog.schemas
+    found = target.find(context, names) if known else None
+    if found is None and not missing_ok:
+        code = target.missing if known else "3F000"
+        raise SqlError(code, _missing_text(target, names, context))
+    return found
+
+
+def _missing_text(target: _Target, names: list[str], context: UtilityContext) -> str:
+    if len(names) > 1 and names[-2] not in context.catalog.schemas:
+        return f'schema "{names[-2]}" does not exist'
+    return f'{target.word.lower()} "{names[-1]}" does not exist'
+
+
+def _qualified(names: list[str]) -> tuple[str, str]:
+    """Return a relation's name as (schema or "", name)."""
+    return names[-2] if len(names) > 1 else "", names[-1]
+
+
+def _find_table(context: UtilityContext, names: list[str]) -> Table | VirtualTable | None:
+    schema, name = _qualified(names)
+    schemas_to_search(context, schema)
+    found = context.catalog.find_relation(schema or None, name, context.search_path)
+    kind = found.kind if isinstance(found, Table) else "r"
+    if found is None and find_index(context, schema, name):
+        kind = "i"
+    if kind != "r":
+        raise _wrong_kind(name, "table", KIND_NAMES[kind])
+    return found
+
+
+def _find_index(context: UtilityContext, names: list[str]) -> tuple[Table, Index] | None:
+    schema, name = _qualified(names)
+    found = find_index(context, schema, name)
     if found is None:
-        return False
-    if not isinstance(found, Table):
-        raise SqlError("42501", f'permission denied: "{found.name}" is a system catalog')
-    if found.kind != "r":
-        word = KIND_NAMES[found.kind]
-        raise SqlError(
-            "42809",
-            f'"{found.name}" is not a table',
-            hint=f"Use DROP {word.upper()} to remove a {word}.",
-        )
+        other = context.catalog.find_relation(schema or None, name, context.search_path)
+        if other is not None:
+            kind = other.kind if isinstance(other, Table) else "r"
+            raise _wrong_kind(name, "index", KIND_NAMES[kind])
+    return found
+
+
+def _wrong_kind(name: str, wanted: str, word: str) -> SqlError:
+    article = "an" if wanted[0] in "aeiou" else "a"
+    return SqlError(
+        "42809",
+        f'"{name}" is not {article} {wanted}',
+        hint=f"Use DROP {word.upper()} to remove {'an' if word == 'index' else 'a'} {word}.",
+    )
+
+
+def _find_schema(context: UtilityContext, names: list[str]) -> Schema | None:
+    return context.catalog.schemas.get(names[-1])
+
+
+def _own_table(context: UtilityContext, found: Table | VirtualTable) -> Requirement:
+    return _or_owner_of_schema(context, ownership(found), found.schema)
+
+
+def _own_index(context: UtilityContext, found: tuple[Table, Index]) -> Requirement:
+    return _or_owner_of_schema(context, owner_of_index(*found), found[0].schema)
+
+
+def _own_schema(context: UtilityContext, found: Schema) -> Requirement:
+    del context
+    return owner_of_schema(found)
+
+
+def _or_owner_of_schema(context: UtilityContext, own: Ownership, schema: str) -> Ownership:
+    """A schema's owner may drop what others have made in it."""
+    return replace(own, others=(context.catalog.schemas[schema].owner_oid,))
+
+
+def _drop_table(
+    found: Table | VirtualTable, cascade: bool, context: UtilityContext, writer: CatalogWriter
+) -> None:
+    del cascade  # nothing can depend on a table yet
+    if isinstance(found, VirtualTable):
+        raise system_catalog(found)
     remove_table(found, context, writer)
-    return True
 
 
 def remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:
@@ -106,25 +192,10 @@ def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> Non
     write_job(transaction, job)
 
 
-def find_index(context: UtilityContext, names: list[str]) -> tuple[Table, Index] | None:
-    """Return an index and its table by the index's (possibly qualified) name."""
-    schemas = [names[-2]] if len(names) > 1 else list(context.search_path)
-    for schema in schemas:
-        for table in context.catalog.tables.values():
-            if table.schema == schema:
-                for index in table.indexes:
-                    if index.name == names[-1]:
-                        return table, index
-    return None
-
-
 def _drop_index(
-    names: list[str], cascade: bool, context: UtilityContext, writer: CatalogWriter
-) -> bool:
+    found: tuple[Table, Index], cascade: bool, context: UtilityContext, writer: CatalogWriter
+) -> None:
     del cascade
-    found = find_index(context, names)
-    if found is None:
-        return False
     table, index = found
     if index.constraint is not None:
         raise SqlError(
@@ -134,7 +205,6 @@ def _drop_index(
             hint=f"You can drop constraint {index.constraint} on table {table.name} instead.",
         )
     remove_index(table, index, context, writer)
-    return True
 
 
 def remove_index(
@@ -144,17 +214,14 @@ def remove_index(
     writer.release_name(table.schema, index.name)
     rest = tuple(other for other in table.indexes if other.oid != index.oid)
     give_up(context.transaction, [index.keyspace_id], context.statement_timestamp)
-    return writer.put_table(replace(table, indexes=rest))
+    return writer.put_table(msgspec.structs.replace(table, indexes=rest))
 
 
 def _drop_schema(
-    names: list[str], cascade: bool, context: UtilityContext, writer: CatalogWriter
-) -> bool:
-    schema = context.catalog.schemas.get(names[-1])
-    if schema is None:
-        return False
-    if schema.oid < 16_384:
-        raise SqlError("42501", f"must be owner of schema {schema.name}")
+    schema: Schema, cascade: bool, context: UtilityContext, writer: CatalogWriter
+) -> None:
+    if schema.oid < FIRST_USER_OID:
+        raise owner_of_schema(schema).error()
     members = [table for table in context.catalog.tables.values() if table.schema == schema.name]
     if members and not cascade:
         raise SqlError(
@@ -172,4 +239,10 @@ def _drop_schema(
         if default.schema_oid == schema.oid:
             writer.drop_default_acl(default)
     writer.drop_schema(schema)
-    return True
+
+
+_TARGETS = {
+    "OBJECT_TABLE": _Target("TABLE", "42P01", _find_table, _own_table, _drop_table),
+    "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _drop_index),
+    "OBJECT_SCHEMA": _Target("SCHEMA", "3F000", _find_schema, _own_schema, _drop_schema),
+}

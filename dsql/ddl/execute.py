@@ -1,62 +1,96 @@
-"""Which function runs which utility statement: one table from libpg_query's node to its handler."""
+"""What each utility statement needs and who runs it: one table by libpg_query's node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
 
-from dsql.ddl.alter_table import alter_table
-from dsql.ddl.create_table import create_table
+from dsql.access.authority import Authority
+from dsql.access.authorize import authorize
+from dsql.access.requirements import Requirement
+from dsql.ddl.alter_table import alter_table, alter_table_requires
+from dsql.ddl.create_table import create_table, create_table_requires
 from dsql.ddl.default_privileges import alter_default_privileges
-from dsql.ddl.drop import drop
+from dsql.ddl.drop import drop, drop_requires
 from dsql.ddl.grant import grant
 from dsql.ddl.iam_mappings import iam_grant, iam_revoke
-from dsql.ddl.indexes import create_index
-from dsql.ddl.maintenance import truncate, vacuum
+from dsql.ddl.indexes import create_index, create_index_requires
+from dsql.ddl.maintenance import truncate, truncate_requires, vacuum, vacuum_requires
 from dsql.ddl.memberships import grant_role
 from dsql.ddl.owned import drop_owned, reassign_owned
-from dsql.ddl.rename import rename, set_schema
+from dsql.ddl.rename import rename, rename_requires, set_schema, set_schema_requires
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import alter_role, create_role, drop_role
-from dsql.ddl.schemas import create_schema
-from dsql.errors import unsupported
+from dsql.ddl.schemas import create_schema, create_schema_requires
 from dsql.sql.gate import ParsedStatement
 
-# Handlers of statements with expressions, whose errors have positions, take the whole statement.
-_WHOLE: dict[str, Callable[[ParsedStatement, UtilityContext], UtilityResult]] = {
-    "Create": create_table,
-    "AlterTable": alter_table,
-    "Index": create_index,
-}
-_HANDLERS: dict[str, Callable[[Any, UtilityContext], UtilityResult]] = {
-    "Drop": drop,
-    "Rename": rename,
-    "AlterObjectSchema": set_schema,
-    "CreateSchema": create_schema,
-    "CreateRole": create_role,
-    "AlterRole": alter_role,
-    "DropRole": drop_role,
-    "Grant": grant,
-    "GrantRole": grant_role,
-    "AlterDefaultPrivileges": alter_default_privileges,
-    "ReassignOwned": reassign_owned,
-    "DropOwned": drop_owned,
-    "Truncate": truncate,
-    "Vacuum": vacuum,
-}
+Context = TypeVar("Context")
 
 
-def execute(statement: ParsedStatement, context: UtilityContext) -> UtilityResult:
-    """Run one utility statement inside the context's transaction.
+class Utility(Generic[Context]):
+    """A utility statement: what it needs, and the handler that runs it for who has that.
 
-    Raises SqlError 0A000 `unsupported statement: <Node>` for what nobody handles.
+    `requires` yields requirements in the order in which PostgreSQL would miss them, and raises the errors
+    of names that PostgreSQL would find between them. Both are given the statement and a `Context`.
     """
-    if statement.name == "IamGrant":
-        change = iam_revoke if statement.node.revoke else iam_grant
-        return change(statement.node.role, statement.node.arn, context)
-    if statement.name in _WHOLE:
-        return _WHOLE[statement.name](statement, context)
-    handler = _HANDLERS.get(statement.name)
-    if handler is None:
-        raise unsupported(f"unsupported statement: {statement.name}")
-    return handler(statement.node, context)
+
+    __slots__ = ("_handler", "_requires")
+
+    def __init__(
+        self,
+        requires: Callable[[ParsedStatement, Context], Iterable[Requirement]],
+        handler: Callable[[ParsedStatement, Context], UtilityResult],
+    ) -> None:
+        self._requires = requires
+        self._handler = handler
+
+    def run(self, parsed: ParsedStatement, context: Context, authority: Authority) -> UtilityResult:
+        """Run a statement for a role with these rights. Raises SqlError 42501 if they do not suffice."""
+        authorized = authorize(parsed, self._requires(parsed, context), authority)
+        return self._handler(authorized.subject, context)
+
+
+def nothing(parsed: ParsedStatement, context: Any) -> Iterable[Requirement]:
+    """The requirements of a statement that anybody may run, on whatever it names."""
+    del parsed, context
+    return ()
+
+
+def own_rules(parsed: ParsedStatement, context: Any) -> Iterable[Requirement]:
+    """The requirements of a statement about rights: who may give which is what its handler is about."""
+    del parsed, context
+    return ()
+
+
+def _of_node(
+    handler: Callable[[Any, UtilityContext], UtilityResult],
+) -> Callable[[ParsedStatement, UtilityContext], UtilityResult]:
+    """Return the handler of a statement as one of its node, if its errors have no positions."""
+    return lambda parsed, context: handler(parsed.node, context)
+
+
+def _iam(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
+    change = iam_revoke if parsed.node.revoke else iam_grant
+    return change(parsed.node.role, parsed.node.arn, context)
+
+
+UTILITIES: dict[str, Utility[UtilityContext]] = {
+    "Create": Utility(create_table_requires, create_table),
+    "AlterTable": Utility(alter_table_requires, alter_table),
+    "Index": Utility(create_index_requires, create_index),
+    "Drop": Utility(drop_requires, _of_node(drop)),
+    "Rename": Utility(rename_requires, _of_node(rename)),
+    "AlterObjectSchema": Utility(set_schema_requires, _of_node(set_schema)),
+    "CreateSchema": Utility(create_schema_requires, _of_node(create_schema)),
+    "CreateRole": Utility(own_rules, _of_node(create_role)),
+    "AlterRole": Utility(own_rules, _of_node(alter_role)),
+    "DropRole": Utility(own_rules, _of_node(drop_role)),
+    "Grant": Utility(own_rules, _of_node(grant)),
+    "GrantRole": Utility(own_rules, _of_node(grant_role)),
+    "AlterDefaultPrivileges": Utility(own_rules, _of_node(alter_default_privileges)),
+    "ReassignOwned": Utility(own_rules, _of_node(reassign_owned)),
+    "DropOwned": Utility(own_rules, _of_node(drop_owned)),
+    "IamGrant": Utility(own_rules, _iam),
+    "Truncate": Utility(truncate_requires, _of_node(truncate)),
+    "Vacuum": Utility(vacuum_requires, _of_node(vacuum)),
+}

@@ -6,16 +6,18 @@ older version of the table and fails with OC001. The job then adds the rows that
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
 
+from dsql.access.requirements import Requirement, creation_in
 from dsql.catalog.jobs import Job, new_job, write_job
 from dsql.catalog.schema import Index, IndexColumn, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
-from dsql.ddl.naming import require_table, taken_names, unique_name
+from dsql.ddl.naming import owned_relation, require_table, taken_names, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import check_index_count, check_key_type
 from dsql.errors import SqlError
@@ -25,6 +27,15 @@ from dsql.sql.refusals_ddl import check_index_keys
 from dsql.types import oids
 
 JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
+
+
+def create_index_requires(
+    parsed: ParsedStatement, context: UtilityContext
+) -> Iterator[Requirement]:
+    """Yield what an IndexStmt needs: the table, and a place in its schema."""
+    yield from owned_relation(context, parsed.node)
+    table = require_table(context, parsed.node.relation)
+    yield creation_in(context.catalog.schemas[table.schema])
 
 
 def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

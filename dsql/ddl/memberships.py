@@ -8,7 +8,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from dsql.access import role_grants
-from dsql.access.authority import Authority
 from dsql.access.role_grants import Grants, Options
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Membership, Role
@@ -62,7 +61,7 @@ class MembershipChanges:
         self._catalog: Catalog = context.catalog
         self._writer = CatalogWriter(context.transaction)
         self._user = context.user
-        self._authority = Authority(context.catalog, context.user.oid)
+        self._authority = context.authority
         self._result = result
         self._roles: dict[int, Role] = {role.oid: role for role in context.catalog.roles.values()}
         self._changed: set[int] = set()

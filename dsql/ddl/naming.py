@@ -2,60 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from dsql.catalog.schema import Column, Schema, Table
+from dsql.access.authorize import check
+from dsql.access.privileges import Kind
+from dsql.access.requirements import (
+    Ownership,
+    Requirement,
+    owner_of,
+    owner_of_index,
+    usage_of,
+)
+from dsql.catalog.schema import ADMIN_OID, Column, Index, Schema, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 from dsql.limits import IDENTIFIER_BYTES_MAX
 
+Found = Table | VirtualTable | tuple[Table, Index]  # an index comes with its table
 KIND_NAMES = {"r": "table", "v": "view", "S": "sequence", "i": "index"}
 
 
 def creation_schema(context: UtilityContext, schema: str) -> Schema:
     """Return the schema a new object goes to; `schema` "" means the first of the search path.
 
-    Raises 3F000 for a missing schema, 42501 for one of the system's.
+    Raises 3F000 for a missing schema. Whether the user may create there is another question
+    (`dsql.access.requirements.creation_in`).
     """
-    catalog = context.catalog
-    names = [schema] if schema else list(context.search_path)
-    found = next((catalog.schemas[name] for name in names if name in catalog.schemas), None)
-    if found is None:
-        text = (
-            f'schema "{schema}" does not exist'
-            if schema
-            else "no schema has been selected to create in"
-        )
-        raise SqlError("3F000", text)
-    if found.name in ("pg_catalog", "information_schema", "sys"):
-        raise SqlError("42501", f"permission denied for schema {found.name}")
-    return found
+    if schema:
+        return require_schema(context, schema)
+    if not context.search_path:
+        raise SqlError("3F000", "no schema has been selected to create in")
+    return context.catalog.schemas[context.search_path[0]]
 
 
-def find_relation(context: UtilityContext, relation: Any) -> Table | VirtualTable | None:
-    """Look a RangeVar up."""
-    if relation.schemaname and relation.schemaname not in context.catalog.schemas:
+def require_schema(context: UtilityContext, name: str) -> Schema:
+    """Return a schema by its name. Raises 3F000."""
+    schema = context.catalog.schemas.get(name)
+    if schema is None:
+        raise SqlError("3F000", f'schema "{name}" does not exist')
+    return schema
+
+
+def usable_schema(context: UtilityContext, name: str) -> Schema:
+    """Return a schema in which the user may look things up. Raises 3F000, 42501."""
+    schema = require_schema(context, name)
+    check(usage_of(schema), context.authority)
+    return schema
+
+
+def schemas_to_search(context: UtilityContext, schema: str) -> tuple[str, ...]:
+    """Return the schemas in which a name is looked up; `schema` "" means that it is not qualified.
+
+    Raises 3F000 for a missing schema, 42501 for one that the user may not use.
+    """
+    return (usable_schema(context, schema).name,) if schema else context.search_path
+
+
+def find_relation(
+    context: UtilityContext, relation: Any, *, missing_ok: bool = False
+) -> Table | VirtualTable | None:
+    """Look a RangeVar up. Raises 42501 for a schema the user may not use, 3F000 unless `missing_ok`."""
+    if missing_ok and relation.schemaname and relation.schemaname not in context.catalog.schemas:
         return None
+    schemas_to_search(context, relation.schemaname)
     return context.catalog.find_relation(
         relation.schemaname or None, relation.relname, context.search_path
     )
 
 
+def find_index(context: UtilityContext, schema: str, name: str) -> tuple[Table, Index] | None:
+    """Return an index and its table by the index's (possibly qualified) name. Raises 3F000, 42501."""
+    for candidate in schemas_to_search(context, schema):
+        for table in context.catalog.tables.values():
+            if table.schema == candidate:
+                for index in table.indexes:
+                    if index.name == name:
+                        return table, index
+    return None
+
+
+def missing_relation(relation: Any) -> SqlError:
+    """Return the error (42P01) of a RangeVar that names nothing."""
+    name = ".".join(part for part in (relation.schemaname, relation.relname) if part)
+    return SqlError("42P01", f'relation "{name}" does not exist')
+
+
 def require_table(context: UtilityContext, relation: Any, kinds: str = "r") -> Table:
-    """Return the user table a RangeVar names. Raises 42P01, 42809, or 42501 for a system table."""
+    """Return the user table a RangeVar names.
+
+    Raises 42P01 or 3F000 if there is none, 42809 if it is something else, 42501 for a system table, or for
+    a schema that the user may not use.
+    """
     found = find_relation(context, relation)
     if found is None:
-        name = (
-            f"{relation.schemaname}.{relation.relname}" if relation.schemaname else relation.relname
-        )
-        raise SqlError("42P01", f'relation "{name}" does not exist')
+        if find_index(context, relation.schemaname, relation.relname):
+            raise SqlError("42809", f'"{relation.relname}" is not a {KIND_NAMES[kinds[0]]}')
+        raise missing_relation(relation)
     if isinstance(found, VirtualTable):
-        raise SqlError("42501", f'permission denied: "{found.name}" is a system catalog')
+        raise system_catalog(found)
     if found.kind not in kinds:
         raise SqlError("42809", f'"{found.name}" is not a {KIND_NAMES[kinds[0]]}')
     return found
+
+
+def system_catalog(table: VirtualTable) -> SqlError:
+    """Return the error (42501) of a statement that would change a system table."""
+    return SqlError("42501", f'permission denied: "{table.name}" is a system catalog')
+
+
+def find_any(context: UtilityContext, relation: Any, *, missing_ok: bool = False) -> Found | None:
+    """Look a RangeVar up as `find_relation` does, among indexes as well."""
+    found = find_relation(context, relation, missing_ok=missing_ok)
+    if found is not None or relation.schemaname not in ("", *context.catalog.schemas):
+        return found
+    return find_index(context, relation.schemaname, relation.relname)
+
+
+def is_missing(context: UtilityContext, statement: Any) -> bool:
+    """Tell whether what an ALTER ... IF EXISTS is about does not exist."""
+    return statement.missing_ok and find_any(context, statement.relation, missing_ok=True) is None
+
+
+def missing_text(relation: Any) -> str:
+    """Return the notice about that."""
+    return f'relation "{relation.relname}" does not exist, skipping'
+
+
+def schema_of(context: UtilityContext, found: Found) -> Schema:
+    """Return the schema that a relation is in."""
+    relation = found[0] if isinstance(found, tuple) else found
+    return context.catalog.schemas[relation.schema]
+
+
+def ownership(found: Found) -> Ownership:
+    """Return the requirement of who changes a relation. The system's belong to admin."""
+    if isinstance(found, VirtualTable):
+        return Ownership(Kind.TABLE, found.name, ADMIN_OID)
+    return owner_of_index(*found) if isinstance(found, tuple) else owner_of(found)
+
+
+def owned_relation(context: UtilityContext, statement: Any) -> Iterator[Requirement]:
+    """Yield what every statement needs that changes the relation it is about: to own it.
+
+    Raises 42P01 or 3F000 for none, unless that is no fault (IF EXISTS).
+    """
+    missing_ok = getattr(statement, "missing_ok", False)
+    found = find_any(context, statement.relation, missing_ok=missing_ok)
+    if found is not None:
+        yield ownership(found)
+    elif not missing_ok:
+        raise missing_relation(statement.relation)
 
 
 def find_column(table: Table, name: str) -> Column | None:

@@ -8,7 +8,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from dsql.access.acl import without_role
-from dsql.access.authority import Authority
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
 from dsql.catalog.schema import ADMIN_OID, Acl, Role, Schema, Table
@@ -67,7 +66,7 @@ def drop_owned(statement: Any, context: UtilityContext) -> UtilityResult:
 def _require_privileges(
     roles: list[Role], context: UtilityContext, action: str, purpose: str
 ) -> None:
-    authority = Authority(context.catalog, context.user.oid)
+    authority = context.authority
     for role in roles:
         if not authority.owns(role.oid):
             raise SqlError(

@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
 
-from dsql.catalog.schema import Table
+from dsql.access.requirements import (
+    Requirement,
+    creation_in,
+    owner_of_schema,
+    schema_creation,
+)
+from dsql.catalog.schema import FIRST_USER_OID, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.drop import find_index
-from dsql.ddl.naming import creation_schema, find_column, find_relation, require_table, taken_names
+from dsql.ddl.naming import (
+    find_any,
+    find_column,
+    is_missing,
+    missing_text,
+    owned_relation,
+    require_schema,
+    require_table,
+    schema_of,
+    taken_names,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import rename_role
 from dsql.errors import SqlError, unsupported
+from dsql.sql.gate import ParsedStatement
+
+
+def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
+    """Yield what a RenameStmt needs: the object, and the right to make one of the new name in its place."""
+    statement = parsed.node
+    kind = nodes.enum_name(statement, "rename_type")
+    if kind == "OBJECT_SCHEMA":
+        schema = require_schema(context, statement.subname)
+        if statement.newname in context.catalog.schemas:
+            raise SqlError("42P06", f'schema "{statement.newname}" already exists')
+        yield owner_of_schema(schema)
+        yield schema_creation(context.catalog.database)
+    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TABLE", "OBJECT_INDEX"):
+        yield from owned_relation(context, statement)
+        found = find_any(context, statement.relation, missing_ok=True)
+        if found is not None and kind in ("OBJECT_TABLE", "OBJECT_INDEX"):
+            yield creation_in(schema_of(context, found))
+    elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
+        raise unsupported("unsupported object in RENAME statement")
 
 
 def rename(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a RenameStmt for a table, column, constraint, index, schema or role."""
     match nodes.enum_name(statement, "rename_type"):
-        case "OBJECT_TABLE":
-            return _rename_table(statement, context)
         case "OBJECT_COLUMN":
             return _rename_column(statement, context)
         case "OBJECT_TABCONSTRAINT":
             return _rename_constraint(statement, context)
-        case "OBJECT_INDEX":
-            return _rename_index(statement, context)
         case "OBJECT_SCHEMA":
             return _rename_schema(statement, context)
         case "OBJECT_ROLE":
             return rename_role(statement, context)
-        case _:
-            raise unsupported("unsupported object in RENAME statement")
+        case kind:
+            return _rename_relation(statement, context, f"ALTER {kind.removeprefix('OBJECT_')}")
+
+
+def _skipped(statement: Any, tag: str = "ALTER TABLE") -> UtilityResult:
+    """The result of an ALTER ... IF EXISTS of nothing."""
+    result = UtilityResult(tag)
+    result.notice("00000", missing_text(statement.relation))
+    return result
 
 
 def _refuse_taken(context: UtilityContext, schema: str, name: str) -> None:
@@ -40,16 +79,21 @@ def _refuse_taken(context: UtilityContext, schema: str, name: str) -> None:
         raise SqlError("42P07", f'relation "{name}" already exists')
 
 
-def _rename_table(statement: Any, context: UtilityContext) -> UtilityResult:
-    result = UtilityResult("ALTER TABLE")
-    if statement.missing_ok and find_relation(context, statement.relation) is None:
-        text = f'relation "{statement.relation.relname}" does not exist, skipping'
-        result.notice("00000", text)
-        return result
+def _rename_relation(statement: Any, context: UtilityContext, tag: str) -> UtilityResult:
+    """ALTER TABLE and ALTER INDEX both rename either."""
+    if is_missing(context, statement):
+        return _skipped(statement, tag)
+    found = find_any(context, statement.relation)
+    if isinstance(found, tuple):
+        table, index = found
+        _refuse_taken(context, table.schema, statement.newname)
+        writer = CatalogWriter(context.transaction)
+        _put_renamed_index(table, index.name, statement.newname, writer)
+        return UtilityResult(tag)
     table = require_table(context, statement.relation)
     _refuse_taken(context, table.schema, statement.newname)
     move_table(table, table.schema, statement.newname, context)
-    return result
+    return UtilityResult(tag)
 
 
 def move_table(table: Table, schema: str, name: str, context: UtilityContext) -> None:
@@ -65,6 +109,8 @@ def move_table(table: Table, schema: str, name: str, context: UtilityContext) ->
 
 
 def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
+    if is_missing(context, statement):
+        return _skipped(statement)
     table = require_table(context, statement.relation)
     if find_column(table, statement.newname):
         raise SqlError(
@@ -92,6 +138,8 @@ def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
 
 
 def _rename_constraint(statement: Any, context: UtilityContext) -> UtilityResult:
+    if is_missing(context, statement):
+        return _skipped(statement)
     table = require_table(context, statement.relation)
     old, new = statement.subname, statement.newname
     writer = CatalogWriter(context.transaction)
@@ -120,27 +168,10 @@ def _put_renamed_index(table: Table, old: str, new: str, writer: CatalogWriter) 
     writer.put_table(replace(table, indexes=indexes))
 
 
-def _rename_index(statement: Any, context: UtilityContext) -> UtilityResult:
-    relation = statement.relation
-    names = [part for part in (relation.schemaname, relation.relname) if part]
-    found = find_index(context, names)
-    if found is None:
-        raise SqlError("42P01", f'relation "{relation.relname}" does not exist')
-    table, index = found
-    _refuse_taken(context, table.schema, statement.newname)
-    writer = CatalogWriter(context.transaction)
-    _put_renamed_index(table, index.name, statement.newname, writer)
-    return UtilityResult("ALTER INDEX")
-
-
 def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
-    schema = context.catalog.schemas.get(statement.subname)
-    if schema is None:
-        raise SqlError("3F000", f'schema "{statement.subname}" does not exist')
-    if statement.newname in context.catalog.schemas:
-        raise SqlError("42P06", f'schema "{statement.newname}" already exists')
-    if schema.oid < 16_384:
-        raise SqlError("42501", f"must be owner of schema {schema.name}")
+    schema = require_schema(context, statement.subname)
+    if schema.oid < FIRST_USER_OID:
+        raise owner_of_schema(schema).error()
     writer = CatalogWriter(context.transaction)
     writer.release_name("", schema.name)
     writer.claim_name("", statement.newname)
@@ -151,13 +182,23 @@ def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     return UtilityResult("ALTER SCHEMA")
 
 
-def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run an AlterObjectSchemaStmt for a table."""
+def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
+    """Yield what an AlterObjectSchemaStmt needs: the table, and a place in the new schema."""
+    statement = parsed.node
     if nodes.enum_name(statement, "object_type") != "OBJECT_TABLE":
         raise unsupported("SET SCHEMA of this kind of object is not supported")
+    yield from owned_relation(context, statement)
+    if not is_missing(context, statement):
+        require_table(context, statement.relation)
+        yield creation_in(require_schema(context, statement.newschema))
+
+
+def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run an AlterObjectSchemaStmt for a table."""
+    if is_missing(context, statement):
+        return _skipped(statement)
     table = require_table(context, statement.relation)
-    target = creation_schema(context, statement.newschema)
-    if target.name != table.schema:
-        _refuse_taken(context, target.name, table.name)
-        move_table(table, target.name, table.name, context)
+    if statement.newschema != table.schema:
+        _refuse_taken(context, statement.newschema, table.name)
+        move_table(table, statement.newschema, table.name, context)
     return UtilityResult("ALTER TABLE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.executor.program import ExecutionContext, OutputColumn
@@ -46,6 +47,11 @@ class UtilityContext(ExecutionContext, Protocol):
     @property
     def catalog(self) -> Catalog:
         """The catalog of the running transaction."""
+        ...
+
+    @property
+    def authority(self) -> Authority:
+        """The rights of the role that runs the statement."""
         ...
 
     def request_jobs(self) -> None:

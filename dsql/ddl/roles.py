@@ -115,7 +115,7 @@ def _check_alteration(role: Role, given: dict[str, Any], context: UtilityContext
 def _change_members(
     role: Role, members: Any, adds: bool, changes: MembershipChanges, context: UtilityContext
 ) -> None:
-    if not Authority(context.catalog, context.user.oid).administers(role.oid):
+    if not context.authority.administers(role.oid):
         raise _denied(
             "alter role",
             f'Only roles with the ADMIN option on role "{role.name}" may add or drop members.',
@@ -188,7 +188,7 @@ def _to_drop(
     for word, current in (("current", context.user), ("session", context.session_user)):
         if role.oid == current.oid:
             raise SqlError("55006", f"{word} user cannot be dropped")
-    if not Authority(context.catalog, context.user.oid).administers(role.oid):
+    if not context.authority.administers(role.oid):
         raise _denied(
             "drop role",
             "Only roles with the CREATEROLE attribute and the ADMIN option on role "

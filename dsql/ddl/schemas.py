@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from dsql.access.authority import Authority
 from dsql.access.default_acls import initial_acl
-from dsql.access.privileges import Kind, Privilege, permission_denied
+from dsql.access.privileges import Kind
+from dsql.access.requirements import Requirement, RoleMembership, schema_creation
 from dsql.catalog.schema import FIRST_USER_OID, Role, Schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.errors import SqlError, unsupported
 from dsql.limits import SCHEMAS_MAX
+from dsql.sql.gate import ParsedStatement
+
+
+def create_schema_requires(
+    parsed: ParsedStatement, context: UtilityContext
+) -> Iterator[Requirement]:
+    """Yield what a CreateSchemaStmt needs: CREATE on the database, and to be its owner-to-be."""
+    owner = _owner(parsed.node, context)
+    yield schema_creation(context.catalog.database)
+    yield RoleMembership(owner)
+
+
+def _owner(statement: Any, context: UtilityContext) -> Role:
+    return role_of(statement.authrole, context) if statement.HasField("authrole") else context.user
 
 
 def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a CreateSchemaStmt."""
     result = UtilityResult("CREATE SCHEMA")
-    owner = context.user
-    if statement.HasField("authrole"):
-        owner = role_of(statement.authrole, context)
+    owner = _owner(statement, context)
     name = statement.schemaname or owner.name
-    _check_authority(owner, context)
     if statement.schema_elts:
         raise unsupported("CREATE SCHEMA with nested statements is not supported")
     if name.startswith("pg_"):
@@ -44,13 +56,3 @@ def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     writer.claim_name("", name)
     writer.put_schema(Schema(writer.allocate_oid(), name, owner.oid, acl))
     return result
-
-
-def _check_authority(owner: Role, context: UtilityContext) -> None:
-    """Raise SqlError 42501 without CREATE on the database, or for an owner the user cannot become."""
-    database = context.catalog.database
-    authority = Authority(context.catalog, context.user.oid)
-    if not authority.holds(Kind.DATABASE, database.owner_oid, database.acl, Privilege.CREATE):
-        raise permission_denied(Kind.DATABASE, database.name)
-    if not authority.may_set(owner.oid):
-        raise SqlError("42501", f'must be able to SET ROLE "{owner.name}"')

@@ -12,13 +12,11 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from dsql.access.acl import change_owner
-from dsql.access.authority import Authority
-from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, permission_denied
+from dsql.access.privileges import RELATION_KINDS, Kind, permission_denied
 from dsql.catalog.schema import Acl, Database, Schema, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
-from dsql.ddl.drop import find_index
-from dsql.ddl.naming import find_relation
+from dsql.ddl.naming import find_any, missing_relation, require_schema, usable_schema
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 from dsql.functions.registry import candidates
@@ -81,14 +79,11 @@ _BUILT_IN = frozenset(
 
 
 def _relation(kind: Kind, relation: Any, context: UtilityContext) -> Table:
-    if relation.schemaname:
-        usable_schema(relation.schemaname, context)
-    table = find_relation(context, relation)
-    names = [part for part in (relation.schemaname, relation.relname) if part]
+    table = find_any(context, relation)
     if table is None:
-        if find_index(context, names):
-            raise SqlError("42809", f'"{relation.relname}" is an index')
-        raise SqlError("42P01", f'relation "{".".join(names)}" does not exist')
+        raise missing_relation(relation)
+    if isinstance(table, tuple):
+        raise SqlError("42809", f'"{relation.relname}" is an index')
     if isinstance(table, VirtualTable):
         raise permission_denied(Kind.TABLE, table.name)
     if kind is Kind.SEQUENCE and table.kind != "S":
@@ -96,26 +91,9 @@ def _relation(kind: Kind, relation: Any, context: UtilityContext) -> Table:
     return table
 
 
-def require_schema(name: str, context: UtilityContext) -> Schema:
-    """Return the schema of a name. Raises SqlError 3F000."""
-    schema = context.catalog.schemas.get(name)
-    if schema is None:
-        raise SqlError("3F000", f'schema "{name}" does not exist')
-    return schema
-
-
-def usable_schema(name: str, context: UtilityContext) -> Schema:
-    """Return a schema in which the user may look things up. Raises SqlError 3F000, 42501."""
-    schema = require_schema(name, context)
-    authority = Authority(context.catalog, context.user.oid)
-    if not authority.holds(Kind.SCHEMA, schema.owner_oid, schema.acl, Privilege.USAGE):
-        raise permission_denied(Kind.SCHEMA, name)
-    return schema
-
-
 def open_schema(name: str, context: UtilityContext) -> Schema:
     """Return a schema that is not the system's. Raises SqlError 3F000, 42501."""
-    schema = require_schema(name, context)
+    schema = require_schema(context, name)
     if name in _SYSTEM_SCHEMAS:
         raise permission_denied(Kind.SCHEMA, name)
     return schema
@@ -136,7 +114,7 @@ def _no_function(kind: Kind, node: Any, context: UtilityContext) -> SqlError:
     """Return the error of a function: those there are belong to the system."""
     names = nodes.strings(node.objname)
     if len(names) > 1:
-        usable_schema(names[-2], context)
+        usable_schema(context, names[-2])
     word = "procedure" if kind is Kind.PROCEDURE else "function"
     shown = ".".join(names)
     found = [] if names[:-1] not in ([], ["pg_catalog"]) else candidates(names[-1])
@@ -174,7 +152,7 @@ def _type_oid(type_name: Any, context: UtilityContext) -> int:
 def _find_type(names: list[str], context: UtilityContext) -> str:
     """Return the name of a built-in type. Raises SqlError 42704, 3F000."""
     if len(names) > 1:
-        usable_schema(names[-2], context)
+        usable_schema(context, names[-2])
     if names[:-1] not in ([], ["pg_catalog"]) or registry.find(names[-1]) is None:
         raise SqlError("42704", f'type "{".".join(names)}" does not exist')
     return names[-1]
@@ -186,7 +164,7 @@ def securables_in_schemas(
     """Return every object of a kind in some schemas (ALL ... IN SCHEMA); views count as tables."""
     found: list[Securable] = []
     for wrapped in schemas:
-        schema = usable_schema(nodes.inner(wrapped).sval, context)
+        schema = usable_schema(context, nodes.inner(wrapped).sval)
         if schema.name in _SYSTEM_SCHEMAS:
             raise permission_denied(Kind.SCHEMA, schema.name)
         found += [

@@ -52,7 +52,7 @@ class Context(Protocol):
 
     @property
     def search_path(self) -> tuple[str, ...]:
-        """The schemas to look in, in order."""
+        """The schemas to look in, in order: those of the parameter that exist and are open to the user."""
         ...
 
     @property

@@ -40,17 +40,12 @@ def refused(name: str) -> bool:
     return name in _REFUSED or name.startswith(_REFUSED_PREFIXES)
 
 
-def _search_path(context: Context) -> list[str]:
-    """Return the schemas of the search path that exist."""
-    return [name for name in context.search_path if name in context.catalog.schemas]
-
-
 def _current_schema(context: Context) -> str | None:
-    return next(iter(_search_path(context)), None)
+    return next(iter(context.search_path), None)
 
 
 def _current_schemas(context: Context, implicit: bool) -> list[str]:
-    path = _search_path(context)
+    path = list(context.search_path)
     return ["pg_catalog", *path] if implicit and "pg_catalog" not in path else path
 
 

@@ -11,9 +11,12 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsql.access.authorize import Authorized
 from dsql.encoding.keyspace import table_version_key
 from dsql.errors import SqlError
-from dsql.executor.program import Emit, OutputColumn, Program
+from dsql.executor.compiler import prepare
+from dsql.executor.program import Emit, OutputColumn
+from dsql.sql.bound_query import BoundStatement
 from dsql.types import registry
 from dsql.types.binary_input import INCORRECT_BINARY
 from dsql.types.type import Encode, FormatSettings
@@ -40,10 +43,9 @@ class Shape:
 
 
 class CompiledQuery:
-    """A program, and what the session needs to know about it.
+    """A query that may run: its program, and what the session needs to know about it.
 
-    `version_keys` of its tables are checked at commit, `required` are the privileges it needs (table OID,
-    action).
+    `version_keys` of its tables are checked at commit.
     """
 
     __slots__ = (
@@ -52,25 +54,18 @@ class CompiledQuery:
         "_tags",
         "parameter_types",
         "program",
-        "required",
         "returns_rows",
         "version_keys",
         "writes",
     )
 
-    def __init__(
-        self,
-        program: Program,
-        settings: FormatSettings,
-        tables: frozenset[int],
-        required: tuple[tuple[int, str], ...],
-    ) -> None:
-        self.program = program
+    def __init__(self, statement: Authorized[BoundStatement], settings: FormatSettings) -> None:
+        bound = statement.subject
+        self.program = program = prepare(bound)
         self.writes = program.writes
         self.parameter_types = program.parameter_types
         self.returns_rows = bool(program.columns) or program.tag == "SELECT"
-        self.version_keys = tuple(map(table_version_key, tables))
-        self.required = required
+        self.version_keys = tuple(map(table_version_key, bound.tables))
         self._formats = settings
         self._shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], Shape] = {}
         self._tags: dict[int, bytes] = {}

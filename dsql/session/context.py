@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from weakref import WeakSet
 
+from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.catalog.schema import Role
@@ -95,7 +96,7 @@ class SessionContext:
 
     @property
     def search_path(self) -> tuple[str, ...]:
-        """The schemas to look in, in order."""
+        """See `dsql.functions.function.Context`."""
         return self.standpoint.search_path
 
     @property
@@ -117,6 +118,11 @@ class SessionContext:
     def session_user(self) -> Role:
         """The role that logged in."""
         return self.standpoint.session_role
+
+    @property
+    def authority(self) -> Authority:
+        """The rights of that role."""
+        return self.standpoint.authority
 
     @property
     def standpoint(self) -> Standpoint:

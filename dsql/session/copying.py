@@ -19,7 +19,6 @@ from dsql.limits import TRANSACTION_BYTES_MAX
 from dsql.session.block import State
 from dsql.session.compiled import CompiledQuery, Decoder, encoders
 from dsql.session.pipeline import QUERIES, compile_query
-from dsql.session.privileges import check_privileges
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement, parse_statement
 from dsql.wire import backend, frontend
@@ -115,10 +114,9 @@ class CopyPortal:
 
     def _compile(self, parsed: ParsedStatement, types: tuple[int, ...] = ()) -> CompiledQuery:
         state = self._state
-        standpoint = state.context.standpoint
-        compiled = compile_query(parsed, types, standpoint, state.settings, state.environment.plans)
-        check_privileges(compiled.required, standpoint.catalog, standpoint.role)
-        return compiled
+        return compile_query(
+            parsed, types, state.context.standpoint, state.settings, state.environment.plans
+        )
 
     # ------------------------------------------------------------ out
 

@@ -51,6 +51,7 @@ def run_close(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
 
 def fetch_statement(state: SessionState, parsed: ParsedStatement) -> UtilityStatement:
     """Return the statement of a FETCH or MOVE."""
+    state.check_not_failed()
     node = parsed.node
     columns = None if node.ismove else _find(state, node.portalname).columns
     return UtilityStatement(state, columns, lambda: _run_fetch(node, state))

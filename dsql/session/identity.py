@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dsql.access.authority import Authority
+from dsql.access.requirements import usage_of
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import Role
+from dsql.catalog.schema import Role, Schema
 from dsql.errors import FatalError, SqlError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Standpoint:
     catalog: Catalog
     role: Role
     session_role: Role
+    authority: Authority
     search_path: tuple[str, ...]
 
 
@@ -37,8 +39,14 @@ def find_standpoint(catalog: Catalog, settings: Settings) -> Standpoint:
     """Return a session's standpoint. Raises FatalError 57P01 if one of its roles was dropped."""
     role = _living_role(catalog, settings.current_role)
     session_role = _living_role(catalog, settings.session_role)
+    authority = Authority(catalog, role.oid)
     names = (role.name if name == "$user" else name for name in settings.search_path)
-    return Standpoint(catalog, role, session_role, tuple(names))
+    path = tuple(name for name in names if _may_use(catalog.schemas.get(name), authority))
+    return Standpoint(catalog, role, session_role, authority, path)
+
+
+def _may_use(schema: Schema | None, authority: Authority) -> bool:
+    return schema is not None and usage_of(schema).is_met(authority)
 
 
 def _living_role(catalog: Catalog, oid: int) -> Role:

@@ -1,12 +1,13 @@
 """From SQL text to something that can be executed: gate, binder, planner, compiler, and the caches between.
 
-A script's parse is cached by its text. A compiled query is cached by its text and everything that its
-meaning depends on: parameter types, catalog version, search path, role, profile and text settings.
+A script's parse is cached by its text. Only what the role may run is compiled. A compiled query is cached
+by its text and everything that its meaning depends on: parameter types, catalog version, search path, role,
+profile and text settings.
 """
 
 from __future__ import annotations
 
-from dsql.executor.compiler import prepare
+from dsql.access.authorize import authorize
 from dsql.session.compiled import CompiledQuery
 from dsql.session.identity import Standpoint
 from dsql.session.plan_cache import PlanCache
@@ -47,7 +48,11 @@ def compile_query(
     settings: Settings,
     plans: PlanCache,
 ) -> CompiledQuery:
-    """Return the compiled form of a SELECT, VALUES, INSERT, UPDATE or DELETE."""
+    """Return the compiled form of a SELECT, VALUES, INSERT, UPDATE or DELETE.
+
+    Raises SqlError 42501 if the role may not run it. A cached query was compiled for the same role under
+    the same catalog.
+    """
     version = standpoint.catalog.version
     key = (parsed.text, parsed.offset, parameter_types, version, settings.plan_key)
     found: CompiledQuery | None = plans.get(key)
@@ -60,10 +65,11 @@ def compile_query(
         standpoint.search_path,
         settings.formats,
         parameter_types,
-        standpoint.role.name,
+        authority=standpoint.authority,
         profile=settings.profile,
     )
-    compiled = CompiledQuery(prepare(bound), settings.formats, bound.tables, bound.required)
+    authorized = authorize(bound, bound.required, standpoint.authority)
+    compiled = CompiledQuery(authorized, settings.formats)
     if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
         plans.put(key, compiled)
     return compiled

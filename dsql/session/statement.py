@@ -12,7 +12,6 @@ from dsql.executor.program import OutputColumn
 from dsql.session.compiled import CompiledQuery, decode_parameters
 from dsql.session.pipeline import ParameterTypes, compile_query
 from dsql.session.portal import EmptyPortal, Portal, QueryPortal, ResultPortal
-from dsql.session.privileges import check_privileges
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.wire.frontend import Bind
@@ -102,8 +101,6 @@ class QueryStatement:
                 "cached plan must not change result type",
                 routine="RevalidateCachedQuery",
             )
-        if compiled.required:
-            check_privileges(compiled.required, catalog, state.context.user)
         self._compiled = compiled
         self.round = None
         self._catalog = catalog

@@ -1,17 +1,22 @@
-"""Which statement is what: queries, COPY, and utility statements with their handlers, in one table.
+"""Which statement is what: queries, COPY, and utility statements with what they need and do, in one table.
 
-What is not the session's own business goes to `dsql.ddl.execute`; what the profile refuses is in
-`dsql.sql.refusals`.
+What is not the session's own business comes from `dsql.ddl.execute`; what the profile refuses is in
+`dsql.sql.refusals`. Nothing runs that has not passed `dsql.access.authorize`: utility statements do so
+when they run, queries on whatever road when they are compiled (`dsql.session.pipeline`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from dsql.ddl.execute import execute as execute_ddl
-from dsql.ddl.naming import require_table
+from dsql.access.privileges import Privilege
+from dsql.access.requirements import Requirement, privilege_on
+from dsql.catalog.virtual import VirtualTable
+from dsql.ddl import execute as ddl
+from dsql.ddl.execute import Utility, nothing
+from dsql.ddl.naming import find_relation, require_table
 from dsql.ddl.nodes import enum_name
-from dsql.ddl.result import UtilityResult
+from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session import cursors, procedures
@@ -52,15 +57,39 @@ def make_statement(
         )
     _ = state.context.standpoint  # which a session whose role was dropped does not have any more
     _refuse(state, parsed)
-    if parsed.name == "Copy":
-        return CopyStatement(state, parsed)
-    if parsed.name == "Explain":
-        return explain_statement(state, parsed)
-    if parsed.name == "Fetch":
-        state.check_not_failed()
-        return cursors.fetch_statement(state, parsed)
-    run = _HANDLERS.get(parsed.name, _run_ddl)
-    return UtilityStatement(state, _columns(parsed), lambda: run(parsed, state))
+    road = ROADS.get(parsed.name)
+    if road is not None:
+        return road(state, parsed)
+    return UtilityStatement(state, _columns(parsed), _runner(state, parsed))
+
+
+# Ways on which queries run, other than by themselves.
+ROADS: dict[str, Callable[[SessionState, ParsedStatement], Statement]] = {
+    "Copy": CopyStatement,
+    "Explain": explain_statement,
+    "Fetch": cursors.fetch_statement,
+}
+
+
+def _runner(state: SessionState, parsed: ParsedStatement) -> Callable[[], UtilityResult]:
+    """Return what runs a utility statement, if the session's role may."""
+    own, changes = UTILITIES.get(parsed.name), ddl.UTILITIES.get(parsed.name)
+    if own is not None:
+        return lambda: own.run(parsed, state, state.context.authority)
+    if changes is not None:
+        return lambda: _run_ddl(changes, parsed, state)
+    raise unsupported(f"unsupported statement: {parsed.name}")
+
+
+def _run_ddl(
+    utility: Utility[UtilityContext], parsed: ParsedStatement, state: SessionState
+) -> UtilityResult:
+    if parsed.name not in _NOT_DDL:
+        state.block.note_ddl(parsed.text.split(None, 1)[0].upper())
+    try:
+        return utility.run(parsed, state.context, state.context.authority)
+    finally:
+        state.block.forget_catalog()
 
 
 def _refuse(state: SessionState, parsed: ParsedStatement) -> None:
@@ -80,15 +109,6 @@ def _columns(parsed: ParsedStatement) -> Columns:
     if parsed.name == "Call":
         return procedures.COLUMNS
     return None
-
-
-def _run_ddl(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
-    if parsed.name not in _NOT_DDL:
-        state.block.note_ddl(parsed.text.split(None, 1)[0].upper())
-    try:
-        return execute_ddl(parsed, state.context)
-    finally:
-        state.block.forget_catalog()
 
 
 def _run_set(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
@@ -126,14 +146,32 @@ def _run_unlisten(parsed: ParsedStatement, state: SessionState) -> UtilityResult
     return UtilityResult("UNLISTEN")
 
 
-def _run_lock(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
-    """A snapshot is all that ACCESS SHARE asks for; real locks do not exist."""
+_LOCK_PRIVILEGES = {
+    1: Privilege.SELECT,  # AccessShareLock
+    3: Privilege.INSERT
+    | Privilege.UPDATE
+    | Privilege.DELETE
+    | Privilege.TRUNCATE,  # RowExclusiveLock
+}
+_STRONG_LOCK = Privilege.UPDATE | Privilege.DELETE | Privilege.TRUNCATE
+
+
+def _lock_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Requirement]:
     if state.block.state is not State.OPEN:
         raise SqlError("25P01", "LOCK TABLE can only be used in transaction blocks")
-    if parsed.node.mode != 1:  # AccessShareLock
+    for wrapped in parsed.node.relations:
+        found = find_relation(state.context, wrapped.range_var)
+        if isinstance(found, VirtualTable):
+            continue  # everybody may read it
+        table = require_table(state.context, wrapped.range_var, "rv")
+        yield privilege_on(table, _LOCK_PRIVILEGES.get(parsed.node.mode, _STRONG_LOCK))
+
+
+def _run_lock(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
+    """A snapshot is all that ACCESS SHARE asks for; real locks do not exist."""
+    del state
+    if parsed.node.mode != 1:
         raise unsupported("LOCK TABLE in other modes than ACCESS SHARE is not supported")
-    for relation in parsed.node.relations:
-        require_table(state.context, relation.range_var, "rv")
     return UtilityResult("LOCK TABLE")
 
 
@@ -146,15 +184,15 @@ def _run_constraints(parsed: ParsedStatement, state: SessionState) -> UtilityRes
     return UtilityResult("SET CONSTRAINTS")
 
 
-_HANDLERS: dict[str, Callable[[ParsedStatement, SessionState], UtilityResult]] = {
-    "VariableSet": _run_set,
-    "VariableShow": _run_show,
-    "Deallocate": _run_deallocate,
-    "Discard": _run_discard,
-    "Unlisten": _run_unlisten,
-    "Lock": _run_lock,
-    "ConstraintsSet": _run_constraints,
-    "Call": procedures.run_call,
-    "DeclareCursor": cursors.run_declare,
-    "ClosePortal": cursors.run_close,
+UTILITIES: dict[str, Utility[SessionState]] = {
+    "VariableSet": Utility(nothing, _run_set),  # a parameter has its own check
+    "VariableShow": Utility(nothing, _run_show),
+    "Deallocate": Utility(nothing, _run_deallocate),
+    "Discard": Utility(nothing, _run_discard),
+    "Unlisten": Utility(nothing, _run_unlisten),
+    "Lock": Utility(_lock_requires, _run_lock),
+    "ConstraintsSet": Utility(nothing, _run_constraints),
+    "Call": Utility(nothing, procedures.run_call),
+    "DeclareCursor": Utility(nothing, cursors.run_declare),  # its query passes the step itself
+    "ClosePortal": Utility(nothing, cursors.run_close),
 }

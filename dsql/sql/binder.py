@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Table
 from dsql.sql import coercion
@@ -26,6 +27,7 @@ from dsql.sql.query import bind_query
 from dsql.sql.scope import Scope
 from dsql.sql.tree import TreeBuilder
 from dsql.sql.tree_query import statement_tree
+from dsql.sql.uses import requirements
 from dsql.types.type import FormatSettings
 
 _QUERIES = (exp.Select, exp.Values, exp.SetOperation)
@@ -37,8 +39,8 @@ def bind(
     search_path: Sequence[str],
     settings: FormatSettings,
     parameter_types: Sequence[int] | None = (),
-    user: str = "",
     *,
+    authority: Authority | None = None,
     profile: str = "dsql",
 ) -> BoundStatement:
     """Return the bound form of a SELECT, VALUES, INSERT, UPDATE or DELETE.
@@ -46,14 +48,15 @@ def bind(
     `parameter_types` are the OIDs the client declared for $1..., 0 where it left one open; None for a
     statement that cannot have any, as in the simple protocol. Literals take the text formats of
     `settings`: the result is valid for these settings, this search path and this catalog only.
+    `authority`: who looks names up. What the statement needs beyond that is in the result.
     Raises SqlError with PostgreSQL's codes and positions.
     """
     binding = Binding(
         catalog,
         search_path,
         settings,
-        user,
         list(parameter_types or ()),
+        authority=authority,
         profile=profile,
         parameters_max=0 if parameter_types is None else PARAMETERS_MAX,
     )
@@ -66,7 +69,7 @@ def bind(
         statement,
         binding.parameter_types,
         frozenset(binding.tables),
-        tuple(dict.fromkeys(binding.required)),
+        requirements(binding.uses),
     )
 
 
@@ -101,7 +104,6 @@ def bind_column_expression(
     catalog: Catalog,
     search_path: Sequence[str],
     settings: FormatSettings,
-    user: str = "",
     *,
     use: ColumnExpression,
 ) -> Expression:
@@ -110,7 +112,7 @@ def bind_column_expression(
     Conditions are boolean; defaults and generated columns have their column's type. Raises SqlError
     42703, 42804, 0A000 as PostgreSQL does at CREATE TABLE.
     """
-    binding = Binding(catalog, search_path, settings, user, [], profile="postgres", folding=False)
+    binding = Binding(catalog, search_path, settings, [], profile="postgres", folding=False)
     scope = stored_scope(binding, table if use.sees_row else None)
     bound = bind_stored(scope, text, use.clause)
     if use.clause == "check constraints":
@@ -128,13 +130,12 @@ def bind_standalone(
     catalog: Catalog,
     search_path: Sequence[str],
     settings: FormatSettings,
-    user: str = "",
     *,
     use: ColumnExpression,
     table: Table | None = None,
 ) -> Expression:
     """Bind an expression node of a utility statement (a DEFAULT, CHECK, ...) at its own positions."""
-    binding = Binding(catalog, search_path, settings, user, [], profile="postgres", folding=False)
+    binding = Binding(catalog, search_path, settings, [], profile="postgres", folding=False)
     scope = stored_scope(binding, table if use.sees_row else None)
     tree = TreeBuilder(parsed).expression(node)
     with clause(scope, use.clause):

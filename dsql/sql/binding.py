@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.schema import Table
 from dsql.errors import SqlError
 from dsql.sql.bound import Expression, Parameter
+from dsql.sql.bound_query import Cte
+from dsql.sql.uses import Use
 from dsql.types import oids, registry
 from dsql.types.type import FormatSettings
 
@@ -20,35 +25,58 @@ class Binding:
 
     `parameter_types` has the OIDs the client declared, 0 where it left one open; binding fills them in,
     for up to `parameters_max` parameters. `tables` collects the OIDs of the stored tables the statement
-    depends on, `required` the privileges it needs on them.
+    depends on, `uses` what it does with them. `authority` has the rights that looking a name up takes;
+    None: nobody is asked. `as_role` is who needs those of the uses, 0: the user. `inside`: the WITH queries
+    that are being bound.
     """
 
     catalog: Catalog
     search_path: Sequence[str]
     settings: FormatSettings
-    user: str
     parameter_types: list[int]
+    authority: Authority | None = None
+    as_role: int = 0
     profile: str = "dsql"
     parameters_max: int = 0
     tables: set[int] = field(default_factory=set)
-    required: list[tuple[int, str]] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    inside: tuple[Cte, ...] = ()
     views: tuple[int, ...] = ()  # the views being expanded, outermost first
     folding: bool = True
     undetermined: list[Parameter] = field(default_factory=list)
 
-    def for_stored_text(self, *, views: tuple[int, ...] = (), folding: bool = True) -> Binding:
+    def for_stored_text(
+        self, *, views: tuple[int, ...] = (), folding: bool = True, as_role: int = 0
+    ) -> Binding:
         """Return the state for a text of the catalog: own parameters and rights, the same tables."""
         return Binding(
             self.catalog,
             self.search_path,
             self.settings,
-            self.user,
             [],
+            as_role=as_role,
             profile="postgres",
             tables=self.tables,
+            uses=self.uses,
+            inside=self.inside,
             views=views,
             folding=folding,
         )
+
+    def use(self, relation: Table, privileges: int, depth: int) -> Use:
+        """Note that the statement does something with a relation, and return the note."""
+        use = Use(relation, privileges, depth + len(self.views), self.as_role, self.inside)
+        self.uses.append(use)
+        return use
+
+    @contextmanager
+    def within(self, cte: Cte) -> Iterator[None]:
+        """While a WITH query is bound, what it uses is its own."""
+        self.inside = (*self.inside, cte)
+        try:
+            yield
+        finally:
+            self.inside = self.inside[:-1]
 
     def parameter(self, number: int, position: int) -> Parameter:
         """Return a reference to $number, of type unknown until a context decides."""

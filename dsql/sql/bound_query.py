@@ -7,10 +7,14 @@ has resolved their merged columns. Nodes compare by identity.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsql.catalog.schema import Table
 from dsql.sql.bound import Expression, SortKey
+
+if TYPE_CHECKING:
+    from dsql.access.requirements import Requirement
+    from dsql.sql.uses import Use
 
 # ---------------------------------------------------------------- range table
 
@@ -29,10 +33,11 @@ class EntryColumn:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Entry:
-    """A member of FROM. `alias` is the name it goes by."""
+    """A member of FROM. `alias` is the name it goes by, `use` what a relation's rights are needed for."""
 
     alias: str
     columns: list[EntryColumn]
+    use: Use | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -250,10 +255,10 @@ class Delete:
 class BoundStatement:
     """A statement with its parameter types. `tables` are the OIDs whose catalog version it depends on.
 
-    `required`: the privileges the user needs, as (table OID, "select" | "insert" | "update" | "delete").
+    `required`: what the user has to hold for it.
     """
 
     statement: Query | Insert | Update | Delete
     parameter_types: list[int]
     tables: frozenset[int] = frozenset()
-    required: tuple[tuple[int, str], ...] = ()
+    required: tuple[Requirement, ...] = ()

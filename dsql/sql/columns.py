@@ -21,6 +21,7 @@ from dsql.sql.expressions import bind_expression
 from dsql.sql.gate import parse_expression
 from dsql.sql.scope import Scope
 from dsql.sql.tree import TreeBuilder
+from dsql.sql.uses import Use
 from dsql.sql.walk import nodes
 from dsql.types import oids
 
@@ -58,14 +59,14 @@ def stored_scope(binding: Binding, table: Table | None) -> Scope:
     return scope
 
 
-def row_entry(table: Table, alias: str = "") -> TableEntry:
+def row_entry(table: Table, alias: str = "", use: Use | None = None) -> TableEntry:
     """Return the entry of a row of a table under its own name or an alias."""
     columns = [
         EntryColumn(column.name, column.type_oid, column.typmod, table.oid, column.number)
         for column in table.columns
         if not column.dropped
     ]
-    return TableEntry(alias=alias or table.name, columns=columns, table=table)
+    return TableEntry(alias=alias or table.name, columns=columns, use=use, table=table)
 
 
 def bind_stored(scope: Scope, text: str, what: str) -> Expression:

@@ -60,16 +60,17 @@ def _bind_cte(scope: Scope, item: exp.Expression, recursive: bool) -> None:
     name = item.args["alias"].this.args["this"]
     body = item.this
     cte = Cte(name, Query(), [], materialized=item.args.get("materialized"))
-    if recursive and _refers_to(body, name):
-        _bind_recursive(scope, item, cte)
-        return
-    if isinstance(body, _QUERIES):
-        from dsql.sql.query import bind_query, query_columns
+    with scope.binding.within(cte):
+        if recursive and _refers_to(body, name):
+            _bind_recursive(scope, item, cte)
+            return
+        if isinstance(body, _QUERIES):
+            from dsql.sql.query import bind_query, query_columns
 
-        cte.statement = bind_query(scope.child(), body)
-        columns = query_columns(cte.statement)
-    else:
-        cte.statement, columns = _modifying(scope, body)
+            cte.statement = bind_query(scope.child(), body)
+            columns = query_columns(cte.statement)
+        else:
+            cte.statement, columns = _modifying(scope, body)
     cte.columns = _named(columns, item, name)
     scope.ctes.append(cte)
     scope.visible_ctes[name] = len(scope.ctes) - 1

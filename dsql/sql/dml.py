@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
+from dsql.access.privileges import Privilege
 from dsql.catalog.schema import Column, Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
@@ -64,7 +65,6 @@ def target_table(scope: Scope, tree: exp.Expression, action: str) -> Table:
         raise SqlError("55000", f'cannot {verb} view "{name}"')
     if relation.kind == "S":
         raise SqlError("42809", f'cannot change sequence "{name}"')
-    scope.binding.required.append((relation.oid, action))
     return relation
 
 
@@ -101,11 +101,13 @@ def _returning(scope: Scope, tree: exp.Expression) -> list[Target] | None:
 def _insert(scope: Scope, tree: exp.Insert) -> Insert:
     binding = scope.binding
     table = target_table(scope, tree.this, "insert")
+    use = scope.binding.use(table, Privilege.INSERT, scope.depth)
     columns = _insert_columns(table, tree)
     source, columns = _source(scope, tree, columns)
     numbers = [column.number for column in columns]
     alias = tree.this.args.get("alias")
-    entry = row_entry(table, alias.this.args["this"] if alias is not None else "")
+    use.inserted.update(numbers)
+    entry = row_entry(table, alias.this.args["this"] if alias is not None else "", use)
     item = entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)
     scope.items = [item]
     conflict = tree.args.get("conflict")
@@ -306,7 +308,9 @@ def _check_writable(column: Column, value: Expression | None, override: str | No
 def bind_assignments(
     scope: Scope, table: Table, trees: Sequence[exp.Expression]
 ) -> list[Assignment]:
-    """Bind the SET list of UPDATE or ON CONFLICT DO UPDATE."""
+    """Bind the SET list of UPDATE or ON CONFLICT DO UPDATE; entry 0 is the target's row."""
+    use = scope.range_table[0].use
+    assert use is not None
     assignments: list[Assignment] = []
     for tree in trees:
         left, right = tree.args["this"], tree.args["expression"]
@@ -319,6 +323,7 @@ def bind_assignments(
             column = find_column(table, column_tree.this.args["this"], position_of(column_tree))
             if any(number == column.number for number, _ in assignments):
                 raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
+            use.update(column.number)
             assignments.append((column.number, _assigned(scope, column, value)))
     return assignments
 
@@ -385,9 +390,10 @@ def _assigned(scope: Scope, column: Column, value: Expression) -> Expression:
 # ---------------------------------------------------------------- UPDATE and DELETE
 
 
-def _show_target(scope: Scope, table: Table, tree: exp.Expression) -> None:
+def _show_target(scope: Scope, table: Table, tree: exp.Expression, privilege: Privilege) -> None:
     alias = tree.args.get("alias")
-    entry = row_entry(table, alias.this.args["this"] if alias is not None else "")
+    use = scope.binding.use(table, privilege, scope.depth)
+    entry = row_entry(table, alias.this.args["this"] if alias is not None else "", use)
     scope.items = [entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)]
 
 
@@ -409,7 +415,7 @@ def _joined(scope: Scope, tree: exp.Expression | None) -> list[FromItem]:
 
 def _update(scope: Scope, tree: exp.Update) -> Update:
     table = target_table(scope, tree.this, "update")
-    _show_target(scope, table, tree.this)
+    _show_target(scope, table, tree.this, Privilege.UPDATE)
     from_items = _joined(scope, tree.args.get("from_"))
     with clause(scope, "UPDATE"):
         assignments = bind_assignments(scope, table, tree.expressions)
@@ -438,7 +444,7 @@ def _without_generated(table: Table, assignments: list[Assignment]) -> list[Assi
 
 def _delete(scope: Scope, tree: exp.Delete) -> Delete:
     table = target_table(scope, tree.this, "delete")
-    _show_target(scope, table, tree.this)
+    _show_target(scope, table, tree.this, Privilege.DELETE)
     from_items = _joined(scope, tree.args.get("using"))
     where = _where(scope, tree)
     stored = Stored()

@@ -136,7 +136,7 @@ def _column(scope: Scope, tree: exp.Column) -> Expression:
 def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expression:
     """Return a reference to a whole row of FROM, spelled out; of a scalar function: its value."""
     item, levels = scope.find_item(schema, table, position)
-    fields = item_columns(item, levels)
+    fields = item_columns(scope, item, levels)
     if levels == 0 and len(fields) == 1 and is_function_item(scope, item):
         return fields[0]
     names = [column.name for column in item.columns if not column.hidden]
@@ -145,11 +145,14 @@ def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expressio
     )
 
 
-def item_columns(item: Item, levels: int = 0) -> list[Expression]:
-    """Return references to every visible column of a FROM item."""
+def item_columns(scope: Scope, item: Item, levels: int) -> list[Expression]:
+    """Return references to every visible column of a FROM item, `levels` queries out."""
     from dsql.sql.walk import raised
 
-    return [raised(column.expression, levels) for column in item.columns if not column.hidden]
+    visible = [column.expression for column in item.columns if not column.hidden]
+    for expression in visible:
+        scope.outer(levels).read(expression)
+    return [raised(expression, levels) for expression in visible]
 
 
 def _star(_scope: Scope, tree: exp.Star) -> Expression:

@@ -13,6 +13,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from dsql.access.authorize import check
+from dsql.access.privileges import Privilege
+from dsql.access.requirements import usage_of
 from dsql.catalog.schema import Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.errors import SqlError, unsupported
@@ -144,11 +147,16 @@ def _shown(scope: Scope, entry: Any, schema: str = "") -> Item:
 
 
 def find_relation(scope: Scope, tree: exp.Expression) -> Table | VirtualTable:
-    """Return the relation a Table tree names. Raises SqlError 42P01, 3F000, 0A000."""
+    """Return the relation a Table tree names.
+
+    Raises SqlError 42P01, and 42501 for a schema that is closed to the user.
+    """
     binding = scope.binding
     name = tree.this.args["this"]
     db = tree.args.get("db")
     schema = db.args["this"] if db is not None else None
+    if schema in binding.catalog.schemas and binding.authority is not None:
+        check(usage_of(binding.catalog.schemas[schema]), binding.authority)
     found = binding.catalog.find_relation(schema, name, binding.search_path)
     if found is None:
         shown = name if schema is None else f"{schema}.{name}"
@@ -188,13 +196,14 @@ def table_entry(
         if not column.dropped
     ]
     name = _renamed(columns, alias, table.name, position)
-    scope.binding.required.append((table.oid, "select"))
-    return TableEntry(alias=name, columns=columns, table=table)
+    use = scope.binding.use(table, Privilege.SELECT, scope.depth)
+    return TableEntry(alias=name, columns=columns, use=use, table=table)
 
 
 def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int) -> SubqueryEntry:
     from dsql.sql.views import bind_view
 
+    use = scope.binding.use(view, Privilege.SELECT, scope.depth)
     query = bind_view(scope.binding, view)
     columns = [
         EntryColumn(
@@ -207,8 +216,7 @@ def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int
         for column, target in zip(view.live_columns, query.targets, strict=False)
     ]
     name = _renamed(columns, alias, view.name, position)
-    scope.binding.required.append((view.oid, "select"))
-    return SubqueryEntry(alias=name, columns=columns, query=query)
+    return SubqueryEntry(alias=name, columns=columns, use=use, query=query)
 
 
 def _cte(scope: Scope, name: str, found: Any, alias: exp.Expression | None, position: int) -> Item:
@@ -446,6 +454,8 @@ def _merge(
     pairs, merged = [], []
     for name in names:
         a, b = _only(left, name, "left"), _only(right, name, "right")
+        scope.read(a.expression)
+        scope.read(b.expression)
         pairs.append(make_operator(scope, "=", a.expression, b.expression, 0))
         merged.append(ItemColumn(name, _merged(scope, side, a.expression, b.expression)))
     rest = [column for column in _offered([*left, *right]) if column.name not in names]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlglot import exp
 
+from dsql.access.privileges import Privilege
 from dsql.catalog.schema import Index, Table
 from dsql.errors import SqlError
 from dsql.sql import coercion
@@ -32,7 +35,7 @@ def bind_on_conflict(scope: Scope, table: Table, tree: exp.Expression) -> OnConf
             position=position_of(tree),
         )
     own = list(scope.items)
-    entry = row_entry(table, "excluded")
+    entry = row_entry(table, "excluded", scope.binding.use(table, Privilege.NONE, scope.depth))
     excluded = entry_item(entry, scope.add_entry(entry))
     with clause(scope, "UPDATE"):
         # SET may name the target's columns bare; those of EXCLUDED need its name.
@@ -54,11 +57,14 @@ def _where(scope: Scope, tree: exp.Expression) -> Expression | None:
 def _arbiters(scope: Scope, table: Table, tree: exp.Expression) -> list[int]:
     constraint = tree.args.get("constraint")
     if constraint is not None:
-        return [_constraint_index(table, constraint.args["this"])]
+        index = _constraint_index(table, constraint.args["this"])
+        _read_keys(scope, (part.column_number for part in index.columns))
+        return [index.oid]
     keys = tree.args.get("conflict_keys")
     if not keys:
         return []
     columns, expressions = _keys(scope, table, keys)
+    _read_keys(scope, columns)
     predicate = _predicate(scope, tree)
     found = [
         index.oid
@@ -74,10 +80,18 @@ def _arbiters(scope: Scope, table: Table, tree: exp.Expression) -> list[int]:
     return found
 
 
-def _constraint_index(table: Table, name: str) -> int:
+def _read_keys(scope: Scope, numbers: Iterable[int]) -> None:
+    """Who names the arbiter finds out what is there: it takes the right to read its columns."""
+    use = scope.range_table[0].use
+    assert use is not None
+    for number in numbers:
+        use.read(number)
+
+
+def _constraint_index(table: Table, name: str) -> Index:
     for index in table.indexes:
         if index.constraint == name and (index.unique or index.primary):
-            return index.oid
+            return index
     raise SqlError("42704", f'constraint "{name}" for table "{table.name}" does not exist')
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from dsql.access.privileges import Privilege
 from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
@@ -165,7 +166,7 @@ def _star(scope: Scope, tree: exp.Column) -> list[TargetPair]:
     pairs: list[TargetPair] = []
     for item, levels in items:
         names = [column.name for column in item.columns if not column.hidden]
-        for name, expression in zip(names, item_columns(item, levels), strict=True):
+        for name, expression in zip(names, item_columns(scope, item, levels), strict=True):
             pairs.append((tree, target_of(scope, name, expression)))
     return pairs
 
@@ -298,6 +299,9 @@ def _row_marks(scope: Scope, query: Query, locks: list[exp.Expression]) -> None:
             raise unsupported(f"{lock.args['wait'].upper()} is not supported")
         _check_lockable(query, f"FOR {strength}")
         for index in _locked_entries(scope, lock, f"FOR {strength}"):
+            use = scope.range_table[index].use
+            assert use is not None
+            use.privileges |= Privilege.UPDATE
             if (index, "update") not in query.row_marks:
                 query.row_marks = [m for m in query.row_marks if m[0] != index]
                 query.row_marks.append((index, strength.lower()))

@@ -14,7 +14,8 @@ from dsql.errors import SqlError
 from dsql.sql.binding import Binding
 from dsql.sql.bound import ColumnRef, Constant, Expression, WindowCall
 from dsql.sql.bound_query import Cte, Entry, FunctionEntry, TableEntry, VirtualEntry
-from dsql.sql.walk import raised
+from dsql.sql.uses import SYSTEM_COLUMN
+from dsql.sql.walk import nodes, raised
 from dsql.types import oids
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
@@ -77,7 +78,20 @@ class Scope:
             scope = scope.parent
         return scope
 
+    @property
+    def depth(self) -> int:
+        """How many queries this one is in."""
+        return 0 if self.parent is None else self.parent.depth + 1
+
     # ------------------------------------------------------------ columns
+
+    def read(self, expression: Expression) -> None:
+        """Note that the columns of this level that an item's column stands for are read."""
+        for node, _ in nodes(expression):
+            if isinstance(node, ColumnRef) and node.entry < len(self.range_table):
+                entry = self.range_table[node.entry]
+                if entry.use is not None:
+                    entry.use.read(entry.columns[node.column].number)
 
     def column(self, name: str, position: int) -> Expression:
         """Resolve an unqualified column. Raises SqlError 42703, 42702."""
@@ -95,6 +109,7 @@ class Scope:
             if found is None and name in SYSTEM_COLUMNS:
                 found = scope._own_system_column(name, position)
             if found is not None:
+                scope.read(found)
                 return _placed(raised(found, levels), position)
             if not outward:
                 return None
@@ -134,6 +149,7 @@ class Scope:
         if len(matches) > 1:
             raise SqlError("42702", f'column reference "{name}" is ambiguous', position=position)
         if matches:
+            self.outer(levels).read(matches[0].expression)
             return _placed(raised(matches[0].expression, levels), position)
         return system_column(self, item, levels, name, position)
 
@@ -288,6 +304,8 @@ def system_column(
     if not isinstance(entry, (TableEntry, VirtualEntry)):
         return None
     if name == "tableoid":
+        if entry.use is not None:
+            entry.use.read(SYSTEM_COLUMN)
         relation = entry.table if isinstance(entry, TableEntry) else entry.relation
         return Constant(type_oid=oids.OID, value=relation.oid, position=position)
     if name in SYSTEM_COLUMNS:

@@ -31,7 +31,7 @@ def bind_view(binding: Binding, view: Table) -> Query:
         raise SqlError("42P17", f'infinite recursion detected in rules for relation "{view.name}"')
     statement = parse_statement(view.view_definition or "")
     # A view needs the rights of its owner on what it reads, not those of the user.
-    inner = binding.for_stored_text(views=(*binding.views, view.oid))
+    inner = binding.for_stored_text(views=(*binding.views, view.oid), as_role=view.owner_oid)
     return bind_query(Scope(inner), statement_tree(statement))
 
 
@@ -53,12 +53,11 @@ def bind_definition(
     catalog: Catalog,
     search_path: Sequence[str],
     settings: FormatSettings,
-    user: str = "",
 ) -> tuple[Query, frozenset[int]]:
     """Return the bound query of a ViewStmt and the OIDs of the relations it reads."""
     from dsql.sql.query import bind_query
 
-    binding = Binding(catalog, search_path, settings, user, [], profile="postgres")
+    binding = Binding(catalog, search_path, settings, [], profile="postgres")
     tree = TreeBuilder(parsed).query(parsed.node.query.select_stmt)
     query = bind_query(Scope(binding), tree)
     binding.check_parameters()

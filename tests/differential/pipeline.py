@@ -92,7 +92,7 @@ def ask_ours(query: str) -> Answer:
     context = StatementContext()
     try:
         bound = bind(
-            parse_statement(query), context.catalog, ("public",), context.settings, (), "postgres",
+            parse_statement(query), context.catalog, ("public",), context.settings, (),
             profile="postgres",
         )  # fmt: skip
         program = prepare(bound)

@@ -79,7 +79,7 @@ def _ours(text: str, use: ColumnExpression, table: Table | None) -> str:
     node: Any = parsed.node.target_list[0].res_target.val
     try:
         bound = bind_standalone(
-            parsed, node, catalog, ("public",), FormatSettings(), "admin", use=use, table=table
+            parsed, node, catalog, ("public",), FormatSettings(), use=use, table=table
         )
         return expression_text(bound)
     except SqlError as error:

@@ -139,6 +139,6 @@ def catalog() -> Catalog:
 def bound(catalog: Catalog) -> Bind:
     def run(text: str, types: Sequence[int] = (), *, profile: str = "postgres") -> BoundStatement:
         parsed = parse_statement(text)
-        return bind(parsed, catalog, ("public",), FormatSettings(), types, "admin", profile=profile)
+        return bind(parsed, catalog, ("public",), FormatSettings(), types, profile=profile)
 
     return run

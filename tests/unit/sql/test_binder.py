@@ -145,7 +145,10 @@ def test_view_is_a_subquery_that_depends_on_what_it_reads(bound: Bind) -> None:
     assert isinstance(statement.statement, bound_query.Query)
     assert isinstance(statement.statement.range_table[0], bound_query.SubqueryEntry)
     assert statement.tables == {20001, 20005}
-    assert statement.required == ((20005, "select"),)
+    assert [(use.relation.oid, use.as_role) for use in statement.required] == [
+        (20005, 0),
+        (20001, 10),  # the view's owner reads what the view reads
+    ]
 
 
 def test_row_marks_name_the_locked_entries(bound: Bind) -> None:

@@ -83,7 +83,7 @@ def test_output_types_are_those_of_the_original(bound: Bind, catalog: Catalog, t
     assert found is not None
     original, normal = bound(text), bound(found.text, found.types)
     assert shape(normal) == shape(original)
-    binding = Binding(catalog, ("public",), FormatSettings(), "admin", [])
+    binding = Binding(catalog, ("public",), FormatSettings(), [])
     values = constant_values(found, normal.parameter_types, binding)
     assert len(values) == len(found.constants)
 
@@ -100,5 +100,5 @@ def test_constants_are_read_as_the_types_that_binding_chose(bound: Bind, catalog
     found = normalize("select id from accounts where id = '7' and balance > 1.50 and active = 't'")
     assert found is not None
     types = bound(found.text, found.types).parameter_types
-    binding = Binding(catalog, ("public",), FormatSettings(), "admin", [])
+    binding = Binding(catalog, ("public",), FormatSettings(), [])
     assert [str(value) for value in constant_values(found, types, binding)] == ["7", "1.50", "True"]

@@ -1,0 +1,66 @@
+"""What a statement does with the relations it names, gathered while it is bound: what rights it takes.
+
+The rules are PostgreSQL's: a column counts as read where its name is resolved, even if it is never
+computed; a relation that only counts rows needs one readable column; the result of a WITH query that nobody
+refers to is not computed, and needs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dsql.access.privileges import Privilege
+from dsql.access.requirements import RelationUse, Requirement
+from dsql.catalog.schema import Table
+from dsql.sql.bound_query import Cte, Query
+
+SYSTEM_COLUMN = -1  # in place of a column's number
+
+
+@dataclass(slots=True, eq=False)
+class Use:
+    """The use of one range-table entry, `depth` queries deep, `inside` these WITH queries."""
+
+    relation: Table
+    privileges: int
+    depth: int = 0
+    as_role: int = 0
+    inside: tuple[Cte, ...] = ()
+    selected: set[int] = field(default_factory=set)
+    inserted: set[int] = field(default_factory=set)
+    updated: set[int] = field(default_factory=set)
+
+    def read(self, number: int) -> None:
+        """Note that a column is read."""
+        self.privileges |= Privilege.SELECT
+        self.selected.add(number)
+
+    def update(self, number: int) -> None:
+        """Note that a column is assigned."""
+        self.privileges |= Privilege.UPDATE
+        self.updated.add(number)
+
+    def requirement(self) -> RelationUse:
+        """Return the use as a value."""
+        return RelationUse(
+            self.relation,
+            self.privileges,
+            frozenset(self.selected),
+            frozenset(self.inserted),
+            frozenset(self.updated),
+            self.as_role,
+        )
+
+    def is_idle(self) -> bool:
+        """Tell whether it is part of a WITH query that nobody refers to."""
+        return any(
+            isinstance(cte.statement, Query) and cte.references <= cte.recursive
+            for cte in self.inside
+        )
+
+
+def requirements(uses: Iterable[Use]) -> tuple[Requirement, ...]:
+    """Return what a statement needs, outer queries first, as PostgreSQL checks it."""
+    ordered = sorted(uses, key=lambda use: use.depth)
+    return tuple(use.requirement() for use in ordered if use.privileges and not use.is_idle())
