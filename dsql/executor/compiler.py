@@ -43,6 +43,7 @@ from dsql.executor.memory import MemoryMeter
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
 from dsql.executor.row_writes import secondary_indexes
+from dsql.executor.shared_rows import SharedRows
 from dsql.executor.source import Env
 from dsql.executor.spill import Descending, Rows, SortedRows
 from dsql.functions import builtin as builtin_functions
@@ -100,6 +101,7 @@ _NAMES: dict[str, Any] = {
     "Rows": Rows,
     "SortedRows": SortedRows,
     "Descending": Descending,
+    "SharedRows": SharedRows,
     "window_bounds": windows.window_bounds,
     "limit_count": limit_count,
     "offset_count": offset_count,
@@ -236,7 +238,7 @@ class CompiledProgram:
     def _compile_insert_new(self) -> Callable[..., bool]:
         generator = Generator(NODES, gathers=True, assumes_new=True)
         source = generator.source
-        with source.nested("def insert_new(context):"):
+        with source.nested("insert_new", "context"):
             source.line("touched = 0")
             self._gather(generator)
         function, self.sources["insert_new"] = source.compile("insert_new", global_names())
@@ -265,7 +267,7 @@ class CompiledProgram:
             [f"{word}{number}" for number in numbers] for word in ("decode", "field", "parameter")
         )
         generator.bind_parameters(parameters)
-        with source.nested("def load(context, rows, decoders, before):"):
+        with source.nested("load", "context, rows, decoders, before"):
             source.line(f"{unpack_code(decoders)} = decoders")
             source.line("touched = before")
             decoded = [
@@ -280,8 +282,7 @@ class CompiledProgram:
         def give(generator: Generator, codes: Sequence[Code]) -> None:
             generator.source.line(f"yield {tuple_code([code.text for code in codes])}")
 
-        header = "def rows(context, parameters):"
-        return self._compile("rows", header, give, yields=True)  # type: ignore[no-any-return]
+        return self._compile("rows", "context, parameters", give, yields=True)  # type: ignore[no-any-return]
 
     def _compile_emit(self, formats: tuple[int, ...]) -> Emit:
         types = [column.type_oid for column in self.columns]
@@ -292,13 +293,12 @@ class CompiledProgram:
         def give(generator: Generator, codes: Sequence[Code]) -> None:
             datarow.write_row(generator, codes, types, chosen)
 
-        header = "def emit(context, parameters, out):"
-        return self._compile("emit", header, give, yields=False)  # type: ignore[no-any-return]
+        return self._compile("emit", "context, parameters, out", give, yields=False)  # type: ignore[no-any-return]
 
     def _compile(
         self,
         name: str,
-        header: str,
+        parameters: str,
         give: Callable[[Generator, Sequence[Code]], None],
         *,
         yields: bool,
@@ -315,7 +315,7 @@ class CompiledProgram:
             if not modifies:
                 source.line("touched += 1")
 
-        with source.nested(header, stop="return touched"):
+        with source.nested(name, parameters, stop="return touched"):
             source.line("touched = 0")
             generator.query(self._plan.query, {}, consume, terminal=True)
             source.line("return touched")

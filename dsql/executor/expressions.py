@@ -14,8 +14,10 @@ where Python does.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsql.errors import SqlError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _ATOM = re.compile(r"\w+|-?\d+|\(-\d+\)|'[^'\\]*'|b'[^'\\]*'")
 _CALLS = re.compile(r"(?<![\w.])(?!(?:int|float|len|abs|str|bool|min|max|round)\b)[A-Za-z_]\w*\(")
 _DEPTH_MAX = 40  # CPython's parser takes 200 nested parentheses; an expression adds up to four
+_BRANCHES_MAX = 30  # `a if b else c if d else ...` nests in the parser as well
 
 
 class Code(NamedTuple):
@@ -46,6 +49,13 @@ class Code(NamedTuple):
     def atom(self) -> bool:
         """True if it may be written several times: a name or a short literal."""
         return _ATOM.fullmatch(self.text) is not None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Apart(Expression):
+    """An expression to be written as a function of its own."""
+
+    argument: Expression
 
 
 class Expressions:
@@ -62,51 +72,52 @@ class Expressions:
         if compiler is None:
             raise SqlError("0A000", f"{type(node).__name__} is not supported here")
         if self._depth >= _DEPTH_MAX:
-            return self._in_function(node, env)
+            return self.in_function(lambda: self.value(node, env))
         self._depth += 1
         try:
             return compiler(self, node, env)
         finally:
             self._depth -= 1
 
-    def _in_function(self, node: Expression, env: Env) -> Code:
-        """Compile a deeply nested expression as a function of its own."""
+    def in_function(self, write: Callable[[], Code]) -> Code:
+        """Compile an expression as a function of its own."""
         depth, self._depth = self._depth, 0
         name = self._source.fresh("deep_")
-        with self._source.nested(f"def {name}():"):
-            code = self.value(node, env)
+        with self._source.nested(name):
+            code = write()
             self._source.line(f"return {code.text}")
         self._depth = depth
-        return Code(f"{name}()", code.nullable)
+        return Code(self._source.call(name), code.nullable)
 
     def true(self, node: Expression, env: Env) -> str:
         """Return a condition that holds when the expression is TRUE."""
-        if isinstance(node, bound.And):
-            return _join(" and ", [self.true(part, env) for part in node.arguments])
-        if isinstance(node, bound.Or):
-            return _join(" or ", [self.true(part, env) for part in node.arguments])
-        if isinstance(node, bound.Not):
-            return self.false(node.argument, env)
-        if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
-            guards, code = self._strict_call(node.function, node.arguments, env)
-            parts = [f"{guard} is not None" for guard in guards] + [code.text]
-            return _join(" and ", parts)
-        return f"({self.value(node, env).text})"
+        return self._test(node, env, wanted=True)
 
     def false(self, node: Expression, env: Env) -> str:
         """Return a condition that holds when the expression is FALSE."""
-        if isinstance(node, bound.And):
-            return _join(" or ", [self.false(part, env) for part in node.arguments])
-        if isinstance(node, bound.Or):
-            return _join(" and ", [self.false(part, env) for part in node.arguments])
-        if isinstance(node, bound.Not):
-            return self.true(node.argument, env)
+        return self._test(node, env, wanted=False)
+
+    def _test(self, node: Expression, env: Env, *, wanted: bool) -> str:
+        if self._depth >= _DEPTH_MAX:
+            return self.in_function(lambda: Code(self._test(node, env, wanted=wanted), False)).text
+        self._depth += 1
+        try:
+            return self._condition(node, env, wanted)
+        finally:
+            self._depth -= 1
+
+    def _condition(self, node: Expression, env: Env, wanted: bool) -> str:
+        while isinstance(node, bound.Not):
+            node, wanted = node.argument, not wanted
+        if isinstance(node, bound.And | bound.Or):
+            word = " and " if isinstance(node, bound.And) is wanted else " or "
+            return _join(word, [self._test(part, env, wanted=wanted) for part in node.arguments])
         if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
             guards, code = self._strict_call(node.function, node.arguments, env)
-            last = f"({code.text}) is False" if code.nullable else f"not ({code.text})"
-            return _join(" and ", [f"{guard} is not None" for guard in guards] + [last])
+            last = code.text if wanted else _is_false(code)
+            return _join(" and ", [*(f"{guard} is not None" for guard in guards), last])
         code = self.value(node, env)
-        return f"({code.text}) is False" if code.nullable else f"(not {code.text})"
+        return f"({code.text})" if wanted else _is_false(code)
 
     def atom(self, node: Expression, env: Env) -> Code:
         """Return a name for the value, assigned by a statement if need be."""
@@ -164,9 +175,9 @@ class Expressions:
             several = function.template.count(f"{{{position}}}") != 1
             if function.template and several and not code.atom:
                 name = self._source.fresh("lazy_")
-                with self._source.nested(f"def {name}():"):
+                with self._source.nested(name):
                     self._source.line(f"return {code.text}")
-                texts.append(f"{name}()")
+                texts.append(self._source.call(name))
             else:
                 texts.append(code.text)
         return self._application(function, texts)
@@ -174,6 +185,10 @@ class Expressions:
 
 def _join(word: str, parts: list[str]) -> str:
     return f"({word.join(parts)})" if len(parts) > 1 else parts[0]
+
+
+def _is_false(code: Code) -> str:
+    return f"({code.text}) is False" if code.nullable else f"(not ({code.text}))"
 
 
 def _guarded(guards: list[str], code: Code) -> Code:
@@ -305,6 +320,11 @@ def _null_if(compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _case(compiler: Expressions, node: Any, env: Env) -> Code:
+    if len(node.branches) > _BRANCHES_MAX:
+        later = dataclasses.replace(node, branches=node.branches[_BRANCHES_MAX:])
+        node = dataclasses.replace(
+            node, branches=node.branches[:_BRANCHES_MAX], otherwise=_apart_from(later)
+        )
     parts: list[str] = []
     nullable = False
     for condition, result in node.branches:
@@ -318,6 +338,11 @@ def _case(compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
+    if len(node.arguments) > _BRANCHES_MAX:
+        later = dataclasses.replace(node, arguments=node.arguments[_BRANCHES_MAX:])
+        node = dataclasses.replace(
+            node, arguments=[*node.arguments[:_BRANCHES_MAX], _apart_from(later)]
+        )
     codes = [compiler.value(argument, env) for argument in node.arguments]
     parts: list[str] = []
     for code in codes[:-1]:
@@ -326,6 +351,14 @@ def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
         name, guard = compiler_name(compiler, code)
         parts.append(f"{name} if {guard} is not None else ")
     return Code(f"({''.join(parts)}{codes[-1].text})", codes[-1].nullable)
+
+
+def _apart_from(node: Expression) -> _Apart:
+    return _Apart(type_oid=node.type_oid, typmod=node.typmod, argument=node)
+
+
+def _apart(compiler: Expressions, node: Any, env: Env) -> Code:
+    return compiler.in_function(lambda: compiler.value(node.argument, env))
 
 
 def _min_max(compiler: Expressions, node: Any, env: Env) -> Code:
@@ -430,6 +463,7 @@ def _default(_compiler: Expressions, _node: Any, _env: Env) -> Code:
 _VALUES: dict[type, Callable[[Expressions, Any, Env], Code]] = {
     Slot: _slot,
     SubPlan: _subplan,
+    _Apart: _apart,
     bound.Constant: _constant,
     bound.Parameter: _parameter,
     bound.Call: _call,

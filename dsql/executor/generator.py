@@ -8,11 +8,13 @@ a pipeline of scan, filter, join and projection becomes one nest of loops withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from dsql.executor.expressions import Code, Expressions
 from dsql.executor.memory import LARGE_BYTES
+from dsql.executor.nesting import LOOPS_MAX, Nesting
 from dsql.executor.source import Binding, Consume, Env, Source
 from dsql.planner import plan as p
 from dsql.planner.expressions import SubPlan, slots_of_all
@@ -50,6 +52,7 @@ class Generator:
         self.assumes_new = assumes_new
         self.source = Source()
         self.expressions = Expressions(self)
+        self._nesting = Nesting()
         self._nodes = nodes
 
     # ------------------------------------------------------------ what expressions refer to
@@ -85,11 +88,20 @@ class Generator:
         """Return code for several values."""
         return [self.expressions.value(node, env).text for node in nodes]
 
+    @contextmanager
+    def conditions(self, conditions: Sequence[Expression], env: Env) -> Iterator[None]:
+        """Write a test around what is written inside; none without conditions."""
+        texts = [self.expressions.true(condition, env) for condition in conditions]
+        with self.source.block(f"if {' and '.join(texts)}:") if texts else nullcontext():
+            yield
+
     # ------------------------------------------------------------ nodes
 
     def produce(self, node: p.Node, env: Env, required: set[int], consume: Consume) -> None:
-        """Write a node. In a function with many loops already it goes into one of its own."""
-        if self.source.crowded and not isinstance(node, p.Result):
+        """Write a node, in a function of its own where its loops would nest too deep."""
+        loops = self._nesting.loops(node)
+        crowded = self.source.function.loops + loops > LOOPS_MAX
+        if self._nesting.is_cut(node) or (crowded and loops):
             self.boundary(node, env, required, consume)
             return
         self._nodes[type(node)](self, node, env, required, consume)
@@ -112,10 +124,10 @@ class Generator:
                 nullable[slot] = nullable[slot] or inner[slot].nullable
             self.source.line(f"yield {tuple_code([inner[slot].code for slot in carried])}")
 
-        with self.source.nested(f"def {name}():"):
+        with self.source.nested(name):
             (produce or self._nodes[type(node)])(self, node, env, required, give)
         names = [self.source.fresh("c") for _ in carried]
-        with self.source.block(f"for {unpack_code(names)} in {name}():"):
+        with self.source.block(f"for {unpack_code(names)} in {self.source.call(name)}:"):
             consume(
                 {
                     **env,

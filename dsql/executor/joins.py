@@ -9,8 +9,8 @@ inside the outer loop (an index lookup, as a rule), any other is run once and ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
@@ -31,18 +31,17 @@ def hash_code(generator: Generator, node: Expression, code: Code) -> Code:
     return Code(f"(None if {code.text} is None else {name}({code.text}))", code.nullable)
 
 
-def _join_key(generator: Generator, keys: Sequence[Expression], env: Env, blocks: ExitStack) -> str:
-    """Write a join key; a NULL in it matches nothing and leaves the block. Return its code."""
-    names = []
-    for node in keys:
-        code = generator.expressions.atom(node, env)
-        if code.nullable:
-            blocks.enter_context(generator.source.block(f"if {code.text} is not None:"))
-        plain = Code(code.text, nullable=False)
-        names.append(_plain_hash(generator, node, plain))
-    if not names:
-        return "()"
-    return names[0] if len(names) == 1 else tuple_code(names)
+@contextmanager
+def _join_key(generator: Generator, keys: Sequence[Expression], env: Env) -> Iterator[str]:
+    """Write a join key around what is written inside: a NULL in it matches nothing. Yield its code."""
+    codes = [generator.expressions.atom(node, env) for node in keys]
+    names = [
+        _plain_hash(generator, node, Code(code.text, nullable=False))
+        for node, code in zip(keys, codes, strict=True)
+    ]
+    guards = [f"{code.text} is not None" for code in codes if code.nullable]
+    with generator.source.block(f"if {' and '.join(guards)}:") if guards else nullcontext():
+        yield names[0] if len(names) == 1 else tuple_code(names)
 
 
 def _plain_hash(generator: Generator, node: Expression, code: Code) -> str:
@@ -50,14 +49,6 @@ def _plain_hash(generator: Generator, node: Expression, code: Code) -> str:
     if hash_key is None:
         return code.text
     return f"{generator.source.constant(hash_key, 'hash')}({code.text})"
-
-
-def _conditions(
-    generator: Generator, conditions: Sequence[Expression], env: Env, blocks: ExitStack
-) -> None:
-    for condition in conditions:
-        text = generator.expressions.true(condition, env)
-        blocks.enter_context(generator.source.block(f"if {text}:"))
 
 
 def produce_hash_join(
@@ -95,8 +86,7 @@ def _build(
     kept = kept & made_slots(node.inner)
 
     def add(row: str, inner: Env) -> None:
-        with ExitStack() as blocks:
-            key = _join_key(generator, node.inner_keys, inner, blocks)
+        with _join_key(generator, node.inner_keys, inner) as key:
             source.line(f"{table}.setdefault({key}, []).append({row})")
             generator.account(table)
 
@@ -136,8 +126,10 @@ def _probe_inner(
 ) -> None:
     found = _matches(generator, node, table, outer, "()")
     inner, names = generator.bind(outer, *shape)
-    with generator.source.block(f"for {unpack_code(names)} in {found}:"), ExitStack() as blocks:
-        _conditions(generator, node.conditions, inner, blocks)
+    with (
+        generator.source.block(f"for {unpack_code(names)} in {found}:"),
+        generator.conditions(node.conditions, inner),
+    ):
         consume(inner)
 
 
@@ -159,8 +151,10 @@ def _probe_left(
         found = source.fresh("met")
         source.line(f"{found} = []")
         inner, names = generator.bind(outer, slots, nullable)
-        with source.block(f"for {unpack_code(names)} in {candidates}:"), ExitStack() as blocks:
-            _conditions(generator, node.conditions, inner, blocks)
+        with (
+            source.block(f"for {unpack_code(names)} in {candidates}:"),
+            generator.conditions(node.conditions, inner),
+        ):
             source.line(f"{found}.append({tuple_code(names)})")
         found = f"{found} or {nothing}"
     joined, names = generator.bind(outer, slots, [True] * len(slots))
@@ -178,8 +172,10 @@ def _probe_semi(
         hit = source.fresh("hit")
         source.line(f"{hit} = False")
         inner, names = generator.bind(outer, *shape)
-        with source.block(f"for {unpack_code(names)} in {found}:"), ExitStack() as blocks:
-            _conditions(generator, node.conditions, inner, blocks)
+        with (
+            source.block(f"for {unpack_code(names)} in {found}:"),
+            generator.conditions(node.conditions, inner),
+        ):
             source.line(f"{hit} = True")
             source.line("break")
     with source.block(f"if {hit}:" if node.kind == "semi" else f"if not {hit}:"):
@@ -200,8 +196,7 @@ def _full_join(
     def keep(inner: Env) -> None:
         for position, slot in enumerate(slots):
             nullable[position] = nullable[position] or inner[slot].nullable
-        with ExitStack() as blocks:
-            key = _join_key(generator, node.inner_keys, inner, blocks)
+        with _join_key(generator, node.inner_keys, inner) as key:
             source.line(f"{table}.setdefault({key}, []).append(len({rows}))")
         source.line(f"{rows}.append({tuple_code([inner[slot].code for slot in slots])})")
         generator.account(rows)
@@ -214,12 +209,12 @@ def _full_join(
         matched = source.fresh("matched")
         source.line(f"{matched} = []")
         inner, names = generator.bind(outer, slots, nullable)
-        with source.block(f"for {index} in {found}:"), ExitStack() as blocks:
+        with source.block(f"for {index} in {found}:"):
             if names:
                 source.line(f"{unpack_code(names)} = {rows}[{index}]")
-            _conditions(generator, node.conditions, inner, blocks)
-            source.line(f"{met}.add({index})")
-            source.line(f"{matched}.append({rows}[{index}])")
+            with generator.conditions(node.conditions, inner):
+                source.line(f"{met}.add({index})")
+                source.line(f"{matched}.append({rows}[{index}])")
         joined, names = generator.bind(outer, slots, [True] * len(slots))
         pairs = f"{matched} or {_null_row(len(slots))}"
         with source.block(f"for {unpack_code(names)} in {pairs}:"):
@@ -287,8 +282,7 @@ def _inner_rows(
     """Write the inner side's loop for one outer row, conditions included."""
 
     def met(inner: Env) -> None:
-        with ExitStack() as blocks:
-            _conditions(generator, node.conditions, inner, blocks)
+        with generator.conditions(node.conditions, inner):
             consume(inner)
 
     if kept is None:
@@ -345,9 +339,9 @@ def _loop_semi(
     """Write the search for one inner row as a function, which can stop at the first."""
     source = generator.source
     name = source.fresh("any")
-    with source.nested(f"def {name}():"):
+    with source.nested(name):
         _inner_rows(generator, node, kept, required, outer, lambda _env: source.line("return True"))
         source.line("return False")
     word = "if" if node.kind == "semi" else "if not"
-    with source.block(f"{word} {name}():"):
+    with source.block(f"{word} {source.call(name)}:"):
         consume(outer)

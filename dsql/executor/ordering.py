@@ -63,7 +63,7 @@ def write_sorter(
 ) -> None:
     """Write the functions that sort a list, and that return what the merge of sorted lists compares."""
     source = generator.source
-    with source.nested(f"def {names[0]}(rows):"):
+    with source.nested(names[0], "rows", closure=True):
         sort_statements(generator, "rows", keys, places, nullable)
     mixed = len({key.descending for key in keys}) > 1
     nulls = list(nullable) or [True] * len(keys)
@@ -71,7 +71,7 @@ def write_sorter(
     for key, place, null in zip(keys, places, nulls, strict=True):
         code = _key_code(generator, key, place, null)
         codes.append(f"Descending({code})" if mixed and key.descending else code)
-    with source.nested(f"def {names[1]}(r):"):
+    with source.nested(names[1], "r", closure=True):
         source.line(f"return {tuple_code(codes)}")
 
 

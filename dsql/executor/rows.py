@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
@@ -27,10 +25,7 @@ def produce_filter(
     """Write a filter."""
 
     def give(inner: Env) -> None:
-        with ExitStack() as blocks:
-            for condition in node.conditions:
-                text = generator.expressions.true(condition, inner)
-                blocks.enter_context(generator.source.block(f"if {text}:"))
+        with generator.conditions(node.conditions, inner):
             consume(inner)
 
     generator.produce(node.child, env, required | slots_of_all(node.conditions), give)
@@ -70,13 +65,13 @@ def produce_values(
         return
     nullable = [False] * len(wanted)
     name = source.fresh("values")
-    with source.nested(f"def {name}():"):
+    with source.nested(name):
         for row in node.rows:
             codes = [generator.value(row[number], env) for number in wanted]
             nullable = [old or code.nullable for old, code in zip(nullable, codes, strict=True)]
             source.line(f"yield {tuple_code([code.text for code in codes])}")
     bound_env, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
-    with source.block(f"for {unpack_code(names)} in {name}():"):
+    with source.block(f"for {unpack_code(names)} in {source.call(name)}:"):
         consume(bound_env)
 
 
@@ -201,11 +196,15 @@ def produce_subquery_scan(
     generator: Generator, node: p.SubqueryScan, env: Env, required: set[int], consume: Consume
 ) -> None:
     """Write a subquery in FROM: in line, unless its CTEs need a function of their own."""
-    if node.query.ctes and not generator.source.function.header.startswith("def scope"):
-        name = generator.source.fresh("scope")
-        _in_function(generator, node, env, required, consume, name)
-        return
+    if node.query.ctes:
+        generator.boundary(node, env, required, consume, _subquery_rows)
+    else:
+        _subquery_rows(generator, node, env, required, consume)
 
+
+def _subquery_rows(
+    generator: Generator, node: p.SubqueryScan, env: Env, required: set[int], consume: Consume
+) -> None:
     def give(codes: list[Code], _inner: Env) -> None:
         found = dict(env)
         for slot, code in zip(node.slots, codes, strict=True):
@@ -230,30 +229,6 @@ def produce_subquery_scan(
         ctes=node.query.ctes,
     )
     generator.query(query, env, give)
-
-
-def _in_function(
-    generator: Generator,
-    node: p.SubqueryScan,
-    env: Env,
-    required: set[int],
-    consume: Consume,
-    name: str,
-) -> None:
-    source = generator.source
-    wanted = [slot.id for slot in node.slots if slot.id in required]
-    nullable = [False] * len(wanted)
-
-    def give(inner: Env) -> None:
-        for position, slot in enumerate(wanted):
-            nullable[position] = nullable[position] or inner[slot].nullable
-        source.line(f"yield {tuple_code([inner[slot].code for slot in wanted])}")
-
-    with source.nested(f"def {name}():"):
-        produce_subquery_scan(generator, node, env, required, give)
-    found, names = generator.bind(env, wanted, nullable)
-    with source.block(f"for {unpack_code(names)} in {name}():"):
-        consume(found)
 
 
 def produce_lock_rows(

@@ -240,10 +240,7 @@ def _row(
     first = [item for slot, item in needed.items() if slot in filtered]
     rest = [item for slot, item in needed.items() if slot not in filtered]
     bind_columns(generator, row, first, inner)
-    with ExitStack() as blocks:
-        for condition in node.filter:
-            text = generator.expressions.true(condition, inner)
-            blocks.enter_context(source.block(f"if {text}:"))
+    with generator.conditions(node.filter, inner):
         bind_columns(generator, row, rest, inner)
         consume(inner)
 
@@ -296,11 +293,9 @@ def produce_virtual_scan(
     row = source.fresh("row")
     filtered = slots_of_all(node.filter)
     inner = dict(env)
-    with source.block(f"for {row} in {rows}(context):"), ExitStack() as blocks:
+    with source.block(f"for {row} in {rows}(context):"):
         for index, slot in node.columns.items():
             if slot.id in required or slot.id in filtered:
                 inner[slot.id] = Binding(f"{row}[{index}]")
-        for condition in node.filter:
-            text = generator.expressions.true(condition, inner)
-            blocks.enter_context(source.block(f"if {text}:"))
-        consume(inner)
+        with generator.conditions(node.filter, inner):
+            consume(inner)

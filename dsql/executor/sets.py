@@ -1,20 +1,22 @@
 """Code of set operations and CTEs.
 
-UNION ALL is both sides in one generator function. The others count rows in dicts, NULLs being equal.
-A CTE is a function that runs its query the first time it is asked and keeps the rows; a modifying one
-is also asked before the main query ends, so that it always runs, and once. A recursive CTE runs its
-second part over the rows of the last round until there are none.
+A chain of UNIONs is all its queries in one generator function, one after the other. INTERSECT and EXCEPT
+count rows in dicts, NULLs being equal. A CTE is a function that starts its query the first time it is
+asked and keeps the rows; a modifying one is run to its end at once, so that it always runs, and once. A
+recursive CTE runs its second part over the rows of the last round until there are none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.grouping import distinct_key
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
+from dsql.planner.expressions import Slot
 from dsql.sql.bound import Expression
 
 
@@ -33,17 +35,17 @@ def produce_set_operation(
         slots = [slot for slot in slots if slot in required]
     name = source.fresh("set")
     nullable: list[bool] = []
-    with source.nested(f"def {name}():"):
+    with source.nested(name):
         if operator == "union":
             nullable = _union(generator, node, env, slots)
         else:
             nullable = _counted(generator, node, env, operator)
     inner, names = generator.bind(env, slots, nullable)
-    with source.block(f"for {unpack_code(names)} in {name}():"):
+    with source.block(f"for {unpack_code(names)} in {source.call(name)}:"):
         consume(inner)
 
 
-Give = Callable[[list[Code], Env], None]
+Give = Callable[[Sequence[Code], Env], None]
 
 
 def _union(
@@ -56,7 +58,7 @@ def _union(
     if not node.all:
         source.line(f"{seen} = set()")
 
-    def give(codes: list[Code], _env: Env) -> None:
+    def give(codes: Sequence[Code], _env: Env) -> None:
         chosen = [codes[place] for place in places]
         for position, code in enumerate(chosen):
             nullable[position] = nullable[position] or code.nullable
@@ -71,9 +73,33 @@ def _union(
                 source.line(f"{generator.runtime('meter')}([{key}])")
             source.line(f"yield {tuple_code(names)}")
 
-    generator.query(node.left, env, give)
-    generator.query(node.right, env, give)
+    for branch in _branches(node):
+        generator.query(branch, env, give)
     return nullable
+
+
+def _branches(node: p.SetOperationNode) -> list[p.QueryPlan]:
+    """Return the queries of a chain of UNIONs in order; a UNION removes what inner ones would."""
+    found: list[p.QueryPlan] = []
+    waiting = [node.left, node.right]
+    while waiting:
+        query = waiting.pop()
+        inner = query.node
+        if isinstance(inner, p.SetOperationNode) and _is_bare_union(query, inner, node):
+            waiting += [inner.left, inner.right]
+        else:
+            found.append(query)
+    return found[::-1]
+
+
+def _is_bare_union(
+    query: p.QueryPlan, inner: p.SetOperationNode, outer: p.SetOperationNode
+) -> bool:
+    """Return True if a query is just a UNION, of rows that the outer one takes as they are."""
+    if inner.operator.lower() != "union" or query.ctes or (outer.all and not inner.all):
+        return False
+    read = [item.id if isinstance(item, Slot) else 0 for item in query.expressions]
+    return read == [slot.id for slot in inner.slots]
 
 
 def _row_key(generator: Generator, nodes: Sequence[Expression], row: str) -> tuple[list[str], str]:
@@ -139,63 +165,66 @@ def cte_name(cte: int) -> str:
 def produce_cte(
     generator: Generator, cte: p.CtePlan, env: Env, _required: set[int], _consume: Consume
 ) -> None:
-    """Write the function of a CTE: its rows as a list of tuples, made once."""
+    """Write the function of a CTE, which returns its `SharedRows`."""
     source = generator.source
     name, run, memory = cte_name(cte.id), source.fresh("run"), source.fresh("memo")
-    if cte.recursive is None:
-        with source.nested(f"def {run}():"):
-            source.line("rows = []; touched = 0")
-            generator.query(cte.query, env, _append_row(generator, "rows"))
-            source.line("return rows")
-    else:
-        with source.nested(f"def {run}():"):
+    with source.nested(run):
+        if cte.recursive is not None:
             _recursion(generator, cte, cte.recursive, env)
-    with source.nested(f"def {name}():"):
+        else:
+            source.line("touched = 0")
+            generator.query(cte.query, env, lambda codes, _: source.line(f"yield {_row(codes)}"))
+            source.line("if False: yield")
+    with source.nested(name, closure=True):
         with source.block(f"if not {memory}:"):
-            source.line(f"{memory}.append({run}())")
+            rows = f"SharedRows({source.call(run)}, {generator.runtime('meter')})"
+            source.line(f"{memory}.append({rows})")
         source.line(f"return {memory}[0]")
     source.function.prologue.append(f"{memory} = []")
     if cte.modifies:
-        source.line(f"{name}()")
+        source.line(f"{name}().complete()")
 
 
-def _append_row(generator: Generator, rows: str) -> Give:
-    def give(codes: list[Code], _env: Env) -> None:
-        row = tuple_code([code.text for code in codes])
-        generator.source.line(f"{rows}.append({row})")
-        generator.account(rows)
-
-    return give
+def _row(codes: Sequence[Code]) -> str:
+    return tuple_code([code.text for code in codes])
 
 
 def _recursion(generator: Generator, cte: p.CtePlan, recursive: p.RecursivePlan, env: Env) -> None:
     """Write the rounds. `work_N` holds the last round's rows, where the recursive part reads them."""
     source = generator.source
-    work, new = f"work_{cte.id}", source.fresh("new")
-    seen = source.fresh("seen")
-    source.line(f"rows = []; {seen} = set()")
+    work, new, seen = f"work_{cte.id}", source.fresh("new"), source.fresh("seen")
+    source.line(f"{new} = []; {seen} = set()")
 
-    def give(codes: list[Code], _env: Env) -> None:
-        row = tuple_code([code.text for code in codes])
-        if not recursive.distinct:
+    def give(codes: Sequence[Code], _env: Env) -> None:
+        row = source.fresh("row")
+        source.line(f"{row} = {_row(codes)}")
+        with ExitStack() as blocks:
+            if recursive.distinct:
+                _, key = _row_key(generator, cte.query.expressions, row)
+                blocks.enter_context(source.block(f"if {key} not in {seen}:"))
+                source.line(f"{seen}.add({key})")
             source.line(f"{new}.append({row})")
-            generator.account(new)
-            return
-        names, key = _row_key(generator, cte.query.expressions, row)
-        with source.block(f"if {key} not in {seen}:"):
-            source.line(f"{seen}.add({key})")
-            source.line(f"{new}.append({tuple_code(names)})")
-            generator.account(new)
+            source.line(f"yield {row}")
 
-    source.line(f"{new} = []")
     generator.query(cte.query, env, give)
     with source.block(f"while {new}:"):
         source.line(f"{generator.runtime('check')}()")
-        source.line(f"{work} = {new}")
-        source.line(f"rows += {work}")
-        source.line(f"{new} = []")
-        generator.query(recursive.query, env, give)
-    source.line("return rows")
+        source.line(f"{work} = {new}; {new} = []")
+        _round(generator, recursive.query, env, give)
+
+
+def _round(generator: Generator, query: p.QueryPlan, env: Env, give: Give) -> None:
+    """Write one round, as a function if it has CTEs: they are run anew in each."""
+    source = generator.source
+    if not query.ctes:
+        generator.query(query, env, give)
+        return
+    name = source.fresh("round")
+    with source.nested(name):
+        generator.query(query, env, lambda codes, _: source.line(f"yield {_row(codes)}"))
+    columns = [Code(source.fresh("c"), nullable=True) for _ in query.expressions]
+    with source.block(f"for {unpack_code([c.text for c in columns])} in {source.call(name)}:"):
+        give(columns, env)
 
 
 def produce_cte_scan(

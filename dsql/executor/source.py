@@ -4,13 +4,19 @@ The code of a plan is one function. Where a plan needs a loop of its own (a LIMI
 else, a subquery) a nested function is written in front of the enclosing one's body. It sees the
 variables of the enclosing functions through closures, which is how a correlated subquery reads the
 outer row.
+
+Functions nest as deep as plans do, but Python's indentation only to 100: from some depth on a function
+is lifted, that is written beside those of the outermost function, and given what it reads of the
+functions it came from as parameters. `call` writes calls of both kinds.
 """
 
 from __future__ import annotations
 
 import linecache
+import re
+import symtable
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,7 +27,8 @@ from zlib import crc32
 
 _INDENT = "    "
 _KEPT_CODES_MAX = 2_000
-_NESTED_LOOPS_MAX = 12  # CPython allows 20 nested blocks per function; a scan takes two
+_NESTED_FUNCTIONS_MAX = 8  # deeper ones are lifted
+_NUMBERED = re.compile(r".*\d")  # as `fresh` names things
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +47,11 @@ Consume = Callable[[Env], None]
 class Function:
     """A function while it is written."""
 
-    header: str
+    name: str
+    parameters: str = ""
     stop: str = "return"  # the statement that ends the function early
+    nesting: int = 0  # in how many functions it is written
+    passed: list[str] = field(default_factory=list)
     prologue: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
     depth: int = 1
@@ -49,8 +59,13 @@ class Function:
 
     def text(self) -> list[str]:
         """Return its lines, indented as a top-level function."""
-        lines = [self.header, *(_INDENT + line for line in self.prologue), *self.body]
+        header = f"def {self.name}({_list([*self.passed, self.parameters])}):"
+        lines = [header, *(_INDENT + line for line in self.prologue), *self.body]
         return lines if len(lines) > 1 else [*lines, _INDENT + "pass"]
+
+
+def _list(items: Iterable[str]) -> str:
+    return ", ".join(item for item in items if item)
 
 
 class Source:
@@ -61,6 +76,8 @@ class Source:
         self._counter = count(1)
         self._functions: list[Function] = []
         self._constants: dict[Any, str] = {}
+        self._passed: dict[str, list[str]] = {}  # what lifted functions are given
+        self._set_up: set[str] = set()
         self.once: dict[Any, str] = {}  # what the outermost function has set up, by key
 
     @property
@@ -92,29 +109,53 @@ class Source:
         function.depth -= 1
         function.loops -= looping
 
-    @property
-    def crowded(self) -> bool:
-        """True if more loops should go into a function of their own."""
-        return self.function.loops >= _NESTED_LOOPS_MAX or self.function.depth >= 60
-
     @contextmanager
-    def nested(self, header: str, *, stop: str = "return") -> Iterator[None]:
-        """Write a function in front of the current one's body."""
-        function = Function(header, stop)
+    def nested(
+        self, name: str, parameters: str = "", *, stop: str = "return", closure: bool = False
+    ) -> Iterator[None]:
+        """Write a function in front of the current one's body, or lift it.
+
+        A `closure` is never lifted: it can be called by its bare name, from anywhere.
+        """
+        nesting = self._functions[-1].nesting + 1 if self._functions else 0
+        lifted = nesting > _NESTED_FUNCTIONS_MAX and not closure
+        function = Function(name, parameters, stop, 1 if lifted else nesting)
         self._functions.append(function)
         yield
         self._functions.pop()
-        lines = function.text()
-        if self._functions:
-            self.function.prologue += lines
+        if lifted:
+            function.passed = self._passed[name] = self._read_outside(function)
+            self._functions[0].prologue += function.text()
+        elif self._functions:
+            self.function.prologue += function.text()
         else:
-            self._finished = lines
+            self._finished = function.text()
+
+    def call(self, name: str, arguments: str = "") -> str:
+        """Return the call of a function that was written before."""
+        return f"{name}({_list([*self._passed.get(name, ()), arguments])})"
+
+    def _read_outside(self, function: Function) -> list[str]:
+        """Return the variables of enclosing functions that a function reads."""
+        found: set[str] = set()
+        tables = [symtable.symtable("\n".join(function.text()), "", "exec")]
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            found |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        return sorted(
+            name
+            for name in found
+            if _NUMBERED.fullmatch(name)
+            and not (name in self.names or name in self._passed or name in self._set_up)
+        )
 
     def setup(self, key: Any, prefix: str, expression: str) -> str:
         """Compute something once per execution, before everything else; return its name."""
         name = self.once.get(key)
         if name is None:
             name = self.once[key] = self.fresh(prefix)
+            self._set_up.add(name)
             self._functions[0].prologue.insert(self._setup_end, f"{name} = {expression}")
             self._setup_end += 1
         return name

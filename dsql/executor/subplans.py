@@ -22,20 +22,20 @@ def compile_subplan(generator: Generator, node: SubPlan, env: Env) -> Code:
         return _quantified(generator, node, env)
     writer = {"scalar": _scalar, "exists": _exists, "array": _array}[node.kind]
     name = generator.source.fresh("sub")
-    with generator.source.nested(f"def {name}():"):
+    with generator.source.nested(name):
         nullable = writer(generator, node, env)
     if not node.outer:
         name = _once(generator, name)
-    return Code(f"{name}()", nullable)
+    return Code(generator.source.call(name), nullable)
 
 
 def _once(generator: Generator, function: str) -> str:
     """Write a function that calls another one the first time only."""
     source = generator.source
     name, memory = source.fresh("init"), source.fresh("memo")
-    with source.nested(f"def {name}():"):
+    with source.nested(name, closure=True):
         with source.block(f"if not {memory}:"):
-            source.line(f"{memory}.append({function}())")
+            source.line(f"{memory}.append({source.call(function)})")
         source.line(f"return {memory}[0]")
     source.function.prologue.append(f"{memory} = []")
     return name
@@ -102,7 +102,7 @@ def _rows(generator: Generator, node: SubPlan, env: Env) -> str:
         source.line(f"{rows}.append({tuple_code([code.text for code in codes])})")
         generator.account(rows)
 
-    with source.nested(f"def {name}():"):
+    with source.nested(name):
         source.line(f"{rows} = []")
         generator.query(node.plan, env, give)
         source.line(f"return {rows}")
@@ -131,8 +131,8 @@ def _hashed(generator: Generator, node: SubPlan, env: Env, left: Sequence[Code])
     source = generator.source
     rows = _rows(generator, node, env)
     build = source.fresh("build")
-    with source.nested(f"def {build}():"):
-        source.line(f"return HashedRows({rows}())")
+    with source.nested(build, closure=True):
+        source.line(f"return HashedRows({source.call(rows)})")
     name = _once(generator, build)
     return Code(f"{name}().find({tuple_code([code.text for code in left])})", nullable=True)
 
@@ -144,16 +144,16 @@ def _compared(generator: Generator, node: SubPlan, env: Env, left: Sequence[Code
     lefts = [source.fresh("left") for _ in left]
     rights = [source.fresh("right") for _ in left]
     decisive = node.kind == "any"
-    with source.nested(f"def {name}({', '.join(lefts)}):"):
+    with source.nested(name, ", ".join(lefts)):
         source.line("unknown = False")
-        with source.block(f"for {unpack_code(rights)} in {rows}():"):
+        with source.block(f"for {unpack_code(rights)} in {source.call(rows)}:"):
             _compare_pairs(generator, node, lefts, rights)
             with source.block(f"if outcome is {decisive}:"):
                 source.line(f"return {decisive}")
             with source.block("if outcome is None:"):
                 source.line("unknown = True")
         source.line(f"return None if unknown else {not decisive}")
-    return Code(f"{name}({', '.join(code.text for code in left)})", nullable=True)
+    return Code(source.call(name, ", ".join(code.text for code in left)), nullable=True)
 
 
 def _compare_pairs(

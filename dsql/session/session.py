@@ -33,6 +33,7 @@ from dsql.session.prepared_round import PreparedRounds
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
+from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection, open_connection
 from dsql.types import reg
 from dsql.wire import backend, frontend
@@ -240,7 +241,7 @@ def _visible(error: Exception) -> SqlError:
     if isinstance(error, SqlError):
         return error
     if isinstance(error, RecursionError):
-        return SqlError("54001", "stack depth limit exceeded")
+        return stack_depth_error()
     log_id = secrets.token_hex(8)
     logger.error("internal error", exc_info=error, extra={"log_id": log_id})
     return SqlError("XX000", f"internal error (log id {log_id})")

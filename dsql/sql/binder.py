@@ -20,9 +20,10 @@ from dsql.sql.bound import Expression
 from dsql.sql.bound_query import BoundStatement, Delete, Insert, Query, Update
 from dsql.sql.calls import clause
 from dsql.sql.columns import assignable, bind_stored, refuse_subqueries, stored_scope
+from dsql.sql.depth import stack_depth_error
 from dsql.sql.dml import bind_modification
 from dsql.sql.expressions import bind_boolean, bind_expression
-from dsql.sql.gate import ParsedStatement, stack_depth_error
+from dsql.sql.gate import ParsedStatement
 from dsql.sql.query import bind_query
 from dsql.sql.scope import Scope
 from dsql.sql.tree import TreeBuilder

@@ -36,7 +36,7 @@ from dsql.sql.bound import (
     Subscript,
 )
 from dsql.sql.bound_query import Query
-from dsql.sql.gate import stack_depth_error
+from dsql.sql.depth import stack_depth_error
 from dsql.sql.scope import Item, Scope, is_function_item
 from dsql.sql.tree import position_of
 from dsql.sql.type_names import resolve_type

@@ -22,6 +22,7 @@ from typing import Any
 
 from dsql.errors import SqlError, syntax_error
 from dsql.limits import IDENTIFIER_BYTES_MAX
+from dsql.sql.depth import allow_deep_statements, stack_depth_error
 
 # Imported by name because mypy cannot parse the stub of postgast's generated messages.
 postgast: Any = importlib.import_module("postgast")
@@ -30,12 +31,13 @@ _message: Any = importlib.import_module("google._upb._message")
 
 # Protobuf stops at 100 nested messages by default, which is an expression of 45 operators.
 _message.SetAllowOversizeProtos(True)
+allow_deep_statements()
 
 # libpg_query recurses on the C stack over left-deep chains (1 + 1 + 1 ...) and dies at about 25,000 links
 # in 8 MiB of stack; right-deep ones are bounded by the parser itself.
 CHAIN_LINKS_MAX = 8_000
 _CHAIN_LINK = re.compile(
-    r"[-+*/<>=~!@#%^&|`?.:\[]+|\b(?:union|intersect|except|join|and|or|is|at|collate|like|ilike|similar|"
+    r"[-+*/<>=~!@#%^&|`?.:\[]+|\b(?:union|intersect|except|join|is|at|collate|like|ilike|similar|"
     r"between|in|not|isnull|notnull)\b",
     re.IGNORECASE,
 )
@@ -174,11 +176,6 @@ def _error(message: str, position: int) -> SqlError:
                 return stack_depth_error()
             return SqlError(sqlstate, message, position=position)
     return syntax_error(message, position=position)
-
-
-def stack_depth_error() -> SqlError:
-    """Return the error of a statement nested too deep."""
-    return SqlError("54001", "stack depth limit exceeded")
 
 
 def _error_position(text: str, cursor: int) -> int:

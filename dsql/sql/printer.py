@@ -13,7 +13,7 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import unsupported
-from dsql.sql.gate import stack_depth_error
+from dsql.sql.depth import stack_depth_error
 from dsql.sql.query_printer import PRINTERS, order_text, window_text
 from dsql.sql.tree import OPERATOR_NAMES
 from dsql.types.identifier import quote_identifier

@@ -1,0 +1,89 @@
+"""How deep the loops of a plan nest, and where they are cut.
+
+CPython allows 20 nested loops in a function. A node opens its loops around whatever consumes its rows,
+so a chain of 20 joins would be 20 loops deep. Each node is weighed by the loops it opens; where they would
+be more than `LOOPS_MAX`, the nodes below become generator functions of their own, which weigh one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dsql.planner import plan as p
+
+LOOPS_MAX = 14  # consumers may open a few more
+
+
+class Nesting:
+    """Weighs the nodes of one plan."""
+
+    def __init__(self) -> None:
+        self._weights: dict[p.Node, int] = {}
+        self._cut: set[p.Node] = set()
+
+    def loops(self, node: p.Node) -> int:
+        """Return how many loops a node has open where its rows are consumed."""
+        if node in self._cut:
+            return 1
+        weight = self._weights.get(node)
+        if weight is None:
+            weight = self._weights[node] = self._weigh(node)
+        return weight
+
+    def is_cut(self, node: p.Node) -> bool:
+        """Return True if a node must be a function of its own."""
+        return node in self._cut
+
+    def _weigh(self, node: p.Node) -> int:
+        own, around = _weight(node)
+        weights = [self.loops(below) for below in around]
+        if own + sum(weights) > LOOPS_MAX:
+            self._cut.update(below for below in around if self.loops(below) > 1)
+            weights = [min(weight, 1) for weight in weights]
+        return own + sum(weights)
+
+
+def _weight(node: p.Node) -> tuple[int, tuple[p.Node, ...]]:
+    """Return the loops (and tests that nest like them) of a node itself, and whose rows it is inside."""
+    found = _WEIGHTS.get(type(node))
+    return found(node) if found is not None else (1, ())
+
+
+def _scan(node: p.Scan) -> tuple[int, tuple[p.Node, ...]]:
+    lists = sum(isinstance(part, p.AnyOf) for part in node.access.prefix)
+    return lists + (1 if node.access.unique else 2), ()
+
+
+def _hash_join(node: p.HashJoin) -> tuple[int, tuple[p.Node, ...]]:
+    return (1, ()) if node.kind == "full" else (1, (node.outer,))
+
+
+def _nested_loop(node: p.NestedLoop) -> tuple[int, tuple[p.Node, ...]]:
+    inside = node.kind == "inner" and node.parameterized
+    return (0, (node.outer, node.inner)) if inside else (1, (node.outer,))
+
+
+def _subquery_scan(node: p.SubqueryScan) -> tuple[int, tuple[p.Node, ...]]:
+    return (1, ()) if node.query.ctes else (0, (node.query.node,))
+
+
+def _child(own: int) -> Callable[[Any], tuple[int, tuple[p.Node, ...]]]:
+    return lambda node: (own, (node.child,))
+
+
+_WEIGHTS: dict[type, Callable[[Any], tuple[int, tuple[p.Node, ...]]]] = {
+    p.Result: lambda _node: (0, ()),
+    p.Scan: _scan,
+    p.SubqueryScan: _subquery_scan,
+    p.HashJoin: _hash_join,
+    p.NestedLoop: _nested_loop,
+    p.Filter: _child(1),
+    p.Project: _child(0),
+    p.ProjectSet: _child(1),
+    p.Distinct: _child(1),
+    p.LockRows: _child(1),
+    p.InsertNode: _child(1),
+    p.UpdateNode: _child(1),
+    p.DeleteNode: _child(1),
+}

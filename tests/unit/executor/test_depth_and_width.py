@@ -1,0 +1,167 @@
+"""Statements as wide and as deep as PostgreSQL takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dsql.errors import SqlError
+
+
+@pytest.fixture
+def filled(db: Any) -> Any:
+    db.count("insert into t values (1, 10, 'one', 1.5), (2, 20, 'two', null), (3, null, null, 3)")
+    db.count("insert into heap values (1, 'a'), (2, 'b'), (null, 'c')")
+    return db
+
+
+def chain(first: str, count: int, link: Callable[[int], str]) -> str:
+    return first + " ".join(link(number) for number in range(1, count))
+
+
+def nested(head: str, core: str, tail: str, depth: int) -> str:
+    return head * depth + core + tail * depth
+
+
+WIDE = {
+    "60 inner joins": (
+        chain("select count(*) from t t0 ", 60, lambda n: f"join t t{n} on t{n}.id = t{n - 1}.id"),
+        [(3,)],
+    ),
+    "60 outer joins with conditions": (
+        chain(
+            "select count(*) from heap h0 ", 60,
+            lambda n: f"left join heap h{n} on h{n}.x = h{n - 1}.x and h{n}.y > '{n}'",
+        ),
+        [(3,)],
+    ),
+    "30 full joins": (
+        chain("select count(*) from heap h0 ", 30, lambda n: f"full join heap h{n} using (x)"),
+        [(32,)],
+    ),
+    "60 cross joins": (
+        chain("select count(*) from (values (1)) v0 ", 60, lambda n: f"cross join (values ({n})) v{n}"),
+        [(1,)],
+    ),
+    "60 laterals": (
+        chain(
+            "select l59.a from (select 1) l0(a) ", 60,
+            lambda n: f"cross join lateral (select l{n - 1}.a + b from (values (1)) v(b) limit 1) l{n}(a)",
+        ),
+        [(60,)],
+    ),
+    "100 semi joins": (
+        "select id from t where true "
+        + " ".join(f"and exists (select from heap where heap.x = t.id and y <> '{n}')" for n in range(100)),
+        [(1,), (2,)],
+    ),
+    "1000 conditions": (
+        "select id from t where " + " and ".join(f"a + {n} <> {n}" for n in range(1000)),
+        [(1,), (2,)],
+    ),
+    "500 equalities between two tables": (
+        "select t.id from t, heap where " + " and ".join(f"a + {n} = x * 10 + {n}" for n in range(500)),
+        [(1,), (2,)],
+    ),
+    "1000 branches": (
+        "select case a " + " ".join(f"when {n} then 'n{n}'" for n in range(11, 1011)) + " end from t",
+        [(None,), ("n20",), (None,)],
+    ),
+    "1000 alternatives": (
+        f"select coalesce({', '.join(['a'] * 1000)}, 7) from t",
+        [(10,), (20,), (7,)],
+    ),
+    "1000 unions": (
+        f"select count(*) from ({' union all '.join(f'select {n}' for n in range(1000))}) s",
+        [(1000,)],
+    ),
+    "unions of two kinds": (
+        "select 1 " + " ".join(f"union {'all' * (n % 2)} select {n % 3}" for n in range(300)),
+        [(0,), (1,), (2,), (2,)],
+    ),
+    "300 differences": ("select 5 " + " ".join(f"except select {n % 5}" for n in range(300)), [(5,)]),
+    "200 chained CTEs": (
+        "with c0 as materialized (select 1 as n)"
+        + "".join(f", c{n} as materialized (select n + 1 as n from c{n - 1})" for n in range(1, 200))
+        + " select * from c199",
+        [(200,)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_statements_are_answered(filled: Any, name: str) -> None:
+    text, expected = WIDE[name]
+    assert sorted(filled.run(text), key=repr) == sorted(expected, key=repr)
+
+
+DEEP = {
+    "not": (f"select {'not ' * 4001}(id = 1) from t", [(False,), (True,), (True,)]),
+    "operators": (f"select {' + '.join(['id'] * 3000)} from t", [(3000,), (6000,), (9000,)]),
+    "calls": (nested("select abs(", "-id", ")", 1) + " from t", [(1,), (2,), (3,)]),
+    "many calls": ("select " + nested("abs(", "id", ")", 2000) + " from t", [(1,), (2,), (3,)]),
+    "case": (
+        "select " + nested("case when id = 1 then 1 else ", "id", " end", 600) + " from t",
+        [(1,), (2,), (3,)],
+    ),
+    "conditions": (
+        "select id from t where " + nested("(id < 3 and (id > 1 or ", "false", "))", 600),
+        [(2,)],
+    ),
+    "sub-selects": ("select " + nested("(select ", "a", ")", 500) + " from t", [(10,), (20,), (None,)]),
+    "sub-selects in FROM": (
+        "select id from " + nested("(select * from ", "t", " limit 2) x", 200),
+        [(1,), (2,)],
+    ),
+    "correlated sub-selects": (
+        "select " + nested("(select t.id + ", "t.a", " limit 1)", 200) + " from t where id < 3",
+        [(210,), (420,)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_statements_are_answered(filled: Any, name: str) -> None:
+    text, expected = DEEP[name]
+    assert filled.run(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select " + nested("(select ", "1", ")", 20_000),
+        "select " + nested("case when true then ", "1", " end", 20_000),
+        "select " + "- " * 20_000 + "1",
+    ],
+    ids=["sub-selects", "case", "minus"],
+)
+def test_what_is_deeper_is_an_error(db: Any, text: str) -> None:
+    with pytest.raises(SqlError, match="stack depth limit exceeded") as caught:
+        db.run(text)
+    assert caught.value.sqlstate == "54001"
+    assert "max_stack_depth" in (caught.value.hint or "")
+
+
+def test_an_endless_recursion_stops_with_its_reader(db: Any) -> None:
+    text = (
+        "with recursive t(n) as (values (1) union all select n + 1 from t) select * from t limit 3"
+    )
+    assert db.run(text) == [(1,), (2,), (3,)]
+
+
+def test_a_cte_inside_a_recursion_is_run_anew_in_each_round(db: Any) -> None:
+    text = (
+        "with recursive t(n) as (select 1 union "
+        "(with w as materialized (select n + 1 as n from t where n < 3) select * from w)) select * from t"
+    )
+    assert db.run(text) == [(1,), (2,), (3,)]
+
+
+def test_a_cte_of_a_lateral_query_is_run_anew_for_each_row(filled: Any) -> None:
+    text = (
+        "select * from (with w as materialized (select 1) select t.id, z.n from t, lateral "
+        "(with v as materialized (select t.id * 2 as n) select n from v, w) z) q order by 1"
+    )
+    assert filled.run(text) == [(1, 2), (2, 4), (3, 6)]
