@@ -24,6 +24,7 @@ JSON_CHARACTERS_MAX = 16 * 1024 * 1024  # a text that is taken apart: its parts 
 QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024
 WORK_MEMORY_BYTES = 32 * 1024 * 1024  # what one sort or hash table of these may hold in memory
 STATEMENT_MEMORY_BYTES_MAX = 256 * 1024 * 1024  # the same of a statement in the postgres profile
+PROCESS_MEMORY_BYTES_MAX = 1024 * 1024 * 1024  # of a query processor, whatever its statement does
 TEMPORARY_BYTES_MAX = (
     1024 * 1024 * 1024
 )  # what all statements of one session keep in temporary space
@@ -46,6 +47,9 @@ IDENTIFIER_BYTES_MAX = 63  # PostgreSQL's NAMEDATALEN - 1; longer names are cut 
 NUMERIC_PRECISION_MAX = 1_000
 JOURNAL_RECORD_BYTES_MAX = TRANSACTION_BYTES_MAX + 1024 * 1024
 
+assert STATEMENT_MEMORY_BYTES_MAX + 4 * MADE_VALUE_BYTES_MAX < PROCESS_MEMORY_BYTES_MAX, (
+    "a statement meets its own limit before its process does"
+)
 assert WIRE_MESSAGE_BYTES_MAX >= ROW_BYTES_MAX, "a row must fit into one message"
 assert ROW_BYTES_MAX > VALUE_BYTES_MAX, "one column must never fill a row"
 assert JOURNAL_RECORD_BYTES_MAX > TRANSACTION_BYTES_MAX, "a transaction is one journal record"

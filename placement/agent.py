@@ -25,6 +25,7 @@ from random import SystemRandom
 import msgspec
 
 from dsql.control.layout import Layout
+from dsql.limits import PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
 from dsql.rpc.packets import PacketChannel, close_all
 from placement import pool
@@ -60,6 +61,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     name: str = "agent"
     az: str = ""
     sandbox: bool = True
+    memory_bytes: int = PROCESS_MEMORY_BYTES_MAX
     pool: pool.PoolSettings = pool.PoolSettings()
 
 
@@ -271,7 +273,7 @@ class HostAgent:
         try:
             if self._seed is None:
                 raise ConnectionError("there is no seed")
-            self._seed.send(encode(Fork(self._settings.sandbox)))
+            self._seed.send(encode(Fork(self._settings.sandbox, self._settings.memory_bytes)))
         except ConnectionError:
             self._pool.seed_lost()  # the pool asks again with the next tick
 

@@ -99,6 +99,7 @@ class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
     """Agent to seed: start one more query processor, confined unless that was turned off."""
 
     sandbox: bool
+    memory_bytes: int  # beyond what the seed has
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):

@@ -8,7 +8,8 @@ much of its sandbox as it can while it is warm, the rest when it gets its cluste
 - reads its cluster's storage replicas and clock, libraries and time zones, and opens nothing else, nothing
   at all for writing (Landlock); what it writes came to it open, and is its own (`storage.reader_slot`);
 - opens no socket, starts no process or thread, executes nothing (seccomp);
-- holds few descriptors, writes no file but its temporary one, leaves no core dump (resource limits).
+- holds few descriptors and not more memory than it is given: beyond that an allocation fails, and with it
+  the statement; writes no file but its temporary one, leaves no core dump (resource limits).
 
 Where the kernel lacks a part, the others still hold, and the part's name is returned to be logged.
 """
@@ -24,7 +25,7 @@ from functools import cache
 from pathlib import Path
 
 from dsql.control.layout import Layout
-from dsql.limits import TEMPORARY_BYTES_MAX
+from dsql.limits import PROCESS_MEMORY_BYTES_MAX, TEMPORARY_BYTES_MAX
 from dsql.session.control import Assign
 from placement import kernel, landlock, seccomp
 from storage.client import files_for_readers
@@ -53,14 +54,17 @@ def prepare() -> None:
 class Sandbox:
     """One process's, made while it is warm so that little is left to do when it gets its cluster."""
 
-    def __init__(self) -> None:
-        """Close what does not depend on the cluster. Raises OSError if a part fails that should not."""
+    def __init__(self, memory_bytes: int = PROCESS_MEMORY_BYTES_MAX) -> None:
+        """Close what does not depend on the cluster. Raises OSError if a part fails that should not.
+
+        `memory_bytes` is what the process may take besides what it has now.
+        """
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         self._ruleset = landlock.Ruleset()
         self._ruleset.allow((path, landlock.READ) for path in _library_directories())
         self._ruleset.allow((path, landlock.READ) for path in SYSTEM_FILES)
         self._missing = [] if os.geteuid() == 0 else _leave_namespaces()
-        _limit_resources()
+        _limit_resources(memory_bytes)
         self._missing += seccomp.restrict()
 
     def confine(self, assignment: Assign) -> list[str]:
@@ -99,8 +103,9 @@ def _leave_namespaces() -> list[str]:
     return []
 
 
-def _limit_resources() -> None:
+def _limit_resources(memory_bytes: int) -> None:
     for limit, value in (
+        (resource.RLIMIT_DATA, _data_bytes() + memory_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, DESCRIPTORS_MAX),
         (resource.RLIMIT_NPROC, 0),
@@ -109,6 +114,12 @@ def _limit_resources() -> None:
         _, hard = resource.getrlimit(limit)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
+
+
+def _data_bytes() -> int:
+    """Return how much memory of its own the process has now, as RLIMIT_DATA counts it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    return pages * resource.getpagesize()
 
 
 def _file_rules(assignment: Assign) -> list[tuple[str | Path, int]]:

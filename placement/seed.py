@@ -39,7 +39,7 @@ class Seed:
     """Forks for one agent at a time. `run` returns only in the seed itself, never in a child."""
 
     def __init__(
-        self, listener: socket.socket, child_main: Callable[[socket.socket, bool], None]
+        self, listener: socket.socket, child_main: Callable[[socket.socket, Fork], None]
     ) -> None:
         self._listener = listener
         self._child_main = child_main
@@ -95,11 +95,11 @@ class Seed:
         if not packet:
             self._drop_agent(agent)
         elif isinstance(message := decode(packet), Fork):
-            self._fork(agent, message.sandbox)
+            self._fork(agent, message)
 
-    def _fork(self, agent: socket.socket, sandbox: bool) -> None:
+    def _fork(self, agent: socket.socket, order: Fork) -> None:
         try:
-            process_id, control = self._start_child(sandbox)
+            process_id, control = self._start_child(order)
         except OSError as error:
             logger.warning("cannot fork", extra={"reason": str(error)})
             self._tell(agent, NotForked())
@@ -110,7 +110,7 @@ class Seed:
             self._poll.register(pidfd, select.POLLIN)
             self._tell(agent, Forked(process_id), control.fileno(), pidfd)
 
-    def _start_child(self, sandbox: bool) -> tuple[int, socket.socket]:
+    def _start_child(self, order: Fork) -> tuple[int, socket.socket]:
         """Return a new child and the agent's end of its control socket.
 
         Raises OSError where the system is short of something. It leaves a descriptor free for the pidfd.
@@ -123,10 +123,10 @@ class Seed:
                 own_end.close()
                 raise
             if process_id == 0:
-                self._become_query_processor(child_end, sandbox)
+                self._become_query_processor(child_end, order)
         return process_id, own_end
 
-    def _become_query_processor(self, control: socket.socket, sandbox: bool) -> NoReturn:
+    def _become_query_processor(self, control: socket.socket, order: Fork) -> NoReturn:
         status = 1
         try:
             for number in _STOP_SIGNALS:
@@ -136,7 +136,7 @@ class Seed:
             kernel.set_name("dsql: warm")
             os.closerange(_FIRST_OWN_DESCRIPTOR, control.fileno())
             os.closerange(control.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-            self._child_main(control, sandbox)
+            self._child_main(control, order)
             status = 0
         except Exception:
             logger.exception("query processor failed")
@@ -176,7 +176,9 @@ def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]
     on_ready()
     Seed(
         listener,
-        lambda control, sandbox: QueryProcessor(
-            control, Sandbox().confine if sandbox else leave_open, open_tenant
+        lambda control, order: QueryProcessor(
+            control,
+            Sandbox(order.memory_bytes).confine if order.sandbox else leave_open,
+            open_tenant,
         ).run(),
     ).run()

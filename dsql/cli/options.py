@@ -12,10 +12,13 @@ from dsql.limits import (
     CANCEL_RATE_PER_SECOND,
     OPEN_LOGINS_MAX,
     OPEN_LOGINS_PER_ADDRESS_MAX,
+    PROCESS_MEMORY_BYTES_MAX,
 )
 
 DEFAULT_DATA = ".dsql"
 DEFAULT_PORT = 5432
+MEBIBYTE = 1024 * 1024
+_MEMORY_MIN = 128  # with less, statements that are within their own limits fail
 
 
 def add_data_option(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +75,24 @@ def add_door_options(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"{text} (default: {default})",
         )
+
+
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
+    """Add --memory."""
+    parser.add_argument(
+        "--memory",
+        type=_parse_memory,
+        default=PROCESS_MEMORY_BYTES_MAX // MEBIBYTE,
+        metavar="MIB",
+        help="memory beyond which a query processor's allocations fail (default: %(default)s)",
+    )
+
+
+def _parse_memory(text: str) -> int:
+    count = _parse_count(text)
+    if count < _MEMORY_MIN:
+        raise argparse.ArgumentTypeError(f"must be at least {_MEMORY_MIN}")
+    return count
 
 
 def _parse_limit(text: str) -> int:

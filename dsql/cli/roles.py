@@ -21,8 +21,10 @@ from pathlib import Path
 from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import (
+    MEBIBYTE,
     add_data_option,
     add_door_options,
+    add_memory_option,
     add_rate_options,
     enter_data,
     parse_listen,
@@ -68,7 +70,10 @@ async def _agent(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
     from placement.pool import PoolSettings
 
     settings = AgentSettings(
-        az=arguments.az, sandbox=not arguments.no_sandbox, pool=PoolSettings(warm=arguments.warm)
+        az=arguments.az,
+        sandbox=not arguments.no_sandbox,
+        memory_bytes=arguments.memory * MEBIBYTE,
+        pool=PoolSettings(warm=arguments.warm),
     )
     await serve(layout, settings, on_ready=on_ready)
 
@@ -166,6 +171,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add_door_options(parser)
     if role in ("agent", "host"):
         parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+        add_memory_option(parser)
         parser.add_argument(
             "--no-sandbox", action="store_true", help="do not confine query processors"
         )

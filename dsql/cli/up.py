@@ -23,7 +23,13 @@ from dsql.cli.environment_file import Access, make_access
 from dsql.cli.errors import CommandError, reason
 from dsql.cli.first_connection import probe
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import add_data_option, add_door_options, add_rate_options, parse_listen
+from dsql.cli.options import (
+    add_data_option,
+    add_door_options,
+    add_memory_option,
+    add_rate_options,
+    parse_listen,
+)
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import ClusterRecord, Layout
@@ -68,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_door_options(parser)
     parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+    add_memory_option(parser)
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
     parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
     parser.add_argument("--detach", action="store_true", help="go on in the background")
@@ -206,7 +213,11 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
             ),
         ),
         RoleSpec(
-            "host", ("host", "--az", home, "--warm", str(arguments.warm), *confinement, *level)
+            "host",
+            (
+                *("host", "--az", home, "--warm", str(arguments.warm)),
+                *("--memory", str(arguments.memory), *confinement, *level),
+            ),
         ),
     ]
 

@@ -63,9 +63,7 @@ class Run:
     def _write(self, data: bytes) -> None:
         memory = self._memory
         memory.charge_temporary(BLOCK_BYTES)
-        block = memory.space.allocate()
-        self._blocks.append(block)
-        memory.space.write(block, data)
+        memory.space.append(self._blocks, data)
 
     def chunk(self, number: int) -> list[Row]:
         """Return the rows of a chunk of a finished run."""

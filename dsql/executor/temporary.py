@@ -38,14 +38,16 @@ class TemporarySpace:
         self._free: list[int] = []
         self._blocks = 0  # the file's length
 
-    def allocate(self) -> int:
-        """Return a block that nobody uses."""
-        if self._free:
-            return self._free.pop()
-        if self._blocks % _FREE_CHECK_BLOCKS == 0:
-            self._check_disk()
-        self._blocks += 1
-        return self._blocks - 1
+    def append(self, blocks: list[int], data: bytes) -> None:
+        """Write data into a block that nobody uses, and add it to those of its user."""
+        assert len(data) <= BLOCK_BYTES
+        if not self._free:
+            if self._blocks % _FREE_CHECK_BLOCKS == 0:
+                self._check_disk()
+            self._free.append(self._blocks)
+            self._blocks += 1
+        self._write(self._free[-1], data)
+        blocks.append(self._free.pop())
 
     def release(self, blocks: list[int]) -> None:
         """Let blocks be used again; the last ones give the whole file back."""
@@ -56,9 +58,7 @@ class TemporarySpace:
             with suppress(OSError):  # it only takes room until the process ends
                 os.ftruncate(self._descriptor, 0)
 
-    def write(self, block: int, data: bytes | bytearray | memoryview) -> None:
-        """Write at the start of a block."""
-        assert len(data) <= BLOCK_BYTES
+    def _write(self, block: int, data: bytes) -> None:
         try:
             written = os.pwrite(self._file, data, block * BLOCK_BYTES)
         except OSError as error:

@@ -31,6 +31,7 @@ from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
 # Modules and packages that an interrupt must not cut into.
 _ATOMIC = (
     "adjudicator.",  # requests and their answers
+    "dsql.executor.temporary.",  # which blocks are free
     "dsql.rpc.",
     "dsql.session.agent_line.",  # the same, and descriptors
     "dsql.session.state.",  # what has been sent must leave the buffer

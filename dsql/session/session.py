@@ -13,6 +13,7 @@ sees as XX000. After an error of the extended protocol everything up to the next
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import socket
@@ -21,6 +22,7 @@ from typing import Any
 
 from dsql.catalog.names import CatalogNames
 from dsql.errors import FatalError, Interrupted, SqlError
+from dsql.executor.memory import out_of_memory
 from dsql.functions.session_random import session_random
 from dsql.session.block import State
 from dsql.session.environment import Environment
@@ -200,6 +202,8 @@ class Session:
         if state.mark >= 0:
             del state.out[state.mark :]  # a row that was half written
             state.mark = -1
+        if isinstance(error, MemoryError):
+            error = _give_back(error)
         state.out += backend.error_response(_visible(error))
         try:
             state.block.fail()
@@ -234,6 +238,14 @@ def _ignore(body: bytes) -> None:
 def _terminate(body: bytes) -> None:
     frontend.parse_empty(body)
     raise _TerminatedError
+
+
+def _give_back(error: MemoryError) -> SqlError:
+    """Let go of what a statement held that met the process's limit; return the client's error."""
+    error.__traceback__ = error.__context__ = None  # they hold every frame, and those every value
+    gc.collect()
+    logger.warning("out of memory")
+    return out_of_memory("The statement came to the limit of its process.")
 
 
 def _visible(error: Exception) -> SqlError:

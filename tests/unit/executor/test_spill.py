@@ -138,7 +138,7 @@ def test_a_disk_that_fails_ends_the_statement(tmp_path: Any) -> None:
 def test_a_full_disk_is_reported_as_such() -> None:
     space = TemporarySpace(lambda: os.open("/dev/full", os.O_RDWR))
     with pytest.raises(SqlError, match="No space left on device") as caught:
-        space.write(space.allocate(), b"x" * BLOCK_BYTES)
+        space.append([], b"x" * BLOCK_BYTES)
     assert caught.value.sqlstate == "53100"
 
 
@@ -163,8 +163,8 @@ STATEMENTS = [
 def test_a_statement_that_spills_answers_as_one_that_does_not(many: Any, text: str) -> None:
     expected = many.run(text)
     many.context.bounds = SMALL
-    written = many.context.temporary.write
+    append = many.context.temporary.append
     blocks = []
-    many.context.temporary.write = lambda *given: (blocks.append(given), written(*given))
+    many.context.temporary.append = lambda *given: (blocks.append(given), append(*given))
     assert many.run(text) == expected
     assert blocks, "it did spill"

@@ -1,0 +1,62 @@
+"""Whatever a statement does, its query processor stays within its memory and serves the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from running_cluster import RunningCluster
+
+MEGABYTE = "repeat('x', 1000000)"
+MANY = "from generate_series(1, 100000) g"
+HUNDRED_MEGABYTES = "repeat('x', 100000000)"
+ONE_BY_ONE = ", ".join([f"{MEGABYTE} || g"] * 1500)
+# what a process has before its first statement, the limit on top of it, and what is shared with the seed
+RESIDENT_MEBIBYTES_MAX = 1024 + 150
+
+ATTACKS = {
+    "a row of large values": f"select {', '.join([HUNDRED_MEGABYTES] * 12)}",
+    "an array of large values": f"select cardinality(array[{ONE_BY_ONE}]) {MANY}",
+    "a text in upper case": "select length(upper(repeat('é', 30000000)))",
+    "joined texts": f"select length({' || '.join([HUNDRED_MEGABYTES] * 11)})",
+    "string_agg": f"select length(string_agg({MEGABYTE}, '')) {MANY}",
+    "a maximum per group": f"select count(*) from (select max({MEGABYTE} || g) {MANY} group by g) s",
+    "a recursion": f"with recursive r (n, s) as (select 1, {MEGABYTE} union all"
+    " select n + 1, s || n from r) select count(*) from r",
+}
+PROFILES = {"dsql": {"54000", "53200"}, "postgres": {"54000", "53200", "53400"}}
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def attacked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningCluster]:
+    """A cluster of either profile."""
+    running = RunningCluster(tmp_path_factory.mktemp("attacked"), request.param).start()
+    yield running
+    running.stop()
+
+
+def most_resident(cluster: RunningCluster) -> int:
+    """Return the MiB that the largest of all processes ever had in memory."""
+    peaks = [0]
+    for process_id in cluster.processes():
+        try:
+            status = Path(f"/proc/{process_id}/status").read_text()
+        except OSError:
+            continue
+        peaks += [int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line]
+    return max(peaks) // 1024
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_it_ends_in_an_error_and_the_session_goes_on(attacked: Any, name: str) -> None:
+    with psycopg.connect(**attacked.dsn(), autocommit=True) as session:
+        with pytest.raises(psycopg.Error) as caught:
+            session.execute(ATTACKS[name])
+        assert caught.value.sqlstate in PROFILES[attacked.profile], caught.value
+        assert session.execute("select 1").fetchone() == (1,)
+    assert most_resident(attacked) < RESIDENT_MEBIBYTES_MAX
