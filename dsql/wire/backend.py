@@ -78,17 +78,17 @@ def row_description(
 
 
 def data_row(out: bytearray, values: Sequence[bytes | None]) -> None:
-    """Append a DataRow of encoded values."""
-    start = len(out)
-    out += b"D\0\0\0\0"
-    out += len(values).to_bytes(2, "big")
+    """Append a DataRow of encoded values, whole or not at all."""
+    row = bytearray(b"D\0\0\0\0")
+    row += len(values).to_bytes(2, "big")
     for value in values:
         if value is None:
-            out += _NULL
+            row += _NULL
         else:
-            out += _pack_int32(len(value))
-            out += value
-    out[start + 1 : start + 5] = (len(out) - start - 1).to_bytes(4, "big")
+            row += _pack_int32(len(value))
+            row += value
+    row[1:5] = (len(row) - 1).to_bytes(4, "big")
+    out += row
 
 
 def command_complete(tag: str) -> bytes:
@@ -128,9 +128,8 @@ def copy_out_response(overall: int, formats: Sequence[int]) -> bytes:
 
 
 def copy_data(out: bytearray, data: bytes) -> None:
-    """Append a CopyData."""
-    out += _pack_header(b"d", len(data) + 4)
-    out += data
+    """Append a CopyData, whole or not at all."""
+    out += _pack_header(b"d", len(data) + 4) + data
 
 
 def function_call_response(value: bytes | None) -> bytes:
