@@ -96,6 +96,11 @@ class Interrupted(BaseException):
         super().__init__(str(error))
         self.error = error
 
+    @property
+    def ends_session(self) -> bool:
+        """True if more than the statement ends."""
+        return isinstance(self.error, FatalError | ConnectionError)
+
 
 class ClientGoneError(ConnectionError):
     """The client closed or lost its connection in the middle of something."""

@@ -174,6 +174,7 @@ class Server:
             manager.begin,
             request_jobs=lambda: jobs.run_pending(time.sleep),
             run_job=lambda job, pause: jobs.run_and_report(job.identifier, pause),
+            give_up_job=lambda job, reason: jobs.give_up(job.identifier, reason),
             profile_changes=self.profile_changes,
             now=lambda: TIME_MICROSECONDS,
         )

@@ -32,7 +32,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl.drop import give_up, keyspaces_of
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
 from dsql.encoding.keyspace import keyspace_range, table_version_key
-from dsql.errors import Interrupted, SqlError
+from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram
 from dsql.transaction.interface import Mode, Transaction
 
@@ -45,6 +45,7 @@ _BYTES_PER_BATCH = 3 * 1024 * 1024
 # A job that a statement waits for is that statement's to run, until it stands still for so long.
 _STANDSTILL_MICROSECONDS = 5_000_000
 _LOOK_SECONDS = 0.2
+_GIVE_UP_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +108,21 @@ class JobRunner:
         return None
 
     def run_and_report(self, identifier: bytes, pause: Pause) -> None:
-        """Run a job whose statement waits for it. Raises SqlError with the job's failure.
-
-        If the statement is interrupted, the job has failed, as if it had never begun.
-        """
-        try:
-            job = self.run(identifier, pause)
-        except Interrupted as interrupt:
-            with suppress(
-                SqlError
-            ):  # then it is finished by another one, who met it at this moment
-                self._fail(identifier, SqlError("57014", str(interrupt)))
-            raise
+        """Run a job whose statement waits for it. Raises SqlError with the job's failure."""
+        job = self.run(identifier, pause)
         if job.status == "failed":
             message, _, detail = (job.details or "").partition("\n")
             raise SqlError(job.sqlstate or "XX000", message, detail=detail)
+
+    def give_up(self, identifier: bytes, reason: str) -> bool:
+        """Fail a job whose statement was interrupted; return False if that came too late.
+
+        Whoever else meets the job at this moment may win; what it commits then is begun anew.
+        """
+        for _ in range(_GIVE_UP_ATTEMPTS):
+            with suppress(SqlError):
+                return self._fail(identifier, SqlError("57014", reason))
+        return True
 
     def _attend_to(self, job: Job, pause: Pause) -> bool:
         """Run, forget or leave a job; return whether it is another one's and has to be watched."""
@@ -151,13 +152,14 @@ class JobRunner:
         write_job(transaction, job)
         transaction.commit()
 
-    def _fail(self, identifier: bytes, error: SqlError) -> None:
-        logger.warning("background job failed", extra={"reason": error.message})
+    def _fail(self, identifier: bytes, error: SqlError) -> bool:
+        """End a job that cannot go on, and take back what it has begun; return False if it has ended."""
         transaction = self._store.begin()
         job = read_job(transaction, identifier)
         if job is None or job.status in FINISHED:
             transaction.rollback()
-            return
+            return False
+        logger.warning("background job failed", extra={"reason": error.message})
         job.status, job.update_time, job.sqlstate = "failed", self._store.now(), error.sqlstate
         job.details = _failure_text(error, job)
         write_job(transaction, job)
@@ -166,6 +168,7 @@ class JobRunner:
         elif job.synchronous:
             self._discard_index(transaction, job)
         transaction.commit()
+        return True
 
     def _forget_if_old(self, job: Job) -> None:
         if (job.update_time or 0) > self._store.now() - 2 * RETENTION_MICROSECONDS:

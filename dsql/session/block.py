@@ -17,7 +17,7 @@ from typing import Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
-from dsql.errors import DataConflictError, FatalError, SqlError, unsupported
+from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.interrupts import Interrupts
@@ -228,8 +228,7 @@ class TransactionBlock:
         if requested:
             self._environment.request_jobs()
         for job in jobs:
-            self._interrupts.resume()
-            self._environment.run_job(job, self._interrupts.pause)
+            self._run_job(job)
 
     def _commit(self, transaction: SessionTransaction) -> None:
         """Commit; a transaction that lost is run again where that is allowed and possible."""
@@ -250,6 +249,17 @@ class TransactionBlock:
                 if not replayable or not replays or not self._replay():
                     raise
                 replays -= 1
+
+    def _run_job(self, job: Job) -> None:
+        """Run a job for the statement that waits for it; an interrupt undoes it, or came too late."""
+        try:
+            self._interrupts.resume()
+            self._environment.run_job(job, self._interrupts.pause)
+            self._interrupts.hold()
+        except Interrupted as interrupt:
+            if self._environment.give_up_job(job, str(interrupt)) or interrupt.ends_session:
+                raise
+            self._interrupts.caught()
 
     def _replay(self) -> bool:
         catalog, self._catalog = self._catalog, None

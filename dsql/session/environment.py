@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from dsql.catalog.jobs import Job
 from dsql.catalog.loader import CatalogCache
@@ -35,7 +35,7 @@ def do_nothing() -> None:
     """Do nothing: there is nothing to prepare, or nobody to ask."""
 
 
-def _cannot_run(job: Job, pause: Callable[[float], None]) -> None:  # noqa: ARG001
+def _cannot_run(job: Job, _: object) -> Any:
     raise AssertionError(f"no runner for job {job.text_id}")
 
 
@@ -46,7 +46,8 @@ class Environment:
     `begin` returns a fresh transaction and ends the one before; `prepare` does beforehand what the first
     one needs, and is called when a client has just been greeted. `now` is the time in microseconds
     since 1970, `monotonic` in seconds. `request_jobs` has the cluster's background jobs looked at;
-    `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given.
+    `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given;
+    `give_up_job` undoes one, for a reason, unless it was completed: then it returns False.
     `profile_changes`: sessions may set dsql.profile.
     """
 
@@ -59,6 +60,7 @@ class Environment:
     temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
     request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
+    give_up_job: Callable[[Job, str], bool] = _cannot_run
     profile_changes: bool = False
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000

@@ -67,6 +67,7 @@ class ClusterTenant:
             prepare=self._prepare,
             request_jobs=line.want_jobs,
             run_job=self._run_job,
+            give_up_job=self._give_up_job,
         )
         self._jobs = JobRunner(
             Store(
@@ -167,6 +168,9 @@ class ClusterTenant:
             self._jobs.run_and_report(job.identifier, pause)
         finally:
             self._environment.request_jobs()  # it may have left rows for another job to remove
+
+    def _give_up_job(self, job: Job, reason: str) -> bool:
+        return self._jobs.give_up(job.identifier, reason)
 
     def _pause(self, seconds: float) -> None:
         self.interrupts.pause(seconds)
