@@ -50,6 +50,7 @@ async def session(cluster: RunningCluster, token: str) -> AsyncIterator[str]:
                     result = client.row_values(body)[0].decode()
     yield result
     writer.close()
+    await writer.wait_closed()
 
 
 async def test_silent_connections_and_unknown_cancellations_keep_nobody_out(cluster) -> None:
