@@ -14,6 +14,8 @@ from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, must_own, pe
 from dsql.catalog.schema import FIRST_USER_OID, Acl, Database, Index, Role, Schema, Table
 from dsql.errors import SqlError
 
+NOBODY = 0  # no role's OID
+
 
 class Requirement(Protocol):
     """One thing that a role must have."""

@@ -19,7 +19,6 @@ from dsql.ddl.naming import (
     find_index,
     ownership,
     schemas_to_search,
-    system_catalog,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.encoding.keyspace import prefix
@@ -140,7 +139,10 @@ def _find_schema(context: UtilityContext, names: list[str]) -> Schema | None:
 
 
 def _own_table(context: UtilityContext, found: Table | VirtualTable) -> Requirement:
-    return _or_owner_of_schema(context, ownership(found), found.schema)
+    own = ownership(found)
+    return (
+        own if isinstance(found, VirtualTable) else _or_owner_of_schema(context, own, found.schema)
+    )
 
 
 def _own_index(context: UtilityContext, found: tuple[Table, Index]) -> Requirement:
@@ -161,8 +163,7 @@ def _drop_table(
     found: Table | VirtualTable, cascade: bool, context: UtilityContext, writer: CatalogWriter
 ) -> None:
     del cascade  # nothing can depend on a table yet
-    if isinstance(found, VirtualTable):
-        raise system_catalog(found)
+    assert isinstance(found, Table), "nobody owns a table of the system"
     remove_table(found, context, writer)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 from dsql.access.authorize import check
 from dsql.access.privileges import Kind
 from dsql.access.requirements import (
+    NOBODY,
     Ownership,
     Requirement,
     owner_of,
     owner_of_index,
     usage_of,
 )
-from dsql.catalog.schema import ADMIN_OID, Column, Index, Schema, Table
+from dsql.catalog.schema import Column, Index, Schema, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
@@ -137,9 +138,9 @@ def schema_of(context: UtilityContext, found: Found) -> Schema:
 
 
 def ownership(found: Found) -> Ownership:
-    """Return the requirement of who changes a relation. The system's belong to admin."""
+    """Return the requirement of who changes a relation. The system's belong to nobody who logs in."""
     if isinstance(found, VirtualTable):
-        return Ownership(Kind.TABLE, found.name, ADMIN_OID)
+        return Ownership(Kind.TABLE, found.name, NOBODY)
     return owner_of_index(*found) if isinstance(found, tuple) else owner_of(found)
 
 

@@ -198,7 +198,10 @@ def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     if is_missing(context, statement):
         return _skipped(statement)
     table = require_table(context, statement.relation)
-    if statement.newschema != table.schema:
-        _refuse_taken(context, statement.newschema, table.name)
-        move_table(table, statement.newschema, table.name, context)
+    new = statement.newschema
+    if new != table.schema:
+        if table.name in taken_names(context, new):
+            message = f'relation "{table.name}" already exists in schema "{new}"'
+            raise SqlError("42P07", message)
+        move_table(table, new, table.name, context)
     return UtilityResult("ALTER TABLE")
