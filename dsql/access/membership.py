@@ -31,6 +31,14 @@ class Memberships:
             found = self._inherited[role] = self._reach(role, lambda step: step.inherit)
         return found
 
+    def relied_on(self, role: int) -> tuple[int, ...]:
+        """Return the roles whose memberships give `role` the privileges of others; () if it has none."""
+        return tuple(
+            reached
+            for reached in self.inherited(role)
+            if any(step.inherit for step in self._steps(reached))
+        )
+
     def containing(self, role: int) -> tuple[int, ...]:
         """Return the roles that a role is a member of in whatever way, itself first."""
         return self._reach(role, lambda _step: True)

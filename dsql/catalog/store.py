@@ -2,7 +2,7 @@
 
 One row per table, schema, role, sequence and job, msgpack of the value in `schema.py`. A second row per
 name makes two sessions that create the same name meet at commit. Every change also writes the version
-keys that transactions check (OC001): the catalog's own, and that of each table it touches.
+keys that transactions check (OC001): the catalog's own, and those of the tables and roles it touches.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dsql.encoding.keyspace import (
     catalog_version_key,
     keyspace_range,
     prefix,
+    role_version_key,
     table_version_key,
 )
 from dsql.transaction.interface import Mode, Transaction
@@ -119,14 +120,14 @@ class CatalogWriter:
     def put_table(self, table: Table) -> Table:
         """Write a new or changed table (view, sequence), and return it."""
         self._put(TABLES, table.oid, table)
-        self._touch(table.oid)
+        self._touch(table_version_key(table.oid))
         return table
 
     def drop_table(self, table: Table) -> None:
         """Remove a table's row and its name."""
         self._delete(TABLES, table.oid)
         self.release_name(table.schema, table.name)
-        self._touch(table.oid)
+        self._touch(table_version_key(table.oid))
 
     def put_schema(self, schema: Schema) -> None:
         """Write a new or changed schema."""
@@ -166,12 +167,12 @@ class CatalogWriter:
     def put_role(self, role: Role) -> None:
         """Write a new or changed role."""
         self._put(ROLES, role.oid, role)
-        self._touch()
+        self._touch(role_version_key(role.oid))
 
     def drop_role(self, role: Role) -> None:
         """Remove a role."""
         self._delete(ROLES, role.oid)
-        self._touch()
+        self._touch(role_version_key(role.oid))
 
     def claim_name(self, schema: str, name: str) -> None:
         """Take a relation's name in a schema (a schema's own name under "")."""
@@ -190,11 +191,9 @@ class CatalogWriter:
     def _delete(self, keyspace: int, oid: int) -> None:
         self._transaction.delete(prefix(keyspace) + prefix(oid), Mode.EXCLUSIVE)
 
-    def _touch(self, table_oid: int = 0) -> None:
-        keys = [catalog_version_key()]
-        if table_oid:
-            keys.append(table_version_key(table_oid))
-        for key in keys:
+    def _touch(self, *keys: bytes) -> None:
+        """Write the catalog's version key and those of what has changed."""
+        for key in (catalog_version_key(), *keys):
             self._transaction.check(key, Mode.CATALOG)
             self._transaction.put(key, self._version, Mode.EXCLUSIVE)
 

@@ -17,6 +17,7 @@ VERSION_KEYSPACE = 0
 _prefix = struct.Struct(">I").pack
 _CATALOG_VERSION_KEY = _prefix(VERSION_KEYSPACE) + b"\x00"
 _TABLE_VERSION_PREFIX = _prefix(VERSION_KEYSPACE) + b"\x01"
+_ROLE_VERSION_PREFIX = _prefix(VERSION_KEYSPACE) + b"\x02"
 
 
 def prefix(keyspace_id: int) -> bytes:
@@ -45,6 +46,14 @@ def catalog_version_key() -> bytes:
 def table_version_key(oid: int) -> bytes:
     """Return the key that DDL on this table writes, and transactions on it check."""
     return _TABLE_VERSION_PREFIX + _prefix(oid)
+
+
+def role_version_key(oid: int) -> bytes:
+    """Return the key that a change of a role or its memberships writes.
+
+    Transactions that could write only because of those memberships check it.
+    """
+    return _ROLE_VERSION_PREFIX + _prefix(oid)
 
 
 def row_id(microseconds: int, randomness: bytes) -> bytes:

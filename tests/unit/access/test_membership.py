@@ -22,6 +22,16 @@ def test_privileges_come_along_paths_that_all_inherit():
     assert graph.containing(1) == (1, 2, 3, 4, 5)
 
 
+def test_the_roles_whose_memberships_matter_are_those_with_steps_that_inherit():
+    graph = roles(
+        a=[Membership(2, 9)],
+        b=[Membership(3, 9), Membership(4, 9, inherit=False)],
+        c=[Membership(5, 9, inherit=False)],
+    )
+    assert graph.relied_on(1) == (1, 2)
+    assert graph.relied_on(3) == ()
+
+
 def test_set_role_goes_along_paths_that_all_allow_it():
     graph = roles(a=[Membership(2, 9, set=False), Membership(3, 9)], b=[Membership(4, 9)])
     assert graph.settable(1) == (1, 3)

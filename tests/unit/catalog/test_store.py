@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.catalog.loader import CatalogCache
-from dsql.catalog.schema import FIRST_USER_OID, Schema, Table
+from dsql.catalog.schema import FIRST_USER_OID, Role, Schema, Table
 from dsql.catalog.store import CatalogWriter, read_version
-from dsql.encoding.keyspace import catalog_version_key, table_version_key
+from dsql.encoding.keyspace import catalog_version_key, role_version_key, table_version_key
 from dsql.transaction.interface import Mode
 
 
@@ -33,6 +33,15 @@ def test_a_change_of_a_table_meets_every_transaction_that_used_it(
 ) -> None:
     writer.put_table(orders)
     keys = {catalog_version_key(), table_version_key(orders.oid)}
+    assert keys <= rows.values.keys()
+    assert rows.checks == {(key, Mode.CATALOG) for key in keys}
+
+
+def test_a_change_of_a_role_meets_every_transaction_that_relied_on_it(
+    rows: Any, writer: Any
+) -> None:
+    writer.put_role(Role(20_000, "r"))
+    keys = {catalog_version_key(), role_version_key(20_000)}
     assert keys <= rows.values.keys()
     assert rows.checks == {(key, Mode.CATALOG) for key in keys}
 
