@@ -151,6 +151,11 @@ def without_role(acl: Acl, role: int, owner: int, inherited: Inherited) -> Acl:
         acl = revoke(acl, everything, owner, inherited, cascade=True)
 
 
+def in_order(acl: Acl) -> Acl:
+    """Return `acl` in the order of its OIDs, as PostgreSQL keeps default privileges."""
+    return tuple(sorted(acl, key=lambda item: (item.grantee, item.grantor)))
+
+
 def same(first: Acl, second: Acl) -> bool:
     """Return whether two lists hold the same items in whatever order."""
     return set(first) == set(second)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsql.access.acl import merge, same
+from dsql.access.acl import in_order, merge, same
 from dsql.access.privileges import Kind
 
 if TYPE_CHECKING:
@@ -36,4 +36,4 @@ def initial_acl(catalog: Catalog, kind: Kind, owner: int, schema_oid: int = 0) -
     found = everywhere.acl if everywhere else default
     if here is not None:
         found = merge(found, here.acl)
-    return None if same(found, default) else found
+    return None if same(found, default) else in_order(found)

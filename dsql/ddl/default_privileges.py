@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsql.access.acl import same
+from dsql.access.acl import in_order, same
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
 from dsql.catalog.catalog import Catalog
@@ -83,4 +83,4 @@ def write_default(
             writer.drop_default_acl(before)
     else:
         oid = before.oid if before is not None else writer.allocate_oid()
-        writer.put_default_acl(DefaultAcl(oid, *key, acl))
+        writer.put_default_acl(DefaultAcl(oid, *key, in_order(acl)))
