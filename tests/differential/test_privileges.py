@@ -30,6 +30,7 @@ def reference(postgres: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[
     yield postgres
     postgres.execute("alter schema public owner to pg_database_owner")
     postgres.execute("alter database postgres owner to postgres")
+    postgres.execute("grant connect, temporary on database postgres to public")
     everybody = (*ROLES, "admin")
     for role in everybody:
         postgres.execute(f"drop owned by {role} cascade")
