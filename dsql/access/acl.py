@@ -21,10 +21,11 @@ Inherited = Callable[[int], Sequence[int]]
 
 def rights(acl: Iterable[AclItem], owner: int, roles: Sequence[int]) -> tuple[int, int]:
     """Return the masks (privileges, grant options) that somebody has who has those of `roles`."""
+    holders = {PUBLIC, *roles}
     privileges = 0
-    grantable = EVERY if owner in roles else 0
+    grantable = EVERY if owner in holders else 0
     for item in acl:
-        if item.grantee == PUBLIC or item.grantee in roles:
+        if item.grantee in holders:
             privileges |= item.privileges
             grantable |= item.grantable
     return privileges, grantable

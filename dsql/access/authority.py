@@ -20,17 +20,28 @@ class Authority:
     Nobody is a superuser: owners and ACLs decide for everyone, admin included.
     """
 
-    __slots__ = ("_catalog", "_memberships", "_roles", "role")
+    __slots__ = ("_catalog", "_is_alone", "_memberships", "_roles", "role")
 
-    def __init__(self, catalog: Catalog, role_oid: int) -> None:
+    def __init__(self, catalog: Catalog, role_oid: int, *, is_alone: bool = False) -> None:
+        """`is_alone`: without what the role has through others."""
         self.role = role_oid
         self._catalog = catalog
+        self._is_alone = is_alone
         self._memberships = catalog.memberships
-        self._roles = self._memberships.inherited(role_oid)
+        self._roles = (role_oid,) if is_alone else self._memberships.inherited(role_oid)
 
     def of(self, role_oid: int) -> Authority:
         """Return the rights of another role under the same catalog."""
-        return Authority(self._catalog, role_oid)
+        return Authority(self._catalog, role_oid, is_alone=self._is_alone)
+
+    def alone(self) -> Authority:
+        """Return the rights that the role has by itself."""
+        return Authority(self._catalog, self.role, is_alone=True)
+
+    @property
+    def relied_on(self) -> tuple[int, ...]:
+        """The roles whose memberships give the role more than it has by itself."""
+        return () if self._is_alone else self._memberships.relied_on(self.role)
 
     def owns(self, owner_oid: int) -> bool:
         """Return whether the role has its owner's rights on an object."""

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
+from dsql.encoding.keyspace import role_version_key
 from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
@@ -235,9 +236,7 @@ class TransactionBlock:
         replays = REPLAYS_MAX
         while True:
             if self._writes and transaction.has_writes:
-                for query in self._queries:
-                    for key in query.version_keys:
-                        transaction.check(key, Mode.CATALOG)
+                self._check_versions(transaction)
             replayable = not self._has_read and self._recording.covers(transaction.statements)
             try:
                 if replayable and transaction.is_outdated():
@@ -260,6 +259,16 @@ class TransactionBlock:
             if self._environment.give_up_job(job, str(interrupt)) or interrupt.ends_session:
                 raise
             self._interrupts.caught()
+
+    def _check_versions(self, transaction: SessionTransaction) -> None:
+        """Have the commit fail (OC001) if what allowed the queries has changed meanwhile."""
+        for query in self._queries:
+            for key in query.version_keys:
+                transaction.check(key, Mode.CATALOG)
+        settings = self._settings
+        if settings.current_role != settings.session_role:
+            for role in self.catalog.memberships.settable(settings.session_role):
+                transaction.check(role_version_key(role), Mode.CATALOG)
 
     def _replay(self) -> bool:
         catalog, self._catalog = self._catalog, None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsql.access.authorize import Authorized
-from dsql.encoding.keyspace import table_version_key
+from dsql.encoding.keyspace import role_version_key, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import prepare
 from dsql.executor.program import Emit, OutputColumn
@@ -45,7 +45,7 @@ class Shape:
 class CompiledQuery:
     """A query that may run: its program, and what the session needs to know about it.
 
-    `version_keys` of its tables are checked at commit.
+    `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it.
     """
 
     __slots__ = (
@@ -65,7 +65,10 @@ class CompiledQuery:
         self.writes = program.writes
         self.parameter_types = program.parameter_types
         self.returns_rows = bool(program.columns) or program.tag == "SELECT"
-        self.version_keys = tuple(map(table_version_key, bound.tables))
+        self.version_keys = (
+            *map(table_version_key, bound.tables),
+            *map(role_version_key, statement.relied_on),
+        )
         self._formats = settings
         self._shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], Shape] = {}
         self._tags: dict[int, bytes] = {}
