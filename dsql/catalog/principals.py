@@ -56,6 +56,24 @@ def _pg_user(context: Any) -> Iterator[Row]:
             }
 
 
+@provides("pg_catalog", "pg_shadow")
+def _pg_shadow(context: Any) -> Iterator[Row]:
+    for row in _pg_user(context):
+        yield {**row, "passwd": None}
+
+
+@provides("pg_catalog", "pg_group")
+def _pg_group(context: Any) -> Iterator[Row]:
+    for role in context.catalog.roles.values():
+        if not role.login:
+            members = context.catalog.memberships.members(role.oid)
+            yield {
+                "groname": role.name,
+                "grosysid": role.oid,
+                "grolist": [member.oid for member in members],
+            }
+
+
 @provides("pg_catalog", "pg_auth_members")
 def _pg_auth_members(context: Any) -> Iterator[Row]:
     for member in context.catalog.roles.values():

@@ -18,6 +18,7 @@ from dsql.ddl.indexes import create_index, create_index_requires
 from dsql.ddl.maintenance import truncate, truncate_requires, vacuum, vacuum_requires
 from dsql.ddl.memberships import grant_role
 from dsql.ddl.owned import drop_owned, reassign_owned
+from dsql.ddl.owners import alter_owner, alter_owner_requires
 from dsql.ddl.rename import rename, rename_requires, set_schema, set_schema_requires
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import alter_role, create_role, drop_role
@@ -88,6 +89,7 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Grant": Utility(own_rules, _of_node(grant)),
     "GrantRole": Utility(own_rules, _of_node(grant_role)),
     "AlterDefaultPrivileges": Utility(own_rules, _of_node(alter_default_privileges)),
+    "AlterOwner": Utility(alter_owner_requires, _of_node(alter_owner)),
     "ReassignOwned": Utility(own_rules, _of_node(reassign_owned)),
     "DropOwned": Utility(own_rules, _of_node(drop_owned)),
     "IamGrant": Utility(own_rules, _iam),

@@ -198,10 +198,10 @@ def _to_drop(
 
 
 def _check_dependencies(role: Role, dropped: dict[int, Role], context: UtilityContext) -> None:
-    if role.arns:
+    lines = dependency_lines(role, context.catalog, context.search_path, set(dropped))
+    if role.arns and not lines:  # Aurora DSQL's words for what PostgreSQL does not have
         message = f"role {role.name} cannot be dropped because some objects depend on it"
         raise SqlError("2BP01", message)
-    lines = dependency_lines(role, context.catalog, context.search_path, set(dropped))
     if not lines:
         return
     more = len(lines) - _REPORTED_MAX

@@ -1,4 +1,4 @@
-"""Grants act from every session's next transaction on, and fail the writers that relied on what was there."""
+"""Grants act from every session's next transaction on, and fail writers that relied on what there was."""
 
 from __future__ import annotations
 

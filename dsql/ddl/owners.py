@@ -1,0 +1,52 @@
+"""ALTER ... OWNER TO for what is no relation (a relation's owner is changed by ALTER TABLE's road)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dsql.access.privileges import Kind
+from dsql.access.requirements import (
+    Ownership,
+    Refusal,
+    Requirement,
+    RoleMembership,
+    schema_creation,
+)
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl import nodes
+from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.role_specs import role_of
+from dsql.ddl.securables import KINDS, Securable, find_securables, kind_of, with_owner
+from dsql.errors import SqlError, unsupported
+from dsql.sql.gate import ParsedStatement
+
+
+def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
+    """Yield what an AlterOwnerStmt needs: the object, to be its owner-to-be, and the right to make one."""
+    securable = _securable(parsed.node, context)
+    role = role_of(parsed.node.newowner, context)
+    if role.oid == securable.owner_oid:
+        return
+    kind = kind_of(securable)
+    yield Ownership(kind, securable.name, securable.owner_oid)
+    yield RoleMembership(role)
+    if kind is Kind.SCHEMA:
+        yield schema_creation(context.catalog.database)
+    elif not context.user.createdb:
+        yield Refusal(SqlError("42501", "permission denied to change owner of database"))
+
+
+def _securable(statement: Any, context: UtilityContext) -> Securable:
+    kind = KINDS.get(nodes.enum_name(statement, "object_type"))
+    if kind is None:
+        raise unsupported("unsupported statement: AlterOwner")
+    return find_securables(kind, [statement.object], context)[0]
+
+
+def alter_owner(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run an AlterOwnerStmt."""
+    securable = _securable(statement, context)
+    role = role_of(statement.newowner, context)
+    CatalogWriter(context.transaction).put_securable(with_owner(securable, role.oid))
+    return UtilityResult(f"ALTER {kind_of(securable).word.upper()}")
