@@ -253,7 +253,21 @@ class JobRunner:
         return True
 
     def _swap(self, transaction: Transaction, table: Table, target: Table) -> None:
-        CatalogWriter(transaction).put_table(replace(target, frozen=False))
+        """Put the target in the table's place, with the name, owner and rights that it has by now."""
+        columns = tuple(
+            replace(column, name=now.name, acl=now.acl)
+            for column, now in zip(target.columns, table.columns, strict=False)
+        )
+        swapped = replace(
+            target,
+            schema=table.schema,
+            name=table.name,
+            owner_oid=table.owner_oid,
+            acl=table.acl,
+            columns=columns,
+            frozen=False,
+        )
+        CatalogWriter(transaction).put_table(swapped)
         give_up(transaction, keyspaces_of(table), self._store.now())
 
     def _thaw(self, transaction: Transaction, job: Job) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from memory_server import ARN, Peer, Server, errors, tags
 
@@ -119,3 +121,23 @@ def test_two_grants_at_once_meet_at_commit(server: Server, admin: Peer):
     other.query("begin; grant update on t to direct")
     assert commit(admin) == ("", "")
     assert commit(other) == OUTDATED
+
+
+def test_what_is_granted_during_a_rewrite_stays(postgres: Server):
+    admin, other = postgres.connect(), postgres.connect()
+    admin.query("create role r; create table t (id int not null, b int)")
+    environment = postgres.environments[0]
+    run_job = environment.run_job
+
+    def grant_and_run(job: Any, pause: Any) -> None:
+        assert (
+            tags(other.query("grant select on t to r; grant update (b) on t to r")) == ["GRANT"] * 2
+        )
+        run_job(job, pause)
+
+    environment.run_job = grant_and_run
+    assert tags(admin.query("alter table t add primary key (id)")) == ["ALTER TABLE"]
+    assert admin.rows("select relacl from pg_class where relname = 't'") == [
+        [b"{admin=arwdDxt/admin,r=r/admin}"]
+    ]
+    assert admin.rows("select has_column_privilege('r', 't', 'b', 'update')") == [[b"t"]]
