@@ -1,11 +1,13 @@
-"""information_schema, computed from the catalog."""
+"""information_schema, computed from the catalog: what the user owns or has some privilege on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dsql.catalog.schema import Column, Table
+from dsql.access.authority import Authority
+from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, in_words
+from dsql.catalog.schema import Column, Schema, Table
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.types import oids, registry
 
@@ -16,6 +18,38 @@ _INTEGER_PRECISION = {oids.INT2: 16, oids.INT4: 32, oids.INT8: 64}
 _FLOAT_PRECISION = {oids.FLOAT4: 24, oids.FLOAT8: 53}
 _DATETIME = frozenset((oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ, oids.INTERVAL))
 _TYPMOD_OFFSET = 4  # VARHDRSZ, which PostgreSQL adds to the length in a typmod
+
+
+class _Sight:
+    """What of the tables a user gets to see."""
+
+    def __init__(self, context: Any) -> None:
+        self._authority = Authority(context.catalog, context.user.oid)
+
+    def schema(self, schema: Schema) -> bool:
+        """Return whether a schema is the user's, or open to it in some way."""
+        held, _ = self._authority.masks(Kind.SCHEMA, schema.owner_oid, schema.acl)
+        return self.owned(schema) or bool(held)
+
+    def owned(self, found: Table | Schema) -> bool:
+        """Return whether the user has the owner's privileges."""
+        return self._authority.owns(found.owner_oid)
+
+    def table(self, table: Table, privileges: int = Kind.TABLE.every) -> bool:
+        """Return whether a table is the user's, or one of the privileges is held on it or on a column."""
+        if self.owned(table):
+            return True
+        held, _ = self._authority.masks(RELATION_KINDS[table.kind], table.owner_oid, table.acl)
+        return bool(held & privileges) or any(
+            self.column(table, column, privileges) for column in table.live_columns
+        )
+
+    def column(self, table: Table, column: Column, privileges: int = Kind.COLUMN.every) -> bool:
+        """Return whether a table is the user's, or one of the privileges is held on a column."""
+        wanted = in_words(privileges & Kind.COLUMN.every)
+        return self.owned(table) or any(
+            self._authority.holds_on_column(table, column.number, privilege) for privilege in wanted
+        )
 
 
 def _yes_no(value: object) -> str:
@@ -31,7 +65,8 @@ def _catalog_name(context: Any) -> Iterator[Row]:
 @provides("information_schema", "schemata")
 def _schemata(context: Any) -> Iterator[Row]:
     owners = {role.oid: role.name for role in context.catalog.roles.values()}
-    for schema in context.catalog.schemas.values():
+    sight = _Sight(context)
+    for schema in filter(sight.schema, context.catalog.schemas.values()):
         yield {
             "catalog_name": DATABASE,
             "schema_name": schema.name,
@@ -43,7 +78,7 @@ def _schemata(context: Any) -> Iterator[Row]:
 def _tables(context: Any) -> Iterator[Row]:
     for virtual in virtual_tables().values():
         yield _table_row(virtual.schema, virtual.name, virtual.kind, insertable=False)
-    for table in context.catalog.tables.values():
+    for table in filter(_Sight(context).table, context.catalog.tables.values()):
         if table.kind in _TABLE_TYPES:
             yield _table_row(table.schema, table.name, table.kind, insertable=table.kind == "r")
 
@@ -65,12 +100,14 @@ def _columns(context: Any) -> Iterator[Row]:
         for number, (name, type_oid) in enumerate(virtual.columns, 1):
             column = Column(name, number, type_oid, not_null=virtual.not_null[number - 1])
             yield _column_row(virtual.schema, virtual.name, number, column, updatable=False)
+    sight = _Sight(context)
     for table in context.catalog.tables.values():
         if table.kind in _TABLE_TYPES:
             for column in table.live_columns:
-                yield _column_row(
-                    table.schema, table.name, column.number, column, updatable=table.kind == "r"
-                )
+                if sight.column(table, column):
+                    yield _column_row(
+                        table.schema, table.name, column.number, column, updatable=table.kind == "r"
+                    )
 
 
 def _column_row(schema: str, table: str, number: int, column: Column, *, updatable: bool) -> Row:
@@ -147,36 +184,42 @@ def _constraint_base(table: Table, name: str) -> dict[str, Any]:
 
 @provides("information_schema", "table_constraints")
 def _table_constraints(context: Any) -> Iterator[Row]:
+    sight = _Sight(context)
     for table, name, word, _ in _constraints(context):
-        yield _constraint_base(table, name) | {
-            "constraint_type": word,
-            "is_deferrable": "NO",
-            "initially_deferred": "NO",
-            "enforced": "YES",
-            "nulls_distinct": "YES" if word == "UNIQUE" else None,
-        }
+        if sight.table(table, Kind.TABLE.every & ~Privilege.SELECT):
+            yield _constraint_base(table, name) | {
+                "constraint_type": word,
+                "is_deferrable": "NO",
+                "initially_deferred": "NO",
+                "enforced": "YES",
+                "nulls_distinct": "YES" if word == "UNIQUE" else None,
+            }
 
 
 @provides("information_schema", "key_column_usage")
 def _key_column_usage(context: Any) -> Iterator[Row]:
+    sight = _Sight(context)
     for table, name, _, numbers in _constraints(context):
         for position, number in enumerate(numbers, 1):
-            yield _constraint_base(table, name) | {
-                "column_name": table.columns[number - 1].name,
-                "ordinal_position": position,
-            }
+            column = table.columns[number - 1]
+            if sight.column(table, column):
+                yield _constraint_base(table, name) | {
+                    "column_name": column.name,
+                    "ordinal_position": position,
+                }
 
 
 @provides("information_schema", "constraint_column_usage")
 def _constraint_column_usage(context: Any) -> Iterator[Row]:
+    sight = _Sight(context)
     for table, name, _, numbers in _constraints(context):
-        for number in numbers:
+        for number in numbers if sight.owned(table) else ():
             yield _constraint_base(table, name) | {"column_name": table.columns[number - 1].name}
 
 
 @provides("information_schema", "check_constraints")
 def _check_constraints(context: Any) -> Iterator[Row]:
-    for table in context.catalog.tables.values():
+    for table in filter(_Sight(context).owned, context.catalog.tables.values()):
         for check in table.checks:
             yield {
                 "constraint_catalog": DATABASE,
@@ -188,13 +231,14 @@ def _check_constraints(context: Any) -> Iterator[Row]:
 
 @provides("information_schema", "views")
 def _views(context: Any) -> Iterator[Row]:
-    for table in context.catalog.tables.values():
+    sight = _Sight(context)
+    for table in filter(sight.table, context.catalog.tables.values()):
         if table.kind == "v":
             yield {
                 "table_catalog": DATABASE,
                 "table_schema": table.schema,
                 "table_name": table.name,
-                "view_definition": table.view_definition,
+                "view_definition": table.view_definition if sight.owned(table) else None,
                 "check_option": "NONE",
                 "is_updatable": "NO",
                 "is_insertable_into": "NO",
