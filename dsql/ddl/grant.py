@@ -29,6 +29,9 @@ from dsql.ddl.securables import (
     securables_in_schemas,
 )
 from dsql.errors import SqlError
+from dsql.types import oids
+
+_SYSTEM_COLUMNS = ("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid")  # by their numbers, -6 to -1
 
 
 def grant(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -66,7 +69,7 @@ class GivenGrant:
         Raises SqlError 0LP01, 2BP01.
         """
         for grantee in self._grantees:
-            if self._option and grantee == PUBLIC:
+            if self.grants and self._option and grantee == PUBLIC:
                 raise SqlError("0LP01", "grant options can only be granted to roles")
             if self.grants:
                 item = AclItem(grantee, grantor, privileges, privileges if self._option else 0)
@@ -129,13 +132,15 @@ class _Grant:
         own = Kind.SEQUENCE if table.kind == "S" else Kind.TABLE
         mask = own.every if listed.every else self._fitting(table, own, kind, listed.mask)
         of_columns = dict(self._column_masks(table, listed.columns))
-        if not self._given.grants and mask & Kind.COLUMN.every:
+        on_all = 0 if self._given.grants else mask & Kind.COLUMN.every
+        if on_all:
             for column in table.live_columns:
-                of_columns[column.number] = (
-                    of_columns.get(column.number, 0) | mask & Kind.COLUMN.every
-                )
+                of_columns[column.number] = of_columns.get(column.number, 0) | on_all
         if mask:
             table = replace(table, acl=self._changed(own, table.name, table, mask, listed.every))
+        if on_all and table.kind != "v":
+            for name in _SYSTEM_COLUMNS:  # nothing is granted on them, but PostgreSQL looks
+                self._on_column(before, Column(name, 0, oids.OID), on_all)
         if not of_columns:
             return table
         columns = tuple(
@@ -174,7 +179,7 @@ class _Grant:
         yield from masks.items()
 
     def _on_column(self, table: Table, column: Column, mask: int) -> Column:
-        """Options on the table count for its columns as well."""
+        """Options on the table count for its columns as well, and so do privileges that columns have."""
         owner = table.owner_oid
         own = column.acl or ()
         of_table = Kind.TABLE.default_acl(owner) if table.acl is None else table.acl
@@ -191,7 +196,7 @@ class _Grant:
         return replace(column, acl=acl or None)
 
     def _has_any_on_column(self, table: Table, column: Column, role: int) -> bool:
-        on_column = Authority(self._catalog, role).masks(Kind.COLUMN, table.owner_oid, column.acl)
-        if (on_column[0] | on_column[1]) & Kind.COLUMN.every:
-            return True
-        return self._has_any(Kind.TABLE, table, role)
+        authority, owner = Authority(self._catalog, role), table.owner_oid
+        on_column = authority.masks(Kind.COLUMN, owner, column.acl)
+        on_table = authority.masks(Kind.TABLE, owner, table.acl)
+        return bool((on_column[0] | on_column[1] | on_table[0] | on_table[1]) & Kind.COLUMN.every)

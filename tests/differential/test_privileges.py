@@ -6,6 +6,7 @@ here and there. Nobody is a superuser: admin owns the database and the schema pu
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,71 @@ def test_privileges_are_postgresqls(
         if here != there:
             found.append(f"{line}\n    PostgreSQL: {there}\n    here:       {here}")
     assert not found, f"{len(found)} differences\n" + "\n".join(found)
+
+
+WHO = ("alice", "bob", "carol", "dave")
+ON_TABLE = ("select", "insert", "update", "delete", "references", "trigger")
+ON_COLUMN = ("select", "insert", "update", "references")
+
+
+def random_statement(choose: random.Random) -> str:
+    """Return a GRANT or REVOKE on a table, some of its columns, or a schema."""
+    grants = choose.random() < 0.6
+    head = "grant" if grants else "revoke"
+    if not grants and choose.random() < 0.3:
+        head += " grant option for"
+    what = choose.choice(("table", "table", "columns", "schema"))
+    if what == "schema":
+        privileges, target = (
+            choose.choice(("usage", "create", "all", "usage, create")),
+            "schema shop",
+        )
+    elif what == "table":
+        some = choose.sample(ON_TABLE, choose.randint(1, 3))
+        privileges, target = choose.choice((", ".join(some), "all")), "shop.t"
+    else:
+        columns = ", ".join(choose.sample("ab", choose.randint(1, 2)))
+        some = [f"{one} ({columns})" for one in choose.sample(ON_COLUMN, choose.randint(1, 2))]
+        privileges, target = choose.choice((", ".join(some), f"all ({columns})")), "shop.t"
+    whom = ", ".join(choose.sample((*WHO, "public"), choose.randint(1, 2)))
+    if grants:
+        option = " with grant option" if choose.random() < 0.5 else ""
+        return f"{head} {privileges} on {target} to {whom}{option}"
+    cascade = " cascade" if choose.random() < 0.4 else ""
+    return f"{head} {privileges} on {target} from {whom}{cascade}"
+
+
+STATE = """
+    select relname, relacl::text from pg_class where oid = 'shop.t'::regclass
+    union all select attname, attacl::text from pg_attribute
+        where attrelid = 'shop.t'::regclass and attnum > 0
+    union all select nspname, nspacl::text from pg_namespace where nspname = 'shop'
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_grants_are_answered_as_postgresql_does(
+    reference: psycopg.Connection[Any], server: Server, seed: int
+) -> None:
+    choose = random.Random(seed)
+    done = [
+        "admin> create schema shop",
+        "admin> grant usage on schema shop to public",
+        "admin> grant create on schema shop to alice",
+        "admin> grant bob to carol",
+        "alice> create table shop.t (a int, b int)",
+    ]
+    done += [f"{choose.choice((*WHO, 'alice'))}> {random_statement(choose)}" for _ in range(60)]
+    for number, line in enumerate(done):
+        role, _, statement = line.partition("> ")
+        here, there = ask_here(server, role, statement), ask_there(reference, role, statement)
+        assert comparable(here) == comparable(there), done[: number + 1]
+    assert sorted(ask_here(server, "admin", STATE)["rows"]) == sorted(
+        ask_there(reference, "admin", STATE)["rows"]
+    ), done
+
+
+def comparable(answer: Answer) -> Answer:
+    """Return an answer with its warnings, or with its error only: those before an error are not sent."""
+    failed = [one for one in answer["said"] if one[0] == "ERROR"]
+    return {**answer, "said": failed or answer["said"]}

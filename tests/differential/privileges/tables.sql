@@ -16,6 +16,7 @@ bob> grant all on shop.t to dave
 bob> grant select, insert on shop.t to dave
 alice> select relacl from pg_class where relname = 't'
 dave> grant select on shop.t to carol
+dave> revoke select on shop.t from carol
 alice> revoke insert on shop.t from bob
 alice> revoke grant option for insert on shop.t from bob
 alice> revoke grant option for insert on shop.t from bob cascade
