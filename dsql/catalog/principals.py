@@ -18,7 +18,8 @@ _UTF8 = 6
 @provides("pg_catalog", "pg_roles")
 def _pg_roles(context: Any) -> Iterator[Row]:
     for role in context.catalog.roles.values():
-        yield _role_row(role) | {"rolpassword": "********", "oid": role.oid}
+        shown = {"rolpassword": "********", "oid": role.oid, "rolconfig": _config(role)}
+        yield _role_row(role) | shown
 
 
 @provides("pg_catalog", "pg_authid")
@@ -41,6 +42,17 @@ def _role_row(role: Role) -> dict[str, Any]:
     }
 
 
+def _config(role: Role) -> list[str] | None:
+    return [f"{name}={value}" for name, value in role.settings] or None
+
+
+@provides("pg_catalog", "pg_db_role_setting")
+def _pg_db_role_setting(context: Any) -> Iterator[Row]:
+    for role in context.catalog.roles.values():
+        if role.settings:
+            yield {"setdatabase": 0, "setrole": role.oid, "setconfig": _config(role)}
+
+
 @provides("pg_catalog", "pg_user")
 def _pg_user(context: Any) -> Iterator[Row]:
     for role in context.catalog.roles.values():
@@ -53,13 +65,14 @@ def _pg_user(context: Any) -> Iterator[Row]:
                 "userepl": role.replication,
                 "usebypassrls": role.bypassrls,
                 "passwd": "********",
+                "useconfig": _config(role),
             }
 
 
 @provides("pg_catalog", "pg_shadow")
 def _pg_shadow(context: Any) -> Iterator[Row]:
     for row in _pg_user(context):
-        yield {**row, "passwd": None}
+        yield {**row, "passwd": None}  # nobody has a password
 
 
 @provides("pg_catalog", "pg_group")

@@ -197,7 +197,7 @@ class Role(msgspec.Struct, frozen=True, array_like=True):
     """A database role. `arns` are the IAM identities that AWS IAM GRANT mapped to it.
 
     `inherit` is what memberships granted to it from now on take for their INHERIT option. `settings`:
-    (parameter, value) of ALTER ROLE ... SET.
+    (parameter, value) of ALTER ROLE ... SET, with which its sessions begin.
     """
 
     oid: int

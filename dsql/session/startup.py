@@ -6,6 +6,7 @@ from dsql.catalog.schema import Role
 from dsql.catalog.store import ADMIN
 from dsql.errors import FatalError, SqlError
 from dsql.session.parameters import parameter_key
+from dsql.session.role_settings import begin_with
 from dsql.session.state import SessionState
 from dsql.sql.refusals import DSQL, setting_refused
 from dsql.wire import backend
@@ -21,7 +22,9 @@ def greet(state: SessionState) -> None:
     """
     handed, out = state.handed, state.out
     try:
-        state.settings.identify(_admitted_role(state))
+        role = _admitted_role(state)
+        state.settings.identify(role)
+        begin_with(state.settings, role)
         _set_parameters(state)
     except SqlError as error:
         raise FatalError(

@@ -13,7 +13,7 @@ from dsql.access.privileges import Privilege
 from dsql.access.requirements import Requirement, privilege_on
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import execute as ddl
-from dsql.ddl.execute import Utility, nothing
+from dsql.ddl.execute import Utility, nothing, own_rules
 from dsql.ddl.naming import find_relation, require_table
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityContext, UtilityResult
@@ -24,6 +24,7 @@ from dsql.session.block import State
 from dsql.session.copying import CopyStatement
 from dsql.session.explain import explain_statement
 from dsql.session.pipeline import QUERIES, ParameterTypes
+from dsql.session.role_settings import run_alter_role_set
 from dsql.session.state import SessionState
 from dsql.session.statement import (
     Columns,
@@ -193,6 +194,7 @@ UTILITIES: dict[str, Utility[SessionState]] = {
     "Lock": Utility(_lock_requires, _run_lock),
     "ConstraintsSet": Utility(nothing, _run_constraints),
     "Call": Utility(nothing, procedures.run_call),
+    "AlterRoleSet": Utility(own_rules, run_alter_role_set),
     "DeclareCursor": Utility(nothing, cursors.run_declare),  # its query passes the step itself
     "ClosePortal": Utility(nothing, cursors.run_close),
 }

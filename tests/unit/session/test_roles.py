@@ -225,3 +225,75 @@ def test_the_grantor_of_a_membership_stays(postgres: Server, admin: Peer):
         "privileges for membership of role worker in role plain"
     )
     assert tags(admin.query("drop role boss, plain")) == ["DROP ROLE"]
+
+
+def test_a_role_begins_its_sessions_with_its_settings(postgres: Server, admin: Peer):
+    for statement in (
+        'alter role worker set search_path to a, "B c"',
+        "alter role worker set datestyle = 'german'",
+        "alter role worker in database postgres set work_mem = '8MB'",
+        "alter role worker set app.x = 'y'",
+    ):
+        assert tags(admin.query(statement)) == ["ALTER ROLE"], statement
+    config = [b'{"search_path=a, \\"B c\\"",DateStyle=german,work_mem=8MB,app.x=y}']
+    assert admin.rows("select rolconfig from pg_roles where rolname = 'worker'") == [config]
+    assert admin.rows("select setconfig from pg_db_role_setting") == [config]
+    worker = postgres.connect(user="worker")
+    assert worker.rows("show search_path") == [[b'a, "B c"']]
+    assert worker.rows("show datestyle") == [[b"German, DMY"]]
+    assert worker.rows("show app.x") == [[b"y"]]
+    worker.query("set datestyle = 'iso'; reset datestyle")
+    assert worker.rows("show datestyle") == [[b"German, DMY"]]
+    admin.query("alter role worker reset datestyle; alter role worker set app.x to default")
+    assert postgres.connect(user="worker").rows("show datestyle") == [[b"ISO, MDY"]]
+    admin.query("alter role worker reset all")
+    assert admin.rows("select count(*) from pg_db_role_setting") == [[b"0"]]
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate", "message"),
+    [
+        (
+            "alter role worker set nosuch = 1",
+            "42704",
+            'unrecognized configuration parameter "nosuch"',
+        ),
+        (
+            "alter role worker in database x set work_mem = 1",
+            "3D000",
+            'database "x" does not exist',
+        ),
+        ("alter role nobody set work_mem = 1", "42704", 'role "nobody" does not exist'),
+        ("alter role all set work_mem = 1", "42501", "permission denied to alter setting"),
+        ("alter role admin set work_mem = 1", "42501", "permission denied to alter role"),
+    ],
+)
+def test_settings_that_a_role_cannot_begin_with(
+    admin: Peer, statement: str, sqlstate: str, message: str
+):
+    assert admin.fails(statement) == (sqlstate, message)
+
+
+def test_settings_are_altered_by_the_role_and_its_administrators(postgres: Server, admin: Peer):
+    worker = postgres.connect(user="worker")
+    assert tags(worker.query("alter role current_user set work_mem = '9MB'")) == ["ALTER ROLE"]
+    assert worker.fails("alter role plain set work_mem = '9MB'") == (
+        "42501", "permission denied to alter role",
+    )  # fmt: skip
+
+
+def test_psql_16_lists_grants_of_roles(admin: Peer):
+    admin.query("grant plain to worker with admin option")
+    rows = admin.rows(
+        """
+        SELECT m.rolname, r.rolname, pg_catalog.concat_ws(', ',
+            CASE WHEN pam.admin_option THEN 'ADMIN' END,
+            CASE WHEN pam.inherit_option THEN 'INHERIT' END,
+            CASE WHEN pam.set_option THEN 'SET' END), g.rolname
+        FROM pg_catalog.pg_roles m JOIN pg_catalog.pg_auth_members pam ON (pam.member = m.oid)
+            LEFT JOIN pg_catalog.pg_roles r ON (pam.roleid = r.oid)
+            LEFT JOIN pg_catalog.pg_roles g ON (pam.grantor = g.oid)
+        WHERE r.oid IS NOT NULL ORDER BY 1, 2, 4
+        """
+    )
+    assert [b"worker", b"plain", b"ADMIN, INHERIT, SET", b"admin"] in rows

@@ -1,0 +1,92 @@
+"""ALTER ROLE ... SET: parameters that every session of a role begins with.
+
+They are values of the role's row, checked when they are set as SET would, and again when a session begins:
+one that is refused by then is left out. What the client asks for at its start comes on top.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.access.authority import Authority
+from dsql.access.privileges import Kind, must_own
+from dsql.catalog.schema import ADMIN_OID, Role
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl.nodes import enum_name
+from dsql.ddl.result import UtilityResult
+from dsql.ddl.role_specs import role_of
+from dsql.errors import SqlError, unsupported
+from dsql.session.parameters import DEFINITIONS, parameter_key
+from dsql.session.settings import Settings
+from dsql.session.state import SessionState
+from dsql.session.variables import value_of
+from dsql.sql.gate import ParsedStatement
+
+_IDENTITY = ("role", "session_authorization")
+
+
+def run_alter_role_set(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
+    """Run an AlterRoleSetStmt."""
+    state.block.note_ddl("ALTER ROLE")
+    statement = parsed.node
+    role = _alterable_role(statement, state)
+    changed = _changed(role.settings, statement.setstmt, state.settings)
+    try:
+        CatalogWriter(state.context.transaction).put_role(replace(role, settings=changed))
+    finally:
+        state.block.forget_catalog()
+    return UtilityResult("ALTER ROLE")
+
+
+def _alterable_role(statement: Any, state: SessionState) -> Role:
+    """Return the role. Raises SqlError 42501 unless it is the user's own, or one it may alter."""
+    context = state.context
+    database = context.catalog.database
+    if statement.database and statement.database != database.name:
+        raise SqlError("3D000", f'database "{statement.database}" does not exist')
+    if not statement.HasField("role"):
+        if not statement.database:
+            detail = "Only roles with the SUPERUSER attribute may alter settings globally."
+            raise SqlError("42501", "permission denied to alter setting", detail=detail)
+        if not context.authority.owns(database.owner_oid):
+            raise must_own(Kind.DATABASE, database.name)
+        raise unsupported("settings of the whole database are not supported")
+    role, user = role_of(statement.role, context), context.user
+    administered = user.createrole and Authority(context.catalog, user.oid).administers(role.oid)
+    if role.oid == ADMIN_OID or not (role.oid == user.oid or administered):
+        raise SqlError(
+            "42501",
+            "permission denied to alter role",
+            detail="Only roles with the CREATEROLE attribute and the ADMIN option on role "
+            f'"{role.name}" may alter this role.',
+        )
+    return role
+
+
+def _changed(
+    before: tuple[tuple[str, str], ...], node: Any, settings: Settings
+) -> tuple[tuple[str, str], ...]:
+    """Return the settings (name, value) after a SET or RESET. Raises what SET raises."""
+    action = enum_name(node, "kind")
+    if action == "VAR_RESET_ALL":
+        return ()
+    key = parameter_key(node.name)
+    if action == "VAR_SET_MULTI" or key in _IDENTITY:
+        raise unsupported(f"ALTER ROLE ... SET {node.name} is not supported")
+    definition = DEFINITIONS.get(key)
+    name = definition.name if definition else node.name
+    text = value_of(node, settings)
+    settings.check(name, text)
+    rest = tuple(pair for pair in before if parameter_key(pair[0]) != key)
+    return rest if text is None else (*rest, (name, text))
+
+
+def begin_with(settings: Settings, role: Role) -> None:
+    """Give a session what its role begins with."""
+    for name, value in role.settings:
+        try:
+            settings.set_default(name, value)
+        except SqlError:  # no parameter any more, or not in this profile
+            continue
