@@ -92,7 +92,7 @@ def _pg_auth_members(context: Any) -> Iterator[Row]:
     for member in context.catalog.roles.values():
         for granted in member.memberships:
             yield {
-                "oid": _membership_oid(member, granted),
+                "oid": membership_oid(member, granted),
                 "roleid": granted.role,
                 "member": member.oid,
                 "grantor": granted.grantor,
@@ -102,8 +102,8 @@ def _pg_auth_members(context: Any) -> Iterator[Row]:
             }
 
 
-def _membership_oid(member: Role, granted: Membership) -> int:
-    """A membership has no OID of its own; one is derived, above all real ones."""
+def membership_oid(member: Role, granted: Membership) -> int:
+    """Return a membership's OID: it has none of its own, so one is derived, above all real ones."""
     key = b"%d %d %d" % (granted.role, member.oid, granted.grantor)
     return 0x8000_0000 | zlib.crc32(key)
 

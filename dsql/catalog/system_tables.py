@@ -12,6 +12,7 @@ from dsql.catalog import (
     principals,
     privilege_functions,
     relations,
+    role_dependencies,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "principals",
     "privilege_functions",
     "relations",
+    "role_dependencies",
 ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from dsql.access.privileges import RELATION_KINDS
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.names import is_visible
-from dsql.catalog.schema import Acl, Role, Table
+from dsql.catalog.role_dependencies import Dependent, role_dependencies
+from dsql.catalog.schema import Column, Database, DefaultAcl, Membership, Role, Schema, Table
+from dsql.ddl.role_specs import role_name
 from dsql.types.identifier import quote_identifier
 
-_Line = tuple[int, str]  # the object's OID, by which PostgreSQL sorts, and the text
+_PLURALS = {"r": "relations", "S": "sequences", "f": "functions", "T": "types", "n": "schemas"}
 
 
 def dependency_lines(
@@ -18,25 +20,49 @@ def dependency_lines(
 ) -> list[str]:
     """Return a line for each object that needs the role. `dropped`: the roles that go together with it."""
     found = [
-        *_of_tables(role.oid, catalog, search_path),
-        *_of_schemas(role.oid, catalog),
-        *_of_default_acls(role.oid, catalog),
-        *_of_memberships(role.oid, catalog, dropped),
+        dependency
+        for dependency in role_dependencies(catalog)
+        if dependency.role == role.oid and not _goes_along(dependency.dependent, dropped)
     ]
-    return [text for _, text in sorted(found, key=lambda line: line[0])]
+    found.sort(key=lambda dependency: dependency.oid)
+    words = {"o": "owner of", "a": "privileges for"}
+    return [
+        f"{words[dependency.kind]} {_described(dependency.dependent, catalog, search_path)}"
+        for dependency in found
+    ]
 
 
-def _of_tables(role: int, catalog: Catalog, search_path: Sequence[str]) -> Iterator[_Line]:
-    for table in catalog.tables.values():
-        shown = described(table, catalog, search_path)
-        if table.owner_oid == role:
-            yield table.oid, f"owner of {shown}"
-        elif _names(table.acl, role):
-            yield table.oid, f"privileges for {shown}"
-        for column in table.live_columns:
-            if _names(column.acl, role) and table.owner_oid != role:
-                name = quote_identifier(column.name)
-                yield table.oid, f"privileges for column {name} of {shown}"
+def _goes_along(dependent: Dependent, dropped: Collection[int]) -> bool:
+    """Return whether a membership ends anyway, because one of its roles is dropped."""
+    match dependent:
+        case (Role() as member, Membership() as step):
+            return member.oid in dropped or step.role in dropped
+        case _:
+            return False
+
+
+def _described(dependent: Dependent, catalog: Catalog, search_path: Sequence[str]) -> str:
+    match dependent:
+        case Table():
+            return described(dependent, catalog, search_path)
+        case (Table() as table, Column() as column):
+            shown = described(table, catalog, search_path)
+            return f"column {quote_identifier(column.name)} of {shown}"
+        case Schema():
+            return f"schema {dependent.name}"
+        case Database():
+            return f"database {dependent.name}"
+        case DefaultAcl():
+            return _described_default(dependent, catalog)
+        case (Role() as member, Membership() as step):
+            return f"membership of role {member.name} in role {role_name(catalog, step.role)}"
+
+
+def _described_default(default: DefaultAcl, catalog: Catalog) -> str:
+    owner = role_name(catalog, default.role)
+    text = f"default privileges on new {_PLURALS[default.letter]} belonging to role {owner}"
+    schemas = {schema.oid: schema.name for schema in catalog.schemas.values()}
+    return f"{text} in schema {schemas[default.schema_oid]}" if default.schema_oid else text
 
 
 def described(table: Table, catalog: Catalog, search_path: Sequence[str]) -> str:
@@ -45,47 +71,3 @@ def described(table: Table, catalog: Catalog, search_path: Sequence[str]) -> str
     if not is_visible(catalog, search_path, (table.schema, table.name)):
         name = f"{quote_identifier(table.schema)}.{name}"
     return f"{RELATION_KINDS[table.kind].word} {name}"
-
-
-def _of_schemas(role: int, catalog: Catalog) -> Iterator[_Line]:
-    for schema in catalog.schemas.values():
-        if schema.owner_oid == role:
-            yield schema.oid, f"owner of schema {schema.name}"
-        elif _names(schema.acl, role):
-            yield schema.oid, f"privileges for schema {schema.name}"
-    database = catalog.database
-    if _names(database.acl, role):
-        yield database.oid, f"privileges for database {database.name}"
-
-
-_PLURALS = {"r": "relations", "S": "sequences", "f": "functions", "T": "types", "n": "schemas"}
-
-
-def _of_default_acls(role: int, catalog: Catalog) -> Iterator[_Line]:
-    schemas = {schema.oid: schema.name for schema in catalog.schemas.values()}
-    for default in catalog.default_acls.values():
-        owner = catalog.memberships.role(default.role)
-        assert owner is not None, default
-        text = (
-            f"default privileges on new {_PLURALS[default.letter]} belonging to role {owner.name}"
-        )
-        if default.schema_oid:
-            text += f" in schema {schemas[default.schema_oid]}"
-        if default.role == role:
-            yield default.oid, f"owner of {text}"
-        elif _names(default.acl, role):
-            yield default.oid, f"privileges for {text}"
-
-
-def _of_memberships(role: int, catalog: Catalog, dropped: Collection[int]) -> Iterator[_Line]:
-    for member in catalog.roles.values():
-        for step in member.memberships:
-            granted = catalog.memberships.role(step.role)
-            gone = step.role in dropped or member.oid in dropped
-            if step.grantor == role and granted is not None and not gone:
-                text = f"privileges for membership of role {member.name} in role {granted.name}"
-                yield member.oid, text
-
-
-def _names(acl: Acl | None, role: int) -> bool:
-    return any(role in (item.grantee, item.grantor) for item in acl or ())

@@ -36,3 +36,4 @@ admin> drop role current_user
 alice> grant select on t to public
 alice> alter table t owner to session_user
 admin> select count(*) from pg_group where groname = 'bob'
+admin> select classid::regclass, objsubid, refclassid::regclass, refobjid::regrole, deptype from pg_shdepend where refobjid in ('alice'::regrole, 'bob'::regrole) order by classid::regclass::text, objid, 2, refobjid::regrole::text, 5
