@@ -154,3 +154,30 @@ def test_backslash_copy_both_ways(orders: RunningCluster) -> None:
     assert orders.psql(script=script).stderr == ""
     done = orders.psql("-c", r"\copy psql_copy to stdout (format csv, header)")
     assert done.stdout == 'id,v\n1,one\n2,"two, too"\n'
+
+
+def test_grants_are_shown(cluster: RunningCluster) -> None:
+    for statement in (
+        "create role psql_reader",
+        "create table psql_grants (a int primary key, b int)",
+        "grant select on psql_grants to psql_reader with grant option",
+        "grant update (b) on psql_grants to public",
+        "alter default privileges grant select on tables to psql_reader",
+    ):
+        done = cluster.psql("-v", "ON_ERROR_STOP=1", "-c", statement)
+        assert done.returncode == 0, done.stderr
+    shown = {
+        command: cluster.psql("-At", "-c", command).stdout.splitlines()
+        for command in (r"\dp psql_grants", r"\ddp", r"\du psql_reader", r"\dn+ public")
+    }
+    assert shown == {
+        r"\dp psql_grants": [
+            "public|psql_grants|table|admin=arwdDxt/admin",
+            "psql_reader=r*/admin|b:",
+            "  =w/admin|",
+        ],
+        r"\ddp": ["admin||table|admin=arwdDxt/admin", "psql_reader=r/admin"],
+        r"\du psql_reader": ["psql_reader|Cannot login|{}"],
+        r"\dn+ public": ["public|admin|admin=UC/admin", "=U/admin|"],
+    }
+    cluster.psql("-c", "alter default privileges revoke select on tables from psql_reader")
