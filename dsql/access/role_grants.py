@@ -43,7 +43,8 @@ def grant(
 ) -> Grants:
     """Return the grants of `role` with a new or changed one; the same value if it changes nothing.
 
-    `inherits` is the member's own INHERIT attribute, the default of the option. Raises SqlError 0LP01.
+    `inherits` is the member's own INHERIT attribute, the default of the option. Raises SqlError 0LP01, and
+    2BP01 if WITH ADMIN FALSE takes an option away on which other grants depend.
     """
     if options.admin:
         _refuse_circle(grants, member, grantor)
@@ -58,7 +59,12 @@ def grant(
         after = options.on_top_of(before)
     if key == _CREATION and before is not None:
         after = replace(after, admin=True)
-    return grants if after == before else {**grants, key: after}
+    if after == before:
+        return grants
+    changed = {**grants, key: after}
+    if before is not None and before.admin and not after.admin:
+        _take_dependent(changed, member, cascade=False)
+    return changed
 
 
 def _refuse_circle(grants: Grants, member: int, grantor: int) -> None:

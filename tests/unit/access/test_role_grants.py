@@ -97,6 +97,8 @@ def test_what_depends_on_an_option_is_refused_or_goes_along():
     grants = role_grants.grant(CREATION, ROLE, 51, ADMIN_OID, Options(admin=True), inherits=True)
     grants = role_grants.grant(grants, ROLE, 52, 51, Options(), inherits=True)
     with pytest.raises(SqlError, match="dependent privileges exist"):
+        role_grants.grant(grants, ROLE, 51, ADMIN_OID, Options(admin=False), inherits=True)
+    with pytest.raises(SqlError, match="dependent privileges exist"):
         role_grants.revoke(grants, 51, ADMIN_OID, Options(admin=False), cascade=False)
     rest = role_grants.revoke(grants, 51, ADMIN_OID, Options(admin=False), cascade=True)
     assert rest == {
