@@ -31,16 +31,24 @@ from placement.sandbox import Sandbox, leave_open, prepare
 
 logger = logging.getLogger(__name__)
 
+TURN_SECONDS = 1
 _FIRST_OWN_DESCRIPTOR = 3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Seed:
-    """Forks for one agent at a time. `run` returns only in the seed itself, never in a child."""
+    """Forks for one agent at a time. `run` returns only in the seed itself, never in a child.
+
+    `turned` is called every TURN_SECONDS at least.
+    """
 
     def __init__(
-        self, listener: socket.socket, child_main: Callable[[socket.socket, Fork], None]
+        self,
+        listener: socket.socket,
+        child_main: Callable[[socket.socket, Fork], None],
+        turned: Callable[[], None],
     ) -> None:
+        self._turned = turned
         self._listener = listener
         self._child_main = child_main
         self._agent: socket.socket | None = None
@@ -56,7 +64,8 @@ class Seed:
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
         while not self._stopping:
-            for descriptor, _ in self._poll.poll():
+            self._turned()
+            for descriptor, _ in self._poll.poll(TURN_SECONDS * 1000):
                 self._on_ready(descriptor)
         self._end_children()
 
@@ -163,7 +172,13 @@ class Seed:
             os.waitpid(process_id, 0)
 
 
-def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]) -> None:
+def run(
+    layout: Layout,
+    open_tenant: OpenTenant,
+    *,
+    on_ready: Callable[[], None],
+    turned: Callable[[], None] = lambda: None,
+) -> None:
     """Fork query processors for the agent until SIGTERM.
 
     The caller has imported and warmed up all that `open_tenant` and its sessions will use.
@@ -181,4 +196,5 @@ def run(layout: Layout, open_tenant: OpenTenant, *, on_ready: Callable[[], None]
             Sandbox(order.memory_bytes).confine if order.sandbox else leave_open,
             open_tenant,
         ).run(),
+        turned,
     ).run()

@@ -106,7 +106,7 @@ class RunningCluster:
     def role(self, name: str) -> int:
         """Return the process id of a role, named as its log is ("us-east-1a.az", "relay")."""
         path = self.directory / "data" / "run" / "processes.json"
-        return int(json.loads(path.read_bytes())[name])
+        return int(json.loads(path.read_bytes())[name][0])
 
     def wait_for_restart(self, name: str, before: int, seconds: float) -> int:
         """Return the process id that a role has once it is not `before` any more."""

@@ -1,7 +1,7 @@
 """Running one role in this process: `dsql relay`, `dsql az`, ... and `dsql seed`.
 
 A role works in the data directory, logs JSON lines to stderr and ends on SIGTERM. Under a supervisor it
-tells a pipe when it is ready and ends when the supervisor does.
+tells a pipe when it is ready and, from then on, that its loop turns, and ends when the supervisor does.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dsql.cli.options import (
     enter_data,
     parse_listen,
 )
+from dsql.cli.watchdog import Heart
 from dsql.control.layout import Layout
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from placement.kernel import die_with_parent, set_name
@@ -190,10 +191,17 @@ def run(arguments: argparse.Namespace) -> int:
     enter_data(arguments.data)
     _allow_descriptors()
     layout = Layout(Path())
-    on_ready = _ready_signal(arguments.ready_descriptor)
+    descriptor = arguments.ready_descriptor
+    heart = None if descriptor is None else Heart(descriptor)
     if role == "seed":
-        _run_seed(layout, on_ready)
+        _run_seed(layout, heart)
         return 0
+
+    def on_ready() -> None:
+        _say_ready(descriptor)
+        if heart is not None:
+            heart.beat_on(asyncio.get_running_loop())
+
     return _run_service(SERVICES[role](arguments, layout, on_ready))
 
 
@@ -212,18 +220,14 @@ def _follow(supervisor: int) -> None:
         sys.exit(1)
 
 
-def _ready_signal(descriptor: int | None) -> Ready:
-    def on_ready() -> None:
-        logger.info("ready")
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.write(descriptor, b"ready\n")
-            os.close(descriptor)
-
-    return on_ready
+def _say_ready(descriptor: int | None) -> None:
+    logger.info("ready")
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, b"ready\n")
 
 
-def _run_seed(layout: Layout, on_ready: Ready) -> None:
+def _run_seed(layout: Layout, heart: Heart | None) -> None:
     from dsql.session.tenant import ClusterTenant
     from dsql.session.warm_up import warm_up
     from placement import seed
@@ -231,7 +235,13 @@ def _run_seed(layout: Layout, on_ready: Ready) -> None:
 
     warm_up()
     storage.warm_up()
-    seed.run(layout, ClusterTenant, on_ready=on_ready)
+    descriptor = None if heart is None else heart.descriptor
+    seed.run(
+        layout,
+        ClusterTenant,
+        on_ready=lambda: _say_ready(descriptor),
+        turned=(lambda: None) if heart is None else heart.beat,
+    )
 
 
 def _run_service(service: Coroutine[None, None, None]) -> int:

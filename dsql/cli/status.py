@@ -16,7 +16,7 @@ from pathlib import Path
 from dsql.cli.connecting import relay_address
 from dsql.cli.errors import CommandError, reason
 from dsql.cli.options import add_data_option, enter_data
-from dsql.cli.supervisor import read_processes
+from dsql.cli.supervisor import RoleProcess, read_processes
 from dsql.control.clusters import list_clusters
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc import packets
@@ -65,14 +65,30 @@ def collect(layout: Layout, clusters: list[ClusterRecord]) -> list[RoleStatus]:
     # A seed listens to one agent only, so its agent knows best.
     seed_health = "ok" if agent_values.pop("seed", False) else "down"
     roles = [
-        _relay(layout, processes.get("relay", 0)),
+        _relay(layout, _process_id(processes, "relay")),
         _packet_role(layout, "placement"),
         agent,
-        _row("seed", "", seed_health, processes.get("seed", 0), {}),
+        _row("seed", "", seed_health, _process_id(processes, "seed"), {}),
     ]
     for az in sorted({az for cluster in clusters for az in cluster.azs}):
         roles += [_zone_role(layout, az, role) for role in ZONE_ROLES]
+    _note_restarts(roles, processes)
     return roles
+
+
+def _process_id(processes: dict[str, RoleProcess], name: str) -> int:
+    return processes[name].process_id if name in processes else 0
+
+
+def _note_restarts(roles: list[RoleStatus], processes: dict[str, RoleProcess]) -> None:
+    """Tell of each role whose process was started again how often, and how often because it hung."""
+    supervised = {process.process_id: process for process in processes.values()}
+    for role in roles:
+        process = supervised.get(role["pid"])  # type: ignore[call-overload]
+        if process is not None and process.restarts:
+            values = role["values"]
+            assert isinstance(values, dict)
+            values |= {"restarts": process.restarts, "hangs": process.hangs}
 
 
 def table(clusters: list[ClusterRecord], roles: list[RoleStatus]) -> str:

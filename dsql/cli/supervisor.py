@@ -1,7 +1,8 @@
 """Keeps a set of role processes running: starts them, keeps their logs, restarts the dead, stops them all.
 
-Each role runs in its own session, so that Ctrl-C reaches only the supervisor, writes its log to a pipe,
-and says once through another pipe that it is ready. The kernel ends it if the supervisor is killed.
+Each role runs in its own session, so that Ctrl-C reaches only the supervisor, and writes its log to a pipe.
+Through another pipe it says once that it is ready, and then ever again that its loop turns. One whose
+loop stands still writes its stacks into its log and is killed. All end with the supervisor.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsql.cli.logs import RotatingFile
+from dsql.cli.watchdog import (
+    BEAT,
+    DUMP_SIGNAL,
+    HANG_SECONDS,
+    LOOK_SECONDS,
+    Watchdog,
+    condition_of,
+)
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
 
@@ -28,20 +37,29 @@ STOP_SECONDS = 1.2  # after that, what is left is killed
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 STEADY_SECONDS = 2.0  # who ran this long starts again without delay
+_DUMP_SECONDS = 1.0  # for a role that stands still to write its stacks
 _READ_BYTES = 65_536
+
+
+class RoleProcess(NamedTuple):
+    """The process of a role, how often the role was started again, and how many of these times it hung."""
+
+    process_id: int
+    restarts: int
+    hangs: int
 
 
 def _processes_path(data: Path) -> Path:
     return data / "run" / "processes.json"
 
 
-def read_processes(layout: Layout) -> dict[str, int]:
-    """Return the process ids of a supervisor's roles by name, as of their last start."""
+def read_processes(layout: Layout) -> dict[str, RoleProcess]:
+    """Return the processes of a supervisor's roles by name, as of their last start."""
     try:
-        processes: dict[str, int] = json.loads(_processes_path(layout.root).read_bytes())
-    except (OSError, ValueError):
+        processes = json.loads(_processes_path(layout.root).read_bytes())
+        return {name: RoleProcess(*values) for name, values in processes.items()}
+    except (OSError, ValueError, TypeError):
         return {}
-    return processes
 
 
 class RoleSpec(NamedTuple):
@@ -63,8 +81,14 @@ class RoleFailedError(Exception):
 class Role:
     """One role, over all of its processes."""
 
-    def __init__(self, spec: RoleSpec, data: Path, on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: RoleSpec, data: Path, hang_seconds: float, on_start: Callable[[], None]
+    ) -> None:
         self.spec = spec
+        self.restarts = 0
+        self.hangs = 0
+        self._hang_seconds = hang_seconds
+        self._watchdog = Watchdog(hang_seconds)
         self._on_start = on_start
         self.process: subprocess.Popen[bytes] | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -93,6 +117,24 @@ class Role:
             )
             logger.warning("role died", extra={"role": self.spec.name, "again_in": self._backoff})
             await asyncio.sleep(self._backoff)
+            self.restarts += 1
+
+    async def watch(self) -> None:
+        """Look once whether the role's loop stands still; if so, have it say where, and kill it."""
+        process = self.process
+        if process is None or self._ended.is_set() or self._stopping:
+            return
+        if not self._watchdog.is_hung(condition_of(process.pid)):
+            return
+        self.hangs += 1
+        self._watchdog = Watchdog(self._hang_seconds)
+        details = {"role": self.spec.name, "process_id": process.pid}
+        logger.error("the loop of a role stands still; its stacks are in its log", extra=details)
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(DUMP_SIGNAL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _DUMP_SECONDS)
+            process.kill()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send the process a signal and do not start it again."""
@@ -116,6 +158,7 @@ class Role:
         command += ["--data", str(self._data), "--ready-descriptor", str(child_end)]
         command += ["--supervisor", str(os.getpid())]
         self._ended.clear()
+        self._watchdog = Watchdog(self._hang_seconds)
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -135,10 +178,13 @@ class Role:
         loop.add_reader(watch, self._on_exit, watch)
 
     def _on_ready_pipe(self, descriptor: int) -> None:
-        asyncio.get_running_loop().remove_reader(descriptor)
-        said = os.read(descriptor, 16)
-        os.close(descriptor)
-        if said and not self.ready.done():
+        said = os.read(descriptor, _READ_BYTES)
+        if not said:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+            return
+        self._watchdog.beat(said.count(BEAT))
+        if not self.ready.done():
             self.ready.set_result(None)
 
     def _on_output(self, descriptor: int) -> None:
@@ -167,19 +213,22 @@ class Role:
 
 
 class Supervisor:
-    """All roles of one installation."""
+    """All roles of one installation. A loop may stand still for `hang_seconds`, 0: for ever."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, hang_seconds: float = HANG_SECONDS) -> None:
         self._data = data
+        self.hang_seconds = hang_seconds
         self._roles: dict[str, Role] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._watching: list[asyncio.Task[None]] = []
 
     def start(self, specs: Sequence[RoleSpec]) -> None:
         """Start roles, all at once."""
         for spec in specs:
-            role = Role(spec, self._data, self._publish)
+            role = Role(spec, self._data, self.hang_seconds, self._publish)
             self._roles[spec.name] = role
             self._running[spec.name] = asyncio.create_task(role.run())
+            self._watching.append(asyncio.create_task(_watch(role)))
 
     async def wait_ready(self) -> None:
         """Return once every role has been ready. Raises RoleFailedError if one ends before."""
@@ -202,19 +251,28 @@ class Supervisor:
             for role in roles:
                 role.stop(signal.SIGKILL)
             await ended
-        for task in self._running.values():
+        tasks = [*self._running.values(), *self._watching]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for role in roles:
             role.close()
 
     def _publish(self) -> None:
-        """Tell `dsql status` the process ids."""
+        """Tell `dsql status` the processes."""
         processes = {
-            name: role.process.pid for name, role in self._roles.items() if role.process is not None
+            name: RoleProcess(role.process.pid, role.restarts, role.hangs)
+            for name, role in self._roles.items()
+            if role.process is not None
         }
         with contextlib.suppress(OSError):
             write_atomically(_processes_path(self._data), json.dumps(processes).encode())
+
+
+async def _watch(role: Role) -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        await role.watch()
 
 
 def _message_of(line: bytes) -> str:

@@ -31,6 +31,7 @@ from dsql.cli.options import (
     parse_listen,
 )
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
+from dsql.cli.watchdog import HANG_SECONDS
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
@@ -77,6 +78,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_memory_option(parser)
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
     parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
+    parser.add_argument(
+        "--hang-seconds",
+        type=float,
+        default=HANG_SECONDS,
+        metavar="S",
+        help="restart a role whose loop stands still for so long (default: %(default)s, 0: never)",
+    )
     parser.add_argument("--detach", action="store_true", help="go on in the background")
 
 
@@ -134,7 +142,7 @@ async def _supervise(arguments: argparse.Namespace, layout: Layout, started: flo
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    supervisor = Supervisor(layout.root)
+    supervisor = Supervisor(layout.root, arguments.hang_seconds)
     stopped = asyncio.create_task(stop.wait())
     starting = asyncio.create_task(_start(arguments, layout, supervisor))
     try:

@@ -68,8 +68,8 @@ class Installation:
         return psycopg.connect(psycopg.conninfo.make_conninfo("", **parameters), autocommit=True)
 
     def processes(self) -> dict[str, int]:
-        found: dict[str, int] = json.loads((self.data / "run" / "processes.json").read_bytes())
-        return found
+        processes = json.loads((self.data / "run" / "processes.json").read_bytes())
+        return {name: process[0] for name, process in processes.items()}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another command on the same directory."""

@@ -21,6 +21,18 @@ os.write(int(sys.argv[sys.argv.index("--ready-descriptor") + 1]), b"ready")
 time.sleep(60)
 """
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD
+HUNG = """
+import os, sys, threading, time
+from dsql.cli.watchdog import Heart
+descriptor = int(sys.argv[sys.argv.index("--ready-descriptor") + 1])
+os.write(descriptor, b"ready")
+Heart(descriptor).beat()
+lock = threading.Lock()
+lock.acquire()
+def stand_still():
+    lock.acquire()
+stand_still()
+"""
 BROKEN = "import sys; print('no such thing', file=sys.stderr); sys.exit(1)"
 
 
@@ -58,12 +70,12 @@ async def test_killed_role_is_started_again(supervisor: Supervisor, tmp_path: Pa
     layout = Layout(tmp_path)
     supervisor.start([RoleSpec("one", (GOOD,))])
     await asyncio.wait_for(supervisor.wait_ready(), 5)
-    first = read_processes(layout)["one"]
+    first = read_processes(layout)["one"].process_id
     os.kill(first, signal.SIGKILL)
     deadline = time.monotonic() + 5
-    while read_processes(layout)["one"] == first and time.monotonic() < deadline:
+    while read_processes(layout)["one"].process_id == first and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
-    assert read_processes(layout)["one"] != first
+    assert read_processes(layout)["one"].process_id != first
 
 
 async def test_role_that_ignores_sigterm_is_gone_within_two_seconds(
@@ -75,6 +87,22 @@ async def test_role_that_ignores_sigterm_is_gone_within_two_seconds(
     started = time.monotonic()
     await supervisor.stop()
     assert time.monotonic() - started < 2
-    for process_id in processes.values():
+    for process in processes.values():
         with pytest.raises(ProcessLookupError):
-            os.kill(process_id, 0)
+            os.kill(process.process_id, 0)
+
+
+async def test_role_whose_loop_stands_still_tells_where_and_is_started_again(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
+    supervisor.hang_seconds = 0.1
+    layout = Layout(tmp_path)
+    supervisor.start([RoleSpec("one", (HUNG,))])
+    await asyncio.wait_for(supervisor.wait_ready(), 5)
+    first = read_processes(layout)["one"].process_id
+    async with asyncio.timeout(10):
+        while read_processes(layout)["one"].process_id == first:
+            await asyncio.sleep(0.01)
+    again = read_processes(layout)["one"]
+    assert (again.restarts, again.hangs) == (1, 1)
+    assert "in stand_still" in (tmp_path / "logs" / "one.log").read_text()

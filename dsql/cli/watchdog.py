@@ -1,0 +1,92 @@
+"""Noticing that a role's loop stands still: the role beats, its supervisor counts the time without a beat.
+
+Only time in which the process could have run counts. A loop that never gets the processor on a busy machine
+does not stand still, nor does one that the kernel keeps waiting for a disk or that somebody has
+stopped; and after the whole machine has slept, supervisor included, nothing has been missed. What is
+left is a loop that waits for something that does not come, or that never comes back from a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+from pathlib import Path
+from typing import NamedTuple
+
+BEAT_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+HANG_SECONDS = 10.0  # the default
+DUMP_SIGNAL = signal.SIGUSR2
+BEAT = b"."
+
+_EXCUSED_STATES = "TtD"  # stopped, traced, waiting for a disk: see proc(5)
+
+
+class Heart:
+    """A role's end of the pipe to its supervisor. On DUMP_SIGNAL all of its stacks go to stderr."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        os.set_blocking(descriptor, False)
+        # Written by the signal handler itself: it needs no turn of the loop and not even the interpreter.
+        faulthandler.register(DUMP_SIGNAL, all_threads=True)
+
+    def beat(self) -> None:
+        """Say that the loop turns. Never waits."""
+        with contextlib.suppress(OSError):
+            os.write(self.descriptor, BEAT)
+
+    def beat_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Beat now and with the loop from now on."""
+        self.beat()
+        loop.call_later(BEAT_SECONDS, self.beat_on, loop)
+
+
+class Condition(NamedTuple):
+    """What the kernel says of a process's main thread; `waited_seconds` for a processor, in all."""
+
+    state: str
+    waited_seconds: float
+
+
+def condition_of(process_id: int) -> Condition:
+    """Return a process's condition; that of a stopped one if it is gone."""
+    thread = Path(f"/proc/{process_id}/task/{process_id}")
+    try:
+        state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return Condition("T", 0.0)
+    try:
+        waited = int((thread / "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        waited = 0.0  # not every kernel counts
+    return Condition(state, waited)
+
+
+class Watchdog:
+    """Watches one process: told of its beats, and asked every LOOK_SECONDS. Free of I/O."""
+
+    def __init__(self, hang_seconds: float) -> None:
+        self._hang_seconds = hang_seconds
+        self._beats = 0
+        self._counted = 0
+        self._stood_seconds = 0.0
+        self._waited_seconds = 0.0
+
+    def beat(self, count: int) -> None:
+        """The process has beaten. From the first time on it has to go on."""
+        self._beats += count
+
+    def is_hung(self, condition: Condition) -> bool:
+        """Return whether it has stood still for too long."""
+        waited = condition.waited_seconds - self._waited_seconds
+        self._waited_seconds = condition.waited_seconds
+        if self._beats != self._counted or not self._beats:
+            self._counted, self._stood_seconds = self._beats, 0.0
+        elif condition.state not in _EXCUSED_STATES:
+            # However long ago the last look was: if that was longer, we have stood still ourselves.
+            self._stood_seconds += max(0.0, LOOK_SECONDS - waited)
+        return self._stood_seconds >= self._hang_seconds > 0

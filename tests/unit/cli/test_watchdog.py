@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dsql.cli.watchdog import LOOK_SECONDS, Condition, Watchdog, condition_of
+
+HANG_SECONDS = 5.0
+LOOKS = int(HANG_SECONDS / LOOK_SECONDS)
+
+
+def beaten() -> Watchdog:
+    watchdog = Watchdog(HANG_SECONDS)
+    watchdog.beat(1)
+    assert not watchdog.is_hung(Condition("S", 0.0))
+    return watchdog
+
+
+def looks_until_hung(
+    watchdog: Watchdog, state: str = "S", waits: float = 0.0, beats: int = 0
+) -> int | None:
+    """Return the number of the look that finds it hung, None for none of many."""
+    for number in range(1, 10 * LOOKS):
+        watchdog.beat(beats)
+        if watchdog.is_hung(Condition(state, waits * number)):
+            return number
+    return None
+
+
+@pytest.mark.parametrize("state", ["S", "R"])
+def test_loop_that_waits_or_runs_without_a_beat_is_hung_after_the_deadline(state: str) -> None:
+    assert looks_until_hung(beaten(), state) == LOOKS
+
+
+def test_loop_that_beats_is_never_hung() -> None:
+    assert looks_until_hung(beaten(), beats=1) is None
+
+
+def test_loop_that_has_not_beaten_yet_is_starting() -> None:
+    assert looks_until_hung(Watchdog(HANG_SECONDS)) is None
+
+
+@pytest.mark.parametrize("state", ["T", "t", "D"])
+def test_process_that_is_stopped_or_waits_for_a_disk_is_not_hung(state: str) -> None:
+    assert looks_until_hung(beaten(), state) is None
+
+
+def test_time_spent_waiting_for_a_processor_does_not_count() -> None:
+    assert looks_until_hung(beaten(), "R", waits=LOOK_SECONDS) is None
+    assert looks_until_hung(beaten(), "R", waits=LOOK_SECONDS / 2) == 2 * LOOKS
+
+
+def test_deadline_of_zero_means_never() -> None:
+    watchdog = Watchdog(0.0)
+    watchdog.beat(1)
+    assert looks_until_hung(watchdog) is None
+
+
+def test_condition_of_a_process_is_read_from_the_kernel() -> None:
+    assert condition_of(os.getpid()).state == "R"
+    assert condition_of(1 << 22).state == "T"
