@@ -220,7 +220,6 @@ repeat('9',100000)::jsonb is not null
 (repeat('9',100000)::numeric * repeat('9',100000)::numeric) > 0
 (repeat('9',100000)::numeric / repeat('7',50000)::numeric) > 0
 length((repeat('9',131072)::numeric)::text)
-mod(repeat('9',100000)::numeric,repeat('7',50000)::numeric) > 0
 gcd(repeat('9',20000)::numeric,repeat('7',15000)::numeric) > 0
 (0.1234::numeric(1000,1000))*(0.1234::numeric(1000,1000))
 
@@ -237,7 +236,6 @@ power(1.5,5000.123456)>0
 ln(repeat('7',130000)::numeric)
 ln((1+1e-1000)::numeric)
 ln(('1.'||repeat('7',16000))::numeric)>0
-log((1+1e-1000)::numeric, 2)
 exp(('1.'||repeat('7',16000))::numeric)>0
 2::numeric^131072>0
 3::numeric^274000>0
@@ -247,8 +245,6 @@ exp(('1.'||repeat('7',16000))::numeric)>0
 (('1.'||repeat('7',16000))::numeric)^1000.5>0
 lcm((repeat('129',20000))::numeric,repeat('73',30000)::numeric) > 0
 repeat('7',131072)::numeric % repeat('31',30000)::numeric>0
-div(repeat('7',131072)::numeric,repeat('31',30000)::numeric)>0
-(repeat('7',131072)::numeric / repeat('31',30000)::numeric)>0
 repeat('7',131072)::numeric / 1e-16383>0
 repeat('7',60000)::numeric * repeat('31',30000)::numeric>0
 length(to_char(repeat('7',131072)::numeric,'9EEEE'))
@@ -257,8 +253,6 @@ length(repeat('7',131072)::numeric::text)
 repeat('7',131072)::numeric::float8
 trim_scale((repeat('7',131072)||'.'||repeat('0',16000))::numeric)>0
 width_bucket(repeat('7',131072)::numeric,0,repeat('8',131072)::numeric,100)
-stddev(x) from (values (repeat('7',65000)::numeric),(1)) v(x)
-variance(x) from (values (repeat('7',131072)::numeric),(1)) v(x)
 
 -- templates
 to_char(0::numeric,'9.999EEEE')

@@ -1,0 +1,1 @@
+"""PostgreSQL's regular expressions: their syntax, RE2 to match them, and bounded ways for the rest."""
