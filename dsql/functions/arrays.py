@@ -195,6 +195,12 @@ def _dims(array: list[Any]) -> str | None:
 
 def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[Any]:
     """Return an array of the given dimensions with one value everywhere. Lower bounds must be 1."""
+    if any(isinstance(row, list) for row in (*(sizes or ()), *(lower or ()))):
+        raise SqlError(
+            "2202E",
+            "wrong number of array subscripts",
+            detail="Dimension array must be one dimensional.",
+        )
     if sizes is None or any(size is None for size in sizes):
         raise SqlError("22004", "dimension values cannot be null")
     if lower is not None and any(bound != 1 for bound in lower):
@@ -223,6 +229,8 @@ def _width_bucket(operand_oid: int, _array: int) -> Callable[..., int]:
     key = registry.get(operand_oid).sort_key or _same
 
     def width_bucket(operand: Any, thresholds: list[Any]) -> int:
+        if thresholds and isinstance(thresholds[0], list):
+            raise SqlError("2202E", "thresholds must be one-dimensional array")
         if any(item is None for item in thresholds):
             raise SqlError("22004", "thresholds array must not contain NULLs")
         return bisect.bisect_right([key(item) for item in thresholds], key(operand))

@@ -105,7 +105,9 @@ def _from_base64(text: str) -> bytes:
 def _codec(name: str) -> str:
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     try:
-        return _CODECS.get(plain) or codecs.lookup(plain.replace("win", "cp")).name
+        found = _CODECS.get(plain) or codecs.lookup(plain.replace("win", "cp")).name
+        "".encode(found)  # some of Python's codecs, hex for one, are no encodings of text
+        return found
     except LookupError:
         raise SqlError("22023", f'invalid encoding name "{name}"') from None
 

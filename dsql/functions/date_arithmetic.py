@@ -85,6 +85,9 @@ def subtract_intervals(left: Interval, right: Interval) -> Interval:
     return interval.check((left[0] - right[0], left[1] - right[1], left[2] - right[2]))
 
 
+_SCALED_MAX = 2.0**64  # above, no part of an interval holds the number
+
+
 def _round_seconds(value: float) -> float:
     return round(value * 1e6) / 1e6
 
@@ -109,6 +112,8 @@ def divide(span: Interval, divisor: float) -> Interval:
 
 
 def _scaled(span: Interval, scale: Callable[[int], float]) -> Interval:
+    if any(abs(scale(part)) > _SCALED_MAX for part in span):
+        raise interval.out_of_range()
     months, days = int(scale(span[0])), int(scale(span[1]))
     month_days = _round_seconds((scale(span[0]) - months) * 30)
     seconds = _round_seconds((scale(span[1]) - days + month_days - int(month_days)) * 86_400)

@@ -85,9 +85,9 @@ def make_date(year: int, month: int, day: int) -> int:
 
 def make_time(hour: int, minute: int, second: float) -> int:
     """Return the time of day. Raises SqlError 22008."""
-    if math.isfinite(second):
+    if 0 <= hour <= 24 and 0 <= minute < 60 and 0 <= second <= 60:
         value = hour * HOUR + minute * MINUTE + round(second * 1e6)
-        if 0 <= hour <= 24 and 0 <= minute < 60 and 0 <= second <= 60 and value <= DAY:
+        if value <= DAY:
             return value
     raise SqlError("22008", f"time field value out of range: {hour}:{minute:02d}:{second:02g}")
 
@@ -103,7 +103,7 @@ def make_interval(
     years: int, months: int, weeks: int, days: int, hours: int, minutes: int, seconds: float
 ) -> Interval:
     """Return the interval. Raises SqlError 22008."""
-    if not math.isfinite(seconds):
+    if not math.isfinite(seconds) or not math.isfinite(seconds * 1e6):
         raise interval.out_of_range()
     micros = hours * HOUR + minutes * MINUTE + round(seconds * 1e6)
     return interval.check((years * 12 + months, weeks * 7 + days, micros))

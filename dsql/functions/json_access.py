@@ -11,6 +11,7 @@ from dsql.functions import json_text
 from dsql.functions.arithmetic import check_int2, check_int4, check_int8
 from dsql.functions.definition import define
 from dsql.functions.number_casts import numeric_to_float8
+from dsql.types.array import leaves
 from dsql.types.floating import round_float4
 from dsql.types.json import dump, key_order, load
 from dsql.types.numeric import rescale
@@ -58,7 +59,7 @@ def element(value: Any, index: int) -> Any:
 
 def follow(value: Any, path: list[str | None]) -> Any:
     """Return what a path of keys and indexes leads to, _MISSING if nowhere."""
-    for step in path:
+    for step in leaves(path):
         if step is None:
             return _MISSING
         if isinstance(value, list):
@@ -96,7 +97,7 @@ def json_element(text: str, index: int) -> str | None:
 def json_follow(text: str, path: list[str | None]) -> str | None:
     """Return the text that a path of keys and indexes leads to."""
     found: str | None = text
-    for step in path:
+    for step in leaves(path):
         if step is None or found is None:
             return None
         if json_text.kind(found) == "array":
@@ -222,8 +223,13 @@ define("jsonb_extract_path_text", lambda text, path: _texted(follow(load(text), 
 define("jsonb_contains", lambda left, right: contains(load(left), load(right)))
 define("jsonb_contained", lambda left, right: contains(load(right), load(left)))
 define("jsonb_exists", exists)
-define("jsonb_exists_any", lambda text, keys: any(k is not None and exists(text, k) for k in keys))
-define("jsonb_exists_all", lambda text, keys: all(k is None or exists(text, k) for k in keys))
+define(
+    "jsonb_exists_any",
+    lambda text, keys: any(k is not None and exists(text, k) for k in leaves(keys)),
+)
+define(
+    "jsonb_exists_all", lambda text, keys: all(k is None or exists(text, k) for k in leaves(keys))
+)
 define("json_typeof", json_text.kind)
 define("jsonb_typeof", lambda text: kind_of(load(text)))
 define("json_array_length", _json_length)

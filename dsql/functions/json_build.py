@@ -195,7 +195,10 @@ def json_object(pairs: list[Any]) -> str:
 
 
 def json_object_of(keys: list[Any], values: list[Any]) -> str:
-    """Return the object of a keys array and a values array."""
+    """Return the object of a keys array and a values array. Raises SqlError 2202E and 22004."""
+    for part in (keys, values):
+        if part and isinstance(part[0], list):
+            raise SqlError("2202E", "wrong number of array subscripts")
     if len(keys) != len(values):
         raise SqlError("2202E", "mismatched array dimensions")
     return _object_of_pairs(keys, values)

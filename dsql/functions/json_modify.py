@@ -50,6 +50,8 @@ def _index(step: str, number: int) -> int:
 
 
 def _check_path(path: list[str | None]) -> list[str]:
+    if path and isinstance(path[0], list):
+        raise SqlError("2202E", "wrong number of array subscripts")
     for number, step in enumerate(path, 1):
         if step is None:
             raise SqlError("22004", f"path element at position {number} is null")

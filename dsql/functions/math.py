@@ -42,6 +42,8 @@ def _in_degrees(function: Callable[[float], float]) -> Callable[[float], float]:
     def call(value: float) -> float:
         if math.isinf(value):
             raise _out_of_range()
+        if math.isnan(value):
+            return value
         result = function(math.radians(math.fmod(value, 360.0)))
         nearest = round(result * 2) / 2
         return nearest if abs(result - nearest) < 1e-15 else result
@@ -52,6 +54,8 @@ def _in_degrees(function: Callable[[float], float]) -> Callable[[float], float]:
 def _to_degrees(function: Callable[..., float]) -> Callable[..., float]:
     def call(*values: float) -> float:
         result = math.degrees(_guard(function, *values))
+        if math.isnan(result):
+            return result
         nearest = float(round(result))
         return nearest if abs(result - nearest) < 1e-13 * max(1.0, abs(nearest)) else result
 
@@ -119,7 +123,9 @@ def _round_half_even(value: float) -> float:
 
 
 def cotangent(value: float) -> float:
-    """Return cot(value)."""
+    """Return cot(value). Raises SqlError 22003."""
+    if math.isinf(value):
+        raise _out_of_range()
     tangent = math.tan(value)
     return math.copysign(math.inf, tangent) if tangent == 0 else 1 / tangent
 

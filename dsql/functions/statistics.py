@@ -179,7 +179,10 @@ def _each(final: Callable[[list[Any], Any], Any]) -> Callable[[list[Any], Any], 
     def finals(rows: list[Any], fractions: list[Any] | None) -> Any:
         if fractions is None or not rows:
             return None
-        return [final(rows, fraction) for fraction in fractions]
+        return [
+            finals(rows, fraction) if isinstance(fraction, list) else final(rows, fraction)
+            for fraction in fractions
+        ]
 
     return finals
 

@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.functions.arithmetic import check_int8, divide_int
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.numerics import trunc
 from dsql.types import registry
+from dsql.types.numeric import EXACT, format_numeric, parse_numeric, rescale
 
 VERSION = "PostgreSQL 16"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -68,17 +70,24 @@ def size_pretty(size: int) -> str:
     """Return a byte count as "12 kB", switching units at 10 times the next one."""
     if abs(size) < 10 * 1024:
         return f"{size} bytes"
-    size = int(size / 512)  # keep one extra bit for rounding
+    size = divide_int(size, 512)  # keep one extra bit for rounding
     for unit in _UNITS[1:]:
         if abs(size) < 20 * 1024 - 1 or unit == _UNITS[-1]:
             break
-        size = int(size / 1024)
+        size = divide_int(size, 1024)
     half_up = (abs(size) + 1) // 2
-    return f"{half_up if size > 0 else -half_up} {unit}"
+    # A Decimal shows as many digits as there are; an int refuses beyond some thousands.
+    return f"{Decimal(half_up if size > 0 else -half_up):f} {unit}"
+
+
+def _numeric_size_pretty(size: Decimal) -> str:
+    if not size.is_finite():
+        return f"{format_numeric(size)} PB"
+    return size_pretty(int(trunc(size, 0)))
 
 
 def size_bytes(text: str) -> int:
-    """Return the bytes that "1 GB" means. Raises SqlError 22023."""
+    """Return the bytes that "1 GB" means. Raises SqlError 22023 and 22003."""
     found = re.fullmatch(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text)
     if not found:
         raise SqlError("22023", f'invalid size: "{text}"')
@@ -93,7 +102,8 @@ def size_bytes(text: str) -> int:
             detail=f'Invalid size unit: "{found[2]}".',
             hint='Valid units are "bytes", "B", "kB", "MB", "GB", "TB", and "PB".',
         )
-    return int(Decimal(found[1]) * 1024 ** units.index(name))
+    unit = Decimal(1024 ** units.index(name))
+    return check_int8(int(rescale(EXACT.multiply(parse_numeric(found[1]), unit), 0)))
 
 
 def _column_size(oid: int) -> Callable[[Any], int]:
@@ -125,6 +135,6 @@ define("pg_column_size", typed=_column_size)
 define("num_nulls", typed=_count_nulls)
 define("num_nonnulls", typed=_count_values)
 define("pg_size_pretty(int8)", size_pretty)
-define("pg_size_pretty(numeric)", lambda size: size_pretty(int(trunc(size, 0))))
+define("pg_size_pretty(numeric)", _numeric_size_pretty)
 define("pg_size_bytes", size_bytes)
 define("pg_client_encoding", lambda: "UTF8")

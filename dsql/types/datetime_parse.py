@@ -34,6 +34,7 @@ _FAST = re.compile(
     r"(?:(Z)|([+-]\d\d)(?::?(\d\d))?)?",
     re.ASCII,
 )
+_LENGTH_MAX = 128  # PostgreSQL's MAXDATELEN
 _MONTH_OF = {name.lower()[:3]: number for number, name in enumerate(MONTHS, 1)}
 _MONTH_OF |= {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {"sept": 9}
 _DAY_WORDS = {name.lower() for name in DAYS} | {name.lower()[:3] for name in DAYS}
@@ -70,6 +71,8 @@ def parse_fields(text: str, type_name: str, order: str = "MDY") -> Fields:
     """
     match = _FAST.fullmatch(text)
     try:
+        if len(text) > _LENGTH_MAX:
+            raise _MalformedError
         if match and match[3] != "00" and match[2] != "00":
             return _from_iso(match)
         return _Reader(order).read(text)

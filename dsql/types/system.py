@@ -55,16 +55,20 @@ def _vector_decoder(sql_name: str, low: int, high: int) -> Callable[[bytes], lis
     return lambda data: [item(part) for part in data.split()]
 
 
-def _encode_vector(value: list[int]) -> bytes:
+def _encode_vector(value: list[int] | int) -> bytes:
+    # An array of vectors is held like an array with one more dimension, whose leaves are numbers.
+    if isinstance(value, int):
+        return b"%d" % value
     return b" ".join([b"%d" % item for item in value])
 
 
 def _vector_to_binary(element_oid: int, layout: str) -> Encode:
     pack = struct.Struct(layout).pack
 
-    def encode(value: list[int]) -> bytes:
-        header = struct.pack("!iiIii", 1, 0, element_oid, len(value), 0)
-        items = [pack(item) for item in value]
+    def encode(value: list[int] | int) -> bytes:
+        numbers = [value] if isinstance(value, int) else value
+        header = struct.pack("!iiIii", 1, 0, element_oid, len(numbers), 0)
+        items = [pack(item) for item in numbers]
         return header + b"".join(struct.pack("!i", len(item)) + item for item in items)
 
     return encode
