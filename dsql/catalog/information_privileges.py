@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dsql.access.authority import Authority
-from dsql.access.privileges import Kind, in_words
+from dsql.access.privileges import Kind, Privilege, in_words
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.information_schema import DATABASE
 from dsql.catalog.relations import SYSTEM_RELATION_ACL
@@ -120,7 +120,10 @@ def _table_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem, 
 
 
 def _column_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem, Row]]:
-    """A privilege on a table is one on each of its columns; the same one shows once."""
+    """A privilege on a table is one on each of its columns; the same one shows once.
+
+    One with the grant option is not the same as one without, even if an owner's both show as grantable.
+    """
     for virtual in virtual_tables().values():
         for item, row in viewer.rows(SYSTEM_RELATION_ACL, Kind.COLUMN, PUBLIC):
             for name, _ in virtual.columns:
@@ -132,10 +135,12 @@ def _column_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem,
         for column in table.live_columns:
             own = viewer.rows(column.acl or (), Kind.COLUMN, table.owner_oid)
             place = {**_place(table.schema, table.name), "column_name": column.name}
-            seen: set[tuple[Any, ...]] = set()
+            seen: set[tuple[int, int, int, int]] = set()
             for item, row in (*on_table, *own):
-                if tuple(row.values()) not in seen:
-                    seen.add(tuple(row.values()))
+                privilege = Privilege[row["privilege_type"]]
+                shown = (item.grantee, item.grantor, privilege, privilege & item.grantable)
+                if shown not in seen:
+                    seen.add(shown)
                     yield item, {**row, **place}
 
 
