@@ -12,8 +12,9 @@ PostgreSQL's (`routine`): pgjdbc and asyncpg prepare a statement anew if `Revali
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Origin(NamedTuple):
@@ -35,10 +36,12 @@ class SqlError(Exception):
 
     `sqlstate` is five characters (https://www.postgresql.org/docs/16/errcodes-appendix.html);
     `position` counts characters of the statement from 1, 0 means none; `where` is the CONTEXT line;
-    `routine` is the function of PostgreSQL's that raises it, if that matters to anybody.
+    `routine` is the function of PostgreSQL's that raises it, if that matters to anybody. `notices` are what
+    a utility statement had to say before it failed (`dsql.ddl.result.Notice`); they are sent first.
     """
 
     severity = "ERROR"
+    notices: Sequence[Any] = ()
 
     def __init__(
         self,

@@ -46,8 +46,12 @@ def grant(statement: Any, context: UtilityContext) -> UtilityResult:
     listed = read_privileges(statement, kind)
     run = _Grant(context, given)
     writer = CatalogWriter(context.transaction)
-    for securable in {each.oid: each for each in found}.values():
-        writer.put_securable(run.on(securable, kind, listed))
+    try:
+        for securable in {each.oid: each for each in found}.values():
+            writer.put_securable(run.on(securable, kind, listed))
+    except SqlError as error:
+        error.notices = run.result.notices
+        raise
     return run.result
 
 

@@ -6,11 +6,11 @@ was reached first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from dsql.ddl.result import UtilityResult
+from dsql.ddl.result import Notice, UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import Emit, OutputColumn
 from dsql.session.compiled import (
@@ -170,7 +170,7 @@ class ResultPortal:
         if result is None:
             state.context.start_statement()
             self._result = result = self._run()
-            send_notices(state, result)
+            send_notices(state, result.notices)
             self._rows = iter(result.rows)
         if not result.columns:
             state.out += backend.command_complete(result.tag)
@@ -187,9 +187,9 @@ class ResultPortal:
             state.out += backend.command_complete(result.tag)
 
 
-def send_notices(state: SessionState, result: UtilityResult) -> None:
-    """Append a result's notices."""
-    for notice in result.notices:
+def send_notices(state: SessionState, notices: Iterable[Notice]) -> None:
+    """Append NoticeResponses."""
+    for notice in notices:
         state.notice(
             notice.severity,
             notice.sqlstate,

@@ -133,7 +133,7 @@ class PreparedRounds:
         self._state.context.start_statement()
         result = statement.run()
         if result.notices:
-            send_notices(self._state, result)
+            send_notices(self._state, result.notices)
         out += _completions.get(result.tag) or backend.command_complete(result.tag)
         out += READY[self._block.state]
         return True

@@ -31,6 +31,7 @@ from dsql.session.function_call import FunctionCalls
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import FREE, HELD
 from dsql.session.patience import Patience
+from dsql.session.portal import send_notices
 from dsql.session.prepared_round import PreparedRounds
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
@@ -204,7 +205,9 @@ class Session:
             state.mark = -1
         if isinstance(error, MemoryError):
             error = _give_back(error)
-        state.out += backend.error_response(_visible(error))
+        shown = _visible(error)
+        send_notices(state, shown.notices)
+        state.out += backend.error_response(shown)
         try:
             state.block.fail()
         except Exception as failure:

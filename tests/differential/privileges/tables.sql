@@ -86,6 +86,7 @@ alice> select relacl from pg_class where relname = 't'
 alice> create table shop.u (a int)
 alice> grant select on shop.t, shop.u, shop.t to dave
 alice> grant insert on all tables in schema shop to dave
+bob> grant insert on shop.t, shop.u to carol
 alice> grant insert on all tables in schema nosuch to dave
 alice> grant usage on all tables in schema shop to dave
 alice> grant select (a) on all tables in schema shop to dave
