@@ -9,9 +9,9 @@ calls `cancel`, `terminate` or `tick` of those that are running. What they raise
     held    --resume-> free         what was noted is raised
     held    --rest---> resting      the client's turn: what was noted came too late, or ends the session
 
-While code of `_ATOMIC` is on the stack an interrupt waits as well, some milliseconds at a time: there a cut
-would leave half a record on the wire, or a reader's slot that nobody gives up. Whatever waits in there, or
-sleeps anywhere, does so with `pause` or calls `attend`, which raise at a place of their own choosing.
+While code of `_ATOMIC` is on the stack an interrupt waits for the next tick: a cut in there would leave
+half a record on the wire, or a reader's slot that nobody gives up. Whatever waits in there, or sleeps
+anywhere, does so with `pause` or calls `attend`, which raise at a place of their own choosing.
 
 `tick` is to be called while the process is busy. It finds out what nobody tells: that a time is over, or
 the client gone; and it raises once more what got lost in a destructor, whose exceptions Python drops.
@@ -87,11 +87,7 @@ class Alone:
 
 
 class Interrupts:
-    """Those of one session.
-
-    `cancel`, `terminate` and `tick` return True if what they have to raise had to be postponed: then `tick`
-    is to be called in some milliseconds, be the process busy or not.
-    """
+    """Those of one session. `resume`, `hold` and `rest` only set `state`: see the module."""
 
     __slots__ = (
         "_look_at",
@@ -129,17 +125,16 @@ class Interrupts:
 
     # ------------------------------------------------------------ from outside
 
-    def cancel(self, frame: FrameType | None = None) -> bool:
+    def cancel(self, frame: FrameType | None = None) -> None:
         """Cancel the running statement (57014); without one it came too late.
 
         `frame` is where a signal handler was called: what the interrupt would cut into.
         """
-        if self.state == RESTING:
-            return False
-        self._note(SqlError("57014", "canceling statement due to user request"))
-        return self._deliver(frame)
+        if self.state != RESTING:
+            self._note(SqlError("57014", "canceling statement due to user request"))
+            self._deliver(frame)
 
-    def terminate(self, frame: FrameType | None = None) -> bool:
+    def terminate(self, frame: FrameType | None = None) -> None:
         """End the session as soon as that is allowed: FATAL 57P01 for its client.
 
         To be called in a signal handler of the thread that the session runs in. The running statement is
@@ -148,18 +143,17 @@ class Interrupts:
         message = "terminating connection due to administrator command"
         self._note(FatalError("57P01", message))
         self._surroundings.end_input()
-        return self._deliver(frame)
+        self._deliver(frame)
 
-    def tick(self, frame: FrameType | None = None) -> bool:
+    def tick(self, frame: FrameType | None = None) -> None:
         """Look at the clock and at the client, and raise what is due."""
         raised = self._raised
         if raised is not None and self.state == RAISED and not _is_handled(raised):
             self._raised, self.state = None, FREE
             self._note(raised.error)
-        if self.state != FREE:
-            return False
-        self._look()
-        return self._deliver(frame)
+        if self.state == FREE:
+            self._look()
+            self._deliver(frame)
 
     # ------------------------------------------------------------ from the session
 
@@ -247,13 +241,12 @@ class Interrupts:
             elif (error := self._surroundings.age_error()) is not None:
                 self._note(error)
 
-    def _deliver(self, frame: FrameType | None) -> bool:
-        """Raise what is pending if that is allowed; return True if only the place is wrong."""
+    def _deliver(self, frame: FrameType | None) -> None:
+        """Raise what is pending if this is the place for it."""
         if self.pending is None or self.state != FREE or self._thread != get_ident():
-            return False
+            return
         if not _is_atomic(frame):
             self._raise()
-        return True
 
     def _raise(self) -> NoReturn:
         assert self.pending is not None

@@ -13,26 +13,18 @@ from types import FrameType
 from dsql.session.interrupts import Interrupts
 
 _TICK_SECONDS = 0.01
-_AGAIN_SECONDS = 0.005
 
 
 def listen(running: Callable[[], Interrupts]) -> None:
     """Pass signals on from now on. Needs the main thread, where the sessions run as well."""
 
     def cancel(_number: int, frame: FrameType | None) -> None:
-        _again_if(running().cancel(frame))
+        running().cancel(frame)
 
     def tick(_number: int, frame: FrameType | None) -> None:
-        _again_if(running().tick(frame))
+        running().tick(frame)
 
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, cancel)
-    for number in (signal.SIGPROF, signal.SIGALRM):
-        signal.signal(number, tick)
+    signal.signal(signal.SIGPROF, tick)
     signal.setitimer(signal.ITIMER_PROF, _TICK_SECONDS, _TICK_SECONDS)
-
-
-def _again_if(postponed: bool) -> None:
-    """Have a tick soon, whether the process is busy then or sleeps."""
-    if postponed:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Message = tuple[int, bytes]
 
 
-_COPY_WAIT_SECONDS = 0.05  # for the client, between two looks at what may end the statement
+_COPY_WAIT_SECONDS = 0.02  # for the client, between two looks at what may end the statement
 
 
 class SessionState:

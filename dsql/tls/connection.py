@@ -18,7 +18,7 @@ from dsql.session.handed import TlsState
 from dsql.tls.record import RecordLayer
 
 _RECEIVE_BYTES = 65_536
-_STALL_SECONDS = 0.05
+_STALL_SECONDS = 0.02
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 

@@ -108,12 +108,11 @@ def test_an_internal_error_is_logged_once_and_shown_as_an_id(server, caplog, mon
 def signals(monkeypatch):
     """Those of a query processor, for a session that runs in the main thread as there."""
     running = []
-    numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGPROF, signal.SIGALRM)
+    numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGPROF)
     before = [signal.getsignal(number) for number in numbers]
     listen(lambda: running[-1].interrupts)
     yield running
     signal.setitimer(signal.ITIMER_PROF, 0)
-    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
