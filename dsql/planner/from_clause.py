@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dsql.planner import estimates
-from dsql.planner.expressions import Slot, is_volatile, returns_set, slots_of_all, walk
+from dsql.planner.expressions import Slot, is_volatile, returns_set, slots_of, slots_of_all, walk
 from dsql.planner.optimizer import fold
 from dsql.planner.plan import (
     CteScan,
@@ -20,7 +20,6 @@ from dsql.planner.plan import (
     ValuesScan,
     VirtualScan,
 )
-from dsql.planner.plan_slots import outer_slots
 from dsql.planner.relations import DerivedLeaf, Group, OuterJoin, TableLeaf
 from dsql.planner.scope import CteSource, Scope
 from dsql.sql import bound, bound_query
@@ -63,7 +62,16 @@ def _item(
         return left
     if item.kind == "right":
         return Group([OuterJoin("left", right, left, conditions)])
+    if item.kind == "left":
+        conditions += _take_lateral(right, left.slots)
     return Group([OuterJoin(item.kind, left, right, conditions)])
+
+
+def _take_lateral(right: Group, outer: set[int]) -> list[Expression]:
+    """Take from the right side of a left join the conditions that read the left one: ON means the same."""
+    taken = [condition for condition in right.conditions if slots_of(condition) & outer]
+    right.conditions = [item for item in right.conditions if not slots_of(item) & outer]
+    return taken
 
 
 def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable: bool) -> Group:
@@ -72,10 +80,7 @@ def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable
         merged = _pull_up(scope, number, entry.query, nullable=nullable)
         if merged is not None:
             return merged
-        leaf = _subquery(scope, number, entry.alias, entry.query, entry.columns, scope)
-        if entry.lateral:
-            leaf.needs = _siblings_read(scope, leaf, entry.query)
-        return Group([leaf])
+        return Group([_subquery(scope, number, entry.alias, entry.query, entry.columns, scope)])
     if isinstance(entry, bound_query.CteEntry):
         return Group([_cte(scope, number, entry)])
     slots = [
@@ -114,7 +119,7 @@ def _derived(slots: list[Slot], needs: set[int], node: Node) -> DerivedLeaf:
         return with_filter(node, conditions)
 
     own = {slot.id for slot in slots}
-    return DerivedLeaf(slots=own, needs=frozenset(needs), build=build_node)
+    return DerivedLeaf(slots=own, reads=frozenset(needs), build=build_node)
 
 
 def with_filter(node: Node, conditions: list[Expression]) -> Node:
@@ -139,7 +144,7 @@ def _virtual(entry: bound_query.VirtualEntry, slots: list[Slot]) -> DerivedLeaf:
             filter=tuple(conditions),
         )
 
-    return DerivedLeaf(slots={slot.id for slot in slots}, needs=frozenset(), build=build_node)
+    return DerivedLeaf(slots={slot.id for slot in slots}, reads=frozenset(), build=build_node)
 
 
 def _width(slots: list[Slot]) -> int:
@@ -230,13 +235,11 @@ def _subquery(
         )
         return with_filter(node, rest)
 
-    return DerivedLeaf(slots={slot.id for slot in slots}, needs=frozenset(), build=build_node)
-
-
-def _siblings_read(scope: Scope, leaf: DerivedLeaf, query: bound_query.Query) -> frozenset[int]:
-    """Return the slots of the same FROM list that a LATERAL subquery reads."""
-    offered = {slot for entry in scope.entries for slot in slots_of_all(entry)} - leaf.slots
-    return frozenset(outer_slots(scope.planner.plan_query(query, scope)) & offered)
+    reads = slots_of_all(
+        parent.ancestor(levels).entries[entry][column]
+        for levels, entry, column in scope.planner.references.of(query)
+    )
+    return DerivedLeaf(slots={slot.id for slot in slots}, reads=frozenset(reads), build=build_node)
 
 
 def is_joins_only(query: bound_query.Query) -> bool:

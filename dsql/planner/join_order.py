@@ -98,7 +98,7 @@ def member_node(member: Member, extra: Sequence[Expression] = ()) -> Node:
     if isinstance(member, TableLeaf):
         return scan(member, access_path.best(_ways(member, [*member.conditions, *extra])))
     if isinstance(member, DerivedLeaf):
-        return member.build([*member.conditions, *extra])
+        return with_filter(member.node(), list(extra))
     return with_filter(_outer_join(member), list(extra))
 
 
@@ -106,9 +106,10 @@ def _first(remaining: list[Member], pending: list[Expression], scope: set[int]) 
     """Take the member with the fewest rows that needs no other one."""
     free = [member for member in remaining if not member.needs & scope]
     assert free, "members that need each other"
+    reads = [(item, slots_of(item) & scope) for item in pending]
     planned = []
     for member in free:
-        conditions = [item for item in pending if not (slots_of(item) & scope) - member.slots]
+        conditions = [item for item, read in reads if read <= member.slots]
         planned.append((member, member_node(member, conditions)))
     member, node = min(planned, key=lambda item: item[1].estimate.rows)
     remaining.remove(member)

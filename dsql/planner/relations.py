@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsql.catalog.schema import Table
-from dsql.planner.expressions import Slot
+from dsql.planner.expressions import Slot, slots_of_all
 from dsql.planner.plan import Node
 from dsql.sql.bound import Expression
 
@@ -26,7 +26,11 @@ class TableLeaf:
     conditions: list[Expression] = field(default_factory=list)
     row_slot: int = 0
     key_slot: int = 0
-    needs: frozenset[int] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[int]:
+        """The slots of others that its conditions read."""
+        return frozenset(slots_of_all(self.conditions)) - self.slots
 
     @property
     def slots(self) -> set[int]:
@@ -38,14 +42,26 @@ class TableLeaf:
 class DerivedLeaf:
     """A subquery, CTE, function, VALUES or computed table.
 
-    `build(conditions)` makes its node with the conditions applied; `needs` are slots of members before it
-    (LATERAL).
+    `build(conditions)` makes its node with the conditions applied; `reads` are slots of members before it
+    (LATERAL) and of queries around it.
     """
 
     slots: set[int]
-    needs: frozenset[int]
+    reads: frozenset[int]
     build: Callable[[list[Expression]], Node]
     conditions: list[Expression] = field(default_factory=list)
+    built: tuple[list[Expression], Node] | None = None
+
+    @property
+    def needs(self) -> frozenset[int]:
+        """The slots of others that it and its conditions read."""
+        return (self.reads | slots_of_all(self.conditions)) - self.slots
+
+    def node(self) -> Node:
+        """Return its node. It is built once: building plans whole queries."""
+        if self.built is None or self.built[0] != self.conditions:
+            self.built = list(self.conditions), self.build(self.conditions)
+        return self.built[1]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,8 +80,9 @@ class OuterJoin:
 
     @property
     def needs(self) -> frozenset[int]:
-        """The slots of earlier members that either side reads."""
-        return (self.left.needs | self.right.needs) - self.slots
+        """The slots of others that either side or the join's conditions read."""
+        read = self.left.needs | self.right.needs | slots_of_all(self.conditions)
+        return frozenset(read) - self.slots
 
 
 @dataclass(slots=True, eq=False)
@@ -92,8 +109,14 @@ class Group:
 
     @property
     def needs(self) -> frozenset[int]:
-        """The slots of other groups that members read."""
-        return frozenset(slot for member in self.members for slot in member.needs) - self.slots
+        """The slots of other groups and of queries around it that it reads anywhere."""
+        read = slots_of_all(self.conditions)
+        for member in self.members:
+            read |= member.needs
+        for join in self.semi_joins:
+            read |= slots_of_all(join.conditions) | join.group.needs
+            read -= join.group.slots
+        return frozenset(read) - self.slots
 
     def absorb(self, other: Group) -> None:
         """Take over everything of another group (an inner join)."""

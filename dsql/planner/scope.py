@@ -16,6 +16,7 @@ from typing import Any
 from dsql.planner.expressions import Slot, SubPlan, fingerprint, map_children
 from dsql.planner.plan import CtePlan, QueryPlan
 from dsql.planner.plan_slots import outer_slots
+from dsql.planner.references import References
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 from dsql.types import oids
@@ -76,6 +77,7 @@ class PlannerState:
     def __init__(self, plan_query: Callable[..., QueryPlan]) -> None:
         self._next = 0
         self.plan_query = plan_query
+        self.references = References()
 
     def number(self) -> int:
         """Return a number not used before in the statement."""

@@ -27,8 +27,8 @@ def add_condition(scope: Scope, group: Group, condition: Expression | None) -> N
         if isinstance(part, bound.And):
             add_condition(scope, group, part)
             continue
-        join = _as_semi_join(scope, part)
-        if join is not None and group.members:
+        join = _as_semi_join(scope, part) if group.members else None
+        if join is not None:
             group.semi_joins.append(join)
         else:
             group.conditions.append(scope.convert(part))
@@ -58,11 +58,7 @@ def _join(
         return None
     inner = Scope(scope.planner, scope)
     group = build(inner, query.from_items, query.range_table)
-    if group.needs:
-        return None
     add_condition(inner, group, query.where)
-    if _reaches_out(group):
-        return None
     own = group.slots
     outside = [item for item in group.conditions if slots_of(item) - own]
     group.conditions = [item for item in group.conditions if not slots_of(item) - own]
@@ -76,16 +72,5 @@ def _join(
                 strategy="=",
             )
         )
-    if inner.aggregates or inner.windows:
-        return None
+    assert not inner.aggregates, "a query with aggregates is more than joins"
     return SemiJoin(kind, group, outside)
-
-
-def _reaches_out(group: Group) -> bool:
-    """Return True if a nested semi join reads slots of neither its own group nor this one."""
-    own = group.slots
-    return any(
-        slots_of(item) - own - join.group.slots
-        for join in group.semi_joins
-        for item in join.conditions
-    )
