@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
+from dsql.executor import values
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
-from dsql.planner.expressions import returns_set, slots_of_all
+from dsql.planner.expressions import Slot, returns_set, slots_of_all
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.types import oids
@@ -118,12 +122,17 @@ def set_rows(generator: Generator, call: Expression, width: int, env: Env) -> st
     return f"({value.text},)"
 
 
-def _call_with_nested_sets(generator: Generator, call: Expression, width: int, env: Env) -> str:
+def _function_rows(generator: Generator, call: Expression, slots: Sequence[Slot], env: Env) -> str:
+    """Return code for the rows of a call in FROM; a record must be as its columns were defined."""
+    if not isinstance(call, bound.Call) and call.type_oid == oids.RECORD:
+        function = generator.source.constant(values.defined_row, "defined")
+        types = tuple_code([str(slot.type_oid) for slot in slots])
+        return f"({function}({generator.value(call, env).text}, {types}),)"
     if isinstance(call, bound.Call) and any(returns_set(item) for item in call.arguments):
         from dsql.errors import unsupported
 
         raise unsupported("nested set-returning functions in FROM are not supported")
-    return set_rows(generator, call, width, env)
+    return set_rows(generator, call, len(slots), env)
 
 
 def produce_function_scan(
@@ -131,8 +140,9 @@ def produce_function_scan(
 ) -> None:
     """Write functions in FROM, side by side, the shorter ones filled up with NULLs."""
     source = generator.source
+    slots = iter(node.slots)
     iterables = [
-        _call_with_nested_sets(generator, call, width, env)
+        _function_rows(generator, call, list(islice(slots, width)), env)
         for call, width in zip(node.calls, node.widths, strict=True)
     ]
     flat = [_wraps_rows(call, width) for call, width in zip(node.calls, node.widths, strict=True)]

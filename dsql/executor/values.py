@@ -7,6 +7,8 @@ from itertools import islice
 from typing import Any, Final
 
 from dsql.errors import SqlError
+from dsql.types import registry
+from dsql.types.record import Record
 
 Truth = bool | None
 _CHECKED_ROWS = 256
@@ -193,3 +195,27 @@ def checked(rows: Iterable[Any], check_cancel: Callable[[], None]) -> Iterator[A
 def subquery_rows_error() -> SqlError:
     """Return the error of a scalar subquery with several rows."""
     return SqlError("21000", "more than one row returned by a subquery used as an expression")
+
+
+def defined_row(row: tuple[Any, ...] | None, type_oids: Sequence[int]) -> tuple[Any, ...]:
+    """Return a record as a row of the columns that FROM defines for it. Raises SqlError 42804."""
+    if row is None:
+        return (None,) * len(type_oids)
+    if len(row) != len(type_oids):
+        attributes = "attribute" if len(row) == 1 else "attributes"
+        raise _other_row(
+            f"Returned row contains {len(row)} {attributes}, but query expects {len(type_oids)}."
+        )
+    known = row.oids if isinstance(row, Record) else type_oids
+    for number, (found, wanted) in enumerate(zip(known, type_oids, strict=True), 1):
+        if found != wanted:
+            names = [registry.get(type_oid).sql_name for type_oid in (found, wanted)]
+            raise _other_row(
+                f"Returned type {names[0]} at ordinal position {number}, but query expects {names[1]}."
+            )
+    return row
+
+
+def _other_row(detail: str) -> SqlError:
+    message = "function return row and query-specified return row do not match"
+    return SqlError("42804", message, detail=detail)

@@ -135,9 +135,11 @@ def _expressions_in(value: Any) -> Iterator[Expression]:
 
 def walk(node: Expression) -> Iterator[Expression]:
     """Yield the node and everything below it, subquery plans excluded."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed([*children(node)])
 
 
 def slots_of(node: Expression) -> set[int]:
@@ -157,7 +159,8 @@ def slots_of_all(nodes: Any) -> set[int]:
     """Return the slots read by any of `nodes`."""
     found: set[int] = set()
     for node in nodes:
-        found |= slots_of(node)
+        if type(node) is not bound.Constant:
+            found |= slots_of(node)
     return found
 
 

@@ -184,7 +184,7 @@ def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> 
         alias=entry.alias,
         slots=tuple(slots),
     )
-    return _derived(slots, {slot for row in rows for slot in slots_of_all(row)}, node)
+    return _derived(slots, slots_of_all(item for row in rows for item in row), node)
 
 
 def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:

@@ -34,6 +34,8 @@ def fold(node: Expression) -> Expression:
 
     A call that fails is left alone: it must fail when and if it is executed.
     """
+    if type(node) is Constant:
+        return node
     folded: Expression = map_children(node, fold)
     if isinstance(folded, bound.And | bound.Or):
         return _fold_connective(folded)

@@ -18,10 +18,12 @@ from dsql.planner.query import plan_select, plan_set_operation
 from dsql.planner.scope import CteSource, PlannerState, Scope
 from dsql.sql import bound_query
 from dsql.sql.bound import Expression
+from dsql.sql.collection import uncollected
 
 _TAGS = {bound_query.Insert: "INSERT 0", bound_query.Update: "UPDATE", bound_query.Delete: "DELETE"}
 
 
+@uncollected
 def plan(statement: bound_query.BoundStatement) -> Plan:
     """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000)."""
     state = PlannerState(_plan_query)
@@ -114,8 +116,10 @@ def _plan_recursive(scope: Scope, source: CteSource) -> CtePlan:
     assert operation is not None
     number = scope.planner.number()
     inner = Scope(scope.planner, scope)
+    ctes = _plan_ctes(inner, statement.ctes)
     source.working = number
     first = _plan_query(operation.left, inner)
+    first = dataclasses.replace(first, ctes=ctes + first.ctes)
     repeated = _plan_query(operation.right, inner)
     source.working = 0
     return CtePlan(

@@ -56,6 +56,8 @@ class Scope:
 
     def convert(self, node: Expression) -> Expression:
         """Return the tree with slots for columns and plans for subqueries."""
+        if type(node) is bound.Constant:
+            return node
         converter = _CONVERTERS.get(type(node))
         if converter is not None:
             return converter(self, node)

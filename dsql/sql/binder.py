@@ -19,6 +19,7 @@ from dsql.sql.binding import PARAMETERS_MAX, Binding
 from dsql.sql.bound import Expression
 from dsql.sql.bound_query import BoundStatement, Delete, Insert, Query, Update
 from dsql.sql.calls import clause
+from dsql.sql.collection import uncollected
 from dsql.sql.columns import assignable, bind_stored, refuse_subqueries, stored_scope
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.dml import bind_modification
@@ -34,6 +35,7 @@ from dsql.types.type import FormatSettings
 _QUERIES = (exp.Select, exp.Values, exp.SetOperation)
 
 
+@uncollected
 def bind(
     parsed: ParsedStatement,
     catalog: Catalog,

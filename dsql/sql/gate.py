@@ -22,6 +22,7 @@ from typing import Any
 
 from dsql.errors import SqlError, syntax_error
 from dsql.limits import IDENTIFIER_BYTES_MAX
+from dsql.sql.collection import uncollected
 from dsql.sql.depth import allow_deep_statements, stack_depth_error
 
 # Imported by name because mypy cannot parse the stub of postgast's generated messages.
@@ -96,6 +97,7 @@ class ParsedStatement:
         return len(self._script_bytes[:location].decode("utf-8", "replace")) + 1
 
 
+@uncollected
 def parse_script(text: str) -> list[ParsedStatement]:
     """Return the statements of a script in order; none for an empty one.
 

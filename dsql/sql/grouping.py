@@ -14,12 +14,12 @@ from sqlglot import exp
 
 from dsql.errors import SqlError
 from dsql.sql import coercion
-from dsql.sql.bound import AggregateCall, ColumnRef, Expression, GroupingCall
+from dsql.sql.bound import AggregateCall, ColumnRef, Expression, GroupingCall, WindowCall
 from dsql.sql.bound_query import Query, TableEntry, Target
 from dsql.sql.expressions import bind_expression
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
-from dsql.sql.walk import children, same
+from dsql.sql.walk import children, nodes, same
 
 _GROUPING_SETS_MAX = 4_096
 
@@ -77,15 +77,26 @@ def group_item(scope: Scope, tree: exp.Expression, targets: list[Any]) -> Expres
         if found is None:
             target = named_target(name, targets, "GROUP BY", position_of(tree))
             if target is not None:
-                return _settled(scope, target)
+                return _shown(scope, target)
     elif isinstance(tree, (exp.Literal, exp.Null, exp.Boolean)):
-        return _settled(scope, numbered_target(tree, targets, "GROUP BY"))
+        return _shown(scope, numbered_target(tree, targets, "GROUP BY"))
     return clause_item(scope, tree)
 
 
-def _settled(scope: Scope, target: Target) -> Expression:
+def _shown(scope: Scope, target: Target) -> Expression:
+    """Return an output column as a group expression. Raises SqlError 42803, 42P20 for calls over groups."""
     target.expression = coercion.known(scope.binding, target.expression)
+    for node, depth in nodes(target.expression):
+        if isinstance(node, WindowCall) and not depth:
+            raise _forbidden("window", "42P20", node)
+        if isinstance(node, AggregateCall) and node.levels_up == depth:
+            raise _forbidden("aggregate", "42803", node)
     return target.expression
+
+
+def _forbidden(kind: str, sqlstate: str, call: Expression) -> SqlError:
+    message = f"{kind} functions are not allowed in GROUP BY"
+    return SqlError(sqlstate, message, position=call.position)
 
 
 def clause_item(scope: Scope, tree: exp.Expression) -> Expression:

@@ -326,7 +326,11 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
     position = position_of(tree)
     left = bind_expression(scope, tree.this)
     items = [bind_expression(scope, item) for item in tree.expressions]
-    plain = [item for item in items if lowest_level([item]) is None]
+    plain: list[Expression] = []
+    others: list[Expression] = []
+    for item in items:
+        free = type(item) is Constant or lowest_level([item]) is None
+        (plain if free else others).append(item)
     parts: list[Expression] = []
     if len(plain) > 1:
         element = select_common_type([left.type_oid, *(item.type_oid for item in plain)])
@@ -334,7 +338,7 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
             values = [_operand(scope, item, element) for item in plain]
             array = _array(values, element, position, folding=scope.binding.folding)
             parts.append(_array_comparison(scope, name, left, array, negate, position))
-            items = [item for item in items if item not in plain]
+            items = others
     parts.extend(make_operator(scope, name, left, item, position) for item in items)
     return _joined(parts, negate, position)
 

@@ -14,6 +14,7 @@ from sqlglot import exp
 from dsql.access.privileges import Privilege
 from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
+from dsql.limits import TARGETS_MAX
 from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
 from dsql.sql.bound import ColumnRef, Constant, Expression, SortKey
@@ -71,6 +72,8 @@ def bind_query(scope: Scope, tree: exp.Expression, *, settle: bool = True) -> Qu
     else:
         query = _set_operation(scope, tree)
     query.ctes = scope.ctes
+    if len(query.targets) > TARGETS_MAX:
+        raise SqlError("54011", f"target lists can have at most {TARGETS_MAX} entries")
     return query
 
 

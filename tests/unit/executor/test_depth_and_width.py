@@ -165,3 +165,79 @@ def test_a_cte_of_a_lateral_query_is_run_anew_for_each_row(filled: Any) -> None:
         "(with v as materialized (select t.id * 2 as n) select n from v, w) z) q order by 1"
     )
     assert filled.run(text) == [(1, 2), (2, 4), (3, 6)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "select t.id, k.x from t left join lateral "
+            "(select * from heap where t.id = heap.x offset 0) k on true order by 1",
+            [(1, 1), (2, 2), (3, None)],
+        ),
+        (
+            "select t.id, k.id from t left join lateral "
+            "(select t2.id from t t2 left join heap on heap.x = t.id where t2.id = heap.x) k on true",
+            [(1, 1), (2, 2), (3, None)],
+        ),
+        (
+            "select id, (select count(*) from heap h full join heap i on h.x = i.x and h.x = t.id) from t",
+            [(1, 5), (2, 5), (3, 6)],
+        ),
+        (
+            "select id from t where exists "
+            "(select from (select * from heap where heap.x = t.id limit 1) h where h.y > 'a')",
+            [(2,)],
+        ),
+        (
+            "select id from t where exists (select from heap h left join heap i on i.x = t.id and h.x = 1 "
+            "where i.y = 'b')",
+            [(2,)],
+        ),
+    ],
+)
+def test_outer_columns_may_be_anywhere_in_a_join(filled: Any, text: str, expected: Any) -> None:
+    assert filled.run(text) == expected
+
+
+def test_nested_sub_selects_are_planned_once_each(filled: Any) -> None:
+    inner = "select 1 from t t2 where t2.id = t.id and "
+    text = "select id from t where " + nested(f"exists ({inner}", "t.id > 1", ")", 60)
+    assert filled.run(text) == [(2,), (3,)]
+
+
+def test_a_recursive_query_may_have_queries_of_its_own(db: Any) -> None:
+    text = (
+        "with recursive x(n) as (with y(m) as (select 7) select m from y "
+        "union all select n + m from x, y where n < 20) select * from x"
+    )
+    assert db.run(text) == [(7,), (14,), (21,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sqlstate", "message"),
+    [
+        ("select rank() over (order by 1) from t group by 1", "42P20", "window functions are not"),
+        (
+            "select count(*) + 1 as total from t group by total",
+            "42803",
+            "aggregate functions are not",
+        ),
+        (
+            "select * from coalesce(row(1)) as (a int, b int)",
+            "42804",
+            "function return row and query",
+        ),
+        (
+            f"select {', '.join(['1'] * 1_665)}",
+            "54011",
+            "target lists can have at most 1664 entries",
+        ),
+    ],
+)
+def test_what_postgresql_refuses_is_refused(
+    filled: Any, text: str, sqlstate: str, message: str
+) -> None:
+    with pytest.raises(SqlError, match=message) as caught:
+        filled.run(text)
+    assert caught.value.sqlstate == sqlstate
