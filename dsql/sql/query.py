@@ -521,7 +521,8 @@ def _moved_in(query: Query) -> Query:
     from dsql.sql.bound import AggregateCall
     from dsql.sql.bound_query import CteEntry
 
-    for node, depth in list(nodes(query)):
+    # BETWEEN reads its operand twice: one node at two places
+    for node, depth in {id(node): (node, depth) for node, depth in nodes(query)}.values():
         if (
             isinstance(node, (ColumnRef, CteEntry, AggregateCall))
             and node.levels_up > depth - 1 >= 0
