@@ -139,9 +139,11 @@ def _add_cheapest(
 
 
 def _outer_join(member: OuterJoin) -> Node:
-    node, _ = plan_group(member.left)
-    left = Joined(node, member.left.slots)
-    return join(member.kind, left, member.right, member.conditions)
+    if member.built is None:
+        node, _ = plan_group(member.left)
+        left = Joined(node, member.left.slots)
+        member.built = join(member.kind, left, member.right, member.conditions)
+    return member.built
 
 
 def _semi_join(joined: Joined, semi: SemiJoin) -> Joined:

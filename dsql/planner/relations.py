@@ -66,12 +66,13 @@ class DerivedLeaf:
 
 @dataclass(slots=True, eq=False)
 class OuterJoin:
-    """left, right or full join of two groups."""
+    """left, right or full join of two groups; `built` is its node, planned once."""
 
     kind: str
     left: Group
     right: Group
     conditions: list[Expression]
+    built: Node | None = None
 
     @property
     def slots(self) -> set[int]:

@@ -241,3 +241,22 @@ def test_what_postgresql_refuses_is_refused(
     with pytest.raises(SqlError, match=message) as caught:
         filled.run(text)
     assert caught.value.sqlstate == sqlstate
+
+
+def test_joins_of_all_kinds_are_planned_once_each(filled: Any) -> None:
+    kinds = ("join", "left join", "full join")
+    text = chain(
+        "select count(*) from t t0 ",
+        60,
+        lambda n: f"{kinds[n % 3]} t t{n} on t{n}.id = t{n - 1}.id",
+    )
+    assert filled.run(text) == [(3,)]
+
+
+def test_an_operand_that_is_read_twice_is_moved_once(filled: Any) -> None:
+    filled.count("insert into u (id, t_id) values (1, 5)")
+    text = (
+        "insert into u (id, t_id) values (1, 9) on conflict (id) do update "
+        "set (t_id, flag) = (select 7, excluded.t_id between 1 and u.t_id) returning t_id, flag"
+    )
+    assert filled.run(text) == [(7, False)]
