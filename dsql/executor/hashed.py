@@ -15,6 +15,10 @@ class HashedRows:
         self._complete = {row for row in rows if None not in row}
         self._partial = [row for row in rows if None in row]
 
+    def has(self, row: tuple[Any, ...]) -> bool:
+        """Return whether `row` is certainly among the rows: a NULL is equal to nothing."""
+        return row in self._complete
+
     def find(self, row: tuple[Any, ...]) -> bool | None:
         """Return whether `row` is among the rows; None if only NULLs leave that open."""
         if None not in row:

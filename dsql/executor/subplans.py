@@ -20,6 +20,8 @@ def compile_subplan(generator: Generator, node: SubPlan, env: Env) -> Code:
     """Write the function of a subquery; return the code of its value."""
     if node.kind in ("any", "all"):
         return _quantified(generator, node, env)
+    if node.kind == "lookup":
+        return _hashed(generator, node, env, "has", nullable=False)
     writer = {"scalar": _scalar, "exists": _exists, "array": _array}[node.kind]
     name = generator.source.fresh("sub")
     with generator.source.nested(name):
@@ -110,10 +112,9 @@ def _rows(generator: Generator, node: SubPlan, env: Env) -> str:
 
 
 def _quantified(generator: Generator, node: SubPlan, env: Env) -> Code:
-    left = [generator.value(item, env) for item in node.left]
     if node.kind == "any" and node.operator == "=" and not node.outer and _plain(node):
-        return _hashed(generator, node, env, left)
-    return _compared(generator, node, env, left)
+        return _hashed(generator, node, env, "find", nullable=True)
+    return _compared(generator, node, env)
 
 
 def _plain(node: SubPlan) -> bool:
@@ -126,20 +127,23 @@ def _plain(node: SubPlan) -> bool:
     )
 
 
-def _hashed(generator: Generator, node: SubPlan, env: Env, left: Sequence[Code]) -> Code:
-    """Look the left side up in the set of rows; NULLs on either side take the slow way."""
+def _hashed(generator: Generator, node: SubPlan, env: Env, method: str, *, nullable: bool) -> Code:
+    """Look the left side up in the set of rows, by a method of `HashedRows`."""
     source = generator.source
+    left = [generator.value(item, env) for item in node.left]
     rows = _rows(generator, node, env)
     build = source.fresh("build")
     with source.nested(build, closure=True):
         source.line(f"return HashedRows({source.call(rows)})")
-    name = _once(generator, build)
-    return Code(f"{name}().find({tuple_code([code.text for code in left])})", nullable=True)
+    name = build if node.outer else _once(generator, build)
+    key = tuple_code([code.text for code in left])
+    return Code(f"{name}().{method}({key})", nullable)
 
 
-def _compared(generator: Generator, node: SubPlan, env: Env, left: Sequence[Code]) -> Code:
+def _compared(generator: Generator, node: SubPlan, env: Env) -> Code:
     """Compare with row after row until the answer is certain."""
     source = generator.source
+    left = [generator.value(item, env) for item in node.left]
     rows, name = _rows(generator, node, env), source.fresh("compare")
     lefts = [source.fresh("left") for _ in left]
     rights = [source.fresh("right") for _ in left]

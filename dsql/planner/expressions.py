@@ -31,10 +31,11 @@ class Slot(Expression):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SubPlan(Expression):
-    """A subquery as a value. `kind` is "scalar", "exists", "array", "any" or "all".
+    """A subquery as a value. `kind` is "scalar", "exists", "lookup", "array", "any" or "all".
 
     `outer` are the slots of enclosing plans that it mentions: with none it is evaluated once (an
-    initplan). "any" and "all" compare `left` with the columns of each row through `functions`.
+    initplan). "any" and "all" compare `left` with the columns of each row through `functions`; "lookup" is
+    TRUE if `left` is among the rows, else FALSE.
     """
 
     kind: str

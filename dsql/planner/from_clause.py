@@ -7,6 +7,7 @@ from typing import Any
 
 from dsql.planner import estimates
 from dsql.planner.expressions import Slot, is_volatile, returns_set, slots_of, slots_of_all, walk
+from dsql.planner.lookups import is_joins_only
 from dsql.planner.optimizer import fold
 from dsql.planner.plan import (
     CteScan,
@@ -240,27 +241,6 @@ def _subquery(
         for levels, entry, column in scope.planner.references.of(query)
     )
     return DerivedLeaf(slots={slot.id for slot in slots}, reads=frozenset(reads), build=build_node)
-
-
-def is_joins_only(query: bound_query.Query) -> bool:
-    """Return True for a query that is nothing but joins, conditions and expressions."""
-    return not (
-        query.set_operation
-        or query.aggregated
-        or query.grouping_sets is not None
-        or query.having is not None
-        or query.distinct_on is not None
-        or query.order_by
-        or query.limit is not None
-        or query.offset is not None
-        or query.ctes
-        or query.row_marks
-        or not query.from_items
-    ) and not any(
-        isinstance(part, bound.WindowCall | bound.AggregateCall)
-        for target in query.targets
-        for part in walk(target.expression)
-    )
 
 
 def _pull_up(

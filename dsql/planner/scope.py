@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsql.planner.expressions import Slot, SubPlan, fingerprint, map_children
-from dsql.planner.plan import CtePlan, QueryPlan
+from dsql.planner.lookups import exists_lookup
+from dsql.planner.plan import CtePlan, QueryPlan, Scan
 from dsql.planner.plan_slots import outer_slots
 from dsql.planner.references import References
 from dsql.sql import bound, bound_query
@@ -158,6 +159,32 @@ def _subplan(kind: str) -> Callable[[Scope, Any], Expression]:
     return convert
 
 
+_correlated_exists = _subplan("exists")
+
+
+def _exists(scope: Scope, node: bound.Exists) -> Expression:
+    """Convert EXISTS: into a lookup if that helps, which an index of a lone table does better."""
+    lookup = exists_lookup(node.query)
+    if lookup is None:
+        return _correlated_exists(scope, node)
+    if isinstance(node.query.range_table[0], bound_query.TableEntry):
+        correlated = _correlated_exists(scope, node)
+        assert isinstance(correlated, SubPlan)
+        scan = correlated.plan.node
+        if isinstance(scan, Scan) and not scan.access.whole:
+            return correlated
+    plan = scope.planner.plan_query(lookup.query, scope)
+    return SubPlan(
+        type_oid=node.type_oid,
+        position=node.position,
+        kind="lookup",
+        plan=plan,
+        outer=frozenset(outer_slots(plan)),
+        left=scope.convert_all(lookup.values),
+        functions=lookup.functions,
+    )
+
+
 def _quantified(scope: Scope, node: bound.QuantifiedSubquery) -> Expression:
     plan = scope.planner.plan_query(node.query, scope)
     return SubPlan(
@@ -177,7 +204,7 @@ _CONVERTERS: dict[type, Callable[[Scope, Any], Expression]] = {
     bound.AggregateCall: _aggregate,
     bound.WindowCall: _window,
     bound.GroupingCall: _grouping,
-    bound.Exists: _subplan("exists"),
+    bound.Exists: _exists,
     bound.ScalarSubquery: _subplan("scalar"),
     bound.ArraySubquery: _subplan("array"),
     bound.QuantifiedSubquery: _quantified,

@@ -11,7 +11,8 @@ import dataclasses
 
 from dsql.functions.function import Function
 from dsql.planner.expressions import is_volatile, slots_of
-from dsql.planner.from_clause import build, is_joins_only
+from dsql.planner.from_clause import build
+from dsql.planner.lookups import is_joins_only
 from dsql.planner.relations import Group, SemiJoin
 from dsql.planner.scope import Scope
 from dsql.sql import bound, bound_query

@@ -311,3 +311,20 @@ def test_tables_with_more_than_a_primary_key_are_not_loaded_as_new(db: Any) -> N
     for text in ("insert into heap (x) values ($1)", "insert into t (id) values ($1)"):
         assert not db.prepare(text, (23,)).load_new(db.context, [(b"1",)], (int,))
     assert db.run("select * from heap") == db.run("select * from t") == []
+
+
+def test_exists_under_or_scans_its_table_once(filled: Any) -> None:
+    filled.count("insert into heap values (1, 'a'), (3, 'b'), (null, 'c')")
+    program = filled.prepare(
+        "select id from t where a = 20 or exists (select from heap where x = t.id)"
+    )
+    rows: list[Any] = []
+    assert keys_read(filled, lambda: rows.extend(program.rows(filled.context, ()))) == (0, 2)
+    assert rows == [(1,), (2,), (3,)]
+
+
+def test_exists_by_an_index_stays_a_look_up_per_row(filled: Any) -> None:
+    program = filled.prepare(
+        "select exists (select from t t2 where t2.id = t.a / 10) from t where id < 3"
+    )
+    assert keys_read(filled, lambda: list(program.rows(filled.context, ()))) == (2, 1)
