@@ -9,19 +9,22 @@ and replays the journal from there. The journal may drop only what every replica
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from dsql.control.atomic_file import sync
 from storage.environment import (
+    DAMAGED,
     ENVIRONMENT,
     MAP_BYTES_MIN,
     WritableEnvironment,
     discard,
     environment_is_usable,
 )
+
+log = logging.getLogger(__name__)
 
 _NAME = "checkpoint-"
 
@@ -73,22 +76,32 @@ def open_replica(
     must_restore: bool = False,
     map_bytes: int = MAP_BYTES_MIN,
 ) -> WritableEnvironment:
-    """Open a replica's environment for writing, from a checkpoint if its own cannot be trusted.
+    """Open a replica's environment for writing, from a checkpoint if its own cannot be trusted or opened.
 
+    A checkpoint that is damaged itself is passed over; without any, the journal is replayed from the start.
     `peers` are the same cluster's replicas in other AZs whose checkpoints may be copied. `must_restore`:
     the own environment ends before the first record that the journal still has.
     """
     directory = replica / ENVIRONMENT
-    if must_restore or not environment_is_usable(directory, boot):
+    if not must_restore and environment_is_usable(directory, boot):
+        try:
+            return WritableEnvironment(directory, boot, map_bytes=map_bytes)
+        except DAMAGED as error:
+            log.error("%s is damaged (%s): it is made anew", directory, error)
+    candidates = sorted(
+        (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
+    )
+    for _, checkpoint in candidates:
         discard(directory)
-        candidates = sorted(
-            (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
-        )
-        for _, checkpoint in candidates:
-            with contextlib.suppress(FileNotFoundError):  # just replaced by its owner's next one
-                _restore(checkpoint, directory)
-                break
-    return WritableEnvironment(directory, boot, map_bytes=map_bytes)
+        try:
+            _restore(checkpoint, directory)
+            return WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
+        except FileNotFoundError:
+            continue  # just replaced by its owner's next one
+        except DAMAGED as error:
+            log.error("%s is damaged (%s): it is passed over", checkpoint, error)
+    discard(directory)
+    return WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
 
 
 def _restore(checkpoint: Path, directory: Path) -> None:

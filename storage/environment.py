@@ -42,6 +42,18 @@ ENVIRONMENT = "environment"  # the directory's name within the replica's
 META_KEY = b"position"
 
 
+# When a file is not what was written; not when the disk is full or memory is short.
+DAMAGED = (
+    lmdb.InvalidError,
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.VersionMismatchError,
+    lmdb.PanicError,
+    lmdb.IncompatibleError,
+    msgspec.DecodeError,
+)
+
+
 class WriterPresentError(Exception):
     """Another process already writes this replica."""
 
@@ -137,13 +149,21 @@ _writers: dict[Path, WritableEnvironment] = {}
 class WritableEnvironment:
     """The environment as its only writer has it."""
 
-    def __init__(self, directory: Path, boot: int, *, map_bytes: int = MAP_BYTES_MIN) -> None:
-        """`map_bytes`: the file's size to begin with; it grows whenever it is full.
+    def __init__(
+        self,
+        directory: Path,
+        boot: int,
+        *,
+        map_bytes: int = MAP_BYTES_MIN,
+        restored: bool = False,
+    ) -> None:
+        """`map_bytes`: the file's size to begin with; it grows whenever it is full. `restored`: made anew.
 
-        Raises WriterPresentError, OSError on a full disk, lmdb.Error if the data are damaged.
+        Raises WriterPresentError, OSError on a full disk, one of DAMAGED.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
+        self.restored = restored
         self._boot = boot
         with contextlib.ExitStack() as undo:
             self._claim = _claim_writer(directory)

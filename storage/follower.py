@@ -12,7 +12,7 @@ from pathlib import Path
 from journal.client import Journal, JournalTrimmedError
 from storage.applier import SequenceGapError
 from storage.checkpoint import durable_sequence, open_replica, write_checkpoint
-from storage.environment import WritableEnvironment
+from storage.environment import DAMAGED, WritableEnvironment
 from storage.replica_writer import FollowerSettings, ReplicaWriter
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,9 @@ class Follower:
             except (SequenceGapError, JournalTrimmedError) as error:
                 log.warning("replica of %s: %s", self._cluster, error)
                 self._must_restore = isinstance(error, JournalTrimmedError)
+            except DAMAGED as error:
+                log.error("replica of %s is damaged (%s): it is made anew", self._cluster, error)
+                self._must_restore = True
             except Exception:
                 log.exception("replica of %s failed; opening it again", self._cluster)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -94,7 +97,7 @@ class Follower:
                 group.create_task(replica.collect())
                 first = environment.position.sequence + 1
                 await self._journal.follow(self._cluster, first, replica.receive)
-        except* (SequenceGapError, JournalTrimmedError) as group_of_errors:
+        except* (SequenceGapError, JournalTrimmedError, *DAMAGED) as group_of_errors:
             raise group_of_errors.exceptions[0] from None
         finally:
             self._open = loop.create_future()

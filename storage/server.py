@@ -119,13 +119,17 @@ class StorageServer:
         """Tell every open replica's watermark, sequence, horizon, and its lag behind the last commit."""
         values: dict[str, int | float | str] = {"role": "storage", "az": self._az}
         for cluster, follower in self._followers.items():
+            values[f"{cluster}.state"] = "opening"
             if follower.is_open:
-                position = (await follower.opened()).position
+                environment = await follower.opened()
+                position = environment.position
                 values[f"{cluster}.watermark"] = position.watermark
                 values[f"{cluster}.sequence"] = position.sequence
                 values[f"{cluster}.horizon"] = position.horizon
                 lag = max(0, self._published(cluster) - position.watermark)
                 values[f"{cluster}.lag_microseconds"] = lag
+                rebuilding = environment.restored and lag
+                values[f"{cluster}.state"] = "rebuilding" if rebuilding else "open"
         return StatusReply(values)
 
     def _published(self, cluster: str) -> int:

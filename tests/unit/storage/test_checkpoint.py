@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dsql.rpc.boot import current_boot
 from storage.board import RETIRED
 from storage.checkpoint import checkpoints, durable_sequence, open_replica, write_checkpoint
 from storage.client import LocalReplica
-from storage.environment import WritableEnvironment
+from storage.environment import ENVIRONMENT, WritableEnvironment
 
 NEXT_BOOT = current_boot() + 1
 
@@ -121,3 +123,33 @@ def closing(replica: Any) -> Any:
 
     replica.environment.close = close_once
     return replica
+
+
+DAMAGES = {"short": b"not a page", "foreign": b"\xff" * 100_000, "zeroes": bytes(100_000)}
+
+
+@pytest.mark.parametrize("content", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_environment_is_made_anew_from_the_checkpoint(replica: Any, content: bytes) -> None:
+    directory: Path = replica.directory
+    replica.apply([(b"a", b"1")])
+    write_checkpoint(replica.environment, directory, 1)
+    replica.environment.close()
+    (directory / ENVIRONMENT / "data.mdb").write_bytes(content)
+    environment = open_replica(directory, [], current_boot())
+    assert (environment.position.sequence, environment.restored) == (1, True)
+    environment.close()
+    replica.environment = open_replica(directory, [], current_boot())
+    assert not replica.environment.restored
+
+
+def test_damaged_checkpoint_is_passed_over_for_an_older_one_of_a_peer(
+    replica: Any, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    replica.apply([(b"a", b"1")])
+    write_checkpoint(replica.environment, replica.directory, 1)
+    (own / "checkpoint-9").mkdir(parents=True)
+    (own / "checkpoint-9" / "data.mdb").write_bytes(b"\xff" * 50_000)
+    environment = open_replica(own, [replica.directory], current_boot())
+    assert (environment.position.sequence, environment.restored) == (1, True)
+    environment.close()
