@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
@@ -129,7 +130,10 @@ class Leadership:
         ]
         waiting, self._waiting = self._waiting, []
         for body, answer in waiting:
-            self.pipeline.handle(body, answer)
+            try:
+                self.pipeline.handle(body, answer)
+            except (ValueError, struct.error) as error:  # nobody correct waits for its answer
+                log.warning("%s: malformed request: %s", self.cluster, error)
 
     def _append(self, entries: list[Entry]) -> int:
         return self._appender.append(entries)

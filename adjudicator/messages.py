@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -38,11 +39,18 @@ class Verdict(enum.IntEnum):
     FULL = 7  # the journals' disks are full; nothing was done
 
 
+_KEY_BYTES_MAX = 64 * 1024  # far above what KEY_BYTES_MAX of values are encoded to
+_ENTRIES_MAX = 500_000  # more than a transaction has room for, and what is remembered stays bounded
+
+
 class KeyEntry(msgspec.Struct, array_like=True, gc=False):
     """The first two fields of a write set's check or write; a value behind them is skipped."""
 
-    key: bytes
+    key: Annotated[bytes, msgspec.Meta(min_length=1, max_length=_KEY_BYTES_MAX)]
     mode: int
+
+
+_Entries = Annotated[list[KeyEntry], msgspec.Meta(max_length=_ENTRIES_MAX)]
 
 
 class WriteSetKeys(msgspec.Struct, array_like=True, gc=False):
@@ -50,8 +58,8 @@ class WriteSetKeys(msgspec.Struct, array_like=True, gc=False):
 
     transaction_id: bytes
     start_timestamp: int
-    checks: list[KeyEntry]
-    writes: list[KeyEntry]
+    checks: _Entries
+    writes: _Entries
 
 
 class WriteSetIdentity(msgspec.Struct, array_like=True, gc=False):

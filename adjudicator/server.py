@@ -17,12 +17,16 @@ from collections.abc import Callable, Iterator
 
 from adjudicator.leadership import Leadership
 from dsql.control.layout import Layout
+from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening, encode
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, LocalReplica, SocketJournal
 
 log = logging.getLogger(__name__)
+
+_REQUEST_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 1024
+_REQUESTS_MAX = 4
 
 
 class AdjudicatorServer:
@@ -82,21 +86,44 @@ class AdjudicatorServer:
 
 
 class _Connection(FramedConnection):
-    """One query processor's connection."""
+    """One query processor's connection.
+
+    A query processor asks one thing at a time and waits. One that does not is cut off: what a connection
+    may keep here is one request of the largest size, a few that wait, and the answers that a socket holds.
+    """
 
     def __init__(self, server: AdjudicatorServer) -> None:
-        super().__init__()
+        super().__init__(cap=_REQUEST_BYTES_MAX)
         self._server = server
         self._leadership: Leadership | None = None
+        self._waiting = 0
+        self._came_together = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._came_together = 0
+        super().data_received(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        log.warning("closed a connection: it does not take its answers")
+        self.abort()
 
     def frame_received(self, body: bytes) -> None:
         if self._leadership is None:
             self._open(body)
             return
+        self._came_together += 1
+        self._waiting += 1
+        if max(self._came_together, self._waiting) > _REQUESTS_MAX:
+            raise ProtocolError("more requests than anybody waits for")
         try:
-            self._leadership.handle(body, self.send)
+            self._leadership.handle(body, self._answer)
         except (ValueError, struct.error) as error:
             raise ProtocolError(f"malformed adjudicator request: {error}") from error
+
+    def _answer(self, reply: bytes) -> None:
+        self._waiting -= 1
+        self.send(reply)
 
     def closed(self) -> None:
         if self._leadership is not None:

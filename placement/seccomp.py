@@ -2,15 +2,16 @@
 
 The filter is a list of classic BPF instructions over `struct seccomp_data` (number, architecture,
 arguments). It looks for the number among ranges of allowed ones; everything else fails with EPERM: sockets,
-exec, fork and threads, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add. When it is
-installed the kernel runs it for every number there is and keeps constant verdicts. So its length costs
-nothing later on, but it does then, and ranges halve it.
+exec, fork and threads, file locks, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add.
+When it is installed the kernel runs it for every number there is and keeps constant verdicts. So its
+length costs nothing later on, but it does then, and ranges halve it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import signal
 import struct
 from functools import cache
@@ -33,11 +34,10 @@ _ALLOWED = {
     "close": (3, 57), "close_range": (436, 436), "fstat": (5, 80), "newfstatat": (262, 79),
     "statx": (332, 291), "fstatfs": (138, 44), "statfs": (137, 43), "faccessat": (269, 48),
     "faccessat2": (439, 439), "readlinkat": (267, 78), "getcwd": (79, 17),
-    "getdents64": (217, 61), "dup": (32, 23), "dup3": (292, 24), "fcntl": (72, 25),
-    "flock": (73, 32), "ftruncate": (77, 46), "fsync": (74, 82), "fdatasync": (75, 83), "msync": (26, 227),
+    "getdents64": (217, 61), "dup": (32, 23), "dup3": (292, 24), "ftruncate": (77, 46),
     "pipe2": (293, 59), "mmap": (9, 222), "munmap": (11, 215), "mprotect": (10, 226),
     "mremap": (25, 216), "madvise": (28, 233), "mincore": (27, 232), "brk": (12, 214),
-    "mlock": (149, 228), "munlock": (150, 229), "recvfrom": (45, 207), "recvmsg": (47, 212),
+    "recvfrom": (45, 207), "recvmsg": (47, 212),
     "sendto": (44, 206), "sendmsg": (46, 211), "shutdown": (48, 210), "getsockopt": (55, 209),
     "setsockopt": (54, 208), "getsockname": (51, 204), "getpeername": (52, 205),
     "ppoll": (271, 73), "pselect6": (270, 72), "epoll_create1": (291, 20), "epoll_ctl": (233, 21),
@@ -62,7 +62,7 @@ _ALLOWED_TO_CONFINE = {
     "setgroups": (116, 159), "setresgid": (119, 149), "setresuid": (117, 147),
     "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
 }  # fmt: skip
-_IOCTL, _PRCTL = (16, 29), (157, 167)
+_IOCTL, _PRCTL, _FCNTL = (16, 29), (157, 167), (72, 25)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 
@@ -117,6 +117,11 @@ def build_filter(machine: str) -> bytes:
 def _rest(column: int) -> list[bytes]:
     """Return the end of the filter: what depends on arguments, the refusal, and last the permission."""
     return [
+        # Of fcntl what duplicates and marks descriptors: no locks, no leases, no sizes of pipes.
+        _instruction(_JUMP_EQUAL, _FCNTL[column], 0, 3),
+        _instruction(_LOAD_WORD, _SECOND_ARGUMENT_OFFSET),
+        _instruction(_JUMP_GREATER, fcntl.F_SETFL, 0, 14),
+        _instruction(_JUMP_EQUAL, fcntl.F_DUPFD_CLOEXEC, 13, 12),
         _instruction(_JUMP_EQUAL, _PRCTL[column], 3, 0),
         # Of ioctl only what socket.settimeout does; terminals and devices stay out of reach.
         _instruction(_JUMP_EQUAL, _IOCTL[column], 0, 10),

@@ -31,6 +31,8 @@ from dsql.session.control import (
 
 logger = logging.getLogger(__name__)
 
+MESSAGES_PER_SECOND_MAX = 500  # who finds no adjudicator asks again every few milliseconds
+
 
 class WorkerEvents(Protocol):
     """Who is told what becomes of a query processor."""
@@ -53,7 +55,11 @@ class WorkerEvents(Protocol):
 
 
 class Worker:
-    """A process that a seed forked. `process_key` and `secret_key` are those of its running session."""
+    """A process that a seed forked. `process_key` and `secret_key` are those of its running session.
+
+    It may be hostile. One that says what nobody says here, or more than anybody has to say, is killed, as
+    is one that closes its control socket or does not read it. It has one connection to the adjudicator.
+    """
 
     def __init__(
         self,
@@ -70,6 +76,10 @@ class Worker:
         self._events = events
         self._connect: Callable[[], socket.socket | None] = lambda: None
         self._assigned_at = 0.0
+        self._ready = False
+        self._adjudicator: socket.socket | None = None
+        self._counting_from = 0.0  # and since then it has said
+        self._messages = 0
         self._channel = PacketChannel(control, self._received, self._closed)
 
     def assign(
@@ -134,9 +144,11 @@ class Worker:
         close_all(descriptors)
         try:
             message = decode_from_query_processor(packet)
-        except msgspec.DecodeError:
-            logger.error("query processor makes no sense", extra={"process_id": self.process_id})
-            self.kill()
+        except (msgspec.DecodeError, RecursionError):
+            self._refuse("query processor makes no sense")
+            return
+        if self._says_too_much() or (self._ready and isinstance(message, Ready)):
+            self._refuse("query processor says too much")
             return
         match message:
             case Idle():
@@ -148,20 +160,41 @@ class Worker:
                 with contextlib.suppress(ConnectionError):
                     self._send_adjudicator()
             case Ready(missing):
+                self._ready = True
                 self._events.on_ready(self, time.monotonic() - self._assigned_at)
                 if missing:
                     details = {"missing": missing, "cluster": self.cluster}
                     logger.warning("sandbox incomplete", extra=details)
 
+    def _says_too_much(self) -> bool:
+        now = time.monotonic()
+        if now >= self._counting_from + 1:
+            self._counting_from, self._messages = now, 0
+        self._messages += 1
+        return self._messages > MESSAGES_PER_SECOND_MAX
+
+    def _refuse(self, reason: str) -> None:
+        logger.error(reason, extra={"process_id": self.process_id, "cluster": self.cluster})
+        self.kill()
+
     def _send_adjudicator(self) -> None:
-        connection = self._connect()
+        self._end_adjudicator()
+        self._adjudicator = connection = self._connect()
         if connection is None:
             self._channel.send(encode(Adjudicator()))
-            return
-        with connection:
+        else:
             self._channel.send(encode(Adjudicator()), (connection.fileno(),))
 
+    def _end_adjudicator(self) -> None:
+        """End the connection that it was given last, for whoever has it by now."""
+        if self._adjudicator is not None:
+            with contextlib.suppress(OSError), self._adjudicator as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+            self._adjudicator = None
+
     def _closed(self) -> None:
+        self._signal(signal.SIGKILL)  # without us nobody counts it any more
+        self._end_adjudicator()
         os.close(self._pidfd)
         self._pidfd = -1
         self._events.on_lost(self)

@@ -14,6 +14,7 @@ start timestamp too late for the first round is seen by the second one or has se
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -30,12 +31,29 @@ from storage.mvcc import Writer, collect, has_superseded
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
+    from storage.mvcc import Write
 
 GRACE_SECONDS = 5.0
 _ROUND_SECONDS = 1.0
 _AGE_MARGIN_SECONDS = 10.0
 
 _decode_write_set = msgspec.msgpack.Decoder(WriteSet).decode
+
+
+log = logging.getLogger(__name__)
+
+
+def _writes_of(record: Record) -> Sequence[Write]:
+    """Return what a transaction writes; nothing if it is no write set, as only a compromised client sends.
+
+    Every replica decides so by the same bytes. An empty key is one that LMDB does not take.
+    """
+    try:
+        writes = _decode_write_set(record.payload).writes
+    except (msgspec.DecodeError, RecursionError) as error:
+        log.error("record %d is no write set: %s", record.sequence, error)
+        return ()
+    return writes if all(write[0] for write in writes) else [w for w in writes if w[0]]
 
 
 class SequenceGapError(Exception):
@@ -110,7 +128,7 @@ class Applier:
         count = 0
         for record in records:
             if record.kind == RecordKind.DATA:
-                writes = _decode_write_set(record.payload).writes
+                writes = _writes_of(record)
                 writer.write_all(writes, record.timestamp)
                 count += len(writes)
         self._versions = count

@@ -18,6 +18,7 @@ from pathlib import Path
 
 PACKET_BYTES_MAX = 128 * 1024  # well below the kernel's default socket buffer of 208 KiB
 DESCRIPTORS_MAX = 8
+OUTBOX_PACKETS_MAX = 4_096  # behind what the socket holds
 _ANCILLARY_BYTES = socket.CMSG_SPACE(DESCRIPTORS_MAX * array.array("i").itemsize)
 
 
@@ -114,9 +115,15 @@ class PacketChannel:
         self._loop.add_reader(connection, self._on_readable)
 
     def send(self, packet: bytes, descriptors: Iterable[int] = ()) -> None:
-        """Send now, or as soon as the socket takes it. Raises ConnectionError once closed."""
+        """Send now, or as soon as the socket takes it. Raises ConnectionError once closed.
+
+        A channel whose other end has long not read is closed.
+        """
         if not self._open:
             raise ConnectionError("the channel is closed")
+        if len(self._outbox) >= OUTBOX_PACKETS_MAX:
+            self.close()
+            raise ConnectionError("nobody reads at the other end")
         if not self._outbox:
             try:
                 send(self._connection, packet, descriptors)

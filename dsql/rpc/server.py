@@ -91,6 +91,11 @@ class FramedConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close at once; what was not sent is dropped."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Check who calls, then tell the subclass."""
         stream = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
@@ -110,8 +115,8 @@ class FramedConnection(asyncio.Protocol):
         try:
             for body in self._decoder.feed(data):
                 self.frame_received(body)
-        except (FrameError, ProtocolError, ValueError) as error:
-            # msgspec's decoding errors are ValueErrors.
+        except (FrameError, ProtocolError, ValueError, RecursionError) as error:
+            # msgspec's decoding errors are ValueErrors, but for what is nested too deeply.
             log.warning("closed a connection: %s", error)
             self._transport.abort()
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 
+import pytest
+
 from adjudicator.client import hello
+from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.client import ask_status, connect_blocking
+from dsql.rpc.framing import frame
 from dsql.transaction.interface import Committed, Conflict, Refused, Unknown
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
@@ -166,3 +171,56 @@ async def test_full_disks_refuse_commits_until_there_is_space(cluster, monkeypat
     assert isinstance(outcome, Committed)
     client.close()
     other.close()
+
+
+HEARTBEAT = b"\x03" + bytes(16)
+
+
+async def ends(cluster, *sent: bytes) -> bool:
+    """Send bytes behind the Hello; return whether the adjudicator closes the connection for them."""
+
+    def talk() -> bool:
+        with connect_blocking(cluster.layout.socket("az1.adjudicator")) as connection:
+            connection.settimeout(5)
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(hello(CLUSTER) + b"".join(sent))
+                connection.sendall(frame(HEARTBEAT))
+                while answer := connection.recv(65_536):
+                    if answer.endswith(b"\x01" + answer[-8:]) and not sent:
+                        return False
+            return True
+
+    return await asyncio.to_thread(talk)
+
+
+async def test_connection_with_one_request_at_a_time_is_served(cluster):
+    assert not await ends(cluster)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frame(HEARTBEAT) * 2_000,
+        frame(b""),
+        frame(b"\x09"),
+        frame(b"\x02short"),
+        b"\xff\xff\xff\xff",
+        (JOURNAL_RECORD_BYTES_MAX + 4096).to_bytes(4, "big"),
+    ],
+    ids=["flood", "empty", "unknown", "short", "huge", "above a record"],
+)
+async def test_whoever_sends_what_nobody_sends_is_cut_off_and_others_are_served(cluster, sent):
+    client = await asyncio.to_thread(cluster.client)
+    assert isinstance(await cluster.commit(client, cluster.write_set(0, b"a")), Committed)
+    assert await ends(cluster, sent)
+    write_set = cluster.write_set(cluster.latest(), b"a")
+    assert isinstance(await cluster.commit(client, write_set), Committed)
+    client.close()
+
+
+async def test_malformed_request_that_came_before_the_leader_was_open_does_not_stop_it(cluster):
+    with connect_blocking(cluster.layout.socket("az1.adjudicator")) as early:
+        early.sendall(hello(CLUSTER) + frame(b"") + frame(b"\x02short"))
+        client = await asyncio.to_thread(cluster.client)
+        assert isinstance(await cluster.commit(client, cluster.write_set(0, b"a")), Committed)
+        client.close()

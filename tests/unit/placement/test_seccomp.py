@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import operator
 import struct
 
@@ -50,6 +51,7 @@ def test_exactly_the_listed_calls_are_allowed(machine: str, architecture: int, c
     program = build_filter(machine)
     calls = seccomp._ALLOWED | seccomp._ALLOWED_TO_CONFINE
     listed = {pair[column] for pair in calls.values()}
+    listed.add(seccomp._FCNTL[column])
     if machine == "x86_64":
         listed |= set(seccomp._ALLOWED_ON_X86_64.values())
     allowed = {number for number in range(1000) if verdict(program, architecture, number) == ALLOW}
@@ -90,3 +92,17 @@ def test_process_may_not_make_itself_traceable_or_outlive_its_parent(
 ) -> None:
     for machine, architecture, prctl in (("x86_64", X86_64, 157), ("aarch64", AARCH64, 167)):
         assert verdict(build_filter(machine), architecture, prctl, option, value) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        *((command, ALLOW) for command in (fcntl.F_DUPFD, fcntl.F_SETFL, fcntl.F_DUPFD_CLOEXEC)),
+        *((command, EPERM) for command in (fcntl.F_SETLK, fcntl.F_SETLKW, fcntl.F_OFD_SETLK)),
+        *((command, EPERM) for command in (fcntl.F_SETLEASE, fcntl.F_SETPIPE_SZ, fcntl.F_SETOWN)),
+    ],
+)
+def test_descriptors_are_duplicated_and_never_locked(command: int, expected: int) -> None:
+    for machine, (column, architecture) in seccomp.ARCHITECTURES.items():
+        number = seccomp._FCNTL[column]
+        assert verdict(build_filter(machine), architecture, number, 0, command) == expected

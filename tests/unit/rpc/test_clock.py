@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
@@ -69,3 +71,21 @@ def test_reader_does_not_trust_what_a_crash_of_the_machine_left(clock, path):
     assert reader.latest() == 12
     reader.close()
     next_boot.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_clock_file_holds_is_a_clock_or_unavailable(path, seed):
+    """A leader that comes later takes it over."""
+    chance = random.Random(seed)
+    path.write_bytes(chance.randbytes(chance.randrange(64)))
+    try:
+        reader = PublishedClock(path, BOOT)
+    except ClockUnavailableError:
+        pass
+    else:
+        assert reader.latest() >= 0
+        reader.close()
+    leader = PublishedClock(path, BOOT, writable=True)
+    leader.claim(leader.epoch + 1, leader.latest())
+    assert leader.publish(leader.latest(), leader.epoch)
+    leader.close()

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dsql.rpc.boot import current_boot
+from journal.messages import Record
 from storage.applier import Applier, SequenceGapError
 from storage.client import LocalReplica
 from storage.environment import ENVIRONMENT, WritableEnvironment, WriterPresentError
@@ -167,3 +171,41 @@ def test_keyspace_is_emptied_in_bounded_steps(replica: Any) -> None:
     assert 0 < replica.count("main") < 1_000
     replica.pass_time(1)
     assert (replica.count("main"), replica.count("undo")) == (1, 0)
+
+
+LIES = [b"", b"\xc1", b"\x91" * 50_000, msgspec.msgpack.encode([b"", 0, [], [[b"k", 0, {}]]])]
+
+
+@pytest.mark.parametrize("payload", LIES, ids=["empty", "no msgpack", "deep", "value of no kind"])
+def test_record_that_is_no_write_set_writes_nothing_and_stops_nothing(
+    replica: Any, payload: bytes
+) -> None:
+    feeder = replica.feeder
+    lie = feeder.record([])
+    lie = Record(lie.sequence, lie.epoch, lie.timestamp, lie.kind, payload)
+    replica.applier.apply([lie, feeder.record([(b"", b"no key"), (b"a", b"1")])])
+    assert replica.environment.position.sequence == 2
+    assert replica.count("main") == 1
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.binary(max_size=5) | st.just(bytes(4)) | st.just(b"k" * 600),
+                st.none() | st.binary(max_size=9),
+            ),
+            max_size=6,
+        ),
+        max_size=6,
+    )
+)
+def test_any_keys_and_values_are_applied_and_collected(
+    replica: Any, transactions: list[list[tuple[bytes, bytes | None]]]
+) -> None:
+    replica.apply(*transactions, [(b"last", b"1")])
+    replica.pass_time(12)
+    assert replica.environment.position.sequence == replica.feeder.sequence

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,17 @@ def test_board_of_another_boot_or_none_is_unavailable(path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(BoardUnavailableError):
         Board(path, BOOT)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_a_board_holds_is_unavailable_until_a_writer_has_reset_it(
+    path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    path.write_bytes(chance.randbytes(chance.randrange(200)))
+    with pytest.raises(BoardUnavailableError):
+        Board(path, BOOT)
+    writer, reader = Board(path, BOOT, create=True), Board(path, BOOT)
+    assert reader.words[WATERMARK] == 0
+    for opened in (writer, reader):
+        opened.close()
