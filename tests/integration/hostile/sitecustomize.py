@@ -1,0 +1,180 @@
+"""Makes query processors hostile: Python runs this when it starts, if this folder is in PYTHONPATH.
+
+A session whose application_name is "hostile SEED" is not served. Its query processor, confined as ever,
+does its worst instead: it overwrites every mapping word by word, and every descriptor; truncates, locks and
+fills what it can; sends the adjudicator requests that lie, half ones, and many; tells the agent nonsense.
+It ends when something kills it, or it has nothing left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import mmap
+import os
+import random
+import socket
+import stat
+import struct
+import sys
+
+DESCRIPTORS = range(128)
+
+
+def _be_hostile(session: object, tenant: object) -> None:
+    from dsql.session.tenant import ClusterTenant
+
+    assert isinstance(tenant, ClusterTenant)
+    with contextlib.suppress(Exception):
+        tenant.open()
+    name = session.parameters["application_name"]  # type: ignore[attr-defined]
+    chance = random.Random(name)
+    attacks = [_mappings, _paths, _files, _fifos, _adjudicator]
+    chance.shuffle(attacks)
+    control = tenant._line._control.fileno()
+    for attack in attacks:
+        for _ in range(2):
+            attack(chance, tenant, control)
+    _agent(chance, control)
+
+
+def _tolerantly(function: object, *arguments: object) -> None:
+    with contextlib.suppress(Exception):
+        function(*arguments)  # type: ignore[operator]
+
+
+def _mappings(chance: random.Random, tenant: object, control: int) -> None:
+    for mapping in [found for found in gc.get_objects() if isinstance(found, mmap.mmap)]:
+        for start in range(0, min(len(mapping), 1 << 16), 8):
+            word = chance.choice((bytes(8), b"\xff" * 8, chance.randbytes(8)))
+            _tolerantly(mapping.__setitem__, slice(start, start + 8), word)
+        _tolerantly(mapping.resize, 1)
+
+
+def _paths(chance: random.Random, tenant: object, control: int) -> None:
+    layout, assignment = tenant._layout, tenant._assignment  # type: ignore[attr-defined]
+    for az in assignment.azs:
+        replica = layout.storage(az, assignment.cluster)
+        for name in ("data.mdb", "board", "lock.mdb", "writer", "state", "../wake", "../readers"):
+            for flags in (os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDONLY):
+                with contextlib.suppress(OSError):
+                    descriptor = os.open(replica / "environment" / name, flags)
+                    _lock(descriptor)
+                    _tolerantly(os.pwrite, descriptor, chance.randbytes(64), 0)
+    with contextlib.suppress(OSError):
+        _lock(os.open(layout.clock(assignment.cluster), os.O_RDONLY))
+
+
+def _lock(descriptor: int) -> None:
+    for kind in (fcntl.F_WRLCK, fcntl.F_RDLCK):
+        request = struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0)
+        for command in (fcntl.F_OFD_SETLK, fcntl.F_SETLK):
+            _tolerantly(fcntl.fcntl, descriptor, command, request)
+        _tolerantly(fcntl.fcntl, descriptor, fcntl.F_SETLEASE, kind)
+    _tolerantly(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _files(chance: random.Random, tenant: object, control: int) -> None:
+    for descriptor in _of_kind(stat.S_ISREG):
+        _lock(descriptor)
+        _tolerantly(os.ftruncate, descriptor, chance.choice((0, 3, 1 << 20)))
+        for _ in range(64):
+            _tolerantly(os.pwrite, descriptor, chance.randbytes(4096), chance.randrange(1 << 20))
+
+
+def _fifos(chance: random.Random, tenant: object, control: int) -> None:
+    for descriptor in _of_kind(stat.S_ISFIFO):
+        if descriptor > 2:
+            _tolerantly(fcntl.fcntl, descriptor, fcntl.F_SETPIPE_SZ, 4096)
+            for _ in range(20_000):
+                _tolerantly(os.write, descriptor, b"w" * chance.randrange(1, 64))
+
+
+def _of_kind(is_kind: object) -> list[int]:
+    found = []
+    for descriptor in DESCRIPTORS:
+        with contextlib.suppress(OSError):
+            if is_kind(os.fstat(descriptor).st_mode):  # type: ignore[operator]
+                found.append(descriptor)
+    return found
+
+
+def _adjudicator(chance: random.Random, tenant: object, control: int) -> None:
+    import msgspec
+
+    from dsql.rpc.framing import frame
+
+    start = tenant._clock.latest()  # type: ignore[attr-defined]
+    identity = chance.randbytes(16)
+    many = [[b"k%d" % number, 0] for number in range(20_000)]
+    lies: list[object] = [
+        [identity, start, [], [[b"", 0, b"x"]]],  # an empty key
+        [identity, start, [], [[b"k" * 100_000, 0, b"x"]]],
+        [identity, 1 << 63, [], [[b"k", 0, b"x"]]],
+        [
+            chance.randbytes(16),
+            start,
+            [],
+            [[b"k", 0, {"not": ["bytes"]}]],
+        ],  # looks right at the door
+        [chance.randbytes(16), start, [], [[b"k", 0]]],
+        [chance.randbytes(16), start, many, [[b"kept to itself", 9, None]]],
+        [chance.randbytes(3), start, 7],
+        "nonsense",
+    ]
+    bodies = [b"\x01" + msgspec.msgpack.encode(lie) for lie in lies]
+    bodies += [b"\x01" + b"\x91" * 5_000, b"", b"\x02", b"\x03" * 17, chance.randbytes(500)]
+    chance.shuffle(bodies)
+    for body in bodies:
+        _send(tenant, frame(body))
+    _send(tenant, frame(b"\x03" + bytes(16)) * 5_000)  # and no answer is read
+    _send(tenant, struct.pack(">I", 0xFFFFFFFF))
+    _send(tenant, struct.pack(">I", 11_000_000) + bytes(5_000_000))  # the rest never comes
+
+
+def _send(tenant: object, data: bytes) -> None:
+    """On a connection to the adjudicator, a new one if the last one was closed."""
+    with contextlib.suppress(Exception):
+        connection = tenant._committer.connect()  # type: ignore[attr-defined]
+        own = socket.socket(fileno=os.dup(connection._socket.fileno()))
+        with own:
+            own.settimeout(0.1)
+            try:
+                own.sendall(data)
+                if not own.recv(100):
+                    raise ConnectionError
+            except TimeoutError:
+                pass
+            except OSError:
+                tenant._committer.close()  # type: ignore[attr-defined]
+
+
+def _agent(chance: random.Random, control: int) -> None:
+    line = socket.socket(fileno=control)
+    line.settimeout(1)
+    for _ in range(20):
+        _tolerantly(line.sendmsg, [b"\x91\xaawant_jobs"], [_rights(8)])
+    flood = chance.choice((b"\x91\xb0need_adjudicator", b"\x91\xa4idle", b"\x92\xa5ready\x90"))
+    nonsense = chance.choice((b"\x91" * 1_000, chance.randbytes(1_000), bytes(100_000)))
+    for _ in range(5_000):
+        _tolerantly(line.send, flood)
+    _tolerantly(line.send, nonsense)
+
+
+def _rights(count: int) -> tuple[int, int, bytes]:
+    return socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{count}i", *[2] * count)
+
+
+if "seed" in sys.orig_argv:
+    from dsql.session.tenant import ClusterTenant
+
+    _serve = ClusterTenant.serve
+
+    def _serve_or_attack(tenant, session, client):  # type: ignore[no-untyped-def]
+        if str(session.parameters.get("application_name", "")).startswith("hostile"):
+            _be_hostile(session, tenant)
+        else:
+            _serve(tenant, session, client)
+
+    ClusterTenant.serve = _serve_or_attack  # type: ignore[method-assign]

@@ -1,0 +1,127 @@
+"""A compromised query processor does its worst while its cluster and another one are under load.
+
+`hostile/sitecustomize.py` says what its worst is. DSQL_HOSTILE_SECONDS sets for how long hostile processes
+come one after the other (10 by default), DSQL_HOSTILE_SEED with which random numbers the first one begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psycopg
+import pytest
+from running_cluster import RunningCluster
+
+from dsql.cli.supervisor import read_processes
+from dsql.control.authority import Authority
+from dsql.control.clusters import create_cluster
+from dsql.control.layout import Layout
+
+HOSTILE_SECONDS = float(os.environ.get("DSQL_HOSTILE_SECONDS", "10"))
+ATTACK_SECONDS = 30.0  # generous: an attack usually ends with its process, within two
+WRITERS = 3
+
+
+@pytest.fixture
+def infested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningCluster]:
+    """A cluster whose query processors turn hostile when a session asks for it."""
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", f"{here / 'hostile'}:{here.parents[1]}")
+    running = RunningCluster(tmp_path).start()
+    yield running
+    running.stop()
+
+
+class Load:
+    """Sessions of one cluster that write and read what they have written. Any error is remembered."""
+
+    def __init__(self, parameters: dict[str, str]) -> None:
+        self.acknowledged: list[list[int]] = [[] for _ in range(WRITERS)]
+        self.errors: list[str] = []
+        self._parameters = parameters
+        self._stop = threading.Event()
+        with self.connect() as connection:
+            connection.execute("CREATE TABLE kept (id int PRIMARY KEY)")
+        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(WRITERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def connect(self, **options: str) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(**self._parameters, **options, autocommit=True)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def missing(self) -> set[int]:
+        """Return what was acknowledged and is not there."""
+        with self.connect() as connection:
+            found = {row[0] for row in connection.execute("SELECT id FROM kept").fetchall()}
+        return {number for mine in self.acknowledged for number in mine} - found
+
+    def _run(self, writer: int) -> None:
+        mine = self.acknowledged[writer]
+        try:
+            with self.connect() as connection:
+                while not self._stop.is_set():
+                    number = len(mine) * WRITERS + writer
+                    connection.execute("INSERT INTO kept VALUES (%s)", (number,))
+                    mine.append(number)
+                    read = "SELECT id FROM kept WHERE id = %s"
+                    assert connection.execute(read, (number,)).fetchone() == (number,)
+        except (psycopg.Error, AssertionError) as error:
+            self.errors.append(f"{type(error).__name__}: {error}")
+
+
+def second_cluster(running: RunningCluster) -> dict[str, str]:
+    """Make another cluster in the same installation; return psycopg's parameters for it."""
+    layout = Layout(running.directory / "data")
+    azs = ["us-east-1a", "us-east-1b", "us-east-1c"]
+    record = create_cluster(layout, Authority.open(layout), azs=azs)
+    client = boto3.client(
+        "dsql",
+        region_name=running.variables["AWS_REGION"],
+        aws_access_key_id=running.variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=running.variables["AWS_SECRET_ACCESS_KEY"],
+    )
+    token = client.generate_db_connect_admin_auth_token(record.endpoint, ExpiresIn=3600)
+    return running.dsn(password=str(token)) | {"host": record.endpoint}
+
+
+def attack(load: Load, seed: int) -> None:
+    """Have a query processor of the cluster turn hostile, and wait for its end."""
+    began = time.monotonic()
+    options = {"application_name": f"hostile {seed}", "connect_timeout": str(int(ATTACK_SECONDS))}
+    with contextlib.suppress(psycopg.OperationalError):
+        load.connect(**options).close()
+    sys.stdout.write(f"hostile {seed}: {time.monotonic() - began:.1f} s\n")
+
+
+def test_a_hostile_query_processor_harms_no_one_but_itself(infested: RunningCluster) -> None:
+    layout = Layout(infested.directory / "data")
+    seed = int(os.environ.get("DSQL_HOSTILE_SEED", random.randrange(1_000_000)))
+    own = Load(infested.dsn(password=infested.token(seconds=3600)))
+    other = Load(second_cluster(infested))
+    before = read_processes(layout)
+    end = time.monotonic() + HOSTILE_SECONDS
+    try:
+        while time.monotonic() < end:
+            attack(own, seed)
+            seed += 1
+    finally:
+        for load in (own, other):
+            load.stop()
+    for load in (own, other):
+        assert not load.errors, infested.log()
+        assert not load.missing()
+        assert min(map(len, load.acknowledged)) > 5 * HOSTILE_SECONDS
+    assert read_processes(layout) == before, "a server was started again"
