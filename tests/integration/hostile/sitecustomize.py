@@ -151,15 +151,17 @@ def _send(tenant: object, data: bytes) -> None:
 
 
 def _agent(chance: random.Random, control: int) -> None:
+    from dsql.session.control import Idle, NeedAdjudicator, Ready, WantJobs, encode
+
     line = socket.socket(fileno=control)
     line.settimeout(1)
     for _ in range(20):
-        _tolerantly(line.sendmsg, [b"\x91\xaawant_jobs"], [_rights(8)])
-    flood = chance.choice((b"\x91\xb0need_adjudicator", b"\x91\xa4idle", b"\x92\xa5ready\x90"))
-    nonsense = chance.choice((b"\x91" * 1_000, chance.randbytes(1_000), bytes(100_000)))
+        _tolerantly(line.sendmsg, [encode(WantJobs())], [_rights(8)])
+    floods = [encode(message) for message in (NeedAdjudicator(), Idle(), WantJobs(), Ready([]))]
+    nonsense = [b"\x91" * 1_000, chance.randbytes(1_000), bytes(100_000)]
+    worst = chance.choice(floods + nonsense)
     for _ in range(5_000):
-        _tolerantly(line.send, flood)
-    _tolerantly(line.send, nonsense)
+        _tolerantly(line.send, worst)
 
 
 def _rights(count: int) -> tuple[int, int, bytes]:
