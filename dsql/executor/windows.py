@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from dsql.errors import SqlError, unsupported
@@ -23,6 +24,7 @@ from dsql.planner.expressions import Slot, slots_of_all
 from dsql.planner.plan_slots import made_slots
 from dsql.sql.bound import SortKey, WindowCall
 from dsql.types import oids, registry
+from dsql.types.numeric import EXACT
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -248,7 +250,9 @@ class FrameMaker:
                 continue
             if offset is None:
                 raise SqlError("22004", f"frame {word} offset must not be null")
-            if isinstance(offset, int | float) and offset < 0:
+            if isinstance(offset, float | Decimal) and (offset != offset or offset < 0):
+                raise SqlError("22013", "invalid preceding or following size in window function")
+            if isinstance(offset, int) and offset < 0:
                 raise SqlError("22013", f"frame {word} offset must not be negative")
 
     @staticmethod
@@ -313,7 +317,14 @@ class _Partition:
         type_oid = self.keys[0].expression.type_oid
         if isinstance(offset, tuple):
             return _shift_by_interval(value, offset, type_oid, forward=forward)
-        return value + offset if forward else value - offset
+        if isinstance(value, Decimal):
+            edge = EXACT.add(value, offset) if forward else EXACT.subtract(value, offset)
+        else:
+            edge = value + offset if forward else value - offset
+        if edge != edge and value == value:
+            # Infinity less infinity: no value lies beyond such an edge.
+            return type(edge)("inf" if forward else "-inf")
+        return edge
 
     def position(self, edge: Any, end: int) -> int:
         """Return where `edge` stands among the values: before its equals, or (end) after them."""
@@ -329,7 +340,10 @@ class _Partition:
 
 
 def _shift_by_interval(value: Any, offset: Any, type_oid: int, *, forward: bool) -> Any:
-    """Add an interval (months, days, microseconds) to a date or timestamp."""
+    """Add an interval (months, days, microseconds) to a date, timestamp or time."""
+    if type_oid in (oids.TIME, oids.TIMETZ):  # months and days do not count
+        change = offset[2] if forward else -offset[2]
+        return value + change if type_oid == oids.TIME else (value[0] + change, value[1])
     months, days, microseconds = offset if forward else tuple(-part for part in offset)
     if months:
         raise unsupported("RANGE offsets of months are not supported")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.regex.expression import Match, compile_regex, parse_letters
+from dsql.types.size import join
 
 _SIMILAR = {"%": ".*", "_": ".", "(": "(?:"} | {char: "\\" + char for char in "\\.^$"}
 
@@ -110,7 +111,7 @@ def _replace(
         if number == occurrence:
             break
     out.append(text[done:])
-    return "".join(out)
+    return join("", out)
 
 
 _INSERTED = re.compile(r"\\([0-9&\\])")

@@ -76,3 +76,16 @@ select sum(x) over () from (values (3), (1), (2)) v(x)
 select array_agg(distinct x) from (values (2), (1), (2)) v(x)
 select sum('x') from (values (1)) v(x)
 select max(true)
+
+-- frames of values around infinite ones, and of times of day
+select sum(x) over (order by x range between 'inf'::numeric preceding and current row) from (values (1::numeric),(2),('inf')) v(x)
+select count(*) over (order by x range between 1 preceding and 1 following) from (values (1::numeric),(2),('inf'),('-inf'),('nan')) v(x)
+select count(*) over (order by x range between '1 hour'::interval preceding and current row) from (values ('10:00+00'::timetz),('10:30+00'),('12:00+00')) v(x)
+select count(*) over (order by x range between 'nan'::numeric preceding and current row) from (values (1::numeric)) v(x)
+select count(*) over (order by x range between 'inf'::float8 preceding and current row) from (values (1::float8),(2),('inf'),('-inf'),('nan')) v(x)
+select count(*) over (order by x desc range between '1 hour'::interval preceding and current row) from (values ('10:00'::time),('10:30'),('12:00')) v(x)
+
+-- arrays with a dimension too many
+array_fill(1, array[[2,3],[1,1]])
+percentile_disc(array[[0.1,0.5],[0.9,1]]) within group (order by x) from generate_series(1,10) x
+json_object('{{a,b},{c,d}}'::text[], '{{1,2},{3,4}}'::text[])
