@@ -52,6 +52,7 @@ TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
 REPORT_SECONDS = 0.02
 REFILL_SECONDS = 0.01
+TERMINATE_SECONDS = 1.0
 _ASSIGNMENTS_KEPT = 100
 
 
@@ -82,18 +83,31 @@ class HostAgent:
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
         self._closing = False
+        self._deserted = asyncio.Event()  # no query processor is left, while closing
         self._loop = asyncio.get_running_loop()
         self._reception = Reception(layout.socket(settings.name), self)
 
     async def run(self) -> None:
         """Keep the connections to seed and placement service and the pool going until cancelled."""
-        try:
-            while True:
-                self._connect()
-                self._tick()
-                await asyncio.sleep(TICK_SECONDS if self.ready else RECONNECT_SECONDS)
-        finally:
-            self._close()
+        while True:
+            self._connect()
+            self._tick()
+            await asyncio.sleep(TICK_SECONDS if self.ready else RECONNECT_SECONDS)
+
+    async def stop(self) -> None:
+        """Take no more sessions and end the running ones: in peace for a while, then by force."""
+        self._closing = True
+        self._reception.close()
+        for worker in self._workers.values():
+            worker.terminate()
+        if self._workers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._deserted.wait(), TERMINATE_SECONDS)
+        for channel in (self._seed, self._placement):
+            if channel is not None:
+                channel.close()
+        for worker in list(self._workers.values()):
+            worker.kill()
 
     @property
     def ready(self) -> bool:
@@ -119,15 +133,6 @@ class HostAgent:
         self._assigner.keep_open(self._pool.pools())
         for cluster in self._background.due(time.monotonic()):
             self._run_jobs(cluster)
-
-    def _close(self) -> None:
-        self._closing = True
-        self._reception.close()
-        for channel in (self._seed, self._placement):
-            if channel is not None:
-                channel.close()
-        for worker in list(self._workers.values()):
-            worker.kill()
 
     # Seed and placement service
 
@@ -248,7 +253,11 @@ class HostAgent:
 
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
-        if self._workers.pop(worker.process_id, None) is not None and not self._closing:
+        known = self._workers.pop(worker.process_id, None) is not None
+        if self._closing:
+            if not self._workers:
+                self._deserted.set()
+        elif known:
             self._background.lost(worker.process_id, time.monotonic())
             self._act(self._pool.died(worker.process_id, time.monotonic()))
 
@@ -321,3 +330,4 @@ async def serve(layout: Layout, settings: AgentSettings, *, on_ready: Callable[[
         await running
     finally:
         running.cancel()
+        await asyncio.shield(agent.stop())

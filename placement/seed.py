@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -32,6 +33,8 @@ from placement.sandbox import Sandbox, leave_open, prepare
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 1
+TERMINATE_SECONDS = 1.0
+_AGAIN_SECONDS = 0.1
 _FIRST_OWN_DESCRIPTOR = 3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -165,11 +168,28 @@ class Seed:
             packets.send(agent, encode(message), descriptors)
 
     def _end_children(self) -> None:
-        for pidfd in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        """End the sessions with a word to their clients: in peace for a while, then by force."""
+        deadline = time.monotonic() + TERMINATE_SECONDS
+        while self._children and time.monotonic() < deadline:
+            # Again and again: one that is just beginning a session may not have understood.
+            self._signal_children(signal.SIGTERM)
+            self._reap_ended(_AGAIN_SECONDS)
+        self._signal_children(signal.SIGKILL)
         for process_id in self._children.values():
             os.waitpid(process_id, 0)
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        for pidfd in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
+
+    def _reap_ended(self, seconds: float) -> None:
+        """Wait so long at most until a child has ended, and see to all that have."""
+        ends = select.poll()
+        for pidfd in self._children:
+            ends.register(pidfd, select.POLLIN)
+        for pidfd, _ in ends.poll(seconds * 1000):
+            self._reap(pidfd)
 
 
 def run(

@@ -125,6 +125,10 @@ class Worker:
         with contextlib.suppress(ConnectionError):
             self._channel.send(encode(Retire()))
 
+    def terminate(self) -> None:
+        """End its session, with a word to the client, and the process."""
+        self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End the process now."""
         self._signal(signal.SIGKILL)

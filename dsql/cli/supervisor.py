@@ -33,7 +33,7 @@ from dsql.control.layout import Layout
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 1.2  # after that, what is left is killed
+STOP_SECONDS = 1.5  # after that, what is left is killed; the roles have a second each
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 STEADY_SECONDS = 2.0  # who ran this long starts again without delay
@@ -63,10 +63,14 @@ def read_processes(layout: Layout) -> dict[str, RoleProcess]:
 
 
 class RoleSpec(NamedTuple):
-    """A role's name (also of its log) and the words after `dsql`."""
+    """A role's name (also of its log) and the words after `dsql`.
+
+    `serves_clients`: it is stopped before the others, on which it rests to the end of its sessions.
+    """
 
     name: str
     arguments: tuple[str, ...]
+    serves_clients: bool = False
 
 
 class RoleFailedError(Exception):
@@ -242,15 +246,8 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop every role: with SIGTERM, then, after STOP_SECONDS, with SIGKILL."""
         roles = list(self._roles.values())
-        for role in roles:
-            role.stop()
-        ended = asyncio.gather(*(role.ended() for role in roles))
-        try:
-            await asyncio.wait_for(asyncio.shield(ended), STOP_SECONDS)
-        except TimeoutError:
-            for role in roles:
-                role.stop(signal.SIGKILL)
-            await ended
+        await _stop([role for role in roles if role.spec.serves_clients])
+        await _stop([role for role in roles if not role.spec.serves_clients])
         tasks = [*self._running.values(), *self._watching]
         for task in tasks:
             task.cancel()
@@ -273,6 +270,18 @@ async def _watch(role: Role) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         await role.watch()
+
+
+async def _stop(roles: Sequence[Role]) -> None:
+    for role in roles:
+        role.stop()
+    ended = asyncio.gather(*(role.ended() for role in roles))
+    try:
+        await asyncio.wait_for(asyncio.shield(ended), STOP_SECONDS)
+    except TimeoutError:
+        for role in roles:
+            role.stop(signal.SIGKILL)
+        await ended
 
 
 def _message_of(line: bytes) -> str:

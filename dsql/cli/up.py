@@ -164,7 +164,9 @@ async def _supervise(arguments: argparse.Namespace, layout: Layout, started: flo
 async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supervisor) -> Access:
     """Start every role, wait until a client can connect, write the environment file."""
     # The seed imports the most, and needs nothing of what comes next.
-    supervisor.start([RoleSpec("seed", ("seed", "--log-level", arguments.log_level))])
+    supervisor.start(
+        [RoleSpec("seed", ("seed", "--log-level", arguments.log_level), serves_clients=True)]
+    )
     record, credentials = await asyncio.to_thread(_prepare, arguments, layout)
     supervisor.start(_roles(arguments, record))
     await asyncio.wait_for(supervisor.wait_ready(), START_SECONDS)
@@ -219,6 +221,7 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
                 *("relay", "--az", home, "--listen", listen),
                 *(*_rates(arguments, record), *_door_limits(arguments), *level),
             ),
+            serves_clients=True,
         ),
         RoleSpec(
             "host",
@@ -226,6 +229,7 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
                 *("host", "--az", home, "--warm", str(arguments.warm)),
                 *("--memory", str(arguments.memory), *confinement, *level),
             ),
+            serves_clients=True,
         ),
     ]
 

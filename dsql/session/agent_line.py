@@ -49,6 +49,11 @@ class AgentLine:
             message, descriptors = self._receive()
         return message, descriptors
 
+    def end_input(self) -> None:
+        """Have `wait`, now or next, find the agent's end."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RD)
+
     def _receive(self) -> tuple[ToQueryProcessor, list[int]]:
         try:
             packet, descriptors = packets.receive(self._control)

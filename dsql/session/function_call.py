@@ -32,10 +32,12 @@ class FunctionCalls:
         """Call a function; outside a block that is a transaction of its own."""
         state, block = self._state, self._state.block
         message = frontend.parse_function_call(body)
+        state.interrupts.begin_statement()
         state.check_not_failed()
         result = self._run(_find(message.function), message)
         if block.state is State.IMPLICIT:
             block.commit()
+        state.interrupts.hold()
         state.out += backend.function_call_response(result)
         state.out += READY[block.state]
 

@@ -2,7 +2,7 @@
 
     warm --Assign--> sandbox --> Ready
          --Serve--> run the session until its end --> Idle --> the next one
-         --Retire, the agent's end, or the end of its lifetime--> exit
+         --Retire, SIGTERM, the agent's end, or the end of its lifetime--> exit
 
 It is forked from the seed with everything imported. Signals interrupt what runs (`dsql.session.signals`).
 What a session needs from the outside later, a new connection to the adjudicator, is asked of the agent
@@ -81,7 +81,7 @@ class QueryProcessor:
         tenant = self._open_tenant(assignment, slots, self._line)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
-        signals.listen(lambda: tenant.interrupts)
+        signals.listen(lambda: tenant.interrupts, self._line.end_input)
         self._line.tell(Ready(self._confine(assignment)))
         return tenant
 

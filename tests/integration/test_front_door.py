@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import struct
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, suppress
 
 import pytest
 from running_cluster import RunningCluster
@@ -26,36 +24,60 @@ def cluster(tmp_path_factory):
     cluster.stop()
 
 
-@asynccontextmanager
-async def session(cluster: RunningCluster, token: str) -> AsyncIterator[str]:
-    """Log in and yield the answer to `select 1`, or the SQLSTATE of the refusal."""
-    context = ssl.create_default_context(cafile=cluster.variables["PGSSLROOTCERT"])
-    context.set_alpn_protocols(["postgresql"])
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", cluster.port, ssl=context, server_hostname=cluster.variables["PGHOST"]
-    )
-    writer.write(client.startup({"user": "admin", "database": "postgres"}))
-    rest, result = b"", ""
-    while not result:
-        data = await reader.read(65_536)
-        assert data, "the stream was cut"
-        answers, rest = client.split_answers(rest + data)
-        for kind, body in answers:
-            match kind:
-                case "R" if body == b"\0\0\0\3":
-                    writer.write(client.password(token) + client.query("select 1"))
-                case "E":
-                    result = client.error_fields(body)["C"]
-                case "D":
-                    result = client.row_values(body)[0].decode()
-    yield result
-    writer.close()
-    await writer.wait_closed()
+class Session:
+    """A client that speaks raw messages, and sees how its connection ends."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._rest = b""
+
+    @classmethod
+    async def open(cls, cluster: RunningCluster, token: str, *, tls12: bool = False) -> Session:
+        """Log in and wait for ReadyForQuery. Refused ones have the answer E."""
+        context = ssl.create_default_context(cafile=cluster.variables["PGSSLROOTCERT"])
+        context.set_alpn_protocols(["postgresql"])
+        if tls12:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        session = cls(
+            *await asyncio.open_connection(
+                "127.0.0.1", cluster.port, ssl=context, server_hostname=cluster.variables["PGHOST"]
+            )
+        )
+        session.send(client.startup({"user": "admin", "database": "postgres"}))
+        session.send(client.password(token))
+        assert (await session.until("Z"))[-1][0] == "Z"
+        return session
+
+    def send(self, message: bytes) -> None:
+        self._writer.write(message)
+
+    async def query(self, text: str) -> list[bytes | None]:
+        """Return the first row of a query's answer."""
+        self.send(client.query(text))
+        answers = await self.until("Z")
+        return next((client.row_values(body) for kind, body in answers if kind == "D"), [])
+
+    async def until(self, last: str = "") -> list[tuple[str, bytes]]:
+        """Return the answers up to one of this kind, or to the end of the stream."""
+        answers: list[tuple[str, bytes]] = []
+        while last not in [kind for kind, _ in answers]:
+            data = await self._reader.read(65_536)
+            if not data:
+                return answers
+            more, self._rest = client.split_answers(self._rest + data)
+            answers += more
+        return answers
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
 
 async def test_silent_connections_and_unknown_cancellations_keep_nobody_out(cluster) -> None:
     token = cluster.token()
-    cancel = struct.pack("!IIII", 16, 80877102, 7, 9)
+    cancel = client.cancel_request(7, 9)
     with ExitStack() as stack:
         for _ in range(SILENT):
             silent = socket.create_connection(("127.0.0.1", cluster.port), 10)
@@ -63,24 +85,45 @@ async def test_silent_connections_and_unknown_cancellations_keep_nobody_out(clus
         for _ in range(SILENT):
             with socket.create_connection(("127.0.0.1", cluster.port), 10) as stranger:
                 stranger.sendall(cancel)
-        async with session(cluster, token) as answer:
-            assert answer == "1"
+        session = await Session.open(cluster, token)
+        assert await session.query("select 1") == [b"1"]
+        await session.close()
     audited = (cluster.directory / "data" / "logs" / "relay.log").read_text()
     assert audited.count("unknown key") <= PER_SOURCE_BURST + PER_SOURCE_RATE * 60
 
 
 async def test_many_sessions_dialled_at_once_are_all_served(cluster) -> None:
     token, at_once = cluster.token(), asyncio.Semaphore(24)
-    wanted, answers, everybody = 60, [], asyncio.Event()
 
-    async def dial() -> None:
+    async def dial() -> Session:
         async with at_once:
-            talk = session(cluster, token)
-            answers.append(await talk.__aenter__())
-        if len(answers) == wanted:
-            everybody.set()
-        await everybody.wait()
-        await talk.__aexit__(None, None, None)
+            session = await Session.open(cluster, token)
+            assert await session.query("select 1") == [b"1"]
+            return session
 
-    await asyncio.gather(*(dial() for _ in range(wanted)))
-    assert answers == ["1"] * wanted
+    for session in await asyncio.gather(*(dial() for _ in range(60))):
+        await session.close()
+
+
+async def test_everybody_is_told_that_the_server_stops(tmp_path) -> None:
+    cluster = RunningCluster(tmp_path).start()
+    try:
+        token = cluster.token()
+        idle, copied, in_block, busy = [
+            await Session.open(cluster, token, tls12=tls12) for tls12 in (False, True, False, False)
+        ]
+        await in_block.query("begin")
+        busy.send(
+            client.query(
+                "select count(*) from generate_series(1, 100000), generate_series(1, 100000)"
+            )
+        )
+        await asyncio.to_thread(cluster.stop)
+        for session in (idle, copied, in_block, busy):
+            kind, body = (await session.until())[-1]
+            fields = client.error_fields(body)
+            assert (kind, fields["S"], fields["C"]) == ("E", "FATAL", "57P01")
+            assert fields["M"] == "terminating connection due to administrator command"
+            await session.close()
+    finally:
+        cluster.stop()
