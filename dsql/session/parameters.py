@@ -269,7 +269,11 @@ def _client_encoding(text: str) -> str:
     name = re.sub("[^a-z0-9]", "", text.lower())  # PostgreSQL looks at letters and digits only
     if name in ("utf8", "unicode"):
         return "UTF8"
-    if name in ("sqlascii", "latin1", "latin9", "win1252", "iso88591", "iso885915"):
+    if name == "sqlascii":
+        return (
+            "SQL_ASCII"  # no conversion: the client gets the server's bytes, and has to send UTF-8
+        )
+    if name in ("latin1", "latin9", "win1252", "iso88591", "iso885915"):
         raise unsupported(f"conversion between {text.upper()} and UTF8 is not supported")
     raise invalid_value("client_encoding", text)
 

@@ -140,7 +140,7 @@ def _parse_text(body: bytes) -> str:
     try:
         return body[:end].decode()
     except UnicodeDecodeError as error:
-        raise invalid_encoding(body, error.start) from None
+        raise invalid_encoding(body[:end], error.start) from None
 
 
 def parse_query(body: bytes) -> str:

@@ -38,6 +38,17 @@ def test_startup_parameters_and_options_become_defaults(server):
     assert peer.rows("SHOW timezone") == [[b"Asia/Tokyo"]]
 
 
+def test_a_client_without_an_encoding_gets_and_sends_utf8(server):
+    peer = server.connect(client_encoding="SQL_ASCII")
+    assert statuses(peer.greeting)["client_encoding"] == "SQL_ASCII"
+    assert peer.rows("SELECT 'é', pg_client_encoding()") == [["é".encode(), b"SQL_ASCII"]]
+    (fields,) = errors(peer.ask(client.message(b"Q", b"SELECT '\xe9'\0")))
+    assert (fields["C"], fields["M"]) == (
+        "22021",
+        'invalid byte sequence for encoding "UTF8": 0xe9 0x27',
+    )
+
+
 def test_a_bad_startup_value_ends_the_session(server):
     peer = server.start(TimeZone="Nowhere/Land")
     (fields,) = errors(peer.until("E"))
@@ -110,7 +121,7 @@ def signals(monkeypatch):
     running = []
     numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGPROF)
     before = [signal.getsignal(number) for number in numbers]
-    listen(lambda: running[-1].interrupts)
+    listen(lambda: running[-1].interrupts, lambda: None)
     yield running
     signal.setitimer(signal.ITIMER_PROF, 0)
     for number, handler in zip(numbers, before, strict=True):

@@ -97,4 +97,4 @@ def test_text_that_is_not_utf8_is_refused_as_postgresql_does():
     with pytest.raises(SqlError) as caught:
         frontend.parse_query(b"SELECT '\xe4'\0")
     assert caught.value.sqlstate == "22021"
-    assert caught.value.message == 'invalid byte sequence for encoding "UTF8": 0xe4 0x27 0x00'
+    assert caught.value.message == 'invalid byte sequence for encoding "UTF8": 0xe4 0x27'
