@@ -43,7 +43,8 @@ class Settings:
 
     `login_seconds` is what a client has for its handshake and password, `place_seconds` what the cluster
     then has to give it a query processor. The `open_logins` limits bound the logins that have not got as
-    far as that, and with them the memory of a storm; the `cancel` limits hold per address.
+    far as that, and with them the memory of a storm; the `cancel` limits hold per address. `metrics_at` is
+    where Prometheus may fetch the counters.
     """
 
     az: str = ""
@@ -57,6 +58,7 @@ class Settings:
     connection_rate: float = CONNECTION_RATE_PER_SECOND
     connection_burst: int = CONNECTION_BURST
     reuse_port: bool = False
+    metrics_at: tuple[str, int] | None = None
 
 
 class FrontDoor:

@@ -1,4 +1,4 @@
-"""The relay's counters, all in one place."""
+"""The relay's counters, all in one place, and as Prometheus reads them (text format 0.0.4)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ class Metrics(msgspec.Struct):
     gave_way: int = 0
     open_logins: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def exposition(self) -> str:
+        """Return every counter as a line of Prometheus' text format, with its type."""
+        lines = []
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if name == "open_logins":
+                lines += [f"# TYPE dsql_relay_{name} gauge", f"dsql_relay_{name} {value}"]
+                continue
+            lines.append(f"# TYPE dsql_relay_{name}_total counter")
+            if isinstance(value, int):
+                lines.append(f"dsql_relay_{name}_total {value}")
+            else:
+                lines += [
+                    f'dsql_relay_{name}_total{{sqlstate="{sqlstate}"}} {count}'
+                    for sqlstate, count in sorted(value.items())
+                ]
+        return "\n".join(lines) + "\n"
 
     def snapshot(self) -> dict[str, object]:
         """Return every counter by name."""

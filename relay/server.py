@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
 from relay.front_door import FrontDoor, Settings
+from relay.scrape import Scrape
 from relay.session import RelaySession
 
 _log = logging.getLogger(__name__)
@@ -39,9 +40,12 @@ _KEEPALIVE = (
 class RelayServer:
     """A relay that is listening. `addresses` are (host, port) pairs as bound."""
 
-    def __init__(self, door: FrontDoor, server: asyncio.Server) -> None:
+    def __init__(
+        self, door: FrontDoor, server: asyncio.Server, scrapes: asyncio.Server | None
+    ) -> None:
         self.door = door
         self._server = server
+        self._scrapes = scrapes
         self._housekeeper = door.spawn(_housekeep(door))
 
     @classmethod
@@ -64,7 +68,12 @@ class RelayServer:
         for listener in server.sockets:
             for level, option, value in _KEEPALIVE:
                 listener.setsockopt(level, option, value)
-        return cls(door, server)
+        return cls(door, server, await _serve_metrics(door))
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Where the counters are, None if nowhere."""
+        return self._scrapes.sockets[0].getsockname()[:2] if self._scrapes is not None else None
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -73,7 +82,8 @@ class RelayServer:
 
     async def close(self) -> None:
         """Stop accepting, wait for logins in progress as long as the settings say, and close."""
-        self._server.close()
+        for server in filter(None, (self._server, self._scrapes)):
+            server.close()
         deadline = asyncio.get_running_loop().time() + self.door.settings.drain_seconds
         while self._busy and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
@@ -109,6 +119,13 @@ async def serve(
         await asyncio.get_running_loop().create_future()
     finally:
         await asyncio.shield(relay.close())
+
+
+async def _serve_metrics(door: FrontDoor) -> asyncio.Server | None:
+    if door.settings.metrics_at is None:
+        return None
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Scrape(door.metrics), *door.settings.metrics_at)
 
 
 def _publish_address(layout: Layout, host: str, port: int) -> None:

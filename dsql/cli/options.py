@@ -75,6 +75,12 @@ def add_door_options(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"{text} (default: {default})",
         )
+    parser.add_argument(
+        "--metrics",
+        type=parse_listen,
+        metavar="HOST:PORT",
+        help="where Prometheus may fetch the relay's counters, as /metrics (default: nowhere)",
+    )
 
 
 def add_memory_option(parser: argparse.ArgumentParser) -> None:

@@ -56,6 +56,7 @@ async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
         open_logins_per_address_max=arguments.open_logins_per_address,
         cancel_rate=arguments.cancel_rate,
         cancel_burst=arguments.cancel_burst,
+        metrics_at=arguments.metrics,
     )
     await serve(layout, host, port, settings=settings, on_ready=on_ready)
 

@@ -207,12 +207,11 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
 
 
 def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpec]:
-    host, port = arguments.listen
     home = record.azs[0]
     level = ("--log-level", arguments.log_level)
     confinement = ("--no-sandbox",) if arguments.no_sandbox else ()
     zones = [RoleSpec(f"{az}.az", ("az", "--az", az, *level)) for az in record.azs]
-    listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    listen = _host_and_port(arguments.listen)
     return [
         *zones,
         RoleSpec(
@@ -250,7 +249,13 @@ def _door_limits(arguments: argparse.Namespace) -> tuple[str, ...]:
         *("--open-logins-per-address", str(arguments.open_logins_per_address)),
         *("--cancel-rate", str(arguments.cancel_rate)),
         *("--cancel-burst", str(arguments.cancel_burst)),
+        *(("--metrics", _host_and_port(arguments.metrics)) if arguments.metrics else ()),
     )
+
+
+def _host_and_port(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _renew_certificates(layout: Layout) -> None:

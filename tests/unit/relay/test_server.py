@@ -68,3 +68,30 @@ async def test_renewed_certificate_of_the_relay_is_noticed(installation) -> None
     layout.relay_certificate.write_bytes(layout.relay_certificate.with_suffix(".old").read_bytes())
     door.housekeep()
     assert door.entry_context is not before
+
+
+@pytest.mark.parametrize("settings", [Settings(drain_seconds=0.1, metrics_at=("127.0.0.1", 0))])
+async def test_prometheus_finds_every_counter(installation) -> None:
+    metrics = installation.relay.door.metrics
+    metrics.gave_way = 3
+    metrics.refused["53300"] += 2
+
+    async def ask(request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(*installation.relay.metrics_address)
+        writer.write(request)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    head, _, body = (await ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    lines = body.decode().splitlines()
+    assert "dsql_relay_gave_way_total 3" in lines
+    assert 'dsql_relay_refused_total{sqlstate="53300"} 2' in lines
+    assert "# TYPE dsql_relay_open_logins gauge" in lines
+    assert len([line for line in lines if line.startswith("# TYPE")]) == len(
+        metrics.__struct_fields__
+    )
+    assert (await ask(b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+    assert (await ask(b"x" * 10_000)).startswith(b"HTTP/1.1 431 ")
