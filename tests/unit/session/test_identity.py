@@ -1,5 +1,5 @@
 import pytest
-from memory_server import ARN, Peer, Server, errors
+from memory_server import ARN, Peer, Server, errors, tags
 
 
 def make_role(admin: Peer, name: str) -> None:
@@ -44,3 +44,56 @@ def test_a_role_can_be_set_by_its_members_only(postgres):
         'permission denied to set session authorization "admin"',
     )
     assert one.rows("SELECT current_user, session_user") == [[b"one", b"one"]]
+
+
+@pytest.fixture
+def admin(postgres: Server) -> Peer:
+    """An admin, with two roles of which `one` is in `two`."""
+    admin = postgres.connect()
+    make_role(admin, "one")
+    make_role(admin, "two")
+    admin.query("GRANT two TO one")
+    return admin
+
+
+def test_a_member_sets_its_role_until_the_transaction_is_rolled_back(admin, postgres):
+    one = postgres.connect(user="one")
+    one.query("BEGIN; SET ROLE two")
+    assert one.rows("SELECT current_user, session_user") == [[b"two", b"one"]]
+    one.query("ROLLBACK")
+    assert one.rows("SELECT current_user") == [[b"one"]]
+    one.query("SET ROLE two; RESET ALL")
+    assert one.rows("SHOW role") == [[b"two"]]
+    one.query("SET SESSION AUTHORIZATION one")
+    assert one.rows("SHOW role") == [[b"none"]]
+
+
+def test_a_membership_without_set_option_does_not_let_a_role_be_set(admin, postgres):
+    admin.query("GRANT two TO one WITH SET FALSE")
+    one = postgres.connect(user="one")
+    assert one.fails("SET ROLE two") == ("42501", 'permission denied to set role "two"')
+
+
+def test_a_renamed_role_stays_itself(admin, postgres):
+    one = postgres.connect(user="one")
+    one.query("SET search_path = '$user'")
+    admin.query("GRANT one TO admin")
+    admin.query("CREATE SCHEMA uno AUTHORIZATION one")
+    assert one.rows("SELECT current_schema()") == [[None]]
+    assert tags(admin.query("ALTER ROLE one RENAME TO uno")) == ["ALTER ROLE"]
+    assert one.rows("SELECT current_user, current_schema()") == [[b"uno", b"uno"]]
+
+
+def test_a_session_ends_when_the_role_it_has_set_is_dropped(admin, postgres):
+    one = postgres.connect(user="one")
+    one.query("SET ROLE two")
+    drop_role(admin, "two")
+    assert errors(one.ask_for_the_last_time("SELECT 1"))[0]["C"] == "57P01"
+
+
+def test_a_closed_schema_is_passed_over_in_the_search_path(admin, postgres):
+    admin.query("CREATE SCHEMA closed; CREATE TABLE closed.t (a int)")
+    one = postgres.connect(user="one")
+    one.query("SET search_path = closed, public")
+    assert one.rows("SELECT current_schema()") == [[b"public"]]
+    assert one.fails("SELECT * FROM t") == ("42P01", 'relation "t" does not exist')

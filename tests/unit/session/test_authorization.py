@@ -1,0 +1,107 @@
+"""A role without rights gets nowhere in the dsql profile; the postgres profile's matrix is differential."""
+
+import pytest
+from memory_server import ARN, Peer, errors, notices, rows, tags
+
+from dsql.wire import client
+
+DENIED = ("42501", "permission denied for table t")
+NOT_OWNER = ("42501", "must be owner of table t")
+ROLE = ("42501", 'permission denied to set role "admin"')
+
+
+@pytest.fixture
+def admin(server) -> Peer:
+    admin = server.connect()
+    admin.query("CREATE TABLE t (id int PRIMARY KEY, b int)")
+    admin.query("CREATE INDEX ASYNC i ON t (b)")
+    admin.query("CREATE SCHEMA s")
+    admin.query("CREATE TABLE s.t (id int PRIMARY KEY)")
+    for role in ("reader", "other"):
+        admin.query(f"CREATE ROLE {role} WITH LOGIN")
+        admin.query(f"AWS IAM GRANT {role} TO '{ARN}'")
+    return admin
+
+
+@pytest.fixture
+def reader(admin, server) -> Peer:
+    return server.connect(user="reader")
+
+
+@pytest.mark.parametrize(
+    ("statement", "refusal"),
+    [
+        ("SELECT * FROM t", DENIED),
+        ("INSERT INTO t VALUES (1)", DENIED),
+        ("UPDATE t SET id = 2", DENIED),
+        ("DELETE FROM t", DENIED),
+        ("SELECT * FROM s.t", ("42501", "permission denied for schema s")),
+        ("EXPLAIN SELECT * FROM t", DENIED),
+        ("EXPLAIN ANALYZE DELETE FROM t", DENIED),
+        ("COPY t TO STDOUT", DENIED),
+        ("COPY (SELECT * FROM t) TO STDOUT", DENIED),
+        ("COPY t FROM STDIN", DENIED),
+        ("DROP TABLE t", NOT_OWNER),
+        ("DROP INDEX i", ("42501", "must be owner of index i")),
+        ("DROP SCHEMA s CASCADE", ("42501", "must be owner of schema s")),
+        ("ALTER TABLE t OWNER TO reader", NOT_OWNER),
+        ("ALTER TABLE t OWNER TO CURRENT_USER", NOT_OWNER),
+        ("ALTER TABLE t RENAME TO x", NOT_OWNER),
+        ("ALTER TABLE t ADD COLUMN c int", NOT_OWNER),
+        ("ALTER TABLE t DROP COLUMN b", NOT_OWNER),
+        ("ALTER TABLE t SET SCHEMA s", NOT_OWNER),
+        ("ALTER INDEX i RENAME TO x", ("42501", "must be owner of index i")),
+        ("ALTER SCHEMA s RENAME TO x", ("42501", "must be owner of schema s")),
+        ("CREATE INDEX ASYNC ON t (b)", NOT_OWNER),
+        ("CREATE TABLE x (a int)", ("42501", "permission denied for schema public")),
+        ("CREATE TABLE s.x (a int)", ("42501", "permission denied for schema s")),
+        ("CREATE SCHEMA x", ("42501", "permission denied for database postgres")),
+        ("CREATE ROLE x", ("42501", "permission denied to create role")),
+        ("DROP ROLE other", ("42501", "permission denied to drop role")),
+        ("BEGIN; SET LOCAL ROLE admin", ROLE),
+        ("BEGIN; SET LOCAL \"ROLE\" = 'admin'", ROLE),
+        ("SELECT set_config('role', 'admin', true)", ROLE),
+        (
+            f"AWS IAM GRANT other TO '{ARN}'",
+            ("42501", "permission denied to grant IAM trust with role other"),
+        ),
+    ],
+)
+def test_a_role_without_rights_is_refused(reader, statement, refusal):
+    assert reader.fails(statement) == refusal
+
+
+def test_what_another_owns_is_not_analyzed(reader):
+    answers = reader.query("ANALYZE t")
+    assert tags(answers) == ["ANALYZE"]
+    text = 'skipping "t" --- only table or database owner can analyze it'
+    assert [fields["M"] for fields in notices(answers)] == [text]
+
+
+def test_system_tables_are_open(reader):
+    assert reader.rows("SELECT relname FROM pg_class WHERE relname = 'i'") == [[b"i"]]
+
+
+def test_rights_are_looked_at_again_when_they_change(admin, reader):
+    round_trip = (client.bind(statement="q"), client.execute(), client.sync())
+    admin.query("GRANT SELECT ON t TO reader")
+    assert not errors(reader.ask(client.parse("SELECT count(*) FROM t", "q"), client.sync()))
+    for _ in range(3):
+        assert rows(reader.ask(*round_trip)) == [[b"0"]]
+    admin.query("REVOKE SELECT ON t FROM reader")
+    assert errors(reader.ask(*round_trip))[0]["M"] == "permission denied for table t"
+    admin.query("GRANT SELECT (b) ON t TO reader")
+    assert rows(reader.ask(*round_trip)) == [[b"0"]]
+
+
+def test_of_two_roles_in_one_process_each_has_its_own_rights(admin, server):
+    """Plans are shared by the sessions of a query processor."""
+    admin.query("GRANT SELECT ON t TO reader")
+    environment = server.environment()
+    sessions = [server.start(environment, user=user) for user in ("reader", "other")]
+    for session in sessions:
+        session.until_ready()
+    reader, other = sessions
+    for _ in range(2):
+        assert reader.rows("SELECT count(*) FROM t") == [[b"0"]]
+        assert other.fails("SELECT count(*) FROM t") == DENIED
