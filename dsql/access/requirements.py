@@ -7,7 +7,7 @@ functions at the end, from the catalog's values.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dsql.access.authority import Authority
 from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, must_own, permission_denied
@@ -71,8 +71,7 @@ class Holding:
         return permission_denied(self.kind, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class RelationUse:
+class RelationUse(NamedTuple):
     """What a query does with one relation: with all of it, or with some of its columns.
 
     `privileges` is a mask of SELECT, INSERT, UPDATE and DELETE; of the columns, by number, each must be

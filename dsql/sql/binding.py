@@ -65,7 +65,7 @@ class Binding:
 
     def use(self, relation: Table, privileges: int, depth: int) -> Use:
         """Note that the statement does something with a relation, and return the note."""
-        use = Use(relation, privileges, depth + len(self.views), self.as_role, self.inside)
+        use = Use(relation, int(privileges), depth + len(self.views), self.as_role, self.inside)
         self.uses.append(use)
         return use
 

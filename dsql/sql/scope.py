@@ -87,11 +87,18 @@ class Scope:
 
     def read(self, expression: Expression) -> None:
         """Note that the columns of this level that an item's column stands for are read."""
+        if isinstance(expression, ColumnRef):
+            self._read_column(expression)
+            return
         for node, _ in nodes(expression):
-            if isinstance(node, ColumnRef) and node.entry < len(self.range_table):
-                entry = self.range_table[node.entry]
-                if entry.use is not None:
-                    entry.use.read(entry.columns[node.column].number)
+            if isinstance(node, ColumnRef):
+                self._read_column(node)
+
+    def _read_column(self, column: ColumnRef) -> None:
+        if column.entry < len(self.range_table):  # else the output of a set operation
+            entry = self.range_table[column.entry]
+            if entry.use is not None:
+                entry.use.read(entry.columns[column.column].number)
 
     def column(self, name: str, position: int) -> Expression:
         """Resolve an unqualified column. Raises SqlError 42703, 42702."""

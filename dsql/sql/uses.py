@@ -16,6 +16,10 @@ from dsql.catalog.schema import Table
 from dsql.sql.bound_query import Cte, Query
 
 SYSTEM_COLUMN = -1  # in place of a column's number
+_SELECT, _UPDATE = (
+    Privilege.SELECT.value,
+    Privilege.UPDATE.value,
+)  # flags of an enum are slow to join
 
 
 @dataclass(slots=True, eq=False)
@@ -33,12 +37,12 @@ class Use:
 
     def read(self, number: int) -> None:
         """Note that a column is read."""
-        self.privileges |= Privilege.SELECT
+        self.privileges |= _SELECT
         self.selected.add(number)
 
     def update(self, number: int) -> None:
         """Note that a column is assigned."""
-        self.privileges |= Privilege.UPDATE
+        self.privileges |= _UPDATE
         self.updated.add(number)
 
     def requirement(self) -> RelationUse:
