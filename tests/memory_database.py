@@ -87,6 +87,7 @@ class MemoryContext:
     session_user: Role = field(default_factory=lambda: Role(10, "admin", True))
     settings: FormatSettings = field(default_factory=FormatSettings)
     search_path: tuple[str, ...] = ("public",)
+    authority: None = None  # whose rights nobody asks about
     bounds: Bounds = field(default_factory=Bounds)
     temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
 

@@ -65,6 +65,10 @@ class Authority:
             acl = kind.default_acl(owner_oid)
         return rights(acl, owner_oid, self._roles)
 
+    def holds_on_relation(self, relation: Table, privilege: int) -> bool:
+        """Return whether the role has a privilege on a whole table, view or sequence."""
+        return not privilege & ~self._on_table(relation)[0]
+
     def holds_on_column(
         self, table: Table, column_number: int, privilege: int, *, grant_option: bool = False
     ) -> bool:

@@ -53,6 +53,7 @@ class _BatchContext:
     """The context of a program that only reads and writes rows."""
 
     settings = FormatSettings()
+    authority = None
 
     def __init__(self, transaction: Transaction, rows: Rows) -> None:
         self.transaction = _Batch(transaction, rows)

@@ -32,9 +32,7 @@ def produce_index_build(
                 with source.block(
                     f"if {entry.unique} and {get}({entry.key}) not in (None, {key}):"
                 ):
-                    source.line(
-                        f"raise unique_violation({shown}, {known}, ({values},), context.settings)"
-                    )
+                    source.line(f"raise unique_violation({shown}, {known}, ({values},), context)")
                 source.line(f"{put}({entry.key}, {key}, EXCLUSIVE if {entry.unique} else BLIND)")
             else:
                 source.line(f"{put}({entry.key}, {key}, BLIND)")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dsql.access.authority import Authority
 from dsql.functions.function import Context
 from dsql.transaction.interface import Transaction
 
@@ -27,6 +28,11 @@ class ExecutionContext(Context, Protocol):
     @property
     def transaction(self) -> Transaction:
         """The running transaction."""
+        ...
+
+    @property
+    def authority(self) -> Authority | None:
+        """The rights of the role that errors are shown to; None: a job's, which keeps their values."""
         ...
 
     def flush(self, out: bytearray) -> None:

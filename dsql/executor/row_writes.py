@@ -77,7 +77,7 @@ def write_constraints(
 ) -> None:
     """Write the NOT NULL and CHECK tests of a new row; `changed` None: of all columns."""
     source, table = generator.source, node.table
-    shown = source.constant(table, "table")
+    shown = f"{source.constant(table, 'table')}, {source.constant(node.written, 'written')}"
     for column in table.live_columns:
         if not column_is_present(table, column.number):
             continue
@@ -86,11 +86,11 @@ def write_constraints(
         binding = env[node.new[column.number].id]
         if binding.nullable:
             with source.block(f"if {binding.code} is None:"):
-                arguments = f"{shown}, {column.number}, {row}, context.settings"
+                arguments = f"{shown}, {column.number}, {row}, context"
                 source.line(f"raise not_null_violation({arguments})")
     for name, condition in node.checks:
         with source.block(f"if {generator.expressions.false(condition, env)}:"):
-            source.line(f"raise check_violation({shown}, {name!r}, {row}, context.settings)")
+            source.line(f"raise check_violation({shown}, {name!r}, {row}, context)")
 
 
 def encode_row(generator: Generator, table: Table, row: str) -> str:
@@ -181,9 +181,7 @@ def check_duplicate(
         exists = f"{key} in gathered or {exists}"
     with source.block(f"if {exists}:"):
         shown, known = source.constant(table, "table"), source.constant(index, "index")
-        source.line(
-            f"raise unique_violation({shown}, {known}, {tuple_code(values)}, context.settings)"
-        )
+        source.line(f"raise unique_violation({shown}, {known}, {tuple_code(values)}, context)")
 
 
 def put_entry(generator: Generator, table: Table, index: Index, entry: Entry, row_key: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from dsql.access.privileges import Privilege
 from dsql.catalog.schema import Index, Table
 from dsql.encoding.keyspace import PREFIX_BYTES
 from dsql.errors import SqlError
+from dsql.executor.program import ExecutionContext
 from dsql.limits import KEY_BYTES_MAX, ROW_BYTES_MAX, VALUE_BYTES_MAX
 from dsql.types import registry
 from dsql.types import templates as type_templates
@@ -35,27 +37,54 @@ def value_text(type_oid: int, value: Any, settings: FormatSettings) -> str:
     return registry.get(type_oid).text_encoder(settings)(value).decode()
 
 
-def failing_row(table: Table, row: Sequence[Any], settings: FormatSettings) -> str:
-    """Return the DETAIL of a violated NOT NULL or CHECK; `row` holds stored values."""
+def failing_row(
+    table: Table, written: Collection[int], row: Sequence[Any], context: ExecutionContext
+) -> str:
+    """Return the DETAIL of a violated NOT NULL or CHECK; `row` holds stored values.
+
+    It shows the columns that the user may read or has `written`, and names them unless he may read all.
+    """
+    columns = [
+        column
+        for column in table.live_columns
+        if column.number in written or _is_open(table, column.number, context)
+    ]
     texts = []
-    for column in table.live_columns:
+    for column in columns:
         stored = row[column.number - 1] if column.number <= len(row) else None
-        text = value_text(column.type_oid, load(column.type_oid, stored), settings)
+        text = value_text(column.type_oid, load(column.type_oid, stored), context.settings)
         if len(text.encode()) > _SHOWN_MAX:
             text = text.encode()[:_SHOWN_MAX].decode(errors="ignore") + "..."
         texts.append(text)
-    return f"Failing row contains ({', '.join(texts)})."
+    if not columns:
+        return ""
+    names = ""
+    if not _is_open(table, 0, context):
+        names = f"({', '.join(column.name for column in columns)}) = "
+    return f"Failing row contains {names}({', '.join(texts)})."
+
+
+def _is_open(table: Table, number: int, context: ExecutionContext) -> bool:
+    """Tell whether the user may read a column; number 0, an expression's: the whole table."""
+    authority = context.authority
+    if authority is None or authority.holds_on_relation(table, Privilege.SELECT):
+        return True
+    return number > 0 and authority.holds_on_column(table, number, Privilege.SELECT)
 
 
 def not_null_violation(
-    table: Table, number: int, row: Sequence[Any], settings: FormatSettings
+    table: Table,
+    written: Collection[int],
+    number: int,
+    row: Sequence[Any],
+    context: ExecutionContext,
 ) -> SqlError:
     """Return the error of a NULL in a NOT NULL column."""
     column = table.columns[number - 1].name
     return SqlError(
         "23502",
         f'null value in column "{column}" of relation "{table.name}" violates not-null constraint',
-        detail=failing_row(table, row, settings),
+        detail=failing_row(table, written, row, context),
         schema=table.schema,
         table=table.name,
         column=column,
@@ -63,13 +92,17 @@ def not_null_violation(
 
 
 def check_violation(
-    table: Table, name: str, row: Sequence[Any], settings: FormatSettings
+    table: Table,
+    written: Collection[int],
+    name: str,
+    row: Sequence[Any],
+    context: ExecutionContext,
 ) -> SqlError:
     """Return the error of a CHECK constraint that is false."""
     return SqlError(
         "23514",
         f'new row for relation "{table.name}" violates check constraint "{name}"',
-        detail=failing_row(table, row, settings),
+        detail=failing_row(table, written, row, context),
         schema=table.schema,
         table=table.name,
         constraint=name,
@@ -77,10 +110,11 @@ def check_violation(
 
 
 def unique_violation(
-    table: Table, index: Index, values: Sequence[Any], settings: FormatSettings
+    table: Table, index: Index, values: Sequence[Any], context: ExecutionContext
 ) -> SqlError:
     """Return the error of a duplicate key; `values` are the runtime values of the key's parts."""
-    names, texts = [], []
+    names, texts, settings = [], [], context.settings
+    shown = all(_is_open(table, part.column_number, context) for part in index.columns)
     for part, value in zip(index.columns, values, strict=True):
         if part.column_number:
             column = table.columns[part.column_number - 1]
@@ -92,7 +126,7 @@ def unique_violation(
     return SqlError(
         "23505",
         f'duplicate key value violates unique constraint "{index.constraint or index.name}"',
-        detail=f"Key ({', '.join(names)})=({', '.join(texts)}) already exists.",
+        detail=f"Key ({', '.join(names)})=({', '.join(texts)}) already exists." if shown else "",
         schema=table.schema,
         table=table.name,
         constraint=index.constraint or index.name,

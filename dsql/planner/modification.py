@@ -97,9 +97,16 @@ def _insert(scope: Scope, statement: bound_query.Insert) -> InsertNode:
         checks=_numbered(scope, statement.checks),
         generated=_numbered(scope, statement.generated),
         values=values,
+        written=_written(statement),
         conflict=_conflict(scope, statement),
         **_index_parts(scope, statement),
     )
+
+
+def _written(statement: bound_query.Insert) -> frozenset[int]:
+    action = statement.on_conflict
+    updated = (action.assignments if action else None) or ()
+    return frozenset((*statement.column_numbers, *(number for number, _ in updated)))
 
 
 def _conflict(scope: Scope, statement: bound_query.Insert) -> ConflictAction | None:
@@ -146,6 +153,7 @@ def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:
     scope.entries[0] = list(new.values())
     return UpdateNode(
         estimate=_estimate(child),
+        written=frozenset(number for number, _ in statement.assignments),
         table=statement.table,
         alias=leaf.alias,
         child=child,

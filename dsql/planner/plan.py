@@ -274,7 +274,8 @@ class Modification(Node):
     """What INSERT, UPDATE and DELETE share. `returning` are its output expressions.
 
     `new` and `old` map column numbers to the slots of the row after and before; index
-    expressions and predicates read `new` slots.
+    expressions and predicates read `new` slots. `written`: the columns that the statement names itself,
+    whose values its user knows.
     """
 
     table: Table
@@ -285,6 +286,7 @@ class Modification(Node):
     generated: tuple[tuple[int, Expression], ...] = ()
     index_expressions: dict[tuple[int, int], Expression] = field(default_factory=dict)
     index_predicates: dict[int, Expression] = field(default_factory=dict)
+    written: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

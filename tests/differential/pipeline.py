@@ -58,6 +58,7 @@ class StatementContext:
         default_factory=lambda: FormatSettings(time_zone=SETTINGS["timezone"])
     )
     search_path: tuple[str, ...] = ("public",)
+    authority: None = None  # whose rights nobody asks about
 
     def setting(self, name: str) -> str:
         return SETTINGS.get(name, "")

@@ -82,6 +82,23 @@ def test_system_tables_are_open(reader):
     assert reader.rows("SELECT relname FROM pg_class WHERE relname = 'i'") == [[b"i"]]
 
 
+def test_what_a_role_may_not_read_no_error_shows(admin, reader):
+    admin.query("CREATE TABLE c (a int PRIMARY KEY, b int NOT NULL, d text CHECK (d <> ''))")
+    admin.query("GRANT INSERT, SELECT (a) ON c TO reader")
+    admin.query("INSERT INTO c VALUES (1, 2, 'secret')")
+    shown = []
+    for values in ("(b) VALUES (3)", "VALUES (4, 5, '')", "VALUES (1, 6, 'x')"):
+        (fields,) = errors(reader.query(f"INSERT INTO c {values}"))
+        shown.append(fields.get("D"))
+    assert shown == [
+        "Failing row contains (a, b) = (null, 3).",
+        "Failing row contains (a, b, d) = (4, 5, ).",
+        "Key (a)=(1) already exists.",
+    ]
+    admin.query("REVOKE SELECT (a) ON c FROM reader")
+    assert "D" not in errors(reader.query("INSERT INTO c VALUES (1, 6, 'x')"))[0]
+
+
 def test_rights_are_looked_at_again_when_they_change(admin, reader):
     round_trip = (client.bind(statement="q"), client.execute(), client.sync())
     admin.query("GRANT SELECT ON t TO reader")
