@@ -12,8 +12,9 @@ from dsql.functions.arithmetic import check_int8, divide_int
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.numerics import trunc
-from dsql.types import registry
+from dsql.types import array, registry
 from dsql.types.numeric import EXACT, format_numeric, parse_numeric, rescale
+from dsql.types.type import Type
 
 VERSION = "PostgreSQL 16"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -106,11 +107,29 @@ def size_bytes(text: str) -> int:
     return check_int8(int(rescale(EXACT.multiply(parse_numeric(found[1]), unit), 0)))
 
 
+_ALIGNMENTS = {"c": 1, "s": 2, "i": 4, "d": 8}
+
+
 def _column_size(oid: int) -> Callable[[Any], int]:
     known = registry.get(oid)
     if known.size > 0:
         return lambda _value: known.size
+    if known.category == "A" and known.element_oid:
+        element = registry.get(known.element_oid)
+        if element.size > 0:
+            return lambda value: _array_size(value, element)
     return lambda value: len(known.binary_encode(value)) + 4
+
+
+def _array_size(value: list[Any], element: Type) -> int:
+    """Return the bytes of an array whose elements are all of one size, as PostgreSQL lays it out."""
+    lengths, items = array.dimensions(value), array.leaves(value)
+    present = len(items) - items.count(None)
+    bitmap = 0 if present == len(items) else -(-len(items) // 8)
+    header = -(-(16 + 8 * len(lengths) + bitmap) // 8) * 8
+    alignment = _ALIGNMENTS[element.align]
+    stride = -(-element.size // alignment) * alignment
+    return header + (stride * (present - 1) + element.size if present else 0)
 
 
 def _count_nulls(*_oids: int) -> Callable[..., int]:

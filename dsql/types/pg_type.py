@@ -35,7 +35,7 @@ FACTS = """
 701 float8 8 t N t d b 0 1022
 705 unknown -2 f X f c p 0 0
 869 inet -1 f I t i b 0 1041
-1033 aclitem 12 f U f i b 0 1034
+1033 aclitem 16 f U f d b 0 1034
 1042 bpchar -1 f S f i b 0 1014
 1043 varchar -1 f S f i b 0 1015
 1082 date 4 t D f i b 0 1182

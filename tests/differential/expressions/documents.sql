@@ -234,6 +234,7 @@ current_schema
 current_schemas(false)
 pg_client_encoding()
 pg_column_size(1)
+pg_column_size('{1,2,3}'::int4[]), pg_column_size('{}'::int4[]), pg_column_size('{{1,2},{3,4}}'::int8[]), pg_column_size('{1,null,3}'::int2[]), pg_column_size('{t,f,t}'::bool[]), pg_column_size('{a,b}'::name[]), pg_column_size('{10:00+01,11:00+02}'::timetz[])
 '192.168.0.1/24'::inet
 '::1'::inet
 '300.1.1.1'::inet

@@ -97,3 +97,4 @@ alice> select grantee::regrole, privilege_type from pg_class, aclexplode(relacl)
 alice> select 'now()'::regprocedure, 'abs(int)'::regprocedure, 'pg_catalog.abs(float8)'::regprocedure::oid
 alice> select 'x.nosuch'::regclass
 alice> select to_regclass('x.nosuch'), to_regprocedure('nosuch()'), to_regprocedure('now()')
+alice> select relacl = relacl, relacl[1] = any(relacl), array_to_string(relacl, ',') ~ '=r' from pg_class where relname = 't'
