@@ -16,17 +16,20 @@ import linecache
 import re
 import symtable
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import count
 from types import CodeType
 from typing import Any
 from zlib import crc32
 
+from dsql.sql.depth import stack_depth_error
+
 _INDENT = "    "
 _KEPT_CODES_MAX = 2_000
+_KEPT_CHARACTERS_MAX = 8 * 1024 * 1024
 _NESTED_FUNCTIONS_MAX = 8  # deeper ones are lifted
 _NUMBERED = re.compile(r".*\d")  # as `fresh` names things
 
@@ -183,16 +186,47 @@ class Source:
         return namespace[name], text
 
 
-@lru_cache(maxsize=_KEPT_CODES_MAX)
-def _code(text: str) -> CodeType:
-    """Compile a source, or return what it was compiled to before: plans of one shape share it.
+class _Codes:
+    """Compiled sources: plans of one shape share theirs. The oldest go when there are too many."""
 
-    The source enters linecache, so that tracebacks and profilers can show it.
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, CodeType] = OrderedDict()
+        self._characters = 0
+
+    def get(self, text: str) -> CodeType:
+        """Compile a source, or return what it was compiled to before."""
+        code = self._kept.get(text)
+        if code is None:
+            code = self._kept[text] = _compile(text)
+            self._characters += len(text)
+            self._drop_oldest()
+        self._kept.move_to_end(text)
+        return code
+
+    def _drop_oldest(self) -> None:
+        while len(self._kept) > 1 and (
+            len(self._kept) > _KEPT_CODES_MAX or self._characters > _KEPT_CHARACTERS_MAX
+        ):
+            text, code = self._kept.popitem(last=False)
+            self._characters -= len(text)
+            linecache.cache.pop(code.co_filename, None)
+
+
+_code = _Codes().get
+
+
+def _compile(text: str) -> CodeType:
+    """Compile a source. Raises SqlError 54001 for one that is nested too deep after all.
+
+    It enters linecache, so that tracebacks and profilers can show it.
     """
     filename = f"<dsql {crc32(text.encode()):08x}>"
     with warnings.catch_warnings():
         # `1 is None`: constant arguments are tested like any others
         warnings.simplefilter("ignore", SyntaxWarning)
-        code = compile(text, filename, "exec")
+        try:
+            code = compile(text, filename, "exec")
+        except (MemoryError, RecursionError):
+            raise stack_depth_error() from None
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     return code
