@@ -221,19 +221,24 @@ def unify(
     Raises SqlError 42804 `<construct> types a and b cannot be matched`.
     """
     target = common_type_of(expressions, construct)
-    done = []
-    for expression in expressions:
-        cast = coerce(binding, expression, target)
-        if cast is None:
-            source, wanted = type_name(expression.type_oid), type_name(target)
-            raise SqlError(
-                "42846",
-                f"{construct} could not convert type {source} to {wanted}",
-                position=expression.position,
-            )
-        done.append(cast)
+    done = [converted(binding, expression, target, construct) for expression in expressions]
     typmods = {expression.typmod for expression in done}
     return done, target, typmods.pop() if len(typmods) == 1 else -1
+
+
+def converted(
+    binding: Binding, expression: Expression, type_oid: int, construct: str
+) -> Expression:
+    """Return an expression as one of the type that `construct` has chosen. Raises SqlError 42846."""
+    done = coerce(binding, expression, type_oid)
+    if done is None:
+        source, wanted = type_name(expression.type_oid), type_name(type_oid)
+        raise SqlError(
+            "42846",
+            f"{construct} could not convert type {source} to {wanted}",
+            position=expression.position,
+        )
+    return done
 
 
 def common_type_of(expressions: Sequence[Expression], construct: str) -> int:

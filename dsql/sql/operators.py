@@ -450,7 +450,7 @@ def compare_with_query(
     return QuantifiedSubquery(
         type_oid=oids.BOOL,
         left=lefts,
-        query=cast_targets(scope.binding, query, [(type_oid, -1) for type_oid in types]),
+        query=cast_targets(scope.binding, query, [(type_oid, -1) for type_oid in types], "IN"),
         functions=functions,
         all=every,
         operator=name,

@@ -440,8 +440,8 @@ def combine(scope: Scope, tree: exp.Expression, operator: str, left: Query, righ
         set_operation=SetOperation(
             operator.lower(),
             not tree.args["distinct"],
-            cast_targets(scope.binding, left, wanted),
-            cast_targets(scope.binding, right, wanted),
+            cast_targets(scope.binding, left, wanted, operator),
+            cast_targets(scope.binding, right, wanted, operator),
         )
     )
     pairs: list[TargetPair] = [
@@ -474,11 +474,14 @@ def _show_output(scope: Scope, pairs: list[TargetPair]) -> None:
     scope.items = [Item(None, columns)]
 
 
-def cast_targets(binding: Binding, query: Query, wanted: list[tuple[int, int]]) -> Query:
+def cast_targets(
+    binding: Binding, query: Query, wanted: list[tuple[int, int]], construct: str
+) -> Query:
     """Return a query whose output columns have the wanted (type OID, typmod)s.
 
-    Plain queries are changed in place; where the casts could change what DISTINCT, ORDER BY or a set
-    operation see, a query around it makes them.
+    Raises SqlError 42846 where one has no cast to the type that `construct` ("UNION") has found. Plain
+    queries are changed in place; where the casts could change what DISTINCT, ORDER BY or a set operation
+    see, a query around it makes them.
     """
     visible = [target for target in query.targets if not target.junk]
     pairs = list(zip(visible, wanted, strict=True))
@@ -488,9 +491,7 @@ def cast_targets(binding: Binding, query: Query, wanted: list[tuple[int, int]]) 
         query = wrapped(query)
         pairs = list(zip(query.targets, wanted, strict=True))
     for target, (type_oid, _) in pairs:
-        done = coercion.coerce(binding, target.expression, type_oid)
-        assert done is not None
-        target.expression = done
+        target.expression = coercion.converted(binding, target.expression, type_oid, construct)
     return query
 
 

@@ -228,6 +228,7 @@ def test_a_recursive_query_may_have_queries_of_its_own(db: Any) -> None:
             "42804",
             "function return row and query",
         ),
+        ("select now() union select '12:00'::time", "42846", "UNION could not convert type time"),
         (
             f"select {', '.join(['1'] * 1_665)}",
             "54011",
