@@ -12,6 +12,7 @@ from dsql.control.clusters import (
     new_identifier,
 )
 from dsql.control.layout import Layout
+from placement.assignment import Assigner
 
 
 @pytest.fixture
@@ -65,3 +66,12 @@ def test_identifier_in_use_is_refused(layout: Layout) -> None:
     record = create_cluster(layout, authority)
     with pytest.raises(FileExistsError):
         create_cluster(layout, authority, identifier=record.identifier)
+
+
+def test_a_cluster_remembers_whether_its_sessions_may_choose_their_profile(layout: Layout) -> None:
+    authority = Authority.open(layout)
+    default = create_cluster(layout, authority)
+    allowed = create_cluster(layout, authority, profile_changes=True)
+    assigner = Assigner(layout, default.azs[0], sandbox=False)
+    for record, allows in ((default, False), (allowed, True)):
+        assert assigner.assignment(record.identifier, 60.0).profile_changes is allows
