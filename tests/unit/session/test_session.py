@@ -2,6 +2,7 @@ import logging
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from memory_server import Server, errors, letters, rows
@@ -207,3 +208,54 @@ def test_an_old_session_ends_when_idle_but_not_inside_a_transaction(server):
     peer.send(client.query("COMMIT"))
     (fields,) = errors(peer.until("E"))
     assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "begin", "sqlstate", "reason"),
+    [
+        ("idle_session_timeout", "", "57P05", "idle-session timeout"),
+        (
+            "idle_in_transaction_session_timeout",
+            "BEGIN",
+            "25P03",
+            "idle-in-transaction timeout",
+        ),
+        (
+            "idle_in_transaction_session_timeout",
+            "BEGIN; SELECT x",
+            "25P03",
+            "idle-in-transaction timeout",
+        ),
+    ],
+)
+def test_a_silent_client_is_left(postgres, parameter, begin, sqlstate, reason):
+    peer = postgres.connect()
+    peer.query(f"SET {parameter} = '20ms'")
+    if begin:
+        peer.query(begin)
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", sqlstate)
+    assert fields["M"] == f"terminating connection due to {reason}"
+
+
+def test_a_timeout_outside_of_transactions_does_not_end_one(postgres):
+    peer = postgres.connect()
+    peer.query("SET idle_session_timeout = '1ms'; BEGIN")
+    peer.query("SET LOCAL idle_session_timeout = 0")
+    assert peer.rows("SELECT pg_sleep(0.01), 1") == [[b"", b"1"]]
+
+
+def test_a_running_statement_that_is_too_old_ends(signals):
+    server = Server("dsql")
+    plain = server.environment()
+    session, peer = server.pair(plain)
+    signals.append(session)
+    peer.send(client.query("BEGIN"), client.query("SELECT 1"))
+    manager = plain.begin.__self__
+    limits = replace(manager.begin()._shared.limits, age_seconds_max=0.05)
+    manager._transaction._shared = replace(manager._transaction._shared, limits=limits)
+    peer.send(client.query(ENDLESS), client.terminate())
+    session.run()
+    (fields,) = errors(peer.until("E"))
+    assert (fields["C"], fields["M"]) == ("54000", "transaction age limit of 0.05s exceeded")
+    peer.socket.close()

@@ -53,6 +53,20 @@ def test_timestamp_that_no_replica_reaches_is_an_error_not_a_guess(replica: Any)
     local.close()
 
 
+def test_a_wait_for_a_replica_ends_when_its_sleeper_wants(replica: Any) -> None:
+    last = replica.apply([(b"a", b"1")])
+
+    def interrupt(seconds: float) -> None:
+        assert seconds <= 0.002
+        raise InterruptedError
+
+    local = LocalReplica([replica.directory], sleep=interrupt)
+    with pytest.raises(InterruptedError):
+        local.snapshot(last + 1)
+    assert local.snapshot(last).get(b"a") == b"1"
+    local.close()
+
+
 def test_missing_replica_is_an_error_after_the_deadline(tmp_path: Path) -> None:
     with pytest.raises(SqlError):
         LocalReplica([tmp_path / "nowhere"], deadline_seconds=0.01)

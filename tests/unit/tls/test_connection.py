@@ -38,6 +38,46 @@ def test_receive_gives_up_after_its_timeout(secure):
     theirs.close()
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_a_stalled_send_has_left_goes_out_first(secure):
+    """Whoever gives up on a client that does not read can still tell it why, later."""
+    ours, theirs = socket.socketpair()
+    client, state = connect(CIPHERS[0]) if secure else (None, None)
+    connection = open_connection(ours, state)
+
+    def give_up():
+        raise TimeoutError
+
+    connection.on_stall = give_up
+    with pytest.raises(TimeoutError):
+        connection.send(b"x" * 5_000_000)
+    connection.on_stall = lambda: None
+    got = []
+
+    def read():
+        while not b"".join(got[-2:]).endswith(b"why"):
+            data = theirs.recv(1 << 20)
+            got.append(client.open(data) if client else data)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    connection.send(b"why")
+    reading.join(10)
+    assert b"".join(got) == b"x" * 5_000_000 + b"why"
+    connection.close()
+    theirs.close()
+
+
+def test_a_client_is_gone_whatever_it_has_sent_before():
+    ours, theirs = socket.socketpair()
+    connection = open_connection(ours, None)
+    theirs.sendall(b"more to do")
+    assert not connection.is_gone()
+    theirs.close()
+    assert connection.is_gone()
+    connection.close()
+
+
 def test_a_tls_client_talks_and_says_goodbye():
     ours, theirs = socket.socketpair()
     client, state = connect(CIPHERS[0])
