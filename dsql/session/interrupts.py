@@ -10,11 +10,12 @@ calls `cancel`, `terminate` or `tick` of those that are running. What they raise
     held    --rest---> resting      the client's turn: what was noted came too late, or ends the session
 
 While code of `_ATOMIC` is on the stack an interrupt waits for the next tick: a cut in there would leave
-half a record on the wire, or a reader's slot that nobody gives up. Whatever waits in there, or sleeps
+half a record on the wire, or a reader's slot that nobody gives up. So it does in a destructor, whose
+exceptions Python drops. Whatever waits in there, or sleeps
 anywhere, does so with `pause` or calls `attend`, which raise at a place of their own choosing.
 
 `tick` is to be called while the process is busy. It finds out what nobody tells: that a time is over, or
-the client gone; and it raises once more what got lost in a destructor, whose exceptions Python drops.
+the client gone; and it raises once more what got lost while objects were taken down.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ class Interrupts:
     def tick(self, frame: FrameType | None = None) -> None:
         """Look at the clock and at the client, and raise what is due."""
         raised = self._raised
-        if raised is not None and self.state == RAISED and not _is_handled(raised):
+        if raised is not None and self.state == RAISED and not _is_on_its_way():
             self._raised, self.state = None, FREE
             self._note(raised.error)
         if self.state == FREE:
@@ -185,9 +186,10 @@ class Interrupts:
         self._over = True
 
     def caught(self) -> None:
-        """Say that what was raised has arrived."""
+        """Say that what was raised has arrived; what else was noted for the statement is pointless now."""
         self.state = HELD
         self._raised = None
+        self._forget()
 
     def stop_clock(self) -> None:
         """Say that the statement is over, its replays included."""
@@ -197,8 +199,8 @@ class Interrupts:
     def rest(self) -> None:
         """Say that it is the client's turn."""
         self.state = RESTING
-        if self.pending is not None and not _is_final(self.pending):
-            self.pending = None
+        if self.pending is not None:
+            self._forget()
 
     # ------------------------------------------------------------ from what waits
 
@@ -223,6 +225,11 @@ class Interrupts:
             self._sleep(min(left, _SLICE_SECONDS))
 
     # ------------------------------------------------------------ inside
+
+    def _forget(self) -> None:
+        """Drop what is pending, unless it ends the session."""
+        if self.pending is not None and not _is_final(self.pending):
+            self.pending = None
 
     def _note(self, error: Exception) -> None:
         if self.pending is None or (_is_final(error) and not _is_final(self.pending)):
@@ -263,15 +270,15 @@ def _is_final(error: Exception) -> bool:
 def _is_atomic(frame: FrameType | None) -> bool:
     while frame is not None:
         module = frame.f_globals.get("__name__", "") + "."
-        if module.startswith(_ATOMIC):
+        if module.startswith(_ATOMIC) or frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False
 
 
-def _is_handled(raised: Interrupted) -> bool:
-    """Return whether an exception is on its way, through the `except` and `finally` of this stack."""
+def _is_on_its_way() -> bool:
+    """Return whether an interrupt is in the `except` and `finally` of this stack."""
     handled = sys.exc_info()[1]
-    while handled is not None and handled is not raised:
+    while handled is not None and not isinstance(handled, Interrupted):
         handled = handled.__context__
-    return handled is raised
+    return handled is not None

@@ -16,7 +16,7 @@ import pytest
 from memory_server import ARN, Server, errors, letters, rows
 
 from dsql.session.handed import HandedSession
-from dsql.session.interrupts import FREE, RESTING
+from dsql.session.interrupts import FREE, RAISED, RESTING
 from dsql.session.session import Session
 from dsql.wire import client
 
@@ -149,7 +149,7 @@ class Tracer:
         return self._line if self._interrupts.state != RESTING else None
 
     def _line(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "line" and self._interrupts.state == FREE:
+        if event == "line" and self._interrupts.state in (FREE, RAISED):
             self.lines += 1
             if self.lines == self._left:
                 self._interrupts.cancel(frame)

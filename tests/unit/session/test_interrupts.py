@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -99,10 +101,15 @@ def test_a_cancel_during_the_commit_of_the_last_statement_came_too_late(
     interrupts.resume()
 
 
+def frame_in(module: str, back: FrameType | None) -> FrameType:
+    code = SimpleNamespace(co_name="read")
+    made: Any = SimpleNamespace(f_globals={"__name__": module}, f_back=back, f_code=code)
+    return made
+
+
 def test_an_interrupt_waits_while_an_atomic_room_is_on_the_stack(interrupts: Interrupts) -> None:
     here = sys._getframe()
-    inside: FrameType = SimpleNamespace(f_globals={"__name__": "storage.board"}, f_back=here)  # type: ignore[assignment]
-    outside: FrameType = SimpleNamespace(f_globals={"__name__": "storages"}, f_back=None)  # type: ignore[assignment]
+    inside, outside = frame_in("storage.board", here), frame_in("storages", None)
     interrupts.resume()
     interrupts.cancel(inside)
     interrupts.tick(inside)
@@ -132,6 +139,39 @@ def test_what_a_destructor_has_swallowed_is_raised_again(interrupts: Interrupts)
     interrupts.resume()
     raised(interrupts.cancel)
     raised(interrupts.tick)
+
+
+def test_a_destructor_is_not_interrupted(interrupts: Interrupts) -> None:
+    class Held:
+        def __del__(self) -> None:
+            interrupts.cancel(sys._getframe())
+
+    interrupts.resume()
+    Held()
+    raised(lambda: interrupts.tick(sys._getframe()))
+
+
+def test_what_is_raised_again_on_the_way_arrives_once(interrupts: Interrupts) -> None:
+    """Objects that go with a statement's frames may run code, in which a tick finds nothing handled."""
+
+    class Held:
+        def __del__(self) -> None:
+            with suppress(Interrupted):
+                interrupts.tick()
+
+    def statement() -> None:
+        held = Held()
+        interrupts.resume()
+        interrupts.cancel()
+        del held
+
+    try:
+        statement()
+    except Interrupted:
+        interrupts.tick()
+        interrupts.caught()
+    interrupts.tick()
+    interrupts.check()
 
 
 def test_what_is_on_its_way_is_not_raised_again(interrupts: Interrupts) -> None:
