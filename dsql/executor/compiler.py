@@ -319,8 +319,8 @@ class CompiledProgram:
             source.line("touched = 0")
             generator.query(self._plan.query, {}, consume, terminal=True)
             source.line("return touched")
-            if yields and not returning:
-                source.line("yield ()")
+            if yields:
+                source.yields()
         function, text = source.compile(name, global_names())
         self.sources[f"{name} {len(self.sources) + 1}"] = text
         return function

@@ -126,6 +126,7 @@ class Generator:
 
         with self.source.nested(name):
             (produce or self._nodes[type(node)])(self, node, env, required, give)
+            self.source.yields()
         names = [self.source.fresh("c") for _ in carried]
         with self.source.block(f"for {unpack_code(names)} in {self.source.call(name)}:"):
             consume(

@@ -40,6 +40,7 @@ def produce_set_operation(
             nullable = _union(generator, node, env, slots)
         else:
             nullable = _counted(generator, node, env, operator)
+        source.yields()
     inner, names = generator.bind(env, slots, nullable)
     with source.block(f"for {unpack_code(names)} in {source.call(name)}:"):
         consume(inner)
@@ -174,7 +175,7 @@ def produce_cte(
         else:
             source.line("touched = 0")
             generator.query(cte.query, env, lambda codes, _: source.line(f"yield {_row(codes)}"))
-            source.line("if False: yield")
+            source.yields()
     with source.nested(name, closure=True):
         with source.block(f"if not {memory}:"):
             rows = f"SharedRows({source.call(run)}, {generator.runtime('meter')})"
@@ -222,6 +223,7 @@ def _round(generator: Generator, query: p.QueryPlan, env: Env, give: Give) -> No
     name = source.fresh("round")
     with source.nested(name):
         generator.query(query, env, lambda codes, _: source.line(f"yield {_row(codes)}"))
+        source.yields()
     columns = [Code(source.fresh("c"), nullable=True) for _ in query.expressions]
     with source.block(f"for {unpack_code([c.text for c in columns])} in {source.call(name)}:"):
         give(columns, env)

@@ -134,6 +134,10 @@ class Source:
         else:
             self._finished = function.text()
 
+    def yields(self) -> None:
+        """Make the function a generator even if no row ever comes to be yielded."""
+        self.line("if False: yield")
+
     def call(self, name: str, arguments: str = "") -> str:
         """Return the call of a function that was written before."""
         return f"{name}({_list([*self._passed.get(name, ()), arguments])})"

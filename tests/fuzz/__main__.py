@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 import psycopg
-from fuzz.grammar import Grammar, Statement
+from fuzz.grammar import EXPLAIN, Grammar, Statement
 from fuzz.runner import ROWS, UnexpectedEndError, new_database, run
 
 STATEMENTS_PER_SEED = 200
@@ -65,7 +65,8 @@ class Reference:
 
     def _outcome(self, statement: Statement) -> str:
         assert self._connection is not None
-        text, values = statement.text, list(statement.values)
+        # the statement itself, as the runner does: in memory there is nobody who explains
+        text, values = statement.text.removeprefix(EXPLAIN), list(statement.values)
         query: Any = text.encode()
         try:
             with psycopg.RawCursor(self._connection) as cursor:

@@ -22,6 +22,7 @@ from fuzz.vocabulary import (
     WINDOWS,
 )
 
+EXPLAIN = "explain (costs off) "
 OIDS = {"int4": 23, "text": 25, "numeric": 1700, "bool": 16}
 _VALUES = {"int4": (0, 1, None), "text": ("a", "", None), "bool": (True, None)}
 
@@ -66,7 +67,7 @@ class Grammar:
         )[0]
         text = make()
         if self.chance(5):
-            text = f"explain (costs off) {text}"
+            text = f"{EXPLAIN}{text}"
         types = tuple(OIDS[kind] for kind in self._parameters)
         values = tuple(self.random.choice(_VALUES[kind]) for kind in self._parameters)
         return Statement(text, types, values)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from fuzz.grammar import Statement
+from fuzz.grammar import EXPLAIN, Statement
 from memory_database import Database, tables
 
 from dsql.errors import SqlError
@@ -49,7 +49,7 @@ def run(database: Database, statement: Statement) -> str:
 
     context.check_cancel = check_cancel  # type: ignore[method-assign]
     text = statement.text
-    explained = text.removeprefix("explain (costs off) ")
+    explained = text.removeprefix(EXPLAIN)
     try:
         with _alarm():
             program = database.prepare(explained, statement.types)

@@ -261,3 +261,17 @@ def test_an_operand_that_is_read_twice_is_moved_once(filled: Any) -> None:
         "set (t_id, flag) = (select 7, excluded.t_id between 1 and u.t_id) returning t_id, flag"
     )
     assert filled.run(text) == [(7, False)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select * from t where id = null::int",
+        "select * from (select * from t where id = null::int limit 1) s",
+        "select id from t where id = null::int union all select id from t where id = null::int",
+        "select id from t where id = null::int except select id from t",
+        "with w as materialized (select id from t where id = null::int) select * from w",
+    ],
+)
+def test_what_can_have_no_row_has_none(filled: Any, text: str) -> None:
+    assert filled.run(text) == []
