@@ -39,6 +39,8 @@ class EchoTenant:
         self.cancelled = True
     def tick(self, frame):
         pass
+    def terminate(self, frame):
+        pass
     def run_jobs(self):
         self.job_runs = getattr(self, "job_runs", 0) + 1
     def serve(self, session, client):
