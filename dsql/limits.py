@@ -20,12 +20,18 @@ INDEXES_PER_TABLE_MAX = 24
 ROW_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024
 MADE_VALUE_BYTES_MAX = 128 * 1024 * 1024  # what a function or operator may return
-JSON_CHARACTERS_MAX = 16 * 1024 * 1024  # a text that is taken apart: its parts take many times that
+JSON_CHARACTERS_MAX = 10 * 1024 * 1024  # a text that is taken apart: its parts take many times that
 # for sorting, hashing and materialising in one statement: in memory, and once more in temporary space
 QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024
 WORK_MEMORY_BYTES = 32 * 1024 * 1024  # what one sort or hash table of these may hold in memory
 STATEMENT_MEMORY_BYTES_MAX = 256 * 1024 * 1024  # the same of a statement in the postgres profile
 PROCESS_MEMORY_BYTES_MAX = 1024 * 1024 * 1024  # of a query processor, whatever its statement does
+FOLDED_BYTES_MAX = 64 * 1024  # a constant that a plan holds instead of its expression
+PLANS_BYTES_MAX = 96 * 1024 * 1024  # what a query processor remembers of statements
+PLAN_BYTES_PER_CHARACTER = (
+    130  # tree, plan and code of a statement, by the length of its text; measured
+)
+PREPARED_CHARACTERS_MAX = 1024 * 1024  # the texts of one session's prepared statements
 TEMPORARY_BYTES_MAX = (
     1024 * 1024 * 1024
 )  # what all statements of one session keep in temporary space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -9,6 +10,7 @@ import platform
 MACHINE = platform.machine()
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_M_MMAP_THRESHOLD = -3
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
@@ -38,6 +40,15 @@ def prctl(option: int, argument: int | bytes) -> None:
     else:
         zero = ctypes.c_ulong(0)
         _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero))
+
+
+def give_back_large_blocks() -> None:
+    """Have every allocation of 128 KiB or more go back to the system when it is freed.
+
+    Else the C library raises that size as it goes, and a freed gigabyte may lie below one used byte.
+    """
+    with contextlib.suppress(AttributeError):  # not every C library has it
+        _libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def unshare(flags: int) -> None:

@@ -46,6 +46,7 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x0800000
 
 def prepare() -> None:
     """Compute what every `Sandbox` needs; called once before the forks, so that none of them has to."""
+    kernel.give_back_large_blocks()
     _library_directories()
     if kernel.MACHINE in seccomp.ARCHITECTURES:
         seccomp.prepared_filter()

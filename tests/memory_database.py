@@ -89,6 +89,7 @@ class MemoryContext:
     search_path: tuple[str, ...] = ("public",)
     authority: None = None  # whose rights nobody asks about
     bounds: Bounds = field(default_factory=Bounds)
+    account: StatementMemory | None = None
     temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
 
     def setting(self, name: str) -> str:
@@ -105,7 +106,9 @@ class MemoryContext:
 
     @property
     def memory(self) -> StatementMemory:
-        return StatementMemory(self.bounds, self.temporary)
+        if self.account is None:
+            self.account = StatementMemory(self.bounds, self.temporary)
+        return self.account
 
 
 def columns(*specs: tuple[Any, ...]) -> tuple[Column, ...]:
@@ -185,6 +188,7 @@ class Database:
         return prepare(bound)
 
     def run(self, text: str, *parameters: Any, types: tuple[int, ...] = ()) -> list[Any]:
+        self.context.account = None
         return list(self.prepare(text, types).rows(self.context, parameters))
 
     def count(self, text: str, *parameters: Any) -> int:

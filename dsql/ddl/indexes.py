@@ -51,12 +51,12 @@ def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
             raise SqlError("42P07", f'relation "{statement.idxname}" already exists')
         result.notice("42P07", f'relation "{statement.idxname}" already exists, skipping')
         if asynchronous:
-            result.rows.append((new_job("INDEX_BUILD", 0).text_id,))
+            result.rows = [(new_job("INDEX_BUILD", 0).text_id,)]
         return result
     index = _index(statement, table, taken, StatementExpressions(parsed, context))
     job = add_index(index, table, context, synchronous=not asynchronous)
     if asynchronous:
-        result.rows.append((job.text_id,))
+        result.rows = [(job.text_id,)]
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ class UtilityResult:
 
     tag: str
     columns: tuple[OutputColumn, ...] = ()
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: Iterable[tuple[Any, ...]] = ()
     notices: list[Notice] = field(default_factory=list)
 
     def notice(self, sqlstate: str, message: str, *, severity: str = "NOTICE") -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import islice, zip_longest
+from itertools import count, islice, zip_longest
 from operator import itemgetter
 from typing import Any
 
@@ -39,8 +39,9 @@ from dsql.executor.generator import (
 )
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
-from dsql.executor.memory import MemoryMeter
+from dsql.executor.memory import Held
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
+from dsql.executor.partition import DistinctRows, GroupSpill
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
 from dsql.executor.row_writes import secondary_indexes
 from dsql.executor.shared_rows import SharedRows
@@ -97,12 +98,15 @@ _NAMES: dict[str, Any] = {
     "distinct_sorted": values.distinct_sorted,
     "subquery_rows_error": values.subquery_rows_error,
     "HashedRows": HashedRows,
-    "MemoryMeter": MemoryMeter,
+    "Held": Held,
+    "DistinctRows": DistinctRows,
+    "GroupSpill": GroupSpill,
+    "count": count,
     "Rows": Rows,
     "SortedRows": SortedRows,
     "Descending": Descending,
     "SharedRows": SharedRows,
-    "window_bounds": windows.window_bounds,
+    "window_values": windows.window_values,
     "limit_count": limit_count,
     "offset_count": offset_count,
     "LONGEST_KEY": violations.LONGEST_KEY,

@@ -139,28 +139,6 @@ class Generator:
                 }
             )
 
-    def collect(
-        self,
-        node: p.Node,
-        env: Env,
-        required: set[int],
-        add: Callable[[str, Env], None],
-    ) -> tuple[list[int], list[bool]]:
-        """Write a node whose rows are kept: `add(tuple code, env)` writes where each one goes.
-
-        Returns the slots in the tuple, and whether each may be NULL.
-        """
-        carried = sorted(required & made_slots(node))
-        nullable = [False] * len(carried)
-
-        def give(inner: Env) -> None:
-            for position, slot in enumerate(carried):
-                nullable[position] = nullable[position] or inner[slot].nullable
-            add(tuple_code([inner[slot].code for slot in carried]), inner)
-
-        self.produce(node, env, required, give)
-        return carried, nullable
-
     def bind(
         self, env: Env, slots: Sequence[int], nullable: Sequence[bool]
     ) -> tuple[Env, list[str]]:
@@ -175,6 +153,35 @@ class Generator:
         kept, rows = self.source.fresh("kept"), self.source.fresh("rows")
         self.source.line(f"{kept} = {kind}({memory}{arguments}); {rows} = {kept}.list")
         return kept, rows
+
+    def hold(self) -> str:
+        """Write the making of an account for what cannot spill (`Held`); return its name."""
+        held = self.source.fresh("held")
+        self.source.line(f"{held} = Held({self.runtime('memory')})")
+        return held
+
+    def counter(self) -> str:
+        """Write the making of a count of rows for `sample_each`; return its name."""
+        counter = self.source.fresh("counter")
+        self.source.line(f"{counter} = count(1).__next__")
+        return counter
+
+    def sample_each(self, held: str, counter: str, row: str) -> None:
+        """Write the accounting for one row in 64 of those that pass here."""
+        with self.source.block(f"if not {counter}() & 63:"):
+            self.source.line(f"{held}.sample_one({row})")
+
+    def kept_fields(self, codes: Sequence[Code], types: Sequence[int]) -> list[str]:
+        """Return code for values that are kept: names where `note_large` has to look at them."""
+        fields = []
+        for code, type_oid in zip(codes, types, strict=True):
+            text = code.text
+            if not text.isidentifier() and (_is_nested(type_oid) or _is_long(type_oid)):
+                name = self.source.fresh("v")
+                self.source.line(f"{name} = {text}")
+                text = name
+            fields.append(text)
+        return fields
 
     def append(self, kept: str, rows: str, fields: Sequence[str], types: Sequence[int]) -> None:
         """Write the keeping of a row. Its fields are names if their types have no fixed size."""
@@ -196,15 +203,15 @@ class Generator:
                 with self.source.block(f"if {test}:"):
                     self.source.line(f"{held}.large({field})")
 
+    @staticmethod
+    def varies(type_oid: int) -> bool:
+        """Return True for types whose values are strings of any length."""
+        return _is_long(type_oid)
+
     def kept_value(self, node: Expression, env: Env) -> Code:
         """Return code for a value that is kept: a name if its type has no fixed size."""
         varies = _is_nested(node.type_oid) or _is_long(node.type_oid)
         return self.expressions.atom(node, env) if varies else self.value(node, env)
-
-    def account(self, rows: str) -> None:
-        """Write the check that kept rows stay within the memory a query may take."""
-        with self.source.block(f"if not len({rows}) & 63:"):
-            self.source.line(f"{self.runtime('meter')}({rows})")
 
     def query(
         self,
@@ -238,11 +245,15 @@ class Generator:
 
 def _is_nested(type_oid: int) -> bool:
     """Return True for arrays and records, whose values have values inside."""
+    if not type_oid:
+        return False
     return type_oid == oids.RECORD or bool(registry.get(type_oid).element_oid)
 
 
 def _is_long(type_oid: int) -> bool:
-    """Return True for types whose values are strings of any length."""
+    """Return True for types whose values are strings of any length; 0 is none."""
+    if not type_oid:
+        return False
     return registry.get(type_oid).size < 0 and type_oid not in (oids.NUMERIC, oids.RECORD)
 
 
@@ -261,5 +272,4 @@ _RUNTIME = {
     "row_time": "first_row_time(context)",
     "check": "context.check_cancel",
     "memory": "context.memory",
-    "meter": "MemoryMeter(context.memory)",
 }

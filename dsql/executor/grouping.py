@@ -8,12 +8,12 @@ through it at the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from dsql.executor.expressions import Code
-from dsql.executor.generator import Generator, tuple_code
+from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.ordering import sort_statements
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
@@ -40,22 +40,59 @@ def distinct_key(generator: Generator, nodes: Sequence[Expression], codes: Seque
 def produce_distinct(
     generator: Generator, node: p.Distinct, env: Env, required: set[int], consume: Consume
 ) -> None:
-    """Write DISTINCT [ON]: the first of equal rows passes."""
+    """Write DISTINCT [ON]: the first of equal rows passes. A function also gives what was spilled."""
+    generator.boundary(node, env, required, consume, _distinct)
+
+
+def _distinct(
+    generator: Generator, node: p.Distinct, env: Env, required: set[int], consume: Consume
+) -> None:
     source = generator.source
-    seen = source.fresh("seen")
-    source.line(f"{seen} = set()")
+    distinct = DistinctCode(generator)
+    slots = sorted(required & made_slots(node.child))
+    nullable = [False] * len(slots)
 
     def give(inner: Env) -> None:
+        for position, slot in enumerate(slots):
+            nullable[position] = nullable[position] or inner[slot].nullable
         codes = [generator.expressions.atom(item, inner) for item in node.expressions]
-        key = source.fresh("key")
-        source.line(f"{key} = {distinct_key(generator, node.expressions, codes)}")
-        with source.block(f"if {key} not in {seen}:"):
-            source.line(f"{seen}.add({key})")
-            with source.block(f"if not len({seen}) & 63:"):
-                source.line(f"{generator.runtime('meter')}([{key}])")
+        row = tuple_code([inner[slot].code for slot in slots])
+        with distinct.first(node.expressions, codes, row):
             consume(inner)
 
     generator.produce(node.child, env, required | slots_of_all(node.expressions), give)
+    inner, names = generator.bind(env, slots, nullable)
+    with source.block(f"for {unpack_code(names)} in {distinct.name}.rest():"):
+        consume(inner)
+
+
+class DistinctCode:
+    """Writes the search for rows that were not there before; see `dsql.executor.partition`."""
+
+    def __init__(self, generator: Generator) -> None:
+        source = generator.source
+        self._generator = generator
+        self.name, self._seen = source.fresh("distinct"), source.fresh("seen")
+        memory = generator.runtime("memory")
+        source.line(f"{self.name} = DistinctRows({memory}); {self._seen} = {self.name}.seen")
+
+    @contextmanager
+    def first(self, nodes: Sequence[Expression], codes: Sequence[Code], row: str) -> Iterator[None]:
+        """Write the block of rows that are the first with their values; later ones come from `rest()`."""
+        generator, source = self._generator, self._generator.source
+        key = source.fresh("key")
+        text = distinct_key(generator, nodes, codes) if nodes else "()"
+        source.line(f"{key} = {text}")
+        with source.block(f"if {key} not in {self._seen}:"):
+            with source.block(f"if {self.name}.full:"):
+                source.line(f"{self.name}.defer({key}, {row})")
+            with source.block("else:"):
+                source.line(f"{self._seen}.add({key})")
+                types = [node.type_oid for node in nodes]
+                generator.note_large(self.name, [code.text for code in codes], types)
+                with source.block(f"if not len({self._seen}) & 63:"):
+                    source.line(f"{self.name}.sample({key})")
+                yield
 
 
 @dataclass(slots=True)
@@ -83,7 +120,7 @@ def produce_aggregate(
     elif not node.keys:
         _aggregate_all(generator, node, env, required, consume)
     else:
-        _aggregate_sets(generator, node, env, required, consume)
+        _aggregate_groups(generator, node, env, required, consume)
 
 
 def _inputs(node: p.AggregateNode, required: set[int], carried: Sequence[int]) -> set[int]:
@@ -99,6 +136,7 @@ def _carried(node: p.AggregateNode, required: set[int]) -> list[int]:
 
 
 def _initial(generator: Generator, call: AggregateCall) -> str:
+    """Return code for the accumulator of a new group."""
     return "[]" if gathers(call) else _first_accumulator(generator, call)
 
 
@@ -112,7 +150,22 @@ def gathers(call: AggregateCall) -> bool:
     return call.distinct or bool(call.order_by)
 
 
-def _step(generator: Generator, call: AggregateCall, place: str, env: Env) -> None:
+@dataclass(slots=True)
+class _Account:
+    """Names of the accumulators' `Held`, and of the count of gathered rows."""
+
+    held: str
+    counter: str
+
+
+def _account(generator: Generator, calls: Sequence[tuple[Slot, AggregateCall]]) -> _Account:
+    counter = generator.counter() if any(gathers(call) for _, call in calls) else ""
+    return _Account(generator.hold(), counter)
+
+
+def _step(
+    generator: Generator, call: AggregateCall, place: str, env: Env, account: _Account
+) -> None:
     """Write one row's step of an aggregate whose accumulator is `place`."""
     source = generator.source
     with ExitStack() as blocks:
@@ -125,12 +178,31 @@ def _step(generator: Generator, call: AggregateCall, place: str, env: Env) -> No
             if guards:
                 blocks.enter_context(source.block(f"if {' and '.join(guards)}:"))
         if gathers(call):
-            keys = [generator.value(key.expression, env).text for key in call.order_by]
-            row = tuple_code([tuple_code([c.text for c in codes]), *keys])
-            source.line(f"{place}.append({row})")
-            generator.account(place)
+            keys = [generator.kept_value(key.expression, env).text for key in call.order_by]
+            texts = [code.text for code in codes]
+            source.line(f"{place}.append({tuple_code([tuple_code(texts), *keys])})")
+            types = [item.type_oid for item in call.arguments]
+            types += [key.expression.type_oid for key in call.order_by]
+            generator.note_large(account.held, [*texts, *keys], types)
+            sample = tuple_code([*texts, *keys])
+            generator.sample_each(account.held, account.counter, sample)
+            return
+        if generator.varies(call.type_oid) and not call.aggregate.needs_context:
+            _step_held(generator, call, place, codes, account)
             return
         source.line(f"{place} = {step_code(generator, call, place, codes)}")
+
+
+def _step_held(
+    generator: Generator, call: AggregateCall, place: str, codes: Sequence[Code], account: _Account
+) -> None:
+    """Write the step of an aggregate that holds one value of any length, such as max(text)."""
+    source = generator.source
+    old, new = source.fresh("old"), source.fresh("new")
+    source.line(f"{old} = {place}")
+    source.line(f"{new} = {step_code(generator, call, old, codes)}")
+    with source.block(f"if {new} is not {old}:"):
+        source.line(f"{account.held}.replace({old}, {new}); {place} = {new}")
 
 
 def step_code(
@@ -206,10 +278,11 @@ def _aggregate_all(
     places = [source.fresh("acc") for _ in node.calls]
     for place, (_, call) in zip(places, node.calls, strict=True):
         source.line(f"{place} = {_initial(generator, call)}")
+    account = _account(generator, node.calls)
 
     def step(inner: Env) -> None:
         for place, (_, call) in zip(places, node.calls, strict=True):
-            _step(generator, call, place, inner)
+            _step(generator, call, place, inner, account)
         if not node.calls:
             source.line("pass")
 
@@ -238,19 +311,91 @@ def _aggregate_sets(
     for table, members in zip(tables, node.sets, strict=True):
         start = "{}" if members else f"{{(): {_empty_group(generator, layout)}}}"
         source.line(f"{table} = {start}")
+    account = _account(generator, node.calls)
 
     def step(inner: Env) -> None:
         codes = [generator.expressions.atom(item, inner) for _, item in node.keys]
         for table, members in zip(tables, node.sets, strict=True):
-            group = _find_group(generator, layout, table, members, codes, inner)
+            group = _find_group(generator, layout, table, members, codes, inner, account)
             for number, (_, call) in enumerate(node.calls):
-                _step(generator, call, f"{group}[{number}]", inner)
+                _step(generator, call, f"{group}[{number}]", inner, account)
         for (slot, _), code in zip(node.keys, codes, strict=True):
             layout.nullable[slot.id] = code.nullable
 
     generator.produce(node.child, env, _inputs(node, required, layout.carried), step)
     for table, members in zip(tables, node.sets, strict=True):
-        _give_groups(generator, node, layout, table, members, env, consume)
+        _give_groups(generator, node, layout, f"{table}.values()", members, env, consume)
+
+
+def _aggregate_groups(
+    generator: Generator, node: p.AggregateNode, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write an aggregation into the groups of one set of keys.
+
+    When the groups have taken their share of memory, rows of further ones go to temporary space, in
+    partitions by key. Each partition is aggregated in turn once the groups before it have been given.
+    """
+    source = generator.source
+    layout = _Layout(node.calls, node.keys, _carried(node, required))
+    inputs = _inputs(node, required, layout.carried)
+    name = source.fresh("groups")
+    with source.nested(name):
+        table, spill = source.fresh("groups"), source.fresh("spill")
+        source.line(f"{table} = {{}}; {spill} = GroupSpill({generator.runtime('memory')})")
+        account = _account(generator, node.calls)
+        slots = sorted(inputs & made_slots(node.child))
+        nullable = [False] * len(slots)
+
+        def step(inner: Env) -> None:
+            for position, slot in enumerate(slots):
+                nullable[position] = nullable[position] or inner[slot].nullable
+            row = tuple_code([inner[slot].code for slot in slots])
+            _step_group(generator, node, layout, (table, spill, row), inner, account)
+
+        generator.produce(node.child, env, inputs, step)
+        source.line(f"yield from {table}.values()")
+        with source.block(f"while {spill}.next({table}, {account.held}):"):
+            inner, names = generator.bind(env, slots, nullable)
+            with source.block(f"for {unpack_code(names)} in {spill}.rows():"):
+                step(inner)
+            source.line(f"yield from {table}.values()")
+    _give_groups(generator, node, layout, source.call(name), node.sets[0], env, consume)
+
+
+def _step_group(
+    generator: Generator,
+    node: p.AggregateNode,
+    layout: _Layout,
+    names: tuple[str, str, str],
+    env: Env,
+    account: _Account,
+) -> None:
+    """Write one row's way into its group, or into temporary space; `names`: table, spill, row."""
+    source = generator.source
+    table, spill, row = names
+    group, key = source.fresh("group"), source.fresh("key")
+    codes = [generator.expressions.atom(item, env) for _, item in node.keys]
+    nodes = [item for _, item in node.keys]
+    source.line(f"{key} = {distinct_key(generator, nodes, codes)}")
+    source.line(f"{group} = {table}.get({key})")
+    with source.block(f"if {group} is None:"):
+        with source.block(f"if {spill}.full:"):
+            source.line(f"{spill}.defer({key}, {row})")
+        with source.block("else:"):
+            values = [_initial(generator, call) for _, call in layout.calls]
+            values += [code.text for code in codes]
+            values += [env[slot].code for slot in layout.carried]
+            source.line(f"{table}[{key}] = {group} = [{', '.join(values)}]")
+            generator.note_large(spill, [code.text for code in codes], [n.type_oid for n in nodes])
+            with source.block(f"if not len({table}) & 63:"):
+                source.line(f"{spill}.sample({key}, {group})")
+    with source.block(f"if {group} is not None:") if node.calls else nullcontext():
+        for number, (_, call) in enumerate(node.calls):
+            _step(generator, call, f"{group}[{number}]", env, account)
+    for (slot, _), code in zip(node.keys, codes, strict=True):
+        layout.nullable[slot.id] = layout.nullable.get(slot.id, False) or code.nullable
+    for slot_id in layout.carried:
+        layout.nullable[slot_id] = env[slot_id].nullable
 
 
 def _empty_group(generator: Generator, layout: _Layout) -> str:
@@ -266,6 +411,7 @@ def _find_group(
     members: Sequence[int],
     codes: Sequence[Code],
     env: Env,
+    account: _Account,
 ) -> str:
     """Write the search for the row's group, made if it is new; return the name of its list."""
     source = generator.source
@@ -281,8 +427,10 @@ def _find_group(
         ]
         values += [env[slot].code for slot in layout.carried]
         source.line(f"{table}[{key}] = {group} = [{', '.join(values)}]")
+        types = [node.type_oid for node in nodes]
+        generator.note_large(account.held, [codes[m].text for m in members], types)
         with source.block(f"if not len({table}) & 63:"):
-            source.line(f"{generator.runtime('meter')}([{key}])")
+            source.line(f"{account.held}.sample_one({tuple_code([key, group])})")
     for slot in layout.carried:
         layout.nullable[slot] = env[slot].nullable
     return group
@@ -292,14 +440,15 @@ def _give_groups(
     generator: Generator,
     node: p.AggregateNode,
     layout: _Layout,
-    table: str,
+    groups: str,
     members: Sequence[int],
     env: Env,
     consume: Consume,
 ) -> None:
+    """Write the loop over finished groups, an iterable of their lists."""
     source = generator.source
     group = source.fresh("group")
-    with source.block(f"for {group} in {table}.values():"):
+    with source.block(f"for {group} in {groups}:"):
         results = dict(env)
         for number, (slot, _) in enumerate(node.keys):
             name = source.fresh("c")

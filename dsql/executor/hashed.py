@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from dsql.executor.memory import Held, StatementMemory
 
 
 class HashedRows:
     """Rows to be looked up; those with NULLs are kept apart and compared one by one."""
 
-    __slots__ = ("_complete", "_partial")
+    __slots__ = ("_complete", "_held", "_partial")
 
-    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._complete = {row for row in rows if None not in row}
-        self._partial = [row for row in rows if None in row]
+    def __init__(self, rows: Iterable[tuple[Any, ...]], memory: StatementMemory) -> None:
+        """Raises SqlError 54000 or 53200 if they are more than the statement may hold."""
+        self._complete: set[tuple[Any, ...]] = set()
+        self._partial: list[tuple[Any, ...]] = []
+        self._held = Held(memory)
+        for row in rows:
+            if None in row:
+                self._partial.append(row)
+                self._held.large(row)
+            elif row not in self._complete:
+                self._complete.add(row)
+                self._held.large(row)
 
     def has(self, row: tuple[Any, ...]) -> bool:
         """Return whether `row` is certainly among the rows: a NULL is equal to nothing."""

@@ -17,7 +17,7 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots
+from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import Expression
 from dsql.types import registry
 
@@ -32,8 +32,13 @@ def hash_code(generator: Generator, node: Expression, code: Code) -> Code:
 
 
 @contextmanager
-def _join_key(generator: Generator, keys: Sequence[Expression], env: Env) -> Iterator[str]:
-    """Write a join key around what is written inside: a NULL in it matches nothing. Yield its code."""
+def _join_key(
+    generator: Generator, keys: Sequence[Expression], env: Env
+) -> Iterator[tuple[str, list[str]]]:
+    """Write a join key around what is written inside: a NULL in it matches nothing.
+
+    Yields its code, and the names of its parts.
+    """
     codes = [generator.expressions.atom(node, env) for node in keys]
     names = [
         _plain_hash(generator, node, Code(code.text, nullable=False))
@@ -41,7 +46,7 @@ def _join_key(generator: Generator, keys: Sequence[Expression], env: Env) -> Ite
     ]
     guards = [f"{code.text} is not None" for code in codes if code.nullable]
     with generator.source.block(f"if {' and '.join(guards)}:") if guards else nullcontext():
-        yield names[0] if len(names) == 1 else tuple_code(names)
+        yield names[0] if len(names) == 1 else tuple_code(names), [code.text for code in codes]
 
 
 def _plain_hash(generator: Generator, node: Expression, code: Code) -> str:
@@ -82,21 +87,25 @@ def _build(
     source = generator.source
     table = source.fresh("table")
     source.line(f"{table} = {{}}")
+    held, counter = generator.hold(), generator.counter()
     kept = required if node.kind not in ("semi", "anti") else slots_of_all(node.conditions)
     kept = kept & made_slots(node.inner)
-
-    def add(row: str, inner: Env) -> None:
-        with _join_key(generator, node.inner_keys, inner) as key:
-            source.line(f"{table}.setdefault({key}, []).append({row})")
-            generator.account(table)
+    known = slot_types(node.inner)
 
     carried = sorted(kept)
     nullable = [False] * len(carried)
+    types = [item.type_oid for item in node.inner_keys]
+    types += [known.get(slot, 0) for slot in carried]
 
     def give(inner: Env) -> None:
         for position, slot in enumerate(carried):
             nullable[position] = nullable[position] or inner[slot].nullable
-        add(tuple_code([inner[slot].code for slot in carried]), inner)
+        fields = [inner[slot].code for slot in carried]
+        with _join_key(generator, node.inner_keys, inner) as (key, parts):
+            source.line(f"{table}.setdefault({key}, []).append({tuple_code(fields)})")
+            generator.note_large(held, [*parts, *fields], types)
+            with source.block(f"if not {counter}() & 63:"):
+                source.line(f"{held}.sample_entry({tuple_code([key, *fields])})")
 
     generator.produce(node.inner, env, kept | slots_of_all(node.inner_keys), give)
     return table, carried, nullable
@@ -190,16 +199,21 @@ def _full_join(
     needed = required | slots_of_all((*node.outer_keys, *node.inner_keys, *node.conditions))
     rows, table, met = source.fresh("rows"), source.fresh("table"), source.fresh("met")
     source.line(f"{rows} = []; {table} = {{}}; {met} = set()")
+    held, known = generator.hold(), slot_types(node.inner)
     slots = sorted(needed & made_slots(node.inner))
     nullable = [False] * len(slots)
 
     def keep(inner: Env) -> None:
         for position, slot in enumerate(slots):
             nullable[position] = nullable[position] or inner[slot].nullable
-        with _join_key(generator, node.inner_keys, inner) as key:
+        with _join_key(generator, node.inner_keys, inner) as (key, parts):
             source.line(f"{table}.setdefault({key}, []).append(len({rows}))")
-        source.line(f"{rows}.append({tuple_code([inner[slot].code for slot in slots])})")
-        generator.account(rows)
+            generator.note_large(held, parts, [item.type_oid for item in node.inner_keys])
+        fields = [inner[slot].code for slot in slots]
+        source.line(f"{rows}.append({tuple_code(fields)})")
+        generator.note_large(held, fields, [known.get(slot, 0) for slot in slots])
+        with source.block(f"if not len({rows}) & 63:"):
+            source.line(f"{held}.sample_entry({rows}[-1])")
 
     generator.produce(node.inner, env, needed, keep)
     outer_slots = sorted(required & made_slots(node.outer))
@@ -259,16 +273,19 @@ Kept = tuple[str, list[int], list[bool]]
 
 def _keep_inner(generator: Generator, node: p.NestedLoop, env: Env, required: set[int]) -> Kept:
     """Write the loop that keeps the inner rows."""
-    source = generator.source
-    rows = source.fresh("rows")
-    source.line(f"{rows} = []")
+    kept, rows = generator.keep()
+    known = slot_types(node.inner)
+    slots = sorted(required & made_slots(node.inner))
+    nullable = [False] * len(slots)
+    types = [known.get(slot, 0) for slot in slots]
 
-    def add(row: str, _env: Env) -> None:
-        source.line(f"{rows}.append({row})")
-        generator.account(rows)
+    def give(inner: Env) -> None:
+        for position, slot in enumerate(slots):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        generator.append(kept, rows, [inner[slot].code for slot in slots], types)
 
-    slots, nullable = generator.collect(node.inner, env, required, add)
-    return rows, slots, nullable
+    generator.produce(node.inner, env, required, give)
+    return kept, slots, nullable
 
 
 def _inner_rows(

@@ -18,10 +18,13 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.executor.temporary import TemporarySpace
 from dsql.limits import QUERY_MEMORY_BYTES_MAX, WORK_MEMORY_BYTES
+from dsql.types.size import POINTER_BYTES, size_of
 
 SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
 LARGE_BYTES = 4_096  # strings above it are counted one by one; generated code knows the name
-_POINTER_BYTES = 8
+
+
+SET_ENTRY_BYTES = 72  # hash, pointer, and free places of a set or dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,10 @@ class StatementMemory:
         """Give back what was charged."""
         self.used -= size
 
+    def hold(self) -> Held:
+        """Return an account within this one."""
+        return Held(self)
+
     def charge_temporary(self, size: int) -> None:
         """Take `size` bytes of temporary space. Raises SqlError 54000 (dsql) or 53400 above the limit."""
         limit = self.bounds.temporary_max
@@ -98,13 +105,6 @@ def out_of_memory(detail: str) -> SqlError:
     return SqlError("53200", "out of memory", detail=detail)
 
 
-def size_of(value: Any) -> int:
-    """Return the bytes of a value, with those inside it."""
-    if isinstance(value, list | tuple):
-        return getsizeof(value) + sum(map(size_of, value))
-    return getsizeof(value)
-
-
 class Held:
     """What one node holds of the statement's memory; given back when the node's data is forgotten."""
 
@@ -127,6 +127,18 @@ class Held:
         """Take the last `SAMPLE_EVERY` rows of a list, by the size of one of them."""
         self.add(SAMPLE_EVERY * row_size(rows[-1 - getrandbits(6)]))
 
+    def sample_one(self, row: Any) -> None:
+        """Take `SAMPLE_EVERY` rows by the size of this one, the last of them."""
+        self.add(SAMPLE_EVERY * row_size(row))
+
+    def sample_entry(self, key: Any) -> None:
+        """Take `SAMPLE_EVERY` entries of a set or dict by the size of one key."""
+        self.add(SAMPLE_EVERY * (SET_ENTRY_BYTES + row_size(key)))
+
+    def replace(self, old: Any, new: Any) -> None:
+        """Take a new string in the place of an old one; None is no string."""
+        self.add((0 if new is None else len(new)) - (0 if old is None else len(old)))
+
     def clear(self) -> None:
         """Give everything back."""
         self.memory.release(self.bytes)
@@ -137,28 +149,16 @@ class Held:
 
 
 def row_size(row: Any) -> int:
-    """Return the bytes of a row without those of large values, arrays and records in it."""
+    """Return the bytes of a row without those of large values and of arrays in it."""
     if not isinstance(row, tuple | list):
-        return _POINTER_BYTES + _small(row)
-    return _POINTER_BYTES + getsizeof(row) + sum(map(_small, row))
+        return POINTER_BYTES + _small(row)
+    return POINTER_BYTES + getsizeof(row) + sum(map(_small, row))
 
 
 def _small(value: Any) -> int:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return 0
+    if isinstance(value, tuple):
+        return getsizeof(value) + sum(map(_small, value))
     size = getsizeof(value)
     return 0 if size > LARGE_BYTES and isinstance(value, str | bytes) else size
-
-
-class MemoryMeter:
-    """Adds up what hash tables and lists hold that are asked about every `SAMPLE_EVERY` rows."""
-
-    __slots__ = ("_held",)
-
-    def __init__(self, memory: StatementMemory) -> None:
-        self._held = Held(memory)
-
-    def __call__(self, rows: Any) -> None:
-        """Account for the last `SAMPLE_EVERY` rows of a list or dict. Raises SqlError 54000, 53200."""
-        row = rows[-1] if isinstance(rows, list) else next(reversed(rows), ())
-        self._held.add(SAMPLE_EVERY * size_of(row))

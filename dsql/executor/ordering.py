@@ -111,7 +111,7 @@ def produce_sort(
         for position, code in enumerate(codes):
             key_nulls[position] = key_nulls[position] or code.nullable
         fields = [inner[slot].code for slot in carried] + [code.text for code in codes]
-        field_types = [types[slot] for slot in carried]
+        field_types = [types.get(slot, 0) for slot in carried]
         field_types += [key.expression.type_oid for key in node.keys]
         generator.append(kept, rows, fields, field_types)
         if wanted:

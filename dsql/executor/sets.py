@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
-from dsql.executor.grouping import distinct_key
+from dsql.executor.grouping import DistinctCode, distinct_key
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot
@@ -55,27 +55,26 @@ def _union(
     source = generator.source
     places = [n for n, slot in enumerate(node.slots) if slot.id in slots]
     nullable = [False] * len(places)
-    seen = source.fresh("seen")
-    if not node.all:
-        source.line(f"{seen} = set()")
+    distinct = None if node.all else DistinctCode(generator)
 
     def give(codes: Sequence[Code], _env: Env) -> None:
         chosen = [codes[place] for place in places]
         for position, code in enumerate(chosen):
             nullable[position] = nullable[position] or code.nullable
         row = tuple_code([code.text for code in chosen])
-        if node.all:
+        if distinct is None:
             source.line(f"yield {row}")
             return
-        names, key = _row_key(generator, node.slots, row)
-        with source.block(f"if {key} not in {seen}:"):
-            source.line(f"{seen}.add({key})")
-            with source.block(f"if not len({seen}) & 63:"):
-                source.line(f"{generator.runtime('meter')}([{key}])")
+        names = [source.fresh("c") for _ in node.slots]
+        source.line(f"{unpack_code(names)} = {row}")
+        columns = [Code(name, nullable=True) for name in names]
+        with distinct.first(node.slots, columns, tuple_code(names)):
             source.line(f"yield {tuple_code(names)}")
 
     for branch in _branches(node):
         generator.query(branch, env, give)
+    if distinct is not None:
+        source.line(f"yield from {distinct.name}.rest()")
     return nullable
 
 
@@ -120,13 +119,16 @@ def _counted(generator: Generator, node: p.SetOperationNode, env: Env, operator:
     source = generator.source
     counts, seen = source.fresh("counts"), source.fresh("seen")
     source.line(f"{counts} = {{}}; {seen} = set()")
+    held = generator.hold()
     nullable = [False] * len(node.slots)
+    types = [slot.type_oid for slot in node.slots]
 
     def count(codes: list[Code], _env: Env) -> None:
         row = tuple_code([code.text for code in codes])
-        _, key = _row_key(generator, node.slots, row)
+        names, key = _row_key(generator, node.slots, row)
         source.line(f"{counts}[{key}] = {counts}.get({key}, 0) + 1")
-        generator.account(counts)
+        with source.block(f"if {counts}[{key}] == 1:"):
+            _account_entry(generator, held, counts, key, names, types)
 
     def give(codes: list[Code], _env: Env) -> None:
         for position, code in enumerate(codes):
@@ -140,11 +142,26 @@ def _counted(generator: Generator, node: p.SetOperationNode, env: Env, operator:
         word = "in" if operator == "intersect" else "not in"
         with source.block(f"if {key} {word} {counts} and {key} not in {seen}:"):
             source.line(f"{seen}.add({key})")
+            _account_entry(generator, held, seen, key, names, types)
             source.line(f"yield {result}")
 
     generator.query(node.right, env, count)
     generator.query(node.left, env, give)
     return nullable
+
+
+def _account_entry(
+    generator: Generator,
+    held: str,
+    table: str,
+    key: str,
+    names: Sequence[str],
+    types: Sequence[int],
+) -> None:
+    """Write the accounting for a new entry of a set or dict."""
+    generator.note_large(held, names, types)
+    with generator.source.block(f"if not len({table}) & 63:"):
+        generator.source.line(f"{held}.sample_entry({key})")
 
 
 def _meet_all(generator: Generator, operator: str, counts: str, key: str, result: str) -> None:
@@ -174,16 +191,30 @@ def produce_cte(
             _recursion(generator, cte, cte.recursive, env)
         else:
             source.line("touched = 0")
-            generator.query(cte.query, env, lambda codes, _: source.line(f"yield {_row(codes)}"))
+            give = _yield_kept(generator, [item.type_oid for item in cte.query.expressions])
+            generator.query(cte.query, env, give)
             source.yields()
     with source.nested(name, closure=True):
         with source.block(f"if not {memory}:"):
-            rows = f"SharedRows({source.call(run)}, {generator.runtime('meter')})"
+            rows = f"SharedRows({source.call(run)}, {generator.runtime('memory')})"
             source.line(f"{memory}.append({rows})")
         source.line(f"return {memory}[0]")
     source.function.prologue.append(f"{memory} = []")
     if cte.modifies:
         source.line(f"{name}().complete()")
+
+
+def _yield_kept(generator: Generator, types: Sequence[int]) -> Give:
+    """Return what writes the giving of rows that are kept: `SharedRows` sees a sample, not the large."""
+    source = generator.source
+    held = generator.hold()
+
+    def give(codes: Sequence[Code], _env: Env) -> None:
+        fields = generator.kept_fields(codes, types)
+        generator.note_large(held, fields, types)
+        source.line(f"yield {tuple_code(fields)}")
+
+    return give
 
 
 def _row(codes: Sequence[Code]) -> str:
@@ -195,15 +226,21 @@ def _recursion(generator: Generator, cte: p.CtePlan, recursive: p.RecursivePlan,
     source = generator.source
     work, new, seen = f"work_{cte.id}", source.fresh("new"), source.fresh("seen")
     source.line(f"{new} = []; {seen} = set()")
+    held = generator.hold()
+    types = [item.type_oid for item in cte.query.expressions]
 
     def give(codes: Sequence[Code], _env: Env) -> None:
         row = source.fresh("row")
-        source.line(f"{row} = {_row(codes)}")
+        fields = generator.kept_fields(codes, types)
+        generator.note_large(held, fields, types)
+        source.line(f"{row} = {tuple_code(fields)}")
         with ExitStack() as blocks:
             if recursive.distinct:
                 _, key = _row_key(generator, cte.query.expressions, row)
                 blocks.enter_context(source.block(f"if {key} not in {seen}:"))
                 source.line(f"{seen}.add({key})")
+                with source.block(f"if not len({seen}) & 63:"):
+                    source.line(f"{held}.sample_entry({key})")
             source.line(f"{new}.append({row})")
             source.line(f"yield {row}")
 

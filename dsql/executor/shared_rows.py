@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from dsql.executor.memory import SAMPLE_EVERY
+from dsql.executor.memory import SAMPLE_EVERY, Held, StatementMemory
 
 Row = tuple[Any, ...]
 
@@ -16,12 +16,12 @@ class SharedRows:
     So a reader that stops early (LIMIT) stops an endless recursion too.
     """
 
-    __slots__ = ("_meter", "_rest", "_rows")
+    __slots__ = ("_held", "_rest", "_rows")
 
-    def __init__(self, rows: Iterator[Row], meter: Callable[[list[Row]], None]) -> None:
+    def __init__(self, rows: Iterator[Row], memory: StatementMemory) -> None:
         self._rows: list[Row] = []
         self._rest: Iterator[Row] | None = rows
-        self._meter = meter
+        self._held = Held(memory)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows) if self._rest is None else self._read()
@@ -45,4 +45,4 @@ class SharedRows:
                 self._rest = None
             else:
                 if not len(rows) % SAMPLE_EVERY:
-                    self._meter(rows)
+                    self._held.sample(rows)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import marshal
 import pickle
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
-from typing import Any
+from itertools import accumulate, islice
+from typing import Any, overload
 
-from dsql.executor.memory import SAMPLE_EVERY, Held, StatementMemory, size_of
-from dsql.executor.temporary import BLOCK_BYTES
+from dsql.executor.memory import SAMPLE_EVERY, Held, StatementMemory
+from dsql.executor.temporary import BLOCK_BYTES, Blocks
+from dsql.types.size import size_of
 
 Row = Any
 Order = Callable[[list[Row]], None]
@@ -26,19 +28,21 @@ _CHUNK_BYTES = 64 * 1024  # a merge holds a chunk of each run, so none may be la
 _SORT_ROWS = 100_000
 _FAN_IN_MAX = 64  # runs merged at once
 _HEADER_BYTES = 5
+_READ_CHUNKS_MAX = 16
 _MARSHAL, _PICKLE = b"m", b"p"
 
 
 class Run:
     """Rows in temporary space, in the order in which they were written."""
 
-    __slots__ = ("_blocks", "_buffer", "_memory", "_starts")
+    __slots__ = ("_blocks", "_buffer", "_check", "_starts", "lengths")
 
     def __init__(self, memory: StatementMemory) -> None:
-        self._memory = memory
-        self._blocks: list[int] = []
+        self._check = memory.check_cancel
+        self._blocks = Blocks(memory.space, memory)
         self._buffer = bytearray()
         self._starts: list[int] = []  # where each chunk begins in the run
+        self.lengths: list[int] = []  # how many rows each chunk has
 
     def append(self, rows: list[Row]) -> None:
         """Write some rows, in chunks of moderate size. Raises SqlError 53100, 53400, 54000."""
@@ -48,49 +52,29 @@ class Run:
             self.append(rows[len(rows) // 2 :])
             return
         self._starts.append(len(self._blocks) * BLOCK_BYTES + len(self._buffer))
+        self.lengths.append(len(rows))
         self._buffer += len(data).to_bytes(_HEADER_BYTES - 1, "big")
         self._buffer += data
         while len(self._buffer) >= BLOCK_BYTES:
-            self._write(memoryview(self._buffer)[:BLOCK_BYTES].tobytes())
+            self._blocks.append(memoryview(self._buffer)[:BLOCK_BYTES].tobytes())
             del self._buffer[:BLOCK_BYTES]
 
     def finish(self) -> None:
         """Write what is left; nothing may be appended then."""
         if self._buffer:
-            self._write(bytes(self._buffer))
+            self._blocks.append(bytes(self._buffer))
             self._buffer.clear()
-
-    def _write(self, data: bytes) -> None:
-        memory = self._memory
-        memory.charge_temporary(BLOCK_BYTES)
-        memory.space.append(self._blocks, data)
 
     def chunk(self, number: int) -> list[Row]:
         """Return the rows of a chunk of a finished run."""
         start = self._starts[number]
-        length = int.from_bytes(self._read(start, _HEADER_BYTES - 1), "big")
-        return _load(self._read(start + _HEADER_BYTES - 1, length))
-
-    def _read(self, start: int, length: int) -> bytes:
-        parts = []
-        while length:
-            block, offset = divmod(start, BLOCK_BYTES)
-            size = min(length, BLOCK_BYTES - offset)
-            parts.append(self._memory.space.read(self._blocks[block], offset, size))
-            start += size
-            length -= size
-        return b"".join(parts)
+        length = int.from_bytes(self._blocks.read(start, _HEADER_BYTES - 1), "big")
+        return _load(self._blocks.read(start + _HEADER_BYTES - 1, length))
 
     def __iter__(self) -> Iterator[Row]:
-        check = self._memory.check_cancel
         for number in range(len(self._starts)):
-            check()
+            self._check()
             yield from self.chunk(number)
-
-    def __del__(self) -> None:
-        if self._blocks:
-            self._memory.release_temporary(len(self._blocks) * BLOCK_BYTES)
-            self._memory.space.release(self._blocks)
 
 
 def _dump(rows: list[Row]) -> bytes:
@@ -124,24 +108,28 @@ class Rows:
     values.
     """
 
-    __slots__ = ("_held", "_memory", "_runs", "list")
+    __slots__ = ("_held", "_memory", "_runs", "_share", "list")
 
-    def __init__(self, memory: StatementMemory) -> None:
+    def __init__(self, memory: StatementMemory, share: int | None = None) -> None:
+        """`share`: bytes of memory beyond which they are written out."""
         self.list: list[Row] = []
+        self._share = memory.bounds.work_max if share is None else share
         self._memory = memory
         self._held = Held(memory)
         self._runs: list[Run] = []
 
     def sample(self) -> None:
         """Account for the last rows; beyond the node's share of memory they are written out."""
+        if not self.list:
+            return  # a large value has just had them written out
         self._held.sample(self.list)
-        if self._held.bytes > self._memory.bounds.work_max:
+        if self._held.bytes > self._share:
             self._spill()
 
     def large(self, value: Any) -> None:
         """Account for a large value of the last row."""
         self._held.large(value)
-        if self._held.bytes > self._memory.bounds.work_max:
+        if self._held.bytes > self._share:
             self._spill()
 
     def add(self, row: Row) -> None:
@@ -153,6 +141,14 @@ class Rows:
         self._runs.append(write_run(self._memory, self.list))
         self._held.clear()
 
+    def sequence(self) -> Sequence[Row]:
+        """Return the rows, all of which are there, for reading at any place."""
+        if not self._runs:
+            return self.list
+        if self.list:
+            self._spill()
+        return _Sequence(self._runs)
+
     def __iter__(self) -> Iterator[Row]:
         if not self._runs:
             return iter(self.list)
@@ -163,8 +159,52 @@ class Rows:
             yield from run
         yield from self.list
 
+    def __len__(self) -> int:
+        return len(self.list) + sum(sum(run.lengths) for run in self._runs)
+
+    @property
+    def in_memory(self) -> bool:
+        """True if no row has been written out."""
+        return not self._runs
+
     def __bool__(self) -> bool:
         return bool(self.list or self._runs)
+
+
+class _Sequence(Sequence[Row]):
+    """Rows of runs by their places; the chunks read last stay in memory."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self._chunks = [(run, number) for run in runs for number in range(len(run.lengths))]
+        lengths = [run.lengths[number] for run, number in self._chunks]
+        self._ends = list(accumulate(lengths))
+        self._starts = [end - length for end, length in zip(self._ends, lengths, strict=True)]
+        self._read: dict[int, list[Row]] = {}
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        assert isinstance(place, int)
+        number = bisect_right(self._ends, place)
+        return self._chunk(number)[place - self._starts[number]]
+
+    def __iter__(self) -> Iterator[Row]:
+        for number in range(len(self._chunks)):
+            yield from self._chunk(number)
+
+    def _chunk(self, number: int) -> list[Row]:
+        rows = self._read.get(number)
+        if rows is None:
+            if len(self._read) >= _READ_CHUNKS_MAX:
+                del self._read[next(iter(self._read))]
+            run, place = self._chunks[number]
+            rows = self._read[number] = run.chunk(place)
+        return rows
 
 
 def _estimate(rows: list[Row]) -> int:
@@ -229,7 +269,7 @@ class SortedRows(Rows):
     def _spill(self) -> None:
         if self._wanted and len(self.list) > self._wanted:
             self.prune()
-            if self._held.bytes * 2 <= self._memory.bounds.work_max:
+            if self._held.bytes * 2 <= self._share:
                 return
         self._sort()
         self._runs.append(write_run(self._memory, self.list))

@@ -86,11 +86,18 @@ def _exists(generator: Generator, node: SubPlan, env: Env) -> bool:
 
 def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
     source = generator.source
-    items = source.fresh("items")
+    items, held = source.fresh("items"), generator.hold()
     source.line(f"{items} = []")
-    generator.query(
-        node.plan, env, lambda codes, _env: source.line(f"{items}.append({codes[0].text})")
-    )
+    types = [node.plan.expressions[0].type_oid]
+
+    def give(codes: Sequence[Code], _env: Env) -> None:
+        fields = generator.kept_fields(codes[:1], types)
+        source.line(f"{items}.append({fields[0]})")
+        generator.note_large(held, fields, types)
+        with source.block(f"if not len({items}) & 63:"):
+            source.line(f"{held}.sample({items})")
+
+    generator.query(node.plan, env, give)
     source.line(f"return {items}")
     return False
 
@@ -98,16 +105,16 @@ def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
 def _rows(generator: Generator, node: SubPlan, env: Env) -> str:
     """Write the function that returns all rows of the subquery as tuples."""
     source = generator.source
-    name, rows = source.fresh("rows"), source.fresh("list")
-
-    def give(codes: list[Code], _env: Env) -> None:
-        source.line(f"{rows}.append({tuple_code([code.text for code in codes])})")
-        generator.account(rows)
-
+    name = source.fresh("rows")
+    types = [item.type_oid for item in node.plan.expressions]
     with source.nested(name):
-        source.line(f"{rows} = []")
+        kept, rows = generator.keep()
+
+        def give(codes: Sequence[Code], _env: Env) -> None:
+            generator.append(kept, rows, generator.kept_fields(codes, types), types)
+
         generator.query(node.plan, env, give)
-        source.line(f"return {rows}")
+        source.line(f"return {kept}")
     return name if node.outer else _once(generator, name)
 
 
@@ -134,7 +141,8 @@ def _hashed(generator: Generator, node: SubPlan, env: Env, method: str, *, nulla
     rows = _rows(generator, node, env)
     build = source.fresh("build")
     with source.nested(build, closure=True):
-        source.line(f"return HashedRows({source.call(rows)})")
+        memory = generator.runtime("memory")
+        source.line(f"return HashedRows({source.call(rows)}, {memory})")
     name = build if node.outer else _once(generator, build)
     key = tuple_code([code.text for code in left])
     return Code(f"{name}().{method}({key})", nullable)

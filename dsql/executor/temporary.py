@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Protocol
 
 from dsql.errors import SqlError
 
@@ -98,6 +99,53 @@ class TemporarySpace:
         disk = os.fstatvfs(self._file)
         if disk.f_bavail * disk.f_frsize < _FREE_BYTES_MIN:
             raise _failed(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+class Account(Protocol):
+    """Who answers for the space that a statement takes."""
+
+    def charge_temporary(self, size: int) -> None:
+        """Take `size` bytes. Raises SqlError 53400 or 54000."""
+        ...
+
+    def release_temporary(self, size: int) -> None:
+        """Give bytes back."""
+        ...
+
+
+class Blocks:
+    """Bytes in blocks of their own, one after the other; given back with the object."""
+
+    __slots__ = ("_account", "_numbers", "_space")
+
+    def __init__(self, space: TemporarySpace, account: Account) -> None:
+        self._space = space
+        self._account = account
+        self._numbers: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def append(self, data: bytes) -> None:
+        """Write a block, the last one perhaps not to its end."""
+        self._account.charge_temporary(BLOCK_BYTES)
+        self._space.append(self._numbers, data)
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return bytes that were written."""
+        parts = []
+        while length:
+            block, offset = divmod(start, BLOCK_BYTES)
+            size = min(length, BLOCK_BYTES - offset)
+            parts.append(self._space.read(self._numbers[block], offset, size))
+            start += size
+            length -= size
+        return b"".join(parts)
+
+    def __del__(self) -> None:
+        if self._numbers:
+            self._account.release_temporary(len(self._numbers) * BLOCK_BYTES)
+            self._space.release(self._numbers)
 
 
 def _failed(error: OSError) -> SqlError:

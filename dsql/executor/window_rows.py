@@ -14,17 +14,17 @@ class WindowRows:
     order, exclusions applied: a range where there are none.
     """
 
-    __slots__ = ("_peers", "arguments", "frame")
+    __slots__ = ("arguments", "frame", "peers")
 
     def __init__(
         self,
         arguments: Sequence[tuple[Any, ...]],
-        peers: Sequence[tuple[int, int]],
+        peers: Callable[[int], tuple[int, int]],
         frame: Callable[[int], Sequence[int]],
     ) -> None:
         self.arguments = arguments
         self.frame = frame
-        self._peers = peers
+        self.peers = peers
 
     def __len__(self) -> int:
         return len(self.arguments)
@@ -36,7 +36,3 @@ class WindowRows:
     def argument_count(self) -> int:
         """Return how many arguments the call has."""
         return len(self.arguments[0]) if self.arguments else 0
-
-    def peers(self, row: int) -> tuple[int, int]:
-        """Return [start, end) of the rows that sort equal to `row`."""
-        return self._peers[row]

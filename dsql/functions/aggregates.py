@@ -13,6 +13,8 @@ from dsql.errors import SqlError
 from dsql.functions.arithmetic import check_float8, check_int8
 from dsql.functions.date_arithmetic import add_intervals, divide
 from dsql.functions.definition import define_aggregate
+from dsql.functions.function import Context
+from dsql.functions.gathered import Gathered
 from dsql.functions.json_build import key_text, record_text, value_text
 from dsql.functions.numerics import numeric_div
 from dsql.functions.templates import export
@@ -20,6 +22,7 @@ from dsql.types import oids, registry
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
 from dsql.types.numeric import EXACT, checked
+from dsql.types.size import join
 
 
 def _nothing() -> None:
@@ -158,74 +161,77 @@ def _define_counts_and_bits() -> None:
     define_aggregate("any_value", _nothing, lambda held, value: value if held is None else held)
 
 
-def _collect(accumulator: list[Any] | None, *value: Any) -> list[Any]:
-    """Gather one-argument values, or tuples of several."""
-    accumulator = [] if accumulator is None else accumulator
-    accumulator.append(value[0] if len(value) == 1 else value)
-    return accumulator
+def _collect(gathered: Gathered, value: Any) -> Gathered:
+    gathered.add(value)
+    return gathered
 
 
-def _collect_text(accumulator: list[Any] | None, value: Any, separator: Any) -> list[Any] | None:
+def _as_array(gathered: Gathered) -> list[Any] | None:
+    return gathered.items.copy() or None  # a window goes on gathering
+
+
+def _collect_text(gathered: Gathered, value: Any, separator: Any) -> Gathered:
     """Gather texts, each after its own separator, leaving out NULLs."""
     if value is None:
-        return accumulator
-    if accumulator is None:
-        return [value]
-    if separator is not None:
-        accumulator.append(separator)
-    accumulator.append(value)
-    return accumulator
+        return gathered
+    if gathered.items and separator is not None:
+        gathered.add(separator)
+    gathered.add(value)
+    return gathered
 
 
-def _join(empty: Any) -> Callable[[list[Any] | None], Any]:
-    return lambda accumulator: None if accumulator is None else empty.join(accumulator)
+def _join(empty: Any) -> Callable[[Gathered], Any]:
+    return lambda gathered: join(empty, gathered.items) if gathered.items else None
 
 
-def _collect_array(accumulator: list[Any] | None, value: Any) -> list[Any]:
+def _collect_array(gathered: Gathered, value: Any) -> Gathered:
     if value is None:
         raise SqlError("22004", "cannot accumulate null arrays")
     if not value:
         raise SqlError("2202E", "cannot accumulate empty arrays")
-    gathered = _collect(accumulator, value)
-    if len(gathered) > 1 and len(gathered[0]) != len(value):
+    gathered.add(value)
+    if len(gathered.items) > 1 and len(gathered.items[0]) != len(value):
         raise SqlError("2202E", "cannot accumulate arrays of different dimensionality")
     return gathered
 
 
-class _JsonRows:
+class _JsonRows(Gathered):
     """What a JSON aggregate has seen; texts are made at once, since values may not be kept."""
 
-    def __init__(self, context: Any, argument_oids: tuple[int, ...]) -> None:
+    __slots__ = ("context", "oids")
+
+    def __init__(self, context: Context, argument_oids: tuple[int, ...]) -> None:
+        super().__init__(context)
         self.context = context
         self.oids = argument_oids
-        self.texts: list[Any] = []
 
     def add_element(self, value: Any) -> _JsonRows:
         oid = self.oids[0]
         if value is not None and oid == oids.RECORD:
-            self.texts.append(record_text(self.context, value, ","))
+            self.add(record_text(self.context, value, ","))
         else:
-            self.texts.append(value_text(self.context, oid, value))
+            self.add(value_text(self.context, oid, value))
         return self
 
     def add_member(self, key: Any, value: Any) -> _JsonRows:
         if key is None:
             raise SqlError("22004", "field name must not be null")
         text = key_text(self.context, self.oids[0], key, 1)
-        self.texts.append((text, value_text(self.context, self.oids[1], value)))
+        self.add((text, value_text(self.context, self.oids[1], value)))
         return self
 
     def array(self) -> str | None:
-        if not self.texts:
+        if not self.items:
             return None
         known = registry.get(self.oids[0])
         composite = known.oid == oids.RECORD or known.category == "A"
-        return "[" + (", \n " if composite else ", ").join(self.texts) + "]"
+        texts: list[str] = self.items
+        return "[" + join(", \n " if composite else ", ", texts) + "]"
 
     def object(self) -> str | None:
-        if not self.texts:
+        if not self.items:
             return None
-        return "{ " + ", ".join(f"{quote(key)} : {text}" for key, text in self.texts) + " }"
+        return "{ " + join(", ", (f"{quote(key)} : {text}" for key, text in self.items)) + " }"
 
 
 def _typed_rows(*argument_oids: int) -> Callable[..., _JsonRows]:
@@ -260,9 +266,12 @@ def _define_json(prefix: str, finish: Callable[[str | None], str | None]) -> Non
 _define_counts_and_bits()
 _define_sums()
 _define_extremes()
-define_aggregate("array_agg(anynonarray)", _nothing, _collect, keeps_nulls=True)
-define_aggregate("array_agg(anyarray)", _nothing, _collect_array, keeps_nulls=True)
-define_aggregate("string_agg(text,text)", _nothing, _collect_text, _join(""), keeps_nulls=True)
-define_aggregate("string_agg(bytea,bytea)", _nothing, _collect_text, _join(b""), keeps_nulls=True)
+for _key, _step, _final in (
+    ("array_agg(anynonarray)", _collect, _as_array),
+    ("array_agg(anyarray)", _collect_array, _as_array),
+    ("string_agg(text,text)", _collect_text, _join("")),
+    ("string_agg(bytea,bytea)", _collect_text, _join(b"")),
+):
+    define_aggregate(_key, Gathered, _step, _final, keeps_nulls=True, needs_context=True)
 _define_json("json", lambda text: text)
 _define_json("jsonb", _as_jsonb)

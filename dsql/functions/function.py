@@ -13,12 +13,8 @@ from dsql.types.type import FormatSettings
 class Memory(Protocol):
     """The running statement's account: what aggregates and functions that gather values charge."""
 
-    def charge(self, size: int) -> None:
-        """Take `size` bytes. Raises SqlError 54000 or 53200 above the statement's limit."""
-        ...
-
-    def release(self, size: int) -> None:
-        """Give back what was charged."""
+    def hold(self) -> Any:
+        """Return a `dsql.executor.memory.Held`: `add(bytes)` charges, and its end gives all back."""
         ...
 
 

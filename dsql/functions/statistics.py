@@ -14,6 +14,7 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.date_arithmetic import add_intervals, multiply, subtract_intervals
 from dsql.functions.definition import define_aggregate
+from dsql.functions.gathered import Gathered
 from dsql.functions.numeric_powers import sqrt_to_scale
 from dsql.functions.numerics import divide_to_scale, division_scale
 from dsql.types import registry
@@ -143,8 +144,8 @@ _REGRESSIONS: dict[str, Callable[[_Floats], Any]] = {
 # ---------------------------------------------------------------- ordered sets
 
 
-def _collect(rows: list[Any], value: Any) -> list[Any]:
-    rows.append(value)
+def _collect(rows: Gathered, value: Any) -> Gathered:
+    rows.add(value)
     return rows
 
 
@@ -213,6 +214,16 @@ class _Modes:
         return self
 
 
+def _define_percentile(key: str, final: Callable[[list[Any], Any], Any]) -> None:
+    define_aggregate(
+        key,
+        Gathered,
+        _collect,
+        lambda gathered, fraction: final(gathered.items, fraction),
+        needs_context=True,
+    )
+
+
 def _define_all() -> None:
     for name, sample, root in _VARIANCES:
         final = _final(sample, root)
@@ -223,10 +234,10 @@ def _define_all() -> None:
         define_aggregate(name, _Floats, _Floats.add_pair, final)
     for type_name, between in (("float8", _between_floats), ("interval", _between_intervals)):
         percentile = _continuous(between)
-        define_aggregate(f"percentile_cont(float8,{type_name})", list, _collect, percentile)
-        define_aggregate(f"percentile_cont(_float8,{type_name})", list, _collect, _each(percentile))
-    define_aggregate("percentile_disc(float8,anyelement)", list, _collect, _discrete)
-    define_aggregate("percentile_disc(_float8,anyelement)", list, _collect, _each(_discrete))
+        _define_percentile(f"percentile_cont(float8,{type_name})", percentile)
+        _define_percentile(f"percentile_cont(_float8,{type_name})", _each(percentile))
+    _define_percentile("percentile_disc(float8,anyelement)", _discrete)
+    _define_percentile("percentile_disc(_float8,anyelement)", _each(_discrete))
     define_aggregate(
         "mode",
         list,

@@ -13,7 +13,7 @@ from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.templates import export
 from dsql.types import oids, registry
-from dsql.types.size import check_parts, check_size, join
+from dsql.types.size import SHORT, check_parts, check_size, join
 from dsql.types.string import truncate_identifier
 
 _WORD = re.compile(r"[^\W_]+")
@@ -31,7 +31,8 @@ def fold(text: str, change: Callable[[str], str]) -> str:
 @export
 def joined(left: Any, right: Any) -> Any:
     """Return two texts or byteas as one. Raises SqlError 54000."""
-    check_size(len(left) + len(right), left, right)
+    if len(left) + len(right) > SHORT:
+        check_size(len(left) + len(right), left, right)
     return left + right
 
 

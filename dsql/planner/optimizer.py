@@ -11,10 +11,12 @@ import dataclasses
 from collections.abc import Callable
 
 from dsql.errors import SqlError
+from dsql.limits import FOLDED_BYTES_MAX
 from dsql.planner.expressions import Slot, conjuncts, is_volatile, map_children, slots_of
 from dsql.planner.relations import Group, OuterJoin
 from dsql.sql import bound
 from dsql.sql.bound import Constant, Expression
+from dsql.types.size import size_of
 
 
 def optimize(group: Group) -> None:
@@ -32,7 +34,8 @@ def optimize(group: Group) -> None:
 def fold(node: Expression) -> Expression:
     """Evaluate calls of immutable functions with constant arguments.
 
-    A call that fails is left alone: it must fail when and if it is executed.
+    A call that fails is left alone: it must fail when and if it is executed. So is one whose value is
+    large: plans are kept.
     """
     if type(node) is Constant:
         return node
@@ -53,6 +56,8 @@ def fold(node: Expression) -> Expression:
         null = function.strict and None in values
         value = None if null else function.implementation(*values)
     except (SqlError, ArithmeticError):
+        return folded
+    if size_of(value) > FOLDED_BYTES_MAX:
         return folded
     return Constant(type_oid=folded.type_oid, typmod=folded.typmod, value=value)
 

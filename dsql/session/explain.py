@@ -68,9 +68,9 @@ def _run(state: SessionState, parsed: ParsedStatement, options: dict[str, bool])
     lines = list(explain(compiled.program.plan, costs=options["costs"]))
     if options.get("analyze"):
         state.block.use(compiled)
-        rows = list(compiled.program.rows(state.context, ()))
+        count = sum(1 for _ in compiled.program.rows(state.context, ()))
         took = clock() - planned
-        lines.append(f"Actual Rows: {len(rows)}")
+        lines.append(f"Actual Rows: {count}")
         if options.get("summary", True):
             lines.append(f"Planning Time: {(planned - started) * 1000:.3f} ms")
             lines.append(f"Execution Time: {took * 1000:.3f} ms")

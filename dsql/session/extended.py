@@ -8,6 +8,8 @@ Sync.
 from __future__ import annotations
 
 from dsql.errors import SqlError, syntax_error
+from dsql.executor.memory import out_of_memory
+from dsql.limits import PREPARED_CHARACTERS_MAX
 from dsql.session.block import State
 from dsql.session.compiled import describe_columns
 from dsql.session.pipeline import parse
@@ -26,6 +28,7 @@ READY = {
 
 # What drivers send all the time, taken apart once.
 _EXECUTE_UNNAMED = b"\0" + bytes(4)
+_CHECK_STATEMENTS, _SHORT_CHARACTERS = 32, 10_000
 _PORTAL_UNNAMED = frontend.Target(b"P", b"")
 
 
@@ -36,6 +39,7 @@ class ExtendedProtocol:
         self._state = state
         self._out = state.out
         self._statements = state.statements
+        self._characters: dict[bytes, int] = {}  # of statements' texts; also of some that are gone
         self._portals = state.portals
         self._block = state.block
         self._interrupts = state.interrupts
@@ -65,8 +69,19 @@ class ExtendedProtocol:
             statement.describe()
         else:
             statement = EmptyStatement(state)
+        self._check_room(name, message.query)
         self._statements[name] = statement
         self._out += backend.PARSE_COMPLETE
+
+    def _check_room(self, name: bytes, text: str) -> None:
+        """Raise SqlError 53200 if the session's prepared statements are too many for its memory."""
+        self._characters[name] = len(text)
+        if len(self._characters) % _CHECK_STATEMENTS and len(text) < _SHORT_CHARACTERS:
+            return
+        known = self._characters
+        self._characters = {n: known[n] for n in (*self._statements, name) if n in known}
+        if sum(self._characters.values()) > PREPARED_CHARACTERS_MAX:
+            raise out_of_memory("The session's prepared statements are too long together.")
 
     def bind(self, body: bytes) -> None:
         """Bind: make a portal."""

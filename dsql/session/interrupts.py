@@ -32,6 +32,7 @@ from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
 # Modules and packages that an interrupt must not cut into.
 _ATOMIC = (
     "adjudicator.",  # requests and their answers
+    "dsql.executor.memory.",  # what is charged, and given back by destructors
     "dsql.executor.temporary.",  # which blocks are free
     "dsql.rpc.",
     "dsql.session.agent_line.",  # the same, and descriptors

@@ -37,7 +37,7 @@ def parse(text: str, plans: PlanCache) -> list[ParsedStatement]:
     found = parsed_before(text, plans)
     if found is None:
         found = parse_script(text)
-        plans.put(text, found)
+        plans.keep(text, found, text)
     return found
 
 
@@ -71,5 +71,5 @@ def compile_query(
     authorized = authorize(bound, bound.required, standpoint.authority)
     compiled = CompiledQuery(authorized, settings.formats)
     if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
-        plans.put(key, compiled)
+        plans.keep(key, compiled, parsed.text)
     return compiled

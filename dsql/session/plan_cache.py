@@ -6,15 +6,23 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+from dsql.limits import PLAN_BYTES_PER_CHARACTER, PLANS_BYTES_MAX
+
 PLANS_MAX = 2_000
 
 
 class PlanCache:
-    """The most recently used values; the least recently used one goes when it is full."""
+    """What texts were parsed and compiled to: the most recently used, as many as fit.
 
-    def __init__(self, size_max: int = PLANS_MAX) -> None:
-        self._size_max = size_max
+    They are bounded by number and by the memory that they are likely to take, judged by their texts.
+    """
+
+    def __init__(self, count_max: int = PLANS_MAX, bytes_max: int = PLANS_BYTES_MAX) -> None:
+        self._count_max = count_max
+        self._bytes_max = bytes_max
         self._plans: OrderedDict[Hashable, Any] = OrderedDict()
+        self._sizes: dict[Hashable, int] = {}
+        self._bytes = 0
 
     def get(self, key: Hashable) -> Any:
         """Return the value of `key`, None if there is none."""
@@ -23,12 +31,17 @@ class PlanCache:
             self._plans.move_to_end(key)
         return found
 
-    def put(self, key: Hashable, value: Any) -> None:
-        """Keep a value."""
+    def keep(self, key: Hashable, value: Any, text: str) -> None:
+        """Keep what a text was made into."""
+        size = len(text) * PLAN_BYTES_PER_CHARACTER
+        self._bytes += size - self._sizes.get(key, 0)
         self._plans[key] = value
+        self._sizes[key] = size
         self._plans.move_to_end(key)
-        if len(self._plans) > self._size_max:
-            self._plans.popitem(last=False)
+        while len(self._plans) > self._count_max or self._bytes > self._bytes_max:
+            oldest, _ = self._plans.popitem(last=False)
+            self._bytes -= self._sizes.pop(oldest)
+        assert self._bytes >= 0, "what goes gives back what it took"
 
     def __len__(self) -> int:
         return len(self._plans)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from dsql.ddl.result import Notice, UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import Emit, OutputColumn
+from dsql.executor.spill import Rows
 from dsql.session.compiled import (
     CompiledQuery,
     Shape,
@@ -103,7 +104,7 @@ class QueryPortal:
         """The result's columns; None if it has none."""
         return self._query.columns
 
-    def fetch(self, count: int | None) -> list[Row]:
+    def fetch(self, count: int | None) -> Rows:
         """Return the next rows as runtime values, all that are left for None."""
         if self._failed:
             raise SqlError("55000", "portal cannot be run")
@@ -111,7 +112,9 @@ class QueryPortal:
         if self._rows is None:
             self._rows = self._start()
         self._state.context.start_statement()
-        rows = list(islice(self._rows, count))
+        rows = Rows(self._state.context.memory)
+        for row in islice(self._rows, count):
+            rows.add(row)
         self._failed = False
         return rows
 
@@ -121,7 +124,12 @@ class QueryPortal:
         state.context.start_statement()
         rows = query.program.rows(state.context, self._parameters)
         # What modifies rows must be done when the first row is out, however many are asked for.
-        return iter(list(rows)) if query.writes else rows
+        if not query.writes:
+            return rows
+        kept = Rows(state.context.memory)
+        for row in rows:
+            kept.add(row)
+        return iter(kept)
 
     def _execute_some(self, row_limit: int) -> None:
         state, query = self._state, self._query
@@ -135,6 +143,7 @@ class QueryPortal:
         rows = self.fetch(row_limit or None)
         for row in rows:
             append_row(state.out, row, self._encoders)
+            state.flush_rows(state.out)
         if row_limit and len(rows) == row_limit:
             state.out += backend.PORTAL_SUSPENDED
         else:
@@ -180,6 +189,7 @@ class ResultPortal:
         count = 0
         for row in islice(self._rows, row_limit or None):
             append_row(state.out, row, encode)
+            state.flush_rows(state.out)
             count += 1
         if row_limit and count == row_limit:
             state.out += backend.PORTAL_SUSPENDED

@@ -47,7 +47,7 @@ def read_command(parsed: ParsedStatement, state: SessionState) -> TransactionCom
         if not found.ends_failed_block:
             state.check_not_failed()
         check_statement(parsed, profile)
-        plans.put(key, found)
+        plans.keep(key, found, parsed.text)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from dsql.catalog.names import CatalogNames
 from dsql.errors import SqlError
 from dsql.functions.coercion import CastContext, find_cast, select_common_type
+from dsql.limits import FOLDED_BYTES_MAX
 from dsql.sql.binding import Binding, type_name
 from dsql.sql.bound import (
     ApplyTypmod,
@@ -26,6 +27,7 @@ from dsql.sql.bound import (
     TextCast,
 )
 from dsql.types import oids, reg, registry
+from dsql.types.size import size_of
 from dsql.types.typmod import input_decoder
 
 _POLYMORPHIC = frozenset(
@@ -282,4 +284,6 @@ def folded(binding: Binding, call: Call) -> Expression:
         value = function.implementation(*values)
     except SqlError:
         return call
+    if size_of(value) > FOLDED_BYTES_MAX:
+        return call  # plans are kept
     return Constant(type_oid=call.type_oid, position=call.position, value=value)

@@ -7,31 +7,39 @@ the client, so the limit is `MADE_VALUE_BYTES_MAX` of memory; a character outsid
 from __future__ import annotations
 
 from collections.abc import Iterable
+from sys import getsizeof
 from typing import Any, AnyStr
 
 from dsql.errors import SqlError
 from dsql.limits import MADE_VALUE_BYTES_MAX
 
 _WIDE_CHARACTER_BYTES = 4
-_SHORT = MADE_VALUE_BYTES_MAX // _WIDE_CHARACTER_BYTES
-_ELEMENT_BYTES = 8
+SHORT = MADE_VALUE_BYTES_MAX // _WIDE_CHARACTER_BYTES  # characters that are never too many
+POINTER_BYTES = 8
 _MADE_ELEMENT_BYTES = 64  # a short text made for each element
 ELEMENTS_MAX = MADE_VALUE_BYTES_MAX // 16
 
 
 def check_size(length: int, *parts: str | bytes) -> None:
     """Raise SqlError 54000 if a text or bytea of so many characters of these parts is too large."""
-    if length <= _SHORT:
+    if length <= SHORT:
         return
     wide = any(isinstance(part, str) and not part.isascii() for part in parts)
     if wide or length > MADE_VALUE_BYTES_MAX:
         raise SqlError("54000", "requested length too large")
 
 
+def size_of(value: Any) -> int:
+    """Return the bytes of a value in memory, with those of the values inside it."""
+    if isinstance(value, list | tuple):
+        return getsizeof(value) + sum(map(size_of, value))
+    return getsizeof(value)
+
+
 def check_elements(count: int, item: Any = None) -> None:
     """Raise SqlError 54000 if an array of so many elements, each of them `item`, is too large."""
     size = len(item) if isinstance(item, str | bytes) else 0
-    if count > ELEMENTS_MAX or count * max(size, _ELEMENT_BYTES) > MADE_VALUE_BYTES_MAX:
+    if count > ELEMENTS_MAX or count * max(size, POINTER_BYTES) > MADE_VALUE_BYTES_MAX:
         raise array_too_large()
 
 
@@ -53,7 +61,7 @@ def join(separator: AnyStr, parts: Iterable[AnyStr]) -> AnyStr:
     for part in parts:
         append(part)
         size += len(part)
-        if size > _SHORT:
+        if size > SHORT:
             check_size(size, *kept)
     check_size(size + len(separator) * len(kept), separator, *kept)
     return separator.join(kept)

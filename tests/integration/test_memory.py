@@ -60,3 +60,22 @@ def test_it_ends_in_an_error_and_the_session_goes_on(attacked: Any, name: str) -
         assert caught.value.sqlstate in PROFILES[attacked.profile], caught.value
         assert session.execute("select 1").fetchone() == (1,)
     assert most_resident(attacked) < RESIDENT_MEBIBYTES_MAX
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("select g from {} order by g::bigint * 7919 % 1000003 desc limit 10", 341332),
+        (
+            "select max(r) from (select rank() over (partition by g % 1000 order by g::bigint"
+            " * 7919 % 1000003) r from {}) s",
+            1000,
+        ),
+    ],
+)
+def test_a_million_rows_are_sorted_and_ranked(
+    attacked: RunningCluster, query: str, answer: int
+) -> None:
+    with psycopg.connect(**attacked.dsn(), autocommit=True) as session:
+        row = session.execute(query.format("generate_series(1, 1000000) g")).fetchone()
+    assert row == (answer,)

@@ -156,6 +156,26 @@ STATEMENTS = [
     "select * from t order by b nulls first, n desc",
     "select id from t order by b desc limit 700 offset 3",
     "select a, b from t order by b, a fetch first 3 rows with ties",
+    "select distinct b, n from t",
+    "select distinct on (b) b, n, id from t order by b, n desc",
+    "select distinct id from t order by id",
+    "select b, count(*), sum(a), min(n) from t group by b order by b",
+    "select id, max(b), string_agg(b, ','), count(distinct a) from t group by id order by 1",
+    "select a, array_agg(b order by b desc, id), count(*) filter (where n > 9)"
+    " from t group by a order by a",
+    "select b, id % 7, count(*) from t group by 1, 2 having count(*) > 0 order by 1, 2",
+    "select b from t union select 'text ' || id from t order by 1",
+    "select b, rank() over (partition by id % 5 order by b), lag(id) over (partition by id % 5 order by b)"
+    " from t order by 2, 1, 3",
+    "select id, sum(a) over (order by id rows between 3 preceding and 1 following),"
+    " first_value(b) over (order by id), ntile(7) over (order by id) from t order by id",
+    "select id, count(*) over (order by a range between 5 preceding and current row),"
+    " dense_rank() over (order by a), array_agg(a) over (partition by id % 900 order by id)"
+    " from t order by 1",
+    "select id, last_value(b) over (partition by b order by n groups between 1 preceding and 1 following"
+    " exclude current row), row_number() over () from t order by id",
+    "select count(*), min(y.b) from t x join (select b, n from t offset 0) y on x.n < y.n and x.id < 9",
+    "select id from t where b <> all (select b || 'x' from t) order by id limit 2",
 ]
 
 
@@ -168,3 +188,39 @@ def test_a_statement_that_spills_answers_as_one_that_does_not(many: Any, text: s
     many.context.temporary.append = lambda *given: (blocks.append(given), append(*given))
     assert many.run(text) == expected
     assert blocks, "it did spill"
+
+
+UNSPILLABLE = [
+    "select array_agg(b || n) from t",
+    "select string_agg(b, b) from t",
+    "select jsonb_object_agg(id, b) from t",
+    "select percentile_disc(0.5) within group (order by b) from t",
+    "select array(select b || n from t)",
+    "with c as materialized (select * from t) select count(*) from c",
+    "with recursive r (n, s) as (select 1, 'x' union all select n + 1, s || n from r)"
+    " select max(n) from r",
+    "select count(*) from t x join t y on x.a = y.id",
+    "select count(*) from t x full join t y on x.n = y.n",
+    "select count(*) from (select b, n, id from t except select b, n, 0 from t) s",
+    "select max(repeat(b, 100)) from t group by grouping sets (id, a)",
+    "select count(*) from t where n in (select n + 1 from t)",
+]
+
+
+@pytest.mark.parametrize("text", UNSPILLABLE)
+def test_what_cannot_spill_is_refused_and_given_back(many: Any, text: str) -> None:
+    many.context.bounds = Bounds(memory_max=150_000, documented=False)
+    with pytest.raises(SqlError, match="out of memory") as caught:
+        many.run(text)
+    assert caught.value.sqlstate == "53200"
+    del caught
+    gc.collect()
+    assert many.context.account.used == 0
+
+
+def test_a_plan_holds_no_large_constant(db: Any) -> None:
+    program = db.prepare("select length(repeat('x', 100000000)), lower('SHORT') || repeat('y', 9)")
+    program.emitter(())
+    kept = [program.plan.query.expressions, *program.sources.values()]
+    assert "shortyyyyyyyyy" in repr(kept)
+    assert len(repr(kept)) < 10_000
