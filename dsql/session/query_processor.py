@@ -3,6 +3,7 @@
     warm --Assign--> sandbox --> Ready
          --Serve--> run the session until its end --> Idle --> the next one
          --Retire, SIGTERM, the agent's end, or the end of its lifetime--> exit
+         --a session that made the process large--> exit, without Idle
 
 It is forked from the seed with everything imported. Signals interrupt what runs (`dsql.session.signals`).
 What a session needs from the outside later, a new connection to the adjudicator, is asked of the agent
@@ -12,6 +13,7 @@ What a session needs from the outside later, a new connection to the adjudicator
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -23,6 +25,9 @@ from dsql.session.agent_line import AgentLine
 from dsql.session.control import Assign, Idle, Ready, Retire, RunJobs, Serve
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Interrupts
+
+# Python's heap seldom gives back what large statements took, which the next sessions have no use for.
+RESIDENT_BYTES_MAX = 256 * 1024 * 1024
 
 Confine = Callable[[Assign], list[str]]
 
@@ -99,8 +104,15 @@ class QueryProcessor:
             if isinstance(message, Serve):
                 with socket.socket(fileno=descriptors.pop()) as client:
                     tenant.serve(handed.decode(message.handed), client)
+                if _most_resident() > RESIDENT_BYTES_MAX:
+                    return  # another one is made faster than memory is found in this one
                 self._line.tell(Idle())
             elif isinstance(message, RunJobs):
                 tenant.run_jobs()
                 self._line.tell(Idle())
             packets.close_all(descriptors)
+
+
+def _most_resident() -> int:
+    """Return the bytes that this process has had in memory at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

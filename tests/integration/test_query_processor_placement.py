@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
+from dsql.session.query_processor import RESIDENT_BYTES_MAX
 from placement.client import PlacementClient
 
 from .conftest import Host
@@ -25,6 +28,17 @@ async def test_next_session_of_a_cluster_reuses_the_idle_query_processor(host: H
     await wait_until_idle(host.placement, cluster)
     second = await host.open(cluster)
     assert await second.ask("os.getpid()") == process_id
+
+
+async def test_a_query_processor_that_has_grown_large_ends_with_its_session(host: Host) -> None:
+    cluster = add_cluster(host.layout, "a")
+    first = await host.open(cluster)
+    process_id = await first.ask("os.getpid()")
+    assert await first.ask(f"len(bytes(1) * {RESIDENT_BYTES_MAX})") == str(RESIDENT_BYTES_MAX)
+    first.close()
+    await wait_until_gone(int(process_id))
+    second = await host.open(cluster)
+    assert await second.ask("os.getpid()") != process_id
 
 
 async def test_clusters_never_share_a_query_processor(host: Host) -> None:
@@ -91,6 +105,14 @@ async def test_query_processor_ends_with_its_seed(host: Host) -> None:
     client = await host.open(add_cluster(host.layout, "a"))
     os.kill(host.seed_process_id, signal.SIGKILL)
     assert await client.ask("time.sleep(1) or 1") == ""
+
+
+async def wait_until_gone(process_id: int) -> None:
+    """Return once a process has ended."""
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{process_id}").exists():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
 
 
 async def wait_until_idle(placement: PlacementClient, cluster: str) -> None:
