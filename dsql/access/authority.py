@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsql.access.acl import rights
 from dsql.access.privileges import RELATION_KINDS, Kind, must_own, permission_denied
+from dsql.catalog.schema import PUBLIC
 
 if TYPE_CHECKING:
     from dsql.catalog.catalog import Catalog
@@ -37,6 +38,10 @@ class Authority:
     def alone(self) -> Authority:
         """Return the rights that the role has by itself."""
         return Authority(self._catalog, self.role, is_alone=True)
+
+    def of_everybody(self) -> Authority:
+        """Return the rights that PUBLIC has, and so every role."""
+        return Authority(self._catalog, PUBLIC, is_alone=True)
 
     @property
     def relied_on(self) -> tuple[int, ...]:

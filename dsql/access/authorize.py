@@ -18,14 +18,16 @@ Subject = TypeVar("Subject")
 class Authorized(Generic[Subject]):
     """Something that may run: a statement whose requirements a role was found to meet.
 
-    `relied_on` are the roles by whose memberships it met them, none if its own rights suffice: a writing
-    transaction must not commit after one of them has changed.
+    `relied_on` are the roles whose rows it took: those by whose memberships `role` met them, if its own
+    rights do not suffice, and the role itself where nothing has to be taken from it before it can be
+    dropped, because everybody may. A writing transaction must not commit after one of them has changed.
     """
 
-    __slots__ = ("relied_on", "subject")
+    __slots__ = ("relied_on", "role", "subject")
 
-    def __init__(self, subject: Subject, relied_on: frozenset[int]) -> None:
+    def __init__(self, subject: Subject, role: int, relied_on: frozenset[int]) -> None:
         self.subject = subject
+        self.role = role
         self.relied_on = relied_on
 
 
@@ -38,10 +40,14 @@ def authorize(
     looked up on the way, so that the first fault is reported as PostgreSQL would.
     """
     relied_on: set[int] = set()
+    everybody, open_to_all = authority.of_everybody(), []
     for requirement in requirements:
         check(requirement, authority)
         relied_on.update(_relied_on(requirement, authority))
-    return Authorized(subject, frozenset(relied_on))
+        open_to_all.append(requirement.is_met(everybody))
+    if open_to_all and all(open_to_all):
+        relied_on.add(authority.role)
+    return Authorized(subject, authority.role, frozenset(relied_on))
 
 
 def _relied_on(requirement: Requirement, authority: Authority) -> tuple[int, ...]:

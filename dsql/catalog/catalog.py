@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from dsql.access.membership import Memberships
 from dsql.catalog.schema import ADMIN_OID, Database, DefaultAcl, Role, Schema, Table
@@ -35,6 +35,10 @@ class Catalog:
         self.database = database
         self.default_acls = {(acl.role, acl.schema_oid, acl.letter): acl for acl in default_acls}
         self.virtual = virtual_tables()
+
+    def tables_in(self, schema: str) -> Iterator[Table]:
+        """Yield the tables, views and sequences of a schema."""
+        return (table for table in self.tables.values() if table.schema == schema)
 
     def find_relation(
         self, schema: str | None, name: str, search_path: Sequence[str]

@@ -8,7 +8,7 @@ keys that transactions check (OC001): the catalog's own, and those of the tables
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -129,10 +129,13 @@ class CatalogWriter:
         self.release_name(table.schema, table.name)
         self._touch(table_version_key(table.oid))
 
-    def put_schema(self, schema: Schema) -> None:
-        """Write a new or changed schema."""
+    def put_schema(self, schema: Schema, members: Iterable[Table] = ()) -> None:
+        """Write a new or changed schema. `members` are the tables in it.
+
+        Who writes to one of them has used the schema as it was, and checks no key but the table's.
+        """
         self._put(SCHEMAS, schema.oid, schema)
-        self._touch()
+        self._touch(*(table_version_key(table.oid) for table in members))
 
     def drop_schema(self, schema: Schema) -> None:
         """Remove a schema."""
@@ -155,12 +158,12 @@ class CatalogWriter:
         self._delete(DEFAULT_ACLS, default.oid)
         self._touch()
 
-    def put_securable(self, changed: Table | Schema | Database) -> None:
-        """Write an object whose owner or ACL has changed."""
+    def put_securable(self, changed: Table | Schema | Database, catalog: Catalog) -> None:
+        """Write an object of a catalog whose owner or ACL has changed."""
         if isinstance(changed, Table):
             self.put_table(changed)
         elif isinstance(changed, Schema):
-            self.put_schema(changed)
+            self.put_schema(changed, catalog.tables_in(changed.name))
         else:
             self.put_database(changed)
 

@@ -223,7 +223,7 @@ def _drop_schema(
 ) -> None:
     if schema.oid < FIRST_USER_OID:
         raise owner_of_schema(schema).error()
-    members = [table for table in context.catalog.tables.values() if table.schema == schema.name]
+    members = list(context.catalog.tables_in(schema.name))
     if members and not cascade:
         raise SqlError(
             "2BP01",

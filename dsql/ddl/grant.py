@@ -48,7 +48,7 @@ def grant(statement: Any, context: UtilityContext) -> UtilityResult:
     writer = CatalogWriter(context.transaction)
     try:
         for securable in {each.oid: each for each in found}.values():
-            writer.put_securable(run.on(securable, kind, listed))
+            writer.put_securable(run.on(securable, kind, listed), context.catalog)
     except SqlError as error:
         error.notices = run.result.notices
         raise

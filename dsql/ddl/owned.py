@@ -36,7 +36,7 @@ def reassign_owned(statement: Any, context: UtilityContext) -> UtilityResult:
     writer = CatalogWriter(context.transaction)
     for securable in _securables(context):
         if securable.owner_oid in owners:
-            writer.put_securable(with_owner(securable, after.oid))
+            writer.put_securable(with_owner(securable, after.oid), context.catalog)
     return UtilityResult("REASSIGN OWNED")
 
 
@@ -54,7 +54,7 @@ def drop_owned(statement: Any, context: UtilityContext) -> UtilityResult:
         if securable.oid not in dropped:
             stripped = _without(securable, owners, context)
             if stripped != securable:
-                writer.put_securable(stripped)
+                writer.put_securable(stripped, context.catalog)
     _drop_defaults(owners, dropped, context, writer)
     changes = MembershipChanges(context, result)
     for role in roles:

@@ -48,5 +48,6 @@ def alter_owner(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run an AlterOwnerStmt."""
     securable = _securable(statement, context)
     role = role_of(statement.newowner, context)
-    CatalogWriter(context.transaction).put_securable(with_owner(securable, role.oid))
+    changed = with_owner(securable, role.oid)
+    CatalogWriter(context.transaction).put_securable(changed, context.catalog)
     return UtilityResult(f"ALTER {kind_of(securable).word.upper()}")

@@ -176,9 +176,8 @@ def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     writer.release_name("", schema.name)
     writer.claim_name("", statement.newname)
     writer.put_schema(replace(schema, name=statement.newname))
-    for table in context.catalog.tables.values():
-        if table.schema == schema.name:
-            move_table(table, statement.newname, table.name, context)
+    for table in context.catalog.tables_in(schema.name):
+        move_table(table, statement.newname, table.name, context)
     return UtilityResult("ALTER SCHEMA")
 
 

@@ -120,6 +120,11 @@ class TransactionBlock:
         """The catalog at the transaction's snapshot, its own DDL included."""
         return self._catalog or self._find_catalog()
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether a statement of the transaction has looked at the catalog."""
+        return self._catalog is not None
+
     def age_error(self) -> SqlError | None:
         """Return the error of a running transaction that is too old, else None."""
         if self._transaction is None:
@@ -262,12 +267,13 @@ class TransactionBlock:
 
     def _check_versions(self, transaction: SessionTransaction) -> None:
         """Have the commit fail (OC001) if what allowed the queries has changed meanwhile."""
+        session_role, became_another = self._settings.session_role, False
         for query in self._queries:
             for key in query.version_keys:
                 transaction.check(key, Mode.CATALOG)
-        settings = self._settings
-        if settings.current_role != settings.session_role:
-            for role in self.catalog.memberships.settable(settings.session_role):
+            became_another |= query.role != session_role
+        if became_another:
+            for role in self.catalog.memberships.settable(session_role):
                 transaction.check(role_version_key(role), Mode.CATALOG)
 
     def _replay(self) -> bool:

@@ -45,7 +45,8 @@ class Shape:
 class CompiledQuery:
     """A query that may run: its program, and what the session needs to know about it.
 
-    `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it.
+    `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
+    to `role`.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class CompiledQuery:
         "parameter_types",
         "program",
         "returns_rows",
+        "role",
         "version_keys",
         "writes",
     )
@@ -65,6 +67,7 @@ class CompiledQuery:
         self.writes = program.writes
         self.parameter_types = program.parameter_types
         self.returns_rows = bool(program.columns) or program.tag == "SELECT"
+        self.role = statement.role
         self.version_keys = (
             *map(table_version_key, bound.tables),
             *map(role_version_key, statement.relied_on),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dsql.catalog.schema import ADMIN_OID
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
@@ -97,6 +98,10 @@ def _end(command: TransactionCommand, state: SessionState) -> UtilityResult:
     in_block = block.state in (State.OPEN, State.FAILED)
     if command.chain and not in_block:
         raise SqlError("25P01", f"{command.kind} AND CHAIN can only be used in transaction blocks")
+    if not block.has_looked and state.settings.session_role != ADMIN_OID:
+        _ = (
+            state.context.standpoint
+        )  # which a session whose role was dropped does not have any more
     read_only = block.read_only
     commits = command.kind == "COMMIT" and block.state is not State.FAILED
     result = UtilityResult("COMMIT" if commits else "ROLLBACK")

@@ -31,6 +31,16 @@ def test_a_dropped_roles_session_ends_with_its_next_statement(profile, statement
     server.stop()
 
 
+@pytest.mark.parametrize("statement", ["BEGIN; COMMIT", "BEGIN; ROLLBACK", "COMMIT", "END"])
+def test_a_dropped_roles_session_ends_with_an_empty_transaction(postgres, statement):
+    admin = postgres.connect()
+    make_role(admin, "one")
+    one = postgres.connect(user="one")
+    assert tags(one.query("BEGIN; COMMIT")) == ["BEGIN", "COMMIT"]
+    drop_role(admin, "one")
+    assert errors(one.ask_for_the_last_time(statement))[0]["C"] == "57P01"
+
+
 def test_a_role_can_be_set_by_its_members_only(postgres):
     admin = postgres.connect()
     make_role(admin, "one")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from memory_server import ARN, Peer, Server, errors, tags
+
+from dsql.transaction.interface import CommitOutcome, WriteSet
 
 OUTDATED = ("40001", "schema has been updated by another transaction (OC001)")
 
@@ -87,6 +90,96 @@ def test_a_writer_fails_whose_role_it_may_not_set_any_more(server: Server, admin
     writer.query("insert into t values (1)")
     admin.query("revoke set option for writers from writer")
     assert commit(writer) == OUTDATED
+
+
+def test_a_writer_fails_that_has_acted_for_a_role_and_gone_back(server: Server, admin: Peer):
+    writer = server.connect(user="writer")
+    writer.query("begin; set local role writers; insert into t values (1); reset role")
+    admin.query("revoke set option for writers from writer")
+    assert commit(writer) == OUTDATED
+
+
+def test_acting_for_a_role_without_using_its_rights_does_not_matter(server: Server, admin: Peer):
+    writer = server.connect(user="direct")
+    writer.query("begin; set local role writers; reset role; insert into t values (1)")
+    admin.query("revoke set option for writers from direct")
+    assert commit(writer) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "revoke usage on schema s from direct",
+        "alter schema s owner to writers",
+        "alter schema s rename to x",
+    ],
+)
+def test_a_writer_fails_whose_schema_was_changed(server: Server, admin: Peer, change: str):
+    for statement in (
+        "grant writers to admin",
+        "create schema s",
+        "grant usage on schema s to direct",
+        "create table s.t (id int primary key)",
+        "grant insert on s.t to direct",
+    ):
+        assert not errors(admin.query(statement))
+    writer = server.connect(user="direct")
+    elsewhere = begin_writing(server, "writer")
+    writer.query("begin; insert into s.t values (1)")
+    assert not errors(admin.query(change))
+    assert commit(writer) == OUTDATED
+    assert commit(elsewhere) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("right", "statement"),
+    [
+        ("create on schema public", "create table x (id int)"),
+        ("create on database postgres", "create schema x"),
+    ],
+)
+def test_what_was_made_under_a_right_that_was_revoked_is_not_committed(
+    postgres: Server, right: str, statement: str
+):
+    admin = postgres.connect()
+    admin.query(f"create role maker login; aws iam grant maker to '{ARN}'")
+    assert not errors(admin.query(f"grant {right} to maker"))
+    maker = postgres.connect(user="maker")
+    assert not errors(maker.query(f"begin; {statement}"))
+    assert not errors(admin.query(f"revoke {right} from maker"))
+    assert commit(maker) == OUTDATED
+
+
+@pytest.mark.parametrize("right", ["direct", "public"])
+def test_what_a_dropped_role_has_written_is_not_committed(server: Server, admin: Peer, right: str):
+    admin.query("create table open (id int primary key)")
+    admin.query(f"grant insert on open to {right}")
+    writer = server.connect(user="direct")
+    writer.query("begin; insert into open values (1)")
+    for statement in (
+        f"aws iam revoke direct from '{ARN}'",
+        f"revoke insert on open from {right}" if right == "direct" else "select 1",
+        "revoke insert, select on t from direct",
+        "drop role direct",
+    ):
+        assert not errors(admin.query(statement)), statement
+    assert commit(writer) == OUTDATED
+
+
+@pytest.mark.parametrize(("user", "keys"), [("admin", 1), ("direct", 1), ("writer", 2)])
+def test_a_writer_checks_no_more_keys_than_its_right_needs(
+    server: Server, admin: Peer, user: str, keys: int
+):
+    writes: list[WriteSet] = []
+    commit_write_set = server.store.commit
+
+    def commit(encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+        writes.append(msgspec.msgpack.decode(encoded, type=WriteSet))
+        return commit_write_set(encoded, transaction_id)
+
+    server.store.commit = commit
+    assert not errors(server.connect(user=user).query("insert into t values (1)"))
+    assert [len(write.checks) for write in writes] == [keys]
 
 
 def test_the_next_transaction_of_a_live_session_has_the_new_rights(server: Server, admin: Peer):
