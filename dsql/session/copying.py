@@ -8,6 +8,7 @@ COPY FROM may be larger than a transaction: it is then committed in batches.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from operator import length_hint
 from typing import Any
 
@@ -159,9 +160,7 @@ class CopyPortal:
             name = type(query).DESCRIPTOR.name.removesuffix("Stmt")
             if name not in QUERIES:
                 raise unsupported(f"unsupported statement: {name}")
-            return ParsedStatement(
-                parsed.text, parsed.offset, query, name, False, parsed._script_bytes
-            )
+            return replace(parsed, node=query, name=name)
         table = require_table(self._state.context, node.relation)
         columns = _target_columns(table, strings(node.attlist))
         names = ", ".join(_quoted(column.name) for column in columns)

@@ -6,6 +6,7 @@ and gone with its transaction.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dsql.ddl.nodes import enum_name, inner
@@ -31,9 +32,7 @@ def run_declare(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     name = node.portalname.encode()
     if name in state.portals:
         raise SqlError("42P03", f'cursor "{node.portalname}" already exists')
-    query = ParsedStatement(
-        parsed.text, parsed.offset, inner(node.query), "Select", False, parsed._script_bytes
-    )
+    query = replace(parsed, node=inner(node.query), name="Select")
     state.portals[name] = QueryStatement(state, query, None, "").bind(SIMPLE_BIND)
     return UtilityResult("DECLARE CURSOR")
 

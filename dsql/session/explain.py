@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dsql.ddl.nodes import inner, option_value
@@ -39,7 +40,7 @@ def explain_statement(state: SessionState, parsed: ParsedStatement) -> UtilitySt
     name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
     if name not in QUERIES:
         raise unsupported(f"unsupported statement: {name}")
-    query = ParsedStatement(parsed.text, parsed.offset, node, name, False, parsed._script_bytes)
+    query = replace(parsed, node=node, name=name)
     return UtilityStatement(state, _COLUMNS, lambda: _run(state, query, options))
 
 

@@ -2,7 +2,7 @@
 
 A script's parse is cached by its text. Only what the role may run is compiled. A compiled query is cached
 by its text and everything that its meaning depends on: parameter types, catalog version, search path, role,
-profile and text settings.
+profile and text settings; not by its place in a script, which only errors of binding tell.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def compile_query(
     the same catalog.
     """
     version = standpoint.catalog.version
-    key = (parsed.text, parsed.offset, parameter_types, version, settings.plan_key)
+    key = (parsed.text, parameter_types, version, settings.plan_key)
     found: CompiledQuery | None = plans.get(key)
     if found is not None:
         return found

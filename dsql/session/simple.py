@@ -1,7 +1,8 @@
 """The simple protocol: a script in one message, one result per statement.
 
-All statements of a script outside a block are one implicit transaction. A lone query whose literals can be
-taken for parameters is run by the plan of all queries that differ from it in those only.
+All statements of a script outside a block are one implicit transaction. A query whose literals can be
+taken for parameters is run by the plan of all queries that differ from it in those only: a lone one before
+it is parsed, one of a script after that.
 """
 
 from __future__ import annotations
@@ -50,22 +51,25 @@ class SimpleProtocol:
                 state.out += backend.EMPTY_QUERY_RESPONSE
             state.notice_long_names(script)
             for parsed in script:
-                self._run(parsed)
+                self._run(parsed, alone=len(script) == 1)
         if block.state is State.IMPLICIT:
             block.commit()
         state.interrupts.hold()
         state.out += READY[block.state]
 
-    def _run(self, parsed: ParsedStatement) -> None:
+    def _run(self, parsed: ParsedStatement, *, alone: bool) -> None:
         state = self._state
         if state.block.state is State.FAILED and parsed.name != "Transaction":
             state.check_not_failed()
         interrupts = state.interrupts
         interrupts.resume()
         interrupts.begin_statement()
-        statement = make_statement(state, parsed)
-        check_may_run(state, statement)
-        self._execute(statement.bind(SIMPLE_BIND))
+        portal = None if alone or parsed.name not in QUERIES else self._normalized.bind(parsed.text)
+        if portal is None:
+            statement = make_statement(state, parsed)
+            check_may_run(state, statement)
+            portal = statement.bind(SIMPLE_BIND)
+        self._execute(portal)
         interrupts.end_statement()
 
     def _execute(self, portal: Portal) -> None:

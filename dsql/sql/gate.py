@@ -18,6 +18,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from dsql.errors import SqlError, syntax_error
@@ -44,6 +45,8 @@ _CHAIN_LINK = re.compile(
 )
 # What may be an identifier of more than IDENTIFIER_BYTES_MAX bytes.
 _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
+_BLOCK_BYTES = 1_024
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
 
 _SQLSTATE_BY_MESSAGE = (
@@ -71,6 +74,31 @@ class IamGrant:
     revoke: bool
 
 
+class Characters:
+    """The characters of a script in UTF-8, counted once so that each question costs a block only."""
+
+    __slots__ = ("_counts", "_script")
+
+    def __init__(self, script: bytes) -> None:
+        blocks = range(0, len(script), _BLOCK_BYTES)
+        counts = (_count(script[start : start + _BLOCK_BYTES]) for start in blocks)
+        self._counts = list(accumulate(counts, initial=0))
+        self._script = script
+
+    def before(self, location: int) -> int:
+        """Return the number of characters before a byte location."""
+        block, rest = divmod(location, _BLOCK_BYTES)
+        return self._counts[block] + _count(self._script[location - rest : location])
+
+
+def _count(encoded: bytes) -> int:
+    return len(encoded.translate(None, _CONTINUATION_BYTES))
+
+
+def _before(characters: Characters | None, location: int) -> int:
+    return location if characters is None else characters.before(location)
+
+
 @dataclass(slots=True)
 class ParsedStatement:
     """One statement of a script.
@@ -85,16 +113,14 @@ class ParsedStatement:
     node: Any
     name: str
     asynchronous: bool = False
-    _script_bytes: bytes | None = None  # only where the script is not ASCII
+    _characters: Characters | None = None  # only where the script is not ASCII
     long_names: tuple[str, ...] = ()
 
     def position(self, location: int) -> int:
         """Return the 1-based character of a 0-based byte location in the script; 0 for none (-1)."""
         if location < 0:
             return 0
-        if self._script_bytes is None:
-            return location + 1
-        return len(self._script_bytes[:location].decode("utf-8", "replace")) + 1
+        return _before(self._characters, location) + 1
 
 
 @uncollected
@@ -118,15 +144,15 @@ def parse_script(text: str) -> list[ParsedStatement]:
 
 
 def _statements(text: str, script: bytes) -> list[ParsedStatement]:
-    encoded = None if len(script) == len(text) else script
+    characters = None if len(script) == len(text) else Characters(script)
     if _ADDITION.search(text) is None:
-        return _split(_parse(text), text, encoded, [])
+        return _split(_parse(text), text, characters, [])
     masked, asynchronous, grants = _take_out_additions(text, script)
-    parsed = _split(_parse(masked), text, encoded, asynchronous)
+    parsed = _split(_parse(masked), text, characters, asynchronous)
     for start, end, grant in grants:
-        offset = _characters(encoded, start)
-        slice_ = text[offset : _characters(encoded, end)]
-        parsed.append(ParsedStatement(slice_, offset, grant, "IamGrant", _script_bytes=encoded))
+        offset = _before(characters, start)
+        slice_ = text[offset : _before(characters, end)]
+        parsed.append(ParsedStatement(slice_, offset, grant, "IamGrant", _characters=characters))
     return sorted(parsed, key=lambda statement: statement.offset)
 
 
@@ -186,12 +212,8 @@ def _error_position(text: str, cursor: int) -> int:
     return min(cursor, len(text) + 1)
 
 
-def _characters(encoded: bytes | None, location: int) -> int:
-    return location if encoded is None else len(encoded[:location].decode("utf-8", "replace"))
-
-
 def _split(
-    result: Any, text: str, encoded: bytes | None, asynchronous: list[int]
+    result: Any, text: str, characters: Characters | None, asynchronous: list[int]
 ) -> list[ParsedStatement]:
     statements = []
     for raw in result.stmts:
@@ -199,8 +221,8 @@ def _split(
         end = start + raw.stmt_len if raw.stmt_len else None
         field = raw.stmt.WhichOneof("node")
         node = getattr(raw.stmt, field)
-        offset = _characters(encoded, start)
-        part = text[offset:] if end is None else text[offset : _characters(encoded, end)]
+        offset = _before(characters, start)
+        part = text[offset:] if end is None else text[offset : _before(characters, end)]
         stripped = part.lstrip()
         is_asynchronous = any(start <= at and (end is None or at < end) for at in asynchronous)
         statements.append(
@@ -210,7 +232,7 @@ def _split(
                 node=node,
                 name=_node_name(type(node).DESCRIPTOR.name),
                 asynchronous=is_asynchronous,
-                _script_bytes=encoded,
+                _characters=characters,
             )
         )
     return statements

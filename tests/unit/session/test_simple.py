@@ -36,6 +36,8 @@ def test_nothing_after_an_error_in_a_script_is_run(peer):
 def test_an_error_has_its_position_in_the_script(peer):
     (fields,) = errors(peer.query("SELECT 1; SELECT nosuch"))
     assert (fields["S"], fields["C"], fields["P"]) == ("ERROR", "42703", "18")
+    (fields,) = errors(peer.query("SELECT 1; SELECT 1; SELECT int 'x'"))
+    assert (fields["C"], fields["P"]) == ("22P02", "32")
 
 
 def test_a_syntax_error_runs_nothing(peer):
@@ -178,6 +180,15 @@ def test_queries_that_differ_in_literals_share_a_plan(server):
     for number in range(5):
         assert peer.rows(f"SELECT v FROM t WHERE id = {number}") == [[b"v%d" % number]]
     assert len(server.environments[0].plans) == plans + 2  # the parsed text and its program
+
+
+def test_the_statements_of_a_script_share_plans(server):
+    peer = server.connect()
+    plans = server.environments[0].plans
+    assert tags(peer.query("SELECT 1; SELECT 2; SELECT 3;")) == ["SELECT 1"] * 3
+    assert len(plans) == 3  # the parsed script, the parsed text of all three, and their program
+    assert tags(peer.query("SELECT 1 -- one\n; SELECT 1 -- one\n;")) == ["SELECT 1"] * 2
+    assert len(plans) == 5  # not to be normalised, and still compiled once
 
 
 def test_a_literal_that_its_column_does_not_take_is_reported_at_its_place(peer):

@@ -49,6 +49,15 @@ def test_positions_count_characters_of_the_script() -> None:
     assert second.position(location) == 20
 
 
+@pytest.mark.parametrize("characters", [1, 1_023, 1_024, 5_000])
+def test_positions_are_right_far_into_a_script(characters: int) -> None:
+    text = f"select '{'ü€' * characters}x'; select x"
+    second = parse_script(text)[1]
+    location = second.node.target_list[0].res_target.val.column_ref.location
+    assert second.position(location) == len(text)
+    assert second.text == "select x"
+
+
 def test_async_index_is_the_index_with_a_mark() -> None:
     first, second = parse_script(
         "create unique /* hm */ index async on t (a); create index i on t (async)"
