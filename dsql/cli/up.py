@@ -33,7 +33,7 @@ from dsql.cli.options import (
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.cli.watchdog import HANG_SECONDS
 from dsql.client.auth_token import Credentials
-from dsql.control.layout import ClusterRecord, Layout
+from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 
 START_SECONDS = 30.0
@@ -186,6 +186,7 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     clusters = list_clusters(layout)
     if clusters:
         record = clusters[0]
+        _check_format(record)
         if arguments.profile not in (None, record.profile):
             raise CommandError(f"cluster {record.identifier} has the profile {record.profile}", 2)
         if arguments.allow_profile_change not in (None, record.profile_changes):
@@ -204,6 +205,14 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
     key = ensure_first_key(AccessKeyStore(layout.access_keys), record.account)
     return record, Credentials(key.access_key_id, key.secret_access_key)
+
+
+def _check_format(record: ClusterRecord) -> None:
+    if record.format != CLUSTER_FORMAT:
+        raise CommandError(
+            f"cluster {record.identifier} is stored in format {record.format} and this dsql reads "
+            f"format {CLUSTER_FORMAT}: serve it with the version that made it, or choose another --data"
+        )
 
 
 def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpec]:

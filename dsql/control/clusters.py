@@ -17,7 +17,7 @@ import msgspec
 
 from dsql.control.atomic_file import write_atomically
 from dsql.control.authority import Authority
-from dsql.control.layout import ClusterRecord, Layout
+from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout
 
 DEFAULT_REGION = "us-east-1"
 DEFAULT_ACCOUNT = "111122223333"
@@ -75,6 +75,7 @@ def create_cluster(
         leader_az=zones[0],
         created_at=now.timestamp(),
         profile_changes=profile_changes,
+        format=CLUSTER_FORMAT,
     )
     if layout.record(identifier).exists():
         raise FileExistsError(f"cluster {identifier} exists")

@@ -24,11 +24,14 @@ from pathlib import Path
 
 import msgspec
 
+CLUSTER_FORMAT = 2  # how the journal's, storage's and the catalog's rows are laid out
+
 
 class ClusterRecord(msgspec.Struct):
     """clusters/ID/cluster.json. `profile` is dsql or postgres, `created_at` seconds since 1970.
 
     `profile_changes`: a session may choose another profile than the cluster's (SET dsql.profile).
+    `format`: the CLUSTER_FORMAT that the cluster was made with; the first one is not written down.
     """
 
     identifier: str
@@ -40,6 +43,7 @@ class ClusterRecord(msgspec.Struct):
     leader_az: str
     created_at: float
     profile_changes: bool = False
+    format: int = 1
 
 
 class Layout:

@@ -14,6 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dsql.control.authority import Authority
+from dsql.control.clusters import create_cluster, write_record
+from dsql.control.layout import Layout
+
 DSQL = [sys.executable, "-m", "dsql.cli.main"]
 
 
@@ -153,6 +157,18 @@ def test_busy_port_is_one_clear_line(installation: Installation, tmp_path: Path)
     answer = subprocess.run([*DSQL, *words], capture_output=True, text=True, timeout=20)
     assert answer.returncode == 1
     assert "Address already in use" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_directory_in_another_format_is_refused_in_one_clear_line(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    record = create_cluster(layout, Authority.open(layout))
+    record.format = 1
+    write_record(layout, record)
+    words = ["up", "--data", str(tmp_path), "--listen", f"127.0.0.1:{free_port()}"]
+    answer = subprocess.run([*DSQL, *words], capture_output=True, text=True, timeout=20)
+    assert answer.returncode == 1
+    assert "is stored in format 1" in answer.stderr
     assert answer.stderr.count("\n") == 1
 
 
