@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from dsql.executor.expressions import Code, Expressions
-from dsql.executor.memory import LARGE_BYTES
+from dsql.executor.memory import LARGE_BYTES, SAMPLE_EVERY
 from dsql.executor.nesting import LOOPS_MAX, Nesting
 from dsql.executor.source import Binding, Consume, Env, Source
 from dsql.planner import plan as p
@@ -163,13 +163,14 @@ class Generator:
     def counter(self) -> str:
         """Write the making of a count of rows for `sample_each`; return its name."""
         counter = self.source.fresh("counter")
-        self.source.line(f"{counter} = count(1).__next__")
+        self.source.line(f"{counter} = {SAMPLE_EVERY}")
         return counter
 
-    def sample_each(self, held: str, counter: str, row: str) -> None:
-        """Write the accounting for one row in 64 of those that pass here."""
-        with self.source.block(f"if not {counter}() & 63:"):
-            self.source.line(f"{held}.sample_one({row})")
+    def sample_each(self, counter: str, sample: str) -> None:
+        """Write a call that samples for one row in `SAMPLE_EVERY` of those that pass here."""
+        self.source.line(f"{counter} -= 1")
+        with self.source.block(f"if not {counter}:"):
+            self.source.line(f"{counter} = {SAMPLE_EVERY}; {sample}")
 
     def kept_fields(self, codes: Sequence[Code], types: Sequence[int]) -> list[str]:
         """Return code for values that are kept: names where `note_large` has to look at them."""

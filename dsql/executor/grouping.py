@@ -16,6 +16,7 @@ from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.ordering import sort_statements
 from dsql.executor.source import Binding, Consume, Env
+from dsql.functions.function import Aggregate
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, slots_of_all
 from dsql.planner.plan_slots import made_slots
@@ -141,6 +142,10 @@ def _initial(generator: Generator, call: AggregateCall) -> str:
 
 
 def _first_accumulator(generator: Generator, call: AggregateCall) -> str:
+    if not call.aggregate.needs_context:
+        first = call.aggregate.initial()
+        if first is None or type(first) is int:
+            return repr(first)
     initial = generator.source.constant(call.aggregate.initial, "initial")
     return f"{initial}({'context' if call.aggregate.needs_context else ''})"
 
@@ -159,7 +164,8 @@ class _Account:
 
 
 def _account(generator: Generator, calls: Sequence[tuple[Slot, AggregateCall]]) -> _Account:
-    counter = generator.counter() if any(gathers(call) for _, call in calls) else ""
+    counting = any(gathers(call) or call.aggregate.gathers for _, call in calls)
+    counter = generator.counter() if counting else ""
     return _Account(generator.hold(), counter)
 
 
@@ -185,12 +191,22 @@ def _step(
             types += [key.expression.type_oid for key in call.order_by]
             generator.note_large(account.held, [*texts, *keys], types)
             sample = tuple_code([*texts, *keys])
-            generator.sample_each(account.held, account.counter, sample)
+            generator.sample_each(account.counter, f"{account.held}.sample_one({sample})")
             return
-        if generator.varies(call.type_oid) and not call.aggregate.needs_context:
+        if generator.varies(call.type_oid) and not _accounts(call.aggregate):
             _step_held(generator, call, place, codes, account)
             return
         source.line(f"{place} = {step_code(generator, call, place, codes)}")
+        if call.aggregate.gathers:
+            texts = [code.text for code in codes]
+            generator.note_large(account.held, texts, [item.type_oid for item in call.arguments])
+            sample = f"{account.held}.sample_one({tuple_code(texts)})"
+            generator.sample_each(account.counter, sample)
+
+
+def _accounts(aggregate: Aggregate) -> bool:
+    """Return True if the accumulator is not simply the result so far."""
+    return aggregate.needs_context or aggregate.gathers
 
 
 def _step_held(

@@ -104,8 +104,8 @@ def _build(
         with _join_key(generator, node.inner_keys, inner) as (key, parts):
             source.line(f"{table}.setdefault({key}, []).append({tuple_code(fields)})")
             generator.note_large(held, [*parts, *fields], types)
-            with source.block(f"if not {counter}() & 63:"):
-                source.line(f"{held}.sample_entry({tuple_code([key, *fields])})")
+            sample = f"{held}.sample_entry({tuple_code([key, *fields])})"
+            generator.sample_each(counter, sample)
 
     generator.produce(node.inner, env, kept | slots_of_all(node.inner_keys), give)
     return table, carried, nullable

@@ -86,7 +86,7 @@ def _exists(generator: Generator, node: SubPlan, env: Env) -> bool:
 
 def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
     source = generator.source
-    items, held = source.fresh("items"), generator.hold()
+    items, held, counter = source.fresh("items"), generator.hold(), generator.counter()
     source.line(f"{items} = []")
     types = [node.plan.expressions[0].type_oid]
 
@@ -94,8 +94,7 @@ def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
         fields = generator.kept_fields(codes[:1], types)
         source.line(f"{items}.append({fields[0]})")
         generator.note_large(held, fields, types)
-        with source.block(f"if not len({items}) & 63:"):
-            source.line(f"{held}.sample({items})")
+        generator.sample_each(counter, f"{held}.sample({items})")
 
     generator.query(node.plan, env, give)
     source.line(f"return {items}")

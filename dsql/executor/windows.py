@@ -200,11 +200,14 @@ def _aggregate(
     call: WindowCall, aggregate: Aggregate, rows: WindowRows, kept: Sequence[bool], context: Any
 ) -> Iterator[Any]:
     """Yield an aggregate over each row's frame; a frame that only grows is stepped through once."""
+    held = context.memory.hold()
 
     def step(accumulator: Any, index: int) -> Any:
         arguments = rows.arguments[index]
         if not kept[index] or (not aggregate.keeps_nulls and None in arguments):
             return accumulator
+        if aggregate.gathers:
+            held.large(arguments)
         return aggregate.step(accumulator, *arguments)
 
     given = (context,) if aggregate.needs_context else ()
@@ -223,6 +226,7 @@ def _aggregate(
             previous = aggregate.final(accumulator)
         else:
             accumulator = aggregate.initial(*given)
+            held.clear()
             for index in frame:
                 accumulator = step(accumulator, index)
             previous = aggregate.final(accumulator)

@@ -22,7 +22,7 @@ from dsql.types import oids, registry
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
 from dsql.types.numeric import EXACT, checked
-from dsql.types.size import join
+from dsql.types.size import join, join_kept
 
 
 def _nothing() -> None:
@@ -161,38 +161,42 @@ def _define_counts_and_bits() -> None:
     define_aggregate("any_value", _nothing, lambda held, value: value if held is None else held)
 
 
-def _collect(gathered: Gathered, value: Any) -> Gathered:
-    gathered.add(value)
-    return gathered
+def _collect(items: list[Any], value: Any) -> list[Any]:
+    items.append(value)
+    return items
 
 
-def _as_array(gathered: Gathered) -> list[Any] | None:
-    return gathered.items.copy() or None  # a window goes on gathering
+def _as_array(items: list[Any]) -> list[Any] | None:
+    return items.copy() or None  # a window goes on gathering
 
 
-def _collect_text(gathered: Gathered, value: Any, separator: Any) -> Gathered:
-    """Gather texts, each after its own separator, leaving out NULLs."""
-    if value is None:
-        return gathered
-    if gathered.items and separator is not None:
-        gathered.add(separator)
-    gathered.add(value)
-    return gathered
+def _define_string_agg(key: str, empty: Any) -> None:
+    """Gather texts, each behind its own separator, leaving out NULLs; the first separator goes."""
+
+    def collect(items: list[Any], value: Any, separator: Any) -> list[Any]:
+        if value is not None:
+            items.extend((separator or empty, value))
+        return items
+
+    def finish(items: list[Any]) -> Any:
+        if not items:
+            return None
+        items[0] = empty
+        return join_kept(empty, items)
+
+    step = f"({{0}} if {{1}} is None else {{0}}.extend(({{2}} or {empty!r}, {{1}})) or {{0}})"
+    define_aggregate(key, list, collect, finish, step_template=step, keeps_nulls=True, gathers=True)
 
 
-def _join(empty: Any) -> Callable[[Gathered], Any]:
-    return lambda gathered: join(empty, gathered.items) if gathered.items else None
-
-
-def _collect_array(gathered: Gathered, value: Any) -> Gathered:
+def _collect_array(items: list[Any], value: Any) -> list[Any]:
     if value is None:
         raise SqlError("22004", "cannot accumulate null arrays")
     if not value:
         raise SqlError("2202E", "cannot accumulate empty arrays")
-    gathered.add(value)
-    if len(gathered.items) > 1 and len(gathered.items[0]) != len(value):
+    items.append(value)
+    if len(items[0]) != len(value):
         raise SqlError("2202E", "cannot accumulate arrays of different dimensionality")
-    return gathered
+    return items
 
 
 class _JsonRows(Gathered):
@@ -266,12 +270,19 @@ def _define_json(prefix: str, finish: Callable[[str | None], str | None]) -> Non
 _define_counts_and_bits()
 _define_sums()
 _define_extremes()
-for _key, _step, _final in (
-    ("array_agg(anynonarray)", _collect, _as_array),
-    ("array_agg(anyarray)", _collect_array, _as_array),
-    ("string_agg(text,text)", _collect_text, _join("")),
-    ("string_agg(bytea,bytea)", _collect_text, _join(b"")),
-):
-    define_aggregate(_key, Gathered, _step, _final, keeps_nulls=True, needs_context=True)
+define_aggregate(
+    "array_agg(anynonarray)",
+    list,
+    _collect,
+    _as_array,
+    step_template="({0}.append({1}) or {0})",
+    keeps_nulls=True,
+    gathers=True,
+)
+define_aggregate(
+    "array_agg(anyarray)", list, _collect_array, _as_array, keeps_nulls=True, gathers=True
+)
+_define_string_agg("string_agg(text,text)", "")
+_define_string_agg("string_agg(bytea,bytea)", b"")
 _define_json("json", lambda text: text)
 _define_json("jsonb", _as_jsonb)

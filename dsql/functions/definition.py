@@ -165,6 +165,7 @@ def define_aggregate(
     step_template: str = "",
     keeps_nulls: bool = False,
     needs_context: bool = False,
+    gathers: bool = False,
     typed: Callable[..., Implementation] | None = None,
 ) -> None:
     """Register the aggregates with these keys.
@@ -189,6 +190,7 @@ def define_aggregate(
                 direct_arguments=row.direct_arguments,
                 ordered_set=row.flags[5] in "oh",
                 needs_context=needs_context,
+                gathers=gathers,
             )
 
         specializer = None

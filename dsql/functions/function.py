@@ -133,7 +133,8 @@ class Aggregate:
 
     The accumulator is what `initial()` returns, `initial(context)` if `needs_context`;
     `step(accumulator, *arguments)` returns the next one; `final(accumulator)` the result. Unless
-    `keeps_nulls`, rows with a NULL argument are skipped.
+    `keeps_nulls`, rows with a NULL argument are skipped. If it `gathers`, the accumulator is a list that
+    keeps the arguments as they are, and whoever calls `step` accounts for them.
     `step_template`, if given, is a Python expression over {0} (accumulator), {1}, ...
     An `ordered_set` aggregate takes the WITHIN GROUP values, sorted, as the arguments of `step`, and its
     `direct_arguments` values at the end: `final(accumulator, *direct)`.
@@ -152,6 +153,7 @@ class Aggregate:
     direct_arguments: int = 0  # ordered-set aggregates: how many come before WITHIN GROUP
     ordered_set: bool = False
     needs_context: bool = False
+    gathers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.date_arithmetic import add_intervals, multiply, subtract_intervals
 from dsql.functions.definition import define_aggregate
-from dsql.functions.gathered import Gathered
 from dsql.functions.numeric_powers import sqrt_to_scale
 from dsql.functions.numerics import divide_to_scale, division_scale
 from dsql.types import registry
@@ -144,9 +143,9 @@ _REGRESSIONS: dict[str, Callable[[_Floats], Any]] = {
 # ---------------------------------------------------------------- ordered sets
 
 
-def _collect(rows: Gathered, value: Any) -> Gathered:
-    rows.add(value)
-    return rows
+def _collect(values: list[Any], value: Any) -> list[Any]:
+    values.append(value)
+    return values
 
 
 def _check_fraction(fraction: float) -> float:
@@ -215,13 +214,7 @@ class _Modes:
 
 
 def _define_percentile(key: str, final: Callable[[list[Any], Any], Any]) -> None:
-    define_aggregate(
-        key,
-        Gathered,
-        _collect,
-        lambda gathered, fraction: final(gathered.items, fraction),
-        needs_context=True,
-    )
+    define_aggregate(key, list, _collect, final, gathers=True)
 
 
 def _define_all() -> None:

@@ -31,8 +31,7 @@ def fold(text: str, change: Callable[[str], str]) -> str:
 @export
 def joined(left: Any, right: Any) -> Any:
     """Return two texts or byteas as one. Raises SqlError 54000."""
-    if len(left) + len(right) > SHORT:
-        check_size(len(left) + len(right), left, right)
+    check_size(len(left) + len(right), left, right)
     return left + right
 
 
@@ -182,12 +181,22 @@ def _cast_to_text(context: Context, oid: int, value: Any) -> str:
     return text.rstrip(" ") if oid == oids.BPCHAR else text
 
 
+def _cast_from(oid: int) -> Callable[[Context, Any], str]:
+    """Return `_cast_to_text` of a type."""
+    if oid in (oids.BOOL, oids.BPCHAR):
+        return lambda context, value: _cast_to_text(context, oid, value)
+    encoder = registry.get(oid).text_encoder
+    return lambda context, value: encoder(context.settings)(value).decode()
+
+
 def _text_first(_left: int, right: int) -> Callable[..., str]:
-    return lambda context, text, value: joined(text, _cast_to_text(context, right, value))
+    cast = _cast_from(right)
+    return lambda context, text, value: joined(text, cast(context, value))
 
 
 def _text_last(left: int, _right: int) -> Callable[..., str]:
-    return lambda context, value, text: joined(_cast_to_text(context, left, value), text)
+    cast = _cast_from(left)
+    return lambda context, value, text: joined(cast(context, value), text)
 
 
 def normalize(text: str, form: str) -> str:
@@ -218,7 +227,10 @@ for _type in ("text", "bpchar"):
     define(f"octet_length({_type})", lambda text: len(text.encode()))
 define("textlen", template="len({0})")
 define("bit_length(text)", lambda text: 8 * len(text.encode()))
-define("textcat", template="joined({0}, {1})")
+define(
+    "textcat",
+    template=f"({{0}} + {{1}} if len({{0}}) + len({{1}}) <= {SHORT} else joined({{0}}, {{1}}))",
+)
 define("textanycat", typed=_text_first, needs_context=True)
 define("anytextcat", typed=_text_last, needs_context=True)
 define("lower(text)", lower)

@@ -54,6 +54,14 @@ def array_too_large() -> SqlError:
     return SqlError("54000", f"array size exceeds the maximum allowed ({ELEMENTS_MAX})")
 
 
+def join_kept(empty: AnyStr, parts: list[AnyStr]) -> AnyStr:
+    """Return the parts, all of which are there, in one. Raises SqlError 54000."""
+    size = sum(map(len, parts))
+    if size > SHORT:
+        check_size(size, *parts)
+    return empty.join(parts)
+
+
 def join(separator: AnyStr, parts: Iterable[AnyStr]) -> AnyStr:
     """Return `separator.join(parts)`, whose parts are made one by one. Raises SqlError 54000."""
     kept: list[AnyStr] = []
