@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 from dsql.executor import values
 from dsql.executor.expressions import Code
@@ -13,6 +14,7 @@ from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, returns_set, slots_of_all
 from dsql.sql import bound
 from dsql.sql.bound import Expression
+from dsql.sql.bound_query import ConstantRows
 from dsql.types import oids
 
 
@@ -57,6 +59,11 @@ def produce_values(
     """Write VALUES: one row inline, several as a loop over tuples."""
     source = generator.source
     wanted = [n for n, slot in enumerate(node.slots) if slot.id in required]
+    if isinstance(node.rows, ConstantRows):
+        columns = [node.rows.columns[number] for number in wanted]
+        rows = list(zip(*columns, strict=True)) if columns else [()] * len(node.rows)
+        _constant_rows(generator, node, wanted, env, consume, rows)
+        return
     if len(node.rows) == 1:
         inner = dict(env)
         for number in wanted:
@@ -65,7 +72,13 @@ def produce_values(
         consume(inner)
         return
     if all(isinstance(item, bound.Constant) for row in node.rows for item in row):
-        _constant_rows(generator, node, wanted, env, consume)
+        rows = [
+            tuple(
+                item.value for item in (row[n] for n in wanted) if isinstance(item, bound.Constant)
+            )
+            for row in node.rows
+        ]
+        _constant_rows(generator, node, wanted, env, consume, rows)
         return
     nullable = [False] * len(wanted)
     name = source.fresh("values")
@@ -80,13 +93,14 @@ def produce_values(
 
 
 def _constant_rows(
-    generator: Generator, node: p.ValuesScan, wanted: list[int], env: Env, consume: Consume
+    generator: Generator,
+    node: p.ValuesScan,
+    wanted: list[int],
+    env: Env,
+    consume: Consume,
+    rows: Sequence[tuple[Any, ...]],
 ) -> None:
-    """Write a loop over rows that are known already."""
-    rows = [
-        tuple(item.value for item in (row[n] for n in wanted) if isinstance(item, bound.Constant))
-        for row in node.rows
-    ]
+    """Write a loop over the `wanted` values of rows that are known already."""
     nullable = [any(row[place] is None for row in rows) for place in range(len(wanted))]
     inner, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
     with generator.source.block(

@@ -177,7 +177,13 @@ def _function_widths(entry: bound_query.FunctionEntry, calls: list[Expression]) 
 
 
 def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> DerivedLeaf:
-    rows = tuple(tuple(map(fold, scope.convert_all(row))) for row in entry.rows)
+    rows: tuple[tuple[Expression, ...], ...] | bound_query.ConstantRows
+    expressions: list[Expression] = []
+    if isinstance(entry.rows, bound_query.ConstantRows):
+        rows = entry.rows
+    else:
+        rows = tuple(tuple(map(fold, scope.convert_all(row))) for row in entry.rows)
+        expressions += (item for row in rows for item in row)
     count = float(len(rows))
     node = ValuesScan(
         estimate=Estimate(count, _width(slots), 0.0, count * 0.0125),
@@ -185,7 +191,7 @@ def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> 
         alias=entry.alias,
         slots=tuple(slots),
     )
-    return _derived(slots, slots_of_all(item for row in rows for item in row), node)
+    return _derived(slots, slots_of_all(expressions), node)
 
 
 def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:

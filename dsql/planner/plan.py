@@ -13,6 +13,7 @@ from dsql.catalog.schema import Index, Table
 from dsql.planner.expressions import Slot
 from dsql.sql import bound
 from dsql.sql.bound import AggregateCall, Expression, SortKey, WindowCall
+from dsql.sql.bound_query import ConstantRows
 
 
 class Estimate(NamedTuple):
@@ -118,9 +119,9 @@ class FunctionScan(Node):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ValuesScan(Node):
-    """Rows of expressions."""
+    """Rows of expressions, or of values."""
 
-    rows: tuple[tuple[Expression, ...], ...]
+    rows: tuple[tuple[Expression, ...], ...] | ConstantRows
     alias: str
     slots: tuple[Slot, ...]
 

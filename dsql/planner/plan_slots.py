@@ -8,6 +8,7 @@ from typing import Any
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, slots_of_all
 from dsql.sql.bound import Expression
+from dsql.sql.bound_query import ConstantRows
 from dsql.types import oids
 
 
@@ -168,7 +169,9 @@ _READS: dict[type, Callable[[Any], Iterable[Expression]]] = {
     p.Scan: _scan,
     p.VirtualScan: lambda node: node.filter,
     p.FunctionScan: lambda node: node.calls,
-    p.ValuesScan: lambda node: (item for row in node.rows for item in row),
+    p.ValuesScan: lambda node: (
+        () if isinstance(node.rows, ConstantRows) else (item for row in node.rows for item in row)
+    ),
     p.Filter: lambda node: node.conditions,
     p.Project: lambda node: (expression for _, expression in node.assignments),
     p.ProjectSet: lambda node: (call for _, call in node.calls),

@@ -83,11 +83,23 @@ class FunctionEntry(Entry):
     lateral: bool = True
 
 
+class ConstantRows:
+    """The rows of a long VALUES list, as runtime values by column; no walk over expressions enters it."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: list[list[Any]]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class ValuesEntry(Entry):
     """(VALUES ...) AS alias. Every row has one expression per column, of the column's type."""
 
-    rows: list[list[Expression]]
+    rows: list[list[Expression]] | ConstantRows
     lateral: bool = False
 
 

@@ -12,6 +12,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
 from dsql.sql.bound import DefaultValue, Expression
 from dsql.sql.bound_query import (
+    ConstantRows,
     Delete,
     EntryColumn,
     FromEntry,
@@ -22,6 +23,7 @@ from dsql.sql.bound_query import (
     Update,
     ValuesEntry,
 )
+from dsql.sql.bulk import assigned_rows
 from dsql.sql.calls import clause
 from dsql.sql.columns import (
     Stored,
@@ -37,6 +39,7 @@ from dsql.sql.operators import subquery_fields
 from dsql.sql.query import bind_query, bind_targets, is_plain_values, uneven_row, wrapped
 from dsql.sql.scope import Scope, entry_item
 from dsql.sql.tree import position_of
+from dsql.sql.tree_query import rows_of
 from dsql.types import oids
 
 Assignment = tuple[int, Expression]
@@ -238,9 +241,15 @@ def _values_source(
 ) -> tuple[Query, list[Column]]:
     """Bind VALUES row by row, each cell straight to its column's type; DEFAULT is the column's."""
     inner = scope.child()
+    constants = values.args.get("constants")
+    if constants is not None and override is None and constants.width == len(columns):
+        in_bulk = assigned_rows(scope.binding, constants, columns)
+        if in_bulk is not None:
+            return _values_as_query(inner, in_bulk, columns), columns
+    trees = rows_of(values)
     rows: list[list[Expression]] = []
-    width = len(values.expressions[0].expressions)
-    for row_tree in values.expressions:
+    width = len(trees[0].expressions)
+    for row_tree in trees:
         if len(row_tree.expressions) != width:
             raise uneven_row(row_tree)
         rows.append(_cells(inner, row_tree.expressions))
@@ -254,11 +263,17 @@ def _values_source(
             Target(column.name, value) for column, value in zip(columns, done[0], strict=True)
         ]
         return Query(targets=targets), columns
+    return _values_as_query(inner, done, columns), columns
+
+
+def _values_as_query(
+    inner: Scope, rows: list[list[Expression]] | ConstantRows, columns: list[Column]
+) -> Query:
     entry_columns = [EntryColumn(c.name, c.type_oid, c.typmod) for c in columns]
-    entry = ValuesEntry(alias="*VALUES*", columns=entry_columns, rows=done)
+    entry = ValuesEntry(alias="*VALUES*", columns=entry_columns, rows=rows)
     item = inner.add_item(entry)
     targets = [Target(column.name, column.expression) for column in item.columns]
-    return Query(range_table=inner.range_table, from_items=[FromEntry(0)], targets=targets), columns
+    return Query(range_table=inner.range_table, from_items=[FromEntry(0)], targets=targets)
 
 
 def _cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:

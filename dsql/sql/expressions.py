@@ -36,9 +36,10 @@ from dsql.sql.bound import (
     Subscript,
 )
 from dsql.sql.bound_query import Query
+from dsql.sql.bulk import array_as, constant_array
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.scope import Item, Scope, is_function_item
-from dsql.sql.tree import position_of
+from dsql.sql.tree import items_of, position_of
 from dsql.sql.type_names import resolve_type
 from dsql.types import oids, registry
 
@@ -261,9 +262,14 @@ def _cast(scope: Scope, tree: exp.Cast) -> Expression:
 
 def _array_literal(scope: Scope, tree: exp.Array, type_oid: int, element: int) -> Expression:
     """ARRAY[...]::type[] takes its elements as that type from the start."""
+    constants = tree.args.get("constants")
+    in_bulk = constants and array_as(scope.binding, constants, type_oid, position_of(tree))
+    if in_bulk:
+        return in_bulk
     items = []
-    nested = any(isinstance(item, exp.Array) for item in tree.expressions)
-    for item in tree.expressions:
+    trees = items_of(tree)
+    nested = any(isinstance(item, exp.Array) for item in trees)
+    for item in trees:
         if nested and isinstance(item, exp.Array):
             items.append(_array_literal(scope, item, type_oid, element))
             continue
@@ -318,16 +324,21 @@ def _array(scope: Scope, tree: exp.Array) -> Expression:
     position = position_of(tree)
     if "query" in tree.args:
         return _array_subquery(scope, tree)
-    if not tree.expressions:
+    constants = tree.args.get("constants")
+    in_bulk = constants and constant_array(scope.binding, constants, [], position)
+    if in_bulk:
+        return in_bulk
+    trees = items_of(tree)
+    if not trees:
         raise SqlError(
             "42P18",
             "cannot determine type of empty array",
             hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
             position=position,
         )
-    elements = [bind_expression(scope, item) for item in tree.expressions]
+    elements = [bind_expression(scope, item) for item in trees]
     done, element_oid, _ = coercion.unify(scope.binding, elements, "ARRAY")
-    if registry.get(element_oid).element_oid and isinstance(tree.expressions[0], exp.Array):
+    if registry.get(element_oid).element_oid and isinstance(trees[0], exp.Array):
         return ArrayConstructor(
             type_oid=element_oid, elements=done, multidimensional=True, position=position
         )

@@ -9,6 +9,8 @@ with spaces in their place so that every position stays what the client sees:
     ALTER TABLE ASYNC t VALIDATE CONSTRAINT c     -> the alter node, `asynchronous` set
     AWS IAM GRANT role TO 'arn' | REVOKE ... FROM -> an `IamGrant`
 
+Long lists of constants do not pass through libpg_query either: see `dsql.sql.constant_lists`.
+
 libpg_query counts bytes from 0, PostgreSQL's clients characters from 1: `ParsedStatement.position`.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -24,6 +27,7 @@ from typing import Any
 from dsql.errors import SqlError, syntax_error
 from dsql.limits import IDENTIFIER_BYTES_MAX
 from dsql.sql.collection import uncollected
+from dsql.sql.constant_lists import ConstantList, take_out
 from dsql.sql.depth import allow_deep_statements, stack_depth_error
 
 # Imported by name because mypy cannot parse the stub of postgast's generated messages.
@@ -45,6 +49,8 @@ _CHAIN_LINK = re.compile(
 )
 # What may be an identifier of more than IDENTIFIER_BYTES_MAX bytes.
 _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
+# Statements that are read as trees only (`dsql.sql.tree_query`), not node by node.
+_WITH_TREES = frozenset(("Select", "Insert", "Update", "Delete"))
 _BLOCK_BYTES = 1_024
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
@@ -106,6 +112,7 @@ class ParsedStatement:
     `text` is its own text, `offset` the characters before it in the script; `node` is libpg_query's
     statement message (SelectStmt, ...) or an `IamGrant`, `name` its name without Stmt ("Select").
     `long_names`, of a script's first statement, are the identifiers of the script that were truncated.
+    `lists` are the long lists of constants of which `node` has the first item only.
     """
 
     text: str
@@ -115,6 +122,7 @@ class ParsedStatement:
     asynchronous: bool = False
     _characters: Characters | None = None  # only where the script is not ASCII
     long_names: tuple[str, ...] = ()
+    lists: tuple[ConstantList, ...] = ()
 
     def position(self, location: int) -> int:
         """Return the 1-based character of a 0-based byte location in the script; 0 for none (-1)."""
@@ -136,15 +144,58 @@ def parse_script(text: str) -> list[ParsedStatement]:
         script = text.encode()
     except UnicodeEncodeError:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8"') from None
-    _check_chains(text)
-    statements = _statements(text, script)
-    if statements and _LONG_NAME.search(script):
-        statements[0].long_names = tuple(_long_names(text, script))
+    return _without_lists(text, script) or _with_lists(text, script)
+
+
+def whole(statement: ParsedStatement) -> ParsedStatement:
+    """Return a statement of a script with its long lists of constants in its node."""
+    text = " " * statement.offset + statement.text
+    return _with_lists(text, text.encode())[0]
+
+
+def _without_lists(text: str, script: bytes) -> list[ParsedStatement]:
+    """Return the statements of a script with their long lists taken out.
+
+    There are none if it has no such lists, or something in it needs every constant: errors, for one.
+    """
+    short, lists = take_out(text)
+    if not lists or _ADDITION.search(short):
+        return []
+    try:
+        _check_chains(short)
+        statements = _split(_parse(short), text, _characters_of(text, script), [])
+    except SqlError:
+        return []
+    if any(statement.name not in _WITH_TREES for statement in statements):
+        return []
+    waiting = deque(lists)
+    for statement in statements:
+        end = statement.offset + len(statement.text)
+        while waiting and waiting[0].position <= end:
+            statement.lists += (waiting.popleft(),)
+    _note_long_names(statements, short)
     return statements
 
 
+def _with_lists(text: str, script: bytes) -> list[ParsedStatement]:
+    _check_chains(text)
+    statements = _statements(text, script)
+    _note_long_names(statements, text)
+    return statements
+
+
+def _note_long_names(statements: list[ParsedStatement], text: str) -> None:
+    script = text.encode()
+    if statements and _LONG_NAME.search(script):
+        statements[0].long_names = tuple(_long_names(text, script))
+
+
+def _characters_of(text: str, script: bytes) -> Characters | None:
+    return None if len(script) == len(text) else Characters(script)
+
+
 def _statements(text: str, script: bytes) -> list[ParsedStatement]:
-    characters = None if len(script) == len(text) else Characters(script)
+    characters = _characters_of(text, script)
     if _ADDITION.search(text) is None:
         return _split(_parse(text), text, characters, [])
     masked, asynchronous, grants = _take_out_additions(text, script)

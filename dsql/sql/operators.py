@@ -29,6 +29,7 @@ from dsql.sql.bound import (
     ScalarSubquery,
 )
 from dsql.sql.bound_query import Query, Target
+from dsql.sql.bulk import constant_array
 from dsql.sql.expressions import (
     BINDERS,
     array_of,
@@ -38,7 +39,7 @@ from dsql.sql.expressions import (
     select_field,
 )
 from dsql.sql.scope import Scope
-from dsql.sql.tree import OPERATOR_NAMES, position_of
+from dsql.sql.tree import OPERATOR_NAMES, items_of, position_of
 from dsql.sql.walk import lowest_level
 from dsql.types import oids, registry
 
@@ -303,7 +304,7 @@ def _row_in(scope: Scope, tree: exp.In) -> Expression:
         name, negate = "<>", True
     left = row_fields(scope, tree.this)
     parts = []
-    for item in tree.expressions:
+    for item in items_of(tree):
         if not isinstance(item, exp.Tuple):
             raise SqlError(
                 "42601", "unequal number of entries in row expressions", position=position
@@ -325,7 +326,12 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
     name = "<>" if negate else "="
     position = position_of(tree)
     left = bind_expression(scope, tree.this)
-    items = [bind_expression(scope, item) for item in tree.expressions]
+    constants = tree.args.get("constants")
+    if constants is not None:
+        in_bulk = constant_array(scope.binding, constants, [left.type_oid], position)
+        if in_bulk is not None:
+            return _array_comparison(scope, name, left, in_bulk, negate, position)
+    items = [bind_expression(scope, item) for item in items_of(tree)]
     plain: list[Expression] = []
     others: list[Expression] = []
     for item in items:

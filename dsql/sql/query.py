@@ -19,6 +19,7 @@ from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
 from dsql.sql.bound import ColumnRef, Constant, Expression, SortKey
 from dsql.sql.bound_query import (
+    ConstantRows,
     EntryColumn,
     FromEntry,
     FunctionEntry,
@@ -29,6 +30,7 @@ from dsql.sql.bound_query import (
     Target,
     ValuesEntry,
 )
+from dsql.sql.bulk import constant_rows
 from dsql.sql.calls import clause, is_composite, sort_key
 from dsql.sql.expressions import (
     bind_boolean,
@@ -48,6 +50,7 @@ from dsql.sql.grouping import (
 from dsql.sql.names import output_name
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
+from dsql.sql.tree_query import rows_of
 from dsql.sql.walk import any_node, lowest_level, nodes, same
 from dsql.types import oids
 
@@ -365,14 +368,20 @@ def is_plain_values(tree: exp.Expression) -> bool:
 
 def bind_values(
     scope: Scope, tree: exp.Expression
-) -> tuple[list[list[Expression]], list[EntryColumn]]:
+) -> tuple[list[list[Expression]] | ConstantRows, list[EntryColumn]]:
     """Bind the rows of a VALUES list; each column has the common type of its values."""
+    constants = tree.args.get("constants")
+    in_bulk = constant_rows(scope.binding, constants) if constants is not None else None
+    return in_bulk or _bind_rows(scope, rows_of(tree))
+
+
+def _bind_rows(
+    scope: Scope, trees: list[exp.Expression]
+) -> tuple[list[list[Expression]], list[EntryColumn]]:
     with clause(scope, "VALUES"):
-        rows = [
-            [bind_expression(scope, item) for item in row.expressions] for row in tree.expressions
-        ]
+        rows = [[bind_expression(scope, item) for item in row.expressions] for row in trees]
     width = len(rows[0])
-    for row, row_tree in zip(rows, tree.expressions, strict=True):
+    for row, row_tree in zip(rows, trees, strict=True):
         if len(row) != width:
             raise uneven_row(row_tree)
     columns = []

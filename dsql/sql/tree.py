@@ -13,6 +13,7 @@ The shapes, where they are not sqlglot's usual ones:
     Operator        an operator without a class of its own: operator, schema; prefix ones lack `this`
     Any, All        the right side of a comparison; `this` is a query or an array
     In, Between     `negate` for NOT IN, NOT BETWEEN
+    In, Array       `constants`, a ConstantList, in place of `expressions` where that was long
     Is              `expression` is Null, Boolean or Var UNKNOWN; `negate`
     DataType        names (list of str), expressions (typmods), dimensions (int), setof
     Tuple           a row; `row` if ROW was written
@@ -28,6 +29,7 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import unsupported
+from dsql.sql.constant_lists import ConstantList
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.gate import grammar as pg
 from dsql.sql.keywords import identifier
@@ -79,6 +81,17 @@ class TreeBuilder:
 
     def __init__(self, statement: ParsedStatement) -> None:
         self.position = statement.position
+        self._lists = {found.position: found for found in statement.lists}
+        self.claimed: set[int] = set()  # of the lists
+
+    def list_at(self, node: Any) -> ConstantList | None:
+        """Return the long list of constants whose first one an expression node is, else None."""
+        if not self._lists or node.WhichOneof("node") != "a_const":
+            return None
+        found = self._lists.get(self.position(node.a_const.location))
+        if found is not None:
+            self.claimed.add(found.position)
+        return found
 
     def placed(self, tree: exp.Expression, location: int) -> exp.Expression:
         """Give a tree its position and return it."""
@@ -213,12 +226,45 @@ def _nullif(build: TreeBuilder, node: Any) -> exp.Expression:
 
 
 def _in_list(build: TreeBuilder, node: Any) -> exp.Expression:
+    items = node.rexpr.list.items
     tree = exp.In(
         this=build.expression(node.lexpr),
-        expressions=build.expressions(node.rexpr.list.items),
+        **listed(build, items[0], lambda: build.expressions(items)),
         negate=node.name[0].string.sval == "<>",
     )
     return build.placed(tree, node.location)
+
+
+def listed(
+    build: TreeBuilder, first: Any, expressions: Callable[[], list[exp.Expression]]
+) -> dict[str, Any]:
+    """Return the args of a list: its `expressions`, or `constants` if `first` begins one taken out."""
+    found = build.list_at(first)
+    return {"expressions": expressions()} if found is None else {"constants": found}
+
+
+def constant_trees(constants: ConstantList) -> list[exp.Expression]:
+    """Return the trees of a list of constants, row by row."""
+    trees: list[exp.Expression] = []
+    for text, position in constants.constants():
+        tree: exp.Expression
+        if text[0] == "'":
+            tree = exp.Literal(this=text[1:-1].replace("''", "'"), is_string=True)
+        elif text[0] in "nN":
+            tree = exp.Null()
+        elif text[0].isalpha():
+            tree = exp.Boolean(this=text[0] in "tT")
+        else:
+            tree = exp.Literal(this=text, is_string=False)
+        tree._meta = {"position": position}
+        trees.append(tree)
+    return trees
+
+
+def items_of(tree: exp.Expression) -> list[exp.Expression]:
+    """Return the trees of the items of In or Array, of those of a long list as well."""
+    constants = tree.args.get("constants")
+    return tree.expressions if constants is None else constant_trees(constants)
 
 
 def _between(build: TreeBuilder, node: Any) -> exp.Expression:
@@ -343,7 +389,11 @@ def _row(build: TreeBuilder, node: Any) -> exp.Expression:
 
 
 def _array(build: TreeBuilder, node: Any) -> exp.Expression:
-    return build.placed(exp.Array(expressions=build.expressions(node.elements)), node.location)
+    items = node.elements
+    if not items:
+        return build.placed(exp.Array(expressions=[]), node.location)
+    tree = exp.Array(**listed(build, items[0], lambda: build.expressions(items)))
+    return build.placed(tree, node.location)
 
 
 def _indirection(build: TreeBuilder, node: Any) -> exp.Expression:

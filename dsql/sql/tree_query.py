@@ -8,7 +8,8 @@ The shapes, where they are not sqlglot's usual ones:
         Subquery    this, alias, lateral
         Join        this (left) and expression (right), side, on, using (names), natural, alias, using_alias
     Select          windows: Window with `this` its name; limit: Limit with `with_ties`
-    Values          expressions: Tuple per row; order, limit, offset, with_ like a Select
+    Values          expressions: Tuple per row, or `constants`, a ConstantList; order, limit, offset, with_
+                    like a Select
     Insert          columns, expression (query, None for DEFAULT VALUES), override, conflict, returning
     Update, Delete  from_ / using: From
     EQ in SET       this: a Column, or a Tuple of them
@@ -21,10 +22,17 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import unsupported
-from dsql.sql.gate import ParsedStatement
+from dsql.sql.gate import ParsedStatement, whole
 from dsql.sql.gate import grammar as pg
 from dsql.sql.keywords import identifier
-from dsql.sql.tree import TreeBuilder, order_tree, type_tree, window_tree
+from dsql.sql.tree import (
+    TreeBuilder,
+    constant_trees,
+    listed,
+    order_tree,
+    type_tree,
+    window_tree,
+)
 
 _SET_OPERATIONS = {
     pg.SETOP_UNION: exp.Union,
@@ -44,7 +52,10 @@ _SIDES = {pg.JOIN_LEFT: "LEFT", pg.JOIN_RIGHT: "RIGHT", pg.JOIN_FULL: "FULL"}
 def statement_tree(statement: ParsedStatement) -> exp.Expression:
     """Return the tree of a query or a data-modifying statement."""
     build = TreeBuilder(statement)
-    return _STATEMENTS[type(statement.node).DESCRIPTOR.name](build, statement.node)
+    tree = _STATEMENTS[type(statement.node).DESCRIPTOR.name](build, statement.node)
+    if len(build.claimed) < len(statement.lists):  # one of them was something else
+        return statement_tree(whole(statement))
+    return tree
 
 
 def query_tree(build: TreeBuilder, node: Any) -> exp.Expression:
@@ -58,14 +69,40 @@ def query_tree(build: TreeBuilder, node: Any) -> exp.Expression:
             distinct=not node.all,
         )
     elif node.values_lists:
-        rows = [exp.Tuple(expressions=build.expressions(r.list.items)) for r in node.values_lists]
-        tree = exp.Values(expressions=rows)
-        # A VALUES list stands where its first expression does.
-        tree._meta = {"position": rows[0].expressions[0].meta["position"]}
+        tree = _values(build, node.values_lists)
     else:
         tree = _select(build, node)
     _tail(build, node, tree)
     return tree
+
+
+def _values(build: TreeBuilder, rows: Any) -> exp.Expression:
+    """Return the Values of rows; it stands where its first expression does."""
+    first = rows[0].list.items[0]
+    tree = exp.Values(
+        **listed(
+            build,
+            first,
+            lambda: [exp.Tuple(expressions=build.expressions(row.list.items)) for row in rows],
+        )
+    )
+    constants = tree.args.get("constants")
+    tree._meta = {
+        "position": tree.expressions[0].expressions[0].meta["position"]
+        if constants is None
+        else constants.position
+    }
+    return tree
+
+
+def rows_of(tree: exp.Expression) -> list[exp.Expression]:
+    """Return the rows of a Values as Tuples, those of a long list as well."""
+    constants = tree.args.get("constants")
+    if constants is None:
+        return tree.expressions
+    items = constant_trees(constants)
+    width = constants.width
+    return [exp.Tuple(expressions=items[at : at + width]) for at in range(0, len(items), width)]
 
 
 def _select(build: TreeBuilder, node: Any) -> exp.Expression:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dsql.sql.bound import AggregateCall, ColumnRef, Expression, SortKey, WindowFrame
+from dsql.sql.bound import AggregateCall, ColumnRef, Constant, Expression, SortKey, WindowFrame
 from dsql.sql.bound_query import Cte, Entry, FromItem, Query, SetOperation, Target
 
 _NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
@@ -37,6 +37,8 @@ _FROM_NODES: tuple[type, ...] = FromItem.__args__
 
 def children(node: Any) -> Iterator[Any]:
     """Yield the nodes directly below one, those inside lists included."""
+    if type(node) is Constant:
+        return  # a long list may be its value
     for name in _fields(type(node)):
         value = getattr(node, name)
         if value.__class__ in (int, str, bool) or value is None:

@@ -1,0 +1,148 @@
+"""Long lists of plain constants, taken out of a script before it is parsed.
+
+IN (1, 2, ...), ARRAY[...] and VALUES (1, 'a'), (2, 'b'), ... of megabytes are data, no program. To parse
+and bind them node by node costs microseconds and a kilobyte a constant. Here they are found in the text,
+and all but the first item or row is blanked, so that every position stays:
+
+    select 1 where a in (1, 2, 3)     ->  select 1 where a in (1      )     and the list "1, 2, 3"
+
+What the pattern takes for a list may be part of a string, a comment or other syntax. So a list counts only
+once the tree builder has met the node it belongs to, its first constant at the list's position; if one is
+left over, the statement is parsed again as it was written (`dsql.sql.gate.whole`).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from typing import Any
+
+LIST_CHARACTERS_MIN = 4_096  # shorter ones are not worth a second look
+
+_C = r"(?:-?[0-9]++(?:\.[0-9]++)?+(?:e[+-]?[0-9]++)?+|'[^']*+(?:''[^']*+)*+'|(?:null|true|false)\b)"
+_ROW = rf"\(\s*+{_C}(?:\s*+,\s*+{_C})*+\s*+\)"
+_FLAGS = re.ASCII | re.IGNORECASE
+_CONSTANT = re.compile(_C, _FLAGS)
+_FIRST_ROW = re.compile(_ROW, _FLAGS)
+_LIST = re.compile(
+    rf"\b(?:(?:in\s*+\(|array\s*+\[)\s*+({_C}(?:\s*+,\s*+{_C})++)\s*+[)\]]"
+    rf"|values\s*+({_ROW}(?:\s*+,\s*+{_ROW})++)(?!\s*+,))",
+    _FLAGS,
+)
+_INTEGERS = re.compile(r"[-0-9,()\s]++", re.ASCII)
+_NO_PARENTHESES = str.maketrans("", "", "()")
+
+
+class Kind(enum.Enum):
+    """What the constants of a column are, NULLs aside."""
+
+    INTEGER = enum.auto()
+    NUMBER = enum.auto()
+    STRING = enum.auto()
+    BOOLEAN = enum.auto()
+
+
+class ConstantList:
+    """Rows of `width` constants; those of IN and ARRAY have one.
+
+    `text` is what was written from the first constant on, `position` that constant's 1-based character.
+    """
+
+    __slots__ = ("position", "text", "width")
+
+    def __init__(self, text: str, position: int, width: int) -> None:
+        self.text = text
+        self.position = position
+        self.width = width
+
+    def columns(self) -> list[tuple[Kind, list[Any]]] | None:
+        """Return kind and values of each column; None if one has constants of several kinds.
+
+        An INTEGER's values are int, those of a NUMBER or STRING str, of a BOOLEAN bool; NULL is None.
+        """
+        width = self.width
+        if _INTEGERS.fullmatch(self.text):
+            items = self.text.translate(_NO_PARENTHESES).split(",")
+            try:
+                return [(Kind.INTEGER, [*map(int, items[at::width])]) for at in range(width)]
+            except ValueError:  # thousands of digits
+                return None
+        literals = _CONSTANT.findall(self.text)
+        columns = [_column(literals[at::width]) for at in range(width)]
+        return None if None in columns else columns  # type: ignore[return-value]
+
+    def constants(self) -> Iterator[tuple[str, int]]:
+        """Yield every constant as it was written, row by row, with its position."""
+        for found in _CONSTANT.finditer(self.text):
+            yield found.group(), self.position + found.start()
+
+
+def take_out(text: str) -> tuple[str, list[ConstantList]]:
+    """Return a script without its long lists, and these in order."""
+    if len(text) < LIST_CHARACTERS_MIN:
+        return text, []
+    parts: list[str] = []
+    lists: list[ConstantList] = []
+    copied = 0
+    for found in _LIST.finditer(text):
+        group = 1 if found.group(1) else 2
+        start, end = found.span(group)
+        if end - start < LIST_CHARACTERS_MIN:
+            continue
+        first = (_CONSTANT if group == 1 else _FIRST_ROW).match(text, start)
+        assert first is not None
+        width = len(_CONSTANT.findall(first.group()))
+        if group == 2 and not _is_even(text[start:end], width):
+            continue
+        start += _offset(first.group())
+        lists.append(ConstantList(text[start:end], start + 1, width))
+        parts += (text[copied : first.end()], " " * (end - first.end()))
+        copied = end
+    return "".join(parts) + text[copied:], lists
+
+
+def _offset(item: str) -> int:
+    """Return where in an item or row its first constant is."""
+    found = _CONSTANT.search(item)
+    assert found is not None
+    return found.start()
+
+
+def _is_even(rows: str, width: int) -> bool:
+    """Return True if every row has as many constants as the first."""
+    row = rf"\(\s*+{_C}(?:\s*+,\s*+{_C}){{{width - 1}}}\s*+\)"
+    return re.fullmatch(rf"{row}(?:\s*+,\s*+{row})*+", rows, _FLAGS) is not None
+
+
+def _column(literals: list[str]) -> tuple[Kind, list[Any]] | None:
+    starts = {literal[0] for literal in literals}
+    nulls = bool(starts & {"n", "N"})
+    starts -= {"n", "N"}
+    if starts <= {"'"}:
+        return Kind.STRING, [_string(literal) for literal in literals]
+    if starts <= set("-0123456789"):
+        try:
+            return Kind.INTEGER, [_integer(literal) for literal in literals]
+        except ValueError:
+            if nulls or not all(map(_is_fraction, literals)):
+                return None
+            return Kind.NUMBER, literals
+    if starts <= set("tTfF"):
+        return Kind.BOOLEAN, [_TRUTH[literal[0].lower()] for literal in literals]
+    return None
+
+
+_TRUTH = {"t": True, "f": False, "n": None}
+
+
+def _string(literal: str) -> str | None:
+    return literal[1:-1].replace("''", "'") if literal[0] == "'" else None
+
+
+def _integer(literal: str) -> int | None:
+    return int(literal) if literal[0] not in "nN" else None
+
+
+def _is_fraction(literal: str) -> bool:
+    return "." in literal or "e" in literal or "E" in literal

@@ -1,0 +1,90 @@
+"""Long lists of constants mean what short ones mean."""
+
+import pytest
+from memory_server import Server
+
+from dsql.sql import constant_lists
+from dsql.sql.constant_lists import Kind, take_out
+
+ITEMS = (
+    "1, 2, 3",
+    "-1, 2147483648, 3",
+    "9223372036854775807, 9223372036854775808, 1",
+    "1.5, 2.25, -1e3",
+    "1, 2.5, 3",
+    "'a', 'it''s', ''",
+    "'ü, €', '), (', NULL",
+    "null, Null, 1",
+    "null, null, null",
+    "true, False, null",
+    "'1', 2, '3'",
+    "1, 'x', 3",
+    "1, true, 2",
+    "1, 2, -(3)",
+    "'a', 'b' 'c', 'd'",
+    "'a', 'b',\n 'c'\n'd'",
+    "1, 2, 3 + 4",
+    "1, 2, '3'::int",
+    "007, 1_0, 0x1f",
+    "1, /* , 5 */ 2, 3 -- , 4\n",
+    "1, 2, c",
+)
+STATEMENTS = (
+    "select c, c in ({0}), c not in ({0}) from (values (1), (2), (null)) t(c)",
+    "select '1' in ({0})",
+    "select array[{0}]",
+    "select array[{0}]::numeric(4, 1)[]",
+    "select array[{0}]::text[]",
+    "select * from (values ({0}), ({0}), ({0})) t",
+    "values (1, {0}), (2, {0})",
+    "values ({0}), ({0}, 1)",
+    "insert into t (n, v, f) values ({0}), ({0}) returning n, v, f",
+    "insert into t (v, n) values ({0}), ({0})",
+    "insert into t (n) select c from (values ({0}, 1)) x(c)",
+    "with x as (values ({0}), ({0})) select count(*) from x",
+    "select $$ where 1 in ({0}) $$, 'values ({0})', 1 in ({0})",
+    "select '€', 1 /* in ({0}) */ where 1 in ({0})",
+    "select array[]::int[], 1 in ({0})",
+    "select position('a' in ({0}))",
+    "select 1 where (1, 2, 3) in (({0}), ({0}))",
+    "select 1; select 2 where 2 in ({0}); values ({0}), ({0}); select nosuch",
+    "explain (costs off) select 1 in ({0})",
+    "create view w as select 1 in ({0}) as b; select pg_get_viewdef('w'::regclass); drop view w",
+)
+
+
+@pytest.fixture(scope="module")
+def peer():
+    server = Server("postgres")
+    peer = server.connect()
+    peer.query("create table t (n numeric(6, 2), v varchar(3), f float8, d int default 7)")
+    yield peer
+    server.stop()
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_list_taken_out_is_answered_like_one_left_in(peer, monkeypatch, statement):
+    for items in ITEMS:
+        text = statement.format(items)
+        left_in = peer.query(text + "-- the comment keeps literals from becoming parameters")
+        monkeypatch.setattr(constant_lists, "LIST_CHARACTERS_MIN", 1)
+        assert peer.query(text + "-- so does this") == left_in, text
+        monkeypatch.undo()
+
+
+def test_only_the_first_item_of_a_long_list_is_left(monkeypatch):
+    monkeypatch.setattr(constant_lists, "LIST_CHARACTERS_MIN", 4)
+    text = "select 1 in (1, 2), array['a', 'b']; values ( 1, 'x'), (2,\n'y')"
+    short, lists = take_out(text)
+    assert short == "select 1 in (1   ), array['a'     ]; values ( 1, 'x')          "
+    assert [text[found.position - 1] for found in lists] == ["1", "'", "1"]
+    assert lists[2].columns() == [(Kind.INTEGER, [1, 2]), (Kind.STRING, ["x", "y"])]
+
+
+@pytest.mark.parametrize("bad", ["x", "1e400000", "99999999999999999999"])
+def test_a_bad_constant_of_a_long_list_is_an_error_at_its_place(peer, bad):
+    items = ", ".join(["'1'"] * 1_000)
+    text = f"select 1 where 5::int4 in ({items}, '{bad}', '2')"
+    assert len(items) > constant_lists.LIST_CHARACTERS_MIN
+    (fields,) = [body for kind, body in peer.query(text) if kind == "E"]
+    assert b"P%d\0" % (text.index(bad)) in fields
