@@ -123,6 +123,11 @@ class Log:
         return self._extent.describe(0)
 
     @property
+    def last_sequence(self) -> int:
+        """The last record."""
+        return self._extent.last
+
+    @property
     def first_sequence(self) -> int:
         """The first record that is still kept."""
         return self._segments[0].first

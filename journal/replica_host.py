@@ -5,15 +5,17 @@ itself. Where the disk has lately been quick, the write is done on the event loo
 a thread would cost more, in processor time and in waiting for it, than the other work that it lets
 through meanwhile is worth. Where the disk is slow, and for whatever else changes files, it is a thread.
 
-Committed frames are fed to subscribers from memory, as soon as the
-commit index is known and without waiting for this replica's own disk, or from the segments if the
-subscriber is behind.
+Committed frames are fed to subscribers from memory, as soon as the commit index is known and without
+waiting for this replica's own disk, or from the segments if the subscriber is behind. While the end of the
+log waits to be replaced there, the disk still holds what a former leader never committed, under the
+sequences of what is committed now: nobody is given that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -32,6 +34,7 @@ _RECENT_BYTES = 16 * 1024 * 1024
 _FEED_BYTES = 1024 * 1024
 _QUICK_SECONDS = 0.000_5  # some times what handing a write to a thread takes
 _QUICK_BYTES_MAX = 256 * 1024
+_NO_CUT = sys.maxsize
 
 Respond = Callable[[Message], None]
 Receive = Callable[[list[Frame]], None]
@@ -85,7 +88,8 @@ class ReplicaHost:
         self._running: asyncio.Future[None] | None = None
         self._full = False  # the disk, as it was last seen
         self._recent = FrameWindow(_RECENT_BYTES)
-        self._synced = disk.extent.last_sequence
+        self._synced = disk.last_sequence  # up to here the disk holds the replica's log
+        self._queued_cut = _NO_CUT  # what is in the queue leaves so much of what the disk holds
         self._waiters: list[asyncio.Future[None]] = []
         self._taps: list[_Tap] = []
         if not disk.promise.whole:
@@ -109,12 +113,13 @@ class ReplicaHost:
                         # What is not on disk yet, readers can have only from here.
                         self._recent.add(frame, self._synced)
                 elif isinstance(output, Cut):
-                    self._recent.cut(output.last)
+                    self._forget(output.last)
             if self.replica.commit > committed:
                 self._wake()
         elif isinstance(message, StartAt):
             outputs = self.replica.start_at(message)
-            self._recent.cut(0)
+            if outputs:
+                self._forget(0)
         else:
             outputs = self.replica.claim(message)
         if outputs:
@@ -159,7 +164,9 @@ class ReplicaHost:
 
     async def locate(self, timestamp: int) -> int:
         """Return a sequence at or before the first record with at least `timestamp`."""
-        return await self._threads.run(lambda: self._disk.locate(timestamp))
+        behind = self._synced + 1
+        located = await self._threads.run(lambda: self._disk.locate(timestamp))
+        return max(self.replica.log.first, min(located, behind))
 
     async def close(self) -> None:
         """Finish the write that runs, then close the log."""
@@ -176,8 +183,15 @@ class ReplicaHost:
             self._running = self._loop.create_future()
             self._loop.call_soon(self._perform_queue)
 
+    def _forget(self, last: int) -> None:
+        """What the disk holds behind `last` will be removed there."""
+        self._recent.cut(last)
+        self._synced = min(self._synced, last)
+        self._queued_cut = min(self._queued_cut, last)
+
     def _perform_queue(self) -> None:
         work, self._queue = self._queue, []
+        self._queued_cut = _NO_CUT
         if not (self._pace.is_quick and _is_small(work)):
             self._threads.submit(lambda: self._perform(work), self._performed)
             return
@@ -244,6 +258,7 @@ class ReplicaHost:
         assert self._running is not None
         self._running.set_result(None)
         self._running = None
+        self._synced = min(self._disk.last_sequence, self._queued_cut)
         if isinstance(error, _Full):
             replies = error.replies
             self._reload(replies)
@@ -254,8 +269,6 @@ class ReplicaHost:
             return
         assert replies is not None
         for reply, respond in replies:
-            if isinstance(reply.message, AppendReply):
-                self._synced = max(self._synced, reply.message.sequence)
             respond(reply.message)
         self.replica.log.trim(self._disk.first_sequence)
         self._start()
@@ -271,6 +284,8 @@ class ReplicaHost:
         self.replica.commit = min(commit, self.replica.log.last)
         self.replica.checkpoint = checkpoint
         self._recent.cut(self.replica.log.last)
+        self._queued_cut = _NO_CUT
+        self._synced = self.replica.log.last
 
     # The feed
 
@@ -294,8 +309,13 @@ class ReplicaHost:
             tap.stalled.set_exception(error)
 
     async def _read_committed(self, sequence: int) -> list[Frame]:
+        # Known before the read: what is committed meanwhile may replace what was read.
+        while (last := min(self._synced, self.replica.commit)) < sequence and self._running:
+            await asyncio.wait([self._running])
+        if self.failed:
+            raise ReplicaFailedError(self._name)
         read = await self._threads.run(lambda: self._disk.read(sequence, _FEED_BYTES))
-        frames = [frame for frame in read if frame.last <= self.replica.commit]
+        frames = [frame for frame in read if frame.last <= last]
         if not frames:
             raise JournalTrimmedError(f"{self._name}: record {sequence} is not kept any more")
         return frames
@@ -305,9 +325,9 @@ class ReplicaHost:
             if frames is None:
                 log.error("%s: cannot read record %d: %s", self._name, fetch.from_sequence, error)
             else:
-                respond(Fetched(fetch.from_sequence, frames))
+                respond(Fetched(fetch.from_sequence, [one for one in frames if one.last <= last]))
 
-        disk = self._disk
+        disk, last = self._disk, self._synced
         first = max(fetch.from_sequence, self.replica.log.first)
         self._threads.submit(lambda: disk.read(first, fetch.bytes_max), answer)
 

@@ -14,7 +14,7 @@ from journal.client import JournalTrimmedError, ReplicaFailedError
 from journal.codec import Append
 from journal.disk_threads import DiskThreads
 from journal.log import Log
-from journal.messages import AppendStatus, Claim, ClaimReply, Record, StartAt
+from journal.messages import AppendStatus, Claim, ClaimReply, Fetch, Record, StartAt
 from journal.replica_host import ReplicaHost
 from journal.segment import Frame, make_frame
 
@@ -85,6 +85,51 @@ async def test_subscriber_that_is_behind_reads_from_disk(running):
     feed = running.host.frames(2)
     assert [frame.first for frame in await anext(feed)] == [2, 3]
     await feed.aclose()
+
+
+@pytest.fixture
+async def replacing(tmp_path, monkeypatch):
+    """Record 2 of epoch 1 stands on disk; that of epoch 2, committed, waits to take its place."""
+    log = Log(tmp_path)
+    log.write([frame(1)])
+    log.write([frame(2)])
+    log.close()
+    run = Running(tmp_path)
+    await run.say(Claim(2, CANDIDATE))
+    disk = run.host._disk
+    run.let_go = threading.Event()
+    cut = disk.cut
+    monkeypatch.setattr(disk, "cut", lambda last: (run.let_go.wait(10), cut(last)))
+    run.host.receive(Append(2, 1, 1, 2, 0, [frame(2, epoch=2)]), run.answers.put_nowait)
+    yield run
+    run.let_go.set()
+    await run.close()
+
+
+async def test_what_a_leader_replaces_is_not_fed_in_the_place_of_what_it_committed(replacing):
+    seen: list[tuple[int, int]] = []
+    follow = replacing.host.follow(
+        1, lambda frames: seen.extend((frame.last, frame.epoch) for frame in frames)
+    )
+    following = asyncio.ensure_future(follow)
+    feed = replacing.host.frames(1)
+    async with asyncio.timeout(5):
+        frames = await anext(feed) + await anext(feed)
+        while len(seen) < 2:
+            await asyncio.sleep(0.001)
+    assert [(frame.last, frame.epoch) for frame in frames] == [(1, 1), (2, 2)]
+    assert seen == [(1, 1), (2, 2)]
+    await feed.aclose()
+    following.cancel()
+
+
+async def test_what_a_leader_replaces_is_not_fetched_from_the_disk_any_more(replacing):
+    fetched = await replacing.say(Fetch(1, 1 << 20))
+    assert [frame.last for frame in fetched.frames] == [1]
+    replacing.let_go.set()
+    assert (await replacing.answers.get()).status == AppendStatus.ACCEPTED
+    fetched = await replacing.say(Fetch(1, 1 << 20))
+    assert [(frame.last, frame.epoch) for frame in fetched.frames] == [(1, 1), (2, 2)]
 
 
 async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch, caplog):
