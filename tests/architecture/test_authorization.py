@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
@@ -67,17 +68,16 @@ def test_every_utility_statement_says_what_it_needs() -> None:
 
 
 def test_no_handler_is_reached_past_its_table() -> None:
+    importers = defaultdict(set)
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    importers[f"{node.module}.{alias.name}"].add(module)
     for name, handler in _handlers():
         whole = f"{handler.__module__}.{handler.__name__}"
         table = "dsql.ddl.execute" if name in ddl.UTILITIES else "dsql.session.utility"
-        callers = {
-            module
-            for module, tree in modules().items()
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom)
-            and any(f"{node.module}.{alias.name}" == whole for alias in node.names)
-        }
-        assert callers <= {table}, whole
+        assert importers[whole] <= {table}, whole
     openers = {
         module
         for module, tree in modules().items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import dsql.functions.builtin  # noqa: F401  (the functions that have names)
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.names import CatalogNames
 from dsql.catalog.schema import Column, Role, Schema, Table
