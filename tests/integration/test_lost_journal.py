@@ -33,7 +33,7 @@ def test_zone_that_lost_its_journal_gets_it_back_and_then_others_may_die(
     kill(cluster, zone)
     stored = insert_until(cluster, stored, 100)
     eventually(lambda: journal_status(cluster, zone)["lost"] == 0)
-    eventually(lambda: "the log is complete again" in log_of(cluster, zone))  # it goes through a pipe
+    eventually(lambda: "the log is complete again" in log_of(cluster, zone))
     for other in (o for o in ZONES if o != zone):
         (third,) = (o for o in ZONES if o not in (zone, other))
         with frozen(cluster, third if third != LEADER else None):
