@@ -14,7 +14,7 @@ from typing import Any
 from dsql.access.authorize import Authorized
 from dsql.encoding.keyspace import role_version_key, table_version_key
 from dsql.errors import SqlError
-from dsql.executor.compiler import prepare
+from dsql.executor.compiler import CompiledProgram, prepare
 from dsql.executor.program import Emit, OutputColumn
 from dsql.sql.bound_query import BoundStatement
 from dsql.types import registry
@@ -42,44 +42,24 @@ class Shape:
         self.emit: Emit | None = None  # compiled by the first Execute
 
 
-class CompiledQuery:
-    """A query that may run: its program, and what the session needs to know about it.
+class DescribedQuery:
+    """What a client may know of a query whether it may run it or not.
 
-    `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
-    to `role`.
+    PostgreSQL parses and describes every query for everybody; rights are asked for when one starts to run.
     """
 
-    __slots__ = (
-        "_formats",
-        "_shapes",
-        "_tags",
-        "parameter_types",
-        "program",
-        "returns_rows",
-        "role",
-        "version_keys",
-        "writes",
-    )
+    __slots__ = ("_formats", "_shapes", "columns", "parameter_types", "returns_rows", "writes")
 
-    def __init__(self, statement: Authorized[BoundStatement], settings: FormatSettings) -> None:
-        bound = statement.subject
-        self.program = program = prepare(bound)
+    def __init__(self, program: CompiledProgram, settings: FormatSettings) -> None:
         self.writes = program.writes
         self.parameter_types = program.parameter_types
         self.returns_rows = bool(program.columns) or program.tag == "SELECT"
-        self.role = statement.role
-        self.version_keys = (
-            *map(table_version_key, bound.tables),
-            *map(role_version_key, statement.relied_on),
+        # None for a statement that returns no rows.
+        self.columns: tuple[OutputColumn, ...] | None = (
+            program.columns if self.returns_rows else None
         )
         self._formats = settings
         self._shapes: dict[tuple[tuple[int, ...], tuple[int, ...]], Shape] = {}
-        self._tags: dict[int, bytes] = {}
-
-    @property
-    def columns(self) -> tuple[OutputColumn, ...] | None:
-        """The result's columns; None for a statement that returns no rows."""
-        return self.program.columns if self.returns_rows else None
 
     def shape(self, formats: tuple[int, ...], result_formats: tuple[int, ...]) -> Shape:
         """Return the shape for the formats of a Bind message. Raises SqlError 08P01, 22023."""
@@ -101,6 +81,27 @@ class CompiledQuery:
         chosen = expand_result_formats(result_formats, len(columns))
         return Shape(decoders, chosen, describe_columns(columns, chosen))
 
+
+class CompiledQuery(DescribedQuery):
+    """A query that may run: its program, and what the session needs to know about it.
+
+    `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
+    to `role`.
+    """
+
+    __slots__ = ("_tags", "program", "role", "version_keys")
+
+    def __init__(self, statement: Authorized[BoundStatement], settings: FormatSettings) -> None:
+        bound = statement.subject
+        self.program = prepare(bound)
+        super().__init__(self.program, settings)
+        self.role = statement.role
+        self.version_keys = (
+            *map(table_version_key, bound.tables),
+            *map(role_version_key, statement.relied_on),
+        )
+        self._tags: dict[int, bytes] = {}
+
     def emitter(self, shape: Shape) -> Emit:
         """Return the function that appends the rows in a shape's formats."""
         emit = shape.emit
@@ -116,6 +117,11 @@ class CompiledQuery:
             if len(self._tags) < _TAGS_MAX:
                 self._tags[count] = message
         return message
+
+
+def describe_denied(bound: BoundStatement, settings: FormatSettings) -> DescribedQuery:
+    """Return what is known of a query that may not run."""
+    return DescribedQuery(prepare(bound), settings)
 
 
 def expand_parameter_formats(formats: tuple[int, ...], count: int) -> tuple[int, ...]:

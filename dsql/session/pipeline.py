@@ -8,11 +8,12 @@ profile and text settings; not by its place in a script, which only errors of bi
 from __future__ import annotations
 
 from dsql.access.authorize import authorize
-from dsql.session.compiled import CompiledQuery
+from dsql.session.compiled import CompiledQuery, DescribedQuery, describe_denied
 from dsql.session.identity import Standpoint
 from dsql.session.plan_cache import PlanCache
 from dsql.session.settings import Settings
 from dsql.sql.binder import bind
+from dsql.sql.bound_query import BoundStatement
 from dsql.sql.gate import ParsedStatement, parse_script
 from dsql.sql.refusals import check_statement
 
@@ -58,8 +59,36 @@ def compile_query(
     found: CompiledQuery | None = plans.get(key)
     if found is not None:
         return found
+    bound = _bind(parsed, parameter_types, standpoint, settings)
+    authorized = authorize(bound, bound.required, standpoint.authority)
+    compiled = CompiledQuery(authorized, settings.formats)
+    if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
+        plans.keep(key, compiled, parsed.text)
+    return compiled
+
+
+def describe_query(
+    parsed: ParsedStatement,
+    parameter_types: ParameterTypes,
+    standpoint: Standpoint,
+    settings: Settings,
+) -> DescribedQuery:
+    """Return what a client may know of a query that the role may not run.
+
+    Raises SqlError 42501 if the role may not even look up what the query names.
+    """
+    bound = _bind(parsed, parameter_types, standpoint, settings)
+    return describe_denied(bound, settings.formats)
+
+
+def _bind(
+    parsed: ParsedStatement,
+    parameter_types: ParameterTypes,
+    standpoint: Standpoint,
+    settings: Settings,
+) -> BoundStatement:
     check_statement(parsed, settings.profile)
-    bound = bind(
+    return bind(
         parsed,
         standpoint.catalog,
         standpoint.search_path,
@@ -68,8 +97,3 @@ def compile_query(
         authority=standpoint.authority,
         profile=settings.profile,
     )
-    authorized = authorize(bound, bound.required, standpoint.authority)
-    compiled = CompiledQuery(authorized, settings.formats)
-    if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
-        plans.keep(key, compiled, parsed.text)
-    return compiled

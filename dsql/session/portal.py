@@ -209,6 +209,19 @@ def send_notices(state: SessionState, notices: Iterable[Notice]) -> None:
         )
 
 
+class DeniedPortal:
+    """A query that would write and that the role may not run: PostgreSQL finds that out when it starts."""
+
+    def __init__(self, description: bytes, error: SqlError) -> None:
+        self.description = description
+        self._error = error
+
+    def execute(self, row_limit: int) -> None:
+        """See `Portal`. Raises SqlError 42501."""
+        del row_limit
+        raise self._error
+
+
 class EmptyPortal:
     """No statement at all."""
 

@@ -14,7 +14,7 @@ from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.extended import READY
 from dsql.session.pipeline import QUERIES, parse, parsed_before
-from dsql.session.portal import Portal, ResultPortal
+from dsql.session.portal import DeniedPortal, Portal, ResultPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
@@ -80,8 +80,8 @@ class SimpleProtocol:
         try:
             portal.execute(0)
         except SqlError:
-            if isinstance(portal, ResultPortal):
-                del out[position:]  # a utility statement that fails describes nothing
+            if isinstance(portal, ResultPortal | DeniedPortal):
+                del out[position:]  # what fails before it has a row describes nothing
             raise
 
 

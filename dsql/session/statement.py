@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
-from dsql.session.compiled import CompiledQuery, decode_parameters
-from dsql.session.pipeline import ParameterTypes, compile_query
-from dsql.session.portal import EmptyPortal, Portal, QueryPortal, ResultPortal
+from dsql.session.compiled import CompiledQuery, DescribedQuery, Shape, decode_parameters
+from dsql.session.pipeline import ParameterTypes, compile_query, describe_query
+from dsql.session.portal import DeniedPortal, EmptyPortal, Portal, QueryPortal, ResultPortal
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.wire.frontend import Bind
@@ -43,9 +43,9 @@ class QueryStatement:
 
     __slots__ = (
         "_catalog",
-        "_columns",
         "_compiled",
         "_declared",
+        "_description",
         "_generation",
         "_name",
         "_parsed",
@@ -64,7 +64,7 @@ class QueryStatement:
         self._name = name
         self._catalog: Catalog | None = None
         self._generation = -1
-        self._columns: Columns = None
+        self._description: tuple[tuple[int, ...], Columns] | None = None  # as it was first given
         self._compiled: CompiledQuery | None = None
         self.round: PreparedRound | None = None
 
@@ -82,30 +82,45 @@ class QueryStatement:
 
     def _recompile(self, catalog: Catalog) -> CompiledQuery:
         state = self._state
-        first = self._compiled is None
-        declared = self._declared
-        if declared is not None and self._compiled is not None:
-            declared = self._compiled.parameter_types
         compiled = compile_query(
             self._parsed,
-            declared,
+            self._types,
             state.context.standpoint,
             state.settings,
             state.environment.plans,
         )
-        if first:
-            self._columns = compiled.columns
-        elif not _same_columns(self._columns, compiled.columns):
-            raise SqlError(
-                "0A000",
-                "cached plan must not change result type",
-                routine="RevalidateCachedQuery",
-            )
+        self._settle(compiled)
         self._compiled = compiled
         self.round = None
         self._catalog = catalog
         self._generation = state.settings.generation
         return compiled
+
+    @property
+    def _types(self) -> ParameterTypes:
+        """The parameters' types as the client declared them, later as they were settled."""
+        if self._declared is None or self._description is None:
+            return self._declared
+        return self._description[0]
+
+    def _settle(self, query: DescribedQuery) -> None:
+        if self._description is None:
+            self._description = query.parameter_types, query.columns
+        elif not _same_columns(self._description[1], query.columns):
+            raise SqlError(
+                "0A000",
+                "cached plan must not change result type",
+                routine="RevalidateCachedQuery",
+            )
+
+    def _denied(self, error: SqlError) -> DescribedQuery:
+        """Return what is known of the query if `error` denies the right to run it, else raise that."""
+        if error.sqlstate != "42501":
+            raise error
+        state = self._state
+        query = describe_query(self._parsed, self._types, state.context.standpoint, state.settings)
+        self._settle(query)
+        return query
 
     def is_current(self, catalog: Catalog) -> bool:
         """Return whether it is compiled for this catalog and the present settings."""
@@ -113,19 +128,36 @@ class QueryStatement:
 
     def describe(self) -> tuple[tuple[int, ...], Columns]:
         """See `Statement`."""
-        compiled = self.compiled()
-        return compiled.parameter_types, compiled.columns
+        query: DescribedQuery
+        try:
+            query = self.compiled()
+        except SqlError as error:
+            query = self._denied(error)
+        return query.parameter_types, query.columns
 
-    def bind(self, message: Bind) -> QueryPortal:
-        """See `Statement`."""
-        compiled = self.compiled()
+    def bind(self, message: Bind) -> QueryPortal | DeniedPortal:
+        """See `Statement`. Raises SqlError 42501 for a reader, at once; a writer's portal raises it."""
+        try:
+            compiled = self.compiled()
+        except SqlError as error:
+            return self._bind_denied(message, error)
         shape = compiled.shape(message.formats, message.result_formats)
+        return QueryPortal(self._state, compiled, shape, self._decode(message, shape))
+
+    def _bind_denied(self, message: Bind, error: SqlError) -> DeniedPortal:
+        query = self._denied(error)
+        shape = query.shape(message.formats, message.result_formats)
+        self._decode(message, shape)
+        if not query.writes:
+            raise error
+        return DeniedPortal(shape.description, error)
+
+    def _decode(self, message: Bind, shape: Shape) -> Sequence[Any]:
         values = message.values
         decoders = shape.decoders
         if len(values) != len(decoders):
             raise _wrong_count(len(values), self._name, len(decoders))
-        parameters = decode_parameters(decoders, values, message.portal) if values else values
-        return QueryPortal(self._state, compiled, shape, parameters)
+        return decode_parameters(decoders, values, message.portal) if values else values
 
 
 def _same_columns(before: Columns, after: Columns) -> bool:

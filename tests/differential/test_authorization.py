@@ -242,6 +242,46 @@ def _newer(message: str) -> str:
     return message
 
 
+def _message_by_message(peer: Peer, text: str, values: list[bytes]) -> tuple[str, list[str]]:
+    """Return the letters of what answers Parse, Describe, Bind, Describe, Execute, and the error's code."""
+    answers = peer.ask(
+        client.parse(text),
+        client.describe(b"S"),
+        client.bind(values),
+        client.describe(b"P"),
+        client.execute(),
+        client.parse("select 1 / 0"),
+        client.sync(),
+    )
+    return letters(answers), [fields["C"] for fields in errors(answers)]
+
+
+# Parameters show what comes first: a value that its type does not take, or the missing right.
+PARAMETERS = """
+select * from {t} where a = $1; insert into {t} (a) values ($1); update {t} set b = $1 returning c
+"""
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_rights_are_asked_for_at_the_message_at_which_postgresql_asks(
+    role: str, ours: dict[str, Peer], theirs: dict[str, Peer]
+) -> None:
+    name = "p" if role == "public" else "t"
+    # The system's tables are written by nobody: there is no such query to describe.
+    queries = [text for text in listed(QUERIES) if not text.startswith("delete from pg_catalog")]
+    asked: list[tuple[str, list[bytes]]] = [(text, []) for text in queries]
+    asked += [(text, [value]) for text in listed(PARAMETERS) for value in (b"1", b"x")]
+    asked += [(text, []) for text in listed(PARAMETERS)]
+    wrong = []
+    for template, values in asked:
+        text = template.replace("{t}", f"s.{name}").replace("{n}", name)
+        here = _message_by_message(ours[role], text, values)
+        there = _message_by_message(theirs[role], text, values)
+        if here != there:
+            wrong.append(f"{text} {values}\n  here  {here}\n  there {there}")
+    assert not wrong, f"{len(wrong)}\n" + "\n".join(wrong)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_nobody_may_more_or_less_than_on_postgresql(
     role: str, ours: dict[str, Peer], theirs: dict[str, Peer]

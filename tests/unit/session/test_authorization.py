@@ -122,3 +122,17 @@ def test_of_two_roles_in_one_process_each_has_its_own_rights(admin, server):
     for _ in range(2):
         assert reader.rows("SELECT count(*) FROM t") == [[b"0"]]
         assert other.fails("SELECT count(*) FROM t") == DENIED
+
+
+def test_a_statement_prepared_without_the_right_runs_once_it_is_granted(admin, reader):
+    text = client.parse("INSERT INTO t VALUES ($1) RETURNING id", "x")
+    run = client.bind([b"7"], statement="x"), client.execute(), client.sync()
+    assert not errors(reader.ask(text, client.describe(b"S", "x"), client.sync()))
+    assert errors(reader.ask(*run))[0]["C"] == "42501"
+    admin.query("GRANT INSERT, SELECT ON t TO reader")
+    assert rows(reader.ask(*run)) == [[b"7"]]
+    admin.query("REVOKE INSERT ON t FROM reader")
+    assert errors(reader.ask(*run))[0]["C"] == "42501"
+    admin.query("GRANT INSERT ON t TO reader")
+    admin.query("ALTER TABLE t RENAME TO y")
+    assert errors(reader.ask(*run))[0]["C"] == "42P01"
