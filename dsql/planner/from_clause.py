@@ -26,6 +26,8 @@ from dsql.planner.scope import CteSource, Scope
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 
+_CTE_COPIES_MAX = 100  # of one statement; beyond that a CTE of several uses keeps its rows
+
 PlanQuery = Callable[..., QueryPlan]
 
 
@@ -197,6 +199,11 @@ def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> 
 def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:
     owner = scope.ancestor(entry.levels_up)
     source: CteSource = owner.ctes[entry.index]
+    if source.inline and source.definition.references > 1:
+        scope.planner.copies += 1
+        if scope.planner.copies > _CTE_COPIES_MAX:
+            source.inline = False
+            scope.planner.plan_cte(owner, source)
     if source.inline:
         assert isinstance(source.definition.statement, bound_query.Query)
         return _subquery(

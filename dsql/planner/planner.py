@@ -11,14 +11,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from dsql.planner.expressions import Slot, is_volatile
+from dsql.planner.expressions import Slot
 from dsql.planner.modification import Modifying, plan_modification
 from dsql.planner.plan import CtePlan, Modification, Plan, QueryPlan, RecursivePlan
 from dsql.planner.query import plan_select, plan_set_operation
 from dsql.planner.scope import CteSource, PlannerState, Scope
 from dsql.sql import bound_query
-from dsql.sql.bound import Expression
+from dsql.sql.bound import Call, Expression
 from dsql.sql.collection import uncollected
+from dsql.sql.walk import nodes
 
 _TAGS = {bound_query.Insert: "INSERT 0", bound_query.Update: "UPDATE", bound_query.Delete: "DELETE"}
 
@@ -26,7 +27,7 @@ _TAGS = {bound_query.Insert: "INSERT 0", bound_query.Update: "UPDATE", bound_que
 @uncollected
 def plan(statement: bound_query.BoundStatement) -> Plan:
     """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000)."""
-    state = PlannerState(_plan_query)
+    state = PlannerState(_plan_query, _plan_cte)
     body = statement.statement
     if isinstance(body, bound_query.Query):
         query = _plan_query(body, None, state=state)
@@ -57,35 +58,38 @@ def _plan_query(
     planner = parent.planner if parent is not None else state
     assert planner is not None
     scope = Scope(planner, parent)
-    ctes = _plan_ctes(scope, query.ctes)
+    _plan_ctes(scope, query.ctes)
     if query.set_operation is not None:
         planned = plan_set_operation(scope, query, planner.plan_query, slots, pushed, rest)
     else:
         planned = plan_select(scope, query, slots, pushed, rest)
-    return dataclasses.replace(planned, ctes=ctes) if ctes else planned
+    return dataclasses.replace(planned, ctes=tuple(scope.cte_plans)) if scope.cte_plans else planned
 
 
 def _plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
-    ctes = _plan_ctes(scope, statement.ctes)
+    _plan_ctes(scope, statement.ctes)
     planned = plan_modification(scope, statement)
-    return dataclasses.replace(planned, ctes=ctes) if ctes else planned
+    return dataclasses.replace(planned, ctes=tuple(scope.cte_plans)) if scope.cte_plans else planned
 
 
-def _plan_ctes(scope: Scope, definitions: list[bound_query.Cte]) -> tuple[CtePlan, ...]:
+def _plan_ctes(scope: Scope, definitions: list[bound_query.Cte]) -> None:
     """Plan the CTEs of a scope in order, leaving out those that are planned where they are used."""
-    plans = []
     for definition in definitions:
         source = CteSource(definition, inline=_is_inlined(definition))
         scope.ctes.append(source)
-        if source.inline:
-            continue
-        source.planned = (
-            _plan_recursive(scope, source)
-            if definition.recursive
-            else _plan_materialized(scope, definition)
-        )
-        plans.append(source.planned)
-    return tuple(plans)
+        if not source.inline:
+            _plan_cte(scope, source)
+
+
+def _plan_cte(scope: Scope, source: CteSource) -> None:
+    """Plan a CTE whose rows are kept, behind those of its scope that it reads."""
+    definition = source.definition
+    source.planned = (
+        _plan_recursive(scope, source)
+        if definition.recursive
+        else _plan_materialized(scope, definition)
+    )
+    scope.cte_plans.append(source.planned)
 
 
 def _is_inlined(definition: bound_query.Cte) -> bool:
@@ -93,10 +97,11 @@ def _is_inlined(definition: bound_query.Cte) -> bool:
     statement = definition.statement
     if definition.recursive or not isinstance(statement, bound_query.Query) or statement.row_marks:
         return False
-    if definition.materialized is not None:
-        return not definition.materialized
-    volatile = any(is_volatile(target.expression) for target in statement.targets)
-    return definition.references <= 1 and not volatile
+    if definition.materialized or (definition.materialized is None and definition.references > 1):
+        return False
+    return not any(
+        isinstance(node, Call) and node.function.volatility == "v" for node, _ in nodes(statement)
+    )
 
 
 def _plan_materialized(scope: Scope, definition: bound_query.Cte) -> CtePlan:
@@ -116,11 +121,11 @@ def _plan_recursive(scope: Scope, source: CteSource) -> CtePlan:
     assert operation is not None
     number = scope.planner.number()
     inner = Scope(scope.planner, scope)
-    ctes = _plan_ctes(inner, statement.ctes)
+    _plan_ctes(inner, statement.ctes)
     source.working = number
     first = _plan_query(operation.left, inner)
-    first = dataclasses.replace(first, ctes=ctes + first.ctes)
     repeated = _plan_query(operation.right, inner)
+    first = dataclasses.replace(first, ctes=tuple(inner.cte_plans) + first.ctes)
     source.working = 0
     return CtePlan(
         id=number,

@@ -25,7 +25,7 @@ from dsql.types import oids
 
 @dataclass(slots=True)
 class CteSource:
-    """What a CTE reference of this scope becomes: `inline` is planned anew at its only use."""
+    """What a CTE reference of this scope becomes: `inline` is planned anew where it is used."""
 
     definition: bound_query.Cte
     inline: bool
@@ -41,6 +41,7 @@ class Scope:
     parent: Scope | None = None
     entries: list[list[Expression]] = field(default_factory=list)
     ctes: list[CteSource] = field(default_factory=list)
+    cte_plans: list[CtePlan] = field(default_factory=list)  # each behind those it reads
     aggregates: dict[Any, tuple[Slot, bound.AggregateCall]] = field(default_factory=dict)
     groupings: list[tuple[Slot, bound.GroupingCall]] = field(default_factory=list)
     windows: list[tuple[Slot, bound.WindowCall]] = field(default_factory=list)
@@ -75,11 +76,22 @@ class Scope:
 
 
 class PlannerState:
-    """Numbers slots and CTEs of one statement; `plan_query` breaks the import cycle with the planner."""
+    """Numbers slots and CTEs of one statement.
 
-    def __init__(self, plan_query: Callable[..., QueryPlan]) -> None:
+    `plan_query` and `plan_cte` break the import cycle with the planner. `copies` counts the uses of CTEs
+    that are planned anew at each of several uses: n of them in a row, each using the last one twice, would
+    be 2 ** n queries.
+    """
+
+    def __init__(
+        self,
+        plan_query: Callable[..., QueryPlan],
+        plan_cte: Callable[[Scope, CteSource], None],
+    ) -> None:
         self._next = 0
         self.plan_query = plan_query
+        self.plan_cte = plan_cte
+        self.copies = 0
         self.references = References()
 
     def number(self) -> int:

@@ -206,6 +206,24 @@ def test_nested_sub_selects_are_planned_once_each(filled: Any) -> None:
     assert filled.run(text) == [(2,), (3,)]
 
 
+@pytest.mark.parametrize("materialized", ["", "not materialized"])
+def test_ctes_that_use_each_other_twice_are_not_planned_for_ever(
+    db: Any, materialized: str
+) -> None:
+    links = [
+        f"c{n} as {materialized} (select a.n + b.n as n from c{n - 1} a, c{n - 1} b)"
+        for n in range(1, 40)
+    ]
+    text = f"with c0 as (select 1 as n), {', '.join(links[:20])} select n from c20"
+    assert db.run(text) == [(2**20,)]
+    assert db.prepare(f"with c0 as (select 1 as n), {', '.join(links)} select n from c39")
+
+
+def test_a_volatile_cte_is_run_once(db: Any) -> None:
+    text = "with r as not materialized (select random() as x) select a.x = b.x from r a, r b"
+    assert db.run(text) == [(True,)]
+
+
 def test_a_recursive_query_may_have_queries_of_its_own(db: Any) -> None:
     text = (
         "with recursive x(n) as (with y(m) as (select 7) select m from y "
