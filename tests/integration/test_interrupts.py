@@ -105,15 +105,20 @@ class Peer:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     running = RunningCluster(tmp_path_factory.mktemp("interrupts"), profile="postgres").start()
-    peer = Peer(running)
+    try:
+        fill(Peer(running))
+        yield running
+    finally:
+        running.stop()
+
+
+def fill(peer: Peer) -> None:
     assert peer.query("CREATE TABLE sink (a bigint PRIMARY KEY)") == []
     assert peer.query("CREATE TABLE big (id int PRIMARY KEY, a int)") == []
     for start in range(0, 60_000, 20_000):
         values = f"SELECT g, g FROM generate_series({start}, {start + 19_999}) g"
         assert peer.query(f"INSERT INTO big {values}") == []
     peer.vanish()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

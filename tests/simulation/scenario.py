@@ -147,6 +147,7 @@ class Scenario:
         for _ in range(_HEALING_SECONDS):
             world.run(world.now + SECOND)
             if self._leaders[-1].leader.deposed:  # by what a failed candidate left at one replica
+                self._leaders.clear()
                 self._new_leader()
         for client, finished in zip(self._clients, before, strict=True):
             if client.finished <= finished:
