@@ -20,7 +20,7 @@ from dsql.control.layout import Layout
 from dsql.wire import client
 from placement.client import AgentClient
 
-SECONDS_MAX = 1.0
+SECONDS_MAX = 5.0
 UNDER_WAY_SECONDS = 0.2
 
 _ENDLESS = "generate_series(1, 100000) a, generate_series(1, 100000) b"
