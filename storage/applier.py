@@ -15,6 +15,7 @@ start timestamp too late for the first round is seen by the second one or has se
 from __future__ import annotations
 
 import logging
+import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -26,8 +27,9 @@ from dsql.limits import TRANSACTION_AGE_SECONDS_MAX
 from dsql.transaction.interface import WriteSet
 from journal.messages import Record, RecordKind
 from storage.board import HORIZON
-from storage.environment import Position, WritableEnvironment
+from storage.environment import DisorderError, Position, WritableEnvironment
 from storage.mvcc import Writer, collect, has_superseded
+from storage.trial import WRITING
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 5.0
 _ROUND_SECONDS = 1.0
 _AGE_MARGIN_SECONDS = 10.0
+
+# Versions out of order, or too short: every replica applies the same, so this one has something else in it.
+_DISORDER = (AssertionError, IndexError, struct.error)
 
 _decode_write_set = msgspec.msgpack.Decoder(WriteSet).decode
 
@@ -88,7 +93,7 @@ class Applier:
     def apply(self, records: Sequence[Record]) -> int:
         """Apply records, skipping those that were applied before; return how many versions they made.
 
-        Raises SequenceGapError.
+        Raises SequenceGapError, DisorderError.
         """
         sequence = self.position.sequence
         fresh = [record for record in records if record.sequence > sequence]
@@ -110,18 +115,25 @@ class Applier:
 
     def _in_transaction(self, write: Callable[[LmdbTransaction], Position]) -> None:
         environment = self._environment
-        while True:
-            try:
-                with environment.environment.begin(write=True) as transaction:
-                    position = write(transaction)
-                    environment.put_position(transaction, position)
-                break
-            except lmdb.MapFullError:
-                environment.grow()
-        assert position.watermark >= self.position.watermark, "the watermark never falls"
-        environment.position = position
-        environment.publish()
-        environment.pages.renew()
+        words = environment.trial.words
+        words[WRITING] = 1
+        try:
+            while True:
+                try:
+                    with environment.environment.begin(write=True) as transaction:
+                        position = write(transaction)
+                        environment.put_position(transaction, position)
+                    break
+                except lmdb.MapFullError:
+                    environment.grow()
+            assert position.watermark >= self.position.watermark, "the watermark never falls"
+            environment.position = position
+            environment.publish()
+            environment.pages.renew()
+        except _DISORDER as error:
+            raise DisorderError(repr(error)) from error
+        finally:
+            words[WRITING] = 0
 
     def _write(self, transaction: LmdbTransaction, records: Sequence[Record]) -> Position:
         writer = Writer(transaction, self._databases)

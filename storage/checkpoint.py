@@ -5,6 +5,9 @@
 The environment itself is never synced while it runs, so after a crash of the machine it may be anything.
 A replica then starts from its newest checkpoint, from another AZ's if that is newer, or from nothing,
 and replays the journal from there. The journal may drop only what every replica has checkpointed.
+
+One that has crashed its process again and again (`storage.trial`) is set aside: first the environment, then
+the checkpoints one by one.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from storage.environment import (
     discard,
     environment_is_usable,
 )
+from storage.trial import COPYING, CRASHES_MAX, KINDS, READING, crashes
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +60,14 @@ def write_checkpoint(environment: WritableEnvironment, replica: Path, sequence: 
     temporary = replica / "copying"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    words = environment.trial.words
     with environment.copying:
-        environment.environment.copy(str(temporary), compact=True)
+        words[COPYING] = 1
+        try:
+            environment.environment.copy(str(temporary), compact=True)
+        finally:
+            words[COPYING] = 0
+        environment.trial.passed(COPYING, READING)
     sync(temporary / "data.mdb")
     sync(temporary)
     temporary.rename(target)
@@ -83,7 +93,10 @@ def open_replica(
     the own environment ends before the first record that the journal still has.
     """
     directory = replica / ENVIRONMENT
-    if not must_restore and environment_is_usable(directory, boot):
+    set_aside = crashes(replica) // CRASHES_MAX
+    if set_aside:
+        log.error("%s has crashed its writers: it is made anew", directory)
+    elif not must_restore and environment_is_usable(directory, boot):
         try:
             return WritableEnvironment(directory, boot, map_bytes=map_bytes)
         except DAMAGED as error:
@@ -91,7 +104,7 @@ def open_replica(
     candidates = sorted(
         (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
     )
-    for _, checkpoint in candidates:
+    for _, checkpoint in candidates[max(0, set_aside - 1) :]:
         discard(directory)
         try:
             _restore(checkpoint, directory)
@@ -101,7 +114,9 @@ def open_replica(
         except DAMAGED as error:
             log.error("%s is damaged (%s): it is passed over", checkpoint, error)
     discard(directory)
-    return WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
+    environment = WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
+    environment.trial.passed(*KINDS)  # this is none of those that crashed
+    return environment
 
 
 def _restore(checkpoint: Path, directory: Path) -> None:

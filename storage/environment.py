@@ -3,8 +3,8 @@
     <replica>/environment/data.mdb   LMDB's own; readers may read it
     <replica>/environment/board      storage.board; readers may read it
     <replica>/environment/lock.mdb   LMDB's own; nobody but the writer opens it (storage.pinned_pages)
-    <replica>/environment/writer     locked by the writer
     <replica>/environment/state      msgpack [boot, clean]: who opened it last for writing
+    <replica>/trial                  storage.trial; locked by the writer
 
 Nothing is synced while running. The page cache survives any death of a process, so an environment of
 the current boot is whole; one of an earlier boot is trusted only if it was closed cleanly (synced).
@@ -28,9 +28,9 @@ import msgspec
 from dsql.control.atomic_file import PRIVATE, write_atomically
 from storage.board import HORIZON, WATERMARK, Board
 from storage.databases import NAMES, open_databases
-from storage.file_lock import lock
 from storage.pinned_pages import PinnedPages
 from storage.reader_slot import ReaderSlots
+from storage.trial import WRITING, Trial
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -42,14 +42,24 @@ ENVIRONMENT = "environment"  # the directory's name within the replica's
 META_KEY = b"position"
 
 
+class DisorderError(Exception):
+    """What an environment holds is not what applying the journal makes."""
+
+
 # When a file is not what was written; not when the disk is full or memory is short.
 DAMAGED = (
+    DisorderError,
     lmdb.InvalidError,
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
     lmdb.VersionMismatchError,
     lmdb.PanicError,
     lmdb.IncompatibleError,
+    lmdb.NotFoundError,  # a database
+    lmdb.CursorFullError,  # a tree that is deeper than any
+    lmdb.PageFullError,
+    lmdb.BadTxnError,
+    lmdb.BadValsizeError,
     msgspec.DecodeError,
 )
 
@@ -122,15 +132,12 @@ def _allocate(directory: Path, size: int) -> None:
         os.close(descriptor)
 
 
-def _claim_writer(directory: Path) -> int:
-    """Return the locked descriptor of the one writer. Raises WriterPresentError."""
-    descriptor = os.open(directory / "writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _claim(replica: Path) -> Trial:
+    """Return what only the one writer has. Raises WriterPresentError."""
     try:
-        lock(descriptor)
+        return Trial(replica)
     except BlockingIOError:
-        os.close(descriptor)
         raise WriterPresentError from None
-    return descriptor
 
 
 def environment_is_usable(directory: Path, boot: int) -> bool:
@@ -166,23 +173,31 @@ class WritableEnvironment:
         self.restored = restored
         self._boot = boot
         with contextlib.ExitStack() as undo:
-            self._claim = _claim_writer(directory)
-            undo.callback(os.close, self._claim)
+            self.trial = _claim(directory.parent)
+            undo.callback(self.trial.close)
             self.board = Board(directory / "board", boot, create=True)
             undo.callback(self.board.close)
             self._write_state(clean=False)
-            data = directory / "data.mdb"
-            self._map_bytes = max(map_bytes, data.stat().st_size if data.exists() else 0)
-            self.environment = _open_writable(directory, self._map_bytes)
-            undo.callback(self.environment.close)
-            self.databases = open_databases(self.environment, create=True)
-            self.position = self._read_position()
-            self.slots = ReaderSlots(directory.parent)
-            self.pages = PinnedPages(self.environment, self.board, self.slots)
+            self.trial.words[WRITING] = 1
+            undo.callback(self.trial.words.__setitem__, WRITING, 0)
+            self._open(map_bytes, undo)
+            self.trial.words[WRITING] = 0
             undo.pop_all()
         self.copying = threading.Lock()  # held by whoever copies: the map must not move meanwhile
         self.publish()
         _writers[directory.resolve()] = self
+
+    def _open(self, map_bytes: int, undo: contextlib.ExitStack) -> None:
+        data = self.directory / "data.mdb"
+        is_new = not data.exists()
+        self._map_bytes = max(map_bytes, 0 if is_new else data.stat().st_size)
+        self.environment = _open_writable(self.directory, self._map_bytes)
+        undo.callback(self.environment.close)
+        # One that has lost a database is damaged; it must not go on as if that had been empty.
+        self.databases = open_databases(self.environment, create=is_new)
+        self.position = self._read_position()
+        self.slots = ReaderSlots(self.directory.parent)
+        self.pages = PinnedPages(self.environment, self.board, self.slots)
 
     def _write_state(self, *, clean: bool) -> None:
         write_atomically(self.directory / "state", _encode(_State(self._boot, clean)), PRIVATE)
@@ -223,13 +238,14 @@ class WritableEnvironment:
 
     def _close(self) -> None:
         del _writers[self.directory.resolve()]
-        self.pages.close()
-        self.slots.close()
-        self.environment.sync(True)
-        self.environment.close()
-        self.board.close()
-        self._write_state(clean=True)
-        os.close(self._claim)
+        with contextlib.ExitStack() as last:  # whatever fails before
+            last.callback(self.trial.close)
+            last.callback(self.board.close)
+            self.slots.close()
+            self.pages.close()
+            self.environment.sync(True)
+            self.environment.close()
+            self._write_state(clean=True)
 
 
 class ReadableEnvironment:

@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
+import lmdb
+
 from journal.client import Journal, JournalTrimmedError
 from storage.applier import SequenceGapError
 from storage.checkpoint import durable_sequence, open_replica, write_checkpoint
 from storage.environment import DAMAGED, WritableEnvironment
 from storage.replica_writer import FollowerSettings, ReplicaWriter
+from storage.trial import SOUND_SECONDS, WRITING
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
+_FAILURES_MAX = 5
+_SHORTAGES = (lmdb.DiskError, lmdb.MemoryError)  # they pass; a new copy would not fit either
 
 
 class Follower:
@@ -42,6 +47,7 @@ class Follower:
         self._boot = boot
         self._settings = settings
         self._must_restore = False
+        self._failures = 0
         self._reached: list[tuple[int, asyncio.Future[None]]] = []
         self._open: asyncio.Future[ReplicaWriter] = asyncio.get_running_loop().create_future()
 
@@ -56,9 +62,18 @@ class Follower:
             except DAMAGED as error:
                 log.error("replica of %s is damaged (%s): it is made anew", self._cluster, error)
                 self._must_restore = True
-            except Exception:
+            except Exception as error:
                 log.exception("replica of %s failed; opening it again", self._cluster)
+                self._count(error)
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def _count(self, error: Exception) -> None:
+        """Make the replica anew if LMDB goes on failing in a way that only damage explains."""
+        if isinstance(error, lmdb.Error) and not isinstance(error, _SHORTAGES):
+            self._failures += 1
+        if self._failures >= _FAILURES_MAX:
+            self._failures = 0
+            self._must_restore = True
 
     @property
     def is_open(self) -> bool:
@@ -95,10 +110,11 @@ class Follower:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_checkpoints(replica))
                 group.create_task(replica.collect())
+                group.create_task(self._outlive(environment))
                 first = environment.position.sequence + 1
                 await self._journal.follow(self._cluster, first, replica.receive)
-        except* (SequenceGapError, JournalTrimmedError, *DAMAGED) as group_of_errors:
-            raise group_of_errors.exceptions[0] from None
+        except ExceptionGroup as failures:  # what is raised in an `except*` would be a group again
+            raise failures.exceptions[0] from None
         finally:
             self._open = loop.create_future()
             replica.close()
@@ -118,6 +134,12 @@ class Follower:
                     self._reached.append((timestamp, reached))
                 elif not reached.done():
                     reached.set_result(None)
+
+    async def _outlive(self, environment: WritableEnvironment) -> None:
+        """Forget earlier failures and crashes, once the environment has been worked on for long enough."""
+        await asyncio.sleep(SOUND_SECONDS)
+        self._failures = 0
+        environment.trial.passed(WRITING)
 
     async def _say_durable(self) -> None:
         sequence = durable_sequence(self._directory)

@@ -42,6 +42,7 @@ from storage.messages import (
 from storage.reader_slot import ReaderSlot
 from storage.replica_writer import FollowerSettings
 from storage.snapshot import LocalSnapshot
+from storage.trial import READING
 
 log = logging.getLogger(__name__)
 
@@ -216,12 +217,16 @@ class _Connection(FramedConnection):
 
     def _read(self, environment: WritableEnvironment, request: Get | Scan) -> Reply:
         snapshot = LocalSnapshot(self._register(environment, request.timestamp), request.timestamp)
+        words = environment.trial.words
+        words[READING] = 1
         try:
             if isinstance(request, Scan):
                 return _scan(snapshot, request)
             value = snapshot.get(request.key)
         except SqlError:
             return Refused(Reason.TOO_OLD)
+        finally:
+            words[READING] = 0
         return Rows([] if value is None else [(request.key, value)], more=False)
 
     def _register(self, environment: WritableEnvironment, timestamp: int) -> ReadableEnvironment:

@@ -84,7 +84,7 @@ def add_cluster(layout: Layout, letter: str) -> str:
     environment = layout.storage("az1", identifier) / ENVIRONMENT
     environment.mkdir(parents=True)
     (environment / "data.mdb").write_text("rows")
-    for private in ("lock.mdb", "writer", "state"):
+    for private in ("lock.mdb", "../trial", "state"):
         path = environment / private
         path.write_text("the writer's")
         path.chmod(0o600)

@@ -25,7 +25,7 @@ async def test_query_processor_reads_only_its_own_clusters_files(host: Host) -> 
     assert "PermissionError" in await client.ask("open('/etc/passwd').read()")
 
 
-@pytest.mark.parametrize("name", ["lock.mdb", "writer", "state"])
+@pytest.mark.parametrize("name", ["lock.mdb", "../trial", "state"])
 async def test_query_processor_cannot_open_what_only_the_writer_opens(
     host: Host, name: str
 ) -> None:

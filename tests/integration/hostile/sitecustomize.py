@@ -56,7 +56,7 @@ def _paths(chance: random.Random, tenant: object, control: int) -> None:
     layout, assignment = tenant._layout, tenant._assignment  # type: ignore[attr-defined]
     for az in assignment.azs:
         replica = layout.storage(az, assignment.cluster)
-        for name in ("data.mdb", "board", "lock.mdb", "writer", "state", "../wake", "../readers"):
+        for name in ("data.mdb", "board", "lock.mdb", "../trial", "state", "../wake", "../readers"):
             for flags in (os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDONLY):
                 with contextlib.suppress(OSError):
                     descriptor = os.open(replica / "environment" / name, flags)
