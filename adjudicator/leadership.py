@@ -15,6 +15,7 @@ import struct
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
 from adjudicator.disk_space import DiskSpace
+from adjudicator.half_requests import HalfRequests
 from adjudicator.messages import decode_identity
 from adjudicator.outcomes import Outcomes
 from dsql.control.layout import ClusterRecord, Layout
@@ -44,6 +45,7 @@ class Leadership:
         self.cluster = record.identifier
         self.pipeline: CommitPipeline | None = None
         self.connections: set[FramedConnection] = set()
+        self.half_requests: HalfRequests[FramedConnection] = HalfRequests()
         self._az = az
         self._journal = journal
         self._clock = clock

@@ -89,7 +89,8 @@ class _Connection(FramedConnection):
     """One query processor's connection.
 
     A query processor asks one thing at a time and waits. One that does not is cut off: what a connection
-    may keep here is one request of the largest size, a few that wait, and the answers that a socket holds.
+    may keep here is one request of the largest size, a few that wait, and the answers that a socket holds;
+    all of a cluster's together, BYTES_MAX of requests that have come in part (`adjudicator.half_requests`).
     """
 
     def __init__(self, server: AdjudicatorServer) -> None:
@@ -98,10 +99,14 @@ class _Connection(FramedConnection):
         self._leadership: Leadership | None = None
         self._waiting = 0
         self._came_together = 0
+        self._part_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         self._came_together = 0
         super().data_received(data)
+        part_bytes = self._decoder.part_bytes
+        if part_bytes != self._part_bytes:
+            self._hold(part_bytes)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -125,9 +130,20 @@ class _Connection(FramedConnection):
         self._waiting -= 1
         self.send(reply)
 
+    def _hold(self, part_bytes: int) -> None:
+        """Count what has come of a request in the cluster's sum, and close what is too much of that."""
+        if self._leadership is None:
+            return  # an agent has opened it, and says for whom at once
+        self._part_bytes = part_bytes
+        slowest = self._leadership.half_requests.hold(self, part_bytes)
+        if slowest is not None:
+            log.warning("%s: closed a connection: half requests", self._leadership.cluster)
+            slowest.abort()
+
     def closed(self) -> None:
         if self._leadership is not None:
             self._leadership.connections.discard(self)
+            self._leadership.half_requests.hold(self, 0)
 
     def _open(self, body: bytes) -> None:
         opening = decode_opening(body)

@@ -58,7 +58,8 @@ class Worker:
     """A process that a seed forked. `process_key` and `secret_key` are those of its running session.
 
     It may be hostile. One that says what nobody says here, or more than anybody has to say, is killed, as
-    is one that closes its control socket or does not read it. It has one connection to the adjudicator.
+    is one that closes its control socket or does not read it, or falls idle without having had work.
+    It has one connection to the adjudicator.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Worker:
         self._connect: Callable[[], socket.socket | None] = lambda: None
         self._assigned_at = 0.0
         self._ready = False
+        self._works = False  # on what it was given last
         self._adjudicator: socket.socket | None = None
         self._counting_from = 0.0  # and since then it has said
         self._messages = 0
@@ -103,6 +105,7 @@ class Worker:
     def serve(self, packet: bytes, client: int, process_key: int, secret_key: int) -> None:
         """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""
         self._channel.send(encode(Serve(packet)), (client,))
+        self._works = True
         self.process_key, self.secret_key = process_key, secret_key
 
     def serves(self, process_key: int, secret_key: int) -> bool:
@@ -115,6 +118,7 @@ class Worker:
     def run_jobs(self) -> None:
         """Have it work off its cluster's background jobs. Raises ConnectionError if it is gone."""
         self._channel.send(encode(RunJobs()))
+        self._works = True
 
     def interrupt(self) -> None:
         """Cancel the running statement."""
@@ -155,7 +159,10 @@ class Worker:
             self._refuse("query processor says too much")
             return
         match message:
+            case Idle() if not self._works:
+                self._refuse("query processor has finished what it was not given")
             case Idle():
+                self._works = False
                 self.process_key = self.secret_key = 0
                 self._events.on_idle(self)
             case WantJobs():

@@ -20,6 +20,7 @@ BEAT_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 HANG_SECONDS = 10.0  # the default
 DUMP_SIGNAL = signal.SIGUSR2
+START_FACTOR = 30  # a role that starts may recover for long without a turn of its loop
 BEAT = b"."
 
 _EXCUSED_STATES = "TtD"  # stopped, traced, waiting for a disk: see proc(5)
@@ -77,16 +78,17 @@ class Watchdog:
         self._waited_seconds = 0.0
 
     def beat(self, count: int) -> None:
-        """The process has beaten. From the first time on it has to go on."""
+        """The process has beaten. Until the first time it has START_FACTOR times as long."""
         self._beats += count
 
     def is_hung(self, condition: Condition) -> bool:
         """Return whether it has stood still for too long."""
         waited = condition.waited_seconds - self._waited_seconds
         self._waited_seconds = condition.waited_seconds
-        if self._beats != self._counted or not self._beats:
+        if self._beats != self._counted:
             self._counted, self._stood_seconds = self._beats, 0.0
         elif condition.state not in _EXCUSED_STATES:
             # However long ago the last look was: if that was longer, we have stood still ourselves.
             self._stood_seconds += max(0.0, LOOK_SECONDS - waited)
-        return self._stood_seconds >= self._hang_seconds > 0
+        limit = self._hang_seconds if self._beats else self._hang_seconds * START_FACTOR
+        return self._stood_seconds >= limit > 0

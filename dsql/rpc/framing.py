@@ -35,6 +35,11 @@ class FrameDecoder:
         self._cap = cap
         self._pending: bytearray | None = None
 
+    @property
+    def part_bytes(self) -> int:
+        """How much has come of a frame that is not complete."""
+        return 0 if self._pending is None else len(self._pending)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the bodies that `data` completes, in order. Raises FrameError above the cap."""
         pending = self._pending

@@ -9,6 +9,7 @@ import errno
 import pytest
 
 from adjudicator.client import hello
+from adjudicator.half_requests import BYTES_MAX
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.client import ask_status, connect_blocking
 from dsql.rpc.framing import frame
@@ -224,3 +225,37 @@ async def test_malformed_request_that_came_before_the_leader_was_open_does_not_s
         client = await asyncio.to_thread(cluster.client)
         assert isinstance(await cluster.commit(client, cluster.write_set(0, b"a")), Committed)
         client.close()
+
+
+async def test_half_requests_of_many_connections_are_bounded_and_the_oldest_give_way(cluster):
+    half = (JOURNAL_RECORD_BYTES_MAX).to_bytes(4, "big") + bytes(JOURNAL_RECORD_BYTES_MAX - 100)
+    count = 2 * BYTES_MAX // len(half)
+
+    def flood() -> list[bool]:
+        """Return which of the connections were closed."""
+        with contextlib.ExitStack() as connections:
+            opened = []
+            for _ in range(count):
+                opened.append(connections.enter_context(connect_blocking(path)))
+                opened[-1].sendall(hello(CLUSTER) + half)
+            closed = []
+            for connection in opened:
+                connection.settimeout(0.05)
+                try:
+                    closed.append(not connection.recv(1))
+                except TimeoutError:
+                    closed.append(False)
+                except ConnectionError:
+                    closed.append(True)
+            return closed
+
+    path = cluster.layout.socket("az1.adjudicator")
+    client = await asyncio.to_thread(cluster.client)
+    assert isinstance(await cluster.commit(client, cluster.write_set(0, b"a")), Committed)
+    closed = await asyncio.to_thread(flood)
+    assert closed == sorted(closed, reverse=True)
+    assert closed.count(False) * len(half) <= BYTES_MAX
+    assert isinstance(
+        await cluster.commit(client, cluster.write_set(cluster.latest(), b"a")), Committed
+    )
+    client.close()

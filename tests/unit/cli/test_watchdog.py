@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dsql.cli.watchdog import LOOK_SECONDS, Condition, Watchdog, condition_of
+from dsql.cli.watchdog import LOOK_SECONDS, START_FACTOR, Condition, Watchdog, condition_of
 
 HANG_SECONDS = 5.0
 LOOKS = int(HANG_SECONDS / LOOK_SECONDS)
@@ -21,7 +21,7 @@ def looks_until_hung(
     watchdog: Watchdog, state: str = "S", waits: float = 0.0, beats: int = 0
 ) -> int | None:
     """Return the number of the look that finds it hung, None for none of many."""
-    for number in range(1, 10 * LOOKS):
+    for number in range(1, 2 * START_FACTOR * LOOKS):
         watchdog.beat(beats)
         if watchdog.is_hung(Condition(state, waits * number)):
             return number
@@ -37,8 +37,16 @@ def test_loop_that_beats_is_never_hung() -> None:
     assert looks_until_hung(beaten(), beats=1) is None
 
 
-def test_loop_that_has_not_beaten_yet_is_starting() -> None:
-    assert looks_until_hung(Watchdog(HANG_SECONDS)) is None
+def test_process_that_never_beats_hangs_in_its_start() -> None:
+    assert looks_until_hung(Watchdog(HANG_SECONDS)) == START_FACTOR * LOOKS
+
+
+def test_start_that_was_slow_leaves_the_loop_no_less_time() -> None:
+    watchdog = Watchdog(HANG_SECONDS)
+    for _ in range(START_FACTOR * LOOKS - 1):
+        assert not watchdog.is_hung(Condition("R", 0.0))
+    watchdog.beat(1)
+    assert looks_until_hung(watchdog) == LOOKS + 1
 
 
 @pytest.mark.parametrize("state", ["T", "t", "D"])

@@ -9,18 +9,19 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from dsql.rpc import packets
-from dsql.session.control import Idle, NeedAdjudicator, Ready, encode
+from dsql.session.control import Idle, NeedAdjudicator, Ready, WantJobs, encode
 from placement.worker import MESSAGES_PER_SECOND_MAX, Worker
 
 
 class Events:
     def __init__(self) -> None:
         self.idle = 0
+        self.jobs_wanted = 0
         self.lost = asyncio.Event()
 
     def on_ready(self, worker: Worker, seconds: float) -> None:
@@ -32,6 +33,7 @@ class Events:
 
     def on_jobs_wanted(self, worker: Worker) -> None:
         del worker
+        self.jobs_wanted += 1
 
     def on_lost(self, worker: Worker) -> None:
         del worker
@@ -84,17 +86,34 @@ async def test_being_ready_twice_is_the_end(hostile: Hostile) -> None:
     assert await hostile.is_killed()
 
 
+async def test_falling_idle_without_having_had_work_is_the_end(hostile: Hostile) -> None:
+    hostile.control.send(encode(Idle()))
+    assert await hostile.is_killed()
+    assert not hostile.events.idle
+
+
+@pytest.mark.parametrize("work", [Worker.run_jobs, lambda worker: worker.serve(b"", 0, 1, 1)])
+async def test_falling_idle_twice_is_the_end(
+    hostile: Hostile, work: Callable[[Worker], None]
+) -> None:
+    work(hostile.worker)
+    for _ in range(2):
+        hostile.control.send(encode(Idle()))
+    assert await hostile.is_killed()
+    assert hostile.events.idle == 1
+
+
 async def test_too_many_messages_are_the_end(hostile: Hostile) -> None:
     hostile.control.setblocking(False)
     sent = 0
     async with asyncio.timeout(10):
         while not hostile.events.lost.is_set():
             try:
-                hostile.control.send(encode(Idle()))
+                hostile.control.send(encode(WantJobs()))
                 sent += 1
             except OSError:
                 await asyncio.sleep(0)
-    assert hostile.events.idle <= MESSAGES_PER_SECOND_MAX * 10
+    assert hostile.events.jobs_wanted <= MESSAGES_PER_SECOND_MAX * 10
     assert await hostile.is_killed()
 
 
@@ -102,8 +121,10 @@ async def test_descriptors_that_come_along_are_closed(hostile: Hostile) -> None:
     before = len(os.listdir("/proc/self/fd"))
     rights = array.array("i", [2] * packets.DESCRIPTORS_MAX)
     for _ in range(20):
-        hostile.control.sendmsg([encode(Idle())], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-    while hostile.events.idle < 20:
+        hostile.control.sendmsg(
+            [encode(WantJobs())], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+        )
+    while hostile.events.jobs_wanted < 20:
         await asyncio.sleep(0)
     assert len(os.listdir("/proc/self/fd")) == before
 
