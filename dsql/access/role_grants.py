@@ -1,8 +1,8 @@
 """The algebra of GRANT role TO member: one role's grants, by (member, grantor).
 
-Whoever holds ADMIN OPTION may grant a role on, and chains of that begin at admin: what it gives needs no
-option (PostgreSQL 16's user.c has its bootstrap superuser there). The creator of a role gets ADMIN OPTION
-without INHERIT and SET from admin; to admin itself that is a grant from itself, which is never taken away.
+Whoever holds ADMIN OPTION may grant a role on. Chains of that begin at the grant by which its creator got
+the option, without INHERIT and SET, from nobody who could take it back (BOOTSTRAP_OID; PostgreSQL 16 has
+its bootstrap superuser there). What the creator is granted later, be it by itself, is another grant.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from dsql.access.acl import dependent_privileges
-from dsql.catalog.schema import ADMIN_OID, Membership
+from dsql.catalog.schema import Membership
 from dsql.errors import SqlError
 
 Grants = Mapping[tuple[int, int], Membership]
-_CREATION = (ADMIN_OID, ADMIN_OID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +49,12 @@ def grant(
         _refuse_circle(grants, member, grantor)
     key = (member, grantor)
     before = grants.get(key)
-    fresh = Membership(role, grantor, admin=False, inherit=inherits, set=True)
     if before is None:
-        after = options.on_top_of(fresh)
-    elif key == _CREATION and not (before.inherit or before.set):
-        after = options.on_top_of(replace(fresh, admin=True))
+        after = options.on_top_of(
+            Membership(role, grantor, admin=False, inherit=inherits, set=True)
+        )
     else:
         after = options.on_top_of(before)
-    if key == _CREATION and before is not None:
-        after = replace(after, admin=True)
     if after == before:
         return grants
     changed = {**grants, key: after}
@@ -68,8 +64,6 @@ def grant(
 
 
 def _refuse_circle(grants: Grants, member: int, grantor: int) -> None:
-    if grantor == ADMIN_OID:
-        return
     rest = dict(grants)
     for key in [key for key in rest if key[0] == member]:
         _take(rest, key, cascade=True)
@@ -90,15 +84,6 @@ def revoke(
     if before is None:
         return None
     rest = dict(grants)
-    if key == _CREATION:
-        everything = options == Options()
-        after = (
-            Options(None, False, False).on_top_of(before)
-            if everything
-            else options.on_top_of(before)
-        )
-        after = replace(after, admin=True)
-        return None if after == before else {**grants, key: after}
     if options == Options():
         _take(rest, key, cascade)
     else:
@@ -127,6 +112,4 @@ def _take_dependent(
 
 
 def _administers(grants: Grants, member: int) -> bool:
-    return member == ADMIN_OID or any(
-        granted.admin for key, granted in grants.items() if key[0] == member
-    )
+    return any(granted.admin for key, granted in grants.items() if key[0] == member)

@@ -95,7 +95,7 @@ def _pg_auth_members(context: Any) -> Iterator[Row]:
                 "oid": membership_oid(member, granted),
                 "roleid": granted.role,
                 "member": member.oid,
-                "grantor": granted.grantor,
+                "grantor": granted.grantor or ADMIN_OID,
                 "admin_option": granted.admin,
                 "inherit_option": granted.inherit,
                 "set_option": granted.set,

@@ -13,6 +13,7 @@ from dsql.catalog.catalog import POSTGRES, Catalog
 from dsql.catalog.principals import membership_oid
 from dsql.catalog.schema import (
     ADMIN_OID,
+    BOOTSTRAP_OID,
     PUBLIC,
     Acl,
     Column,
@@ -56,7 +57,7 @@ def role_dependencies(catalog: Catalog) -> Iterator[RoleDependency]:
         yield from _of(default, default.oid, default.role, default.acl)
     for member in catalog.roles.values():
         for step in member.memberships:
-            if step.grantor != ADMIN_OID:
+            if step.grantor not in (BOOTSTRAP_OID, ADMIN_OID):
                 yield RoleDependency((member, step), member.oid, step.grantor, "a")
 
 

@@ -16,6 +16,9 @@ FIRST_USER_OID = 16_384  # PostgreSQL's FirstNormalObjectId
 
 PUBLIC = 0  # the grantee that means everybody
 ADMIN_OID = 10  # owns the database and the system's objects; no superuser
+# Who makes a role's creator its administrator: nobody who logs in, so nobody takes that back. Shown as
+# ADMIN_OID, which is PostgreSQL's bootstrap superuser.
+BOOTSTRAP_OID = 0
 
 
 class AclItem(msgspec.Struct, frozen=True, array_like=True):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dsql.access.authority import Authority
 from dsql.access.role_grants import Options
-from dsql.catalog.schema import ADMIN_OID, Membership, Role
+from dsql.catalog.schema import ADMIN_OID, BOOTSTRAP_OID, Membership, Role
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.memberships import MembershipChanges
@@ -66,7 +66,7 @@ def create_role(statement: Any, context: UtilityContext) -> UtilityResult:
         changes.check_administration(parent, grants=True)
         grantor = changes.grantor_for(parent, None, grants=True)
         changes.add(parent, [role], grantor, Options())
-    administration = Membership(oid, ADMIN_OID, admin=True, inherit=False, set=False)
+    administration = Membership(oid, BOOTSTRAP_OID, admin=True, inherit=False, set=False)
     changes.put(replace(creator, memberships=(*creator.memberships, administration)))
     for option, options in (("rolemembers", Options()), ("adminmembers", Options(admin=True))):
         members = roles_of(given.get(option, ()), context)

@@ -1,4 +1,4 @@
-"""Memberships of one role form chains of ADMIN OPTION that begin at admin."""
+"""Memberships of one role form chains of ADMIN OPTION that begin at its creator."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from dsql.access import role_grants
 from dsql.access.role_grants import Grants, Options
-from dsql.catalog.schema import ADMIN_OID, Membership
+from dsql.catalog.schema import ADMIN_OID, BOOTSTRAP_OID, Membership
 from dsql.errors import SqlError
 
 ROLE = 50
 MEMBERS = (ADMIN_OID, 51, 52, 53)
 CREATION: Grants = {
-    (ADMIN_OID, ADMIN_OID): Membership(ROLE, ADMIN_OID, admin=True, inherit=False, set=False)
+    (ADMIN_OID, BOOTSTRAP_OID): Membership(
+        ROLE, BOOTSTRAP_OID, admin=True, inherit=False, set=False
+    )
 }
 yes_or_no = st.sampled_from((None, True, False))
 options = st.builds(Options, yes_or_no, yes_or_no, yes_or_no)
@@ -54,17 +56,17 @@ def after(history: list[tuple[bool, int, int, Options, bool]]) -> Grants:
 
 
 @given(histories)
-def test_every_grant_hangs_on_a_chain_from_admin(history):
+def test_every_grant_hangs_on_a_chain_from_its_creation(history):
     grants = after(history)
-    reached = {ADMIN_OID}
+    reached = {BOOTSTRAP_OID}
     for _ in MEMBERS:
         reached |= {member for (member, by), step in grants.items() if by in reached and step.admin}
     assert {by for _, by in grants} <= reached
 
 
 @given(histories)
-def test_whoever_created_a_role_as_admin_always_administers_it(history):
-    assert after(history)[ADMIN_OID, ADMIN_OID].admin
+def test_nothing_takes_a_creators_option_away(history):
+    assert CREATION.items() <= after(history).items()
 
 
 @given(histories, st.sampled_from(MEMBERS[1:]), options)
