@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.catalog.context_functions import define
-from dsql.catalog.names import CatalogNames, is_visible, relation_name
+from dsql.catalog.names import CatalogNames, is_visible, relation_name, view_of
 from dsql.errors import SqlError
 from dsql.types import oids, reg
 
@@ -17,8 +17,7 @@ def _define_lookup(kind: str, type_oid: int) -> None:
 
     def look_up(context: Any, text: str) -> int | None:
         try:
-            names = CatalogNames(lambda: (context.catalog, context.search_path))
-            return reg.oid_of(kind, text, names)
+            return reg.oid_of(kind, text, CatalogNames(lambda: view_of(context)))
         except SqlError as error:
             if error.sqlstate in _NOT_FOUND:
                 return None

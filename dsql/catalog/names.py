@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+from dsql.access.authority import Authority
+from dsql.access.authorize import check
+from dsql.access.requirements import usage_of
 from dsql.catalog.catalog import POSTGRES, Catalog
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.virtual import virtual_table
@@ -65,23 +69,57 @@ def is_visible(catalog: Catalog, search_path: Sequence[str], relation: tuple[str
     return False
 
 
-class CatalogNames:
-    """The `dsql.types.reg.NameResolver` of a session: `current` yields (catalog, search path)."""
+class View(NamedTuple):
+    """Where names are looked up, and whose rights to look there count (None: nobody's are asked for)."""
 
-    def __init__(self, current: Callable[[], tuple[Catalog, Sequence[str]]]) -> None:
+    catalog: Catalog
+    search_path: Sequence[str]
+    authority: Authority | None
+
+
+def view_of(context: Any) -> View:
+    """Return where a running statement looks names up."""
+    return View(context.catalog, context.search_path, context.authority)
+
+
+class CatalogNames:
+    """The `dsql.types.reg.NameResolver` of a session."""
+
+    def __init__(self, current: Callable[[], View]) -> None:
         self._current = current
 
     def name_of(self, kind: str, oid: int) -> str | None:
         """Return an object's name, qualified where the search path does not find it."""
         find = _NAMES.get(kind)
-        return None if find is None else find(*self._current(), oid)
+        return None if find is None else find(*self._current()[:2], oid)
 
     def oid_of(self, kind: str, name: str) -> int:
-        """Return an object's OID. Raises SqlError 42P01, 3F000, 42704, 42883, 42725 or 42602."""
+        """Return an object's OID.
+
+        Raises SqlError 42P01, 3F000, 42704, 42883, 42725 or 42602, and 42501 for a name in a schema that
+        is closed to whoever looks.
+        """
         find = _OIDS.get(kind)
         if find is None:
             raise unsupported(f"names of type {kind}")
-        return find(*self._current(), name)
+        view = self._current()
+        if kind in _IN_SCHEMAS:
+            _check_usage(view, name)
+        return find(view.catalog, view.search_path, name)
+
+
+_IN_SCHEMAS = frozenset(("regclass", "regproc", "regprocedure", "regtype"))
+
+
+def _check_usage(view: View, text: str) -> None:
+    """Raise SqlError 42501 for a qualified name in a schema whose USAGE is missing."""
+    name = text.partition("(")[0]  # regprocedure's types, regtype's modifier
+    if view.authority is None or "." not in name:
+        return
+    *database, schema, _name = ["", *split_name(name)]
+    found = view.catalog.schemas.get(schema)
+    if found is not None and database in ([], [""], ["", view.catalog.database.name]):
+        check(usage_of(found), view.authority)
 
 
 # ---------------------------------------------------------------- kind by kind

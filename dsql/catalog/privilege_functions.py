@@ -17,12 +17,10 @@ from dsql.access.authority import Authority
 from dsql.access.privileges import (
     RELATION_KINDS,
     Kind,
-    Privilege,
-    permission_denied,
     privileges_named,
 )
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.names import CatalogNames, find_index
+from dsql.catalog.names import CatalogNames, find_index, view_of
 from dsql.catalog.relations import SYSTEM_RELATION_ACL
 from dsql.catalog.schema import ADMIN_OID, PUBLIC, Database, Schema, Table
 from dsql.catalog.virtual import VirtualTable, virtual_table
@@ -30,7 +28,6 @@ from dsql.errors import SqlError
 from dsql.functions import registry as functions
 from dsql.functions.definition import define, signatures
 from dsql.types import registry as types
-from dsql.types.identifier import split_name
 
 Masks = tuple[int, int]  # (privileges, grant options)
 Rights = Callable[[Authority], Masks]
@@ -86,19 +83,7 @@ def _oid(kind: str, context: Any, target: str | int) -> int:
     """Return the OID of what a text of a reg* type names. Raises SqlError."""
     if isinstance(target, int):
         return target
-    if kind == "regclass":
-        _check_usage(context, target)
-    names = CatalogNames(lambda: (context.catalog, context.search_path))
-    return names.oid_of(kind, target)
-
-
-def _check_usage(context: Any, text: str) -> None:
-    """Raise SqlError 42501 for a name in a schema in which the user may not look."""
-    *_, schema, _name = ["", *split_name(text)]
-    found: Schema | None = context.catalog.schemas.get(schema)
-    authority = Authority(context.catalog, context.user.oid)
-    if found and not authority.holds(Kind.SCHEMA, found.owner_oid, found.acl, Privilege.USAGE):
-        raise permission_denied(Kind.SCHEMA, found.name)
+    return CatalogNames(lambda: view_of(context)).oid_of(kind, target)
 
 
 # ---------------------------------------------------------------- relations and columns

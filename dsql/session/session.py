@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from dsql.catalog.names import CatalogNames
+from dsql.catalog.names import CatalogNames, view_of
 from dsql.errors import FatalError, Interrupted, SqlError
 from dsql.executor.memory import out_of_memory
 from dsql.functions.session_random import session_random
@@ -114,7 +114,7 @@ class Session:
     def _start(self) -> None:
         state = self._state
         session_random.seed(secrets.randbits(128))
-        reg.install(CatalogNames(lambda: (state.context.catalog, state.context.search_path)))
+        reg.install(CatalogNames(lambda: view_of(state.context)))
         greet(state)
         self._patience.review()
         if state.handed.pending:

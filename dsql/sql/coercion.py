@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dsql.catalog.names import CatalogNames
+from dsql.catalog.names import CatalogNames, View
 from dsql.errors import SqlError
 from dsql.functions.coercion import CastContext, find_cast, select_common_type
 from dsql.limits import FOLDED_BYTES_MAX
@@ -49,9 +49,8 @@ def input_value(binding: Binding, text: str, type_oid: int, position: int) -> An
     name = registry.get(type_oid).name
     try:
         if name in reg.NAMES:
-            return reg.oid_of(
-                name, text, CatalogNames(lambda: (binding.catalog, binding.search_path))
-            )
+            view = View(binding.catalog, binding.search_path, binding.authority)
+            return reg.oid_of(name, text, CatalogNames(lambda: view))
         return registry.get(type_oid).text_decoder(binding.settings)(text.encode())
     except SqlError as error:
         if not error.position:

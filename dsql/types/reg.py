@@ -1,12 +1,14 @@
 """The reg* types: OIDs that are written and read as names of catalog objects.
 
-Text in and out needs a catalog, which lies above this package. The session installs a `NameResolver` for
-the statement that runs (a query processor runs one at a time); without one, OIDs show as numbers.
+Text in and out needs a catalog, which lies above this package. Each session installs its `NameResolver` in
+the thread that runs it: names mean what its own search path and rights make of them. Without one, OIDs show
+as numbers.
 """
 
 from __future__ import annotations
 
 import struct
+from contextvars import ContextVar
 from typing import Protocol
 
 from dsql.errors import SqlError
@@ -35,20 +37,20 @@ class NameResolver(Protocol):
         ...
 
 
-_installed: NameResolver | None = None
+_installed: ContextVar[NameResolver | None] = ContextVar("resolver", default=None)
 
 
 def install(resolver: NameResolver | None) -> None:
-    """Use `resolver` from now on; None for none."""
-    global _installed
-    _installed = resolver
+    """Use `resolver` in this thread from now on; None for none."""
+    _installed.set(resolver)
 
 
 def name_of(kind: str, oid: int) -> str:
     """Return the text of a reg* value."""
     if oid == 0:
         return "-"
-    name = _installed.name_of(kind, oid) if _installed else None
+    resolver = _installed.get()
+    name = resolver.name_of(kind, oid) if resolver else None
     if name is None and kind == "regtype":
         name = next((t.sql_name for t in registry.all_types() if t.oid == oid), None)
     return str(oid) if name is None else name
@@ -56,7 +58,7 @@ def name_of(kind: str, oid: int) -> str:
 
 def oid_of(kind: str, text: str, resolver: NameResolver | None = None) -> int:
     """Return the OID that a reg* text means, to `resolver` or else the installed one. Raises SqlError."""
-    resolver = resolver or _installed
+    resolver = resolver or _installed.get()
     word = text.strip()
     if word == "-":
         return 0

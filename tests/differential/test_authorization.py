@@ -100,6 +100,13 @@ FUNCTIONS = """
 select set_config('role', 'owner', true); select set_config('ROLE', 'outsider', false)
 select set_config('session_authorization', 'outsider', false); select set_config('nope', 'x', true)
 select set_config('server_version', 'x', true)
+select 'closed.t'::regclass; select to_regclass('closed.t'); select 'closed.nope'::regclass
+select to_regclass('closed.nope'); select 'closed.f'::regproc; select to_regproc('closed.f')
+select 'closed.f(int)'::regprocedure; select to_regprocedure('closed.f(int)'); select 'closed.x'::regtype
+select to_regtype('closed.x'); select 's.{n}'::regclass; select to_regclass('s.nope')
+select to_regclass('nope.t'); select 'pg_catalog.pg_class'::regclass
+select cast(n as regclass) from (values ('closed.t')) v (n)
+select 'closed'::regnamespace; select has_table_privilege('closed.t', 'select')
 """
 # What PostgreSQL 16, which this server follows where the rule itself is newer, says for what 15 says.
 NEWER_WORDS = {"must be member of role": "must be able to SET ROLE"}

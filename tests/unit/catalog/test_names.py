@@ -6,7 +6,7 @@ import pytest
 
 import dsql.functions.builtin  # noqa: F401  (the functions that have names)
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.names import CatalogNames
+from dsql.catalog.names import CatalogNames, View
 from dsql.catalog.schema import Column, Role, Schema, Table
 from dsql.errors import SqlError
 from dsql.types import oids, reg
@@ -20,7 +20,7 @@ def names() -> CatalogNames:
     ]
     schemas = [Schema(2200, "public", 10), Schema(20_001, "app", 10)]
     catalog = Catalog(1, schemas, tables, [Role(10, "admin", True)])
-    return CatalogNames(lambda: (catalog, ("public",)))
+    return CatalogNames(lambda: View(catalog, ("public",), None))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.names import CatalogNames
+from dsql.catalog.names import CatalogNames, View
 from dsql.catalog.schema import AclItem, Role
 from dsql.errors import SqlError
 from dsql.types import reg
@@ -19,7 +19,7 @@ NAMES = ("admin", "select", "Odd one", 'quo"ted', "ünï", "12")
 @pytest.fixture(autouse=True)
 def _roles() -> Iterator[None]:
     catalog = Catalog(1, [], [], [Role(oid, name) for oid, name in enumerate(NAMES, 10)])
-    reg.install(CatalogNames(lambda: (catalog, ("public",))))
+    reg.install(CatalogNames(lambda: View(catalog, ("public",), None)))
     yield
     reg.install(None)
 
