@@ -382,7 +382,7 @@ def _array_compare(compiler: Expressions, node: Any, env: Env) -> Code:
 def _membership(compiler: Expressions, node: Any, left: Code, array: Code) -> Code:
     literal = strip_relabel(node.array)
     elements = _constant_elements(literal)
-    if elements is not None and None not in elements:
+    if elements and None not in elements:  # of none it is FALSE, NULL or not
         values_set = compiler._source.constant(frozenset(elements), "set")
         name, guard = compiler_name(compiler, left)
         if not left.nullable:

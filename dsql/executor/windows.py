@@ -28,7 +28,7 @@ from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, slots_of_all
 from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import SortKey, WindowCall
-from dsql.types import oids, registry
+from dsql.types import interval, oids, registry
 from dsql.types.numeric import EXACT
 from dsql.types.size import POINTER_BYTES
 
@@ -272,6 +272,8 @@ class FrameMaker:
                 continue
             if offset is None:
                 raise SqlError("22004", f"frame {word} offset must not be null")
+            if isinstance(offset, tuple):
+                offset = float(interval.span(offset))
             if isinstance(offset, float | Decimal) and (offset != offset or offset < 0):
                 raise SqlError("22013", "invalid preceding or following size in window function")
             if isinstance(offset, int) and offset < 0:

@@ -31,7 +31,8 @@ _PIECE = re.compile(
     + "|".join(sorted(map(re.escape, _PATTERN_NAMES.split()), key=len, reverse=True))
     + '|'
     + "|".join(sorted((re.escape(n.lower()) for n in _PATTERN_NAMES.split()), key=len, reverse=True))
-    + r')(?P<suffix>TH|th)?|"(?P<quoted>(?:[^"\\]|\\.)*)"|\\(?P<escaped>.)|(?P<other>.)',
+    + r')(?P<suffix>TH|th)?|(?P<lone>FM|fm|FX|fx|TM|tm)'
+    + r'|"(?P<quoted>(?:[^"\\]|\\.)*)"|\\(?P<escaped>.)|(?P<other>.)',
     re.DOTALL,
 )  # fmt: skip
 _SEPARATORS = frozenset("-/,.:;'\\_|")
@@ -70,7 +71,7 @@ def _parse(template: str) -> tuple[Piece, ...]:
         if found["name"]:
             fill = "FM" not in found["prefix"].upper()
             pieces.append(Piece(found["name"], "", fill, found["suffix"] or ""))
-        else:
+        elif not found["lone"]:
             quoted = found["quoted"]
             text = found["escaped"] or found["other"] or re.sub(r"\\(.)", r"\1", quoted or "")
             pieces.append(Piece("", text))

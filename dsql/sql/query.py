@@ -101,7 +101,9 @@ def _select(scope: Scope, tree: exp.Select, settle: bool) -> Query:
         scope.aggregated = True
     if args.get("order") is not None:
         with clause(scope, "ORDER BY"):
-            query.order_by = _order_by(scope, args["order"], pairs, bool(args.get("distinct")))
+            distinct = args.get("distinct")
+            plain = distinct is not None and distinct.args.get("on") is None
+            query.order_by = _order_by(scope, args["order"], pairs, plain)
     if args.get("group") is not None:
         with clause(scope, "GROUP BY"):
             bind_group_by(scope, query, args["group"], pairs)
@@ -264,6 +266,9 @@ def _limit(scope: Scope, query: Query, tree: exp.Expression) -> None:
     if limit is not None:
         query.limit = _row_count(scope, limit.args["expression"], "LIMIT")
         query.with_ties = bool(limit.args.get("with_ties"))
+        if query.with_ties and isinstance(limit.args["expression"], exp.Null):
+            message = "row count cannot be null in FETCH FIRST ... WITH TIES clause"
+            raise SqlError("2201W", message)
         if query.with_ties and not query.order_by:
             raise SqlError("42601", "WITH TIES cannot be specified without ORDER BY clause")
     if offset is not None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dsql.sql.bound import AggregateCall, ColumnRef, Constant, Expression, SortKey, WindowFrame
-from dsql.sql.bound_query import Cte, Entry, FromItem, Query, SetOperation, Target
+from dsql.sql.bound_query import Cte, Entry, EntryColumn, FromItem, Query, SetOperation, Target
 
 _NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
-_IGNORED = frozenset({"position", "implicit", "cast"})
+_IGNORED = frozenset({"position", "implicit", "cast", "use"})
 _fields_by_class: dict[type, tuple[str, ...]] = {}
 
 
@@ -69,7 +69,7 @@ def same(left: Any, right: Any) -> bool:
         return False
     if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, (Expression, SortKey, WindowFrame, Query, Target, Entry, SetOperation)):
+    if isinstance(left, (*_NODES, *_FROM_NODES, EntryColumn)):
         return all(
             name in _IGNORED or same(getattr(left, name), getattr(right, name))
             for name in _fields(type(left))

@@ -136,6 +136,8 @@ def _bound(
                 position=value.position,
             )
         wanted = oids.INTERVAL if key in _INTERVAL_ORDERED else key
+        if key in (oids.INT2, oids.INT4) and value.type_oid == oids.INT8:
+            wanted = oids.INT8
     else:
         wanted = oids.INT8
     done = coercion.coerce(scope.binding, value, wanted, CastContext.ASSIGNMENT)

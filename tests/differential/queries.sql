@@ -194,6 +194,18 @@ select a from t intersect select 10;
 select id from t except select t_id from u order by 1;
 (select id from t order by id limit 1) union all (select id from u order by id desc limit 1);
 select distinct on (a) a, id from t order by a, id desc;
+select distinct on (a) id from t order by a, id desc;
+select distinct on (a + 1) id from t order by a + 1, id;
+select distinct on (array(select 1)) id from t order by array(select 1), id;
+select distinct on ((select max(s.id) from t s where s.a = t.a)) id from t
+    order by (select max(s.id) from t s where s.a = t.a), id;
+select null::int4 = any('{}'::int4[]), null::int4 <> all('{}'::int4[]);
+select id from t order by id fetch first null rows with ties;
+select sum(id) over (order by id range between 9223372036854775807 preceding and current row)
+    from t order by id;
+select count(*) over (order by x range between '-1 day' preceding and current row)
+    from (values ('2024-01-01'::timestamp)) v(x);
+select to_char('2024-02-29 12:00'::timestamp, 'YYYY FM999, TMx');
 select * from (values (1,'a'),(2,'b')) v(n,s) where n > 1;
 select t.id, v.s from t join (values (1,'a'),(2,'b')) v(n,s) on v.n = t.id;
 select * from t t1 join t t2 on t1.a = t2.a and t1.id < t2.id;
