@@ -14,6 +14,7 @@ from dsql.catalog.schema import FIRST_USER_OID, Index, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
+from dsql.ddl.cascade import announce
 from dsql.ddl.naming import (
     KIND_NAMES,
     find_index,
@@ -37,7 +38,7 @@ class _Target(NamedTuple):
     missing: str  # SQLSTATE
     find: Callable[[UtilityContext, list[str]], Any]
     need: Callable[[UtilityContext, Any], Requirement]
-    remove: Callable[[Any, bool, UtilityContext, CatalogWriter], None]
+    remove: Callable[[Any, UtilityContext, CatalogWriter], None]
 
 
 def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -58,12 +59,19 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     result = UtilityResult(f"DROP {target.word}")
     writer = CatalogWriter(context.transaction)
     cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
-    for names in map(_name_parts, statement.objects):
-        found = _find(target, names, context, missing_ok=True)
-        if found is None:
-            result.notice("00000", f"{_missing_text(target, names, context)}, skipping")
-        else:
-            target.remove(found, cascade, context, writer)
+    targets = []
+    with result.told():
+        for names in map(_name_parts, statement.objects):
+            found = _find(target, names, context, missing_ok=True)
+            if found is None:
+                result.notice("00000", f"{_missing_text(target, names, context)}, skipping")
+            elif found not in targets:
+                targets.append(found)
+        schemas = [each for each in targets if isinstance(each, Schema)]
+        tables = [table for schema in schemas for table in _members(schema, context)]
+        announce(tables, schemas, context, result, cascade=cascade)
+        for found in targets:
+            target.remove(found, context, writer)
     return result
 
 
@@ -160,9 +168,8 @@ def _or_owner_of_schema(context: UtilityContext, own: Ownership, schema: str) ->
 
 
 def _drop_table(
-    found: Table | VirtualTable, cascade: bool, context: UtilityContext, writer: CatalogWriter
+    found: Table | VirtualTable, context: UtilityContext, writer: CatalogWriter
 ) -> None:
-    del cascade  # nothing can depend on a table yet
     assert isinstance(found, Table), "nobody owns a table of the system"
     remove_table(found, context, writer)
 
@@ -193,10 +200,7 @@ def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> Non
     write_job(transaction, job)
 
 
-def _drop_index(
-    found: tuple[Table, Index], cascade: bool, context: UtilityContext, writer: CatalogWriter
-) -> None:
-    del cascade
+def _drop_index(found: tuple[Table, Index], context: UtilityContext, writer: CatalogWriter) -> None:
     table, index = found
     if index.constraint is not None:
         raise SqlError(
@@ -218,23 +222,16 @@ def remove_index(
     return writer.put_table(msgspec.structs.replace(table, indexes=rest))
 
 
-def _drop_schema(
-    schema: Schema, cascade: bool, context: UtilityContext, writer: CatalogWriter
-) -> None:
+def _members(schema: Schema, context: UtilityContext) -> Iterator[Table]:
+    """Yield what goes along with a schema: nothing with those of the system, which nobody drops."""
+    if schema.oid >= FIRST_USER_OID:
+        yield from context.catalog.tables_in(schema.name)
+
+
+def _drop_schema(schema: Schema, context: UtilityContext, writer: CatalogWriter) -> None:
     if schema.oid < FIRST_USER_OID:
         raise owner_of_schema(schema).error()
-    members = list(context.catalog.tables_in(schema.name))
-    if members and not cascade:
-        raise SqlError(
-            "2BP01",
-            f"cannot drop schema {schema.name} because other objects depend on it",
-            detail="\n".join(
-                f"{KIND_NAMES[table.kind]} {table.schema}.{table.name} depends on schema {schema.name}"
-                for table in members
-            ),
-            hint="Use DROP ... CASCADE to drop the dependent objects too.",
-        )
-    for table in members:
+    for table in context.catalog.tables_in(schema.name):
         remove_table(table, context, writer)
     for default in context.catalog.default_acls.values():
         if default.schema_oid == schema.oid:

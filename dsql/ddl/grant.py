@@ -46,12 +46,9 @@ def grant(statement: Any, context: UtilityContext) -> UtilityResult:
     listed = read_privileges(statement, kind)
     run = _Grant(context, given)
     writer = CatalogWriter(context.transaction)
-    try:
+    with run.result.told():
         for securable in {each.oid: each for each in found}.values():
             writer.put_securable(run.on(securable, kind, listed), context.catalog)
-    except SqlError as error:
-        error.notices = run.result.notices
-        raise
     return run.result
 
 

@@ -26,17 +26,18 @@ def grant_role(statement: Any, context: UtilityContext) -> UtilityResult:
     members = roles_of(statement.grantee_roles, context)
     changes = MembershipChanges(context, result)
     cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
-    for wrapped in statement.granted_roles:
-        named = nodes.inner(wrapped)
-        if named.cols or not named.priv_name:
-            raise SqlError("0LP01", "column names cannot be included in GRANT/REVOKE ROLE")
-        role = require_role(context.catalog, named.priv_name)
-        changes.check_administration(role, grants=statement.is_grant)
-        by = changes.grantor_for(role, grantor, grants=statement.is_grant)
-        if statement.is_grant:
-            changes.add(role, members, by, options)
-        else:
-            changes.remove(role, members, by, options, cascade=cascade)
+    with result.told():
+        for wrapped in statement.granted_roles:
+            named = nodes.inner(wrapped)
+            if named.cols or not named.priv_name:
+                raise SqlError("0LP01", "column names cannot be included in GRANT/REVOKE ROLE")
+            role = require_role(context.catalog, named.priv_name)
+            changes.check_administration(role, grants=statement.is_grant)
+            by = changes.grantor_for(role, grantor, grants=statement.is_grant)
+            if statement.is_grant:
+                changes.add(role, members, by, options)
+            else:
+                changes.remove(role, members, by, options, cascade=cascade)
     changes.write()
     return result
 

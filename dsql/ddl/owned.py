@@ -13,11 +13,11 @@ from dsql.access.privileges import Kind
 from dsql.catalog.schema import ADMIN_OID, Acl, Role, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.cascade import announce
 from dsql.ddl.default_privileges import write_default
 from dsql.ddl.drop import remove_table
 from dsql.ddl.memberships import MembershipChanges
-from dsql.ddl.result import Notice, UtilityContext, UtilityResult
-from dsql.ddl.role_dependencies import described
+from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of, roles_of
 from dsql.ddl.securables import Securable, with_owner
 from dsql.errors import SqlError
@@ -109,36 +109,13 @@ def _drop_objects(
         for table in catalog.tables.values()
         if table.schema in names and table.owner_oid not in owners
     ]
-    _announce(others, cascade, context, result)
+    announce(others, (*schemas, *tables), context, result, cascade=cascade)
     for table in (*tables, *others):
         remove_table(table, context, writer)
     for schema in schemas:
         writer.drop_schema(schema)
     gone: list[Table | Schema] = [*tables, *others, *schemas]
     return {each.oid for each in gone}
-
-
-def _announce(
-    others: list[Table], cascade: bool, context: UtilityContext, result: UtilityResult
-) -> None:
-    """Raise SqlError 2BP01 for what lies in the schemas and is not the roles', or say that it goes too."""
-    shown = [described(table, context.catalog, context.search_path) for table in others]
-    if not cascade and others:
-        raise SqlError(
-            "2BP01",
-            "cannot drop desired object(s) because other objects depend on them",
-            detail="\n".join(
-                f"{text} depends on schema {table.schema}"
-                for text, table in zip(shown, others, strict=True)
-            ),
-            hint="Use DROP ... CASCADE to drop the dependent objects too.",
-        )
-    lines = [f"drop cascades to {text}" for text in shown]
-    if len(lines) == 1:
-        result.notice("00000", lines[0])
-    elif lines:
-        message = f"drop cascades to {len(lines)} other objects"
-        result.notices.append(Notice("NOTICE", "00000", message, "\n".join(lines)))
 
 
 def _without(securable: Securable, roles: set[int], context: UtilityContext) -> Securable:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
+from dsql.errors import SqlError
 from dsql.executor.program import ExecutionContext, OutputColumn
 
 
@@ -35,6 +37,15 @@ class UtilityResult:
     def notice(self, sqlstate: str, message: str, *, severity: str = "NOTICE") -> None:
         """Add a notice."""
         self.notices.append(Notice(severity, sqlstate, message))
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Have an error that is raised inside carry the notices so far: the client gets them first."""
+        try:
+            yield
+        except SqlError as error:
+            error.notices = self.notices
+            raise
 
 
 class UtilityContext(ExecutionContext, Protocol):

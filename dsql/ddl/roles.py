@@ -15,6 +15,7 @@ from dsql.access.role_grants import Options
 from dsql.catalog.schema import ADMIN_OID, BOOTSTRAP_OID, Membership, Role
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.cascade import reported
 from dsql.ddl.memberships import MembershipChanges
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_dependencies import dependency_lines
@@ -37,7 +38,6 @@ _ATTRIBUTES = {
 }
 _MEMBERS = ("addroleto", "rolemembers", "adminmembers")
 _OF_DSQL = ("canlogin", "inherit", *_MEMBERS)
-_REPORTED_MAX = 100  # lines of DETAIL, PostgreSQL's MAX_REPORTED_DEPS
 
 
 def create_role(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -158,14 +158,15 @@ def drop_role(statement: Any, context: UtilityContext) -> UtilityResult:
             "may drop roles.",
         )
     dropped: dict[int, Role] = {}
-    for wrapped in statement.roles:
-        role = _to_drop(nodes.inner(wrapped), statement.missing_ok, context, result)
-        if role is not None:
-            dropped[role.oid] = role
+    with result.told():
+        for wrapped in statement.roles:
+            role = _to_drop(nodes.inner(wrapped), statement.missing_ok, context, result)
+            if role is not None:
+                dropped[role.oid] = role
+        for role in dropped.values():
+            _check_dependencies(role, dropped, context)
     changes = MembershipChanges(context, result)
     writer = CatalogWriter(context.transaction)
-    for role in dropped.values():
-        _check_dependencies(role, dropped, context)
     for role in dropped.values():
         changes.forget(role.oid)
         writer.drop_role(role)
@@ -204,15 +205,10 @@ def _check_dependencies(role: Role, dropped: dict[int, Role], context: UtilityCo
         raise SqlError("2BP01", message)
     if not lines:
         return
-    more = len(lines) - _REPORTED_MAX
-    detail = "\n".join(lines[:_REPORTED_MAX])
-    if more > 0:
-        objects = "object" if more == 1 else "objects"
-        detail += f"\nand {more} other {objects} (see server log for list)"
     raise SqlError(
         "2BP01",
         f'role "{role.name}" cannot be dropped because some objects depend on it',
-        detail=detail,
+        detail=reported(lines),
     )
 
 

@@ -297,3 +297,14 @@ def test_psql_16_lists_grants_of_roles(admin: Peer):
         """
     )
     assert [b"worker", b"plain", b"ADMIN, INHERIT, SET", b"admin"] in rows
+
+
+def test_what_was_said_before_an_error_is_told(admin: Peer):
+    assert said(admin.query("revoke plain, nope from worker")) == [
+        ("01000", 'role "worker" has not been granted membership in role "plain" by role "admin"'),
+        ("42704", 'role "nope" does not exist'),
+    ]
+    assert said(admin.query("drop role if exists nope, admin")) == [
+        ("00000", 'role "nope" does not exist, skipping'),
+        ("42501", "permission denied to drop role"),
+    ]
