@@ -39,7 +39,7 @@ from dsql.executor.generator import (
 )
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
-from dsql.executor.memory import Held
+from dsql.executor.memory import Flight, Held
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.partition import DistinctRows, GroupSpill
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
@@ -98,6 +98,7 @@ _NAMES: dict[str, Any] = {
     "distinct_sorted": values.distinct_sorted,
     "subquery_rows_error": values.subquery_rows_error,
     "HashedRows": HashedRows,
+    "Flight": Flight,
     "Held": Held,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,
@@ -315,7 +316,10 @@ class CompiledProgram:
 
         def consume(codes: list[Code], _env: Env) -> None:
             if returning:
-                give(generator, codes)
+                row, flight = generator.in_flight(self._plan.query.expressions, codes)
+                give(generator, row)
+                if flight:
+                    source.line(f"{flight}.clear()")
             if not modifies:
                 source.line("touched += 1")
 

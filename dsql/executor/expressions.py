@@ -128,6 +128,11 @@ class Expressions:
         self._source.line(f"{name} = {code.text}")
         return Code(name, code.nullable)
 
+    def several(self, nodes: Sequence[Expression], env: Env) -> tuple[Sequence[Code], str]:
+        """Return the values that one call, array or row is made of, and their flight (`in_flight`)."""
+        codes = [self.value(node, env) for node in nodes]
+        return self._generator.in_flight(nodes, codes)
+
     # ------------------------------------------------------------ calls
 
     def _strict_call(
@@ -214,7 +219,9 @@ def _slot(_compiler: Expressions, node: Any, env: Env) -> Code:
 def _call(compiler: Expressions, node: Any, env: Env) -> Code:
     if node.function.returns_set:
         raise SqlError("0A000", "set-returning functions are not allowed here")
-    return compiler.call(node.function, [compiler.value(item, env) for item in node.arguments])
+    codes, flight = compiler.several(node.arguments, env)
+    code = compiler.call(node.function, codes)
+    return Code(f"{flight}.give({code.text})", code.nullable) if flight else code
 
 
 def _relabel(compiler: Expressions, node: Any, env: Env) -> Code:
@@ -362,11 +369,13 @@ def _apart(compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _min_max(compiler: Expressions, node: Any, env: Env) -> Code:
-    codes = [compiler.value(argument, env) for argument in node.arguments]
+    codes, flight = compiler.several(node.arguments, env)
     less = compiler._source.constant(node.less.implementation, "f")
     function = compiler._source.constant(values.greatest if node.greatest else values.least)
     items = ", ".join(code.text for code in codes)
-    return Code(f"{function}({less}, ({items},))", all(code.nullable for code in codes))
+    text = f"{function}({less}, ({items},))"
+    nullable = all(code.nullable for code in codes)
+    return Code(f"{flight}.give({text})" if flight else text, nullable)
 
 
 def _array_compare(compiler: Expressions, node: Any, env: Env) -> Code:
@@ -406,11 +415,11 @@ def _constant_elements(node: Expression) -> list[Any] | None:
 
 
 def _array(compiler: Expressions, node: Any, env: Env) -> Code:
-    items = ", ".join(compiler.value(item, env).text for item in node.elements)
-    if not node.multidimensional:
-        return Code(f"[{items}]", nullable=False)
-    function = compiler._source.constant(values.stack_arrays)
-    return Code(f"{function}([{items}])", nullable=False)
+    codes, flight = compiler.several(node.elements, env)
+    text = f"[{', '.join(code.text for code in codes)}]"
+    if node.multidimensional:
+        text = f"{compiler._source.constant(values.stack_arrays)}({text})"
+    return Code(f"{flight}.give({text})" if flight else text, nullable=False)
 
 
 def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
@@ -430,9 +439,11 @@ def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _row(compiler: Expressions, node: Any, env: Env) -> Code:
-    items = "".join(f"{compiler.value(item, env).text}, " for item in node.fields)
+    codes, flight = compiler.several(node.fields, env)
+    items = "".join(f"{code.text}, " for code in codes)
     kind = record_class(tuple(node.names), tuple(item.type_oid for item in node.fields))
-    return Code(f"{compiler._source.constant(kind, 'record')}(({items}))", nullable=False)
+    text = f"{compiler._source.constant(kind, 'record')}(({items}))"
+    return Code(f"{flight}.give({text})" if flight else text, nullable=False)
 
 
 def _field(compiler: Expressions, node: Any, env: Env) -> Code:

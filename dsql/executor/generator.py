@@ -172,6 +172,27 @@ class Generator:
         with self.source.block(f"if not {counter}:"):
             self.source.line(f"{counter} = {SAMPLE_EVERY}; {sample}")
 
+    def in_flight(
+        self, nodes: Sequence[Expression], codes: Sequence[Code]
+    ) -> tuple[Sequence[Code], str]:
+        """Let a `Flight` see values that are computed before the row or call they are for.
+
+        Returns their codes and the flight's name. One or two of them are bounded by how large a value
+        may be: there is no flight for them then, and its name is empty.
+        """
+        computed = [
+            not code.atom and (_is_nested(node.type_oid) or _is_long(node.type_oid))
+            for node, code in zip(nodes, codes, strict=True)
+        ]
+        if sum(computed) <= _FEW_IN_FLIGHT:
+            return codes, ""
+        memory = self.runtime("memory")
+        flight = self.source.setup(object(), "flight", f"Flight({memory})")
+        return [
+            Code(f"{flight}.take({code.text})", code.nullable) if large else code
+            for code, large in zip(codes, computed, strict=True)
+        ], flight
+
     def kept_fields(self, codes: Sequence[Code], types: Sequence[int]) -> list[str]:
         """Return code for values that are kept: names where `note_large` has to look at them."""
         fields = []
@@ -242,6 +263,9 @@ class Generator:
         from dsql.executor import subplans
 
         return subplans.compile_subplan(self, node, env)
+
+
+_FEW_IN_FLIGHT = 2
 
 
 def _is_nested(type_oid: int) -> bool:

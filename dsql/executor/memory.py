@@ -22,8 +22,7 @@ from dsql.types.size import POINTER_BYTES, size_of
 
 SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
 LARGE_BYTES = 4_096  # strings above it are counted one by one; generated code knows the name
-
-
+FLIGHT_BYTES = 1024 * 1024  # values below it, of one row, are too few to matter
 SET_ENTRY_BYTES = 72  # hash, pointer, and free places of a set or dict
 
 
@@ -146,6 +145,25 @@ class Held:
 
     def __del__(self) -> None:
         self.memory.release(self.bytes)
+
+
+class Flight(Held):
+    """The large values of one row, or of one call's arguments, that exist before the whole does."""
+
+    __slots__ = ()
+
+    def take(self, value: Any) -> Any:
+        """Account for a value and return it."""
+        if isinstance(value, list | tuple) or (
+            isinstance(value, str | bytes) and len(value) > FLIGHT_BYTES
+        ):
+            self.add(size_of(value))
+        return value
+
+    def give(self, whole: Any) -> Any:
+        """Return what was made of the values, which are not needed further."""
+        self.clear()
+        return whole
 
 
 def row_size(row: Any) -> int:

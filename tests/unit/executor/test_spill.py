@@ -218,6 +218,36 @@ def test_what_cannot_spill_is_refused_and_given_back(many: Any, text: str) -> No
     assert many.context.account.used == 0
 
 
+PIECES = ", ".join(f"repeat('{letter}' || a, 3000000)" for letter in "abcdefgh")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"select {PIECES} from t where id = 1",
+        f"select length(concat({PIECES})) from t where id = 1",
+        f"select cardinality(array[{PIECES}]) from t where id = 1",
+        f"select length(greatest({PIECES})) from t where id = 1",
+        f"select count(row({PIECES})) from t where id = 1",
+        f"select jsonb_build_array({PIECES}) from t where id = 1",
+    ],
+)
+def test_values_on_their_way_into_one_row_or_call_count(many: Any, text: str) -> None:
+    many.context.bounds = Bounds(memory_max=20_000_000)
+    with pytest.raises(SqlError, match="allowed temp space") as caught:
+        many.run(text)
+    assert caught.value.sqlstate == "54000"
+
+
+@pytest.mark.parametrize("call", ["string_agg(b, ',')", "array_agg(b)", "array_agg(array[b])"])
+def test_what_a_window_function_gathers_counts(many: Any, call: str) -> None:
+    many.context.bounds = Bounds(memory_max=100_000, work_max=16_000)
+    with pytest.raises(SqlError, match="allowed temp space"):
+        many.run(
+            f"select {call} over (order by id rows between 1900 preceding and current row) from t"
+        )
+
+
 def test_a_plan_holds_no_large_constant(db: Any) -> None:
     program = db.prepare("select length(repeat('x', 100000000)), lower('SHORT') || repeat('y', 9)")
     program.emitter(())
