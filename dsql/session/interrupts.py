@@ -40,6 +40,7 @@ _ATOMIC = (
     "dsql.tls.",  # records, and their sequence numbers
     "storage.",  # LMDB's transactions, slots on the board, environments half opened
 )
+_DESTRUCTORS = ("__del__", "_remove")  # the second is what a WeakSet does when an element dies
 _SLICE_SECONDS = 0.02
 _CLIENT_SECONDS = 0.05  # between two looks at the client: each is a system call
 
@@ -271,7 +272,7 @@ def _is_final(error: Exception) -> bool:
 def _is_atomic(frame: FrameType | None) -> bool:
     while frame is not None:
         module = frame.f_globals.get("__name__", "") + "."
-        if module.startswith(_ATOMIC) or frame.f_code.co_name == "__del__":
+        if module.startswith(_ATOMIC) or frame.f_code.co_name in _DESTRUCTORS:
             return True
         frame = frame.f_back
     return False
