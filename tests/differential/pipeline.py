@@ -25,6 +25,7 @@ SETTINGS: Mapping[str, str] = {
     "timezone": "America/New_York",
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
+    "client_encoding": "UTF8",
 }
 
 
