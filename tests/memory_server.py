@@ -83,7 +83,7 @@ class Peer:
 
     def __init__(self, ours: socket.socket) -> None:
         self.socket = ours
-        ours.settimeout(10)
+        ours.settimeout(60)  # a busy machine may starve a thread for long
         self._rest = b""
 
     def send(self, *messages: bytes) -> None:
