@@ -186,7 +186,7 @@ def overlaps(
     if low1 is None or low2 is None:
         return None
     if low1 == low2:
-        return True
+        return None if high1 is None or high2 is None else True
     if low1 > low2:
         return (
             None if high2 is None else (True if low1 < high2 else None if high1 is None else False)

@@ -45,17 +45,19 @@ class Grouping:
         return cls(keys, sets, by_fingerprint)
 
     def replace_keys(self, node: Expression) -> Expression:
-        """Return an expression above the grouping, with the key expressions replaced by their slots."""
+        """Return an expression above the grouping, with the key expressions replaced by their slots.
+
+        A constant is one only as a whole column, which grouping sets without it make NULL.
+        """
         if not self.by_fingerprint:
             return node
-        return transform(
-            node,
-            lambda part: (
-                None
-                if isinstance(part, bound.Constant)
-                else self.by_fingerprint.get(fingerprint(part))
-            ),
-        )
+
+        def slot_of(part: Expression) -> Expression | None:
+            if isinstance(part, bound.Constant) and (part is not node or len(self.sets) < 2):
+                return None
+            return self.by_fingerprint.get(fingerprint(part))
+
+        return transform(node, slot_of)
 
     def index_of(self, expression: Expression) -> int:
         """Return the number of the key that GROUPING(expression) asks for."""

@@ -206,6 +206,14 @@ select sum(id) over (order by id range between 9223372036854775807 preceding and
 select count(*) over (order by x range between '-1 day' preceding and current row)
     from (values ('2024-01-01'::timestamp)) v(x);
 select to_char('2024-02-29 12:00'::timestamp, 'YYYY FM999, TMx');
+select 'x'::text, count(*) from t group by rollup(1);
+select 5 + 1, a, count(*), 'y' from t group by cube(1, 2);
+select '1 day'::interval, count(*) from t where false group by rollup(1);
+select (s, e) overlaps (s2, e2) from (values
+    (null, '2024-01-01'::timestamp, '2024-01-01'::timestamp, '2024-01-02'::timestamp),
+    ('2024-01-01', null, '2024-01-01', '2024-01-02'), ('2024-01-01', '2024-01-02', '2024-01-01', null),
+    ('2024-01-01', '2024-01-01', '2024-01-01', '2024-01-01'), ('2024-01-01', null, '2024-01-01', null)
+) v(s, e, s2, e2);
 select * from (values (1,'a'),(2,'b')) v(n,s) where n > 1;
 select t.id, v.s from t join (values (1,'a'),(2,'b')) v(n,s) on v.n = t.id;
 select * from t t1 join t t2 on t1.a = t2.a and t1.id < t2.id;
