@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dsql.catalog.jobs import RETENTION_MICROSECONDS, read_jobs
+from dsql.access.privileges import Privilege
+from dsql.catalog.jobs import RETENTION_MICROSECONDS, Job, read_jobs
 from dsql.catalog.relations import acl_value
 from dsql.catalog.schema import ADMIN_OID, Membership, Role
 from dsql.catalog.virtual import provides
@@ -170,7 +171,7 @@ def _sys_jobs(context: Any) -> Iterator[Row]:
         yield {
             "job_id": job.text_id,
             "status": job.status,
-            "details": job.details,
+            "details": job.details if _shows_details(job, context) else None,
             "job_type": job.job_type,
             "class_id": 1259,
             "object_id": job.object_oid or None,
@@ -178,6 +179,17 @@ def _sys_jobs(context: Any) -> Iterator[Row]:
             "start_time": job.start_time,
             "update_time": job.update_time,
         }
+
+
+def _shows_details(job: Job, context: Any) -> bool:
+    """Tell whether the user may see why a job failed: that may quote values of its table."""
+    if job.status != "failed":
+        return True
+    table = context.catalog.tables_by_oid.get(job.table_oid)
+    authority = context.authority
+    return table is not None and (
+        authority.owns(table.owner_oid) or authority.holds_on_relation(table, Privilege.SELECT)
+    )
 
 
 @provides("sys", "iam_pg_role_mappings")

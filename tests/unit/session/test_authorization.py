@@ -136,3 +136,16 @@ def test_a_statement_prepared_without_the_right_runs_once_it_is_granted(admin, r
     admin.query("GRANT INSERT ON t TO reader")
     admin.query("ALTER TABLE t RENAME TO y")
     assert errors(reader.ask(*run))[0]["C"] == "42P01"
+
+
+def test_why_a_job_failed_is_shown_to_who_may_read_its_table(admin, reader):
+    admin.query("INSERT INTO t VALUES (1, 5), (2, 5)")
+    assert not errors(admin.query("CREATE UNIQUE INDEX ASYNC u ON t (b)"))
+    query = "SELECT details FROM sys.jobs WHERE status = 'failed'"
+    shown = [[b"Found duplicate key while validating index for UCVs"]]
+    assert admin.rows(query) == shown
+    assert reader.rows(query) == [[None]]
+    admin.query("GRANT SELECT (b) ON t TO reader")
+    assert reader.rows(query) == [[None]]
+    admin.query("GRANT SELECT ON t TO reader")
+    assert reader.rows(query) == shown
