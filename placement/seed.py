@@ -27,6 +27,11 @@ from dsql.control.layout import Layout
 from dsql.rpc import packets
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
+from placement.child_output import (
+    ALL_BYTES_PER_SECOND_MAX,
+    BYTES_PER_SECOND_MAX,
+    ChildOutput,
+)
 from placement.messages import Died, Fork, Forked, Message, NotForked, decode, encode
 from placement.sandbox import Sandbox, leave_open, prepare
 
@@ -35,6 +40,7 @@ logger = logging.getLogger(__name__)
 TURN_SECONDS = 1
 TERMINATE_SECONDS = 1.0
 _AGAIN_SECONDS = 0.1
+_STDOUT, _STDERR = 1, 2
 _FIRST_OWN_DESCRIPTOR = 3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -56,6 +62,9 @@ class Seed:
         self._child_main = child_main
         self._agent: socket.socket | None = None
         self._children: dict[int, int] = {}  # pidfd -> process id
+        self._outputs: dict[int, ChildOutput] = {}  # by the descriptor that is read
+        self._second = 0  # of the monotonic clock; since it began was written
+        self._written = 0
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         self._stopping = False
@@ -68,6 +77,7 @@ class Seed:
             signal.signal(number, self._stop)
         while not self._stopping:
             self._turned()
+            self._listen_again()
             for descriptor, _ in self._poll.poll(TURN_SECONDS * 1000):
                 self._on_ready(descriptor)
         self._end_children()
@@ -82,8 +92,33 @@ class Seed:
             self._accept()
         elif descriptor in self._children:
             self._reap(descriptor)
+        elif descriptor in self._outputs:
+            self._pass_on(self._outputs[descriptor])
         elif self._agent is not None and descriptor == self._agent.fileno():
             self._serve_agent(self._agent)
+
+    def _listen_again(self) -> None:
+        """Once a second, also to those children who have written too much in the last one."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._written = second, 0
+            for output in self._outputs.values():
+                output.taken = 0
+                self._poll.register(output.descriptor, select.POLLIN)
+
+    def _pass_on(self, output: ChildOutput) -> None:
+        if max(output.taken - BYTES_PER_SECOND_MAX, self._written - ALL_BYTES_PER_SECOND_MAX) >= 0:
+            self._poll.unregister(output.descriptor)
+            return
+        lines = output.take()
+        if lines is None:
+            self._poll.unregister(output.descriptor)
+            os.close(output.descriptor)
+            del self._outputs[output.descriptor]
+        else:
+            self._written += len(lines)
+            with contextlib.suppress(OSError):
+                os.write(_STDERR, lines)
 
     def _accept(self) -> None:
         """A new agent replaces the old one, whose query processors end with their control sockets."""
@@ -127,15 +162,22 @@ class Seed:
 
         Raises OSError where the system is short of something. It leaves a descriptor free for the pidfd.
         """
-        own_end, child_end = packets.pair()
-        with child_end:
-            try:
-                process_id = os.fork()
-            except OSError:
-                own_end.close()
-                raise
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as always:
+            own_end, child_end = packets.pair()
+            undo.callback(own_end.close)
+            always.callback(child_end.close)
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, reading)
+            always.callback(os.close, writing)
+            process_id = os.fork()
             if process_id == 0:
+                os.dup2(writing, _STDOUT)
+                os.dup2(writing, _STDERR)
                 self._become_query_processor(child_end, order)
+            undo.pop_all()
+        os.set_blocking(reading, False)
+        self._outputs[reading] = ChildOutput(process_id, reading)
+        self._poll.register(reading, select.POLLIN)
         return process_id, own_end
 
     def _become_query_processor(self, control: socket.socket, order: Fork) -> NoReturn:

@@ -18,6 +18,8 @@ import mmap
 import os
 from pathlib import Path
 
+from dsql.rpc.memory_order import fence
+
 MAGIC, BOOT, WATERMARK, HORIZON, KEPT, RELEASES, DELAYING, RETIRED = range(8)
 
 _MAGIC_VALUE = int.from_bytes(b"DSQLBRD2", "big")
@@ -64,6 +66,7 @@ class Board:
                 words[number] = 0
         words[DELAYING] = 0
         words[BOOT] = boot
+        fence()
         words[MAGIC] = _MAGIC_VALUE
 
     @staticmethod
@@ -76,7 +79,9 @@ class Board:
     def let_go(self, word: int, value: int) -> None:
         """Raise HORIZON or KEPT, before what they no longer promise is taken away."""
         self.words[word] = value
+        fence()
         self.words[RELEASES] += 1
+        fence()
 
     def close(self) -> None:
         """Unmap."""

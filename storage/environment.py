@@ -26,6 +26,7 @@ import lmdb
 import msgspec
 
 from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.rpc.memory_order import fence
 from storage.board import HORIZON, WATERMARK, Board
 from storage.databases import NAMES, open_databases
 from storage.pinned_pages import PinnedPages
@@ -213,6 +214,7 @@ class WritableEnvironment:
 
     def publish(self) -> None:
         """Show the committed position to the readers."""
+        fence()  # behind the data
         words, position = self.board.words, self.position
         words[HORIZON] = position.horizon
         words[WATERMARK] = position.watermark

@@ -13,8 +13,8 @@ began later than that. One that shows the same for KEEP_SECONDS is not waited fo
 get, or one chunk of a scan. Who has read for too long finds `kept` above its LMDB transaction, and reads
 again. Until then it may have seen anything, or have crashed, in its own process.
 
-The publication comes before the pages are used again, in the order of the machine's stores and loads, as
-x86-64 keeps them and as LMDB's commit (a mutex) separates them elsewhere.
+The publication comes before the pages are used again, in the order of stores that readers see
+(`dsql.rpc.memory_order`).
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from dsql.rpc.memory_order import fence
+
 CLOCK_BYTES = 24
 _TIMESTAMP, _EPOCH, _BOOT = range(3)
 
@@ -87,6 +89,7 @@ class PublishedClock:
         if epoch > self._words[_EPOCH]:
             self._words[_EPOCH] = epoch
         if self.publish(timestamp, epoch):
+            fence()
             self._words[_BOOT] = self._boot
 
     def publish(self, timestamp: int, epoch: int) -> bool:

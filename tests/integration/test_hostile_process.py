@@ -125,3 +125,6 @@ def test_a_hostile_query_processor_harms_no_one_but_itself(infested: RunningClus
         assert not load.missing()
         assert min(map(len, load.acknowledged)) > 5 * HOSTILE_SECONDS
     assert read_processes(layout) == before, "a server was started again"
+    forged = [line for line in layout.log("seed").read_bytes().splitlines() if b"forged" in line]
+    assert forged
+    assert all(line.startswith(b"[") for line in forged), "a line that looks like the seed's"

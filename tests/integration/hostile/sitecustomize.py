@@ -2,8 +2,8 @@
 
 A session whose application_name is "hostile SEED" is not served. Its query processor, confined as ever,
 does its worst instead: it overwrites every mapping word by word, and every descriptor; truncates, locks and
-fills what it can; sends the adjudicator requests that lie, half ones, and many; tells the agent nonsense.
-It ends when something kills it, or it has nothing left.
+fills what it can; forges the seed's lines in the log; sends the adjudicator requests that lie, half ones,
+and many; tells the agent nonsense. It ends when something kills it, or it has nothing left.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _be_hostile(session: object, tenant: object) -> None:
         tenant.open()
     name = session.parameters["application_name"]  # type: ignore[attr-defined]
     chance = random.Random(name)
-    attacks = [_mappings, _paths, _files, _fifos, _adjudicator]
+    attacks = [_mappings, _paths, _files, _fifos, _adjudicator, _log]
     chance.shuffle(attacks)
     control = tenant._line._control.fileno()
     for attack in attacks:
@@ -89,6 +89,13 @@ def _fifos(chance: random.Random, tenant: object, control: int) -> None:
             _tolerantly(fcntl.fcntl, descriptor, fcntl.F_SETPIPE_SZ, 4096)
             for _ in range(20_000):
                 _tolerantly(os.write, descriptor, b"w" * chance.randrange(1, 64))
+
+
+def _log(chance: random.Random, tenant: object, control: int) -> None:
+    for descriptor in (1, 2):
+        _tolerantly(os.set_blocking, descriptor, False)
+        for _ in range(100):
+            _tolerantly(os.write, descriptor, b'{"role": "seed", "message": "forged"}\n' * 50)
 
 
 def _of_kind(is_kind: object) -> list[int]:
