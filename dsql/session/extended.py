@@ -60,11 +60,10 @@ class ExtendedProtocol:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
         statement: Statement
         if scripts:
-            if self._block.state is State.FAILED and scripts[0].name != "Transaction":
+            (parsed,) = scripts
+            if self._block.state is State.FAILED and parsed.name != "Transaction":
                 state.check_not_failed()
-            statement = make_statement(
-                state, scripts[0], message.parameter_types, message.statement
-            )
+            statement = make_statement(state, parsed, message.parameter_types, message.statement)
             check_may_run(state, statement)
             statement.describe()
         else:

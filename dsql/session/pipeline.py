@@ -14,8 +14,9 @@ from dsql.session.plan_cache import PlanCache
 from dsql.session.settings import Settings
 from dsql.sql.binder import bind
 from dsql.sql.bound_query import BoundStatement
-from dsql.sql.gate import ParsedStatement, parse_script
+from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals import check_statement
+from dsql.sql.script import Script, read_script
 
 QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
 # Type OIDs of $1, $2, ..., 0 where the client leaves one open (there may be more than it declares).
@@ -25,19 +26,19 @@ ParameterTypes = tuple[int, ...] | None
 _CACHED_TEXT_CHARACTERS_MAX = 10_000  # longer texts are rarely sent twice
 
 
-def parsed_before(text: str, plans: PlanCache) -> list[ParsedStatement] | None:
+def parsed_before(text: str, plans: PlanCache) -> Script | None:
     """Return the statements of a script that was parsed lately, else None."""
-    found: list[ParsedStatement] | None = plans.get(text)
+    found: Script | None = plans.get(text)
     return found
 
 
-def parse(text: str, plans: PlanCache) -> list[ParsedStatement]:
+def parse(text: str, plans: PlanCache) -> Script:
     """Return the statements of a script. Raises SqlError 42601."""
     if len(text) > _CACHED_TEXT_CHARACTERS_MAX:
-        return parse_script(text)
+        return read_script(text)
     found = parsed_before(text, plans)
     if found is None:
-        found = parse_script(text)
+        found = read_script(text)
         plans.keep(text, found, text)
     return found
 

@@ -13,7 +13,6 @@ sees as XX000. After an error of the extended protocol everything up to the next
 
 from __future__ import annotations
 
-import gc
 import logging
 import secrets
 import socket
@@ -36,6 +35,7 @@ from dsql.session.prepared_round import PreparedRounds
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
+from dsql.sql import collection
 from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection, open_connection
 from dsql.types import reg
@@ -138,6 +138,8 @@ class Session:
             if out:
                 state.send()
             interrupts.rest()
+            if collection.postponed:
+                collection.collect()
             try:
                 data = connection.receive()
             except TimeoutError:
@@ -246,7 +248,7 @@ def _terminate(body: bytes) -> None:
 def _give_back(error: MemoryError) -> SqlError:
     """Let go of what a statement held that met the process's limit; return the client's error."""
     error.__traceback__ = error.__context__ = None  # they hold every frame, and those every value
-    gc.collect()
+    collection.collect()
     logger.warning("out of memory")
     return out_of_memory("The statement came to the limit of its process.")
 

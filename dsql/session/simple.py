@@ -131,9 +131,12 @@ class NormalizedQueries:
         text, types = key
         try:
             script = parse(text, self._state.environment.plans)
-            if len(script) != 1 or script[0].name not in QUERIES or script[0].long_names:
+            if len(script) != 1:
                 return None
-            statement = QueryStatement(self._state, script[0], types, "")
+            (parsed,) = script
+            if parsed.name not in QUERIES or parsed.long_names:
+                return None
+            statement = QueryStatement(self._state, parsed, types, "")
             statement.compiled()
         except SqlError:
             return None

@@ -16,7 +16,7 @@ from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
-from dsql.sql.gate import ParsedStatement
+from dsql.sql.script import Script
 from dsql.tls.connection import Connection
 from dsql.types.string import truncate_identifier
 from dsql.wire import backend
@@ -134,12 +134,12 @@ class SessionState:
                 severity, notice, Origin.of(caller, caller.f_lineno)
             )
 
-    def notice_long_names(self, script: list[ParsedStatement]) -> None:
+    def notice_long_names(self, script: Script) -> None:
         """Append a notice for each identifier of a script that was truncated."""
-        for parsed in script:
-            for name in parsed.long_names:
-                kept = truncate_identifier(name)
-                self.notice("NOTICE", "42622", f'identifier "{name}" will be truncated to "{kept}"')
+        first = next(iter(script), None)
+        for name in first.long_names if first else ():
+            kept = truncate_identifier(name)
+            self.notice("NOTICE", "42622", f'identifier "{name}" will be truncated to "{kept}"')
 
     def check_not_failed(self) -> None:
         """Raise SqlError 25P02 in a failed block."""

@@ -1,7 +1,9 @@
 """Compiling without garbage collection.
 
 The trees of a statement only grow until it is compiled. The collector would walk them again and again
-meanwhile and find nothing: that is half of the time a statement of several megabytes takes.
+meanwhile and find nothing: that is half of the time a statement of several megabytes takes. Nor can a walk
+over a million objects be interrupted. So what a long statement was made of is put where the collector does
+not look, and it is looked at when the client has its answer.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from typing import ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
+_OBJECTS_MAX = 100_000  # some 30 ms of the collector
+
+postponed = False  # whether `collect` has something to do
+
 
 def uncollected(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Decorate a function that is to run with the garbage collector off."""
@@ -22,10 +28,28 @@ def uncollected(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def run(*arguments: _P.args, **named: _P.kwargs) -> _R:
         if not gc.isenabled():
             return function(*arguments, **named)
-        gc.disable()
         try:
+            gc.disable()
             return function(*arguments, **named)
         finally:
+            _postpone()
             gc.enable()
 
     return run
+
+
+def collect() -> None:
+    """Collect all garbage, what was postponed too."""
+    global postponed
+    postponed = False
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def _postpone() -> None:
+    """Hide the objects made since the last collection from the next one, if they are many."""
+    global postponed
+    if gc.get_count()[0] > _OBJECTS_MAX:
+        postponed = True
+        gc.freeze()

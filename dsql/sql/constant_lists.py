@@ -56,6 +56,10 @@ class ConstantList:
         self.position = position
         self.width = width
 
+    def moved(self, characters: int) -> ConstantList:
+        """Return the list as one that is so much farther on in the script."""
+        return ConstantList(self.text, self.position + characters, self.width)
+
     def columns(self) -> list[tuple[Kind, list[Any]]] | None:
         """Return kind and values of each column; None if one has constants of several kinds.
 

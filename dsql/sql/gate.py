@@ -20,7 +20,7 @@ import importlib
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -113,6 +113,7 @@ class ParsedStatement:
     statement message (SelectStmt, ...) or an `IamGrant`, `name` its name without Stmt ("Select").
     `long_names`, of a script's first statement, are the identifiers of the script that were truncated.
     `lists` are the long lists of constants of which `node` has the first item only.
+    A long script is parsed in groups (`dsql.sql.script`): locations count from the group's start.
     """
 
     text: str
@@ -123,12 +124,19 @@ class ParsedStatement:
     _characters: Characters | None = None  # only where the script is not ASCII
     long_names: tuple[str, ...] = ()
     lists: tuple[ConstantList, ...] = ()
+    _group_offset: int = 0  # characters before the group in the script
+
+    def moved(self, characters: int) -> ParsedStatement:
+        """Return the statement as one whose group starts so far into the script."""
+        lists = tuple(constants.moved(characters) for constants in self.lists)
+        offset = self.offset + characters
+        return replace(self, offset=offset, lists=lists, _group_offset=characters)
 
     def position(self, location: int) -> int:
-        """Return the 1-based character of a 0-based byte location in the script; 0 for none (-1)."""
+        """Return the 1-based character in the script of a 0-based byte location; 0 for none (-1)."""
         if location < 0:
             return 0
-        return _before(self._characters, location) + 1
+        return self._group_offset + _before(self._characters, location) + 1
 
 
 @uncollected
