@@ -27,12 +27,14 @@ DEFAULT_SETTINGS = Settings()
 HOUSEKEEPING_SECONDS = 10.0
 _BACKLOG = 4096
 _DRAIN_POLL_SECONDS = 0.05
-# A session outlives the relay on the same socket, which inherits these from the listener.
+# A session outlives the relay on the same socket, which inherits these from the listener: a host that has
+# gone without a word is noticed within a minute. There is no TCP_USER_TIMEOUT: it would also end those that
+# answer, but do not read for so long, and replace the count of probes.
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
 

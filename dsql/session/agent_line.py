@@ -24,6 +24,7 @@ class AgentLine:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self.ended = False  # by `end_input`
         self._offered: list[int] = []  # a connection to the adjudicator that came unasked
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
@@ -51,6 +52,7 @@ class AgentLine:
 
     def end_input(self) -> None:
         """Have `wait`, now or next, find the agent's end."""
+        self.ended = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RD)
 

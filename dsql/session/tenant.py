@@ -122,12 +122,13 @@ class ClusterTenant:
     def serve(self, session: HandedSession, client: socket.socket) -> None:
         """Run a session to its end."""
         running = Session(session, open_connection(client, session.tls), self._environment)
-        self.interrupts = running.interrupts
+        self._interrupt_from_now_on(running.interrupts)
         running.run()
 
     def run_jobs(self) -> None:
         """Run the cluster's background jobs; what fails now is tried again with the next request."""
-        self.interrupts = interrupts = Interrupts(Untimed(), Alone())
+        interrupts = Interrupts(Untimed(), Alone())
+        self._interrupt_from_now_on(interrupts)
         interrupts.adopt_thread()
         try:
             try:
@@ -143,6 +144,12 @@ class ClusterTenant:
     def close(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
         self._opened.close()
+
+    def _interrupt_from_now_on(self, interrupts: Interrupts) -> None:
+        """Let signals reach these interrupts, and the end of the process that was asked for before."""
+        self.interrupts = interrupts
+        if self._line.ended:
+            interrupts.terminate()
 
     def _open_and_begin(self) -> SessionTransaction:
         self.open()

@@ -3,6 +3,7 @@ import socket
 
 import pytest
 
+from dsql.session.parameters import DEFINITIONS
 from relay.front_door import Settings
 from relay.server import RelayServer, serve
 
@@ -52,11 +53,20 @@ async def test_taken_port_is_an_error_of_the_operating_system(installation) -> N
         await RelayServer.start(installation.layout, "127.0.0.1", installation.port)
 
 
-async def test_sessions_inherit_keepalive(installation) -> None:
-    client = socket.create_connection(("127.0.0.1", installation.port))
+@pytest.mark.parametrize(
+    ("option", "parameter"),
+    [
+        (socket.TCP_KEEPIDLE, "tcp_keepalives_idle"),
+        (socket.TCP_KEEPINTVL, "tcp_keepalives_interval"),
+        (socket.TCP_KEEPCNT, "tcp_keepalives_count"),
+    ],
+)
+async def test_sessions_inherit_the_keepalive_that_they_show(
+    installation, option: int, parameter: str
+) -> None:
     listener = installation.relay._server.sockets[0]
     assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    client.close()
+    assert str(listener.getsockopt(socket.IPPROTO_TCP, option)) == DEFINITIONS[parameter].default
 
 
 async def test_renewed_certificate_of_the_relay_is_noticed(installation) -> None:

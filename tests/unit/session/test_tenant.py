@@ -19,6 +19,7 @@ from dsql.session.agent_line import AgentLine
 from dsql.session.control import Adjudicator, Assign, encode
 from dsql.session.handed import HandedSession
 from dsql.session.tenant import ClusterTenant
+from dsql.wire.client import query as encode_query
 from storage.client import open_slot
 from storage.environment import ENVIRONMENT, WritableEnvironment
 
@@ -83,6 +84,23 @@ def connected(to: ClusterTenant) -> Iterator[Peer]:
 def test_replicas_are_opened_when_a_client_has_been_greeted(layout: Layout) -> None:
     with led(layout), opened() as found, stored(layout), connected(found) as peer:
         assert peer.rows("SELECT 1") == [[b"1"]]
+
+
+def test_the_end_that_was_asked_for_before_a_session_ends_it(layout: Layout) -> None:
+    ours, agent = packets.pair()
+    client, theirs = socket.socketpair()
+    with ours, agent, client:
+        line = AgentLine(ours)
+        slots = list(open_slot(Layout(Path()).storage(AZ, CLUSTER)))
+        with closing(ClusterTenant(ASSIGNMENT, slots, line)) as found:
+            line.end_input()  # and what ran before is told to end, which is over
+            found.interrupts.terminate()
+            names = {"user": "admin", "database": "postgres"}
+            query = encode_query("SELECT 1")
+            handed = HandedSession(CLUSTER, "admin", "postgres", ARN, names, 1, 1, "", None, query)
+            found.serve(handed, theirs)
+        (fields,) = errors(Peer(client).until("E"))
+        assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
 
 
 def test_statement_without_a_replica_fails_and_the_session_goes_on(layout: Layout) -> None:
