@@ -140,3 +140,25 @@ def test_a_message_of_no_kind_ends_the_session(kind: bytes, theirs: Peer, ours: 
         answers.append({code: fields[code] for code in "SVCM"})
         assert peer.socket.recv(1) == b""
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("SET statement_timeout = '20ms'", "SELECT pg_sleep(60)"),
+        ("SET idle_session_timeout = '20ms'",),
+        ("SET idle_in_transaction_session_timeout = '20ms'", "BEGIN"),
+        ("SET idle_in_transaction_session_timeout = '20ms'", "BEGIN; SELECT nothing"),
+    ],
+)
+def test_a_timeout_says_what_postgresql_says(
+    texts: tuple[str, ...], theirs: Peer, ours: Server
+) -> None:
+    answers = []
+    for peer in (theirs, ours.connect()):
+        peer.send(*map(client.query, texts))
+        told: list[dict[str, str]] = []
+        while not told or told[-1]["C"] == "42703":
+            told += errors(peer.until("E"))
+        answers.append([[fields.get(code) for code in "SVCMDH"] for fields in told])
+    assert answers[0] == answers[1]

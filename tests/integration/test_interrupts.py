@@ -43,6 +43,7 @@ PHASES = {
     "copy in": "COPY sink FROM STDIN",
     "rows nobody reads": f"SELECT a, b FROM {_ENDLESS}",
     "index": "CREATE INDEX ON big (a)",
+    "unique index": "CREATE UNIQUE INDEX ON big (a)",
     "script of DDL": "".join(f"CREATE TABLE n{n} (a int);" for n in range(2_000)),
 }
 TIMED = ("run", "sleep", "fold", "copy out", "copy in", "index")
