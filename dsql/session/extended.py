@@ -55,7 +55,8 @@ class ExtendedProtocol:
         else:
             self._statements.pop(b"", None)
         scripts = parse(message.query, state.environment.plans)
-        state.notice_long_names(scripts)
+        for parsed in scripts:
+            state.notice_long_names(parsed.long_names)
         if len(scripts) > 1:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
         statement: Statement

@@ -191,6 +191,7 @@ class Interrupts:
         """Say that what was raised has arrived; what else was noted for the statement is pointless now."""
         self.state = HELD
         self._raised = None
+        self.stop_clock()
         self._forget()
 
     def stop_clock(self) -> None:

@@ -49,9 +49,11 @@ class SimpleProtocol:
             script = script or parse(text, plans)
             if not script:
                 state.out += backend.EMPTY_QUERY_RESPONSE
-            state.notice_long_names(script)
+            alone = len(script) == 1
             for parsed in script:
-                self._run(parsed, alone=len(script) == 1)
+                if parsed.long_names:
+                    state.notice_long_names(parsed.long_names)
+                self._run(parsed, alone=alone)
         if block.state is State.IMPLICIT:
             block.commit()
         state.interrupts.hold()
@@ -61,16 +63,17 @@ class SimpleProtocol:
         state = self._state
         if state.block.state is State.FAILED and parsed.name != "Transaction":
             state.check_not_failed()
-        interrupts = state.interrupts
-        interrupts.resume()
-        interrupts.begin_statement()
+        if not alone:
+            state.interrupts.resume()
+            state.interrupts.begin_statement()
         portal = None if alone or parsed.name not in QUERIES else self._normalized.bind(parsed.text)
         if portal is None:
             statement = make_statement(state, parsed)
             check_may_run(state, statement)
             portal = statement.bind(SIMPLE_BIND)
         self._execute(portal)
-        interrupts.end_statement()
+        if not alone:
+            state.interrupts.end_statement()
 
     def _execute(self, portal: Portal) -> None:
         out = self._state.out

@@ -16,7 +16,6 @@ from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
-from dsql.sql.script import Script
 from dsql.tls.connection import Connection
 from dsql.types.string import truncate_identifier
 from dsql.wire import backend
@@ -134,10 +133,9 @@ class SessionState:
                 severity, notice, Origin.of(caller, caller.f_lineno)
             )
 
-    def notice_long_names(self, script: Script) -> None:
-        """Append a notice for each identifier of a script that was truncated."""
-        first = next(iter(script), None)
-        for name in first.long_names if first else ():
+    def notice_long_names(self, names: tuple[str, ...]) -> None:
+        """Append a notice for each of a script's identifiers that were truncated."""
+        for name in names:
             kept = truncate_identifier(name)
             self.notice("NOTICE", "42622", f'identifier "{name}" will be truncated to "{kept}"')
 

@@ -212,6 +212,16 @@ def test_the_next_statement_has_its_own_timeout(around: Around, interrupts: Inte
     interrupts.tick()
 
 
+def test_what_comes_after_a_timeout_has_its_own(around: Around, interrupts: Interrupts) -> None:
+    around.statement_timeout_seconds = 1.0
+    for _ in range(2):
+        interrupts.resume()
+        interrupts.begin_statement()
+        around.now += 1.1
+        raised(interrupts.tick)
+        interrupts.caught()
+
+
 def test_time_runs_on_behind_a_statement_for_its_replays(
     around: Around, interrupts: Interrupts
 ) -> None:
