@@ -3,6 +3,8 @@
 The query processor gets one end of a socket pair; this copies between the other end and the client, with
 TLS towards the client. A side that cannot take more stops the reading of the other one. The client's end
 (close_notify, or a plain FIN) is passed on as the end of the stream; the server's end closes the client.
+A server that is to end listens no more before it has said why. So what goes to it has a transport of its
+own, which may break without taking along what is still to be read.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Splices:
         """Copy between the client's paused transport and the socket `server` until both are closed."""
         splice = Splice(channel, client, self._open.discard)
         loop = asyncio.get_running_loop()
+        input_, _ = await loop.create_unix_connection(splice.input_protocol, sock=server.dup())
+        input_.pause_reading()
         await loop.create_unix_connection(splice.server_protocol, sock=server)
         self._open.add(splice)
         client.set_protocol(splice.client_protocol())
@@ -54,7 +58,8 @@ class Splice:
     ) -> None:
         self.channel = channel
         self.client = client
-        self.server: asyncio.Transport | None = None
+        self.server: asyncio.Transport | None = None  # it is read from this one
+        self.input: asyncio.Transport | None = None  # and written to this one
         self._sides_open = 2
         self._ended = ended
 
@@ -66,20 +71,35 @@ class Splice:
         """Return what serves the inner end of the socket pair."""
         return _ServerSide(self)
 
+    def input_protocol(self) -> asyncio.Protocol:
+        """Return what only writes to that end."""
+        return _InputSide(self)
+
     def forward_to_server(self) -> None:
         """Decrypt whatever whole records there are and pass their data on."""
-        assert self.server is not None
+        assert self.input is not None
         channel = self.channel
         try:
             while (plaintext := channel.next_plaintext()) is not None:
-                self.server.write(plaintext)
+                if not self.input.is_closing():
+                    self.input.write(plaintext)
         except TlsError as error:
             _log.info("TLS of a spliced client failed: %s", error)
             self.abort()
             return
         self.flush_to_client()
-        if channel.closed and self.server.can_write_eof():
-            self.server.write_eof()
+        if channel.closed:
+            self.end_input()
+
+    def end_input(self) -> None:
+        """Tell the server that nothing more comes from the client."""
+        if self.input is not None and not self.input.is_closing():
+            self.input.write_eof()
+
+    def forward_to_client(self, data: bytes) -> None:
+        """Encrypt what the server says and pass it on."""
+        self.channel.send(data)
+        self.flush_to_client()
 
     def flush_to_client(self) -> None:
         """Send what TLS has to say to the client."""
@@ -91,15 +111,15 @@ class Splice:
         self._sides_open -= 1
         if self._sides_open == 0:
             self._ended(self)
-        self.client.close()
-        if self.server is not None:
-            self.server.close()
+        for transport in (self.client, self.server, self.input):
+            if transport is not None:
+                transport.close()
 
     def abort(self) -> None:
         """Drop both connections."""
-        self.client.abort()
-        if self.server is not None:
-            self.server.abort()
+        for transport in (self.client, self.server, self.input):
+            if transport is not None:
+                transport.abort()
 
 
 class _ClientSide(asyncio.Protocol):
@@ -111,9 +131,7 @@ class _ClientSide(asyncio.Protocol):
         self._splice.forward_to_server()
 
     def eof_received(self) -> bool:
-        server = self._splice.server
-        if server is not None and not server.is_closing() and server.can_write_eof():
-            server.write_eof()
+        self._splice.end_input()
         return True  # the server may still be answering
 
     def pause_writing(self) -> None:
@@ -136,13 +154,26 @@ class _ServerSide(asyncio.Protocol):
         self._splice.server = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._splice.channel.send(data)
-        self._splice.flush_to_client()
+        self._splice.forward_to_client(data)
 
     def eof_received(self) -> bool:
         self._splice.channel.finish()
         self._splice.flush_to_client()
         return False
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._splice.side_closed()
+
+
+class _InputSide(asyncio.Protocol):
+    def __init__(self, splice: Splice) -> None:
+        self._splice = splice
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._splice.input = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:  # what came before it was told not to read
+        self._splice.forward_to_client(data)
 
     def pause_writing(self) -> None:
         self._splice.client.pause_reading()
@@ -151,4 +182,5 @@ class _ServerSide(asyncio.Protocol):
         self._splice.client.resume_reading()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._splice.side_closed()
+        if not self._splice.client.is_closing():
+            self._splice.client.resume_reading()  # its end still has to be noticed

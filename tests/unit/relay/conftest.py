@@ -62,6 +62,7 @@ class Neighbours:
         self.handed: list[HandedSession] = []
         self.cancelled: list[tuple[int, int]] = []
         self.threads: list[threading.Thread] = []
+        self.last_words = threading.Event()  # when a session that ends may say them
         self._agent_path = str(layout.socket("agent"))
         self._servers = [
             PacketServer(layout.socket("placement"), self._accept),
@@ -110,13 +111,16 @@ class Neighbours:
             connection = PlainConnection(client)
         else:
             connection = TlsConnection(client, handed.tls)
-        thread = threading.Thread(target=serve_session, args=(handed, connection), daemon=True)
+        arguments = (handed, connection, self.last_words)
+        thread = threading.Thread(target=serve_session, args=arguments, daemon=True)
         self.threads.append(thread)
         thread.start()
 
 
-def serve_session(handed: HandedSession, connection: Connection) -> None:
-    """Answer every simple query with its own text, prefixed by the user."""
+def serve_session(
+    handed: HandedSession, connection: Connection, last_words: threading.Event
+) -> None:
+    """Answer every simple query with its own text, prefixed by the user; end with the query END."""
     connection.send(
         AUTHENTICATION_OK
         + parameter_status("server_version", "16.15")
@@ -133,6 +137,12 @@ def serve_session(handed: HandedSession, connection: Connection) -> None:
                 return
             if kind == ord("Q"):
                 connection.send(answer(f"{handed.user}: ".encode() + body[:-1]))
+            if body == b"END\0":
+                connection.end_input()
+                last_words.wait(10)
+                connection.send(answer(b"last words"))
+                connection.close()
+                return
         try:
             data = connection.receive()
         except ConnectionError:

@@ -168,6 +168,24 @@ async def test_end_of_a_tls12_client_reaches_the_session(installation) -> None:
     assert not thread.is_alive()
 
 
+async def test_last_words_reach_a_tls12_client_that_talks_on(installation) -> None:
+    def talk() -> list[tuple[bytes, bytes]]:
+        client, other = installation.client(tls12=True), installation.client()
+        try:
+            client.log_in(installation.token())
+            client.query("END")
+            client.tls.sendall(b"nobody listens")
+            other.log_in(installation.token())  # by now the relay has tried to pass that on
+            installation.neighbours.last_words.set()
+            return client.until(b"Z")
+        finally:
+            client.close()
+            other.close()
+
+    answers = await in_thread(talk)
+    assert answers[1][1].endswith(b"last words")
+
+
 async def test_slow_reader_of_a_tls12_session_gets_everything(installation) -> None:
     """The answers are more than all buffers between the two ends hold."""
 
