@@ -167,6 +167,7 @@ class Session:
             interrupts.state = HELD
         except Interrupted as interrupt:
             interrupts.caught()
+            collection.resume()
             self._fail(kind, interrupt.error)
             done = True
         return done

@@ -38,6 +38,11 @@ def uncollected(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return run
 
 
+def resume() -> None:
+    """Let the collector run again, after an interrupt that may have cut `uncollected` short anywhere."""
+    gc.enable()
+
+
 def collect() -> None:
     """Collect all garbage, what was postponed too."""
     global postponed

@@ -5,6 +5,7 @@ A trace function stands in for the signal: at the nth line that a statement exec
 
 from __future__ import annotations
 
+import gc
 import random
 import struct
 import sys
@@ -204,6 +205,7 @@ class Run:
     def check(self, undisturbed: Run) -> bool:
         """Check what the session said against what it did; return whether it was cancelled."""
         assert letters(self.answers).count("Z") == 1, letters(self.answers)
+        assert gc.isenabled()
         failures = errors(self.answers)
         if failures:
             ((code, text),) = [(fields["C"], fields["M"]) for fields in failures]
