@@ -2,7 +2,7 @@
 
 Once a table has taken its node's share of memory it takes no further keys. Rows with other keys go to one
 of `PARTITIONS` runs of rows, by the hash of their keys; each is then worked off like the whole before it,
-with another hash, so that rows with equal keys always meet.
+with other bits of the hash, so that rows with equal keys always meet.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dsql.executor.memory import SAMPLE_EVERY, SET_ENTRY_BYTES, Held, StatementM
 from dsql.executor.spill import Row, Rows, SortedRows
 
 PARTITIONS = 16
+_HASH_BITS = 4  # that choose one of them
 _DEPTH_MAX = 8  # 16 ** 8 partitions: keys that are still together there have one hash
 _SHARED_BYTES = 64 * 1024  # what the rows of a partition take in memory before they are written
 
@@ -35,7 +36,8 @@ class Partitions:
 
     def add(self, key: Key, row: Row) -> None:
         """Keep a row."""
-        self._parts[hash((self._depth, key)) % PARTITIONS].add(row)
+        # other bits of the hash than the partitions above; a tuple's are mixed, an integer's are not
+        self._parts[(hash((key,)) >> _HASH_BITS * self._depth) % PARTITIONS].add(row)
 
     def take(self) -> Iterator[Rows]:
         """Yield the partitions; each is forgotten before the next one comes."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dsql.errors import SqlError
 from dsql.executor.memory import Bounds, StatementMemory
+from dsql.executor.partition import PARTITIONS, Partitions
 from dsql.executor.spill import Descending, Rows, SortedRows
 from dsql.executor.temporary import BLOCK_BYTES, TemporarySpace, unnamed_file
 
@@ -216,6 +217,19 @@ def test_what_cannot_spill_is_refused_and_given_back(many: Any, text: str) -> No
     del caught
     gc.collect()
     assert many.context.account.used == 0
+
+
+@pytest.mark.parametrize("keys", [range(5000), [f"text {n}" for n in range(5000)]])
+def test_a_partition_is_divided_once_more_evenly(space: TemporarySpace, keys: Any) -> None:
+    memory = StatementMemory(Bounds(), space)
+    whole = list(keys)
+    for depth in range(3):
+        partitions = Partitions(memory, depth)
+        for key in whole:
+            partitions.add(key, key)
+        parts = [list(part) for part in partitions.take()]
+        assert max(map(len, parts)) < max(2 * len(whole) / PARTITIONS, 25)
+        whole = max(parts, key=len)
 
 
 PIECES = ", ".join(f"repeat('{letter}' || a, 3000000)" for letter in "abcdefgh")
