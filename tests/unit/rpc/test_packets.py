@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import array
 import asyncio
+import contextlib
 import os
+import random
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
 from dsql.rpc.packets import (
+    DESCRIPTORS_MAX,
     PACKET_BYTES_MAX,
     PacketChannel,
     PacketServer,
+    close_all,
     connect,
     pair,
     receive,
@@ -95,3 +101,31 @@ async def test_listener_is_its_owners_only(tmp_path: Path) -> None:
             assert receive(connection) == (b"hello", [])
     server.close()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_whatever_comes_is_a_packet_or_the_end_and_no_descriptor_is_left(seed: int) -> None:
+    chance = random.Random(seed)
+    before = len(os.listdir("/proc/self/fd"))
+    left, right = pair()
+    ended = asyncio.Event()
+
+    def received(packet: bytes, descriptors: list[int]) -> None:
+        assert 0 < len(packet) <= PACKET_BYTES_MAX
+        assert len(descriptors) <= DESCRIPTORS_MAX
+        close_all(descriptors)
+
+    channel = PacketChannel(left, received, ended.set)
+    with right:
+        right.setblocking(False)
+        for _ in range(50):
+            size = chance.choice((0, 1, 1_000, PACKET_BYTES_MAX, PACKET_BYTES_MAX + 1))
+            rights = array.array("i", [2] * chance.randrange(DESCRIPTORS_MAX + 3))
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+            with contextlib.suppress(OSError):
+                right.sendmsg([chance.randbytes(size)], ancillary)
+            await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ended.wait()
+    channel.close()
+    assert len(os.listdir("/proc/self/fd")) == before
