@@ -52,7 +52,7 @@ TIMED = ("run", "sleep", "fold", "copy out", "copy in", "index")
 class Peer:
     """A client with TLS, byte by byte."""
 
-    def __init__(self, cluster: RunningCluster) -> None:
+    def __init__(self, cluster: RunningCluster, *, tls12: bool = False) -> None:
         self._cluster = cluster
         variables = cluster.variables
         self._address = (variables["PGHOSTADDR"], int(variables["PGPORT"]))
@@ -60,6 +60,8 @@ class Peer:
         plain.sendall(client.ssl_request())
         assert plain.recv(1) == b"S"
         context = ssl.create_default_context(cafile=variables["PGSSLROOTCERT"])
+        if tls12:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.socket = context.wrap_socket(plain, server_hostname=variables["PGHOST"])
         self.socket.settimeout(60)
         self._rest = b""
@@ -175,6 +177,22 @@ def test_statement_timeout_ends_a_statement(peer: Peer, phase: str) -> None:
 def test_a_statement_ends_when_its_client_vanishes(cluster: RunningCluster, phase: str) -> None:
     peer = Peer(cluster)
     start(peer, phase)
+    assert_ends_without(peer, cluster)
+
+
+@pytest.mark.parametrize("phase", ["run", "sleep", "copy in", "rows nobody reads"])
+def test_so_they_end_a_statement_behind_a_decrypting_copy(
+    cluster: RunningCluster, phase: str
+) -> None:
+    peer = Peer(cluster, tls12=True)
+    start(peer, phase)
+    peer.cancel()
+    assert peer.errors() == [("57014", "canceling statement due to user request")]
+    start(peer, phase)
+    assert_ends_without(peer, cluster)
+
+
+def assert_ends_without(peer: Peer, cluster: RunningCluster) -> None:
     assert busy(cluster)
     peer.vanish()
     began = time.monotonic()
