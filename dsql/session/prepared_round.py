@@ -25,7 +25,7 @@ from dsql.session.state import SessionState
 from dsql.session.statement import QueryStatement, TransactionStatement
 from dsql.wire import backend, frontend
 
-_BIND = ord("B")
+BIND = ord("B")
 _HEADER_BYTES = 5
 _NAME_AT = 6  # behind the name of the unnamed portal
 _END = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
@@ -90,10 +90,9 @@ class PreparedRounds:
     def answer(self, data: bytes) -> bool:
         """Answer `data` if it is one such round and nothing else; else append nothing and return False.
 
+        It starts with `BIND`; what does not cannot be one.
         An error that it raises is that of the round, whose Sync has not been answered yet.
         """
-        if data[0] != _BIND:
-            return False
         statement = self._statements.get(data[_NAME_AT : data.find(0, _NAME_AT)])
         if type(statement) is not QueryStatement:
             return type(statement) is TransactionStatement and self._run(statement, data)

@@ -31,7 +31,7 @@ from dsql.session.handed import HandedSession
 from dsql.session.interrupts import FREE, HELD
 from dsql.session.patience import Patience
 from dsql.session.portal import send_notices
-from dsql.session.prepared_round import PreparedRounds
+from dsql.session.prepared_round import BIND, PreparedRounds
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
@@ -174,7 +174,7 @@ class Session:
 
     def _answer_round(self, data: bytes) -> bool:
         """Answer the round trip of a prepared statement at once; False if `data` is anything else."""
-        if self._skipping or self._state.reader.partial:
+        if data[0] != BIND or self._skipping or self._state.reader.partial:
             return False
         if not self._attempt(_SYNC, self._rounds.answer, data):
             return False
