@@ -39,6 +39,7 @@ from dsql.executor.generator import (
 )
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
+from dsql.executor.join_table import JoinTable
 from dsql.executor.memory import Flight, Held
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.partition import DistinctRows, GroupSpill
@@ -100,6 +101,7 @@ _NAMES: dict[str, Any] = {
     "HashedRows": HashedRows,
     "Flight": Flight,
     "Held": Held,
+    "JoinTable": JoinTable,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,
     "count": count,

@@ -1,10 +1,12 @@
 """Code of joins.
 
-Hash join: the inner rows go into a dict of lists, the outer rows stream past it. A left join without
-further conditions is one loop over `table.get(key, NULL_ROW)`; with conditions the matches are
-gathered first, so that what follows is written once only. A full join marks the inner rows it has met
-and is a generator function of its own. Nested loop: an inner side that reads outer columns is written
-inside the outer loop (an index lookup, as a rule), any other is run once and kept in a list.
+Hash join: the inner rows go into a dict of lists, the outer rows stream past it, from a function of their
+own, because they wait in temporary space if the inner rows do (see `dsql.executor.join_table`); in a full
+join they do not. A left join without further conditions is one loop over `table.get(key, NULL_ROW)`; with
+conditions the matches are gathered first, so that what follows is written once only. A full join marks
+the inner rows it has met and is a generator function of its own. Nested loop: an inner side that reads
+outer columns is written inside the outer loop (an index lookup, as a rule), any other is run once and
+kept in a list.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ def produce_hash_join(
         generator.boundary(node, env, required, consume, _full_join)
         return
     needed = required | slots_of_all((*node.outer_keys, *node.inner_keys, *node.conditions))
-    table, slots, nullable = _build(generator, node, env, needed)
+    join, table, slots, nullable = _build(generator, node, env, needed)
 
     def probe(outer: Env) -> None:
         if node.kind == "inner":
@@ -74,7 +76,35 @@ def produce_hash_join(
         else:
             _probe_semi(generator, node, table, (slots, nullable), outer, consume)
 
-    generator.produce(node.outer, env, needed, probe)
+    _outer_rows(generator, node, join, env, needed, probe)
+
+
+def _outer_rows(
+    generator: Generator, node: p.HashJoin, join: str, env: Env, needed: set[int], probe: Consume
+) -> None:
+    """Write the loop over the outer rows, and the function of their keys."""
+    source = generator.source
+    rows, key = source.fresh("outer"), source.fresh("key")
+    slots = sorted(needed & made_slots(node.outer))
+    nullable = [False] * len(slots)
+
+    def give(inner: Env) -> None:
+        for position, slot in enumerate(slots):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        source.line(f"yield {tuple_code([inner[slot].code for slot in slots])}")
+
+    with source.nested(rows):
+        generator.produce(node.outer, env, needed, give)
+        source.yields()
+    outer, names = generator.bind(env, slots, nullable)
+    with source.nested(key, "row", closure=True):
+        source.line(f"{unpack_code(names)} = row" if names else "pass")
+        with _join_key(generator, node.outer_keys, outer) as (code, _):
+            source.line(f"return {code}")
+    outer, names = generator.bind(env, slots, nullable)
+    header = f"for {unpack_code(names)} in {join}.outer({source.call(rows)}, {key}):"
+    with source.block(header):
+        probe(outer)
 
 
 Shape = tuple[list[int], list[bool]]
@@ -82,12 +112,12 @@ Shape = tuple[list[int], list[bool]]
 
 def _build(
     generator: Generator, node: p.HashJoin, env: Env, required: set[int]
-) -> tuple[str, list[int], list[bool]]:
-    """Write the loop that fills the hash table; return its name and the shape of its rows."""
+) -> tuple[str, str, list[int], list[bool]]:
+    """Write the loop that fills the hash table; return its names and the shape of its rows."""
     source = generator.source
-    table = source.fresh("table")
-    source.line(f"{table} = {{}}")
-    held, counter = generator.hold(), generator.counter()
+    join, table = source.fresh("join"), source.fresh("table")
+    source.line(f"{join} = JoinTable({generator.runtime('memory')}); {table} = {join}.rows")
+    counter = generator.counter()
     kept = required if node.kind not in ("semi", "anti") else slots_of_all(node.conditions)
     kept = kept & made_slots(node.inner)
     known = slot_types(node.inner)
@@ -103,12 +133,11 @@ def _build(
         fields = [inner[slot].code for slot in carried]
         with _join_key(generator, node.inner_keys, inner) as (key, parts):
             source.line(f"{table}.setdefault({key}, []).append({tuple_code(fields)})")
-            generator.note_large(held, [*parts, *fields], types)
-            sample = f"{held}.sample_entry({tuple_code([key, *fields])})"
-            generator.sample_each(counter, sample)
+            generator.note_large(join, [*parts, *fields], types)
+            generator.sample_each(counter, f"{join}.sample({tuple_code([key, *fields])})")
 
     generator.produce(node.inner, env, kept | slots_of_all(node.inner_keys), give)
-    return table, carried, nullable
+    return join, table, carried, nullable
 
 
 def _matches(generator: Generator, node: p.HashJoin, table: str, env: Env, default: str) -> str:

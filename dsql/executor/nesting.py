@@ -56,7 +56,7 @@ def _scan(node: p.Scan) -> tuple[int, tuple[p.Node, ...]]:
 
 
 def _hash_join(node: p.HashJoin) -> tuple[int, tuple[p.Node, ...]]:
-    return (1, ()) if node.kind == "full" else (1, (node.outer,))
+    return (1 if node.kind == "full" else 2), ()
 
 
 def _nested_loop(node: p.NestedLoop) -> tuple[int, tuple[p.Node, ...]]:

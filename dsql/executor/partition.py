@@ -17,7 +17,7 @@ from dsql.executor.spill import Row, Rows, SortedRows
 
 PARTITIONS = 16
 _HASH_BITS = 4  # that choose one of them
-_DEPTH_MAX = 8  # 16 ** 8 partitions: keys that are still together there have one hash
+DEPTH_MAX = 8  # 16 ** 8 partitions: keys that are still together there have one hash
 _SHARED_BYTES = 64 * 1024  # what the rows of a partition take in memory before they are written
 
 Key = Any
@@ -29,7 +29,7 @@ class Partitions:
     __slots__ = ("_depth", "_parts")
 
     def __init__(self, memory: StatementMemory, depth: int) -> None:
-        if depth > _DEPTH_MAX:
+        if depth > DEPTH_MAX:
             raise SqlError("53200", "out of memory", detail="Too many rows have keys of one hash.")
         self._depth = depth
         self._parts = [Rows(memory, _SHARED_BYTES) for _ in range(PARTITIONS)]

@@ -54,6 +54,8 @@ def plan_group(
         joined = _add_cheapest(joined, remaining, pending, slots)
     for join in group.semi_joins:
         joined = _semi_join(joined, join)
+        # beyond its memory a hash join gives the outer rows partition by partition
+        ordered = ordered and not isinstance(joined.node, HashJoin)
     return with_filter(joined.node, pending), ordered
 
 

@@ -153,6 +153,11 @@ def many(db: Any) -> Any:
 
 
 STATEMENTS = [
+    "select count(*), sum(x.id), min(y.b) from t x join t y on x.a = y.id and x.b = y.b || ''",
+    "select x.id, y.id from t x left join t y on x.a = y.id and x.id < y.n order by 1, 2",
+    "select x.id from t x where exists (select from t y where y.b = x.b and y.id < x.id) order by 1",
+    "select x.id from t x where not exists (select from t y where y.n = x.n * 2) order by 1",
+    "select count(*), sum(x.id * y.id) from t x join t y on x.b = y.b join t z on z.b = y.b and z.id > 9",
     "select id, b from t order by a desc, b",
     "select * from t order by b nulls first, n desc",
     "select id from t order by b desc limit 700 offset 3",
@@ -200,7 +205,6 @@ UNSPILLABLE = [
     "with c as materialized (select * from t) select count(*) from c",
     "with recursive r (n, s) as (select 1, 'x' union all select n + 1, s || n from r)"
     " select max(n) from r",
-    "select count(*) from t x join t y on x.a = y.id",
     "select count(*) from t x full join t y on x.n = y.n",
     "select count(*) from (select b, n, id from t except select b, n, 0 from t) s",
     "select max(repeat(b, 100)) from t group by grouping sets (id, a)",

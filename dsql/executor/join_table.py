@@ -1,0 +1,101 @@
+"""The hash table of a join, which goes on in temporary space: a Grace hash join.
+
+An inner side that is more than memory should hold goes to runs of rows, by the hash of their keys, and
+so do the outer rows then. One partition after the other becomes the table while the outer rows of the same
+partition pass by. A partition that is still too large is divided once more, by another hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from dsql.executor.memory import SET_ENTRY_BYTES, Held, StatementMemory
+from dsql.executor.partition import DEPTH_MAX, Partitions
+from dsql.executor.spill import Row, Rows
+from dsql.types.size import size_of
+
+Key = Any
+KeyOf = Callable[[Row], Key]
+
+
+class JoinTable:
+    """Inner rows by their keys. Generated code fills `rows`, and calls `sample` and `large`."""
+
+    __slots__ = ("_depth", "_held", "_inner", "_memory", "rows")
+
+    def __init__(self, memory: StatementMemory) -> None:
+        self.rows: dict[Key, list[Row]] = {}
+        self._memory = memory
+        self._held = Held(memory)
+        self._depth = 0
+        self._inner: Partitions | None = None
+
+    def sample(self, row: Row) -> None:
+        """Account for the last `SAMPLE_EVERY` rows by this one, a key and fields."""
+        self._held.sample_entry(row)
+        if self._is_full():
+            self._spill()
+
+    def large(self, value: Any) -> None:
+        """Account for a large value."""
+        self._held.large(value)
+        if self._is_full():
+            self._spill()
+
+    def _is_full(self) -> bool:
+        return self._held.bytes > self._memory.bounds.work_max
+
+    def _spill(self) -> None:
+        if self._inner is None:
+            self._inner = Partitions(self._memory, self._depth)
+        for key, rows in self.rows.items():
+            for row in rows:
+                self._inner.add(key, (key, row))
+        self._forget()
+
+    def _forget(self) -> None:
+        self.rows.clear()
+        self._held.clear()
+
+    def outer(self, outer: Iterable[Row], key: KeyOf) -> Iterable[Row]:
+        """Return the outer rows, each when `rows` has all its matches.
+
+        `key` returns an outer row's key, or None for one that matches nothing.
+        """
+        if self._inner is None:
+            return outer
+        return chain.from_iterable(self._batches(outer, key))
+
+    def _batches(self, outer: Iterable[Row], key: KeyOf) -> Iterator[Iterable[Row]]:
+        """Yield the outer rows that belong to one partition of the inner side after the other."""
+        self._spill()
+        assert self._inner is not None
+        inners, outers = self._inner, Partitions(self._memory, self._depth)
+        self._inner = None
+        for row in outer:
+            outers.add(key(row), row)
+        for inner, rows in zip(inners.take(), outers.take(), strict=True):
+            yield from self._batch(inner, rows, key)
+
+    def _batch(self, inner: Rows, outer: Rows, key: KeyOf) -> Iterator[Iterable[Row]]:
+        """Make a partition of the inner side the table, or divide it if it is too large for that."""
+        self._forget()
+        rest = iter(inner)
+        for inner_key, row in rest:
+            self.rows.setdefault(inner_key, []).append(row)
+            self._held.add(SET_ENTRY_BYTES + size_of(row))
+            if self._is_full() and len(self.rows) > 1 and self._depth < DEPTH_MAX:
+                yield from self._divided(rest, outer, key)
+                return
+        yield outer
+
+    def _divided(self, rest: Iterator[Row], outer: Rows, key: KeyOf) -> Iterator[Iterable[Row]]:
+        self._depth += 1
+        self._spill()
+        assert self._inner is not None
+        for inner_key, row in rest:
+            self._inner.add(inner_key, (inner_key, row))
+        yield from self._batches(outer, key)
+        self._depth -= 1
