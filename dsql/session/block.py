@@ -85,6 +85,7 @@ class TransactionBlock:
         self._recording = recording
         self._on_end = on_end
         self.state = State.IDLE
+        self.in_script = False  # one of several statements of a simple query runs
         self.started_at = 0  # microseconds since 1970, 0 before the first statement
         self._transaction: SessionTransaction | None = None
         self._catalog: Catalog | None = None
@@ -119,6 +120,11 @@ class TransactionBlock:
     def catalog(self) -> Catalog:
         """The catalog at the transaction's snapshot, its own DDL included."""
         return self._catalog or self._find_catalog()
+
+    @property
+    def is_block(self) -> bool:
+        """Whether more than the running statement belongs to the transaction, said by BEGIN or not."""
+        return self.state is _OPEN or self.in_script
 
     @property
     def has_looked(self) -> bool:

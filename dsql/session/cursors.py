@@ -12,7 +12,6 @@ from typing import Any
 from dsql.ddl.nodes import enum_name, inner
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
-from dsql.session.block import State
 from dsql.session.portal import QueryPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import SIMPLE_BIND, QueryStatement, UtilityStatement
@@ -27,7 +26,7 @@ def run_declare(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     node = parsed.node
     if node.options & _HOLD:
         raise unsupported("DECLARE CURSOR WITH HOLD is not supported")
-    if state.block.state is not State.OPEN:
+    if not state.block.is_block:
         raise SqlError("25P01", "DECLARE CURSOR can only be used in transaction blocks")
     name = node.portalname.encode()
     if name in state.portals:

@@ -49,30 +49,36 @@ class SimpleProtocol:
             script = script or parse(text, plans)
             if not script:
                 state.out += backend.EMPTY_QUERY_RESPONSE
-            alone = len(script) == 1
-            for parsed in script:
-                if parsed.long_names:
-                    state.notice_long_names(parsed.long_names)
-                self._run(parsed, alone=alone)
+            block.in_script = len(script) > 1
+            try:
+                for parsed in script:
+                    if parsed.long_names:
+                        state.notice_long_names(parsed.long_names)
+                    self._run(parsed)
+            finally:
+                block.in_script = False
         if block.state is State.IMPLICIT:
             block.commit()
         state.interrupts.hold()
         state.out += READY[block.state]
 
-    def _run(self, parsed: ParsedStatement, *, alone: bool) -> None:
+    def _run(self, parsed: ParsedStatement) -> None:
         state = self._state
         if state.block.state is State.FAILED and parsed.name != "Transaction":
             state.check_not_failed()
-        if not alone:
+        in_script = state.block.in_script
+        if in_script:
             state.interrupts.resume()
             state.interrupts.begin_statement()
-        portal = None if alone or parsed.name not in QUERIES else self._normalized.bind(parsed.text)
+        portal = (
+            self._normalized.bind(parsed.text) if in_script and parsed.name in QUERIES else None
+        )
         if portal is None:
             statement = make_statement(state, parsed)
             check_may_run(state, statement)
             portal = statement.bind(SIMPLE_BIND)
         self._execute(portal)
-        if not alone:
+        if in_script:
             state.interrupts.end_statement()
 
     def _execute(self, portal: Portal) -> None:

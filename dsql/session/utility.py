@@ -158,7 +158,7 @@ _STRONG_LOCK = Privilege.UPDATE | Privilege.DELETE | Privilege.TRUNCATE
 
 
 def _lock_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Requirement]:
-    if state.block.state is not State.OPEN:
+    if not state.block.is_block:
         raise SqlError("25P01", "LOCK TABLE can only be used in transaction blocks")
     for wrapped in parsed.node.relations:
         found = find_relation(state.context, wrapped.range_var)

@@ -8,7 +8,6 @@ from dsql.ddl.nodes import enum_name, inner, kind
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
-from dsql.session.block import State
 from dsql.session.parameters import DEFINITIONS, parameter_key
 from dsql.session.settings import Settings
 from dsql.session.state import SessionState
@@ -31,7 +30,7 @@ def run_set(node: Any, state: SessionState) -> UtilityResult:
     if action == "VAR_SET_MULTI":
         return _set_multi(node, state)
     result = UtilityResult("RESET" if action == "VAR_RESET" else "SET")
-    if node.is_local and state.block.state is not State.OPEN:
+    if node.is_local and not state.block.is_block:
         message = "SET LOCAL can only be used in transaction blocks"
         result.notice("25P01", message, severity="WARNING")
     name = node.name
@@ -89,7 +88,7 @@ def _set_multi(node: Any, state: SessionState) -> UtilityResult:
             text = "on" if read_only else "off"
             state.settings.set("default_transaction_read_only", text, local=False)
         return result
-    if state.block.state is not State.OPEN:
+    if not state.block.is_block:
         message = "SET TRANSACTION can only be used in transaction blocks"
         result.notice("25P01", message, severity="WARNING")
     elif read_only is not None:

@@ -221,3 +221,11 @@ def test_a_large_result_is_sent_while_it_is_made(server, monkeypatch):
     answers = server.connect().query("SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
     assert len(rows(answers)) == 2000
     assert max(sent) < 300_000
+
+
+def test_a_script_that_failed_is_no_block_for_what_follows(postgres):
+    peer = postgres.connect()
+    assert not notices(peer.query("SET LOCAL timezone = 'UTC'; SELECT 1"))
+    assert peer.fails("SELECT 1; SELECT 1 / 0")[0] == "22012"
+    (warning,) = notices(peer.query("SET LOCAL timezone = 'UTC'"))
+    assert warning["C"] == "25P01"
