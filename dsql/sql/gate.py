@@ -26,6 +26,7 @@ from typing import Any
 
 from dsql.errors import SqlError, syntax_error
 from dsql.limits import IDENTIFIER_BYTES_MAX
+from dsql.sql.chains import has_long_chain
 from dsql.sql.collection import uncollected
 from dsql.sql.constant_lists import ConstantList, take_out
 from dsql.sql.depth import allow_deep_statements, stack_depth_error
@@ -34,19 +35,12 @@ from dsql.sql.depth import allow_deep_statements, stack_depth_error
 postgast: Any = importlib.import_module("postgast")
 grammar: Any = importlib.import_module("postgast.pg_query_pb2")
 _message: Any = importlib.import_module("google._upb._message")
+_DecodeError: Any = importlib.import_module("google.protobuf.message").DecodeError
 
 # Protobuf stops at 100 nested messages by default, which is an expression of 45 operators.
 _message.SetAllowOversizeProtos(True)
 allow_deep_statements()
 
-# libpg_query recurses on the C stack over left-deep chains (1 + 1 + 1 ...) and dies at about 25,000 links
-# in 8 MiB of stack; right-deep ones are bounded by the parser itself.
-CHAIN_LINKS_MAX = 8_000
-_CHAIN_LINK = re.compile(
-    r"[-+*/<>=~!@#%^&|`?.:\[]+|\b(?:union|intersect|except|join|is|at|collate|like|ilike|similar|"
-    r"between|in|not|isnull|notnull)\b",
-    re.IGNORECASE,
-)
 # What may be an identifier of more than IDENTIFIER_BYTES_MAX bytes.
 _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
 # Statements that are read as trees only (`dsql.sql.tree_query`), not node by node.
@@ -254,6 +248,8 @@ def _parse(text: str) -> Any:
     except postgast.PgQueryError as error:
         position = _error_position(text, error.cursorpos)
         raise _error(error.message, position) from None
+    except _DecodeError:  # the tree is deeper than a message may be
+        raise stack_depth_error() from None
 
 
 def _error(message: str, position: int) -> SqlError:
@@ -303,25 +299,8 @@ def _node_name(message_name: str) -> str:
 
 def _check_chains(text: str) -> None:
     """Refuse left-deep chains that would overflow the C stack of the parser."""
-    if len(text) <= CHAIN_LINKS_MAX or len(_CHAIN_LINK.findall(text)) <= CHAIN_LINKS_MAX:
-        return
-    depth_links = [0]
-    total = 0
-    for token in scan(text):
-        character = text[token.start : token.end] if token.end - token.start == 1 else ""
-        if character in ("(", "["):
-            depth_links.append(1)
-            total += 1
-        elif character in (")", "]") and len(depth_links) > 1:
-            total -= depth_links.pop()
-        elif character in (",", ";"):
-            total -= depth_links[-1]
-            depth_links[-1] = 0
-        elif token.token != grammar.ICONST and token.token != grammar.SCONST:
-            depth_links[-1] += 1
-            total += 1
-        if total > 3 * CHAIN_LINKS_MAX:  # operands count as well, hence the factor
-            raise stack_depth_error()
+    if has_long_chain(text, scan):
+        raise stack_depth_error()
 
 
 def _take_out_additions(
