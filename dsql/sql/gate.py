@@ -20,7 +20,7 @@ import importlib
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -120,11 +120,11 @@ class ParsedStatement:
     lists: tuple[ConstantList, ...] = ()
     _group_offset: int = 0  # characters before the group in the script
 
-    def moved(self, characters: int) -> ParsedStatement:
-        """Return the statement as one whose group starts so far into the script."""
-        lists = tuple(constants.moved(characters) for constants in self.lists)
-        offset = self.offset + characters
-        return replace(self, offset=offset, lists=lists, _group_offset=characters)
+    def move(self, characters: int) -> None:
+        """Let the statement be one whose group starts so far into the script."""
+        self.offset += characters
+        self.lists = tuple(constants.moved(characters) for constants in self.lists)
+        self._group_offset = characters
 
     def position(self, location: int) -> int:
         """Return the 1-based character in the script of a 0-based byte location; 0 for none (-1)."""
@@ -279,7 +279,9 @@ def _split(
         offset = _before(characters, start)
         part = text[offset:] if end is None else text[offset : _before(characters, end)]
         stripped = part.lstrip()
-        is_asynchronous = any(start <= at and (end is None or at < end) for at in asynchronous)
+        is_asynchronous = bool(asynchronous) and any(
+            start <= at and (end is None or at < end) for at in asynchronous
+        )
         statements.append(
             ParsedStatement(
                 text=stripped.rstrip(),

@@ -38,7 +38,7 @@ class GroupedScript:
         self._groups = groups
         self._length = 0
         long_names: list[str] = []
-        for statements in self._parsed():
+        for _, statements in self._parsed():
             self._length += len(statements)
             long_names += statements[0].long_names if statements else ()
         self._long_names = tuple(long_names)
@@ -48,13 +48,16 @@ class GroupedScript:
 
     def __iter__(self) -> Iterator[ParsedStatement]:
         first = True
-        for statements in self._parsed():
+        for offset, statements in self._parsed():
             if first and statements:
                 statements[0].long_names = self._long_names
                 first = False
-            yield from statements
+            for statement in statements:
+                statement.move(offset)
+                yield statement
 
-    def _parsed(self) -> Iterator[list[ParsedStatement]]:
+    def _parsed(self) -> Iterator[tuple[int, list[ParsedStatement]]]:
+        """Yield the statements of each group, placed as if it were alone, and where it starts."""
         offset = 0
         for group in self._groups:
             try:
@@ -62,7 +65,7 @@ class GroupedScript:
             except SqlError as error:
                 error.position += offset if error.position else 0
                 raise
-            yield [statement.moved(offset) for statement in statements]
+            yield offset, statements
             offset += len(group)
 
 
