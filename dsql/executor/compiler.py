@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import count, islice, zip_longest
+from itertools import islice, zip_longest
 from operator import itemgetter
 from typing import Any
 
@@ -104,7 +104,6 @@ _NAMES: dict[str, Any] = {
     "JoinTable": JoinTable,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,
-    "count": count,
     "Rows": Rows,
     "SortedRows": SortedRows,
     "Descending": Descending,
