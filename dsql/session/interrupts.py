@@ -255,7 +255,8 @@ class Interrupts:
         """Raise what is pending if this is the place for it."""
         if self.pending is None or self.state != FREE or self._thread != get_ident():
             return
-        if not _is_atomic(frame):
+        # One that is about to be caught must not be joined by another: who catches it expects one only.
+        if not _is_on_its_way() and not _is_atomic(frame):
             self._raise()
 
     def _raise(self) -> NoReturn:

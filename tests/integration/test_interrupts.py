@@ -81,7 +81,7 @@ class Peer:
         found: list[tuple[str, bytes]] = []
         while not found or found[-1][0] != last:
             data = self.socket.recv(1 << 20)
-            assert data, "the session has ended"
+            assert data, f"the session has ended after {found[-3:]}: {self._cluster.log()}"
             answers, self._rest = client.split_answers(self._rest + data)
             found += [(kind, b"" if kind in "Dd" else body) for kind, body in answers]
         return found

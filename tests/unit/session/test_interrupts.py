@@ -160,15 +160,33 @@ def test_what_is_raised_again_on_the_way_arrives_once(interrupts: Interrupts) ->
                 interrupts.tick()
 
     def statement() -> None:
-        held = Held()
         interrupts.resume()
-        interrupts.cancel()
-        del held
+        _ = [Held(), interrupts.cancel()]  # a frame's operands go with it, its variables later
 
     try:
         statement()
     except Interrupted:
         interrupts.tick()
+        interrupts.caught()
+    interrupts.tick()
+    interrupts.check()
+
+
+def test_what_is_noted_again_on_the_way_does_not_hit_who_catches(interrupts: Interrupts) -> None:
+    """A tick in a destructor only notes it; the next one may come when the `except` has been reached."""
+
+    class Held:
+        def __del__(self) -> None:
+            interrupts.tick(sys._getframe())
+
+    def statement() -> None:
+        interrupts.resume()
+        _ = [Held(), interrupts.cancel()]  # a frame's operands go with it, its variables later
+
+    try:
+        statement()
+    except Interrupted:
+        interrupts.tick(sys._getframe())
         interrupts.caught()
     interrupts.tick()
     interrupts.check()
