@@ -1,5 +1,7 @@
 """Threads for blocking disk work, with the result handed back to the event loop.
 
+Those who have such work take a `DiskWork`, so that a simulation can do it in its own time.
+
 A pool of `concurrent.futures` does the same for about twice the processor time per call, and a call
 is made for every group commit of every replica.
 """
@@ -9,15 +11,36 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Result = TypeVar("Result")
 Done = Callable[[Any, Exception | None], None]
 
 
+class DiskWork(Protocol):
+    """Where blocking work is done. Used from one event loop."""
+
+    def submit(self, work: Callable[[], Result], done: Done) -> None:
+        """Do `work` elsewhere, then call `done(result, error)` on the event loop."""
+        ...
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Do `work` elsewhere and return its result, or raise its error."""
+        ...
+
+    def time(self) -> float:
+        """Return seconds that pass while work is done, since whenever."""
+        ...
+
+    async def close(self) -> None:
+        """Return when the work that was submitted is done."""
+        ...
+
+
 class DiskThreads:
-    """Some threads that take work in order of its arrival. Used from one event loop."""
+    """Some threads that take work in order of its arrival."""
 
     def __init__(self, name: str, count: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -47,6 +70,10 @@ class DiskThreads:
 
         self.submit(work, done)
         return await future
+
+    def time(self) -> float:
+        """See DiskWork."""
+        return time.perf_counter()
 
     async def close(self) -> None:
         """Return when the work that was submitted is done and the threads have ended."""

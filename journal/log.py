@@ -16,7 +16,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import errno
-import fcntl
 import os
 import threading
 from pathlib import Path
@@ -24,6 +23,8 @@ from pathlib import Path
 import google_crc32c
 import msgspec
 
+from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.disk.files import SYSTEM_FILES, Files, read_file, write_all
 from journal.extent import EMPTY_LOG, LogExtent
 from journal.messages import Extent
 from journal.replica import Promise
@@ -57,14 +58,16 @@ class SyncFailedError(Exception):
 class _Segment:
     """One file: its span, its end, and (first sequence, offset, timestamp before) every so often."""
 
-    def __init__(self, path: Path, first: int) -> None:
+    def __init__(self, files: Files, path: Path, first: int) -> None:
         self.path = path
         self.first = first
         self.last = first - 1
         self.end = HEADER_BYTES
         self.allocated = 0  # the file's length: zeros from `end` on
         self.positions: list[tuple[int, int, int]] = []
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.descriptor = files.open(path, os.O_RDWR | os.O_CREAT)
+        self._files = files
+        self._users = 1  # the log, and each read that is under way
 
     def note(self, frame: Frame, offset: int, previous_timestamp: int) -> None:
         """Take a frame into the span."""
@@ -77,9 +80,25 @@ class _Segment:
         index = bisect.bisect_right(self.positions, sequence, key=lambda entry: entry[0])
         return self.positions[index - 1][1] if index else HEADER_BYTES
 
+    def hold(self) -> None:
+        """Keep the file open until one `close` more."""
+        self._users += 1
+
     def close(self) -> None:
-        """Close the file."""
-        os.close(self.descriptor)
+        """Close the file, if nobody else reads it."""
+        self._users -= 1
+        if not self._users:
+            self._files.close(self.descriptor)
+
+    def remove(self) -> None:
+        """Close the file and delete it."""
+        self.close()
+        self._files.unlink(self.path)
+
+    def truncate(self) -> None:
+        """Make the file end where its frames do."""
+        self._files.truncate(self.descriptor, self.end)
+        self.allocated = self.end
 
 
 class Log:
@@ -90,17 +109,23 @@ class Log:
     """
 
     def __init__(
-        self, directory: Path, *, expected: bool = False, segment_bytes: int = SEGMENT_BYTES
+        self,
+        directory: Path,
+        *,
+        expected: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+        files: Files = SYSTEM_FILES,
     ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        files.make_directory(directory)
+        self._files = files
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._mutex = threading.Lock()  # between the writing thread and readers
         self._segments: list[_Segment] = []
-        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = files.open(directory / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if self._failure_mark.exists():
+            files.lock(self._lock)
+            if files.exists(self._failure_mark):
                 raise SyncFailedError(
                     f"{directory}: a sync failed here before; once the disk is sound, delete this folder, "
                     "and the other zones restore it"
@@ -155,8 +180,7 @@ class Log:
         with self._mutex:
             while self._segments[-1].first > last + 1:
                 dropped = self._segments.pop()
-                dropped.close()
-                dropped.path.unlink()
+                dropped.remove()
             segment = self._segments[-1]
             segment.end = self._find(segment, last + 1)
             segment.last = last
@@ -170,8 +194,7 @@ class Log:
         with self._mutex:
             while len(self._segments) > 1 and self._segments[0].last < first:
                 dropped = self._segments.pop(0)
-                dropped.close()
-                dropped.path.unlink()
+                dropped.remove()
             self._extent.trim(self._segments[0].first)
 
     def clear(self, first: int) -> None:
@@ -179,8 +202,7 @@ class Log:
         with self._mutex:
             while self._segments:
                 dropped = self._segments.pop()
-                dropped.close()
-                dropped.path.unlink()
+                dropped.remove()
             try:
                 self._segments.append(self._new_segment(first))
             except DiskFullError as error:  # a log without a segment is of no use
@@ -189,26 +211,19 @@ class Log:
     def save_promise(self, promise: Promise) -> None:
         """Replace the promise, durably."""
         body = msgspec.msgpack.encode(promise)
-        temporary = self._directory / "promise.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, google_crc32c.value(body).to_bytes(4, "little") + body)
-            self._sync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(self._promise_path)
-        self._sync_directory()
+        content = google_crc32c.value(body).to_bytes(4, "little") + body
+        write_atomically(self._promise_path, content, PRIVATE, self._files)
         self.promise = promise
 
     def close(self) -> None:
         """Close the files and let others open the log."""
         if self._segments:
             with contextlib.suppress(OSError):
-                _truncate(self._segments[-1])
+                self._segments[-1].truncate()
         for segment in self._segments:
             segment.close()
         self._segments = []
-        os.close(self._lock)
+        self._files.close(self._lock)
 
     # Reading
 
@@ -223,11 +238,12 @@ class Log:
                 return []
             offset = segment.offset_before(from_sequence)
             end = segment.end
-            descriptor = os.dup(segment.descriptor)
+            segment.hold()
         try:
-            return self._read_frames(descriptor, offset, end, from_sequence, bytes_max)
+            return self._read_frames(segment.descriptor, offset, end, from_sequence, bytes_max)
         finally:
-            os.close(descriptor)
+            with self._mutex:
+                segment.close()
 
     def locate(self, timestamp: int) -> int:
         """Return a sequence at or before the first record with at least `timestamp`."""
@@ -253,7 +269,7 @@ class Log:
         collected = 0
         chunk_bytes = bytes_max + _INDEX_BYTES
         while offset < end and collected < bytes_max:
-            data = os.pread(descriptor, min(chunk_bytes, end - offset), offset)
+            data = self._files.pread(descriptor, min(chunk_bytes, end - offset), offset)
             position = 0
             while collected < bytes_max:
                 parsed = parse_frame(data, position)
@@ -273,7 +289,7 @@ class Log:
     def _find(self, segment: _Segment, sequence: int) -> int:
         """Return the offset at which the frame that begins with `sequence` starts, or the end."""
         offset = segment.offset_before(sequence)
-        data = os.pread(segment.descriptor, segment.end - offset, offset)
+        data = self._files.pread(segment.descriptor, segment.end - offset, offset)
         position = 0
         while position < len(data):
             parsed = parse_frame(data, position)
@@ -297,7 +313,7 @@ class Log:
 
     def _read_promise(self) -> Promise | None:
         try:
-            data = self._promise_path.read_bytes()
+            data = read_file(self._files, self._promise_path)
         except FileNotFoundError:
             return None
         body = data[4:]
@@ -307,7 +323,8 @@ class Log:
 
     def _recover(self) -> bool:
         """Read the segments; return False if there is none and the log begins anew."""
-        paths = sorted(self._directory.glob("*.segment"))
+        names = self._files.list(self._directory)
+        paths = [self._directory / name for name in names if name.endswith(".segment")]
         if not paths:
             self._extent = LogExtent(EMPTY_LOG)
             self._create_segment(1)
@@ -317,11 +334,11 @@ class Log:
         return True
 
     def _recover_file(self, path: Path, *, last: bool) -> None:
-        data = path.read_bytes()
+        data = read_file(self._files, path)
         first = parse_header(data)
         expected = self._segments[-1].last + 1 if self._segments else int(path.stem)
         if first is None and last:  # torn while it was created, hence empty
-            path.unlink()
+            self._files.unlink(path)
             self._create_segment(expected)
             return
         if first is None or first != expected:
@@ -329,7 +346,7 @@ class Log:
         recovered = recover_segment(data, str(path), last=last)
         if not self._segments:
             self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
-        segment = _Segment(path, first)
+        segment = _Segment(self._files, path, first)
         self._segments.append(segment)
         for offset, frame in recovered.frames:
             segment.note(frame, offset, self._extent.last_timestamp)
@@ -352,14 +369,12 @@ class Log:
         if not self._segments:
             self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
         path = self._directory / f"{first:020d}.segment"
-        segment = _Segment(path, first)
+        segment = _Segment(self._files, path, first)
         try:
-            os.ftruncate(segment.descriptor, 0)
-            if os.pwrite(segment.descriptor, segment_header(first), 0) != HEADER_BYTES:
-                raise OSError(errno.ENOSPC, "short write")
+            self._files.truncate(segment.descriptor, 0)
+            write_all(self._files, segment.descriptor, segment_header(first), 0)
         except OSError as error:
-            segment.close()
-            path.unlink()
+            segment.remove()
             raise _explain(error) from error
         self._sync(segment.descriptor)
         self._sync_directory()
@@ -373,13 +388,13 @@ class Log:
             while written < len(data):
                 rest = data if not written else data[written:]
                 offset = segment.end + written
-                written += os.pwritev(segment.descriptor, [rest], offset, os.RWF_DSYNC)
+                written += self._files.pwrite_durably(segment.descriptor, rest, offset)
         except OSError as error:
             explained = _explain(error)
             if isinstance(explained, SyncFailedError):
-                self._failure_mark.touch()
+                self._mark_failed()
             else:
-                _truncate(segment)
+                segment.truncate()
             raise explained from error
         segment.allocated = max(segment.allocated, segment.end + len(data))
 
@@ -389,27 +404,21 @@ class Log:
 
     def _complete(self, segment: _Segment) -> None:
         """Make the file end where its frames do, durably."""
-        _truncate(segment)
+        segment.truncate()
         self._sync(segment.descriptor)
 
     def _sync(self, descriptor: int) -> None:
         try:
-            os.fdatasync(descriptor)
+            self._files.datasync(descriptor)
         except OSError as error:
-            self._failure_mark.touch()
+            self._mark_failed()
             raise SyncFailedError(f"{self._directory}: {error}") from error
 
     def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self._files.sync_directory(self._directory)
 
-
-def _truncate(segment: _Segment) -> None:
-    os.ftruncate(segment.descriptor, segment.end)
-    segment.allocated = segment.end
+    def _mark_failed(self) -> None:
+        self._files.close(self._files.open(self._failure_mark, os.O_WRONLY | os.O_CREAT))
 
 
 def _explain(error: OSError) -> Exception:

@@ -16,12 +16,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 
 from journal.client import JournalTrimmedError, ReplicaFailedError
 from journal.codec import Append, Fetched, LeaderMessage, Message
-from journal.disk_threads import DiskThreads
+from journal.disk_threads import DiskWork
 from journal.log import DiskFullError, Log
 from journal.messages import AppendReply, AppendStatus, Fetch, StartAt
 from journal.replica import Clear, Cut, Output, Replica, Reply, SavePromise, Trim, Write
@@ -76,7 +75,7 @@ class _Tap:
 class ReplicaHost:
     """Drives a Replica over a Log. All methods are called on the event loop."""
 
-    def __init__(self, name: str, disk: Log, threads: DiskThreads) -> None:
+    def __init__(self, name: str, disk: Log, threads: DiskWork) -> None:
         self.replica = Replica(disk.promise, disk.extent)
         self.failed = False
         self._name = name
@@ -245,9 +244,9 @@ class ReplicaHost:
 
     def _write(self, frames: list[Frame]) -> None:
         if frames:
-            began = time.perf_counter()
+            began = self._threads.time()
             self._disk.write(frames)
-            self._pace.observe(time.perf_counter() - began)
+            self._pace.observe(self._threads.time() - began)
             if self._full:
                 log.warning("%s: there is room on the disk again", self._name)
                 self._full = False

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
+from dsql.disk.files import Files
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import JournalTrimmedError, ReplicaFailedError, records_from
 from journal.codec import Feed, LeaderMessage, Message, decode, encode
-from journal.disk_threads import DiskThreads
+from journal.disk_threads import DiskThreads, DiskWork
 from journal.log import Log
 from journal.messages import (
     Checkpoint,
@@ -44,14 +45,15 @@ class UnknownClusterError(Exception):
 class JournalServer:
     """All replicas of one AZ, made on the event loop that it serves.
 
-    Implements journal.client.Journal and LocalReplica for the roles that share the loop.
+    Implements journal.client.Journal and LocalReplica for the roles that share the loop. Blocking work is
+    done by `threads`, which it closes in the end.
     """
 
-    def __init__(self, layout: Layout, az: str) -> None:
+    def __init__(self, layout: Layout, az: str, threads: DiskWork | None = None) -> None:
         self._layout = layout
         self._az = az
         self._hosts: dict[str, asyncio.Task[ReplicaHost]] = {}
-        self._threads = DiskThreads(f"journal-{az}", _THREADS)
+        self._threads = threads or DiskThreads(f"journal-{az}", _THREADS)
 
     async def host(self, cluster: str) -> ReplicaHost:
         """Return a cluster's replica, opened. Raises UnknownClusterError, or what opening raises."""
@@ -69,7 +71,7 @@ class JournalServer:
     async def _open(self, cluster: str) -> ReplicaHost:
         directory = self._layout.journal(self._az, cluster)
         founded = self._layout.journal_founded(self._az, cluster)
-        disk = await self._threads.run(lambda: _open_log(directory, founded))
+        disk = await self._threads.run(lambda: _open_log(self._layout.files, directory, founded))
         return ReplicaHost(f"{self._az}/{cluster}", disk, self._threads)
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
@@ -125,14 +127,13 @@ class JournalServer:
         await self._threads.close()
 
 
-def _open_log(directory: Path, founded: Path) -> Log:
+def _open_log(files: Files, directory: Path, founded: Path) -> Log:
     """Open a log, or create it if there has never been one: it is durable before that is written down."""
-    known = founded.exists()
-    disk = Log(directory, expected=known)
+    known = files.exists(founded)
+    disk = Log(directory, expected=known, files=files)
     if not known:
-        write_atomically(
-            founded, b"This zone's journal exists. If its folder does not, it was lost.\n"
-        )
+        note = b"This zone's journal exists. If its folder does not, it was lost.\n"
+        write_atomically(founded, note, files=files)
     return disk
 
 

@@ -5,25 +5,31 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dsql.disk.files import SYSTEM_FILES, Files, write_all
+
 PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def write_atomically(path: Path, content: bytes, mode: int = PUBLIC) -> None:
+def write_atomically(
+    path: Path, content: bytes, mode: int = PUBLIC, files: Files = SYSTEM_FILES
+) -> None:
     """Write `content` beside `path` with permissions `mode`, sync it, and rename it into place."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    descriptor = files.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        scratch.rename(path)
+        try:
+            files.set_mode(descriptor, mode)
+            write_all(files, descriptor, content, 0)
+            files.datasync(descriptor)
+        finally:
+            files.close(descriptor)
+        files.rename(scratch, path)
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        if files.exists(scratch):
+            files.unlink(scratch)
         raise
-    sync(path.parent)
+    files.sync_directory(path.parent)
 
 
 def sync(path: Path) -> None:

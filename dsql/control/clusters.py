@@ -87,7 +87,8 @@ def create_cluster(
 
 def write_record(layout: Layout, record: ClusterRecord) -> None:
     """Replace a cluster's record."""
-    write_atomically(layout.record(record.identifier), msgspec.json.encode(record))
+    content = msgspec.json.encode(record)
+    write_atomically(layout.record(record.identifier), content, files=layout.files)
 
 
 def list_clusters(layout: Layout) -> list[ClusterRecord]:

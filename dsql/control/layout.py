@@ -24,6 +24,8 @@ from pathlib import Path
 
 import msgspec
 
+from dsql.disk.files import SYSTEM_FILES, Files, read_file
+
 CLUSTER_FORMAT = 2  # how the journal's, storage's and the catalog's rows are laid out
 
 
@@ -47,10 +49,11 @@ class ClusterRecord(msgspec.Struct):
 
 
 class Layout:
-    """Paths below one data directory."""
+    """Paths below one data directory, which lies on the disk of `files`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Files = SYSTEM_FILES) -> None:
         self.root = root
+        self.files = files
 
     @property
     def lock(self) -> Path:
@@ -142,7 +145,7 @@ class Layout:
         if len(identifier) != 26 or not identifier.isalnum():
             return None
         try:
-            text = self.record(identifier).read_bytes()
+            text = read_file(self.files, self.record(identifier))
         except FileNotFoundError:
             return None
         return msgspec.json.decode(text, type=ClusterRecord)

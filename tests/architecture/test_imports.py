@@ -10,9 +10,16 @@ DOORS = ("messages", "client")
 
 # Which packages each role may import at all (through their doors where they are roles).
 MAY_IMPORT = {
-    "journal": {"dsql.rpc", "dsql.control", "dsql.limits", "dsql.transaction.interface"},
+    "journal": {
+        "dsql.rpc",
+        "dsql.disk",
+        "dsql.control",
+        "dsql.limits",
+        "dsql.transaction.interface",
+    },
     "storage": {
         "dsql.rpc",
+        "dsql.disk",
         "dsql.control",
         "dsql.limits",
         "dsql.errors",
@@ -22,6 +29,7 @@ MAY_IMPORT = {
     },
     "adjudicator": {
         "dsql.rpc",
+        "dsql.disk",
         "dsql.control",
         "dsql.limits",
         "dsql.transaction.interface",
@@ -53,7 +61,7 @@ MAY_IMPORT = {
 # Inside dsql, low to high: a layer may import those before it.
 LAYERS = (
     ("dsql.errors", "dsql.limits"),
-    ("dsql.rpc",),
+    ("dsql.rpc", "dsql.disk"),
     ("dsql.control",),
     (
         "dsql.encoding",
