@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
 from relay.front_door import FrontDoor, Settings
-from relay.scrape import Scrape
+from relay.scrape import Instruments, Scrape
 from relay.session import RelaySession
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class RelayServer:
         for listener in server.sockets:
             for level, option, value in _KEEPALIVE:
                 listener.setsockopt(level, option, value)
-        return cls(door, server, await _serve_metrics(door))
+        return cls(door, server, await _serve_metrics(layout, door))
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:
@@ -123,11 +123,12 @@ async def serve(
         await asyncio.shield(relay.close())
 
 
-async def _serve_metrics(door: FrontDoor) -> asyncio.Server | None:
+async def _serve_metrics(layout: Layout, door: FrontDoor) -> asyncio.Server | None:
     if door.settings.metrics_at is None:
         return None
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Scrape(door.metrics), *door.settings.metrics_at)
+    instruments = Instruments(layout, door.metrics)
+    return await loop.create_server(lambda: Scrape(instruments), *door.settings.metrics_at)
 
 
 def _publish_address(layout: Layout, host: str, port: int) -> None:

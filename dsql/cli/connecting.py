@@ -1,16 +1,11 @@
-"""What a command needs to connect to a cluster of a data directory: which one, where, and a token."""
+"""What a command needs to connect to a cluster of a data directory: which one, and a token."""
 
 from __future__ import annotations
 
-import ipaddress
-
 from dsql.cli.errors import CommandError
-from dsql.cli.options import DEFAULT_PORT
 from dsql.client.auth_token import Credentials, generate_auth_token
 from dsql.control.access_keys import AccessKeyStore
 from dsql.control.layout import ClusterRecord, Layout
-
-DEFAULT_HOST = "127.0.0.1"
 
 
 def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
@@ -39,15 +34,3 @@ def make_token(layout: Layout, record: ClusterRecord, user: str, expires_in: int
         raise CommandError(f"there is no active access key in {layout.access_keys}")
     credentials = Credentials(key.access_key_id, key.secret_access_key, key.session_token)
     return generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
-
-
-def relay_address(layout: Layout) -> tuple[str, int]:
-    """Return (IP address, port) where a client on this host reaches the relay."""
-    try:
-        host, _, port = layout.relay_address.read_text().strip().rpartition(":")
-        address = ipaddress.ip_address(host)
-    except (FileNotFoundError, ValueError):
-        return DEFAULT_HOST, DEFAULT_PORT
-    if address.is_unspecified:
-        host = "127.0.0.1" if address.version == 4 else "::1"
-    return host, int(port)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from dsql.cli.errors import CommandError, reason
+from dsql.control.running import DEFAULT_HOST, DEFAULT_PORT
 from dsql.limits import (
     CANCEL_BURST,
     CANCEL_RATE_PER_SECOND,
@@ -16,7 +17,6 @@ from dsql.limits import (
 )
 
 DEFAULT_DATA = ".dsql"
-DEFAULT_PORT = 5432
 MEBIBYTE = 1024 * 1024
 _MEMORY_MIN = 128  # with less, statements that are within their own limits fail
 
@@ -79,7 +79,7 @@ def add_door_options(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         type=parse_listen,
         metavar="HOST:PORT",
-        help="where Prometheus may fetch the relay's counters, as /metrics (default: nowhere)",
+        help="where Prometheus may fetch counters and health, as /metrics (default: nowhere)",
     )
 
 
@@ -127,4 +127,4 @@ def parse_listen(text: str) -> tuple[str, int]:
         host = host[1:-1]
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host or "127.0.0.1", int(port)
+    return host or DEFAULT_HOST, int(port)

@@ -6,11 +6,12 @@ import argparse
 import os
 from collections.abc import Mapping
 
-from dsql.cli.connecting import choose_cluster, make_token, relay_address
+from dsql.cli.connecting import choose_cluster, make_token
 from dsql.cli.errors import CommandError
 from dsql.cli.options import add_data_option
 from dsql.client.auth_token import ADMIN_USER
 from dsql.control.layout import ClusterRecord, Layout
+from dsql.control.running import relay_address
 
 _TOKEN_SECONDS = 12 * 3600  # psql sends the same password again when it reconnects
 

@@ -28,8 +28,8 @@ from dsql.cli.watchdog import (
     Watchdog,
     condition_of,
 )
-from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
+from dsql.control.running import RoleProcess, write_processes
 
 logger = logging.getLogger(__name__)
 
@@ -39,27 +39,6 @@ BACKOFF_SECONDS_MAX = 5.0
 STEADY_SECONDS = 2.0  # who ran this long starts again without delay
 _DUMP_SECONDS = 1.0  # for a role that stands still to write its stacks
 _READ_BYTES = 65_536
-
-
-class RoleProcess(NamedTuple):
-    """The process of a role, how often the role was started again, and how many of these times it hung."""
-
-    process_id: int
-    restarts: int
-    hangs: int
-
-
-def _processes_path(data: Path) -> Path:
-    return data / "run" / "processes.json"
-
-
-def read_processes(layout: Layout) -> dict[str, RoleProcess]:
-    """Return the processes of a supervisor's roles by name, as of their last start."""
-    try:
-        processes = json.loads(_processes_path(layout.root).read_bytes())
-        return {name: RoleProcess(*values) for name, values in processes.items()}
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 class RoleSpec(NamedTuple):
@@ -263,7 +242,7 @@ class Supervisor:
             if role.process is not None
         }
         with contextlib.suppress(OSError):
-            write_atomically(_processes_path(self._data), json.dumps(processes).encode())
+            write_processes(Layout(self._data), processes)
 
 
 async def _watch(role: Role) -> None:

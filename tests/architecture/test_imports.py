@@ -54,6 +54,7 @@ MAY_IMPORT = {
         "dsql.tls",
         "dsql.session.handed",
         "dsql.client",
+        "dsql.health",
         "placement",
     },
 }
@@ -63,6 +64,7 @@ LAYERS = (
     ("dsql.errors", "dsql.limits"),
     ("dsql.rpc", "dsql.disk"),
     ("dsql.control",),
+    ("dsql.health",),
     (
         "dsql.encoding",
         "dsql.wire",
@@ -80,6 +82,7 @@ LAYERS = (
     ("dsql.executor",),
     ("dsql.ddl",),
     ("dsql.session",),
+    ("dsql.chaos",),
     ("dsql.cli",),
 )
 PURE_PACKAGES = (

@@ -20,10 +20,10 @@ import psycopg
 import pytest
 from running_cluster import RunningCluster
 
-from dsql.cli.supervisor import read_processes
 from dsql.control.authority import Authority
 from dsql.control.clusters import create_cluster
 from dsql.control.layout import Layout
+from dsql.control.running import read_processes
 
 HOSTILE_SECONDS = float(os.environ.get("DSQL_HOSTILE_SECONDS", "10"))
 ATTACK_SECONDS = 30.0  # generous: an attack usually ends with its process, within two

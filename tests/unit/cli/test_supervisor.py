@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from dsql.cli import supervisor as supervisor_module
-from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor, read_processes
+from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.control.layout import Layout
+from dsql.control.running import read_processes
 
 GOOD = """
 import os, signal, sys, time

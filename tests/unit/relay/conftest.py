@@ -41,8 +41,11 @@ from placement.messages import (
     Acquire,
     Cancel,
     HandOver,
+    Message,
     Placed,
     Refused,
+    StatusReport,
+    StatusRequest,
     decode,
     encode,
 )
@@ -85,7 +88,7 @@ class Neighbours:
         channel = PacketChannel(connection, received, lambda: None)
         self._channels.append(channel)
 
-    def _answer(self, packet: bytes, descriptors: list[int]) -> Placed | Accepted | Refused | None:
+    def _answer(self, packet: bytes, descriptors: list[int]) -> Message | None:
         match decode(packet):
             case Cancel(process_id, secret_key):
                 self.cancelled.append((process_id, secret_key))
@@ -100,6 +103,8 @@ class Neighbours:
                     return None
                 self._serve(decode_handed(handed), descriptors[0])
                 return Accepted(request)
+            case StatusRequest(request):
+                return StatusReport(request, {})
         raise AssertionError("an unexpected message")
 
     def _serve(self, handed: HandedSession, descriptor: int) -> None:

@@ -81,7 +81,7 @@ async def test_renewed_certificate_of_the_relay_is_noticed(installation) -> None
 
 
 @pytest.mark.parametrize("settings", [Settings(drain_seconds=0.1, metrics_at=("127.0.0.1", 0))])
-async def test_prometheus_finds_every_counter(installation) -> None:
+async def test_prometheus_finds_every_counter_and_the_health(installation) -> None:
     metrics = installation.relay.door.metrics
     metrics.gave_way = 3
     metrics.refused["53300"] += 2
@@ -100,8 +100,10 @@ async def test_prometheus_finds_every_counter(installation) -> None:
     assert "dsql_relay_gave_way_total 3" in lines
     assert 'dsql_relay_refused_total{sqlstate="53300"} 2' in lines
     assert "# TYPE dsql_relay_open_logins gauge" in lines
-    assert len([line for line in lines if line.startswith("# TYPE")]) == len(
+    assert len([line for line in lines if line.startswith("# TYPE dsql_relay_")]) == len(
         metrics.__struct_fields__
     )
+    assert 'dsql_role_up{role="agent",az=""} 1' in lines
+    assert "dsql_severity 2" in lines  # there is no zone
     assert (await ask(b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
     assert (await ask(b"x" * 10_000)).startswith(b"HTTP/1.1 431 ")

@@ -1,0 +1,53 @@
+"""What runs on a data directory, as it was written down: the roles' processes, the relay's address."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dsql.control.atomic_file import write_atomically
+from dsql.control.layout import Layout
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 5432
+
+
+class RoleProcess(NamedTuple):
+    """The process of a role, how often the role was started again, and how many of these times it hung."""
+
+    process_id: int
+    restarts: int
+    hangs: int
+
+
+def write_processes(layout: Layout, processes: Mapping[str, RoleProcess]) -> None:
+    """Replace what is known. Raises OSError."""
+    write_atomically(_processes(layout), json.dumps(processes).encode())
+
+
+def read_processes(layout: Layout) -> dict[str, RoleProcess]:
+    """Return the processes of a supervisor's roles by name, as of their last start."""
+    try:
+        processes = json.loads(_processes(layout).read_bytes())
+        return {name: RoleProcess(*values) for name, values in processes.items()}
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def relay_address(layout: Layout) -> tuple[str, int]:
+    """Return (IP address, port) where a client on this host reaches the relay."""
+    try:
+        host, _, port = layout.relay_address.read_text().strip().rpartition(":")
+        address = ipaddress.ip_address(host)
+    except (FileNotFoundError, ValueError):
+        return DEFAULT_HOST, DEFAULT_PORT
+    if address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    return host, int(port)
+
+
+def _processes(layout: Layout) -> Path:
+    return layout.root / "run" / "processes.json"

@@ -1,0 +1,1 @@
+"""How an installation is: what its roles say, what that means, and what to do."""

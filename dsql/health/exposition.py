@@ -1,0 +1,52 @@
+"""The installation's health as Prometheus reads it (text format 0.0.4). Pure.
+
+dsql_severity                                0 fine, 1 degraded, 2 down
+dsql_condition{word, cluster, az, role}      1 for each thing that is wrong
+dsql_role_up{role, az}                       1 if the role answers
+dsql_ROLE_NAME{cluster, az}                  every number that a role says of a cluster
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dsql.control.layout import ClusterRecord
+from dsql.health.collect import OK, RoleStatus
+from dsql.health.conditions import Condition, severity
+
+COUNTERS = frozenset({"repaired"})  # what only rises while a role lives; the rest goes up and down
+
+
+def exposition(
+    clusters: Sequence[ClusterRecord], roles: Sequence[RoleStatus], found: Sequence[Condition]
+) -> str:
+    """Return every value as a line, those of one name together under their type."""
+    families: dict[str, list[str]] = {"dsql_severity": [f"dsql_severity {severity(found):d}"]}
+    for condition in found:
+        labels = {
+            "word": condition.word,
+            "cluster": condition.cluster,
+            "az": condition.az,
+            "role": condition.role,
+        }
+        _add(families, "dsql_condition", labels, 1)
+    for role in roles:
+        _add(families, "dsql_role_up", {"role": role.role, "az": role.az}, int(role.health == OK))
+        for cluster in clusters:
+            labels = {"cluster": cluster.identifier, "az": role.az}
+            for name, value in role.of_cluster(cluster.identifier).items():
+                if isinstance(value, int | float):
+                    suffix = "_total" if name in COUNTERS else ""
+                    _add(families, f"dsql_{role.role}_{name}{suffix}", labels, value)
+    lines = []
+    for name, samples in families.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines += [f"# TYPE {name} {kind}", *samples]
+    return "\n".join(lines) + "\n"
+
+
+def _add(
+    families: dict[str, list[str]], name: str, labels: Mapping[str, str], value: float
+) -> None:
+    shown = ",".join(f'{label}="{text}"' for label, text in labels.items())
+    families.setdefault(name, []).append(f"{name}{{{shown}}} {value}")
