@@ -36,6 +36,7 @@ _ATOMIC = (
     "dsql.executor.temporary.",  # which blocks are free
     "dsql.rpc.",
     "dsql.session.agent_line.",  # the same, and descriptors
+    "dsql.session.interrupts.",  # by a tick that comes before the last one has been seen to
     "dsql.session.state.",  # what has been sent must leave the buffer
     "dsql.tls.",  # records, and their sequence numbers
     "storage.",  # LMDB's transactions, slots on the board, environments half opened
@@ -133,9 +134,8 @@ class Interrupts:
 
         `frame` is where a signal handler was called: what the interrupt would cut into.
         """
-        if self.state != RESTING:
-            self._note(SqlError("57014", "canceling statement due to user request"))
-            self._deliver(frame)
+        self._note(SqlError("57014", "canceling statement due to user request"))
+        self._deliver(frame)
 
     def terminate(self, frame: FrameType | None = None) -> None:
         """End the session as soon as that is allowed: FATAL 57P01 for its client.
@@ -235,13 +235,16 @@ class Interrupts:
             self.pending = None
 
     def _note(self, error: Exception) -> None:
+        """Let an error be raised when that is allowed. A resting session can only be ended."""
+        if self.state == RESTING and not _is_final(error):
+            return
         if self.pending is None or (_is_final(error) and not _is_final(self.pending)):
             self.pending = error
 
     def _look(self) -> None:
         """Note what has become due."""
         now = self._monotonic()
-        if self.deadline and now >= self.deadline:
+        if self.deadline and now >= self.deadline and self.state != RESTING:
             self.deadline = 0.0
             self._note(SqlError("57014", "canceling statement due to statement timeout"))
         if now >= self._look_at:

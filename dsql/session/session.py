@@ -100,6 +100,8 @@ class Session:
             self._say_last(error)
         except OSError as error:  # the client is gone, or broke TLS: nobody is left to tell
             logger.info("connection lost", extra={"reason": str(error)})
+        except Exception as error:
+            self._say_last(FatalError("XX000", _visible(error).message))
         finally:
             self._state.block.rollback()
             self._connection.close()
@@ -135,9 +137,9 @@ class Session:
                 self._attempt(kind, handlers[kind], body)
                 if kind in _ROUND_ENDS:
                     self._end_round()
+            interrupts.rest()
             if out:
                 state.send()
-            interrupts.rest()
             if collection.postponed:
                 collection.collect()
             try:
@@ -200,7 +202,7 @@ class Session:
 
     def _fail(self, kind: int, error: Exception) -> None:
         """Answer with an error, and put the session into the state that follows it."""
-        if isinstance(error, FatalError | ConnectionError | TimeoutError | _TerminatedError):
+        if isinstance(error, FatalError | ConnectionError | _TerminatedError):
             raise error
         state = self._state
         if state.mark >= 0:

@@ -1,6 +1,6 @@
 """An interrupt at any line leaves the session sound: what it says was undone is undone, and it goes on.
 
-A trace function stands in for the signal: at the nth line that a statement executes, it cancels.
+A trace function stands in for the signal: at the nth line or call that a statement executes, it cancels.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ STATEMENTS = {
         " SELECT sum(x), array_agg(x ORDER BY x DESC) FROM r"
     ),
     "catalog": client.query("SELECT count(*) FROM information_schema.columns"),
+    "fold": client.query("SELECT " + " + ".join(["length(repeat('x', 9))"] * 60)),
     "extended": extended("SELECT b FROM t ORDER BY id"),
     "some rows": extended("SELECT b FROM t ORDER BY id", rows_max=3),
     "insert": client.query("INSERT INTO t SELECT g, 1, 'y' FROM generate_series(50, 60) g"),
@@ -136,7 +137,7 @@ class ScriptedConnection:
 
 
 class Tracer:
-    """Counts the lines of a statement, and cancels it at one of them (0: never)."""
+    """Counts the lines and calls of a statement, and cancels it at one of them (0: never)."""
 
     def __init__(self, session: Session, at: int) -> None:
         self._interrupts = session.interrupts
@@ -146,11 +147,11 @@ class Tracer:
     def start(self) -> None:
         sys.settrace(self._call)
 
-    def _call(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        return self._line if self._interrupts.state != RESTING else None
+    def _call(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self._line(frame, event, argument) if self._interrupts.state != RESTING else None
 
     def _line(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event == "line" and self._interrupts.state in (FREE, RAISED):
+        if event in ("line", "call") and self._interrupts.state in (FREE, RAISED):
             self.lines += 1
             if self.lines == self._left:
                 self._interrupts.cancel(frame)

@@ -182,6 +182,34 @@ def test_a_cancel_that_comes_too_late_cancels_nothing(server, peer):
     assert peer.rows("SELECT 1") == [[b"1"]]
 
 
+def test_a_cancel_comes_too_late_for_an_answer_that_the_client_does_not_take(server, peer):
+    (session,) = server.sessions
+    send = session._connection.send
+
+    def stall(data):
+        session.interrupts.cancel()
+        session._connection.on_stall()
+        send(data)
+
+    session._connection.send = stall
+    assert peer.rows("SELECT 1") == [[b"1"]]
+    assert peer.rows("SELECT 2") == [[b"2"]]
+
+
+def test_what_nobody_expected_between_two_statements_is_said(server, monkeypatch):
+    def fail(_state):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("dsql.session.session.report_changes", fail)
+    session, peer = server.pair(server.environment())
+    peer.send(client.query("SET timezone TO 'Asia/Tokyo'"))
+    session.run()
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "XX000")
+    assert "a bug" not in fields["M"]
+    peer.socket.close()
+
+
 def test_a_terminated_session_says_so_when_it_is_idle(server, peer):
     server.sessions[0].interrupts.terminate()
     (fields,) = errors(peer.until("E"))
