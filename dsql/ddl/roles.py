@@ -6,13 +6,14 @@ memberships; the attributes of `_ATTRIBUTES` exist in the postgres profile, for 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
 from dsql.access.authority import Authority
 from dsql.access.role_grants import Options
-from dsql.catalog.schema import ADMIN_OID, BOOTSTRAP_OID, Membership, Role
+from dsql.catalog.schema import BOOTSTRAP_OID, Membership, Role
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.cascade import reported
@@ -62,17 +63,23 @@ def create_role(statement: Any, context: UtilityContext) -> UtilityResult:
     role = _with_attributes(Role(oid, name, login=login), given)
     changes = MembershipChanges(context, result)
     changes.put(role)
-    for parent in roles_of(given.get("addroleto", ()), context):
+    for parent in _named(given.get("addroleto", ()), role, context):
         changes.check_administration(parent, grants=True)
         grantor = changes.grantor_for(parent, None, grants=True)
         changes.add(parent, [role], grantor, Options())
     administration = Membership(oid, BOOTSTRAP_OID, admin=True, inherit=False, set=False)
     changes.put(replace(creator, memberships=(*creator.memberships, administration)))
     for option, options in (("rolemembers", Options()), ("adminmembers", Options(admin=True))):
-        members = roles_of(given.get(option, ()), context)
+        members = _named(given.get(option, ()), role, context)
         changes.add(role, members, creator.oid, options)
     changes.write()
     return result
+
+
+def _named(wrapped: Iterable[Any], new: Role, context: UtilityContext) -> list[Role]:
+    """Return the roles of a list in CREATE ROLE, which knows the role that it makes."""
+    specs = map(nodes.inner, wrapped)
+    return [new if spec.rolename == new.name else role_of(spec, context) for spec in specs]
 
 
 def alter_role(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -120,11 +127,12 @@ def _change_members(
             "alter role",
             f'Only roles with the ADMIN option on role "{role.name}" may add or drop members.',
         )
+    named = roles_of(members, context)
     grantor = changes.grantor_for(role, None, grants=adds)
     if adds:
-        changes.add(role, roles_of(members, context), grantor, Options())
+        changes.add(role, named, grantor, Options())
     else:
-        changes.remove(role, roles_of(members, context), grantor, Options(), cascade=False)
+        changes.remove(role, named, grantor, Options(), cascade=False)
 
 
 def rename_role(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -184,8 +192,6 @@ def _to_drop(
         result.notice("00000", f'role "{name}" does not exist, skipping')
         return None
     role = require_role(context.catalog, name)
-    if role.oid == ADMIN_OID:
-        raise SqlError("42501", "permission denied to drop role")
     for word, current in (("current", context.user), ("session", context.session_user)):
         if role.oid == current.oid:
             raise SqlError("55006", f"{word} user cannot be dropped")

@@ -232,19 +232,17 @@ def test_a_role_begins_its_sessions_with_its_settings(postgres: Server, admin: P
         'alter role worker set search_path to a, "B c"',
         "alter role worker set datestyle = 'german'",
         "alter role worker in database postgres set work_mem = '8MB'",
-        "alter role worker set app.x = 'y'",
     ):
         assert tags(admin.query(statement)) == ["ALTER ROLE"], statement
-    config = [b'{"search_path=a, \\"B c\\"",DateStyle=german,work_mem=8MB,app.x=y}']
+    config = [b'{"search_path=a, \\"B c\\"",DateStyle=german,work_mem=8MB}']
     assert admin.rows("select rolconfig from pg_roles where rolname = 'worker'") == [config]
     assert admin.rows("select setconfig from pg_db_role_setting") == [config]
     worker = postgres.connect(user="worker")
     assert worker.rows("show search_path") == [[b'a, "B c"']]
     assert worker.rows("show datestyle") == [[b"German, DMY"]]
-    assert worker.rows("show app.x") == [[b"y"]]
     worker.query("set datestyle = 'iso'; reset datestyle")
     assert worker.rows("show datestyle") == [[b"German, DMY"]]
-    admin.query("alter role worker reset datestyle; alter role worker set app.x to default")
+    admin.query("alter role worker reset datestyle")
     assert postgres.connect(user="worker").rows("show datestyle") == [[b"ISO, MDY"]]
     admin.query("alter role worker reset all")
     assert admin.rows("select count(*) from pg_db_role_setting") == [[b"0"]]
@@ -257,6 +255,11 @@ def test_a_role_begins_its_sessions_with_its_settings(postgres: Server, admin: P
             "alter role worker set nosuch = 1",
             "42704",
             'unrecognized configuration parameter "nosuch"',
+        ),
+        (
+            "alter role worker set app.x = 'y'",
+            "42501",
+            'permission denied to set parameter "app.x"',
         ),
         (
             "alter role worker in database x set work_mem = 1",
@@ -272,6 +275,24 @@ def test_settings_that_a_role_cannot_begin_with(
     admin: Peer, statement: str, sqlstate: str, message: str
 ):
     assert admin.fails(statement) == (sqlstate, message)
+
+
+def test_a_session_begins_in_the_role_that_its_role_is_set_to(postgres: Server, admin: Peer):
+    assert said(admin.query("alter role worker set role = plain")) == [
+        ("42501", 'permission will be denied to set role "plain"')
+    ]
+    assert postgres.connect(user="worker").rows("select current_user") == [[b"worker"]]
+    admin.query("grant plain to worker")
+    worker = postgres.connect(user="worker")
+    assert worker.rows("select current_user, session_user") == [[b"plain", b"worker"]]
+    worker.query("set role none")
+    assert worker.rows("select current_user") == [[b"worker"]]
+    worker.query("reset role")
+    assert worker.rows("select current_user") == [[b"plain"]]
+    worker.query(
+        "alter role current_user reset role; set role none; alter role current_user reset role"
+    )
+    assert postgres.connect(user="worker").rows("select current_user") == [[b"worker"]]
 
 
 def test_settings_are_altered_by_the_role_and_its_administrators(postgres: Server, admin: Peer):
@@ -306,5 +327,5 @@ def test_what_was_said_before_an_error_is_told(admin: Peer):
     ]
     assert said(admin.query("drop role if exists nope, admin")) == [
         ("00000", 'role "nope" does not exist, skipping'),
-        ("42501", "permission denied to drop role"),
+        ("55006", "current user cannot be dropped"),
     ]
