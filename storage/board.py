@@ -3,7 +3,7 @@
     word 0  magic                       4  kept: the oldest LMDB transaction that has its pages
          1  boot of the machine         5  releases: how often the horizon or `kept` has risen
          2  watermark                   6  delaying: the writer holds work back and wants a wake-up
-         3  horizon                     7  retired: this environment has been replaced, open it again
+         3  horizon                     7  retired: this environment is given up, leave it
 
 All words are u64 in native order and aligned, so each is read and written whole. The watermark is
 published after the LMDB commit that it speaks of; whoever sees it sees the data. What is let go of,
@@ -64,17 +64,20 @@ class Board:
         if words[BOOT] != boot or words[MAGIC] != _MAGIC_VALUE:
             for number in range(len(words)):
                 words[number] = 0
-        words[DELAYING] = 0
+        words[DELAYING] = words[RETIRED] = 0
         words[BOOT] = boot
         fence()
         words[MAGIC] = _MAGIC_VALUE
 
-    @staticmethod
-    def retire(path: Path) -> None:
-        """Tell whoever has the board at `path` mapped that its environment has been replaced."""
-        with path.open("r+b", buffering=0) as file:
-            file.seek(RETIRED * 8)
-            file.write((1).to_bytes(8, "little"))
+    def retire(self) -> None:
+        """Tell whoever reads the environment to leave it, in the midst of a read or before the next one.
+
+        Nothing is asked for this on the way of a read: the watermark falls below every timestamp, and
+        the running reads take it for something let go.
+        """
+        self.words[RETIRED] = 1
+        fence()
+        self.let_go(WATERMARK, 0)
 
     def let_go(self, word: int, value: int) -> None:
         """Raise HORIZON or KEPT, before what they no longer promise is taken away."""

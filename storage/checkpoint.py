@@ -105,7 +105,7 @@ def open_replica(
         (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
     )
     for _, checkpoint in candidates[max(0, set_aside - 1) :]:
-        discard(directory)
+        discard(directory, boot)
         try:
             _restore(checkpoint, directory)
             return WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
@@ -113,7 +113,7 @@ def open_replica(
             continue  # just replaced by its owner's next one
         except DAMAGED as error:
             log.error("%s is damaged (%s): it is passed over", checkpoint, error)
-    discard(directory)
+    discard(directory, boot)
     environment = WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
     environment.trial.passed(*KINDS)  # this is none of those that crashed
     return environment

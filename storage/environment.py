@@ -47,9 +47,14 @@ class DisorderError(Exception):
     """What an environment holds is not what applying the journal makes."""
 
 
+class DamagedReplicaError(Exception):
+    """A read met pages that are not what was written, and nobody has said where else to read."""
+
+
 # When a file is not what was written; not when the disk is full or memory is short.
 DAMAGED = (
     DisorderError,
+    DamagedReplicaError,
     lmdb.InvalidError,
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
@@ -279,12 +284,14 @@ class ReadableEnvironment:
         self.board.close()
 
 
-def discard(directory: Path) -> None:
+def discard(directory: Path, boot: int) -> None:
     """Take an environment away from under readers that may still have it mapped."""
     if not directory.exists():
         return
     with contextlib.suppress(OSError):
-        Board.retire(directory / "board")
+        board = Board(directory / "board", boot, create=True)
+        board.retire()
+        board.close()
     trash = directory.with_name(directory.name + ".discarded")
     shutil.rmtree(trash, ignore_errors=True)
     directory.rename(trash)

@@ -75,6 +75,11 @@ class Follower:
             self._failures = 0
             self._must_restore = True
 
+    def condemn(self, damage: Exception) -> None:
+        """Have the replica made anew: a read has met damage in it."""
+        if self.is_open:
+            self._open.result().fail(damage)
+
     @property
     def is_open(self) -> bool:
         """True while the environment is open."""

@@ -3,11 +3,13 @@
 A read at start timestamp T needs a replica whose watermark has reached T. Usually the own AZ's has, or
 will within microseconds: spin a little, giving the processor away each time, then sleep in growing
 steps. A replica that stands still for `stall_seconds` while it is waited for is left for the first one
-of another AZ that has reached T.
+of another AZ that has reached T. One that turns out to be damaged, or is given up by its writer, is left in
+the midst of a read (`storage.snapshot`), and not entered again until it has been made anew.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,9 @@ from storage.environment import ENVIRONMENT, ReadableEnvironment
 from storage.reader_slot import ReaderSlot
 from storage.snapshot import LocalSnapshot, no_replica
 
+log = logging.getLogger(__name__)
+
+_NOWHERE = memoryview(bytes(8 * RETIRED) + b"\1" + bytes(7)).cast("Q")  # words of no board, retired
 _SPINS = 30
 _SLEEP_SECONDS_MIN = 0.000_05
 _SLEEP_SECONDS_MAX = 0.002
@@ -55,6 +60,8 @@ class LocalReplica:
         self._sleep = sleep
         self._boot = current_boot()
         self._open: dict[Path, ReadableEnvironment] = {}
+        self._damaged: set[Path] = set()
+        self._environment: ReadableEnvironment
         self._snapshot: LocalSnapshot
         try:
             self._enter(self._first_available())
@@ -79,7 +86,7 @@ class LocalReplica:
         self._shown[0] = timestamp
         snapshot = self._snapshot
         if snapshot.timestamp != timestamp:
-            self._snapshot = snapshot = LocalSnapshot(self._environment, timestamp)
+            self._snapshot = snapshot = LocalSnapshot(self._environment, timestamp, self._leave)
         return snapshot
 
     def release(self) -> None:
@@ -116,14 +123,21 @@ class LocalReplica:
         opened = self._open.get(directory)
         if opened is not None:
             if not opened.board.words[RETIRED]:
-                return True
+                return directory not in self._damaged
+            self._damaged.discard(directory)
             del self._open[directory]
+            if opened is self._environment:
+                self._words = _NOWHERE
             opened.close()
         try:
-            self._open[directory] = ReadableEnvironment(directory, self._boot)
+            environment = ReadableEnvironment(directory, self._boot)
         except (BoardUnavailableError, OSError, lmdb.Error):
             # Not there yet, being replaced, or out of reach of this process's sandbox.
             return False
+        if environment.board.words[RETIRED]:
+            environment.close()
+            return False
+        self._open[directory] = environment
         return True
 
     def _wait(self, timestamp: int) -> None:
@@ -158,7 +172,21 @@ class LocalReplica:
             self._sleep(pause)
             pause = min(pause * 2, _SLEEP_SECONDS_MAX)
 
-    def _fail_over(self, timestamp: int) -> None:
+    def _leave(self, timestamp: int, damage: Exception | None) -> ReadableEnvironment:
+        """Return another replica that has reached `timestamp`; see LocalSnapshot. Raises SqlError 58000."""
+        if damage is not None:
+            log.error("%s is damaged: %r", self._directory, damage)
+            self._damaged.add(self._directory)
+            self._slot.report_damage()
+        deadline = time.monotonic() + self._deadline_seconds
+        while not self._fail_over(timestamp):
+            if time.monotonic() >= deadline:
+                raise no_replica()
+            self._sleep(_SLEEP_SECONDS_MAX)
+        self._shown[0] = timestamp
+        return self._open[self._directory]
+
+    def _fail_over(self, timestamp: int) -> bool:
         """Enter the first replica that has reached `timestamp`, the own one opened anew included."""
         self.release()
         for directory in self._directories:
@@ -166,6 +194,7 @@ class LocalReplica:
                 words = self._open[directory].board.words
                 if words[WATERMARK] >= timestamp:
                     self._enter(directory)
-                    return
-        if self._directory not in self._open:
+                    return True
+        if self._open.get(self._directory) is not self._environment:
             self._enter(self._first_available())
+        return False

@@ -57,6 +57,7 @@ class Reason(enum.IntEnum):
     BEHIND = 0  # the replica did not reach the timestamp in time
     TOO_OLD = 1  # the timestamp is below the horizon of garbage collection
     UNKNOWN_CLUSTER = 2
+    DAMAGED = 3  # the replica is being made anew
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):

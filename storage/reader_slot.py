@@ -1,7 +1,7 @@
 """What readers tell a replica's writer: each shows a timestamp in a file of its own and may wake it.
 
     <replica>/readers/NAME    u64: the start timestamp that the reader reads at, 0 for none
-    <replica>/wake            a FIFO: a byte ends the writer's delay
+    <replica>/wake            a FIFO: a byte ends the writer's delay; DAMAGE asks it to look at its pages
 
 Readers are not trusted. Whoever confines them opens both files for them (`open_slot`); by name they reach
 neither. The writer maps nothing that they can write: it reads eight bytes, takes them for a hint, and
@@ -23,6 +23,7 @@ from storage.file_lock import is_locked, lock
 
 READERS = "readers"
 WAKE = "wake"
+DAMAGE = b"d"
 
 _BYTES = 8
 _OWNER_ONLY = 0o600
@@ -86,8 +87,15 @@ class ReaderSlot:
 
     def wake_writer(self) -> None:
         """End the writer's delay, if there is a writer."""
+        self._say(b"w")
+
+    def report_damage(self) -> None:
+        """Tell the writer, if there is one, that its pages are worth a look."""
+        self._say(DAMAGE)
+
+    def _say(self, byte: bytes) -> None:
         with contextlib.suppress(OSError):
-            os.write(self._wake, b"w")
+            os.write(self._wake, byte)
 
     def close(self) -> None:
         """Give the slot up."""

@@ -126,7 +126,7 @@ class ReplicaWriter:
             try:
                 self._apply()
             except Exception as error:
-                self._fail(error)
+                self.fail(error)
             return
         records = self._take_pending()
 
@@ -162,9 +162,10 @@ class ReplicaWriter:
             self._tell_applied()
         else:
             assert isinstance(error, Exception)
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Apply nothing more; `collect` raises the error."""
         self._failure = error
         self._busy.set()
 
@@ -209,7 +210,7 @@ class ReplicaWriter:
         try:
             more = self._collect_some()
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
             return
         if more and self._collect_debt >= _COLLECT_DEBT:
             self._collecting = self._loop.call_soon(self._pay_collect_debt)

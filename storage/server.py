@@ -22,7 +22,7 @@ from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, SocketJournal
-from storage.environment import ReadableEnvironment, WritableEnvironment
+from storage.environment import DamagedReplicaError, ReadableEnvironment, WritableEnvironment
 from storage.follower import Follower
 from storage.messages import (
     ROWS_PER_REPLY_MAX,
@@ -213,7 +213,11 @@ class _Connection(FramedConnection):
                 environment = await follower.reach(request.timestamp)
         except TimeoutError:
             return Refused(Reason.BEHIND)
-        return self._read(environment, request)
+        try:
+            return self._read(environment, request)
+        except DamagedReplicaError as error:
+            follower.condemn(error)
+            return Refused(Reason.DAMAGED)
 
     def _read(self, environment: WritableEnvironment, request: Get | Scan) -> Reply:
         snapshot = LocalSnapshot(self._register(environment, request.timestamp), request.timestamp)

@@ -10,6 +10,8 @@ published the horizon for before, so a read that might have missed a version fai
 Nor does anything hold the pages of an LMDB transaction for its reader (`storage.pinned_pages`). A read that
 may have lasted too long is done again: until then what it found may be anything, so nothing is looked
 into before, but for what finding it takes, and what fails in there counts only if the pages were kept.
+Then the replica is damaged, and the read goes on in another one: at the same timestamp and behind the same
+stored key all replicas are the same.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from typing import TYPE_CHECKING, TypeVar
 import lmdb
 
 from dsql.errors import SqlError
-from storage.board import HORIZON, KEPT, RELEASES
-from storage.environment import ReadableEnvironment
+from storage.board import HORIZON, KEPT, RELEASES, RETIRED
+from storage.environment import DamagedReplicaError, DisorderError, ReadableEnvironment
 from storage.long_keys import HASH_BYTES, INLINE_BYTES, stored_high, stored_key, stored_low
 from storage.mvcc import HEADER_BYTES, committed_at, open_version, snapshot_bound, version_at
 
@@ -35,7 +37,8 @@ _FIRST_CHUNK_ROWS = 32
 _CHUNK_ROWS_MAX = 1_024
 _CHUNK_BYTES = 4 * 1024 * 1024
 _STORED_LONG_BYTES = INLINE_BYTES + HASH_BYTES
-_MISREAD = (lmdb.Error, struct.error, IndexError)  # what pages that are used again may lead to
+# What pages that are used again may lead to, or damaged ones.
+_MISREAD = (lmdb.Error, struct.error, IndexError, DisorderError)
 _NEVER = -1  # of RELEASES
 _READS_MAX = 20  # each has had as long as the writer keeps pages
 
@@ -55,23 +58,47 @@ def no_replica() -> SqlError:
     return SqlError("58000", "no storage replica has reached the transaction's start timestamp")
 
 
+def nowhere_else(timestamp: int, damage: Exception | None) -> ReadableEnvironment:
+    """Raise what is wrong with a replica that has no other to go to."""
+    raise DamagedReplicaError(f"at {timestamp}: {damage or 'the replica was given up'}") from damage
+
+
+Elsewhere = Callable[[int, Exception | None], ReadableEnvironment]
+
+
 class LocalSnapshot:
     """A `dsql.transaction.interface.Snapshot` over a replica on this host.
 
     The replica has reached `timestamp`; `storage.client.LocalReplica` waits for that before it makes one.
+    `elsewhere` takes the timestamp and what is wrong, and returns another replica that has reached it.
     """
 
-    __slots__ = ("_bound", "_environment", "_main", "_releases", "_replica", "_words", "timestamp")
+    __slots__ = (
+        "_bound",
+        "_elsewhere",
+        "_environment",
+        "_main",
+        "_releases",
+        "_replica",
+        "_words",
+        "timestamp",
+    )
 
-    def __init__(self, replica: ReadableEnvironment, timestamp: int) -> None:
+    def __init__(
+        self, replica: ReadableEnvironment, timestamp: int, elsewhere: Elsewhere = nowhere_else
+    ) -> None:
         self.timestamp = timestamp
         self._bound = snapshot_bound(timestamp)
+        self._elsewhere = elsewhere
+        self._enter(replica)
+
+    def _enter(self, replica: ReadableEnvironment) -> None:
         self._replica = replica
         self._environment = replica.environment
         self._main = replica.databases.main
         self._words = words = replica.board.words
         releases = words[RELEASES]
-        self._releases = releases if words[HORIZON] <= timestamp else _NEVER
+        self._releases = releases if words[HORIZON] <= self.timestamp else _NEVER
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key` at the timestamp, None if there is none."""
@@ -159,21 +186,32 @@ class LocalSnapshot:
     def _read(self, find: Callable[[LmdbTransaction], Found]) -> Found:
         """Return what `find` finds in one LMDB transaction whose pages were kept until it was over.
 
-        Raises SqlError 72000 below the horizon, 58000 if the writer is always faster.
+        Raises SqlError 72000 below the horizon, 58000 if the writer is always faster or nothing is sound.
         """
         for _ in range(_READS_MAX):
             self._releases = self._words[RELEASES]
-            with self._begin() as transaction:
-                identifier = transaction.id()
-                try:
-                    found = find(transaction)
-                except _MISREAD:
-                    if self._kept(identifier):
-                        raise
-                    continue
-            if self._kept(identifier):
-                return found
+            try:
+                found = self._attempt(find)
+            except _MISREAD as damage:
+                self._enter(self._elsewhere(self.timestamp, damage))
+                continue
+            if self._words[RETIRED]:
+                self._enter(self._elsewhere(self.timestamp, None))
+            elif found is not None:
+                return found[0]
         raise SqlError("58000", "a storage replica changes faster than it can be read")
+
+    def _attempt(self, find: Callable[[LmdbTransaction], Found]) -> tuple[Found] | None:
+        """Return what `find` finds, None if its pages were not kept. Raises _MISREAD if they were."""
+        with self._begin() as transaction:
+            identifier = transaction.id()
+            try:
+                found = find(transaction)
+            except _MISREAD:
+                if self._kept(identifier):
+                    raise
+                return None
+        return (found,) if self._kept(identifier) else None
 
     def _kept(self, identifier: int) -> bool:
         """Return whether everything that an LMDB transaction has read was still there."""
@@ -186,11 +224,13 @@ class LocalSnapshot:
     def _get_slowly(self, key: bytes) -> bytes | None:
         stored = stored_key(key)
 
-        def find(transaction: LmdbTransaction) -> bytes | None:
+        def find(transaction: LmdbTransaction) -> Row | None:
             newest = transaction.get(stored, db=self._main)
-            return None if newest is None else self._version(transaction, stored, newest)
+            if newest is None:
+                return None
+            return open_version(stored, self._version(transaction, stored, newest))
 
-        row = open_version(stored, self._read(find))
+        row = self._read(find)
         return None if row is None or row[0] != key else row[1]
 
     def _version(self, transaction: LmdbTransaction, stored: bytes, newest: bytes) -> bytes | None:
