@@ -6,6 +6,7 @@ functions at the end, from the catalog's values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -135,6 +136,24 @@ class RoleMembership:
     def error(self) -> SqlError:
         """See `Requirement`."""
         return SqlError("42501", f'must be able to SET ROLE "{self.role.name}"')
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A requirement that comes after notices, which the client gets before its error."""
+
+    requirement: Requirement
+    notices: Sequence[object]
+
+    def is_met(self, authority: Authority) -> bool:
+        """See `Requirement`."""
+        return self.requirement.is_met(authority)
+
+    def error(self) -> SqlError:
+        """See `Requirement`."""
+        error = self.requirement.error()
+        error.notices = self.notices
+        return error
 
 
 @dataclass(frozen=True, slots=True)

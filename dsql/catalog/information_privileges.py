@@ -13,7 +13,6 @@ from dsql.access.authority import Authority
 from dsql.access.privileges import Kind, Privilege, in_words
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.information_schema import DATABASE
-from dsql.catalog.relations import SYSTEM_RELATION_ACL
 from dsql.catalog.schema import ADMIN_OID, PUBLIC, Acl, AclItem, Table
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.functions import registry as functions
@@ -96,7 +95,7 @@ def _administrable_roles(context: Any) -> Iterator[Row]:
 def _tables(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem, Row]]:
     for virtual in virtual_tables().values():
         place = _place(virtual.schema, virtual.name)
-        for item, row in viewer.rows(SYSTEM_RELATION_ACL, Kind.TABLE, PUBLIC):
+        for item, row in viewer.rows(virtual.acl, Kind.TABLE, PUBLIC):
             yield item, {**row, **place}
     for table in context.catalog.tables.values():
         if table.kind in "rv":
@@ -125,7 +124,7 @@ def _column_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem,
     One with the grant option is not the same as one without, even if an owner's both show as grantable.
     """
     for virtual in virtual_tables().values():
-        for item, row in viewer.rows(SYSTEM_RELATION_ACL, Kind.COLUMN, PUBLIC):
+        for item, row in viewer.rows(virtual.acl, Kind.COLUMN, PUBLIC):
             for name, _ in virtual.columns:
                 yield item, {**row, **_place(virtual.schema, virtual.name), "column_name": name}
     for table in context.catalog.tables.values():

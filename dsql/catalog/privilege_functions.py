@@ -21,7 +21,6 @@ from dsql.access.privileges import (
 )
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.names import CatalogNames, find_index, view_of
-from dsql.catalog.relations import SYSTEM_RELATION_ACL
 from dsql.catalog.schema import ADMIN_OID, PUBLIC, Database, Schema, Table
 from dsql.catalog.virtual import VirtualTable, virtual_table
 from dsql.errors import SqlError
@@ -103,7 +102,7 @@ def _of_relation(relation: Table | VirtualTable) -> Rights:
     if isinstance(relation, Table):
         kind = RELATION_KINDS[relation.kind]
         return lambda authority: authority.masks(kind, relation.owner_oid, relation.acl)
-    return lambda authority: (authority.masks(Kind.TABLE, ADMIN_OID, SYSTEM_RELATION_ACL)[0], 0)
+    return lambda authority: (authority.masks(Kind.TABLE, ADMIN_OID, relation.acl)[0], 0)
 
 
 def _of_column(relation: Table | VirtualTable, number: int) -> Rights:

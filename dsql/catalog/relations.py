@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from dsql.access.privileges import Privilege
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
-from dsql.catalog.schema import ADMIN_OID, PUBLIC, Acl, AclItem, Index, Table
+from dsql.catalog.schema import ADMIN_OID, Acl, AclItem, Index, Table
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
 from dsql.types import oids, registry
 
@@ -22,13 +21,6 @@ DEFAULT_COLLATION = 100
 PG_CATALOG_NAMESPACE = 11
 _STORAGE = {-1: "x", -2: "p"}
 _DEFAULT_OPCLASS = 1978
-
-
-# Readable by all, and nobody writes.
-SYSTEM_RELATION_ACL = (
-    AclItem(ADMIN_OID, ADMIN_OID, Privilege.SELECT.value),
-    AclItem(PUBLIC, ADMIN_OID, Privilege.SELECT.value),
-)
 
 
 def acl_value(acl: Acl | None) -> list[AclItem] | None:
@@ -120,7 +112,7 @@ def _system_relations() -> tuple[Row, ...]:
             "relnatts": len(table.columns),
             "relispopulated": True,
             "relreplident": "n",
-            "relacl": acl_value(SYSTEM_RELATION_ACL),
+            "relacl": acl_value(table.acl),
         }
         for table in virtual_tables().values()
     )

@@ -14,10 +14,27 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from dsql.access.privileges import Privilege
+from dsql.catalog.schema import ADMIN_OID, PUBLIC, Acl, AclItem
 from dsql.types import builtin, registry
 
 Provider = Callable[[Any], Iterable[Mapping[str, Any]]]
 
+# Readable by all, and nobody writes.
+_OPEN: Acl = (
+    AclItem(ADMIN_OID, ADMIN_OID, Privilege.SELECT.value),
+    AclItem(PUBLIC, ADMIN_OID, Privilege.SELECT.value),
+)
+# What PostgreSQL shows to superusers only, so nobody sees it here: secrets, samples of rows, the host.
+# (Of pg_subscription, which is empty, it hides one column, and psql reads the rest.)
+_CLOSED = frozenset(
+    {
+        "pg_authid", "pg_backend_memory_contexts", "pg_config", "pg_file_settings", "pg_hba_file_rules",
+        "pg_ident_file_mappings", "pg_largeobject", "pg_replication_origin_status", "pg_shadow",
+        "pg_shmem_allocations", "pg_statistic", "pg_statistic_ext_data",
+        "pg_user_mapping",
+    }
+)  # fmt: skip
 _ZEROES: dict[str, Any] = {"bool": False, "text": "", "name": "", "char": "", "varchar": ""}
 _ZEROES["pg_node_tree"] = ""
 _ZEROES |= {"float4": 0.0, "int2vector": [], "oidvector": [], "regproc": 0}
@@ -39,6 +56,11 @@ class VirtualTable:
     not_null: tuple[bool, ...]
     zeroes: tuple[Any, ...]
     provider: Provider | None = None
+
+    @property
+    def acl(self) -> Acl:
+        """Who may read the table: everybody, or nobody."""
+        return () if self.name in _CLOSED else _OPEN
 
     def rows(self, context: Any) -> Iterator[tuple[Any, ...]]:
         """Yield the table's rows at the context's snapshot."""

@@ -80,9 +80,7 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     result = UtilityResult("CREATE TABLE")
     name = statement.relation.relname
     schema = creation_schema(context, statement.relation.schemaname)
-    if name in taken_names(context, schema.name):
-        if not statement.if_not_exists:
-            raise SqlError("42P07", f'relation "{name}" already exists')
+    if statement.if_not_exists and name in taken_names(context, schema.name):
         result.notice("42P07", f'relation "{name}" already exists, skipping')
         return result
     check_table_clauses(statement, lenient=True)
@@ -190,7 +188,7 @@ class _Builder:
         self._name = name
         self._definition = definition
         self._writer = CatalogWriter(context.transaction)
-        self._taken = taken_names(context, schema.name) | {name}
+        self._taken = taken_names(context, schema.name)
         self._constraint_names: set[str] = set()
 
     def build(self) -> Table:
@@ -202,6 +200,9 @@ class _Builder:
             raise SqlError(
                 "42P16", f'multiple primary keys for table "{self._name}" are not allowed'
             )
+        if self._name in self._taken:
+            raise SqlError("42P07", f'relation "{self._name}" already exists')
+        self._taken.add(self._name)
         indexes = tuple(self._index(key) for key in keys)
         check_index_count(len(indexes))
         table = Table(

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dsql.access.requirements import Ownership, Requirement, owner_of_index, owner_of_schema
+from dsql.access.requirements import (
+    Ownership,
+    Requirement,
+    Told,
+    owner_of_index,
+    owner_of_schema,
+)
 from dsql.catalog.jobs import new_job, write_job
 from dsql.catalog.schema import FIRST_USER_OID, Index, Schema, Table
 from dsql.catalog.store import CatalogWriter
@@ -22,6 +28,7 @@ from dsql.ddl.naming import (
     schemas_to_search,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.role_dependencies import described, shown_name
 from dsql.encoding.keyspace import prefix
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
@@ -47,10 +54,14 @@ def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[
     target = _target(statement)
     if statement.concurrent:
         raise unsupported("CONCURRENTLY not supported for DROP INDEX")
+    result = UtilityResult("")
     for names in map(_name_parts, statement.objects):
-        found = _find(target, names, context, missing_ok=statement.missing_ok)
+        with result.told():
+            found = _find(target, names, context, missing_ok=statement.missing_ok)
         if found is not None:
-            yield target.need(context, found)
+            yield Told(target.need(context, found), result.notices)
+        else:
+            _skip(target, names, context, result)
 
 
 def drop(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -64,7 +75,7 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
         for names in map(_name_parts, statement.objects):
             found = _find(target, names, context, missing_ok=True)
             if found is None:
-                result.notice("00000", f"{_missing_text(target, names, context)}, skipping")
+                _skip(target, names, context, result)
             elif found not in targets:
                 targets.append(found)
         schemas = [each for each in targets if isinstance(each, Schema)]
@@ -97,6 +108,12 @@ def _find(target: _Target, names: list[str], context: UtilityContext, *, missing
         code = target.missing if known else "3F000"
         raise SqlError(code, _missing_text(target, names, context))
     return found
+
+
+def _skip(
+    target: _Target, names: list[str], context: UtilityContext, result: UtilityResult
+) -> None:
+    result.notice("00000", f"{_missing_text(target, names, context)}, skipping")
 
 
 def _missing_text(target: _Target, names: list[str], context: UtilityContext) -> str:
@@ -203,11 +220,12 @@ def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> Non
 def _drop_index(found: tuple[Table, Index], context: UtilityContext, writer: CatalogWriter) -> None:
     table, index = found
     if index.constraint is not None:
+        shown = described(table, context.catalog, context.search_path)
+        name = shown_name((table.schema, index.name), context.catalog, context.search_path)
         raise SqlError(
             "2BP01",
-            f"cannot drop index {index.name} because constraint {index.constraint} on table "
-            f"{table.name} requires it",
-            hint=f"You can drop constraint {index.constraint} on table {table.name} instead.",
+            f"cannot drop index {name} because constraint {index.constraint} on {shown} requires it",
+            hint=f"You can drop constraint {index.constraint} on {shown} instead.",
         )
     remove_index(table, index, context, writer)
 

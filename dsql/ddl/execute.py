@@ -15,7 +15,7 @@ from dsql.ddl.drop import drop, drop_requires
 from dsql.ddl.grant import grant
 from dsql.ddl.iam_mappings import iam_grant, iam_revoke
 from dsql.ddl.indexes import create_index, create_index_requires
-from dsql.ddl.maintenance import truncate, truncate_requires, vacuum, vacuum_requires
+from dsql.ddl.maintenance import truncate, truncate_requires, vacuum
 from dsql.ddl.memberships import grant_role
 from dsql.ddl.owned import drop_owned, reassign_owned
 from dsql.ddl.owners import alter_owner, alter_owner_requires
@@ -94,5 +94,5 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "DropOwned": Utility(own_rules, _of_node(drop_owned)),
     "IamGrant": Utility(own_rules, _iam),
     "Truncate": Utility(truncate_requires, _of_node(truncate)),
-    "Vacuum": Utility(vacuum_requires, _of_node(vacuum)),
+    "Vacuum": Utility(nothing, _of_node(vacuum)),
 }

@@ -10,12 +10,27 @@ import msgspec
 
 from dsql.access.privileges import Privilege
 from dsql.access.requirements import Requirement, privilege_on
+from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.drop import give_up, keyspaces_of
-from dsql.ddl.naming import Found, find_any, missing_relation, ownership, require_table
+from dsql.ddl.naming import (
+    Found,
+    find_any,
+    missing_relation,
+    ownership,
+    require_column,
+    require_table,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.errors import SqlError
 from dsql.sql.gate import ParsedStatement
+
+_ANALYZE_OPTIONS = frozenset({"verbose", "skip_locked", "buffer_usage_limit"})
+_VACUUM_OPTIONS = _ANALYZE_OPTIONS | {
+    "analyze", "freeze", "full", "disable_page_skipping", "index_cleanup", "process_main",
+    "process_toast", "truncate", "parallel", "skip_database_stats", "only_database_stats",
+}  # fmt: skip
 
 
 def truncate_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -43,30 +58,44 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
     return UtilityResult("TRUNCATE TABLE")
 
 
-def vacuum_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
-    """Yield nothing: a VacuumStmt leaves out what the user does not own, with a warning."""
-    for wrapped in parsed.node.rels:
-        _vacuumed(context, nodes.inner(wrapped).relation)
-    return iter(())
+def vacuum(statement: Any, context: UtilityContext) -> UtilityResult:
+    """Run a VacuumStmt. Old versions go by themselves: there is nothing to do but to check names.
+
+    What the user does not own is left out, with a warning, so there is nothing that the statement needs.
+    """
+    result = UtilityResult("VACUUM" if statement.is_vacuumcmd else "ANALYZE")
+    verb = result.tag.lower()
+    _check_options(statement, result.tag)
+    with result.told():
+        chosen = [
+            (found, nodes.strings(nodes.inner(wrapped).va_cols))
+            for wrapped in statement.rels
+            if (found := _owned(nodes.inner(wrapped).relation, verb, context, result))
+        ]
+        for found, columns in chosen:
+            if isinstance(found, Table):
+                for column in columns:
+                    require_column(found, column)
+    return result
 
 
-def _vacuumed(context: UtilityContext, relation: Any) -> Found:
+def _check_options(statement: Any, tag: str) -> None:
+    for wrapped in statement.options:
+        name = nodes.inner(wrapped).defname
+        if name not in (_VACUUM_OPTIONS if statement.is_vacuumcmd else _ANALYZE_OPTIONS):
+            raise SqlError("42601", f'unrecognized {tag} option "{name}"')
+
+
+def _owned(
+    relation: Any, verb: str, context: UtilityContext, result: UtilityResult
+) -> Found | None:
+    """Return a relation that the user, or the database's owner, may have looked after."""
     found = find_any(context, relation)
     if found is None:
         raise missing_relation(relation)
-    return found
-
-
-def vacuum(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a VacuumStmt. Old versions go by themselves: there is nothing to do but to check names."""
-    result = UtilityResult("VACUUM" if statement.is_vacuumcmd else "ANALYZE")
-    verb = result.tag.lower()
-    for wrapped in statement.rels:
-        named = nodes.inner(wrapped)
-        found = _vacuumed(context, named.relation)
-        own = replace(ownership(found), others=(context.catalog.database.owner_oid,))
-        if not own.is_met(context.authority):
-            owners = "table or database owner"
-            message = f'skipping "{own.name}" --- only {owners} can {verb} it'
-            result.notice("01000", message, severity="WARNING")
-    return result
+    own = replace(ownership(found), others=(context.catalog.database.owner_oid,))
+    if own.is_met(context.authority):
+        return found
+    message = f'permission denied to {verb} "{own.name}", skipping it'
+    result.notice("01000", message, severity="WARNING")
+    return None

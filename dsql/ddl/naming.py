@@ -108,6 +108,16 @@ def require_table(context: UtilityContext, relation: Any, kinds: str = "r") -> T
     return found
 
 
+def refuse_index(context: UtilityContext, relation: Any, verb: str) -> None:
+    """Raise SqlError 42809 if a RangeVar names an index, where `verb` needs rows."""
+    if isinstance(find_any(context, relation, missing_ok=True), tuple):
+        raise SqlError(
+            "42809",
+            f'cannot {verb} relation "{relation.relname}"',
+            detail="This operation is not supported for indexes.",
+        )
+
+
 def system_catalog(table: VirtualTable) -> SqlError:
     """Return the error (42501) of a statement that would change a system table."""
     return SqlError("42501", f'permission denied: "{table.name}" is a system catalog')

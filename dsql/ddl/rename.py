@@ -29,6 +29,7 @@ from dsql.ddl.naming import (
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import rename_role
+from dsql.ddl.schemas import refuse_reserved
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -43,6 +44,7 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
             raise SqlError("42P06", f'schema "{statement.newname}" already exists')
         yield owner_of_schema(schema)
         yield schema_creation(context.catalog.database)
+        refuse_reserved(statement.newname)
     elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TABLE", "OBJECT_INDEX"):
         yield from owned_relation(context, statement)
         found = find_any(context, statement.relation, missing_ok=True)

@@ -67,7 +67,12 @@ def _described_default(default: DefaultAcl, catalog: Catalog) -> str:
 
 def described(table: Table, catalog: Catalog, search_path: Sequence[str]) -> str:
     """Return a relation as messages describe it: `table shop.t`, bare if the search path finds it."""
-    name = quote_identifier(table.name)
-    if not is_visible(catalog, search_path, (table.schema, table.name)):
-        name = f"{quote_identifier(table.schema)}.{name}"
-    return f"{RELATION_KINDS[table.kind].word} {name}"
+    shown = shown_name((table.schema, table.name), catalog, search_path)
+    return f"{RELATION_KINDS[table.kind].word} {shown}"
+
+
+def shown_name(name: tuple[str, str], catalog: Catalog, search_path: Sequence[str]) -> str:
+    """Return a relation's name (schema, name) for a message, bare if the search path finds it."""
+    if is_visible(catalog, search_path, name):
+        return quote_identifier(name[1])
+    return ".".join(map(quote_identifier, name))

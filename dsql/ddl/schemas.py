@@ -30,6 +30,16 @@ def _owner(statement: Any, context: UtilityContext) -> Role:
     return role_of(statement.authrole, context) if statement.HasField("authrole") else context.user
 
 
+def refuse_reserved(name: str) -> None:
+    """Raise SqlError 42939 for a name that only the system's schemas have."""
+    if name.startswith("pg_"):
+        raise SqlError(
+            "42939",
+            f'unacceptable schema name "{name}"',
+            detail='The prefix "pg_" is reserved for system schemas.',
+        )
+
+
 def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a CreateSchemaStmt."""
     result = UtilityResult("CREATE SCHEMA")
@@ -37,12 +47,7 @@ def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     name = statement.schemaname or owner.name
     if statement.schema_elts:
         raise unsupported("CREATE SCHEMA with nested statements is not supported")
-    if name.startswith("pg_"):
-        raise SqlError(
-            "42939",
-            f'unacceptable schema name "{name}"',
-            detail='The prefix "pg_" is reserved for system schemas.',
-        )
+    refuse_reserved(name)
     if name in context.catalog.schemas:
         if not statement.if_not_exists:
             raise SqlError("42P06", f'schema "{name}" already exists')

@@ -12,8 +12,10 @@ from dataclasses import replace
 from operator import length_hint
 from typing import Any
 
+from dsql.access.privileges import RELATION_KINDS, permission_denied
 from dsql.catalog.schema import Column, Table
-from dsql.ddl.naming import require_table
+from dsql.catalog.virtual import VirtualTable
+from dsql.ddl.naming import find_relation, refuse_index, require_table
 from dsql.ddl.nodes import inner, option_value, strings
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TRANSACTION_BYTES_MAX
@@ -91,6 +93,10 @@ class CopyPortal:
         state, node = self._state, self._node
         if node.HasField("where_clause"):
             raise unsupported("COPY FROM with WHERE is not supported")
+        refuse_index(state.context, node.relation, "open")
+        found = find_relation(state.context, node.relation)
+        if isinstance(found, VirtualTable):
+            raise permission_denied(RELATION_KINDS[found.kind], found.name)
         table = require_table(state.context, node.relation)
         columns = _target_columns(table, strings(node.attlist))
         names = [column.name for column in columns]
@@ -124,8 +130,7 @@ class CopyPortal:
     def _copy_out(self, options: CopyOptions) -> int:
         state = self._state
         query = self._compile(self._source())
-        if query.columns is None:
-            raise unsupported("COPY query must have a RETURNING clause")
+        assert query.columns is not None, "a SELECT, or with RETURNING"
         names = [column.name for column in query.columns]
         code = 1 if options.format == "binary" else 0
         state.out += backend.copy_out_response(code, [code] * len(names))
@@ -160,11 +165,21 @@ class CopyPortal:
             name = type(query).DESCRIPTOR.name.removesuffix("Stmt")
             if name not in QUERIES:
                 raise unsupported(f"unsupported statement: {name}")
+            if name != "Select" and not query.HasField("returning_clause"):
+                raise unsupported("COPY query must have a RETURNING clause")
             return replace(parsed, node=query, name=name)
-        table = require_table(self._state.context, node.relation)
-        columns = _target_columns(table, strings(node.attlist))
-        names = ", ".join(_quoted(column.name) for column in columns)
-        return parse_statement(f"SELECT {names} FROM {_quoted(table.schema)}.{_quoted(table.name)}")
+        context, names = self._state.context, strings(node.attlist)
+        refuse_index(context, node.relation, "open")
+        table = find_relation(context, node.relation)
+        if isinstance(table, VirtualTable) and table.kind == "r":
+            names = names or [name for name, _ in table.columns]
+        else:
+            table = require_table(context, node.relation)
+            names = [column.name for column in _target_columns(table, names)]
+        listed = ", ".join(map(_quoted, names))
+        return parse_statement(
+            f"SELECT {listed} FROM {_quoted(table.schema)}.{_quoted(table.name)}"
+        )
 
 
 class _Loader:
@@ -316,13 +331,14 @@ def _quoted(name: str) -> str:
 
 
 def _no_files(node: Any) -> SqlError:
-    direction, role = ("from", "read") if node.is_from else ("to", "write")
-    thing = "an external program" if node.is_program else "a file"
-    role = "execute_server_program" if node.is_program else f"{role}_server_files"
+    action, role = ("from a file", "read") if node.is_from else ("to a file", "write")
+    role = f"{role}_server_files"
+    if node.is_program:
+        action, role = "to or from an external program", "execute_server_program"
     return SqlError(
         "42501",
-        f"permission denied to COPY {direction} {thing}",
-        detail=f'Only roles with privileges of the "pg_{role}" role may COPY {direction} {thing}.',
+        f"permission denied to COPY {action}",
+        detail=f'Only roles with privileges of the "pg_{role}" role may COPY {action}.',
         hint="Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
     )
 

@@ -25,7 +25,12 @@ def run_call(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     call = parsed.node.funccall
     name = nodes.strings(call.funcname)
     if name not in _NAMES or len(call.args) != 1:
-        raise SqlError("42883", f"procedure {'.'.join(name)} does not exist")
+        hint = (
+            "No procedure matches the given name and argument types. "
+            "You might need to add explicit type casts."
+        )
+        shown = f"{'.'.join(name)}({', '.join(['unknown'] * len(call.args))})"
+        raise SqlError("42883", f"procedure {shown} does not exist", hint=hint)
     argument = nodes.inner(call.args[0])
     if nodes.kind(call.args[0]) != "a_const" or not argument.sval.sval:
         raise unsupported("only a string constant is supported as a CALL argument")

@@ -14,7 +14,7 @@ from dsql.access.requirements import Requirement, privilege_on
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import execute as ddl
 from dsql.ddl.execute import Utility, nothing, own_rules
-from dsql.ddl.naming import find_relation, require_table
+from dsql.ddl.naming import find_relation, refuse_index, require_table
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
@@ -161,6 +161,7 @@ def _lock_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Req
     if not state.block.is_block:
         raise SqlError("25P01", "LOCK TABLE can only be used in transaction blocks")
     for wrapped in parsed.node.relations:
+        refuse_index(state.context, wrapped.range_var, "lock")
         found = find_relation(state.context, wrapped.range_var)
         if isinstance(found, VirtualTable):
             continue  # everybody may read it

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Table
+from dsql.catalog.virtual import VirtualTable
 from dsql.errors import SqlError
 from dsql.sql.bound import Expression, Parameter
 from dsql.sql.bound_query import Cte
@@ -63,7 +64,7 @@ class Binding:
             folding=folding,
         )
 
-    def use(self, relation: Table, privileges: int, depth: int) -> Use:
+    def use(self, relation: Table | VirtualTable, privileges: int, depth: int) -> Use:
         """Note that the statement does something with a relation, and return the note."""
         use = Use(relation, int(privileges), depth + len(self.views), self.as_role, self.inside)
         self.uses.append(use)

@@ -134,6 +134,8 @@ def _relation(scope: Scope, tree: exp.Expression) -> Item:
     if isinstance(relation, VirtualTable):
         virtual = [EntryColumn(column, oid) for column, oid in relation.columns]
         shown = _renamed(virtual, alias, name, position)
+        if not relation.acl:
+            scope.binding.use(relation, Privilege.SELECT, scope.depth)
         entry: Any = VirtualEntry(alias=shown, columns=virtual, relation=relation)
     elif relation.kind == "v":
         entry = _view(scope, relation, alias, position)

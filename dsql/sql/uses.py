@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dsql.access.privileges import Privilege
-from dsql.access.requirements import RelationUse, Requirement
+from dsql.access.privileges import RELATION_KINDS, Privilege, permission_denied
+from dsql.access.requirements import Refusal, RelationUse, Requirement
 from dsql.catalog.schema import Table
+from dsql.catalog.virtual import VirtualTable
 from dsql.sql.bound_query import Cte, Query
 
 SYSTEM_COLUMN = -1  # in place of a column's number
@@ -24,9 +25,12 @@ _SELECT, _UPDATE = (
 
 @dataclass(slots=True, eq=False)
 class Use:
-    """The use of one range-table entry, `depth` queries deep, `inside` these WITH queries."""
+    """The use of one range-table entry, `depth` queries deep, `inside` these WITH queries.
 
-    relation: Table
+    Of the system's relations only those are noted that nobody may read.
+    """
+
+    relation: Table | VirtualTable
     privileges: int
     depth: int = 0
     as_role: int = 0
@@ -45,8 +49,12 @@ class Use:
         self.privileges |= _UPDATE
         self.updated.add(number)
 
-    def requirement(self) -> RelationUse:
+    def requirement(self) -> Requirement:
         """Return the use as a value."""
+        if isinstance(self.relation, VirtualTable):
+            return Refusal(
+                permission_denied(RELATION_KINDS[self.relation.kind], self.relation.name)
+            )
         return RelationUse(
             self.relation,
             self.privileges,

@@ -74,12 +74,30 @@ def test_a_role_without_rights_is_refused(reader, statement, refusal):
 def test_what_another_owns_is_not_analyzed(reader):
     answers = reader.query("ANALYZE t")
     assert tags(answers) == ["ANALYZE"]
-    text = 'skipping "t" --- only table or database owner can analyze it'
+    text = 'permission denied to analyze "t", skipping it'
     assert [fields["M"] for fields in notices(answers)] == [text]
 
 
 def test_system_tables_are_open(reader):
     assert reader.rows("SELECT relname FROM pg_class WHERE relname = 'i'") == [[b"i"]]
+
+
+def test_nobody_sees_what_is_for_superusers(admin, reader):
+    for peer in (admin, reader):
+        assert peer.fails("SELECT rolname FROM pg_authid") == (
+            "42501",
+            "permission denied for table pg_authid",
+        )
+        assert peer.fails("WITH q AS (SELECT * FROM pg_shadow) SELECT 1 FROM q")[0] == "42501"
+        assert peer.fails("COPY pg_statistic TO STDOUT")[0] == "42501"
+        assert peer.rows("SELECT has_table_privilege('pg_authid', 'select')") == [[b"f"]]
+        assert peer.rows("SELECT has_table_privilege('pg_roles', 'select')") == [[b"t"]]
+
+
+def test_what_is_skipped_is_said_before_a_right_is_missed(reader):
+    answers = reader.query("DROP TABLE IF EXISTS nope, t")
+    said = [fields["M"] for fields in (*notices(answers), *errors(answers))]
+    assert said == ['table "nope" does not exist, skipping', "must be owner of table t"]
 
 
 def test_what_a_role_may_not_read_no_error_shows(admin, reader):

@@ -10,6 +10,7 @@ import random
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from inspect import CO_GENERATOR
 from types import FrameType
 from typing import Any
 
@@ -151,7 +152,9 @@ class Tracer:
         return self._line(frame, event, argument) if self._interrupts.state != RESTING else None
 
     def _line(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if event in ("line", "call") and self._interrupts.state in (FREE, RAISED):
+        # A generator that is closed is called as well, but that is no place where a signal is looked at.
+        is_place = event == "line" or (event == "call" and not frame.f_code.co_flags & CO_GENERATOR)
+        if is_place and self._interrupts.state in (FREE, RAISED):
             self.lines += 1
             if self.lines == self._left:
                 self._interrupts.cancel(frame)
