@@ -422,5 +422,6 @@ class Log:
 
 
 def _explain(error: OSError) -> Exception:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # EFBIG is a quota as well: RLIMIT_FSIZE.
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return DiskFullError(str(error)) if full else SyncFailedError(str(error))

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 DRAIN_SECONDS = 1.0  # for logins in progress at the end
 DESCRIPTORS_MAX = 65_536
 Ready = Callable[[], None]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Service = Callable[[argparse.Namespace, Layout, Ready], Coroutine[None, None, None]]
 
 
@@ -163,6 +164,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
     parser.add_argument("--ready-descriptor", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--supervisor", type=int, help=argparse.SUPPRESS)
+    if role == "az":
+        parser.add_argument(
+            "--chaos", action="store_true", help="let `dsql chaos` cut the zone off"
+        )
     if role in IN_A_ZONE:
         parser.add_argument("--az", required=True, help="availability zone, e.g. us-east-1a")
     if role == "relay":
@@ -203,7 +208,9 @@ def run(arguments: argparse.Namespace) -> int:
         if heart is not None:
             heart.beat_on(asyncio.get_running_loop())
 
-    return _run_service(SERVICES[role](arguments, layout, on_ready))
+    return _run_service(
+        SERVICES[role](arguments, layout, on_ready), _loop_factory(arguments, layout)
+    )
 
 
 def _allow_descriptors() -> None:
@@ -245,12 +252,20 @@ def _run_seed(layout: Layout, heart: Heart | None) -> None:
     )
 
 
-def _run_service(service: Coroutine[None, None, None]) -> int:
+def _loop_factory(arguments: argparse.Namespace, layout: Layout) -> LoopFactory:
     import uvloop
 
+    if not getattr(arguments, "chaos", False):
+        return uvloop.new_event_loop
+    from dsql.chaos.partition import PartitionableLoop
+
+    return lambda: PartitionableLoop(layout, f"{arguments.az}.az")
+
+
+def _run_service(service: Coroutine[None, None, None], loop_factory: LoopFactory) -> int:
     gc.freeze()  # what was imported lives as long as the process
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(_until_stopped(service))
     except OSError as error:
         raise CommandError(f"cannot start: {error}") from error

@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from dsql.chaos.cuts import allow_cuts, forbid_cuts
 from dsql.cli.data_directory import claim
 from dsql.cli.environment_file import Access, make_access
 from dsql.cli.errors import CommandError, reason
@@ -34,6 +35,7 @@ from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.cli.watchdog import HANG_SECONDS
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout
+from dsql.health.connection import make_door
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 
 START_SECONDS = 30.0
@@ -85,6 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="restart a role whose loop stands still for so long (default: %(default)s, 0: never)",
     )
+    parser.add_argument("--chaos", action="store_true", help="let `dsql chaos` do it any harm")
     parser.add_argument("--detach", action="store_true", help="go on in the background")
 
 
@@ -171,7 +174,8 @@ async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supe
     supervisor.start(_roles(arguments, record))
     await asyncio.wait_for(supervisor.wait_ready(), START_SECONDS)
     access = make_access(record, arguments.listen, layout.ca_certificate, credentials)
-    await probe((access.host, access.port), record.endpoint, access.authority, access.token, 10.0)
+    where = (access.host, access.port)
+    await probe(make_door(where, record.endpoint, access.authority, access.token), 10.0)
     access.write(arguments.env_file or layout.root / "env")
     return access
 
@@ -183,6 +187,7 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     from dsql.control.clusters import create_cluster, list_clusters, write_record
 
     authority = Authority.open(layout)
+    (allow_cuts if arguments.chaos else forbid_cuts)(layout)
     clusters = list_clusters(layout)
     if clusters:
         record = clusters[0]
@@ -219,7 +224,8 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
     home = record.azs[0]
     level = ("--log-level", arguments.log_level)
     confinement = ("--no-sandbox",) if arguments.no_sandbox else ()
-    zones = [RoleSpec(f"{az}.az", ("az", "--az", az, *level)) for az in record.azs]
+    chaos = ("--chaos",) if arguments.chaos else ()
+    zones = [RoleSpec(f"{az}.az", ("az", "--az", az, *chaos, *level)) for az in record.azs]
     listen = _host_and_port(arguments.listen)
     return [
         *zones,

@@ -64,7 +64,6 @@ LAYERS = (
     ("dsql.errors", "dsql.limits"),
     ("dsql.rpc", "dsql.disk"),
     ("dsql.control",),
-    ("dsql.health",),
     (
         "dsql.encoding",
         "dsql.wire",
@@ -74,7 +73,7 @@ LAYERS = (
         "dsql.access.privileges",
         "dsql.session.handed",
     ),
-    ("dsql.transaction",),
+    ("dsql.transaction", "dsql.health"),
     ("dsql.functions",),
     ("dsql.access", "dsql.catalog"),
     ("dsql.sql",),

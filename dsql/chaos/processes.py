@@ -1,0 +1,65 @@
+"""Signals and limits for the processes of a running cluster, found by the names of their roles."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from dsql.control.layout import Layout
+from dsql.control.running import read_processes
+
+_ROOM_BYTES = 1
+
+
+def processes_of(layout: Layout, names: Iterable[str]) -> list[int]:
+    """Return the process ids of roles ("us-east-1a.az", "relay"), without those that do not run."""
+    running = read_processes(layout)
+    return [running[name].process_id for name in names if name in running]
+
+
+def query_processors_of(layout: Layout, cluster: str) -> list[int]:
+    """Return the query processors of a cluster, by their parent and what they call themselves."""
+    seeds = processes_of(layout, ["seed"])
+    name = f"dsql: {cluster[:8]}"
+    candidates = (entry for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return [
+        int(entry.name)
+        for entry in candidates
+        if (told := _parent_and_name(entry)) is not None and told[0] in seeds and told[1] == name
+    ]
+
+
+def send(process_ids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to those that still live."""
+    for process_id in process_ids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process_id, number)
+
+
+def limit_files(process_ids: Iterable[int]) -> None:
+    """Leave no room: each write beyond the first byte of a file fails with EFBIG from now on."""
+    for process_id in process_ids:
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
+            resource.prlimit(process_id, resource.RLIMIT_FSIZE, (_ROOM_BYTES, hard))
+
+
+def lift_limits(process_ids: Iterable[int]) -> None:
+    """Undo `limit_files`."""
+    for process_id in process_ids:
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
+            resource.prlimit(process_id, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def _parent_and_name(entry: Path) -> tuple[int, str] | None:
+    """Return what /proc/ID/stat says of a process, None if it has ended meanwhile."""
+    try:
+        head, _, tail = (entry / "stat").read_text().rpartition(")")
+    except OSError:
+        return None
+    return int(tail.split()[1]), head.partition("(")[2]
