@@ -11,11 +11,11 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Acl, DefaultAcl
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.grant import GivenGrant
+from dsql.ddl.grant import GivenGrant, given_grant
 from dsql.ddl.naming import require_schema
 from dsql.ddl.privilege_lists import read_privileges
 from dsql.ddl.result import UtilityContext, UtilityResult
-from dsql.ddl.role_specs import grantees, roles_of
+from dsql.ddl.role_specs import roles_of
 from dsql.ddl.securables import KINDS
 from dsql.errors import SqlError
 
@@ -28,7 +28,7 @@ def alter_default_privileges(statement: Any, context: UtilityContext) -> Utility
         for wrapped in statement.options
     }
     kind = KINDS[nodes.enum_name(action, "objtype")]
-    given = GivenGrant(action, grantees(action.grantees, context))
+    given = given_grant(action, context)
     listed = read_privileges(action, kind, defaults=True)
     mask = kind.every if listed.every else listed.mask
     roles = roles_of(options["roles"], context) if "roles" in options else [context.user]

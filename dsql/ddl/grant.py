@@ -7,6 +7,7 @@ at all gets an error only if it has no privilege either; else a warning, and not
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
@@ -42,25 +43,38 @@ def grant(statement: Any, context: UtilityContext) -> UtilityResult:
     in_schemas = nodes.enum_name(statement, "targtype") == "ACL_TARGET_ALL_IN_SCHEMA"
     find = securables_in_schemas if in_schemas else find_securables
     found = find(kind, statement.objects, context)
-    given = GivenGrant(statement, grantees(statement.grantees, context))
+    given = given_grant(statement, context)
     listed = read_privileges(statement, kind)
-    run = _Grant(context, given)
+    result = UtilityResult("GRANT" if given.grants else "REVOKE")
+    granting = Granting(context, given, result)
     writer = CatalogWriter(context.transaction)
-    with run.result.told():
+    with result.told():
         for securable in {each.oid: each for each in found}.values():
-            writer.put_securable(run.on(securable, kind, listed), context.catalog)
-    return run.result
+            writer.put_securable(granting.on(securable, kind, listed), context.catalog)
+    return result
 
 
+def given_grant(statement: Any, context: UtilityContext) -> GivenGrant:
+    """Read what a GrantStmt says beside objects and privileges. Raises SqlError 42704."""
+    return GivenGrant(
+        statement.is_grant,
+        statement.grant_option,
+        nodes.enum_name(statement, "behavior") == "DROP_CASCADE",
+        grantees(statement.grantees, context),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class GivenGrant:
-    """What a GrantStmt says beside objects and privileges, and how that changes an ACL."""
+    """A GRANT or REVOKE without its objects and privileges, and how it changes an ACL.
 
-    def __init__(self, statement: Any, grantee_oids: tuple[int, ...]) -> None:
-        self.grants: bool = statement.is_grant
-        self.tag = "GRANT" if self.grants else "REVOKE"
-        self._option: bool = statement.grant_option  # WITH GRANT OPTION, or GRANT OPTION FOR
-        self._cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
-        self._grantees = grantee_oids
+    `option`: WITH GRANT OPTION, or GRANT OPTION FOR. `grantees` are OIDs.
+    """
+
+    grants: bool
+    option: bool
+    cascade: bool
+    grantees: tuple[int, ...]
 
     def change(
         self, acl: Acl, privileges: int, grantor: int, owner: int, inherited: algebra.Inherited
@@ -69,30 +83,33 @@ class GivenGrant:
 
         Raises SqlError 0LP01, 2BP01.
         """
-        for grantee in self._grantees:
-            if self.grants and self._option and grantee == PUBLIC:
+        for grantee in self.grantees:
+            if self.grants and self.option and grantee == PUBLIC:
                 raise SqlError("0LP01", "grant options can only be granted to roles")
             if self.grants:
-                item = AclItem(grantee, grantor, privileges, privileges if self._option else 0)
+                item = AclItem(grantee, grantor, privileges, privileges if self.option else 0)
                 acl = algebra.grant(acl, item, owner, inherited)
             else:
-                item = AclItem(grantee, grantor, 0 if self._option else privileges, privileges)
-                acl = algebra.revoke(acl, item, owner, inherited, cascade=self._cascade)
+                item = AclItem(grantee, grantor, 0 if self.option else privileges, privileges)
+                acl = algebra.revoke(acl, item, owner, inherited, cascade=self.cascade)
         return acl
 
 
-class _Grant:
-    """One statement as it is applied to object after object."""
+class Granting:
+    """One statement as it is applied to object after object, by the user of `context`.
 
-    def __init__(self, context: UtilityContext, given: GivenGrant) -> None:
+    `result` is told what could not be granted or revoked.
+    """
+
+    def __init__(self, context: UtilityContext, given: GivenGrant, result: UtilityResult) -> None:
         self._catalog = context.catalog
         self._inherited = context.catalog.memberships.inherited
         self._role = context.user.oid
         self._given = given
-        self.result = UtilityResult(given.tag)
+        self._result = result
 
     def on(self, securable: Securable, kind: Kind, listed: PrivilegeList) -> Securable:
-        """Return an object with its ACL after the statement."""
+        """Return an object with its ACL after the statement. Raises SqlError 42501, 0LP01, 2BP01."""
         if isinstance(securable, Table):
             return self._on_table(securable, kind, listed)
         kind = kind_of(securable)
@@ -123,7 +140,7 @@ class _Grant:
         verb = "were granted" if self._given.grants else "could be revoked"
         sqlstate = "01007" if self._given.grants else "01006"
         message = f"{amount} privileges {verb} for {shown}"
-        self.result.notice(sqlstate, message, severity="WARNING")
+        self._result.notice(sqlstate, message, severity="WARNING")
 
     # ------------------------------------------------------------ tables
 
@@ -160,7 +177,7 @@ class _Grant:
         if own is Kind.TABLE:
             raise invalid_privilege(Privilege.USAGE, "table")
         message = f'sequence "{table.name}" only supports USAGE, SELECT, and UPDATE privileges'
-        self.result.notice("0LP01", message, severity="WARNING")
+        self._result.notice("0LP01", message, severity="WARNING")
         return mask & own.every
 
     def _column_masks(self, table: Table, listed: tuple[Columns, ...]) -> Iterator[tuple[int, int]]:
@@ -172,7 +189,7 @@ class _Grant:
                 raise invalid_privilege(mask, "column")
             if table.kind == "S" and mask & ~Privilege.SELECT:
                 message = f'sequence "{table.name}" only supports SELECT column privileges'
-                self.result.notice("0LP01", message, severity="WARNING")
+                self._result.notice("0LP01", message, severity="WARNING")
                 mask &= Privilege.SELECT
             for name in names:
                 number = require_column(table, name).number

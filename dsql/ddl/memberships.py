@@ -149,16 +149,12 @@ class MembershipChanges:
             else:
                 self._store(role.oid, before, after)
 
-    def revoke_granted_by(self, grantor: int) -> None:
-        """Take the memberships away that a role granted, and those that depend on them."""
-        for role in list(self._roles):
-            before = self._grants(role)
-            after: Grants | None = before
-            for member, by in before:
-                if by == grantor and after is not None and (member, by) in after:
-                    after = role_grants.revoke(after, member, by, Options(), cascade=True)
-            if after is not None:
-                self._store(role, before, after)
+    def forget_granted_by(self, grantor: int) -> None:
+        """Take the memberships away that a role granted, none that depend on them: for DROP OWNED."""
+        for member in list(self._roles.values()):
+            rest = tuple(step for step in member.memberships if step.grantor != grantor)
+            if rest != member.memberships:
+                self.put(replace(member, memberships=rest))
 
     def forget(self, role: int) -> None:
         """Take a role that is dropped out of all others."""

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec.structs import replace
-
 from dsql.access.acl import without_role
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
-from dsql.catalog.schema import ADMIN_OID, Acl, Role, Schema, Table
+from dsql.catalog.role_dependencies import Dependent, role_dependencies
+from dsql.catalog.schema import ADMIN_OID, Column, Database, Role, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.cascade import announce
 from dsql.ddl.default_privileges import write_default
 from dsql.ddl.drop import remove_table
+from dsql.ddl.grant import GivenGrant, Granting
 from dsql.ddl.memberships import MembershipChanges
+from dsql.ddl.privilege_lists import PrivilegeList
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of, roles_of
-from dsql.ddl.securables import Securable, with_owner
+from dsql.ddl.securables import Securable, kind_of, with_owner
 from dsql.errors import SqlError
 
+_EVERYTHING = PrivilegeList(every=True, mask=0)
 _KINDS = {letter: kind for kind, letter in reversed(LETTERS.items())}
 
 
@@ -41,7 +43,11 @@ def reassign_owned(statement: Any, context: UtilityContext) -> UtilityResult:
 
 
 def drop_owned(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a DropOwnedStmt."""
+    """Run a DropOwnedStmt: drop what the roles own, and revoke what they were granted.
+
+    The latter is a REVOKE ALL ... CASCADE by the user, who may lack the grant option: then a warning tells
+    that nothing was revoked (PostgreSQL's pg_shdepend.c, shdepDropOwned).
+    """
     roles = roles_of(statement.roles, context)
     _require_privileges(roles, context, "drop objects", "drop objects owned by it")
     _refuse_admin(roles, "drop")
@@ -49,18 +55,46 @@ def drop_owned(statement: Any, context: UtilityContext) -> UtilityResult:
     cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
     owners = {role.oid for role in roles}
     writer = CatalogWriter(context.transaction)
-    dropped = _drop_objects(owners, cascade, context, writer, result)
-    for securable in _securables(context):
-        if securable.oid not in dropped:
-            stripped = _without(securable, owners, context)
-            if stripped != securable:
-                writer.put_securable(stripped, context.catalog)
+    with result.told():
+        revoked = _revoked(roles, context, result)
+        dropped = _drop_objects(owners, cascade, context, writer, result)
+    for oid, securable in revoked.items():
+        if oid not in dropped:
+            writer.put_securable(securable, context.catalog)
     _drop_defaults(owners, dropped, context, writer)
     changes = MembershipChanges(context, result)
     for role in roles:
-        changes.revoke_granted_by(role.oid)
+        changes.forget_granted_by(role.oid)
     changes.write()
     return result
+
+
+def _revoked(
+    roles: list[Role], context: UtilityContext, result: UtilityResult
+) -> dict[int, Securable]:
+    """Return the objects whose ACLs name a role, by OID, without what could be revoked from it."""
+    found: dict[int, Securable] = {}
+    dependencies = sorted(role_dependencies(context.catalog), key=lambda each: each.oid)
+    for role in roles:
+        given = GivenGrant(grants=False, option=False, cascade=True, grantees=(role.oid,))
+        granting = Granting(context, given, result)
+        for dependency in dependencies:
+            securable = _securable(dependency.dependent)
+            if securable and dependency.role == role.oid and dependency.kind == "a":
+                before = found.get(securable.oid, securable)
+                found[securable.oid] = granting.on(before, kind_of(before), _EVERYTHING)
+    return found
+
+
+def _securable(dependent: Dependent) -> Securable | None:
+    """Return the object with an ACL: of a column its table, once for each, as PostgreSQL has it."""
+    match dependent:
+        case (Table() as table, Column()):
+            return table
+        case Table() | Schema() | Database():
+            return dependent
+        case _:
+            return None
 
 
 def _require_privileges(
@@ -116,28 +150,6 @@ def _drop_objects(
         writer.drop_schema(schema)
     gone: list[Table | Schema] = [*tables, *others, *schemas]
     return {each.oid for each in gone}
-
-
-def _without(securable: Securable, roles: set[int], context: UtilityContext) -> Securable:
-    """Return an object without what some roles were granted on it."""
-    stripped = replace(securable, acl=_stripped(securable, securable.acl, roles, context))
-    if isinstance(stripped, Table):
-        columns = tuple(
-            replace(column, acl=_stripped(securable, column.acl, roles, context) or None)
-            for column in stripped.columns
-        )
-        return replace(stripped, columns=columns)
-    return stripped
-
-
-def _stripped(
-    securable: Securable, acl: Acl | None, roles: set[int], context: UtilityContext
-) -> Acl | None:
-    for role in sorted(roles):
-        if acl is not None:
-            inherited = context.catalog.memberships.inherited
-            acl = without_role(acl, role, securable.owner_oid, inherited)
-    return acl
 
 
 def _drop_defaults(
