@@ -55,13 +55,14 @@ class ExtendedProtocol:
         else:
             self._statements.pop(b"", None)
         scripts = parse(message.query, state.environment.plans)
-        for parsed in scripts:
-            state.notice_long_names(parsed.long_names)
+        for one in scripts:
+            state.notice_long_names(one.long_names)
         if len(scripts) > 1:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
         statement: Statement
         if scripts:
-            (parsed,) = scripts
+            (only,) = scripts
+            parsed = only.parsed()
             if self._block.state is State.FAILED and parsed.name != "Transaction":
                 state.check_not_failed()
             statement = make_statement(state, parsed, message.parameter_types, message.statement)

@@ -20,6 +20,7 @@ from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.normalize import normalize
+from dsql.sql.script import Unparsed
 from dsql.wire import backend, frontend
 from dsql.wire.frontend import Bind
 
@@ -51,10 +52,10 @@ class SimpleProtocol:
                 state.out += backend.EMPTY_QUERY_RESPONSE
             block.in_script = len(script) > 1
             try:
-                for parsed in script:
-                    if parsed.long_names:
-                        state.notice_long_names(parsed.long_names)
-                    self._run(parsed)
+                for statement in script:
+                    if statement.long_names:
+                        state.notice_long_names(statement.long_names)
+                    self._run(statement)
             finally:
                 block.in_script = False
         if block.state is State.IMPLICIT:
@@ -62,24 +63,24 @@ class SimpleProtocol:
         state.interrupts.hold()
         state.out += READY[block.state]
 
-    def _run(self, parsed: ParsedStatement) -> None:
+    def _run(self, statement: ParsedStatement | Unparsed) -> None:
         state = self._state
-        if state.block.state is State.FAILED and parsed.name != "Transaction":
-            state.check_not_failed()
         in_script = state.block.in_script
         if in_script:
             state.interrupts.resume()
             state.interrupts.begin_statement()
-        portal = (
-            self._normalized.bind(parsed.text) if in_script and parsed.name in QUERIES else None
-        )
-        if portal is None:
-            statement = make_statement(state, parsed)
-            check_may_run(state, statement)
-            portal = statement.bind(SIMPLE_BIND)
-        self._execute(portal)
+        portal = self._normalized.bind(statement.text) if in_script else None
+        self._execute(self._bind(statement.parsed()) if portal is None else portal)
         if in_script:
             state.interrupts.end_statement()
+
+    def _bind(self, parsed: ParsedStatement) -> Portal:
+        state = self._state
+        if state.block.state is State.FAILED and parsed.name != "Transaction":
+            state.check_not_failed()
+        statement = make_statement(state, parsed)
+        check_may_run(state, statement)
+        return statement.bind(SIMPLE_BIND)
 
     def _execute(self, portal: Portal) -> None:
         out = self._state.out
@@ -142,7 +143,8 @@ class NormalizedQueries:
             script = parse(text, self._state.environment.plans)
             if len(script) != 1:
                 return None
-            (parsed,) = script
+            (only,) = script
+            parsed = only.parsed()
             if parsed.name not in QUERIES or parsed.long_names:
                 return None
             statement = QueryStatement(self._state, parsed, types, "")

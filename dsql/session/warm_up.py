@@ -74,7 +74,8 @@ def warm_up() -> None:
     plans = PlanCache()
     for text in STATEMENTS:
         try:
-            for parsed in parse(text, plans):
+            for statement in parse(text, plans):
+                parsed = statement.parsed()
                 if parsed.name in QUERIES:
                     compile_query(parsed, (), standpoint, settings, plans)
         except SqlError as error:

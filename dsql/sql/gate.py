@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -34,7 +34,9 @@ from dsql.sql.depth import allow_deep_statements, stack_depth_error
 # Imported by name because mypy cannot parse the stub of postgast's generated messages.
 postgast: Any = importlib.import_module("postgast")
 grammar: Any = importlib.import_module("postgast.pg_query_pb2")
+_native: Any = importlib.import_module("postgast.native").lib
 _message: Any = importlib.import_module("google._upb._message")
+check_error: Any = importlib.import_module("postgast.errors").check_error
 _DecodeError: Any = importlib.import_module("google.protobuf.message").DecodeError
 
 # Protobuf stops at 100 nested messages by default, which is an expression of 45 operators.
@@ -46,6 +48,7 @@ _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
 # Statements that are read as trees only (`dsql.sql.tree_query`), not node by node.
 _WITH_TREES = frozenset(("Select", "Insert", "Update", "Delete"))
 _BLOCK_BYTES = 1_024
+_CHECKED_CHARACTERS_MAX = 200_000  # in what is longer, long lists are worth looking for
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
 
@@ -120,6 +123,10 @@ class ParsedStatement:
     lists: tuple[ConstantList, ...] = ()
     _group_offset: int = 0  # characters before the group in the script
 
+    def parsed(self) -> ParsedStatement:
+        """Return it: it is parsed already. See `dsql.sql.script.Unparsed`."""
+        return self
+
     def move(self, characters: int) -> None:
         """Let the statement be one whose group starts so far into the script."""
         self.offset += characters
@@ -147,6 +154,19 @@ def parse_script(text: str) -> list[ParsedStatement]:
     except UnicodeEncodeError:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8"') from None
     return _without_lists(text, script) or _with_lists(text, script)
+
+
+def check_script(text: str) -> tuple[str, ...]:
+    """Raise what `parse_script` does, but for trees too deep; return the truncated identifiers.
+
+    It leaves the trees where they are, with libpg_query, which is half of the time.
+    """
+    if _ADDITION.search(text) or len(text) > _CHECKED_CHARACTERS_MAX:
+        return next((statement.long_names for statement in parse_script(text)), ())
+    _check_chains(text)
+    _parse(text, _read_errors)
+    script = text.encode()
+    return tuple(_long_names(text, script)) if _LONG_NAME.search(script) else ()
 
 
 def whole(statement: ParsedStatement) -> ParsedStatement:
@@ -242,9 +262,18 @@ def scan(text: str) -> Any:
         raise _error(error.message, _error_position(text, error.cursorpos)) from None
 
 
-def _parse(text: str) -> Any:
+def _read_errors(text: str) -> None:
+    result = _native.pg_query_parse_protobuf(text.encode())
     try:
-        return postgast.parse(text)
+        check_error(result)
+    finally:
+        _native.pg_query_free_protobuf_parse_result(result)
+
+
+def _parse(text: str, read: Callable[[str], Any] = postgast.parse) -> Any:
+    """Return libpg_query's tree, as `read` makes it."""
+    try:
+        return read(text)
     except postgast.PgQueryError as error:
         position = _error_position(text, error.cursorpos)
         raise _error(error.message, position) from None

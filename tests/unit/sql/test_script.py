@@ -34,14 +34,15 @@ def test_a_script_in_groups_is_the_script_as_a_whole() -> None:
     whole, grouped = parse_script(text), read_script(text)
     assert isinstance(grouped, GroupedScript)
     assert len(grouped) == len(whole)
-    for ours, theirs in zip(grouped, whole, strict=True):
+    for one, theirs in zip(grouped, whole, strict=True):
+        ours = one.parsed()
         assert (ours.text, ours.offset, ours.name) == (theirs.text, theirs.offset, theirs.name)
         assert ours.asynchronous == theirs.asynchronous
 
 
 def test_places_are_those_in_the_whole_script() -> None:
     text = "SELECT 'ü';" * 20 + "SELECT x"
-    last = list(read_script(text))[-1]
+    last = list(read_script(text))[-1].parsed()
     location = last.node.target_list[0].res_target.val.column_ref.location
     assert text[last.position(location) - 1] == "x"
 
@@ -69,5 +70,5 @@ def test_all_truncated_names_are_known_from_the_start() -> None:
 def test_the_lists_of_a_group_are_where_the_script_has_them() -> None:
     items = ", ".join(str(number) for number in range(5_000))
     text = "SELECT 'ü';" * 20 + f"SELECT 1 WHERE 1 IN ({items})"
-    (constants,) = list(read_script(text))[-1].lists
+    (constants,) = list(read_script(text))[-1].parsed().lists
     assert text[constants.position - 1 :].startswith("0, 1, 2")
