@@ -22,7 +22,6 @@ import msgspec
 
 from dsql.control.atomic_file import PRIVATE, write_atomically
 
-CONNECT_ACTIONS = ("dsql:DbConnect", "dsql:DbConnectAdmin")
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
 _ASSUMED_ROLE = re.compile(r"arn:(aws[^:]*):sts::(\d{12}):assumed-role/([^/]+)/.+")

@@ -159,7 +159,9 @@ class JobRunner:
         if job is None or job.status in FINISHED:
             transaction.rollback()
             return False
-        logger.warning("background job failed", extra={"reason": error.message})
+        # The message may quote a row's values, which are nobody's who reads the log.
+        told = {"sqlstate": error.sqlstate, "constraint": error.constraint, "type": job.job_type}
+        logger.warning("background job failed", extra=told)
         job.status, job.update_time, job.sqlstate = "failed", self._store.now(), error.sqlstate
         job.details = _failure_text(error, job)
         write_job(transaction, job)

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -51,7 +51,6 @@ _ALL = (1 << 64) - 1
 _MICROSECONDS_PER_DAY = 86_400_000_000
 _DAYS_PER_MONTH = 30  # PostgreSQL's DAYS_PER_MONTH for comparing intervals
 _INVERTED = bytes(255 - byte for byte in range(256))
-_TERMINATOR = b"\x00\x01"
 
 _double_to_bits = struct.Struct(">d")
 _bits = struct.Struct(">Q")
@@ -94,10 +93,6 @@ def _float_bits(value: float) -> int:
         return _ALL
     bits: int = _bits.unpack(_double_to_bits.pack(value + 0.0))[0]  # -0.0 + 0.0 is 0.0
     return bits ^ _SIGN if bits < _SIGN else bits ^ _ALL
-
-
-def _escape(value: bytes) -> bytes:
-    return value.replace(b"\x00", b"\x00\xff") + _TERMINATOR
 
 
 _NAN, _INFINITY, _POSITIVE, _ZERO, _NEGATIVE, _MINUS_INFINITY = (
@@ -177,11 +172,6 @@ _ENCODINGS: dict[int, _Fixed | _Variable] = {
     1700: _Variable("key_numeric({0})"),
     2950: _Fixed("16s", ("{0}",), ("{0}.translate(key_inverted)",)),  # uuid
 }
-
-
-def has_key_encoding(type_oid: int) -> bool:
-    """Return whether values of the type may stand in a key."""
-    return type_oid in _ENCODINGS
 
 
 def _encoding(type_oid: int) -> _Fixed | _Variable:
@@ -336,23 +326,6 @@ def encode(
         function = eval(f"lambda value: {template.format('value')}", NAMES)
         _functions[shape] = function
     return function(value)
-
-
-def encode_table_key(keyspace_id: int, columns: Iterable[tuple[int, Any]]) -> bytes:
-    """Return the key of a row from (type OID, value) of its key columns."""
-    parts = [keyspace_id.to_bytes(PREFIX_BYTES, "big")]
-    parts += [encode(type_oid, value) for type_oid, value in columns]
-    return b"".join(parts)
-
-
-def encode_index_key(keyspace_id: int, columns: Iterable[tuple[KeyColumn, Any]]) -> bytes:
-    """Return an index entry's key up to its columns (with markers, nullable or not)."""
-    parts = [keyspace_id.to_bytes(PREFIX_BYTES, "big")]
-    parts += [
-        encode(column.type_oid, value, True, column.descending, column.nulls_first)
-        for column, value in columns
-    ]
-    return b"".join(parts)
 
 
 def check_key_size(key: bytes) -> None:

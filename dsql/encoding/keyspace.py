@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 
 PREFIX_BYTES = 4
-ROW_ID_BYTES = 16
 VERSION_KEYSPACE = 0
 
 _prefix = struct.Struct(">I").pack
@@ -54,15 +53,6 @@ def role_version_key(oid: int) -> bytes:
     Transactions that could write only because of those memberships check it.
     """
     return _ROLE_VERSION_PREFIX + _prefix(oid)
-
-
-def row_id(microseconds: int, randomness: bytes) -> bytes:
-    """Return the hidden key of a row without a primary key: 8 bytes of time, 8 of randomness.
-
-    Time in front keeps inserts together at the end of the table; `microseconds` since 1970.
-    """
-    assert len(randomness) == 8, len(randomness)
-    return microseconds.to_bytes(8, "big") + randomness
 
 
 def row_id_key(keyspace_id: int, identifier: bytes) -> bytes:

@@ -24,15 +24,6 @@ from dsql.sql.bound import Expression
 from dsql.types import registry
 
 
-def hash_code(generator: Generator, node: Expression, code: Code) -> Code:
-    """Return code of a hashable value that is equal exactly when SQL's = is true."""
-    hash_key = registry.get(node.type_oid).hash_key
-    if hash_key is None:
-        return code
-    name = generator.source.constant(hash_key, "hash")
-    return Code(f"(None if {code.text} is None else {name}({code.text}))", code.nullable)
-
-
 @contextmanager
 def _join_key(
     generator: Generator, keys: Sequence[Expression], env: Env

@@ -67,10 +67,6 @@ def _oid_from_int8(value: int) -> int:
     return value
 
 
-def _signed(value: int) -> int:
-    return value - 2**32 if value >= 2**31 else value
-
-
 numeric_to_int4 = _numeric_to_int("int4")
 for _name in _CHECKS:
     define(f"{_name}(float8) {_name}(float4)", _float_to_int(_name))

@@ -198,13 +198,6 @@ def returns_set(node: Expression) -> bool:
     return any(isinstance(part, bound.Call) and part.function.returns_set for part in walk(node))
 
 
-def is_free(node: Expression) -> bool:
-    """Return True if the tree is known before any row is read: constants, parameters, stable calls."""
-    return not any(isinstance(part, Slot | SubPlan) for part in walk(node)) and not is_volatile(
-        node
-    )
-
-
 def strip_relabel(node: Expression) -> Expression:
     """Return the expression under binary-coercible casts."""
     while isinstance(node, bound.Relabel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from dsql.planner import estimates
@@ -15,7 +14,6 @@ from dsql.planner.plan import (
     Filter,
     FunctionScan,
     Node,
-    QueryPlan,
     Scan,
     SubqueryScan,
     ValuesScan,
@@ -27,8 +25,6 @@ from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 
 _CTE_COPIES_MAX = 100  # of one statement; beyond that a CTE of several uses keeps its rows
-
-PlanQuery = Callable[..., QueryPlan]
 
 
 def build(

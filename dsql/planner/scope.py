@@ -70,10 +70,6 @@ class Scope:
         """Convert several trees."""
         return [self.convert(node) for node in nodes]
 
-    def convert_key(self, key: bound.SortKey) -> bound.SortKey:
-        """Convert a sort key."""
-        return dataclasses.replace(key, expression=self.convert(key.expression))
-
 
 class PlannerState:
     """Numbers slots and CTEs of one statement.

@@ -41,8 +41,6 @@ from dsql.sql.tree import position_of
 from dsql.sql.type_names import resolve_type
 from dsql.types import oids
 
-COLUMNS_MAX = 1_600  # PostgreSQL's MaxTupleAttributeNumber, less its spare
-
 
 def bind_from(scope: Scope, tree: exp.From | None) -> list[FromItem]:
     """Bind a FROM list into `scope` and return its join trees."""

@@ -18,12 +18,8 @@ It is a scan over the text, no parse: it must cost less than what a cache hit sa
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from dsql.sql.binding import Binding
-from dsql.sql.coercion import input_value
 from dsql.types import oids
 
 LITERALS_MAX = 64  # longer lists would fill the plan cache with their lengths
@@ -173,18 +169,3 @@ class _Scan:
             return None
         self.parts.append(self.text[self.copied :])
         return Normalized("".join(self.parts), tuple(self.types), tuple(self.constants))
-
-
-def constant_values(
-    normalized: Normalized, parameter_types: Sequence[int], binding: Binding
-) -> list[Any]:
-    """Return the constants as runtime values of the parameter types that binding decided.
-
-    Raises what the types' input raises; the caller then takes the original text.
-    """
-    return [
-        int(text) if type_oid == oids.INT4 == declared else input_value(binding, text, type_oid, 0)
-        for text, declared, type_oid in zip(
-            normalized.constants, normalized.types, parameter_types, strict=True
-        )
-    ]

@@ -56,17 +56,6 @@ def leaves(value: list[Any]) -> list[Any]:
     return value
 
 
-def check_shape(value: list[Any]) -> list[Any]:
-    """Return `value` if its inner lists agree in length. Raises SqlError 2202E."""
-    lengths = [len(item) if isinstance(item, list) else -1 for item in value]
-    if len(set(lengths)) > 1:
-        raise SqlError(
-            "2202E",
-            "multidimensional arrays must have array expressions with matching dimensions",
-        )
-    return value
-
-
 def text_encoder(encode: Encode) -> Encode:
     """Return the encoder of an array's text format, given that of its elements."""
 

@@ -47,16 +47,6 @@ _checker = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refu
 _loader = json.JSONDecoder(
     parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant
 )
-_pair_loader = json.JSONDecoder(
-    parse_int=_parse_int,
-    parse_float=_parse_float,
-    parse_constant=_refuse_constant,
-    object_pairs_hook=lambda pairs: Pairs(pairs),
-)
-
-
-class Pairs(list[tuple[str, Any]]):
-    """An object of type json: its members in order, duplicates kept."""
 
 
 def _decode(decoder: json.JSONDecoder, text: str) -> Any:
@@ -121,11 +111,6 @@ def load(text: str) -> Any:
 @lru_cache(64)
 def _load_again(text: str) -> Any:
     return _decode(_loader, text)
-
-
-def load_pairs(text: str) -> Any:
-    """Like `load`, with objects as `Pairs`: for type json, where duplicates and order count."""
-    return _decode(_pair_loader, text)
 
 
 def normalize(text: str) -> str:

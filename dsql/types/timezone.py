@@ -79,11 +79,6 @@ class Zone:
         moment = _EPOCH_UTC + datetime.timedelta(microseconds=_into_range(instant))
         return moment.astimezone(self._source).tzname() or self.name
 
-    def is_daylight_at(self, instant: int) -> bool:
-        """Return whether daylight-saving time is in force at an instant."""
-        moment = _EPOCH_UTC + datetime.timedelta(microseconds=_into_range(instant))
-        return bool(moment.astimezone(self._source).dst())
-
     def _look_up(self, instant: int, quarter: int) -> int:
         start = self._exact(quarter * _QUARTER)
         if start != self._exact((quarter + 1) * _QUARTER - 1):
@@ -116,11 +111,6 @@ def _into_range(value: int) -> int:
 @lru_cache(1)
 def _names() -> dict[str, str]:
     return {name.lower(): name for name in zoneinfo.available_timezones()}
-
-
-def zone_names() -> list[str]:
-    """Return the full names of all zones."""
-    return sorted(_names().values())
 
 
 @lru_cache(1024)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 
 from dsql.errors import FatalError, SqlError
-from dsql.limits import PASSWORD_BYTES_MAX, STARTUP_PACKET_BYTES_MAX, WIRE_MESSAGE_BYTES_MAX
+from dsql.limits import STARTUP_PACKET_BYTES_MAX, WIRE_MESSAGE_BYTES_MAX
 
 SMALL_MESSAGE_BYTES_MAX = 10_000  # PostgreSQL's PQ_SMALL_MESSAGE_LIMIT
 
@@ -20,7 +20,6 @@ SESSION_MESSAGES: Mapping[int, int] = {
     **dict.fromkeys(b"QPBFd", WIRE_MESSAGE_BYTES_MAX),
     **dict.fromkeys(b"CDEHSXcf", SMALL_MESSAGE_BYTES_MAX),
 }
-PASSWORD_MESSAGES: Mapping[int, int] = {ord("p"): PASSWORD_BYTES_MAX}
 
 _HEADER_BYTES = 5
 _read_header = struct.Struct("!BI").unpack_from

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from memory_server import MemoryStore
+from memory_server import MemoryStore, Server
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import new_job, read_job, write_job
@@ -50,6 +50,20 @@ def test_job_that_nobody_waits_for_is_run_at_once(background: Background) -> Non
     job = background.submit(synchronous=False)
     background.runner.run_pending(background.nap)
     assert (background.status(job), background.naps) == ("completed", 0)
+
+
+def test_the_log_of_a_failed_job_holds_no_values(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server("postgres")
+    peer = server.connect()
+    peer.query("create table t (id int primary key, a text)")
+    peer.query("insert into t values (1, 'secret'), (2, 'secret')")
+    for index in ("unique index async on t (a)", "index async on t ((a::int))"):
+        with caplog.at_level("DEBUG"):
+            peer.query(f"create {index}")
+    server.stop()
+    found = [record for record in caplog.records if record.message == "background job failed"]
+    assert [vars(record)["sqlstate"] for record in found] == ["23505", "22P02"]
+    assert not any("secret" in str(vars(record)) for record in caplog.records)
 
 
 def test_job_of_a_waiting_statement_is_run_when_it_stands_still(background: Background) -> None:

@@ -24,9 +24,3 @@ def test_version_keys_differ_and_lie_in_keyspace_zero() -> None:
     keys = {keyspace.catalog_version_key(), *map(keyspace.table_version_key, (0, 1, 16_384))}
     assert len(keys) == 4
     assert {key[:4] for key in keys} == {keyspace.prefix(0)}
-
-
-def test_later_row_ids_sort_higher() -> None:
-    keys = [keyspace.row_id_key(16_384, keyspace.row_id(time, bytes(8))) for time in (1, 255, 256)]
-    assert keys == sorted(keys)
-    assert {len(key) for key in keys} == {20}

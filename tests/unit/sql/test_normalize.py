@@ -5,11 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from dsql.catalog.catalog import Catalog
-from dsql.sql.binding import Binding
 from dsql.sql.bound_query import BoundStatement, Insert, Query
-from dsql.sql.normalize import constant_values, normalize
+from dsql.sql.normalize import normalize
 from dsql.types import oids
-from dsql.types.type import FormatSettings
 
 Bind = Callable[..., BoundStatement]
 
@@ -83,9 +81,6 @@ def test_output_types_are_those_of_the_original(bound: Bind, catalog: Catalog, t
     assert found is not None
     original, normal = bound(text), bound(found.text, found.types)
     assert shape(normal) == shape(original)
-    binding = Binding(catalog, ("public",), FormatSettings(), [])
-    values = constant_values(found, normal.parameter_types, binding)
-    assert len(values) == len(found.constants)
 
 
 def shape(statement: BoundStatement) -> list[tuple[str, int, int]]:
@@ -94,11 +89,3 @@ def shape(statement: BoundStatement) -> list[tuple[str, int, int]]:
     if isinstance(body, Insert):
         targets += body.source.targets
     return [(t.name, t.expression.type_oid, t.expression.typmod) for t in targets]
-
-
-def test_constants_are_read_as_the_types_that_binding_chose(bound: Bind, catalog: Catalog) -> None:
-    found = normalize("select id from accounts where id = '7' and balance > 1.50 and active = 't'")
-    assert found is not None
-    types = bound(found.text, found.types).parameter_types
-    binding = Binding(catalog, ("public",), FormatSettings(), [])
-    assert [str(value) for value in constant_values(found, types, binding)] == ["7", "1.50", "True"]

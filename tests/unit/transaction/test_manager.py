@@ -64,7 +64,7 @@ def managers(tmp_path: Path) -> Iterator[tuple[TransactionManager, TransactionMa
 
 
 def key(number: int) -> bytes:
-    return keycode.encode_table_key(TABLE, [(INT4, number)])
+    return TABLE.to_bytes(4, "big") + keycode.encode(INT4, number)
 
 
 def insert(manager: TransactionManager, *numbers: int) -> None:
