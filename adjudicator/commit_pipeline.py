@@ -71,8 +71,7 @@ class CommitPipeline:
     """One leader's commits.
 
     `append` puts entries into the journal and returns the last one's sequence; `publish` sets the
-    cluster's clock and returns False if a newer leader owns it; `schedule` is called when there is
-    something to flush.
+    cluster's clock; `schedule` is called when there is something to flush.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class CommitPipeline:
         conflicts: ConflictSet,
         clock: Clock,
         append: Callable[[list[Entry]], int],
-        publish: Callable[[int], bool],
+        publish: Callable[[int], None],
         schedule: Callable[[], None],
     ) -> None:
         self.conflicts = conflicts
@@ -187,11 +186,9 @@ class CommitPipeline:
         assert newest > self._acknowledged, "commit timestamps rise strictly"
         self._acknowledged = newest
         self.flush()  # the disks go on while we answer
-        published = self._publish(newest)
+        self._publish(newest)
         for transaction_id, timestamp, answer in batch.waiting:
-            if not published:
-                answer(encode_reply(transaction_id, Verdict.UNKNOWN))
-            elif timestamp > 0:
+            if timestamp > 0:
                 answer(encode_reply(transaction_id, Verdict.COMMITTED, timestamp))
             else:
                 answer(encode_reply(transaction_id, Verdict.ABORTED))

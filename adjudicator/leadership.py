@@ -1,27 +1,25 @@
 """One cluster's leadership: its journal's leader, its commit pipeline and its published clock together.
 
 A leadership claims the next epoch at the cluster's journals (that is the election, and it fences
-whoever led before), takes over their log, and opens. Requests that come earlier wait. The outcomes
+whoever led before), takes over their log, and opens. The outcomes
 that former leaders left in the journal are read back while commits already go on; only questions for
-lost outcomes wait for that. It ends when a newer leader is met.
+lost outcomes wait for that. It ends when a higher epoch is met, or when it is told to resign.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import struct
+from collections.abc import Callable
 
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
 from adjudicator.disk_space import DiskSpace
-from adjudicator.half_requests import HalfRequests
 from adjudicator.messages import decode_identity
 from adjudicator.outcomes import Outcomes
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.boot import current_boot
-from dsql.rpc.clock import Clock, PublishedClock
-from dsql.rpc.server import FramedConnection
+from dsql.rpc.clock import Clock, ClockPublisher
 from journal.client import Appender, Journal, LocalReplica, Quorum
 from journal.messages import Record, RecordKind
 
@@ -31,7 +29,11 @@ _RETENTION_SECONDS = 30.0  # how often it is looked up which records the outcome
 
 
 class Leadership:
-    """One cluster, led from this AZ until a newer leader is met."""
+    """One cluster, claimed and then led from this AZ until a newer leader is met.
+
+    `candidate`: 16 bytes, new for each. `epoch`: the least to claim. `opened(leadership)` is called when it
+    leads; requests may come from then on.
+    """
 
     def __init__(
         self,
@@ -41,19 +43,21 @@ class Leadership:
         journal: Journal,
         local: LocalReplica | None,
         clock: Clock,
+        *,
+        candidate: bytes,
+        epoch: int,
+        opened: Callable[[Leadership], None],
     ) -> None:
         self.cluster = record.identifier
         self.pipeline: CommitPipeline | None = None
-        self.connections: set[FramedConnection] = set()
-        self.half_requests: HalfRequests[FramedConnection] = HalfRequests()
         self._az = az
         self._journal = journal
         self._clock = clock
-        self._published = PublishedClock(
-            layout.clock(record.identifier), current_boot(), writable=True
-        )
+        self._opened = opened
+        self._published: ClockPublisher
+        self._clock_file = layout.clock(record.identifier)
+        self._zone, self._zones = record.azs.index(az), len(record.azs)
         self._space = DiskSpace(layout.clock(record.identifier).parent)
-        self._waiting: list[tuple[bytes, Answer]] = []
         self._tasks: list[asyncio.Task[None]] = []
         replicas = [
             local if local is not None and other == az else layout.socket(f"{other}.journal")
@@ -66,19 +70,30 @@ class Leadership:
             self._committed,
             clock=clock,
             quorum=Quorum(len(replicas), len(replicas) // 2 + 1),
-            epoch=self._published.epoch + 1,
+            candidate=candidate,
+            epoch=epoch,
         )
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that is claimed, or led in."""
+        return self._appender.leader.epoch
+
+    @property
+    def promised(self) -> int:
+        """The highest epoch that was met."""
+        return self._appender.leader.promised
+
     def handle(self, body: bytes, answer: Answer) -> None:
-        """Handle a query processor's request, at once or when this leader is open."""
-        if self.pipeline is None:
-            self._waiting.append((body, answer))
-        else:
-            self.pipeline.full = self._appender.leader.full or self._space.low
-            self.pipeline.handle(body, answer)
+        """Handle a query processor's request. Raises ValueError, struct.error for what nobody sends."""
+        pipeline = self.pipeline
+        assert pipeline is not None
+        pipeline.full = self._appender.leader.full or self._space.low
+        pipeline.handle(body, answer)
 
     async def run(self) -> None:
-        """Lead until deposed or cancelled; then everything under way is unknown."""
+        """Lead until deposed, resigned or cancelled; then everything under way is unknown."""
+        self._published = ClockPublisher(self._clock_file, current_boot(), self._zone, self._zones)
         try:
             async with asyncio.TaskGroup() as self._group:
                 await self._appender.run()
@@ -87,22 +102,27 @@ class Leadership:
         finally:
             if self.pipeline is not None:
                 self.pipeline.stop()
-            for connection in self.connections:
-                connection.close()
             self._published.close()
+
+    def resign(self) -> None:
+        """Lead no more."""
+        self._appender.resign()
 
     def status(self) -> dict[str, int | float | str]:
         """Tell epoch, phase, newest timestamps and sizes."""
         leader = self._appender.leader
         values: dict[str, int | float | str] = {
-            "leader": self._az,
+            "leader": self._az if self.pipeline is not None else "",
             "epoch": leader.epoch,
             "phase": leader.phase.name,
+            "electing": int(self.pipeline is None),
+            "stranded": int(leader.stranded),
+            "blocked": int(leader.blocked),
             "commit": leader.commit,
             "last_sequence": leader.last_sequence,
-            "clock": self._published.latest(),
         }
         if self.pipeline is not None:
+            values["clock"] = self._published.latest
             values["conflict_set_keys"] = len(self.pipeline.conflicts)
             values["outcomes"] = len(self.pipeline.outcomes)
         return values
@@ -117,8 +137,8 @@ class Leadership:
         leader = self._appender.leader
         opened = leader.last_timestamp  # that of our EPOCH record
         log.info("%s: %s leads in epoch %d", self.cluster, self._az, leader.epoch)
-        self._appender.tell_local()
-        self._published.claim(leader.epoch, opened)
+        self._appender.tell_own()
+        self._published.open(opened)
         self.pipeline = CommitPipeline(
             ConflictSet(leader.floor, opened),
             self._clock,
@@ -130,20 +150,15 @@ class Leadership:
             self._group.create_task(self._recover_outcomes(leader.epoch_sequence, opened)),
             self._group.create_task(self._retain()),
         ]
-        waiting, self._waiting = self._waiting, []
-        for body, answer in waiting:
-            try:
-                self.pipeline.handle(body, answer)
-            except (ValueError, struct.error) as error:  # nobody correct waits for its answer
-                log.warning("%s: malformed request: %s", self.cluster, error)
+        self._opened(self)
 
     def _append(self, entries: list[Entry]) -> int:
         return self._appender.append(entries)
 
-    def _publish(self, timestamp: int) -> bool:
+    def _publish(self, timestamp: int) -> None:
         # Our zone's storage has it first, so whoever starts at the new timestamp finds it there.
-        self._appender.tell_local()
-        return self._published.publish(timestamp, self._appender.leader.epoch)
+        self._appender.tell_own()
+        self._published.publish(timestamp)
 
     def _schedule_flush(self) -> None:
         # At the end of this turn of the loop: what arrived together is appended together.

@@ -37,6 +37,10 @@ class Verdict(enum.IntEnum):
     ABORTED = 5  # to STATUS: it is not in the journal and never will be
     REFUSED = 6  # the request is malformed; nothing was done
     FULL = 7  # the journals' disks are full; nothing was done
+    NOT_LEADER = (
+        8  # nothing was done; the timestamp is 1 + the index of the leader's zone, sorted, or 0
+    )
+    UNAVAILABLE = 9  # nobody can commit now, for want of journal replicas; nothing was done
 
 
 _KEY_BYTES_MAX = 64 * 1024  # far above what KEY_BYTES_MAX of values are encoded to
@@ -76,6 +80,23 @@ decode_identity = msgspec.msgpack.Decoder(WriteSetIdentity).decode
 def encode_reply(transaction_id: bytes, verdict: Verdict, timestamp: int = 0) -> bytes:
     """Return a reply's body."""
     return _REPLY.pack(transaction_id, verdict, timestamp)
+
+
+def encode_refusal(transaction_id: bytes, zone: int | None) -> bytes:
+    """Return the reply of a zone that does not lead; `zone` is the index of the one that does, if known."""
+    return encode_reply(transaction_id, Verdict.NOT_LEADER, 0 if zone is None else zone + 1)
+
+
+def subject_of(request: bytes) -> bytes:
+    """Return the transaction id that a request is about. Raises ValueError, struct.error."""
+    kind = request[0] if request else 0
+    if kind == Request.COMMIT:
+        return decode_identity(request[1:]).transaction_id
+    if kind == Request.STATUS:
+        return decode_status(request)[0]
+    if kind == Request.HEARTBEAT and len(request) == 1 + TRANSACTION_ID_BYTES:
+        return request[1:]
+    raise ValueError(f"there is no request {kind}")
 
 
 def decode_reply(body: bytes) -> tuple[bytes, int, int]:

@@ -1,6 +1,8 @@
-"""The adjudicators of one AZ: a leader for every cluster that is led from here, started when asked for.
+"""The adjudicators of one AZ: a seat in every cluster that has a replica here, and the lead of some.
 
-The first connection that names a cluster makes its `Leadership`; an idle installation has none.
+Nobody has to ask for a leader. A zone takes its seat in a cluster when that appears, and claims the cluster
+when it is its turn: when nobody leads it, or who led is gone (`adjudicator.electorate`). A cluster at rest
+has no timer here; what looks and beats does so for the whole process (`adjudicator.peers`).
 
 The process runs without the cyclic garbage collector. Its conflict sets hold millions of objects and
 no cycles, and one full collection would stop every commit of every cluster for its whole duration.
@@ -14,12 +16,18 @@ import gc
 import logging
 import struct
 from collections.abc import Callable, Iterator
+from random import Random, SystemRandom
 
+from adjudicator.electorate import Electorate, Lead
 from adjudicator.leadership import Leadership
+from adjudicator.messages import TRANSACTION_ID_BYTES
+from adjudicator.peer_messages import Claims, Leads
+from adjudicator.peers import Peers
+from adjudicator.seat import Seat
 from dsql.control.layout import Layout
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.clock import Clock, SystemClock
-from dsql.rpc.messages import Hello, StatusReply, decode_opening, encode
+from dsql.rpc.messages import Hello, Peer, StatusReply, decode_opening, encode
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, LocalReplica, SocketJournal
 
@@ -27,10 +35,13 @@ log = logging.getLogger(__name__)
 
 _REQUEST_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 1024
 _REQUESTS_MAX = 4
+_DISCOVERY_SECONDS = 0.2
+_BUSY_SECONDS = 1.0  # after the last request
+_REFUSED_SECONDS_MIN, _REFUSED_SECONDS_MAX = 0.05, 2.0
 
 
 class AdjudicatorServer:
-    """The leaderships of one AZ, by cluster."""
+    """The seats of one AZ, by cluster. Made on the event loop that it serves."""
 
     def __init__(
         self,
@@ -39,50 +50,195 @@ class AdjudicatorServer:
         journal: Journal,
         local: LocalReplica | None = None,
         clock: Clock | None = None,
+        chance: Random | None = None,
     ) -> None:
+        self.requests = 0
+        self.peers: Peers
         self._layout = layout
         self._az = az
         self._journal = journal
         self._local = local
         self._clock = clock or SystemClock()
-        self._leaderships: dict[str, Leadership] = {}
+        self._chance = chance or SystemRandom()
+        self._loop = asyncio.get_running_loop()
+        self._electorate = Electorate(az, self._chance)
+        self.peers = Peers(layout, self._electorate, self)
+        self._seats: dict[str, Seat] = {}
+        self._turns: dict[str, asyncio.TimerHandle] = {}  # when to claim
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listed: tuple[int, bool] = (
+            0,
+            False,
+        )  # the clusters folder's mtime; all were complete
+        self._requests_seen = 0
+        self._busy_until = 0.0
+        self._stopping = False
 
-    def leadership(self, cluster: str) -> Leadership | None:
-        """Return the leader of a cluster, started if need be; None if it is not led from this AZ."""
-        leadership = self._leaderships.get(cluster)
-        if leadership is None:
+    # Clusters
+
+    def seat(self, cluster: str) -> Seat | None:
+        """Return our seat in a cluster, taken now if need be; None if the zone has none in it."""
+        seat = self._seats.get(cluster)
+        if seat is None:
             record = self._layout.read_cluster(cluster)
-            if record is None or record.leader_az != self._az:
+            if record is None or self._az not in record.azs:
                 return None
-            leadership = Leadership(
-                self._layout, self._az, record, self._journal, self._local, self._clock
-            )
-            self._leaderships[cluster] = leadership
-            task = asyncio.create_task(leadership.run())
-            self._tasks[cluster] = task
-            task.add_done_callback(lambda done: self._ended(cluster, done))
-        return leadership
+            seat = self._seats[cluster] = Seat(cluster, record.azs, self.peers.doubt)
+            self.peers.reach(record.azs)
+            self.learned(cluster)
+        return seat
+
+    async def discover(self) -> None:
+        """Take our seats in clusters that have appeared, leave those that have disappeared."""
+        try:
+            changed = self._layout.clusters.stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if self._listed == (changed, True):
+            return
+        # A cluster's folder comes before its record, so an incomplete list is looked at again.
+        names = {path.name for path in self._layout.clusters.iterdir() if path.is_dir()}
+        complete = True
+        for cluster in sorted(names - self._seats.keys()):
+            complete = self._layout.read_cluster(cluster) is not None and complete
+            self.seat(cluster)
+        for cluster in self._seats.keys() - names:
+            await self._leave(cluster)
+        self._listed = (changed, complete)
+
+    async def _leave(self, cluster: str) -> None:
+        seat = self._seats.pop(cluster)
+        self._cancel_turn(cluster)
+        self._electorate.forget(cluster)
+        for connection in list(seat.connections):
+            connection.close()
+        if cluster in self._tasks:
+            await _end(self._tasks[cluster])
+
+    # Elections. See `adjudicator.peers.Host`
+
+    @property
+    def is_busy(self) -> bool:
+        """See Host."""
+        if self.requests != self._requests_seen:
+            self._requests_seen = self.requests
+            self._busy_until = self._loop.time() + _BUSY_SECONDS
+        return self._loop.time() < self._busy_until
+
+    @property
+    def claims(self) -> list[str]:
+        """See Host."""
+        leaderships = [(name, seat.leadership) for name, seat in self._seats.items()]
+        return [name for name, claimed in leaderships if claimed and claimed.pipeline is None]
+
+    def heard_from(self, az: str) -> None:
+        """See Host."""
+        for seat in self._seats.values():
+            if seat.waits and self._electorate.leader(seat.cluster) == az:
+                seat.follow(az)
+
+    def changed(self) -> None:
+        """See Host."""
+        for cluster in self._seats:
+            self.learned(cluster)
+
+    def learned(self, cluster: str) -> None:
+        """See Host."""
+        seat = self._seats.get(cluster)
+        if seat is None:
+            return
+        lead = self._electorate.leads.get(cluster)
+        if seat.leadership is not None:
+            if lead is not None and lead.epoch > seat.leadership.epoch:
+                seat.leadership.resign()
+            return
+        seat.follow(self._electorate.leader(cluster))
+        self._cancel_turn(cluster)
+        after = self._electorate.claim_after(cluster, seat.azs, self._loop.time())
+        if after is not None and not self._stopping:
+            after += self._backoff(seat)
+            self._turns[cluster] = self._loop.call_later(after, self._claim, seat)
+
+    def _backoff(self, seat: Seat) -> float:
+        if not seat.refusals:
+            return 0.0
+        longest: float = min(_REFUSED_SECONDS_MIN * 2.0**seat.refusals, _REFUSED_SECONDS_MAX)
+        return longest * (0.5 + self._chance.random() / 2)
+
+    def _cancel_turn(self, cluster: str) -> None:
+        turn = self._turns.pop(cluster, None)
+        if turn is not None:
+            turn.cancel()
+
+    def _claim(self, seat: Seat) -> None:
+        """Claim a cluster, if it still is our turn."""
+        cluster = seat.cluster
+        self._turns.pop(cluster, None)
+        record = self._layout.read_cluster(cluster)
+        if record is None or self._electorate.leader(cluster):
+            return
+        lead = self._electorate.leads.get(cluster)
+        seat.leadership = Leadership(
+            self._layout,
+            self._az,
+            record,
+            self._journal,
+            self._local,
+            self._clock,
+            candidate=self._chance.randbytes(TRANSACTION_ID_BYTES),
+            epoch=max(seat.promised, lead.epoch if lead is not None else 0) + 1,
+            opened=lambda leadership: self._lead(seat, leadership),
+        )
+        self.peers.tell(Claims(cluster))
+        task = self._tasks[cluster] = self._loop.create_task(seat.leadership.run())
+        task.add_done_callback(lambda done: self._ended(seat, done))
+
+    def _lead(self, seat: Seat, leadership: Leadership) -> None:
+        self._electorate.learn(seat.cluster, Lead(leadership.epoch, self._az))
+        self.peers.tell(Leads([(seat.cluster, leadership.epoch, self._az)]))
+        seat.lead(leadership)
+
+    def _ended(self, seat: Seat, done: asyncio.Task[None]) -> None:
+        leadership, seat.leadership = seat.leadership, None
+        self._tasks.pop(seat.cluster, None)
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.critical("%s: leader stopped: %s", seat.cluster, error, exc_info=error)
+        assert leadership is not None
+        seat.promised = max(seat.promised, leadership.promised)
+        seat.refusals += 1
+        laid_down = Lead(leadership.epoch, "")
+        if leadership.pipeline is not None and self._electorate.learn(seat.cluster, laid_down):
+            self.peers.tell(Leads([(seat.cluster, leadership.epoch, "")]))
+        if self._seats.get(seat.cluster) is seat:
+            self.learned(seat.cluster)
+
+    # Operators
 
     def status(self) -> StatusReply:
-        """Tell about every cluster that is led from here."""
+        """Tell about every cluster that has a seat here."""
         values: dict[str, int | float | str] = {"role": "adjudicator", "az": self._az}
-        for cluster, leadership in self._leaderships.items():
-            values.update({f"{cluster}.{name}": v for name, v in leadership.status().items()})
+        for cluster, seat in self._seats.items():
+            told: dict[str, int | float | str]
+            if seat.leadership is not None:
+                told = seat.leadership.status()
+            else:
+                leader = self._electorate.leader(cluster)
+                told = {"leader": leader, "electing": int(not leader)}
+            values.update({f"{cluster}.{name}": value for name, value in told.items()})
         return StatusReply(values)
 
     async def close(self) -> None:
         """Stop leading."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._stopping = True
+        for cluster in list(self._turns):
+            self._cancel_turn(cluster)
+        await asyncio.gather(*map(_end, list(self._tasks.values())))
+        await self.peers.close()
 
-    def _ended(self, cluster: str, done: asyncio.Task[None]) -> None:
-        self._leaderships.pop(cluster, None)
-        self._tasks.pop(cluster, None)
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log.critical("%s: leader stopped: %s", cluster, error, exc_info=error)
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Connection(FramedConnection):
@@ -96,7 +252,8 @@ class _Connection(FramedConnection):
     def __init__(self, server: AdjudicatorServer) -> None:
         super().__init__(cap=_REQUEST_BYTES_MAX)
         self._server = server
-        self._leadership: Leadership | None = None
+        self._seat: Seat | None = None
+        self._peer = ""  # another zone's adjudicator
         self._waiting = 0
         self._came_together = 0
         self._part_bytes = 0
@@ -114,15 +271,17 @@ class _Connection(FramedConnection):
         self.abort()
 
     def frame_received(self, body: bytes) -> None:
-        if self._leadership is None:
+        seat = self._seat
+        if seat is None:
             self._open(body)
             return
+        self._server.requests += 1
         self._came_together += 1
         self._waiting += 1
         if max(self._came_together, self._waiting) > _REQUESTS_MAX:
             raise ProtocolError("more requests than anybody waits for")
         try:
-            self._leadership.handle(body, self._answer)
+            seat.handle(body, self._answer)
         except (ValueError, struct.error) as error:
             raise ProtocolError(f"malformed adjudicator request: {error}") from error
 
@@ -132,29 +291,40 @@ class _Connection(FramedConnection):
 
     def _hold(self, part_bytes: int) -> None:
         """Count what has come of a request in the cluster's sum, and close what is too much of that."""
-        if self._leadership is None:
+        if self._seat is None:
             return  # an agent has opened it, and says for whom at once
         self._part_bytes = part_bytes
-        slowest = self._leadership.half_requests.hold(self, part_bytes)
+        slowest = self._seat.half_requests.hold(self, part_bytes)
         if slowest is not None:
-            log.warning("%s: closed a connection: half requests", self._leadership.cluster)
+            log.warning("%s: closed a connection: half requests", self._seat.cluster)
             slowest.abort()
 
     def closed(self) -> None:
-        if self._leadership is not None:
-            self._leadership.connections.discard(self)
-            self._leadership.half_requests.hold(self, 0)
+        if self._seat is not None:
+            self._seat.connections.discard(self)
+            self._seat.half_requests.hold(self, 0)
+        elif self._peer:
+            self._server.peers.closed(self, self._peer)
 
     def _open(self, body: bytes) -> None:
-        opening = decode_opening(body)
-        if not isinstance(opening, Hello):
-            self.send(encode(self._server.status()))
+        if self._peer:
+            self._server.peers.received(self, self._peer, body)
             return
-        leadership = self._server.leadership(opening.cluster) if opening.valid else None
-        if leadership is None:
-            raise ProtocolError(f"cluster {opening.cluster!r} is not led from here")
-        leadership.connections.add(self)
-        self._leadership = leadership
+        opening = decode_opening(body)
+        if isinstance(opening, Peer):
+            self._peer = opening.az
+            self._server.peers.accepted(self, opening.az)
+        elif isinstance(opening, Hello):
+            self._take_seat(opening)
+        else:
+            self.send(encode(self._server.status()))
+
+    def _take_seat(self, opening: Hello) -> None:
+        seat = self._server.seat(opening.cluster) if opening.valid else None
+        if seat is None:
+            raise ProtocolError(f"cluster {opening.cluster!r} has no replica here")
+        seat.connections.add(self)
+        self._seat = seat
 
 
 @contextlib.contextmanager
@@ -186,8 +356,11 @@ async def serve(
     with garbage_collector_off():
         listening = await listen(layout.socket(f"{az}.adjudicator"), lambda: _Connection(server))
         try:
+            await server.discover()
             on_ready()
-            await asyncio.get_running_loop().create_future()
+            while True:
+                await asyncio.sleep(_DISCOVERY_SECONDS)
+                await server.discover()
         finally:
-            listening.close()
             await server.close()
+            listening.close()

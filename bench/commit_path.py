@@ -14,6 +14,7 @@ import asyncio
 import multiprocessing
 import os
 import random
+import socket
 import statistics
 import tempfile
 import time
@@ -80,12 +81,13 @@ class Usage:
 def client_process(seconds: float, writes: int, parent: Connection) -> None:
     """Commit for a while; send (commits, conflicts, latencies in microseconds)."""
 
-    def open_socket():  # type: ignore[no-untyped-def]
-        connected = connect_blocking(Path("run/az1.adjudicator.sock"))
+    def connect(az: str) -> tuple[str, socket.socket]:
+        az = az or AZS[0]
+        connected = connect_blocking(Path(f"run/{az}.adjudicator.sock"))
         connected.sendall(hello(CLUSTER))
-        return connected
+        return az, connected
 
-    client = AdjudicatorClient(open_socket(), open_socket)
+    client = AdjudicatorClient(AZS, connect)
     encode = msgspec.msgpack.Encoder().encode
     start = client.heartbeat()
     parent.send("ready")
@@ -123,7 +125,7 @@ def main() -> None:
         os.chdir(directory)
         layout = Layout(Path())
         layout.cluster(CLUSTER).mkdir(parents=True)
-        record = ClusterRecord(CLUSTER, "local", "", "", "dsql", AZS, AZS[0], 0.0)
+        record = ClusterRecord(CLUSTER, "local", "", "", "dsql", AZS, 0.0)
         (layout.cluster(CLUSTER) / "cluster.json").write_bytes(msgspec.json.encode(record))
         azs = [_start(context, az_process, name) for name in AZS]
         for _, pipe in azs:

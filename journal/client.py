@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
 from dsql.rpc.client import connect
-from dsql.rpc.clock import Clock
 from dsql.rpc.messages import Hello
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection
-from journal.codec import Feed, Fetched, LeaderMessage, Message, decode, encode
-from journal.copier import Send
+from journal.appender import Appender, Attachment, LocalReplica
+from journal.codec import Feed, Message, decode, encode
 from journal.followers import Quorum
-from journal.leader import Leader
 from journal.messages import (
-    AppendReply,
     Checkpoint,
-    ClaimReply,
     Locate,
     Located,
     Record,
@@ -35,20 +29,17 @@ from journal.messages import (
 )
 from journal.segment import Frame
 
-log = logging.getLogger(__name__)
-
-__all__ = ["Appender", "Journal", "JournalTrimmedError", "LocalReplica", "Quorum", "SocketJournal"]
+__all__ = [
+    "Appender",
+    "Attachment",
+    "Journal",
+    "JournalTrimmedError",
+    "LocalReplica",
+    "Quorum",
+    "SocketJournal",
+]
 
 _RECONNECT_SECONDS = 0.05
-# How long after an append the zones that it does not need get it too, and those that have it learn that
-# it is committed: readers are in the leader's zone as long as that one lives, and each message wakes a
-# process. It is also what a commit waits when an eager replica is suddenly slow.
-_CATCH_UP_SECONDS = 0.005
-_TICK_SECONDS = 1.0
-_STRANDED = (
-    "most journal replicas have lost their logs, and acknowledged commits may be gone with them: nobody "
-    "can lead until the directory of one of them is put back as it was"
-)
 
 
 class JournalTrimmedError(Exception):
@@ -90,16 +81,6 @@ class Journal(Protocol):
 
     async def locate(self, cluster: str, timestamp: int) -> int:
         """Return a sequence at or before the first record with at least `timestamp`."""
-        ...
-
-
-class LocalReplica(Protocol):
-    """A replica on the same event loop, as a leader reaches it."""
-
-    async def attach(
-        self, cluster: str, receive: Callable[[Message], None]
-    ) -> Callable[[LeaderMessage], None]:
-        """Return the function that takes the leader's messages; answers go to `receive`, later."""
         ...
 
 
@@ -179,151 +160,3 @@ class _Inbox(FramedConnection):
 
     def closed(self) -> None:
         self.messages.put_nowait(None)
-
-
-class Appender:
-    """Leads one cluster's journal: drives a Leader over connections to all replicas.
-
-    `replicas` are socket paths, or a LocalReplica. `on_commit` is called with the commit index each
-    time it has risen; records appended in that call carry the index to the replicas. The first call
-    says that the leader is open; before it nothing may be appended. `epoch` is the first one to try.
-    """
-
-    def __init__(
-        self,
-        cluster: str,
-        name: str,
-        replicas: list[Path | LocalReplica],
-        on_commit: Callable[[int], None],
-        *,
-        clock: Clock,
-        quorum: Quorum,
-        epoch: int = 1,
-    ) -> None:
-        self._cluster = cluster
-        self._replicas = replicas
-        self._local = next(
-            (index for index, other in enumerate(replicas) if not isinstance(other, Path)), None
-        )
-        near = self._local or 0
-        self.leader = Leader(os.urandom(16), name, quorum, clock, epoch=epoch, near=near)
-        self._on_commit = on_commit
-        self._told_commit = 0
-        self._told_stranded = False
-        self._catching_up: asyncio.TimerHandle | None = None
-        self._senders: list[Callable[[LeaderMessage], None] | None] = [None] * len(replicas)
-        self._encoded: tuple[object, bytes] = (None, b"")
-        self._changed = asyncio.Event()
-
-    async def run(self) -> None:
-        """Keep the connections up, until the leader is deposed (then return) or cancelled."""
-        async with asyncio.TaskGroup() as group:
-            links = [group.create_task(self._link(index)) for index in range(len(self._replicas))]
-            while not self.leader.deposed:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_SECONDS):
-                        await self._changed.wait()
-                        self._changed.clear()
-                        continue
-                self._deliver(self.leader.tick())
-            if self._catching_up is not None:
-                self._catching_up.cancel()
-            for link in links:
-                link.cancel()
-
-    def append(self, entries: list[tuple[int, int, bytes]]) -> int:
-        """Append records (timestamp, kind, payload); return the sequence of the last one."""
-        self._deliver(self.leader.append(entries))
-        self._catch_up_soon()
-        return self.leader.last_sequence
-
-    def tell_local(self) -> None:
-        """Tell the replica on this event loop what is committed, before `on_commit` has returned."""
-        if self._local is not None:
-            self._deliver(self.leader.notice(self._local))
-
-    def _step(self, replica: int, message: Message) -> None:
-        assert isinstance(message, ClaimReply | AppendReply | Fetched)
-        leader = self.leader
-        self._deliver(leader.step(replica, message))
-        if leader.deposed:
-            self._changed.set()
-        elif leader.commit > self._told_commit:
-            self._told_commit = leader.commit
-            self._on_commit(leader.commit)
-            self._catch_up_soon()
-        elif leader.stranded and not self._told_stranded:
-            self._told_stranded = True
-            log.error("%s: %s", self._cluster, _STRANDED)
-
-    def _catch_up_soon(self) -> None:
-        if self._catching_up is None:
-            loop = asyncio.get_running_loop()
-            self._catching_up = loop.call_later(_CATCH_UP_SECONDS, self._catch_up)
-
-    def _catch_up(self) -> None:
-        self._catching_up = None
-        if not self.leader.deposed:
-            self._deliver(self.leader.catch_up())
-
-    def _deliver(self, sends: list[Send]) -> None:
-        # The others first: what is on its way to them does not wait for our own replica's readers.
-        for replica, message in sends:
-            if replica != self._local and (sender := self._senders[replica]) is not None:
-                sender(message)
-        for replica, message in sends:
-            if replica == self._local and (sender := self._senders[replica]) is not None:
-                sender(message)
-
-    def _encode(self, message: Message) -> bytes:
-        if self._encoded[0] is not message:
-            self._encoded = (message, encode(message))
-        return self._encoded[1]
-
-    async def _link(self, index: int) -> None:
-        """Keep one replica connected."""
-        address = self._replicas[index]
-        if not isinstance(address, Path):
-            receive = self._receiver(index)
-            self._senders[index] = await address.attach(self._cluster, receive)
-            self._deliver(self.leader.connected(index))
-            await asyncio.get_running_loop().create_future()  # it lives as long as we do
-            return
-        while True:
-            with contextlib.suppress(OSError):
-                link = await connect(address, lambda: _Link(self._cluster, self._receiver(index)))
-                try:
-                    self._senders[index] = lambda message, link=link: link.send(
-                        self._encode(message)
-                    )  # type: ignore[misc]
-                    self._deliver(self.leader.connected(index))
-                    await link.lost
-                finally:
-                    self._senders[index] = None
-                    link.close()
-                self._deliver(self.leader.disconnected(index))
-            await asyncio.sleep(_RECONNECT_SECONDS)
-
-    def _receiver(self, index: int) -> Callable[[Message], None]:
-        return lambda message: self._step(index, message)
-
-
-class _Link(FramedConnection):
-    """A leader's connection to one replica. `lost` is done when it is gone."""
-
-    def __init__(self, cluster: str, receive: Callable[[Message], None]) -> None:
-        super().__init__()
-        self._cluster = cluster
-        self._receive = receive
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def opened(self) -> None:
-        self.send_at_once()
-        self.send(encode_opening(Hello(self._cluster)))
-
-    def frame_received(self, body: bytes) -> None:
-        self._receive(decode(body))
-
-    def closed(self) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from journal.extent import EMPTY_LOG, LogExtent
 
+_VOUCHED_FOR_MAX = 2  # the own promise, and one other
+
 
 @dataclass(slots=True, frozen=True)
 class Quorum:
@@ -40,6 +42,7 @@ class Follower:
     """One replica. Sequences in terms of the leader's log."""
 
     __slots__ = (
+        "behind_own",
         "checkpoint",
         "connected",
         "extent",
@@ -62,6 +65,7 @@ class Follower:
         self.connected = False
         self.joined = False  # has promised our epoch on this connection
         self.promised_in = 0  # the round in which it did
+        self.behind_own = False  # the candidate's own promise stood before this one was asked for
         self.round = 0  # the newest one that it has answered
         self.lost = False  # does not count
         self.lost_in = 0  # the round before the one that began when it said so on this connection
@@ -79,6 +83,7 @@ class Follower:
     def reset(self) -> None:
         """Forget what only the last claim's answer, or the last connection, has told."""
         self.joined = False
+        self.behind_own = False
         self.round = 0
         self.outstanding = 0
         self.fetching = None
@@ -88,11 +93,13 @@ class Follower:
 class Followers:
     """All replicas of one journal: `every` by index, `eager` the indexes of those asked at once."""
 
-    def __init__(self, quorum: Quorum, near: int) -> None:
+    def __init__(self, quorum: Quorum, own: int | None) -> None:
+        """`own`: the replica in the leader's own process; None if there is none."""
         self.quorum = quorum
         self.every = [Follower() for _ in range(quorum.copies)]
         self.eager: list[int] = []
-        self._near = near
+        self._own = own
+        self._near = own or 0
         self._nearest_first = True
 
     @property
@@ -112,6 +119,16 @@ class Followers:
         return usable < self.quorum.writes and any(follower.full for follower in self.every)
 
     @property
+    def enough(self) -> bool:
+        """True while as many as a commit needs are in reach and count."""
+        return len(self.voters) >= self.quorum.writes
+
+    @property
+    def wants_nearest(self) -> bool:
+        """True while the nearest has lost its place."""
+        return not self._nearest_first
+
+    @property
     def any_lost(self) -> bool:
         """True while a replica is not whole."""
         return any(follower.lost for follower in self.every)
@@ -126,6 +143,35 @@ class Followers:
     def checkpoint(self) -> int:
         """Every AZ's storage has the records up to here."""
         return min(follower.checkpoint for follower in self.every)
+
+    def asked(self, replica: int) -> None:
+        """A claim is sent. Whether it comes behind the own replica's promise is known from now on."""
+        follower, own = self.every[replica], self._own
+        if replica == own and not follower.joined:
+            self._forget_own()
+        follower.reset()
+        follower.behind_own = own is not None and self.every[own].connected
+
+    def disconnected(self, replica: int) -> None:
+        """A connection is lost."""
+        self.every[replica].connected = False
+        self.every[replica].reset()
+        if replica == self._own:
+            self._forget_own()
+        self.choose_eager()
+
+    def _forget_own(self) -> None:
+        """The own promise begins anew, or ends: what came behind the former one is no more."""
+        for follower in self.every:
+            follower.behind_own = False
+
+    @property
+    def vouched(self) -> bool:
+        """True if the own replica's promise has stood since before the others that elect were asked for."""
+        if self._own is None or self.every[self._own] not in self.voters:
+            return False
+        behind = sum(voter.behind_own for voter in self.voters)  # the own one among them
+        return self.quorum.claims <= min(behind, _VOUCHED_FOR_MAX)
 
     def confirmed(self, round_: int) -> bool:
         """Return whether enough have promised before a round began and said so again in it."""

@@ -17,12 +17,22 @@ least, and when so many others as meet every quorum (with three replicas: both o
 after that moment that our epoch is the highest they know. So no leader of a higher epoch can have relied on
 what was lost, and what one of a lower epoch committed is in our log. The replica takes a note of it first.
 
-The confirmation is a claim of the same epoch in a new *round*. An election takes a round too: its promises
-count when all who gave them confirm them in a round that began after the last of them. A promise that
-was under way while its giver lost its disk could otherwise elect a leader that knows less than the
+The confirmation is a claim of the same epoch in a new *round*. It elects too, if nothing better does:
+promises count when all who gave them confirm them in a round that began after the last of them. A promise
+that was under way while its giver lost its disk could otherwise elect a leader that knows less than the
 others have committed meanwhile, with that very replica, whole again.
 
-Any sign of a higher promise deposes the leader for good; whoever wants to lead again starts anew.
+What matters is one moment in which a majority stands by the epoch. The candidate's own replica, in the
+same process, shows it without another round: it is asked first, refuses lower epochs from within that call
+on, and can forget nothing that the candidate survives. When another replica promises because of a claim
+that was sent after that, both stand by the epoch in that moment. Whatever the other loses later, it cannot
+be made whole under a lower epoch: one of the two witnesses that this takes is our own replica.
+So two rounds, the claim and the EPOCH record, make a leader of three copies. (Where more than two promises
+are needed, two others might promise one after the other without a common moment: they confirm.)
+
+Any sign of a higher promise ends the leader, and the candidate, for good: two that answered each other's
+epochs with higher ones would depose each other for ever. Whoever wants to lead again waits, and starts
+anew above `promised`.
 """
 
 from __future__ import annotations
@@ -47,6 +57,8 @@ from journal.segment import make_frame
 
 log = logging.getLogger(__name__)
 
+BLOCKED_TICKS = 2
+
 
 class Phase(enum.Enum):
     """How far a leader has come."""
@@ -62,8 +74,9 @@ class Leader:
 
     `floor` is the timestamp of the last record that was taken over; `commit` the last committed
     sequence; `full` is True while so many disks are full that nothing can be committed; `stranded` while
-    so many replicas have lost their logs that nobody can be elected. `near` is the replica that is
-    cheapest to reach.
+    so many replicas have lost their logs that nobody can be elected. `promised` is the highest epoch that
+    was seen. `own` is the replica in this process, whose messages are handled within the call that sends
+    them; connect it before the others.
     """
 
     def __init__(
@@ -74,20 +87,22 @@ class Leader:
         clock: Clock,
         *,
         epoch: int = 1,
-        near: int = 0,
+        own: int | None = None,
     ) -> None:
         self.phase = Phase.CLAIMING
-        self.epoch = epoch
+        self.epoch = self.promised = epoch
         self.commit = 0
         self.floor = 0
         self.epoch_sequence = 0
         self.full = False
         self.stranded = False
+        self._short_ticks = 0
+        self._commit_at_tick = 0
         self._round = 1
         self._candidate = candidate
         self._name = name
         self._clock = clock
-        self._replicas = Followers(quorum, near)
+        self._replicas = Followers(quorum, own)
         self._followers = self._replicas.every
         self._copier = Copier(self._replicas)
         self._log = self._copier.log
@@ -113,8 +128,16 @@ class Leader:
 
     @property
     def deposed(self) -> bool:
-        """True once a higher epoch was seen. Nothing more will be committed by this leader."""
+        """True once a higher epoch was seen, or it has resigned. It will commit nothing more."""
         return self.phase is Phase.DEPOSED
+
+    def start_above(self, promised: int) -> None:
+        """Claim an epoch above one that is known to be promised. Before the first claim."""
+        self.epoch = self.promised = max(self.epoch, promised + 1)
+
+    def resign(self) -> None:
+        """Lead no more."""
+        self.phase = Phase.DEPOSED
 
     def connected(self, replica: int) -> list[Send]:
         """A connection to a replica stands: claim on it."""
@@ -125,10 +148,7 @@ class Leader:
 
     def disconnected(self, replica: int) -> list[Send]:
         """A connection is lost; whoever waited for frames from there gets them elsewhere."""
-        follower = self._followers[replica]
-        follower.connected = False
-        follower.reset()
-        self._replicas.choose_eager()
+        self._replicas.disconnected(replica)
         sends: list[Send] = []
         for index in self._replicas.eager:
             sends += self._copier.pump(index)
@@ -181,26 +201,52 @@ class Leader:
         """Tell the commit index to a replica that does not know it yet."""
         return self._copier.notice(replica)
 
+    @property
+    def restless(self) -> bool:
+        """True while `tick` has something to see to; not if all replicas have everything."""
+        return not self.deposed and (
+            self.phase is not Phase.OPEN
+            or self._replicas.wants_nearest
+            or self._is_short
+            or any(map(self._is_waited_for, self._followers))
+        )
+
+    @property
+    def blocked(self) -> bool:
+        """True if for some ticks nothing could be committed, for want of replicas that answer."""
+        return self._short_ticks >= BLOCKED_TICKS
+
     def tick(self) -> list[Send]:
-        """Claim again where an answer is overdue. Called every second or so: two ticks make overdue."""
+        """Claim again where an answer is overdue: for two ticks. One a second while `restless`."""
         sends: list[Send] = []
         self._replicas.retry_nearest()
-        unsettled = self.phase is Phase.CLAIMING or self._replicas.any_lost
+        if self._is_short and self.commit == self._commit_at_tick:
+            self._short_ticks += 1
+        self._commit_at_tick = self.commit
         for index, follower in enumerate(self._followers):
-            if not follower.connected or self.deposed:
-                continue
-            silent = unsettled and follower.round < self._round
-            behind = follower.lost or follower.matched < self._log.last
-            waiting = silent or behind or not follower.joined
-            if waiting and follower.stalled_at == follower.matched:
+            if self.deposed:
+                break
+            waited_for = self._is_waited_for(follower)
+            if waited_for and follower.stalled_at == follower.matched:
                 sends += self._claim(index)
-            follower.stalled_at = follower.matched if waiting else -1
+            follower.stalled_at = follower.matched if waited_for else -1
         return sends
+
+    @property
+    def _is_short(self) -> bool:
+        """True while something waits for replicas, or would."""
+        return self.commit < self._log.last or not self._replicas.enough
+
+    def _is_waited_for(self, follower: Follower) -> bool:
+        unsettled = self.phase is Phase.CLAIMING or self._replicas.any_lost
+        silent = unsettled and follower.round < self._round
+        behind = follower.lost or follower.matched < self._log.last
+        return follower.connected and (silent or behind or not follower.joined)
 
     # Claiming
 
     def _claim(self, replica: int) -> list[Send]:
-        self._followers[replica].reset()
+        self._replicas.asked(replica)
         return [] if self.deposed else [(replica, self._make_claim())]
 
     def _make_claim(self, whole_at: int = 0) -> Claim:
@@ -255,7 +301,7 @@ class Leader:
         self.full = self._replicas.too_full
 
     def _candidacy(self) -> list[Send]:
-        if self._replicas.confirmed(self._round):
+        if self._replicas.vouched or self._replicas.confirmed(self._round):
             return self._take_over()
         return self._begin_round() if self._replicas.wants_round(self._round) else []
 
@@ -269,18 +315,11 @@ class Leader:
         return sends
 
     def _refused(self, promised: int) -> list[Send]:
-        if promised < self.epoch:
-            return []
-        if self.phase is not Phase.CLAIMING:
+        if promised >= self.epoch:
             log.info("epoch %d of %s is over: %d is promised", self.epoch, self._name, promised)
+            self.promised = promised
             self.phase = Phase.DEPOSED
-            return []
-        self.epoch = promised + 1
-        sends: list[Send] = []
-        for index, follower in enumerate(self._followers):
-            if follower.connected:
-                sends += self._claim(index)
-        return sends
+        return []
 
     def _take_over(self) -> list[Send]:
         best = self._replicas.most_advanced()
@@ -335,6 +374,8 @@ class Leader:
 
     def _advance(self) -> None:
         reached = self._replicas.reached()
+        if self._short_ticks and self._replicas.enough and reached >= self._log.last:
+            self._short_ticks = 0
         if self.epoch_sequence and reached >= max(self.epoch_sequence, self.commit + 1):
             self.commit = self._copier.commit = reached
             if self.phase is Phase.OPENING:

@@ -73,11 +73,15 @@ class _Tap:
 
 
 class ReplicaHost:
-    """Drives a Replica over a Log. All methods are called on the event loop."""
+    """Drives a Replica over a Log. All methods are called on the event loop.
+
+    `ended` is done once it has failed or was closed.
+    """
 
     def __init__(self, name: str, disk: Log, threads: DiskWork) -> None:
         self.replica = Replica(disk.promise, disk.extent)
         self.failed = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._name = name
         self._disk = disk
         self._threads = threads
@@ -169,16 +173,23 @@ class ReplicaHost:
 
     async def close(self) -> None:
         """Finish the write that runs, then close the log."""
-        self.failed = True
+        self._fail()
         if self._running is not None:
             await asyncio.wait([self._running])
         self._wake()
         self._disk.close()
 
+    def _fail(self) -> None:
+        """Serve nobody any more, and tell those who wait and who lead over this replica."""
+        self.failed = True
+        self._wake()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
     # The disk
 
     def _start(self) -> None:
-        if self._running is None and self._queue:
+        if self._running is None and self._queue and not self.failed:
             self._running = self._loop.create_future()
             self._loop.call_soon(self._perform_queue)
 
@@ -263,8 +274,7 @@ class ReplicaHost:
             self._reload(replies)
         elif error is not None:
             log.critical("%s: replica stopped: %s", self._name, error, exc_info=error)
-            self.failed = True
-            self._wake()
+            self._fail()
             return
         assert replies is not None
         for reply, respond in replies:

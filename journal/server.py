@@ -19,7 +19,7 @@ from dsql.disk.files import Files
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
-from journal.client import JournalTrimmedError, ReplicaFailedError, records_from
+from journal.client import Attachment, JournalTrimmedError, ReplicaFailedError, records_from
 from journal.codec import Feed, LeaderMessage, Message, decode, encode
 from journal.disk_threads import DiskThreads, DiskWork
 from journal.log import Log
@@ -97,12 +97,13 @@ class JournalServer:
         """See journal.client.Journal."""
         return await (await self.host(cluster)).locate(timestamp)
 
-    async def attach(
-        self, cluster: str, receive: Callable[[Message], None]
-    ) -> Callable[[LeaderMessage], None]:
+    async def attach(self, cluster: str, receive: Callable[[Message], None]) -> Attachment:
         """See journal.client.LocalReplica."""
         host = await self.host(cluster)
-        return lambda message: host.receive(message, receive)
+        if host.failed:
+            raise ReplicaFailedError(f"the journal of {cluster} has failed")
+        promised = host.replica.promise.epoch
+        return Attachment(lambda message: host.receive(message, receive), host.ended, promised)
 
     def status(self) -> StatusReply:
         """Tell every open replica's promise, end and commit index."""

@@ -294,7 +294,7 @@ class HostAgent:
             logger.error("cannot assign", extra={"cluster": cluster, "reason": str(error)})
             worker.kill()
             return
-        worker.assign(assignment, slots, lambda: self._assigner.connect_adjudicator(cluster))
+        worker.assign(assignment, slots, lambda az: self._assigner.connect_adjudicator(cluster, az))
         self._background.assigned(cluster, time.monotonic())
 
     def _start(self, worker: Worker | None, number: int) -> None:

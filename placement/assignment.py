@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.boot import current_boot
+from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
 from dsql.rpc.packets import close_all
@@ -62,16 +65,37 @@ class Assigner:
             if cluster in self._users:
                 open_to_user(self._layout, cluster, self._record(cluster).azs, self._users[cluster])
 
-    def connect_adjudicator(self, cluster: str) -> socket.socket | None:
-        """Return a connection to the cluster's leader, bound to the cluster; None if nobody answers."""
+    def connect_adjudicator(self, cluster: str, az: str) -> tuple[str, socket.socket] | None:
+        """Return a zone and a connection to its adjudicator, bound to the cluster; None: no answer.
+
+        `az` "" stands for the leader, as far as can be seen from here, or else any other.
+        """
         record = self._layout.read_cluster(cluster)
-        if record is None:
+        if record is None or (az and az not in record.azs):
             return None
+        for zone in [az] if az else self._likely_leaders(record):
+            connection = self._connect(cluster, zone)
+            if connection is not None:
+                return zone, connection
+        return None
+
+    def _likely_leaders(self, record: ClusterRecord) -> list[str]:
+        """Return the cluster's zones: first that which has published last. The others know better."""
+        try:
+            with closing(
+                PublishedClock(self._layout.clock(record.identifier), current_boot())
+            ) as clock:
+                published = record.azs[clock.zone]
+        except (ClockUnavailableError, IndexError):
+            return record.azs
+        return sorted(record.azs, key=lambda az: az != published)
+
+    def _connect(self, cluster: str, az: str) -> socket.socket | None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # A zone that does not accept has a full queue before it; the agent does not stand in it.
             connection.setblocking(False)
-            connection.connect(str(self._layout.socket(f"{record.leader_az}.adjudicator")))
+            connection.connect(str(self._layout.socket(f"{az}.adjudicator")))
             connection.sendall(frame(encode(Hello(cluster))))
             connection.setblocking(True)
         except OSError:

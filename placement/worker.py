@@ -31,6 +31,9 @@ from dsql.session.control import (
 
 logger = logging.getLogger(__name__)
 
+# Given a zone, or "" for the likely leader: the zone and a connection; None if it does not answer.
+ConnectAdjudicator = Callable[[str], tuple[str, socket.socket] | None]
+
 MESSAGES_PER_SECOND_MAX = 500  # who finds no adjudicator asks again every few milliseconds
 
 
@@ -59,7 +62,7 @@ class Worker:
 
     It may be hostile. One that says what nobody says here, or more than anybody has to say, is killed, as
     is one that closes its control socket or does not read it, or falls idle without having had work.
-    It has one connection to the adjudicator.
+    It has one connection to each adjudicator at most.
     """
 
     def __init__(
@@ -75,11 +78,11 @@ class Worker:
         self.secret_key = 0
         self._pidfd = pidfd
         self._events = events
-        self._connect: Callable[[], socket.socket | None] = lambda: None
+        self._connect: ConnectAdjudicator = lambda _: None
         self._assigned_at = 0.0
         self._ready = False
         self._works = False  # on what it was given last
-        self._adjudicator: socket.socket | None = None
+        self._adjudicators: dict[str, socket.socket] = {}  # by zone
         self._counting_from = 0.0  # and since then it has said
         self._messages = 0
         self._channel = PacketChannel(control, self._received, self._closed)
@@ -88,7 +91,7 @@ class Worker:
         self,
         assignment: Assign,
         slots: list[int],
-        connect_adjudicator: Callable[[], socket.socket | None],
+        connect_adjudicator: ConnectAdjudicator,
     ) -> None:
         """Bind the process to a cluster for life; `connect_adjudicator` is called again as needed.
 
@@ -99,7 +102,7 @@ class Worker:
         self._assigned_at = time.monotonic()
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
             self._channel.send(encode(assignment), slots)
-            self._send_adjudicator()
+            self._send_adjudicator("")
         close_all(slots)
 
     def serve(self, packet: bytes, client: int, process_key: int, secret_key: int) -> None:
@@ -167,9 +170,9 @@ class Worker:
                 self._events.on_idle(self)
             case WantJobs():
                 self._events.on_jobs_wanted(self)
-            case NeedAdjudicator():
+            case NeedAdjudicator(az):
                 with contextlib.suppress(ConnectionError):
-                    self._send_adjudicator()
+                    self._send_adjudicator(az)
             case Ready(missing):
                 self._ready = True
                 self._events.on_ready(self, time.monotonic() - self._assigned_at)
@@ -188,24 +191,27 @@ class Worker:
         logger.error(reason, extra={"process_id": self.process_id, "cluster": self.cluster})
         self.kill()
 
-    def _send_adjudicator(self) -> None:
-        self._end_adjudicator()
-        self._adjudicator = connection = self._connect()
-        if connection is None:
-            self._channel.send(encode(Adjudicator()))
-        else:
-            self._channel.send(encode(Adjudicator()), (connection.fileno(),))
+    def _send_adjudicator(self, az: str) -> None:
+        self._end_adjudicator(az)
+        connected = self._connect(az)
+        if connected is None:
+            self._channel.send(encode(Adjudicator(az)))
+            return
+        az, connection = connected
+        self._end_adjudicator(az)
+        self._adjudicators[az] = connection
+        self._channel.send(encode(Adjudicator(az)), (connection.fileno(),))
 
-    def _end_adjudicator(self) -> None:
-        """End the connection that it was given last, for whoever has it by now."""
-        if self._adjudicator is not None:
-            with contextlib.suppress(OSError), self._adjudicator as connection:
+    def _end_adjudicator(self, az: str) -> None:
+        """End the connection to a zone that it was given last, for whoever has it by now."""
+        if az in self._adjudicators:
+            with contextlib.suppress(OSError), self._adjudicators.pop(az) as connection:
                 connection.shutdown(socket.SHUT_RDWR)
-            self._adjudicator = None
 
     def _closed(self) -> None:
         self._signal(signal.SIGKILL)  # without us nobody counts it any more
-        self._end_adjudicator()
+        for az in list(self._adjudicators):
+            self._end_adjudicator(az)
         os.close(self._pidfd)
         self._pidfd = -1
         self._events.on_lost(self)

@@ -2,8 +2,9 @@
 
 A read at start timestamp T needs a replica whose watermark has reached T. Usually the own AZ's has, or
 will within microseconds: spin a little, giving the processor away each time, then sleep in growing
-steps. A replica that stands still for `stall_seconds` while it is waited for is left for the first one
-of another AZ that has reached T. One that turns out to be damaged, or is given up by its writer, is left in
+steps. Whoever has to sleep leaves for any replica, opened before, that has reached T: so readers come to
+the leader's zone, which has it first. For one that stands still for `stall_seconds` those are
+opened that were not yet. One that turns out to be damaged, or is given up by its writer, is left in
 the midst of a read (`storage.snapshot`), and not entered again until it has been made anew.
 """
 
@@ -43,7 +44,7 @@ class LocalReplica:
         replicas: Sequence[Path],
         slots: Sequence[ReaderSlot] = (),
         *,
-        stall_seconds: float = 0.25,
+        stall_seconds: float = 0.01,
         deadline_seconds: float = 10.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -163,6 +164,8 @@ class LocalReplica:
             now = time.monotonic()
             if now >= deadline:
                 raise no_replica()
+            if self._enter_ahead(timestamp):
+                return
             if watermark != seen:
                 seen, stalled_at = watermark, now + self._stall_seconds
             elif now >= stalled_at or self._words[RETIRED]:
@@ -171,6 +174,20 @@ class LocalReplica:
                 self._slot.wake_writer()
             self._sleep(pause)
             pause = min(pause * 2, _SLEEP_SECONDS_MAX)
+
+    def _enter_ahead(self, timestamp: int) -> bool:
+        """Enter one of the replicas that were opened before if it has reached `timestamp`."""
+        for directory, environment in self._open.items():
+            words = environment.board.words
+            if (
+                words[WATERMARK] >= timestamp
+                and not words[RETIRED]
+                and directory not in self._damaged
+            ):
+                self.release()
+                self._enter(directory)
+                return True
+        return False
 
     def _leave(self, timestamp: int, damage: Exception | None) -> ReadableEnvironment:
         """Return another replica that has reached `timestamp`; see LocalSnapshot. Raises SqlError 58000."""

@@ -26,10 +26,10 @@ from dsql.cli.watchdog import (
     HANG_SECONDS,
     LOOK_SECONDS,
     Watchdog,
-    condition_of,
 )
 from dsql.control.layout import Layout
 from dsql.control.running import RoleProcess, write_processes
+from dsql.rpc.process import condition_of
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
 """Noticing that a role's loop stands still: the role beats, its supervisor counts the time without a beat.
 
 Only time in which the process could have run counts. A loop that never gets the processor on a busy machine
-does not stand still, nor does one that the kernel keeps waiting for a disk or that somebody has
-stopped; and after the whole machine has slept, supervisor included, nothing has been missed. What is
-left is a loop that waits for something that does not come, or that never comes back from a step.
+does not stand still, nor does one that the kernel keeps waiting for a disk or that a debugger
+holds; and after the whole machine has slept, supervisor included, nothing has been missed. What is left is
+a loop that waits for something that does not come, or never comes back from a step, or was stopped by a
+signal: nobody can wait for what a stopped process would do, whoever has stopped it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import contextlib
 import faulthandler
 import os
 import signal
-from pathlib import Path
-from typing import NamedTuple
+
+from dsql.rpc.process import Condition
 
 BEAT_SECONDS = 1.0
 LOOK_SECONDS = 0.5
@@ -23,7 +24,7 @@ DUMP_SIGNAL = signal.SIGUSR2
 START_FACTOR = 30  # a role that starts may recover for long without a turn of its loop
 BEAT = b"."
 
-_EXCUSED_STATES = "TtD"  # stopped, traced, waiting for a disk: see proc(5)
+_EXCUSED_STATES = "tDX"  # traced, waiting for a disk, gone: see proc(5)
 
 
 class Heart:
@@ -44,27 +45,6 @@ class Heart:
         """Beat now and with the loop from now on."""
         self.beat()
         loop.call_later(BEAT_SECONDS, self.beat_on, loop)
-
-
-class Condition(NamedTuple):
-    """What the kernel says of a process's main thread; `waited_seconds` for a processor, in all."""
-
-    state: str
-    waited_seconds: float
-
-
-def condition_of(process_id: int) -> Condition:
-    """Return a process's condition; that of a stopped one if it is gone."""
-    thread = Path(f"/proc/{process_id}/task/{process_id}")
-    try:
-        state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return Condition("T", 0.0)
-    try:
-        waited = int((thread / "schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        waited = 0.0  # not every kernel counts
-    return Condition(state, waited)
 
 
 class Watchdog:

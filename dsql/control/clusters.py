@@ -55,7 +55,7 @@ def create_cluster(
 ) -> ClusterRecord:
     """Make a cluster and return its record.
 
-    `azs` defaults to the three zones a, b and c of the region; the first one starts as the leader's.
+    `azs` defaults to the three zones a, b and c of the region; the first one leads first.
     Raises ValueError for an unknown profile or an impossible identifier, FileExistsError for one in use.
     """
     if profile not in PROFILES:
@@ -72,7 +72,6 @@ def create_cluster(
         account=account,
         profile=profile,
         azs=zones,
-        leader_az=zones[0],
         created_at=now.timestamp(),
         profile_changes=profile_changes,
         format=CLUSTER_FORMAT,

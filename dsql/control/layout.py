@@ -42,7 +42,6 @@ class ClusterRecord(msgspec.Struct):
     account: str
     profile: str
     azs: list[str]
-    leader_az: str
     created_at: float
     profile_changes: bool = False
     format: int = 1

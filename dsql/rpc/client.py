@@ -31,12 +31,12 @@ class BlockingConnection:
         self._socket = connected
         self._decoder = FrameDecoder(cap)
         self._received: deque[bytes] = deque()
-        self._timeout = 0.0
+        self._timeouts = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
         connected.setblocking(True)
 
     def send(self, body: bytes, timeout_seconds: float) -> None:
-        """Send one frame. Raises OSError (TimeoutError) if it may have gone out only in part."""
-        self._set_timeout(timeout_seconds)
+        """Send one frame. Raises OSError, TimeoutError after so long without progress: a part is left."""
+        self._set_timeout(socket.SO_SNDTIMEO, timeout_seconds)
         try:
             self._socket.sendall(frame(body))
         except BlockingIOError:
@@ -49,7 +49,7 @@ class BlockingConnection:
             return received.popleft()
         deadline = time.monotonic() + timeout_seconds
         while not received:
-            self._set_timeout(timeout_seconds)
+            self._set_timeout(socket.SO_RCVTIMEO, timeout_seconds)
             try:
                 data = self._socket.recv(_READ_BYTES)
             except BlockingIOError:
@@ -62,18 +62,21 @@ class BlockingConnection:
                 raise TimeoutError("no whole frame before the deadline")
         return received.popleft()
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor, to be polled."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
-    def _set_timeout(self, seconds: float) -> None:
-        # Equal timeouts are the rule, and each change is two system calls.
-        if seconds != self._timeout:
+    def _set_timeout(self, option: int, seconds: float) -> None:
+        # Equal timeouts are the rule, and each change is a system call.
+        if seconds != self._timeouts[option]:
             microseconds = max(1_000, int(seconds * 1_000_000))  # 0 would mean to wait for ever
             packed = _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, packed)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, packed)
-            self._timeout = seconds
+            self._socket.setsockopt(socket.SOL_SOCKET, option, packed)
+            self._timeouts[option] = seconds
 
 
 def connect_blocking(path: Path, timeout_seconds: float = 10.0) -> socket.socket:

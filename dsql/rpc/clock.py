@@ -1,12 +1,22 @@
 """Time as it is passed in: the `Clock` protocol, and the published commit timestamp of one host.
 
-The published clock is a 24-byte file that the adjudicator's leader maps and that every query
-processor of the host maps read-only: the newest acknowledged commit timestamp, the leader's epoch,
-and the boot in which a leader published last. A transaction starts at that timestamp. The words are
-aligned and written as native 64-bit stores, so a reader never sees half of one.
+The published clock is a small file that the adjudicators map and that every query processor of the host
+maps read-only. Native 64-bit words, so nobody ever sees half of one:
 
-The file is never synced: after a crash of the machine it may be older than the last acknowledged
-commit. No reader opens it before a leader of this boot has published.
+    format    a constant
+    boot      in which boot of the machine a leader has published here
+    slot      one for each zone, in the order of the cluster's record: the newest commit timestamp that
+              this zone's adjudicator has acknowledged, and 8 check bits below it
+
+A transaction starts at the greatest of the slots. Each slot has one writer, one adjudicator process, and
+only rises. So there is nothing to take over and nothing to fence: a leader that was replaced while it
+slept and publishes late stores into its own slot, and what it stores was committed under its epoch, hence
+is in its successor's log and below the timestamp with which that one has opened. No store can set the
+clock back, whenever it comes, and a reader needs no second look.
+
+The file is never synced: after a crash of the machine it may be older than the last acknowledged commit.
+No reader opens it before a leader of this boot has published. A slot whose check bits are wrong is
+damage: no reader opens the file until its zone, or the next leader, has mended it.
 """
 
 from __future__ import annotations
@@ -15,13 +25,16 @@ import mmap
 import os
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Protocol
 
 from dsql.rpc.memory_order import fence
 
-CLOCK_BYTES = 24
-_TIMESTAMP, _EPOCH, _BOOT = range(3)
+_FORMAT, _BOOT, _SLOTS = range(3)  # words; the slots to the end
+_FORMAT_WORD = 0x33_6B_63_6F_6C_63_71_64  # dqclock3
+_WORD_BYTES = 8
+_CHECK_BITS = 8  # leaves 56 for microseconds: two thousand years
 
 if sys.byteorder != "little":  # the file's format is little-endian and is accessed natively
     raise ImportError("the published clock needs a little-endian machine")
@@ -44,64 +57,114 @@ class SystemClock:
 
 
 class ClockUnavailableError(Exception):
-    """No leader of this boot has published yet."""
+    """No leader of this boot has published yet, or the file is damaged and not mended yet."""
+
+
+def _slot_of(timestamp: int) -> int:
+    check = zlib.crc32(timestamp.to_bytes(_WORD_BYTES, "little")) & ((1 << _CHECK_BITS) - 1)
+    return timestamp << _CHECK_BITS | check
+
+
+def _is_sound(slot: int) -> bool:
+    """Return whether a slot is empty or what somebody has published."""
+    return slot == 0 or slot == _slot_of(slot >> _CHECK_BITS)
 
 
 class PublishedClock:
-    """The clock file of one cluster, mapped. Opened writable it is created if it does not exist."""
+    """The clock file of one cluster, mapped to be read."""
 
-    def __init__(self, path: Path, boot: int, *, writable: bool = False) -> None:
-        """Raises ClockUnavailableError for a reader that comes before the first publication."""
-        flags = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
+    def __init__(self, path: Path, boot: int) -> None:
+        """Raises ClockUnavailableError."""
         try:
-            descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:
+            self._map = _map(path, os.O_RDONLY, mmap.ACCESS_READ, 0)
+        except (FileNotFoundError, ValueError):
             raise ClockUnavailableError(str(path)) from None
-        try:
-            if os.fstat(descriptor).st_size < CLOCK_BYTES:
-                if not writable:
-                    raise ClockUnavailableError(str(path))
-                os.ftruncate(descriptor, CLOCK_BYTES)
-            access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-            self._map = mmap.mmap(descriptor, CLOCK_BYTES, access=access)
-        finally:
-            os.close(descriptor)
-        self._words = memoryview(self._map).cast("Q")
-        self._boot = boot
-        if not writable and self._words[_BOOT] != boot:
+        words = memoryview(self._map).cast("Q")
+        self._slots = words[_SLOTS:]
+        usable = words[_FORMAT] == _FORMAT_WORD and words[_BOOT] == boot
+        words.release()
+        if not (usable and all(map(_is_sound, self._slots))):
             self.close()
             raise ClockUnavailableError(str(path))
 
     def latest(self) -> int:
-        """Return the newest acknowledged commit timestamp, 0 before the first."""
-        return self._words[0]  # _TIMESTAMP: every transaction comes here
+        """Return the newest acknowledged commit timestamp: every transaction comes here."""
+        return max(self._slots) >> _CHECK_BITS
 
     @property
-    def epoch(self) -> int:
-        """The epoch of the leader that published last."""
-        return self._words[_EPOCH]
+    def zone(self) -> int:
+        """The index of the zone that has published last: most likely the leader's."""
+        slots = self._slots.tolist()
+        return slots.index(max(slots))
 
-    def claim(self, epoch: int, timestamp: int) -> None:
-        """Take the file over for a leader's epoch, so that an older leader stops publishing.
+    def close(self) -> None:
+        """Unmap the file."""
+        self._slots.release()
+        self._map.close()
 
-        `timestamp` is that of the newest commit of all earlier epochs; from here on readers may come.
+
+class ClockPublisher:
+    """One zone's slot of a cluster's clock file, which is made if it is not there.
+
+    For one process at a time: the zone's adjudicator.
+    """
+
+    def __init__(self, path: Path, boot: int, zone: int, zones: int) -> None:
+        """Raises OSError."""
+        size = (_SLOTS + zones) * _WORD_BYTES
+        self._map = _map(path, os.O_RDWR | os.O_CREAT, mmap.ACCESS_WRITE, size)
+        self._words = memoryview(self._map).cast("Q")
+        self._boot = boot
+        self._own = _SLOTS + zone
+        self._slot = 0
+
+    @property
+    def latest(self) -> int:
+        """The newest timestamp that this zone has published, 0 before the first."""
+        return self._slot >> _CHECK_BITS
+
+    def open(self, timestamp: int) -> None:
+        """Publish a new leader's first timestamp; from here on readers may come."""
+        self.publish(timestamp)
+        fence()
+        self.mend()
+
+    def publish(self, timestamp: int) -> None:
+        """Raise the clock. What an earlier leader of this zone has published is not above `timestamp`."""
+        slot = _slot_of(timestamp)
+        assert slot >= self._slot, "a zone's commit timestamps rise"
+        self._slot = self._words[self._own] = slot
+
+    def mend(self) -> bool:
+        """Put right what is damaged; return whether anything was. Only where this zone has published.
+
+        A slot of another zone that is damaged is emptied: what stood there is below what we published, or
+        a newer leader publishes it again with its next commit.
         """
-        if epoch > self._words[_EPOCH]:
-            self._words[_EPOCH] = epoch
-        if self.publish(timestamp, epoch):
-            fence()
-            self._words[_BOOT] = self._boot
-
-    def publish(self, timestamp: int, epoch: int) -> bool:
-        """Raise the timestamp; False, and nothing is written, if a newer epoch has claimed the file."""
         words = self._words
-        if words[_EPOCH] != epoch:
-            return False
-        if timestamp > words[_TIMESTAMP]:
-            words[_TIMESTAMP] = timestamp
-        return True
+        wanted = {_FORMAT: _FORMAT_WORD, _BOOT: self._boot, self._own: self._slot}
+        wanted |= {index: 0 for index in range(_SLOTS, len(words)) if not _is_sound(words[index])}
+        wanted[self._own] = self._slot
+        damaged = [index for index, word in wanted.items() if words[index] != word]
+        for index in sorted(damaged, reverse=True):  # the header last: it lets readers in
+            words[index] = wanted[index]
+        return bool(damaged)
 
     def close(self) -> None:
         """Unmap the file."""
         self._words.release()
         self._map.close()
+
+
+def _map(path: Path, flags: int, access: int, size: int) -> mmap.mmap:
+    """Map a file of whole words, made as long as `size`. Raises OSError, ValueError if it is too short."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    try:
+        if size and os.fstat(descriptor).st_size != size:
+            os.ftruncate(descriptor, size)
+        length = os.fstat(descriptor).st_size
+        if length <= _SLOTS * _WORD_BYTES or length % _WORD_BYTES:
+            raise ValueError(f"{length} bytes are no clock")
+        return mmap.mmap(descriptor, length, access=access)
+    finally:
+        os.close(descriptor)

@@ -18,6 +18,12 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
         return len(self.cluster) == CLUSTER_CHARACTERS and self.cluster.isalnum()
 
 
+class Peer(msgspec.Struct, frozen=True, tag="peer", array_like=True):
+    """The first frame of a connection from the same role in another zone."""
+
+    az: str
+
+
 class StatusRequest(msgspec.Struct, frozen=True, tag="status", array_like=True):
     """Ask a role how it is. Allowed as the first frame of any connection."""
 
@@ -28,14 +34,14 @@ class StatusReply(msgspec.Struct, frozen=True, tag="status_reply", array_like=Tr
     values: dict[str, int | float | str]
 
 
-Opening = Hello | StatusRequest
+Opening = Hello | Peer | StatusRequest
 
 _encoder = msgspec.msgpack.Encoder()
 _opening_decoder = msgspec.msgpack.Decoder(Opening)
 _status_decoder = msgspec.msgpack.Decoder(StatusReply)
 
 
-def encode(message: Hello | StatusRequest | StatusReply) -> bytes:
+def encode(message: Opening | StatusReply) -> bytes:
     """Return the body of a frame."""
     return _encoder.encode(message)
 

@@ -27,11 +27,15 @@ class ProtocolError(Exception):
     """The peer sent something that no correct peer sends; its connection is closed."""
 
 
+def _credentials(connected: socket.socket) -> tuple[int, int]:
+    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    process_id, uid, _ = _UCRED.unpack(raw)
+    return process_id, uid
+
+
 def peer_uid(connected: socket.socket) -> int:
     """Return the user id of the process at the other end of a Unix socket."""
-    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    uid: int = _UCRED.unpack(raw)[1]
-    return uid
+    return _credentials(connected)[1]
 
 
 def peer_is_trusted(connected: socket.socket) -> bool:
@@ -65,6 +69,15 @@ class FramedConnection(asyncio.Protocol):
     def frame_received(self, body: bytes) -> None:
         """Handle one frame. A ProtocolError or a decoding error closes the connection."""
         raise NotImplementedError
+
+    @property
+    def process_id(self) -> int:
+        """The process that has opened this connection, 0 if it is not one of this host."""
+        peer = None if self._transport is None else self._transport.get_extra_info("socket")
+        if peer is None or peer.family != socket.AF_UNIX:
+            return 0
+        with socket.fromfd(peer.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as connected:
+            return _credentials(connected)[0]
 
     @property
     def is_open(self) -> bool:

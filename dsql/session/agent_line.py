@@ -25,7 +25,10 @@ class AgentLine:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self.ended = False  # by `end_input`
-        self._offered: list[int] = []  # a connection to the adjudicator that came unasked
+        self._offered: tuple[str, list[int]] = (
+            "",
+            [],
+        )  # an adjudicator's connection that came unasked
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
     def tell(self, message: ToAgent) -> None:
@@ -45,8 +48,8 @@ class AgentLine:
             return self._deferred.popleft()
         message, descriptors = self._receive()
         while isinstance(message, Adjudicator):
-            packets.close_all(self._offered)
-            self._offered = descriptors
+            packets.close_all(self._offered[1])
+            self._offered = message.az, descriptors
             message, descriptors = self._receive()
         return message, descriptors
 
@@ -70,15 +73,18 @@ class AgentLine:
         with contextlib.suppress(OSError):  # without an agent, the next one will
             self.tell(WantJobs())
 
-    def new_adjudicator(self) -> socket.socket | None:
-        """Return the agent's connection to the adjudicator, or ask for one; None: nobody answers now.
+    def new_adjudicator(self, az: str) -> tuple[str, socket.socket] | None:
+        """Return a zone, and the agent's connection to its adjudicator; None if that does not answer now.
 
-        Raises EOFError if the agent is gone: then there never will be one.
+        `az` "" stands for the one that most likely leads. Raises EOFError if the agent is gone: then
+        there never will be a connection.
         """
-        if self._offered:
-            return socket.socket(fileno=self._offered.pop())
+        offered, descriptors = self._offered
+        if descriptors and az in ("", offered):
+            self._offered = "", []
+            return offered, socket.socket(fileno=descriptors[0])
         try:
-            self.tell(NeedAdjudicator())
+            self.tell(NeedAdjudicator(az))
             message, descriptors = self._receive()
             while not isinstance(message, Adjudicator):
                 # The first session follows the assignment at once, and Retire may come at any time.
@@ -86,4 +92,4 @@ class AgentLine:
                 message, descriptors = self._receive()
         except OSError as error:
             raise EOFError("the agent is gone") from error
-        return socket.socket(fileno=descriptors[0]) if descriptors else None
+        return (message.az, socket.socket(fileno=descriptors[0])) if descriptors else None

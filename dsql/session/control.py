@@ -9,8 +9,8 @@
                                <-- Idle            the session, or the jobs, have ended
                                <-- WantJobs        a session has left a job behind
       Retire                   -->                 exit, after the running session
-                               <-- NeedAdjudicator the connection broke, or there was none
-      Adjudicator [connection] -->                 another one; without descriptor: nobody answers now
+                               <-- NeedAdjudicator a zone's connection broke, or there was none
+      Adjudicator [connection] -->                 another one; without descriptor: it does not answer
 
 Descriptors stand in brackets. A query processor cannot open connections itself: its sandbox forbids it.
 """
@@ -68,11 +68,15 @@ class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):
 
 
 class NeedAdjudicator(msgspec.Struct, frozen=True, tag="need_adjudicator", array_like=True):
-    """A connection to the leader of the cluster's adjudicators is wanted."""
+    """A connection to a zone's adjudicator is wanted; `az` "": to the one that most likely leads."""
+
+    az: str
 
 
 class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=True):
-    """A connection to the leader, as a descriptor. The first one is sent unasked."""
+    """A connection to the adjudicator of `az`, as a descriptor. The likely leader's comes unasked."""
+
+    az: str = ""
 
 
 ToQueryProcessor = Assign | Serve | RunJobs | Retire | Adjudicator

@@ -50,7 +50,7 @@ class ClusterTenant:
         self._assignment = assignment
         self._layout = Layout(Path())
         self._line = line
-        self._committer = AdjudicatorClient(None, self._reconnect)
+        self._committer = AdjudicatorClient(sorted(assignment.azs), self._connect)
         self._clock: PublishedClock | None = None
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._committer.close)
@@ -109,14 +109,10 @@ class ClusterTenant:
             return PublishedClock(path, current_boot())
 
         try:
-            with contextlib.suppress(ClockUnavailableError):
-                return open_it()
-            # A cluster is led, and publishes, once it has been asked for.
-            self._eventually(self._committer.connect)
             return self._eventually(open_it)
-        except (OSError, ClockUnavailableError):
+        except ClockUnavailableError:
             raise SqlError(
-                "57P03", "the cluster is starting up", detail="Its adjudicator does not answer yet."
+                "57P03", "the cluster is starting up", detail="No adjudicator leads it yet."
             ) from None
 
     def serve(self, session: HandedSession, client: socket.socket) -> None:
@@ -159,9 +155,9 @@ class ClusterTenant:
         with contextlib.suppress(SqlError):  # the first transaction tries again, and says why not
             self.open()
 
-    def _reconnect(self) -> socket.socket:
+    def _connect(self, az: str) -> tuple[str, socket.socket]:
         try:
-            connection = self._line.new_adjudicator()
+            connection = self._line.new_adjudicator(az)
         except EOFError:
             # Nothing can be committed here any more, and nobody can be asked what was.
             unknown = outcome_unknown()

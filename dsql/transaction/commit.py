@@ -7,7 +7,14 @@ from typing import Protocol
 import msgspec
 
 from dsql.errors import DataConflictError, SqlError, outcome_unknown, schema_conflict
-from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Refused, WriteSet
+from dsql.transaction.interface import (
+    CommitOutcome,
+    Committed,
+    Conflict,
+    Refused,
+    Unavailable,
+    WriteSet,
+)
 from dsql.transaction.write_buffer import transaction_too_large
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,8 +32,8 @@ def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) 
     """Commit, and return the commit timestamp.
 
     Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a conflict, 53100 if the journals'
-    disks are full, 08P01 if the adjudicator finds the write set malformed, 08007 if the outcome remains
-    unknown.
+    disks are full, 57P03 if too few zones answer (nothing is committed), 08P01 if the adjudicator finds the
+    write set malformed, 08007 if the outcome remains unknown.
     """
     encoded = _encode(write_set)
     if len(encoded) > bytes_max:
@@ -38,7 +45,7 @@ def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) 
         raise schema_conflict() if outcome.schema else DataConflictError()
     if isinstance(outcome, Refused):
         raise _disk_full() if outcome.disk_full else _malformed()
-    raise outcome_unknown()
+    raise _unavailable() if isinstance(outcome, Unavailable) else outcome_unknown()
 
 
 def _disk_full() -> SqlError:
@@ -46,6 +53,15 @@ def _disk_full() -> SqlError:
         "53100",
         "could not extend the journal: No space left on device",
         hint="Free some space on the journals' disks; reads go on meanwhile.",
+    )
+
+
+def _unavailable() -> SqlError:
+    return SqlError(
+        "57P03",
+        "the cluster cannot commit now",
+        detail="Too few of its availability zones answer. Nothing was committed.",
+        hint="Reads go on. Try the transaction again when another zone is back.",
     )
 
 

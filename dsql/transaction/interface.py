@@ -88,7 +88,11 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
     disk_full: bool  # True: the journals' disks are; False: the write set is malformed
 
 
-CommitOutcome = Committed | Conflict | Unknown | Refused
+class Unavailable(msgspec.Struct, frozen=True, tag="unavailable", array_like=True):
+    """Nothing was committed: there is nobody who could, for want of zones. It may be tried again."""
+
+
+CommitOutcome = Committed | Conflict | Unknown | Refused | Unavailable
 
 
 class Transaction(Protocol):

@@ -75,9 +75,7 @@ def start_seed(root: Path) -> subprocess.Popen[str]:
 def add_cluster(layout: Layout, letter: str) -> str:
     """Write a cluster's record, a clock and one replica directory with files; return its identifier."""
     identifier = letter * 26
-    record = ClusterRecord(
-        identifier, "us-east-1", "endpoint", "1", "dsql", ["az1"], "az1", time.time()
-    )
+    record = ClusterRecord(identifier, "us-east-1", "endpoint", "1", "dsql", ["az1"], time.time())
     layout.cluster(identifier).mkdir(parents=True)
     (layout.cluster(identifier) / "cluster.json").write_bytes(msgspec.json.encode(record))
     layout.clock(identifier).write_bytes(bytes(16))

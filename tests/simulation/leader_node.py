@@ -19,7 +19,7 @@ from .world import SECOND, Node, SkewedClock, Stream, World
 
 
 class Published:
-    """The clock file: the same rules as dsql.rpc.clock.PublishedClock, without the file."""
+    """The clock file without the file: it never falls, whoever publishes when."""
 
     def __init__(self) -> None:
         self.timestamp = 0
@@ -28,11 +28,8 @@ class Published:
     def claim(self, epoch: int) -> None:
         self.epoch = max(self.epoch, epoch)
 
-    def publish(self, timestamp: int, epoch: int) -> bool:
-        if epoch != self.epoch:
-            return False
+    def publish(self, timestamp: int) -> None:
         self.timestamp = max(self.timestamp, timestamp)
-        return True
 
 
 class _Connection:
@@ -61,9 +58,8 @@ class LeaderNode(Node):
         self._replicas = replicas
         self._published = published
         self._clock = SkewedClock(world, skew)
-        self.leader = self.leader_class(
-            world.chance.randbytes(16), name, Quorum(), self._clock, epoch=published.epoch + 1
-        )
+        self.leader = self._candidate(published.epoch + 1)
+        self._refused = False
         self.pipeline: CommitPipeline | None = None
         self._waiting: list[tuple[bytes, Callable[[bytes], None]]] = []
         self._told_commit = 0
@@ -71,6 +67,23 @@ class LeaderNode(Node):
         self._connections: list[_Connection | None] = [None] * len(replicas)
         for index in range(len(replicas)):
             self._connect(index)
+        self._tick()
+
+    def _candidate(self, epoch: int) -> Leader:
+        chance = self.world.chance
+        return self.leader_class(
+            chance.randbytes(16), self.name, Quorum(), self._clock, epoch=epoch
+        )
+
+    def _claim_again(self) -> None:
+        """Start anew above what was met, as a zone does that was refused."""
+        self.leader = self._candidate(self.leader.promised + 1)
+        self._refused = False
+        for index in range(len(self._replicas)):
+            if self._connections[index] is not None:
+                self._disconnect(index)
+            else:
+                self._connect(index)
         self._tick()
 
     def handle(self, body: bytes, answer: Callable[[bytes], None]) -> None:
@@ -138,6 +151,10 @@ class LeaderNode(Node):
         if self.leader.deposed:
             if self.pipeline is not None:
                 self.pipeline.stop()
+            elif not self._refused:
+                self._refused = True
+                delay = self.world.chance.randint(50, 500) * SECOND // 1000
+                self.world.later(delay, lambda: self.do(self._claim_again))
         elif self.leader.commit > self._told_commit:
             self._told_commit = self.leader.commit
             self._committed()
@@ -177,8 +194,8 @@ class LeaderNode(Node):
         if not self.leader.deposed:
             self._deliver(self.leader.catch_up())
 
-    def _publish(self, timestamp: int) -> bool:
-        return self._published.publish(timestamp, self.leader.epoch)
+    def _publish(self, timestamp: int) -> None:
+        self._published.publish(timestamp)
 
     def _flush(self) -> None:
         if self.pipeline is not None and not self.leader.deposed:

@@ -143,7 +143,8 @@ def _adjudicator(chance: random.Random, tenant: object, control: int) -> None:
 def _send(tenant: object, data: bytes) -> None:
     """On a connection to the adjudicator, a new one if the last one was closed."""
     with contextlib.suppress(Exception):
-        connection = tenant._committer.connect()  # type: ignore[attr-defined]
+        committer = tenant._committer  # type: ignore[attr-defined]
+        connection = committer._connections.get(committer._leader) or committer._reach("")
         own = socket.socket(fileno=os.dup(connection._socket.fileno()))
         with own:
             own.settimeout(0.1)
@@ -154,7 +155,7 @@ def _send(tenant: object, data: bytes) -> None:
             except TimeoutError:
                 pass
             except OSError:
-                tenant._committer.close()  # type: ignore[attr-defined]
+                committer.close()
 
 
 def _agent(chance: random.Random, control: int) -> None:
@@ -164,7 +165,7 @@ def _agent(chance: random.Random, control: int) -> None:
     line.settimeout(1)
     for _ in range(20):
         _tolerantly(line.sendmsg, [encode(WantJobs())], [_rights(8)])
-    floods = [encode(message) for message in (NeedAdjudicator(), Idle(), WantJobs(), Ready([]))]
+    floods = [encode(message) for message in (NeedAdjudicator(""), Idle(), WantJobs(), Ready([]))]
     nonsense = [b"\x91" * 1_000, chance.randbytes(1_000), bytes(100_000)]
     worst = chance.choice(floods + nonsense)
     for _ in range(5_000):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,9 @@ import pytest
 from adjudicator import server as adjudicator_server
 from adjudicator.client import AdjudicatorClient, hello
 from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.boot import current_boot
 from dsql.rpc.client import connect_blocking
+from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.transaction.interface import CommitOutcome, Mode, WriteSet
 from journal import server as journal_server
 from journal.client import SocketJournal
@@ -31,7 +34,7 @@ encoder = msgspec.msgpack.Encoder()
 def make_layout(root: Path) -> Layout:
     layout = Layout(root)
     layout.cluster(CLUSTER).mkdir(parents=True)
-    record = ClusterRecord(CLUSTER, "local", "e", "0", "dsql", AZS, "az1", 0.0)
+    record = ClusterRecord(CLUSTER, "local", "e", "0", "dsql", AZS, 0.0)
     (layout.cluster(CLUSTER) / "cluster.json").write_bytes(msgspec.json.encode(record))
     return layout
 
@@ -73,20 +76,22 @@ class Fixture:
         self.layout = layout
         self.azs = [Az(layout, name) for name in AZS]
 
-    def open_socket(self):
-        connected = connect_blocking(self.layout.socket("az1.adjudicator"))
+    def connect(self, az: str) -> tuple[str, socket.socket]:
+        az = az or "az1"
+        connected = connect_blocking(self.layout.socket(f"{az}.adjudicator"))
         connected.sendall(hello(CLUSTER))
-        return connected
+        return az, connected
 
     def client(self, **options) -> AdjudicatorClient:
-        return AdjudicatorClient(self.open_socket(), self.open_socket, **options)
+        return AdjudicatorClient(AZS, self.connect, **options)
 
     def latest(self) -> int:
         try:
-            data = self.layout.clock(CLUSTER).read_bytes()
-        except FileNotFoundError:
+            clock = PublishedClock(self.layout.clock(CLUSTER), current_boot())
+        except ClockUnavailableError:
             return 0
-        return int.from_bytes(data[:8], "little")
+        with closing(clock):
+            return clock.latest()
 
     async def commit(self, client: AdjudicatorClient, write_set: WriteSet) -> CommitOutcome:
         encoded = encoder.encode(write_set)

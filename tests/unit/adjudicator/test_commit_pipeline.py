@@ -27,7 +27,6 @@ class Bench:
     def __init__(self) -> None:
         self.journal: list[tuple[int, int, bytes]] = []
         self.events: list[object] = []
-        self.owns_clock = True
         self.flushes = 0
         self.pipeline = CommitPipeline(
             ConflictSet(0, 10), FixedClock(), self._append, self._publish, self._schedule
@@ -38,9 +37,8 @@ class Bench:
         self.journal += entries
         return len(self.journal)
 
-    def _publish(self, timestamp: int) -> bool:
+    def _publish(self, timestamp: int) -> None:
         self.events.append(timestamp)
-        return self.owns_clock
 
     def _schedule(self) -> None:
         self.flushes += 1
@@ -133,14 +131,6 @@ def test_deposed_leader_answers_unknown_to_all(bench):
     bench.submit(b"3" * 16, b"c")
     bench.status(ONE)
     assert [event[1] for event in bench.events] == [Verdict.UNKNOWN] * 4
-
-
-def test_commit_whose_clock_belongs_to_a_newer_leader_is_unknown(bench):
-    bench.owns_clock = False
-    bench.submit(ONE)
-    bench.pipeline.flush()
-    bench.pipeline.committed(1)
-    assert bench.events[-1] == (b"1", Verdict.UNKNOWN, 0)
 
 
 def test_status_of_a_stranger_buries_it_before_it_is_told_aborted(bench):

@@ -92,9 +92,7 @@ async def test_outcome_lost_with_the_leader_is_resolved_by_its_successor(cluster
 
 
 async def test_commit_is_unknown_if_nobody_can_be_asked(cluster):
-    client = await asyncio.to_thread(
-        lambda: cluster.client(answer_seconds=0.2, resolve_seconds=0.4)
-    )
+    client = await asyncio.to_thread(lambda: cluster.client(resolve_seconds=0.4))
     await cluster.commit(client, cluster.write_set(0, b"a"))
     for az in cluster.azs[1:]:
         await az.stop()
@@ -150,9 +148,7 @@ async def test_write_set_with_a_mode_that_does_not_exist_is_refused(cluster):
 
 
 async def test_full_disks_refuse_commits_until_there_is_space(cluster, monkeypatch):
-    client = await asyncio.to_thread(
-        lambda: cluster.client(answer_seconds=0.5, resolve_seconds=10.0)
-    )
+    client = await asyncio.to_thread(lambda: cluster.client(resolve_seconds=10.0))
     await cluster.commit(client, cluster.write_set(0, b"a"))
 
     def full(descriptor, buffers, offset, flags):

@@ -10,9 +10,7 @@ from dsql.cli.environment_file import make_access
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import ClusterRecord
 
-RECORD = ClusterRecord(
-    "a" * 26, "us-east-1", "a.dsql.us-east-1.on.aws", "1", "dsql", ["az1"], "az1", 0
-)
+RECORD = ClusterRecord("a" * 26, "us-east-1", "a.dsql.us-east-1.on.aws", "1", "dsql", ["az1"], 0)
 
 
 def test_shell_reads_the_variables_back_unchanged(tmp_path: Path) -> None:

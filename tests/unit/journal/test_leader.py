@@ -6,7 +6,7 @@ import pytest
 
 from journal.codec import Append, Fetched
 from journal.followers import Quorum
-from journal.leader import Leader, Phase
+from journal.leader import BLOCKED_TICKS, Leader, Phase
 from journal.messages import (
     AppendReply,
     AppendStatus,
@@ -120,11 +120,99 @@ def test_record_of_an_older_epoch_is_not_committed_by_being_everywhere():
     assert leader.commit == 3
 
 
-def test_refused_candidate_claims_above_the_promise():
+def test_refused_candidate_gives_up_and_tells_what_it_has_met():
     leader = make_leader()
-    sends = leader.step(0, ClaimReply(3, False, 8, EMPTY))
-    assert leader.epoch == 9
-    assert sends == [(replica, Claim(9, b"c" * 16, round=1)) for replica in range(3)]
+    assert leader.step(0, ClaimReply(3, False, 8, EMPTY)) == []
+    assert (leader.deposed, leader.promised) == (True, 8)
+    promise(leader, 1)
+    promise(leader, 2)
+    assert leader.deposed
+
+
+def make_candidate(*connected: int, quorum: Quorum | None = None) -> Leader:
+    """A candidate whose own replica is 1, connected to others in this order."""
+    leader = Leader(b"c" * 16, "az1", quorum or Quorum(), FixedClock(), epoch=3, own=1)
+    for replica in connected:
+        leader.connected(replica)
+    return leader
+
+
+def test_own_promise_and_one_that_was_asked_for_behind_it_elect_without_another_round():
+    leader = make_candidate(1, 0, 2)
+    assert say_promise(leader, 2) == []
+    sends = say_promise(leader, 1)
+    assert leader.phase is Phase.OPENING
+    assert [message.frames[0].records[0].kind for _, message in sends] == [RecordKind.EPOCH] * 2
+
+
+def test_promise_that_was_asked_for_before_the_own_one_has_to_be_confirmed():
+    leader = make_candidate(2, 1)
+    say_promise(leader, 2)
+    asked = say_promise(leader, 1)
+    assert [(replica, message.round) for replica, message in asked] == [(1, 2), (2, 2)]
+    assert leader.phase is Phase.CLAIMING
+    confirm(leader, asked)
+    assert leader.phase is Phase.OPENING
+
+
+@pytest.mark.parametrize("again", ["reconnected", "overdue"])
+def test_own_promise_that_begins_anew_vouches_for_nothing_that_came_before(again):
+    leader = make_candidate(1, 2)
+    say_promise(leader, 2)
+    if again == "reconnected":
+        leader.disconnected(1)
+        leader.connected(1)
+    else:
+        for _ in range(2):
+            leader.tick()
+    say_promise(leader, 1)
+    assert leader.phase is Phase.CLAIMING
+
+
+def test_promise_of_a_lost_own_replica_vouches_for_nobody():
+    leader = make_candidate(1, 0, 2)
+    say_promise(leader, 1, lost=True)
+    say_promise(leader, 2)
+    say_promise(leader, 0)
+    assert leader.phase is Phase.CLAIMING
+
+
+def test_own_promise_does_not_elect_where_more_than_two_are_needed():
+    leader = make_candidate(1, 0, 2, 3, 4, 5, quorum=Quorum(6, 4))
+    for replica in range(6):
+        say_promise(leader, replica)
+    assert leader.phase is Phase.CLAIMING
+
+
+def test_leader_whose_replicas_have_everything_is_at_rest():
+    leader = opened()
+    assert leader.restless
+    accept(leader, 2, 1)
+    assert not leader.restless
+    data(leader, 6_000)
+    assert leader.restless
+    leader.disconnected(2)
+    for replica in (0, 1):
+        accept(leader, replica, 2)
+    assert not leader.restless
+
+
+def test_leader_that_can_commit_nothing_for_some_ticks_says_so_until_it_can():
+    leader = opened()
+    leader.disconnected(1)
+    data(leader, 6_000)
+    leader.disconnected(2)
+    for _ in range(1 + BLOCKED_TICKS):  # the first one only takes note of how far it is
+        assert not leader.blocked
+        leader.tick()
+    assert leader.blocked
+    leader.connected(1)
+    for replica in (0, 1):  # an overdue answer has led to a new claim
+        promise(leader, replica, Extent(1, 1, 5_000, [(3, 1)], 0))
+    assert leader.blocked
+    accept(leader, 0, 2)
+    accept(leader, 1, 2)
+    assert not leader.blocked
 
 
 def test_fenced_leader_is_deposed_and_says_nothing_more():

@@ -17,7 +17,7 @@ CLUSTER = "abcdefghijklmnopqrstuvwxyz"
 def layout(tmp_path) -> Layout:
     layout = Layout(tmp_path)
     layout.cluster(CLUSTER).mkdir(parents=True)
-    record = ClusterRecord(CLUSTER, "local", "e", "0", "dsql", ["az1"], "az1", 0.0)
+    record = ClusterRecord(CLUSTER, "local", "e", "0", "dsql", ["az1"], 0.0)
     layout.record(CLUSTER).write_bytes(msgspec.json.encode(record))
     return layout
 

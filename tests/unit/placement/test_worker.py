@@ -129,24 +129,23 @@ async def test_descriptors_that_come_along_are_closed(hostile: Hostile) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-async def test_process_has_one_connection_to_the_adjudicator(hostile: Hostile) -> None:
+async def test_process_has_one_connection_to_each_adjudicator(hostile: Hostile) -> None:
     ends: list[socket.socket] = []
 
-    def connect() -> socket.socket:
+    def connect(az: str) -> tuple[str, socket.socket]:
         ours, theirs = socket.socketpair()
         ends.append(theirs)
-        return ours
+        return az or "az1", ours
 
     hostile.worker._connect = connect
-    for _ in range(2):
-        hostile.control.send(encode(NeedAdjudicator()))
-        while not len(ends):
-            await asyncio.sleep(0)
-    while len(ends) < 2:
+    for az in ("", "az2", "az1"):
+        hostile.control.send(encode(NeedAdjudicator(az)))
+    while len(ends) < 3:
         await asyncio.sleep(0)
     assert ends[0].recv(1) == b""
-    ends[1].setblocking(False)
-    with pytest.raises(BlockingIOError):
-        ends[1].recv(1)
+    for still_open in ends[1:]:
+        still_open.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            still_open.recv(1)
     for end in ends:
         end.close()

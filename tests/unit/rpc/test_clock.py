@@ -1,91 +1,124 @@
-"""The published clock is shared, only rises, belongs to the newest epoch and to this boot."""
+"""The published clock is shared, never falls, whoever publishes when, and belongs to this boot."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from dsql.rpc.clock import ClockUnavailableError, PublishedClock
+from dsql.rpc.clock import ClockPublisher, ClockUnavailableError, PublishedClock
 
-BOOT = 7
+BOOT, ZONES = 7, 3
+NOW = 1_700_000_000_000_000
+Open = Callable[[int], ClockPublisher]
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "clock"
 
 
 @pytest.fixture
-def clock(path):
-    opened = PublishedClock(path, BOOT, writable=True)
-    yield opened
-    opened.close()
+def publisher(path: Path) -> Iterator[Open]:
+    """Opens zones' publishers, closed at the test's end."""
+    opened: list[ClockPublisher] = []
+
+    def open_it(zone: int, boot: int = BOOT) -> ClockPublisher:
+        opened.append(ClockPublisher(path, boot, zone, ZONES))
+        return opened[-1]
+
+    yield open_it
+    for one in opened:
+        one.close()
 
 
-def test_reader_sees_what_the_leader_publishes(clock, path):
-    clock.claim(3, 5)
-    reader = PublishedClock(path, BOOT)
-    assert clock.publish(1_700_000_000_000_001, 3)
-    assert (reader.latest(), reader.epoch) == (1_700_000_000_000_001, 3)
-    assert path.read_bytes()[:8] == (1_700_000_000_000_001).to_bytes(8, "little")
-    reader.close()
+def latest(path: Path, boot: int = BOOT) -> int:
+    with closing(PublishedClock(path, boot)) as reader:
+        return reader.latest()
 
 
-def test_timestamp_never_falls(clock):
-    clock.claim(1, 10)
-    clock.publish(9, 1)
-    assert clock.latest() == 10
+def test_reader_sees_what_the_leader_publishes_and_which_zone_it_is(path: Path, publisher: Open):
+    leader = publisher(1)
+    leader.open(NOW)
+    with closing(PublishedClock(path, BOOT)) as reader:
+        leader.publish(NOW + 1)
+        assert (reader.latest(), reader.zone) == (NOW + 1, 1)
 
 
-def test_deposed_leader_publishes_nothing(clock):
-    clock.claim(1, 5)
-    clock.claim(2, 5)
-    assert not clock.publish(10, 1)
-    clock.claim(1, 10)
-    assert clock.latest() == 5
+def test_leader_that_was_replaced_cannot_set_the_clock_back(path: Path, publisher: Open):
+    old, new = publisher(0), publisher(2)
+    old.open(NOW)
+    new.open(NOW + 100)
+    old.publish(NOW + 50)  # committed before, and published late
+    assert latest(path) == NOW + 100
+    new.publish(NOW + 101)
+    old.publish(NOW + 60)
+    assert latest(path) == NOW + 101
 
 
-@pytest.mark.parametrize("size", [0, 8, 23])
-def test_reader_waits_for_a_clock_that_is_being_made(path, size):
+def test_late_leader_of_this_boot_hides_nothing_that_a_newer_one_has_published(
+    path: Path, publisher: Open
+):
+    publisher(0, BOOT - 1).open(NOW)
+    late, new = publisher(0), publisher(1)
+    new.open(NOW + 100)
+    late.open(NOW + 50)
+    assert latest(path) == NOW + 100
+
+
+@pytest.mark.parametrize("size", [0, 8, 16, 23, 39])
+def test_reader_waits_for_a_clock_that_is_being_made(path: Path, size: int):
     path.write_bytes(bytes(size))
     with pytest.raises(ClockUnavailableError):
         PublishedClock(path, BOOT)
 
 
-def test_reader_waits_until_a_leader_has_published(clock, path):
+def test_reader_waits_until_a_leader_has_published(path: Path, publisher: Open):
     with pytest.raises(ClockUnavailableError):
         PublishedClock(path, BOOT)
-    clock.claim(1, 10)
-    PublishedClock(path, BOOT).close()
+    leader = publisher(0)
+    with pytest.raises(ClockUnavailableError):
+        PublishedClock(path, BOOT)
+    leader.open(10)
+    assert latest(path) == 10
 
 
-def test_reader_does_not_trust_what_a_crash_of_the_machine_left(clock, path):
-    clock.claim(4, 10)
-    next_boot = PublishedClock(path, BOOT + 1, writable=True)
+def test_reader_does_not_trust_what_a_crash_of_the_machine_left(path: Path, publisher: Open):
+    publisher(0).open(NOW)
+    next_boot = publisher(1, BOOT + 1)
     with pytest.raises(ClockUnavailableError):
         PublishedClock(path, BOOT + 1)
-    assert next_boot.epoch == 4
-    next_boot.claim(5, 12)
-    reader = PublishedClock(path, BOOT + 1)
-    assert reader.latest() == 12
-    reader.close()
-    next_boot.close()
+    next_boot.open(NOW + 2)
+    assert latest(path, BOOT + 1) == NOW + 2
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_a_clock_file_holds_is_a_clock_or_unavailable(path, seed):
-    """A leader that comes later takes it over."""
+def test_whatever_a_clock_file_holds_the_next_leader_makes_it_its_own(
+    path: Path, publisher: Open, seed: int
+):
     chance = random.Random(seed)
     path.write_bytes(chance.randbytes(chance.randrange(64)))
-    try:
-        reader = PublishedClock(path, BOOT)
-    except ClockUnavailableError:
-        pass
-    else:
-        assert reader.latest() >= 0
-        reader.close()
-    leader = PublishedClock(path, BOOT, writable=True)
-    leader.claim(leader.epoch + 1, leader.latest())
-    assert leader.publish(leader.latest(), leader.epoch)
-    leader.close()
+    with pytest.raises(ClockUnavailableError):
+        PublishedClock(path, BOOT)
+    publisher(1).open(NOW)
+    assert latest(path) == NOW
+
+
+@pytest.mark.parametrize("position", range((2 + ZONES) * 8))
+def test_flipped_bit_anywhere_is_noticed_and_mended(path: Path, publisher: Open, position: int):
+    old, leader = publisher(0), publisher(1)
+    old.open(NOW - 5)
+    leader.open(NOW)
+    assert not leader.mend()
+    with path.open("r+b") as file:
+        file.seek(position)
+        (byte,) = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte ^ 1 << position % 8]))
+    with pytest.raises(ClockUnavailableError):
+        PublishedClock(path, BOOT)
+    assert leader.mend()
+    assert latest(path) == NOW

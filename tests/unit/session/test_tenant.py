@@ -13,7 +13,7 @@ from dsql.control.layout import Layout
 from dsql.errors import SqlError
 from dsql.rpc import packets
 from dsql.rpc.boot import current_boot
-from dsql.rpc.clock import PublishedClock
+from dsql.rpc.clock import ClockPublisher
 from dsql.session import tenant
 from dsql.session.agent_line import AgentLine
 from dsql.session.control import Adjudicator, Assign, encode
@@ -38,10 +38,10 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 
 @contextmanager
-def led(layout: Layout) -> Iterator[PublishedClock]:
+def led(layout: Layout) -> Iterator[ClockPublisher]:
     """A clock that a leader has published."""
-    clock = PublishedClock(layout.clock(CLUSTER), current_boot(), writable=True)
-    clock.claim(1, 0)
+    clock = ClockPublisher(layout.clock(CLUSTER), current_boot(), 0, 1)
+    clock.open(0)
     yield clock
     clock.close()
 

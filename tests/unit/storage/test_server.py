@@ -13,7 +13,7 @@ from dsql.control.layout import ClusterRecord, Layout
 from dsql.errors import SqlError
 from dsql.rpc.boot import current_boot
 from dsql.rpc.client import ask_status
-from dsql.rpc.clock import PublishedClock
+from dsql.rpc.clock import ClockPublisher
 from storage.checkpoint import durable_sequence
 from storage.client import LocalReplica, RemoteReplica, open_cluster
 from storage.replica_writer import FollowerSettings
@@ -23,7 +23,7 @@ CLUSTER = "abcdefghijklmnopqrstuvwxyz"
 
 
 def create_cluster(layout: Layout) -> None:
-    record = ClusterRecord(CLUSTER, "local", "", "", "dsql", ["az1", "az2"], "az1", 0.0)
+    record = ClusterRecord(CLUSTER, "local", "", "", "dsql", ["az1", "az2"], 0.0)
     layout.cluster(CLUSTER).mkdir(parents=True)
     (layout.cluster(CLUSTER) / "cluster.json").write_bytes(msgspec.json.encode(record))
 
@@ -137,9 +137,9 @@ async def test_status_tells_the_watermark(layout: Layout, journal: Any, feeder: 
         status = await asyncio.to_thread(ask_status, socket)
         assert status.values[f"{CLUSTER}.watermark"] == feeder.timestamp
         assert status.values[f"{CLUSTER}.lag_microseconds"] == 0
-        clock = PublishedClock(layout.clock(CLUSTER), current_boot(), writable=True)
-        clock.claim(1, feeder.timestamp)
-        clock.publish(feeder.timestamp + 70, 1)
+        clock = ClockPublisher(layout.clock(CLUSTER), current_boot(), 0, 2)
+        clock.open(feeder.timestamp)
+        clock.publish(feeder.timestamp + 70)
         clock.close()
         status = await asyncio.to_thread(ask_status, socket)
         assert status.values[f"{CLUSTER}.lag_microseconds"] == 70

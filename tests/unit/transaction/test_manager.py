@@ -12,7 +12,7 @@ import pytest
 from dsql.encoding import keycode, keyspace, rowcode
 from dsql.errors import SqlError
 from dsql.rpc.boot import current_boot
-from dsql.rpc.clock import PublishedClock
+from dsql.rpc.clock import ClockPublisher, PublishedClock
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Mode, WriteSet
 from dsql.transaction.manager import TransactionManager
 from journal.messages import Record, RecordKind
@@ -26,12 +26,12 @@ TABLE, INT4, EPOCH = 16_384, 23, 1
 class Decider:
     """An adjudicator, a journal and a feed: first committer wins, one record per commit."""
 
-    def __init__(self, applier: Applier, clock: PublishedClock) -> None:
+    def __init__(self, applier: Applier, clock: ClockPublisher) -> None:
         self._applier = applier
         self._clock = clock
         self._last_write: dict[bytes, int] = {}
         self._timestamp = 1_000
-        clock.claim(EPOCH, 0)
+        clock.open(0)
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
         write_set = msgspec.msgpack.decode(encoded, type=WriteSet)
@@ -44,7 +44,7 @@ class Decider:
         sequence = self._applier.position.sequence + 1
         record = Record(sequence, EPOCH, self._timestamp, RecordKind.DATA, encoded)
         self._applier.apply([record])
-        self._clock.publish(self._timestamp, EPOCH)
+        self._clock.publish(self._timestamp)
         return Committed(self._timestamp)
 
 
@@ -52,14 +52,16 @@ class Decider:
 def managers(tmp_path: Path) -> Iterator[tuple[TransactionManager, TransactionManager]]:
     """Two query processors of one cluster."""
     environment = WritableEnvironment(tmp_path / ENVIRONMENT, current_boot())
-    clock = PublishedClock(tmp_path / "clock", current_boot(), writable=True)
-    decider = Decider(Applier(environment, time.monotonic), clock)
+    publisher = ClockPublisher(tmp_path / "clock", current_boot(), 0, 1)
+    decider = Decider(Applier(environment, time.monotonic), publisher)
+    clock = PublishedClock(tmp_path / "clock", current_boot())
     replicas = [LocalReplica([tmp_path]) for _ in range(2)]
     first, second = (TransactionManager(replica, decider, clock) for replica in replicas)
     yield first, second
     for replica in replicas:
         replica.close()
     clock.close()
+    publisher.close()
     environment.close()
 
 

@@ -1,0 +1,42 @@
+"""What the adjudicators of a host's zones tell each other. A connection begins with a Peer message.
+
+Each zone opens a connection to every other and speaks on it; it hears on those that the others have opened.
+First a Leads with all that is known, then a Beat, then what happens.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Leads(msgspec.Struct, frozen=True, tag="leads", array_like=True):
+    """Who leads: (cluster, epoch, zone); zone "" for a leader that has laid it down."""
+
+    leads: list[tuple[str, int, str]]
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat", array_like=True):
+    """The sender's loop turns, and the next beat comes within so many seconds.
+
+    `suspects`: the zones that it holds for gone.
+    """
+
+    within: float
+    suspects: list[str]
+
+
+class Probe(msgspec.Struct, frozen=True, tag="probe", array_like=True):
+    """Beat now, please."""
+
+
+class Claims(msgspec.Struct, frozen=True, tag="claims", array_like=True):
+    """The sender claims the lead of a cluster."""
+
+    cluster: str
+
+
+PeerMessage = Leads | Beat | Probe | Claims
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[PeerMessage] = msgspec.msgpack.Decoder(PeerMessage)
+decode = _decoder.decode

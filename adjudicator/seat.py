@@ -1,0 +1,104 @@
+"""One cluster in one zone: who is connected, and what waits for a leader, here or elsewhere.
+
+Every zone of a cluster has a seat, and one of them leads. A request that comes to another is not lost:
+
+- While a leader is known to live elsewhere, a COMMIT is refused, which names that zone. Nothing was done,
+  so it may be sent there.
+- Whoever asks for an outcome here does so because the leader is silent. The leader is looked at closely,
+  and the question waits for its next sign of life (then it is refused), or for the next leader.
+- While nobody leads, everything waits, for a bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Callable
+
+from adjudicator.commit_pipeline import Answer
+from adjudicator.half_requests import HalfRequests
+from adjudicator.leadership import Leadership
+from adjudicator.messages import Request, Verdict, encode_refusal, encode_reply, subject_of
+from dsql.rpc.server import FramedConnection
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 2.0  # for a leader; then it is said that there is none
+Handler = Callable[[bytes, Answer], None]
+
+
+class Seat:
+    """A cluster, in the zone of this process. `azs` are its zones in the order of its record.
+
+    `handle(body, answer)` takes a request: it is the leadership's own while this zone leads. `doubt` is
+    called when somebody waits and a leader may hang. `promised` is the highest epoch that was met,
+    `refusals` how often a claim has failed since somebody led.
+    """
+
+    def __init__(self, cluster: str, azs: list[str], doubt: Callable[[str], None]) -> None:
+        self.cluster = cluster
+        self.azs = azs
+        self.leadership: Leadership | None = None
+        self.connections: set[FramedConnection] = set()
+        self.half_requests: HalfRequests[FramedConnection] = HalfRequests()
+        self.handle: Handler = self._wait
+        self.promised = 0
+        self.refusals = 0
+        self._doubt = doubt
+        self._leader = ""  # elsewhere
+        self._waiting: list[tuple[bytes, Answer]] = []
+        self._patience: asyncio.TimerHandle | None = None
+
+    @property
+    def waits(self) -> bool:
+        """True while requests wait."""
+        return bool(self._waiting)
+
+    def follow(self, az: str) -> None:
+        """Another zone leads, or "" nobody does that is known; requests wait from now on."""
+        self._leader = az
+        self.handle = self._wait
+        if az:
+            self.refusals = 0
+            self.refuse()
+
+    def lead(self, leadership: Leadership) -> None:
+        """Lead from here: what waits is handled now."""
+        self._leader, self.refusals = "", 0
+        self.handle = leadership.handle
+        for body, answer in self._take():
+            try:
+                leadership.handle(body, answer)
+            except (ValueError, struct.error) as error:  # nobody correct waits for its answer
+                log.warning("%s: malformed request: %s", self.cluster, error)
+
+    def refuse(self) -> None:
+        """The leader lives: send what waits there."""
+        zone = sorted(self.azs).index(self._leader) if self._leader in self.azs else None
+        for body, answer in self._take():
+            answer(encode_refusal(subject_of(body), zone))
+
+    def _wait(self, body: bytes, answer: Answer) -> None:
+        subject_of(body)  # of a malformed request it is told at once
+        self._waiting.append((body, answer))
+        if self._leader and body[0] == Request.COMMIT:
+            self.refuse()
+            return
+        self._doubt(self._leader)
+        if self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(WAIT_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        for body, answer in self._take():
+            is_question = body[0] == Request.STATUS
+            verdict = Verdict.UNKNOWN if is_question else Verdict.UNAVAILABLE
+            answer(encode_reply(subject_of(body), verdict))
+
+    def _take(self) -> list[tuple[bytes, Answer]]:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        waiting, self._waiting = self._waiting, []
+        return waiting
