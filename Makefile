@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup up test bench attacks lint clean
+.PHONY: setup up test bench attacks chaos-load lint clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 $(VENV)/.server: pyproject.toml requirements.lock
@@ -45,6 +45,11 @@ bench: $(VENV)/.bench
 # Sends statements that want too much, and prints what they got, in time and memory.
 attacks: $(VENV)/.bench
 	$(BIN)/python bench/attacks.py $(ATTACKS)
+
+# Runs bank, registers and lists over many connections while `dsql chaos` does its worst, and checks what the
+# clients saw. Options: make chaos-load LOAD="--seconds 1800 -- --hold 2"
+chaos-load: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m load $(LOAD)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache
