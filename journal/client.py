@@ -101,15 +101,24 @@ class SocketJournal:
         sequence = from_sequence
         while True:
             with contextlib.suppress(OSError):
-                async with contextlib.aclosing(self._ask(cluster, Subscribe(sequence))) as feed:
-                    async for message in feed:
-                        if isinstance(message, Trimmed):
-                            raise JournalTrimmedError(f"kept from {message.first_sequence}")
-                        assert isinstance(message, Feed)
-                        records = records_from(message.frames, sequence)
+                async with contextlib.aclosing(self.feed(cluster, sequence)) as feed:
+                    async for frames in feed:
+                        records = records_from(frames, sequence)
                         sequence = records[-1].sequence + 1
                         yield records
             await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def feed(self, cluster: str, sequence: int) -> AsyncGenerator[list[Frame]]:
+        """Yield committed frames, the first of which holds `sequence`, while the connection lasts.
+
+        Raises JournalTrimmedError, OSError.
+        """
+        async with contextlib.aclosing(self._ask(cluster, Subscribe(sequence))) as messages:
+            async for message in messages:
+                if isinstance(message, Trimmed):
+                    raise JournalTrimmedError(f"kept from {message.first_sequence}")
+                assert isinstance(message, Feed)
+                yield message.frames
 
     async def follow(
         self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]

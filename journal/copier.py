@@ -69,6 +69,10 @@ class Copier:
         for index, follower in enumerate(self._followers):
             if follower.fetching == (replica, fetched.from_sequence):
                 follower.fetching = None
+                if not fetched.frames:  # that one cannot read it: another one, or later
+                    self._followers[replica].unreadable = follower.next
+                    sends += self._fetch_elsewhere(index, replica)
+                    continue
                 if frames and follower.lost and frames[0].first > follower.next:
                     follower.next = frames[0].first
                     sends.append((index, StartAt(self.epoch, follower.next)))
@@ -104,6 +108,12 @@ class Copier:
             return []
         follower.fetching = (source, follower.next)
         return [(source, Fetch(follower.next, FETCH_BYTES))]
+
+    def _fetch_elsewhere(self, replica: int, source: int) -> list[Send]:
+        """Fetch for a replica, unless nobody else has what `source` could not give: then a tick does."""
+        follower = self._followers[replica]
+        other = self._replicas.source(follower.next)
+        return [] if other is None or other == source else self.pump(replica)
 
     def _trim_before(self) -> int:
         return min(self._replicas.checkpoint + 1, self.retain_from)

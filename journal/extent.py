@@ -53,12 +53,15 @@ class LogExtent:
         self.last = frame.last
         self.last_timestamp = frame.timestamp
 
-    def cut(self, last: int) -> None:
-        """Forget everything behind `last`, to put another frame there at once."""
+    def cut(self, last: int, last_timestamp: int = 0) -> None:
+        """Forget everything behind `last`, a record with `last_timestamp`.
+
+        Who does not know it puts another frame there at once.
+        """
         while self.epochs and self.epochs[-1][1] > last:
             self.epochs.pop()
         self.last = last
-        self.last_timestamp = 0  # the frame that follows brings its own
+        self.last_timestamp = last_timestamp
 
     def trim(self, first: int) -> None:
         """Forget everything before `first`. The epoch before it stays known."""

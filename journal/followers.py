@@ -59,6 +59,7 @@ class Follower:
         "round",
         "stalled_at",
         "told_commit",
+        "unreadable",
     )
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class Follower:
         self.told_commit = 0
         self.checkpoint = 0
         self.stalled_at = -1
+        self.unreadable = 0  # a record that it could not give when it was asked last
 
     def reset(self) -> None:
         """Forget what only the last claim's answer, or the last connection, has told."""
@@ -220,10 +222,8 @@ class Followers:
 
     def source(self, sequence: int) -> int | None:
         """Return a replica from which a record of the leader's log can be fetched."""
-        for index in self.joined:
-            if self.every[index].matched >= sequence:
-                return index
-        return None
+        able = [index for index in self.joined if self.every[index].matched >= sequence]
+        return min(able, key=lambda index: self.every[index].unreadable == sequence, default=None)
 
     def _worth(self, replica: int) -> tuple[bool, bool, int]:
         follower = self.every[replica]

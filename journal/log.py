@@ -1,9 +1,9 @@
-"""One replica's log on disk: segments and the promise. Blocking.
+"""One replica's log on disk: segments, and the state file that says how far they must reach. Blocking.
 
 Three rules keep what was acknowledged. A segment is complete on disk before its successor is created,
 so only the last one can be torn. A write that does not fit on the disk is taken back as a whole. And
-after a failed sync nobody knows what the disk holds: the log marks itself as failed and is never opened
-again; the replica has to be replaced.
+after a failed sync nobody knows what the disk holds, whatever the page cache says: such a log is never
+believed again, and is set aside (`journal.set_aside`) for a new one that the other replicas fill.
 
 Each write is one system call that returns when the data is on disk (RWF_DSYNC). A file that grows with
 each write would have its new length written each time as well, which costs half as much again. So a
@@ -13,38 +13,31 @@ overwrite them.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import errno
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
-import msgspec
-
-from dsql.control.atomic_file import PRIVATE, write_atomically
-from dsql.disk.files import SYSTEM_FILES, Files, read_file, write_all
+from dsql.disk.files import SYSTEM_FILES, Files
 from journal.extent import EMPTY_LOG, LogExtent
 from journal.messages import Extent
+from journal.recovery import LogDamagedError, Recovery
 from journal.replica import Promise
-from journal.segment import (
-    HEADER_BYTES,
-    CorruptionError,
-    Frame,
-    parse_frame,
-    parse_header,
-    recover_segment,
-    segment_header,
-    sync_mark,
-)
+from journal.segment import Frame, sync_mark
+from journal.segment_file import SegmentFile
+from journal.segment_repair import Replacement
+from journal.segments import Segments
+from journal.state_file import StateFile
 
 SEGMENT_BYTES = 64 * 1024 * 1024
-_INDEX_BYTES = 64 * 1024  # a position is remembered this often
 # zeros behind a write: as many as the log is long, within these bounds
 _AHEAD_BYTES_MIN = 16 * 1024
 _AHEAD_BYTES_MAX = 256 * 1024
-_promise_decoder = msgspec.msgpack.Decoder(Promise)
+_SECRET_BYTES = 8
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is a quota as well: RLIMIT_FSIZE
+_BROKEN = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENXIO)
 
 
 class DiskFullError(Exception):
@@ -52,60 +45,15 @@ class DiskFullError(Exception):
 
 
 class SyncFailedError(Exception):
-    """A sync failed, now or in an earlier life of this log; the replica is of no use any more."""
-
-
-class _Segment:
-    """One file: its span, its end, and (first sequence, offset, timestamp before) every so often."""
-
-    def __init__(self, files: Files, path: Path, first: int) -> None:
-        self.path = path
-        self.first = first
-        self.last = first - 1
-        self.end = HEADER_BYTES
-        self.allocated = 0  # the file's length: zeros from `end` on
-        self.positions: list[tuple[int, int, int]] = []
-        self.descriptor = files.open(path, os.O_RDWR | os.O_CREAT)
-        self._files = files
-        self._users = 1  # the log, and each read that is under way
-
-    def note(self, frame: Frame, offset: int, previous_timestamp: int) -> None:
-        """Take a frame into the span."""
-        if not self.positions or offset - self.positions[-1][1] >= _INDEX_BYTES:
-            self.positions.append((frame.first, offset, previous_timestamp))
-        self.last = frame.last
-
-    def offset_before(self, sequence: int) -> int:
-        """Return the offset of a frame at or before the one that holds `sequence`."""
-        index = bisect.bisect_right(self.positions, sequence, key=lambda entry: entry[0])
-        return self.positions[index - 1][1] if index else HEADER_BYTES
-
-    def hold(self) -> None:
-        """Keep the file open until one `close` more."""
-        self._users += 1
-
-    def close(self) -> None:
-        """Close the file, if nobody else reads it."""
-        self._users -= 1
-        if not self._users:
-            self._files.close(self.descriptor)
-
-    def remove(self) -> None:
-        """Close the file and delete it."""
-        self.close()
-        self._files.unlink(self.path)
-
-    def truncate(self) -> None:
-        """Make the file end where its frames do."""
-        self._files.truncate(self.descriptor, self.end)
-        self.allocated = self.end
+    """The disk refused a write or a sync: this log is of no use any more."""
 
 
 class Log:
     """The log in `directory`, recovered or created. `extent` and `promise` tell where the replica stands.
 
     With `expected`, there has been a log before: if it is missing, the new one knows that it is lost.
-    Raises CorruptionError, SyncFailedError, or BlockingIOError if another process has it open.
+    Raises LogDamagedError for one that cannot be proved whole, DiskFullError, BlockingIOError if another
+    process has it open, and OSError for what has nothing to do with the disk.
     """
 
     def __init__(
@@ -116,36 +64,36 @@ class Log:
         segment_bytes: int = SEGMENT_BYTES,
         files: Files = SYSTEM_FILES,
     ) -> None:
-        files.make_directory(directory)
         self._files = files
         self._directory = directory
         self._segment_bytes = segment_bytes
-        self._mutex = threading.Lock()  # between the writing thread and readers
-        self._segments: list[_Segment] = []
-        self._lock = files.open(directory / "lock", os.O_RDWR | os.O_CREAT)
-        try:
+        self._extent = LogExtent(EMPTY_LOG)
+        self._mark = b""  # all up to here is durable; the next write begins with it
+        self._marking = threading.Lock()  # between those who make the log shorter and `settle`
+        self._closed = False
+        self.repaired = 0  # files, since it was opened
+        with contextlib.ExitStack() as undo, self._opening():
+            files.make_directory(directory)
+            self._lock = files.open(directory / "lock", os.O_RDWR | os.O_CREAT)
+            undo.callback(files.close, self._lock)
             files.lock(self._lock)
             if files.exists(self._failure_mark):
-                raise SyncFailedError(
-                    f"{directory}: a sync failed here before; once the disk is sound, delete this folder, "
-                    "and the other zones restore it"
-                )
-            promise = self._read_promise()
-            is_here = self._recover()
-            if promise is None or not is_here:
-                is_new = promise is None and not expected
-                known = promise or Promise(0, b"")
-                self.save_promise(Promise(known.epoch, known.candidate, is_new))
-            else:
-                self.promise = promise
-        except BaseException:
-            self.close()
-            raise
+                raise LogDamagedError(f"{directory}: the disk failed here before", [])
+            self._state = StateFile(files, directory / "state")
+            undo.callback(self._state.close)
+            self._open(undo, expected=expected)
+            undo.pop_all()
 
     @property
     def extent(self) -> Extent:
         """What the log spans."""
         return self._extent.describe(0)
+
+    @property
+    def promise(self) -> Promise:
+        """The promise on disk."""
+        assert self._state.promise is not None, "an open log has one"
+        return self._state.promise
 
     @property
     def last_sequence(self) -> int:
@@ -155,232 +103,204 @@ class Log:
     @property
     def first_sequence(self) -> int:
         """The first record that is still kept."""
-        return self._segments[0].first
+        return self._extent.first
+
+    @property
+    def damaged(self) -> list[tuple[int, int]]:
+        """The spans of the segments that are not as they were written, as far as it is known."""
+        return [(segment.first, segment.last) for segment in self._segments.damaged]
 
     # Writing
 
     def write(self, frames: list[Frame]) -> None:
         """Add frames at the end; they are on disk on return. Raises DiskFullError, SyncFailedError."""
-        mark = sync_mark(self._extent.last)
+        mark = self._mark
         data = b"".join([mark, *[frame.data for frame in frames]])
-        segment = self._segments[-1]
+        segment = self._segments.newest
         if segment.last >= segment.first and segment.end + len(data) > self._segment_bytes:
             segment = self._roll()
-        self._write_durably(segment, data)
-        with self._mutex:
+        after = sync_mark(frames[-1].last, self._segments.first, self._state.secret)
+        self._write_durably(segment, data, after)
+        with self._segments.mutex:
             offset = segment.end + len(mark)
             for frame in frames:
                 segment.note(frame, offset, self._extent.last_timestamp)
                 self._extent.add(frame)
                 offset += len(frame.data)
             segment.end = offset
+        self._mark = after
 
     def cut(self, last: int) -> None:
-        """Remove every record behind `last`, which ends a frame."""
-        with self._mutex:
-            while self._segments[-1].first > last + 1:
-                dropped = self._segments.pop()
-                dropped.remove()
-            segment = self._segments[-1]
-            segment.end = self._find(segment, last + 1)
-            segment.last = last
-            segment.positions = [entry for entry in segment.positions if entry[0] <= last]
-            self._extent.cut(last)
-        self._complete(segment)
-        self._sync_directory()
+        """Remove every record behind `last`, which ends a frame. Raises CorruptionError, SyncFailedError.
+
+        The reach is shortened first, or what is missing could be taken for damage; and later segments are
+        gone before the end of an earlier one is, or there could be a gap.
+        """
+        with _explained():
+            segment = self._segments.ending_with(last)
+            end, timestamp = segment.find(last + 1)
+            self._shorten(last, self._segments.first)
+            self._extent.cut(last, timestamp)
+            self._segments.cut(segment, last, end)
 
     def trim(self, first: int) -> None:
-        """Delete the segments that hold nothing from `first` on."""
-        with self._mutex:
-            while len(self._segments) > 1 and self._segments[0].last < first:
-                dropped = self._segments.pop(0)
-                dropped.remove()
-            self._extent.trim(self._segments[0].first)
+        """Delete the segments that hold nothing from `first` on.
+
+        The record before `first` stays: the timestamp and epoch of the last record must be known always.
+        """
+        with _explained():
+            kept = self._segments.first_without(first - 1)
+            if kept > self._segments.first:
+                self._shorten(self._extent.last, kept)
+                self._segments.remove_before(kept)
+                self._extent.trim(kept)
 
     def clear(self, first: int) -> None:
         """Remove every record; the next one will be `first`. Raises SyncFailedError."""
-        with self._mutex:
-            while self._segments:
-                dropped = self._segments.pop()
-                dropped.remove()
+        with _explained():
+            self._shorten(first - 1, first)
+            self._segments.remove_all()
+            self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
             try:
-                self._segments.append(self._new_segment(first))
-            except DiskFullError as error:  # a log without a segment is of no use
+                self._segments.create(first, 0)
+            except OSError as error:  # a log without a segment is of no use
                 raise SyncFailedError(str(error)) from error
 
     def save_promise(self, promise: Promise) -> None:
-        """Replace the promise, durably."""
-        body = msgspec.msgpack.encode(promise)
-        content = google_crc32c.value(body).to_bytes(4, "little") + body
-        write_atomically(self._promise_path, content, PRIVATE, self._files)
-        self.promise = promise
+        """Replace the promise, durably. Raises DiskFullError, SyncFailedError."""
+        with _explained():
+            self._state.save_promise(promise)
+
+    def settle(self) -> None:
+        """Have it known how far the log reaches now, also after a crash of the machine."""
+        with _explained(), self._marking:
+            if not self._closed:
+                self._state.note_durably(self._mark)
+
+    def seal(self) -> None:
+        """Begin a new segment, so that the last one can be written anew. Raises DiskFullError."""
+        if self._segments.newest.last >= self._segments.newest.first:
+            self._roll()
+
+    def mark_failed(self) -> None:
+        """Have this log never opened again, if the disk still takes that much."""
+        with contextlib.suppress(OSError):
+            self._files.close(self._files.open(self._failure_mark, os.O_WRONLY | os.O_CREAT))
 
     def close(self) -> None:
         """Close the files and let others open the log."""
-        if self._segments:
+        with self._marking:
+            self._closed = True
             with contextlib.suppress(OSError):
-                self._segments[-1].truncate()
-        for segment in self._segments:
-            segment.close()
-        self._segments = []
-        self._files.close(self._lock)
+                self._state.note_durably(self._mark)
+                self._segments.newest.truncate()
+            self._segments.close()
+            self._state.close()
+            self._files.close(self._lock)
 
     # Reading
 
     def read(self, from_sequence: int, bytes_max: int) -> list[Frame]:
         """Return frames in order, the first of which holds `from_sequence`; empty if it is not here.
 
-        At least one frame, and then not more than about `bytes_max` bytes.
+        At least one frame, and then not more than about `bytes_max` bytes. Raises CorruptionError.
         """
-        with self._mutex:
-            segment = self._segment_of(from_sequence)
-            if segment is None:
-                return []
-            offset = segment.offset_before(from_sequence)
-            end = segment.end
-            segment.hold()
-        try:
-            return self._read_frames(segment.descriptor, offset, end, from_sequence, bytes_max)
-        finally:
-            with self._mutex:
-                segment.close()
+        return self._segments.read(from_sequence, bytes_max)
 
     def locate(self, timestamp: int) -> int:
         """Return a sequence at or before the first record with at least `timestamp`."""
-        with self._mutex:
-            found = self._segments[0].first
-            for segment in self._segments:
-                for first, _, previous_timestamp in segment.positions:
-                    if previous_timestamp >= timestamp:
-                        return found
-                    found = first
-            return found
+        return self._segments.locate(timestamp)
 
-    def _segment_of(self, sequence: int) -> _Segment | None:
-        index = bisect.bisect_right(self._segments, sequence, key=lambda segment: segment.first)
-        if not index or sequence > self._segments[index - 1].last:
-            return None
-        return self._segments[index - 1]
+    # Checking and repairing
 
-    def _read_frames(
-        self, descriptor: int, offset: int, end: int, sequence: int, bytes_max: int
-    ) -> list[Frame]:
-        frames: list[Frame] = []
-        collected = 0
-        chunk_bytes = bytes_max + _INDEX_BYTES
-        while offset < end and collected < bytes_max:
-            data = self._files.pread(descriptor, min(chunk_bytes, end - offset), offset)
-            position = 0
-            while collected < bytes_max:
-                parsed = parse_frame(data, position)
-                if parsed is None:
-                    break
-                position += len(parsed.data)
-                if parsed.count and parsed.last >= sequence:
-                    frames.append(parsed)
-                    collected += len(parsed.data)
-            if position == 0:  # a frame that is longer than the chunk, or a bad one
-                if len(data) == end - offset:
-                    raise CorruptionError(f"{self._directory}: bad frame at offset {offset}")
-                chunk_bytes *= 4
-            offset += position
-        return frames
+    def check(self, sequence: int, bytes_max: int) -> int:
+        """Read about `bytes_max` bytes from a record on; return the record to go on with.
 
-    def _find(self, segment: _Segment, sequence: int) -> int:
-        """Return the offset at which the frame that begins with `sequence` starts, or the end."""
-        offset = segment.offset_before(sequence)
-        data = self._files.pread(segment.descriptor, segment.end - offset, offset)
-        position = 0
-        while position < len(data):
-            parsed = parse_frame(data, position)
-            if parsed is None:
-                raise CorruptionError(f"{segment.path}: bad frame at offset {offset + position}")
-            if parsed.count and parsed.first >= sequence:
-                assert parsed.first == sequence, "logs part at a boundary between frames"
-                break
-            position += len(parsed.data)
-        return offset + position
+        Raises CorruptionError; the segment counts as damaged from then on.
+        """
+        frames = self.read(sequence, bytes_max)
+        with _explained():
+            self.repaired += not self._segments.mend_header(sequence)
+        return frames[-1].last + 1 if frames else max(sequence, self.first_sequence)
+
+    def check_state(self) -> None:
+        """Read the state file back, and write it anew if it is not what it should be."""
+        with _explained(), self._marking:
+            self.repaired += not (self._closed or self._state.mend(self._mark))
+
+    def begin_replacement(self, first: int) -> Replacement | None:
+        """Return a new file for the segment that begins with `first`, to be filled with its frames.
+
+        None if there is no such segment, or it is the last one. Raises DiskFullError, SyncFailedError.
+        """
+        with _explained():
+            return self._segments.begin_replacement(first, self._extent, self._state.secret)
+
+    def replace(self, replacement: Replacement) -> bool:
+        """Put the new file in the place of the old one; False if that is not as it was."""
+        with _explained():
+            replaced = self._segments.replace(replacement)
+        self.repaired += replaced
+        return replaced
 
     # Files
-
-    @property
-    def _promise_path(self) -> Path:
-        return self._directory / "promise"
 
     @property
     def _failure_mark(self) -> Path:
         return self._directory / "failed"
 
-    def _read_promise(self) -> Promise | None:
-        try:
-            data = read_file(self._files, self._promise_path)
-        except FileNotFoundError:
-            return None
-        body = data[4:]
-        if data[:4] != google_crc32c.value(body).to_bytes(4, "little"):
-            raise CorruptionError(f"{self._promise_path}: bad checksum")
-        return _promise_decoder.decode(body)
-
-    def _recover(self) -> bool:
-        """Read the segments; return False if there is none and the log begins anew."""
-        names = self._files.list(self._directory)
-        paths = [self._directory / name for name in names if name.endswith(".segment")]
-        if not paths:
-            self._extent = LogExtent(EMPTY_LOG)
-            self._create_segment(1)
-            return False
-        for path in paths:
-            self._recover_file(path, last=path == paths[-1])
-        return True
-
-    def _recover_file(self, path: Path, *, last: bool) -> None:
-        data = read_file(self._files, path)
-        first = parse_header(data)
-        expected = self._segments[-1].last + 1 if self._segments else int(path.stem)
-        if first is None and last:  # torn while it was created, hence empty
-            self._files.unlink(path)
-            self._create_segment(expected)
-            return
-        if first is None or first != expected:
-            raise CorruptionError(f"{path}: holds {first} instead of {expected}")
-        recovered = recover_segment(data, str(path), last=last)
+    def _open(self, undo: contextlib.ExitStack, *, expected: bool) -> None:
+        """Recover, and begin the state file and the first segment where there are none."""
+        known = self._state.promise
+        reach = self._state.reach if known is not None else None
+        recovery = Recovery(self._files, self._directory, reach, self._state.secret)
+        self._segments = Segments(self._files, self._directory, recovery.segments)
+        undo.callback(self._segments.close)
+        recovery.run()
+        self._extent = recovery.extent
+        self.repaired = recovery.repaired
+        last, first = self._extent.last, self._extent.first
+        secret = self._state.secret
+        if known is None:
+            secret = int.from_bytes(os.urandom(_SECRET_BYTES), "little")
+            is_new = not expected and last == 0
+            self._state.create(secret, Promise(0, b"", is_new), sync_mark(last, first, secret))
+        elif reach is None or known.epoch < self._extent.last_epoch:
+            raise recovery.damage("the state file does not say what was promised and written")
+        self._mark = sync_mark(last, first, secret)
+        self.check_state()
         if not self._segments:
-            self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
-        segment = _Segment(self._files, path, first)
-        self._segments.append(segment)
-        for offset, frame in recovered.frames:
-            segment.note(frame, offset, self._extent.last_timestamp)
-            self._extent.add(frame)
-        segment.end = recovered.end
-        if last:
-            self._complete(segment)
+            self._segments.create(last + 1, 0)
+        else:
+            self._segments.newest.complete()
+            self._segments.sync_names()
 
-    def _roll(self) -> _Segment:
-        self._complete(self._segments[-1])
-        return self._create_segment(self._extent.last + 1)
-
-    def _create_segment(self, first: int) -> _Segment:
-        segment = self._new_segment(first)
-        with self._mutex:
-            self._segments.append(segment)
-        return segment
-
-    def _new_segment(self, first: int) -> _Segment:
-        if not self._segments:
-            self._extent = LogExtent(Extent(first, first - 1, 0, [], 0))
-        path = self._directory / f"{first:020d}.segment"
-        segment = _Segment(self._files, path, first)
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Tell a disk that cannot be read or is full from what is no fault of the disk's."""
         try:
-            self._files.truncate(segment.descriptor, 0)
-            write_all(self._files, segment.descriptor, segment_header(first), 0)
+            yield
         except OSError as error:
-            segment.remove()
-            raise _explain(error) from error
-        self._sync(segment.descriptor)
-        self._sync_directory()
-        return segment
+            if error.errno in _BROKEN:
+                raise LogDamagedError(f"{self._directory}: {error}", []) from error
+            if error.errno in _FULL:
+                raise DiskFullError(str(error)) from error
+            raise
 
-    def _write_durably(self, segment: _Segment, data: bytes) -> None:
+    def _shorten(self, last: int, first: int) -> None:
+        """Let the log reach from `first` to `last` only, before it does."""
+        with self._marking:
+            self._mark = sync_mark(last, first, self._state.secret)
+            self._state.shorten(self._mark)
+
+    def _roll(self) -> SegmentFile:
+        with _explained():
+            self._segments.newest.complete()
+            self._state.note_durably(self._mark)
+            return self._segments.create(self._extent.last + 1, self._extent.last_timestamp)
+
+    def _write_durably(self, segment: SegmentFile, data: bytes, after: bytes) -> None:
+        """Write behind the segment's end, and note that the log reaches so far."""
         if segment.end + len(data) > segment.allocated:
             data += bytes(self._zeros_after(segment.end + len(data)))
         written = 0
@@ -389,12 +309,12 @@ class Log:
                 rest = data if not written else data[written:]
                 offset = segment.end + written
                 written += self._files.pwrite_durably(segment.descriptor, rest, offset)
+            self._state.note(after)
         except OSError as error:
             explained = _explain(error)
-            if isinstance(explained, SyncFailedError):
-                self._mark_failed()
-            else:
-                segment.truncate()
+            if isinstance(explained, DiskFullError):
+                with _explained():
+                    segment.truncate()
             raise explained from error
         segment.allocated = max(segment.allocated, segment.end + len(data))
 
@@ -402,26 +322,15 @@ class Log:
         ahead = min(max(end, _AHEAD_BYTES_MIN), _AHEAD_BYTES_MAX)
         return max(0, min(ahead, self._segment_bytes - end))
 
-    def _complete(self, segment: _Segment) -> None:
-        """Make the file end where its frames do, durably."""
-        segment.truncate()
-        self._sync(segment.descriptor)
 
-    def _sync(self, descriptor: int) -> None:
-        try:
-            self._files.datasync(descriptor)
-        except OSError as error:
-            self._mark_failed()
-            raise SyncFailedError(f"{self._directory}: {error}") from error
-
-    def _sync_directory(self) -> None:
-        self._files.sync_directory(self._directory)
-
-    def _mark_failed(self) -> None:
-        self._files.close(self._files.open(self._failure_mark, os.O_WRONLY | os.O_CREAT))
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Raise what the operating system says as DiskFullError or SyncFailedError."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error) from error
 
 
 def _explain(error: OSError) -> Exception:
-    # EFBIG is a quota as well: RLIMIT_FSIZE.
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return DiskFullError(str(error)) if full else SyncFailedError(str(error))
+    return DiskFullError(str(error)) if error.errno in _FULL else SyncFailedError(str(error))

@@ -1,4 +1,4 @@
-"""The format of a journal segment, and what can be saved of one after a crash.
+"""The format of a journal segment, and what a segment file still holds after a crash or damage.
 
 A segment is a file: a header, then frames. A frame is what a leader appended at once, one or more
 records with one checksum; it is made once, by the leader, and travels unchanged over the network
@@ -9,11 +9,13 @@ and two logs part at a boundary between frames.
     frame    length of the body, CRC32C of all that follows, first sequence, count, epoch,
              timestamp of the last record, body: MessagePack of the records
 
-A frame without records is a sync mark. A replica puts one before each write, and its sequence is
-the last one that was synced by then. After a crash the end of the last segment may hold frames that
-never reached the disk as a whole. The first bad frame and all after it are cut off, unless a mark
-behind it says that the frame had been synced: then the disk has lost what it had promised to keep,
-and the replica must not vote with such a log. Zeros at the end are none of this: they were written
+A frame without records is a sync mark. A replica puts one before each write; its sequence is the last
+one that was synced by then, its epoch is the log's own secret number, so that no client can put a mark
+into a row, and its timestamp the first sequence that the log has to keep.
+
+After a crash the end of the last segment may hold frames that never reached the disk as a whole: all of
+them belong to the one write that was under way, so there is no mark behind them. Something bad with a mark
+behind it is damage, and reading goes on at the mark. Zeros at the end are neither: they were written
 ahead, for frames to come.
 """
 
@@ -27,7 +29,7 @@ import msgspec
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from journal.messages import Record
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FRAME_BODY_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 4 * 1024 * 1024
 
 _MAGIC = b"DSQLJRNL"
@@ -37,6 +39,8 @@ _PREFIX = struct.Struct("<II")  # body length, checksum
 _FIELDS = struct.Struct("<QIQQ")  # first sequence, count, epoch, timestamp
 _FRAME_HEADER_BYTES = _PREFIX.size + _FIELDS.size
 HEADER_BYTES = _HEADER.size + _CHECKSUM.size
+MARK_BYTES = _FRAME_HEADER_BYTES
+_EMPTY_BODY = bytes(4)  # a mark begins with a body length of zero
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Record])
@@ -88,9 +92,19 @@ def make_frame(records: list[Record]) -> Frame:
     return Frame(first.sequence, len(records), first.epoch, last.timestamp, data, records)
 
 
-def sync_mark(synced_sequence: int) -> bytes:
-    """Return the mark that everything up to `synced_sequence` was on disk when it was written."""
-    return _seal(synced_sequence, 0, 0, 0, b"")
+def sync_mark(synced: int, kept_from: int, secret: int) -> bytes:
+    """Return the mark that records `kept_from` to `synced` of a log were on disk when it was made."""
+    fields = _FIELDS.pack(synced, 0, secret, kept_from)
+    return _PREFIX.pack(0, google_crc32c.value(fields)) + fields
+
+
+def parse_mark(data: bytes, offset: int, secret: int) -> Frame | None:
+    """Return the mark at `offset`, None if there is none of this log's.
+
+    Its `first` is the last sequence that was synced, its `timestamp` the first that is kept.
+    """
+    parsed = parse_frame(data, offset)
+    return parsed if parsed is not None and not parsed.count and parsed.epoch == secret else None
 
 
 def _seal(first: int, count: int, epoch: int, timestamp: int, body: bytes) -> bytes:
@@ -131,71 +145,60 @@ def segment_header(first_sequence: int) -> bytes:
     return header + _CHECKSUM.pack(google_crc32c.value(header))
 
 
-def parse_header(data: bytes) -> int | None:
-    """Return the first sequence of a segment, None if the header is torn.
-
-    Raises CorruptionError for a format of another version.
-    """
-    if len(data) < HEADER_BYTES:
-        return None
-    header = data[: _HEADER.size]
-    if _CHECKSUM.unpack_from(data, _HEADER.size)[0] != google_crc32c.value(header):
-        return None
-    magic, version, first_sequence = _HEADER.unpack(header)
-    if magic != _MAGIC or version != FORMAT_VERSION:
-        raise CorruptionError(f"journal format {version} is not the supported {FORMAT_VERSION}")
-    sequence: int = first_sequence
-    return sequence
-
-
 class Recovered:
-    """What a segment holds: (offset, frame) of each frame with records, and where the sound part ends."""
+    """What a segment file holds.
+
+    `frames`: (offset, frame) of each sound frame with records, in order; where records are missing
+    between two of them, that is damage. `end`: behind the last sound frame or mark. `damaged`: something
+    behind the header is not as it was written, and no crash explains it. `torn`: a write did not come to
+    its end.
+    """
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, Frame]] = []
         self.end = HEADER_BYTES
+        self.damaged = False
+        self.torn = False
 
 
-def recover_segment(data: bytes, name: str, *, last: bool) -> Recovered:
-    """Read a whole segment file. `last` says that a torn end is possible.
-
-    Raises CorruptionError, with the segment's name and the offset, for damage that no crash explains.
-    """
+def recover_segment(data: bytes, first: int, secret: int) -> Recovered:
+    """Read a whole segment file, whose first record is `first`, of the log with this secret."""
     recovered = Recovered()
-    expected: int | None = parse_header(data)
+    expected = first
     offset = HEADER_BYTES
+    written = 0
     while offset < len(data):
         parsed = parse_frame(data, offset)
-        if parsed is None:
+        if parsed is not None and (not parsed.count or parsed.first == expected):
+            if parsed.count:
+                recovered.frames.append((offset, parsed))
+                expected = parsed.last + 1
+            offset += len(parsed.data)
+            recovered.end = offset
+            continue
+        written = written or len(data.rstrip(b"\0"))
+        found = _next_mark(data, offset, written, expected, secret)
+        if found is None:
+            recovered.torn = written > offset
             break
-        if parsed.count:
-            if parsed.first != expected:
-                raise CorruptionError(
-                    f"{name}: record {parsed.first} at offset {offset} where {expected} belongs"
-                )
-            recovered.frames.append((offset, parsed))
-            expected = parsed.last + 1
-        offset += len(parsed.data)
-    recovered.end = offset
-    written = len(data[offset:].rstrip(b"\0"))
-    if written:
-        # A mark may end with zeros of its own.
-        synced = _last_mark(data[: offset + written + _FRAME_HEADER_BYTES], offset)
-        if not last or (expected is not None and synced >= expected):
-            raise CorruptionError(f"{name}: bad frame at offset {offset}, before synced ones")
+        offset, mark = found
+        expected = mark.first + 1
+        recovered.damaged = True
     return recovered
 
 
-def _last_mark(data: bytes, offset: int) -> int:
-    """Return the highest synced sequence that a mark behind a bad frame at `offset` tells, else 0."""
-    synced = 0
-    empty_body = b"\0\0\0\0"  # a mark begins with a body length of zero
-    position = data.find(empty_body, offset)
+def _next_mark(
+    data: bytes, offset: int, written: int, expected: int, secret: int
+) -> tuple[int, Frame] | None:
+    """Return where the next mark behind something bad at `offset` is, and the mark.
+
+    It stands before records from `expected` on: a mark of earlier ones has strayed there.
+    """
+    end = written + MARK_BYTES  # a mark may end with zeros of its own
+    position = data.find(_EMPTY_BODY, offset + 1, end)
     while position != -1:
-        parsed = parse_frame(data, position)
-        if parsed is not None and parsed.count == 0:
-            synced = max(synced, parsed.first)
-            position = data.find(empty_body, position + len(parsed.data))
-        else:
-            position = data.find(empty_body, position + 1)
-    return synced
+        mark = parse_mark(data, position, secret)
+        if mark is not None and mark.first >= expected - 1:
+            return position, mark
+        position = data.find(_EMPTY_BODY, position + 1, end)
+    return None

@@ -1,9 +1,8 @@
 """The journal replica of one AZ, for all clusters.
 
 A cluster's log is opened when the first connection or the first local role names it, and created if
-there is none yet. That it was created is also written down in the cluster's own folder: a log that is
-missing later has been lost, and is not a new one. A leader's messages go to the cluster's `ReplicaHost`;
-each subscription is a task that copies committed frames to its connection as fast as the reader takes them.
+there is none yet (`journal.opening`). A leader's messages go to the cluster's `ReplicaHost`; each
+subscription is a task that copies committed frames to its connection as fast as the reader takes them.
 """
 
 from __future__ import annotations
@@ -11,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
+from typing import Any
 
-from dsql.control.atomic_file import write_atomically
-from dsql.control.layout import Layout
-from dsql.disk.files import Files
+from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Attachment, JournalTrimmedError, ReplicaFailedError, records_from
 from journal.codec import Feed, LeaderMessage, Message, decode, encode
 from journal.disk_threads import DiskThreads, DiskWork
-from journal.log import Log
 from journal.messages import (
     Checkpoint,
     Locate,
@@ -31,7 +28,9 @@ from journal.messages import (
     Subscribe,
     Trimmed,
 )
+from journal.opening import FAILED, FULL, LogOpener
 from journal.replica_host import ReplicaHost
+from journal.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +41,16 @@ class UnknownClusterError(Exception):
     """No such cluster exists under this data directory."""
 
 
+class _Replica:
+    """One cluster's replica here: what opens its log, and, once it is open, its host and its upkeep."""
+
+    def __init__(self, opener: LogOpener, opening: asyncio.Task[ReplicaHost]) -> None:
+        self.opener = opener
+        self.opening = opening
+        self.upkeep: Upkeep | None = None
+        self.keeping: asyncio.Task[None] | None = None
+
+
 class JournalServer:
     """All replicas of one AZ, made on the event loop that it serves.
 
@@ -49,35 +58,57 @@ class JournalServer:
     done by `threads`, which it closes in the end.
     """
 
-    def __init__(self, layout: Layout, az: str, threads: DiskWork | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        az: str,
+        threads: DiskWork | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._layout = layout
         self._az = az
-        self._hosts: dict[str, asyncio.Task[ReplicaHost]] = {}
+        self._replicas: dict[str, _Replica] = {}
         self._threads = threads or DiskThreads(f"journal-{az}", _THREADS)
+        self._clock = clock or SystemClock()
 
     async def host(self, cluster: str) -> ReplicaHost:
-        """Return a cluster's replica, opened. Raises UnknownClusterError, or what opening raises."""
-        opening = self._hosts.get(cluster)
-        if opening is None:
-            if self._layout.read_cluster(cluster) is None:
-                raise UnknownClusterError(cluster)
-            opening = self._hosts[cluster] = asyncio.create_task(self._open(cluster))
-        try:
-            return await asyncio.shield(opening)
-        except Exception:
-            self._hosts.pop(cluster, None)
-            raise
+        """Return a cluster's replica once its log is open, however long that takes.
 
-    async def _open(self, cluster: str) -> ReplicaHost:
-        directory = self._layout.journal(self._az, cluster)
-        founded = self._layout.journal_founded(self._az, cluster)
-        disk = await self._threads.run(lambda: _open_log(self._layout.files, directory, founded))
-        return ReplicaHost(f"{self._az}/{cluster}", disk, self._threads)
+        Raises UnknownClusterError.
+        """
+        replica = self._replicas.get(cluster)
+        if replica is None:
+            record = self._layout.read_cluster(cluster)
+            if record is None:
+                raise UnknownClusterError(cluster)
+            replica = self._replicas[cluster] = self._begin(record)
+        return await asyncio.shield(replica.opening)
+
+    def _begin(self, record: ClusterRecord) -> _Replica:
+        cluster = record.identifier
+        name = f"{self._az}/{cluster}"
+        opener = LogOpener(
+            name,
+            self._layout.journal(self._az, cluster),
+            self._layout.journal_founded(self._az, cluster),
+            self._layout.files,
+            self._threads,
+        )
+        peers = [self._layout.socket(f"{az}.journal") for az in record.azs if az != self._az]
+
+        async def open_host() -> ReplicaHost:
+            host = ReplicaHost(name, await opener.open(), self._threads, opener)
+            replica.upkeep = Upkeep(host, cluster, peers, self._threads, self._clock)
+            replica.keeping = asyncio.create_task(replica.upkeep.run())
+            return host
+
+        replica = _Replica(opener, asyncio.create_task(open_host()))
+        return replica
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
         """See journal.client.Journal."""
         host = await self.host(cluster)
-        async for frames in host.frames(from_sequence):
+        async for frames in host.feed.frames(from_sequence):
             yield records_from(frames, from_sequence)
 
     async def follow(
@@ -85,7 +116,7 @@ class JournalServer:
     ) -> None:
         """See journal.client.Journal."""
         host = await self.host(cluster)
-        await host.follow(
+        await host.feed.follow(
             from_sequence, lambda frames: receive(records_from(frames, from_sequence))
         )
 
@@ -100,42 +131,56 @@ class JournalServer:
     async def attach(self, cluster: str, receive: Callable[[Message], None]) -> Attachment:
         """See journal.client.LocalReplica."""
         host = await self.host(cluster)
-        if host.failed:
-            raise ReplicaFailedError(f"the journal of {cluster} has failed")
+        await host.usable()
         promised = host.replica.promise.epoch
         return Attachment(lambda message: host.receive(message, receive), host.ended, promised)
 
     def status(self) -> StatusReply:
         """Tell every open replica's promise, end and commit index."""
         values: dict[str, int | float | str] = {"role": "journal", "az": self._az}
-        for cluster, opening in self._hosts.items():
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                host = opening.result()
-                values[f"{cluster}.promised_epoch"] = host.replica.promise.epoch
-                values[f"{cluster}.last_sequence"] = host.replica.log.last
-                values[f"{cluster}.commit"] = host.replica.commit
-                values[f"{cluster}.failed"] = int(host.failed)
-                values[f"{cluster}.lost"] = int(not host.replica.promise.whole)
+        for cluster, replica in self._replicas.items():
+            values |= {f"{cluster}.{word}": value for word, value in _describe(replica).items()}
         return StatusReply(values)
 
     async def close(self) -> None:
         """Close every log."""
-        for opening in self._hosts.values():
-            opened = (await asyncio.gather(opening, return_exceptions=True))[0]
-            if isinstance(opened, ReplicaHost):
-                await opened.close()
-        self._hosts.clear()
+        for replica in self._replicas.values():
+            if replica.keeping is not None:
+                await _cancelled(replica.keeping)
+            if replica.upkeep is None:
+                await _cancelled(replica.opening)
+            else:
+                await (await replica.opening).close()
+        self._replicas.clear()
         await self._threads.close()
 
 
-def _open_log(files: Files, directory: Path, founded: Path) -> Log:
-    """Open a log, or create it if there has never been one: it is durable before that is written down."""
-    known = files.exists(founded)
-    disk = Log(directory, expected=known, files=files)
-    if not known:
-        note = b"This zone's journal exists. If its folder does not, it was lost.\n"
-        write_atomically(founded, note, files=files)
-    return disk
+def _describe(replica: _Replica) -> dict[str, int | float | str]:
+    """Return what the status says of a replica; the words for what is wrong are 0 while it is not."""
+    trouble = replica.opener.trouble
+    values: dict[str, int | float | str] = {
+        "failed": int(trouble == FAILED),
+        "full": int(trouble == FULL),
+    }
+    if replica.upkeep is not None:
+        host = replica.opening.result()
+        values |= {
+            "promised_epoch": host.replica.promise.epoch,
+            "last_sequence": host.replica.log.last,
+            "commit": host.replica.commit,
+            "lost": int(not host.replica.promise.whole),
+            "damaged": len(host.disk.damaged),
+            "repaired": host.repaired,
+            "scrubbed_at": replica.upkeep.scrubbed_at,
+        }
+        values["full"] = int(host.full or trouble == FULL)
+        values["failed"] = int(host.failed and trouble != FULL)
+    return values
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 class _Connection(FramedConnection):
@@ -173,7 +218,10 @@ class _Connection(FramedConnection):
 
     async def _bind(self) -> None:
         try:
-            self._host = await self._server.host(self._cluster)
+            host = await self._server.host(self._cluster)
+            await host.usable()
+            self._host = host
+            self._spawn(self._outlive(host.ended))
             for body in self._early:
                 self._dispatch(self._host, decode(body))
             self._early.clear()
@@ -181,10 +229,13 @@ class _Connection(FramedConnection):
             log.error("journal of %s: %s", self._cluster, error)
             self.close()
 
+    async def _outlive(self, log_in_use: asyncio.Future[None]) -> None:
+        """Close when the log is given up: whoever relied on it has to ask anew what holds."""
+        await asyncio.wait([log_in_use])
+        self.close()
+
     def _dispatch(self, host: ReplicaHost, message: Message) -> None:
-        if host.failed:
-            self.close()
-        elif isinstance(message, LeaderMessage):
+        if isinstance(message, LeaderMessage):
             host.receive(message, self._respond)
         elif isinstance(message, Subscribe):
             self._spawn(self._feed(host, message.from_sequence))
@@ -200,7 +251,7 @@ class _Connection(FramedConnection):
 
     async def _feed(self, host: ReplicaHost, sequence: int) -> None:
         try:
-            async for frames in host.frames(sequence):
+            async for frames in host.feed.frames(sequence):
                 self.send(encode(Feed(frames)))
                 await self.drained()
         except ReplicaFailedError:

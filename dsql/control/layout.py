@@ -9,7 +9,7 @@
     relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
     clusters/ID/clock             24 bytes, mapped by many: see `dsql.rpc.clock`
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost
-    AZ/ID/journal/, AZ/ID/storage/
+    AZ/ID/journal/, AZ/ID/storage/   see `journal.opening` for what lies beside them after damage
     run/relay.address             HOST:PORT where the relay listens, for the command line
     run/NAME.sock                 Unix sockets: placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
     logs/NAME.log
@@ -26,7 +26,7 @@ import msgspec
 
 from dsql.disk.files import SYSTEM_FILES, Files, read_file
 
-CLUSTER_FORMAT = 2  # how the journal's, storage's and the catalog's rows are laid out
+CLUSTER_FORMAT = 3  # how the journal's, storage's and the catalog's rows are laid out
 
 
 class ClusterRecord(msgspec.Struct):

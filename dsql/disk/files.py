@@ -8,13 +8,29 @@ or a `pwrite_durably`, has returned; a name that was made, changed or removed on
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
+import mmap
 import os
 import shutil
 from pathlib import Path
 from typing import Protocol
 
+BLOCK_BYTES = 4096  # what a disk reads, writes and loses as a whole, at most
 _READ_BYTES = 16 * 1024 * 1024
+
+
+class Mapped(Protocol):
+    """A file in memory: what is put there is the file's at once, and is not synced."""
+
+    def __setitem__(self, place: slice, data: bytes) -> None:
+        """Put bytes in the place of as many others."""
+        ...
+
+    def close(self) -> None:
+        """Unmap the file."""
+        ...
 
 
 class Files(Protocol):
@@ -38,6 +54,10 @@ class Files(Protocol):
 
     def pwrite_durably(self, descriptor: int, data: bytes, offset: int) -> int:
         """Write as `pwrite` does; what was taken is on disk on return, with the length that it needs."""
+        ...
+
+    def map(self, descriptor: int, size: int) -> Mapped:
+        """Map the first `size` bytes of a file, which are there, for writing."""
         ...
 
     def truncate(self, descriptor: int, size: int) -> None:
@@ -115,6 +135,10 @@ class SystemFiles:
     def pwrite_durably(self, descriptor: int, data: bytes, offset: int) -> int:
         """See Files."""
         return os.pwritev(descriptor, [data], offset, os.RWF_DSYNC)
+
+    def map(self, descriptor: int, size: int) -> Mapped:
+        """See Files."""
+        return mmap.mmap(descriptor, size)
 
     def truncate(self, descriptor: int, size: int) -> None:
         """See Files."""
@@ -196,6 +220,45 @@ def read_all(files: Files, descriptor: int) -> bytes:
     pieces: list[bytes] = []
     offset = 0
     while piece := files.pread(descriptor, _READ_BYTES, offset):
+        pieces.append(piece)
+        offset += len(piece)
+    return b"".join(pieces)
+
+
+def read_up_to_damage(files: Files, descriptor: int, size: int, offset: int) -> bytes:
+    """Return `size` bytes from `offset` on, or what comes before the first block that cannot be read."""
+    try:
+        return files.pread(descriptor, size, offset)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    pieces: list[bytes] = []
+    with contextlib.suppress(OSError):
+        while size > 0:
+            wanted = min(size, BLOCK_BYTES - offset % BLOCK_BYTES)
+            pieces.append(files.pread(descriptor, wanted, offset))
+            size -= wanted
+            offset += wanted
+    return b"".join(pieces)
+
+
+def read_readable(files: Files, descriptor: int) -> bytes:
+    """Return the content of an open file; each block that the disk cannot read comes as bytes of ones."""
+    size = files.size(descriptor)
+    pieces: list[bytes] = []
+    offset, wanted = 0, size
+    while offset < size:
+        try:
+            piece = files.pread(descriptor, min(wanted, size - offset), offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            if wanted > BLOCK_BYTES:
+                wanted = BLOCK_BYTES
+                continue
+            piece = b"\xff" * min(BLOCK_BYTES, size - offset)
+        if not piece:
+            break
         pieces.append(piece)
         offset += len(piece)
     return b"".join(pieces)

@@ -12,6 +12,7 @@ from journal.segment import HEADER_BYTES, Frame, recover_segment, segment_header
 
 from .world import Node, World
 
+SECRET = 7
 Respond = Callable[[Message], None]
 
 
@@ -26,7 +27,7 @@ class SimulatedDisk:
         self._synced_sequence = 0
 
     def write(self, frames: list[Frame]) -> None:
-        self.data += sync_mark(self._synced_sequence)
+        self.data += sync_mark(self._synced_sequence, 1, SECRET)
         for frame in frames:
             self.data += frame.data
             self.frames.append(frame)
@@ -38,7 +39,7 @@ class SimulatedDisk:
     def cut(self, last: int) -> None:
         while self.frames and self.frames[-1].last > last:
             self.frames.pop()
-        recovered = recover_segment(bytes(self.data), "disk", last=True)
+        recovered = recover_segment(bytes(self.data), 1, SECRET)
         end = HEADER_BYTES
         for offset, frame in recovered.frames:
             if frame.last <= last:
@@ -52,7 +53,7 @@ class SimulatedDisk:
         del self.data[kept:]
         if kept > self.synced and world.chance.random() < 0.5:
             self.data[world.chance.randrange(self.synced, kept)] ^= 0xFF
-        recovered = recover_segment(bytes(self.data), "disk", last=True)
+        recovered = recover_segment(bytes(self.data), 1, SECRET)
         del self.data[recovered.end :]
         self.frames = [frame for _, frame in recovered.frames]
         self.sync()

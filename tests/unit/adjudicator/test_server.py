@@ -155,7 +155,7 @@ async def test_full_disks_refuse_commits_until_there_is_space(cluster, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("journal.log.os.pwritev", full)
+        patch.setattr("dsql.disk.files.os.pwritev", full)
         under_way = asyncio.create_task(
             cluster.commit(client, cluster.write_set(cluster.latest(), b"b"))
         )

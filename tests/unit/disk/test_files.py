@@ -60,6 +60,17 @@ def test_durable_write_has_its_length_and_its_place(tmp_path):
     files.close(descriptor)
 
 
+def test_what_is_put_in_a_mapped_file_is_read_back_from_it(tmp_path):
+    files = SYSTEM_FILES
+    descriptor = files.open(tmp_path / "file", READ_WRITE)
+    files.pwrite(descriptor, bytes(8), 0)
+    mapped = files.map(descriptor, 8)
+    mapped[2:4] = b"ab"
+    mapped.close()
+    assert files.pread(descriptor, 8, 0) == b"\0\0ab\0\0\0\0"
+    files.close(descriptor)
+
+
 def test_missing_tree_may_be_removed(tmp_path):
     SYSTEM_FILES.make_directory(tmp_path / "a" / "b")
     SYSTEM_FILES.remove_tree(tmp_path / "a")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import threading
 import time
 
 import pytest
 
-from journal.client import JournalTrimmedError, ReplicaFailedError
+from dsql.disk.files import SYSTEM_FILES
+from journal.client import JournalTrimmedError
 from journal.codec import Append
 from journal.disk_threads import DiskThreads
 from journal.log import Log
 from journal.messages import AppendStatus, Claim, ClaimReply, Fetch, Record, StartAt
+from journal.opening import LogOpener
+from journal.replica import Promise
 from journal.replica_host import ReplicaHost
 from journal.segment import Frame, make_frame
 
@@ -36,7 +38,9 @@ class Running:
     def __init__(self, directory) -> None:
         self.answers: asyncio.Queue = asyncio.Queue()
         self.threads = DiskThreads("test", 2)
-        self.host = ReplicaHost("test", Log(directory), self.threads)
+        founded = directory.with_name("founded")
+        opener = LogOpener("test", directory, founded, SYSTEM_FILES, self.threads)
+        self.host = ReplicaHost("test", Log(directory), self.threads, opener)
 
     async def say(self, message):
         self.host.receive(message, self.answers.put_nowait)
@@ -50,7 +54,7 @@ class Running:
 
 @pytest.fixture
 async def running(tmp_path):
-    run = Running(tmp_path)
+    run = Running(tmp_path / "journal")
     reply = await run.say(Claim(1, CANDIDATE))
     assert isinstance(reply, ClaimReply)
     assert reply.granted
@@ -68,7 +72,7 @@ async def test_appends_that_arrive_during_a_sync_are_answered_in_order(running):
 
 
 async def test_only_committed_frames_are_fed(running):
-    feed = running.host.frames(1)
+    feed = running.host.feed.frames(1)
     waiting = asyncio.ensure_future(anext(feed))
     await running.say(append(1))
     await asyncio.sleep(0.01)
@@ -81,8 +85,8 @@ async def test_only_committed_frames_are_fed(running):
 async def test_subscriber_that_is_behind_reads_from_disk(running):
     for sequence in range(1, 5):
         await running.say(append(sequence, commit=sequence - 1))
-    running.host._recent.cut(0)
-    feed = running.host.frames(2)
+    running.host.feed.recent.cut(0)
+    feed = running.host.feed.frames(2)
     assert [frame.first for frame in await anext(feed)] == [2, 3]
     await feed.aclose()
 
@@ -91,12 +95,13 @@ async def test_subscriber_that_is_behind_reads_from_disk(running):
 async def replacing(tmp_path, monkeypatch):
     """Record 2 of epoch 1 stands on disk; that of epoch 2, committed, waits to take its place."""
     log = Log(tmp_path)
+    log.save_promise(Promise(1, CANDIDATE))
     log.write([frame(1)])
     log.write([frame(2)])
     log.close()
     run = Running(tmp_path)
     await run.say(Claim(2, CANDIDATE))
-    disk = run.host._disk
+    disk = run.host.disk
     run.let_go = threading.Event()
     cut = disk.cut
     monkeypatch.setattr(disk, "cut", lambda last: (run.let_go.wait(10), cut(last)))
@@ -108,11 +113,11 @@ async def replacing(tmp_path, monkeypatch):
 
 async def test_what_a_leader_replaces_is_not_fed_in_the_place_of_what_it_committed(replacing):
     seen: list[tuple[int, int]] = []
-    follow = replacing.host.follow(
+    follow = replacing.host.feed.follow(
         1, lambda frames: seen.extend((frame.last, frame.epoch) for frame in frames)
     )
     following = asyncio.ensure_future(follow)
-    feed = replacing.host.frames(1)
+    feed = replacing.host.feed.frames(1)
     async with asyncio.timeout(5):
         frames = await anext(feed) + await anext(feed)
         while len(seen) < 2:
@@ -138,7 +143,7 @@ async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch, c
     def full(descriptor, buffers, offset, flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("journal.log.os.pwritev", full)
+    monkeypatch.setattr("dsql.disk.files.os.pwritev", full)
     for _ in range(3):
         assert (await running.say(append(2))).status == AppendStatus.FULL
     monkeypatch.undo()
@@ -152,14 +157,14 @@ async def test_claim_behind_a_write_that_did_not_fit_is_not_answered(running, mo
     def full(descriptor, buffers, offset, flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("journal.log.os.pwritev", full)
+    monkeypatch.setattr("dsql.disk.files.os.pwritev", full)
     running.host.receive(append(1), running.answers.put_nowait)
     running.host.receive(Claim(2, CANDIDATE), running.answers.put_nowait)
     assert (await running.answers.get()).status == AppendStatus.FULL
     monkeypatch.undo()
     assert (await running.say(Claim(2, CANDIDATE, round=1))).round == 1
     assert running.answers.empty()
-    assert running.host._disk.promise.epoch == 2
+    assert running.host.disk.promise.epoch == 2
 
 
 async def test_host_restores_a_lost_log_from_where_the_leaders_begins(tmp_path):
@@ -175,18 +180,43 @@ async def test_host_restores_a_lost_log_from_where_the_leaders_begins(tmp_path):
     log.close()
 
 
-async def test_failed_sync_silences_the_replica_and_ends_its_feed(running, monkeypatch):
+async def test_log_whose_disk_fails_gives_way_to_a_new_one_that_is_lost(running, monkeypatch):
     def broken(descriptor, buffers, offset, flags):
         raise OSError(errno.EIO, "Input/output error")
 
-    feed = running.host.frames(1)
+    await running.say(append(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("dsql.disk.files.os.pwritev", broken)
+        running.host.receive(append(2, commit=1), running.answers.put_nowait)
+        async with asyncio.timeout(5):
+            while not running.host.failed:
+                await asyncio.sleep(0.001)
+        assert running.answers.empty()
+    async with asyncio.timeout(5):
+        while running.host.failed:
+            await asyncio.sleep(0.001)
+    assert (await running.say(append(2))).status == AppendStatus.MISMATCH
+    reply = await running.say(Claim(1, CANDIDATE))
+    assert (reply.granted, reply.lost, reply.extent.last_sequence) == (True, True, 0)
+
+
+async def test_subscriber_goes_on_when_what_was_lost_is_committed_again(running, monkeypatch):
+    await running.say(append(1))
+    await running.say(append(2, commit=1))
+    feed = running.host.feed.frames(1)
+    assert [frame.last for frame in await anext(feed)] == [1]
+    running.host.fail(OSError(errno.EIO, "Input/output error"))
     waiting = asyncio.ensure_future(anext(feed))
-    monkeypatch.setattr("journal.log.os.pwritev", broken)
-    running.host.receive(append(1), running.answers.put_nowait)
-    with pytest.raises(ReplicaFailedError):
-        await waiting
-    assert running.host.failed
-    assert running.answers.empty()
+    async with asyncio.timeout(5):
+        while running.host.failed:
+            await asyncio.sleep(0.001)
+    await running.say(Claim(1, CANDIDATE))
+    await running.say(append(1))
+    await running.say(append(2, commit=1))
+    assert not waiting.done()
+    await running.say(append(3, commit=2))
+    assert [frame.last for frame in await waiting] == [2]
+    await feed.aclose()
 
 
 async def test_promise_and_log_outlive_the_process(tmp_path):
@@ -202,29 +232,16 @@ async def test_promise_and_log_outlive_the_process(tmp_path):
 async def test_trimmed_records_are_refused_and_not_skipped(running, monkeypatch):
     await running.say(append(1))
     await running.say(append(2, commit=1))
-    running.host._recent.cut(0)
-    monkeypatch.setattr(running.host._disk, "read", lambda sequence, size: [])
+    running.host.feed.recent.cut(0)
+    monkeypatch.setattr(running.host.disk, "read", lambda sequence, size: [])
     with pytest.raises(JournalTrimmedError):
-        await anext(running.host.frames(1))
-
-
-async def test_log_of_a_torn_write_is_cut_and_claims_tell_it(tmp_path):
-    log = Log(tmp_path)
-    log.write([frame(1)])
-    log.write([frame(2)])
-    log.close()
-    path = next(tmp_path.glob("*.segment"))
-    os.truncate(path, path.stat().st_size - 1)
-    run = Running(tmp_path)
-    reply = await run.say(Claim(9, CANDIDATE))
-    assert reply.extent.last_sequence == 1
-    await run.close()
+        await anext(running.host.feed.frames(1))
 
 
 async def test_follower_has_the_records_when_the_commit_index_has_been_told(running):
     seen: list[int] = []
     following = asyncio.ensure_future(
-        running.host.follow(1, lambda frames: seen.extend(frame.last for frame in frames))
+        running.host.feed.follow(1, lambda frames: seen.extend(frame.last for frame in frames))
     )
     await running.say(append(1))
     await running.say(append(2))
@@ -238,10 +255,10 @@ async def test_follower_has_the_records_when_the_commit_index_has_been_told(runn
 async def test_follower_that_is_behind_reads_from_disk_and_goes_on_in_order(running):
     for sequence in range(1, 5):
         await running.say(append(sequence, commit=sequence - 1))
-    running.host._recent.cut(0)
+    running.host.feed.recent.cut(0)
     seen: list[int] = []
     following = asyncio.ensure_future(
-        running.host.follow(2, lambda frames: seen.extend(frame.last for frame in frames))
+        running.host.feed.follow(2, lambda frames: seen.extend(frame.last for frame in frames))
     )
     await running.say(append(5, commit=3))
     await running.say(append(6, commit=5))
@@ -256,7 +273,7 @@ async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(r
     def fail(frames):
         raise ValueError("cannot apply")
 
-    following = asyncio.ensure_future(running.host.follow(1, fail))
+    following = asyncio.ensure_future(running.host.feed.follow(1, fail))
     await running.say(append(1))
     await running.say(append(2, commit=1))
     with pytest.raises(ValueError, match="cannot apply"):
@@ -266,20 +283,20 @@ async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(r
 
 async def test_slow_disk_is_waited_for_in_a_thread_and_a_quick_one_here(running, monkeypatch):
     threads: set[str] = set()
-    write = running.host._disk.write
+    write = running.host.disk.write
 
     def slow(frames):
         threads.add(threading.current_thread().name)
         time.sleep(pause)
         write(frames)
 
-    monkeypatch.setattr(running.host._disk, "write", slow)
+    monkeypatch.setattr(running.host.disk, "write", slow)
     pause = 0.004
     for sequence in range(1, 12):
         await running.say(append(sequence))
     assert {name.split("-")[0] for name in threads} == {"MainThread", "test"}
     threads.clear()
     pause = 0.0
-    monkeypatch.setattr("journal.replica_host._QUICK_SECONDS", 1.0)
+    monkeypatch.setattr("journal.group_commit._QUICK_SECONDS", 1.0)
     await running.say(append(12))
     assert threads == {"MainThread"}
