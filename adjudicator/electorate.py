@@ -6,6 +6,8 @@ they need not, or all at once:
 - As long as the leader is believed to live, nobody claims.
 - A zone claims if a majority of the cluster's zones, itself included, holds the leader for gone. A zone
   that only cannot hear the leader itself, or could not win for want of others, deposes nobody.
+- A leader that says itself that it hears no majority is as good as gone: it speaks, and nothing can be
+  committed with it.
 - Of those, the first in the order of the cluster's record claims at once, the others some
   milliseconds later, with jitter, and not while one of them says that it is claiming.
 - Who stands alone waits long and claims then: it may be that only our connections are broken.
@@ -63,7 +65,9 @@ class Electorate:
 
     def lives(self, az: str) -> bool:
         """Return whether a zone is believed to be able to lead. The own one is."""
-        return az == self.own or (az in self.peers and self.peers[az].lives)
+        return az == self.own or (
+            az in self.peers and self.peers[az].lives and not self._is_deaf(az)
+        )
 
     def leader(self, cluster: str) -> str:
         """Return the zone that leads, "" if none is known that lives."""
@@ -103,4 +107,11 @@ class Electorate:
 
     def _agrees(self, az: str, gone: str) -> bool:
         peer = self.peers.get(az)
-        return peer is not None and peer.lives and (not gone or gone in peer.suspects)
+        if peer is None or not peer.lives:
+            return False
+        return not gone or gone in peer.suspects or self._is_deaf(gone)
+
+    def _is_deaf(self, az: str) -> bool:
+        """Return whether a zone says that it hears no majority, itself included."""
+        peer, zones = self.peers.get(az), len(self.peers) + 1
+        return peer is not None and peer.lives and zones - len(peer.suspects) <= zones // 2

@@ -55,13 +55,13 @@ class Injector:
         names = ", ".join(zones) or kind.victims.value
         if kind.action is Action.DAMAGE:
             return self._damage(kind.file, zones[0], process_ids)
-        act: dict[Action, Callable[[], None]] = {
+        act: dict[Action, Callable[[], int]] = {
             Action.KILL: lambda: send(process_ids, signal.SIGKILL),
             Action.PAUSE: lambda: send(process_ids, signal.SIGSTOP),
             Action.FILL: lambda: limit_files(process_ids),
         }
-        act[kind.action]()
-        return f"{kind.action.value} {names} ({len(process_ids)} processes)"
+        met = act[kind.action]()
+        return f"{kind.action.value} {names} (processes: {met})"
 
     def heal(self) -> None:
         """Undo whatever lasts, of this run or of one that was killed."""

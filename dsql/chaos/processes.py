@@ -33,27 +33,35 @@ def query_processors_of(layout: Layout, cluster: str) -> list[int]:
     ]
 
 
-def send(process_ids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to those that still live."""
+def send(process_ids: Iterable[int], number: signal.Signals) -> int:
+    """Send a signal to those that still live; return how many these were."""
+    sent = 0
     for process_id in process_ids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process_id, number)
+            sent += 1
+    return sent
 
 
-def limit_files(process_ids: Iterable[int]) -> None:
+def limit_files(process_ids: Iterable[int]) -> int:
     """Leave no room: each write beyond the first byte of a file fails with EFBIG from now on."""
-    for process_id in process_ids:
-        with contextlib.suppress(ProcessLookupError):
-            _, hard = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
-            resource.prlimit(process_id, resource.RLIMIT_FSIZE, (_ROOM_BYTES, hard))
+    return sum(_limit(process_id, _ROOM_BYTES) for process_id in process_ids)
 
 
-def lift_limits(process_ids: Iterable[int]) -> None:
+def lift_limits(process_ids: Iterable[int]) -> int:
     """Undo `limit_files`."""
-    for process_id in process_ids:
-        with contextlib.suppress(ProcessLookupError):
-            _, hard = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
-            resource.prlimit(process_id, resource.RLIMIT_FSIZE, (hard, hard))
+    return sum(_limit(process_id, None) for process_id in process_ids)
+
+
+def _limit(process_id: int, size: int | None) -> bool:
+    """Let a process's files grow to `size`, None: as far as they ever could. False if it is gone."""
+    try:
+        _, hard = resource.prlimit(process_id, resource.RLIMIT_FSIZE)
+        soft = hard if size is None else size
+        resource.prlimit(process_id, resource.RLIMIT_FSIZE, (soft, hard))
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _parent_and_name(entry: Path) -> tuple[int, str] | None:
