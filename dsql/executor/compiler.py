@@ -17,6 +17,7 @@ from dsql.encoding import keycode, rowcode
 from dsql.encoding.keyspace import prefix_end
 from dsql.executor import (
     datarow,
+    distinct,
     grouping,
     joins,
     ordering,
@@ -30,6 +31,7 @@ from dsql.executor import (
 )
 from dsql.executor.counts import limit_count, offset_count
 from dsql.executor.expressions import Code
+from dsql.executor.filling import array_of
 from dsql.executor.generator import (
     Generator,
     Produce,
@@ -37,17 +39,20 @@ from dsql.executor.generator import (
     tuple_code,
     unpack_code,
 )
+from dsql.executor.grouped_rows import GroupedRows
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
 from dsql.executor.join_table import JoinTable
+from dsql.executor.key_set import KeySet
 from dsql.executor.memory import Flight, Held
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.partition import DistinctRows, GroupSpill
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
 from dsql.executor.row_writes import secondary_indexes
 from dsql.executor.shared_rows import SharedRows
+from dsql.executor.sorting import Descending, SortedRows
 from dsql.executor.source import Env
-from dsql.executor.spill import Descending, Rows, SortedRows
+from dsql.executor.spill import Rows
 from dsql.functions import builtin as builtin_functions
 from dsql.functions import templates as function_templates
 from dsql.limits import VALUE_BYTES_MAX
@@ -78,7 +83,7 @@ NODES: dict[type, Produce] = {
     p.Sort: ordering.produce_sort,
     p.Limit: ordering.produce_limit,
     TerminalLimit: ordering.produce_terminal_limit,
-    p.Distinct: grouping.produce_distinct,
+    p.Distinct: distinct.produce_distinct,
     p.SetOperationNode: sets.produce_set_operation,
     p.LockRows: rows.produce_lock_rows,
     p.InsertNode: produce_insert,
@@ -100,10 +105,13 @@ _NAMES: dict[str, Any] = {
     "subquery_rows_error": values.subquery_rows_error,
     "HashedRows": HashedRows,
     "Flight": Flight,
+    "array_of": array_of,
     "Held": Held,
     "JoinTable": JoinTable,
+    "KeySet": KeySet,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,
+    "GroupedRows": GroupedRows,
     "Rows": Rows,
     "SortedRows": SortedRows,
     "Descending": Descending,
@@ -326,7 +334,7 @@ class CompiledProgram:
 
         with source.nested(name, parameters, stop="return touched"):
             source.line("touched = 0")
-            generator.query(self._plan.query, {}, consume, terminal=True)
+            generator.query(self._plan.query, {}, consume, terminal=True, whole=not yields)
             source.line("return touched")
             if yields:
                 source.yields()

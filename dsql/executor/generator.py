@@ -16,6 +16,7 @@ from dsql.executor.expressions import Code, Expressions
 from dsql.executor.memory import LARGE_BYTES, SAMPLE_EVERY
 from dsql.executor.nesting import LOOPS_MAX, Nesting
 from dsql.executor.source import Binding, Consume, Env, Source
+from dsql.executor.whole_scans import WholeScans
 from dsql.planner import plan as p
 from dsql.planner.expressions import SubPlan, slots_of_all
 from dsql.planner.plan_slots import made_slots
@@ -52,6 +53,7 @@ class Generator:
         self.assumes_new = assumes_new
         self.source = Source()
         self.expressions = Expressions(self)
+        self.whole_scans = WholeScans()
         self._nesting = Nesting()
         self._nodes = nodes
 
@@ -230,10 +232,15 @@ class Generator:
         """Return True for types whose values are strings of any length."""
         return _is_long(type_oid)
 
+    @staticmethod
+    def has_large(type_oid: int) -> bool:
+        """Return True for types whose values `note_large` looks at."""
+        return _is_nested(type_oid) or _is_long(type_oid)
+
     def kept_value(self, node: Expression, env: Env) -> Code:
         """Return code for a value that is kept: a name if its type has no fixed size."""
-        varies = _is_nested(node.type_oid) or _is_long(node.type_oid)
-        return self.expressions.atom(node, env) if varies else self.value(node, env)
+        large = self.has_large(node.type_oid)
+        return self.expressions.atom(node, env) if large else self.value(node, env)
 
     def query(
         self,
@@ -242,8 +249,13 @@ class Generator:
         consume: Callable[[list[Code], Env], None],
         *,
         terminal: bool = False,
+        whole: bool = False,
     ) -> None:
-        """Write a query; `consume` gets the code of its columns. `terminal`: nothing follows it."""
+        """Write a query; `consume` gets the code of its columns.
+
+        `terminal`: nothing follows it. `whole`: all its rows are taken.
+        """
+        self.whole_scans.find(query.node, whole=whole)
         for cte in query.ctes:
             self._nodes[p.CtePlan](self, cte, env, set(), lambda _: None)
         required = slots_of_all(query.expressions)

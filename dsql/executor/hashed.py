@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
-from dsql.executor.memory import Held, StatementMemory
+from dsql.executor.key_set import KeySet
+from dsql.executor.memory import StatementMemory
+from dsql.executor.spill import Rows
+
+Row = tuple[Any, ...]
 
 
-class HashedRows:
+class HashedRows(KeySet):
     """Rows to be looked up; those with NULLs are kept apart and compared one by one."""
 
-    __slots__ = ("_complete", "_held", "_partial")
+    __slots__ = ("_partial",)
 
-    def __init__(self, rows: Iterable[tuple[Any, ...]], memory: StatementMemory) -> None:
-        """Raises SqlError 54000 or 53200 if they are more than the statement may hold."""
-        self._complete: set[tuple[Any, ...]] = set()
-        self._partial: list[tuple[Any, ...]] = []
-        self._held = Held(memory)
-        for row in rows:
-            if None in row:
-                self._partial.append(row)
-                self._held.large(row)
-            elif row not in self._complete:
-                self._complete.add(row)
-                self._held.large(row)
+    def __init__(self, memory: StatementMemory) -> None:
+        super().__init__(memory)
+        self._partial: Rows | None = None
 
-    def has(self, row: tuple[Any, ...]) -> bool:
+    def add_partial(self, row: Row) -> None:
+        """Add a row with a NULL in it."""
+        if self._partial is None:
+            self._partial = Rows(self._memory)
+        self._partial.add(row)
+
+    def has(self, row: Row) -> bool:
         """Return whether `row` is certainly among the rows: a NULL is equal to nothing."""
-        return row in self._complete
+        return row in self.recent or (bool(self.older) and self.has_written(row))
 
-    def find(self, row: tuple[Any, ...]) -> bool | None:
+    def find(self, row: Row) -> bool | None:
         """Return whether `row` is among the rows; None if only NULLs leave that open."""
-        if None not in row:
-            if row in self._complete:
-                return True
-            others: Sequence[tuple[Any, ...]] = self._partial
-        else:
-            others = [*self._complete, *self._partial]
+        others: Iterable[Row] = () if self._partial is None else self._partial
+        if None in row:
+            others = chain(self.recent, *self.older, others)
+        elif row in self.recent or (self.older and self.has_written(row)):
+            return True
         return None if any(_maybe_equal(row, other) for other in others) else False
 
 
-def _maybe_equal(row: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+def _maybe_equal(row: Row, other: Row) -> bool:
     return all(
         one is None or two is None or one == two for one, two in zip(row, other, strict=True)
     )

@@ -13,7 +13,8 @@ from typing import Any
 
 from dsql.executor.memory import SET_ENTRY_BYTES, Held, StatementMemory
 from dsql.executor.partition import DEPTH_MAX, Partitions
-from dsql.executor.spill import Row, Rows
+from dsql.executor.runs import Row
+from dsql.executor.spill import Rows
 from dsql.types.size import size_of
 
 Key = Any
@@ -45,7 +46,7 @@ class JoinTable:
             self._spill()
 
     def _is_full(self) -> bool:
-        return self._held.bytes > self._memory.bounds.work_max
+        return self._memory.is_share(self._held.bytes)
 
     def _spill(self) -> None:
         if self._inner is None:
@@ -66,9 +67,13 @@ class JoinTable:
         """
         if self._inner is None:
             return outer
-        return chain.from_iterable(self._batches(outer, key))
+        return chain.from_iterable(self._divided_by_key(outer, key))
 
-    def _batches(self, outer: Iterable[Row], key: KeyOf) -> Iterator[Iterable[Row]]:
+    def batches(self, outer: Iterable[Row], key: KeyOf) -> Iterable[Iterable[Row]]:
+        """Return the outer rows in batches; after each, `rows` still has the inner rows of it."""
+        return (outer,) if self._inner is None else self._divided_by_key(outer, key)
+
+    def _divided_by_key(self, outer: Iterable[Row], key: KeyOf) -> Iterator[Iterable[Row]]:
         """Yield the outer rows that belong to one partition of the inner side after the other."""
         self._spill()
         assert self._inner is not None
@@ -97,5 +102,5 @@ class JoinTable:
         assert self._inner is not None
         for inner_key, row in rest:
             self._inner.add(inner_key, (inner_key, row))
-        yield from self._batches(outer, key)
+        yield from self._divided_by_key(outer, key)
         self._depth -= 1

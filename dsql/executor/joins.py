@@ -1,12 +1,11 @@
 """Code of joins.
 
 Hash join: the inner rows go into a dict of lists, the outer rows stream past it, from a function of their
-own, because they wait in temporary space if the inner rows do (see `dsql.executor.join_table`); in a full
-join they do not. A left join without further conditions is one loop over `table.get(key, NULL_ROW)`; with
-conditions the matches are gathered first, so that what follows is written once only. A full join marks
-the inner rows it has met and is a generator function of its own. Nested loop: an inner side that reads
-outer columns is written inside the outer loop (an index lookup, as a rule), any other is run once and
-kept in a list.
+own, because they wait in temporary space if the inner rows do (see `dsql.executor.join_table`). A left
+join without further conditions is one loop over `table.get(key, NULL_ROW)`; with conditions the matches
+are gathered first, so that what follows is written once only. A full join marks the inner rows it has met
+and is a generator function of its own. Nested loop: an inner side that reads outer columns is written
+inside the outer loop (an index lookup, as a rule), any other is run once and kept in a list.
 """
 
 from __future__ import annotations
@@ -73,10 +72,22 @@ def produce_hash_join(
 def _outer_rows(
     generator: Generator, node: p.HashJoin, join: str, env: Env, needed: set[int], probe: Consume
 ) -> None:
-    """Write the loop over the outer rows, and the function of their keys."""
+    """Write the loop over the outer rows, each when the table has all its matches."""
+    source = generator.source
+    slots = sorted(needed & made_slots(node.outer))
+    rows, key, nullable = _outer_function(generator, node, env, slots)
+    outer, names = generator.bind(env, slots, nullable)
+    header = f"for {unpack_code(names)} in {join}.outer({source.call(rows)}, {key}):"
+    with source.block(header):
+        probe(outer)
+
+
+def _outer_function(
+    generator: Generator, node: p.HashJoin, env: Env, slots: list[int]
+) -> tuple[str, str, list[bool]]:
+    """Write the functions of outer rows and keys; return their names, and what may be NULL."""
     source = generator.source
     rows, key = source.fresh("outer"), source.fresh("key")
-    slots = sorted(needed & made_slots(node.outer))
     nullable = [False] * len(slots)
 
     def give(inner: Env) -> None:
@@ -85,17 +96,14 @@ def _outer_rows(
         source.line(f"yield {tuple_code([inner[slot].code for slot in slots])}")
 
     with source.nested(rows):
-        generator.produce(node.outer, env, needed, give)
+        generator.produce(node.outer, env, set(slots), give)
         source.yields()
     outer, names = generator.bind(env, slots, nullable)
     with source.nested(key, "row", closure=True):
         source.line(f"{unpack_code(names)} = row" if names else "pass")
         with _join_key(generator, node.outer_keys, outer) as (code, _):
             source.line(f"return {code}")
-    outer, names = generator.bind(env, slots, nullable)
-    header = f"for {unpack_code(names)} in {join}.outer({source.call(rows)}, {key}):"
-    with source.block(header):
-        probe(outer)
+    return rows, key, nullable
 
 
 Shape = tuple[list[int], list[bool]]
@@ -177,14 +185,13 @@ def _probe_left(
         found = _matches(generator, node, table, outer, nothing)
     else:
         candidates = _matches(generator, node, table, outer, "()")
-        found = source.fresh("met")
+        found, row = source.fresh("met"), source.fresh("row")
         source.line(f"{found} = []")
         inner, names = generator.bind(outer, slots, nullable)
-        with (
-            source.block(f"for {unpack_code(names)} in {candidates}:"),
-            generator.conditions(node.conditions, inner),
-        ):
-            source.line(f"{found}.append({tuple_code(names)})")
+        with source.block(f"for {row} in {candidates}:"):
+            source.line(f"{unpack_code(names)} = {row}")
+            with generator.conditions(node.conditions, inner):
+                source.line(f"{found}.append({row})")
         found = f"{found} or {nothing}"
     joined, names = generator.bind(outer, slots, [True] * len(slots))
     with source.block(f"for {unpack_code(names)} in {found}:"):
@@ -214,54 +221,94 @@ def _probe_semi(
 def _full_join(
     generator: Generator, node: p.HashJoin, env: Env, required: set[int], consume: Consume
 ) -> None:
-    """Write a full join: outer rows with their matches, then the inner rows nobody met."""
+    """Write a full join: outer rows with their matches, and after each batch the inner rows nobody met.
+
+    An inner row in the table is a list, whose first item says whether it was met. One with a NULL in its
+    key is given at once.
+    """
     source = generator.source
     needed = required | slots_of_all((*node.outer_keys, *node.inner_keys, *node.conditions))
-    rows, table, met = source.fresh("rows"), source.fresh("table"), source.fresh("met")
-    source.line(f"{rows} = []; {table} = {{}}; {met} = set()")
-    held, known = generator.hold(), slot_types(node.inner)
+    join, table = source.fresh("join"), source.fresh("table")
+    source.line(f"{join} = JoinTable({generator.runtime('memory')}); {table} = {join}.rows")
+    outer_slots = sorted(needed & made_slots(node.outer))
+    nothing = {slot: Binding("None") for slot in outer_slots}
+    slots, nullable = _keep_markable(
+        generator, node, env, needed, (join, table), lambda inner: consume({**inner, **nothing})
+    )
+    batch = source.fresh("batch")
+    rows, key, outer_nulls = _outer_function(generator, node, env, outer_slots)
+    with source.block(f"for {batch} in {join}.batches({source.call(rows)}, {key}):"):
+        outer, names = generator.bind(env, outer_slots, outer_nulls)
+        with source.block(f"for {unpack_code(names)} in {batch}:"):
+            _probe_full(generator, node, table, (slots, nullable), outer, consume)
+        found, met = source.fresh("found"), source.fresh("met")
+        alone, names = generator.bind(env, slots, [True] * len(slots))
+        with (
+            source.block(f"for {found} in {table}.values():"),
+            source.block(f"for {unpack_code([met, *names])} in {found}:"),
+            source.block(f"if not {met}:"),
+        ):
+            consume({**alone, **nothing})
+
+
+def _keep_markable(
+    generator: Generator,
+    node: p.HashJoin,
+    env: Env,
+    needed: set[int],
+    names: tuple[str, str],
+    consume_alone: Consume,
+) -> Shape:
+    """Write the loop that fills the table (`names`: join, rows) of a full join."""
+    source, known = generator.source, slot_types(node.inner)
+    join, table = names
     slots = sorted(needed & made_slots(node.inner))
     nullable = [False] * len(slots)
+    counter = generator.counter()
+    types = [item.type_oid for item in node.inner_keys]
+    types += [known.get(slot, 0) for slot in slots]
 
     def keep(inner: Env) -> None:
         for position, slot in enumerate(slots):
             nullable[position] = nullable[position] or inner[slot].nullable
-        with _join_key(generator, node.inner_keys, inner) as (key, parts):
-            source.line(f"{table}.setdefault({key}, []).append(len({rows}))")
-            generator.note_large(held, parts, [item.type_oid for item in node.inner_keys])
-        fields = [inner[slot].code for slot in slots]
-        source.line(f"{rows}.append({tuple_code(fields)})")
-        generator.note_large(held, fields, [known.get(slot, 0) for slot in slots])
-        with source.block(f"if not len({rows}) & 63:"):
-            source.line(f"{held}.sample_entry({rows}[-1])")
+        codes = [generator.expressions.atom(item, inner) for item in node.inner_keys]
+        alone = [f"{code.text} is None" for code in codes if code.nullable]
+        if alone:
+            with source.block(f"if {' or '.join(alone)}:"):
+                consume_alone(inner)
+        with source.block("else:") if alone else nullcontext():
+            parts = [
+                _plain_hash(generator, item, code)
+                for item, code in zip(node.inner_keys, codes, strict=True)
+            ]
+            key = parts[0] if len(parts) == 1 else tuple_code(parts)
+            fields = [inner[slot].code for slot in slots]
+            source.line(f"{table}.setdefault({key}, []).append([{', '.join(['False', *fields])}])")
+            generator.note_large(join, [*(code.text for code in codes), *fields], types)
+            generator.sample_each(counter, f"{join}.sample({tuple_code([key, *fields])})")
 
     generator.produce(node.inner, env, needed, keep)
-    outer_slots = sorted(required & made_slots(node.outer))
+    return slots, nullable
 
-    def probe(outer: Env) -> None:
-        found, index = _matches(generator, node, table, outer, "()"), source.fresh("index")
-        matched = source.fresh("matched")
-        source.line(f"{matched} = []")
-        inner, names = generator.bind(outer, slots, nullable)
-        with source.block(f"for {index} in {found}:"):
-            if names:
-                source.line(f"{unpack_code(names)} = {rows}[{index}]")
-            with generator.conditions(node.conditions, inner):
-                source.line(f"{met}.add({index})")
-                source.line(f"{matched}.append({rows}[{index}])")
-        joined, names = generator.bind(outer, slots, [True] * len(slots))
-        pairs = f"{matched} or {_null_row(len(slots))}"
-        with source.block(f"for {unpack_code(names)} in {pairs}:"):
-            consume({**joined, **{slot: Binding(joined[slot].code) for slot in outer_slots}})
 
-    generator.produce(node.outer, env, needed, probe)
-    index, row = source.fresh("index"), source.fresh("row")
-    alone, names = generator.bind(env, slots, [True] * len(slots))
-    unmet = f"for {index}, {row} in enumerate({rows}):"
-    with source.block(unmet), source.block(f"if {index} not in {met}:"):
-        if names:
-            source.line(f"{unpack_code(names)} = {row}")
-        consume({**alone, **{slot: Binding("None") for slot in outer_slots}})
+def _probe_full(
+    generator: Generator, node: p.HashJoin, table: str, shape: Shape, outer: Env, consume: Consume
+) -> None:
+    source = generator.source
+    slots, nullable = shape
+    candidates = _matches(generator, node, table, outer, "()")
+    row, found = source.fresh("row"), source.fresh("found")
+    source.line(f"{found} = []")
+    inner, names = generator.bind(outer, slots, nullable)
+    with source.block(f"for {row} in {candidates}:"):
+        if node.conditions:
+            source.line(f"{unpack_code(['_', *names])} = {row}")
+        with generator.conditions(node.conditions, inner):
+            source.line(f"{row}[0] = True; {found}.append({row})")
+    joined, names = generator.bind(outer, slots, [True] * len(slots))
+    nothing = _null_row(len(slots) + 1)
+    with source.block(f"for {unpack_code(['_', *names])} in {found} or {nothing}:"):
+        consume(joined)
 
 
 def produce_nested_loop(
@@ -351,17 +398,22 @@ def _loop_left(
     outer: Env,
     consume: Consume,
 ) -> None:
+    """Write the inner rows as a function, which gives a row of NULLs if there were none."""
     source = generator.source
-    found = source.fresh("met")
-    source.line(f"{found} = []")
+    name, nothing = source.fresh("met"), source.fresh("nothing")
     slots = sorted(required & made_slots(node.inner))
 
-    def add(inner: Env) -> None:
-        source.line(f"{found}.append({tuple_code([inner[slot].code for slot in slots])})")
+    def give(inner: Env) -> None:
+        source.line(f"{nothing} = False")
+        source.line(f"yield {tuple_code([inner[slot].code for slot in slots])}")
 
-    _inner_rows(generator, node, kept, required, outer, add)
+    with source.nested(name):
+        source.line(f"{nothing} = True")
+        _inner_rows(generator, node, kept, required, outer, give)
+        with source.block(f"if {nothing}:"):
+            source.line(f"yield {tuple_code(['None'] * len(slots))}")
     joined, names = generator.bind(outer, slots, [True] * len(slots))
-    with source.block(f"for {unpack_code(names)} in {found} or {_null_row(len(slots))}:"):
+    with source.block(f"for {unpack_code(names)} in {source.call(name)}:"):
         consume(joined)
 
 

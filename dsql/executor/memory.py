@@ -1,17 +1,18 @@
 """How much a running statement may hold, in memory and in temporary space.
 
-Every node that keeps rows and every aggregate that grows charges the statement's account for them. What can
-be written out (sorts, distinct rows, groups, windows, materialised rows) goes to temporary space once a
-node holds `work_max`; what can not ends the statement at `memory_max`. Sizes are `sys.getsizeof`'s: of one
-row in `SAMPLE_EVERY`, chosen at random, and of every value above `LARGE_BYTES`. What escapes all that
-meets the limit of the process, see `placement.sandbox`.
+Every node that keeps rows and every aggregate that grows charges the statement's account for them. What
+can be written out (sorts, distinct rows, groups, joins, windows, sets, CTEs, materialised rows) goes to
+temporary space once a node holds `work_max`, or where memory is scarce; what can not, one value, ends the
+statement at `memory_max`. Sizes are `sys.getsizeof`'s: of one row in `SAMPLE_EVERY`, chosen at random, and
+of every value above `LARGE_BYTES`. What escapes all that meets the limit of the process, see
+`placement.sandbox`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import getrandbits
+from random import getrandbits, randrange
 from sys import getsizeof
 from typing import Any
 
@@ -21,6 +22,7 @@ from dsql.limits import QUERY_MEMORY_BYTES_MAX, WORK_MEMORY_BYTES
 from dsql.types.size import POINTER_BYTES, size_of
 
 SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
+_SPARED_SHARE = 32  # of a node's share: with less it is left alone even where memory is scarce
 LARGE_BYTES = 4_096  # strings above it are counted one by one; generated code knows the name
 FLIGHT_BYTES = 1024 * 1024  # values below it, of one row, are too few to matter
 SET_ENTRY_BYTES = 72  # hash, pointer, and free places of a set or dict
@@ -68,6 +70,16 @@ class StatementMemory:
     def release(self, size: int) -> None:
         """Give back what was charged."""
         self.used -= size
+
+    def is_share(self, size: int) -> bool:
+        """Return True if a node that holds so many bytes should write them out, or take no more.
+
+        That is more than a node's share, and much less where many nodes hold theirs.
+        """
+        bounds = self.bounds
+        if size > bounds.work_max:
+            return True
+        return self.used > bounds.memory_max * 3 // 4 and size > bounds.work_max // _SPARED_SHARE
 
     def hold(self) -> Held:
         """Return an account within this one."""
@@ -125,6 +137,10 @@ class Held:
     def sample(self, rows: list[Any]) -> None:
         """Take the last `SAMPLE_EVERY` rows of a list, by the size of one of them."""
         self.add(SAMPLE_EVERY * row_size(rows[-1 - getrandbits(6)]))
+
+    def sample_many(self, rows: list[Any], count: int) -> None:
+        """Take the last `count` rows of a list, by the size of one of them."""
+        self.add(count * row_size(rows[-1 - randrange(count)]))
 
     def sample_one(self, row: Any) -> None:
         """Take `SAMPLE_EVERY` rows by the size of this one, the last of them."""

@@ -4,13 +4,14 @@ Rows are kept as tuples with their sort keys behind, and sorted once per run of 
 direction, the last run first (Python's sort is stable, also reversed). A NULL becomes (True, None)
 among (False, value), so that it is never compared with a value. With a LIMIT the list is sorted and
 cut whenever it has grown to a multiple of what is wanted. Many rows go to temporary space in sorted runs,
-which are merged by one key (see `dsql.executor.spill`).
+which are merged by one key (see `dsql.executor.sorting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Consume, Env
@@ -23,35 +24,36 @@ from dsql.types import registry
 _PRUNED_ROWS = 256  # a bounded sort is cut when it holds so many rows more than twice those wanted
 
 
-def sort_statements(
-    generator: Generator,
-    rows: str,
-    keys: Sequence[SortKey],
-    places: Iterable[int],
-    nullable: Sequence[bool] = (),
+def _sort_statements(
+    generator: Generator, keys: Sequence[_Key], codes: Sequence[str], *, plain: bool
 ) -> None:
-    """Write the statements that sort a list of tuples by the fields at `places`."""
-    nulls = list(nullable) or [True] * len(keys)
-    items = list(zip(keys, places, nulls, strict=True))
+    """Write the statements that sort `rows` by the codes of their keys; `plain`: those are fields."""
+    pairs = list(zip(keys, codes, strict=True))
     runs = [
-        (descending, list(run)) for descending, run in groupby(items, lambda i: i[0].descending)
+        (descending, list(run)) for descending, run in groupby(pairs, lambda i: i[0].key.descending)
     ]
     for descending, run in reversed(runs):
-        codes = [_key_code(generator, key, place, null) for key, place, null in run]
-        key_code = codes[0] if len(codes) == 1 else tuple_code(codes)
         reverse = ", reverse=True" if descending else ""
-        function = f"lambda r: {key_code}"
-        if len(codes) == 1 and codes[0].startswith("r["):
-            function = f"itemgetter({run[0][1]})"
-        generator.source.line(f"{rows}.sort(key={function}{reverse})")
+        function = f"lambda r: {tuple_code([code for _, code in run])}"
+        if plain:
+            function = f"itemgetter({', '.join(str(key.place) for key, _ in run)})"
+        elif len(run) == 1:
+            function = f"lambda r: {run[0][1]}"
+        generator.source.line(f"rows.sort(key={function}{reverse})")
+
+
+class _Key(NamedTuple):
+    """A sort key, the place of its value in a row, and whether that may be None."""
+
+    key: SortKey
+    place: int
+    nullable: bool
 
 
 def sorter_arguments(names: tuple[str, str], keys: Sequence[SortKey]) -> str:
     """Return the arguments of `SortedRows` that name functions which `write_sorter` writes."""
-    directions = {key.descending for key in keys}
-    if len(directions) > 1:
-        return f", {names[0]}, {names[1]}, mixed=True"
-    return f", {names[0]}, {names[1]}, reverse={True in directions}"
+    reverse = all(key.descending for key in keys)
+    return f", {names[0]}, {names[1]}, reverse={reverse}"
 
 
 def write_sorter(
@@ -63,29 +65,50 @@ def write_sorter(
 ) -> None:
     """Write the functions that sort a list, and that return what the merge of sorted lists compares."""
     source = generator.source
-    with source.nested(names[0], "rows", closure=True):
-        sort_statements(generator, "rows", keys, places, nullable)
-    mixed = len({key.descending for key in keys}) > 1
     nulls = list(nullable) or [True] * len(keys)
-    codes = []
-    for key, place, null in zip(keys, places, nulls, strict=True):
-        code = _key_code(generator, key, place, null)
-        codes.append(f"Descending({code})" if mixed and key.descending else code)
+    chosen = [_Key(*one) for one in zip(keys, places, nulls, strict=True)]
+    codes = [_key_code(generator, one) for one in chosen]
+    with source.nested(names[0], "rows", closure=True):
+        _write_order(generator, chosen, codes)
+    if len({key.descending for key in keys}) > 1:
+        codes = [
+            f"Descending({code})" if key.descending else code
+            for key, code in zip(keys, codes, strict=True)
+        ]
     with source.nested(names[1], "r", closure=True):
         source.line(f"return {tuple_code(codes)}")
 
 
-def _key_code(generator: Generator, key: SortKey, place: int, nullable: bool) -> str:
-    value = f"r[{place}]"
-    sort_key = registry.get(key.expression.type_oid).sort_key
+def _write_order(generator: Generator, keys: Sequence[_Key], codes: Sequence[str]) -> None:
+    """Write the sort of a list.
+
+    Where Python orders the values, the fields themselves are tried as keys first: that is several times as
+    fast, and fails at a NULL that meets a value.
+    """
+    source = generator.source
+    if any(registry.get(one.key.expression.type_oid).sort_key is not None for one in keys):
+        _sort_statements(generator, keys, codes, plain=False)
+    elif not any(one.nullable for one in keys):
+        _sort_statements(generator, keys, codes, plain=True)
+    else:
+        with source.block("try:"):
+            _sort_statements(generator, keys, codes, plain=True)
+        with source.block("except TypeError:"):
+            _sort_statements(generator, keys, codes, plain=False)
+
+
+def _key_code(generator: Generator, one: _Key) -> str:
+    """Return code of what a row `r` is compared by: any values can be, NULLs stand where they should."""
+    value = f"r[{one.place}]"
+    sort_key = registry.get(one.key.expression.type_oid).sort_key
     if sort_key is not None:
         name = generator.source.constant(sort_key, "sort")
-        value = f"(None if r[{place}] is None else {name}(r[{place}]))"
-    if not nullable:
+        value = f"(None if r[{one.place}] is None else {name}(r[{one.place}]))"
+    if not one.nullable:
         return value
     # reversed, what is true comes first
-    first = key.nulls_first != key.descending
-    return f"(r[{place}] is {'not ' if first else ''}None, {value})"
+    first = one.key.nulls_first != one.key.descending
+    return f"(r[{one.place}] is {'not ' if first else ''}None, {value})"
 
 
 def produce_sort(

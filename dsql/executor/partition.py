@@ -13,7 +13,9 @@ from typing import Any
 
 from dsql.errors import SqlError
 from dsql.executor.memory import SAMPLE_EVERY, SET_ENTRY_BYTES, Held, StatementMemory, row_size
-from dsql.executor.spill import Row, Rows, SortedRows
+from dsql.executor.runs import Row
+from dsql.executor.sorting import SortedRows
+from dsql.executor.spill import Rows
 
 PARTITIONS = 16
 _HASH_BITS = 4  # that choose one of them
@@ -62,12 +64,12 @@ class DistinctRows:
     def sample(self, key: Key) -> None:
         """Account for the last `SAMPLE_EVERY` keys by this one."""
         self._held.sample_entry(key)
-        self.full = self._held.bytes > self._memory.bounds.work_max
+        self.full = self._memory.is_share(self._held.bytes)
 
     def large(self, value: Any) -> None:
         """Account for a large value in the last key."""
         self._held.large(value)
-        self.full = self._held.bytes > self._memory.bounds.work_max
+        self.full = self._memory.is_share(self._held.bytes)
 
     def defer(self, key: Key, row: Row) -> None:
         """Keep a row with a new key for later."""
@@ -80,21 +82,25 @@ class DistinctRows:
         self._deferred.add(entry[1], entry)
 
     def rest(self) -> Iterator[Row]:
-        """Yield the first rows with their keys among those deferred, in the order in which they came."""
-        if self._deferred is None:
-            return
+        """Yield the first rows with their keys among those deferred, in the order in which they came.
+
+        What was seen is forgotten.
+        """
         self.seen.clear()
         self._held.clear()
+        self.full = False
+        deferred, self._deferred = self._deferred, None
+        if deferred is None:
+            return
         first = itemgetter(0)
         found = SortedRows(self._memory, lambda rows: rows.sort(key=first), first)
-        self._find(found)
+        self._find(deferred, found)
         for _, row in found:
             yield row
 
-    def _find(self, found: SortedRows) -> None:
+    def _find(self, deferred: Partitions, found: SortedRows) -> None:
         """Add (number, row) of every first row in the partitions."""
-        assert self._deferred is not None
-        for part in self._deferred.take():
+        for part in deferred.take():
             inner = DistinctRows(self._memory, self._depth + 1)
             for number, key, row in part:
                 if key in inner.seen:
@@ -107,7 +113,7 @@ class DistinctRows:
                 inner.large(key)
                 found.add((number, row))
             if inner._deferred is not None:
-                inner._find(found)
+                inner._find(inner._deferred, found)
 
 
 class GroupSpill:
@@ -136,9 +142,7 @@ class GroupSpill:
         self._look()
 
     def _look(self) -> None:
-        bounds = self._memory.bounds
-        full = self._held.bytes > bounds.work_max
-        self.full = full or self._memory.used > bounds.memory_max * 3 // 4
+        self.full = self._memory.is_share(self._held.bytes)
 
     def defer(self, key: Key, row: Row) -> None:
         """Keep a row for later."""

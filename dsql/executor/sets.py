@@ -8,12 +8,12 @@ recursive CTE runs its second part over the rows of the last round until there a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
+from dsql.executor.distinct import DistinctCode, distinct_key
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
-from dsql.executor.grouping import DistinctCode, distinct_key
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot
@@ -68,7 +68,8 @@ def _union(
         names = [source.fresh("c") for _ in node.slots]
         source.line(f"{unpack_code(names)} = {row}")
         columns = [Code(name, nullable=True) for name in names]
-        with distinct.first(node.slots, columns, tuple_code(names)):
+        key = distinct_key(generator, node.slots, columns) if names else "()"
+        with distinct.first(key, tuple_code(names), node.slots, columns):
             source.line(f"yield {tuple_code(names)}")
 
     for branch in _branches(node):
@@ -115,64 +116,78 @@ def _row_key(generator: Generator, nodes: Sequence[Expression], row: str) -> tup
 
 
 def _counted(generator: Generator, node: p.SetOperationNode, env: Env, operator: str) -> list[bool]:
-    """Write INTERSECT or EXCEPT [ALL]: the right side's rows are counted, then met by the left's."""
+    """Write INTERSECT or EXCEPT [ALL]: the right side's rows are counted, then met by the left's.
+
+    The count of a row is the length of a list, so that it goes to temporary space as a join's rows do.
+    """
     source = generator.source
-    counts, seen = source.fresh("counts"), source.fresh("seen")
-    source.line(f"{counts} = {{}}; {seen} = set()")
-    held = generator.hold()
-    nullable = [False] * len(node.slots)
+    join, table = source.fresh("join"), source.fresh("table")
+    source.line(f"{join} = JoinTable({generator.runtime('memory')}); {table} = {join}.rows")
+    counter = generator.counter()
     types = [slot.type_oid for slot in node.slots]
 
     def count(codes: list[Code], _env: Env) -> None:
-        row = tuple_code([code.text for code in codes])
-        names, key = _row_key(generator, node.slots, row)
-        source.line(f"{counts}[{key}] = {counts}.get({key}, 0) + 1")
-        with source.block(f"if {counts}[{key}] == 1:"):
-            _account_entry(generator, held, counts, key, names, types)
+        names, key = _row_key(generator, node.slots, _row(codes))
+        with source.block(f"if {key} not in {table}:") if not node.all else nullcontext():
+            more = f"{table}.setdefault({key}, []).append(())"
+            source.line(more if node.all else f"{table}[{key}] = ((),)")
+            generator.note_large(join, names, types)
+            generator.sample_each(counter, f"{join}.sample({key})")
+
+    generator.query(node.right, env, count, whole=True)
+    left, key_of, row = source.fresh("left"), source.fresh("key"), source.fresh("row")
+    nullable = [False] * len(node.slots)
 
     def give(codes: list[Code], _env: Env) -> None:
         for position, code in enumerate(codes):
             nullable[position] = nullable[position] or code.nullable
-        row = tuple_code([code.text for code in codes])
-        names, key = _row_key(generator, node.slots, row)
-        result = tuple_code(names)
-        if node.all:
-            _meet_all(generator, operator, counts, key, result)
-            return
-        word = "in" if operator == "intersect" else "not in"
-        with source.block(f"if {key} {word} {counts} and {key} not in {seen}:"):
-            source.line(f"{seen}.add({key})")
-            _account_entry(generator, held, seen, key, names, types)
-            source.line(f"yield {result}")
+        source.line(f"yield {_row(codes)}")
 
-    generator.query(node.right, env, count)
-    generator.query(node.left, env, give)
+    with source.nested(left):
+        generator.query(node.left, env, give)
+        source.yields()
+    with source.nested(key_of, "row", closure=True):
+        _, key = _row_key(generator, node.slots, "row")
+        source.line(f"return {key}")
+    distinct = DistinctCode(generator) if operator == "except" and not node.all else None
+    with source.block(f"for {row} in {join}.outer({source.call(left)}, {key_of}):"):
+        names, key = _row_key(generator, node.slots, row)
+        _meet(generator, node, (table, key, row), names, distinct)
+    if distinct is not None:
+        source.line(f"yield from {distinct.name}.rest()")
     return nullable
 
 
-def _account_entry(
+def _meet(
     generator: Generator,
-    held: str,
-    table: str,
-    key: str,
+    node: p.SetOperationNode,
+    place: tuple[str, str, str],
     names: Sequence[str],
-    types: Sequence[int],
+    distinct: DistinctCode | None,
 ) -> None:
-    """Write the accounting for a new entry of a set or dict."""
-    generator.note_large(held, names, types)
-    with generator.source.block(f"if not len({table}) & 63:"):
-        generator.source.line(f"{held}.sample_entry({key})")
-
-
-def _meet_all(generator: Generator, operator: str, counts: str, key: str, result: str) -> None:
+    """Write what becomes of a left row; `place`: the right side's table, the row's key in it, the row."""
     source = generator.source
-    with source.block(f"if {counts}.get({key}, 0) > 0:"):
-        source.line(f"{counts}[{key}] -= 1")
-        if operator == "intersect":
-            source.line(f"yield {result}")
-    if operator == "except":
-        with source.block("else:"):
-            source.line(f"yield {result}")
+    table, key, row = place
+    if distinct is not None:
+        columns = [Code(name, nullable=True) for name in names]
+        with (
+            source.block(f"if {key} not in {table}:"),
+            distinct.first(key, row, node.slots, columns),
+        ):
+            source.line(f"yield {row}")
+    elif not node.all:
+        with source.block(f"if {table}.pop({key}, None):"):
+            source.line(f"yield {row}")
+    else:
+        found = source.fresh("found")
+        source.line(f"{found} = {table}.get({key})")
+        with source.block(f"if {found}:"):
+            source.line(f"{found}.pop()")
+            if node.operator.lower() == "intersect":
+                source.line(f"yield {row}")
+        if node.operator.lower() == "except":
+            with source.block("else:"):
+                source.line(f"yield {row}")
 
 
 def cte_name(cte: int) -> str:
@@ -186,33 +201,34 @@ def produce_cte(
     """Write the function of a CTE, which returns its `SharedRows`."""
     source = generator.source
     name, run, memory = cte_name(cte.id), source.fresh("run"), source.fresh("memo")
-    with source.nested(run):
+    kept = source.fresh("kept")
+    with source.nested(run, kept):
         if cte.recursive is not None:
-            _recursion(generator, cte, cte.recursive, env)
+            _recursion(generator, cte, cte.recursive, env, kept)
         else:
             source.line("touched = 0")
-            give = _yield_kept(generator, [item.type_oid for item in cte.query.expressions])
-            generator.query(cte.query, env, give)
+            give = _yield_kept(generator, [item.type_oid for item in cte.query.expressions], kept)
+            generator.query(cte.query, env, give, whole=cte.modifies)
             source.yields()
     with source.nested(name, closure=True):
         with source.block(f"if not {memory}:"):
-            rows = f"SharedRows({source.call(run)}, {generator.runtime('memory')})"
-            source.line(f"{memory}.append({rows})")
+            source.line(f"{kept} = Rows({generator.runtime('memory')})")
+            source.line(f"{memory}.append(SharedRows({source.call(run, kept)}, {kept}))")
         source.line(f"return {memory}[0]")
     source.function.prologue.append(f"{memory} = []")
     if cte.modifies:
-        source.line(f"{name}().complete()")
+        # what it writes must not depend on its readers
+        source.line(f"{name}().whole()")
 
 
-def _yield_kept(generator: Generator, types: Sequence[int]) -> Give:
-    """Return what writes the giving of rows that are kept: `SharedRows` sees a sample, not the large."""
+def _yield_kept(generator: Generator, types: Sequence[int], kept: str) -> Give:
+    """Return what writes the giving of rows to who keeps them."""
     source = generator.source
-    held = generator.hold()
 
     def give(codes: Sequence[Code], _env: Env) -> None:
         fields = generator.kept_fields(codes, types)
-        generator.note_large(held, fields, types)
         source.line(f"yield {tuple_code(fields)}")
+        generator.note_large(kept, fields, types)  # then it is among the kept rows
 
     return give
 
@@ -221,34 +237,59 @@ def _row(codes: Sequence[Code]) -> str:
     return tuple_code([code.text for code in codes])
 
 
-def _recursion(generator: Generator, cte: p.CtePlan, recursive: p.RecursivePlan, env: Env) -> None:
-    """Write the rounds. `work_N` holds the last round's rows, where the recursive part reads them."""
+def _recursion(
+    generator: Generator, cte: p.CtePlan, recursive: p.RecursivePlan, env: Env, kept: str
+) -> None:
+    """Write the rounds. `work_N` are the last round's rows, where the recursive part reads them.
+
+    What is yielded is among the `kept` rows when the next is asked for, see `SharedRows`.
+    """
     source = generator.source
-    work, new, seen = f"work_{cte.id}", source.fresh("new"), source.fresh("seen")
-    source.line(f"{new} = []; {seen} = set()")
-    held = generator.hold()
+    work, rows, done, end = (f"work_{cte.id}", *map(source.fresh, ("rows", "done", "end")))
+    seen = _Seen(generator) if recursive.distinct else None
     types = [item.type_oid for item in cte.query.expressions]
+    give_kept = _yield_kept(generator, types, kept)
 
-    def give(codes: Sequence[Code], _env: Env) -> None:
+    def give_new(codes: Sequence[Code], _env: Env) -> None:
+        assert seen is not None
         row = source.fresh("row")
-        fields = generator.kept_fields(codes, types)
-        generator.note_large(held, fields, types)
-        source.line(f"{row} = {tuple_code(fields)}")
-        with ExitStack() as blocks:
-            if recursive.distinct:
-                _, key = _row_key(generator, cte.query.expressions, row)
-                blocks.enter_context(source.block(f"if {key} not in {seen}:"))
-                source.line(f"{seen}.add({key})")
-                with source.block(f"if not len({seen}) & 63:"):
-                    source.line(f"{held}.sample_entry({key})")
-            source.line(f"{new}.append({row})")
+        source.line(f"{row} = {_row(codes)}")
+        names, key = _row_key(generator, cte.query.expressions, row)
+        with seen.first(key, names, types):
             source.line(f"yield {row}")
+            generator.note_large(kept, names, types)
 
+    give = give_kept if seen is None else give_new
+    source.line(f"{rows} = {kept}.list; {done} = 0")
     generator.query(cte.query, env, give)
-    with source.block(f"while {new}:"):
+    with source.block(f"while {done} != ({end} := {kept}.written + len({rows})):"):
         source.line(f"{generator.runtime('check')}()")
-        source.line(f"{work} = {new}; {new} = []")
+        source.line(f"{work} = {kept}.since({done}) if {kept}.written else {rows}[{done}:]")
+        source.line(f"{done} = {end}")
         _round(generator, recursive.query, env, give)
+
+
+class _Seen:
+    """Writes the search for keys that were not there before, whose rows are wanted at once."""
+
+    def __init__(self, generator: Generator) -> None:
+        source = generator.source
+        self._generator = generator
+        self._set, self._recent = source.fresh("seen"), source.fresh("recent")
+        source.line(f"{self._set} = KeySet({generator.runtime('memory')})")
+        source.line(f"{self._recent} = {self._set}.recent")
+
+    @contextmanager
+    def first(self, key: str, names: Sequence[str], types: Sequence[int]) -> Iterator[None]:
+        """Write the block of rows that are the first with their key."""
+        generator, source = self._generator, self._generator.source
+        known = f"{self._set}.older and {self._set}.has_written({key})"
+        with source.block(f"if {key} not in {self._recent} and not ({known}):"):
+            source.line(f"{self._recent}.add({key})")
+            generator.note_large(self._set, names, types)
+            with source.block(f"if not len({self._recent}) & 63:"):
+                source.line(f"{self._set}.sample({key})")
+            yield
 
 
 def _round(generator: Generator, query: p.QueryPlan, env: Env, give: Give) -> None:
@@ -272,6 +313,8 @@ def produce_cte_scan(
     """Write a loop over a CTE's rows, or over the last round of a recursion."""
     source = generator.source
     rows = f"work_{node.cte}" if node.working else f"{cte_name(node.cte)}()"
+    if node in generator.whole_scans and not node.working:
+        rows += ".whole()"
     inner, names = generator.bind(env, [slot.id for slot in node.slots], [True] * len(node.slots))
     del required
     with source.block(f"for {unpack_code(names)} in {rows}:"):

@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from dsql.executor.memory import SAMPLE_EVERY, Held, StatementMemory
-
-Row = tuple[Any, ...]
+from dsql.executor.memory import SAMPLE_EVERY
+from dsql.executor.runs import Row
+from dsql.executor.spill import Rows
 
 
 class SharedRows:
     """Rows that are produced once, as far as any reader has come, and kept for the others.
 
-    So a reader that stops early (LIMIT) stops an endless recursion too.
+    So a reader that stops early (LIMIT) stops an endless recursion too. The `kept` rows belong to whoever
+    produces them as well: a recursion reads there what it has yielded.
     """
 
-    __slots__ = ("_held", "_rest", "_rows")
+    __slots__ = ("_kept", "_rest")
 
-    def __init__(self, rows: Iterator[Row], memory: StatementMemory) -> None:
-        self._rows: list[Row] = []
+    def __init__(self, rows: Iterator[Row], kept: Rows) -> None:
+        self._kept = kept
         self._rest: Iterator[Row] | None = rows
-        self._held = Held(memory)
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows) if self._rest is None else self._read()
+        return iter(self._kept) if self._rest is None else self._read()
 
-    def complete(self) -> None:
-        """Produce all rows: what a data-modifying query writes must not depend on its readers."""
-        for _ in self:
-            pass
+    def whole(self) -> Rows:
+        """Produce all rows, and return them; that is faster, for who will read them to the end."""
+        if self._rest is not None:
+            self._kept.fill(self._rest)
+            self._rest = None
+        return self._kept
 
     def _read(self) -> Iterator[Row]:
-        rows, index = self._rows, 0
+        kept, place = self._kept, 0
         while True:
-            while index < len(rows):
-                yield rows[index]
-                index += 1
+            for row in kept.since(place):
+                place += 1
+                yield row
             if self._rest is None:
                 return
-            try:
-                rows.append(next(self._rest))
-            except StopIteration:
-                self._rest = None
+            for row in self._rest:
+                kept.list.append(row)
+                if not len(kept.list) % SAMPLE_EVERY:
+                    kept.sample()
+                place += 1
+                yield row
+                if place < len(kept):
+                    break  # another reader has gone on
             else:
-                if not len(rows) % SAMPLE_EVERY:
-                    self._held.sample(rows)
+                self._rest = None

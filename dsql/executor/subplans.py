@@ -86,18 +86,19 @@ def _exists(generator: Generator, node: SubPlan, env: Env) -> bool:
 
 def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
     source = generator.source
-    items, held, counter = source.fresh("items"), generator.hold(), generator.counter()
-    source.line(f"{items} = []")
-    types = [node.plan.expressions[0].type_oid]
+    values, types = source.fresh("values"), [node.plan.expressions[0].type_oid]
+    held = generator.hold() if generator.has_large(types[0]) else ""
 
     def give(codes: Sequence[Code], _env: Env) -> None:
         fields = generator.kept_fields(codes[:1], types)
-        source.line(f"{items}.append({fields[0]})")
-        generator.note_large(held, fields, types)
-        generator.sample_each(counter, f"{held}.sample({items})")
+        if held:
+            generator.note_large(held, fields, types)
+        source.line(f"yield {fields[0]}")
 
-    generator.query(node.plan, env, give)
-    source.line(f"return {items}")
+    with source.nested(values):
+        generator.query(node.plan, env, give, whole=True)
+        source.yields()
+    source.line(f"return array_of({source.call(values)}, {generator.runtime('memory')})")
     return False
 
 
@@ -137,14 +138,36 @@ def _hashed(generator: Generator, node: SubPlan, env: Env, method: str, *, nulla
     """Look the left side up in the set of rows, by a method of `HashedRows`."""
     source = generator.source
     left = [generator.value(item, env) for item in node.left]
-    rows = _rows(generator, node, env)
     build = source.fresh("build")
-    with source.nested(build, closure=True):
-        memory = generator.runtime("memory")
-        source.line(f"return HashedRows({source.call(rows)}, {memory})")
+    with source.nested(build):
+        _build_hashed(generator, node, env)
     name = build if node.outer else _once(generator, build)
     key = tuple_code([code.text for code in left])
-    return Code(f"{name}().{method}({key})", nullable)
+    return Code(f"{source.call(name)}.{method}({key})", nullable)
+
+
+def _build_hashed(generator: Generator, node: SubPlan, env: Env) -> None:
+    """Write the filling of `HashedRows` with the rows of the subquery."""
+    source = generator.source
+    hashed, recent = source.fresh("hashed"), source.fresh("recent")
+    source.line(f"{hashed} = HashedRows({generator.runtime('memory')}); {recent} = {hashed}.recent")
+    types = [item.type_oid for item in node.plan.expressions]
+
+    def give(codes: Sequence[Code], _env: Env) -> None:
+        row, names = source.fresh("row"), [source.fresh("c") for _ in codes]
+        source.line(f"{unpack_code(names)} = {row} = {tuple_code([code.text for code in codes])}")
+        nullable = [name for name, code in zip(names, codes, strict=True) if code.nullable]
+        if nullable:
+            with source.block(f"if {' or '.join(f'{name} is None' for name in nullable)}:"):
+                source.line(f"{hashed}.add_partial({row})")
+        with source.block(f"{'elif' if nullable else 'if'} {row} not in {recent}:"):
+            source.line(f"{recent}.add({row})")
+            generator.note_large(hashed, names, types)
+            with source.block(f"if not len({recent}) & 63:"):
+                source.line(f"{hashed}.sample({row})")
+
+    generator.query(node.plan, env, give, whole=True)
+    source.line(f"return {hashed}")
 
 
 def _compared(generator: Generator, node: SubPlan, env: Env) -> Code:

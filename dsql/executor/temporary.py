@@ -16,9 +16,9 @@ from typing import Protocol
 
 from dsql.errors import SqlError
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 64 * 1024
 _FREE_BYTES_MIN = 256 * 1024 * 1024  # what has to be left of the disk, which the journals may share
-_FREE_CHECK_BLOCKS = 64
+_FREE_CHECK_BLOCKS = 256
 
 
 def unnamed_file(directory: Path | None = None) -> int:
@@ -129,7 +129,11 @@ class Blocks:
     def append(self, data: bytes) -> None:
         """Write a block, the last one perhaps not to its end."""
         self._account.charge_temporary(BLOCK_BYTES)
-        self._space.append(self._numbers, data)
+        try:
+            self._space.append(self._numbers, data)
+        except SqlError:
+            self._account.release_temporary(BLOCK_BYTES)
+            raise
 
     def read(self, start: int, length: int) -> bytes:
         """Return bytes that were written."""

@@ -15,9 +15,9 @@ from itertools import groupby
 from typing import Any
 
 from dsql.errors import SqlError, unsupported
+from dsql.executor.distinct import distinct_key
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
-from dsql.executor.grouping import distinct_key
 from dsql.executor.memory import Held, StatementMemory
 from dsql.executor.ordering import sorter_arguments, write_sorter
 from dsql.executor.source import Consume, Env

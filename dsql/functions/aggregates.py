@@ -94,7 +94,9 @@ def _define_extremes() -> None:
     for name, step in (("max", larger_of), ("min", smaller_of)):
         template = f"{step.__name__}({{0}}, {{1}})"
         for type_name in _ORDERED.split():
-            define_aggregate(f"{name}({type_name})", _nothing, step, step_template=template)
+            define_aggregate(
+                f"{name}({type_name})", _nothing, step, step_template=template, any_order=True
+            )
         for type_name in _KEYED.split():
             known = registry.find(type_name)
             assert known is not None
@@ -126,6 +128,7 @@ def _define_sums() -> None:
         _first_or(lambda a, b: a + b),
         lambda total: None if total is None else check_int8(total),
         step_template=add,
+        any_order=True,
     )
     define_aggregate(
         "sum(int8)",
@@ -133,31 +136,50 @@ def _define_sums() -> None:
         _first_or(lambda a, b: a + b),
         lambda total: None if total is None else Decimal(total),
         step_template=add,
+        any_order=True,
     )
     define_aggregate(
         "sum(numeric)",
         _nothing,
         _first_or(EXACT.add),
         lambda total: None if total is None else checked(total),
+        any_order=True,
     )
     define_aggregate("sum(float8)", _nothing, _first_or(lambda a, b: check_float8(a + b, a, b)))
     define_aggregate("sum(float4)", _nothing, _first_or(lambda a, b: round_float4(a + b)))
     define_aggregate("sum(interval)", _nothing, _first_or(add_intervals))
-    define_aggregate("avg(int8) avg(int4) avg(int2)", lambda: [0, 0], _mean_step, _integer_mean)
-    define_aggregate("avg(numeric)", lambda: [0, Decimal(0)], _numeric_mean_step, _integer_mean)
+    define_aggregate(
+        "avg(int8) avg(int4) avg(int2)",
+        lambda: [0, 0],
+        _mean_step,
+        _integer_mean,
+        any_order=True,
+    )
+    define_aggregate(
+        "avg(numeric)",
+        lambda: [0, Decimal(0)],
+        _numeric_mean_step,
+        _integer_mean,
+        any_order=True,
+    )
     define_aggregate("avg(float8) avg(float4)", lambda: [0, 0.0], _mean_step, _float_mean)
     define_aggregate("avg(interval)", lambda: [0, (0, 0, 0)], _interval_mean_step, _interval_mean)
 
 
 def _define_counts_and_bits() -> None:
-    define_aggregate("count()", int, lambda count: count + 1, step_template="({0} + 1)")
-    define_aggregate("count(any)", int, lambda count, _value: count + 1, step_template="({0} + 1)")
-    define_aggregate("bool_and every", _nothing, _first_or(lambda a, b: a and b))
-    define_aggregate("bool_or", _nothing, _first_or(lambda a, b: a or b))
+    def define(
+        keys: str, initial: Callable[..., Any], step: Callable[..., Any], template: str = ""
+    ) -> None:
+        define_aggregate(keys, initial, step, step_template=template, any_order=True)
+
+    define("count()", int, lambda count: count + 1, "({0} + 1)")
+    define("count(any)", int, lambda count, _value: count + 1, "({0} + 1)")
+    define("bool_and every", _nothing, _first_or(lambda a, b: a and b))
+    define("bool_or", _nothing, _first_or(lambda a, b: a or b))
     for type_name in ("int2", "int4", "int8"):
-        define_aggregate(f"bit_and({type_name})", _nothing, _first_or(lambda a, b: a & b))
-        define_aggregate(f"bit_or({type_name})", _nothing, _first_or(lambda a, b: a | b))
-        define_aggregate(f"bit_xor({type_name})", _nothing, _first_or(lambda a, b: a ^ b))
+        define(f"bit_and({type_name})", _nothing, _first_or(lambda a, b: a & b))
+        define(f"bit_or({type_name})", _nothing, _first_or(lambda a, b: a | b))
+        define(f"bit_xor({type_name})", _nothing, _first_or(lambda a, b: a ^ b))
     define_aggregate("any_value", _nothing, lambda held, value: value if held is None else held)
 
 

@@ -166,6 +166,7 @@ def define_aggregate(
     keeps_nulls: bool = False,
     needs_context: bool = False,
     gathers: bool = False,
+    any_order: bool = False,
     typed: Callable[..., Implementation] | None = None,
 ) -> None:
     """Register the aggregates with these keys.
@@ -191,6 +192,7 @@ def define_aggregate(
                 ordered_set=row.flags[5] in "oh",
                 needs_context=needs_context,
                 gathers=gathers,
+                any_order=any_order,
             )
 
         specializer = None

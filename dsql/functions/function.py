@@ -131,13 +131,14 @@ class Operator:
 class Aggregate:
     """An aggregate with one signature.
 
-    The accumulator is what `initial()` returns, `initial(context)` if `needs_context`;
-    `step(accumulator, *arguments)` returns the next one; `final(accumulator)` the result. Unless
-    `keeps_nulls`, rows with a NULL argument are skipped. If it `gathers`, the accumulator is a list that
-    keeps the arguments as they are, and whoever calls `step` accounts for them.
-    `step_template`, if given, is a Python expression over {0} (accumulator), {1}, ...
+    The accumulator is what `initial()` returns, `initial(context)` if `needs_context`; `step(accumulator,
+    *arguments)` returns the next one; `final(accumulator)` the result. Unless `keeps_nulls`, rows with a
+    NULL argument are skipped. If it `gathers`, the accumulator is a list that keeps the arguments as they
+    are, and whoever calls `step` accounts for them. With `any_order` the result does not depend on the
+    order of the rows. `step_template`, if given, is a Python expression over {0} (accumulator), {1}, ...
     An `ordered_set` aggregate takes the WITHIN GROUP values, sorted, as the arguments of `step`, and its
-    `direct_arguments` values at the end: `final(accumulator, *direct)`.
+    `direct_arguments` values at the end: `final(accumulator, *direct)`. One that `gathers` is not stepped,
+    but given a sequence of all values at the end.
     """
 
     oid: int
@@ -154,6 +155,7 @@ class Aggregate:
     ordered_set: bool = False
     needs_context: bool = False
     gathers: bool = False
+    any_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsql.errors import SqlError
+from dsql.executor import runs, temporary
 from dsql.executor.memory import Bounds, StatementMemory
 from dsql.executor.partition import PARTITIONS, Partitions
-from dsql.executor.spill import Descending, Rows, SortedRows
+from dsql.executor.sorting import Descending, SortedRows
+from dsql.executor.spill import Rows
 from dsql.executor.temporary import BLOCK_BYTES, TemporarySpace, unnamed_file
+from tests.memory_database import Database, tables
 
-SMALL = Bounds(work_max=16 * 1024)
+SMALL = Bounds(work_max=16 * 1024, memory_max=640 * 1024)
 MEBIBYTE = 1024 * 1024
 
 
@@ -103,7 +108,7 @@ def test_a_chunk_of_large_rows_is_cut(space: TemporarySpace) -> None:
 def test_space_is_given_back_with_its_rows(space: TemporarySpace) -> None:
     memory = StatementMemory(Bounds(work_max=10_000), space)
     kept = Rows(memory)
-    kept_rows(kept, [(number, "x" * 100) for number in range(20_000)])
+    kept_rows(kept, [(number, f"{number:100}") for number in range(20_000)])
     assert memory.temporary > 2 * MEBIBYTE
     assert os.fstat(space._file).st_size > 2 * MEBIBYTE
     del kept
@@ -123,7 +128,9 @@ def test_temporary_space_is_bounded(
 ) -> None:
     bounds = Bounds(work_max=10_000, temporary_max=MEBIBYTE, documented=documented)
     with pytest.raises(SqlError) as caught:
-        kept_rows(Rows(StatementMemory(bounds, space)), [("x" * 1_000,)] * 10_000)
+        kept_rows(
+            Rows(StatementMemory(bounds, space)), [(f"{number:1000}",) for number in range(10_000)]
+        )
     assert (caught.value.sqlstate, caught.value.message) == (sqlstate, message)
 
 
@@ -132,7 +139,10 @@ def test_a_disk_that_fails_ends_the_statement(tmp_path: Any) -> None:
     path.write_bytes(b"")
     space = TemporarySpace(lambda: os.open(path, os.O_RDONLY))
     with pytest.raises(SqlError, match="could not write to temporary file") as caught:
-        kept_rows(Rows(StatementMemory(Bounds(work_max=0), space)), [(1,)] * 64)
+        kept_rows(
+            Rows(StatementMemory(Bounds(work_max=0), space)),
+            [(f"{number:2000}",) for number in range(64)],
+        )
     assert caught.value.sqlstate == "58030"
 
 
@@ -143,13 +153,22 @@ def test_a_full_disk_is_reported_as_such() -> None:
     assert caught.value.sqlstate == "53100"
 
 
-@pytest.fixture
-def many(db: Any) -> Any:
+@pytest.fixture(scope="module")
+def filled() -> Any:
+    db = Database(tables())
     db.count(
         "insert into t select n, n * 7919 % 997, nullif('text ' || n * 31 % 1009, 'text 0'), n / 8.0"
         " from generate_series(1, 3000) n"
     )
     return db
+
+
+@pytest.fixture
+def many(filled: Any, monkeypatch: Any) -> Any:
+    for room in (temporary, runs):
+        monkeypatch.setattr(room, "BLOCK_BYTES", 4_096)
+    filled.context.bounds = Bounds()
+    return filled
 
 
 STATEMENTS = [
@@ -181,40 +200,158 @@ STATEMENTS = [
     "select id, last_value(b) over (partition by b order by n groups between 1 preceding and 1 following"
     " exclude current row), row_number() over () from t order by id",
     "select count(*), min(y.b) from t x join (select b, n from t offset 0) y on x.n < y.n and x.id < 9",
-    "select id from t where b <> all (select b || 'x' from t) order by id limit 2",
+    "select id from t where id < 4 and b <> all (select b || 'x' from t) order by id",
+    "select x.id, y.id from t x full join t y on x.id = y.id * 2 order by 1, 2",
+    "select x.id, y.id, y.b from t x full join t y on x.a = y.id and x.n < y.n order by 1, 2, 3",
+    "select count(*), sum(y.id) from (select id, nullif(a, 5) a from t) x full join t y on x.a = y.a",
+    "select b from (select b, id % 900 from t intersect select b, id % 800 from t) s order by 1",
+    "select b, count(*) from (select b, n from t intersect all select b, n from t where id > 9) s"
+    " group by 1 order by 1",
+    "select b from (select id || b b from t except select id + 1 || b from t) s order by 1",
+    "select n, count(*) from (select n, b from t except all select n, b from t where id % 3 = 0) s"
+    " group by 1 order by 1",
+    "select b, n from (select b, n from t except select b, n from t where id < 1500) s order by 1, 2",
+    "with c as materialized (select * from t) select count(*), max(b) from c",
+    "with c as materialized (select id, b from t) select x.id, y.b from c x join c y on x.id = y.id + 9"
+    " order by 1",
+    "with c as materialized (select id, b from t) select (select count(*) from c y where y.id <= x.id)"
+    " from c x where x.id > 2995 order by 1",
+    "with c as materialized (select id, b from t order by b, id) (select b from c limit 2000)"
+    " union all select max(b) from c",
+    "with recursive r (n, s) as (select 1, 'x' union all select n + 1, 'x' || n from r where n < 4000)"
+    " select max(n), count(distinct s) from r",
+    "with recursive r (n) as (select id from t union select n / 2 + 4000 from r where n < 9999)"
+    " select count(*), sum(n) from r",
+    "with recursive r (n, d) as (select id, 0 from t union all select n * 2, d + 1 from r where d < 3)"
+    " select n from r order by n, d",
+    "with recursive r (n) as (select 1 union all select n + 1 from r) select n from r limit 5000",
+    "with recursive r (n) as (select 1 union select n % 2500 + 1 from r) select sum(n) from r",
+    "select id from t where id in (select id * 2 from t) order by 1",
+    "select id from t where b not in (select b || 'y' from t where b is not null) order by 1",
+    "select id, b in (select nullif(b || '', 'text 7') from t where id % 3 > 0) from t order by 1",
+    "select id from t where (id, a) in (select id, a from t where id % 2 = 0) order by 1",
+    "select id, exists (select from t y where y.b || 'x' = t.b) from t order by 1",
+    "select a, b, count(*), grouping(a, b) from t group by cube (a, b) order by 1, 2, 4",
+    "select id % 7, b, sum(id), count(distinct a) from t group by rollup (1, 2) order by 1, 2, 3",
+    "select id, min(b) from t group by grouping sets (id, (id, b), ()) order by 1, 2",
+    "select count(distinct b), count(distinct id), sum(distinct a) from t",
+    "select a % 10, count(distinct b), avg(distinct id) from t group by 1 order by 1",
+    "select md5(string_agg(b, ',' order by b desc, id)) from t",
+    "select id % 50, string_agg(distinct b, ',') from t group by 1 order by 1",
+    "select cardinality(array_agg(distinct a)) from t",
+    "select id % 9, array_agg(n order by b, id) from t group by 1 order by 1",
+    "select percentile_disc(0.5) within group (order by b), mode() within group (order by b) from t",
+    "select id % 3, percentile_cont(array[0.1, 0.9]) within group (order by id) from t"
+    " group by 1 order by 1",
+    "select count(*), min(y.id) from (select id from t where id < 4) x left join lateral"
+    " (select id from t offset 0) y on x.id < y.id",
 ]
+
+
+class Watched(TemporarySpace):
+    """Temporary space that does something before each block is written."""
+
+    def __init__(self, on_write: Callable[[], None]) -> None:
+        super().__init__(unnamed_file)
+        self._on_write = on_write
+
+    def append(self, blocks: list[int], data: bytes) -> None:
+        self._on_write()
+        super().append(blocks, data)
+
+    @property
+    def bytes(self) -> int:
+        return os.fstat(self._file).st_size
+
+
+class Cancelled(BaseException):
+    pass
+
+
+class Fate:
+    """Runs statements with little memory, and looks whether they leave anything behind."""
+
+    def __init__(self, db: Any, text: str) -> None:
+        self.blocks = 0
+        self._program = db.prepare(text)
+        self._context = db.context
+
+    def run(
+        self,
+        bounds: Bounds = SMALL,
+        *,
+        on_write: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> list[Any]:
+        self.blocks = 0
+
+        def count() -> None:
+            self.blocks += 1
+            on_write()
+
+        space = Watched(count)
+        context = replace(self._context, temporary=space)
+        context.account = account = StatementMemory(bounds, space, check)
+        context.check_cancel = check
+        try:
+            return list(self._program.rows(context, ()))
+        finally:
+            gc.collect()
+            self.left = (account, space)
+
+    def leaves_nothing(self) -> bool:
+        gc.collect()
+        account, space = self.left
+        return (account.used, account.temporary, space.bytes) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("text", STATEMENTS)
 def test_a_statement_that_spills_answers_as_one_that_does_not(many: Any, text: str) -> None:
-    expected = many.run(text)
-    many.context.bounds = SMALL
-    append = many.context.temporary.append
-    blocks = []
-    many.context.temporary.append = lambda *given: (blocks.append(given), append(*given))
-    assert many.run(text) == expected
-    assert blocks, "it did spill"
+    spilling = Fate(many, text)
+    assert spilling.run() == many.run(text)
+    assert spilling.blocks, "it did spill"
+    assert spilling.leaves_nothing()
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+def test_a_spilling_statement_that_is_ended_gives_everything_back(many: Any, text: str) -> None:
+    ended = Fate(many, text)
+    with pytest.raises(SqlError, match="temporary file size exceeds temp_file_limit") as caught:
+        ended.run(replace(SMALL, temporary_max=4_000, documented=False))
+    assert caught.value.sqlstate == "53400"
+    del caught
+    assert ended.leaves_nothing()
+
+    def cancel() -> None:
+        if ended.blocks:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        ended.run(check=cancel)
+    assert ended.leaves_nothing()
+
+    def fail() -> None:
+        raise SqlError("53100", "could not write to temporary file: No space left on device")
+
+    with pytest.raises(SqlError, match="No space left on device") as caught:
+        ended.run(on_write=fail)
+    del caught
+    assert ended.leaves_nothing()
 
 
 UNSPILLABLE = [
     "select array_agg(b || n) from t",
+    "select array_agg(distinct b || id) from t",
     "select string_agg(b, b) from t",
+    "select string_agg(b || id, b order by n) from t",
     "select jsonb_object_agg(id, b) from t",
-    "select percentile_disc(0.5) within group (order by b) from t",
     "select array(select b || n from t)",
-    "with c as materialized (select * from t) select count(*) from c",
-    "with recursive r (n, s) as (select 1, 'x' union all select n + 1, s || n from r)"
-    " select max(n) from r",
-    "select count(*) from t x full join t y on x.n = y.n",
-    "select count(*) from (select b, n, id from t except select b, n, 0 from t) s",
-    "select max(repeat(b, 100)) from t group by grouping sets (id, a)",
-    "select count(*) from t where n in (select n + 1 from t)",
 ]
 
 
 @pytest.mark.parametrize("text", UNSPILLABLE)
-def test_what_cannot_spill_is_refused_and_given_back(many: Any, text: str) -> None:
-    many.context.bounds = Bounds(memory_max=150_000, documented=False)
+def test_one_value_cannot_spill_and_is_refused_and_given_back(many: Any, text: str) -> None:
+    many.context.bounds = Bounds(memory_max=150_000, work_max=16_000, documented=False)
     with pytest.raises(SqlError, match="out of memory") as caught:
         many.run(text)
     assert caught.value.sqlstate == "53200"
@@ -272,3 +409,12 @@ def test_a_plan_holds_no_large_constant(db: Any) -> None:
     kept = [program.plan.query.expressions, *program.sources.values()]
     assert "shortyyyyyyyyy" in repr(kept)
     assert len(repr(kept)) < 10_000
+
+
+def test_a_left_join_keeps_no_rows_of_its_lateral_side(many: Any) -> None:
+    text = (
+        "select count(g) from t left join lateral generate_series(id, 20000) g on true where id < 3"
+    )
+    streaming = Fate(many, text)
+    assert streaming.run(Bounds(memory_max=20_000)) == [(39_999,)]
+    assert not streaming.blocks

@@ -1,0 +1,100 @@
+"""Code of DISTINCT, and of whatever else looks for rows that were not there before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from dsql.executor.expressions import Code
+from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.source import Consume, Env
+from dsql.planner import plan as p
+from dsql.planner.expressions import slots_of_all
+from dsql.planner.plan_slots import made_slots
+from dsql.sql.bound import Expression
+from dsql.types import registry
+
+
+def distinct_key(generator: Generator, nodes: Sequence[Expression], codes: Sequence[Code]) -> str:
+    """Return code of a hashable key under which NULLs are equal, as in GROUP BY."""
+    parts = key_parts(generator, nodes, codes)
+    return parts[0] if len(parts) == 1 else tuple_code(parts)
+
+
+def key_parts(
+    generator: Generator, nodes: Sequence[Expression], codes: Sequence[Code]
+) -> list[str]:
+    """Return code of the values of such a key."""
+    parts = []
+    for node, code in zip(nodes, codes, strict=True):
+        hash_key = registry.get(node.type_oid).hash_key
+        if hash_key is None:
+            parts.append(code.text)
+            continue
+        name = generator.source.constant(hash_key, "hash")
+        guard = f"None if {code.text} is None else " if code.nullable else ""
+        parts.append(f"({guard}{name}({code.text}))")
+    return parts
+
+
+def produce_distinct(
+    generator: Generator, node: p.Distinct, env: Env, required: set[int], consume: Consume
+) -> None:
+    """Write DISTINCT [ON]: the first of equal rows passes. A function also gives what was spilled."""
+    generator.boundary(node, env, required, consume, _distinct)
+
+
+def _distinct(
+    generator: Generator, node: p.Distinct, env: Env, required: set[int], consume: Consume
+) -> None:
+    source = generator.source
+    distinct = DistinctCode(generator)
+    slots = sorted(required & made_slots(node.child))
+    nullable = [False] * len(slots)
+
+    def give(inner: Env) -> None:
+        for position, slot in enumerate(slots):
+            nullable[position] = nullable[position] or inner[slot].nullable
+        codes = [generator.expressions.atom(item, inner) for item in node.expressions]
+        key = distinct_key(generator, node.expressions, codes) if codes else "()"
+        row = tuple_code([inner[slot].code for slot in slots])
+        with distinct.first(key, row, node.expressions, codes):
+            consume(inner)
+
+    generator.produce(node.child, env, required | slots_of_all(node.expressions), give)
+    inner, names = generator.bind(env, slots, nullable)
+    with source.block(f"for {unpack_code(names)} in {distinct.name}.rest():"):
+        consume(inner)
+
+
+class DistinctCode:
+    """Writes the search for rows that were not there before; see `dsql.executor.partition`."""
+
+    def __init__(self, generator: Generator) -> None:
+        source = generator.source
+        self._generator = generator
+        self.name, self._seen = source.fresh("distinct"), source.fresh("seen")
+        memory = generator.runtime("memory")
+        source.line(f"{self.name} = DistinctRows({memory}); {self._seen} = {self.name}.seen")
+
+    @contextmanager
+    def first(
+        self, key: str, row: str, nodes: Sequence[Expression], codes: Sequence[Code]
+    ) -> Iterator[None]:
+        """Write the block of rows that are the first with their key; later ones come from `rest()`.
+
+        `codes` are the values of the key, of which some may be large.
+        """
+        generator, source = self._generator, self._generator.source
+        name = source.fresh("key")
+        source.line(f"{name} = {key}")
+        with source.block(f"if {name} not in {self._seen}:"):
+            with source.block(f"if {self.name}.full:"):
+                source.line(f"{self.name}.defer({name}, {row})")
+            with source.block("else:"):
+                source.line(f"{self._seen}.add({name})")
+                types = [node.type_oid for node in nodes]
+                generator.note_large(self.name, [code.text for code in codes], types)
+                with source.block(f"if not len({self._seen}) & 63:"):
+                    source.line(f"{self.name}.sample({name})")
+                yield

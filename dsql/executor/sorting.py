@@ -1,0 +1,194 @@
+"""An external merge sort, in steps that are short enough to be cancelled between.
+
+Python's sort cannot be interrupted, so long lists are sorted piece by piece. Sorted pieces and sorted runs
+are merged alike: of every source there are some rows in memory, and those that no later row can precede
+are sorted together, which Python does fast because they are in order already but for a few places.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from dsql.executor.memory import SAMPLE_EVERY, StatementMemory
+from dsql.executor.runs import Row, Run, write_run
+from dsql.executor.spill import Rows
+from dsql.types.size import size_of
+
+Order = Callable[[list[Row]], None]
+Key = Callable[[Row], Any]
+
+_SORT_ROWS = 32_768  # sorted in one step
+_FAN_IN_MAX = 64  # runs merged at once
+
+
+class Descending:
+    """A sort key that sorts the other way."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __lt__(self, other: Descending) -> bool:
+        return other._value < self._value  # type: ignore[no-any-return]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Descending) and self._value == other._value
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Source:
+    """A sorted sequence of chunks, some of whose rows are in memory."""
+
+    __slots__ = ("_chunks", "_enough", "more", "rows")
+
+    def __init__(self, chunks: Iterator[list[Row]]) -> None:
+        self._chunks = chunks
+        self._enough = 1
+        self.rows: list[Row] = []
+        self.more = True  # there may be further chunks
+
+    def fill(self) -> bool:
+        """Have about a chunk's rows in memory; return whether there are any."""
+        while self.more and len(self.rows) < self._enough:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self.more = False
+            else:
+                self.rows = self.rows + chunk if self.rows else chunk
+                self._enough = (len(chunk) + 1) // 2
+        return bool(self.rows)
+
+    def take(self, follows: Callable[[Row], bool] | None) -> list[Row]:
+        """Remove and return the rows before those that follow."""
+        count = len(self.rows)
+        if follows is not None:
+            count = bisect_left(self.rows, True, key=follows)
+        taken = self.rows[:count]
+        self.rows = self.rows[count:]
+        return taken
+
+
+class Sorter:
+    """How rows are ordered.
+
+    `order` sorts a list as generated code does; `key` makes of a row what sorts as it does: the other
+    way with `reverse`.
+    """
+
+    __slots__ = ("_check", "_key", "_order", "_reverse")
+
+    def __init__(self, check: Callable[[], None], order: Order, key: Key, *, reverse: bool) -> None:
+        self._check = check
+        self._order = order
+        self._key = key
+        self._reverse = reverse
+
+    def sort(self, rows: list[Row]) -> None:
+        """Sort a list."""
+        if len(rows) <= _SORT_ROWS:
+            self._order(rows)
+            return
+        pieces = [rows[start : start + _SORT_ROWS] for start in range(0, len(rows), _SORT_ROWS)]
+        for piece in pieces:
+            self._check()
+            self._order(piece)
+        rows.clear()
+        for batch in self.merge([_slices(piece, len(pieces)) for piece in pieces]):
+            rows += batch
+
+    def merge(self, sequences: Sequence[Iterator[list[Row]]]) -> Iterator[list[Row]]:
+        """Yield the rows of sorted sequences of chunks in order, a batch at a time."""
+        sources = [_Source(chunks) for chunks in sequences]
+        while sources := [source for source in sources if source.fill()]:
+            self._check()
+            follows = self._follows([source.rows[-1] for source in sources if source.more])
+            batch = list(chain.from_iterable([source.take(follows) for source in sources]))
+            if len(sources) > 1:
+                self._order(batch)
+            yield batch
+
+    def _follows(self, last: Sequence[Row]) -> Callable[[Row], bool] | None:
+        """Return the test for rows that are not certainly before what is to come from any source."""
+        if not last:
+            return None
+        key = self._key
+        if self._reverse:
+            highest = max(map(key, last))
+            return lambda row: key(row) < highest
+        lowest = min(map(key, last))
+        return lambda row: lowest < key(row)
+
+
+def _slices(rows: list[Row], count: int) -> Iterator[list[Row]]:
+    """Yield a list in chunks that make a moderate batch with those of `count` lists."""
+    length = max(_SORT_ROWS // (2 * count), 1)
+    for start in range(0, len(rows), length):
+        yield rows[start : start + length]
+
+
+def _estimate(rows: list[Row]) -> int:
+    """Return about how many bytes rows take, by a few of them."""
+    if not rows:
+        return 0
+    some = rows[:: -(-len(rows) // SAMPLE_EVERY)]
+    return sum(map(size_of, some)) * len(rows) // len(some)
+
+
+class SortedRows(Rows):
+    """Rows that come back in order, see `Sorter`. Of more than `wanted` rows the first ones are kept."""
+
+    __slots__ = ("_sorter", "_wanted")
+
+    def __init__(
+        self,
+        memory: StatementMemory,
+        order: Order,
+        key: Key,
+        *,
+        reverse: bool = False,
+        wanted: int = 0,
+    ) -> None:
+        super().__init__(memory)
+        self._sorter = Sorter(memory.check_cancel, order, key, reverse=reverse)
+        self._wanted = wanted
+
+    def prune(self) -> None:
+        """Keep the first rows only."""
+        self._sorter.sort(self.list)
+        del self.list[self._wanted :]
+        self._held.clear()
+        self._held.add(_estimate(self.list))
+
+    def _spill(self) -> None:
+        if self._wanted and len(self.list) > self._wanted:
+            self.prune()
+            if self._held.bytes * 2 <= self._share:
+                return
+        self._sorter.sort(self.list)
+        self.written += len(self.list)
+        self._runs.append(write_run(self._memory, self.list))
+        self._held.clear()
+        if len(self._runs) == _FAN_IN_MAX:
+            self._runs = [self._merged()]
+
+    def _merged(self) -> Run:
+        """Merge the runs into one."""
+        run = Run(self._memory)
+        for batch in self._sorter.merge([run.chunks() for run in self._runs]):
+            run.append(batch)
+        run.finish()
+        return run
+
+    def __iter__(self) -> Iterator[Row]:
+        """Return the rows in order; to be called once, after the last row."""
+        self._sorter.sort(self.list)
+        if not self._runs:
+            return iter(self.list)
+        runs = [run.chunks() for run in self._runs]
+        chunks = _slices(self.list, len(runs))
+        return chain.from_iterable(self._sorter.merge([*runs, chunks]))
