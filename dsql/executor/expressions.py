@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsql.errors import SqlError
 from dsql.executor import values
+from dsql.executor.alike import RUN_MIN, Given, Run, runs
 from dsql.executor.source import Binding, Env
 from dsql.functions.function import Function
 from dsql.planner.expressions import Slot, SubPlan, strip_relabel
@@ -56,6 +57,14 @@ class _Apart(Expression):
     """An expression to be written as a function of its own."""
 
     argument: Expression
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Each(Expression):
+    """Arguments of an AND, OR or COALESCE, `kind`, that are alike."""
+
+    run: Run
+    kind: type[Expression]
 
 
 class Expressions:
@@ -111,7 +120,12 @@ class Expressions:
             node, wanted = node.argument, not wanted
         if isinstance(node, bound.And | bound.Or):
             word = " and " if isinstance(node, bound.And) is wanted else " or "
-            return _join(word, [self._test(part, env, wanted=wanted) for part in node.arguments])
+            parts = self._gathered(node)
+            return _join(word, [self._test(part, env, wanted=wanted) for part in parts])
+        if isinstance(node, _Each):
+            quantifier = "all" if (node.kind is bound.And) is wanted else "any"
+            each = self._each(node.run, lambda part: self._test(part, env, wanted=wanted))
+            return f"{quantifier}({each})"
         if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
             guards, code = self._strict_call(node.function, node.arguments, env)
             last = code.text if wanted else _is_false(code)
@@ -132,6 +146,48 @@ class Expressions:
         """Return the values that one call, array or row is made of, and their flight (`in_flight`)."""
         codes = [self.value(node, env) for node in nodes]
         return self._generator.in_flight(nodes, codes)
+
+    # ------------------------------------------------------------ long lists
+
+    def _gathered(self, node: bound.And | bound.Or | bound.Coalesce) -> Sequence[Expression]:
+        """Return the arguments, those that are alike as one."""
+        if len(node.arguments) < RUN_MIN:
+            return node.arguments
+        found = runs([(argument,) for argument in node.arguments], self._source.fresh)
+        return [
+            _Each(type_oid=node.type_oid, typmod=node.typmod, run=item, kind=type(node))
+            if isinstance(item, Run)
+            else item[0]
+            for item in found
+        ]
+
+    def _each(self, run: Run, write: Callable[..., str]) -> str:
+        """Return an iterator over what `write` makes of expressions that are alike."""
+        source, name = self._source, self._source.fresh("each")
+        depth, self._depth = self._depth, 0
+        with source.nested(name, ", ".join(run.names), closure=True):
+            source.line(f"return {write(*run.template)}")
+        self._depth = depth
+        columns = ", ".join(source.constant(column, "column") for column in run.columns)
+        return f"map({name}, {columns})"
+
+    def listed(self, nodes: Sequence[Expression], env: Env) -> tuple[list[str], str]:
+        """Return the items of a list display, and their flight (`Generator.in_flight`)."""
+        if len(nodes) < RUN_MIN:
+            codes, flight = self.several(nodes, env)
+            return [code.text for code in codes], flight
+        flight = self._generator.flight(nodes)
+
+        def write(node: Expression) -> str:
+            code = self.value(node, env)
+            return f"{flight}.take({code.text})" if flight and not code.atom else code.text
+
+        found = runs([(node,) for node in nodes], self._source.fresh)
+        texts = [
+            f"*{self._each(item, write)}" if isinstance(item, Run) else write(item[0])
+            for item in found
+        ]
+        return texts, flight
 
     # ------------------------------------------------------------ calls
 
@@ -216,6 +272,23 @@ def _slot(_compiler: Expressions, node: Any, env: Env) -> Code:
     return Code(binding.code, binding.nullable)
 
 
+def _given(_compiler: Expressions, node: Any, _env: Env) -> Code:
+    return Code(node.name, nullable=False)
+
+
+def _each(compiler: Expressions, node: Any, env: Env) -> Code:
+    each = compiler._each(node.run, lambda part: compiler.value(part, env).text)
+    function = compiler._source.constant(_OF_EACH[node.kind], "f")
+    return Code(f"{function}({each})", nullable=True)
+
+
+_OF_EACH: dict[type, Callable[..., Any]] = {
+    bound.And: values.conjunction,
+    bound.Or: values.disjunction,
+    bound.Coalesce: values.first,
+}
+
+
 def _call(compiler: Expressions, node: Any, env: Env) -> Code:
     if node.function.returns_set:
         raise SqlError("0A000", "set-returning functions are not allowed here")
@@ -255,7 +328,7 @@ def _apply_typmod(compiler: Expressions, node: Any, env: Env) -> Code:
 
 def _and_or(absorbing: bool) -> Callable[[Expressions, Any, Env], Code]:
     def compile_connective(compiler: Expressions, node: Any, env: Env) -> Code:
-        codes = [compiler.value(part, env) for part in node.arguments]
+        codes = [compiler.value(part, env) for part in compiler._gathered(node)]
         if not any(code.nullable for code in codes):
             word = " or " if absorbing else " and "
             return Code(f"({word.join(code.text for code in codes)})", nullable=False)
@@ -327,30 +400,48 @@ def _null_if(compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _case(compiler: Expressions, node: Any, env: Env) -> Code:
-    if len(node.branches) > _BRANCHES_MAX:
-        later = dataclasses.replace(node, branches=node.branches[_BRANCHES_MAX:])
-        node = dataclasses.replace(
-            node, branches=node.branches[:_BRANCHES_MAX], otherwise=_apart_from(later)
-        )
-    parts: list[str] = []
-    nullable = False
-    for condition, result in node.branches:
-        code = compiler.value(result, env)
-        nullable = nullable or code.nullable
-        parts.append(f"{code.text} if {compiler.true(condition, env)} else ")
-    if node.otherwise is None:
-        return Code(f"({''.join(parts)}None)", nullable=True)
-    last = compiler.value(node.otherwise, env)
+    branches = node.branches
+    if len(branches) >= RUN_MIN:
+        branches = [*runs(branches, compiler._source.fresh)]
+    return _branches(compiler, branches, 0, node.otherwise, env)
+
+
+def _branches(
+    compiler: Expressions, branches: Any, start: int, otherwise: Expression | None, env: Env
+) -> Code:
+    """Return the code of CASE from a branch on."""
+    source, parts, nullable = compiler._source, [], False
+    for branch in branches[start : start + _BRANCHES_MAX]:
+        if isinstance(branch, Run):
+            name, first = source.fresh("t"), source.constant(values.first)
+            each = compiler._each(
+                branch,
+                lambda condition, result: (
+                    f"({compiler.value(result, env).text},)"
+                    f" if {compiler.true(condition, env)} else None"
+                ),
+            )
+            parts.append(f"{name}[0] if ({name} := {first}({each})) is not None else ")
+            nullable = True
+        else:
+            condition, result = branch
+            code = compiler.value(result, env)
+            nullable = nullable or code.nullable
+            parts.append(f"{code.text} if {compiler.true(condition, env)} else ")
+    last = Code("None", nullable=True)
+    if len(branches) > (start := start + _BRANCHES_MAX):
+        last = compiler.in_function(lambda: _branches(compiler, branches, start, otherwise, env))
+    elif otherwise is not None:
+        last = compiler.value(otherwise, env)
     return Code(f"({''.join(parts)}{last.text})", nullable or last.nullable)
 
 
 def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
-    if len(node.arguments) > _BRANCHES_MAX:
-        later = dataclasses.replace(node, arguments=node.arguments[_BRANCHES_MAX:])
-        node = dataclasses.replace(
-            node, arguments=[*node.arguments[:_BRANCHES_MAX], _apart_from(later)]
-        )
-    codes = [compiler.value(argument, env) for argument in node.arguments]
+    arguments = compiler._gathered(node)
+    if len(arguments) > _BRANCHES_MAX:
+        later = dataclasses.replace(node, arguments=arguments[_BRANCHES_MAX:])
+        arguments = [*arguments[:_BRANCHES_MAX], _apart_from(later)]
+    codes = [compiler.value(argument, env) for argument in arguments]
     parts: list[str] = []
     for code in codes[:-1]:
         if not code.nullable:
@@ -369,13 +460,11 @@ def _apart(compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _min_max(compiler: Expressions, node: Any, env: Env) -> Code:
-    codes, flight = compiler.several(node.arguments, env)
+    items, flight = compiler.listed(node.arguments, env)
     less = compiler._source.constant(node.less.implementation, "f")
     function = compiler._source.constant(values.greatest if node.greatest else values.least)
-    items = ", ".join(code.text for code in codes)
-    text = f"{function}({less}, ({items},))"
-    nullable = all(code.nullable for code in codes)
-    return Code(f"{flight}.give({text})" if flight else text, nullable)
+    text = f"{function}({less}, ({', '.join(items)},))"
+    return Code(f"{flight}.give({text})" if flight else text, nullable=True)
 
 
 def _array_compare(compiler: Expressions, node: Any, env: Env) -> Code:
@@ -415,8 +504,8 @@ def _constant_elements(node: Expression) -> list[Any] | None:
 
 
 def _array(compiler: Expressions, node: Any, env: Env) -> Code:
-    codes, flight = compiler.several(node.elements, env)
-    text = f"[{', '.join(code.text for code in codes)}]"
+    items, flight = compiler.listed(node.elements, env)
+    text = f"[{', '.join(items)}]"
     if node.multidimensional:
         text = f"{compiler._source.constant(values.stack_arrays)}({text})"
     return Code(f"{flight}.give({text})" if flight else text, nullable=False)
@@ -475,6 +564,8 @@ _VALUES: dict[type, Callable[[Expressions, Any, Env], Code]] = {
     Slot: _slot,
     SubPlan: _subplan,
     _Apart: _apart,
+    _Each: _each,
+    Given: _given,
     bound.Constant: _constant,
     bound.Parameter: _parameter,
     bound.Call: _call,

@@ -18,7 +18,7 @@ from dsql.executor.nesting import LOOPS_MAX, Nesting
 from dsql.executor.source import Binding, Consume, Env, Source
 from dsql.executor.whole_scans import WholeScans
 from dsql.planner import plan as p
-from dsql.planner.expressions import SubPlan, slots_of_all
+from dsql.planner.expressions import SubPlan, conjunction, slots_of_all
 from dsql.planner.plan_slots import made_slots
 from dsql.sql.bound import Expression
 from dsql.types import oids, registry
@@ -93,8 +93,9 @@ class Generator:
     @contextmanager
     def conditions(self, conditions: Sequence[Expression], env: Env) -> Iterator[None]:
         """Write a test around what is written inside; none without conditions."""
-        texts = [self.expressions.true(condition, env) for condition in conditions]
-        with self.source.block(f"if {' and '.join(texts)}:") if texts else nullcontext():
+        condition = conjunction([*conditions])
+        test = "" if condition is None else self.expressions.true(condition, env)
+        with self.source.block(f"if {test}:") if test else nullcontext():
             yield
 
     # ------------------------------------------------------------ nodes
@@ -194,6 +195,13 @@ class Generator:
             Code(f"{flight}.take({code.text})", code.nullable) if large else code
             for code, large in zip(codes, computed, strict=True)
         ], flight
+
+    def flight(self, nodes: Sequence[Expression]) -> str:
+        """Return the name of a `Flight` for a list of values; none if they are of a fixed size."""
+        if not any(_is_nested(node.type_oid) or _is_long(node.type_oid) for node in nodes):
+            return ""
+        memory = self.runtime("memory")
+        return self.source.setup(object(), "flight", f"Flight({memory})")
 
     def kept_fields(self, codes: Sequence[Code], types: Sequence[int]) -> list[str]:
         """Return code for values that are kept: names where `note_large` has to look at them."""

@@ -37,6 +37,31 @@ def leaves(array: Sequence[Any]) -> Iterator[Any]:
             yield item
 
 
+def conjunction(truths: Iterable[Truth]) -> Truth:
+    """Return the AND of truth values, up to the first that decides."""
+    unknown = False
+    for truth in truths:
+        if truth is False:
+            return False
+        unknown = unknown or truth is None
+    return None if unknown else True
+
+
+def disjunction(truths: Iterable[Truth]) -> Truth:
+    """Return the OR of truth values, up to the first that decides."""
+    unknown = False
+    for truth in truths:
+        if truth:
+            return True
+        unknown = unknown or truth is None
+    return None if unknown else False
+
+
+def first(items: Iterable[Any]) -> Any:
+    """Return the first that is not None, else None."""
+    return next((item for item in items if item is not None), None)
+
+
 def any_element(function: Callable[[Any, Any], Truth], left: Any, array: Any) -> Truth:
     """Return `left op ANY (array)` for a strict operator."""
     if array is None:

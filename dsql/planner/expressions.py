@@ -8,6 +8,7 @@ outer plan. Here too are the tree tools that every planning rule shares.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -80,21 +81,22 @@ _LEAVES = (
 )
 
 
+_LISTS = (list, tuple)
+_KEYS = (SortKey, bound.WindowFrame)
+
+
 def _map(value: Any, function: Callable[[Expression], Expression]) -> Any:
     """Apply `function` to every expression directly inside a field value."""
     if isinstance(value, Expression):
         return function(value)
     if isinstance(value, _LEAVES):
         return value
-    if isinstance(value, list):
+    if isinstance(value, _LISTS):
         mapped = [_map(item, function) for item in value]
-        unchanged = all(new is old for new, old in zip(mapped, value, strict=True))
-        return value if unchanged else mapped
-    if isinstance(value, tuple):
-        mapped_items = tuple(_map(item, function) for item in value)
-        unchanged = all(new is old for new, old in zip(mapped_items, value, strict=True))
-        return value if unchanged else mapped_items
-    if isinstance(value, SortKey | bound.WindowFrame):
+        if all(map(operator.is_, mapped, value)):
+            return value
+        return mapped if isinstance(value, list) else tuple(mapped)
+    if isinstance(value, _KEYS):
         return map_children(value, function)
     return value
 
@@ -118,20 +120,23 @@ def transform(node: Expression, visit: Callable[[Expression], Expression | None]
     return map_children(node, lambda child: transform(child, visit))  # type: ignore[no-any-return]
 
 
-def children(node: Any) -> Iterator[Expression]:
-    """Yield the direct subexpressions of a node."""
+def children(node: Any) -> list[Expression]:
+    """Return the direct subexpressions of a node."""
+    found: list[Expression] = []
     for name in _shape(type(node)):
-        yield from _expressions_in(getattr(node, name))
+        _gather(getattr(node, name), found)
+    return found
 
 
-def _expressions_in(value: Any) -> Iterator[Expression]:
+def _gather(value: Any, found: list[Expression]) -> None:
+    """Append the expressions of a field to those that have been found."""
     if isinstance(value, Expression):
-        yield value
-    elif isinstance(value, list | tuple):
+        found.append(value)
+    elif isinstance(value, _LISTS):
         for item in value:
-            yield from _expressions_in(item)
-    elif isinstance(value, SortKey | bound.WindowFrame):
-        yield from children(value)
+            _gather(item, found)
+    elif isinstance(value, _KEYS):
+        found += children(value)
 
 
 def walk(node: Expression) -> Iterator[Expression]:
@@ -140,7 +145,9 @@ def walk(node: Expression) -> Iterator[Expression]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting += reversed([*children(node)])
+        if below := children(node):
+            below.reverse()
+            waiting += below
 
 
 def slots_of(node: Expression) -> set[int]:

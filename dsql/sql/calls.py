@@ -11,6 +11,7 @@ from sqlglot import exp
 from dsql.errors import SqlError, unsupported
 from dsql.functions.function import Aggregate, Function, WindowFunction
 from dsql.functions.resolution import Resolved, resolve_function
+from dsql.limits import ARGUMENTS_MAX
 from dsql.sql import coercion
 from dsql.sql.bound import (
     AggregateCall,
@@ -50,6 +51,9 @@ def clause(scope: Scope, name: str) -> Iterator[None]:
 
 def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
     position = position_of(tree)
+    if len(tree.expressions) > ARGUMENTS_MAX:
+        message = f"cannot pass more than {ARGUMENTS_MAX} arguments to a function"
+        raise SqlError("54023", message, position=position)
     arguments = [_argument(scope, item) for item in tree.expressions]
     if tree.args.get("within_group") is not None:
         return _ordered_set(scope, tree, arguments, tree.args["within_group"])

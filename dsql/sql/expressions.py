@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
+from dsql.limits import TARGETS_MAX
 from dsql.sql import coercion
 from dsql.sql.binding import type_name
 from dsql.sql.bound import (
@@ -309,6 +310,9 @@ def row_fields(scope: Scope, tree: exp.Tuple) -> list[Expression]:
             fields.extend(bound.fields if isinstance(bound, RowConstructor) else [bound])
         else:
             fields.append(bind_expression(scope, part))
+    if len(fields) > TARGETS_MAX:
+        message = f"ROW expressions can have at most {TARGETS_MAX} entries"
+        raise SqlError("54011", message, position=position_of(tree))
     return fields
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import SqlError
+from dsql.limits import TARGETS_MAX
 from dsql.sql import coercion
 from dsql.sql.bound import AggregateCall, ColumnRef, Expression, GroupingCall, WindowCall
 from dsql.sql.bound_query import Query, TableEntry, Target
@@ -66,7 +67,14 @@ def _members(scope: Scope, query: Query, item: exp.Expression, targets: list[Any
         if same(known, bound):
             return [index]
     query.group_by.append(bound)
+    check_target_count(len(query.group_by))
     return [len(query.group_by) - 1]
+
+
+def check_target_count(count: int) -> None:
+    """Raise SqlError 54011 for more columns, those of clauses included, than a row may have."""
+    if count > TARGETS_MAX:
+        raise SqlError("54011", f"target lists can have at most {TARGETS_MAX} entries")
 
 
 def group_item(scope: Scope, tree: exp.Expression, targets: list[Any]) -> Expression:

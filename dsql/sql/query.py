@@ -14,7 +14,6 @@ from sqlglot import exp
 from dsql.access.privileges import Privilege
 from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
-from dsql.limits import TARGETS_MAX
 from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
 from dsql.sql.bound import ColumnRef, Constant, Expression, SortKey
@@ -43,6 +42,7 @@ from dsql.sql.from_clause import bind_from
 from dsql.sql.grouping import (
     bind_group_by,
     check_grouping,
+    check_target_count,
     clause_item,
     named_target,
     numbered_target,
@@ -75,8 +75,7 @@ def bind_query(scope: Scope, tree: exp.Expression, *, settle: bool = True) -> Qu
     else:
         query = _set_operation(scope, tree)
     query.ctes = scope.ctes
-    if len(query.targets) > TARGETS_MAX:
-        raise SqlError("54011", f"target lists can have at most {TARGETS_MAX} entries")
+    check_target_count(len(query.targets))
     return query
 
 
@@ -230,6 +229,7 @@ def _sort_target(scope: Scope, tree: exp.Expression, pairs: list[TargetPair]) ->
             return target
     target = Target("?column?", bound, junk=True)
     pairs.append((tree, target))
+    check_target_count(len(pairs))
     return target
 
 

@@ -12,6 +12,7 @@ from dsql.sql.bound_query import Cte, Entry, EntryColumn, FromItem, Query, SetOp
 _NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
 _IGNORED = frozenset({"position", "implicit", "cast", "use"})
 _fields_by_class: dict[type, tuple[str, ...]] = {}
+_meanings: dict[type, tuple[str, ...]] = {}
 
 
 def _fields(cls: type) -> tuple[str, ...]:
@@ -65,16 +66,28 @@ def same(left: Any, right: Any) -> bool:
     """Tell whether two bound trees mean the same expression; positions do not count."""
     if left is right:
         return True
-    if type(left) is not type(right):
+    cls = type(left)
+    if cls is not type(right):
         return False
-    if isinstance(left, (list, tuple)):
+    if cls is list or cls is tuple:
         return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, (*_NODES, *_FROM_NODES, EntryColumn)):
-        return all(
-            name in _IGNORED or same(getattr(left, name), getattr(right, name))
-            for name in _fields(type(left))
-        )
-    return bool(left == right)
+    names = _meanings.get(cls)
+    if names is None:
+        names = _meanings[cls] = _meaning(cls)
+    if not names:
+        return bool(left == right)
+    for name in names:
+        one, other = getattr(left, name), getattr(right, name)
+        if one is not other and not same(one, other):
+            return False
+    return True
+
+
+def _meaning(cls: type) -> tuple[str, ...]:
+    """Return the fields of a node class by which two of its nodes differ; none of what is no node."""
+    if not issubclass(cls, (*_NODES, *_FROM_NODES, EntryColumn)):
+        return ()
+    return tuple(name for name in _fields(cls) if name not in _IGNORED)
 
 
 def lowest_level(expressions: list[Any]) -> int | None:

@@ -281,6 +281,39 @@ def test_an_operand_that_is_read_twice_is_moved_once(filled: Any) -> None:
     assert filled.run(text) == [(7, False)]
 
 
+def items(count: int) -> str:
+    return ", ".join(f"id + {number}" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("text", "sqlstate", "message"),
+    [
+        (
+            f"select concat({items(101)}) from t",
+            "54023",
+            "cannot pass more than 100 arguments to a function",
+        ),
+        (
+            f"select row({items(1_665)}) from t",
+            "54011",
+            "ROW expressions can have at most 1664 entries",
+        ),
+        *(
+            (text, "54011", "target lists can have at most 1664 entries")
+            for text in (
+                f"select count(*) from t group by {items(1_665)}",
+                f"select id from t order by {items(1_665)}",
+                f"select distinct on ({items(1_665)}) id from t",
+            )
+        ),
+    ],
+)
+def test_what_is_too_wide_is_refused(filled: Any, text: str, sqlstate: str, message: str) -> None:
+    with pytest.raises(SqlError) as raised:
+        filled.run(text)
+    assert (raised.value.sqlstate, raised.value.message) == (sqlstate, message)
+
+
 @pytest.mark.parametrize(
     "text",
     [
