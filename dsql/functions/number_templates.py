@@ -115,8 +115,11 @@ def _count_place(made: Format, key: str, point: bool, shifted: bool) -> None:
         made.whole += 1
 
 
-def number_to_char(value: Decimal, template: str) -> str:
-    """Return a number through a template; # marks digits that do not fit."""
+def number_to_char(value: Decimal, template: str, *, signed_zero: bool = False) -> str:
+    """Return a number through a template; # marks digits that do not fit.
+
+    With `signed_zero` what is rounded to zero keeps its sign, as a double does.
+    """
     form = parse_format(template)
     if "RN" in form.flags:
         return _roman(value, form)
@@ -139,7 +142,8 @@ def number_to_char(value: Decimal, template: str) -> str:
         whole, fraction = "#" * places, "#" * form.fraction
     elif not whole.strip("0") and form.first_zero < 0 and not _shows_zero(form, fraction):
         whole = ""  # ".5" where no 0 asks for the leading zero
-    return _write(form, whole, fraction, rounded < 0)
+    negative = value.is_signed() if signed_zero else rounded < 0
+    return _write(form, whole, fraction, negative)
 
 
 def _shows_zero(form: Format, fraction: str) -> bool:
@@ -311,7 +315,7 @@ def float_to_char(value: float, template: str, digits: int) -> str:
         return _scientific_float(value, form)
     if "RN" in form.flags and math.isfinite(value):
         return _roman(Decimal(round(value)), form)
-    return number_to_char(Decimal(f"{value:.{digits}g}"), template)
+    return number_to_char(Decimal(f"{value:.{digits}g}"), template, signed_zero=True)
 
 
 def int4_to_char(value: int, template: str) -> str:

@@ -161,8 +161,10 @@ def _continuous(between: Callable[[Any, Any, float], Any]) -> Callable[[list[Any
         if fraction is None or not rows:
             return None
         place = _check_fraction(fraction) * (len(rows) - 1)
-        low, high = rows[math.floor(place)], rows[math.ceil(place)]
-        return low if low == high else between(low, high, place - math.floor(place))
+        first = math.floor(place)
+        if place == first:
+            return rows[first]
+        return between(rows[first], rows[first + 1], place - first)  # NaN between infinities
 
     return final
 

@@ -70,11 +70,11 @@ def overlay(value: Any, new: Any, start: int, length: int | None = None) -> Any:
 
 def pad(text: str, length: int, fill: str, *, left: bool) -> str:
     """Pad with `fill` or cut to a length, on the left or the right."""
-    check_size(length, text, fill)
     length = max(length, 0)
     missing = length - len(text)
     if missing <= 0 or not fill:
         return text[:length]
+    check_size(length, text, fill)
     padding = (fill * (missing // len(fill) + 1))[:missing]
     return padding + text if left else text + padding
 

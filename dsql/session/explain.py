@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dsql.ddl.nodes import inner, option_value
@@ -10,12 +12,14 @@ from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.planner.explain import explain
-from dsql.session.pipeline import QUERIES, compile_query
+from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
+from dsql.session.portal import ResultPortal
 from dsql.session.state import SessionState
-from dsql.session.statement import UtilityStatement
+from dsql.session.statement import Columns, QueryStatement
 from dsql.sql.gate import ParsedStatement
 from dsql.types import oids
 from dsql.wire.copy_options import read_boolean
+from dsql.wire.frontend import Bind
 
 _COLUMNS = (OutputColumn("QUERY PLAN", oids.TEXT),)
 _FLAGS = frozenset(
@@ -33,15 +37,33 @@ _FLAGS = frozenset(
 )
 
 
-def explain_statement(state: SessionState, parsed: ParsedStatement) -> UtilityStatement:
-    """Return the statement of an EXPLAIN."""
-    options = _options(parsed.node)
-    node = inner(parsed.node.query)
-    name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
-    if name not in QUERIES:
-        raise unsupported(f"unsupported statement: {name}")
-    query = replace(parsed, node=node, name=name)
-    return UtilityStatement(state, _COLUMNS, lambda: _run(state, query, options))
+class ExplainStatement:
+    """An EXPLAIN; see `dsql.session.statement.Statement`. Its parameters are its query's."""
+
+    ends_failed_block = False
+
+    def __init__(
+        self, state: SessionState, parsed: ParsedStatement, declared: ParameterTypes
+    ) -> None:
+        node = inner(parsed.node.query)
+        name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
+        if name not in QUERIES:
+            raise unsupported(f"unsupported statement: {name}")
+        self._state = state
+        self._options = _options(parsed.node)
+        self._parsed = replace(parsed, node=node, name=name)
+        self._query = QueryStatement(state, self._parsed, declared, "")
+
+    def describe(self) -> tuple[tuple[int, ...], Columns]:
+        """See `Statement`."""
+        return self._query.described().parameter_types, _COLUMNS
+
+    def bind(self, message: Bind) -> ResultPortal:
+        """See `Statement`."""
+        query = self._query.described()
+        values = self._query.decode(message, query.shape(message.formats, ()))
+        run = partial(_run, self._state, self._parsed, self._options, query.parameter_types, values)
+        return ResultPortal(self._state, _COLUMNS, message.result_formats, run)
 
 
 def _options(node: Any) -> dict[str, bool]:
@@ -59,17 +81,23 @@ def _options(node: Any) -> dict[str, bool]:
     return options
 
 
-def _run(state: SessionState, parsed: ParsedStatement, options: dict[str, bool]) -> UtilityResult:
+def _run(
+    state: SessionState,
+    parsed: ParsedStatement,
+    options: dict[str, bool],
+    types: tuple[int, ...],
+    values: Sequence[Any],
+) -> UtilityResult:
     clock = state.environment.monotonic
     started = clock()
     compiled = compile_query(
-        parsed, (), state.context.standpoint, state.settings, state.environment.plans
+        parsed, types, state.context.standpoint, state.settings, state.environment.plans
     )
     planned = clock()
     lines = list(explain(compiled.program.plan, costs=options["costs"]))
     if options.get("analyze"):
         state.block.use(compiled)
-        count = sum(1 for _ in compiled.program.rows(state.context, ()))
+        count = sum(1 for _ in compiled.program.rows(state.context, values))
         took = clock() - planned
         lines.append(f"Actual Rows: {count}")
         if options.get("summary", True):

@@ -126,13 +126,16 @@ class QueryStatement:
         """Return whether it is compiled for this catalog and the present settings."""
         return catalog is self._catalog and self._state.settings.generation == self._generation
 
+    def described(self) -> DescribedQuery:
+        """Return what is known of the query, whether the session may run it or not."""
+        try:
+            return self.compiled()
+        except SqlError as error:
+            return self._denied(error)
+
     def describe(self) -> tuple[tuple[int, ...], Columns]:
         """See `Statement`."""
-        query: DescribedQuery
-        try:
-            query = self.compiled()
-        except SqlError as error:
-            query = self._denied(error)
+        query = self.described()
         return query.parameter_types, query.columns
 
     def bind(self, message: Bind) -> QueryPortal | DeniedPortal:
@@ -142,17 +145,18 @@ class QueryStatement:
         except SqlError as error:
             return self._bind_denied(message, error)
         shape = compiled.shape(message.formats, message.result_formats)
-        return QueryPortal(self._state, compiled, shape, self._decode(message, shape))
+        return QueryPortal(self._state, compiled, shape, self.decode(message, shape))
 
     def _bind_denied(self, message: Bind, error: SqlError) -> DeniedPortal:
         query = self._denied(error)
         shape = query.shape(message.formats, message.result_formats)
-        self._decode(message, shape)
+        self.decode(message, shape)
         if not query.writes:
             raise error
         return DeniedPortal(shape.description, error)
 
-    def _decode(self, message: Bind, shape: Shape) -> Sequence[Any]:
+    def decode(self, message: Bind, shape: Shape) -> Sequence[Any]:
+        """Return a Bind's parameters as values. Raises SqlError 08P01, and what their types raise."""
         values = message.values
         decoders = shape.decoders
         if len(values) != len(decoders):

@@ -22,7 +22,7 @@ from dsql.executor.program import OutputColumn
 from dsql.session import cursors, procedures
 from dsql.session.block import State
 from dsql.session.copying import CopyStatement
-from dsql.session.explain import explain_statement
+from dsql.session.explain import ExplainStatement
 from dsql.session.pipeline import QUERIES, ParameterTypes
 from dsql.session.role_settings import run_alter_role_set
 from dsql.session.state import SessionState
@@ -60,15 +60,15 @@ def make_statement(
     _refuse(state, parsed)
     road = ROADS.get(parsed.name)
     if road is not None:
-        return road(state, parsed)
+        return road(state, parsed, declared)
     return UtilityStatement(state, _columns(parsed), _runner(state, parsed))
 
 
-# Ways on which queries run, other than by themselves.
-ROADS: dict[str, Callable[[SessionState, ParsedStatement], Statement]] = {
-    "Copy": CopyStatement,
-    "Explain": explain_statement,
-    "Fetch": cursors.fetch_statement,
+# Ways on which queries run, other than by themselves; the last argument is for those with parameters.
+ROADS: dict[str, Callable[[SessionState, ParsedStatement, ParameterTypes], Statement]] = {
+    "Copy": lambda state, parsed, _: CopyStatement(state, parsed),
+    "Explain": ExplainStatement,
+    "Fetch": lambda state, parsed, _: cursors.fetch_statement(state, parsed),
 }
 
 

@@ -60,7 +60,7 @@ class Grammar:
 
     def statement(self) -> Statement:
         """Return a statement of any kind."""
-        self._parameters = []
+        self.take_parameters()
         make = self.random.choices(
             (self.top_query, self.insert, self.update, self.delete, self.wide, self.deep),
             (60, 10, 8, 5, 10, 7),
@@ -68,9 +68,15 @@ class Grammar:
         text = make()
         if self.chance(5):
             text = f"{EXPLAIN}{text}"
-        types = tuple(OIDS[kind] for kind in self._parameters)
-        values = tuple(self.random.choice(_VALUES[kind]) for kind in self._parameters)
+        kinds = self.take_parameters()
+        types = tuple(OIDS[kind] for kind in kinds)
+        values = tuple(self.random.choice(_VALUES[kind]) for kind in kinds)
         return Statement(text, types, values)
+
+    def take_parameters(self) -> list[str]:
+        """Return the types of the parameters since the last time."""
+        taken, self._parameters = self._parameters, []
+        return taken
 
     # ------------------------------------------------------------ chance
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from fuzz.acts import Acts
+from fuzz.comparison import here
 from fuzz.grammar import Grammar
 from fuzz.runner import new_database, run
 
@@ -21,3 +23,18 @@ def test_every_statement_ends_in_an_answer_or_an_error_of_postgresql(seed: int) 
 def test_a_seed_always_makes_the_same_statements() -> None:
     one, other = Grammar(7), Grammar(7)
     assert [one.statement() for _ in range(20)] == [other.statement() for _ in range(20)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_act_of_a_client_ends_in_an_answer_or_an_error_of_postgresql(seed: int) -> None:
+    acts, (server, session) = Acts(seed), here()
+    answers = [session.do(acts.act()) for _ in range(STATEMENTS)]
+    server.stop()
+    assert not [code for answer in answers for code in answer.errors if code.startswith("XX")]
+    outcomes = Counter(bool(answer.errors) for answer in answers)
+    assert outcomes[False] > STATEMENTS // 4, "most of what clients do is refused"
+
+
+def test_a_seed_always_makes_the_same_acts() -> None:
+    one, other = Acts(7), Acts(7)
+    assert [one.act() for _ in range(20)] == [other.act() for _ in range(20)]

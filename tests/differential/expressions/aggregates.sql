@@ -52,6 +52,7 @@ select regr_r2(y, x) from (values (1.0::float8, 2.0::float8), (2, 3), (4, 9)) v(
 select regr_count(y, x) from (values (1.0::float8, 2.0::float8), (2, null), (4, 9)) v(y, x)
 select percentile_cont(0.5) within group (order by x) from (values (1), (2), (4), (10)) v(x)
 select percentile_cont(array[0.25, 0.75]) within group (order by x) from (values (1), (2), (4), (10)) v(x)
+select percentile_cont(0.5) within group (order by x) from (values ('-Infinity'::float8), ('-Infinity')) v(x)
 select percentile_disc(0.5) within group (order by x) from (values (1), (2), (4), (10)) v(x)
 select percentile_cont(0.5) within group (order by x) from (values (interval '1 day'), ('2 days')) v(x)
 select percentile_cont(1.5) within group (order by x) from (values (1)) v(x)

@@ -223,3 +223,7 @@ int '5' + 1
 5.5 % 0
 '5'::int2 % 3::int8
 1e131072
+select to_char('-0'::float8, 'FM999')
+select to_char('-0.4'::float8, '99PR')
+select to_char('-0.04'::float4, 'S9.9')
+select to_char(-0.4::numeric, 'FM999')

@@ -213,3 +213,4 @@ nosuchfunction(1, 'a')
 'a' ~~ 1
 coalesce('a', 1)
 case when true then 'a' else 1 end
+select lpad('one', 2147483647, '')

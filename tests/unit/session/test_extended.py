@@ -215,3 +215,19 @@ def test_transaction_statements_work_in_the_extended_protocol(peer):
 def test_show_is_described_by_its_column(peer):
     answers = peer.ask(client.parse("SHOW timezone"), client.describe(b"S"), client.sync())
     assert client.column_names(answers[2][1]) == ["TimeZone"]
+
+
+def test_explain_has_the_parameters_of_its_query(peer):
+    peer.query("CREATE TABLE e (id int PRIMARY KEY, b text)")
+    answers = peer.ask(
+        client.parse("EXPLAIN (ANALYZE, COSTS OFF) SELECT b FROM e WHERE id = $1"),
+        client.describe(b"S"),
+        client.bind([b"7"]),
+        client.execute(),
+        client.sync(),
+    )
+    assert letters(answers)[:4] == "1tT2"
+    assert errors(answers) == []
+    assert rows(answers)[-1][0].startswith(b"Execution Time")
+    wrong = peer.ask(client.parse("EXPLAIN SELECT $1::int"), client.bind(), client.sync())
+    assert errors(wrong)[0]["C"] == "08P01"
