@@ -20,14 +20,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import lmdb
 import msgspec
 
 from dsql.limits import TRANSACTION_AGE_SECONDS_MAX
 from dsql.transaction.interface import WriteSet
 from journal.messages import Record, RecordKind
 from storage.board import HORIZON
-from storage.environment import DisorderError, Position, WritableEnvironment
+from storage.databases import Position
+from storage.environment import DisorderError, WritableEnvironment
 from storage.mvcc import Writer, collect, has_superseded
 from storage.trial import WRITING
 
@@ -93,10 +93,12 @@ class Applier:
     def apply(self, records: Sequence[Record]) -> int:
         """Apply records, skipping those that were applied before; return how many versions they made.
 
-        Raises SequenceGapError, DisorderError.
+        Raises SequenceGapError, DisorderError, and lmdb.MapFullError if the environment must grow first.
         """
         sequence = self.position.sequence
         fresh = [record for record in records if record.sequence > sequence]
+        if len(fresh) < len(records):
+            self._compare(records[: len(records) - len(fresh)])
         if not fresh:
             return 0
         if fresh[0].sequence != sequence + 1:
@@ -106,8 +108,22 @@ class Applier:
         self._horizon.observe(self._monotonic())
         return self._versions
 
-    def collect(self, versions_max: int = 500) -> bool:
-        """Delete some superseded versions; return whether there will be more to delete later on."""
+    def _compare(self, applied: Sequence[Record]) -> None:
+        """Raise DisorderError if the journal has something else where this replica has applied records.
+
+        Then it is ahead of its journal: what was applied last is in no journal any more. Epochs never fall.
+        """
+        position = self.position
+        for record in applied:
+            same = (record.epoch, record.timestamp) == (position.epoch, position.watermark)
+            if record.epoch > position.epoch or (record.sequence == position.sequence and not same):
+                raise DisorderError(f"record {record.sequence} is another one than was applied")
+
+    def collect(self, versions_max: int = 100) -> bool:
+        """Delete some superseded versions; return whether there will be more to delete later on.
+
+        Raises lmdb.MapFullError.
+        """
         self._horizon.observe(self._monotonic())
         if self._backlog:
             self._in_transaction(lambda transaction: self._collect(transaction, versions_max))
@@ -118,14 +134,9 @@ class Applier:
         words = environment.trial.words
         words[WRITING] = 1
         try:
-            while True:
-                try:
-                    with environment.environment.begin(write=True) as transaction:
-                        position = write(transaction)
-                        environment.put_position(transaction, position)
-                    break
-                except lmdb.MapFullError:
-                    environment.grow()
+            with environment.environment.begin(write=True) as transaction:
+                position = write(transaction)
+                environment.put_position(transaction, position)
             assert position.watermark >= self.position.watermark, "the watermark never falls"
             environment.position = position
             environment.publish()
@@ -145,7 +156,7 @@ class Applier:
                 count += len(writes)
         self._versions = count
         last = records[-1]
-        return Position(last.timestamp, last.sequence, self._horizon.published)
+        return Position(last.timestamp, last.sequence, self._horizon.published, last.epoch)
 
     def _collect(self, transaction: LmdbTransaction, versions_max: int) -> Position:
         databases, position = self._databases, self.position
@@ -153,7 +164,9 @@ class Applier:
         if horizon and self._backlog:
             collect(transaction, databases, horizon, versions_max)
             self._backlog = has_superseded(transaction, databases)
-        return Position(position.watermark, position.sequence, self._horizon.published)
+        return Position(
+            position.watermark, position.sequence, self._horizon.published, position.epoch
+        )
 
 
 class _Horizon:

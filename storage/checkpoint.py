@@ -1,127 +1,209 @@
-"""Checkpoints: whole copies of an environment that survive the machine, and starting from one.
+"""Checkpoints: states of an environment that survive the machine, without a copy of it.
 
-    <replica>/checkpoint-<sequence>/data.mdb   a compacted copy, complete and synced before it gets its name
+    <replica>/environment/checkpoint   CRC32C, then msgpack Checkpoint
+    <replica>/held                     locked by whoever copies from the file (storage.remaking)
 
-The environment itself is never synced while it runs, so after a crash of the machine it may be anything.
-A replica then starts from its newest checkpoint, from another AZ's if that is newer, or from nothing,
-and replays the journal from there. The journal may drop only what every replica has checkpointed.
+The environment itself is never synced while it runs, so after a crash of the machine its pages may be
+anything: what was written last, or not. A checkpoint is one LMDB transaction t of which nothing can have
+been lost:
 
-One that has crashed its process again and again (`storage.trial`) is set aside: first the environment, then
-the checkpoints one by one.
+    pin t     a read transaction here keeps LMDB from using again any page that t leads to
+    sync      all of the file that has changed, so also all pages of t: proportional to what was written
+    record    t's meta page, in a file of its own, by an atomic replacement
+    let go    of the pin of the checkpoint before
+
+Why that is enough. LMDB writes a page again only when the transaction that gave it up is older than every
+reader, and overwrites nothing else but its two meta pages. t is pinned from before the sync until a later
+checkpoint is recorded, so between its record and the next one every page that t leads to stays as it was
+synced, on disk, too, whatever of the later pages gets there. With t's meta page put back as both of
+LMDB's, the environment therefore is at t, and the journal, which keeps what comes after t, does the rest.
+
+A process that dies takes its pins along, but its pages are the kernel's: the next one of the same boot
+finds the environment whole, and takes a checkpoint before it writes anything. Until that is recorded
+nobody has written behind the old one. A record tells by its boot which of the two it is.
+
+A sync that fails has lost pages that the kernel now takes for clean: then the environment is given up.
 """
 
 from __future__ import annotations
 
-import logging
-import shutil
-from collections.abc import Sequence
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dsql.control.atomic_file import sync
-from storage.environment import (
-    DAMAGED,
-    ENVIRONMENT,
-    MAP_BYTES_MIN,
-    WritableEnvironment,
-    discard,
-    environment_is_usable,
-)
-from storage.trial import COPYING, CRASHES_MAX, KINDS, READING, crashes
+import google_crc32c
+import lmdb
+import msgspec
 
-log = logging.getLogger(__name__)
+from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.disk.files import SYSTEM_FILES, Files, read_file
+from storage.databases import Databases, Position, read_position
+from storage.file_lock import is_locked
+from storage.lmdb_format import META_BYTES, meta_page, read_meta
 
-_NAME = "checkpoint-"
+if TYPE_CHECKING:
+    from storage.databases import LmdbTransaction
 
-
-def checkpoints(replica: Path) -> list[tuple[int, Path]]:
-    """Return (sequence, directory) of the complete checkpoints of a replica, newest first."""
-    found = []
-    for path in replica.glob(f"{_NAME}*"):
-        number = path.name.removeprefix(_NAME)
-        if number.isdecimal():
-            found.append((int(number), path))
-    return sorted(found, reverse=True)
+CHECKPOINT = "checkpoint"
+HELD = "held"
+_CRC_BYTES = 4
+_LOOKS_MAX = 1_000
 
 
-def durable_sequence(replica: Path) -> int:
-    """Return the sequence up to which the replica no longer needs the journal, 0 without a checkpoint."""
-    return max((sequence for sequence, _ in checkpoints(replica)), default=0)
+class LostWritesError(Exception):
+    """The disk has not taken what was written to the environment, and nobody knows what."""
 
 
-def write_checkpoint(environment: WritableEnvironment, replica: Path, sequence: int) -> int:
-    """Copy the environment, make the copy durable, remove older checkpoints; return its sequence.
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    """`opening` counts how often all pins were given up; `meta` begins a meta page."""
 
-    `sequence` is what the environment has applied at least (the copy may hold more). Runs for as long
-    as the disk takes; call it outside of the event loop.
-    """
-    target = replica / f"{_NAME}{sequence}"
-    if target.exists():
-        return sequence
-    temporary = replica / "copying"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    words = environment.trial.words
-    with environment.copying:
-        words[COPYING] = 1
+    boot: int
+    opening: int
+    position: Position
+    meta: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A transaction that is held, and the start of its meta page."""
+
+    transaction: LmdbTransaction
+    position: Position
+    meta: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Checkpoint).decode
+
+
+def read_checkpoint(environment: Path, files: Files = SYSTEM_FILES) -> Checkpoint | None:
+    """Return the checkpoint of an environment's directory; None if there is none that can be believed."""
+    try:
+        content = read_file(files, environment / CHECKPOINT)
+        if google_crc32c.value(content[_CRC_BYTES:]) != int.from_bytes(content[:_CRC_BYTES], "big"):
+            return None
+        checkpoint = _decode(content[_CRC_BYTES:])
+    except (OSError, msgspec.DecodeError):
+        return None
+    return checkpoint if read_meta(checkpoint.meta) is not None else None
+
+
+def put_back(environment: Path, checkpoint: Checkpoint) -> None:
+    """Let the data file be as it was at the checkpoint. Raises OSError."""
+    meta = read_meta(checkpoint.meta)
+    assert meta is not None
+    descriptor = os.open(environment / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for number in (0, 1):
+            page = meta_page(checkpoint.meta, number, meta.page_bytes)
+            os.pwrite(descriptor, page, number * meta.page_bytes)
+    finally:
+        os.close(descriptor)
+
+
+class Checkpoints:
+    """The checkpoints of an environment that is open for writing, and what they pin."""
+
+    def __init__(
+        self,
+        directory: Path,
+        boot: int,
+        environment: lmdb.Environment,
+        databases: Databases,
+        files: Files,
+    ) -> None:
+        self._directory = directory
+        self._boot = boot
+        self._environment = environment
+        self._databases = databases
+        self._files = files
+        last = read_checkpoint(directory, files)
+        self._opening = 1 if last is None else last.opening + 1
+        self._pins: deque[Pin] = deque()
+        self.lock = threading.RLock()  # whoever has it may change the pins
+        self._held = os.open(
+            directory.parent / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE
+        )
+        # Opened before anything is written, so that it is told of every page that could not be.
+        self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+
+    @property
+    def sequence(self) -> int:
+        """The record up to which the replica does not need the journal any more."""
+        return self._pins[-1].position.sequence if self._pins else 0
+
+    def take(self) -> int:
+        """Take a checkpoint of what is committed now; return its sequence.
+
+        Takes as long as the disk does: not on the event loop, but while others write. Raises
+        LostWritesError, and OSError if it could not be recorded, which changes nothing.
+        """
+        with self.lock:
+            pin = self._pin()
+            try:
+                self.sync()
+                self._record(pin)
+            except BaseException:
+                pin.transaction.abort()
+                raise
+            self._pins.append(pin)
+            if not is_locked(self._held):
+                while len(self._pins) > 1:
+                    self._pins.popleft().transaction.abort()
+            return pin.position.sequence
+
+    def sync(self) -> None:
+        """Write what has changed to the disk. Raises LostWritesError."""
         try:
-            environment.environment.copy(str(temporary), compact=True)
-        finally:
-            words[COPYING] = 0
-        environment.trial.passed(COPYING, READING)
-    sync(temporary / "data.mdb")
-    sync(temporary)
-    temporary.rename(target)
-    sync(replica)
-    for older, path in checkpoints(replica):
-        if older < sequence:
-            shutil.rmtree(path, ignore_errors=True)
-    return sequence
+            os.fdatasync(self._data)
+        except OSError as error:
+            raise LostWritesError(str(error)) from error
 
+    def let_go(self) -> None:
+        """Give up the pins, as a new opening would. Until the next checkpoint nothing may be written."""
+        self._opening += 1
+        while self._pins:
+            self._pins.popleft().transaction.abort()
 
-def open_replica(
-    replica: Path,
-    peers: Sequence[Path],
-    boot: int,
-    *,
-    must_restore: bool = False,
-    map_bytes: int = MAP_BYTES_MIN,
-) -> WritableEnvironment:
-    """Open a replica's environment for writing, from a checkpoint if its own cannot be trusted or opened.
+    def forget(self) -> None:
+        """Remove the record: the environment is not to be opened again. Raises OSError."""
+        self._files.unlink(self._directory / CHECKPOINT)
+        self._files.sync_directory(self._directory)
 
-    A checkpoint that is damaged itself is passed over; without any, the journal is replayed from the start.
-    `peers` are the same cluster's replicas in other AZs whose checkpoints may be copied. `must_restore`:
-    the own environment ends before the first record that the journal still has.
-    """
-    directory = replica / ENVIRONMENT
-    set_aside = crashes(replica) // CRASHES_MAX
-    if set_aside:
-        log.error("%s has crashed its writers: it is made anew", directory)
-    elif not must_restore and environment_is_usable(directory, boot):
-        try:
-            return WritableEnvironment(directory, boot, map_bytes=map_bytes)
-        except DAMAGED as error:
-            log.error("%s is damaged (%s): it is made anew", directory, error)
-    candidates = sorted(
-        (found for place in (replica, *peers) for found in checkpoints(place)[:1]), reverse=True
-    )
-    for _, checkpoint in candidates[max(0, set_aside - 1) :]:
-        discard(directory, boot)
-        try:
-            _restore(checkpoint, directory)
-            return WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
-        except FileNotFoundError:
-            continue  # just replaced by its owner's next one
-        except DAMAGED as error:
-            log.error("%s is damaged (%s): it is passed over", checkpoint, error)
-    discard(directory, boot)
-    environment = WritableEnvironment(directory, boot, map_bytes=map_bytes, restored=True)
-    environment.trial.passed(*KINDS)  # this is none of those that crashed
-    return environment
+    def close(self) -> None:
+        """Let go, and close the files."""
+        self.let_go()
+        os.close(self._data)
+        os.close(self._held)
 
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[Pin]:
+        """Hold the newest transaction for a moment."""
+        with self.lock:
+            pin = self._pin()
+            try:
+                yield pin
+            finally:
+                pin.transaction.abort()
 
-def _restore(checkpoint: Path, directory: Path) -> None:
-    staging = directory.with_name("restoring")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    shutil.copyfile(checkpoint / "data.mdb", staging / "data.mdb")
-    staging.rename(directory)
+    def _pin(self) -> Pin:
+        """Pin the newest transaction, with its meta page: which stands there until the next but one."""
+        for _ in range(_LOOKS_MAX):
+            transaction = self._environment.begin()
+            number = transaction.id() % 2
+            content = os.pread(self._data, META_BYTES, number * self._environment.stat()["psize"])
+            meta = read_meta(content)
+            if meta is not None and meta.transaction == transaction.id():
+                return Pin(transaction, read_position(transaction, self._databases), content)
+            transaction.abort()
+        raise LostWritesError("the meta page of the newest transaction is not there")
+
+    def _record(self, pin: Pin) -> None:
+        content = _encode(Checkpoint(self._boot, self._opening, pin.position, pin.meta))
+        crc = google_crc32c.value(content).to_bytes(_CRC_BYTES, "big")
+        write_atomically(self._directory / CHECKPOINT, crc + content, PRIVATE, self._files)

@@ -1,34 +1,37 @@
 """Opening the LMDB environment of a replica, as its one writer or as one of its many readers.
 
-    <replica>/environment/data.mdb   LMDB's own; readers may read it
-    <replica>/environment/board      storage.board; readers may read it
-    <replica>/environment/lock.mdb   LMDB's own; nobody but the writer opens it (storage.pinned_pages)
-    <replica>/environment/state      msgpack [boot, clean]: who opened it last for writing
-    <replica>/trial                  storage.trial; locked by the writer
-
-Nothing is synced while running. The page cache survives any death of a process, so an environment of
-the current boot is whole; one of an earlier boot is trusted only if it was closed cleanly (synced).
+    <replica>/environment/data.mdb     LMDB's own; readers may read it
+    <replica>/environment/board        storage.board; readers may read it
+    <replica>/environment/lock.mdb     LMDB's own; nobody but the writer opens it (storage.pinned_pages)
+    <replica>/environment/checkpoint   storage.checkpoint
+    <replica>/trial                    storage.trial; locked by the writer
 
 The writer writes through its map (MDB_WRITEMAP): a commit of a few rows is then memory accesses
-instead of a pwrite for each page, a third of the cost. The whole file has its blocks before it is mapped.
+instead of a pwrite for each page, a third of the cost. The whole file has its blocks before it is mapped,
+so a full disk is an error of `grow` and no signal.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
-import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lmdb
 import msgspec
 
-from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.disk.files import SYSTEM_FILES, Files
 from dsql.rpc.memory_order import fence
 from storage.board import HORIZON, WATERMARK, Board
-from storage.databases import NAMES, open_databases
+from storage.checkpoint import Checkpoints, LostWritesError
+from storage.databases import NAMES, Position, open_databases, read_position, write_position
+from storage.mvcc import DamagedRowError
+from storage.page_walk import DamagedPageError
 from storage.pinned_pages import PinnedPages
 from storage.reader_slot import ReaderSlots
 from storage.trial import WRITING, Trial
@@ -36,11 +39,13 @@ from storage.trial import WRITING, Trial
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
 
+log = logging.getLogger(__name__)
+
 MAP_BYTES_MIN = 1024**2
+_PINS_MAX = 512
 _GROWTH_BYTES_MAX = 4 * 1024**3
 READERS_MAP_BYTES = 16 * 1024**3  # address space only, so that readers seldom have to map anew
 ENVIRONMENT = "environment"  # the directory's name within the replica's
-META_KEY = b"position"
 
 
 class DisorderError(Exception):
@@ -55,6 +60,9 @@ class DamagedReplicaError(Exception):
 DAMAGED = (
     DisorderError,
     DamagedReplicaError,
+    DamagedPageError,
+    DamagedRowError,
+    LostWritesError,
     lmdb.InvalidError,
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
@@ -74,24 +82,6 @@ class WriterPresentError(Exception):
     """Another process already writes this replica."""
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
-    """How far an environment has come: kept in it, changed in the transaction of the data."""
-
-    watermark: int = 0
-    sequence: int = 0
-    horizon: int = 0
-
-
-class _State(msgspec.Struct, array_like=True):
-    boot: int
-    clean: bool
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_position = msgspec.msgpack.Decoder(Position).decode
-_decode_state = msgspec.msgpack.Decoder(_State).decode
-
-
 def files_for_readers(replica: Path) -> list[Path]:
     """Return what a reader of the replica opens by name, read-only, in the directory ENVIRONMENT."""
     return [replica / ENVIRONMENT / name for name in ("data.mdb", "board")]
@@ -109,7 +99,7 @@ def _open_readonly(directory: Path) -> lmdb.Environment:
     )
 
 
-def _open_writable(directory: Path, map_bytes: int) -> lmdb.Environment:
+def _open_writable(directory: Path, map_bytes: int, undo: contextlib.ExitStack) -> lmdb.Environment:
     # Only writers have it open, and there is one: what another one left says nothing.
     (directory / "lock.mdb").unlink(missing_ok=True)
     environment = lmdb.open(
@@ -121,7 +111,9 @@ def _open_writable(directory: Path, map_bytes: int) -> lmdb.Environment:
         writemap=True,
         readahead=False,
         mode=0o600,
+        max_readers=_PINS_MAX,
     )
+    undo.callback(environment.close)
     _allocate(directory, map_bytes)
     return environment
 
@@ -146,15 +138,6 @@ def _claim(replica: Path) -> Trial:
         raise WriterPresentError from None
 
 
-def environment_is_usable(directory: Path, boot: int) -> bool:
-    """Return whether the environment in `directory` can be trusted without a checkpoint."""
-    try:
-        state = _decode_state((directory / "state").read_bytes())
-    except (FileNotFoundError, msgspec.DecodeError):
-        return False
-    return (directory / "data.mdb").exists() and (state.boot == boot or state.clean)
-
-
 # LMDB allows an environment to be opened once per process, so readers in the writer's process share.
 _writers: dict[Path, WritableEnvironment] = {}
 
@@ -169,27 +152,32 @@ class WritableEnvironment:
         *,
         map_bytes: int = MAP_BYTES_MIN,
         restored: bool = False,
+        files: Files = SYSTEM_FILES,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`map_bytes`: the file's size to begin with; it grows whenever it is full. `restored`: made anew.
 
-        Raises WriterPresentError, OSError on a full disk, one of DAMAGED.
+        Takes as long as what has changed since the last checkpoint takes to be synced. Raises
+        WriterPresentError, OSError on a full disk, one of DAMAGED.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.restored = restored
-        self._boot = boot
+        self._monotonic = monotonic
+        self._condemned = False
         with contextlib.ExitStack() as undo:
             self.trial = _claim(directory.parent)
             undo.callback(self.trial.close)
             self.board = Board(directory / "board", boot, create=True)
             undo.callback(self.board.close)
-            self._write_state(clean=False)
             self.trial.words[WRITING] = 1
             undo.callback(self.trial.words.__setitem__, WRITING, 0)
             self._open(map_bytes, undo)
+            self.checkpoints = Checkpoints(directory, boot, self.environment, self.databases, files)
+            undo.callback(self.checkpoints.close)
             self.trial.words[WRITING] = 0
+            self.checkpoints.take()  # before anything is written
             undo.pop_all()
-        self.copying = threading.Lock()  # held by whoever copies: the map must not move meanwhile
         self.publish()
         _writers[directory.resolve()] = self
 
@@ -197,25 +185,22 @@ class WritableEnvironment:
         data = self.directory / "data.mdb"
         is_new = not data.exists()
         self._map_bytes = max(map_bytes, 0 if is_new else data.stat().st_size)
-        self.environment = _open_writable(self.directory, self._map_bytes)
-        undo.callback(self.environment.close)
+        self.environment = _open_writable(self.directory, self._map_bytes, undo)
         # One that has lost a database is damaged; it must not go on as if that had been empty.
         self.databases = open_databases(self.environment, create=is_new)
-        self.position = self._read_position()
+        with self.environment.begin() as transaction:
+            self.position = read_position(transaction, self.databases)
         self.slots = ReaderSlots(self.directory.parent)
-        self.pages = PinnedPages(self.environment, self.board, self.slots)
+        undo.callback(self.slots.close)
+        self._pin()
+        undo.callback(lambda: self.pages.close())
 
-    def _write_state(self, *, clean: bool) -> None:
-        write_atomically(self.directory / "state", _encode(_State(self._boot, clean)), PRIVATE)
-
-    def _read_position(self) -> Position:
-        with self.environment.begin(db=self.databases.meta) as transaction:
-            content = transaction.get(META_KEY)
-        return Position() if content is None else _decode_position(content)
+    def _pin(self) -> None:
+        self.pages = PinnedPages(self.environment, self.board, self.slots, self._monotonic)
 
     def put_position(self, transaction: LmdbTransaction, position: Position) -> None:
         """Write the position in the transaction whose data it describes."""
-        transaction.put(META_KEY, _encode(position), db=self.databases.meta)
+        write_position(transaction, self.databases, position)
 
     def publish(self) -> None:
         """Show the committed position to the readers."""
@@ -225,34 +210,51 @@ class WritableEnvironment:
         words[WATERMARK] = position.watermark
 
     def grow(self) -> None:
-        """Enlarge the file. No transaction here may be open; readers elsewhere follow by themselves.
+        """Enlarge the file, outside of the event loop: nothing else may use the map meanwhile.
 
-        Nor do the pins outlive this: the few reads that are under way just now are done again.
+        Readers in other processes follow by themselves. Pins do not outlive this. So the few reads that are
+        under way just now are done again, and before anything is written there is a new checkpoint.
         Raises OSError on a full disk.
         """
         size = self._map_bytes + min(self._map_bytes, _GROWTH_BYTES_MAX)
         _allocate(self.directory, size)
-        with self.copying:
+        with self.checkpoints.lock:
+            self.checkpoints.sync()  # what is clean is unmapped ten times as fast
             self.pages.close()
+            self.checkpoints.let_go()
             self.environment.set_mapsize(size)
-            self.pages = PinnedPages(self.environment, self.board, self.slots)
-        self._map_bytes = size
+            self._map_bytes = size
+            self._pin()
+            self.checkpoints.take()
+
+    def condemn(self) -> None:
+        """Have readers leave, and let the environment never be opened again once it is closed."""
+        self.board.retire()
+        self._condemned = True
 
     def close(self) -> None:
-        """Sync, mark clean, close; after a running copy has ended."""
-        with self.copying:
-            self._close()
+        """Take a last checkpoint, unless the environment is condemned, and close.
 
-    def _close(self) -> None:
+        Not on the event loop: it takes as long as the disk does.
+        """
         del _writers[self.directory.resolve()]
         with contextlib.ExitStack() as last:  # whatever fails before
             last.callback(self.trial.close)
             last.callback(self.board.close)
-            self.slots.close()
-            self.pages.close()
-            self.environment.sync(True)
-            self.environment.close()
-            self._write_state(clean=True)
+            last.callback(self.environment.close)
+            last.callback(self.slots.close)
+            last.callback(self.pages.close)
+            last.callback(self.checkpoints.close)
+            try:
+                if self._condemned:
+                    self.checkpoints.forget()
+                else:
+                    self.checkpoints.take()
+            except (
+                OSError,
+                *DAMAGED,
+            ) as error:  # the last record stands: nothing is written any more
+                log.error("no last checkpoint of %s: %s", self.directory, error)
 
 
 class ReadableEnvironment:

@@ -1,15 +1,19 @@
 """Versions: the newest one of a key in `main`, older ones in `undo`.
 
-    main  stored key                    -> header | content
-    undo  u64 superseded at, stored key -> header | content
+    main  stored key                    -> header | checksum | content
+    undo  u64 superseded at, stored key -> header | checksum | content
 
-The header is u64 BE: bit 63 deleted (a tombstone), bit 62 long key (`long_keys`), then the commit timestamp
-in microseconds. Bytes compare as numbers, so one comparison answers for the usual row that it is a
-live version at or below T, with a short key:
+The header is u64 BE: bit 63 deleted (a tombstone), bit 62 long key (`long_keys`), then the commit
+timestamp in microseconds. The checksum is the u32 BE CRC32C of stored key, header and content, made when
+the version is and moved with it; bits 61 and 60, which come later, count as 0. Bytes compare as numbers,
+so one comparison answers for the usual row that it is a live version at or below T, with a short key:
 
-    value < (T + 1).to_bytes(8, "big")        -> its content is value[8:]
+    value < (T + 1).to_bytes(8, "big")        -> its content is value[12:]
 
-Everything else takes the slow road. A version is superseded at the timestamp of its successor, so from any
+Everything else takes the slow road, where checksums are verified; for all of the rows the scrubber does
+that.
+
+A version is superseded at the timestamp of its successor, so from any
 version the next older one is found without a pointer: the newest version of m, committed at 90, has its
 predecessor at undo[90, m]; if that one was committed at 70, the next is undo[70, m]. A read at T goes
 back until it meets a timestamp <= T; usually that is one step. A key in undo is always in main too, if
@@ -33,6 +37,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from google_crc32c import value as crc32c
+
 from dsql.encoding.keyspace import PREFIX_BYTES
 from storage.long_keys import INLINE_BYTES, stored_key, unwrap, wrap
 
@@ -43,7 +49,7 @@ if TYPE_CHECKING:
 
     Write = tuple[bytes, int, bytes | None]  # key, mode, value as in a WriteSet
 
-HEADER_BYTES = 8
+HEADER_BYTES = 12  # with the checksum
 DELETED = 1 << 63
 LONG = 1 << 62
 BEFORE_TOMBSTONE = 1 << 61  # in undo only
@@ -58,6 +64,12 @@ _KEYS_PER_VERSION = 10  # removing a keyspace walks through main in order: that 
 _TOGETHER = 256  # writes that are tried at once
 _WORTHWHILE = 16  # from so many on
 _HEADER = struct.Struct(">Q")
+_TIMESTAMP_BYTES = _HEADER.size
+_WITHOUT_MARKS = 0xFF ^ ((BEFORE_TOMBSTONE | KEYSPACE) >> 56)
+
+
+class DamagedRowError(Exception):
+    """A version is not what was written under its key."""
 
 
 def snapshot_bound(timestamp: int) -> bytes:
@@ -79,15 +91,42 @@ def version_at(
 
 
 def open_version(stored: bytes, version: bytes | None) -> tuple[bytes, bytes] | None:
-    """Return (key, value) of a raw version, None for a tombstone or no version."""
+    """Return (key, value) of a raw version, None for a tombstone or no version. Raises DamagedRowError."""
     if version is None:
         return None
+    if not _is_sound(stored, version):
+        raise DamagedRowError(stored)
     flags = version[0]
     if flags & _DELETED_BYTE:
         return None
     if flags & _LONG_BYTE:
         return unwrap(version[HEADER_BYTES:])
     return stored, version[HEADER_BYTES:]
+
+
+def make_version(stored: bytes, header: int, content: bytes) -> bytes:
+    """Return the raw version of a stored key."""
+    head = _HEADER.pack(header)
+    checksum: int = crc32c(stored + head + content)
+    return head + checksum.to_bytes(4, "big") + content
+
+
+def _is_sound(stored: bytes, version: bytes) -> bool:
+    if version[0] & ~_WITHOUT_MARKS:
+        version = bytes((version[0] & _WITHOUT_MARKS,)) + version[1:]
+    said = int.from_bytes(version[_TIMESTAMP_BYTES:HEADER_BYTES], "big")
+    checksum: int = crc32c(stored + version[:_TIMESTAMP_BYTES] + version[HEADER_BYTES:])
+    return checksum == said
+
+
+def verify(database: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raise DamagedRowError if one of the rows of `main` or `undo` is not what was written."""
+    if database == b"meta":
+        return
+    begin = _TIMESTAMP_BYTES if database == b"undo" else 0
+    for key, version in rows:
+        if len(version) < HEADER_BYTES or not _is_sound(key[begin:], version):
+            raise DamagedRowError(key)
 
 
 class Writer:
@@ -118,7 +157,7 @@ class Writer:
             return False
         header = _HEADER.pack(timestamp)
         versions = [
-            (key, header + value)
+            (key, header + crc32c(key + header + value).to_bytes(4, "big") + value)
             for key, _mode, value in writes
             if value is not None and len(key) <= INLINE_BYTES
         ]
@@ -134,7 +173,10 @@ class Writer:
         its place (a write set that names a key twice).
         """
         if value is None and len(key) == PREFIX_BYTES:
-            self._put_undo(_HEADER.pack(timestamp) + key, _HEADER.pack(KEYSPACE | timestamp))
+            self._put_undo(
+                _HEADER.pack(timestamp) + key,
+                _mark(make_version(key, timestamp, b""), _KEYSPACE_BYTE),
+            )
             return
         header = timestamp
         stored = key
@@ -147,7 +189,7 @@ class Writer:
             header |= DELETED
             if not self._prepare_deletion(stored, timestamp):
                 return
-        older = self._replace(stored, _HEADER.pack(header) + content)
+        older = self._replace(stored, make_version(stored, header, content))
         if older is None:
             return
         older_timestamp = committed_at(older)
@@ -155,7 +197,7 @@ class Writer:
             return
         assert older_timestamp < timestamp, "a key's versions come in the order of their timestamps"
         if value is None:
-            older = _mark(older)
+            older = _mark(older, _BEFORE_TOMBSTONE_BYTE)
         self._put_undo(_HEADER.pack(timestamp) + stored, older)
 
     def _prepare_deletion(self, stored: bytes, timestamp: int) -> bool:
@@ -170,7 +212,7 @@ class Writer:
             if before is None:
                 transaction.delete(stored, db=self._main)
                 return False
-            transaction.put(name, _mark(before), db=self._undo)
+            transaction.put(name, _mark(before, _BEFORE_TOMBSTONE_BYTE), db=self._undo)
         return True
 
 
@@ -180,9 +222,9 @@ def committed_at(version: bytes) -> int:
     return timestamp
 
 
-def _mark(version: bytes) -> bytes:
-    """Note in an undo version that its successor is a tombstone."""
-    return bytes((version[0] | _BEFORE_TOMBSTONE_BYTE,)) + version[1:]
+def _mark(version: bytes, mark: int) -> bytes:
+    """Set a mark of undo in the first byte of a version."""
+    return bytes((version[0] | mark,)) + version[1:]
 
 
 def has_superseded(transaction: LmdbTransaction, databases: Databases) -> bool:
@@ -208,7 +250,7 @@ def collect(
             _drop_tombstone(transaction, databases.main, name)
         elif flags & _KEYSPACE_BYTE:
             keys_max = versions_max * _KEYS_PER_VERSION
-            if not _empty_keyspace(transaction, databases.main, name[HEADER_BYTES:], keys_max):
+            if not _empty_keyspace(transaction, databases.main, name[_TIMESTAMP_BYTES:], keys_max):
                 return
         found = cursor.delete() and bool(cursor.key())
 
@@ -228,9 +270,9 @@ def _empty_keyspace(
 
 def _drop_tombstone(transaction: LmdbTransaction, main: Database, name: bytes) -> None:
     """Delete a key's newest version if it is the tombstone that superseded the undo entry `name`."""
-    stored = name[HEADER_BYTES:]
+    stored = name[_TIMESTAMP_BYTES:]
     newest = transaction.get(stored, db=main)
     if newest is None or not newest[0] & _DELETED_BYTE:
         return
-    if _HEADER.pack(committed_at(newest)) == name[:HEADER_BYTES]:
+    if _HEADER.pack(committed_at(newest)) == name[:_TIMESTAMP_BYTES]:
         transaction.delete(stored, db=main)

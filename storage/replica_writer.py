@@ -5,10 +5,12 @@ records back for some milliseconds and applies them together. Where readers have
 applies at once; in the leader's own process that is before the commits are published, so nobody waits
 there any more. Superseded versions are cleared away apart from that, two for each that was written.
 
-Where. Pages that nobody has touched for long may have left the memory, and the journal of the same process
-shall not wait for them to come back. So what is held back is applied in a thread, unless that has lately
-been quick: then changing between threads costs more than the wait. Whoever applies at once touches pages
-that a reader has just touched.
+Where. Pages that nobody has touched for long may have left the memory, and the journal of the same
+process shall not wait for them to come back. So records are applied in a thread, unless they are few and
+that has lately been quick: then changing between threads costs more than the wait.
+
+When the file is full it grows in a thread, too, and nobody in this process reads from it meanwhile
+(`growing`).
 
 A reader that comes while records are held back finds `delaying` on the board and wakes
 the writer through the FIFO, so it never waits for the delay to pass. Who wakes without need has the writer
@@ -22,20 +24,24 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+
+import lmdb
 
 from journal.messages import Record
 from storage.applier import GRACE_SECONDS, Applier
 from storage.board import DELAYING
 from storage.environment import WritableEnvironment
-from storage.reader_slot import open_wake
+from storage.reader_slot import DAMAGE, open_wake
 
 _READ_LATELY_SECONDS = 1.0
 _DEAF_SECONDS = 0.001  # after a wake-up: so many of them cost a fraction of a processor at most
 _COLLECT_SECONDS = 0.25
 _COLLECT_DEBT = 64  # versions: what a transaction for garbage collection alone is worth
-_COLLECT_STEP_MAX = 512
+_COLLECT_STEP_MAX = 128  # or ten times as many keys of a keyspace: a millisecond
+_ON_LOOP_BYTES = 64 * 1024  # some hundred small rows: a millisecond
+_PAGES_PER_COMMIT = 8  # paths through the trees, free pages, names; and one for each version
 _WAKE_BYTES = 64 * 1024  # all that a FIFO holds
 _QUICK_SECONDS = 0.000_04  # for a version: some times what it takes with its page in memory
 _SLOWNESS_KEPT = 0.9  # of the estimate, with each new observation
@@ -45,15 +51,18 @@ _SLOWNESS_KEPT = 0.9  # of the estimate, with each new observation
 class FollowerSettings:
     """`delay_seconds`: how long a replica without readers holds records back, up to `pending_bytes_max`.
 
-    A checkpoint is written when the replica has applied `checkpoint_bytes` of payload since the last one,
-    or anything at all within `checkpoint_seconds`.
+    A checkpoint is taken when about `checkpoint_pages` have been written since the last one, which cannot
+    be used again before, or anything at all within `checkpoint_seconds`. All pages are looked at every
+    `scrub_seconds`, with a share of `scrub_share` of a processor.
     """
 
     delay_seconds: float = 0.02
     pending_bytes_max: int = 1024 * 1024
-    checkpoint_bytes: int = 256 * 1024 * 1024
-    checkpoint_seconds: float = 300.0
+    checkpoint_pages: int = 16 * 1024
+    checkpoint_seconds: float = 30.0
     grace_seconds: float = GRACE_SECONDS
+    scrub_seconds: float = 600.0
+    scrub_share: float = 0.02
 
 
 class ReplicaWriter:
@@ -70,16 +79,18 @@ class ReplicaWriter:
         applied: Callable[[int], None],
     ) -> None:
         self.environment = environment
-        self.bytes_applied = 0
-        self._applier = Applier(environment, time.monotonic, grace_seconds=settings.grace_seconds)
+        self.pages_written = 0  # about, since somebody set it to 0
+        self.growing = False
         self._settings = settings
         self._executor = executor
         self._applied = applied
         self._words = environment.board.words
         self._pending: list[Record] = []
-        self._pending_bytes = 0
+        self._taken: list[Record] = []  # what is being applied
+        self._pending_bytes = self._taken_bytes = 0
         self._urgent_until = 0.0
         self._loop = asyncio.get_running_loop()
+        self._applier = Applier(environment, self._loop.time, grace_seconds=settings.grace_seconds)
         self._timer: asyncio.TimerHandle | None = None
         self._behind: Future[None] | None = None
         self._version_seconds = 0.0  # what a version has lately taken
@@ -88,6 +99,7 @@ class ReplicaWriter:
         self._collecting: asyncio.Handle | None = None
         self._busy = asyncio.Event()  # there may be garbage, or a failure
         self.applied = asyncio.Event()
+        self.suspected = asyncio.Event()  # a reader says that there is damage
         self._wake = open_wake(environment.directory.parent)
         self._deaf: asyncio.TimerHandle | None = None
         self._listen()
@@ -104,7 +116,7 @@ class ReplicaWriter:
                 self._busy.clear()
             if self._failure is not None:
                 raise self._failure
-            more = self._behind is not None or self._applier.collect()
+            more = self._behind is not None or self._collect_here(_COLLECT_STEP_MAX)
             if more:
                 await asyncio.sleep(_COLLECT_SECONDS)
 
@@ -113,7 +125,7 @@ class ReplicaWriter:
         self._pending += records
         self._pending_bytes += sum(len(record.payload) for record in records)
         if self._is_urgent():
-            self._apply()
+            self.hurry()
         elif self._timer is None:
             self._words[DELAYING] = 1
             self._timer = self._loop.call_later(self._settings.delay_seconds, self.hurry)
@@ -122,27 +134,30 @@ class ReplicaWriter:
         """Apply what is held back."""
         if self._behind is not None or not self._pending or self._failure is not None:
             return  # what has come while the thread writes follows by itself
-        if self._version_seconds < _QUICK_SECONDS:
-            try:
-                self._apply()
-            except Exception as error:
-                self.fail(error)
+        if self._version_seconds < _QUICK_SECONDS and self._pending_bytes <= _ON_LOOP_BYTES:
+            self._apply()
             return
-        records = self._take_pending()
+        self._take_pending()
 
         def apply() -> None:
-            self._write(records)
-            while self._collect_debt >= _COLLECT_DEBT and self._collect_some():
+            self._write()
+            while self._collect_debt >= _COLLECT_DEBT and self._collect(_COLLECT_STEP_MAX):
                 pass
 
-        self._behind = behind = self._executor.submit(apply)
+        self._run_behind(apply)
+
+    def _run_behind(self, work: Callable[[], None]) -> None:
+        self._behind = behind = self._executor.submit(work)
         behind.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._finish_behind, done)
         )
 
-    def _write(self, records: list[Record]) -> None:
+    def _write(self) -> None:
+        """Apply what was taken. Raises lmdb.MapFullError."""
         began = time.perf_counter()
-        versions = self._applier.apply(records)
+        versions = self._applier.apply(self._taken)
+        self._taken = []
+        self.pages_written += _PAGES_PER_COMMIT + versions
         self._collect_debt += 2 * versions
         if versions:
             seconds = (time.perf_counter() - began) / versions
@@ -150,19 +165,27 @@ class ReplicaWriter:
             self._version_seconds += (1 - _SLOWNESS_KEPT) * min(seconds, 10 * _QUICK_SECONDS)
 
     def _finish_behind(self, done: Future[None]) -> None:
-        """Take note of what the thread has done, once."""
-        if self._behind is done:
-            self._settle(done)
-            self.hurry()
-
-    def _settle(self, done: Future[None]) -> None:
+        """Take note of what the thread has done."""
         self._behind = None
+        self.growing = False
+        if self._failure is not None:
+            return
         error = done.exception()
-        if error is None:
-            self._tell_applied()
-        else:
+        if isinstance(error, lmdb.MapFullError):
+            self._grow()
+        elif error is not None:
             assert isinstance(error, Exception)
             self.fail(error)
+        else:
+            self._tell_applied()
+            self.hurry()
+
+    def _grow(self) -> None:
+        """Enlarge the file; what was taken is applied after it."""
+        self._pending[:0], self._taken = self._taken, []
+        self._pending_bytes += self._taken_bytes
+        self.growing = True
+        self._run_behind(self.environment.grow)
 
     def fail(self, error: Exception) -> None:
         """Apply nothing more; `collect` raises the error."""
@@ -175,24 +198,25 @@ class ReplicaWriter:
             or self._pending_bytes >= self._settings.pending_bytes_max
         )
 
-    def _take_pending(self) -> list[Record]:
+    def _take_pending(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._words[DELAYING] = 0
-        records, self._pending = self._pending, []
-        self.bytes_applied += self._pending_bytes
-        self._pending_bytes = 0
-        return records
+        self._taken, self._pending = self._pending, []
+        self._taken_bytes, self._pending_bytes = self._pending_bytes, 0
 
     def _apply(self) -> None:
-        """Apply everything before returning."""
-        if self._behind is not None:
-            wait([self._behind])
-            self._settle(self._behind)
-        if self._failure is not None:
-            raise self._failure
-        self._write(self._take_pending())
+        """Apply everything before returning, if there is room for it."""
+        self._take_pending()
+        try:
+            self._write()
+        except lmdb.MapFullError:
+            self._grow()
+            return
+        except Exception as error:
+            self.fail(error)
+            return
         if self._collect_debt >= _COLLECT_DEBT and self._collecting is None:
             self._collecting = self._loop.call_soon(self._pay_collect_debt)
         self._tell_applied()
@@ -207,19 +231,26 @@ class ReplicaWriter:
         self._collecting = None
         if self._behind is not None:
             return  # the thread does it
-        try:
-            more = self._collect_some()
-        except Exception as error:
-            self.fail(error)
-            return
+        more = self._collect_here(min(self._collect_debt, _COLLECT_STEP_MAX))
         if more and self._collect_debt >= _COLLECT_DEBT:
             self._collecting = self._loop.call_soon(self._pay_collect_debt)
 
-    def _collect_some(self) -> bool:
-        """Collect for a part of the debt; return whether there is more to collect."""
-        step = min(self._collect_debt, _COLLECT_STEP_MAX)
-        more = self._applier.collect(step)
-        self._collect_debt = self._collect_debt - step if more else 0
+    def _collect_here(self, versions_max: int) -> bool:
+        """Collect on the loop; return whether there is more to collect."""
+        try:
+            return self._collect(versions_max)
+        except lmdb.MapFullError:
+            self._grow()
+            return True
+        except Exception as error:
+            self.fail(error)
+            return False
+
+    def _collect(self, versions_max: int) -> bool:
+        """Collect as a part of the debt; return whether there is more to collect."""
+        self.pages_written += _PAGES_PER_COMMIT
+        more = self._applier.collect(versions_max)
+        self._collect_debt = max(0, self._collect_debt - versions_max) if more else 0
         return more
 
     def wake(self) -> None:
@@ -233,21 +264,20 @@ class ReplicaWriter:
 
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.read(self._wake, _WAKE_BYTES)
+            if DAMAGE in os.read(self._wake, _WAKE_BYTES):
+                self.suspected.set()
         self._loop.remove_reader(self._wake)
         self._deaf = self._loop.call_later(_DEAF_SECONDS, self._listen)
         self.wake()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Apply nothing more, and leave the environment clean."""
-        if self._collecting is not None:
-            self._collecting.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._behind is not None:
-            wait([self._behind])
-        if self._deaf is not None:
-            self._deaf.cancel()
+        self.fail(RuntimeError("closed"))
+        for handle in (self._collecting, self._timer, self._deaf):
+            if handle is not None:
+                handle.cancel()
         self._loop.remove_reader(self._wake)
         os.close(self._wake)
-        self.environment.close()
+        if self._behind is not None:
+            await asyncio.wait([asyncio.wrap_future(self._behind)])
+        await self._loop.run_in_executor(self._executor, self.environment.close)

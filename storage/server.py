@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
 
 from dsql.control.layout import Layout
+from dsql.disk.files import SYSTEM_FILES, Files
 from dsql.errors import SqlError
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
@@ -49,21 +50,30 @@ log = logging.getLogger(__name__)
 _DISCOVERY_SECONDS = 0.2
 _READ_WAIT_SECONDS = 5.0
 _REPLY_BYTES = 4 * 1024 * 1024
-_THREADS = 2
+_THREADS = 4
 
 
 class StorageServer:
     """All replicas of one AZ."""
 
     def __init__(
-        self, layout: Layout, az: str, journal: Journal, settings: FollowerSettings
+        self,
+        layout: Layout,
+        az: str,
+        journal: Journal,
+        settings: FollowerSettings,
+        *,
+        files: Files = SYSTEM_FILES,
+        executor: Executor | None = None,
     ) -> None:
+        """`executor` runs what takes long, and is shut down at the end; threads by default."""
         self._layout = layout
         self._az = az
         self._journal = journal
         self._settings = settings
         self._boot = current_boot()
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"storage-{az}")
+        self._files = files
+        self._executor = executor or ThreadPoolExecutor(_THREADS, f"storage-{az}")
         self._followers: dict[str, Follower] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listed: tuple[int, bool] = (
@@ -88,6 +98,7 @@ class StorageServer:
             self._executor,
             self._boot,
             self._settings,
+            self._files,
         )
         self._tasks[cluster] = asyncio.get_running_loop().create_task(follower.run())
         return follower

@@ -26,9 +26,16 @@ import lmdb
 
 from dsql.errors import SqlError
 from storage.board import HORIZON, KEPT, RELEASES, RETIRED
-from storage.environment import DamagedReplicaError, DisorderError, ReadableEnvironment
+from storage.environment import DamagedReplicaError, ReadableEnvironment
 from storage.long_keys import HASH_BYTES, INLINE_BYTES, stored_high, stored_key, stored_low
-from storage.mvcc import HEADER_BYTES, committed_at, open_version, snapshot_bound, version_at
+from storage.mvcc import (
+    HEADER_BYTES,
+    DamagedRowError,
+    committed_at,
+    open_version,
+    snapshot_bound,
+    version_at,
+)
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -38,7 +45,7 @@ _CHUNK_ROWS_MAX = 1_024
 _CHUNK_BYTES = 4 * 1024 * 1024
 _STORED_LONG_BYTES = INLINE_BYTES + HASH_BYTES
 # What pages that are used again may lead to, or damaged ones.
-_MISREAD = (lmdb.Error, struct.error, IndexError, DisorderError)
+_MISREAD = (lmdb.Error, struct.error, IndexError, DamagedRowError)
 _NEVER = -1  # of RELEASES
 _READS_MAX = 20  # each has had as long as the writer keeps pages
 

@@ -5,14 +5,13 @@ and with it go all replicas of the zone; opened again, the replica would do the 
 what it is doing, by stores into a mapped file, and whoever opens the replica next counts a mark that is
 still there as a crash. After CRASHES_MAX in a row the environment is not opened any more but made anew.
 
-    word 0  writing, or being opened    3  crashes while it was writing
-         1  being copied                4  crashes while it was copied
-         2  being read, for afar        5  crashes while it was read
+    word 0  writing, or being opened    2  crashes while it was writing
+         1  being read, for afar        3  crashes while it was read
 
-Crashes are forgotten when the same work has gone well: writing after SOUND_SECONDS, copying and reading
-with a whole copy, which walks every page. The file is locked by the replica's writer for as long as it
-lives, and nobody else writes it. A word that is not true, because the writer was killed in the middle or
-the disk lies, costs a new copy of the data and no more.
+Crashes are forgotten when the same work has gone well: writing after SOUND_SECONDS, reading when every
+page has been looked at. The file is locked by the replica's writer for as long as it lives, and nobody
+else writes it. A word that is not true, because the writer was killed in the middle or the disk lies,
+costs a new copy of the data and no more.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from pathlib import Path
 from storage.file_lock import lock
 
 TRIAL = "trial"
-WRITING, COPYING, READING = KINDS = range(3)
+WRITING, READING = KINDS = range(2)
 CRASHES_MAX = 2
 SOUND_SECONDS = 30.0  # garbage is collected by then, too
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import lmdb
 import msgspec
 import pytest
 
@@ -15,9 +16,16 @@ from dsql.transaction.interface import Mode, WriteSet
 from journal.client import JournalTrimmedError
 from journal.messages import Record, RecordKind
 from storage.applier import Applier
+from storage.checkpoint import read_checkpoint
 from storage.environment import ENVIRONMENT, WritableEnvironment
 
 Writes = list[tuple[bytes, bytes | None]]
+
+
+def durable_sequence(replica: Path) -> int:
+    """Return the record up to which a replica survives the machine."""
+    checkpoint = read_checkpoint(replica / ENVIRONMENT)
+    return checkpoint.position.sequence if checkpoint else 0
 
 
 class Feeder:
@@ -48,24 +56,63 @@ class Replica:
     def __init__(self, directory: Path, map_bytes: int) -> None:
         self.directory = directory
         self.seconds = 0.0
+        self.is_closed = False  # the test has closed it
         self.feeder = Feeder()
-        self.environment = WritableEnvironment(
-            directory / ENVIRONMENT, current_boot(), map_bytes=map_bytes
+        self.use(
+            WritableEnvironment(
+                directory / ENVIRONMENT,
+                current_boot(),
+                map_bytes=map_bytes,
+                monotonic=lambda: self.seconds,
+            )
         )
+
+    def use(self, environment: WritableEnvironment) -> None:
+        """Go on with another environment."""
+        self.environment = environment
         self.applier = Applier(
-            self.environment, lambda: self.seconds, grace_seconds=5.0, age_limit_seconds=300.0
+            environment, lambda: self.seconds, grace_seconds=5.0, age_limit_seconds=300.0
         )
+
+    def close(self) -> None:
+        """Close the environment before the test is over."""
+        self.environment.close()
+        self.is_closed = True
 
     def apply(self, *transactions: Writes) -> int:
         """Apply transactions in one batch; return the last timestamp."""
-        self.applier.apply([self.feeder.record(writes) for writes in transactions])
+        self.apply_records([self.feeder.record(writes) for writes in transactions])
         return self.feeder.timestamp
+
+    def apply_records(self, records: list[Record]) -> None:
+        """Apply records in one batch."""
+        self.growing(lambda: self.applier.apply(records))
+
+    def growing(self, work: Callable[[], object]) -> None:
+        """Do something, growing if need be."""
+        while True:
+            try:
+                work()
+                return
+            except lmdb.MapFullError:
+                self.environment.grow()
+
+    def rows(self) -> dict[bytes, bytes]:
+        """Return every database's content."""
+        environment = self.environment
+        databases = environment.databases
+        found = {}
+        with environment.environment.begin() as transaction:
+            for name in ("main", "undo"):
+                cursor = transaction.cursor(db=getattr(databases, name))
+                found |= {name.encode() + bytes(key): bytes(value) for key, value in cursor}
+        return found
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with a round of garbage collection each second."""
         for _ in range(int(seconds)):
             self.seconds += 1
-            self.applier.collect(10_000)
+            self.growing(lambda: self.applier.collect(10_000))
 
     def count(self, name: str) -> int:
         """Return how many entries one of the databases has."""
@@ -124,7 +171,8 @@ def make_replica(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
 
     yield make
     for replica in made:
-        replica.environment.close()
+        if not replica.is_closed:
+            replica.environment.close()
 
 
 @pytest.fixture

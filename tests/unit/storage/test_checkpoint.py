@@ -1,155 +1,311 @@
+"""What a checkpoint is worth when the machine, the process or the disk fails at any moment."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import errno
+import os
+import random
+import shutil
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import pytest
 
 from dsql.rpc.boot import current_boot
-from storage.board import RETIRED
-from storage.checkpoint import checkpoints, durable_sequence, open_replica, write_checkpoint
-from storage.client import LocalReplica
+from storage.checkpoint import CHECKPOINT, HELD, LostWritesError, read_checkpoint
 from storage.environment import ENVIRONMENT, WritableEnvironment
+from storage.file_lock import lock
+from storage.opening import open_replica
+
+from .conftest import Replica, durable_sequence
 
 NEXT_BOOT = current_boot() + 1
+PAGE_BYTES = 4096
+KEYS = 400
 
 
-def crash_machine(replica: Any) -> Path:
-    """Leave the environment as a crash would: open for writing under a boot that is over."""
-    directory: Path = replica.directory
-    state = (directory / "environment" / "state").read_bytes()
-    replica.environment.close()
-    (directory / "environment" / "state").write_bytes(state)
-    return directory
+def data_of(directory: Path) -> Path:
+    return directory / ENVIRONMENT / "data.mdb"
 
 
-def reopen(directory: Path, *peers: Path, boot: int = NEXT_BOOT, **options: Any) -> int:
-    environment = open_replica(directory, peers, boot, **options)
-    sequence = environment.position.sequence
-    environment.close()
-    return sequence
+def live(replica: Replica) -> dict[bytes, bytes]:
+    """Return the newest versions that are no tombstones: garbage is collected sooner or later."""
+    rows = replica.rows()
+    return {key: rows[key] for key in rows if key.startswith(b"main") and rows[key][0] < 0x80}
 
 
-def test_crashed_machine_starts_from_the_checkpoint(make_replica: Callable[..., Any]) -> None:
-    replica = closing(make_replica())
-    replica.apply([(b"a", b"1")])
-    write_checkpoint(replica.environment, replica.directory, 1)
-    replica.apply([(b"a", b"2")])
-    assert reopen(crash_machine(replica)) == 1
+class Crashing:
+    """A replica under random writes, and what the disk is sure to hold of it."""
+
+    def __init__(self, directory: Path, chance: random.Random) -> None:
+        self.chance = chance
+        self.replica = Replica(directory, 1 << 20)
+        self.records: list[Any] = []
+        self.watch()
+
+    def write(self, records: int) -> None:
+        chance = self.chance
+        for _ in range(records):
+            writes = [
+                (b"key%03d" % key, chance.choice([None, b"v" * chance.choice([5, 100, 100, 6000])]))
+                for key in {chance.randrange(KEYS) for _ in range(chance.choice([1, 1, 5, 60]))}
+            ]
+            self.records.append(self.replica.feeder.record(writes))
+            self.replica.apply_records(self.records[-1:])
+            if chance.random() < 0.3:
+                self.replica.pass_time(6)
+
+    def watch(self) -> None:
+        """Note what is on the disk whenever a checkpoint is taken."""
+        checkpoints = self.replica.environment.checkpoints
+        take = checkpoints.take
+
+        def take_and_note() -> int:
+            sequence = take()
+            self.synced = data_of(self.replica.directory).read_bytes()
+            self.expected = self.replica.rows()
+            return sequence
+
+        checkpoints.take = take_and_note  # type: ignore[method-assign]
+        take_and_note()
+
+    def checkpoint(self) -> None:
+        self.replica.environment.checkpoints.take()
+
+    def crash(self, directory: Path) -> Replica:
+        """Return what a machine that has lost or torn whatever was not synced opens."""
+        chance = self.chance
+        pages = bytearray(data_of(self.replica.directory).read_bytes())
+        for start in range(0, len(pages), PAGE_BYTES):
+            page = slice(start, start + PAGE_BYTES)
+            before = self.synced[page].ljust(PAGE_BYTES, b"\0")
+            if pages[page] != before:
+                torn = before[: PAGE_BYTES // 2] + pages[page][PAGE_BYTES // 2 :]
+                pages[page] = chance.choice(
+                    [before, torn, chance.randbytes(PAGE_BYTES), pages[page]]
+                )
+        shutil.copytree(self.replica.directory, directory, ignore=shutil.ignore_patterns("wake"))
+        data_of(directory).write_bytes(pages)
+        crashed = Replica.__new__(Replica)
+        crashed.directory, crashed.seconds, crashed.feeder = directory, 0.0, self.replica.feeder
+        crashed.use(open_replica(directory, [], NEXT_BOOT))
+        return crashed
 
 
-def test_crashed_machine_without_checkpoint_starts_empty(make_replica: Callable[..., Any]) -> None:
-    replica = closing(make_replica())
-    replica.apply([(b"a", b"1")])
-    assert reopen(crash_machine(replica)) == 0
-
-
-def test_killed_process_keeps_its_environment(make_replica: Callable[..., Any]) -> None:
-    replica = closing(make_replica())
-    replica.apply([(b"a", b"1")])
-    assert reopen(crash_machine(replica), boot=current_boot()) == 1
-
-
-def test_cleanly_closed_environment_survives_a_new_boot(make_replica: Callable[..., Any]) -> None:
-    replica = closing(make_replica())
-    replica.apply([(b"a", b"1")])
-    replica.environment.close()
-    assert reopen(replica.directory) == 1
-
-
-def test_newer_checkpoint_of_another_zone_is_taken(make_replica: Callable[..., Any]) -> None:
-    behind, ahead = closing(make_replica()), make_replica()
-    for replica in (behind, ahead):
-        replica.apply([(b"a", b"1")])
-        write_checkpoint(replica.environment, replica.directory, 1)
-    ahead.apply([(b"a", b"2")])
-    write_checkpoint(ahead.environment, ahead.directory, 2)
-    assert reopen(crash_machine(behind), ahead.directory) == 2
-
-
-def test_replica_behind_the_trimmed_journal_is_replaced(make_replica: Callable[..., Any]) -> None:
-    behind, ahead = closing(make_replica()), make_replica()
-    behind.apply([(b"a", b"1")])
-    behind.environment.close()
-    ahead.apply([(b"a", b"1")], [(b"a", b"2")])
-    write_checkpoint(ahead.environment, ahead.directory, 2)
-    assert reopen(behind.directory, ahead.directory, must_restore=True) == 2
-
-
-def test_only_the_newest_checkpoint_is_kept(replica: Any) -> None:
-    for sequence in (1, 2, 3):
-        replica.apply([(b"a", b"1")])
-        write_checkpoint(replica.environment, replica.directory, sequence)
-    assert [sequence for sequence, _ in checkpoints(replica.directory)] == [3]
-    assert durable_sequence(replica.directory) == 3
-
-
-def test_unfinished_copy_is_no_checkpoint(replica: Any) -> None:
-    (replica.directory / "copying").mkdir()
-    (replica.directory / "copying" / "data.mdb").write_bytes(b"half")
-    assert durable_sequence(replica.directory) == 0
-
-
-def test_readers_of_a_replaced_environment_are_told(make_replica: Callable[..., Any]) -> None:
-    replica = closing(make_replica())
-    last = replica.apply([(b"a", b"1")])
-    local = LocalReplica([replica.directory], stall_seconds=0.01)
-    write_checkpoint(replica.environment, replica.directory, 1)
-    words = local._words
-    directory = crash_machine(replica)
-    environment: WritableEnvironment = open_replica(
-        directory, [], current_boot(), must_restore=True
-    )
-    try:
-        assert words[RETIRED] == 1
-        environment.position = environment.position.__class__(last + 10, 2, 0)
-        environment.publish()
-        assert local.snapshot(last + 10).get(b"a") == b"1"
-    finally:
-        local.close()
-        environment.close()
-
-
-def closing(replica: Any) -> Any:
-    """Let the test close the environment itself."""
-    close = replica.environment.close
-    closed = []
-
-    def close_once() -> None:
-        if not closed:
-            closed.append(True)
-            close()
-
-    replica.environment.close = close_once
-    return replica
-
-
-DAMAGES = {"short": b"not a page", "foreign": b"\xff" * 100_000, "zeroes": bytes(100_000)}
-
-
-@pytest.mark.parametrize("content", DAMAGES.values(), ids=DAMAGES)
-def test_damaged_environment_is_made_anew_from_the_checkpoint(replica: Any, content: bytes) -> None:
-    directory: Path = replica.directory
-    replica.apply([(b"a", b"1")])
-    write_checkpoint(replica.environment, directory, 1)
-    replica.environment.close()
-    (directory / ENVIRONMENT / "data.mdb").write_bytes(content)
-    environment = open_replica(directory, [], current_boot())
-    assert (environment.position.sequence, environment.restored) == (1, True)
-    environment.close()
-    replica.environment = open_replica(directory, [], current_boot())
-    assert not replica.environment.restored
-
-
-def test_damaged_checkpoint_is_passed_over_for_an_older_one_of_a_peer(
-    replica: Any, tmp_path: Path
+@pytest.mark.parametrize("seed", range(6))
+def test_crashed_machine_is_at_its_checkpoint_whatever_became_of_later_pages(
+    tmp_path: Path, seed: int
 ) -> None:
-    own = tmp_path / "own"
+    chance = random.Random(seed)
+    crashing = Crashing(tmp_path / "replica", chance)
+    for number in range(3):
+        crashing.write(chance.randrange(40))
+        crashing.checkpoint()
+        crashing.write(chance.randrange(60))
+        crashed = crashing.crash(tmp_path / f"crashed{number}")
+        assert not crashed.environment.restored
+        assert crashed.rows() == crashing.expected
+        rest = crashing.records[crashed.environment.position.sequence :]
+        if rest:
+            crashed.apply_records(rest)
+        crashed.pass_time(20)
+        assert live(crashed) == live(crashing.replica)
+        crashed.environment.close()
+    crashing.replica.environment.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_machine_that_crashes_in_the_next_process_is_at_a_checkpoint(
+    tmp_path: Path, seed: int
+) -> None:
+    """The pins of the first process are gone; the next one has not written before it had its own."""
+    chance = random.Random(seed)
+    crashing = Crashing(tmp_path / "first", chance)
+    crashing.write(60)
+    killed = tmp_path / "killed"
+    shutil.copytree(tmp_path / "first", killed, ignore=shutil.ignore_patterns("wake", "lock.mdb"))
+    crashing.replica.environment.close()
+    crashing.replica.directory = killed
+    crashing.replica.use(open_replica(killed, [], current_boot()))
+    crashing.watch()
+    crashing.write(60)
+    crashed = crashing.crash(tmp_path / "crashed")
+    assert crashed.rows() == crashing.expected
+    crashed.environment.close()
+    crashing.replica.environment.close()
+
+
+def test_without_its_pin_a_checkpoint_is_worth_nothing(tmp_path: Path) -> None:
+    """What the tests above would see if it were let go of too early."""
+    crashing = Crashing(tmp_path / "replica", random.Random(1))
+    crashing.write(100)
+    crashing.checkpoint()
+    crashing.replica.environment.checkpoints.let_go()
+    crashing.write(100)
+    crashed = crashing.crash(tmp_path / "crashed")
+    right = crashing.expected
+    with contextlib.suppress(lmdb.Error):
+        assert crashed.rows() != right
+    crashed.environment.close()
+    crashing.replica.environment.close()
+
+
+def test_growing_does_not_spoil_the_checkpoint(tmp_path: Path) -> None:
+    crashing = Crashing(tmp_path / "replica", random.Random(1))
+    crashing.write(30)
+    crashing.replica.environment.grow()
+    crashing.write(100)
+    crashed = crashing.crash(tmp_path / "crashed")
+    assert crashed.rows() == crashing.expected
+    crashed.environment.close()
+    crashing.replica.environment.close()
+
+
+def test_killed_process_keeps_its_environment(replica: Any) -> None:
     replica.apply([(b"a", b"1")])
-    write_checkpoint(replica.environment, replica.directory, 1)
-    (own / "checkpoint-9").mkdir(parents=True)
-    (own / "checkpoint-9" / "data.mdb").write_bytes(b"\xff" * 50_000)
-    environment = open_replica(own, [replica.directory], current_boot())
-    assert (environment.position.sequence, environment.restored) == (1, True)
+    killed = replica.directory.with_name("killed")
+    shutil.copytree(replica.directory, killed, ignore=shutil.ignore_patterns("wake"))
+    environment = open_replica(killed, [], current_boot())
+    assert environment.position.sequence == 1
     environment.close()
+
+
+def test_closed_environment_survives_a_new_boot(replica: Any) -> None:
+    replica.apply([(b"a", b"1")])
+    replica.close()
+    environment = open_replica(replica.directory, [], NEXT_BOOT)
+    assert environment.position.sequence == 1
+    environment.close()
+
+
+def test_checkpoint_writes_what_has_changed_and_not_the_data(replica: Any) -> None:
+    for number in range(40):
+        replica.apply([(b"k%06d" % (number * 100 + row), bytes(500)) for row in range(100)])
+    replica.environment.checkpoints.take()
+    before = data_of(replica.directory).read_bytes()
+    replica.apply([(b"k000007", b"other")])
+    replica.environment.checkpoints.take()
+    after = data_of(replica.directory).read_bytes()
+    starts = range(0, len(after), PAGE_BYTES)
+    changed = sum(before[at : at + PAGE_BYTES] != after[at : at + PAGE_BYTES] for at in starts)
+    record = (replica.directory / ENVIRONMENT / CHECKPOINT).stat().st_size
+    assert changed * PAGE_BYTES + record < len(after) / 20
+
+
+def test_pages_are_used_again_once_a_later_checkpoint_is_taken(replica: Any) -> None:
+    rows = [(b"k%06d" % row, bytes(100)) for row in range(500)]
+    sizes = []
+    for _ in range(60):
+        replica.apply(rows)
+        replica.pass_time(6)
+        replica.environment.checkpoints.take()
+        sizes.append(data_of(replica.directory).stat().st_size)
+    assert sizes[-1] == sizes[20]
+
+
+def test_pages_of_a_checkpoint_that_is_copied_are_kept_until_the_copy_has_ended(
+    replica: Any,
+) -> None:
+    checkpoints = replica.environment.checkpoints
+    holder = os.open(replica.directory / HELD, os.O_RDWR)
+    lock(holder)
+    for number in range(3):
+        replica.apply([(b"a", b"%d" % number)])
+        checkpoints.take()
+    assert len(checkpoints._pins) == 4
+    os.close(holder)
+    checkpoints.take()
+    assert len(checkpoints._pins) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 400])
+def test_record_that_is_damaged_is_not_believed(replica: Any, damage: bytes) -> None:
+    replica.apply([(b"a", b"1")])
+    replica.close()
+    record = replica.directory / ENVIRONMENT / CHECKPOINT
+    record.write_bytes(damage)
+    assert read_checkpoint(replica.directory / ENVIRONMENT) is None
+    environment = open_replica(replica.directory, [], current_boot())
+    assert environment.restored
+    environment.close()
+
+
+def test_no_bit_of_a_record_can_change_unnoticed(replica: Any) -> None:
+    replica.close()
+    path = replica.directory / ENVIRONMENT / CHECKPOINT
+    record = path.read_bytes()
+    for at in range(len(record)):
+        path.write_bytes(record[:at] + bytes((record[at] ^ 4,)) + record[at + 1 :])
+        assert read_checkpoint(path.parent) is None
+
+
+def test_pages_that_the_disk_has_not_taken_end_the_environment(
+    replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = durable_sequence(replica.directory)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    replica.apply([(b"a", b"1")])
+    with monkeypatch.context() as patch, pytest.raises(LostWritesError):
+        patch.setattr("storage.checkpoint.os.fdatasync", fail)
+        replica.environment.checkpoints.take()
+    assert durable_sequence(replica.directory) == before
+
+
+def test_record_that_does_not_fit_on_the_disk_leaves_the_one_before(
+    replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = replica.environment.checkpoints
+    replica.apply([(b"a", b"1")])
+    checkpoints.take()
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    replica.apply([(b"a", b"2")])
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="space"):
+        patch.setattr("storage.checkpoint.write_atomically", fail)
+        checkpoints.take()
+    assert durable_sequence(replica.directory) == checkpoints.sequence == 1
+    assert len(checkpoints._pins) == 1
+
+
+@pytest.mark.parametrize(
+    "step", ["_allocate", "open_databases", "PinnedPages", "Checkpoints", "Board"]
+)
+def test_opening_that_fails_at_any_step_can_be_tried_again(
+    replica: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    replica.apply([(b"a", b"1")])
+    replica.close()
+    descriptors = len(os.listdir("/proc/self/fd"))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for _ in range(3):
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="Input"):
+            patch.setattr(f"storage.environment.{step}", fail)
+            open_replica(replica.directory, [], current_boot())
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    environment = open_replica(replica.directory, [], current_boot())
+    assert environment.position.sequence == 1
+    environment.close()
+
+
+def test_first_checkpoint_that_fails_leaves_nothing_behind(
+    replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica.close()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch, pytest.raises(LostWritesError):
+        patch.setattr("storage.checkpoint.os.fdatasync", fail)
+        WritableEnvironment(replica.directory / ENVIRONMENT, current_boot())
+    WritableEnvironment(replica.directory / ENVIRONMENT, current_boot()).close()

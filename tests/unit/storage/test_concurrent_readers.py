@@ -45,6 +45,7 @@ def test_every_snapshot_adds_up_while_money_moves(make_replica: Callable[..., An
     replica = make_replica()
     environment: WritableEnvironment = replica.environment
     replica.applier = Applier(environment, time.monotonic, grace_seconds=0.02)
+    environment.pages._monotonic = time.monotonic
     balances = dict.fromkeys((b"a%05d" % number for number in range(ACCOUNTS)), BALANCE)
     replica.apply([(key, b"%d" % value) for key, value in balances.items()])
     total = ACCOUNTS * BALANCE
@@ -59,7 +60,7 @@ def test_every_snapshot_adds_up_while_money_moves(make_replica: Callable[..., An
     chance = random.Random(1)
     names = list(balances)
     while any(reader.poll() is None for reader in readers):
-        replica.applier.collect(5)
+        replica.growing(lambda: replica.applier.collect(5))
         payer, payee = chance.sample(names, 2)
         amount = chance.randint(1, 50)
         balances[payer] -= amount

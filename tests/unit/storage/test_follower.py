@@ -12,7 +12,6 @@ import pytest
 from dsql.rpc.boot import current_boot
 from storage import follower as follower_module
 from storage import replica_writer
-from storage.checkpoint import write_checkpoint
 from storage.environment import WritableEnvironment
 from storage.follower import Follower
 from storage.replica_writer import FollowerSettings
@@ -80,7 +79,7 @@ async def test_replica_behind_a_trimmed_journal_starts_from_a_peer(
         journal.append(feeder.record([(b"a", b"%d" % number)]))
     peer = make_replica()
     peer.applier.apply(journal.records[:3])
-    write_checkpoint(peer.environment, peer.directory, 3)
+    peer.environment.checkpoints.take()
     journal.trimmed_below = 3
     async with following(tmp_path / "own", journal, peer.directory) as follower:
         environment = await follower.reach(feeder.timestamp)

@@ -35,11 +35,11 @@ slot.words[0] = int(sys.argv[2])
 transaction = environment.environment.begin(db=environment.databases.main)
 cursor = transaction.cursor()
 rows = cursor.iternext()
-seen = [bytes(next(rows)[1])[8:] for _ in range(int(sys.argv[3]) // 2)]
+seen = [bytes(next(rows)[1])[12:] for _ in range(int(sys.argv[3]) // 2)]
 print("half", flush=True)
 sys.stdin.readline()
 try:
-    seen += [value[8:] for _, value in rows]
+    seen += [value[12:] for _, value in rows]
 except lmdb.Error:
     seen.append(b"damaged")
 whole = len(seen) == int(sys.argv[3]) and set(seen) == {b"first" * 20}
@@ -61,6 +61,7 @@ class Churned:
         self.seconds = 0.0
         environment: WritableEnvironment = replica.environment
         self._write(b"first")
+        environment.checkpoints.let_go()  # its pages are not meant here
         environment.pages.close()
         environment.pages = pages(
             environment.environment, environment.board, environment.slots, lambda: self.seconds
