@@ -192,7 +192,7 @@ class Log:
         with self._marking:
             self._closed = True
             with contextlib.suppress(OSError):
-                self._state.note_durably(self._mark)
+                self._state.shorten(self._mark)
                 self._segments.newest.truncate()
             self._segments.close()
             self._state.close()

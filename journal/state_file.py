@@ -117,7 +117,7 @@ class StateFile:
             self._turn = 1 - self._turn
 
     def shorten(self, mark: bytes) -> None:
-        """Forget every other reach, durably: the log will be made shorter, or begin later."""
+        """Let every reach be this one, durably: the log will be made shorter, or begin later, or closed."""
         with self._mutex:
             for block in (*_DURABLE, _FRESH):
                 self._put(block, mark)
