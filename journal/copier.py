@@ -71,7 +71,8 @@ class Copier:
                 follower.fetching = None
                 if not fetched.frames:  # that one cannot read it: another one, or later
                     self._followers[replica].unreadable = follower.next
-                    sends += self._fetch_elsewhere(index, replica)
+                    if self._readable_from(follower.next):
+                        sends += self.pump(index)
                     continue
                 if frames and follower.lost and frames[0].first > follower.next:
                     follower.next = frames[0].first
@@ -109,11 +110,17 @@ class Copier:
         follower.fetching = (source, follower.next)
         return [(source, Fetch(follower.next, FETCH_BYTES))]
 
-    def _fetch_elsewhere(self, replica: int, source: int) -> list[Send]:
-        """Fetch for a replica, unless nobody else has what `source` could not give: then a tick does."""
-        follower = self._followers[replica]
-        other = self._replicas.source(follower.next)
-        return [] if other is None or other == source else self.pump(replica)
+    def _readable_from(self, sequence: int) -> bool:
+        """Return whether a replica is left that may be able to give a record.
+
+        If not, all of them are asked anew when the next tick wants it.
+        """
+        source = self._replicas.source(sequence)
+        if source is not None and self._followers[source].unreadable != sequence:
+            return True
+        for follower in self._followers:
+            follower.unreadable = 0
+        return False
 
     def _trim_before(self) -> int:
         return min(self._replicas.checkpoint + 1, self.retain_from)

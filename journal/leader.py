@@ -291,7 +291,6 @@ class Leader:
         if not follower.lost or reply.lost:
             return
         follower.lost = False
-        follower.lost_in = 0  # it may be so once more
         self._recount()
         log.info("%s: a lost journal replica has everything again and counts", self._name)
         self._replicas.choose_eager()

@@ -52,6 +52,27 @@ def test_locked_file_cannot_be_locked_again_until_it_is_closed(tmp_path):
     files.close(other)
 
 
+def test_durable_write_asks_for_durability(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "pwritev", lambda *arguments: asked.append(arguments) or 4)
+    SYSTEM_FILES.pwrite_durably(1, b"data", 8)
+    assert asked == [(1, [b"data"], 8, os.RWF_DSYNC)]
+
+
+def test_syncs_reach_the_operating_system(tmp_path, monkeypatch):
+    asked = []
+    descriptor = SYSTEM_FILES.open(tmp_path / "file", READ_WRITE)
+    monkeypatch.setattr(os, "fdatasync", asked.append)
+    monkeypatch.setattr(
+        os, "fsync", lambda other: asked.append(os.path.samestat(os.fstat(other), here))
+    )
+    here = tmp_path.stat()
+    SYSTEM_FILES.datasync(descriptor)
+    SYSTEM_FILES.sync_directory(tmp_path)
+    assert asked == [descriptor, True]
+    SYSTEM_FILES.close(descriptor)
+
+
 def test_durable_write_has_its_length_and_its_place(tmp_path):
     files = SYSTEM_FILES
     descriptor = files.open(tmp_path / "file", READ_WRITE)

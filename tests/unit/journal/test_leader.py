@@ -110,6 +110,33 @@ def test_lagging_replica_gets_the_fetched_frames_and_then_the_newer_ones():
     ]
 
 
+def frames_of(epoch: int, *sequences: int):
+    return [make_frame([Record(n, epoch, 100 * n, 0, b"")]) for n in sequences]
+
+
+def test_what_a_source_holds_beyond_the_leaders_log_is_not_passed_on():
+    leader = make_leader()
+    promise(leader, 0, Extent(1, 5, 500, [(1, 1)], 0))  # 4 and 5 are to be cut off there
+    promise(leader, 1, Extent(1, 4, 400, [(1, 1), (2, 4)], 0))
+    assert (0, Fetch(1, 1024 * 1024)) in promise(leader, 2)
+    sends = leader.step(0, Fetched(1, frames_of(1, 1, 2, 3, 4, 5)))
+    assert [(r, [f.first for f in m.frames]) for r, m in sends if isinstance(m, Append)] == [
+        (2, [1, 2, 3])
+    ]
+
+
+def test_what_one_source_cannot_read_is_fetched_from_another_and_never_in_a_circle():
+    leader = make_leader()
+    promise(leader, 0, Extent(1, 3, 300, [(1, 1)], 0))
+    promise(leader, 1, Extent(1, 3, 300, [(1, 1)], 0))
+    assert promise(leader, 2) == [(0, Fetch(1, 1024 * 1024))]
+    assert leader.step(0, Fetched(1, [])) == [(1, Fetch(1, 1024 * 1024))]
+    assert leader.step(1, Fetched(1, [])) == []
+    leader.disconnected(2)
+    leader.connected(2)
+    assert promise(leader, 2) == [(0, Fetch(1, 1024 * 1024))]
+
+
 def test_record_of_an_older_epoch_is_not_committed_by_being_everywhere():
     leader = make_leader()
     for replica in range(3):
