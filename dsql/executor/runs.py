@@ -76,6 +76,13 @@ class Run:
         first = self._blocks.read(start, written - start)
         return first + self._buffer[: length - len(first)]
 
+    def size(self, number: int) -> int:
+        """Return how many bytes a chunk takes."""
+        following = number + 1
+        if following < len(self._starts):
+            return self._starts[following] - self._starts[number]
+        return len(self._blocks) * BLOCK_BYTES + len(self._buffer) - self._starts[number]
+
     def chunks(self) -> Iterator[list[Row]]:
         """Yield the rows, a chunk at a time."""
         for number in range(len(self._starts)):

@@ -14,7 +14,7 @@ from typing import Any
 
 from dsql.executor.memory import SAMPLE_EVERY, StatementMemory
 from dsql.executor.runs import Row, Run, write_run
-from dsql.executor.spill import Rows
+from dsql.executor.spill import Rows, RowsByPlace
 from dsql.types.size import size_of
 
 Order = Callable[[list[Row]], None]
@@ -183,6 +183,15 @@ class SortedRows(Rows):
             run.append(batch)
         run.finish()
         return run
+
+    def sequence(self) -> Sequence[Row]:
+        """Return the rows in order, for reading at any place; to be called once, after the last row."""
+        self._sorter.sort(self.list)
+        if not self._runs:
+            return self.list
+        self._spill()
+        self._runs = [self._merged()]
+        return RowsByPlace(self._runs)
 
     def __iter__(self) -> Iterator[Row]:
         """Return the rows in order; to be called once, after the last row."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import accumulate, chain, islice
 from typing import Any, overload
 
 from dsql.executor.filling import fill
 from dsql.executor.memory import Held, StatementMemory
 from dsql.executor.runs import Row, Run
+from dsql.types.size import size_of
 
-_READ_CHUNKS_MAX = 16
+_READ_BYTES_MAX = 1024 * 1024  # of the chunks read last, as they are on disk
+_ADDED_BYTES = 4_096  # are accounted for at once
 
 
 class Rows:
@@ -25,7 +28,7 @@ class Rows:
     values. `written`: how many rows are in temporary space, before those of the list.
     """
 
-    __slots__ = ("_held", "_memory", "_runs", "_share", "list", "written")
+    __slots__ = ("_added", "_held", "_memory", "_runs", "_share", "list", "written")
 
     def __init__(self, memory: StatementMemory, share: int | None = None) -> None:
         """`share`: bytes of memory beyond which they are written out."""
@@ -35,6 +38,7 @@ class Rows:
         self._held = Held(memory)
         self._runs: list[Run] = []
         self.written = 0
+        self._added = 0
 
     def sample(self) -> None:
         """Account for the last rows; beyond the node's share of memory they are written out."""
@@ -53,7 +57,12 @@ class Rows:
     def add(self, row: Row) -> None:
         """Append a row of whatever size."""
         self.list.append(row)
-        self.large(row)
+        self._added += size_of(row)
+        if self._added > _ADDED_BYTES:
+            self._held.add(self._added)
+            self._added = 0
+            if self._is_full():
+                self._spill()
 
     def fill(self, rows: Iterator[Row]) -> None:
         """Append rows as fast as they come; whoever makes them calls `large` for their large values."""
@@ -132,36 +141,62 @@ class _Part:
 
 
 class RowsByPlace(Sequence[Row]):
-    """Rows of runs by their places; the chunks read last stay in memory."""
+    """The rows of runs, or some of them, by their places; the chunks read last stay in memory."""
 
     def __init__(self, runs: list[Run]) -> None:
         self._chunks = [(run, number) for run in runs for number in range(len(run.lengths))]
         lengths = [run.lengths[number] for run, number in self._chunks]
         self._ends = list(accumulate(lengths))
-        self._starts = [end - length for end, length in zip(self._ends, lengths, strict=True)]
+        self._sizes = list(accumulate(run.size(number) for run, number in self._chunks))
         self._read: dict[int, list[Row]] = {}
+        self._read_bytes = 0
+        self._span = range(self._ends[-1] if lengths else 0)
 
     def __len__(self) -> int:
-        return self._ends[-1]
+        return len(self._span)
 
     @overload
     def __getitem__(self, place: int) -> Row: ...
     @overload
     def __getitem__(self, place: slice) -> Sequence[Row]: ...
     def __getitem__(self, place: int | slice) -> Any:
-        assert isinstance(place, int)
+        if isinstance(place, slice):
+            return self._part(self._span[place])
+        place = self._span[place]
         number = bisect_right(self._ends, place)
-        return self._chunk(number)[place - self._starts[number]]
+        return self._chunk(number)[place - self._ends[number]]  # from its end, downwards
+
+    def _part(self, span: range) -> Sequence[Row]:
+        """Return some rows: as a list if they are few."""
+        part = copy(self)
+        part._span, part._read, part._read_bytes = span, {}, 0
+        if not span:
+            return []
+        first, last = (bisect_right(self._ends, place) for place in (span[0], span[-1]))
+        small = self._sizes[last] - self._sizes[first] + self._size(first) <= _READ_BYTES_MAX
+        return list(part) if small else part
 
     def __iter__(self) -> Iterator[Row]:
-        for number in range(len(self._chunks)):
-            yield from self._chunk(number)
+        span = self._span
+        place = span.start
+        while place < span.stop:
+            number = bisect_right(self._ends, place)
+            chunk, end = self._chunk(number), min(self._ends[number], span.stop)
+            start = len(chunk) - self._ends[number]
+            yield from chunk[start + place : start + end]
+            place = end
+
+    def _size(self, number: int) -> int:
+        return self._sizes[number] - (self._sizes[number - 1] if number else 0)
 
     def _chunk(self, number: int) -> list[Row]:
         rows = self._read.get(number)
         if rows is None:
-            if len(self._read) >= _READ_CHUNKS_MAX:
-                del self._read[next(iter(self._read))]
+            self._read_bytes += self._size(number)
+            while self._read and self._read_bytes > _READ_BYTES_MAX:
+                oldest = next(iter(self._read))
+                del self._read[oldest]
+                self._read_bytes -= self._size(oldest)
             run, place = self._chunks[number]
             rows = self._read[number] = run.chunk(place)
         return rows

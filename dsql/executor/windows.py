@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 from dsql.errors import SqlError, unsupported
@@ -141,24 +140,17 @@ def window_values(
 
     A computer comes with the place of its arguments in a row and its frame's offsets.
     """
-    for rows in window_partitions(kept, partition_key, context.memory):
+    for rows in window_partitions(kept, partition_key):
         part = _Partition(rows, peer_key, order_value, context.memory)
         values = [compute(part, place, offsets, context) for compute, place, offsets in computers]
         yield from zip(rows, zip(*values, strict=True), strict=True)
 
 
-def window_partitions(kept: Rows, key: Key, memory: Any) -> Iterator[Sequence[Row]]:
+def window_partitions(kept: Rows, key: Key) -> Iterator[Sequence[Row]]:
     """Yield the sequences of sorted rows that agree in `key`."""
-    rows = iter(kept)
-    if kept.in_memory:
-        for start, end in window_bounds(kept.list, key):
-            yield kept.list[start:end]
-        return
-    for _, same in groupby(rows, key):
-        part = Rows(memory)
-        for row in same:
-            part.add(row)
-        yield part.sequence()
+    rows = kept.sequence()
+    for start, end in window_bounds(rows, key):
+        yield rows[start:end]
 
 
 def window_bounds(rows: Iterable[Row], key: Key) -> Iterator[tuple[int, int]]:

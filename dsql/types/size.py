@@ -17,6 +17,7 @@ _WIDE_CHARACTER_BYTES = 4
 SHORT = MADE_VALUE_BYTES_MAX // _WIDE_CHARACTER_BYTES  # characters that are never too many
 POINTER_BYTES = 8
 _MADE_ELEMENT_BYTES = 64  # a short text made for each element
+_NESTED = (list, tuple)
 ELEMENTS_MAX = MADE_VALUE_BYTES_MAX // 16
 
 
@@ -31,9 +32,11 @@ def check_size(length: int, *parts: str | bytes) -> None:
 
 def size_of(value: Any) -> int:
     """Return the bytes of a value in memory, with those of the values inside it."""
-    if isinstance(value, list | tuple):
-        return getsizeof(value) + sum(map(size_of, value))
-    return getsizeof(value)
+    size = getsizeof(value)
+    if isinstance(value, _NESTED):
+        for item in value:
+            size += size_of(item) if isinstance(item, _NESTED) else getsizeof(item)
+    return size
 
 
 def check_elements(count: int, item: Any = None) -> None:

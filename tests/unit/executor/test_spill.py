@@ -203,7 +203,7 @@ STATEMENTS = [
     "select id from t where id < 4 and b <> all (select b || 'x' from t) order by id",
     "select x.id, y.id from t x full join t y on x.id = y.id * 2 order by 1, 2",
     "select x.id, y.id, y.b from t x full join t y on x.a = y.id and x.n < y.n order by 1, 2, 3",
-    "select count(*), sum(y.id) from (select id, nullif(a, 5) a from t) x full join t y on x.a = y.a",
+    "select count(*), max(y.b) from (select id, b, nullif(a, 5) a from t) x full join t y on x.a = y.a",
     "select b from (select b, id % 900 from t intersect select b, id % 800 from t) s order by 1",
     "select b, count(*) from (select b, n from t intersect all select b, n from t where id > 9) s"
     " group by 1 order by 1",
