@@ -21,7 +21,7 @@ from dsql.encoding.keyspace import role_version_key
 from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
-from dsql.session.interrupts import Interrupts
+from dsql.session.interrupts import HELD, Interrupts
 from dsql.session.settings import Settings, Snapshot
 from dsql.transaction.interface import Mode
 
@@ -165,7 +165,7 @@ class TransactionBlock:
 
     def begin(self, *, read_only: bool) -> bool:
         """Open a block. Return False if there was one already."""
-        self._interrupts.hold()
+        self._interrupts.state = HELD
         already = self.state is State.OPEN
         if not already:
             _ = self.transaction
@@ -224,7 +224,7 @@ class TransactionBlock:
 
     def commit(self) -> None:
         """End the transaction; what was failed is rolled back. Raises what the commit raises."""
-        self._interrupts.hold()
+        self._interrupts.state = HELD
         transaction = self._transaction
         if transaction is None or self.state is State.FAILED:
             self.rollback()
@@ -265,7 +265,7 @@ class TransactionBlock:
         try:
             self._interrupts.resume()
             self._environment.run_job(job, self._interrupts.pause)
-            self._interrupts.hold()
+            self._interrupts.state = HELD
         except Interrupted as interrupt:
             if self._environment.give_up_job(job, str(interrupt)) or interrupt.ends_session:
                 raise
@@ -286,7 +286,7 @@ class TransactionBlock:
         catalog, self._catalog = self._catalog, None
         self._interrupts.resume()
         same = self.catalog is catalog and self._recording.replay()
-        self._interrupts.hold()
+        self._interrupts.state = HELD
         return same
 
     def renew(self) -> None:
@@ -300,7 +300,7 @@ class TransactionBlock:
 
     def rollback(self) -> None:
         """End the transaction without effect."""
-        self._interrupts.hold()
+        self._interrupts.state = HELD
         if self._transaction is not None:
             self._transaction.rollback()
         self._settings.rollback()
@@ -328,7 +328,7 @@ class TransactionBlock:
 
     def define_savepoint(self, name: str) -> None:
         """SAVEPOINT."""
-        self._interrupts.hold()
+        self._interrupts.state = HELD
         number = self.transaction.begin_statement()
         self._savepoints.append(
             _Savepoint(name, number, self._settings.snapshot(), self._ddl_statements, self._writes)
@@ -340,7 +340,7 @@ class TransactionBlock:
 
     def rollback_to_savepoint(self, name: str) -> None:
         """ROLLBACK TO: undo what came after the savepoint, which stays."""
-        self._interrupts.hold()
+        self._interrupts.state = HELD
         index = self._find_savepoint(name)
         savepoint = self._savepoints[index]
         del self._savepoints[index + 1 :]

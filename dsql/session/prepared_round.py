@@ -20,6 +20,7 @@ from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.compiled import CompiledQuery, Shape
 from dsql.session.extended import READY
+from dsql.session.interrupts import HELD
 from dsql.session.portal import QueryPortal, run_to_end, send_notices
 from dsql.session.state import SessionState
 from dsql.session.statement import QueryStatement, TransactionStatement
@@ -114,7 +115,7 @@ class PreparedRounds:
             block.commit()
             self._out += backend.READY_IDLE
         else:
-            self._interrupts.hold()
+            self._interrupts.state = HELD
             self._state.portals[b""] = known.portal
             self._out += backend.READY_IN_BLOCK
         return True

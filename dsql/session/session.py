@@ -28,7 +28,7 @@ from dsql.session.environment import Environment
 from dsql.session.extended import READY, ExtendedProtocol
 from dsql.session.function_call import FunctionCalls
 from dsql.session.handed import HandedSession
-from dsql.session.interrupts import FREE, HELD
+from dsql.session.interrupts import FREE, HELD, RESTING
 from dsql.session.patience import Patience
 from dsql.session.portal import send_notices
 from dsql.session.prepared_round import BIND, PreparedRounds
@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 _QUERY, _SYNC, _FUNCTION_CALL = b"QSF"
 _ROUND_ENDS = frozenset((_QUERY, _SYNC, _FUNCTION_CALL))  # the client's turn comes after these
 _RESUMING = frozenset(b"SX")
+_IDLE = State.IDLE
 _AGE_JITTER = 0.1  # sessions opened together do not all end together
 
 
@@ -129,6 +130,7 @@ class Session:
         state, connection = self._state, self._connection
         pending, feed, out = state.pending, state.reader.feed, state.out
         popleft, handlers, interrupts = pending.popleft, self._handlers, self.interrupts
+        answer_round, partial = self._rounds.answer, state.reader.partial
         while True:
             while pending:
                 kind, body = popleft()
@@ -137,9 +139,14 @@ class Session:
                 self._attempt(kind, handlers[kind], body)
                 if kind in _ROUND_ENDS:
                     self._end_round()
-            interrupts.rest()
+            interrupts.state = RESTING
+            if interrupts.pending is not None:
+                interrupts.rest()
             if out:
-                state.send()
+                try:
+                    connection.send(out)
+                finally:
+                    out.clear()  # the connection keeps what has not gone out
             if collection.postponed:
                 collection.collect()
             try:
@@ -150,7 +157,13 @@ class Session:
             if not data:
                 interrupts.check()  # perhaps it is we who want no more
                 return
-            if not self._answer_round(data):
+            if (
+                data[0] == BIND
+                and not (self._skipping or partial)
+                and self._attempt(_SYNC, answer_round, data)
+            ):
+                self._end_round()
+            else:
                 pending.extend(feed(data))
 
     def _attempt(self, kind: int, handler: Callable[[bytes], Any], body: bytes) -> Any:
@@ -174,15 +187,6 @@ class Session:
             done = True
         return done
 
-    def _answer_round(self, data: bytes) -> bool:
-        """Answer the round trip of a prepared statement at once; False if `data` is anything else."""
-        if data[0] != BIND or self._skipping or self._state.reader.partial:
-            return False
-        if not self._attempt(_SYNC, self._rounds.answer, data):
-            return False
-        self._end_round()
-        return True
-
     def _end_round(self) -> None:
         """Do what comes before the client's next turn."""
         state = self._state
@@ -197,7 +201,7 @@ class Session:
             self._patience.review()
         elif self._patience.limited:
             self._patience.begin()
-        if state.block.state is State.IDLE and self._environment.monotonic() > self._deadline:
+        if state.block.state is _IDLE and self._environment.monotonic() > self._deadline:
             self._patience.check()
 
     def _fail(self, kind: int, error: Exception) -> None:

@@ -105,6 +105,7 @@ class Settings:
             "idle_in_transaction_session_timeout"
         )
         self.bounds = self._bounds()
+        self.default_read_only = values["default_transaction_read_only"] == "on"
         self.search_path = tuple(split_names(values["search_path"]))
 
     @property

@@ -13,6 +13,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.extended import READY
+from dsql.session.interrupts import HELD
 from dsql.session.pipeline import QUERIES, parse, parsed_before
 from dsql.session.portal import DeniedPortal, Portal, ResultPortal
 from dsql.session.state import SessionState
@@ -20,7 +21,7 @@ from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.normalize import normalize
-from dsql.sql.script import Unparsed
+from dsql.sql.script import Script
 from dsql.wire import backend, frontend
 from dsql.wire.frontend import Bind
 
@@ -37,50 +38,55 @@ class SimpleProtocol:
 
     def query(self, body: bytes) -> None:
         """Run a script to its end or first error; each statement has statement_timeout for itself."""
-        state, block = self._state, self._state.block
-        state.interrupts.begin_statement()
+        state = self._state
+        interrupts, block, out = state.interrupts, state.block, state.out
+        if state.settings.statement_timeout_seconds:
+            interrupts.begin_statement()
         state.statements.pop(b"", None)
-        text = frontend.parse_query(body)
-        plans = state.environment.plans
+        text, plans = frontend.parse_query(body), state.environment.plans
         script = parsed_before(text, plans)
         portal = self._normalized.bind(text) if script is None else None
         if portal is not None:
             self._execute(portal)
+        elif len(script := script or parse(text, plans)) == 1:
+            (only,) = script
+            if only.long_names:
+                state.notice_long_names(only.long_names)
+            self._run(only.parsed())
+        elif script:
+            self._run_all(script)
         else:
-            script = script or parse(text, plans)
-            if not script:
-                state.out += backend.EMPTY_QUERY_RESPONSE
-            block.in_script = len(script) > 1
-            try:
-                for statement in script:
-                    if statement.long_names:
-                        state.notice_long_names(statement.long_names)
-                    self._run(statement)
-            finally:
-                block.in_script = False
+            out += backend.EMPTY_QUERY_RESPONSE
         if block.state is State.IMPLICIT:
             block.commit()
-        state.interrupts.hold()
-        state.out += READY[block.state]
+        interrupts.state = HELD
+        out += READY[block.state]
 
-    def _run(self, statement: ParsedStatement | Unparsed) -> None:
-        state = self._state
-        in_script = state.block.in_script
-        if in_script:
-            state.interrupts.resume()
-            state.interrupts.begin_statement()
-        portal = self._normalized.bind(statement.text) if in_script else None
-        self._execute(self._bind(statement.parsed()) if portal is None else portal)
-        if in_script:
-            state.interrupts.end_statement()
+    def _run_all(self, script: Script) -> None:
+        state, interrupts = self._state, self._state.interrupts
+        state.block.in_script = True
+        try:
+            for statement in script:
+                interrupts.resume()
+                interrupts.begin_statement()
+                if statement.long_names:
+                    state.notice_long_names(statement.long_names)
+                portal = self._normalized.bind(statement.text)
+                if portal is None:
+                    self._run(statement.parsed())
+                else:
+                    self._execute(portal)
+                interrupts.end_statement()
+        finally:
+            state.block.in_script = False
 
-    def _bind(self, parsed: ParsedStatement) -> Portal:
+    def _run(self, parsed: ParsedStatement) -> None:
         state = self._state
         if state.block.state is State.FAILED and parsed.name != "Transaction":
             state.check_not_failed()
         statement = make_statement(state, parsed)
         check_may_run(state, statement)
-        return statement.bind(SIMPLE_BIND)
+        self._execute(statement.bind(SIMPLE_BIND))
 
     def _execute(self, portal: Portal) -> None:
         out = self._state.out

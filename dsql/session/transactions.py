@@ -85,7 +85,7 @@ def run_command(command: TransactionCommand, state: SessionState) -> UtilityResu
 def _begin(command: TransactionCommand, state: SessionState) -> UtilityResult:
     read_only = command.read_only
     if read_only is None:
-        read_only = state.settings.show("default_transaction_read_only") == "on"
+        read_only = state.settings.default_read_only
     result = UtilityResult("BEGIN" if command.kind == "BEGIN" else "START TRANSACTION")
     if not state.block.begin(read_only=read_only):
         message = "there is already a transaction in progress"

@@ -28,12 +28,13 @@ _read_header = struct.Struct("!BI").unpack_from
 class MessageReader:
     """Collects bytes and gives back whole messages.
 
-    `caps` maps each allowed message type to the most bytes its body may have.
+    `caps` maps each allowed message type to the most bytes its body may have. `partial` is what has come
+    of the next message, the same object all the time.
     """
 
     def __init__(self, caps: Mapping[int, int] = SESSION_MESSAGES) -> None:
         self._caps = caps
-        self._rest = bytearray()
+        self.partial = bytearray()
         self._needed = _HEADER_BYTES
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
@@ -41,12 +42,12 @@ class MessageReader:
 
         Raises FatalError 08P01 for an unknown type or a length out of bounds.
         """
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._needed:
+        if self.partial:
+            self.partial += data
+            if len(self.partial) < self._needed:
                 return []
-            data = bytes(self._rest)
-            self._rest.clear()
+            data = bytes(self.partial)
+            self.partial.clear()
         messages = []
         at, size = 0, len(data)
         while size - at >= _HEADER_BYTES:
@@ -65,18 +66,13 @@ class MessageReader:
         else:
             self._needed = _HEADER_BYTES
         if at < size:
-            self._rest += data[at:] if at else data
+            self.partial += data[at:] if at else data
         return messages
 
     @property
     def pending(self) -> bytes:
         """What was fed and belongs to no whole message yet."""
-        return bytes(self._rest)
-
-    @property
-    def partial(self) -> bool:
-        """True in the middle of a message."""
-        return bool(self._rest)
+        return bytes(self.partial)
 
 
 def startup_packet_length(data: bytes) -> int | None:
