@@ -37,6 +37,8 @@ PHASES = {
     "fold": "SELECT " + " + ".join(["length(repeat('x', 1000000))"] * 3000),
     "bind": f"SELECT 1 WHERE 1 IN ({', '.join(map(str, range(100_000)))})",
     "values": f"SELECT count(*) FROM (VALUES {', '.join(f'({n})' for n in range(100_000))}) v",
+    "compile": f"SELECT count(*) FROM big WHERE {' OR '.join(f'a = {n} + id' for n in range(60_000))}",
+    "call": "SELECT length(initcap(repeat('ab ', 30000000))) FROM big",
     "plan": f"WITH {_DOUBLED} SELECT count(*) FROM c29",
     "script": "SELECT pg_sleep(0.0002);" * 100_000,
     "copy out": f"COPY (SELECT a, b FROM {_ENDLESS}) TO STDOUT",
