@@ -17,6 +17,7 @@ libpg_query counts bytes from 0, PostgreSQL's clients characters from 1: `Parsed
 from __future__ import annotations
 
 import importlib
+import mmap
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -48,6 +49,11 @@ _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
 # Statements that are read as trees only (`dsql.sql.tree_query`), not node by node.
 _WITH_TREES = frozenset(("Select", "Insert", "Update", "Delete"))
 _BLOCK_BYTES = 1_024
+# What libpg_query and its tree take at most was measured as 520 bytes for a character of `1+1+1...`; texts
+# that are longer than for a tree of TREE_BYTES_MAX are rarely so dense.
+_SMALL_CHARACTERS = 1_000
+_TREE_BYTES_PER_CHARACTER = 600
+_TREE_BYTES_MAX = 64 * 1024 * 1024
 _CHECKED_CHARACTERS_MAX = 200_000  # in what is longer, long lists are worth looking for
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
@@ -256,6 +262,7 @@ def parse_expression(text: str) -> tuple[ParsedStatement, Any]:
 
 def scan(text: str) -> Any:
     """Return libpg_query's tokens of a text. Raises SqlError 42601 for one that cannot be cut."""
+    _find_room(text)
     try:
         return postgast.scan(text).tokens
     except postgast.PgQueryError as error:
@@ -263,6 +270,7 @@ def scan(text: str) -> Any:
 
 
 def _read_errors(text: str) -> None:
+    _find_room(text)
     result = _native.pg_query_parse_protobuf(text.encode())
     try:
         check_error(result)
@@ -271,7 +279,8 @@ def _read_errors(text: str) -> None:
 
 
 def _parse(text: str, read: Callable[[str], Any] = postgast.parse) -> Any:
-    """Return libpg_query's tree, as `read` makes it."""
+    """Return libpg_query's tree, as `read` makes it. Raises MemoryError where that has no room."""
+    _find_room(text)
     try:
         return read(text)
     except postgast.PgQueryError as error:
@@ -279,6 +288,17 @@ def _parse(text: str, read: Callable[[str], Any] = postgast.parse) -> Any:
         raise _error(error.message, position) from None
     except _DecodeError:  # the tree is deeper than a message may be
         raise stack_depth_error() from None
+
+
+def _find_room(text: str) -> None:
+    """Raise MemoryError if libpg_query might not get what it needs, and end the process."""
+    if len(text) <= _SMALL_CHARACTERS:
+        return
+    size = min(len(text) * _TREE_BYTES_PER_CHARACTER, _TREE_BYTES_MAX)
+    try:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        raise MemoryError from None
 
 
 def _error(message: str, position: int) -> SqlError:

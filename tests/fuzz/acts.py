@@ -35,7 +35,7 @@ class Acts:
     """Makes one act after the other."""
 
     def __init__(self, seed: int, depth: int = 3) -> None:
-        self.grammar = Grammar(seed, depth)
+        self.grammar = Grammar(seed, depth, endless=False)  # no timer reaches a session in a thread
         self.random = self.grammar.random
 
     def act(self) -> Act:

@@ -52,9 +52,11 @@ class Columns:
 class Grammar:
     """Makes one statement after the other; `depth` bounds how far queries and expressions nest."""
 
-    def __init__(self, seed: int, depth: int = 3) -> None:
+    def __init__(self, seed: int, depth: int = 3, *, endless: bool = True) -> None:
+        """`endless`: with recursive queries that only a timeout ends."""
         self.random = random.Random(seed)
         self.depth = depth
+        self._endless = endless
         self._names = 0
         self._parameters: list[str] = []
 
@@ -150,7 +152,9 @@ class Grammar:
                 self.expression(kind, Columns(list(zip(columns, inner, strict=True))), 1)
                 for kind in inner
             ]
-            stop = self.pick(f"{name}.c0 is null", "false", "random() < 0.3")
+            stop = "false"
+            if self._endless:
+                stop = self.pick(f"{name}.c0 is null", "false", "random() < 0.3")
             step_query = f"select {', '.join(step)} from {name} where {stop}"
             body = f"({body}) {self.pick('union', 'union all')} {step_query}"
         else:

@@ -231,3 +231,14 @@ def test_explain_has_the_parameters_of_its_query(peer):
     assert rows(answers)[-1][0].startswith(b"Execution Time")
     wrong = peer.ask(client.parse("EXPLAIN SELECT $1::int"), client.bind(), client.sync())
     assert errors(wrong)[0]["C"] == "08P01"
+
+
+def test_prepared_statements_have_a_bound(peer, monkeypatch):
+    monkeypatch.setattr("dsql.session.extended.PREPARED_CHARACTERS_MAX", 20_000)
+    many = [client.parse(f"SELECT {number}", f"s{number}") for number in range(5_000)]
+    answers = peer.ask(*many, client.sync())
+    assert errors(answers)[0]["C"] == "53200"
+    assert 1_000 < letters(answers).count("1") < 4_000
+    assert peer.rows("SELECT 1") == [[b"1"]]
+    peer.query("DEALLOCATE ALL")
+    assert letters(peer.ask(client.parse("SELECT 1", "again"), client.sync())) == "1Z"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,3 +141,26 @@ def test_any_text_is_statements_or_an_error(text: str) -> None:
         position = 0
     assert 0 <= position <= len(text) + 1
     assert all(text[s.offset :].startswith(s.text) for s in statements)
+
+
+PARSE_IN_LITTLE_MEMORY = """
+import resource
+from pathlib import Path
+from dsql.sql.gate import parse_script
+parse_script("select 1")
+status = Path("/proc/self/status").read_text()
+held = int(status.partition("VmData:")[2].split()[0]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (held + 3_000_000,) * 2)
+for count in (20_000, 200_000):
+    try:
+        parse_script("select " + "+".join(["1"] * count))
+    except MemoryError:
+        print("no room")
+parse_script("select 1")
+"""
+
+
+def test_a_process_without_room_for_the_parser_lives_on() -> None:
+    command = [sys.executable, "-c", PARSE_IN_LITTLE_MEMORY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == ("no room\n" * 2, 0), done.stderr[-500:]
