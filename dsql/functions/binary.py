@@ -11,11 +11,14 @@ from collections.abc import Callable
 
 from dsql.errors import SqlError
 from dsql.functions.definition import define
-from dsql.functions.text import overlay, substring
+from dsql.functions.text import md5, overlay, substring
 from dsql.types.binary import decode_bytea, decode_hex
+from dsql.types.pieces import in_pieces, pieces
 from dsql.types.size import check_size
 from dsql.types.string import decode_utf8
 
+_NO_SPACES = str.maketrans("", "", " \t\n\r")
+_BASE64_LINE_BYTES = 57  # 76 characters
 _ENCODED_GROWTH = {"hex": 2, "base64": 2, "escape": 4}
 _CODECS = {"utf8": "utf-8", "unicode": "utf-8", "sqlascii": "ascii", "latin1": "latin-1"}
 
@@ -58,10 +61,11 @@ def encode(value: bytes, form: str) -> str:
     check_size(len(value) * _ENCODED_GROWTH.get(form.lower(), 1), value)
     match form.lower():
         case "hex":
-            return value.hex()
+            return "".join([piece.hex() for piece in pieces(value)])
         case "base64":
-            text = base64.b64encode(value).decode()
-            return "\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+            return b"".join(
+                [binascii.b2a_base64(line) for line in pieces(value, _BASE64_LINE_BYTES)]
+            ).decode()[:-1]
         case "escape":
             # Unlike bytea's escape format, only zero and high bytes are escaped.
             return "".join(
@@ -79,7 +83,7 @@ def decode(text: str, form: str) -> bytes:
     """Return the bytes that a text spells. Raises SqlError 22023 or 22P02."""
     match form.lower():
         case "hex":
-            return decode_hex(re.sub(r"[ \t\n\r]", "", text))
+            return decode_hex(_without_spaces(text))
         case "base64":
             return _from_base64(text)
         case "escape":
@@ -87,8 +91,12 @@ def decode(text: str, form: str) -> bytes:
     raise SqlError("22023", f'unrecognized encoding: "{form}"')
 
 
+def _without_spaces(text: str) -> str:
+    return in_pieces(lambda piece: piece.translate(_NO_SPACES), text)
+
+
 def _from_base64(text: str) -> bytes:
-    data = re.sub(r"[ \t\n\r]", "", text)
+    data = _without_spaces(text)
     bad = re.search(r"[^A-Za-z0-9+/=]", data)
     if bad:
         raise SqlError("22023", f'invalid symbol "{bad[0]}" found while decoding base64 sequence')
@@ -142,7 +150,13 @@ def trim(value: bytes, chars: bytes) -> bytes:
 
 
 def _digest(name: str) -> Callable[[bytes], bytes]:
-    return lambda value: hashlib.new(name, value).digest()
+    def digest(value: bytes) -> bytes:
+        running = hashlib.new(name)
+        for piece in pieces(value):
+            running.update(piece)
+        return running.digest()
+
+    return digest
 
 
 define("length(bytea) octet_length(bytea)", template="len({0})")
@@ -165,6 +179,6 @@ define("decode", decode)
 define("convert_from", convert_from)
 define("convert_to", convert_to)
 define("convert", lambda value, source, target: convert_to(convert_from(value, source), target))
-define("md5(bytea)", lambda value: hashlib.md5(value, usedforsecurity=False).hexdigest())
+define("md5(bytea)", md5)
 for _bits in (224, 256, 384, 512):
     define(f"sha{_bits}", _digest(f"sha{_bits}"))

@@ -13,11 +13,11 @@ from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.templates import export
 from dsql.types import oids, registry
+from dsql.types.pieces import in_pieces, pieces
 from dsql.types.size import SHORT, check_parts, check_size, join
 from dsql.types.string import truncate_identifier
 
 _WORD = re.compile(r"[^\W_]+")
-_PIECE = 1 << 20  # characters: less than 10 ms of any function here
 _DIGITS_AS_LETTERS = bytes.maketrans(b"0123456789", b"aaaaaaaaaa")
 _CASE_BITS = bytes(0x20 if 0x61 <= code <= 0x7A else 0 for code in range(256))
 _NORMAL_FORM_GROWTH = 18  # U+FDFA
@@ -25,19 +25,16 @@ _NORMAL_FORM_GROWTH = 18  # U+FDFA
 
 def fold(text: str, change: Callable[[str], str]) -> str:
     """Change case character by character, leaving those that would become several."""
-    if len(text) > _PIECE:
-        return "".join([fold(piece, change) for piece in _pieces(text)])
+    return in_pieces(lambda piece: _folded(piece, change), text)
+
+
+def _folded(text: str, change: Callable[[str], str]) -> str:
     changed = change(text)
     # A capital sigma at the end of a word is the only character that looks at its neighbours.
     if len(changed) == len(text) and "\u03a3" not in text:
         return changed
     each = (change(char) for char in text)
     return "".join(new if len(new) == 1 else old for old, new in zip(text, each, strict=True))
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Yield a text piece by piece, so that no step over it takes long: an interrupt waits for one only."""
-    return (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
 
 
 @export
@@ -59,12 +56,11 @@ def upper(text: str) -> str:
 
 def initcap(text: str) -> str:
     """Capitalize the first letter of every word, lower-case the others."""
-    if len(text) <= _PIECE:
-        return _capitalized(text)
-    starts = range(_PIECE, len(text), _PIECE)
-    # The character before a piece tells whether it begins within a word.
-    later = [_capitalized(text[start - 1 : start + _PIECE])[1:] for start in starts]
-    return "".join([_capitalized(text[:_PIECE]), *later])
+    done, before = [], ""  # the character before a piece tells whether it begins within a word
+    for piece in pieces(text):
+        done.append(_capitalized(before + piece)[len(before) :])
+        before = piece[-1]
+    return "".join(done)
 
 
 def _capitalized(text: str) -> str:
@@ -128,9 +124,18 @@ def split_part(text: str, separator: str, number: int) -> str:
     """Return part `number` (from 1; negative from the end) between separators."""
     if number == 0:
         raise SqlError("22023", "field position must not be zero")
-    parts = text.split(separator) if separator else [text]
-    index = number - 1 if number > 0 else len(parts) + number
-    return parts[index] if 0 <= index < len(parts) else ""
+    if not separator:
+        return text if number in (1, -1) else ""
+    if number < 0:
+        number += text.count(separator) + 2
+    start = 0
+    for _ in range(number - 1):
+        at = text.find(separator, start)
+        if at < 0:
+            return ""
+        start = at + len(separator)
+    end = text.find(separator, start)
+    return "" if number < 1 else text[start:] if end < 0 else text[start:end]
 
 
 def translate(text: str, source: str, target: str) -> str:
@@ -139,7 +144,15 @@ def translate(text: str, source: str, target: str) -> str:
     for at, char in enumerate(source):
         table.setdefault(ord(char), target[at] if at < len(target) else None)
     check_size(len(text), text, target)
-    return text.translate(table)
+    return in_pieces(lambda piece: piece.translate(table), text)
+
+
+def md5(value: bytes) -> str:
+    """Return the hash in hexadecimal digits."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in pieces(value):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def character(code: int) -> str:
@@ -297,7 +310,7 @@ define("string_to_table(text,text) string_to_table(text,text,text)",
        lambda *given: string_to_array(*given) or [])  # fmt: skip
 define("concat", typed=_concat, needs_context=True)
 define("concat_ws", typed=_concat_ws, needs_context=True)
-define("md5(text)", lambda text: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest())
+define("md5(text)", lambda text: md5(text.encode()))
 define("normalize", normalize)
 define("is_normalized", lambda text, form: normalize(text, form) == text)
 define("unistr", unistr)

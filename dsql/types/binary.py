@@ -7,6 +7,7 @@ import re
 from dsql.errors import SqlError
 from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
+from dsql.types.pieces import in_pieces, pieces
 from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
 from dsql.types.type import Encode, FormatSettings
@@ -18,7 +19,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}")
 def encode_bytea_hex(value: bytes) -> bytes:
     r"""Return "\x" and hexadecimal digits. Raises SqlError 54000."""
     check_size(2 * len(value))
-    return b"\\x" + value.hex().encode()
+    return b"\\x" + b"".join([piece.hex().encode() for piece in pieces(value)])
 
 
 def encode_bytea_escape(value: bytes) -> bytes:
@@ -38,14 +39,14 @@ def decode_bytea(data: bytes) -> bytes:
         if b"\\" in _ESCAPE.sub(b"", data):
             raise SqlError("22P02", "invalid input syntax for type bytea")
         return _ESCAPE.sub(_unescape, data)
-    digits = re.sub(r"\s", "", decode_utf8(data)[2:])
-    return decode_hex(digits)
+    text = decode_utf8(data)[2:]
+    return decode_hex(in_pieces(lambda piece: "".join(piece.split()), text))
 
 
 def decode_hex(digits: str) -> bytes:
     """Return the bytes that hexadecimal digits spell. Raises SqlError 22023."""
     try:
-        return bytes.fromhex(digits)
+        return b"".join([bytes.fromhex(piece) for piece in pieces(digits)])
     except ValueError:
         bad = next((char for char in digits if char not in "0123456789abcdefABCDEF"), "")
         if bad:
