@@ -264,7 +264,9 @@ class Log:
         if known is None:
             secret = int.from_bytes(os.urandom(_SECRET_BYTES), "little")
             is_new = not expected and last == 0
-            self._state.create(secret, Promise(0, b"", is_new), sync_mark(last, first, secret))
+            # What was promised is not known, but that it was no less than what was written.
+            promise = Promise(self._extent.last_epoch, b"", is_new)
+            self._state.create(secret, promise, sync_mark(last, first, secret))
         elif reach is None or known.epoch < self._extent.last_epoch:
             raise recovery.damage("the state file does not say what was promised and written")
         self._mark = sync_mark(last, first, secret)

@@ -12,7 +12,7 @@ from dsql.control.layout import Layout
 # what -> (journal's or storage's directory, files in it). One that is not there yet cannot be damaged.
 FILES = {
     "journal": ("journal", "*.segment"),
-    "promise": ("journal", "promise"),
+    "promise": ("journal", "state"),
     "storage": ("storage", "environment/data.mdb"),
     "checkpoint": ("storage", "checkpoint*/*"),
 }

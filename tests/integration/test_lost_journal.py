@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from running_cluster import RunningCluster
+from running_cluster import DSQL, RunningCluster
 
 from dsql.control.layout import Layout
 from dsql.rpc.client import ask_status
@@ -62,6 +63,50 @@ def test_two_lost_journals_stop_everything_until_one_is_put_back(
     assert insert_until(cluster, stored, stored + 1) == stored + 1
     assert execute(cluster, "select count(*) from kept") == [(stored + 1,)]
     eventually(lambda: journal_status(cluster, lost[1])["lost"] == 0)
+
+
+def test_who_accepts_the_loss_goes_on_with_the_log_that_is_left(
+    own_cluster: RunningCluster,
+) -> None:
+    cluster, lost = own_cluster, FOLLOWERS
+    execute(cluster, "create table kept (id int primary key)")
+    stored = insert_until(cluster, 0, 20)
+    assert recover(cluster).returncode == 0
+    for zone in lost:
+        os.kill(cluster.role(f"{zone}.az"), signal.SIGSTOP)
+        shutil.rmtree(journal(cluster, zone))
+    for zone in lost:
+        kill(cluster, zone)
+    eventually(lambda: "stranded" in status(cluster).stdout)
+    assert status(cluster).returncode == 2
+    choice = ("--use", LEADER, "--accept-loss")
+    assert "the cluster runs" in recover(cluster, *choice).stderr
+    cluster.stop()
+    assert "nobody can lead" in recover(cluster).stdout
+    assert "--accept-loss" in recover(cluster, "--use", LEADER).stderr
+    answer = recover(cluster, *choice)
+    assert answer.returncode == 0, answer.stderr
+    assert "may be lost" in answer.stdout
+    assert "most logs are whole" in recover(cluster, *choice).stderr
+    cluster.start()
+    assert insert_until(cluster, stored, stored + 1) == stored + 1
+    assert execute(cluster, "select count(*) from kept") == [(stored + 1,)]
+    eventually(lambda: status(cluster).returncode == 0)
+
+
+def recover(cluster: RunningCluster, *words: str) -> subprocess.CompletedProcess[str]:
+    return command(cluster, "recover", *words)
+
+
+def status(cluster: RunningCluster) -> subprocess.CompletedProcess[str]:
+    return command(cluster, "status")
+
+
+def command(cluster: RunningCluster, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    data = ("--data", str(cluster.directory / "data"))
+    return subprocess.run(
+        [DSQL, name, *data, *words], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def kill(cluster: RunningCluster, zone: str) -> None:

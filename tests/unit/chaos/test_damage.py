@@ -37,7 +37,7 @@ def test_only_files_of_the_zone_that_hold_something_are_chosen(tmp_path: Path) -
         journal, storage = layout.journal(az, CLUSTER), layout.storage(az, CLUSTER)
         for path in (
             journal / "1.segment",
-            journal / "promise",
+            journal / "state",
             storage / "environment" / "data.mdb",
             storage / "checkpoint-7" / "data.mdb",
         ):

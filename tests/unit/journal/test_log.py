@@ -468,3 +468,13 @@ def test_cleared_log_goes_on_further_on(tmp_path):
     log = Log(tmp_path)
     assert sequences(log.read(101, 100)) == [101]
     log.close()
+
+
+def test_a_log_that_lost_its_state_is_lost_once_and_keeps_its_records(tmp_path) -> None:
+    filled(tmp_path / "journal").close()
+    (tmp_path / "journal" / "state").write_bytes(b"")
+    for _ in range(3):
+        log = open_log(tmp_path / "journal", expected=True)
+        assert (log.promise.whole, log.promise.epoch, log.last_sequence) == (False, 1, 20)
+        log.close()
+    assert damaged_logs(tmp_path / "journal") == []
