@@ -249,7 +249,7 @@ class _Loader:
         program, context = self._query.program, self._state.context
         try:
             return program.load_new(context, rows, self._decoders, self._count)
-        except Exception:
+        except (SqlError, UnicodeDecodeError):
             return False
 
     def _check_fields(self, row: Row, line: int) -> None:

@@ -99,7 +99,8 @@ class SessionState:
                 self.connection.send(out)
             finally:
                 out.clear()
-                self.mark = 0
+                if self.mark >= 0:
+                    self.mark = 0
 
     def read_message(self) -> Message:
         """Return the next message, for a statement that reads from the client itself (COPY)."""

@@ -50,6 +50,25 @@ def test_tables_and_queries_go_out(table):
     assert data(answers) == b"v,id\n,2\na b,1\n"
 
 
+@pytest.mark.parametrize(
+    ("statements", "before_the_error"),
+    [
+        ("COPY large TO STDOUT; SELECT * FROM nope", "COPY 4000"),
+        ("COPY large TO STDOUT; BEGIN; SELECT * FROM nope", "BEGIN"),
+        ("BEGIN; COPY large TO STDOUT; SHOW datestyle; SELECT * FROM nope", "SHOW"),
+    ],
+)
+def test_an_error_behind_a_large_copy_takes_nothing_back(peer, statements, before_the_error):
+    peer.query("CREATE TABLE large (id int PRIMARY KEY, v text)")
+    for start in (0, 2000):
+        values = ", ".join(f"({n}, '{'x' * 100}')" for n in range(start, start + 2000))
+        peer.query(f"INSERT INTO large VALUES {values}")
+    answers = peer.query(statements)
+    assert data(answers).count(b"\n") == 4000
+    assert letters(answers).endswith("CEZ")
+    assert tags(answers)[-1] == before_the_error
+
+
 def test_copy_fail_ends_the_copy_and_its_rows(table):
     table.send(client.query("COPY t FROM STDIN"))
     table.until("G")
@@ -137,3 +156,13 @@ def test_an_error_names_the_line_among_those_that_came_at_once(table):
     answers = copy_in(table, "COPY t FROM STDIN", b"1\ta\n2\tb\n", b"3\tc\nx\td\n5\te\n")
     (fields,) = errors(answers)
     assert fields["W"] == 'COPY t, line 4, column id: "x"'
+
+
+def test_a_bug_in_the_quick_way_of_loading_is_not_hidden_by_the_other(table, monkeypatch):
+    def fail(*arguments: object) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("dsql.executor.compiler.CompiledProgram.load_new", fail)
+    (fields,) = errors(copy_in(table, "COPY t FROM STDIN", b"1\ta\n"))
+    assert fields["C"] == "XX000"
+    assert table.rows("SELECT * FROM t") == []
