@@ -1,9 +1,10 @@
 """Runs background jobs in many small transactions: builds of indexes and copies of tables.
 
 Every job can be run again from where it stopped: it keeps the last row it has done. Two runners of one job
-meet at commit; the loser gets 40001, looks again, and finds the other one's progress. Since two do all the
-work twice, a job that a statement waits for is left to that statement while it moves. A transaction that
-loses against a client's is repeated, so a busy table is built a little slower and its clients never wait.
+meet at commit; the loser gets 40001, looks again, and finds the other one's progress. A job that a
+statement waits for is that statement's alone: where it stands still the session has died, and what it has
+begun is taken back, as if it had been interrupted. A transaction that loses against a client's is
+repeated, so a busy table is built a little slower and its clients never wait.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ logger = logging.getLogger(__name__)
 _ROWS_PER_BUILD = 500
 _ROWS_PER_COPY = 5_000  # nobody else writes what is copied
 _BYTES_PER_BATCH = 3 * 1024 * 1024
-# A job that a statement waits for is that statement's to run, until it stands still for so long.
+# A job that a statement waits for is given up when it stands still for so long.
 _STANDSTILL_MICROSECONDS = 5_000_000
+_ABANDONED = "the session that waited for this job has ended"
 _LOOK_SECONDS = 0.2
 _GIVE_UP_ATTEMPTS = 5
 
@@ -78,7 +80,7 @@ class JobRunner:
     def run_pending(self, pause: Pause) -> None:
         """Run every unfinished job, and forget those that finished long ago.
 
-        A job that is being run for a statement is only watched, in case that its runner dies.
+        A job that is being run for a statement is only watched, and taken back if its session dies.
         """
         while [job for job in self._jobs() if self._attend_to(job, pause)]:
             pause(_LOOK_SECONDS)
@@ -130,6 +132,8 @@ class JobRunner:
             self._forget_if_old(job)
         elif self._has_runner(job):
             return True
+        elif job.synchronous:
+            self.give_up(job.identifier, _ABANDONED)
         else:
             self.run(job.identifier, pause)
         return False

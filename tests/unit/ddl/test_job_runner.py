@@ -1,4 +1,4 @@
-"""Who runs a job: the statement that waits for it, or the background when that stands still."""
+"""Who runs a job: the statement that waits for it, or the background where none does."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def test_the_log_of_a_failed_job_holds_no_values(caplog: pytest.LogCaptureFixtur
     assert not any("secret" in str(vars(record)) for record in caplog.records)
 
 
-def test_job_of_a_waiting_statement_is_run_when_it_stands_still(background: Background) -> None:
+def test_job_of_a_statement_that_has_died_is_taken_back(background: Background) -> None:
     job = background.submit(synchronous=True)
     background.runner.run_pending(background.nap)
-    assert background.status(job) == "completed"
+    assert background.status(job) == "failed"
     assert background.now - START >= 5_000_000
 
 
