@@ -128,21 +128,33 @@ class StorageServer:
         await asyncio.gather(task, return_exceptions=True)
 
     async def status(self) -> StatusReply:
-        """Tell every open replica's watermark, sequence, horizon, and its lag behind the last commit."""
+        """Tell how every replica is, and how far: the words are those of `dsql.health.conditions`."""
         values: dict[str, int | float | str] = {"role": "storage", "az": self._az}
         for cluster, follower in self._followers.items():
-            values[f"{cluster}.state"] = "opening"
-            if follower.is_open:
-                environment = await follower.opened()
-                position = environment.position
-                values[f"{cluster}.watermark"] = position.watermark
-                values[f"{cluster}.sequence"] = position.sequence
-                values[f"{cluster}.horizon"] = position.horizon
-                lag = max(0, self._published(cluster) - position.watermark)
-                values[f"{cluster}.lag_microseconds"] = lag
-                rebuilding = environment.restored and lag
-                values[f"{cluster}.state"] = "rebuilding" if rebuilding else "open"
+            told = await self._told(cluster, follower)
+            values |= {f"{cluster}.{name}": value for name, value in told.items()}
         return StatusReply(values)
+
+    async def _told(self, cluster: str, follower: Follower) -> dict[str, int | float | str]:
+        values: dict[str, int | float | str] = {
+            "state": "opening",
+            "damaged": int(follower.is_damaged),
+            "repaired": follower.repaired,
+            "scrubbed_at": round(follower.scrubbed_at),
+        }
+        if follower.is_open:
+            environment = await follower.opened()
+            position = environment.position
+            behind = max(0, self._published(cluster) - position.watermark) / 1_000_000
+            values |= {
+                "state": "open",
+                "watermark": position.watermark,
+                "sequence": position.sequence,
+                "horizon": position.horizon,
+                "behind_seconds": behind,
+                "rebuilding": int(environment.restored and behind > 0),
+            }
+        return values
 
     def _published(self, cluster: str) -> int:
         """Return the newest acknowledged commit timestamp, 0 if none has been published."""

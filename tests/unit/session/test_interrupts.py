@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, SimpleNamespace
 from typing import Any
@@ -89,6 +90,37 @@ def test_what_is_held_is_not_cut_and_what_follows_is(interrupts: Interrupts) -> 
     interrupts.hold()
     interrupts.cancel()
     assert str(raised(interrupts.resume)) == "canceling statement due to user request"
+
+
+@pytest.mark.parametrize("line", range(3))
+def test_a_cancel_at_any_line_of_becoming_interruptible_arrives(
+    interrupts: Interrupts, line: int
+) -> None:
+    """As the signal handler does it: between reading what is pending and going on, or before."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        nonlocal lines
+        if frame.f_code.co_name != "resume":
+            return None
+        if event == "line" or (event == "return" and lines == line):
+            if lines == line:
+                interrupts.cancel(frame)
+            lines += 1
+        return trace
+
+    def resume_and_go_on() -> None:
+        former = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            interrupts.resume()
+        finally:
+            sys.settrace(former)
+        interrupts.tick()
+
+    interrupts.hold()
+    assert isinstance(raised(resume_and_go_on), SqlError)
+    assert lines > line
 
 
 def test_a_cancel_during_the_commit_of_the_last_statement_came_too_late(
