@@ -14,7 +14,7 @@ FILES = {
     "journal": ("journal", "*.segment"),
     "promise": ("journal", "state"),
     "storage": ("storage", "environment/data.mdb"),
-    "checkpoint": ("storage", "checkpoint*/*"),
+    "checkpoint": ("storage", "environment/checkpoint"),
 }
 _TRIES = 1_000
 _CHUNK_BYTES = 4096

@@ -39,7 +39,7 @@ def test_only_files_of_the_zone_that_hold_something_are_chosen(tmp_path: Path) -
             journal / "1.segment",
             journal / "state",
             storage / "environment" / "data.mdb",
-            storage / "checkpoint-7" / "data.mdb",
+            storage / "environment" / "checkpoint",
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x")
