@@ -75,6 +75,11 @@ MEANINGS = {
     ),
     "rebuilding": Meaning(Severity.DEGRADED, "the replica is being made anew", ITSELF),
     "electing": Meaning(Severity.DOWN, "commits wait for a leader", ITSELF),
+    "blocked": Meaning(
+        Severity.DOWN,
+        "the leader does not reach most journals, so that commits are refused",
+        "bring the other zones back, or the network between them",
+    ),
     "stranded": Meaning(
         Severity.DOWN,
         "most journals have lost their logs, perhaps with acknowledged commits in them: nobody can lead",
@@ -82,6 +87,14 @@ MEANINGS = {
     ),
 }
 UNANSWERED = "does not answer"
+_ISOLATED = (
+    "isolated",
+    Meaning(
+        Severity.DEGRADED,
+        "the zone does not know the leader, or takes itself for it, though another one leads",
+        "see to the network between the zones; it follows by itself",
+    ),
+)
 
 
 def conditions(clusters: Sequence[ClusterRecord], roles: Sequence[RoleStatus]) -> list[Condition]:
@@ -126,11 +139,14 @@ _RESTARTED = (
 )
 
 
-def _said(cluster: str, roles: Iterable[RoleStatus]) -> Iterator[Condition]:
+def _said(cluster: str, roles: Sequence[RoleStatus]) -> Iterator[Condition]:
+    leader = leader_of(cluster, roles)
     for role in roles:
         values = role.of_cluster(cluster)
         for word, meaning in MEANINGS.items():
             if values.get(word):
+                if meaning.severity is Severity.DOWN and leader not in ("", role.az):
+                    word, meaning = _ISOLATED  # it speaks for itself only
                 yield Condition(word, meaning[0], cluster, role.az, role.role, *meaning[1:])
         behind = values.get("behind_seconds", 0)
         if isinstance(behind, int | float) and behind > BEHIND_SECONDS_MAX:

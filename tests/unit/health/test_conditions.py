@@ -49,11 +49,24 @@ def test_nothing_is_wrong_with_a_healthy_installation() -> None:
 @pytest.mark.parametrize("word", MEANINGS)
 def test_every_word_of_a_role_is_told_with_what_to_do(word: str) -> None:
     roles = healthy()
-    roles["east-c journal"].values[f"{ID}.{word}"] = 1
+    roles["east-b adjudicator"].values[f"{ID}.{word}"] = 1
     (condition,) = found_in(roles)
-    assert (condition.word, condition.az, condition.role) == (word, "east-c", "journal")
+    assert (condition.word, condition.az, condition.role) == (word, "east-b", "adjudicator")
     assert condition.severity == MEANINGS[word].severity
     assert condition.advice
+
+
+@pytest.mark.parametrize("word", ["electing", "blocked", "stranded"])
+def test_a_zone_that_is_cut_off_does_not_speak_for_the_cluster(word: str) -> None:
+    roles = healthy()
+    roles["east-a adjudicator"].values |= {
+        f"{ID}.leader": "east-a",
+        f"{ID}.phase": "OPEN",
+        f"{ID}.epoch": 2,
+        f"{ID}.{word}": 1,
+    }
+    assert [(c.word, c.az) for c in found_in(roles)] == [("isolated", "east-a")]
+    assert severity(found_in(roles)) == Severity.DEGRADED
 
 
 @pytest.mark.parametrize("role", ["relay", "placement", "agent"])
