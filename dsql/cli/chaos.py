@@ -31,7 +31,7 @@ from dsql.cli.options import add_data_option, enter_data
 from dsql.client.auth_token import ADMIN_USER
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.control.running import read_processes, relay_address
-from dsql.health.connection import Door, make_door
+from dsql.health.connection import Door, ServerError, make_door
 
 _TOKEN_SECONDS = 3600
 _EPILOG = """examples:
@@ -118,7 +118,6 @@ async def _run(
     one = Run(layout, record, injector, probes, pace)
     seconds = float("inf") if arguments.seconds is None else arguments.seconds
     _stop_on_signals()
-    well = True
     try:
         async with probes.running():
             await one.go_on(
@@ -128,6 +127,8 @@ async def _run(
         print("interrupted; what lasted is undone", file=said)
     except NotWellError as error:
         raise CommandError(f"the cluster is not well: {error}") from None
+    except (OSError, EOFError, ServerError) as error:
+        raise CommandError(f"cannot connect to the cluster: {error}") from None
     well = not probes.violations and all(f.recovered_seconds is not None for f in one.faults)
     print(
         _as_json(seed, record, one.faults, probes)
