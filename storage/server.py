@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 _DISCOVERY_SECONDS = 0.2
 _READ_WAIT_SECONDS = 5.0
 _REPLY_BYTES = 4 * 1024 * 1024
+_CAUGHT_UP_SECONDS = 1.0  # under load a replica is always a little behind
 _THREADS = 4
 
 
@@ -152,7 +153,7 @@ class StorageServer:
                 "sequence": position.sequence,
                 "horizon": position.horizon,
                 "behind_seconds": behind,
-                "rebuilding": int(environment.restored and behind > 0),
+                "rebuilding": int(environment.restored and behind > _CAUGHT_UP_SECONDS),
             }
         return values
 
