@@ -20,6 +20,8 @@ from dsql.cli.errors import CommandError, reason
 from dsql.cli.options import add_data_option, enter_data
 from dsql.control.layout import ClusterRecord, Layout
 from journal.refounding import LogReport, NotUsableError, inspect, refound
+from storage.checkpoint import read_checkpoint
+from storage.environment import ENVIRONMENT
 
 _EPILOG = """examples:
   dsql recover                                         what each zone has
@@ -52,19 +54,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.use:
         _choose(arguments, layout, record, reports)
         reports = _inspect(layout, record)
+    stored = {az: _stored(layout, az, record.identifier) for az in record.azs}
     if arguments.json:
-        print(
-            json.dumps(
-                {"cluster": record.identifier, "logs": msgspec.to_builtins(reports)}, indent=2
-            )
-        )
+        logs = msgspec.to_builtins(reports)
+        print(json.dumps({"cluster": record.identifier, "logs": logs, "stored": stored}, indent=2))
     else:
-        print(table(record, reports))
+        print(table(record, reports, stored))
     return 0 if _electable(reports) else 1
 
 
 def _inspect(layout: Layout, record: ClusterRecord) -> list[LogReport]:
     return [inspect(az, layout.journal(az, record.identifier)) for az in record.azs]
+
+
+def _stored(layout: Layout, az: str, cluster: str) -> int:
+    """Return the record up to which a zone's storage has a checkpoint, 0 without one."""
+    checkpoint = read_checkpoint(layout.storage(az, cluster) / ENVIRONMENT)
+    return checkpoint.position.sequence if checkpoint is not None else 0
 
 
 def _electable(reports: list[LogReport]) -> bool:
@@ -113,18 +119,18 @@ def may_be_lost(chosen: LogReport, reports: list[LogReport]) -> str:
     return f"what was committed after record {chosen.last}, {_moment(chosen)}, may be lost{behind}"
 
 
-def table(record: ClusterRecord, reports: list[LogReport]) -> str:
-    """Return what there is, for people."""
+def table(record: ClusterRecord, reports: list[LogReport], stored: dict[str, int]) -> str:
+    """Return what there is, for people; `stored` are the records of storage's checkpoints by zone."""
     lines = [
         f"cluster {record.identifier}",
-        f"{'ZONE':<14} {'RECORDS':<22} {'EPOCH':>6} {'PROMISED':>8}  {'NEWEST':<20} LOG",
+        f"{'ZONE':<14} {'RECORDS':<22} {'EPOCH':>6} {'PROMISED':>8}  {'NEWEST':<20} {'STORED':>8}  LOG",
     ]
     for report in reports:
         span = f"{report.first} to {report.last}" if report.last else "none"
         state = "whole" if report.whole and not report.wrong else report.wrong
         lines.append(
             f"{report.az:<14} {span:<22} {report.epoch:>6} {report.promised:>8}  "
-            f"{_moment(report):<20} {state}"
+            f"{_moment(report):<20} {stored[report.az]:>8}  {state}"
         )
         lines += [f"{'':<14} set aside: {name}" for name in report.aside]
     if not _electable(reports):
