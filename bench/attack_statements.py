@@ -70,6 +70,43 @@ _ROWS = (
         f"select count(*) from (select distinct md5(a::text) from {_series(10**7)}) t",
         endless=True,
     ),
+    Attack(
+        "full join of 10^6 and 10^6 rows",
+        f"select count(*) from {_series(10**6)} full join {_series(10**6, 'b')} on a = b",
+    ),
+    Attack(
+        "except of 10^6 and 10^6 rows",
+        f"select count(*) from (select a from {_series(10**6)} except select a * 2 from {_series(10**6)}) t",
+    ),
+    Attack(
+        "CTE of 10^6 rows, read twice",
+        f"with c as materialized (select a, md5(a::text) m from {_series(10**6)})"
+        " select (select count(*) from c), (select max(m) from c)",
+    ),
+    Attack(
+        "recursion of 10^6 distinct rows",
+        "with recursive r(n) as (select 1 union select n + 1 from r where n < 1000000) select max(n) from r",
+    ),
+    Attack(
+        "NOT IN of 10^6 rows",
+        f"select count(*) from {_series(10**6)} where a not in (select b * 2 from {_series(10**6, 'b')})",
+    ),
+    Attack(
+        "count(distinct) of 10^6 texts",
+        f"select count(distinct md5(a::text)) from {_series(10**6)}",
+    ),
+    Attack(
+        "percentile of 10^6 texts",
+        f"select percentile_disc(0.5) within group (order by md5(a::text)) from {_series(10**6)}",
+    ),
+    Attack(
+        "CUBE of 10^6 groups",
+        f"select count(*) from (select a, a % 9 from {_series(10**6)} group by cube (1, 2)) t",
+    ),
+    Attack(
+        "rank over 10^6 rows",
+        f"select max(r) from (select rank() over (order by a % 1000) r from {_series(10**6)}) t",
+    ),
     Attack("sleep", "select pg_sleep(3600)", endless=True),
 )
 
