@@ -76,7 +76,8 @@ _ROWS = (
     ),
     Attack(
         "except of 10^6 and 10^6 rows",
-        f"select count(*) from (select a from {_series(10**6)} except select a * 2 from {_series(10**6)}) t",
+        f"select count(*) from (select a from {_series(10**6)} except select a * 2"
+        f" from {_series(10**6)}) t",
     ),
     Attack(
         "CTE of 10^6 rows, read twice",
@@ -85,7 +86,8 @@ _ROWS = (
     ),
     Attack(
         "recursion of 10^6 distinct rows",
-        "with recursive r(n) as (select 1 union select n + 1 from r where n < 1000000) select max(n) from r",
+        "with recursive r(n) as (select 1 union select n + 1 from r where n < 1000000)"
+        " select max(n) from r",
     ),
     Attack(
         "NOT IN of 10^6 rows",

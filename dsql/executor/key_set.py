@@ -19,6 +19,7 @@ from dsql.executor.spill import RowsByPlace
 Key = Any
 
 _HASH_BYTES = 8
+_CHUNK_KEYS = 16  # one key is looked for at a time
 
 
 class KeySet:
@@ -57,7 +58,9 @@ class KeySet:
         sorter.sort(keys)
         self._hashes.add(len(keys) * _HASH_BYTES)
         hashes = array("q", map(hash, keys))
-        self.older.append(_Written(hashes, RowsByPlace([write_run(self._memory, keys)])))
+        self.older.append(
+            _Written(hashes, RowsByPlace([write_run(self._memory, keys, _CHUNK_KEYS)]))
+        )
         self.recent.clear()
         self._held.clear()
 

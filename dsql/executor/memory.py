@@ -10,7 +10,7 @@ of every value above `LARGE_BYTES`. What escapes all that meets the limit of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import getrandbits, randrange
 from sys import getsizeof
@@ -141,6 +141,12 @@ class Held:
     def sample_many(self, rows: list[Any], count: int) -> None:
         """Take the last `count` rows of a list, by the size of one of them."""
         self.add(count * row_size(rows[-1 - randrange(count)]))
+
+    def list(self, items: Sequence[Any]) -> None:
+        """Take all items of a list, by the sizes of a few of them."""
+        some = items[:: -(-len(items) // SAMPLE_EVERY) or 1]
+        if some:
+            self.add((POINTER_BYTES + sum(map(size_of, some)) // len(some)) * len(items))
 
     def sample_one(self, row: Any) -> None:
         """Take `SAMPLE_EVERY` rows by the size of this one, the last of them."""

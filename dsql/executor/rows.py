@@ -124,7 +124,7 @@ def set_rows(generator: Generator, call: Expression, width: int, env: Env) -> st
             texts.insert(0, "context")
         name = generator.source.constant(function.implementation, "f")
         applied = f"{name}({', '.join(texts)})"
-        applied = f"checked({applied}, {generator.runtime('check')})"
+        applied = f"checked({applied}, {generator.runtime('memory')})"
         guards = [f"{code.text} is None" for code in codes if code.nullable]
         if function.strict and guards:
             return f"(() if {' or '.join(guards)} else {applied})"

@@ -26,9 +26,11 @@ _MARSHAL, _PICKLE = b"m", b"p"
 class Run:
     """Rows in temporary space, in the order in which they were appended; the last ones wait in a buffer."""
 
-    __slots__ = ("_blocks", "_buffer", "_check", "_starts", "lengths")
+    __slots__ = ("_blocks", "_buffer", "_check", "_chunk_rows", "_starts", "lengths")
 
-    def __init__(self, memory: StatementMemory) -> None:
+    def __init__(self, memory: StatementMemory, chunk_rows: int = _CHUNK_ROWS) -> None:
+        """`chunk_rows`: how many rows are read at once, at most."""
+        self._chunk_rows = chunk_rows
         self._check = memory.check_cancel
         self._blocks = Blocks(memory.space, memory)
         self._buffer = bytearray()
@@ -37,8 +39,8 @@ class Run:
 
     def append(self, rows: list[Row]) -> None:
         """Write some rows, in chunks of moderate size. Raises SqlError 53100, 53400, 54000."""
-        for start in range(0, len(rows), _CHUNK_ROWS):
-            self._append(rows[start : start + _CHUNK_ROWS])
+        for start in range(0, len(rows), self._chunk_rows):
+            self._append(rows[start : start + self._chunk_rows])
 
     def _append(self, rows: list[Row]) -> None:
         data = _dump(rows)
@@ -114,9 +116,9 @@ def _load(data: bytes) -> list[Row]:
     return load(memoryview(data)[1:])  # type: ignore[no-any-return]
 
 
-def write_run(memory: StatementMemory, rows: list[Row]) -> Run:
+def write_run(memory: StatementMemory, rows: list[Row], chunk_rows: int = _CHUNK_ROWS) -> Run:
     """Write a list as a run, and empty it."""
-    run = Run(memory)
+    run = Run(memory, chunk_rows)
     run.append(rows)
     run.finish()
     rows.clear()

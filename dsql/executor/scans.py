@@ -293,7 +293,7 @@ def produce_virtual_scan(
     row = source.fresh("row")
     filtered = slots_of_all(node.filter)
     inner = dict(env)
-    with source.block(f"for {row} in {rows}(context):"):
+    with source.block(f"for {row} in checked({rows}(context), {generator.runtime('memory')}):"):
         for index, slot in node.columns.items():
             if slot.id in required or slot.id in filtered:
                 inner[slot.id] = Binding(f"{row}[{index}]")

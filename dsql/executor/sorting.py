@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from dsql.executor.memory import SAMPLE_EVERY, StatementMemory
+from dsql.executor.memory import StatementMemory
 from dsql.executor.runs import Row, Run, write_run
 from dsql.executor.spill import Rows, RowsByPlace
-from dsql.types.size import size_of
 
 Order = Callable[[list[Row]], None]
 Key = Callable[[Row], Any]
@@ -131,14 +130,6 @@ def _slices(rows: list[Row], count: int) -> Iterator[list[Row]]:
         yield rows[start : start + length]
 
 
-def _estimate(rows: list[Row]) -> int:
-    """Return about how many bytes rows take, by a few of them."""
-    if not rows:
-        return 0
-    some = rows[:: -(-len(rows) // SAMPLE_EVERY)]
-    return sum(map(size_of, some)) * len(rows) // len(some)
-
-
 class SortedRows(Rows):
     """Rows that come back in order, see `Sorter`. Of more than `wanted` rows the first ones are kept."""
 
@@ -162,7 +153,7 @@ class SortedRows(Rows):
         self._sorter.sort(self.list)
         del self.list[self._wanted :]
         self._held.clear()
-        self._held.add(_estimate(self.list))
+        self._held.list(self.list)
 
     def _spill(self) -> None:
         if self._wanted and len(self.list) > self._wanted:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from dsql.errors import SqlError
+from dsql.executor.memory import Held, StatementMemory
 from dsql.types import registry
 from dsql.types.record import Record
 
@@ -209,8 +210,11 @@ def compare_rows(
     return operator.endswith("=")
 
 
-def checked(rows: Iterable[Any], check_cancel: Callable[[], None]) -> Iterator[Any]:
-    """Yield from `rows`, looking for a cancellation now and then."""
+def checked(rows: Iterable[Any], memory: StatementMemory) -> Iterator[Any]:
+    """Yield from `rows`, looking for a cancellation now and then; a list is on the account meanwhile."""
+    held, check_cancel = Held(memory), memory.check_cancel
+    if isinstance(rows, list):
+        held.list(rows)
     iterator = iter(rows)
     while chunk := list(islice(iterator, _CHECKED_ROWS)):
         check_cancel()

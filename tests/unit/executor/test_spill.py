@@ -418,3 +418,17 @@ def test_a_left_join_keeps_no_rows_of_its_lateral_side(many: Any) -> None:
     streaming = Fate(many, text)
     assert streaming.run(Bounds(memory_max=20_000)) == [(39_999,)]
     assert not streaming.blocks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select count(*) from jsonb_array_elements(('[' || repeat('\"text\",', 3000) || '1]')::jsonb) e",
+        "select count(e) from (select string_to_table(repeat('text,', 3000), ',') e) s",
+    ],
+)
+def test_the_rows_that_a_function_makes_at_once_count(many: Any, text: str) -> None:
+    assert many.run(text)[0][0] > 2_000
+    many.context.bounds = Bounds(memory_max=150_000)
+    with pytest.raises(SqlError, match="allowed temp space"):
+        many.run(text)

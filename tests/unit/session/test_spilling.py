@@ -19,8 +19,8 @@ STATEMENTS = [
     f"select count(*) from (select {LONG} from {LARGE} intersect select {OTHER_LONG} from {OTHER}) t",
     f"select count(*) from {LARGE} full join {OTHER} on {LONG} = {OTHER_LONG}",
     f"with c as materialized (select a, {LONG} from {LARGE}) select count(*) from c",
-    "with recursive r (n, t) as (select 1, '' union select n + 1, repeat(md5(n::text), 5) from r where n < 20000)"
-    " select count(*) from r",
+    "with recursive r (n, t) as (select 1, '' union select n + 1, repeat(md5(n::text), 5) from r"
+    " where n < 20000) select count(*) from r",
     f"select count(*) from {LARGE} where {LONG} not in (select md5(b::text || 'x') from"
     " generate_series(1, 20000) b)",
     f"select count(distinct {LONG}) from {LARGE}",
