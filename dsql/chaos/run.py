@@ -16,6 +16,7 @@ from dsql.health.collect import RoleStatus, collect
 from dsql.health.conditions import Condition, conditions, leader_of
 
 _LOOK_SECONDS = 0.2
+_FRESH_SECONDS = 1.0  # a success is older where the fault was felt a moment after it was undone
 
 
 class Pace(NamedTuple):
@@ -98,12 +99,13 @@ class Run:
             self._probes.room_expected = True
 
     async def _recovered(self, since: float) -> list[str]:
-        """Return once every probe has succeeded and nothing is wrong; else, in time, what still is."""
+        """Return once every probe succeeds and nothing is wrong; else, in time, what still is."""
         loop = asyncio.get_running_loop()
         remaining: list[str] = []
         while loop.time() < since + self._pace.recover_seconds:
             await asyncio.sleep(_LOOK_SECONDS)
-            waiting = [n for n, pulse in self._probes.pulses.items() if pulse.newest < since]
+            fresh = max(since, loop.time() - _FRESH_SECONDS)
+            waiting = [name for name, pulse in self._probes.pulses.items() if pulse.newest < fresh]
             found = conditions([self._record], await self._ask())
             remaining = [f"no {name}" for name in waiting] + [_short(one) for one in found]
             if not remaining:

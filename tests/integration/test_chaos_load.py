@@ -1,4 +1,4 @@
-"""Servers die, freeze and part under load: nothing is lost, and no client is told a falsehood.
+"""Servers die, freeze and part, disks fill and lie, under load: nothing is lost, no client is deceived.
 
 DSQL_CHAOS_SECONDS sets how long that goes on (25 by default).
 """
@@ -21,7 +21,7 @@ from running_cluster import DSQL, RunningCluster
 
 CONNECTIONS = 16
 CHAOS_SECONDS = os.environ.get("DSQL_CHAOS_SECONDS", "25")
-FAULTS = "kill-*,pause-*,cut-*,deafen-*,mute-*"
+FAULTS = "*"
 RECOVERY_SECONDS = 30.0  # generous: what is measured is reported, not asserted
 
 
@@ -36,6 +36,7 @@ def battered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluste
 def load(battered: RunningCluster) -> Load:
     connect = partial(psycopg.connect, **battered.dsn(), connect_timeout=20)  # type: ignore[arg-type]
     load = Load(connect)
+    load.errors.full_expected = True  # in some zones there is no room for a while
     load.create()
     return load
 
