@@ -26,6 +26,7 @@ from dsql.rpc.client import BlockingConnection
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
 from dsql.transaction.interface import (
+    Buried,
     CommitOutcome,
     Committed,
     Conflict,
@@ -93,8 +94,10 @@ class AdjudicatorClient:
         verdict, timestamp = reply
         if verdict == Verdict.COMMITTED:
             return Committed(timestamp)
-        if verdict in (Verdict.DATA_CONFLICT, Verdict.SCHEMA_CONFLICT, Verdict.ABORTED):
+        if verdict in (Verdict.DATA_CONFLICT, Verdict.SCHEMA_CONFLICT):
             return Conflict(schema=verdict == Verdict.SCHEMA_CONFLICT)
+        if verdict == Verdict.ABORTED:
+            return Buried()
         if verdict in (Verdict.REFUSED, Verdict.FULL):
             return Refused(disk_full=verdict == Verdict.FULL)
         return Unavailable() if verdict == Verdict.UNAVAILABLE else Unknown()

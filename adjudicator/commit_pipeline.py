@@ -13,6 +13,10 @@ An outcome that got lost is asked for by id (`status`). A transaction found neit
 its way gets a tombstone in the journal, behind which it can never be appended; only when that is
 durable is it told to be aborted. A transaction that only locks is appended as well, because only
 the journal knows whether this leader may still decide.
+
+A new leader knows nothing of what its predecessors committed. It recalls that from the journal while
+commits go on, the newest first. Whoever began, or asks, below what is known so far waits for that
+(`recall`), so a change of leaders by itself aborts nobody.
 """
 
 from __future__ import annotations
@@ -27,9 +31,11 @@ from adjudicator.messages import (
     TRANSACTION_ID_BYTES,
     Request,
     Verdict,
+    WriteSetKeys,
     decode_keys,
     decode_status,
     encode_reply,
+    subject_of,
 )
 from adjudicator.outcomes import Outcomes
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
@@ -38,6 +44,7 @@ from journal.messages import RecordKind
 
 Answer = Callable[[bytes], None]
 Entry = tuple[int, int, bytes]  # timestamp, record kind, payload
+Recalled = list[tuple[int, WriteSetKeys | bytes]]  # timestamp, and what it was: or a tombstone's id
 Waiting = tuple[bytes, int, Answer]  # transaction id, timestamp (negative: tombstone), answer
 
 BATCH_BYTES_MAX = 4 * 1024 * 1024
@@ -71,7 +78,8 @@ class CommitPipeline:
     """One leader's commits.
 
     `append` puts entries into the journal and returns the last one's sequence; `publish` sets the
-    cluster's clock; `schedule` is called when there is something to flush.
+    cluster's clock; `schedule` is called when there is something to flush. `monotonic` returns seconds.
+    `full` and `blocked` are the owner's to set: disks are full, or too few journals answer.
     """
 
     def __init__(
@@ -81,36 +89,41 @@ class CommitPipeline:
         append: Callable[[list[Entry]], int],
         publish: Callable[[int], None],
         schedule: Callable[[], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self.conflicts = conflicts
-        self.outcomes = Outcomes()
+        self.outcomes = Outcomes(conflicts.floor)
         self.full = False
+        self.blocked = False
         self.stopped = False
         self._clock = clock
         self._append = append
         self._publish = publish
         self._schedule = schedule
+        self._monotonic = monotonic
         self._gathering: deque[_Batch] = deque([_Batch()])
         self._in_flight: _Batch | None = None
         self._acknowledged = conflicts.last  # our EPOCH record is committed, and all before it
-        self._recovering = True
-        self._early: list[tuple[bytes, int, Answer]] = []
+        self._recalling = True
+        self._early: list[tuple[int, bytes, Answer]] = []  # start timestamp, request, answer
+        self._tick()
 
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a request. Raises ValueError or struct.error for one that nobody correct sends."""
         kind = body[0] if body else 0
         if kind == Request.COMMIT:
-            self.submit(body[1:], answer)
+            self._submit(body, answer)
         elif kind == Request.STATUS:
-            self.status(*decode_status(body), answer)
+            self._status(body, answer)
         elif kind == Request.HEARTBEAT and len(body) == 1 + TRANSACTION_ID_BYTES:
             timestamp = self.conflicts.next_timestamp(self._clock.now())
             self._gather(RecordKind.HEARTBEAT, b"", (body[1:], timestamp, answer))
         else:
             raise ValueError(f"there is no request {kind}")
 
-    def submit(self, encoded: bytes, answer: Answer) -> None:
-        """Decide on an encoded WriteSet and answer: conflicts at once, commits when durable."""
+    def _submit(self, body: bytes, answer: Answer) -> None:
+        """Decide on a WriteSet and answer: conflicts at once, commits when durable."""
+        encoded = body[1:]
         try:
             keys = decode_keys(encoded)
         except msgspec.DecodeError:
@@ -124,9 +137,13 @@ class CommitPipeline:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
         elif known := self.outcomes.get(transaction_id):
             self._answer_known(transaction_id, known, answer, Verdict.DATA_CONFLICT)
-        elif self.full:
-            answer(encode_reply(transaction_id, Verdict.FULL))
+        elif self.full or self.blocked:
+            answer(encode_reply(transaction_id, Verdict.FULL if self.full else Verdict.UNAVAILABLE))
+        elif keys.start_timestamp < self.conflicts.floor and self._recalling:
+            self._early.append((keys.start_timestamp, body, answer))
         else:
+            if not self._gathering[-1].entries:
+                self._tick()
             try:
                 timestamp = self.conflicts.decide(
                     keys.start_timestamp, keys.checks, keys.writes, now
@@ -142,14 +159,15 @@ class CommitPipeline:
                 verdict = Verdict.SCHEMA_CONFLICT if schema else Verdict.DATA_CONFLICT
                 self._refuse(encode_reply(transaction_id, verdict), answer)
 
-    def status(self, transaction_id: bytes, start_timestamp: int, answer: Answer) -> None:
+    def _status(self, body: bytes, answer: Answer) -> None:
         """Answer how a transaction ended; one that was never seen is thereby aborted for good."""
+        transaction_id, start_timestamp = decode_status(body)
         if self.stopped:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
         elif known := self.outcomes.get(transaction_id):
             self._answer_known(transaction_id, known, answer, Verdict.ABORTED)
-        elif self._recovering:
-            self._early.append((transaction_id, start_timestamp, answer))
+        elif start_timestamp < self.outcomes.floor and self._recalling:
+            self._early.append((start_timestamp, body, answer))
         elif start_timestamp < self.outcomes.floor:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
         else:
@@ -157,13 +175,32 @@ class CommitPipeline:
             self.outcomes.add(transaction_id, -timestamp)
             self._gather(RecordKind.TOMBSTONE, transaction_id, (transaction_id, -timestamp, answer))
 
-    def recovered(self, older: Outcomes) -> None:
-        """Take the outcomes of former leaders in, and answer who has asked for one of them."""
-        self.outcomes.put_before(older)
-        self._recovering = False
+    def recall(self, older: Recalled, floor: int, *, more: bool) -> bool:
+        """Take in what was committed right below what is known, down to `floor`; handle who waits.
+
+        `more`: older commits may still be recalled. Return whether they are wanted.
+        """
+        commits = [(timestamp, keys) for timestamp, keys in older if not isinstance(keys, bytes)]
+        outcomes = [
+            (keys, -timestamp) if isinstance(keys, bytes) else (keys.transaction_id, timestamp)
+            for timestamp, keys in older
+        ]
+        self.outcomes.recall(outcomes, floor)
+        wanted = self.conflicts.recall(commits, floor) and more
+        self._recalling = wanted
+        reached = min(self.conflicts.floor, self.outcomes.floor)
         early, self._early = self._early, []
-        for transaction_id, start_timestamp, answer in early:
-            self.status(transaction_id, start_timestamp, answer)
+        for start, body, answer in early:
+            if wanted and start < reached:
+                self._early.append((start, body, answer))
+            else:
+                self.handle(body, answer)
+        return wanted
+
+    def _tick(self) -> None:
+        """Let what is remembered grow older."""
+        elapsed = int(self._monotonic() * 1_000_000)
+        self.conflicts.elapsed = self.outcomes.elapsed = elapsed
 
     def flush(self) -> None:
         """Append the oldest gathered batch, unless one is under way."""
@@ -202,8 +239,8 @@ class CommitPipeline:
                 answer(encode_reply(transaction_id, Verdict.UNKNOWN))
             batch.waiting = []
             batch.answer_refused()
-        for transaction_id, _, answer in self._early:
-            answer(encode_reply(transaction_id, Verdict.UNKNOWN))
+        for _, body, answer in self._early:
+            answer(encode_reply(subject_of(body), Verdict.UNKNOWN))
         self._early = []
 
     def _invalid(self, encoded: bytes, transaction_id: bytes, start: int, now: int) -> bool:

@@ -6,17 +6,18 @@ that its own mode meets (the matrix of `dsql.transaction.interface.Mode`). What 
 once, before it is durable: if it never becomes durable, neither does anything that comes after it.
 
 The set forgets. `floor` is at least the timestamp of everything forgotten, and a transaction that
-started below it is a conflict, because nobody can tell any more. Keys are kept in buckets by commit
-time; an expired bucket is taken apart a few keys with each decision, so that there is never a pause.
+started below it is a conflict, because nobody can tell any more. Keys are kept in buckets by when they
+came, in elapsed time: a wall clock that runs ahead or steps makes nothing older. An expired bucket is taken
+apart a few keys with each decision, so that there is never a pause.
 A set that has just been made after a change of leaders knows nothing, and its floor is the last
-timestamp in the journal that was taken over.
+timestamp in the journal that was taken over. It falls as older commits are recalled from there.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from adjudicator.messages import KeyEntry
+from adjudicator.messages import KeyEntry, WriteSetKeys
 from dsql.limits import TRANSACTION_AGE_SECONDS_MAX
 from dsql.transaction.interface import Mode
 
@@ -37,13 +38,13 @@ _MODES = frozenset(map(int, Mode))
 
 
 class _Bucket:
-    """The keys committed from `begin` to `end`, by class (EXCLUSIVE, NON_KEY, SHARE)."""
+    """The keys of commits up to `end`, by class (EXCLUSIVE, NON_KEY, SHARE); the first came at `since`."""
 
-    __slots__ = ("begin", "end", "keys")
+    __slots__ = ("end", "keys", "since")
 
-    def __init__(self, begin: int) -> None:
-        self.begin = begin
-        self.end = begin
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.end = 0
         self.keys: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
 
 
@@ -51,6 +52,7 @@ class ConflictSet:
     """The last commits of one cluster's keys.
 
     `last` is the newest commit timestamp given, `met` that of the commit which the last conflict met.
+    `elapsed` is the time that has passed, in microseconds from anywhere; whoever decides keeps it going.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class ConflictSet:
         self.floor = floor
         self.last = last
         self.met = 0
+        self.elapsed = 0
+        self._has_forgotten = False
         self._window = window
         self._keys_max = keys_max
         self._exclusive: dict[bytes, int] = {}
@@ -89,7 +93,7 @@ class ConflictSet:
                         schema_conflict = True
                     else:
                         data_conflict = True
-        self._expire(now, _EXPIRED_PER_DECISION + _EXPIRED_PER_KEY * len(writes))
+        self._expire(_EXPIRED_PER_DECISION + _EXPIRED_PER_KEY * len(writes))
         if schema_conflict:  # to run again on the outdated catalog would be in vain
             return SCHEMA_CONFLICT
         if data_conflict:
@@ -97,6 +101,26 @@ class ConflictSet:
         timestamp = self.next_timestamp(max(now, start + 1))
         self._record(timestamp, checks, writes)
         return timestamp
+
+    def recall(self, older: list[tuple[int, WriteSetKeys]], floor: int) -> bool:
+        """Take in the commits (timestamp, keys) right below the floor, which falls to `floor`.
+
+        Return whether more can be recalled: not once the set is full, or has begun to forget.
+        """
+        if self._has_forgotten:
+            return False
+        bucket = _Bucket(self.elapsed)
+        bucket.end = self.floor
+        for timestamp, keys in reversed(older):
+            for entries in (keys.checks, keys.writes):
+                for entry in entries:
+                    mode = entry.mode
+                    if mode <= _SHARE and entry.key not in self._classes[mode]:
+                        self._classes[mode][entry.key] = timestamp
+                        bucket.keys[mode].append(entry.key)
+        self._buckets.appendleft(bucket)
+        self.floor = floor
+        return len(self) < self._keys_max
 
     def next_timestamp(self, now: int) -> int:
         """Return a timestamp that is used up by this: `now`, or one more than the last."""
@@ -126,8 +150,8 @@ class ConflictSet:
 
     def _record(self, timestamp: int, checks: list[KeyEntry], writes: list[KeyEntry]) -> None:
         buckets = self._buckets
-        if not buckets or timestamp - buckets[-1].begin >= _BUCKET_MICROSECONDS:
-            buckets.append(_Bucket(timestamp))
+        if not buckets or self.elapsed - buckets[-1].since >= _BUCKET_MICROSECONDS:
+            buckets.append(_Bucket(self.elapsed))
         bucket = buckets[-1]
         bucket.end = timestamp
         for entries in (checks, writes):
@@ -143,13 +167,15 @@ class ConflictSet:
                     self._classes[mode][entry.key] = timestamp
                     bucket.keys[mode].append(entry.key)
 
-    def _expire(self, now: int, budget: int) -> None:
+    def _expire(self, budget: int) -> None:
         """Forget up to `budget` keys if there is something to forget."""
         if not self._buckets:
             return
         oldest = self._buckets[0]
-        if oldest.end >= now - self._window and len(self) <= self._keys_max:
+        newest_since = oldest.since + _BUCKET_MICROSECONDS
+        if newest_since >= self.elapsed - self._window and len(self) <= self._keys_max:
             return
+        self._has_forgotten = True
         self.floor = max(self.floor, oldest.end)
         for known, keys in zip(self._classes, oldest.keys, strict=True):
             while keys and budget:

@@ -1,31 +1,40 @@
 """One cluster's leadership: its journal's leader, its commit pipeline and its published clock together.
 
 A leadership claims the next epoch at the cluster's journals (that is the election, and it fences
-whoever led before), takes over their log, and opens. The outcomes
-that former leaders left in the journal are read back while commits already go on; only questions for
-lost outcomes wait for that. It ends when a higher epoch is met, or when it is told to resign.
+whoever led before), takes over their log, and opens. What former leaders committed is read back from a
+journal while commits already go on (`adjudicator.recall`). It ends when a higher epoch is met, or when it
+is told to resign.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
 from adjudicator.disk_space import DiskSpace
-from adjudicator.messages import decode_identity
-from adjudicator.outcomes import Outcomes
+from adjudicator.recall import Recall
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import Clock, ClockPublisher
-from journal.client import Appender, Journal, LocalReplica, Quorum
-from journal.messages import Record, RecordKind
+from journal.client import (
+    Appender,
+    Journal,
+    LocalReplica,
+    Quorum,
+    SocketJournal,
+)
 
 log = logging.getLogger(__name__)
 
-_RETENTION_SECONDS = 30.0  # how often it is looked up which records the outcomes still need
+_RETENTION_SECONDS = 30.0  # how often it is seen to which records are still needed
+_FIRST_SPAN, _SPAN_GROWTH = (
+    100_000,
+    4,
+)  # microseconds of the log that are recalled at first; then more
 
 
 class Leadership:
@@ -51,7 +60,8 @@ class Leadership:
         self.cluster = record.identifier
         self.pipeline: CommitPipeline | None = None
         self._az = az
-        self._journal = journal
+        others = [layout.socket(f"{other}.journal") for other in record.azs if other != az]
+        self._recall = Recall(record.identifier, [journal, *map(SocketJournal, others)])
         self._clock = clock
         self._opened = opened
         self._published: ClockPublisher
@@ -59,6 +69,9 @@ class Leadership:
         self._zone, self._zones = record.azs.index(az), len(record.azs)
         self._space = DiskSpace(layout.clock(record.identifier).parent)
         self._tasks: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._retain_at = 0.0
+        self._marks: deque[tuple[float, int]] = deque()  # when, and how far the log was committed
         replicas = [
             local if local is not None and other == az else layout.socket(f"{other}.journal")
             for other in record.azs
@@ -88,7 +101,9 @@ class Leadership:
         """Handle a query processor's request. Raises ValueError, struct.error for what nobody sends."""
         pipeline = self.pipeline
         assert pipeline is not None
-        pipeline.full = self._appender.leader.full or self._space.low
+        leader = self._appender.leader
+        pipeline.full = leader.full or self._space.low
+        pipeline.blocked = leader.blocked
         pipeline.handle(body, answer)
 
     async def run(self) -> None:
@@ -145,14 +160,15 @@ class Leadership:
             self._append,
             self._publish,
             self._schedule_flush,
+            self._loop.time,
         )
-        self._tasks = [
-            self._group.create_task(self._recover_outcomes(leader.epoch_sequence, opened)),
-            self._group.create_task(self._retain()),
-        ]
+        recalling = self._recall.run(self.pipeline, leader.epoch_sequence)
+        self._tasks = [self._group.create_task(recalling)]
         self._opened(self)
 
     def _append(self, entries: list[Entry]) -> int:
+        if self._loop.time() >= self._retain_at:
+            self._retain()
         return self._appender.append(entries)
 
     def _publish(self, timestamp: int) -> None:
@@ -162,35 +178,18 @@ class Leadership:
 
     def _schedule_flush(self) -> None:
         # At the end of this turn of the loop: what arrived together is appended together.
-        asyncio.get_running_loop().call_soon(self._flush)
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         if self.pipeline is not None and not self._appender.leader.deposed:
             self.pipeline.flush()
 
-    async def _recover_outcomes(self, own_sequence: int, opened: int) -> None:
-        """Read back how the transactions of former leaders ended, up to our own first record."""
-        assert self.pipeline is not None
-        outcomes = Outcomes()
-        sequence = await self._journal.locate(self.cluster, opened - WINDOW_MICROSECONDS)
-        async for records in self._journal.subscribe(self.cluster, sequence):
-            if records[0].sequence == sequence > 1:
-                outcomes.floor = records[0].timestamp
-            for record in records:
-                _note_outcome(record, outcomes)
-                if record.sequence == own_sequence:
-                    self.pipeline.recovered(outcomes)
-                    return
-
-    async def _retain(self) -> None:
-        while True:
-            oldest = self._clock.now() - WINDOW_MICROSECONDS
-            self._appender.leader.retain_from = await self._journal.locate(self.cluster, oldest)
-            await asyncio.sleep(_RETENTION_SECONDS)
-
-
-def _note_outcome(record: Record, outcomes: Outcomes) -> None:
-    if record.kind == RecordKind.DATA:
-        outcomes.add(decode_identity(record.payload).transaction_id, record.timestamp)
-    elif record.kind == RecordKind.TOMBSTONE:
-        outcomes.add(record.payload, -record.timestamp)
+    def _retain(self) -> None:
+        """Let records go that no transaction under way can need: those from a whole window ago."""
+        now = self._loop.time()
+        self._retain_at = now + _RETENTION_SECONDS
+        marks = self._marks
+        marks.append((now, self._appender.leader.commit))
+        while len(marks) > 1 and marks[1][0] <= now - WINDOW_MICROSECONDS / 1_000_000:
+            marks.popleft()
+            self._appender.leader.retain_from = marks[0][1]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from dsql.errors import DataConflictError, SqlError, outcome_unknown, schema_conflict
 from dsql.transaction.interface import (
+    Buried,
     CommitOutcome,
     Committed,
     Conflict,
     Refused,
-    Unavailable,
+    Unknown,
     WriteSet,
 )
 from dsql.transaction.write_buffer import transaction_too_large
+
+_ATTEMPTS_MAX = 5  # so many leaders in a row are lost to nobody
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -28,24 +32,31 @@ class Committer(Protocol):
         ...
 
 
-def commit_write_set(committer: Committer, write_set: WriteSet, bytes_max: int) -> int:
+def commit_write_set(
+    committer: Committer, write_set: WriteSet, bytes_max: int, new_id: Callable[[], bytes]
+) -> int:
     """Commit, and return the commit timestamp.
 
-    Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a conflict, 53100 if the journals'
-    disks are full, 57P03 if too few zones answer (nothing is committed), 08P01 if the adjudicator finds the
-    write set malformed, 08007 if the outcome remains unknown.
+    A write set that was lost with a leader before anybody had decided on it is sent again under a new id: a
+    change of leaders is no conflict. Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a
+    conflict, 53100 if the journals' disks are full, 57P03 if too few zones answer (nothing is committed),
+    08P01 if the adjudicator finds the write set malformed, 08007 if the outcome remains unknown.
     """
-    encoded = _encode(write_set)
-    if len(encoded) > bytes_max:
-        raise transaction_too_large(len(encoded), bytes_max)
-    outcome = committer.commit(encoded, write_set.transaction_id)
+    for _ in range(_ATTEMPTS_MAX):
+        encoded = _encode(write_set)
+        if len(encoded) > bytes_max:
+            raise transaction_too_large(len(encoded), bytes_max)
+        outcome = committer.commit(encoded, write_set.transaction_id)
+        if not isinstance(outcome, Buried):
+            break
+        write_set.transaction_id = new_id()
     if isinstance(outcome, Committed):
         return outcome.timestamp
     if isinstance(outcome, Conflict):
         raise schema_conflict() if outcome.schema else DataConflictError()
     if isinstance(outcome, Refused):
         raise _disk_full() if outcome.disk_full else _malformed()
-    raise _unavailable() if isinstance(outcome, Unavailable) else outcome_unknown()
+    raise outcome_unknown() if isinstance(outcome, Unknown) else _unavailable()
 
 
 def _disk_full() -> SqlError:

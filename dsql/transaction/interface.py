@@ -88,11 +88,18 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
     disk_full: bool  # True: the journals' disks are; False: the write set is malformed
 
 
+class Buried(msgspec.Struct, frozen=True, tag="buried", array_like=True):
+    """The transaction was lost on its way: under this id it is not in the journal and never will be.
+
+    Nobody has decided on it. Under another id it may be sent again.
+    """
+
+
 class Unavailable(msgspec.Struct, frozen=True, tag="unavailable", array_like=True):
     """Nothing was committed: there is nobody who could, for want of zones. It may be tried again."""
 
 
-CommitOutcome = Committed | Conflict | Unknown | Refused | Unavailable
+CommitOutcome = Committed | Conflict | Buried | Unknown | Refused | Unavailable
 
 
 class Transaction(Protocol):

@@ -239,7 +239,7 @@ class BufferedTransaction:
                 shared = self._shared
                 write_set = self._buffer.write_set(shared.new_id(), self.start_timestamp)
                 self.commit_timestamp = commit_write_set(
-                    shared.committer, write_set, shared.limits.bytes_max
+                    shared.committer, write_set, shared.limits.bytes_max, shared.new_id
                 )
         finally:
             self.rollback()

@@ -22,8 +22,6 @@ _CHECK_MODES = [int(Mode.SHARE), int(Mode.EXCLUSIVE), int(Mode.CATALOG)]
 class ClientNode(Node):
     """Runs one transaction after the other until told to stop. `leaders` are old and new ones."""
 
-    retries_blindly = False
-
     def __init__(
         self,
         world: World,
@@ -62,8 +60,7 @@ class ClientNode(Node):
             [(key, chance.choice(_CHECK_MODES)) for key in keys[writes:]],
             [(key, chance.choice(_WRITE_MODES), b"v") for key in keys[:writes]],
         )
-        self._request = bytes((Request.COMMIT,)) + _encode(write_set)
-        self._ask(self._request)
+        self._ask(bytes((Request.COMMIT,)) + _encode(write_set))
 
     def _ask(self, request: bytes) -> None:
         """Ask the current leader, or now and then one that may have been replaced."""
@@ -92,8 +89,7 @@ class ClientNode(Node):
         self.world.note(f"{self.name}: {Verdict(verdict).name} {timestamp}")
         self._attempt += 1
         if verdict == Verdict.UNKNOWN:
-            blind = self.retries_blindly
-            question = self._request if blind else encode_status(self._id, self._start)
+            question = encode_status(self._id, self._start)
             self.world.later(50 * MILLISECOND, lambda: self._ask(question))
             return
         if verdict == Verdict.COMMITTED:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adjudicator.commit_pipeline import CommitPipeline
+from adjudicator.commit_pipeline import CommitPipeline, Recalled
 from adjudicator.conflict_set import ConflictSet
-from adjudicator.messages import WriteSetIdentity, decode_identity
-from adjudicator.outcomes import Outcomes
+from adjudicator.messages import decode_keys
 from journal.codec import Message
 from journal.copier import Send
 from journal.followers import Quorum
@@ -173,6 +172,7 @@ class LeaderNode(Node):
             self._append,
             self._publish,
             lambda: self.world.later(0, lambda: self.do(self._flush)),
+            lambda: self.world.now / SECOND,
         )
         self.world.later(SECOND // 10, lambda: self.do(self._recover_outcomes))
         waiting, self._waiting = self._waiting, []
@@ -214,12 +214,11 @@ class LeaderNode(Node):
         if not ready or self.pipeline is None:
             self.world.later(SECOND // 10, lambda: self.do(self._recover_outcomes))
             return
-        outcomes = Outcomes()
+        older: Recalled = []
         for frame in ready[0].disk.frames:
             for record in frame.records:
                 if record.sequence < own and record.kind == RecordKind.DATA:
-                    identity: WriteSetIdentity = decode_identity(record.payload)
-                    outcomes.add(identity.transaction_id, record.timestamp)
+                    older.append((record.timestamp, decode_keys(record.payload)))
                 elif record.sequence < own and record.kind == RecordKind.TOMBSTONE:
-                    outcomes.add(record.payload, -record.timestamp)
-        self.pipeline.recovered(outcomes)
+                    older.append((record.timestamp, record.payload))
+        self.pipeline.recall(older, 0, more=False)

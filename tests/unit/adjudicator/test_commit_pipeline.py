@@ -7,7 +7,14 @@ import pytest
 
 from adjudicator.commit_pipeline import CommitPipeline
 from adjudicator.conflict_set import ConflictSet
-from adjudicator.messages import Request, Verdict, decode_reply, encode_status
+from adjudicator.messages import (
+    KeyEntry,
+    Request,
+    Verdict,
+    WriteSetKeys,
+    decode_reply,
+    encode_status,
+)
 from adjudicator.outcomes import Outcomes
 from dsql.transaction.interface import Mode, WriteSet
 from journal.messages import RecordKind
@@ -21,6 +28,10 @@ class FixedClock:
         return 1_000
 
 
+def _time() -> float:
+    return 0.0
+
+
 class Bench:
     """A pipeline with its surroundings; `answers` in the order they were given."""
 
@@ -29,9 +40,9 @@ class Bench:
         self.events: list[object] = []
         self.flushes = 0
         self.pipeline = CommitPipeline(
-            ConflictSet(0, 10), FixedClock(), self._append, self._publish, self._schedule
+            ConflictSet(0, 10), FixedClock(), self._append, self._publish, self._schedule, _time
         )
-        self.pipeline.recovered(Outcomes())
+        self.pipeline.recall([], 0, more=False)
 
     def _append(self, entries) -> int:
         self.journal += entries
@@ -155,17 +166,66 @@ def test_status_of_a_commit_under_way_waits_for_it(bench):
     assert bench.events[1:] == [(b"1", Verdict.COMMITTED, 1_000)] * 3
 
 
-def test_status_waits_until_former_outcomes_are_read_back():
+def keys(transaction_id: bytes, key: bytes) -> WriteSetKeys:
+    return WriteSetKeys(transaction_id, 1, [], [KeyEntry(key, int(Mode.EXCLUSIVE))])
+
+
+@pytest.fixture
+def new_leader():
+    """One that has taken over a log up to 9, and knows nothing of it."""
     bench = Bench()
     bench.pipeline = CommitPipeline(
-        ConflictSet(9, 10), FixedClock(), bench._append, bench._publish, bench._schedule
+        ConflictSet(9, 10), FixedClock(), bench._append, bench._publish, bench._schedule, _time
     )
-    bench.status(ONE)
-    assert bench.events == []
-    older = Outcomes()
-    older.add(ONE, 7)
-    bench.pipeline.recovered(older)
-    assert bench.events == [(b"1", Verdict.COMMITTED, 7)]
+    return bench
+
+
+def test_status_waits_until_the_log_is_recalled_as_far_as_it_asks(new_leader):
+    new_leader.status(ONE, start=6)
+    new_leader.status(TWO, start=3)
+    assert new_leader.pipeline.recall([(7, keys(ONE, b"a"))], 5, more=True)
+    assert new_leader.events == [(b"1", Verdict.COMMITTED, 7)]
+    new_leader.pipeline.recall([(4, TWO)], 2, more=True)
+    assert new_leader.events[1:] == [(b"2", Verdict.ABORTED, 0)]
+
+
+def test_commit_that_began_under_the_former_leader_is_decided_by_what_that_one_committed(
+    new_leader,
+):
+    new_leader.submit(ONE, b"a", start=6)
+    new_leader.submit(TWO, b"b", start=6)
+    new_leader.submit(b"3" * 16, b"c", start=9)
+    assert [entry[0] for entry in new_leader.pipeline._gathering[0].entries] == [1_000]
+    assert new_leader.events == []
+    new_leader.pipeline.recall([(7, keys(b"9" * 16, b"a"))], 5, more=True)
+    assert new_leader.events == [(b"1", Verdict.DATA_CONFLICT, 0)]
+    new_leader.pipeline.flush()
+    new_leader.pipeline.committed(2)
+    assert new_leader.events[2:] == [
+        (b"3", Verdict.COMMITTED, 1_000),
+        (b"2", Verdict.COMMITTED, 1_001),
+    ]
+
+
+def test_who_began_before_all_that_the_log_still_holds_is_told_so(new_leader):
+    new_leader.submit(ONE, start=3)
+    new_leader.status(TWO, start=3)
+    assert not new_leader.pipeline.recall([], 5, more=False)
+    assert new_leader.events == [(b"1", Verdict.DATA_CONFLICT, 0), (b"2", Verdict.UNKNOWN, 0)]
+
+
+def test_who_waits_for_the_log_when_the_leader_stops_is_told_that_it_is_unknown(new_leader):
+    new_leader.submit(ONE, start=3)
+    new_leader.status(TWO, start=3)
+    new_leader.pipeline.stop()
+    assert new_leader.events == [(b"1", Verdict.UNKNOWN, 0), (b"2", Verdict.UNKNOWN, 0)]
+
+
+def test_commit_that_finds_too_few_journals_is_refused_before_anything_is_decided(bench):
+    bench.pipeline.blocked = True
+    bench.submit(ONE)
+    assert bench.events == [(b"1", Verdict.UNAVAILABLE, 0)]
+    assert not bench.pipeline._gathering[0].entries
 
 
 def test_outcome_that_may_be_forgotten_is_unknown_and_not_aborted(bench):
@@ -204,10 +264,20 @@ def test_mode_that_does_not_exist_is_refused(bench):
 
 
 def test_outcomes_forget_the_oldest_and_say_so():
-    outcomes = Outcomes(window=100, entries_max=1_000)
-    for number in range(1, 500):
+    outcomes = Outcomes(window=3_000_000)
+    for number in range(1, 1_000):
+        outcomes.elapsed = number * 10_000
         outcomes.add(number.to_bytes(16, "big"), number)
-    assert len(outcomes) <= 102
-    assert outcomes.get((499).to_bytes(16, "big")) == 499
+    assert len(outcomes) <= 510
+    assert outcomes.get((999).to_bytes(16, "big")) == 999
     assert outcomes.get((1).to_bytes(16, "big")) == 0
-    assert outcomes.floor >= 390
+    assert 500 <= outcomes.floor <= 700
+
+
+def test_too_many_outcomes_shorten_the_window():
+    outcomes = Outcomes(entries_max=200)
+    for number in range(1, 2_000):
+        outcomes.elapsed = number * 10_000
+        outcomes.add(number.to_bytes(16, "big"), number)
+    assert len(outcomes) <= 310
+    assert outcomes.floor >= 1_700

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adjudicator import conflict_set
 from adjudicator.conflict_set import DATA_CONFLICT, SCHEMA_CONFLICT, ConflictSet
-from adjudicator.messages import KeyEntry
+from adjudicator.messages import KeyEntry, WriteSetKeys
 from dsql.transaction.interface import Mode
 
 E, N, S, B, C = Mode.EXCLUSIVE, Mode.NON_KEY, Mode.SHARE, Mode.BLIND, Mode.CATALOG
@@ -16,6 +16,8 @@ MEETS = {(E, E), (E, N), (E, S), (N, E), (N, N), (S, E), (C, E)}
 
 
 def commit(conflicts: ConflictSet, start: int, key: bytes, mode: int, now: int = 0) -> int:
+    """The wall clock shows the time that has elapsed."""
+    conflicts.elapsed = now
     return conflicts.decide(start, [], [KeyEntry(key, int(mode))], now)
 
 
@@ -151,6 +153,7 @@ def test_entries_looked_at_together_end_like_those_looked_at_one_by_one(decision
         for conflicts, many in ((together, 1), (one_by_one, 1_000)):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(conflict_set, "_MANY", many)
+                conflicts.elapsed = now
                 outcomes.append(conflicts.decide(start, checks, writes, now))
                 outcomes.append((len(conflicts), conflicts.floor, conflicts.met))
         assert outcomes[:2] == outcomes[2:]
@@ -166,5 +169,59 @@ def test_set_forgets_as_fast_as_a_load_fills_it():
     conflicts = ConflictSet(0, 0, keys_max=1_000)
     for second in range(40):
         entries = [KeyEntry(b"%d %d" % (second, number), 0) for number in range(500)]
+        conflicts.elapsed = second * 2_000_000
         conflicts.decide(second * 2_000_000, [], entries, second * 2_000_000 + 1)
     assert len(conflicts) <= 2_000
+
+
+YEARS = 10 * 365 * 86_400 * 1_000_000
+
+
+@pytest.mark.parametrize("step", [YEARS, -YEARS])
+def test_step_of_the_wall_clock_makes_nothing_older_and_keeps_nothing_longer(step):
+    conflicts = ConflictSet(0, YEARS, window=3_000_000)
+    last = commit_at(conflicts, conflicts.last, b"before", elapsed=0, wall=2 * YEARS)
+    began = last
+    last = commit_at(conflicts, last, b"k", elapsed=1, wall=2 * YEARS + step)
+    for number in range(100):
+        last = commit_at(conflicts, last, b"%d" % number, elapsed=2 + number, wall=2 * YEARS)
+    assert commit_at(conflicts, began, b"other", elapsed=103, wall=2 * YEARS) > 0
+    assert commit_at(conflicts, began, b"k", elapsed=104, wall=2 * YEARS) == DATA_CONFLICT
+    for number in range(1_000):
+        last = commit_at(conflicts, last, b"%d" % number, elapsed=number * 20_000, wall=2 * YEARS)
+    assert len(conflicts) < 300
+
+
+def commit_at(conflicts: ConflictSet, start: int, key: bytes, *, elapsed: int, wall: int) -> int:
+    conflicts.elapsed = elapsed
+    return conflicts.decide(start, [], [KeyEntry(key, int(E))], wall)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    history=st.lists(
+        st.lists(
+            st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.sampled_from(list(Mode))),
+            max_size=3,
+        ),
+        max_size=12,
+    ),
+    cuts=st.sets(st.integers(0, 11)),
+    asked=st.lists(operations, max_size=20),
+)
+def test_set_that_has_recalled_the_log_decides_as_the_one_that_wrote_it(history, cuts, asked):
+    old = ConflictSet(0, 0)
+    log = []
+    for entries in history:
+        keys = [KeyEntry(key, int(mode)) for key, mode in entries]
+        write_set = WriteSetKeys(b"", old.last, [], keys)
+        log.append((old.decide(old.last, [], keys, 0), write_set))
+    new = ConflictSet(old.last, old.last)
+    for cut in sorted({*cuts, 0}, reverse=True):
+        piece, log = log[cut:], log[:cut]
+        if piece:
+            assert new.recall(piece, piece[0][0] - 1)
+    for age, key, mode in asked:
+        start = max(new.floor, old.last - age)
+        entries = [KeyEntry(key, int(mode))]
+        assert old.decide(start, [], entries, 0) == new.decide(start, [], entries, 0)
