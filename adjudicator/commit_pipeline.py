@@ -108,6 +108,11 @@ class CommitPipeline:
         self._early: list[tuple[int, bytes, Answer]] = []  # start timestamp, request, answer
         self._tick()
 
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing is under way."""
+        return self._in_flight is None and not self._gathering[0].entries
+
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a request. Raises ValueError or struct.error for one that nobody correct sends."""
         kind = body[0] if body else 0

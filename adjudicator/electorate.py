@@ -42,10 +42,9 @@ class Peer:
         self.suspect = False
         self.suspects: frozenset[str] = frozenset()  # of its own
 
-    @property
-    def lives(self) -> bool:
-        """True if it is in reach and not taken for hung."""
-        return self.heard and not self.suspect
+    def lives(self, az: str) -> bool:
+        """Return whether it, `az`, is in reach, not taken for hung, and does not stop."""
+        return self.heard and not self.suspect and az not in self.suspects
 
 
 class Electorate:
@@ -53,21 +52,28 @@ class Electorate:
 
     def __init__(self, own: str, chance: Random) -> None:
         self.own = own
+        self.stopping = False  # tells so by suspecting itself
         self.leads: dict[str, Lead] = {}
         self.peers: dict[str, Peer] = {}
         self._chance = chance
         self._claiming: dict[str, tuple[str, float]] = {}
 
     @property
+    def successors(self) -> bool:
+        """True if there is another zone that could lead in our place."""
+        return any(peer.lives(az) for az, peer in self.peers.items())
+
+    @property
     def suspects(self) -> frozenset[str]:
         """The zones that are gone, or hang."""
-        return frozenset(az for az, peer in self.peers.items() if not peer.lives)
+        gone = frozenset(az for az, peer in self.peers.items() if not peer.lives(az))
+        return gone | {self.own} if self.stopping else gone
 
     def lives(self, az: str) -> bool:
         """Return whether a zone is believed to be able to lead. The own one is."""
-        return az == self.own or (
-            az in self.peers and self.peers[az].lives and not self._is_deaf(az)
-        )
+        if az == self.own:
+            return not self.stopping
+        return az in self.peers and self.peers[az].lives(az) and not self._is_deaf(az)
 
     def leader(self, cluster: str) -> str:
         """Return the zone that leads, "" if none is known that lives."""
@@ -94,7 +100,7 @@ class Electorate:
 
     def claim_after(self, cluster: str, azs: Sequence[str], now: float) -> float | None:
         """Return in how many seconds it is our turn to claim; None: not as things stand."""
-        if self.leader(cluster) or self.own not in azs:
+        if self.leader(cluster) or self.own not in azs or self.stopping:
             return None
         gone = self.leads[cluster].az if cluster in self.leads else ""
         agreeing = [az for az in azs if az == self.own or self._agrees(az, gone)]
@@ -107,11 +113,11 @@ class Electorate:
 
     def _agrees(self, az: str, gone: str) -> bool:
         peer = self.peers.get(az)
-        if peer is None or not peer.lives:
+        if peer is None or not peer.lives(az):
             return False
         return not gone or gone in peer.suspects or self._is_deaf(gone)
 
     def _is_deaf(self, az: str) -> bool:
         """Return whether a zone says that it hears no majority, itself included."""
         peer, zones = self.peers.get(az), len(self.peers) + 1
-        return peer is not None and peer.lives and zones - len(peer.suspects) <= zones // 2
+        return peer is not None and peer.lives(az) and zones - len(peer.suspects) <= zones // 2

@@ -110,6 +110,10 @@ class Peers:
         for outgoing in self._outgoing.values():
             outgoing.send(body)
 
+    def announce(self) -> None:
+        """Say how we see the zones, now."""
+        self._beat()
+
     def doubt(self, az: str) -> None:
         """Somebody waits for this zone: have it beat, and look closely whether it does."""
         heard, outgoing = self._heard.get(az), self._outgoing.get(az)
@@ -162,7 +166,7 @@ class Peers:
         self._turn_within(heard.detector.interval)
         peer = self._electorate.peers[az]
         suspects = frozenset(beat.suspects)
-        news = not peer.lives or peer.suspects != suspects
+        news = not (peer.heard and not peer.suspect) or peer.suspects != suspects
         peer.suspect, peer.suspects = False, suspects
         peer.heard = az in self._outgoing
         self._host.heard_from(az)

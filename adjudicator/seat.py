@@ -31,12 +31,13 @@ Handler = Callable[[bytes, Answer], None]
 class Seat:
     """A cluster, in the zone of this process. `azs` are its zones in the order of its record.
 
-    `handle(body, answer)` takes a request: it is the leadership's own while this zone leads. `doubt` is
-    called when somebody waits and a leader may hang. `promised` is the highest epoch that was met,
+    `handle(body, answer)` takes a request: it is the leadership's own while this zone leads. `leader` is
+    the zone that leads elsewhere, "" if none does that lives. `doubt` is called when somebody waits: that
+    leader may hang. `promised` is the highest epoch that was met,
     `refusals` how often a claim has failed since somebody led.
     """
 
-    def __init__(self, cluster: str, azs: list[str], doubt: Callable[[str], None]) -> None:
+    def __init__(self, cluster: str, azs: list[str], doubt: Callable[[Seat], None]) -> None:
         self.cluster = cluster
         self.azs = azs
         self.leadership: Leadership | None = None
@@ -46,7 +47,7 @@ class Seat:
         self.promised = 0
         self.refusals = 0
         self._doubt = doubt
-        self._leader = ""  # elsewhere
+        self.leader = ""  # elsewhere
         self._waiting: list[tuple[bytes, Answer]] = []
         self._patience: asyncio.TimerHandle | None = None
 
@@ -57,7 +58,7 @@ class Seat:
 
     def follow(self, az: str) -> None:
         """Another zone leads, or "" nobody does that is known; requests wait from now on."""
-        self._leader = az
+        self.leader = az
         self.handle = self._wait
         if az:
             self.refusals = 0
@@ -65,7 +66,7 @@ class Seat:
 
     def lead(self, leadership: Leadership) -> None:
         """Lead from here: what waits is handled now."""
-        self._leader, self.refusals = "", 0
+        self.leader, self.refusals = "", 0
         self.handle = leadership.handle
         for body, answer in self._take():
             try:
@@ -75,17 +76,17 @@ class Seat:
 
     def refuse(self) -> None:
         """The leader lives: send what waits there."""
-        zone = sorted(self.azs).index(self._leader) if self._leader in self.azs else None
+        zone = sorted(self.azs).index(self.leader) if self.leader in self.azs else None
         for body, answer in self._take():
             answer(encode_refusal(subject_of(body), zone))
 
     def _wait(self, body: bytes, answer: Answer) -> None:
         subject_of(body)  # of a malformed request it is told at once
         self._waiting.append((body, answer))
-        if self._leader and body[0] == Request.COMMIT:
+        if self.leader and body[0] == Request.COMMIT:
             self.refuse()
             return
-        self._doubt(self._leader)
+        self._doubt(self)
         if self._patience is None:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(WAIT_SECONDS, self._give_up)

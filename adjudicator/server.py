@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 _REQUEST_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 1024
 _REQUESTS_MAX = 4
 _DISCOVERY_SECONDS = 0.2
+HAND_OVER_SECONDS = 0.5
+_WORD_SECONDS = 0.01  # for the others to say that they stop too
+_POLL_SECONDS = 0.002
 _BUSY_SECONDS = 1.0  # after the last request
 _REFUSED_SECONDS_MIN, _REFUSED_SECONDS_MAX = 0.05, 2.0
 
@@ -72,7 +75,7 @@ class AdjudicatorServer:
         )  # the clusters folder's mtime; all were complete
         self._requests_seen = 0
         self._busy_until = 0.0
-        self._stopping = False
+        self._waiting: set[Seat] = set()  # for a sign of life of their leaders
 
     # Clusters
 
@@ -83,7 +86,7 @@ class AdjudicatorServer:
             record = self._layout.read_cluster(cluster)
             if record is None or self._az not in record.azs:
                 return None
-            seat = self._seats[cluster] = Seat(cluster, record.azs, self.peers.doubt)
+            seat = self._seats[cluster] = Seat(cluster, record.azs, self._doubt)
             self.peers.reach(record.azs)
             self.learned(cluster)
         return seat
@@ -133,9 +136,9 @@ class AdjudicatorServer:
 
     def heard_from(self, az: str) -> None:
         """See Host."""
-        for seat in self._seats.values():
-            if seat.waits and self._electorate.leader(seat.cluster) == az:
-                seat.follow(az)
+        for seat in [seat for seat in self._waiting if seat.leader == az]:
+            self._waiting.discard(seat)
+            seat.refuse()
 
     def changed(self) -> None:
         """See Host."""
@@ -148,6 +151,9 @@ class AdjudicatorServer:
         if seat is None:
             return
         lead = self._electorate.leads.get(cluster)
+        if lead is not None and lead.az == self._az and lead.epoch != self._leads_in(seat):
+            # Of a former life, whose death the others have not noticed.
+            self._lay_down(cluster, lead.epoch)
         if seat.leadership is not None:
             if lead is not None and lead.epoch > seat.leadership.epoch:
                 seat.leadership.resign()
@@ -155,9 +161,15 @@ class AdjudicatorServer:
         seat.follow(self._electorate.leader(cluster))
         self._cancel_turn(cluster)
         after = self._electorate.claim_after(cluster, seat.azs, self._loop.time())
-        if after is not None and not self._stopping:
+        if after is not None:
             after += self._backoff(seat)
             self._turns[cluster] = self._loop.call_later(after, self._claim, seat)
+
+    def _doubt(self, seat: Seat) -> None:
+        """Somebody waits at a seat: for its leader's next sign of life, if there is one."""
+        if seat.leader:
+            self._waiting.add(seat)
+            self.peers.doubt(seat.leader)
 
     def _backoff(self, seat: Seat) -> float:
         if not seat.refusals:
@@ -206,11 +218,20 @@ class AdjudicatorServer:
         assert leadership is not None
         seat.promised = max(seat.promised, leadership.promised)
         seat.refusals += 1
-        laid_down = Lead(leadership.epoch, "")
-        if leadership.pipeline is not None and self._electorate.learn(seat.cluster, laid_down):
-            self.peers.tell(Leads([(seat.cluster, leadership.epoch, "")]))
+        if leadership.pipeline is not None:
+            self._lay_down(seat.cluster, leadership.epoch)
         if self._seats.get(seat.cluster) is seat:
             self.learned(seat.cluster)
+
+    def _lay_down(self, cluster: str, epoch: int) -> None:
+        if self._electorate.learn(cluster, Lead(epoch, "")):
+            self.peers.tell(Leads([(cluster, epoch, "")]))
+
+    @staticmethod
+    def _leads_in(seat: Seat) -> int:
+        """Return the epoch in which we lead, 0 if we do not."""
+        leadership = seat.leadership
+        return 0 if leadership is None or leadership.pipeline is None else leadership.epoch
 
     # Operators
 
@@ -227,9 +248,40 @@ class AdjudicatorServer:
             values.update({f"{cluster}.{name}": value for name, value in told.items()})
         return StatusReply(values)
 
+    async def hand_over(self) -> None:
+        """Give every lead to another zone, and return when that leads, or after HAND_OVER_SECONDS."""
+        self._electorate.stopping = True
+        for cluster in list(self._turns):
+            self._cancel_turn(cluster)
+        self.peers.announce()
+        led = [seat for seat in self._seats.values() if self._leads_in(seat)]
+        if not led:
+            return
+        await asyncio.sleep(_WORD_SECONDS)
+        if not self._electorate.successors:
+            return
+        giving = self._loop.create_task(self._give_all_away(led))
+        await asyncio.wait([giving], timeout=HAND_OVER_SECONDS)
+        await _end(giving)
+
+    async def _give_all_away(self, led: list[Seat]) -> None:
+        await asyncio.gather(*map(self._give_away, led))
+        while self._electorate.successors and not all(seat.leader for seat in led):
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _give_away(self, seat: Seat) -> None:
+        """Bring what is under way to its end, and lay the lead down; what comes meanwhile waits."""
+        leadership = seat.leadership
+        assert leadership is not None
+        assert leadership.pipeline is not None
+        seat.follow("")
+        while not leadership.pipeline.is_idle:
+            await asyncio.sleep(_POLL_SECONDS)
+        leadership.resign()
+
     async def close(self) -> None:
         """Stop leading."""
-        self._stopping = True
+        self._electorate.stopping = True
         for cluster in list(self._turns):
             self._cancel_turn(cluster)
         await asyncio.gather(*map(_end, list(self._tasks.values())))
@@ -362,5 +414,6 @@ async def serve(
                 await asyncio.sleep(_DISCOVERY_SECONDS)
                 await server.discover()
         finally:
-            await server.close()
+            await server.hand_over()
             listening.close()
+            await server.close()

@@ -118,8 +118,8 @@ async def _az(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) ->
     await _together(
         on_ready,
         lambda ready: journal.serve(layout, az, ready, replica),
-        lambda ready: adjudicator.serve(layout, az, ready, replica, replica),
         lambda ready: storage.serve(layout, az, ready, replica),
+        lambda ready: adjudicator.serve(layout, az, ready, replica, replica),
     )
 
 
@@ -137,7 +137,10 @@ IN_A_ZONE = ("relay", "agent", "host", "journal", "adjudicator", "storage", "az"
 
 
 async def _together(on_ready: Ready, *services: Callable[[Ready], Awaitable[None]]) -> None:
-    """Run services in one event loop until one of them ends; ready when all of them are."""
+    """Run services in one event loop until one of them ends; ready when all of them are.
+
+    They end one after the other, the last one first: it may need the others for that.
+    """
     waiting = len(services)
 
     def ready() -> None:
@@ -146,13 +149,15 @@ async def _together(on_ready: Ready, *services: Callable[[Ready], Awaitable[None
         if not waiting:
             on_ready()
 
-    async with asyncio.TaskGroup() as group:
-        for service in services:
-            group.create_task(_run(service(ready)))
-
-
-async def _run(service: Awaitable[None]) -> None:
-    await service
+    running = [asyncio.ensure_future(service(ready)) for service in services]
+    try:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for ended in done:
+            ended.result()
+    finally:
+        for service in reversed(running):
+            service.cancel()
+            await asyncio.gather(service, return_exceptions=True)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

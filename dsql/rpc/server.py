@@ -58,7 +58,7 @@ class FramedConnection(asyncio.Protocol):
         self._decoder = FrameDecoder(cap)
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
-        self.siblings: set[FramedConnection] | None = None  # the listener's; open ones only
+        self.listener: Listener | None = None  # whose it is, if it was accepted
 
     def opened(self) -> None:
         """Called once the connection stands."""
@@ -116,9 +116,10 @@ class FramedConnection(asyncio.Protocol):
         if peer is not None and peer.family == socket.AF_UNIX and not _is_trusted(peer.fileno()):
             stream.abort()
             return
+        if self.listener is not None and not self.listener.admits(self):
+            stream.abort()
+            return
         self._transport = stream
-        if self.siblings is not None:
-            self.siblings.add(self)
         self.opened()
 
     def data_received(self, data: bytes) -> None:
@@ -140,8 +141,8 @@ class FramedConnection(asyncio.Protocol):
             self._writable = None
         if self._transport is not None:
             self._transport = None
-            if self.siblings is not None:
-                self.siblings.discard(self)
+            if self.listener is not None:
+                self.listener.accepted.discard(self)
             self.closed()
 
     def pause_writing(self) -> None:
@@ -156,12 +157,13 @@ class FramedConnection(asyncio.Protocol):
 
 
 class Listener:
-    """A listening Unix socket and the connections that were accepted on it."""
+    """A listening Unix socket and the open connections that were accepted on it, `accepted`."""
 
     def __init__(self, factory: Callable[[], FramedConnection]) -> None:
         self._factory = factory
-        self._accepted: set[FramedConnection] = set()
+        self.accepted: set[FramedConnection] = set()
         self._server: asyncio.AbstractServer | None = None
+        self._closed = False
 
     async def listen(self, path: Path) -> None:
         """Listen at `path` (mode 0600), replacing what a dead predecessor left there."""
@@ -181,14 +183,21 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening and close every connection."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
-        for connection in list(self._accepted):
+        for connection in list(self.accepted):
             connection.close()
+
+    def admits(self, connection: FramedConnection) -> bool:
+        """Take note of a connection; False for one that was on its way when the listener was closed."""
+        if not self._closed:
+            self.accepted.add(connection)
+        return not self._closed
 
     def _make(self) -> FramedConnection:
         connection = self._factory()
-        connection.siblings = self._accepted
+        connection.listener = self
         return connection
 
 

@@ -19,7 +19,7 @@ from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.boot import current_boot
 from dsql.rpc.client import connect_blocking
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
-from dsql.transaction.interface import CommitOutcome, Mode, WriteSet
+from dsql.transaction.interface import Buried, CommitOutcome, Mode, WriteSet
 from journal import server as journal_server
 from journal.client import SocketJournal
 from journal.messages import Record, RecordKind
@@ -94,8 +94,13 @@ class Fixture:
             return clock.latest()
 
     async def commit(self, client: AdjudicatorClient, write_set: WriteSet) -> CommitOutcome:
-        encoded = encoder.encode(write_set)
-        return await asyncio.to_thread(client.commit, encoded, write_set.transaction_id)
+        """Commit; what was lost with a leader before it was decided on is sent again, as sessions do."""
+        outcome: CommitOutcome = Buried()
+        while isinstance(outcome, Buried):
+            encoded = encoder.encode(write_set)
+            outcome = await asyncio.to_thread(client.commit, encoded, write_set.transaction_id)
+            write_set.transaction_id = os.urandom(16)
+        return outcome
 
     async def data_records(self, az: str, count: int) -> list[Record]:
         """The first DATA records that a replica feeds, over its socket."""
