@@ -7,7 +7,14 @@ from random import Random
 
 import pytest
 
-from adjudicator.electorate import LONELY_SECONDS, RANK_SECONDS, Electorate, Lead, Peer
+from adjudicator.electorate import (
+    CLAIMING_SECONDS,
+    LONELY_SECONDS,
+    RANK_SECONDS,
+    Electorate,
+    Lead,
+    Peer,
+)
 
 CLUSTER, ZONES = "c" * 26, ["a", "b", "c"]
 
@@ -59,3 +66,50 @@ def test_a_leader_that_hears_no_majority_is_replaced_though_it_is_heard(own: str
 def test_a_leader_that_misses_one_zone_leads_on() -> None:
     for own in ("b", "c"):
         assert turn(seen_from(own, heard=ZONES, suspects={"a": {"c"}})) is None
+
+
+def test_a_claim_of_another_is_waited_for_while_that_zone_lives() -> None:
+    electorate = seen_from("c", heard=["b"], suspects={"b": {"a"}})
+    electorate.claims(CLUSTER, "b", now=0.0)
+    waiting = turn(electorate)
+    assert waiting is not None
+    assert waiting > CLAIMING_SECONDS
+    later = electorate.claim_after(CLUSTER, ZONES, now=CLAIMING_SECONDS)
+    assert later is not None
+    assert later < CLAIMING_SECONDS
+
+
+def test_lead_that_was_laid_down_is_claimed_without_anybodys_suspicion() -> None:
+    electorate = seen_from("b", heard=["a", "c"], suspects={})
+    electorate.learn(CLUSTER, Lead(7, ""))
+    later = turn(electorate)
+    assert later is not None
+    assert RANK_SECONDS <= later < LONELY_SECONDS  # `a` comes first, if it wants to
+
+
+def test_zone_that_stops_is_no_leader_and_claims_nothing() -> None:
+    electorate = seen_from("b", heard=["a", "c"], suspects={"a": {"a"}, "c": {"a"}})
+    assert electorate.leader(CLUSTER) == ""
+    assert turn(electorate) == 0.0
+    electorate.stopping = True
+    assert turn(electorate) is None
+    assert "b" in electorate.suspects
+
+
+@pytest.mark.parametrize(
+    ("news", "is_news"),
+    [
+        (Lead(6, "b"), False),
+        (Lead(7, "a"), False),
+        (Lead(7, ""), True),
+        (Lead(8, "b"), True),
+    ],
+)
+def test_what_is_older_is_no_news(news: Lead, is_news: bool) -> None:
+    electorate = seen_from("b", heard=ZONES, suspects={})
+    assert electorate.learn(CLUSTER, news) == is_news
+    assert (electorate.leads[CLUSTER] == news) == (is_news or news == Lead(7, "a"))
+
+
+def test_zone_alone_in_its_cluster_claims_at_once() -> None:
+    assert Electorate("a", Random(1)).claim_after(CLUSTER, ["a"], now=0.0) == 0.0

@@ -1,0 +1,171 @@
+"""A query processor's commit among zones of which some lead, refuse, are silent or gone."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from adjudicator.client import AdjudicatorClient
+from adjudicator.messages import Request, Verdict, encode_refusal, encode_reply, subject_of
+from dsql.rpc.framing import FrameDecoder, frame
+from dsql.transaction.interface import Buried, Committed, Unavailable, Unknown, WriteSet
+
+AZS = ["az1", "az2", "az3"]
+ID = b"i" * 16
+Act = Callable[[bytes], bytes | None]  # a request; its reply, None for silence
+
+
+def commits(request: bytes) -> bytes | None:
+    return encode_reply(subject_of(request), Verdict.COMMITTED, 77)
+
+
+def buries(request: bytes) -> bytes | None:
+    """A new leader, which has never seen the transaction."""
+    verdict = Verdict.COMMITTED if request[0] == Request.COMMIT else Verdict.ABORTED
+    return encode_reply(subject_of(request), verdict, 88)
+
+
+def is_silent(request: bytes) -> bytes | None:
+    return None
+
+
+def names(zone: int) -> Act:
+    return lambda request: encode_refusal(subject_of(request), zone)
+
+
+class Zones:
+    """Adjudicators on threads. `asked`: (zone, kind of request), in order; `gone` ones accept nothing."""
+
+    def __init__(self) -> None:
+        self.acts: dict[str, Act] = dict.fromkeys(AZS, names(0))
+        self.gone: set[str] = set()
+        self.asked: list[tuple[str, int]] = []
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+
+    def connect(self, az: str) -> tuple[str, socket.socket]:
+        az = az or AZS[0]
+        if az in self.gone:
+            raise ConnectionRefusedError(az)
+        ours, theirs = socket.socketpair()
+        self._ends.append(theirs)
+        self._threads.append(threading.Thread(target=self._serve, args=(az, theirs)))
+        self._threads[-1].start()
+        return az, ours
+
+    def _serve(self, az: str, end: socket.socket) -> None:
+        decoder = FrameDecoder()
+        while data := end.recv(65_536):
+            for body in decoder.feed(data):
+                self.asked.append((az, body[0]))
+                reply = self.acts[az](body)
+                if reply == b"":
+                    end.close()
+                    return
+                if reply is not None:
+                    end.sendall(frame(reply))
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.join(5)
+        for end in self._ends:
+            end.close()
+
+
+@pytest.fixture
+def zones() -> Iterator[Zones]:
+    zones = Zones()
+    yield zones
+    zones.close()
+
+
+@pytest.fixture
+def client(zones: Zones) -> Iterator[AdjudicatorClient]:
+    client = AdjudicatorClient(
+        AZS, zones.connect, patience_seconds=0.02, reach_seconds=0.1, resolve_seconds=0.3
+    )
+    yield client
+    client.close()
+
+
+def commit(client: AdjudicatorClient) -> object:
+    return client.commit(msgspec.msgpack.encode(WriteSet(ID, 5, [], [])), ID)
+
+
+def test_commit_goes_to_the_zone_that_a_refusal_names_and_the_next_one_at_once(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.acts |= {"az1": names(2), "az3": commits}
+    assert commit(client) == Committed(77)
+    assert commit(client) == Committed(77)
+    assert zones.asked == [("az1", Request.COMMIT), *[("az3", Request.COMMIT)] * 2]
+
+
+def test_commit_goes_to_another_zone_if_the_leaders_takes_no_connection(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.gone, zones.acts["az2"] = {"az1"}, commits
+    assert commit(client) == Committed(77)
+    assert zones.asked == [("az2", Request.COMMIT)]
+
+
+def test_commit_of_a_silent_leader_is_asked_for_elsewhere_and_never_sent_again(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.acts |= {"az1": is_silent, "az2": buries, "az3": is_silent}
+    assert commit(client) == Buried()
+    assert [zone for zone, kind in zones.asked if kind == Request.COMMIT] == ["az1"]
+    assert ("az1", Request.STATUS) not in zones.asked
+    assert commit(client) == Committed(88)  # and the next one goes to the new leader
+
+
+def test_leader_that_is_only_slow_gives_the_answer(zones: Zones, client: AdjudicatorClient) -> None:
+    asked_elsewhere = threading.Event()
+
+    def is_slow(request: bytes) -> bytes | None:
+        asked_elsewhere.wait(5)
+        return commits(request)
+
+    def refuses(request: bytes) -> bytes | None:
+        asked_elsewhere.set()
+        return names(0)(request)
+
+    zones.acts |= {"az1": is_slow, "az2": refuses}
+    assert commit(client) == Committed(77)
+
+
+def test_leader_that_dies_with_the_request_is_asked_too_once_it_is_back(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    first = threading.Event()
+
+    def dies_once(request: bytes) -> bytes | None:
+        if first.is_set():
+            return commits(request)
+        first.set()
+        return b""
+
+    zones.acts["az1"] = dies_once
+    assert commit(client) == Committed(77)
+    assert [kind for zone, kind in zones.asked if zone == "az1"] == [
+        Request.COMMIT,
+        Request.STATUS,
+    ]
+
+
+def test_outcome_that_nobody_can_tell_in_time_stays_unknown(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.acts["az1"] = is_silent
+    assert commit(client) == Unknown()
+
+
+def test_commit_that_no_zone_takes_has_certainly_not_happened(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.gone = set(AZS)
+    assert commit(client) == Unavailable()
