@@ -46,7 +46,7 @@ _COMMIT = bytes((Request.COMMIT,))
 _HEARTBEAT = bytes((Request.HEARTBEAT,))
 _PING = b"\xff" * TRANSACTION_ID_BYTES
 
-_NOT_FINAL = (Verdict.UNKNOWN, Verdict.NOT_LEADER, Verdict.UNAVAILABLE)
+_NOT_FINAL = (Verdict.UNKNOWN, Verdict.NOT_LEADER)
 
 Connect = Callable[[str], tuple[str, socket.socket]]
 Reply = tuple[int, int]  # verdict, timestamp

@@ -7,6 +7,7 @@
     committed   the journal has it on enough disks: send the next batch on its way, publish this one's
                 newest timestamp as the cluster's clock, then answer. In this order a client that has
                 its answer can only start transactions that see it.
+    shed        nothing can be committed for now: tell those that are not in the journal yet
     stop        not the leader any more: whatever is under way is unknown
 
 An outcome that got lost is asked for by id (`status`). A transaction found neither committed nor on
@@ -236,6 +237,17 @@ class CommitPipeline:
                 answer(encode_reply(transaction_id, Verdict.ABORTED))
         batch.answer_refused()
 
+    def shed(self) -> None:
+        """Refuse what has not been appended. Its keys stay in the conflict set, which harms nobody."""
+        batches, self._gathering = self._gathering, deque([_Batch()])
+        for batch in batches:
+            for transaction_id, timestamp, answer in batch.waiting:
+                if self.outcomes.get(transaction_id):
+                    self.outcomes.remove(transaction_id)
+                verdict = Verdict.UNAVAILABLE if timestamp > 0 else Verdict.UNKNOWN
+                answer(encode_reply(transaction_id, verdict))
+            batch.answer_refused()
+
     def stop(self) -> None:
         """Answer that everything under way is unknown, and everything that comes from now on."""
         self.stopped = True
@@ -278,21 +290,26 @@ class CommitPipeline:
 
     def _join(self, transaction_id: bytes, known: int, answer: Answer) -> None:
         """Wait for a record that is on its way."""
-        self._batch_of(abs(known)).waiting.append((transaction_id, known, answer))
+        batch = self._batch_of(abs(known))
+        assert batch is not None, "an outcome that is not acknowledged is under way"
+        batch.waiting.append((transaction_id, known, answer))
 
     def _refuse(self, reply: bytes, answer: Answer) -> None:
         """Tell a conflict once what it was met with is published."""
-        if self.conflicts.met > self._acknowledged:
-            self._batch_of(self.conflicts.met).refused.append((reply, answer))
-        else:
+        batch = self._batch_of(self.conflicts.met)
+        if batch is None:
             answer(reply)
+        else:
+            batch.refused.append((reply, answer))
 
-    def _batch_of(self, timestamp: int) -> _Batch:
-        """Return the batch of a record that is on its way."""
+    def _batch_of(self, timestamp: int) -> _Batch | None:
+        """Return the batch that is on its way and has a record, or one behind it; None if there is none."""
+        if timestamp <= self._acknowledged:
+            return None
         for batch in self._under_way():
             if batch.entries and timestamp <= batch.entries[-1][0]:
                 return batch
-        raise AssertionError("an outcome that is not acknowledged is under way")
+        return None
 
     def _under_way(self) -> list[_Batch]:
         return ([self._in_flight] if self._in_flight else []) + list(self._gathering)

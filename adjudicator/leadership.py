@@ -81,6 +81,7 @@ class Leadership:
             f"{az}.adjudicator",
             replicas,
             self._committed,
+            self._blocked,
             clock=clock,
             quorum=Quorum(len(replicas), len(replicas) // 2 + 1),
             candidate=candidate,
@@ -123,6 +124,11 @@ class Leadership:
         """Lead no more."""
         self._appender.resign()
 
+    def mend_clock(self) -> None:
+        """Put right what is damaged in the clock file."""
+        if self.pipeline is not None and self._published.mend():
+            log.error("%s: the clock file was damaged and is mended", self.cluster)
+
     def status(self) -> dict[str, int | float | str]:
         """Tell epoch, phase, newest timestamps and sizes."""
         leader = self._appender.leader
@@ -147,6 +153,11 @@ class Leadership:
             self._open()
         else:
             self.pipeline.committed(sequence)
+
+    def _blocked(self) -> None:
+        if self.pipeline is not None:
+            log.warning("%s: too few journal replicas answer: commits are refused", self.cluster)
+            self.pipeline.shed()
 
     def _open(self) -> None:
         leader = self._appender.leader

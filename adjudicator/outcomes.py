@@ -64,6 +64,10 @@ class Outcomes:
         if (expired or len(self._timestamps) > self._entries_max) and oldest is not newest:
             self._forget(oldest)
 
+    def remove(self, transaction_id: bytes) -> None:
+        """Take back what was noted of a transaction that will not be appended."""
+        del self._timestamps[transaction_id]
+
     def recall(self, older: list[tuple[bytes, int]], floor: int) -> None:
         """Take in the outcomes right below the floor, which falls to `floor`. In vain once it forgets."""
         if self._has_forgotten:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import logging
 import struct
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ _DISCOVERY_SECONDS = 0.2
 HAND_OVER_SECONDS = 0.5
 _WORD_SECONDS = 0.01  # for the others to say that they stop too
 _POLL_SECONDS = 0.002
+_CLOCKS_PER_LOOK = 64  # a look takes some microseconds
 _BUSY_SECONDS = 1.0  # after the last request
 _REFUSED_SECONDS_MIN, _REFUSED_SECONDS_MAX = 0.05, 2.0
 
@@ -73,6 +75,7 @@ class AdjudicatorServer:
             0,
             False,
         )  # the clusters folder's mtime; all were complete
+        self._unmended: Iterator[Seat] = iter(())
         self._requests_seen = 0
         self._busy_until = 0.0
         self._waiting: set[Seat] = set()  # for a sign of life of their leaders
@@ -108,6 +111,15 @@ class AdjudicatorServer:
         for cluster in self._seats.keys() - names:
             await self._leave(cluster)
         self._listed = (changed, complete)
+
+    def mend_clocks(self) -> None:
+        """Look after the clock files of some of the clusters that are led from here, others each time."""
+        looked_at = list(itertools.islice(self._unmended, _CLOCKS_PER_LOOK))
+        for seat in looked_at:
+            if seat.leadership is not None:
+                seat.leadership.mend_clock()
+        if len(looked_at) < _CLOCKS_PER_LOOK:
+            self._unmended = iter(list(self._seats.values()))
 
     async def _leave(self, cluster: str) -> None:
         seat = self._seats.pop(cluster)
@@ -413,6 +425,7 @@ async def serve(
             while True:
                 await asyncio.sleep(_DISCOVERY_SECONDS)
                 await server.discover()
+                server.mend_clocks()
         finally:
             await server.hand_over()
             listening.close()

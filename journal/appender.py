@@ -63,8 +63,9 @@ class Appender:
 
     `replicas` are socket paths, or a LocalReplica. `on_commit` is called with the commit index each
     time it has risen; records appended in that call carry the index to the replicas. The first call
-    says that the leader is open; before it nothing may be appended. `epoch` is the least to claim,
-    `candidate` 16 bytes that no other candidate has.
+    says that the leader is open; before it nothing may be appended. `on_blocked` is called now and then
+    while nothing can be committed for want of replicas. `epoch` is the least to claim, `candidate` 16 bytes
+    that no other candidate has.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Appender:
         name: str,
         replicas: list[Path | LocalReplica],
         on_commit: Callable[[int], None],
+        on_blocked: Callable[[], None],
         *,
         clock: Clock,
         quorum: Quorum,
@@ -86,6 +88,7 @@ class Appender:
         )
         self.leader = Leader(candidate, name, quorum, clock, epoch=epoch, own=self._own)
         self._on_commit = on_commit
+        self._on_blocked = on_blocked
         self._told_commit = 0
         self._told_stranded = False
         self._catching_up: asyncio.TimerHandle | None = None
@@ -160,6 +163,8 @@ class Appender:
         """See to what is overdue; a leader at rest has no timer."""
         self._ticking = None
         self._deliver(self.leader.tick())
+        if self.leader.blocked:
+            self._on_blocked()
         if self.leader.restless:
             self._tick_soon()
 

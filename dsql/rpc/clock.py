@@ -16,7 +16,7 @@ clock back, whenever it comes, and a reader needs no second look.
 
 The file is never synced: after a crash of the machine it may be older than the last acknowledged commit.
 No reader opens it before a leader of this boot has published. A slot whose check bits are wrong is
-damage: no reader opens the file until its zone, or the next leader, has mended it.
+damage: nobody starts at it, and readers wait until the leader, which looks after the file, has mended it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _FORMAT, _BOOT, _SLOTS = range(3)  # words; the slots to the end
 _FORMAT_WORD = 0x33_6B_63_6F_6C_63_71_64  # dqclock3
 _WORD_BYTES = 8
 _CHECK_BITS = 8  # leaves 56 for microseconds: two thousand years
+_MENDING_SECONDS, _LOOK_SECONDS = 10.0, 0.005
 
 if sys.byteorder != "little":  # the file's format is little-endian and is accessed natively
     raise ImportError("the published clock needs a little-endian machine")
@@ -81,6 +82,7 @@ class PublishedClock:
             raise ClockUnavailableError(str(path)) from None
         words = memoryview(self._map).cast("Q")
         self._slots = words[_SLOTS:]
+        self._slot = 0  # the newest that was found sound
         usable = words[_FORMAT] == _FORMAT_WORD and words[_BOOT] == boot
         words.release()
         if not (usable and all(map(_is_sound, self._slots))):
@@ -88,8 +90,22 @@ class PublishedClock:
             raise ClockUnavailableError(str(path))
 
     def latest(self) -> int:
-        """Return the newest acknowledged commit timestamp: every transaction comes here."""
-        return max(self._slots) >> _CHECK_BITS
+        """Return the newest acknowledged commit timestamp: every transaction comes here.
+
+        Raises ClockUnavailableError if it is damaged and nobody mends it.
+        """
+        slot = max(self._slots)
+        if slot != self._slot:
+            self._slot = slot = slot if _is_sound(slot) else self._wait_for_mending()
+        return slot >> _CHECK_BITS
+
+    def _wait_for_mending(self) -> int:
+        deadline = time.monotonic() + _MENDING_SECONDS
+        while not _is_sound(slot := max(self._slots)):
+            if time.monotonic() > deadline:
+                raise ClockUnavailableError("the clock file is damaged, and no leader mends it")
+            time.sleep(_LOOK_SECONDS)
+        return slot
 
     @property
     def zone(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -59,15 +60,16 @@ class Zones:
 
     def _serve(self, az: str, end: socket.socket) -> None:
         decoder = FrameDecoder()
-        while data := end.recv(65_536):
-            for body in decoder.feed(data):
-                self.asked.append((az, body[0]))
-                reply = self.acts[az](body)
-                if reply == b"":
-                    end.close()
-                    return
-                if reply is not None:
-                    end.sendall(frame(reply))
+        with contextlib.suppress(OSError):  # the client has what it needs, and hangs up
+            while data := end.recv(65_536):
+                for body in decoder.feed(data):
+                    self.asked.append((az, body[0]))
+                    reply = self.acts[az](body)
+                    if reply == b"":
+                        end.close()
+                        return
+                    if reply is not None:
+                        end.sendall(frame(reply))
 
     def close(self) -> None:
         for thread in self._threads:
@@ -168,4 +170,21 @@ def test_commit_that_no_zone_takes_has_certainly_not_happened(
     zones: Zones, client: AdjudicatorClient
 ) -> None:
     zones.gone = set(AZS)
+    assert commit(client) == Unavailable()
+
+
+def test_commit_that_is_refused_late_has_certainly_not_happened(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    asked_elsewhere = threading.Event()
+
+    def gives_up(request: bytes) -> bytes | None:
+        asked_elsewhere.wait(5)
+        return encode_reply(subject_of(request), Verdict.UNAVAILABLE)
+
+    def is_asked(request: bytes) -> bytes | None:
+        asked_elsewhere.set()
+        return None
+
+    zones.acts |= {"az1": gives_up, "az2": is_asked, "az3": is_asked}
     assert commit(client) == Unavailable()

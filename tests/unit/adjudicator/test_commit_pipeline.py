@@ -221,6 +221,33 @@ def test_who_waits_for_the_log_when_the_leader_stops_is_told_that_it_is_unknown(
     assert new_leader.events == [(b"1", Verdict.UNKNOWN, 0), (b"2", Verdict.UNKNOWN, 0)]
 
 
+def test_what_is_not_in_the_journal_yet_is_refused_when_nothing_can_be_committed(bench):
+    bench.submit(ONE, b"a")
+    bench.pipeline.flush()
+    bench.submit(TWO, b"b")
+    bench.submit(b"3" * 16, b"b")  # loses against one that is refused
+    bench.status(b"4" * 16)
+    bench.pipeline.shed()
+    assert [event[:2] for event in bench.events] == [
+        (b"2", Verdict.UNAVAILABLE),
+        (b"4", Verdict.UNKNOWN),
+        (b"3", Verdict.DATA_CONFLICT),
+    ]
+    bench.submit(TWO, b"c")  # the same id may come again
+    bench.submit(b"5" * 16, b"b")
+    bench.pipeline.committed(1)
+    bench.pipeline.committed(2)
+    assert [entry[2] for entry in bench.journal[1:]] == [
+        encode(WriteSet(TWO, 10, [], [(b"c", int(Mode.EXCLUSIVE), b"v")]))
+    ]
+    verdicts = [event[:2] for event in bench.events[3:] if not isinstance(event, int)]
+    assert verdicts == [
+        (b"1", Verdict.COMMITTED),
+        (b"2", Verdict.COMMITTED),
+        (b"5", Verdict.DATA_CONFLICT),
+    ]
+
+
 def test_commit_that_finds_too_few_journals_is_refused_before_anything_is_decided(bench):
     bench.pipeline.blocked = True
     bench.submit(ONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -122,3 +123,18 @@ def test_flipped_bit_anywhere_is_noticed_and_mended(path: Path, publisher: Open,
         PublishedClock(path, BOOT)
     assert leader.mend()
     assert latest(path) == NOW
+
+
+def test_reader_starts_at_no_damaged_slot_and_goes_on_once_it_is_mended(
+    path: Path, publisher: Open
+):
+    leader = publisher(1)
+    leader.open(NOW)
+    with closing(PublishedClock(path, BOOT)) as reader:
+        with path.open("r+b") as file:
+            file.seek(2 * 8 + 6)
+            file.write(b"\x7f")  # of another zone's slot: years ahead
+        mending = threading.Timer(0.05, leader.mend)
+        mending.start()
+        assert reader.latest() == NOW
+        mending.join()
