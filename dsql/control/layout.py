@@ -7,7 +7,7 @@
     clusters/ID/certificate.pem, key.pem
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
     relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
-    clusters/ID/clock             24 bytes, mapped by many: see `dsql.rpc.clock`
+    clusters/ID/clock             some words, mapped by many: see `dsql.rpc.clock`
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost
     AZ/ID/journal/, AZ/ID/storage/   see `journal.opening` for what lies beside them after damage
     run/relay.address             HOST:PORT where the relay listens, for the command line

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -202,3 +203,23 @@ def _is_up(cluster: RunningCluster, az: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_role_that_a_signal_has_stopped_is_replaced_like_one_that_died(tmp_path: Path) -> None:
+    cluster = RunningCluster(tmp_path, options=("--hang-seconds", "1")).start()
+    try:
+        for role in ("relay", "host", "seed", "us-east-1b.az"):
+            process_id = cluster.role(role)
+            os.kill(process_id, signal.SIGSTOP)
+            cluster.wait_for_restart(role, process_id, 30)
+        eventually(lambda: _answers(cluster))
+    finally:
+        cluster.stop()
+
+
+def _answers(cluster: RunningCluster) -> bool:
+    try:
+        with psycopg.connect(**cluster.dsn(), connect_timeout=5) as connection:
+            return connection.execute("select 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False

@@ -99,6 +99,32 @@ def promise_under_way_while_the_disk_is_lost() -> None:
     assert rival._log.epoch_at(committed) == 1, "a committed record was replaced"
 
 
+def promise_that_was_asked_for_before_the_own_one_is_lost_meanwhile() -> None:
+    """A rival's own replica promises last: there was no moment in which two stood by its epoch."""
+    trio = _Trio()
+    first = trio.lead(1, LOST, LEFT, RIGHT)
+    rival = Leader(b"rival".ljust(16), "rival", Quorum(), _Clock(), epoch=2, own=RIGHT)
+    ((_, claim),) = rival.connected(LOST)
+    (under_way,) = trio.answers(LOST, claim)
+    trio.lose_disk()
+    first.disconnected(LOST)
+    trio.connect(first, LOST)
+    assert trio.commit(first, LOST, LEFT)
+    committed = first.last_sequence
+
+    sends = rival.connected(RIGHT) + rival.step(LOST, under_way)
+    trio.deliver(rival, sends, RIGHT)
+    rival.disconnected(LOST)
+    trio.connect(rival, LOST)
+    trio.connect(rival, LEFT)
+    assert rival.phase is Phase.OPEN
+    assert rival._log.epoch_at(committed) == 1, "a committed record was replaced"
+
+
+def _vouch_for_all(self: Followers) -> bool:
+    return len(self.voters) >= self.quorum.claims
+
+
 def old_leader_restores_what_had_promised_a_new_one() -> None:
     """The old leader reaches only the replica that no new leader has asked."""
     trio = _Trio()
@@ -120,6 +146,12 @@ def _restore_at_once(self: Followers, follower: Follower, epoch_sequence: int) -
 
 
 RULES = [
+    pytest.param(
+        promise_that_was_asked_for_before_the_own_one_is_lost_meanwhile,
+        "vouched",
+        property(_vouch_for_all),
+        id="own_promise_first",
+    ),
     pytest.param(
         promise_under_way_while_the_disk_is_lost, "confirmed", _elect_at_once, id="confirmed_votes"
     ),
