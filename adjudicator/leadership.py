@@ -81,11 +81,11 @@ class Leadership:
             f"{az}.adjudicator",
             replicas,
             self._committed,
-            self._blocked,
             clock=clock,
             quorum=Quorum(len(replicas), len(replicas) // 2 + 1),
             candidate=candidate,
             epoch=epoch,
+            on_blocked=self._blocked,
         )
 
     @property

@@ -74,12 +74,12 @@ class Appender:
         name: str,
         replicas: list[Path | LocalReplica],
         on_commit: Callable[[int], None],
-        on_blocked: Callable[[], None],
         *,
         clock: Clock,
         quorum: Quorum,
         candidate: bytes,
         epoch: int = 1,
+        on_blocked: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._replicas = replicas
