@@ -388,7 +388,7 @@ class _Ordered:
         return (present[0], present[-1] + 1) if present else (0, 0)
 
     def shift(self, value: Any, offset: Any, *, forward: bool) -> Any:
-        """Return value +- offset in the type of the order column."""
+        """Return value +- offset in the type of the order column, None where that is no number."""
         type_oid = self.keys[0].expression.type_oid
         if isinstance(offset, tuple):
             return _shift_by_interval(value, offset, type_oid, forward=forward)
@@ -397,12 +397,17 @@ class _Ordered:
         else:
             edge = value + offset if forward else value - offset
         if edge != edge and value == value:
-            # Infinity less infinity: no value lies beyond such an edge.
-            return type(edge)("inf" if forward else "-inf")
+            return None  # infinity less infinity
         return edge
 
     def position(self, edge: Any, end: int) -> int:
-        """Return where `edge` stands among the values: before its equals, or (end) after them."""
+        """Return where `edge` stands among the values: before its equals, or (end) after them.
+
+        None is an edge that lets every number in, as PostgreSQL's in_range_float8_float8 has it.
+        """
+        if edge is None:
+            infinity = "inf" if bool(end) != self.keys[0].descending else "-inf"
+            edge = type(self.values[self._present[0]])(infinity)
         first, last = self._present
         values = self.values[first:last]
         sort_key = registry.get(self.keys[0].expression.type_oid).sort_key

@@ -59,6 +59,8 @@ _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
 
 _SQLSTATE_BY_MESSAGE = (
+    ("frame start", "42P20"),
+    ("frame end", "42P20"),
     ("memory exhausted", "54001"),
     ("invalid Unicode escape", "22025"),
     ("invalid Unicode surrogate", "22025"),

@@ -90,3 +90,7 @@ select count(*) over (order by x desc range between '1 hour'::interval preceding
 array_fill(1, array[[2,3],[1,1]])
 percentile_disc(array[[0.1,0.5],[0.9,1]]) within group (order by x) from generate_series(1,10) x
 json_object('{{a,b},{c,d}}'::text[], '{{1,2},{3,4}}'::text[])
+select count(*) over (order by x range between 'infinity'::float8 preceding and 'infinity'::float8 preceding) from (values ('-infinity'::float8), (1), ('infinity'), ('NaN')) v(x)
+select count(*) over (order by x desc range between 1 preceding and 'infinity'::float8 preceding) from (values ('-infinity'::float8), (1), ('infinity'), ('NaN')) v(x)
+select count(*) over (order by x range between 'infinity'::numeric following and 1 following) from (values ('-infinity'::numeric), (1), ('infinity'), (null)) v(x)
+select count(*) over (order by x range between 1 following and 2 preceding) from (values (1)) v(x)
