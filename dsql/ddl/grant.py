@@ -18,21 +18,21 @@ from dsql.access.privileges import Kind, Privilege, invalid_privilege, permissio
 from dsql.catalog.schema import PUBLIC, Acl, AclItem, Column, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.naming import require_column
+from dsql.ddl.naming import no_column, require_column
 from dsql.ddl.privilege_lists import Columns, PrivilegeList, read_privileges
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import grantees, role_of
 from dsql.ddl.securables import (
     KINDS,
+    SYSTEM_COLUMNS,
     Securable,
+    SystemObject,
     find_securables,
     kind_of,
     securables_in_schemas,
 )
 from dsql.errors import SqlError
 from dsql.types import oids
-
-_SYSTEM_COLUMNS = ("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid")  # by their numbers, -6 to -1
 
 
 def grant(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -49,8 +49,11 @@ def grant(statement: Any, context: UtilityContext) -> UtilityResult:
     granting = Granting(context, given, result)
     writer = CatalogWriter(context.transaction)
     with result.told():
-        for securable in {each.oid: each for each in found}.values():
-            writer.put_securable(granting.on(securable, kind, listed), context.catalog)
+        for securable in {(each.oid, each.name): each for each in found}.values():
+            if isinstance(securable, SystemObject):
+                granting.fail_on(securable, listed)
+            else:
+                writer.put_securable(granting.on(securable, kind, listed), context.catalog)
     return result
 
 
@@ -117,7 +120,31 @@ class Granting:
         acl = self._changed(kind, securable.name, securable, mask, listed.every)
         return replace(securable, acl=acl)
 
-    def _changed(self, kind: Kind, name: str, securable: Securable, mask: int, every: bool) -> Acl:
+    def fail_on(self, system: SystemObject, listed: PrivilegeList) -> None:
+        """Say that nothing was granted or revoked on an object of the system's. Raises SqlError 42501."""
+        mask = system.kind.every if listed.every else listed.mask
+        if mask:
+            self._changed(system.kind, system.name, system, mask, listed.every)
+        names = [name for _, some in listed.columns for name in some]
+        for name in names:
+            if name not in system.columns:
+                raise no_column(system.name, name)
+        if mask & Kind.COLUMN.every and not self._given.grants:
+            names += system.columns
+        for name in sorted(set(names), key=system.columns.index):
+            shown = f'column "{name}" of relation "{system.name}"'
+            if not self._has_any(system.kind, system, self._role):
+                raise SqlError("42501", f"permission denied for {shown}")
+            self._warn(Kind.COLUMN.every, 0, False, shown)
+
+    def _changed(
+        self,
+        kind: Kind,
+        name: str,
+        securable: Securable | SystemObject,
+        mask: int,
+        every: bool,
+    ) -> Acl:
         owner, acl = securable.owner_oid, securable.acl
         if acl is None:
             acl = kind.default_acl(owner)
@@ -127,7 +154,7 @@ class Granting:
         self._warn(mask, options, every, f'"{name}"')
         return self._given.change(acl, mask & options, grantor, owner, self._inherited)
 
-    def _has_any(self, kind: Kind, securable: Securable, role: int) -> bool:
+    def _has_any(self, kind: Kind, securable: Securable | SystemObject, role: int) -> bool:
         masks = Authority(self._catalog, role).masks(kind, securable.owner_oid, securable.acl)
         return bool((masks[0] | masks[1]) & kind.every)
 
@@ -157,7 +184,7 @@ class Granting:
         if mask:
             table = replace(table, acl=self._changed(own, table.name, table, mask, listed.every))
         if on_all and table.kind != "v":
-            for name in _SYSTEM_COLUMNS:  # nothing is granted on them, but PostgreSQL looks
+            for name in SYSTEM_COLUMNS:  # nothing is granted on them, but PostgreSQL looks
                 self._on_column(before, Column(name, 0, oids.OID), on_all)
         if not of_columns:
             return table

@@ -176,8 +176,13 @@ def require_column(table: Table, name: str) -> Column:
     """Return a live column by its name. Raises 42703."""
     found = find_column(table, name)
     if found is None:
-        raise SqlError("42703", f'column "{name}" of relation "{table.name}" does not exist')
+        raise no_column(table.name, name)
     return found
+
+
+def no_column(relation: str, name: str) -> SqlError:
+    """Return the error (42703) of a column that a relation does not have."""
+    return SqlError("42703", f'column "{name}" of relation "{relation}" does not exist')
 
 
 def taken_names(context: UtilityContext, schema: str) -> set[str]:

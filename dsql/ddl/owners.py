@@ -17,7 +17,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
-from dsql.ddl.securables import KINDS, Securable, find_securables, kind_of, with_owner
+from dsql.ddl.securables import KINDS, Securable, SystemObject, find_securables, kind_of, with_owner
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -37,7 +37,7 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
         yield Refusal(SqlError("42501", "permission denied to change owner of database"))
 
 
-def _securable(statement: Any, context: UtilityContext) -> Securable:
+def _securable(statement: Any, context: UtilityContext) -> Securable | SystemObject:
     kind = KINDS.get(nodes.enum_name(statement, "object_type"))
     if kind is None:
         raise unsupported("unsupported statement: AlterOwner")
@@ -48,6 +48,7 @@ def alter_owner(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run an AlterOwnerStmt."""
     securable = _securable(statement, context)
     role = role_of(statement.newowner, context)
+    assert not isinstance(securable, SystemObject), "nobody owns what is the system's"
     changed = with_owner(securable, role.oid)
     CatalogWriter(context.transaction).put_securable(changed, context.catalog)
     return UtilityResult(f"ALTER {kind_of(securable).word.upper()}")

@@ -1,19 +1,28 @@
 """The objects that GRANT, REVOKE and OWNER TO are about, looked up by their names.
 
-A securable is any catalog value with `owner_oid` and `acl`. Kinds of objects that do not exist yet are
-looked up all the same: their names are not found, and the error is the one they will have.
+A securable is any catalog value with `owner_oid` and `acl`. What the system has is one too, though nobody
+who logs in can grant anything on it. Kinds of objects that do not exist yet are looked up all the same:
+their names are not found, and the error is the one they will have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from dsql.access.acl import change_owner
-from dsql.access.privileges import RELATION_KINDS, Kind, permission_denied
-from dsql.catalog.schema import Acl, Database, Schema, Table
+from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, permission_denied
+from dsql.catalog.schema import (
+    PUBLIC,
+    Acl,
+    AclItem,
+    Database,
+    Schema,
+    Table,
+)
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
 from dsql.ddl.naming import find_any, missing_relation, require_schema, usable_schema
@@ -22,9 +31,25 @@ from dsql.errors import SqlError
 from dsql.functions.registry import candidates
 from dsql.types import registry
 
+_SYSTEM = 1  # the owner of what the system has: no role has this OID
+
+
+@dataclass(frozen=True, slots=True)
+class SystemObject:
+    """A relation, function, type or schema of the system's; `columns` are a relation's."""
+
+    oid: int
+    kind: Kind
+    name: str
+    acl: Acl
+    columns: tuple[str, ...] = ()
+    owner_oid: int = _SYSTEM
+
+
 Securable = Table | Schema | Database
 Owned = TypeVar("Owned", bound=Securable)
 
+SYSTEM_COLUMNS = ("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid")  # by their numbers, -6 to -1
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "sys")
 KINDS = {
     "OBJECT_TABLE": Kind.TABLE,
@@ -45,26 +70,29 @@ KINDS = {
 }
 
 
-def find_securables(kind: Kind, objects: Iterable[Any], context: UtilityContext) -> list[Securable]:
+def find_securables(
+    kind: Kind, objects: Iterable[Any], context: UtilityContext
+) -> list[Securable | SystemObject]:
     """Look the objects of a GRANT up.
 
-    Raises SqlError 42P01, 3F000, 3D000, 42704 or 42883 for what does not exist, 42501 for the system's.
+    Raises SqlError 42P01, 3F000, 3D000, 42704 or 42883 for what does not exist, 42501 for a schema that is
+    closed to the user.
     """
     return [_find(kind, wrapped, context) for wrapped in objects]
 
 
-def _find(kind: Kind, wrapped: Any, context: UtilityContext) -> Securable:
+def _find(kind: Kind, wrapped: Any, context: UtilityContext) -> Securable | SystemObject:
     if kind in (Kind.TABLE, Kind.SEQUENCE):
         return _relation(kind, nodes.inner(wrapped), context)
     if kind in (Kind.FUNCTION, Kind.PROCEDURE, Kind.ROUTINE):
-        raise _no_function(kind, nodes.inner(wrapped), context)
+        return _function(kind, nodes.inner(wrapped), context)
     if kind in (Kind.TYPE, Kind.DOMAIN):
-        raise _no_type(kind, nodes.strings(nodes.inner(wrapped).items), context)
+        return _type(kind, nodes.strings(nodes.inner(wrapped).items), context)
     if kind is Kind.LARGE_OBJECT:
         raise SqlError("42704", f"large object {_number(nodes.inner(wrapped))} does not exist")
     name = nodes.inner(wrapped).sval
     if kind is Kind.SCHEMA:
-        return open_schema(name, context)
+        return _schema(name, context)
     if kind is Kind.DATABASE:
         return _database(name, context)
     if kind is Kind.PARAMETER or (kind, name) in _BUILT_IN:
@@ -78,24 +106,26 @@ _BUILT_IN = frozenset(
 )
 
 
-def _relation(kind: Kind, relation: Any, context: UtilityContext) -> Table:
+def _relation(kind: Kind, relation: Any, context: UtilityContext) -> Table | SystemObject:
     table = find_any(context, relation)
     if table is None:
         raise missing_relation(relation)
     if isinstance(table, tuple):
         raise SqlError("42809", f'"{relation.relname}" is an index')
     if isinstance(table, VirtualTable):
-        raise permission_denied(Kind.TABLE, table.name)
+        system = SYSTEM_COLUMNS if table.kind == "r" else ()
+        columns = (*system, *(name for name, _ in table.columns))
+        return SystemObject(table.oid, Kind.TABLE, table.name, table.acl, columns)
     if kind is Kind.SEQUENCE and table.kind != "S":
         raise SqlError("42809", f'"{table.name}" is not a sequence')
     return table
 
 
-def open_schema(name: str, context: UtilityContext) -> Schema:
-    """Return a schema that is not the system's. Raises SqlError 3F000, 42501."""
+def _schema(name: str, context: UtilityContext) -> Schema | SystemObject:
     schema = require_schema(context, name)
     if name in _SYSTEM_SCHEMAS:
-        raise permission_denied(Kind.SCHEMA, name)
+        used = (AclItem(PUBLIC, _SYSTEM, Privilege.USAGE.value),)
+        return SystemObject(schema.oid, Kind.SCHEMA, name, used)
     return schema
 
 
@@ -110,8 +140,8 @@ def _database(name: str, context: UtilityContext) -> Database:
     return database
 
 
-def _no_function(kind: Kind, node: Any, context: UtilityContext) -> SqlError:
-    """Return the error of a function: those there are belong to the system."""
+def _function(kind: Kind, node: Any, context: UtilityContext) -> SystemObject:
+    """Look a function up: those there are belong to the system. Raises SqlError 42883, 42725, 3F000."""
     names = nodes.strings(node.objname)
     if len(names) > 1:
         usable_schema(context, names[-2])
@@ -121,25 +151,31 @@ def _no_function(kind: Kind, node: Any, context: UtilityContext) -> SqlError:
     if node.args_unspecified:
         if len(found) > 1:
             hint = f"Specify the argument list to select the {word} unambiguously."
-            return SqlError("42725", f'{word} name "{shown}" is not unique', hint=hint)
+            raise SqlError("42725", f'{word} name "{shown}" is not unique', hint=hint)
         if not found:
-            return SqlError("42883", f'could not find a {word} named "{shown}"')
-        return permission_denied(kind, names[-1])
+            raise SqlError("42883", f'could not find a {word} named "{shown}"')
+        return _of_system(kind, names[-1])
     types = tuple(_type_oid(argument.type_name, context) for argument in node.objargs)
     if any(callee.argument_types == types for callee in found):
-        return permission_denied(kind, names[-1])
+        return _of_system(kind, names[-1])
     arguments = ", ".join(registry.get(oid).sql_name for oid in types)
-    return SqlError("42883", f"{word} {shown}({arguments}) does not exist")
+    raise SqlError("42883", f"{word} {shown}({arguments}) does not exist")
 
 
-def _no_type(kind: Kind, names: list[str], context: UtilityContext) -> SqlError:
+def _type(kind: Kind, names: list[str], context: UtilityContext) -> SystemObject:
+    """Look a type up: those there are belong to the system. Raises SqlError 42704, 42809, 0LP01, 3F000."""
     found = _find_type(names, context)
     if kind is Kind.DOMAIN:
-        return SqlError("42809", f'"{found}" is not a domain')
+        raise SqlError("42809", f'"{found}" is not a domain')
     if found.startswith("_"):
         hint = "Set the privileges of the element type instead."
-        return SqlError("0LP01", "cannot set privileges of array types", hint=hint)
-    return permission_denied(kind, found)
+        raise SqlError("0LP01", "cannot set privileges of array types", hint=hint)
+    return _of_system(kind, found)
+
+
+def _of_system(kind: Kind, name: str) -> SystemObject:
+    """Return a function or type. No OID is asked for: statements name few, and rarely one twice."""
+    return SystemObject(0, kind, name, kind.default_acl(_SYSTEM))
 
 
 def _type_oid(type_name: Any, context: UtilityContext) -> int:
@@ -160,9 +196,9 @@ def _find_type(names: list[str], context: UtilityContext) -> str:
 
 def securables_in_schemas(
     kind: Kind, schemas: Iterable[Any], context: UtilityContext
-) -> list[Securable]:
+) -> list[Securable | SystemObject]:
     """Return every object of a kind in some schemas (ALL ... IN SCHEMA); views count as tables."""
-    found: list[Securable] = []
+    found: list[Securable | SystemObject] = []
     for wrapped in schemas:
         schema = usable_schema(context, nodes.inner(wrapped).sval)
         if schema.name in _SYSTEM_SCHEMAS:
@@ -196,8 +232,10 @@ def _moved(acl: Acl | None, old: int, new: int) -> Acl | None:
     return None if acl is None else change_owner(acl, old, new)
 
 
-def kind_of(found: Securable) -> Kind:
-    """Return the kind of a catalog value."""
+def kind_of(found: Securable | SystemObject) -> Kind:
+    """Return the kind of an object."""
+    if isinstance(found, SystemObject):
+        return found.kind
     if isinstance(found, Table):
         return RELATION_KINDS[found.kind]
     return Kind.SCHEMA if isinstance(found, Schema) else Kind.DATABASE

@@ -25,10 +25,11 @@ _INPUTS = {
 
 @dataclass
 class Act:
-    """`shown` is what it says; `rounds` its messages."""
+    """`shown` is what it says; `rounds` its messages. `partly`: it takes some of the rows, whichever."""
 
     shown: str
     rounds: list[bytes]
+    partly: bool = False
 
 
 class Acts:
@@ -71,7 +72,7 @@ class Acts:
         run = client.bind(values) + b"".join(client.execute(row_limit=limit) for limit in limits)
         head = client.parse(statement.text, types=statement.types) + client.describe(b"S")
         rounds = [head + run + client.sync(), run + client.sync()]
-        return Act(f"{statement.text} {statement.values} {limits}", rounds)
+        return Act(f"{statement.text} {statement.values} {limits}", rounds, partly=any(limits))
 
     def cursor(self) -> Act:
         """Declare a cursor and walk along it."""
@@ -124,7 +125,7 @@ class Acts:
             f"alter table {table} drop column {column}",
             f"alter table {table} rename column {column} to {self.grammar.pick('x', 'id', column)}",
             f"alter table {table} alter column {column} set default {literal}",
-            f"create {self.grammar.pick('', 'unique ')}index x on {table} ({column})",
+            f"create index x on {table} ({column})",  # what is unique shows at the commit only
             f"drop table {self.grammar.pick('', 'if exists ')}{self.grammar.pick(table, 'nope')}",
             f"drop index {self.grammar.pick('u_code_key', 'nope', 't')}",
             f"truncate {table}",

@@ -197,7 +197,7 @@ AGGREGATES: dict[str, tuple[tuple[str, str], ...]] = {
     "text": (
         ("max({})", "text"),
         ("string_agg({}, ',' order by 1)", "text"),
-        ("mode() within group (order by {})", "text"),
+        ("mode() within group (order by {}::text)", "text"),
     ),
     "bool": (("bool_or({})", "bool"), ("every({})", "bool")),
     "int4[]": (("array_agg({})", "int4"),),
