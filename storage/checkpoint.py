@@ -1,6 +1,7 @@
 """Checkpoints: states of an environment that survive the machine, without a copy of it.
 
     <replica>/environment/checkpoint   CRC32C, then msgpack Checkpoint
+    <replica>/environment/superseded   storage.superseded
     <replica>/held                     locked by whoever copies from the file (storage.remaking)
 
 The environment itself is never synced while it runs, so after a crash of the machine its pages may be
@@ -10,13 +11,21 @@ been lost:
     pin t     a read transaction here keeps LMDB from using again any page that t leads to
     sync      all of the file that has changed, so also all pages of t: proportional to what was written
     record    t's meta page, in a file of its own, by an atomic replacement
-    let go    of the pin of the checkpoint before
 
-Why that is enough. LMDB writes a page again only when the transaction that gave it up is older than every
-reader, and overwrites nothing else but its two meta pages. t is pinned from before the sync until a later
-checkpoint is recorded, so between its record and the next one every page that t leads to stays as it was
-synced, on disk, too, whatever of the later pages gets there. With t's meta page put back as both of
-LMDB's, the environment therefore is at t, and the journal, which keeps what comes after t, does the rest.
+LMDB overwrites nothing but its two meta pages, and pages of which every reader is younger than the
+transaction that gave them up. So as long as t is pinned, every page that t leads to stays as it was
+synced, on disk, too, whatever of the later pages gets there. A pin for long would have each commit take
+fresh pages. So it moves on now and then (`make_way`):
+
+    pin n     the newest transaction
+    save      those pages that t leads to and that transactions up to n have given up: durably, elsewhere
+    let go    of the pin before
+
+What was given up after t is listed by transaction in LMDB's own table of free pages; of that, t leads to
+what was not free in t, nor given up before already, nor behind t's last page. None of it has been used
+again when it is saved, because the pin before still stands. So at any moment each page of t is in its
+place or saved. With those put back, and t's meta page as both of LMDB's, the environment is at t; the
+journal, which keeps what comes after t, does the rest.
 
 A process that dies takes its pins along, but its pages are the kernel's: the next one of the same boot
 finds the environment whole, and takes a checkpoint before it writes anything. Until that is recorded
@@ -44,7 +53,9 @@ from dsql.control.atomic_file import PRIVATE, write_atomically
 from dsql.disk.files import SYSTEM_FILES, Files, read_file
 from storage.databases import Databases, Position, read_position
 from storage.file_lock import is_locked
-from storage.lmdb_format import META_BYTES, meta_page, read_meta
+from storage.lmdb_format import META_BYTES, Meta, meta_page, read_meta
+from storage.page_walk import Pages
+from storage.superseded import SupersededPages, read_superseded
 
 if TYPE_CHECKING:
     from storage.databases import LmdbTransaction
@@ -70,11 +81,12 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A transaction that is held, and the start of its meta page."""
+    """A transaction that is held, what its meta page says, and the start of that."""
 
     transaction: LmdbTransaction
     position: Position
-    meta: bytes
+    meta: Meta
+    content: bytes
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -93,15 +105,35 @@ def read_checkpoint(environment: Path, files: Files = SYSTEM_FILES) -> Checkpoin
     return checkpoint if read_meta(checkpoint.meta) is not None else None
 
 
-def put_back(environment: Path, checkpoint: Checkpoint) -> None:
-    """Let the data file be as it was at the checkpoint. Raises OSError."""
+def superseded_pages(
+    environment: Path, checkpoint: Checkpoint, files: Files = SYSTEM_FILES
+) -> dict[int, bytes]:
+    """Return the pages of a checkpoint that are not in their places any more, by number.
+
+    Raises DamagedLogError, OSError.
+    """
+    meta = meta_of(checkpoint)
+    return read_superseded(
+        environment, (checkpoint.opening, meta.transaction), meta.page_bytes, files
+    )
+
+
+def meta_of(checkpoint: Checkpoint) -> Meta:
+    """Return what the meta page says."""
     meta = read_meta(checkpoint.meta)
-    assert meta is not None
+    assert meta is not None, "no record without is believed"
+    return meta
+
+
+def put_back(environment: Path, checkpoint: Checkpoint, files: Files = SYSTEM_FILES) -> None:
+    """Let the data file be as it was at the checkpoint. Raises DamagedLogError, OSError."""
+    size = meta_of(checkpoint).page_bytes
+    pages = superseded_pages(environment, checkpoint, files)
+    pages |= {number: meta_page(checkpoint.meta, number, size) for number in (0, 1)}
     descriptor = os.open(environment / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
     try:
-        for number in (0, 1):
-            page = meta_page(checkpoint.meta, number, meta.page_bytes)
-            os.pwrite(descriptor, page, number * meta.page_bytes)
+        for number, page in pages.items():
+            os.pwrite(descriptor, page, number * size)
     finally:
         os.close(descriptor)
 
@@ -124,7 +156,13 @@ class Checkpoints:
         self._files = files
         last = read_checkpoint(directory, files)
         self._opening = 1 if last is None else last.opening + 1
+        self._superseded = SupersededPages(directory, files)
         self._pins: deque[Pin] = deque()
+        self._last_page = 0  # of the checkpoint
+        self._gone: set[int] = (
+            set()
+        )  # pages up to there that it does not lead to, or that are saved
+        self.sequence = 0  # up to which record the replica does not need the journal any more
         self.lock = threading.RLock()  # whoever has it may change the pins
         self._held = os.open(
             directory.parent / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE
@@ -132,30 +170,58 @@ class Checkpoints:
         # Opened before anything is written, so that it is told of every page that could not be.
         self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
 
-    @property
-    def sequence(self) -> int:
-        """The record up to which the replica does not need the journal any more."""
-        return self._pins[-1].position.sequence if self._pins else 0
-
     def take(self) -> int:
         """Take a checkpoint of what is committed now; return its sequence.
 
         Takes as long as the disk does: not on the event loop, but while others write. Raises
-        LostWritesError, and OSError if it could not be recorded, which changes nothing.
+        LostWritesError, DamagedPageError, and OSError if it could not be recorded, which changes nothing.
         """
         with self.lock:
             pin = self._pin()
             try:
+                gone = {page for pages in self._pages(pin).given_up() for page in pages}
                 self.sync()
                 self._record(pin)
             except BaseException:
                 pin.transaction.abort()
                 raise
-            self._pins.append(pin)
-            if not is_locked(self._held):
-                while len(self._pins) > 1:
-                    self._pins.popleft().transaction.abort()
-            return pin.position.sequence
+            self._gone, self._last_page = gone, pin.meta.last_page
+            self._superseded.begin((self._opening, pin.meta.transaction))
+            self.sequence = pin.position.sequence
+            self._move_to(pin)
+            return self.sequence
+
+    def make_way(self) -> int:
+        """Let LMDB use again what was given up since the last time; return the bytes of what is saved.
+
+        Not on the event loop. Raises DamagedPageError, and OSError, which changes nothing.
+        """
+        with self.lock:
+            pin = self._pin()
+            try:
+                pages = self._pages(pin)
+                freed = pages.given_up(after=self._pins[-1].meta.transaction)
+                new = {page for some in freed for page in some if page <= self._last_page}
+                new -= self._gone
+                saved = self._superseded.append((page, pages.content(page)) for page in sorted(new))
+            except BaseException:
+                pin.transaction.abort()
+                raise
+            self._gone |= new
+            self._move_to(pin)
+            return saved
+
+    def _move_to(self, pin: Pin) -> None:
+        self._pins.append(pin)
+        if not is_locked(self._held):  # who locks it later finds everything saved
+            while len(self._pins) > 1:
+                self._pins.popleft().transaction.abort()
+
+    def _pages(self, pin: Pin) -> Pages:
+        size = pin.meta.page_bytes
+        return Pages(
+            lambda number, count: os.pread(self._data, count * size, number * size), pin.meta
+        )
 
     def sync(self) -> None:
         """Write what has changed to the disk. Raises LostWritesError."""
@@ -178,16 +244,17 @@ class Checkpoints:
     def close(self) -> None:
         """Let go, and close the files."""
         self.let_go()
+        self._superseded.close()
         os.close(self._data)
         os.close(self._held)
 
     @contextlib.contextmanager
-    def pinned(self) -> Iterator[Pin]:
-        """Hold the newest transaction for a moment."""
+    def pinned(self) -> Iterator[Pages]:
+        """Hold the newest transaction for a moment: its pages."""
         with self.lock:
             pin = self._pin()
             try:
-                yield pin
+                yield self._pages(pin)
             finally:
                 pin.transaction.abort()
 
@@ -199,11 +266,12 @@ class Checkpoints:
             content = os.pread(self._data, META_BYTES, number * self._environment.stat()["psize"])
             meta = read_meta(content)
             if meta is not None and meta.transaction == transaction.id():
-                return Pin(transaction, read_position(transaction, self._databases), content)
+                position = read_position(transaction, self._databases)
+                return Pin(transaction, position, meta, content)
             transaction.abort()
         raise LostWritesError("the meta page of the newest transaction is not there")
 
     def _record(self, pin: Pin) -> None:
-        content = _encode(Checkpoint(self._boot, self._opening, pin.position, pin.meta))
+        content = _encode(Checkpoint(self._boot, self._opening, pin.position, pin.content))
         crc = google_crc32c.value(content).to_bytes(_CRC_BYTES, "big")
         write_atomically(self._directory / CHECKPOINT, crc + content, PRIVATE, self._files)

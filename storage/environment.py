@@ -34,6 +34,7 @@ from storage.mvcc import DamagedRowError
 from storage.page_walk import DamagedPageError
 from storage.pinned_pages import PinnedPages
 from storage.reader_slot import ReaderSlots
+from storage.superseded import DamagedLogError
 from storage.trial import WRITING, Trial
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class DamagedReplicaError(Exception):
 DAMAGED = (
     DisorderError,
     DamagedReplicaError,
+    DamagedLogError,
     DamagedPageError,
     DamagedRowError,
     LostWritesError,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.1  # doubled with each failure in a row, up to
 _RETRY_SECONDS_MAX = 10.0
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 _FAILURES_MAX = 5
 _ATTEMPTS_COUNTED = 10
 _SUSPICIOUS_SHARE = 0.25  # of a processor, when somebody has met damage
@@ -176,7 +176,7 @@ class Follower:
         """Look for damage, pass after pass; raise it."""
         loop, settings = asyncio.get_running_loop(), self._settings
         environment = replica.environment
-        scrubber = Scrubber(environment.directory, environment.checkpoints)
+        scrubber = Scrubber(environment.checkpoints)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(settings.scrub_seconds):
@@ -197,19 +197,26 @@ class Follower:
                 await self._journal.checkpoint(self._cluster, sequence)
 
     async def _keep_checkpoints(self, replica: ReplicaWriter) -> None:
-        settings = self._settings
-        loop = asyncio.get_running_loop()
-        taken_at = loop.time()
+        """Take checkpoints, and save their pages in between, as long as the environment is written."""
+        loop, settings = asyncio.get_running_loop(), self._settings
+        checkpoints = replica.environment.checkpoints
         while True:
+            due_at = loop.time() + settings.checkpoint_seconds
+            saved = 0
             await replica.applied.wait()
             replica.applied.clear()
-            due_at = taken_at + settings.checkpoint_seconds
-            while loop.time() < due_at and replica.pages_written < settings.checkpoint_pages:
+            while loop.time() < due_at and saved < settings.checkpoint_bytes:
                 await asyncio.sleep(min(_LOOK_SECONDS, settings.checkpoint_seconds))
-            replica.pages_written = 0
-            try:
-                await loop.run_in_executor(self._executor, replica.environment.checkpoints.take)
-            except OSError as error:
-                log.error("no checkpoint of %s: %s", self._cluster, error)
-            taken_at = loop.time()
+                if replica.pages_written >= settings.pages_max:
+                    replica.pages_written = 0
+                    saved = await self._try_to(checkpoints.make_way)
+            await self._try_to(checkpoints.take)
             await self._say_durable(replica.environment)
+
+    async def _try_to(self, write: Callable[[], int]) -> int:
+        """Return what `write` returns, 0 if the disk has no room."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, write)
+        except OSError as error:
+            log.error("no checkpoint of %s: %s", self._cluster, error)
+            return 0

@@ -63,7 +63,7 @@ def open_replica(
     elif not must_restore and (checkpoint := read_checkpoint(directory, files)) is not None:
         try:
             if checkpoint.boot != boot:
-                put_back(directory, checkpoint)
+                put_back(directory, checkpoint, files)
             return WritableEnvironment(directory, boot, map_bytes=map_bytes, files=files)
         except (*DAMAGED, FileNotFoundError) as error:
             log.error("%s is damaged (%s): it is made anew", directory, error)

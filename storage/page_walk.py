@@ -34,7 +34,6 @@ Row = tuple[bytes, bytes]
 ReadPages = Callable[
     [int, int], bytes
 ]  # from a page on, so many; fewer bytes at the end of the file
-Order = Callable[[bytes], bytes] | None
 
 _DEPTH_MAX = 32  # LMDB's own limit
 _NODE = struct.Struct("<IHH")
@@ -53,6 +52,13 @@ class Pages:
         self._meta = meta
         self._bytes = meta.page_bytes
 
+    def content(self, number: int) -> bytes:
+        """Return a page as it is. Raises DamagedPageError if it is not there."""
+        page = self._read(number, 1)
+        if len(page) < self._bytes:
+            raise DamagedPageError(f"page {number} is not there")
+        return page
+
     def tree(self, name: bytes) -> Tree:
         """Return a database by its name. Raises DamagedPageError."""
         for rows in self.leaves(self._meta.names):
@@ -61,44 +67,49 @@ class Pages:
                     return read_tree(value)
         raise DamagedPageError(f"there is no database {name!r}")
 
-    def free(self) -> Iterator[tuple[int, int]]:
-        """Yield which transaction has given up how many pages. Raises DamagedPageError."""
-        for rows in self.leaves(self._meta.free):
-            for key, value in rows:
-                if len(key) != 8 or len(value) < 8:
+    def given_up(self, after: int = 0) -> Iterator[tuple[int, ...]]:
+        """Yield the free pages that each transaction later than `after` has given up.
+
+        Raises DamagedPageError.
+        """
+        for rows in self.leaves(self._meta.free, (after + 1).to_bytes(8, "big")):
+            for _, value in rows:
+                count = int.from_bytes(value[:8], "little")
+                if len(value) < 8 * (1 + count):
                     raise DamagedPageError("a list of free pages is cut off")
-                yield int.from_bytes(key, "little"), int.from_bytes(value[:8], "little")
+                yield struct.unpack_from(f"<{count}Q", value, 8)
 
     def leaves(self, tree: Tree, start: bytes = b"") -> Iterator[list[Row]]:
-        """Yield the rows from `start` on, a leaf page's at a time. Raises DamagedPageError."""
+        """Yield the rows from `start` on, a leaf page's at a time; numbers as keys are big-endian.
+
+        Raises DamagedPageError.
+        """
         if tree.root == NO_PAGE:
             return
         if not 0 < tree.depth <= _DEPTH_MAX:
             raise DamagedPageError(f"a tree that is {tree.depth} pages deep")
-        order = _as_number if tree.flags & INTEGER_KEYS else None
-        yield from self._below(tree.root, tree.depth, start, b"", None, order)
+        step = -1 if tree.flags & INTEGER_KEYS else 1
+        yield from self._below(tree.root, tree.depth, step, start, b"", None)
 
     def _below(
-        self, number: int, depth: int, start: bytes, low: bytes, high: bytes | None, order: Order
+        self, number: int, depth: int, step: int, start: bytes, low: bytes, high: bytes | None
     ) -> Iterator[list[Row]]:
         """Yield what lies below a page, of which the keys are in [low, high)."""
         if depth == 1:
-            rows = self._leaf(number)
-            _check([key for key, _ in rows], low, high, order, number)
+            rows = self._leaf(number, step)
+            _check([key for key, _ in rows], low, high, number)
             yield [row for row in rows if row[0] >= start] if start else rows
             return
-        children = self._branch(number)
+        children = self._branch(number, step)
         keys = [low, *(key for key, _ in children[1:])]
-        _check(keys, low, high, order, number)
+        _check(keys, low, high, number)
         for (_, child), begin, end in zip(children, keys, [*keys[1:], high], strict=True):
             if not start or end is None or end > start:
-                yield from self._below(child, depth - 1, start, begin, end, order)
+                yield from self._below(child, depth - 1, step, start, begin, end)
 
     def _page(self, number: int, kind: int) -> tuple[bytes, tuple[int, ...]]:
         """Return a page of this kind and where its nodes lie."""
-        page = self._read(number, 1)
-        if len(page) < self._bytes:
-            raise DamagedPageError(f"page {number} is not there")
+        page = self.content(number)
         said, _, flags, lower, upper = PAGE_HEADER.unpack_from(page)
         if said != number or flags & KINDS != kind:
             raise DamagedPageError(f"page {number} is another one")
@@ -111,17 +122,17 @@ class Pages:
             raise DamagedPageError(f"page {number} has nodes beside it")
         return page, offsets
 
-    def _branch(self, number: int) -> list[tuple[bytes, int]]:
+    def _branch(self, number: int, step: int) -> list[tuple[bytes, int]]:
         """Return (key, page) of each child; the first one's key says nothing."""
         page, offsets = self._page(number, BRANCH)
         children = []
         for offset in offsets:
             low, high, key_bytes = _NODE.unpack_from(page, offset)
             begin = offset + _NODE.size
-            children.append((page[begin : begin + key_bytes], low | high << 32))
+            children.append((page[begin : begin + key_bytes][::step], low | high << 32))
         return children
 
-    def _leaf(self, number: int) -> list[Row]:
+    def _leaf(self, number: int, step: int) -> list[Row]:
         page, offsets = self._page(number, LEAF)
         rows = []
         for offset in offsets:
@@ -132,7 +143,7 @@ class Pages:
             )
             if len(value) != size or begin > len(page):
                 raise DamagedPageError(f"page {number} has a row that is cut off")
-            rows.append((page[offset + _NODE.size : begin], value))
+            rows.append((page[offset + _NODE.size : begin][::step], value))
         return rows
 
     def _overflow(self, page: bytes, offset: int, size: int) -> bytes:
@@ -149,14 +160,8 @@ class Pages:
         return content[PAGE_HEADER_BYTES : PAGE_HEADER_BYTES + size]
 
 
-def _as_number(key: bytes) -> bytes:
-    return key[::-1]
-
-
-def _check(keys: list[bytes], low: bytes, high: bytes | None, order: Order, number: int) -> None:
+def _check(keys: list[bytes], low: bytes, high: bytes | None, number: int) -> None:
     """Raise DamagedPageError unless keys rise strictly within [low, high)."""
-    if order is not None:
-        keys, low, high = [order(key) for key in keys], order(low), high and order(high)
     rising = all(map(lt, keys, keys[1:]))
     if not rising or keys[0] < low or (high is not None and keys[-1] >= high):
         raise DamagedPageError(f"page {number} has its keys out of order")

@@ -18,11 +18,12 @@ from pathlib import Path
 import lmdb
 
 from dsql.disk.files import SYSTEM_FILES, Files
-from storage.checkpoint import HELD, Checkpoint, read_checkpoint
+from storage.checkpoint import HELD, Checkpoint, meta_of, read_checkpoint, superseded_pages
 from storage.databases import NAMES, open_databases
 from storage.file_lock import lock
-from storage.lmdb_format import Tree, read_meta
+from storage.lmdb_format import Tree
 from storage.page_walk import DamagedPageError, Pages, Row
+from storage.superseded import DamagedLogError
 
 _MAP_BYTES = 1 << 40  # address space for the new file: it is written, not mapped for writing
 _COMMIT_BYTES = 8 * 1024 * 1024
@@ -65,11 +66,9 @@ def remake(
     SourceUnavailableError, lmdb.DiskError on a full disk.
     """
     with held(source.parent):
-        checkpoint = read_checkpoint(source, files)
-        if checkpoint is None:
-            raise SourceUnavailableError(f"{source} has no checkpoint")
+        checkpoint, superseded = _locate(source, files)
         try:
-            with _reading(source, checkpoint) as pages, _filling(target) as put_all:
+            with _reading(source, checkpoint, superseded) as pages, _filling(target) as put_all:
                 for name in NAMES:
                     _copy(pages, name, verify, put_all, _rests(sleep))
         finally:
@@ -97,17 +96,38 @@ def _copy(
         raise DamagedPageError(f"{count} rows of {tree.entries}")
 
 
+def _locate(source: Path, files: Files) -> tuple[Checkpoint, dict[int, bytes]]:
+    """Return a checkpoint, and the pages of it that are not in their places any more."""
+    while True:
+        checkpoint = read_checkpoint(source, files)
+        if checkpoint is None:
+            raise SourceUnavailableError(f"{source} has no checkpoint")
+        try:
+            superseded = superseded_pages(source, checkpoint, files)
+        except (OSError, DamagedLogError) as error:
+            raise SourceUnavailableError(str(error)) from None
+        if read_checkpoint(source, files) == checkpoint:
+            return checkpoint, superseded
+
+
 @contextlib.contextmanager
-def _reading(source: Path, checkpoint: Checkpoint) -> Iterator[Pages]:
-    meta = read_meta(checkpoint.meta)
-    assert meta is not None
+def _reading(source: Path, checkpoint: Checkpoint, superseded: dict[int, bytes]) -> Iterator[Pages]:
+    meta = meta_of(checkpoint)
     size = meta.page_bytes
     try:
         descriptor = os.open(source / "data.mdb", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise SourceUnavailableError(str(error)) from None
+
+    def read(number: int, count: int) -> bytes:
+        found = os.pread(descriptor, count * size, number * size)
+        for index in range(count):
+            if (page := superseded.get(number + index)) is not None:
+                found = found[: index * size] + page + found[(index + 1) * size :]
+        return found
+
     try:
-        yield Pages(lambda number, count: os.pread(descriptor, count * size, number * size), meta)
+        yield Pages(read, meta)
     finally:
         os.close(descriptor)
 

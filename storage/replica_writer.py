@@ -51,15 +51,16 @@ _SLOWNESS_KEPT = 0.9  # of the estimate, with each new observation
 class FollowerSettings:
     """`delay_seconds`: how long a replica without readers holds records back, up to `pending_bytes_max`.
 
-    A checkpoint is taken when about `checkpoint_pages` have been written since the last one, which cannot
-    be used again before, or anything at all within `checkpoint_seconds`. All pages are looked at every
-    `scrub_seconds`, with a share of `scrub_share` of a processor.
+    A checkpoint is taken when `checkpoint_bytes` of the last one's pages have had to be saved, or anything
+    at all was written within `checkpoint_seconds`; they are saved when about `pages_max` were written. All
+    pages are looked at every `scrub_seconds`, with a share of `scrub_share` of a processor.
     """
 
     delay_seconds: float = 0.02
     pending_bytes_max: int = 1024 * 1024
-    checkpoint_pages: int = 16 * 1024
-    checkpoint_seconds: float = 30.0
+    pages_max: int = 4 * 1024
+    checkpoint_bytes: int = 64 * 1024 * 1024
+    checkpoint_seconds: float = 300.0
     grace_seconds: float = GRACE_SECONDS
     scrub_seconds: float = 600.0
     scrub_share: float = 0.02

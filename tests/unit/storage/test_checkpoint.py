@@ -13,11 +13,13 @@ from typing import Any
 import lmdb
 import pytest
 
+from dsql.disk.files import SystemFiles
 from dsql.rpc.boot import current_boot
-from storage.checkpoint import CHECKPOINT, HELD, LostWritesError, read_checkpoint
+from storage.checkpoint import CHECKPOINT, HELD, LostWritesError, read_checkpoint, superseded_pages
 from storage.environment import ENVIRONMENT, WritableEnvironment
 from storage.file_lock import lock
 from storage.opening import open_replica
+from storage.superseded import SUPERSEDED, DamagedLogError
 
 from .conftest import Replica, durable_sequence
 
@@ -56,6 +58,8 @@ class Crashing:
             self.replica.apply_records(self.records[-1:])
             if chance.random() < 0.3:
                 self.replica.pass_time(6)
+            if chance.random() < 0.3:
+                self.replica.environment.checkpoints.make_way()
 
     def watch(self) -> None:
         """Note what is on the disk whenever a checkpoint is taken."""
@@ -137,19 +141,45 @@ def test_machine_that_crashes_in_the_next_process_is_at_a_checkpoint(
     crashing.replica.environment.close()
 
 
-def test_without_its_pin_a_checkpoint_is_worth_nothing(tmp_path: Path) -> None:
-    """What the tests above would see if it were let go of too early."""
+class Forgetful(SystemFiles):
+    """Files that keep nothing."""
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
+        """Say that it is written."""
+        return len(data)
+
+
+def test_without_what_was_saved_a_checkpoint_is_worth_nothing(tmp_path: Path) -> None:
+    """What the tests above would see if it were not."""
     crashing = Crashing(tmp_path / "replica", random.Random(1))
     crashing.write(100)
     crashing.checkpoint()
-    crashing.replica.environment.checkpoints.let_go()
+    superseded = crashing.replica.environment.checkpoints._superseded
+    superseded._files = Forgetful()  # type: ignore[assignment]
     crashing.write(100)
     crashed = crashing.crash(tmp_path / "crashed")
-    right = crashing.expected
     with contextlib.suppress(lmdb.Error):
-        assert crashed.rows() != right
+        assert crashed.rows() != crashing.expected
     crashed.environment.close()
     crashing.replica.environment.close()
+
+
+def test_saved_pages_that_are_damaged_are_not_put_back(tmp_path: Path) -> None:
+    """But for those of a last batch, on which nothing relies yet."""
+    crashing = Crashing(tmp_path / "replica", random.Random(2))
+    crashing.write(150)
+    path = crashing.replica.directory / ENVIRONMENT / SUPERSEDED
+    checkpoint = read_checkpoint(path.parent)
+    assert checkpoint is not None
+    content = path.read_bytes()
+    pages = superseded_pages(path.parent, checkpoint)
+    assert pages
+    crashing.replica.environment.close()
+    path.write_bytes(content[:-10])
+    assert len(superseded_pages(path.parent, checkpoint)) == len(pages) - 1
+    path.write_bytes(content[:50] + b"\xff" + content[51:])
+    with pytest.raises(DamagedLogError):
+        superseded_pages(path.parent, checkpoint)
 
 
 def test_growing_does_not_spoil_the_checkpoint(tmp_path: Path) -> None:
@@ -194,13 +224,14 @@ def test_checkpoint_writes_what_has_changed_and_not_the_data(replica: Any) -> No
     assert changed * PAGE_BYTES + record < len(after) / 20
 
 
-def test_pages_are_used_again_once_a_later_checkpoint_is_taken(replica: Any) -> None:
+@pytest.mark.parametrize("step", ["take", "make_way"])
+def test_pages_are_used_again(replica: Any, step: str) -> None:
     rows = [(b"k%06d" % row, bytes(100)) for row in range(500)]
     sizes = []
     for _ in range(60):
         replica.apply(rows)
         replica.pass_time(6)
-        replica.environment.checkpoints.take()
+        getattr(replica.environment.checkpoints, step)()
         sizes.append(data_of(replica.directory).stat().st_size)
     assert sizes[-1] == sizes[20]
 
