@@ -37,6 +37,7 @@ A sync that fails has lost pages that the kernel now takes for clean: then the e
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections import deque
@@ -155,6 +156,7 @@ class Checkpoints:
         self._databases = databases
         self._files = files
         last = read_checkpoint(directory, files)
+        self._closed = False
         self._opening = 1 if last is None else last.opening + 1
         self._superseded = SupersededPages(directory, files)
         self._pins: deque[Pin] = deque()
@@ -162,6 +164,7 @@ class Checkpoints:
         self._gone: set[int] = (
             set()
         )  # pages up to there that it does not lead to, or that are saved
+        self.used_bytes = 0  # by the checkpoint, of the file
         self.sequence = 0  # up to which record the replica does not need the journal any more
         self.lock = threading.RLock()  # whoever has it may change the pins
         self._held = os.open(
@@ -186,6 +189,7 @@ class Checkpoints:
                 pin.transaction.abort()
                 raise
             self._gone, self._last_page = gone, pin.meta.last_page
+            self.used_bytes = (pin.meta.last_page + 1 - len(gone)) * pin.meta.page_bytes
             self._superseded.begin((self._opening, pin.meta.transaction))
             self.sequence = pin.position.sequence
             self._move_to(pin)
@@ -243,10 +247,12 @@ class Checkpoints:
 
     def close(self) -> None:
         """Let go, and close the files."""
-        self.let_go()
-        self._superseded.close()
-        os.close(self._data)
-        os.close(self._held)
+        with self.lock:  # what somebody still does in a thread ends before, or finds it closed
+            self.let_go()
+            self._closed = True
+            self._superseded.close()
+            os.close(self._data)
+            os.close(self._held)
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[Pages]:
@@ -260,6 +266,8 @@ class Checkpoints:
 
     def _pin(self) -> Pin:
         """Pin the newest transaction, with its meta page: which stands there until the next but one."""
+        if self._closed:
+            raise OSError(errno.EBADF, "the environment is closed")
         for _ in range(_LOOKS_MAX):
             transaction = self._environment.begin()
             number = transaction.id() % 2

@@ -200,6 +200,11 @@ class WritableEnvironment:
     def _pin(self) -> None:
         self.pages = PinnedPages(self.environment, self.board, self.slots, self._monotonic)
 
+    @property
+    def file_bytes(self) -> int:
+        """How much of the disk the data file takes."""
+        return self._map_bytes
+
     def put_position(self, transaction: LmdbTransaction, position: Position) -> None:
         """Write the position in the transaction whose data it describes."""
         write_position(transaction, self.databases, position)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -15,11 +14,16 @@ import lmdb
 from dsql.disk.files import SYSTEM_FILES, Files
 from journal.client import Journal, JournalTrimmedError
 from storage.applier import SequenceGapError
-from storage.environment import DAMAGED, WritableEnvironment
-from storage.opening import open_replica
+from storage.comparison import Peers
+from storage.databases import Position
+from storage.environment import (
+    DAMAGED,
+    WritableEnvironment,
+)
+from storage.opening import open_remade, open_replica
 from storage.replica_writer import FollowerSettings, ReplicaWriter
-from storage.scrubber import SLICE_SECONDS, Scrubber
-from storage.trial import READING, SOUND_SECONDS, WRITING
+from storage.trial import SOUND_SECONDS, WRITING
+from storage.upkeep import SmallerError, Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,7 @@ _RETRY_SECONDS_MAX = 10.0
 _LOOK_SECONDS = 0.25
 _FAILURES_MAX = 5
 _ATTEMPTS_COUNTED = 10
+_LAST_KEY = b"\xff" * 16  # no key of a row is beyond
 _SUSPICIOUS_SHARE = 0.25  # of a processor, when somebody has met damage
 _SHORTAGES = (lmdb.DiskError, lmdb.MemoryError)  # they pass; a new copy would not fit either
 
@@ -45,8 +50,12 @@ class Follower:
         boot: int,
         settings: FollowerSettings,
         files: Files = SYSTEM_FILES,
+        *,
+        sockets: Sequence[Path] = (),
     ) -> None:
+        """`sockets` are those of the other AZs' storage servers, to be compared with."""
         self._files = files
+        self._sockets = sockets
         self.repaired = 0  # how often the replica was made anew because it was damaged
         self._cluster = cluster
         self._directory = directory
@@ -59,6 +68,8 @@ class Follower:
         self._failures = 0  # of LMDB
         self._attempts = 0  # to open or to follow, in a row
         self.is_damaged = False  # until it has been made anew
+        self._has_smaller = False  # one has been made to take the environment's place
+        self._waited_for = (0, 0.0)  # a published timestamp, since when it was not reached
         self.scrubbed_at = 0.0  # when every page had been looked at last, in seconds since 1970
         self._reached: list[tuple[int, asyncio.Future[None]]] = []
         self._open: asyncio.Future[ReplicaWriter] = asyncio.get_running_loop().create_future()
@@ -68,6 +79,8 @@ class Follower:
         while True:
             try:
                 await self._follow()
+            except SmallerError:
+                continue
             except (SequenceGapError, JournalTrimmedError) as error:
                 log.warning("replica of %s: %s", self._cluster, error)
                 self._must_restore |= isinstance(error, JournalTrimmedError)
@@ -92,6 +105,27 @@ class Follower:
         """Have the replica made anew: a read has met damage in it."""
         if self.is_open:
             self._open.result().fail(damage)
+
+    @property
+    def position(self) -> Position | None:
+        """How far the replica has come, None while it is not open."""
+        return self._open.result().environment.position if self.is_open else None
+
+    @property
+    def is_new(self) -> bool:
+        """True for a replica that is to be made anew, or was made anew by this process."""
+        return self._must_restore or (self.is_open and self._open.result().environment.restored)
+
+    def behind_seconds(self, published: int) -> float:
+        """Return for how long the replica is known to lack something `published`, 0.0 if it does not.
+
+        By the monotonic clock: timestamps differ by years if a wall clock was ahead.
+        """
+        position, now = self.position, asyncio.get_running_loop().time()
+        watermark = -1 if position is None else position.watermark
+        if watermark >= self._waited_for[0]:
+            self._waited_for = (published, now)
+        return 0.0 if watermark >= published else now - self._waited_for[1]
 
     @property
     def is_open(self) -> bool:
@@ -127,12 +161,14 @@ class Follower:
         replica = ReplicaWriter(environment, self._settings, self._executor, self._tell_waiting)
         try:
             self._open.set_result(replica)
-            await self._say_durable(environment)
+            upkeep = Upkeep(self._cluster, replica, self._settings, self._executor)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep_checkpoints(replica))
+                group.create_task(upkeep.keep_checkpoints(self._journal, self._peers))
+                group.create_task(
+                    upkeep.scrub(Peers(self._cluster, self._sockets), self._tell_scrubbed)
+                )
                 group.create_task(replica.collect())
                 group.create_task(self._outlive(environment))
-                group.create_task(self._scrub(replica))
                 # From the record that was applied last on, to see that the journal has the same.
                 first = max(1, environment.position.sequence)
                 await self._journal.follow(self._cluster, first, replica.receive)
@@ -140,12 +176,16 @@ class Follower:
             error = failures.exceptions[0]
             if isinstance(error, DAMAGED):
                 environment.condemn()
+            self._has_smaller = isinstance(error, SmallerError)
             raise error from None
         finally:
             self._open = loop.create_future()
             await asyncio.shield(replica.close())
 
     def _open_environment(self) -> WritableEnvironment:
+        if self._has_smaller:
+            self._has_smaller = False
+            return open_remade(self._directory, self._boot, files=self._files)
         environment = open_replica(
             self._directory,
             self._peers,
@@ -172,51 +212,5 @@ class Follower:
         self._failures = self._attempts = 0
         environment.trial.passed(WRITING)
 
-    async def _scrub(self, replica: ReplicaWriter) -> None:
-        """Look for damage, pass after pass; raise it."""
-        loop, settings = asyncio.get_running_loop(), self._settings
-        environment = replica.environment
-        scrubber = Scrubber(environment.checkpoints)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settings.scrub_seconds):
-                    await replica.suspected.wait()
-            share = _SUSPICIOUS_SHARE if replica.suspected.is_set() else settings.scrub_share
-            replica.suspected.clear()
-            complete = False
-            while not complete:
-                complete = await loop.run_in_executor(self._executor, scrubber.slice)
-                await asyncio.sleep(SLICE_SECONDS / share)
-            self.scrubbed_at = time.time()
-            environment.trial.passed(READING)
-
-    async def _say_durable(self, environment: WritableEnvironment) -> None:
-        sequence = environment.checkpoints.sequence - 1  # the journal keeps what it is compared by
-        if sequence > 0:
-            with contextlib.suppress(OSError):  # it is said again with the next checkpoint
-                await self._journal.checkpoint(self._cluster, sequence)
-
-    async def _keep_checkpoints(self, replica: ReplicaWriter) -> None:
-        """Take checkpoints, and save their pages in between, as long as the environment is written."""
-        loop, settings = asyncio.get_running_loop(), self._settings
-        checkpoints = replica.environment.checkpoints
-        while True:
-            due_at = loop.time() + settings.checkpoint_seconds
-            saved = 0
-            await replica.applied.wait()
-            replica.applied.clear()
-            while loop.time() < due_at and saved < settings.checkpoint_bytes:
-                await asyncio.sleep(min(_LOOK_SECONDS, settings.checkpoint_seconds))
-                if replica.pages_written >= settings.pages_max:
-                    replica.pages_written = 0
-                    saved = await self._try_to(checkpoints.make_way)
-            await self._try_to(checkpoints.take)
-            await self._say_durable(replica.environment)
-
-    async def _try_to(self, write: Callable[[], int]) -> int:
-        """Return what `write` returns, 0 if the disk has no room."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, write)
-        except OSError as error:
-            log.error("no checkpoint of %s: %s", self._cluster, error)
-            return 0
+    def _tell_scrubbed(self) -> None:
+        self.scrubbed_at = time.time()

@@ -33,6 +33,14 @@ class Scan(msgspec.Struct, frozen=True, tag="scan", array_like=True):
     reverse: bool = False
 
 
+class Digest(msgspec.Struct, frozen=True, tag="digest", array_like=True):
+    """Say what low <= key < high is, to be compared with another replica's answer. Answer: Digested."""
+
+    timestamp: int
+    low: bytes
+    high: bytes
+
+
 class Release(msgspec.Struct, frozen=True, tag="release", array_like=True):
     """The connection's last timestamp is not read any more. No answer."""
 
@@ -51,6 +59,13 @@ class Rows(msgspec.Struct, frozen=True, tag="rows", array_like=True):
     more: bool
 
 
+class Digested(msgspec.Struct, frozen=True, tag="digested", array_like=True):
+    """How many rows a range has, and a checksum of them in order."""
+
+    rows: int
+    checksum: int
+
+
 class Reason(enum.IntEnum):
     """Why a read was refused."""
 
@@ -66,8 +81,8 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
     reason: int
 
 
-Request = Locate | Get | Scan | Release
-Reply = Located | Rows | Refused
+Request = Locate | Get | Scan | Digest | Release
+Reply = Located | Rows | Digested | Refused
 
 encode = msgspec.msgpack.Encoder().encode
 _request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

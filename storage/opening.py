@@ -67,10 +67,23 @@ def open_replica(
             return WritableEnvironment(directory, boot, map_bytes=map_bytes, files=files)
         except (*DAMAGED, FileNotFoundError) as error:
             log.error("%s is damaged (%s): it is made anew", directory, error)
-    made = _make_from(peers, replica / _REMADE, files)
+    if _make_from_any(peers, replica, files):
+        return open_remade(replica, boot, map_bytes=map_bytes, files=files)
     discard(directory, boot)
-    if made:
-        (replica / _REMADE).rename(directory)
+    return _open_new(directory, boot, map_bytes, files)
+
+
+def open_remade(
+    replica: Path, boot: int, *, map_bytes: int = MAP_BYTES_MIN, files: Files = SYSTEM_FILES
+) -> WritableEnvironment:
+    """Put what `make_from` made in the place of the replica's environment, and open it."""
+    directory = replica / ENVIRONMENT
+    discard(directory, boot)
+    (replica / _REMADE).rename(directory)
+    return _open_new(directory, boot, map_bytes, files)
+
+
+def _open_new(directory: Path, boot: int, map_bytes: int, files: Files) -> WritableEnvironment:
     environment = WritableEnvironment(
         directory, boot, map_bytes=map_bytes, restored=True, files=files
     )
@@ -78,8 +91,15 @@ def open_replica(
     return environment
 
 
-def _make_from(peers: Sequence[Path], target: Path, files: Files) -> bool:
-    """Make an environment in `target` from a peer's; return False if no peer has any.
+def make_from(source: Path, replica: Path, files: Files = SYSTEM_FILES) -> None:
+    """Make an environment for a replica out of another one, or its own; see `remake` for what it raises."""
+    target = replica / _REMADE
+    shutil.rmtree(target, ignore_errors=True)
+    remake(source, target, verify, files=files)
+
+
+def _make_from_any(peers: Sequence[Path], replica: Path, files: Files) -> bool:
+    """Make an environment from a peer's; return False if no peer has any.
 
     Raises NoSourceError.
     """
@@ -89,9 +109,8 @@ def _make_from(peers: Sequence[Path], target: Path, files: Files) -> bool:
         if checkpoint is not None and checkpoint.position.sequence:
             sources.append((checkpoint.position.sequence, peer))
     for _, peer in sorted(sources, reverse=True):
-        shutil.rmtree(target, ignore_errors=True)
         try:
-            remake(peer / ENVIRONMENT, target, verify, files=files)
+            make_from(peer / ENVIRONMENT, replica, files)
             return True
         except _NOT_COPIED as error:
             log.warning("%s cannot be copied: %s", peer, error)

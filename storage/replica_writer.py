@@ -40,7 +40,7 @@ _DEAF_SECONDS = 0.001  # after a wake-up: so many of them cost a fraction of a p
 _COLLECT_SECONDS = 0.25
 _COLLECT_DEBT = 64  # versions: what a transaction for garbage collection alone is worth
 _COLLECT_STEP_MAX = 128  # or ten times as many keys of a keyspace: a millisecond
-_ON_LOOP_BYTES = 64 * 1024  # some hundred small rows: a millisecond
+_ON_LOOP_BYTES = 8 * 1024  # at most some hundred small rows: a millisecond
 _PAGES_PER_COMMIT = 8  # paths through the trees, free pages, names; and one for each version
 _WAKE_BYTES = 64 * 1024  # all that a FIFO holds
 _QUICK_SECONDS = 0.000_04  # for a version: some times what it takes with its page in memory
@@ -53,7 +53,8 @@ class FollowerSettings:
 
     A checkpoint is taken when `checkpoint_bytes` of the last one's pages have had to be saved, or anything
     at all was written within `checkpoint_seconds`; they are saved when about `pages_max` were written. All
-    pages are looked at every `scrub_seconds`, with a share of `scrub_share` of a processor.
+    pages are looked at every `scrub_seconds`, with a share of `scrub_share` of a processor. The file is
+    made smaller if it takes `spare_bytes` more than twice what is used of it.
     """
 
     delay_seconds: float = 0.02
@@ -62,6 +63,7 @@ class FollowerSettings:
     checkpoint_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 300.0
     grace_seconds: float = GRACE_SECONDS
+    spare_bytes: int = 256 * 1024 * 1024
     scrub_seconds: float = 600.0
     scrub_share: float = 0.02
 

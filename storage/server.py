@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
@@ -23,10 +24,12 @@ from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, SocketJournal
+from storage.comparison import digest
 from storage.environment import DamagedReplicaError, ReadableEnvironment, WritableEnvironment
 from storage.follower import Follower
 from storage.messages import (
     ROWS_PER_REPLY_MAX,
+    Digest,
     Get,
     Locate,
     Located,
@@ -52,6 +55,7 @@ _READ_WAIT_SECONDS = 5.0
 _REPLY_BYTES = 4 * 1024 * 1024
 _CAUGHT_UP_SECONDS = 1.0  # under load a replica is always a little behind
 _THREADS = 4
+_SWITCH_SECONDS = 0.001  # what the event loop waits at most for each thread that works in Python
 
 
 class StorageServer:
@@ -100,6 +104,7 @@ class StorageServer:
             self._boot,
             self._settings,
             self._files,
+            sockets=[self._layout.socket(f"{az}.storage") for az in others],
         )
         self._tasks[cluster] = asyncio.get_running_loop().create_task(follower.run())
         return follower
@@ -132,30 +137,9 @@ class StorageServer:
         """Tell how every replica is, and how far: the words are those of `dsql.health.conditions`."""
         values: dict[str, int | float | str] = {"role": "storage", "az": self._az}
         for cluster, follower in self._followers.items():
-            told = await self._told(cluster, follower)
-            values |= {f"{cluster}.{name}": value for name, value in told.items()}
+            described = _describe(follower, self._published(cluster))
+            values |= {f"{cluster}.{name}": value for name, value in described.items()}
         return StatusReply(values)
-
-    async def _told(self, cluster: str, follower: Follower) -> dict[str, int | float | str]:
-        values: dict[str, int | float | str] = {
-            "state": "opening",
-            "damaged": int(follower.is_damaged),
-            "repaired": follower.repaired,
-            "scrubbed_at": round(follower.scrubbed_at),
-        }
-        if follower.is_open:
-            environment = await follower.opened()
-            position = environment.position
-            behind = max(0, self._published(cluster) - position.watermark) / 1_000_000
-            values |= {
-                "state": "open",
-                "watermark": position.watermark,
-                "sequence": position.sequence,
-                "horizon": position.horizon,
-                "behind_seconds": behind,
-                "rebuilding": int(environment.restored and behind > _CAUGHT_UP_SECONDS),
-            }
-        return values
 
     def _published(self, cluster: str) -> int:
         """Return the newest acknowledged commit timestamp, 0 if none has been published."""
@@ -173,6 +157,29 @@ class StorageServer:
         for cluster in list(self._followers):
             await self._leave(cluster)
         self._executor.shutdown(wait=True)
+
+
+def _describe(follower: Follower, published: int) -> dict[str, int | float | str]:
+    """Return what is to be known of a replica; `published` is the newest acknowledged commit's timestamp.
+
+    `scrubbed_at` is when every page had been looked at last, in seconds since 1970; `repaired` counts how
+    often damage was.
+    """
+    behind = follower.behind_seconds(published)
+    values: dict[str, int | float | str] = {
+        "state": "open" if follower.is_open else "opening",
+        "damaged": int(follower.is_damaged),
+        "rebuilding": int(follower.is_new and behind > _CAUGHT_UP_SECONDS),
+        "repaired": follower.repaired,
+        "scrubbed_at": round(follower.scrubbed_at),
+        "behind_seconds": behind,
+    }
+    position = follower.position
+    if position is not None:
+        values["watermark"] = position.watermark
+        values["sequence"] = position.sequence
+        values["horizon"] = position.horizon
+    return values
 
 
 class _Connection(FramedConnection):
@@ -199,6 +206,7 @@ class _Connection(FramedConnection):
     def closed(self) -> None:
         if self._task is not None:
             self._task.cancel()
+            self._task = None  # it has us, too, and nobody collects cycles here
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -243,13 +251,15 @@ class _Connection(FramedConnection):
             follower.condemn(error)
             return Refused(Reason.DAMAGED)
 
-    def _read(self, environment: WritableEnvironment, request: Get | Scan) -> Reply:
+    def _read(self, environment: WritableEnvironment, request: Get | Scan | Digest) -> Reply:
         snapshot = LocalSnapshot(self._register(environment, request.timestamp), request.timestamp)
         words = environment.trial.words
         words[READING] = 1
         try:
             if isinstance(request, Scan):
                 return _scan(snapshot, request)
+            if isinstance(request, Digest):
+                return digest(snapshot.scan(request.low, request.high))
             value = snapshot.get(request.key)
         except SqlError:
             return Refused(Reason.TOO_OLD)
@@ -294,6 +304,7 @@ async def serve(
 
     `journal` is the AZ's journal replica if it shares this event loop; else its socket is used.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     source = journal or SocketJournal(layout.socket(f"{az}.journal"))
     server = StorageServer(layout, az, source, settings or FollowerSettings())
     listening = await listen(layout.socket(f"{az}.storage"), lambda: _Connection(server))

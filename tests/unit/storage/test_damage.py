@@ -12,6 +12,7 @@ import random
 import resource
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -171,7 +172,7 @@ def crash_on(is_damaged: Callable[[WritableEnvironment], bool]) -> None:
     def crash_or_write(applier: Applier, *arguments: Any) -> Any:
         environment = applier._environment
         if environment not in worked_on and is_damaged(environment):
-            os.kill(os.getpid(), signal.SIGSEGV)
+            signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)  # before this thread goes on
         worked_on.append(environment)
         return write(applier, *arguments)
 

@@ -1,0 +1,339 @@
+"""Zones that look after their replicas: what is damaged is made anew while the others serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import sys
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from dsql.control.layout import ClusterRecord, Layout
+from dsql.rpc.client import ask_status
+from storage import follower as follower_module
+from storage import server as server_module
+from storage.client import LocalReplica, RemoteReplica
+from storage.environment import ENVIRONMENT, DisorderError
+from storage.replica_writer import FollowerSettings
+from storage.server import StorageServer, listen
+
+CLUSTER = "abcdefghijklmnopqrstuvwxyz"
+ZONES = ["az1", "az2", "az3"]
+PACKAGE = Path(server_module.__file__).parent
+ROWS = 3_000
+WATCHED = {"scrub_seconds": 0.02, "scrub_share": 1.0, "checkpoint_seconds": 0.05}
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(follower_module, "_RETRY_SECONDS", 0.01)
+    layout = Layout(Path())
+    record = ClusterRecord(CLUSTER, "local", "", "", "dsql", ZONES, 0.0)
+    layout.cluster(CLUSTER).mkdir(parents=True)
+    layout.record(CLUSTER).write_bytes(msgspec.json.encode(record))
+    return layout
+
+
+@contextlib.asynccontextmanager
+async def zones(layout: Layout, journal: Any, **options: Any) -> AsyncIterator[list[StorageServer]]:
+    """The storage servers of three zones on this loop."""
+    settings = FollowerSettings(**options)
+    servers = [StorageServer(layout, az, journal, settings) for az in ZONES]
+    listening = [
+        await listen(
+            layout.socket(f"{az}.storage"),
+            lambda server=server: server_module._Connection(server),  # type: ignore[misc]
+        )
+        for az, server in zip(ZONES, servers, strict=True)
+    ]
+    try:
+        async with asyncio.timeout(60):
+            for server in servers:
+                await server.discover()
+            yield servers
+    finally:
+        for one in listening:
+            one.close()
+        for server in servers:
+            await server.close()
+
+
+def load(journal: Any, feeder: Any) -> None:
+    for start in range(0, ROWS, 500):
+        rows = [(b"k%06d" % number, b"right%d" % number) for number in range(start, start + 500)]
+        journal.append(feeder.record(rows))
+
+
+async def everywhere(servers: list[StorageServer], timestamp: int) -> None:
+    for server in servers:
+        follower = server.follow(CLUSTER)
+        assert follower is not None
+        await follower.reach(timestamp)
+
+
+async def repaired(server: StorageServer) -> None:
+    follower = server.follow(CLUSTER)
+    assert follower is not None
+    while not (follower.repaired and follower.is_open):
+        await asyncio.sleep(0.01)
+
+
+def values_in(layout: Layout, az: str) -> set[bytes]:
+    data = layout.storage(az, CLUSTER) / ENVIRONMENT / "data.mdb"
+    return {word for word in (b"right17", b"wrong17") if word in data.read_bytes()}
+
+
+def change_letters(layout: Layout, az: str) -> None:
+    """One row that looks like any other."""
+    data = layout.storage(az, CLUSTER) / ENVIRONMENT / "data.mdb"
+    with data.open("r+b") as file:
+        content = file.read()
+        at = content.index(b"right17")
+        while at >= 0:
+            file.seek(at)
+            file.write(b"wrong")
+            at = content.find(b"right17", at + 1)
+
+
+async def test_changed_letter_is_found_and_repaired_from_the_peers(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    load(journal, feeder)
+    async with zones(layout, journal, **WATCHED) as servers:
+        await everywhere(servers, feeder.timestamp)
+        change_letters(layout, "az1")
+        await repaired(servers[0])
+        await everywhere(servers, feeder.timestamp)
+        assert values_in(layout, "az1") == {b"right17"}
+        socket = layout.socket("az1.storage")
+        told = (await asyncio.to_thread(ask_status, socket)).values
+        assert told[f"{CLUSTER}.repaired"] == 1
+        assert told[f"{CLUSTER}.damaged"] == 0
+
+
+async def test_readers_are_served_while_a_damaged_replica_is_made_anew(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    load(journal, feeder)
+    async with zones(layout, journal, **WATCHED) as servers:
+        await everywhere(servers, feeder.timestamp)
+        reader = await asyncio.to_thread(
+            LocalReplica, [layout.storage(az, CLUSTER) for az in ZONES]
+        )
+        change_letters(layout, "az1")
+        reads = 0
+        while not servers[0].follow(CLUSTER).repaired:  # type: ignore[union-attr]
+            snapshot = await asyncio.to_thread(reader.snapshot, feeder.timestamp)
+            assert snapshot.get(b"k000016") == b"right16"
+            reads += 1
+            await asyncio.sleep(0.005)
+        assert reads
+        reader.close()
+
+
+async def test_row_that_two_others_see_otherwise_is_repaired(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    """A write that one replica has lost: all of its pages and rows look right."""
+    load(journal, feeder)
+    async with zones(layout, journal, **WATCHED) as servers:
+        await everywhere(servers, feeder.timestamp)
+        environment = await servers[1].follow(CLUSTER).opened()  # type: ignore[union-attr]
+        with environment.environment.begin(write=True) as transaction:
+            transaction.delete(b"k001234", db=environment.databases.main)
+        await repaired(servers[1])
+        await everywhere(servers, feeder.timestamp)
+        remote = RemoteReplica([layout.socket("az2.storage")], CLUSTER)
+        get = remote.snapshot(feeder.timestamp).get
+        assert await asyncio.to_thread(get, b"k001234") == b"right1234"
+        remote.close()
+        assert not servers[0].follow(CLUSTER).repaired  # type: ignore[union-attr]
+
+
+async def test_remote_reader_of_a_damaged_replica_is_sent_to_the_next(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    load(journal, feeder)
+    async with zones(layout, journal, scrub_seconds=1e6) as servers:
+        await everywhere(servers, feeder.timestamp)
+        data = layout.storage("az1", CLUSTER) / ENVIRONMENT / "data.mdb"
+        with data.open("r+b") as file:
+            pages = bytearray(file.read())
+            for start in range(2 * 4096, len(pages), 4096):
+                pages[start + 10 : start + 12] = b"\x04\x00"
+            file.seek(0)
+            file.write(pages)
+        remote = RemoteReplica([layout.socket(f"{az}.storage") for az in ZONES], CLUSTER)
+        get = remote.snapshot(feeder.timestamp).get
+        assert await asyncio.to_thread(get, b"k000016") == b"right16"
+        remote.close()
+        await repaired(servers[0])
+
+
+async def test_replica_ahead_of_its_journal_is_made_anew(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    load(journal, feeder)
+    async with zones(layout, journal) as servers:
+        await everywhere(servers, feeder.timestamp)
+        lost = feeder.record([(b"lost", b"1")])
+        environment = (await servers[0].follow(CLUSTER).opened()).environment  # type: ignore[union-attr]
+        assert environment is not None
+        servers[0].follow(CLUSTER)._open.result().receive([lost])  # type: ignore[union-attr]
+        await servers[0].follow(CLUSTER).reach(lost.timestamp)  # type: ignore[union-attr]
+    feeder.sequence -= 1
+    other = feeder.record([(b"other", b"1")])
+    journal.append(msgspec.structs.replace(other, epoch=2))
+    async with zones(layout, journal) as servers:
+        await everywhere(servers, feeder.timestamp)
+        remote = RemoteReplica([layout.socket("az1.storage")], CLUSTER)
+        rows = remote.snapshot(feeder.timestamp).scan
+        found = await asyncio.to_thread(lambda: dict(rows(b"l", b"z")))
+        assert found == {b"other": b"1"}
+        remote.close()
+        assert servers[0].follow(CLUSTER).repaired == 1  # type: ignore[union-attr]
+
+
+async def test_file_shrinks_when_most_of_it_is_free(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    data = layout.storage("az1", CLUSTER) / ENVIRONMENT / "data.mdb"
+    options = {"spare_bytes": 1 << 20, "checkpoint_seconds": 0.05, "grace_seconds": 0.05}
+    async with zones(layout, journal, **options) as servers:
+        rows = [b"k%06d" % number for number in range(40)]
+        journal.append(feeder.record([(key, bytes(200_000)) for key in rows]))
+        await everywhere(servers, feeder.timestamp)
+        large = data.stat().st_size
+        while data.stat().st_size > large // 4:
+            journal.append(feeder.record([(key, b"small") for key in rows]))
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(FileNotFoundError):
+                await everywhere(servers, feeder.timestamp)
+        remote = RemoteReplica([layout.socket("az1.storage")], CLUSTER)
+        rows_of = remote.snapshot(feeder.timestamp).scan
+        found = await asyncio.to_thread(lambda: dict(rows_of(b"k", b"l")))
+        assert found == dict.fromkeys(rows, b"small")
+        remote.close()
+
+
+async def test_closed_connection_leaves_no_cycle_behind(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    """Zones do not collect cycles."""
+    load(journal, feeder)
+    kept: list[weakref.ref[Any]] = []
+    connect = server_module._Connection.__init__
+
+    def note(connection: Any, *arguments: Any) -> None:
+        kept.append(weakref.ref(connection))
+        connect(connection, *arguments)
+
+    async with zones(layout, journal) as servers:
+        await everywhere(servers, feeder.timestamp)
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(server_module._Connection, "__init__", note)
+                for _ in range(3):
+                    remote = RemoteReplica([layout.socket("az1.storage")], CLUSTER)
+                    read = remote.snapshot(feeder.timestamp).get
+                    assert await asyncio.to_thread(read, b"k000001") == b"right1"
+                    remote.close()
+                deadline = time.monotonic() + 5
+                while any(one() is not None for one in kept) and time.monotonic() < deadline:
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+        assert kept
+        assert [one() for one in kept] == [None] * 3
+
+
+class Watchdog:
+    """Notes what the loop's thread does while a heartbeat is late: a thread looks at its stack.
+
+    What delays one without a frame of storage on the stack is the machine, busy with something else.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._beat = time.monotonic()
+        self._ended = threading.Event()
+        self.late: dict[str, float] = {}  # by place: the longest that it kept the loop, in seconds
+        self._watching = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Watchdog:
+        self._heart = self._loop.create_task(self._live())
+        self._watching.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watching.join()
+        self._heart.cancel()
+
+    async def _live(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(0.001)
+
+    def _watch(self) -> None:
+        seen: dict[str, float] = {}
+        beat = self._beat
+        while not self._ended.wait(0.002):
+            if beat != self._beat:
+                beat, seen = self._beat, {}
+            for place in self._places():
+                first = seen.setdefault(place, time.monotonic())
+                late = time.monotonic() - first
+                self.late[place] = max(self.late.get(place, 0.0), late)
+
+    def _places(self) -> Iterator[str]:
+        frame = sys._current_frames().get(self._thread)
+        while frame is not None:
+            path = Path(frame.f_code.co_filename)
+            if path.parent == PACKAGE:
+                yield f"{path.name}:{frame.f_code.co_name}"
+            frame = frame.f_back
+
+
+async def work(layout: Layout, journal: Any, feeder: Any) -> dict[str, float]:
+    """Write, grow, take checkpoints, scrub, compare, copy and shrink; return what kept the loop."""
+    options = {"spare_bytes": 1 << 20, "grace_seconds": 0.05} | WATCHED | {"scrub_share": 0.1}
+    rows = [b"k%06d" % number for number in range(4_000)]
+    async with zones(layout, journal, **options) as servers:
+        with Watchdog() as watchdog:
+            for value in (bytes(500), bytes(900), b"small"):
+                for start in range(0, len(rows), 1_000):
+                    some = [(key, value) for key in rows[start : start + 1_000]]
+                    journal.append(feeder.record(some))
+                    await asyncio.sleep(0.001)
+                await everywhere(servers, feeder.timestamp)
+            servers[2].follow(CLUSTER).condemn(DisorderError("for the test"))  # type: ignore[union-attr]
+            await repaired(servers[2])
+            await everywhere(servers, feeder.timestamp)
+    return watchdog.late
+
+
+async def test_nothing_keeps_the_loop_whatever_is_written_copied_or_grows(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    """What does is there each time; a busy machine delays something else each time."""
+    always = await work(layout, journal, feeder)
+    for _ in range(3):
+        always = {place: late for place, late in always.items() if late > 0.1}
+        if not always:
+            return
+        again = await work(layout, journal, feeder)
+        always = {place: min(late, again.get(place, 0.0)) for place, late in always.items()}
+    pytest.fail(f"the loop stands still in {always}")
