@@ -2,7 +2,8 @@
 
     AZ/ID/journal             the log
     AZ/ID/journal.damaged-N   what was found instead of a whole log, for a person to look at; the two newest
-    clusters/ID/AZ.founded    says that there has been a log: a missing one has been lost, and is not new
+    clusters/ID/AZ.founded    says that there has been a log: a missing one has been lost, and is not new.
+                              What is in it is a copy of the cluster's record
 
 A log that cannot be proved whole, or whose disk has refused a write, is set aside, and a new one takes its
 place that knows that it is lost: the other zones' replicas fill it. Where not even that is possible, the
@@ -18,7 +19,7 @@ import logging
 from pathlib import Path
 
 from dsql.control.atomic_file import write_atomically
-from dsql.disk.files import SYSTEM_FILES, Files
+from dsql.disk.files import SYSTEM_FILES, Files, read_file
 from journal.disk_threads import DiskWork
 from journal.log import DiskFullError, Log
 from journal.recovery import LogDamagedError
@@ -36,14 +37,22 @@ class LogOpener:
     """Opens one replica's log. `trouble` is FULL or FAILED while that is not possible, else empty."""
 
     def __init__(
-        self, name: str, directory: Path, founded: Path, files: Files, work: DiskWork
+        self,
+        name: str,
+        directory: Path,
+        founded: Path,
+        files: Files,
+        work: DiskWork,
+        record: bytes = b"",
     ) -> None:
+        """`record`, the cluster's, is copied to the file `founded`."""
         self.trouble = ""
         self._name = name
         self._directory = directory
         self._founded = founded
         self._files = files
         self._work = work
+        self._record = record
         self._pause = _PAUSE_SECONDS_MIN
 
     async def open(self) -> Log:
@@ -52,8 +61,13 @@ class LogOpener:
 
     async def _open_at_last(self, *, expected: bool) -> Log:
         while True:
+            opening = asyncio.ensure_future(self._work.run(lambda: self._open(expected=expected)))
             try:
-                disk = await self._work.run(lambda: self._open(expected=expected))
+                disk = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    (await opening).close()
+                raise
             except Exception as error:
                 await self._rest(error)
             else:
@@ -99,9 +113,8 @@ class LogOpener:
         known = self._files.exists(self._founded)
         disk = open_log(self._directory, expected=known or expected, files=self._files)
         try:
-            if not known:
-                note = b"This zone's journal exists. If its folder does not, it was lost.\n"
-                write_atomically(self._founded, note, files=self._files)
+            if not known or read_file(self._files, self._founded) != self._record:
+                write_atomically(self._founded, self._record, files=self._files)
         except BaseException:
             disk.close()
             raise

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from dsql.control.layout import ClusterRecord, Layout
+from dsql.control.layout import ClusterRecord, Layout, encode_record
 from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
@@ -93,6 +93,7 @@ class JournalServer:
             self._layout.journal_founded(self._az, cluster),
             self._layout.files,
             self._threads,
+            encode_record(record),
         )
         peers = [self._layout.socket(f"{az}.journal") for az in record.azs if az != self._az]
 

@@ -34,7 +34,7 @@ from dsql.cli.options import (
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.cli.watchdog import HANG_SECONDS
 from dsql.client.auth_token import Credentials
-from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout
+from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout, RecordDamagedError
 from dsql.health.connection import make_door
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 
@@ -184,10 +184,14 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     """Make authority, access key and first cluster if they are not there."""
     from dsql.control.access_keys import AccessKeyStore, ensure_first_key
     from dsql.control.authority import Authority, ensure_certificates
-    from dsql.control.clusters import create_cluster, list_clusters, write_record
+    from dsql.control.clusters import create_cluster, list_clusters, mend_records, write_record
 
     authority = Authority.open(layout)
     (allow_cuts if arguments.chaos else forbid_cuts)(layout)
+    try:
+        mend_records(layout)
+    except RecordDamagedError as error:
+        raise CommandError(str(error)) from error
     clusters = list_clusters(layout)
     if clusters:
         record = clusters[0]

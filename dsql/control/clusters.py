@@ -13,11 +13,17 @@ import re
 import shutil
 from collections.abc import Sequence
 
-import msgspec
-
 from dsql.control.atomic_file import write_atomically
 from dsql.control.authority import Authority
-from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout
+from dsql.control.layout import (
+    CLUSTER_FORMAT,
+    ClusterRecord,
+    Layout,
+    RecordDamagedError,
+    decode_record,
+    encode_record,
+)
+from dsql.disk.files import read_file
 
 DEFAULT_REGION = "us-east-1"
 DEFAULT_ACCOUNT = "111122223333"
@@ -86,8 +92,19 @@ def create_cluster(
 
 def write_record(layout: Layout, record: ClusterRecord) -> None:
     """Replace a cluster's record."""
-    content = msgspec.json.encode(record)
+    content = encode_record(record)
     write_atomically(layout.record(record.identifier), content, files=layout.files)
+
+
+def mend_records(layout: Layout) -> None:
+    """Write damaged records anew from their copies. Raises RecordDamagedError if there is no sound one."""
+    for identifier in layout.cluster_identifiers():
+        try:
+            decode_record(read_file(layout.files, layout.record(identifier)))
+        except RecordDamagedError:
+            record = layout.read_cluster(identifier)
+            assert record is not None, "it was there a moment ago"
+            write_record(layout, record)
 
 
 def list_clusters(layout: Layout) -> list[ClusterRecord]:

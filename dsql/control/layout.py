@@ -8,7 +8,8 @@
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
     relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
     clusters/ID/clock             some words, mapped by many: see `dsql.rpc.clock`
-    clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost
+    clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost.
+                                  What is in it is a copy of cluster.json
     AZ/ID/journal/, AZ/ID/storage/   see `journal.opening` for what lies beside them after damage
     run/relay.address             HOST:PORT where the relay listens, for the command line
     run/NAME.sock                 Unix sockets: placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
@@ -20,13 +21,26 @@ Unix socket's path may have 107 bytes at most.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
 
+import google_crc32c
 import msgspec
 
 from dsql.disk.files import SYSTEM_FILES, Files, read_file
 
+log = logging.getLogger(__name__)
+
 CLUSTER_FORMAT = 3  # how the journal's, storage's and the catalog's rows are laid out
+_CHECKED_FORMAT = 3  # the first one whose records have a checksum
+_PREFIX = b'{"crc32c":"'
+_PREFIX_BYTES = len(_PREFIX) + 10  # with eight digits, a quotation mark and a comma
+_FOUNDED = ".founded"
+
+
+class RecordDamagedError(Exception):
+    """A cluster's record is not what was written."""
 
 
 class ClusterRecord(msgspec.Struct):
@@ -45,6 +59,33 @@ class ClusterRecord(msgspec.Struct):
     created_at: float
     profile_changes: bool = False
     format: int = 1
+
+
+_decoder = msgspec.json.Decoder(ClusterRecord)
+
+
+def encode_record(record: ClusterRecord) -> bytes:
+    """Return a record as it is kept: JSON, whose first member is the CRC32C of the rest."""
+    rest = msgspec.json.encode(record)[1:]
+    return _prefix(rest) + rest
+
+
+def decode_record(content: bytes) -> ClusterRecord:
+    """Return a record. Raises RecordDamagedError."""
+    rest = content[_PREFIX_BYTES:]
+    is_checked = content[:_PREFIX_BYTES] == _prefix(rest)
+    try:
+        record = _decoder.decode(content)
+    except msgspec.DecodeError as error:
+        raise RecordDamagedError(str(error)) from error
+    should_be = content.startswith(_PREFIX) or record.format >= _CHECKED_FORMAT
+    if should_be and not is_checked:
+        raise RecordDamagedError("the checksum is wrong")
+    return record
+
+
+def _prefix(rest: bytes) -> bytes:
+    return _PREFIX + b'%08x",' % google_crc32c.value(rest)
 
 
 class Layout:
@@ -119,8 +160,8 @@ class Layout:
         return self.root / az / identifier / "journal"
 
     def journal_founded(self, az: str, identifier: str) -> Path:
-        """The file that says that a journal replica has been created."""
-        return self.cluster(identifier) / f"{az}.founded"
+        """The file that says that a journal replica has been created; a copy of the cluster's record."""
+        return self.cluster(identifier) / f"{az}{_FOUNDED}"
 
     def storage(self, az: str, identifier: str) -> Path:
         """The folder of one storage replica."""
@@ -140,14 +181,31 @@ class Layout:
         return self.root / "logs" / f"{name}.log"
 
     def read_cluster(self, identifier: str) -> ClusterRecord | None:
-        """Return a cluster's record, None for an unknown (or impossible) identifier."""
+        """Return a cluster's record, None for an unknown (or impossible) identifier.
+
+        From a copy, if it is damaged. Raises RecordDamagedError if no copy is sound.
+        """
         if len(identifier) != 26 or not identifier.isalnum():
             return None
+        path = self.record(identifier)
         try:
-            text = read_file(self.files, self.record(identifier))
+            return decode_record(read_file(self.files, path))
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(text, type=ClusterRecord)
+        except RecordDamagedError as damage:
+            log.error("%s is damaged: %s", path, damage)
+        return self._read_copy(identifier)
+
+    def _read_copy(self, identifier: str) -> ClusterRecord:
+        folder = self.cluster(identifier)
+        for name in self.files.list(folder):
+            if name.endswith(_FOUNDED):
+                with contextlib.suppress(RecordDamagedError):
+                    return decode_record(read_file(self.files, folder / name))
+        raise RecordDamagedError(
+            f"{self.record(identifier)} is damaged, and so are its copies in the files AZ{_FOUNDED} beside "
+            "it: put one of them back from a backup"
+        )
 
     def cluster_identifiers(self) -> list[str]:
         """Return every cluster's identifier, sorted."""

@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dsql.control.authority import Authority
@@ -9,9 +10,16 @@ from dsql.control.clusters import (
     create_cluster,
     delete_cluster,
     list_clusters,
+    mend_records,
     new_identifier,
 )
-from dsql.control.layout import Layout
+from dsql.control.layout import (
+    ClusterRecord,
+    Layout,
+    RecordDamagedError,
+    decode_record,
+    encode_record,
+)
 from placement.assignment import Assigner
 
 
@@ -32,6 +40,49 @@ def test_created_cluster_can_be_read_back(layout: Layout) -> None:
     assert record.endpoint == f"{record.identifier}.dsql.eu-west-1.on.aws"
     assert record.azs == ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
     assert cluster_arn(record).endswith(f":cluster/{record.identifier}")
+
+
+def founded(layout: Layout) -> tuple[ClusterRecord, Path]:
+    """A cluster of which one zone has kept a copy of the record."""
+    record = create_cluster(layout, Authority.open(layout))
+    copy = layout.journal_founded(record.azs[0], record.identifier)
+    copy.write_bytes(encode_record(record))
+    return record, copy
+
+
+def test_every_damaged_byte_of_a_record_is_noticed_and_a_copy_serves(layout: Layout) -> None:
+    record, copy = founded(layout)
+    path = layout.record(record.identifier)
+    content = path.read_bytes()
+    for position in range(len(content)):
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+        )
+        assert layout.read_cluster(record.identifier) == record
+        with pytest.raises(RecordDamagedError):
+            decode_record(path.read_bytes())
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert layout.read_cluster(record.identifier) == record
+    mend_records(layout)
+    copy.unlink()
+    assert layout.read_cluster(record.identifier) == record
+
+
+def test_damaged_record_without_a_sound_copy_says_what_to_do(layout: Layout) -> None:
+    record, copy = founded(layout)
+    path = layout.record(record.identifier)
+    for damaged in (path, copy):
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(RecordDamagedError, match="from a backup"):
+        mend_records(layout)
+
+
+def test_record_of_an_older_format_has_no_checksum_and_is_read(layout: Layout) -> None:
+    record = create_cluster(layout, Authority.open(layout))
+    record.format = 2
+    layout.record(record.identifier).write_bytes(msgspec.json.encode(record))
+    assert layout.read_cluster(record.identifier) == record
 
 
 def test_folder_without_a_record_is_not_a_cluster(layout: Layout) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 
 import msgspec
@@ -39,6 +40,17 @@ async def test_log_that_is_missing_at_a_later_start_is_lost(layout):
     await lost(layout)
     shutil.rmtree(layout.journal("az1", CLUSTER))
     assert [await lost(layout), await lost(layout)] == [1, 1]
+
+
+async def test_server_that_is_closed_while_it_opens_a_log_lets_go_of_it(layout):
+    for turns in range(1, 5):
+        server = JournalServer(layout, "az1")
+        opening = asyncio.create_task(server.host(CLUSTER))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.close()
+        await asyncio.gather(opening, return_exceptions=True)
+    assert await lost(layout) == 0
 
 
 async def test_log_of_no_cluster_is_not_opened(layout):
