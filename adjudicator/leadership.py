@@ -140,6 +140,7 @@ class Leadership:
             "stranded": int(leader.stranded),
             "blocked": int(leader.blocked),
             "commit": leader.commit,
+            "ahead": leader.ahead,
             "last_sequence": leader.last_sequence,
         }
         if self.pipeline is not None:

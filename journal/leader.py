@@ -118,6 +118,11 @@ class Leader:
         return self._log.last_timestamp
 
     @property
+    def ahead(self) -> int:
+        """So many records are in the journal that some zone's storage has not made durable yet."""
+        return self._log.last - self._replicas.checkpoint
+
+    @property
     def retain_from(self) -> int:
         """The first of the records that this leader keeps from being trimmed."""
         return self._copier.retain_from

@@ -106,6 +106,11 @@ class Log:
         return self._extent.first
 
     @property
+    def kept_bytes(self) -> int:
+        """How much is kept, as long as some zone's storage may need it."""
+        return self._segments.size
+
+    @property
     def damaged(self) -> list[tuple[int, int]]:
         """The spans of the segments that are not as they were written, as far as it is known."""
         return [(segment.first, segment.last) for segment in self._segments.damaged]

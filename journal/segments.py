@@ -36,6 +36,12 @@ class Segments:
         return self._all[0].first
 
     @property
+    def size(self) -> int:
+        """How many bytes are in use."""
+        with self.mutex:
+            return sum(segment.end for segment in self._all)
+
+    @property
     def damaged(self) -> list[SegmentFile]:
         """Those that are not as they were written, as far as it is known."""
         with self.mutex:

@@ -172,6 +172,7 @@ def _describe(replica: _Replica) -> dict[str, int | float | str]:
             "lost": int(not host.replica.promise.whole),
             "damaged": len(host.disk.damaged),
             "repaired": host.repaired,
+            "kept_bytes": host.disk.kept_bytes,
             "scrubbed_at": replica.upkeep.scrubbed_at,
         }
         values["full"] = int(host.full or trouble == FULL)

@@ -137,6 +137,14 @@ def test_what_one_source_cannot_read_is_fetched_from_another_and_never_in_a_circ
     assert promise(leader, 2) == [(0, Fetch(1, 1024 * 1024))]
 
 
+def test_leader_is_ahead_of_the_storage_that_has_checkpointed_least():
+    leader = opened()
+    leader.append([(6_000, RecordKind.DATA, b"a")])
+    for replica, checkpoint in ((0, 2), (1, 1), (2, 2)):
+        leader.step(replica, AppendReply(3, AppendStatus.ACCEPTED, 3, 2, checkpoint))
+    assert leader.ahead == 1
+
+
 def test_record_of_an_older_epoch_is_not_committed_by_being_everywhere():
     leader = make_leader()
     for replica in range(3):

@@ -282,6 +282,14 @@ def test_trim_keeps_what_is_wanted(tmp_path):
     log.close()
 
 
+def test_kept_bytes_shrink_when_the_log_is_trimmed(tmp_path):
+    log = filled(tmp_path, segment_bytes=300)
+    kept = log.kept_bytes
+    log.trim(12)
+    assert log.kept_bytes < kept
+    log.close()
+
+
 def test_locate_finds_a_place_at_or_before_the_timestamp(tmp_path):
     log = filled(tmp_path, segment_bytes=300)
     for timestamp in (0, 5_000, 12_345, 99_999):
