@@ -292,6 +292,14 @@ def test_every_piece_of_zeros_or_of_elsewhere_is_noticed_or_harmless(used):
                 assert not wrong, f"{path.name} at {start}: {wrong}"
 
 
+def test_segment_that_is_gone_from_between_others_after_a_crash_of_the_machine_is_noticed():
+    history = lively()
+    stored = next(after_crash(history.files.operations, random.Random(1)))
+    *older, _ = sorted(path for path in stored if path.suffix == ".segment")
+    for path in older:
+        assert not believed(damaged(stored, path, None), history), path.name
+
+
 def test_damage_in_two_segments_is_noticed_or_harmless(used):
     history, content = used
     chance = random.Random(11)
