@@ -167,6 +167,7 @@ class ClusterTenant:
         return connection
 
     def _run_job(self, job: Job, pause: Callable[[float], None]) -> None:
+        self._environment.request_jobs()  # who watches it takes it back if this process is killed
         try:
             self._jobs.run_and_report(job.identifier, pause)
         finally:
