@@ -252,7 +252,8 @@ class _Connection(FramedConnection):
             return Refused(Reason.DAMAGED)
 
     def _read(self, environment: WritableEnvironment, request: Get | Scan | Digest) -> Reply:
-        snapshot = LocalSnapshot(self._register(environment, request.timestamp), request.timestamp)
+        reader = self._register(environment, request.timestamp)
+        snapshot = LocalSnapshot(reader, request.timestamp, careful=True)
         words = environment.trial.words
         words[READING] = 1
         try:

@@ -86,7 +86,7 @@ class Upkeep:
                 while self._replica.growing:
                     await asyncio.sleep(pause)
                 timestamp = self._environment.position.watermark
-                snapshot = LocalSnapshot(reader, timestamp)
+                snapshot = LocalSnapshot(reader, timestamp, careful=True)
                 rows = list(islice(snapshot.scan(low, _LAST_KEY), RANGE_ROWS))
                 more = len(rows) == RANGE_ROWS
                 high = rows[-1][0] + b"\x00" if more else _LAST_KEY

@@ -179,6 +179,21 @@ async def test_remote_reader_of_a_damaged_replica_is_sent_to_the_next(
         await repaired(servers[0])
 
 
+async def test_remote_reader_is_not_given_a_changed_letter(
+    layout: Layout, journal: Any, feeder: Any
+) -> None:
+    load(journal, feeder)
+    async with zones(layout, journal, scrub_seconds=1e6) as servers:
+        await everywhere(servers, feeder.timestamp)
+        change_letters(layout, "az1")
+        remote = RemoteReplica([layout.socket(f"{az}.storage") for az in ZONES], CLUSTER)
+        snapshot = remote.snapshot(feeder.timestamp)
+        rows = await asyncio.to_thread(lambda: dict(snapshot.scan(b"k000000", b"k000020")))
+        assert rows[b"k000017"] == b"right17"
+        remote.close()
+        await repaired(servers[0])
+
+
 async def test_replica_ahead_of_its_journal_is_made_anew(
     layout: Layout, journal: Any, feeder: Any
 ) -> None:
