@@ -158,11 +158,11 @@ class AdjudicatorClient:
         deadline = time.monotonic() + self._resolve_seconds
         while (now := time.monotonic()) < deadline:
             due = {az for az in self._azs if az not in waiting and again_at[az] <= now}
-            asked = {az for az in due if self._send(az, question)}
+            asked = {az for az in sorted(due) if self._send(az, question)}
             waiting |= asked
             wake_at = min([deadline, *(at for az, at in again_at.items() if az not in waiting)])
             answered = self._await_any(waiting, max(_RETRY_SECONDS_MIN, wake_at - now))
-            for az in answered:
+            for az in sorted(answered):
                 reply = self._take_reply(az, transaction_id)
                 if reply is not None and reply[0] not in _NOT_FINAL:
                     self._leader = az
@@ -175,7 +175,7 @@ class AdjudicatorClient:
 
     def _settled(self, waiting: set[str], reply: Reply) -> Reply:
         """Take no answers any more from those that have not given one."""
-        for az in waiting:
+        for az in sorted(waiting):
             self._drop(az)
         return reply
 

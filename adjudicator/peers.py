@@ -41,6 +41,10 @@ class Host(Protocol):
         """The clusters that are being claimed from here."""
         ...
 
+    def holds(self, cluster: str, epoch: int) -> bool:
+        """Return whether a cluster is led, or claimed, in an epoch from here."""
+        ...
+
     def heard_from(self, az: str) -> None:
         """A zone has beaten."""
         ...
@@ -143,8 +147,16 @@ class Peers:
             self._host.learned(message.cluster)
         else:
             for cluster, epoch, leader in message.leads:
-                if self._electorate.learn(cluster, Lead(epoch, leader)):
-                    self._host.learned(cluster)
+                self._take_lead(cluster, Lead(epoch, leader))
+
+    def _take_lead(self, cluster: str, lead: Lead) -> None:
+        was_ours = lead.az == self._electorate.own and not self._host.holds(cluster, lead.epoch)
+        if was_ours:  # a former life of this process led, and it has ended
+            lead = Lead(lead.epoch, "")
+        if self._electorate.learn(cluster, lead):
+            if was_ours:
+                self.tell(Leads([(cluster, *lead)]))
+            self._host.learned(cluster)
 
     def closed(self, connection: FramedConnection, az: str) -> None:
         """A zone's connection is gone: most likely it is, too."""

@@ -146,6 +146,12 @@ class AdjudicatorServer:
         leaderships = [(name, seat.leadership) for name, seat in self._seats.items()]
         return [name for name, claimed in leaderships if claimed and claimed.pipeline is None]
 
+    def holds(self, cluster: str, epoch: int) -> bool:
+        """See Host."""
+        seat = self._seats.get(cluster)
+        held = None if seat is None else seat.leadership
+        return held is not None and held.epoch == epoch
+
     def heard_from(self, az: str) -> None:
         """See Host."""
         for seat in [seat for seat in self._waiting if seat.leader == az]:

@@ -5,6 +5,7 @@ The journal gives the total order of all commits, so every rule is one pass over
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ import msgspec
 
 from dsql.transaction.interface import Mode, WriteSet
 from journal.messages import Record, RecordKind
+
+from .world import ViolationError
 
 decode_write_set = msgspec.msgpack.Decoder(WriteSet).decode
 
@@ -23,48 +26,127 @@ _MEETS = {
     Mode.CATALOG: (Mode.EXCLUSIVE,),
 }
 
+Rows = list[tuple[bytes, bytes]]
 
-class ViolationError(Exception):
-    """A promise of the protocol was broken."""
+
+@dataclass
+class Attempt:
+    """One transaction as its client knows it. Times are the world's; `outcome` "" is none yet.
+
+    "unknown" (the client was told so, or has died) may be committed or not; "failed" did not get so far.
+    """
+
+    client: str
+    begun_at: int
+    start: int = 0
+    started_at: int = 0
+    ended_at: int = 0
+    timestamp: int = 0
+    outcome: str = ""
+    error: str = ""
+    transaction_id: bytes = b""
+    reads: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    scans: list[tuple[bytes, bytes, Rows]] = field(default_factory=list)
+    checks: list[tuple[bytes, Mode]] = field(default_factory=list)
+    writes: list[tuple[bytes, Mode, bytes | None]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.error} start {self.start} commit {self.timestamp}"
+
+
+class Versions:
+    """Every version of every key, as the journal's records make them."""
+
+    def __init__(self, journal: list[Record]) -> None:
+        self._stamps: dict[bytes, list[int]] = {}
+        self._values: dict[bytes, list[bytes | None]] = {}
+        for record in journal:
+            if record.kind == RecordKind.DATA:
+                for key, _, value in decode_write_set(record.payload).writes:
+                    self._stamps.setdefault(key, []).append(record.timestamp)
+                    self._values.setdefault(key, []).append(value)
+
+    def at(self, key: bytes, timestamp: int) -> bytes | None:
+        """Return the newest value of a key at or below a timestamp."""
+        index = bisect.bisect_right(self._stamps.get(key, []), timestamp)
+        return self._values[key][index - 1] if index else None
+
+    def rows(self, low: bytes, high: bytes, timestamp: int) -> Rows:
+        """Return what a scan at a timestamp must see."""
+        keys = sorted(key for key in self._stamps if low <= key < high)
+        rows = [(key, self.at(key, timestamp)) for key in keys]
+        return [(key, value) for key, value in rows if value is not None]
 
 
 @dataclass
 class History:
-    """Events of the clients, in the order of virtual time."""
+    """All attempts of a run, in the order in which they began. `pace`: seconds between a client's two."""
 
-    begun: list[tuple[int, int]] = field(default_factory=list)  # (time, start timestamp)
-    acknowledged: dict[bytes, tuple[int, int]] = field(
-        default_factory=dict
-    )  # id: (time, timestamp)
-    aborted: set[bytes] = field(default_factory=set)
+    pace: float = 0.1
+    attempts: list[Attempt] = field(default_factory=list)
 
     def check(self, journal: list[Record]) -> None:
         """Raise ViolationError if the journal contradicts what the clients were told."""
         _check_order(journal)
         committed = _committed(journal)
-        for transaction_id, (_, timestamp) in self.acknowledged.items():
-            if committed.get(transaction_id) != timestamp:
-                raise ViolationError(f"acknowledged commit at {timestamp} is not in the journal")
-        for transaction_id in self.aborted:
-            if transaction_id in committed:
-                raise ViolationError(f"abort told of the commit at {committed[transaction_id]}")
+        self._check_outcomes(committed)
         _check_conflicts(journal)
+        self._check_reads(Versions(journal))
         self._check_real_time()
+
+    def count(self, outcome: str) -> int:
+        """Return how many attempts ended so."""
+        return sum(attempt.outcome == outcome for attempt in self.attempts)
+
+    def _check_outcomes(self, committed: dict[int, WriteSet]) -> None:
+        values = {
+            value: timestamp
+            for timestamp, write_set in committed.items()
+            for _, _, value in write_set.writes
+            if value is not None
+        }
+        for attempt in self.attempts:
+            if attempt.outcome == "committed" and attempt.timestamp:
+                found = committed.get(attempt.timestamp)
+                if found is None:
+                    raise ViolationError(f"acknowledged, and not in the journal: {attempt}")
+                written = {key: value for key, _, value in found.writes}
+                if written != {key: value for key, _, value in attempt.writes}:
+                    raise ViolationError(f"acknowledged with another one's writes: {attempt}")
+            elif attempt.outcome in ("aborted", "failed"):
+                for _, _, value in attempt.writes:
+                    if value is not None and value in values:
+                        raise ViolationError(f"told {attempt}, committed at {values[value]}")
+
+    def _check_reads(self, versions: Versions) -> None:
+        for attempt in self.attempts:
+            for key, value in attempt.reads:
+                expected = versions.at(key, attempt.start)
+                if value != expected:
+                    raise ViolationError(f"read {key!r} = {value!r}, not {expected!r}: {attempt}")
+            for low, high, rows in attempt.scans:
+                expected_rows = versions.rows(low, high, attempt.start)
+                if rows != expected_rows:
+                    raise ViolationError(f"scanned {rows}, not {expected_rows}: {attempt}")
 
     def _check_real_time(self) -> None:
         """A transaction that begins after an acknowledgement must start at or above it."""
-        acknowledged = sorted(self.acknowledged.values())
+        acknowledged = sorted(
+            (attempt.ended_at, attempt.timestamp)
+            for attempt in self.attempts
+            if attempt.outcome == "committed"
+        )
         newest = position = 0
-        for time, start in sorted(self.begun):
-            while position < len(acknowledged) and acknowledged[position][0] < time:
+        for attempt in sorted(self.attempts, key=lambda attempt: attempt.begun_at):
+            while position < len(acknowledged) and acknowledged[position][0] < attempt.begun_at:
                 newest = max(newest, acknowledged[position][1])
                 position += 1
-            if start < newest:
-                raise ViolationError(f"began at {start} after {newest} was acknowledged")
+            if attempt.started_at and attempt.start < newest:
+                raise ViolationError(f"began after {newest} was acknowledged: {attempt}")
 
 
 def _check_order(journal: list[Record]) -> None:
-    for number, record in enumerate(journal, 1):
+    for number, record in enumerate(journal, journal[0].sequence if journal else 1):
         if record.sequence != number:
             raise ViolationError(f"record {record.sequence} where {number} belongs")
     for before, after in itertools.pairwise(journal):
@@ -74,19 +156,22 @@ def _check_order(journal: list[Record]) -> None:
             raise ViolationError(f"epoch {after.epoch} follows {before.epoch}")
 
 
-def _committed(journal: list[Record]) -> dict[bytes, int]:
-    committed: dict[bytes, int] = {}
+def _committed(journal: list[Record]) -> dict[int, WriteSet]:
+    committed: dict[int, WriteSet] = {}
+    seen: dict[bytes, int] = {}
     buried: set[bytes] = set()
     for record in journal:
         if record.kind == RecordKind.TOMBSTONE:
             buried.add(record.payload)
         elif record.kind == RecordKind.DATA:
-            transaction_id = decode_write_set(record.payload).transaction_id
-            if transaction_id in committed:
+            write_set = decode_write_set(record.payload)
+            transaction_id = write_set.transaction_id
+            if transaction_id in seen:
                 raise ViolationError(f"committed twice, the second time at {record.timestamp}")
             if transaction_id in buried:
                 raise ViolationError(f"committed behind its tombstone, at {record.timestamp}")
-            committed[transaction_id] = record.timestamp
+            seen[transaction_id] = record.timestamp
+            committed[record.timestamp] = write_set
     return committed
 
 

@@ -1,37 +1,30 @@
-"""One run: three replicas, a few clients, faults; then the faults stop and everything is checked."""
+"""One run: three zones, a few clients, faults; then the faults end, and everything is checked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from journal.leader import Leader, Phase
-from journal.messages import Record
+from dsql.errors import SqlError
+from journal.log import Log
+from journal.messages import Record, RecordKind
+from storage.client import RemoteReplica
 
-from .client_node import ClientNode
-from .history import History, ViolationError
-from .leader_node import LeaderNode, Published
-from .replica_node import ReplicaNode
-from .world import MILLISECOND, SECOND, Faults, Node, World
+from .cluster import CLUSTER, Cluster
+from .faults import Faults
+from .history import History, Rows, Versions
+from .kernel import LogWatch, worlds_kernel
+from .mutants import mutated
+from .observer import Observer
+from .session import Session
+from .world import SECOND, Machine, Process, ViolationError, World
 
-_FAULTY_SECONDS = 12
-_HEALING_SECONDS = 6
-
-
-@dataclass
-class Parts:
-    """The classes of a run; broken ones make a negative variant."""
-
-    replica: type[ReplicaNode] = ReplicaNode
-    leader: type[LeaderNode] = LeaderNode
-    client: type[ClientNode] = ClientNode
-    faults: tuple[str, ...] = (
-        "crash one",
-        "crash all",
-        "replace leader",
-        "zombie",
-        "pause",
-        "lose disk",
-    )
+_PROGRESS_BOUND = 30 * SECOND
+_IDLE_BOUND = 30 * SECOND
+_EQUALITY_BOUND = 30 * SECOND
 
 
 @dataclass
@@ -39,147 +32,187 @@ class Result:
     """What a run came to."""
 
     trace: str
-    commits: int
-    aborts: int
+    attempts: int
+    committed: int
+    aborted: int
     epochs: int
-    lost_disks: int
+    events: int
+    seconds: float
+    faults: dict[str, int] = field(default_factory=dict)
+    probes: dict[str, int] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list, repr=False)
 
 
 class Scenario:
-    """Builds the nodes, injects faults, heals, and checks."""
+    """Builds the installation, lets faults come, heals, and checks."""
 
-    def __init__(self, seed: int, parts: Parts) -> None:
-        self.world = World(seed)
-        self._parts = parts
-        self._replicas = [parts.replica(self.world, f"replica{n}") for n in range(3)]
-        self._published = Published()
-        self._leaders: list[LeaderNode] = []
-        self._leader_count = 0
-        self._lost_disks = 0
-        self._history = History()
-        self._new_leader()
-        self._clients = [
-            parts.client(
-                self.world, f"client{n}", lambda: self._leaders, self._published, self._history
-            )
-            for n in range(3)
+    def __init__(self, world: World) -> None:
+        chance = world.chance
+        self.world = world
+        self.cluster = Cluster(world)
+        self._history = History(pace=chance.choice((0.02, 0.1, 0.4)))
+        count = chance.randint(2, 4)
+        self._sessions = [
+            Session(self.cluster, f"client{number}", self._history) for number in range(count)
         ]
+        self._faults = Faults(self.cluster, self._sessions)
+        self._observer = Observer(self.cluster)
+        self._faulty = chance.randint(3, 12) * SECOND
 
     def run(self) -> Result:
-        """Run the scenario. Raises ViolationError, or an AssertionError of the code itself."""
+        """Run it. Raises ViolationError, or an AssertionError of the product itself."""
         world = self.world
-        end = world.now + _FAULTY_SECONDS * SECOND
-        while world.now < end:
-            world.run(world.now + world.chance.randint(50, 1_500) * MILLISECOND)
-            self._inject(world.chance.choice(self._parts.faults))
-        self._heal()
-        journal = self._agreed_journal()
+        self.cluster.supervise()
+        self._keep_sessions_running()
+        until = self._faulty
+        while world.now < until:
+            world.run(min(self._faults.next_gap(), until - world.now))
+            self._faults.inject()
+        world.note("*** healing")
+        self._faults.heal()
+        self._make_progress()
+        self._stop_sessions()
+        self._compare_replicas()
+        journal = self._observer.journal
+        self._compare_logs(journal)
         self._history.check(journal)
-        return Result(
-            world.trace,
-            len(self._history.acknowledged),
-            len(self._history.aborted),
-            self._leaders[-1].leader.epoch,
-            self._lost_disks,
+        return self._result(journal)
+
+    def _keep_sessions_running(self) -> None:
+        if not self.world.over:
+            for session in self._sessions:
+                if not session.stopping:
+                    session.start()
+            self.world.later(SECOND // 2, self._keep_sessions_running)
+
+    def _make_progress(self) -> None:
+        wanted = [session.decided + 3 for session in self._sessions]
+        self.world.run_until(
+            lambda: all(
+                session.decided >= enough
+                for session, enough in zip(self._sessions, wanted, strict=True)
+            ),
+            _PROGRESS_BOUND,
+            "every client makes progress after the faults",
         )
 
-    def _new_leader(self) -> None:
-        skew = self.world.chance.randint(-2 * SECOND, 2 * SECOND)
-        self._leader_count += 1
-        name = f"leader{self._leader_count}"
-        node = self._parts.leader(self.world, name, self._replicas, self._published, skew)
-        self._leaders.append(node)
+    def _stop_sessions(self) -> None:
+        for session in self._sessions:
+            session.stopping = True
+        self.world.run_until(
+            lambda: all(session.idle for session in self._sessions), _IDLE_BOUND, "clients end"
+        )
 
-    # Faults
+    def _compare_replicas(self) -> None:
+        """Read everything from every zone's storage at the last timestamp."""
+        readers = [_Reader(self.cluster, zone.name) for zone in self.cluster.zones]
+        last = max((attempt.timestamp for attempt in self._history.attempts), default=0)
+        for reader in readers:
+            reader.start(last)
+        self.world.run_until(
+            lambda: all(reader.rows is not None for reader in readers),
+            _EQUALITY_BOUND,
+            "every storage replica can be read at the last commit",
+        )
+        expected = Versions(self._observer.journal).rows(b"\0", b"\xff", last)
+        for reader in readers:
+            if reader.rows != expected:
+                raise ViolationError(f"{reader.zone} has {reader.rows}, not {expected} at {last}")
 
-    def _inject(self, fault: str) -> None:
-        if fault == "crash one":
-            self._crash(self.world.chance.choice(self._replicas), 2_000)
-        elif fault == "crash all":  # the power fails, and the leaders get through it
-            for replica in self._replicas:
-                self._crash(replica, 300)
-        elif fault == "replace leader":
-            self._replace_leader()
-        elif fault == "zombie":
-            self._pause(self._leaders[-1])
-            self._new_leader()
-        elif fault == "lose disk":
-            self._lose_disk(self.world.chance.choice(self._replicas))
-        else:
-            self._pause(self.world.chance.choice([*self._replicas, self._leaders[-1]]))
+    def _compare_logs(self, journal: list[Record]) -> None:
+        """Stop the zones, and read what is on their disks."""
+        self.cluster.supervised = False
+        for zone in self.cluster.zones:
+            zone.stop()
+        self.world.run_until(
+            lambda: not any(zone.is_up for zone in self.cluster.zones), 30 * SECOND, "zones stop"
+        )
+        acknowledged = max((attempt.timestamp for attempt in self._history.attempts), default=0)
+        holding = 0
+        for zone in self.cluster.zones:
+            directory = self.cluster.layout.journal(zone.name, CLUSTER)
+            log = Log(directory, expected=True, files=self.cluster.files(None))
+            frames = log.read(log.first_sequence, 1 << 40)
+            records = [record for frame in frames for record in frame.records]
+            log.close()
+            fed = journal[log_start(records) - 1 :]
+            if any(one != other for one, other in zip(records, fed, strict=False)):
+                raise ViolationError(f"{zone.name} holds other records than were fed")
+            holding += bool(records) and records[-1].timestamp >= acknowledged
+        if holding < 2:
+            raise ViolationError(f"{holding} logs hold what was acknowledged")
 
-    def _crash(self, replica: ReplicaNode, milliseconds_max: int) -> None:
-        if replica.alive:
-            replica.crash()
-            delay = self.world.chance.randint(10, milliseconds_max) * MILLISECOND
-            self.world.later(delay, replica.restart)
-
-    def _lose_disk(self, replica: ReplicaNode) -> None:
-        """Take a disk away, unless one is still being restored: of three, two must be there."""
-        if replica.alive and all(other.disk.promise.whole for other in self._replicas):
-            self._lost_disks += 1
-            replica.lose_disk()
-            delay = self.world.chance.randint(10, 1_000) * MILLISECOND
-            self.world.later(delay, replica.restart)
-
-    def _replace_leader(self) -> None:
-        """The old leader dies, or lives on as a zombie that does not know of the new one."""
-        if self.world.chance.random() < 0.5:
-            self._leaders[-1].alive = False
-        self._new_leader()
-
-    def _pause(self, node: Node) -> None:
-        node.paused_until = self.world.now + self.world.chance.randint(100, 3_000) * MILLISECOND
-
-    # Afterwards
-
-    def _heal(self) -> None:
-        world = self.world
-        world.faults = Faults.none()
-        for replica in self._replicas:
-            replica.restart()
-        for leader in self._leaders:
-            leader.alive = False
-        self._leaders.clear()  # nobody asks the dead ones any more
-        self._new_leader()
-        world.run(world.now + 4 * SECOND)  # pauses end
-        before = [client.finished for client in self._clients]
-        for _ in range(_HEALING_SECONDS):
-            world.run(world.now + SECOND)
-            if self._leaders[-1].leader.deposed:  # by what a failed candidate left at one replica
-                self._leaders.clear()
-                self._new_leader()
-        for client, finished in zip(self._clients, before, strict=True):
-            if client.finished <= finished:
-                raise ViolationError(f"{client.name} makes no progress after the faults")
-            client.stopping = True
-        world.run(world.now + 10 * SECOND)
-        if not all(client.idle for client in self._clients):
-            raise ViolationError("a client waits for ever")
-        if self._leaders[-1].leader.phase is not Phase.OPEN:
-            raise ViolationError("the last leader did not open")
-
-    def _agreed_journal(self) -> list[Record]:
-        leader: Leader = self._leaders[-1].leader
-        logs = [[frame.data for frame in replica.disk.frames] for replica in self._replicas]
-        if any(log != logs[0] for log in logs):
-            raise ViolationError("the replicas differ")
-        if leader.commit != leader.last_sequence:
-            raise ViolationError("the last record is not committed")
-        if not all(replica.disk.promise.whole for replica in self._replicas):
-            raise ViolationError("a lost replica was not restored")
-        journal = [r for frame in self._replicas[0].disk.frames for r in frame.records]
-        for replica in self._replicas:
-            for sequence, epoch in replica.observed.items():
-                if journal[sequence - 1].epoch != epoch:
-                    raise ViolationError(f"committed record {sequence} was replaced")
-        return journal
+    def _result(self, journal: list[Record]) -> Result:
+        return Result(
+            self.world.trace,
+            len(self._history.attempts),
+            self._history.count("committed"),
+            self._history.count("aborted"),
+            sum(record.kind == RecordKind.EPOCH for record in journal),
+            self.world.events,
+            self.world.now / SECOND,
+            self._faults.counts,
+            lines=self.world.lines or [],
+        )
 
 
-def run(seed: int, parts: Parts | None = None) -> Result:
-    """Run one seed; an error tells it."""
+def log_start(records: list[Record]) -> int:
+    """Return the first sequence of what a log holds."""
+    return records[0].sequence if records else 1
+
+
+class _Reader:
+    """Reads the whole of one zone's storage at a timestamp, as a query processor of another host does."""
+
+    def __init__(self, cluster: Cluster, zone: str) -> None:
+        self.zone = zone
+        self.rows: Rows | None = None
+        self._cluster = cluster
+
+    def start(self, timestamp: int) -> None:
+        world = self._cluster.world
+        process = Process(world, f"reader of {self.zone}", Machine(world, "reader"))
+        process.spawn(lambda: self._read(timestamp))
+
+    def _read(self, timestamp: int) -> None:
+        socket = self._cluster.layout.socket(f"{self.zone}.storage")
+        while self.rows is None:
+            replica = RemoteReplica([socket], CLUSTER)
+            with contextlib.suppress(SqlError):  # the zone is starting, or behind
+                self.rows = list(replica.snapshot(timestamp).scan(b"\0", b"\xff"))
+            replica.close()
+            time.sleep(0.1)
+
+
+def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
+    """Run one seed; an error tells it, and has the trace in `lines` if there is one."""
+    world = World(seed, tracing=tracing)
     try:
-        return Scenario(seed, parts or Parts()).run()
+        with _watched(world), mutated(mutant), worlds_kernel(world):
+            scenario = Scenario(world)
+            try:
+                return scenario.run()
+            except BaseException:
+                if world.lines is not None:
+                    world.lines += world.stacks()
+                raise
+            finally:
+                scenario.cluster.remove()
     except Exception as error:
-        error.add_note(f"simulation seed {seed}")
+        error.add_note(f"simulation seed {seed}, at {world.now / SECOND:.6f} s")
+        error.lines = world.lines  # type: ignore[attr-defined]
         raise
+
+
+@contextlib.contextmanager
+def _watched(world: World) -> Iterator[None]:
+    """Put the log into the trace, and nowhere else."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    root.handlers[:] = [LogWatch(world, lambda error: False)]
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

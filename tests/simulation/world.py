@@ -1,121 +1,336 @@
-"""Virtual time, seeded chance, and a network that loses, delays, repeats and pauses."""
+"""Virtual time, seeded chance, and processes whose threads take turns.
+
+Everything that happens is an event of one heap, in the order of virtual time. A thread of a simulated
+process is a greenlet: it runs until it waits, in no virtual time, and then the next event has its turn.
+So code that blocks (sleeps, reads a socket, waits for a lock or the disk) runs as it is, and one seed
+gives one order of events.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import heapq
+import math
 import random
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+import greenlet
+
+MICROSECOND = 1
 MILLISECOND = 1_000
 SECOND = 1_000_000
 
+_EPOCH = 1_800_000_000 * SECOND  # the wall clock's time when a world begins
+_EVENTS_MAX = 600_000  # a world that needs more turns in a circle
 
-@dataclass
-class Faults:
-    """Probabilities, drawn anew for every seed so that some runs are calm and some brutal."""
 
-    drop: float
-    repeat: float
-    disconnect: float
-    delay: int  # microseconds, at most
-    sync_delay: int
+class ViolationError(Exception):
+    """A promise of the product was broken."""
 
-    @classmethod
-    def draw(cls, chance: random.Random) -> Faults:
-        return cls(
-            drop=chance.choice((0.0, 0.01, 0.05)),
-            repeat=chance.choice((0.0, 0.02)),
-            disconnect=chance.choice((0.0, 0.005, 0.02)),
-            delay=chance.choice((1, 5, 30)) * MILLISECOND,
-            sync_delay=chance.choice((1, 5, 50)) * MILLISECOND,
-        )
 
-    @classmethod
-    def none(cls) -> Faults:
-        return cls(0.0, 0.0, 0.0, MILLISECOND, MILLISECOND)
+class StuckError(Exception):
+    """So many events have happened that something turns in a circle."""
 
 
 class World:
-    """The event loop of a simulation. The same seed gives the same trace, event by event."""
+    """One simulated world. `now` is in microseconds; `running` the thread that has its turn.
 
-    def __init__(self, seed: int) -> None:
+    `violations` collects what was noticed in the midst of the product, where an exception would only
+    be handled; `run` raises the first one.
+    """
+
+    def __init__(self, seed: int, *, tracing: bool = False) -> None:
         self.chance = random.Random(seed)
-        self.faults = Faults.draw(self.chance)
-        self.now = 1_000 * SECOND
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self.now = 0
+        self.running: Thread | None = None
+        self.over = False
+        self.events = 0
+        self.violations: list[BaseException] = []
+        self.lines: list[str] | None = [] if tracing else None
+        self.processes: list[Process] = []
+        self.hub = greenlet.getcurrent()
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._counter = 0
         self._trace = hashlib.sha256()
 
     @property
     def trace(self) -> str:
+        """A hash of everything noted so far."""
         return self._trace.hexdigest()
 
     def note(self, what: str) -> None:
+        """Add a line to the trace."""
         self._trace.update(f"{self.now} {what}\n".encode())
+        if self.lines is not None:
+            self.remark(what)
+
+    def remark(self, what: str) -> None:
+        """Add a line for people, which the hash does not see."""
+        if self.lines is not None:
+            self.lines.append(f"{self.now / SECOND:12.6f}  {what}")
 
     def later(self, delay: int, action: Callable[[], None]) -> None:
+        """Do something in `delay` microseconds."""
         self._counter += 1
-        heapq.heappush(self._events, (self.now + delay, self._counter, action))
+        heapq.heappush(self._heap, (self.now + max(0, delay), self._counter, action))
 
-    def run(self, until: int) -> None:
-        while self._events and self._events[0][0] <= until:
-            self.now, _, action = heapq.heappop(self._events)
+    def number(self) -> int:
+        """Return a number that nothing else in this world has."""
+        self._counter += 1
+        return self._counter
+
+    def run(self, duration: int) -> None:
+        """Let time pass. Raises the first violation that was noticed."""
+        until = self.now + duration
+        heap = self._heap
+        while heap and heap[0][0] <= until:
+            self.now, _, action = heapq.heappop(heap)
+            self.events += 1
             action()
+            if self.violations:
+                raise self.violations[0]
+            if self.events > _EVENTS_MAX:
+                raise StuckError(f"{self.events} events by {self.now / SECOND:.3f} s")
         self.now = until
 
+    def run_until(self, done: Callable[[], bool], bound: int, what: str) -> None:
+        """Let time pass until `done`. Raises ViolationError after `bound` microseconds."""
+        until = self.now + bound
+        while not done():
+            if self.now >= until:
+                raise ViolationError(f"not within {bound / SECOND:g} s: {what}")
+            self.run(20 * MILLISECOND)
 
-class SkewedClock:
-    """A node's own clock: the world's, some way off."""
+    def stacks(self) -> list[str]:
+        """Return where each thread of each living process waits."""
+        lines: list[str] = []
+        for process in self.processes:
+            for thread in process.threads if process.alive else ():
+                lines.append(f"{process.name}, thread {thread.name}:")
+                lines += [line.rstrip() for line in thread.stack()]
+        return lines
 
-    def __init__(self, world: World, skew: int) -> None:
-        self._world = world
-        self._skew = skew
+    def end(self) -> None:
+        """End every process, so that nothing of this world stays behind in the real one."""
+        self.over = True
+        self._heap.clear()
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.dispose()
+        self.processes.clear()
 
-    def now(self) -> int:
-        return self._world.now + self._skew
+
+@dataclass
+class Machine:
+    """What processes share that run on one machine: clocks and boot.
+
+    `offset` is how far its wall clock is off, in microseconds; `rate` how fast its clocks run.
+    """
+
+    world: World
+    name: str
+    offset: int = 0
+    rate: float = 1.0
+    boot: int = 1
+    cache: dict[str, Any] = field(default_factory=dict)
+
+    def monotonic(self) -> float:
+        """Return the seconds of its monotonic clock."""
+        return 1_000.0 + self.world.now * self.rate / SECOND
+
+    def wall(self) -> int:
+        """Return the microseconds of its wall clock."""
+        return _EPOCH + int(self.world.now * self.rate) + self.offset
+
+    def microseconds(self, seconds: float) -> int:
+        """Return how much world time passes while its clocks count `seconds`, rounded up: time moves on."""
+        return max(1, math.ceil(seconds * SECOND / self.rate))
 
 
-class Node:
-    """Something that can crash, or be paused and then see all that came meanwhile."""
+class Process:
+    """A simulated process. `on_death` is told, last first, when it dies; what it holds goes with it."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, machine: Machine) -> None:
         self.world = world
         self.name = name
+        self.number = len(world.processes) + 1
+        self.machine = machine
         self.alive = True
         self.paused_until = 0
+        self.deferred: list[Callable[[], None]] = []  # what waits for the end of a pause
+        self.threads: list[Thread] = []
+        self.loops: list[Any] = []
+        self.on_death: list[Callable[[], None]] = []
+        self.local: dict[str, Any] = {}
+        world.processes.append(self)
 
-    def do(self, action: Callable[[], None]) -> None:
-        """Run an action of this node, unless it is dead; after its pause if it is paused."""
+    def spawn(self, work: Callable[[], None], name: str = "main") -> Thread:
+        """Start a thread."""
+        thread = Thread(self, work, name)
+        self.threads.append(thread)
+        thread.wake()
+        return thread
+
+    def pause(self, duration: int) -> None:
+        """Let no thread run for `duration` microseconds, as SIGSTOP and SIGCONT do."""
+        self.paused_until = max(self.paused_until, self.world.now + duration)
+        self.world.later(duration, self._go_on)
+
+    def resume(self) -> None:
+        """End a pause now."""
+        self.paused_until = 0
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self.world.now >= self.paused_until:
+            deferred, self.deferred = self.deferred, []
+            for action in deferred:
+                self.world.later(0, action)
+
+    @property
+    def state(self) -> str:
+        """How its main thread is, in a letter of proc(5)."""
+        if not self.alive:
+            return "X"
+        if self.world.now < self.paused_until:
+            return "T"
+        return "D" if self.threads and self.threads[0].is_stuck else "S"
+
+    def kill(self) -> None:
+        """End at once, as SIGKILL does: nothing of the process runs any more."""
         if not self.alive:
             return
-        if self.world.now < self.paused_until:
-            self.world.later(self.paused_until - self.world.now, lambda: self.do(action))
+        self.alive = False
+        while self.on_death:
+            self.on_death.pop()()
+
+    def dispose(self) -> None:
+        """Let go of what the dead process's code still holds. The world is over, so it can do no harm."""
+        if self.threads:
+            self.world.running = self.threads[0]
+            for loop in self.loops:
+                loop.dispose()
+            for thread in self.threads:
+                thread.dispose()
+            self.world.running = None
+        self.threads.clear()
+        self.loops.clear()
+        self.local.clear()
+
+
+class Thread:
+    """One thread of a process: a greenlet that gives its turn away by waiting.
+
+    `loop` is the event loop that runs in it, if one does.
+    """
+
+    def __init__(self, process: Process, work: Callable[[], None], name: str) -> None:
+        self.process = process
+        self.name = name
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.ended = False
+        self._work = work
+        self._world = process.world
+        self._greenlet = greenlet.greenlet(self._run, self._world.hub)
+        self._waiting = 1  # the number of the wait that is going on; 0: none
+        self._waits = 1
+        self._woken = False
+        self._joining: list[Thread] = []
+
+    def wait(self, seconds: float | None) -> bool:
+        """Give the turn away until `wake`, or until `seconds` of the machine's time have passed.
+
+        Return True if woken.
+        """
+        machine = self.process.machine
+        duration = None if seconds is None else machine.microseconds(seconds)
+        return self._wait(duration, wakeable=True)
+
+    def sleep(self, duration: int) -> None:
+        """Give the turn away for a number of microseconds of the world's time; nothing wakes it."""
+        self._wait(duration, wakeable=False)
+
+    def _wait(self, duration: int | None, *, wakeable: bool) -> bool:
+        if self._world.over:
+            raise greenlet.GreenletExit
+        self._waits += 1
+        number = self._waiting = self._waits
+        self._woken = not wakeable
+        if duration is not None:
+            self._world.later(duration, lambda: self._resume(number, woken=False))
+        self._world.hub.switch()
+        return self._woken
+
+    def wake(self) -> None:
+        """End the wait that is going on, if any, in the next event. Whoever waits looks again himself."""
+        number = self._waiting
+        if number and not self._woken:
+            self._woken = True
+            self._world.later(0, lambda: self._resume(number, woken=True))
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait, in another thread of the process, until this one has ended."""
+        me = self._world.running
+        assert me is not None
+        while not self.ended:
+            self._joining.append(me)
+            if not me.wait(seconds) and seconds is not None:
+                return
+
+    def stack(self) -> list[str]:
+        """Return where the thread waits, as a traceback's lines."""
+        frame = self._greenlet.gr_frame
+        return [] if frame is None else traceback.format_stack(frame)[-8:]
+
+    @property
+    def is_stuck(self) -> bool:
+        """True while it waits for something that nothing can hurry, as a disk."""
+        return bool(self._waiting) and self._woken
+
+    def _resume(self, number: int, *, woken: bool) -> None:
+        process = self.process
+        if number != self._waiting or not process.alive:
             return
-        action()
-
-
-class Stream:
-    """One direction of a connection: ordered, with silent losses and repetitions."""
-
-    def __init__(self, world: World, to: Node) -> None:
-        self._world = world
-        self._to = to
-        self._arrival = 0
-        self.broken = False
-
-    def send(self, label: str, deliver: Callable[[], None]) -> None:
-        world = self._world
-        if self.broken or world.chance.random() < world.faults.drop:
+        if self._world.now < process.paused_until:
+            process.deferred.append(lambda: self._resume(number, woken=woken))
             return
-        delay = world.chance.randint(100, world.faults.delay)
-        self._arrival = max(self._arrival + 1, world.now + delay)
-        times = 2 if world.chance.random() < world.faults.repeat else 1
-        for _ in range(times):
-            world.later(self._arrival - world.now, lambda: self._deliver(label, deliver))
+        self._waiting = 0
+        self._woken = woken
+        self._world.running = self
+        asyncio._set_running_loop(self.loop)
+        try:
+            self._greenlet.switch()
+        finally:
+            asyncio._set_running_loop(None)
+            self._world.running = None
 
-    def _deliver(self, label: str, deliver: Callable[[], None]) -> None:
-        if not self.broken and self._to.alive:
-            self._world.note(f"{self._to.name} <- {label}")
-            self._to.do(deliver)
+    def _run(self) -> None:
+        try:
+            self._work()
+        except greenlet.GreenletExit:
+            raise
+        except Exception as error:
+            if not self._world.over:
+                error.add_note(f"in thread {self.name} of {self.process.name}")
+                self._world.violations.append(error)
+        self.ended = True
+        self._waiting = 0
+        for thread in self._joining:
+            thread.wake()
+
+    def dispose(self) -> None:
+        """End the greenlet of a dead process; what the dying code raises concerns nobody."""
+        if not self._greenlet.dead:
+            asyncio._set_running_loop(self.loop)
+            with contextlib.suppress(BaseException):
+                self._greenlet.throw(greenlet.GreenletExit)
+        asyncio._set_running_loop(None)
+        self._work = lambda: None
+        self.loop = None
+        self._joining.clear()

@@ -1,0 +1,93 @@
+"""Runs simulations outside of the test suite, from the `tests` folder:
+
+python -m simulation --seeds 1000            so many seeds, from --from on (a random one by default)
+python -m simulation                         until interrupted
+python -m simulation --seed 17               one seed again; --trace prints what happened
+python -m simulation --seeds 100 --mutant unsynced_appends
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+
+from .scenario import run
+from .seeds import Outcome, Runner, Summary, summarize
+
+_REPORT_SECONDS = 30.0
+
+
+def main() -> int:
+    """Return 1 if a seed has failed."""
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this one")
+    parser.add_argument("--seeds", type=int, help="run so many")
+    parser.add_argument("--from", type=int, dest="first", help="the first seed")
+    parser.add_argument("--trace", action="store_true", help="print what happens in --seed")
+    parser.add_argument("--mutant", default="", help="switch a rule off (mutants.py)")
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        return _run_one(arguments.seed, arguments.mutant, tracing=arguments.trace)
+    first = arguments.first
+    if first is None:
+        first = random.SystemRandom().randrange(1 << 32)
+    last = None if arguments.seeds is None else first + arguments.seeds
+    seeds = itertools.count(first) if last is None else range(first, last)
+    with Runner() as runner:
+        summary = summarize(_told(runner.outcomes(seeds, arguments.mutant)))
+    _report(summary)
+    return bool(summary.failures)
+
+
+def _run_one(seed: int, mutant: str, *, tracing: bool) -> int:
+    try:
+        result = run(seed, mutant=mutant, tracing=tracing)
+    except Exception as error:
+        print(*(getattr(error, "lines", None) or []), sep="\n")
+        traceback.print_exc()
+        return 1
+    print(*result.lines, sep="\n")
+    print(result)
+    return 0
+
+
+def _told(results: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Pass outcomes on, tell of failures at once, and of progress now and then; end with Ctrl-C."""
+    count = 0
+    began = told = time.monotonic()
+    try:
+        for outcome in results:
+            count += 1
+            if outcome.error:
+                print(
+                    f"seed {outcome.seed} failed: python -m simulation --seed {outcome.seed} --trace"
+                )
+                print(outcome.error, flush=True)
+            now = time.monotonic()
+            if now - told >= _REPORT_SECONDS:
+                told = now
+                print(f"{count} seeds, {count / (now - began):.1f}/s", flush=True)
+            yield outcome
+    except KeyboardInterrupt:
+        return
+
+
+def _report(summary: Summary) -> None:
+    print(
+        f"{summary.seeds} seeds, {len(summary.failures)} failed: "
+        f"{sorted(outcome.seed for outcome in summary.failures)}"
+    )
+    print(
+        "totals:",
+        ", ".join(f"{count:.0f} {name}" for name, count in sorted(summary.totals.items())),
+    )
+    print("faults:", ", ".join(f"{count} {name}" for name, count in sorted(summary.faults.items())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

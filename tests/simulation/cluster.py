@@ -1,0 +1,170 @@
+"""The simulated installation: one host, three zones on it, their disks, and who starts them again."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable
+from pathlib import Path
+
+from adjudicator import server as adjudicator
+from dsql.control.clusters import write_record
+from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout
+from dsql.rpc.clock import ClockUnavailableError, PublishedClock
+from journal import server as journal
+from storage import server as storage
+from storage.environment import ENVIRONMENT
+
+from .disk import Disk, SimulatedFiles
+from .loop import SimulatedLoop
+from .world import MILLISECOND, Machine, Process, World
+
+CLUSTER = "a" * 26
+ZONES = ("zone-a", "zone-b", "zone-c")
+
+
+class Zone:
+    """One availability zone: the process that serves it, in one life after the other."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self.starts = 0
+        self.process: Process | None = None
+        self.machine = Machine(cluster.world, name)
+        self.disk = Disk(cluster.world, name)
+        self._cluster = cluster
+        self._world = cluster.world
+
+    @property
+    def is_up(self) -> bool:
+        """True while the process lives."""
+        return self.process is not None and self.process.alive
+
+    def start(self) -> None:
+        """Start the process, unless it lives or nobody shall start it."""
+        if self.is_up or not self._cluster.supervised or self._world.over:
+            return
+        self.starts += 1
+        self.process = process = Process(self._world, self.name, self.machine)
+        process.local["disk"] = self.disk
+        process.spawn(lambda: self._main(process))
+        self._world.note(f"{self.name} starts")
+
+    def kill(self) -> None:
+        """End the process with SIGKILL."""
+        if self.process is not None and self.process.alive:
+            self._world.note(f"{self.name} is killed")
+            self.process.kill()
+
+    def stop(self) -> None:
+        """End the process with SIGTERM: it cleans up."""
+        if self.process is not None and self.process.alive:
+            self._world.note(f"{self.name} is stopped")
+            for loop in self.process.loops:
+                loop.interrupt()
+
+    def _main(self, process: Process) -> None:
+        thread = self._world.running
+        assert thread is not None
+        loop = SimulatedLoop(process, thread)
+        layout = Layout(self._cluster.root, self._cluster.files(process))
+        try:
+            loop.run(serve_zone(layout, self.name))
+            self._world.note(f"{self.name} ends by itself")
+        except asyncio.CancelledError:
+            self._world.note(f"{self.name} has stopped")
+        except OSError as error:
+            self._world.note(f"{self.name} cannot run: {error}")
+        process.kill()
+        self._world.later(200 * MILLISECOND, self._cluster.supervise)
+
+
+async def serve_zone(layout: Layout, az: str) -> None:
+    """Run what `dsql az` runs."""
+    replica = journal.JournalServer(layout, az)
+
+    def ready() -> None: ...
+
+    async def run(service: Awaitable[None]) -> None:
+        await service
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run(journal.serve(layout, az, ready, replica)))
+        group.create_task(run(adjudicator.serve(layout, az, ready, replica, replica)))
+        group.create_task(run(storage.serve(layout, az, ready, replica)))
+
+
+class Cluster:
+    """One host with a cluster on it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.machine = Machine(world, "host")
+        shared_memory = Path("/dev/shm")
+        place = shared_memory if shared_memory.is_dir() else None
+        self.root = Path(tempfile.mkdtemp(prefix="dsql-simulation-", dir=place))
+        self.zones = [Zone(self, name) for name in ZONES]
+        self.disks = {"": Disk(world, "host")} | {zone.name: zone.disk for zone in self.zones}
+        self.layout = Layout(self.root, self.files(None))
+        self.supervised = True
+        self.layout.cluster(CLUSTER).mkdir(parents=True)
+        self.layout.files.make_directory(self.layout.cluster(CLUSTER))
+        write_record(
+            self.layout,
+            ClusterRecord(
+                identifier=CLUSTER,
+                region="nowhere",
+                endpoint="",
+                account="",
+                profile="dsql",
+                azs=list(ZONES),
+                created_at=0.0,
+                format=CLUSTER_FORMAT,
+            ),
+        )
+
+    def files(self, process: Process | None) -> SimulatedFiles:
+        """Return the files of the simulated disks as a process sees them."""
+        return SimulatedFiles(process, self.root, self.disks)
+
+    def supervise(self) -> None:
+        """Start every zone that is down, as the supervisor does."""
+        for zone in self.zones:
+            zone.start()
+
+    def leader(self) -> Zone | None:
+        """Return the zone that has published last, and most likely leads; None if nobody has."""
+        try:
+            clock = PublishedClock(self.layout.clock(CLUSTER), self.machine.boot)
+        except ClockUnavailableError:
+            return None
+        zone = clock.zone
+        clock.close()
+        return self.zones[zone]
+
+    def crash(self) -> None:
+        """Let the machine lose power: every process ends, and what was not synced is lost or torn."""
+        for process in self.world.processes:
+            if process.machine.name != "observer":
+                process.kill()
+        for disk in self.disks.values():
+            disk.crash()
+        self.machine.boot += 1
+        for zone in self.zones:
+            zone.machine.boot = self.machine.boot
+            data = self.layout.storage(zone.name, CLUSTER) / ENVIRONMENT / "data.mdb"
+            if data.exists():
+                zone.disk.crash_file(data)
+        self._crash_clock(self.layout.clock(CLUSTER))
+
+    def _crash_clock(self, path: Path) -> None:
+        """The clock file is never synced: it may be as it was at any time before."""
+        if path.exists() and self.world.chance.random() < 0.5:
+            content = path.read_bytes()
+            older = bytes(len(content) - self.world.chance.randrange(len(content)))
+            path.write_bytes(older + content[len(older) :])
+
+    def remove(self) -> None:
+        """Remove the files."""
+        shutil.rmtree(self.root, ignore_errors=True)

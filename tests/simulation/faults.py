@@ -1,0 +1,214 @@
+"""What goes wrong, and how often: a kind of fault is in use in some seeds and not in others.
+
+Every fault heals by itself or in `heal`. Damage, which the zones' copies must make good, comes to one
+zone only: with two of three logs gone nobody could know what was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .cluster import ZONES, Cluster, Zone
+from .network import network_of
+from .session import Session
+from .world import MILLISECOND, SECOND
+
+YEAR = 365 * 86_400 * SECOND
+
+
+class Faults:
+    """The faults of one run. `counts` tells how often each has come."""
+
+    def __init__(self, cluster: Cluster, sessions: list[Session]) -> None:
+        self.counts: dict[str, int] = {}
+        self._cluster = cluster
+        self._world = cluster.world
+        self._network = network_of(cluster.world)
+        self._sessions = sessions
+        chance = self._world.chance
+        self._victim = chance.choice(cluster.zones)
+        self._may_damage = True
+        kinds: list[Callable[[], None]] = [
+            self.kill_zone,
+            self.kill_leader,
+            self.kill_all,
+            self.crash_host,
+            self.stop_zone,
+            self.pause_zone,
+            self.pause_leader,
+            self.kill_session,
+            self.pause_session,
+            self.break_connections,
+            self.clog_one_way,
+            self.isolate_zone,
+            self.swizzle_clog,
+            self.step_clock,
+            self.slow_disk,
+            self.stall_disk,
+        ]
+        share = chance.choice((0.2, 0.5, 1.0))
+        self._kinds = [kind for kind in kinds if chance.random() < share] or kinds
+        self._gap = chance.choice((0.2, 0.6, 2.0))
+        self._draw_surroundings()
+
+    def _draw_surroundings(self) -> None:
+        chance = self._world.chance
+        self._network.delay = chance.choice((100, 1_000, 10_000, 50_000))
+        self._network.tells_peers = chance.random() < 0.7
+        one_clock = chance.random() < 0.5
+        for zone in self._cluster.zones:
+            zone.disk.sync_delay = chance.choice((100, 1_000, 20_000))
+            zone.disk.read_delay = chance.choice((10, 500))
+            if not one_clock:
+                zone.machine.offset = chance.randint(-5 * SECOND, 5 * SECOND)
+                zone.machine.rate = chance.uniform(0.999, 1.001)
+
+    def next_gap(self) -> int:
+        """Return how long it is until the next fault, in microseconds."""
+        return int(self._world.chance.expovariate(1 / self._gap) * SECOND)
+
+    def inject(self) -> None:
+        """Let something go wrong."""
+        fault = self._world.chance.choice(self._kinds)
+        name = fault.__name__
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self._world.note(f"*** {name}")
+        fault()
+
+    def heal(self) -> None:
+        """End every fault that lasts."""
+        self._network.clear()
+        self._network.delay = 1_000
+        for zone in self._cluster.zones:
+            disk = zone.disk
+            disk.sync_delay, disk.read_delay, disk.stalled_until = 1_000, 100, 0
+            disk.write_errors = disk.misdirected = 0.0
+            disk.capacity = None
+        for process in self._world.processes:
+            process.resume()
+        self._cluster.supervise()
+
+    # Processes
+
+    def kill_zone(self) -> None:
+        self._kill(self._any_zone())
+
+    def kill_leader(self) -> None:
+        self._kill(self._leader())
+
+    def kill_all(self) -> None:
+        for zone in self._cluster.zones:
+            self._kill(zone)
+
+    def crash_host(self) -> None:
+        for session in self._sessions:
+            session.kill()
+        self._cluster.crash()
+        for zone in self._cluster.zones:
+            self._restart(zone)
+
+    def stop_zone(self) -> None:
+        zone = self._any_zone()
+        zone.stop()
+        self._restart(zone)
+
+    def pause_zone(self) -> None:
+        self._pause(self._any_zone())
+
+    def pause_leader(self) -> None:
+        self._pause(self._leader())
+
+    def kill_session(self) -> None:
+        self._world.chance.choice(self._sessions).kill()
+
+    def pause_session(self) -> None:
+        session = self._world.chance.choice(self._sessions)
+        if session.process is not None:
+            session.process.pause(self._world.chance.randint(10, 5_000) * MILLISECOND)
+
+    def _any_zone(self) -> Zone:
+        return self._world.chance.choice(self._cluster.zones)
+
+    def _leader(self) -> Zone:
+        return self._cluster.leader() or self._any_zone()
+
+    def _kill(self, zone: Zone) -> None:
+        zone.kill()
+        self._restart(zone)
+
+    def _restart(self, zone: Zone) -> None:
+        delay = self._world.chance.choice((10, 200, 1_000, 4_000)) * MILLISECOND
+        self._world.later(self._world.chance.randint(0, delay), zone.start)
+
+    def _pause(self, zone: Zone) -> None:
+        longest = self._world.chance.choice((20, 300, 3_000, 12_000))
+        duration = self._world.chance.randint(1, longest) * MILLISECOND
+        if zone.process is not None:
+            self._world.note(f"{zone.name} pauses for {duration}")
+            zone.process.pause(duration)
+
+    # Network
+
+    def break_connections(self) -> None:
+        chance = self._world.chance
+        share = chance.choice((0.1, 0.5, 1.0))
+        for end in list(self._network.ends):
+            if end in self._network.ends and chance.random() < share / 2:
+                end.break_()
+
+    def clog_one_way(self) -> None:
+        source, target = self._world.chance.sample(self._names(), 2)
+        self._clog([(source, target)])
+
+    def isolate_zone(self) -> None:
+        zone = self._any_zone().name
+        others = [name for name in self._names() if name != zone]
+        pairs = [(zone, other) for other in others] + [(other, zone) for other in others]
+        if self._world.chance.random() < 0.3:
+            pairs = pairs[: len(others)]
+        self._clog(pairs)
+
+    def swizzle_clog(self) -> None:
+        """Cut some off one after the other, and let them back in another order."""
+        chance = self._world.chance
+        names = self._names()
+        chosen = chance.sample(names, chance.randint(1, len(names)))
+        for name in chosen:
+            pairs = [(name, other) for other in names if other != name]
+            pairs += [(other, name) for other in names if other != name]
+            begin = chance.randint(0, 1_000) * MILLISECOND
+            self._world.later(begin, lambda pairs=pairs: self._clog(pairs))
+
+    def _clog(self, pairs: list[tuple[str, str]]) -> None:
+        chance = self._world.chance
+        longest = chance.choice((50, 500, 3_000, 10_000))
+        duration = chance.randint(1, longest) * MILLISECOND
+        for source, target in pairs:
+            self._network.clog(source, target)
+        self._world.later(duration, lambda: self._unclog(pairs))
+
+    def _unclog(self, pairs: list[tuple[str, str]]) -> None:
+        for source, target in pairs:
+            self._network.unclog(source, target)
+
+    def _names(self) -> list[str]:
+        return [*ZONES, *(session.name for session in self._sessions)]
+
+    # Clocks and disks
+
+    def step_clock(self) -> None:
+        chance = self._world.chance
+        size = chance.choice((SECOND, 60 * SECOND, 3_600 * SECOND, YEAR))
+        step = chance.randint(-size, size)
+        zones = self._cluster.zones if chance.random() < 0.5 else [self._any_zone()]
+        for zone in zones:
+            zone.machine.offset += step
+
+    def slow_disk(self) -> None:
+        disk = self._any_zone().disk
+        disk.sync_delay = self._world.chance.choice((100, 5_000, 50_000, 300_000))
+
+    def stall_disk(self) -> None:
+        disk = self._any_zone().disk
+        longest = self._world.chance.choice((100, 1_000, 8_000))
+        disk.stalled_until = self._world.now + self._world.chance.randint(1, longest) * MILLISECOND

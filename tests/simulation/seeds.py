@@ -1,0 +1,85 @@
+"""Running many seeds on all processors."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .scenario import Result, run
+
+
+@dataclass
+class Outcome:
+    """What became of one seed: a result, or the text of an error."""
+
+    seed: int
+    result: Result | None
+    error: str = ""
+
+
+@dataclass
+class Summary:
+    """What many seeds came to."""
+
+    seeds: int
+    totals: Counter[str]
+    faults: Counter[str]
+    probes: Counter[str]
+    failures: list[Outcome]
+
+
+def run_one(task: tuple[int, str]) -> Outcome:
+    """Run a seed, with a mutant if one is named."""
+    seed, mutant = task
+    try:
+        return Outcome(seed, run(seed, mutant=mutant))
+    except Exception as error:
+        return Outcome(seed, None, "".join(traceback.format_exception(error)[-25:]))
+
+
+class Runner:
+    """Processes that run seeds, one for each processor. Close it by `with`."""
+
+    def __init__(self) -> None:
+        self._pool = multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1)
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.terminate()
+        self._pool.join()
+
+    def outcomes(self, seeds: Iterable[int], mutant: str = "") -> Iterator[Outcome]:
+        """Run seeds, and yield their outcomes as they come."""
+        tasks = ((seed, mutant) for seed in seeds)
+        return self._pool.imap_unordered(run_one, tasks)
+
+    def catches(self, mutant: str, seeds: range) -> str:
+        """Return the first error that a mutant makes, "" if it makes none. Stops soon after it."""
+        workers = os.cpu_count() or 1
+        for start in range(0, len(seeds), workers):
+            for outcome in self.outcomes(seeds[start : start + workers], mutant):
+                if outcome.error:
+                    return outcome.error
+        return ""
+
+
+def summarize(results: Iterable[Outcome]) -> Summary:
+    """Add outcomes up."""
+    summary = Summary(0, Counter(), Counter(), Counter(), [])
+    for outcome in results:
+        summary.seeds += 1
+        result = outcome.result
+        if result is None:
+            summary.failures.append(outcome)
+            continue
+        for name in ("attempts", "committed", "aborted", "epochs", "events", "seconds"):
+            summary.totals[name] += getattr(result, name)
+        summary.faults.update(result.faults)
+        summary.probes.update(result.probes)
+    return summary

@@ -1,0 +1,147 @@
+"""A query processor: transactions one after another, through the product's own blocking code."""
+
+from __future__ import annotations
+
+from adjudicator.client import AdjudicatorClient
+from dsql.errors import SqlError
+from dsql.rpc.clock import ClockUnavailableError, PublishedClock
+from dsql.transaction.interface import Mode
+from dsql.transaction.manager import TransactionManager
+from placement.assignment import Assigner
+from storage.client import LocalReplica
+
+from .cluster import CLUSTER, ZONES, Cluster
+from .history import Attempt, History
+from .world import Process
+
+KEYS = [b"key%02d" % number for number in range(12)]
+_CONFLICTS = ("40001",)
+_OUTAGES = ("58000", "08007", "53100", "72000", "08P01", "57P03", "08006")
+
+
+class Session:
+    """One client and its query processor, which is replaced when it dies."""
+
+    def __init__(self, cluster: Cluster, name: str, history: History) -> None:
+        self.name = name
+        self.stopping = False
+        self.decided = 0  # so many attempts were committed or aborted
+        self.process: Process | None = None
+        self._cluster = cluster
+        self._world = cluster.world
+        self._history = history
+
+    def start(self) -> None:
+        """Start the query processor, unless it lives."""
+        if self.process is None or not self.process.alive:
+            self.process = process = Process(self._world, self.name, self._cluster.machine)
+            process.spawn(self._main)
+
+    @property
+    def idle(self) -> None:
+        """True while no query processor runs."""
+        return self.process is None or not self.process.alive
+
+    def kill(self) -> None:
+        """Kill the query processor: whatever it had begun stays unknown to its client."""
+        if self.process is not None and self.process.alive:
+            self._world.note(f"{self.name} is killed")
+            self.process.kill()
+
+    def _main(self) -> None:
+        layout = self._cluster.layout
+        chance = self._world.chance
+        assigner = Assigner(layout, ZONES[0], sandbox=False)
+        preferred = sorted(ZONES, key=lambda _: chance.random())
+        try:
+            replica = LocalReplica([layout.storage(az, CLUSTER) for az in preferred])
+            clock = self._open_clock()
+        except (SqlError, OSError) as error:
+            self._world.note(f"{self.name} cannot start: {error}")
+            self._end()
+            return
+        client = AdjudicatorClient(list(ZONES), lambda az: _connect(assigner, az))
+        manager = TransactionManager(replica, client, clock)
+        while not self.stopping:
+            self._sleep(chance.expovariate(1 / self._history.pace))
+            self._transact(manager)
+        client.close()
+        replica.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def _open_clock(self) -> PublishedClock:
+        while True:
+            try:
+                clock = self._cluster.layout.clock(CLUSTER)
+                return PublishedClock(clock, self._cluster.machine.boot)
+            except ClockUnavailableError:
+                self._sleep(0.05)
+
+    def _sleep(self, seconds: float) -> None:
+        thread = self._world.running
+        assert thread is not None
+        thread.sleep(int(seconds * 1_000_000))
+
+    def _transact(self, manager: TransactionManager) -> None:
+        world, chance = self._world, self._world.chance
+        attempt = Attempt(self.name, world.now)
+        self._history.attempts.append(attempt)
+        transaction = manager.begin()
+        try:
+            attempt.start = transaction.start_timestamp
+            attempt.started_at = world.now
+            for key in chance.sample(KEYS, chance.randint(1, 5)):
+                attempt.reads.append((key, transaction.get(key)))
+                if chance.random() < 0.3:
+                    self._sleep(chance.uniform(0, 0.02))
+            if chance.random() < 0.15:
+                rows = list(transaction.scan(KEYS[0], KEYS[-1] + b"\0"))
+                attempt.scans.append((KEYS[0], KEYS[-1] + b"\0", rows))
+            if chance.random() < 0.8:
+                self._write(transaction, attempt)
+            asks = transaction.has_writes
+            transaction.commit()
+            attempt.timestamp = transaction.commit_timestamp if asks else 0
+            attempt.outcome = "committed"
+        except SqlError as error:
+            if error.sqlstate in _CONFLICTS:
+                attempt.outcome = "aborted"
+            elif error.sqlstate in _OUTAGES:
+                attempt.outcome = "unknown" if error.sqlstate == "08007" else "failed"
+            else:
+                raise
+            attempt.error = error.sqlstate
+        finally:
+            transaction.rollback()
+        attempt.ended_at = world.now
+        self.decided += attempt.outcome in ("committed", "aborted")
+        world.note(f"{self.name} {attempt}")
+
+    def _write(self, transaction, attempt: Attempt) -> None:
+        chance = self._world.chance
+        keys = chance.sample(KEYS, chance.randint(1, 4))
+        writes = chance.randint(0, len(keys))
+        for key in keys[writes:]:
+            mode = chance.choice((Mode.SHARE, Mode.EXCLUSIVE, Mode.CATALOG))
+            transaction.check(key, mode)
+            attempt.checks.append((key, mode))
+        for key in keys[:writes]:
+            mode = chance.choice((Mode.EXCLUSIVE, Mode.NON_KEY, Mode.NON_KEY))
+            if chance.random() < 0.1:
+                transaction.delete(key, mode)
+                attempt.writes.append((key, mode, None))
+                continue
+            value = b"%s/%d" % (self.name.encode(), self._world.number())
+            transaction.put(key, value, mode)
+            attempt.writes.append((key, mode, value))
+
+
+def _connect(assigner: Assigner, az: str):
+    connection = assigner.connect_adjudicator(CLUSTER, az)
+    if connection is None:
+        raise ConnectionRefusedError("no adjudicator answers")
+    return connection

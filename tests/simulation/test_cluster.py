@@ -1,0 +1,86 @@
+"""A whole cluster under faults: no promise is broken on any seed, and broken rules are noticed."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .seeds import Runner, Summary, summarize
+
+FIXED_SEEDS = 100
+_CHUNK = 20
+NEW_SEEDS = 10
+_TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with Runner() as running:
+        yield running
+
+
+def _run(runner: Runner, seeds: range) -> Summary:
+    summary = summarize(runner.outcomes(seeds))
+    if summary.failures:
+        first = min(summary.failures, key=lambda failure: failure.seed)
+        replay = f"cd tests; python -m simulation --seed {first.seed} --trace"
+        pytest.fail(f"{len(summary.failures)} seeds failed; to replay one: {replay}\n{first.error}")
+    return summary
+
+
+@pytest.mark.parametrize("first", range(0, FIXED_SEEDS, _CHUNK))
+def test_no_promise_is_broken_on_fixed_seeds(runner, first):
+    summary = _run(runner, range(first, first + _CHUNK))
+    assert summary.totals["committed"] > 50 * _CHUNK
+    assert summary.totals["aborted"] > 5 * _CHUNK
+    assert summary.totals["epochs"] > 2 * _CHUNK
+    assert sum(summary.faults.values()) > 5 * _CHUNK
+
+
+def test_no_promise_is_broken_on_new_seeds(runner):
+    first = random.SystemRandom().randrange(1 << 32)
+    _run(runner, range(first, first + NEW_SEEDS))
+
+
+def _traces(hash_seed: str) -> list[str]:
+    program = "from simulation.scenario import run; print(*(run(seed).trace for seed in range(8)))"
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(_TESTS)}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return ran.stdout.split()
+
+
+def test_a_seed_gives_the_same_trace_whatever_hashes_are():
+    traces = _traces("1")
+    assert traces == _traces("2")
+    assert len(set(traces)) == 8
+
+
+# How many seeds it may take to catch each; most are caught within a quarter of that.
+CAUGHT_WITHIN = {
+    "unfenced_appends": 60,
+    "unsynced_appends": 20,
+    "unsynced_files": 20,
+    "unsynced_directories": 20,
+    "forgotten_promises": 10,
+    "lonely_commits": 40,
+    "early_publication": 20,
+    "late_publication": 10,
+    "ignored_floor": 20,
+    "unlocked_reads": 10,
+    "blind_retry": 60,
+    "minority_elections": 60,
+    "shortest_log_taken_over": 40,
+}
+
+
+@pytest.mark.parametrize("mutant", CAUGHT_WITHIN)
+def test_a_rule_that_is_switched_off_is_noticed(runner, mutant):
+    error = runner.catches(mutant, range(CAUGHT_WITHIN[mutant]))
+    assert error
+    assert not any(word in error for word in ("TypeError", "AttributeError")), "the mutant itself"
