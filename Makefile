@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup up test bench attacks chaos-load lint clean
+.PHONY: setup up test soak bench attacks chaos-load lint clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 $(VENV)/.server: pyproject.toml requirements.lock
@@ -32,6 +32,10 @@ up: $(VENV)/.server
 test: $(VENV)/.test
 	sh tests/install_reference.sh
 	$(BIN)/python -m pytest
+
+# Simulates cluster after cluster until stopped. Options: make soak SOAK="--seeds 1000"
+soak: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m simulation $(SOAK)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
