@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Iterator
 
+from .probes import PROBES
 from .scenario import run
 from .seeds import Outcome, Runner, Summary, summarize
 
@@ -87,6 +88,8 @@ def _report(summary: Summary) -> None:
         ", ".join(f"{count:.0f} {name}" for name, count in sorted(summary.totals.items())),
     )
     print("faults:", ", ".join(f"{count} {name}" for name, count in sorted(summary.faults.items())))
+    silent = [probe for probe in PROBES if probe not in summary.probes]
+    print("roads that no seed has taken:", ", ".join(silent) or "none")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from journal import server as journal
 from storage import server as storage
 from storage.environment import ENVIRONMENT
+from storage.replica_writer import FollowerSettings
 
+from .constants import draw_settings
 from .disk import Disk, SimulatedFiles
 from .loop import SimulatedLoop
 from .world import MILLISECOND, Machine, Process, World
@@ -70,7 +72,7 @@ class Zone:
         loop = SimulatedLoop(process, thread)
         layout = Layout(self._cluster.root, self._cluster.files(process))
         try:
-            loop.run(serve_zone(layout, self.name))
+            loop.run(serve_zone(layout, self.name, self._cluster.settings))
             self._world.note(f"{self.name} ends by itself")
         except asyncio.CancelledError:
             self._world.note(f"{self.name} has stopped")
@@ -80,7 +82,7 @@ class Zone:
         self._world.later(200 * MILLISECOND, self._cluster.supervise)
 
 
-async def serve_zone(layout: Layout, az: str) -> None:
+async def serve_zone(layout: Layout, az: str, settings: FollowerSettings) -> None:
     """Run what `dsql az` runs."""
     replica = journal.JournalServer(layout, az)
 
@@ -92,7 +94,7 @@ async def serve_zone(layout: Layout, az: str) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(run(journal.serve(layout, az, ready, replica)))
         group.create_task(run(adjudicator.serve(layout, az, ready, replica, replica)))
-        group.create_task(run(storage.serve(layout, az, ready, replica)))
+        group.create_task(run(storage.serve(layout, az, ready, replica, settings)))
 
 
 class Cluster:
@@ -108,6 +110,7 @@ class Cluster:
         self.disks = {"": Disk(world, "host")} | {zone.name: zone.disk for zone in self.zones}
         self.layout = Layout(self.root, self.files(None))
         self.supervised = True
+        self.settings = draw_settings(world.chance)
         self.layout.cluster(CLUSTER).mkdir(parents=True)
         self.layout.files.make_directory(self.layout.cluster(CLUSTER))
         write_record(

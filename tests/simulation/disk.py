@@ -12,8 +12,7 @@ import errno
 import os
 from pathlib import Path
 
-from .kernel import running
-from .world import Process, Thread, World
+from .world import Process, Thread, World, running
 
 SECTOR_BYTES = 512
 _PAGE_BYTES = 4096

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .cluster import ZONES, Cluster, Zone
+from .cluster import CLUSTER, ZONES, Cluster, Zone
 from .network import network_of
 from .session import Session
 from .world import MILLISECOND, SECOND
@@ -21,13 +21,13 @@ class Faults:
 
     def __init__(self, cluster: Cluster, sessions: list[Session]) -> None:
         self.counts: dict[str, int] = {}
+        self.damaged: set[str] = set()  # the zones whose disks have lost or changed something
         self._cluster = cluster
         self._world = cluster.world
         self._network = network_of(cluster.world)
         self._sessions = sessions
         chance = self._world.chance
         self._victim = chance.choice(cluster.zones)
-        self._may_damage = True
         kinds: list[Callable[[], None]] = [
             self.kill_zone,
             self.kill_leader,
@@ -45,6 +45,10 @@ class Faults:
             self.step_clock,
             self.slow_disk,
             self.stall_disk,
+            self.fill_disk,
+            self.damage_disk,
+            self.fail_writes,
+            self.lose_log,
         ]
         share = chance.choice((0.2, 0.5, 1.0))
         self._kinds = [kind for kind in kinds if chance.random() < share] or kinds
@@ -212,3 +216,39 @@ class Faults:
         disk = self._any_zone().disk
         longest = self._world.chance.choice((100, 1_000, 8_000))
         disk.stalled_until = self._world.now + self._world.chance.randint(1, longest) * MILLISECOND
+
+    def fill_disk(self) -> None:
+        """Leave little room on a disk for a while."""
+        chance = self._world.chance
+        disk = self._any_zone().disk
+        disk.capacity = disk.used() + chance.choice((0, 500, 5_000))
+        duration = chance.randint(100, 5_000) * MILLISECOND
+        self._world.later(duration, lambda: setattr(disk, "capacity", None))
+
+    def damage_disk(self) -> None:
+        """Change what is stored, or make it unreadable."""
+        disk = self._victim.disk
+        if self._world.chance.choice((disk.rot, disk.fail_sector))():
+            self.damaged.add(self._victim.name)
+
+    def fail_writes(self) -> None:
+        """Let writes fail, or land elsewhere, for a while."""
+        chance = self._world.chance
+        disk = self._victim.disk
+        disk.write_errors, disk.misdirected = chance.choice(((0.05, 0.0), (1.0, 0.0), (0.0, 0.05)))
+        self.damaged.add(self._victim.name)
+
+        def end() -> None:
+            disk.write_errors = disk.misdirected = 0.0
+
+        self._world.later(chance.randint(10, 2_000) * MILLISECOND, end)
+
+    def lose_log(self) -> None:
+        """Replace a journal's disk by an empty one."""
+        self._victim.kill()
+        files = self._cluster.files(None)
+        directory = self._cluster.layout.journal(self._victim.name, CLUSTER)
+        files.remove_tree(directory)
+        files.sync_directory(directory.parent)
+        self.damaged.add(self._victim.name)
+        self._restart(self._victim)

@@ -30,7 +30,6 @@ import time
 import traceback
 import types
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,37 +43,33 @@ from dsql.rpc.process import Condition
 from dsql.rpc.server import FramedConnection
 
 from .network import SimulatedPoll, SimulatedSocket, network_of
-from .world import Process, Thread, World
+from .threads import (
+    SimulatedEvent,
+    SimulatedLock,
+    SimulatedQueue,
+    SimulatedRLock,
+    SimulatedThread,
+)
+from .world import Process, World, inhabited, running, world_of_now
 
 _PACKAGES = ("dsql", "journal", "adjudicator", "storage", "placement")
 _YIELD_MICROSECONDS = 2
-
-_world: World | None = None
-
-
-def running() -> Thread | None:
-    """Return the simulated thread that has its turn, None outside of any."""
-    return None if _world is None else _world.running
 
 
 @contextlib.contextmanager
 def worlds_kernel(world: World) -> Iterator[None]:
     """Answer for the processes of `world` until the end of the block."""
-    global _world
-    assert _world is None, "one world at a time"
-    _world = world
-    with _replaced(), _quiet_ends():
+    with inhabited(world), _replaced(), _quiet_ends():
         try:
             yield
         finally:
             try:
                 world.end()
                 for thread in list(concurrent.futures.thread._threads_queues):
-                    if isinstance(thread, _SimulatedThread):
+                    if isinstance(thread, SimulatedThread):
                         del concurrent.futures.thread._threads_queues[thread]
                 gc.collect()
             finally:
-                _world = None
                 _close_environments()
 
 
@@ -162,163 +157,6 @@ _real_urandom, _RealRandom = os.urandom, random.Random
 
 
 # Threads
-
-
-class _SimulatedThread:
-    """threading.Thread."""
-
-    def __init__(
-        self,
-        group: None = None,
-        target: Callable[..., None] = lambda: None,
-        name: str = "thread",
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-        *,
-        daemon: bool | None = None,
-    ) -> None:
-        del group
-        self.name = name
-        self.daemon = bool(daemon)
-        self._work = lambda: target(*args, **(kwargs or {}))
-        self._thread: Thread | None = None
-
-    def start(self) -> None:
-        thread = running()
-        assert thread is not None
-        self._thread = thread.process.spawn(self._work, self.name)
-
-    def join(self, timeout: float | None = None) -> None:
-        if running() is not None and self._thread is not None:
-            self._thread.join(timeout)
-
-    def is_alive(self) -> bool:
-        return self._thread is not None and not self._thread.ended
-
-
-class _SimulatedLock:
-    """threading.Lock."""
-
-    def __init__(self) -> None:
-        self._held = False
-        self._waiting: deque[Thread] = deque()
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        while self._held:
-            thread = running()
-            if not blocking or thread is None:
-                return False
-            self._waiting.append(thread)
-            if not thread.wait(None if timeout < 0 else timeout) and timeout >= 0:
-                return False
-        self._held = True
-        return True
-
-    def release(self) -> None:
-        if not self._held:
-            raise RuntimeError("release unlocked lock")
-        self._held = False
-        if self._waiting:
-            self._waiting.popleft().wake()
-
-    def locked(self) -> bool:
-        return self._held
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
-class _SimulatedRLock(_SimulatedLock):
-    """threading.RLock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._owner: Thread | None = None
-        self._depth = 0
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        if self._owner is not running() or not self._depth:
-            if not super().acquire(blocking, timeout):
-                return False
-            self._owner = running()
-        self._depth += 1
-        return True
-
-    def release(self) -> None:
-        self._depth -= 1
-        if not self._depth:
-            super().release()
-
-    def _is_owned(self) -> bool:
-        """Answer threading.Condition."""
-        return bool(self._depth) and self._owner is running()
-
-
-class _SimulatedEvent:
-    """threading.Event."""
-
-    def __init__(self) -> None:
-        self._set = False
-        self._waiting: list[Thread] = []
-
-    def is_set(self) -> bool:
-        return self._set
-
-    def set(self) -> None:
-        self._set = True
-        for thread in self._waiting:
-            thread.wake()
-        self._waiting.clear()
-
-    def clear(self) -> None:
-        self._set = False
-
-    def wait(self, timeout: float | None = None) -> bool:
-        while not self._set:
-            thread = running()
-            assert thread is not None
-            self._waiting.append(thread)
-            if not thread.wait(timeout) and timeout is not None:
-                break
-        return self._set
-
-
-class _SimulatedQueue:
-    """queue.SimpleQueue."""
-
-    def __init__(self) -> None:
-        self._items: deque[Any] = deque()
-        self._waiting: deque[Thread] = deque()
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        self._items.append(item)
-        if self._waiting:
-            self._waiting.popleft().wake()
-
-    put_nowait = put
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        while not self._items:
-            if not block:
-                raise queue.Empty
-            thread = running()
-            assert thread is not None
-            self._waiting.append(thread)
-            if not thread.wait(timeout) and timeout is not None:
-                raise queue.Empty
-        return self._items.popleft()
-
-    def get_nowait(self) -> Any:
-        return self.get(block=False)
-
-    def empty(self) -> bool:
-        return not self._items
-
-    def qsize(self) -> int:
-        return len(self._items)
 
 
 def _made_by(simulated: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
@@ -616,10 +454,11 @@ def _outside_only(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _number_of(connection: Any) -> int:
     """Hash a connection by when it was first asked for that, and not by its address."""
-    if _world is None:
+    world = world_of_now()
+    if world is None:
         return id(connection)
     if "simulated_number" not in connection.__dict__:
-        connection.simulated_number = _world.number()
+        connection.simulated_number = world.number()
     return int(connection.simulated_number)
 
 
@@ -638,11 +477,11 @@ _REPLACED: list[tuple[Any, str, Any]] = [
     (os, "fdatasync", _fdatasync),
     (fcntl, "fcntl", _fcntl),
     (random, "Random", _Random),
-    (threading, "Thread", _made_by(_SimulatedThread, threading.Thread)),
-    (threading, "Lock", _made_by(_SimulatedLock, threading.Lock)),
-    (threading, "RLock", _made_by(_SimulatedRLock, threading.RLock)),
-    (threading, "Event", _made_by(_SimulatedEvent, threading.Event)),
-    (queue, "SimpleQueue", _made_by(_SimulatedQueue, queue.SimpleQueue)),
+    (threading, "Thread", _made_by(SimulatedThread, threading.Thread)),
+    (threading, "Lock", _made_by(SimulatedLock, threading.Lock)),
+    (threading, "RLock", _made_by(SimulatedRLock, threading.RLock)),
+    (threading, "Event", _made_by(SimulatedEvent, threading.Event)),
+    (queue, "SimpleQueue", _made_by(SimulatedQueue, queue.SimpleQueue)),
     (socket, "socket", _Socket),
     (socket, "fromfd", _fromfd),
     (select, "poll", _poll),

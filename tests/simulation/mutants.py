@@ -5,8 +5,7 @@ Each mutant says what a program of its kind once got wrong, or might.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -184,10 +183,7 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
 }
 
 
-@contextlib.contextmanager
-def mutated(name: str) -> Iterator[None]:
-    """Have a rule switched off, by the mutant's name; "" is the product as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        if name:
-            MUTANTS[name](patch)
-        yield
+def mutate(patch: Patch, name: str) -> None:
+    """Switch a rule off, by the mutant's name; "" leaves the product as it is."""
+    if name:
+        MUTANTS[name](patch)

@@ -8,17 +8,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
+
 from dsql.errors import SqlError
 from journal.log import Log
 from journal.messages import Record, RecordKind
 from storage.client import RemoteReplica
 
 from .cluster import CLUSTER, Cluster
+from .constants import draw_constants
 from .faults import Faults
 from .history import History, Rows, Versions
 from .kernel import LogWatch, worlds_kernel
-from .mutants import mutated
+from .mutants import mutate
 from .observer import Observer
+from .probes import count_probes
 from .session import Session
 from .world import SECOND, Machine, Process, ViolationError, World
 
@@ -130,16 +134,17 @@ class Scenario:
         acknowledged = max((attempt.timestamp for attempt in self._history.attempts), default=0)
         holding = 0
         for zone in self.cluster.zones:
+            if zone.name in self._faults.damaged:
+                continue
             directory = self.cluster.layout.journal(zone.name, CLUSTER)
             log = Log(directory, expected=True, files=self.cluster.files(None))
-            frames = log.read(log.first_sequence, 1 << 40)
-            records = [record for frame in frames for record in frame.records]
+            records = _records(log)
             log.close()
-            fed = journal[log_start(records) - 1 :]
+            fed = journal[records[0].sequence - 1 :] if records else []
             if any(one != other for one, other in zip(records, fed, strict=False)):
                 raise ViolationError(f"{zone.name} holds other records than were fed")
             holding += bool(records) and records[-1].timestamp >= acknowledged
-        if holding < 2:
+        if holding < 2 - len(self._faults.damaged):
             raise ViolationError(f"{holding} logs hold what was acknowledged")
 
     def _result(self, journal: list[Record]) -> Result:
@@ -156,9 +161,16 @@ class Scenario:
         )
 
 
-def log_start(records: list[Record]) -> int:
-    """Return the first sequence of what a log holds."""
-    return records[0].sequence if records else 1
+def _records(log: Log) -> list[Record]:
+    """Return all that a log holds, read piece by piece."""
+    records: list[Record] = []
+    while (
+        following := records[-1].sequence + 1 if records else log.first_sequence
+    ) <= log.last_sequence:
+        frames = log.read(following, 1 << 20)
+        assert frames, "a log has no gaps"
+        records += [record for frame in frames for record in frame.records]
+    return records
 
 
 class _Reader:
@@ -188,10 +200,15 @@ def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
     """Run one seed; an error tells it, and has the trace in `lines` if there is one."""
     world = World(seed, tracing=tracing)
     try:
-        with _watched(world), mutated(mutant), worlds_kernel(world):
+        with _watched(world), pytest.MonkeyPatch.context() as patch, worlds_kernel(world):
+            draw_constants(world.chance, patch)
+            mutate(patch, mutant)
+            probes = count_probes(patch)
             scenario = Scenario(world)
             try:
-                return scenario.run()
+                result = scenario.run()
+                result.probes = dict(probes)
+                return result
             except BaseException:
                 if world.lines is not None:
                     world.lines += world.stacks()

@@ -15,7 +15,7 @@ import heapq
 import math
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -334,3 +334,28 @@ class Thread:
         self._work = lambda: None
         self.loop = None
         self._joining.clear()
+
+
+_world: World | None = None
+
+
+def running() -> Thread | None:
+    """Return the simulated thread that has its turn, None outside of any."""
+    return None if _world is None else _world.running
+
+
+def world_of_now() -> World | None:
+    """Return the world that is inhabited, None outside of any."""
+    return _world
+
+
+@contextlib.contextmanager
+def inhabited(world: World) -> Iterator[None]:
+    """Let `running` answer for a world until the end of the block. One world at a time."""
+    global _world
+    assert _world is None, "one world at a time"
+    _world = world
+    try:
+        yield
+    finally:
+        _world = None

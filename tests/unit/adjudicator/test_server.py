@@ -125,7 +125,7 @@ async def _last_sequence_becomes(sequence, journal, seconds=5.0):
     async with asyncio.timeout(seconds):
         while True:
             status = await asyncio.to_thread(ask_status, journal)
-            if status.values[f"{CLUSTER}.last_sequence"] == sequence:
+            if status.values.get(f"{CLUSTER}.last_sequence") == sequence:  # none while it opens
                 return
             await asyncio.sleep(0.01)
 

@@ -1,0 +1,75 @@
+"""Rare roads of the product, and how often a run has taken each: what no run ever takes, no run has tested.
+
+A probe names a function or method; that it was called is counted. The product carries nothing for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+PROBES = (
+    "adjudicator.client:AdjudicatorClient._resolve",
+    "adjudicator.commit_pipeline:CommitPipeline._join",
+    "adjudicator.commit_pipeline:CommitPipeline.shed",
+    "adjudicator.commit_pipeline:CommitPipeline.stop",
+    "adjudicator.leadership:Leadership.resign",
+    "adjudicator.peers:Peers.doubt",
+    "adjudicator.seat:Seat._give_up",
+    "dsql.rpc.clock:ClockPublisher.mend",
+    "journal.copier:Copier._fetch_for",
+    "journal.copier:Copier.fetched",
+    "journal.leader:Leader._begin_round",
+    "journal.leader:Leader._confirmed",
+    "journal.leader:Leader._refused",
+    "journal.leader:Leader.resign",
+    "journal.log:Log._roll",
+    "journal.log:Log.clear",
+    "journal.log:Log.cut",
+    "journal.log:Log.mark_failed",
+    "journal.log:Log.replace",
+    "journal.log:Log.trim",
+    "journal.opening:LogOpener.replace",
+    "journal.opening:set_aside",
+    "journal.recovery:Recovery.damage",
+    "journal.replica:Replica.start_at",
+    "journal.segment_repair:Replacement.finish",
+    "storage.checkpoint:Checkpoints.forget",
+    "storage.checkpoint:put_back",
+    "storage.environment:WritableEnvironment.condemn",
+    "storage.environment:WritableEnvironment.grow",
+    "storage.environment:discard",
+    "storage.local_replica:LocalReplica._fail_over",
+    "storage.local_replica:LocalReplica._wait_long",
+    "storage.remaking:remake",
+    "storage.snapshot:LocalSnapshot._get_slowly",
+    "storage.snapshot:LocalSnapshot._visible_slowly",
+    "storage.snapshot:snapshot_too_old",
+)
+
+
+def count_probes(patch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count calls until the patch is undone. Raises AttributeError for a probe that names nothing."""
+    counts: Counter[str] = Counter()
+    for probe in PROBES:
+        module, _, path = probe.partition(":")
+        owner: Any = importlib.import_module(module)
+        *classes, name = path.split(".")
+        for part in classes:
+            owner = getattr(owner, part)
+        patch.setattr(owner, name, _counted(getattr(owner, name), counts, probe))
+    return counts
+
+
+def _counted(function: Callable[..., Any], counts: Counter[str], probe: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def count(*arguments: Any, **options: Any) -> Any:
+        counts[probe] += 1
+        return function(*arguments, **options)
+
+    return count
