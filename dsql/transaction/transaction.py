@@ -177,7 +177,7 @@ class BufferedTransaction:
         return self._buffer.room
 
     def put_rows(self, rows: dict[bytes, bytes]) -> None:
-        """Buffer new rows. Raises SqlError 54000 (age)."""
+        """Buffer new rows: all, or none. Raises SqlError 54000 (age, bytes)."""
         if self._snapshot is None:
             self._start()
         self.check_age()

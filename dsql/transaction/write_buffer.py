@@ -114,8 +114,15 @@ class WriteBuffer:
         return sys.maxsize if self._rows_max is None else self._rows_max - self._rows
 
     def write_rows(self, rows: dict[bytes, bytes]) -> None:
-        """Put new rows, not more than there is `room` for; their sizes have been checked."""
+        """Put new rows, not more than there is `room` for; their own sizes have been checked.
+
+        Raises SqlError 54000 if they may be too many bytes for the transaction, and has put none then:
+        who puts them one by one learns which of them is the one too many.
+        """
         entries, statement, mode = self.entries, self.statement, Mode.EXCLUSIVE
+        size = self.size + sum(map(len, rows)) + sum(map(len, rows.values()))
+        if size > self._bytes_max:
+            raise transaction_too_large(size, self._bytes_max)
         if not entries.keys().isdisjoint(rows):  # the transaction has deleted some of them before
             for key, value in rows.items():
                 self.write(key, value, mode, True)
@@ -123,10 +130,8 @@ class WriteBuffer:
         for key, value in rows.items():
             entries[key] = Entry(value, mode, statement, None)
         self._rows += len(rows)
-        self.size += sum(map(len, rows)) + sum(map(len, rows.values()))
+        self.size = size
         self._sorted = None
-        if self.size > self._bytes_max:
-            raise transaction_too_large(self.size, self._bytes_max)
 
     def _count_row(self, value: bytes | None) -> None:
         if value is not None and len(value) > ROW_BYTES_MAX:

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from memory_server import errors, letters, notices, rows, tags
 
@@ -166,3 +168,30 @@ def test_a_bug_in_the_quick_way_of_loading_is_not_hidden_by_the_other(table, mon
     (fields,) = errors(copy_in(table, "COPY t FROM STDIN", b"1\ta\n"))
     assert fields["C"] == "XX000"
     assert table.rows("SELECT * FROM t") == []
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_more_bytes_than_a_transaction_holds_are_refused_and_nothing_is_kept(table, replaced):
+    chance = random.Random(1)  # what can be compressed would fit
+    wide = [b"%d\t%s\n" % (n, chance.randbytes(450_000).hex().encode()) for n in range(26)]
+    table.query("INSERT INTO t SELECT generate_series(0, 25)")
+    table.query("BEGIN")
+    table.query("DELETE FROM t")
+    if not replaced:
+        table.query("COMMIT")
+    (error,) = errors(copy_in(table, "COPY t FROM STDIN", *wide))
+    assert (error["C"], error["M"]) == ("54000", "transaction size limit 10mb exceeded")
+    table.query("ROLLBACK")
+    assert table.rows("SELECT count(*) FROM t") == [[b"26" if replaced else b"0"]]
+    table.query("DELETE FROM t")
+    assert tags(copy_in(table, "COPY t FROM STDIN", *wide[:3])) == ["COPY 3"]
+
+
+def test_only_the_dsql_profile_counts_the_rows_of_a_transaction(table, postgres):
+    rows_of_3001 = b"".join(b"%d\n" % number for number in range(3_001))
+    (error,) = errors(copy_in(table, "COPY t (id) FROM STDIN", rows_of_3001))
+    assert (error["C"], error["M"]) == ("54000", "transaction row limit exceeded")
+    assert table.rows("SELECT count(*) FROM t") == [[b"0"]]
+    other = postgres.connect()
+    other.query("CREATE TABLE t (id int PRIMARY KEY)")
+    assert tags(copy_in(other, "COPY t FROM STDIN", rows_of_3001)) == ["COPY 3001"]
