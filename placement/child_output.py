@@ -7,6 +7,7 @@ no line can look like the seed's own or another process's. Who writes too much w
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 BYTES_PER_SECOND_MAX = 16 * 1024  # of one child; its pipe holds some more
 ALL_BYTES_PER_SECOND_MAX = 1024 * 1024
@@ -19,7 +20,7 @@ class ChildOutput:
 
     def __init__(self, process_id: int, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.taken = 0  # bytes in this second
+        self.taken = 0  # bytes in this second, of the pace's
         self._prefix = b"[%d] " % process_id
         self._line = b""
 
@@ -37,3 +38,30 @@ class ChildOutput:
         if not data and not lines:
             return None
         return b"".join(self._prefix + line + b"\n" for line in lines)
+
+
+class Pace:
+    """How much is read of a child, and written for all, in one second of a clock that counts seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._second = 0
+        self._written = 0
+
+    def is_next_second(self, outputs: Iterable[ChildOutput]) -> bool:
+        """Return whether a second has begun in which all may write again."""
+        second = int(self._clock())
+        if second == self._second:
+            return False
+        self._second, self._written = second, 0
+        for output in outputs:
+            output.taken = 0
+        return True
+
+    def allows(self, output: ChildOutput) -> bool:
+        """Return whether a child may write more in this second."""
+        return output.taken < BYTES_PER_SECOND_MAX and self._written < ALL_BYTES_PER_SECOND_MAX
+
+    def count(self, lines: bytes) -> None:
+        """Add what was written for some child."""
+        self._written += len(lines)

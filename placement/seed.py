@@ -28,9 +28,8 @@ from dsql.rpc import packets
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
 from placement.child_output import (
-    ALL_BYTES_PER_SECOND_MAX,
-    BYTES_PER_SECOND_MAX,
     ChildOutput,
+    Pace,
 )
 from placement.messages import Died, Fork, Forked, Message, NotForked, decode, encode
 from placement.sandbox import Sandbox, leave_open, prepare
@@ -63,8 +62,7 @@ class Seed:
         self._agent: socket.socket | None = None
         self._children: dict[int, int] = {}  # pidfd -> process id
         self._outputs: dict[int, ChildOutput] = {}  # by the descriptor that is read
-        self._second = 0  # of the monotonic clock; since it began was written
-        self._written = 0
+        self._pace = Pace(time.monotonic)
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         self._stopping = False
@@ -99,15 +97,12 @@ class Seed:
 
     def _listen_again(self) -> None:
         """Once a second, also to those children who have written too much in the last one."""
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._written = second, 0
+        if self._pace.is_next_second(self._outputs.values()):
             for output in self._outputs.values():
-                output.taken = 0
                 self._poll.register(output.descriptor, select.POLLIN)
 
     def _pass_on(self, output: ChildOutput) -> None:
-        if max(output.taken - BYTES_PER_SECOND_MAX, self._written - ALL_BYTES_PER_SECOND_MAX) >= 0:
+        if not self._pace.allows(output):
             self._poll.unregister(output.descriptor)
             return
         lines = output.take()
@@ -116,7 +111,7 @@ class Seed:
             os.close(output.descriptor)
             del self._outputs[output.descriptor]
         else:
-            self._written += len(lines)
+            self._pace.count(lines)
             with contextlib.suppress(OSError):
                 os.write(_STDERR, lines)
 
