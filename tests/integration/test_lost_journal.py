@@ -43,6 +43,27 @@ def test_zone_that_lost_its_journal_gets_it_back_and_then_others_may_die(
             assert execute(cluster, "select count(*), max(id) from kept") == [(stored, stored - 1)]
 
 
+def test_leaders_zone_whose_journal_is_damaged_is_restored_while_commits_go_on(
+    own_cluster: RunningCluster,
+) -> None:
+    cluster = own_cluster
+    execute(cluster, "create table kept (id int primary key)")
+    stored = insert_until(cluster, 0, 50)
+    cluster.stop()
+    newest = max(journal(cluster, LEADER).glob("*.segment"))
+    content = bytearray(newest.read_bytes())
+    for position in (3, len(content.rstrip(b"\0")) - 5):  # the header, and the last record
+        content[position] ^= 1
+    newest.write_bytes(content)
+    cluster.start()
+    stored = insert_until(cluster, stored, 100)
+    eventually(lambda: journal_status(cluster, LEADER)["lost"] == 0)
+    assert journal(cluster, LEADER).with_name("journal.damaged-1").is_dir()
+    kill(cluster, FOLLOWERS[0])
+    stored = insert_until(cluster, stored, 110)
+    assert execute(cluster, "select count(*) from kept") == [(stored,)]
+
+
 def test_two_lost_journals_stop_everything_until_one_is_put_back(
     own_cluster: RunningCluster, tmp_path: Path
 ) -> None:

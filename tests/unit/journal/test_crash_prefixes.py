@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from journal.extent import LogExtent
 from journal.log import Log
 from journal.messages import Record
 from journal.opening import open_log
@@ -219,6 +220,10 @@ def believed(content: Content, history: History) -> str:
         return f"promise {log.promise}"
     if log.last_sequence != history.frames[-1].last:
         return f"ends with {log.last_sequence}"
+    taken, true = LogExtent(log.extent), LogExtent(history.log.extent)
+    for sequence in range(log.first_sequence, log.last_sequence + 1):
+        if taken.epoch_at(sequence) != true.epoch_at(sequence):
+            return f"takes {sequence} for one of another epoch"
     by_first = {frame.first: frame.data for frame in history.frames}
     missing = 0
     sequence = log.first_sequence

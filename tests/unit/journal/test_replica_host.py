@@ -185,6 +185,7 @@ async def test_log_whose_disk_fails_gives_way_to_a_new_one_that_is_lost(running,
         raise OSError(errno.EIO, "Input/output error")
 
     await running.say(append(1))
+    ended = running.host.ended
     with monkeypatch.context() as patch:
         patch.setattr("dsql.disk.files.os.pwritev", broken)
         running.host.receive(append(2, commit=1), running.answers.put_nowait)
@@ -195,6 +196,8 @@ async def test_log_whose_disk_fails_gives_way_to_a_new_one_that_is_lost(running,
     async with asyncio.timeout(5):
         while running.host.failed:
             await asyncio.sleep(0.001)
+    assert ended.done()
+    assert not running.host.ended.done()
     assert (await running.say(append(2))).status == AppendStatus.MISMATCH
     reply = await running.say(Claim(1, CANDIDATE))
     assert (reply.granted, reply.lost, reply.extent.last_sequence) == (True, True, 0)
