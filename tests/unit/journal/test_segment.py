@@ -95,7 +95,7 @@ def test_payload_of_zeros_is_no_space_written_ahead():
 
 
 def test_client_cannot_have_its_own_bytes_read_as_records():
-    inner = sync_mark(6, 1, SECRET + 1) + make_frame(records(7, 1)).data
+    inner = sync_mark(6, 1, SECRET + 1) + make_frame(records(7, 1)).data + b"and more"
     data = segment_header(1) + sync_mark(0, 1, SECRET)
     data += make_frame([Record(1, 1, 1_001, 0, inner)]).data
     assert recovered_spans(data[:-1]) == []
