@@ -42,7 +42,7 @@ from dsql.executor.generator import (
 from dsql.executor.grouped_rows import GroupedRows
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
-from dsql.executor.join_table import JoinTable
+from dsql.executor.join_table import CountTable, JoinTable
 from dsql.executor.key_set import KeySet
 from dsql.executor.memory import Flight, Held
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
@@ -107,6 +107,7 @@ _NAMES: dict[str, Any] = {
     "Flight": Flight,
     "array_of": array_of,
     "Held": Held,
+    "CountTable": CountTable,
     "JoinTable": JoinTable,
     "KeySet": KeySet,
     "DistinctRows": DistinctRows,

@@ -89,9 +89,8 @@ class _Groups:
         source.line(
             f"{self._table} = {{}}; {self._spill} = GroupSpill({generator.runtime('memory')})"
         )
-        self._held = generator.hold()
         self.calls = [
-            Accumulation(generator, call, self._held, grouped=True) for _, call in node.calls
+            Accumulation(generator, call, self._spill, grouped=True) for _, call in node.calls
         ]
         if self.several:
             self._begin_empty()
@@ -171,7 +170,7 @@ class _Groups:
                 source.line(f"{table}[{key}] = {group} = [{', '.join(items)}]")
                 generator.note_large(spill, values, [item.type_oid for item in nodes])
                 with source.block(f"if not len({table}) & 63:"):
-                    source.line(f"{spill}.sample({key}, {group})")
+                    source.line(f"{spill}.sample_group({key}, {group})")
         with source.block(f"if {group} is not None:") if self.calls else nullcontext():
             for number, call in enumerate(self.calls):
                 call.step(f"{group}[{number}]", env, key)
@@ -200,7 +199,7 @@ class _Groups:
 
     def rest(self) -> tuple[str, str]:
         """Return the header of the loop over groups that found no room, and code of their rows."""
-        return f"while {self._spill}.next({self._table}, {self._held}):", f"{self._spill}.rows()"
+        return f"while {self._spill}.next({self._table}):", f"{self._spill}.rows()"
 
 
 def _aggregate_groups(

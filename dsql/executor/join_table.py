@@ -27,7 +27,7 @@ class JoinTable:
     __slots__ = ("_depth", "_held", "_inner", "_memory", "rows")
 
     def __init__(self, memory: StatementMemory) -> None:
-        self.rows: dict[Key, list[Row]] = {}
+        self.rows: dict[Key, Any] = {}
         self._memory = memory
         self._held = Held(memory)
         self._depth = 0
@@ -51,10 +51,15 @@ class JoinTable:
     def _spill(self) -> None:
         if self._inner is None:
             self._inner = Partitions(self._memory, self._depth)
-        for key, rows in self.rows.items():
-            for row in rows:
-                self._inner.add(key, (key, row))
+        for key, row in self._entries():
+            self._inner.add(key, (key, row))
         self._forget()
+
+    def _entries(self) -> Iterator[tuple[Key, Any]]:
+        return ((key, row) for key, rows in self.rows.items() for row in rows)
+
+    def _enter(self, key: Key, row: Any) -> None:
+        self.rows.setdefault(key, []).append(row)
 
     def _forget(self) -> None:
         self.rows.clear()
@@ -88,9 +93,9 @@ class JoinTable:
         """Make a partition of the inner side the table, or divide it if it is too large for that."""
         self._forget()
         rest = iter(inner)
-        for inner_key, row in rest:
-            self.rows.setdefault(inner_key, []).append(row)
-            self._held.add(SET_ENTRY_BYTES + size_of(row))
+        for entry in rest:
+            self._enter(*entry)
+            self._held.add(SET_ENTRY_BYTES + size_of(entry))
             if self._is_full() and len(self.rows) > 1 and self._depth < DEPTH_MAX:
                 yield from self._divided(rest, outer, key)
                 return
@@ -104,3 +109,15 @@ class JoinTable:
             self._inner.add(inner_key, (inner_key, row))
         yield from self._divided_by_key(outer, key)
         self._depth -= 1
+
+
+class CountTable(JoinTable):
+    """How often each key is there."""
+
+    __slots__ = ()
+
+    def _entries(self) -> Iterator[tuple[Key, Any]]:
+        return iter(self.rows.items())
+
+    def _enter(self, key: Key, row: Any) -> None:
+        self.rows[key] = self.rows.get(key, 0) + row

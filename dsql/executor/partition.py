@@ -116,45 +116,41 @@ class DistinctRows:
                 inner._find(inner._deferred, found)
 
 
-class GroupSpill:
-    """What happens to rows whose groups find no room. `full`: no further group is to be made."""
+class GroupSpill(Held):
+    """The account of groups and their accumulators, and what happens to rows that find no room there.
 
-    __slots__ = ("_deferred", "_depth", "_held", "_memory", "_rows", "_waiting", "full")
+    `full`: no further group is to be made.
+    """
+
+    __slots__ = ("_deferred", "_depth", "_rows", "_waiting", "full")
 
     def __init__(self, memory: StatementMemory) -> None:
+        super().__init__(memory)
         self.full = False
-        self._memory = memory
-        self._held = Held(memory)
         self._depth = 0
         self._deferred: Partitions | None = None
         self._waiting: list[tuple[int, Iterator[Rows]]] = []
         self._rows: Rows | None = None
 
-    def sample(self, key: Key, group: list[Any]) -> None:
+    def add(self, size: int) -> None:
+        """Take `size` bytes more, and see whether there is room for further groups."""
+        super().add(size)
+        self.full = self.memory.is_share(self.bytes)
+
+    def sample_group(self, key: Key, group: list[Any]) -> None:
         """Account for the last `SAMPLE_EVERY` groups by this one."""
-        size = SET_ENTRY_BYTES + row_size(key) + row_size(group)
-        self._held.add(SAMPLE_EVERY * size)
-        self._look()
-
-    def large(self, value: Any) -> None:
-        """Account for a large value in the last key."""
-        self._held.large(value)
-        self._look()
-
-    def _look(self) -> None:
-        self.full = self._memory.is_share(self._held.bytes)
+        self.add(SAMPLE_EVERY * (SET_ENTRY_BYTES + row_size(key) + row_size(group)))
 
     def defer(self, key: Key, row: Row) -> None:
         """Keep a row for later."""
         if self._deferred is None:
-            self._deferred = Partitions(self._memory, self._depth)
+            self._deferred = Partitions(self.memory, self._depth)
         self._deferred.add(key, row)
 
-    def next(self, groups: dict[Key, Any], accumulators: Held) -> bool:
+    def next(self, groups: dict[Key, Any]) -> bool:
         """Forget the groups that were given and turn to the next partition; False after the last."""
         groups.clear()
-        self._held.clear()
-        accumulators.clear()
+        self.clear()
         self.full = False
         self._rows = None
         if self._deferred is not None:

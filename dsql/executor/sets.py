@@ -9,7 +9,7 @@ recursive CTE runs its second part over the rows of the last round until there a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from dsql.executor.distinct import DistinctCode, distinct_key
 from dsql.executor.expressions import Code
@@ -116,23 +116,22 @@ def _row_key(generator: Generator, nodes: Sequence[Expression], row: str) -> tup
 
 
 def _counted(generator: Generator, node: p.SetOperationNode, env: Env, operator: str) -> list[bool]:
-    """Write INTERSECT or EXCEPT [ALL]: the right side's rows are counted, then met by the left's.
-
-    The count of a row is the length of a list, so that it goes to temporary space as a join's rows do.
-    """
+    """Write INTERSECT or EXCEPT [ALL]: the right side's rows are counted, then met by the left's."""
     source = generator.source
     join, table = source.fresh("join"), source.fresh("table")
-    source.line(f"{join} = JoinTable({generator.runtime('memory')}); {table} = {join}.rows")
+    source.line(f"{join} = CountTable({generator.runtime('memory')}); {table} = {join}.rows")
     counter = generator.counter()
     types = [slot.type_oid for slot in node.slots]
 
     def count(codes: list[Code], _env: Env) -> None:
         names, key = _row_key(generator, node.slots, _row(codes))
-        with source.block(f"if {key} not in {table}:") if not node.all else nullcontext():
-            more = f"{table}.setdefault({key}, []).append(())"
-            source.line(more if node.all else f"{table}[{key}] = ((),)")
+        with source.block(f"if {key} not in {table}:"):
+            source.line(f"{table}[{key}] = 1")
             generator.note_large(join, names, types)
             generator.sample_each(counter, f"{join}.sample({key})")
+        if node.all:
+            with source.block("else:"):
+                source.line(f"{table}[{key}] += 1")
 
     generator.query(node.right, env, count, whole=True)
     left, key_of, row = source.fresh("left"), source.fresh("key"), source.fresh("row")
@@ -182,7 +181,7 @@ def _meet(
         found = source.fresh("found")
         source.line(f"{found} = {table}.get({key})")
         with source.block(f"if {found}:"):
-            source.line(f"{found}.pop()")
+            source.line(f"{table}[{key}] = {found} - 1")
             if node.operator.lower() == "intersect":
                 source.line(f"yield {row}")
         if node.operator.lower() == "except":

@@ -20,7 +20,7 @@ RESIDENT_MEBIBYTES_MAX = 1024 + 150
 ATTACKS = {
     "a row of large values": f"select {', '.join([HUNDRED_MEGABYTES] * 12)}",
     "an array of large values": f"select cardinality(array[{ONE_BY_ONE}]) {MANY}",
-    "a text in upper case": "select length(upper(repeat('é', 30000000)))",
+    "a text that grows": "select length(replace(repeat('x', 100000000), 'x', 'yy'))",
     "joined texts": f"select length({' || '.join([HUNDRED_MEGABYTES] * 11)})",
     "string_agg": f"select length(string_agg({MEGABYTE}, '')) {MANY}",
     "a recursion": f"with recursive r (n, s) as (select 1, {MEGABYTE} union all"
