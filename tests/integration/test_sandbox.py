@@ -3,9 +3,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from pathlib import Path
 
+import psycopg
 import pytest
+from running_cluster import RunningCluster
 
+from dsql.chaos.processes import query_processors_of
+from dsql.control.layout import Layout
 from dsql.rpc.boot import current_boot
 from storage.environment import ENVIRONMENT, WritableEnvironment
 from storage.reader_slot import ReaderSlots
@@ -112,3 +117,17 @@ async def test_replica_made_anew_can_be_read_soon(host: Host) -> None:
     await asyncio.sleep(1)  # the agent looks twice a second
     assert await client.ask(f"LocalReplica([Path('{replica}')], tenant.slots).watermark") == "0"
     writer.close()
+
+
+def test_regular_expressions_of_both_matchers_work_in_a_confined_process(
+    cluster: RunningCluster,
+) -> None:
+    query = r"select regexp_replace('abab', %s, '<\&>')"
+    with psycopg.connect(**cluster.dsn(), autocommit=True) as connection:
+        layout = Layout(cluster.directory / "data")
+        processes = query_processors_of(layout, cluster.variables["DSQL_CLUSTER"])
+        states = [Path(f"/proc/{process}/status").read_text() for process in processes]
+        assert states
+        assert all("\nSeccomp:\t2\n" in state for state in states)
+        for pattern in ("(?:ab)+", r"(?:(ab)\1)", "ab(?=a)ab"):  # only the first one is RE2's
+            assert connection.execute(query, [pattern]).fetchone() == ("<abab>",), pattern
