@@ -191,6 +191,19 @@ def _routine_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem
             yield item, {**row, **place}
 
 
+def _udt_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem, Row]]:
+    """Of composite types: each table's and view's row type, whose ACL is always the default one."""
+    types = [(virtual.schema, virtual.name, ADMIN_OID) for virtual in virtual_tables().values()] + [
+        (table.schema, table.name, table.owner_oid)
+        for table in context.catalog.tables.values()
+        if table.kind in "rv"
+    ]
+    for schema, name, owner in types:
+        place = {"udt_catalog": DATABASE, "udt_schema": schema, "udt_name": name}
+        for item, row in viewer.rows(Kind.TYPE.default_acl(owner), Kind.TYPE, owner):
+            yield item, {**row, **place, "privilege_type": "TYPE USAGE"}
+
+
 # ---------------------------------------------------------------- pairs of views
 
 _View = Callable[[Any, _Viewer], Iterator[tuple[AclItem, Row]]]
@@ -216,4 +229,5 @@ def _provide(name: str, grants_name: str, view: _View) -> None:
 _provide("table_privileges", "role_table_grants", _table_privileges)
 _provide("column_privileges", "role_column_grants", _column_privileges)
 _provide("usage_privileges", "role_usage_grants", _usage_privileges)
+_provide("udt_privileges", "role_udt_grants", _udt_privileges)
 _provide("routine_privileges", "role_routine_grants", _routine_privileges)
