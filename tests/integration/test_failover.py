@@ -205,6 +205,25 @@ def _is_up(cluster: RunningCluster, az: str) -> bool:
     return True
 
 
+def test_session_whose_nearest_replica_stands_still_is_served_by_another(
+    own_cluster: RunningCluster,
+) -> None:
+    with psycopg.connect(**own_cluster.dsn(), autocommit=True) as connection:
+        connection.execute("create table t (id int primary key, v int)")
+        connection.execute("insert into t values (1, 0)")
+        for number, az in enumerate(ZONES, start=1):  # one of them is the nearest
+            process_id = own_cluster.role(f"{az}.az")
+            os.kill(process_id, signal.SIGSTOP)
+            began = time.monotonic()
+            try:
+                connection.execute("update t set v = %s", [number])
+                assert connection.execute("select v from t").fetchone() == (number,), az
+            finally:
+                _continue([process_id])
+            assert time.monotonic() - began < STALL_SECONDS_MAX, az
+            eventually(lambda az=az: _is_up(own_cluster, az))  # type: ignore[misc]
+
+
 def test_role_that_a_signal_has_stopped_is_replaced_like_one_that_died(tmp_path: Path) -> None:
     cluster = RunningCluster(tmp_path, options=("--hang-seconds", "1")).start()
     try:
