@@ -92,23 +92,25 @@ class _Groups:
         self.calls = [
             Accumulation(generator, call, self._spill, grouped=True) for _, call in node.calls
         ]
-        if self.several:
-            self._begin_empty()
+        self._empty = list(self._begin_empty()) if self.several else []
 
     @property
     def set_place(self) -> int:
         """Where the number of the set stands."""
         return len(self.calls) + len(self._node.keys) + len(self.carried)
 
-    def _begin_empty(self) -> None:
-        """Write the group of each empty set, which is there without any row."""
+    def _begin_empty(self) -> Iterator[tuple[str, str]]:
+        """Write the group of each empty set, which is there without any row; yield its key and name."""
         nothing = ["None"] * len(self._node.keys)
         for number, members in enumerate(self._node.sets):
             if not members:
                 values = [call.initial(self._number(str(number))) for call in self.calls]
                 values += [*nothing, *(["None"] * len(self.carried)), str(number)]
                 key = tuple_code([str(number), *nothing])
-                self._generator.source.line(f"{self._table}[{key}] = [{', '.join(values)}]")
+                group = self._generator.source.fresh("group")
+                line = f"{group} = {self._table}[{key}] = [{', '.join(values)}]"
+                self._generator.source.line(line)
+                yield key, group
 
     def _number(self, of_set: str) -> str:
         """Return code for the number of the next group; they ascend as groups are given."""
@@ -127,8 +129,8 @@ class _Groups:
     def keys(self, codes: Sequence[Code]) -> Iterator[str]:
         """Write the key of a row's group around what is written inside, and yield its name.
 
-        With several sets that is a loop. A key is the number of the set and all values, NULL where the set
-        is without them.
+        With several sets that is a loop over those that are not empty. A key is the number of the set and
+        all values, NULL where the set is without them.
         """
         generator, source = self._generator, self._generator.source
         key, nodes = source.fresh("key"), [item for _, item in self._node.keys]
@@ -142,6 +144,7 @@ class _Groups:
         rows = [
             [str(number), *(name if n in members else "None" for n, name in enumerate(names))]
             for number, members in enumerate(self._node.sets)
+            if members
         ]
         with source.block(f"for {key} in {tuple_code([tuple_code(row) for row in rows])}:"):
             yield key
@@ -172,8 +175,16 @@ class _Groups:
                 with source.block(f"if not len({table}) & 63:"):
                     source.line(f"{spill}.sample_group({key}, {group})")
         with source.block(f"if {group} is not None:") if self.calls else nullcontext():
-            for number, call in enumerate(self.calls):
-                call.step(f"{group}[{number}]", env, key)
+            self._step_calls(group, env, key)
+
+    def step_empty(self, env: Env) -> None:
+        """Write one row's way into the groups of empty sets, which need not be looked for."""
+        for key, group in self._empty:
+            self._step_calls(group, env, key)
+
+    def _step_calls(self, group: str, env: Env, key: str) -> None:
+        for number, call in enumerate(self.calls):
+            call.step(f"{group}[{number}]", env, key)
 
     def give(self) -> None:
         """Write the yielding of the finished groups."""
@@ -226,6 +237,7 @@ def _aggregate_groups(
             codes = groups.key_codes(inner)
             with groups.keys(codes) as key:
                 groups.step(key, groups.values(key, codes), fields, inner)
+            groups.step_empty(inner)
 
         generator.produce(node.child, env, inputs, step)
         groups.give()
