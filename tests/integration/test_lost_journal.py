@@ -22,6 +22,14 @@ LEADER, *FOLLOWERS = ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 SECONDS_MAX = 30.0
 
 
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[RunningCluster]:
+    """A cluster whose supervisor leaves alone what a test has stopped."""
+    running = RunningCluster(tmp_path, options=("--hang-seconds", "0")).start()
+    yield running
+    running.stop()
+
+
 @pytest.mark.parametrize("zone", [LEADER, FOLLOWERS[0]])
 def test_zone_that_lost_its_journal_gets_it_back_and_then_others_may_die(
     own_cluster: RunningCluster, zone: str
