@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,8 @@ import pytest
 
 from .seeds import Runner, Summary, summarize
 
-FIXED_SEEDS = 40
+FIXED_SEEDS = 100
 _CHUNK = 10
-NEW_SEEDS = 5
 _TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -42,11 +40,6 @@ def test_no_promise_is_broken_on_fixed_seeds(runner, first):
     assert sum(summary.faults.values()) > 5 * _CHUNK
 
 
-def test_no_promise_is_broken_on_new_seeds(runner):
-    first = random.SystemRandom().randrange(1 << 32)
-    _run(runner, range(first, first + NEW_SEEDS))
-
-
 def _traces(hash_seed: str) -> list[str]:
     program = "from simulation.scenario import run; print(*(run(seed).trace for seed in range(4)))"
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(_TESTS)}
@@ -65,7 +58,6 @@ def test_a_seed_gives_the_same_trace_whatever_hashes_are():
 CAUGHT_WITHIN = {
     "unfenced_appends": 60,
     "unsynced_appends": 20,
-    "unsynced_files": 20,
     "unsynced_directories": 20,
     "forgotten_promises": 10,
     "lonely_commits": 40,
