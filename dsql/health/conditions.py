@@ -65,8 +65,8 @@ MEANINGS = {
     ),
     "failed": Meaning(
         Severity.DEGRADED,
-        "the disk refused a write or a sync, so the replica has stopped",
-        "see to the disk, delete the replica's folder, and restart the zone: the others restore it",
+        "the disk refused a write or a sync, so the log was set aside",
+        "see to the disk: a new log is tried for by itself, and the other zones fill it",
     ),
     "full": Meaning(
         Severity.DEGRADED,
