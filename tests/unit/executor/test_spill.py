@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,15 @@ from tests.memory_database import Database, tables
 
 SMALL = Bounds(work_max=16 * 1024, memory_max=640 * 1024)
 MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_own_garbage() -> Iterator[None]:
+    """What other tests have left behind is not gone through with each collection here."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
