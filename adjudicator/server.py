@@ -25,6 +25,7 @@ from adjudicator.messages import TRANSACTION_ID_BYTES
 from adjudicator.peer_messages import Claims, Leads
 from adjudicator.peers import Peers
 from adjudicator.seat import Seat
+from dsql.control.cluster_changes import ClusterChanges
 from dsql.control.layout import Layout
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.clock import Clock, SystemClock
@@ -71,10 +72,7 @@ class AdjudicatorServer:
         self._seats: dict[str, Seat] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}  # when to claim
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._listed: tuple[int, bool] = (
-            0,
-            False,
-        )  # the clusters folder's mtime; all were complete
+        self._changes = ClusterChanges(layout)
         self._unmended: Iterator[Seat] = iter(())
         self._requests_seen = 0
         self._busy_until = 0.0
@@ -96,21 +94,11 @@ class AdjudicatorServer:
 
     async def discover(self) -> None:
         """Take our seats in clusters that have appeared, leave those that have disappeared."""
-        try:
-            changed = self._layout.clusters.stat().st_mtime_ns
-        except FileNotFoundError:
-            return
-        if self._listed == (changed, True):
-            return
-        # A cluster's folder comes before its record, so an incomplete list is looked at again.
-        names = {path.name for path in self._layout.clusters.iterdir() if path.is_dir()}
-        complete = True
-        for cluster in sorted(names - self._seats.keys()):
-            complete = self._layout.read_cluster(cluster) is not None and complete
-            self.seat(cluster)
-        for cluster in self._seats.keys() - names:
-            await self._leave(cluster)
-        self._listed = (changed, complete)
+        for cluster, is_there in self._changes.since(self._seats):
+            if is_there:
+                self.seat(cluster)
+            else:
+                await self._leave(cluster)
 
     def mend_clocks(self) -> None:
         """Look after the clock files of some of the clusters that are led from here, others each time."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
 
+from dsql.control.cluster_changes import ClusterChanges
 from dsql.control.layout import Layout
 from dsql.disk.files import SYSTEM_FILES, Files
 from dsql.errors import SqlError
@@ -81,10 +82,7 @@ class StorageServer:
         self._executor = executor or ThreadPoolExecutor(_THREADS, f"storage-{az}")
         self._followers: dict[str, Follower] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._listed: tuple[int, bool] = (
-            0,
-            False,
-        )  # the clusters folder's mtime; all were complete
+        self._changes = ClusterChanges(layout)
 
     def follow(self, cluster: str) -> Follower | None:
         """Return the follower of a cluster, starting it; None if the AZ has no replica of it."""
@@ -111,21 +109,11 @@ class StorageServer:
 
     async def discover(self) -> None:
         """Follow clusters that have appeared, leave those that have disappeared."""
-        try:
-            changed = self._layout.clusters.stat().st_mtime_ns
-        except FileNotFoundError:
-            return
-        if self._listed == (changed, True):
-            return
-        # A cluster's folder comes before its record, so an incomplete list is looked at again.
-        names = {path.name for path in self._layout.clusters.iterdir() if path.is_dir()}
-        complete = True
-        for cluster in names - self._followers.keys():
-            complete = self._layout.read_cluster(cluster) is not None and complete
-            self.follow(cluster)
-        for cluster in self._followers.keys() - names:
-            await self._leave(cluster)
-        self._listed = (changed, complete)
+        for cluster, is_there in self._changes.since(self._followers):
+            if is_there:
+                self.follow(cluster)
+            else:
+                await self._leave(cluster)
 
     async def _leave(self, cluster: str) -> None:
         del self._followers[cluster]
