@@ -23,7 +23,8 @@ from dsql.sql.bound import (
     SortKey,
     WindowCall,
 )
-from dsql.sql.expressions import BINDERS, array_of, bind_boolean, bind_expression, whole_row
+from dsql.sql.composites import array_of
+from dsql.sql.expressions import BINDERS, bind_boolean, bind_expression, whole_row
 from dsql.sql.refusals import check_function
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of

@@ -65,7 +65,8 @@ def _bind_cte(scope: Scope, item: exp.Expression, recursive: bool) -> None:
             _bind_recursive(scope, item, cte)
             return
         if isinstance(body, _QUERIES):
-            from dsql.sql.query import bind_query, query_columns
+            from dsql.sql.query import bind_query
+            from dsql.sql.targets import query_columns
 
             cte.statement = bind_query(scope.child(), body)
             columns = query_columns(cte.statement)
@@ -78,7 +79,7 @@ def _bind_cte(scope: Scope, item: exp.Expression, recursive: bool) -> None:
 
 def _modifying(scope: Scope, body: exp.Expression) -> tuple[Any, list[EntryColumn]]:
     from dsql.sql.dml import bind_modification
-    from dsql.sql.query import target_columns
+    from dsql.sql.targets import target_columns
 
     if scope.parent is not None:
         raise unsupported(
@@ -115,7 +116,9 @@ def _refers_to(body: exp.Expression, name: str) -> bool:
 
 def _bind_recursive(scope: Scope, item: exp.Expression, cte: Cte) -> None:
     """Bind WITH RECURSIVE name AS (first UNION [ALL] further): `first` gives the columns."""
-    from dsql.sql.query import bind_query, combine, query_columns
+    from dsql.sql.query import bind_query
+    from dsql.sql.set_operations import combine
+    from dsql.sql.targets import query_columns
 
     body, name = item.this, cte.name
     if not isinstance(body, exp.Union) or _refers_to(body.this, name):

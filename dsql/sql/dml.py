@@ -32,14 +32,19 @@ from dsql.sql.columns import (
     bind_row_expressions,
     row_entry,
 )
+from dsql.sql.composites import row_fields
 from dsql.sql.ctes import bind_with
-from dsql.sql.expressions import bind_boolean, bind_expression, row_fields
-from dsql.sql.from_clause import bind_from, find_relation
+from dsql.sql.expressions import bind_boolean, bind_expression
+from dsql.sql.from_clause import bind_from
 from dsql.sql.operators import subquery_fields
-from dsql.sql.query import bind_query, bind_targets, is_plain_values, uneven_row, wrapped
+from dsql.sql.query import bind_query
+from dsql.sql.relations import find_relation
 from dsql.sql.scope import Scope, entry_item
+from dsql.sql.set_operations import wrapped
+from dsql.sql.targets import bind_targets
 from dsql.sql.tree import position_of
 from dsql.sql.tree_query import rows_of
+from dsql.sql.values import is_plain_values, uneven_row
 from dsql.types import oids
 
 Assignment = tuple[int, Expression]

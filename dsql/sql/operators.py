@@ -30,16 +30,11 @@ from dsql.sql.bound import (
 )
 from dsql.sql.bound_query import Query, Target
 from dsql.sql.bulk import constant_array
-from dsql.sql.expressions import (
-    BINDERS,
-    array_of,
-    bind_expression,
-    bind_subquery,
-    row_fields,
-    select_field,
-)
+from dsql.sql.composites import array_of, row_fields, select_field
+from dsql.sql.expressions import BINDERS, bind_expression, bind_subquery
 from dsql.sql.scope import Scope
-from dsql.sql.tree import OPERATOR_NAMES, items_of, position_of
+from dsql.sql.tree import items_of, position_of
+from dsql.sql.tree_operators import OPERATOR_NAMES
 from dsql.sql.walk import lowest_level
 from dsql.types import oids, registry
 
@@ -142,7 +137,7 @@ def subquery_fields(
 
 def record_subquery(query: Query, count: int, position: int) -> ScalarSubquery:
     """Return a query's row as one composite value."""
-    from dsql.sql.query import wrapped
+    from dsql.sql.set_operations import wrapped
 
     visible = [target for target in query.targets if not target.junk]
     if len(visible) != count:
@@ -433,7 +428,7 @@ def compare_with_query(
     scope: Scope, name: str, values: list[Expression], query: Query, every: bool, position: int
 ) -> Expression:
     """Return values op ANY|ALL (query), the query's columns cast to what the operators take."""
-    from dsql.sql.query import cast_targets
+    from dsql.sql.set_operations import cast_targets
 
     visible = [target for target in query.targets if not target.junk]
     if len(visible) != len(values):

@@ -15,7 +15,7 @@ from sqlglot import exp
 from dsql.errors import unsupported
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.query_printer import PRINTERS, order_text, window_text
-from dsql.sql.tree import OPERATOR_NAMES
+from dsql.sql.tree_operators import OPERATOR_NAMES
 from dsql.types.identifier import quote_identifier
 
 Printer = Callable[["TreePrinter", Any], str]

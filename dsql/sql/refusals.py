@@ -13,7 +13,7 @@ from typing import Any
 from dsql.errors import SqlError, unsupported
 from dsql.sql import refusals_ddl
 from dsql.sql.gate import ParsedStatement
-from dsql.sql.gate import grammar as pg
+from dsql.sql.libpg_query import grammar as pg
 
 DSQL = "dsql"
 

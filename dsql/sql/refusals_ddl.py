@@ -12,8 +12,9 @@ from typing import Any
 
 from dsql.errors import SqlError, unsupported
 from dsql.limits import KEY_COLUMNS_MAX
-from dsql.sql.gate import ParsedStatement, scan
-from dsql.sql.gate import grammar as pg
+from dsql.sql.gate import ParsedStatement
+from dsql.sql.libpg_query import grammar as pg
+from dsql.sql.libpg_query import scan
 
 SEQUENCE_CACHE_MIN = 65_536
 _CACHE_ADVICE = (

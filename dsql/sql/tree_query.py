@@ -23,16 +23,10 @@ from sqlglot import exp
 
 from dsql.errors import unsupported
 from dsql.sql.gate import ParsedStatement, whole
-from dsql.sql.gate import grammar as pg
 from dsql.sql.keywords import identifier
-from dsql.sql.tree import (
-    TreeBuilder,
-    constant_trees,
-    listed,
-    order_tree,
-    type_tree,
-    window_tree,
-)
+from dsql.sql.libpg_query import grammar as pg
+from dsql.sql.tree import TreeBuilder, constant_trees, type_tree
+from dsql.sql.tree_calls import order_tree, window_tree
 
 _SET_OPERATIONS = {
     pg.SETOP_UNION: exp.Union,
@@ -79,19 +73,13 @@ def query_tree(build: TreeBuilder, node: Any) -> exp.Expression:
 def _values(build: TreeBuilder, rows: Any) -> exp.Expression:
     """Return the Values of rows; it stands where its first expression does."""
     first = rows[0].list.items[0]
-    tree = exp.Values(
-        **listed(
-            build,
-            first,
-            lambda: [exp.Tuple(expressions=build.expressions(row.list.items)) for row in rows],
-        )
-    )
-    constants = tree.args.get("constants")
-    tree._meta = {
-        "position": tree.expressions[0].expressions[0].meta["position"]
-        if constants is None
-        else constants.position
-    }
+    constants = build.list_at(first)
+    if constants is not None:
+        tree, position = exp.Values(constants=constants), constants.position
+    else:
+        tuples = [exp.Tuple(expressions=build.expressions(row.list.items)) for row in rows]
+        tree, position = exp.Values(expressions=tuples), tuples[0].expressions[0].meta["position"]
+    tree._meta = {"position": position}
     return tree
 
 

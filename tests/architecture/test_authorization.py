@@ -13,7 +13,7 @@ from source_tree import imports_of, modules
 from dsql.ddl import execute as ddl
 from dsql.session import utility as session
 from dsql.session.pipeline import QUERIES
-from dsql.sql.gate import grammar
+from dsql.sql.libpg_query import grammar
 
 # What makes statements of its own is a road for queries, which pass the step when they are compiled.
 ROADS = {*QUERIES, "Transaction", *session.ROADS}

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsql.errors import SqlError
-from dsql.sql.gate import IamGrant, parse_script, parse_statement
+from dsql.sql.additions import IamGrant
+from dsql.sql.gate import parse_script, parse_statement
 
 
 def failure(text: str) -> SqlError:

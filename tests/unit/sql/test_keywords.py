@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsql.sql.gate import grammar, scan
+from dsql.sql.libpg_query import grammar, scan
 from dsql.types.identifier import needs_quotes
 
 WORDS = """abort absolute action add analyze begin between bigint by cascade char collation concurrently

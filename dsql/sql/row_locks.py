@@ -1,0 +1,77 @@
+"""Binds FOR UPDATE and its kind: which of a query's tables they mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from dsql.access.privileges import Privilege
+from dsql.errors import SqlError, unsupported
+from dsql.sql.bound_query import FunctionEntry, Query, TableEntry
+from dsql.sql.scope import Scope
+from dsql.sql.tree import position_of
+from dsql.sql.walk import any_node
+
+
+def bind_row_marks(scope: Scope, query: Query, locks: list[exp.Expression]) -> None:
+    """Fill `query.row_marks`; each marked table needs UPDATE. Raises SqlError 0A000, 42P01."""
+    for lock in locks:
+        strength = lock.args["strength"].upper()
+        if strength not in ("UPDATE", "KEY SHARE"):
+            raise unsupported(
+                "locking clauses other than FOR UPDATE/FOR KEY SHARE are not supported"
+            )
+        if lock.args.get("wait"):
+            raise unsupported(f"{lock.args['wait'].upper()} is not supported")
+        _check_lockable(query, f"FOR {strength}")
+        for index in _locked_entries(scope, lock, f"FOR {strength}"):
+            use = scope.range_table[index].use
+            assert use is not None
+            use.privileges |= Privilege.UPDATE
+            if (index, "update") not in query.row_marks:
+                query.row_marks = [m for m in query.row_marks if m[0] != index]
+                query.row_marks.append((index, strength.lower()))
+
+
+def _check_lockable(query: Query, name: str) -> None:
+    problem = ""
+    if query.distinct_on is not None:
+        problem = "DISTINCT clause"
+    elif query.group_by or (query.grouping_sets or [[]]) != [[]]:
+        problem = "GROUP BY clause"
+    elif query.having is not None:
+        problem = "HAVING clause"
+    elif query.aggregated:
+        problem = "aggregate functions"
+    elif any(any_node(t.expression, lambda n, d: _is_window(n) and d == 0) for t in query.targets):
+        problem = "window functions"
+    if problem:
+        raise unsupported(f"{name} is not allowed with {problem}")
+
+
+def _is_window(node: Any) -> bool:
+    from dsql.sql.bound import WindowCall
+
+    return isinstance(node, WindowCall)
+
+
+def _locked_entries(scope: Scope, lock: exp.Expression, name: str) -> list[int]:
+    if not lock.expressions:
+        return [i for i, entry in enumerate(scope.range_table) if isinstance(entry, TableEntry)]
+    found = []
+    for tree in lock.expressions:
+        alias = tree.this.args["this"]
+        matches = [i for i, entry in enumerate(scope.range_table) if entry.alias == alias]
+        if not matches:
+            raise SqlError(
+                "42P01",
+                f'relation "{alias}" in {name} clause not found in FROM clause',
+                position=position_of(tree),
+            )
+        entry = scope.range_table[matches[0]]
+        if isinstance(entry, FunctionEntry):
+            raise unsupported(f"{name} cannot be applied to a function", position=position_of(tree))
+        if isinstance(entry, TableEntry):
+            found.append(matches[0])
+    return found
