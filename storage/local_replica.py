@@ -21,7 +21,7 @@ import lmdb
 from dsql.rpc.boot import current_boot
 from storage.board import DELAYING, RETIRED, WATERMARK, BoardUnavailableError
 from storage.environment import ENVIRONMENT, ReadableEnvironment
-from storage.reader_slot import ReaderSlot
+from storage.reader_slot import ELSEWHERE, START, ReaderSlot
 from storage.snapshot import LocalSnapshot, no_replica
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ class LocalReplica:
     """The replicas of one cluster that lie on this host, the preferred one first.
 
     Open it in the process that reads (LMDB environments do not survive a fork). Snapshots are shown to
-    the replica's garbage collection from `snapshot` until `release`; one is in use at a time.
+    the garbage collection of all replicas from `snapshot` until `release`, so that the loss of one does not
+    end a long transaction; one snapshot is in use at a time.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class LocalReplica:
         self._directories = [replica / ENVIRONMENT for replica in replicas]
         self._own_slots = [] if slots else [ReaderSlot.claim(replica) for replica in replicas]
         self._slots = dict(zip(self._directories, slots or self._own_slots, strict=True))
+        self._shown = [slot.words for slot in self._slots.values()]
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
         self._sleep = sleep
@@ -84,7 +86,8 @@ class LocalReplica:
         """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000."""
         if self._words[WATERMARK] < timestamp:
             self._wait(timestamp)
-        self._shown[0] = timestamp
+        for words in self._shown:
+            words[START] = timestamp
         snapshot = self._snapshot
         if snapshot.timestamp != timestamp:
             self._snapshot = snapshot = LocalSnapshot(self._environment, timestamp, self._leave)
@@ -92,7 +95,8 @@ class LocalReplica:
 
     def release(self) -> None:
         """Let garbage collection have what only the last snapshot needed."""
-        self._shown[0] = 0
+        for words in self._shown:
+            words[START] = 0
 
     def close(self) -> None:
         """Unmap every environment, and give up what slots were made here."""
@@ -107,7 +111,8 @@ class LocalReplica:
         self._environment = environment = self._open[directory]
         self._words = environment.board.words
         self._slot = self._slots[directory]
-        self._shown = self._slot.words
+        for slot in self._slots.values():
+            slot.words[ELSEWHERE] = int(slot is not self._slot)
         self._snapshot = LocalSnapshot(environment, 0)
 
     def _first_available(self) -> Path:
@@ -184,7 +189,6 @@ class LocalReplica:
                 and not words[RETIRED]
                 and directory not in self._damaged
             ):
-                self.release()
                 self._enter(directory)
                 return True
         return False
@@ -200,12 +204,10 @@ class LocalReplica:
             if time.monotonic() >= deadline:
                 raise no_replica()
             self._sleep(_SLEEP_SECONDS_MAX)
-        self._shown[0] = timestamp
         return self._open[self._directory]
 
     def _fail_over(self, timestamp: int) -> bool:
         """Enter the first replica that has reached `timestamp`, the own one opened anew included."""
-        self.release()
         for directory in self._directories:
             if self._try_open(directory):
                 words = self._open[directory].board.words

@@ -85,7 +85,7 @@ class PinnedPages:
         """Return the moment before which no read began that is still under way and worth waiting for."""
         looked_at = self._pins[-1][0]
         shown = {}
-        for slot, timestamp in self._slots.shown().items():
+        for slot, timestamp in self._slots.reading().items():
             before = self._shown.get(slot)
             same = before is not None and before[0] == timestamp
             shown[slot] = before if same and before else (timestamp, looked_at)

@@ -1,10 +1,14 @@
 """What readers tell a replica's writer: each shows a timestamp in a file of its own and may wake it.
 
     <replica>/readers/NAME    u64: the start timestamp that the reader reads at, 0 for none
+                              u64: not 0 while it reads that from another replica
     <replica>/wake            a FIFO: a byte ends the writer's delay; DAMAGE asks it to look at its pages
 
+A reader shows its timestamp to all replicas that it may have to go to, so that each keeps the versions; the
+pages are kept by that which it reads from.
+
 Readers are not trusted. Whoever confines them opens both files for them (`open_slot`); by name they reach
-neither. The writer maps nothing that they can write: it reads eight bytes, takes them for a hint, and
+neither. The writer maps nothing that they can write: it reads two words, takes them for a hint, and
 a wish to be woken for no more than that. The worst that a slot can say holds superseded versions back until
 the transaction age limit. A slot is its reader's as long as the description that was opened for it
 lives, which is locked; the writer only ever asks whether it is.
@@ -16,6 +20,7 @@ import contextlib
 import itertools
 import mmap
 import os
+import struct
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +30,9 @@ READERS = "readers"
 WAKE = "wake"
 DAMAGE = b"d"
 
-_BYTES = 8
+START, ELSEWHERE = range(2)
+
+_WORDS = struct.Struct("<QQ")
 _OWNER_ONLY = 0o600
 _numbers = itertools.count(1)
 
@@ -50,7 +57,7 @@ def _make_slot(folder: Path) -> int:
         with contextlib.suppress(FileExistsError):  # of a process that had our id before us
             slot = os.open(folder / f"{os.getpid()}.{next(_numbers)}", flags, _OWNER_ONLY)
             lock(slot)
-            os.pwrite(slot, bytes(_BYTES), 0)
+            os.pwrite(slot, bytes(_WORDS.size), 0)
             if os.fstat(slot).st_nlink:
                 return slot
             os.close(slot)  # before it was locked the writer took it for a dead reader's
@@ -73,11 +80,11 @@ def open_wake(replica: Path) -> int:
 
 
 class ReaderSlot:
-    """A reader's end: `words[0]` is the timestamp that it shows. Owns the descriptors."""
+    """A reader's end: `words[START]` is the timestamp that it shows. Owns the descriptors."""
 
     def __init__(self, descriptors: SlotDescriptors) -> None:
         self._slot, self._wake = descriptors
-        self._map = mmap.mmap(self._slot, _BYTES)
+        self._map = mmap.mmap(self._slot, _WORDS.size)
         self.words = memoryview(self._map).cast("Q")
 
     @classmethod
@@ -99,7 +106,7 @@ class ReaderSlot:
 
     def close(self) -> None:
         """Give the slot up."""
-        self.words[0] = 0
+        self.words[START] = 0
         self.words.release()
         self._map.close()
         os.close(self._slot)
@@ -115,12 +122,12 @@ class ReaderSlots:
         self._slots: dict[str, int] = {}
         self._listed = 0  # the folder's mtime then
 
-    def shown(self) -> dict[int, int]:
-        """Return the start timestamps that readers show, by slot; dead ones' too."""
+    def reading(self) -> dict[int, int]:
+        """Return the start timestamps of those who read from this replica, by slot; dead ones' too."""
         if self._folder.stat().st_mtime_ns != self._listed:
             self._list()
-        words = ((slot, os.pread(slot, _BYTES, 0)) for slot in self._slots.values())
-        return {slot: int.from_bytes(word, "little") for slot, word in words if any(word)}
+        shown = ((slot, *self._words(slot)) for slot in self._slots.values())
+        return {slot: start for slot, start, elsewhere in shown if start and not elsewhere}
 
     def oldest_start(self, at_least: int) -> int | None:
         """Return the lowest start timestamp >= `at_least` that a living reader shows, None for none.
@@ -132,7 +139,13 @@ class ReaderSlots:
             if not is_locked(slot):
                 (self._folder / name).unlink(missing_ok=True)
                 os.close(self._slots.pop(name))
-        return min((start for start in self.shown().values() if start >= at_least), default=None)
+        starts = (self._words(slot)[START] for slot in self._slots.values())
+        return min((start for start in starts if start and start >= at_least), default=None)
+
+    @staticmethod
+    def _words(slot: int) -> tuple[int, ...]:
+        """Return what a slot says; what its reader has cut off reads as 0."""
+        return _WORDS.unpack(os.pread(slot, _WORDS.size, 0).ljust(_WORDS.size, b"\0"))
 
     def close(self) -> None:
         """Look no more."""

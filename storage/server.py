@@ -44,7 +44,7 @@ from storage.messages import (
     decode_request,
     encode,
 )
-from storage.reader_slot import ReaderSlot
+from storage.reader_slot import START, ReaderSlot
 from storage.replica_writer import FollowerSettings
 from storage.snapshot import LocalSnapshot
 from storage.trial import READING
@@ -223,7 +223,7 @@ class _Connection(FramedConnection):
             return Refused(Reason.UNKNOWN_CLUSTER)
         if isinstance(request, Release):
             if self._slot is not None:
-                self._slot.words[0] = 0
+                self._slot.words[START] = 0
             return None
         try:
             async with asyncio.timeout(_READ_WAIT_SECONDS):
@@ -265,7 +265,7 @@ class _Connection(FramedConnection):
             reader = self._reader = ReadableEnvironment(environment.directory, current_boot())
         if self._slot is None:
             self._slot = ReaderSlot.claim(environment.directory.parent)
-        self._slot.words[0] = timestamp
+        self._slot.words[START] = timestamp
         return reader
 
 

@@ -58,7 +58,7 @@ async def test_query_processor_shows_itself_in_a_slot_of_its_own(host: Host) -> 
     for client, timestamp in ((first, 7), (second, 8)):
         await client.ask(f"tenant.slots[0].words.__setitem__(0, {timestamp})")
     slots = ReaderSlots(host.layout.storage("az1", own))
-    assert sorted(slots.shown().values()) == [7, 8]
+    assert sorted(slots.reading().values()) == [7, 8]
     for path in (host.layout.storage("az1", own) / "readers").iterdir():
         assert "PermissionError" in await first.ask(f"open('{path}', 'r+')")
     slots.close()

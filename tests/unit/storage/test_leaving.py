@@ -108,6 +108,21 @@ def test_next_snapshot_is_taken_elsewhere(two: Two, lose: Callable[[Two], None])
     assert two.reader.directory == two.second.directory
 
 
+@REASONS
+def test_long_transaction_survives_its_replica(two: Two, lose: Callable[[Two], None]) -> None:
+    for replica in (two.first, two.second):
+        replica.apply([(ROWS[3][0], b"newer")])
+        replica.pass_time(250)
+    lose(two)
+    assert two.snapshot.get(ROWS[3][0]) == ROWS[3][1]
+    assert list(two.snapshot.scan(ROWS[3][0], ROWS[5][0])) == ROWS[3:5]
+    two.second.pass_time(50)
+    assert two.snapshot.get(ROWS[3][0]) == ROWS[3][1]
+    two.reader.release()
+    two.second.pass_time(10)
+    assert not two.second.count("undo")
+
+
 def test_what_is_given_up_is_left_before_the_next_read(two: Two) -> None:
     give_up(two)
     two.reader.snapshot(two.timestamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from storage.board import KEPT
 from storage.environment import WritableEnvironment
 from storage.pinned_pages import KEEP_SECONDS, PinnedPages
+from storage.reader_slot import ELSEWHERE, START, ReaderSlot
 
 ROWS = 2_000
 _MAP_BYTES = 32 * 1024 * 1024  # does not have to grow
@@ -26,7 +27,7 @@ import lmdb
 from dsql.rpc.boot import current_boot
 from storage.board import KEPT
 from storage.environment import ENVIRONMENT, ReadableEnvironment
-from storage.reader_slot import ReaderSlot
+from storage.reader_slot import ELSEWHERE, START, ReaderSlot
 
 replica = Path(sys.argv[1])
 slot = ReaderSlot.claim(replica)
@@ -116,6 +117,16 @@ def test_read_that_shows_nothing_is_told_when_its_pages_have_gone(large: Any) ->
     with churned.reader(shown=0) as walk_on:
         churned.churn(KEEP_SECONDS * 0.9)
         assert walk_on().endswith("gone")
+
+
+def test_reader_of_another_replica_holds_versions_and_no_pages(large: Any) -> None:
+    with closing(ReaderSlot.claim(large.directory)) as slot:
+        slot.words[START], slot.words[ELSEWHERE] = 1, 1
+        churned = Churned(large, PinnedPages)
+        with churned.reader(shown=0) as walk_on:
+            churned.churn(KEEP_SECONDS * 0.9)
+            assert walk_on().endswith("gone")
+        assert large.environment.slots.oldest_start(0) == 1
 
 
 def test_reader_that_goes_on_showing_itself_cannot_hold_pages(large: Any) -> None:

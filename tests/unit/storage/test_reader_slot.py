@@ -55,7 +55,7 @@ def test_whatever_a_reader_writes_into_its_slot_is_a_number(
     opened = open_slot(tmp_path)
     os.ftruncate(opened[0], 0)
     os.pwrite(opened[0], content, 0)
-    assert all(0 < start < 1 << 64 for start in slots.shown().values())
+    assert all(0 < start < 1 << 64 for start in slots.reading().values())
     slots.oldest_start(0)
     for descriptor in opened:
         os.close(descriptor)
