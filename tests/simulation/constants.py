@@ -41,6 +41,7 @@ CONSTANTS = (
     Constant("adjudicator.conflict_set", "WINDOW_MICROSECONDS", (2_000_000, 30_000_000), "window"),
     Constant("adjudicator.conflict_set", "KEYS_MAX", (3, 20), "keys_max"),
     Constant("adjudicator.outcomes", "ENTRIES_MAX", (10, 100), "entries_max"),
+    Constant("adjudicator.failure_detector", "BEAT_SECONDS", (0.01, 0.1)),
     Constant("adjudicator.leadership", "_RETENTION_SECONDS", (0.5, 3.0)),
     Constant("storage.replica_writer", "_COLLECT_DEBT", (1, 8)),
     Constant("storage.replica_writer", "_COLLECT_STEP_MAX", (1, 8)),

@@ -59,7 +59,7 @@ _YIELD_MICROSECONDS = 2
 @contextlib.contextmanager
 def worlds_kernel(world: World) -> Iterator[None]:
     """Answer for the processes of `world` until the end of the block."""
-    with inhabited(world), _replaced(), _quiet_ends():
+    with _uncollected(), inhabited(world), _replaced(), _quiet_ends():
         try:
             yield
         finally:
@@ -71,6 +71,16 @@ def worlds_kernel(world: World) -> Iterator[None]:
                 gc.collect()
             finally:
                 _close_environments()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let nothing depend on when garbage is collected: it is at the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import traceback
@@ -41,11 +42,18 @@ def run_one(task: tuple[int, str]) -> Outcome:
         return Outcome(seed, None, "".join(traceback.format_exception(error)[-25:]))
 
 
+def _keep_modules() -> None:
+    """Let the collection after each run not look at what was there before all runs."""
+    gc.collect()
+    gc.freeze()
+
+
 class Runner:
     """Processes that run seeds, one for each processor. Close it by `with`."""
 
     def __init__(self) -> None:
-        self._pool = multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1)
+        context = multiprocessing.get_context("spawn")
+        self._pool = context.Pool(os.cpu_count() or 1, initializer=_keep_modules)
 
     def __enter__(self) -> Runner:
         return self

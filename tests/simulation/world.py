@@ -17,6 +17,7 @@ import random
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import greenlet
@@ -56,6 +57,7 @@ class World:
         self.hub = greenlet.getcurrent()
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._counter = 0
+        self._until = 0  # the end of `run`
         self._trace = hashlib.sha256()
 
     @property
@@ -84,9 +86,19 @@ class World:
         self._counter += 1
         return self._counter
 
+    def pass_alone(self, duration: int) -> bool:
+        """Let time pass if nothing else happens in it: who has the turn keeps it. Return whether it did."""
+        then = self.now + duration
+        heap = self._heap
+        if then > self._until or self.violations or (heap and heap[0][0] <= then):
+            return False
+        self.now = then
+        self.events += 1
+        return self.events <= _EVENTS_MAX
+
     def run(self, duration: int) -> None:
         """Let time pass. Raises the first violation that was noticed."""
-        until = self.now + duration
+        self._until = until = self.now + duration
         heap = self._heap
         while heap and heap[0][0] <= until:
             self.now, _, action = heapq.heappop(heap)
@@ -259,11 +271,13 @@ class Thread:
     def _wait(self, duration: int | None, *, wakeable: bool) -> bool:
         if self._world.over:
             raise greenlet.GreenletExit
+        if duration is not None and self.process.alive and self._world.pass_alone(duration):
+            return False
         self._waits += 1
         number = self._waiting = self._waits
         self._woken = not wakeable
         if duration is not None:
-            self._world.later(duration, lambda: self._resume(number, woken=False))
+            self._world.later(duration, partial(self._resume, number, woken=False))
         self._world.hub.switch()
         return self._woken
 
@@ -272,7 +286,7 @@ class Thread:
         number = self._waiting
         if number and not self._woken:
             self._woken = True
-            self._world.later(0, lambda: self._resume(number, woken=True))
+            self._world.later(0, partial(self._resume, number, woken=True))
 
     def join(self, seconds: float | None = None) -> None:
         """Wait, in another thread of the process, until this one has ended."""
@@ -298,16 +312,18 @@ class Thread:
         if number != self._waiting or not process.alive:
             return
         if self._world.now < process.paused_until:
-            process.deferred.append(lambda: self._resume(number, woken=woken))
+            process.deferred.append(partial(self._resume, number, woken=woken))
             return
         self._waiting = 0
         self._woken = woken
         self._world.running = self
-        asyncio._set_running_loop(self.loop)
+        if self.loop is not None:
+            asyncio._set_running_loop(self.loop)
         try:
             self._greenlet.switch()
         finally:
-            asyncio._set_running_loop(None)
+            if self.loop is not None:
+                asyncio._set_running_loop(None)
             self._world.running = None
 
     def _run(self) -> None:
