@@ -18,7 +18,8 @@ from storage.environment import ENVIRONMENT
 from storage.replica_writer import FollowerSettings
 
 from .constants import draw_settings
-from .disk import Disk, SimulatedFiles
+from .disk import Disk
+from .files import SimulatedFiles
 from .loop import SimulatedLoop
 from .world import MILLISECOND, Machine, Process, World
 

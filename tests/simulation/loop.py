@@ -9,7 +9,8 @@ from asyncio import events
 from collections.abc import Callable
 from typing import Any
 
-from .network import Transport, network_of
+from .network import network_of
+from .transport import Listening, Transport
 from .world import Process, Thread
 
 _TURN_MICROSECONDS = 3  # what a turn of the loop takes at least
@@ -125,7 +126,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, factory: Any, path: Any = None, *, sock: Any = None, **_: Any
     ) -> Any:
         address = sock.address if sock is not None else str(path)
-        return network_of(self.process.world).listen(self, address, factory)
+        return Listening(network_of(self.process.world), self, address, factory)
 
     async def create_unix_connection(self, factory: Any, path: Any = None, **_: Any) -> Any:
         network = network_of(self.process.world)

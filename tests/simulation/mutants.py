@@ -22,7 +22,7 @@ from journal.leader import Leader
 from journal.log import Log
 from journal.replica import Output, Promise, Replica
 
-from .disk import SimulatedFiles
+from .files import SimulatedFiles
 
 Patch = pytest.MonkeyPatch
 

@@ -19,7 +19,8 @@ from .cluster import CLUSTER, Cluster
 from .constants import draw_constants
 from .faults import Faults
 from .history import History, Rows, Versions
-from .kernel import LogWatch, worlds_kernel
+from .kernel import worlds_kernel
+from .log_watch import LogWatch
 from .mutants import mutate
 from .observer import Observer
 from .probes import count_probes
