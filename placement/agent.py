@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 import socket
 import statistics
 import time
@@ -54,6 +55,7 @@ REPORT_SECONDS = 0.02
 REFILL_SECONDS = 0.01
 TERMINATE_SECONDS = 1.0
 _ASSIGNMENTS_KEPT = 100
+_CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV}  # what LMDB makes of a damaged page
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class HostAgent:
         self._assigner = Assigner(layout, settings.az, sandbox=settings.sandbox)
         self._background = BackgroundRuns()
         self._workers: dict[int, Worker] = {}
+        self._clusters_of_lost: dict[int, str] = {}  # of processes whose end the seed has not told
         self._pending: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
         self._assignments: deque[float] = deque(maxlen=_ASSIGNMENTS_KEPT)  # seconds each
@@ -166,6 +169,7 @@ class HostAgent:
     def _on_seed_closed(self) -> None:
         logger.warning("seed lost")
         self._seed = None
+        self._clusters_of_lost.clear()
         self._pool.seed_lost()
 
     def _on_died(self, message: Died) -> None:
@@ -175,6 +179,10 @@ class HostAgent:
         worker = self._workers.get(message.process_id)
         if worker is not None:
             worker.close()
+        cluster = self._clusters_of_lost.pop(message.process_id, None)
+        if cluster is not None and -message.status in _CRASHES:
+            with contextlib.suppress(LookupError):
+                self._assigner.report_crash(cluster)
 
     def _on_placement(self, packet: bytes, descriptors: list[int]) -> None:
         close_all(descriptors)
@@ -254,6 +262,8 @@ class HostAgent:
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         known = self._workers.pop(worker.process_id, None) is not None
+        if self._seed is not None and worker.cluster is not None:
+            self._clusters_of_lost[worker.process_id] = worker.cluster
         if self._closing:
             if not self._workers:
                 self._deserted.set()

@@ -16,7 +16,7 @@ from dsql.rpc.messages import Hello, encode
 from dsql.rpc.packets import close_all
 from dsql.session.control import Assign
 from placement.replica_access import open_to_user
-from storage.client import open_slot
+from storage.client import open_slot, report_crash
 
 USER_IDS_FROM = 700_000
 USER_IDS = 100_000
@@ -58,6 +58,11 @@ class Assigner:
             close_all(opened)
             raise
         return opened
+
+    def report_crash(self, cluster: str) -> None:
+        """Tell the cluster's replicas that a query processor has crashed, perhaps by what it read there."""
+        for az in self._record(cluster).azs:
+            report_crash(self._layout.storage(az, cluster))
 
     def keep_open(self, clusters: Iterable[str]) -> None:
         """Let the query processors of these clusters reach replicas that were made anew meanwhile."""

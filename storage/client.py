@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage.environment import files_for_readers
 from storage.local_replica import LocalReplica
-from storage.reader_slot import ReaderSlot, open_slot
+from storage.reader_slot import ReaderSlot, open_slot, report_crash
 from storage.remote_replica import RemoteReplica, open_cluster
 from storage.warm_up import warm_up
 
@@ -15,5 +15,6 @@ __all__ = [
     "files_for_readers",
     "open_cluster",
     "open_slot",
+    "report_crash",
     "warm_up",
 ]

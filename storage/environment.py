@@ -27,7 +27,7 @@ import msgspec
 
 from dsql.disk.files import SYSTEM_FILES, Files
 from dsql.rpc.memory_order import fence
-from storage.board import HORIZON, WATERMARK, Board
+from storage.board import HORIZON, RETIRED, WATERMARK, Board
 from storage.checkpoint import Checkpoints, LostWritesError
 from storage.databases import NAMES, Position, open_databases, read_position, write_position
 from storage.mvcc import DamagedRowError
@@ -167,6 +167,7 @@ class WritableEnvironment:
         self.restored = restored
         self._monotonic = monotonic
         self._condemned = False
+        self.avoided = False  # readers are told to leave, for now
         with contextlib.ExitStack() as undo:
             self.trial = _claim(directory.parent)
             undo.callback(self.trial.close)
@@ -214,7 +215,7 @@ class WritableEnvironment:
         fence()  # behind the data
         words, position = self.board.words, self.position
         words[HORIZON] = position.horizon
-        words[WATERMARK] = position.watermark
+        words[WATERMARK] = 0 if self.avoided else position.watermark
 
     def grow(self) -> None:
         """Enlarge the file, outside of the event loop: nothing else may use the map meanwhile.
@@ -233,6 +234,18 @@ class WritableEnvironment:
             self._map_bytes = size
             self._pin()
             self.checkpoints.take()
+
+    def avoid(self) -> None:
+        """Have readers leave until `offer`."""
+        self.avoided = True
+        self.board.retire()
+
+    def offer(self) -> None:
+        """Let readers come again, unless the environment is condemned."""
+        if self.avoided and not self._condemned:
+            self.avoided = False
+            self.board.words[RETIRED] = 0
+            self.publish()
 
     def condemn(self) -> None:
         """Have readers leave, and let the environment never be opened again once it is closed."""

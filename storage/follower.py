@@ -22,6 +22,7 @@ from storage.environment import (
 )
 from storage.opening import open_remade, open_replica
 from storage.replica_writer import FollowerSettings, ReplicaWriter
+from storage.suspicion import Suspicion
 from storage.trial import SOUND_SECONDS, WRITING
 from storage.upkeep import SmallerError, Upkeep
 
@@ -29,11 +30,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.1  # doubled with each failure in a row, up to
 _RETRY_SECONDS_MAX = 10.0
-_LOOK_SECONDS = 0.25
 _FAILURES_MAX = 5
 _ATTEMPTS_COUNTED = 10
-_LAST_KEY = b"\xff" * 16  # no key of a row is beyond
-_SUSPICIOUS_SHARE = 0.25  # of a processor, when somebody has met damage
 _SHORTAGES = (lmdb.DiskError, lmdb.MemoryError)  # they pass; a new copy would not fit either
 
 
@@ -116,6 +114,11 @@ class Follower:
         """True for a replica that is to be made anew, or was made anew by this process."""
         return self._must_restore or (self.is_open and self._open.result().environment.restored)
 
+    @property
+    def is_suspected(self) -> bool:
+        """True while readers are sent to other zones, and its pages are looked at."""
+        return self.is_open and self._open.result().environment.avoided
+
     def behind_seconds(self, published: int) -> float:
         """Return for how long the replica is known to lack something `published`, 0.0 if it does not.
 
@@ -165,7 +168,11 @@ class Follower:
             async with asyncio.TaskGroup() as group:
                 group.create_task(upkeep.keep_checkpoints(self._journal, self._peers))
                 group.create_task(
-                    upkeep.scrub(Peers(self._cluster, self._sockets), self._tell_scrubbed)
+                    upkeep.scrub(
+                        Peers(self._cluster, self._sockets),
+                        Suspicion(environment, self._peers, self._boot),
+                        self._tell_scrubbed,
+                    )
                 )
                 group.create_task(replica.collect())
                 group.create_task(self._outlive(environment))

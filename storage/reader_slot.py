@@ -2,7 +2,8 @@
 
     <replica>/readers/NAME    u64: the start timestamp that the reader reads at, 0 for none
                               u64: not 0 while it reads that from another replica
-    <replica>/wake            a FIFO: a byte ends the writer's delay; DAMAGE asks it to look at its pages
+    <replica>/wake            a FIFO: a byte ends the writer's delay; DAMAGE asks it to look at its pages,
+                              CRASH tells that some reader has been crashed
 
 A reader shows its timestamp to all replicas that it may have to go to, so that each keeps the versions; the
 pages are kept by that which it reads from.
@@ -21,6 +22,7 @@ import itertools
 import mmap
 import os
 import struct
+import threading
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +31,7 @@ from storage.file_lock import is_locked, lock
 READERS = "readers"
 WAKE = "wake"
 DAMAGE = b"d"
+CRASH = b"c"
 
 START, ELSEWHERE = range(2)
 
@@ -79,6 +82,16 @@ def open_wake(replica: Path) -> int:
     return os.open(replica / WAKE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
+def report_crash(replica: Path) -> None:
+    """Tell the replica's writer, if there is one, that a reader has crashed, perhaps one of this."""
+    with contextlib.suppress(OSError):
+        wake = os.open(replica / WAKE, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(wake, CRASH)
+        finally:
+            os.close(wake)
+
+
 class ReaderSlot:
     """A reader's end: `words[START]` is the timestamp that it shows. Owns the descriptors."""
 
@@ -120,27 +133,43 @@ class ReaderSlots:
         self._folder = replica / READERS
         self._folder.mkdir(0o700, parents=True, exist_ok=True)
         self._slots: dict[str, int] = {}
+        self._lock = threading.Lock()  # the writer looks from its event loop and from threads
+        self._died_reading = False
         self._listed = 0  # the folder's mtime then
 
     def reading(self) -> dict[int, int]:
         """Return the start timestamps of those who read from this replica, by slot; dead ones' too."""
-        if self._folder.stat().st_mtime_ns != self._listed:
-            self._list()
-        shown = ((slot, *self._words(slot)) for slot in self._slots.values())
-        return {slot: start for slot, start, elsewhere in shown if start and not elsewhere}
+        with self._lock:
+            if self._folder.stat().st_mtime_ns != self._listed:
+                self._list()
+            shown = ((slot, *self._words(slot)) for slot in self._slots.values())
+            return {slot: start for slot, start, elsewhere in shown if start and not elsewhere}
 
     def oldest_start(self, at_least: int) -> int | None:
         """Return the lowest start timestamp >= `at_least` that a living reader shows, None for none.
 
         Removes the slots of dead readers.
         """
+        with self._lock:
+            self._bury()
+            starts = (self._words(slot)[START] for slot in self._slots.values())
+            return min((start for start in starts if start and start >= at_least), default=None)
+
+    def has_lost_reader(self) -> bool:
+        """Return whether a reader has died in a transaction, reading here, since this was asked last."""
+        with self._lock:
+            self._bury()
+            died, self._died_reading = self._died_reading, False
+            return died
+
+    def _bury(self) -> None:
         self._list()
         for name, slot in list(self._slots.items()):
             if not is_locked(slot):
+                start, elsewhere = self._words(slot)
+                self._died_reading |= bool(start and not elsewhere)
                 (self._folder / name).unlink(missing_ok=True)
                 os.close(self._slots.pop(name))
-        starts = (self._words(slot)[START] for slot in self._slots.values())
-        return min((start for start in starts if start and start >= at_least), default=None)
 
     @staticmethod
     def _words(slot: int) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ from journal.messages import Record
 from storage.applier import GRACE_SECONDS, Applier
 from storage.board import DELAYING
 from storage.environment import WritableEnvironment
-from storage.reader_slot import DAMAGE, open_wake
+from storage.reader_slot import CRASH, DAMAGE, open_wake
 
 _READ_LATELY_SECONDS = 1.0
 _DEAF_SECONDS = 0.001  # after a wake-up: so many of them cost a fraction of a processor at most
@@ -102,7 +102,7 @@ class ReplicaWriter:
         self._collecting: asyncio.Handle | None = None
         self._busy = asyncio.Event()  # there may be garbage, or a failure
         self.applied = asyncio.Event()
-        self.suspected = asyncio.Event()  # a reader says that there is damage
+        self.suspected = asyncio.Event()  # a reader says that there is damage, or was crashed
         self._wake = open_wake(environment.directory.parent)
         self._deaf: asyncio.TimerHandle | None = None
         self._listen()
@@ -267,7 +267,8 @@ class ReplicaWriter:
 
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            if DAMAGE in os.read(self._wake, _WAKE_BYTES):
+            said = os.read(self._wake, _WAKE_BYTES)
+            if DAMAGE in said or (CRASH in said and self.environment.slots.has_lost_reader()):
                 self.suspected.set()
         self._loop.remove_reader(self._wake)
         self._deaf = self._loop.call_later(_DEAF_SECONDS, self._listen)

@@ -157,6 +157,7 @@ def _describe(follower: Follower, published: int) -> dict[str, int | float | str
     values: dict[str, int | float | str] = {
         "state": "open" if follower.is_open else "opening",
         "damaged": int(follower.is_damaged),
+        "suspected": int(follower.is_suspected),
         "rebuilding": int(follower.is_new and behind > _CAUGHT_UP_SECONDS),
         "repaired": follower.repaired,
         "scrubbed_at": round(follower.scrubbed_at),

@@ -24,6 +24,7 @@ from storage.remaking import SourceUnavailableError, held
 from storage.replica_writer import FollowerSettings, ReplicaWriter
 from storage.scrubber import SLICE_SECONDS, Scrubber
 from storage.snapshot import LocalSnapshot
+from storage.suspicion import Suspicion
 from storage.trial import READING
 
 log = logging.getLogger(__name__)
@@ -55,27 +56,39 @@ class Upkeep:
         self._executor = executor
         self._too_large = 0  # at how many checkpoints in a row the file was
 
-    async def scrub(self, peers: Peers, tell_scrubbed: Callable[[], None]) -> None:
+    async def scrub(
+        self, peers: Peers, suspicion: Suspicion, tell_scrubbed: Callable[[], None]
+    ) -> None:
         """Look for damage, pass after pass; raise it."""
-        loop, settings = asyncio.get_running_loop(), self._settings
-        replica, environment = self._replica, self._environment
-        scrubber = Scrubber(environment.checkpoints)
+        settings, replica = self._settings, self._replica
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(settings.scrub_seconds):
                     await replica.suspected.wait()
-            share = _SUSPICIOUS_SHARE if replica.suspected.is_set() else settings.scrub_share
-            replica.suspected.clear()
-            complete = False
-            while not complete:
-                complete = await loop.run_in_executor(self._executor, scrubber.slice)
-                await asyncio.sleep(SLICE_SECONDS / share)
-            environment.trial.passed(READING)
+            share = settings.scrub_share
+            if replica.suspected.is_set():
+                share = _SUSPICIOUS_SHARE
+                replica.suspected.clear()
+                suspicion.begin()
+            await self._look_at_all(SLICE_SECONDS / share, suspicion)
+            suspicion.end()
             try:
                 await self._compare(peers, SLICE_SECONDS / share)
             finally:
                 peers.close()
             tell_scrubbed()
+
+    async def _look_at_all(self, pause: float, suspicion: Suspicion) -> None:
+        """Look at every page and row once; raise what is wrong with them."""
+        loop = asyncio.get_running_loop()
+        scrubber = Scrubber(self._environment.checkpoints)
+        next_look = loop.time() + _LOOK_SECONDS
+        while not await loop.run_in_executor(self._executor, scrubber.slice):
+            await asyncio.sleep(pause)
+            if loop.time() >= next_look:
+                suspicion.look()
+                next_look = loop.time() + _LOOK_SECONDS
+        self._environment.trial.passed(READING)
 
     async def _compare(self, peers: Peers, pause: float) -> None:
         """Compare every row with the other zones; raise DisorderError if they outvote this one."""

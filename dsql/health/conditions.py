@@ -63,6 +63,11 @@ MEANINGS = {
         "damage was found on the disk, and is being repaired from the other zones",
         "nothing for the data; a disk that does this again should be replaced",
     ),
+    "suspected": Meaning(
+        Severity.DEGRADED,
+        "a reader has met damage or was crashed: others read elsewhere until all pages are looked at",
+        ITSELF,
+    ),
     "failed": Meaning(
         Severity.DEGRADED,
         "the disk refused a write or a sync, so the log was set aside",

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from dsql.session.query_processor import RESIDENT_BYTES_MAX
 from placement.client import PlacementClient
+from storage.reader_slot import open_wake
 
 from .conftest import Host
 from .placement_host import add_cluster
@@ -55,6 +59,25 @@ async def test_killed_query_processor_costs_only_its_own_session(host: Host) -> 
     assert await victim.ask("1") == ""
     assert await neighbour.ask("1") == "1"
     assert await (await host.open(cluster)).ask("2") == "2"
+
+
+@pytest.mark.parametrize(
+    ("end", "told"), [(signal.SIGABRT, b"c"), (signal.SIGBUS, b"c"), (signal.SIGKILL, b"")]
+)
+async def test_replicas_of_a_query_processor_that_crashed_are_told(
+    host: Host, end: signal.Signals, told: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cluster = add_cluster(host.layout, "a")
+    victim = await host.open(cluster)
+    wake = open_wake(host.layout.storage("az1", cluster))
+    os.kill(int(await victim.ask("os.getpid()")), end)
+    assert await victim.ask("1") == ""
+    async with asyncio.timeout(5):
+        while not any(record.msg == "query processor ended" for record in caplog.records):
+            await asyncio.sleep(0.01)
+    with open(wake, "rb", buffering=0) as fifo:
+        assert (fifo.read(10) or b"") == told
 
 
 async def test_session_survives_that_the_idle_query_processor_died_unseen(host: Host) -> None:

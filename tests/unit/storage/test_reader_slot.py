@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +36,24 @@ def test_reader_that_died_is_forgotten(tmp_path: Path, slots: ReaderSlots) -> No
     os.close(wake)
     assert slots.oldest_start(0) is None
     assert not list((tmp_path / READERS).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("start", "elsewhere", "counts"), [(9, 0, True), (0, 0, False), (9, 1, False)]
+)
+def test_reader_that_died_in_a_transaction_here_is_told_of_once(
+    tmp_path: Path, slots: ReaderSlots, start: int, elsewhere: int, counts: bool
+) -> None:
+    for looked_at_before in (False, True):
+        slot, wake = open_slot(tmp_path)
+        os.pwrite(slot, struct.pack("<QQ", start, elsewhere), 0)
+        assert not slots.has_lost_reader()  # it lives
+        os.close(slot)
+        os.close(wake)
+        if looked_at_before:
+            slots.oldest_start(0)
+        assert slots.has_lost_reader() == counts
+        assert not slots.has_lost_reader()
 
 
 def test_slot_lives_as_long_as_whoever_it_was_passed_to(tmp_path: Path, slots: ReaderSlots) -> None:
