@@ -46,7 +46,7 @@ from dsql.executor.join_table import CountTable, JoinTable
 from dsql.executor.key_set import KeySet
 from dsql.executor.memory import Flight, Held
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
-from dsql.executor.partition import DistinctRows, GroupSpill
+from dsql.executor.partition import DistinctInOrder, DistinctRows, GroupSpill
 from dsql.executor.program import Emit, ExecutionContext, OutputColumn
 from dsql.executor.row_writes import secondary_indexes
 from dsql.executor.shared_rows import SharedRows
@@ -110,6 +110,7 @@ _NAMES: dict[str, Any] = {
     "CountTable": CountTable,
     "JoinTable": JoinTable,
     "KeySet": KeySet,
+    "DistinctInOrder": DistinctInOrder,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,
     "GroupedRows": GroupedRows,

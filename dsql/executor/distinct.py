@@ -10,7 +10,7 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots
+from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import Expression
 from dsql.types import registry
 
@@ -48,8 +48,9 @@ def _distinct(
     generator: Generator, node: p.Distinct, env: Env, required: set[int], consume: Consume
 ) -> None:
     source = generator.source
-    distinct = DistinctCode(generator)
+    distinct = DistinctCode(generator, "DistinctInOrder")
     slots = sorted(required & made_slots(node.child))
+    types = [slot_types(node.child).get(slot, 0) for slot in slots]
     nullable = [False] * len(slots)
 
     def give(inner: Env) -> None:
@@ -57,8 +58,8 @@ def _distinct(
             nullable[position] = nullable[position] or inner[slot].nullable
         codes = [generator.expressions.atom(item, inner) for item in node.expressions]
         key = distinct_key(generator, node.expressions, codes) if codes else "()"
-        row = tuple_code([inner[slot].code for slot in slots])
-        with distinct.first(key, row, node.expressions, codes):
+        fields = [inner[slot].code for slot in slots]
+        with distinct.first(key, tuple_code(fields), node.expressions, codes, (fields, types)):
             consume(inner)
 
     generator.produce(node.child, env, required | slots_of_all(node.expressions), give)
@@ -70,31 +71,38 @@ def _distinct(
 class DistinctCode:
     """Writes the search for rows that were not there before; see `dsql.executor.partition`."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, kind: str = "DistinctRows") -> None:
         source = generator.source
         self._generator = generator
         self.name, self._seen = source.fresh("distinct"), source.fresh("seen")
         memory = generator.runtime("memory")
-        source.line(f"{self.name} = DistinctRows({memory}); {self._seen} = {self.name}.seen")
+        source.line(f"{self.name} = {kind}({memory}); {self._seen} = {self.name}.seen")
 
     @contextmanager
     def first(
-        self, key: str, row: str, nodes: Sequence[Expression], codes: Sequence[Code]
+        self,
+        key: str,
+        row: str,
+        nodes: Sequence[Expression],
+        codes: Sequence[Code],
+        kept: tuple[Sequence[str], Sequence[int]] | None = None,
     ) -> Iterator[None]:
         """Write the block of rows that are the first with their key; later ones come from `rest()`.
 
-        `codes` are the values of the key, of which some may be large.
+        `codes` are the values of the key, of which some may be large; `kept` the row's fields and their
+        types, where these are others.
         """
         generator, source = self._generator, self._generator.source
+        values = [code.text for code in codes], [node.type_oid for node in nodes]
         name = source.fresh("key")
         source.line(f"{name} = {key}")
         with source.block(f"if {name} not in {self._seen}:"):
             with source.block(f"if {self.name}.full:"):
                 source.line(f"{self.name}.defer({name}, {row})")
+                generator.note_large(f"{self.name}.deferred", *(kept or values))
             with source.block("else:"):
                 source.line(f"{self._seen}.add({name})")
-                types = [node.type_oid for node in nodes]
-                generator.note_large(self.name, [code.text for code in codes], types)
+                generator.note_large(self.name, *values)
                 with source.block(f"if not len({self._seen}) & 63:"):
                     source.line(f"{self.name}.sample({name})")
                 yield

@@ -17,7 +17,7 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots
+from dsql.planner.plan_slots import made_slots, slot_types
 
 
 def produce_aggregate(
@@ -78,10 +78,19 @@ class _Groups:
     A group's list: accumulators, keys, carried slots and, with several sets, the number of its set.
     """
 
-    def __init__(self, generator: Generator, node: p.AggregateNode, carried: Sequence[int]) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        node: p.AggregateNode,
+        carried: Sequence[int],
+        slots: Sequence[int],
+    ) -> None:
+        """`slots`: those of a row's fields, as they are kept in temporary space."""
         source = generator.source
         self._generator = generator
         self._node = node
+        known = slot_types(node.child)
+        self._types = [known.get(slot, 0) for slot in slots]
         self.carried = carried
         self.nullable: dict[int, bool] = {}
         self.several = len(node.sets) > 1
@@ -165,6 +174,7 @@ class _Groups:
         with source.block(f"if {group} is None:"):
             with source.block(f"if {spill}.full:"):
                 source.line(f"{spill}.defer({key}, {tuple_code([key, *fields])})")
+                generator.note_large(f"{spill}.deferred", fields, self._types)
             with source.block("else:"):
                 of_set = f"{key}[0]"
                 items = [call.initial(self._number(of_set)) for call in self.calls]
@@ -226,8 +236,8 @@ def _aggregate_groups(
     inputs = _inputs(node, carried)
     name = source.fresh("groups")
     with source.nested(name):
-        groups = _Groups(generator, node, carried)
         slots = sorted(inputs & made_slots(node.child))
+        groups = _Groups(generator, node, carried, slots)
         nullable = [False] * len(slots)
 
         def step(inner: Env) -> None:

@@ -15,10 +15,9 @@ from dsql.executor.memory import SET_ENTRY_BYTES, Held, StatementMemory
 from dsql.executor.partition import DEPTH_MAX, Partitions
 from dsql.executor.runs import Row
 from dsql.executor.spill import Rows
-from dsql.types.size import size_of
 
 Key = Any
-KeyOf = Callable[[Row], Key]
+Defer = Callable[[Row, Partitions], None]
 
 
 class JoinTable:
@@ -51,63 +50,67 @@ class JoinTable:
     def _spill(self) -> None:
         if self._inner is None:
             self._inner = Partitions(self._memory, self._depth)
-        for key, row in self._entries():
-            self._inner.add(key, (key, row))
+        self._inner.move(self._entries(), 0)
+        self._inner.flush()
         self._forget()
 
     def _entries(self) -> Iterator[tuple[Key, Any]]:
         return ((key, row) for key, rows in self.rows.items() for row in rows)
 
-    def _enter(self, key: Key, row: Any) -> None:
-        self.rows.setdefault(key, []).append(row)
+    def _enter(self, entries: list[tuple[Key, Any]]) -> None:
+        enter = self.rows.setdefault
+        for key, row in entries:
+            enter(key, []).append(row)
 
     def _forget(self) -> None:
         self.rows.clear()
         self._held.clear()
 
-    def outer(self, outer: Iterable[Row], key: KeyOf) -> Iterable[Row]:
+    def outer(self, outer: Iterable[Row], defer: Defer) -> Iterable[Row]:
         """Return the outer rows, each when `rows` has all its matches.
 
-        `key` returns an outer row's key, or None for one that matches nothing.
+        `defer` adds an outer row to partitions, by its key, or by None if it matches nothing.
         """
         if self._inner is None:
             return outer
-        return chain.from_iterable(self._divided_by_key(outer, key))
+        return chain.from_iterable(self._divided_by_key(outer, defer))
 
-    def batches(self, outer: Iterable[Row], key: KeyOf) -> Iterable[Iterable[Row]]:
+    def batches(self, outer: Iterable[Row], defer: Defer) -> Iterable[Iterable[Row]]:
         """Return the outer rows in batches; after each, `rows` still has the inner rows of it."""
-        return (outer,) if self._inner is None else self._divided_by_key(outer, key)
+        return (outer,) if self._inner is None else self._divided_by_key(outer, defer)
 
-    def _divided_by_key(self, outer: Iterable[Row], key: KeyOf) -> Iterator[Iterable[Row]]:
+    def _divided_by_key(self, outer: Iterable[Row], defer: Defer) -> Iterator[Iterable[Row]]:
         """Yield the outer rows that belong to one partition of the inner side after the other."""
         self._spill()
         assert self._inner is not None
         inners, outers = self._inner, Partitions(self._memory, self._depth)
         self._inner = None
         for row in outer:
-            outers.add(key(row), row)
+            defer(row, outers)
         for inner, rows in zip(inners.take(), outers.take(), strict=True):
-            yield from self._batch(inner, rows, key)
+            yield from self._batch(inner, rows, defer)
 
-    def _batch(self, inner: Rows, outer: Rows, key: KeyOf) -> Iterator[Iterable[Row]]:
+    def _batch(self, inner: Rows, outer: Rows, defer: Defer) -> Iterator[Iterable[Row]]:
         """Make a partition of the inner side the table, or divide it if it is too large for that."""
         self._forget()
-        rest = iter(inner)
-        for entry in rest:
-            self._enter(*entry)
-            self._held.add(SET_ENTRY_BYTES + size_of(entry))
+        rest = inner.chunks()
+        for entries, size in rest:
+            self._enter(entries)
+            self._held.read(entries, len(entries), size, SET_ENTRY_BYTES)
             if self._is_full() and len(self.rows) > 1 and self._depth < DEPTH_MAX:
-                yield from self._divided(rest, outer, key)
+                yield from self._divided(rest, outer, defer)
                 return
         yield outer
 
-    def _divided(self, rest: Iterator[Row], outer: Rows, key: KeyOf) -> Iterator[Iterable[Row]]:
+    def _divided(
+        self, rest: Iterator[tuple[list[Row], int]], outer: Rows, defer: Defer
+    ) -> Iterator[Iterable[Row]]:
         self._depth += 1
         self._spill()
         assert self._inner is not None
-        for inner_key, row in rest:
-            self._inner.add(inner_key, (inner_key, row))
-        yield from self._divided_by_key(outer, key)
+        for entries, size in rest:
+            self._inner.move(entries, size)
+        yield from self._divided_by_key(outer, defer)
         self._depth -= 1
 
 
@@ -119,5 +122,7 @@ class CountTable(JoinTable):
     def _entries(self) -> Iterator[tuple[Key, Any]]:
         return iter(self.rows.items())
 
-    def _enter(self, key: Key, row: Any) -> None:
-        self.rows[key] = self.rows.get(key, 0) + row
+    def _enter(self, entries: list[tuple[Key, Any]]) -> None:
+        rows = self.rows
+        for key, count in entries:
+            rows[key] = rows.get(key, 0) + count

@@ -75,19 +75,19 @@ def _outer_rows(
     """Write the loop over the outer rows, each when the table has all its matches."""
     source = generator.source
     slots = sorted(needed & made_slots(node.outer))
-    rows, key, nullable = _outer_function(generator, node, env, slots)
+    rows, defer, nullable = _outer_functions(generator, node, env, slots)
     outer, names = generator.bind(env, slots, nullable)
-    header = f"for {unpack_code(names)} in {join}.outer({source.call(rows)}, {key}):"
+    header = f"for {unpack_code(names)} in {join}.outer({source.call(rows)}, {defer}):"
     with source.block(header):
         probe(outer)
 
 
-def _outer_function(
+def _outer_functions(
     generator: Generator, node: p.HashJoin, env: Env, slots: list[int]
 ) -> tuple[str, str, list[bool]]:
-    """Write the functions of outer rows and keys; return their names, and what may be NULL."""
-    source = generator.source
-    rows, key = source.fresh("outer"), source.fresh("key")
+    """Write the functions that give and defer outer rows; return their names, and what may be NULL."""
+    source, known = generator.source, slot_types(node.outer)
+    rows, defer, key = source.fresh("outer"), source.fresh("defer"), source.fresh("key")
     nullable = [False] * len(slots)
 
     def give(inner: Env) -> None:
@@ -99,11 +99,13 @@ def _outer_function(
         generator.produce(node.outer, env, set(slots), give)
         source.yields()
     outer, names = generator.bind(env, slots, nullable)
-    with source.nested(key, "row", closure=True):
-        source.line(f"{unpack_code(names)} = row" if names else "pass")
+    with source.nested(defer, "row, partitions", closure=True):
+        source.line(f"{unpack_code(names)} = row; {key} = None")
         with _join_key(generator, node.outer_keys, outer) as (code, _):
-            source.line(f"return {code}")
-    return rows, key, nullable
+            source.line(f"{key} = {code}")
+        source.line(f"partitions.add({key}, row)")
+        generator.note_large("partitions", names, [known.get(slot, 0) for slot in slots])
+    return rows, defer, nullable
 
 
 Shape = tuple[list[int], list[bool]]
@@ -236,8 +238,8 @@ def _full_join(
         generator, node, env, needed, (join, table), lambda inner: consume({**inner, **nothing})
     )
     batch = source.fresh("batch")
-    rows, key, outer_nulls = _outer_function(generator, node, env, outer_slots)
-    with source.block(f"for {batch} in {join}.batches({source.call(rows)}, {key}):"):
+    rows, defer, outer_nulls = _outer_functions(generator, node, env, outer_slots)
+    with source.block(f"for {batch} in {join}.batches({source.call(rows)}, {defer}):"):
         outer, names = generator.bind(env, outer_slots, outer_nulls)
         with source.block(f"for {unpack_code(names)} in {batch}:"):
             _probe_full(generator, node, table, (slots, nullable), outer, consume)

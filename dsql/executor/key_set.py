@@ -1,38 +1,37 @@
 """A set that can be asked at any time, also while it grows, and goes on in temporary space.
 
-What is written out is sorted by hash, and only the hashes stay in memory, eight bytes each: a key that is
-not there is hardly ever looked for on disk.
+What is written out is in buckets by hash, a chunk of a run each. In memory stay two bytes of each key's
+hash: a key that is not there is hardly ever looked for on disk, and one that is, in one place.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from dsql.executor.memory import Held, StatementMemory
-from dsql.executor.runs import write_run
-from dsql.executor.sorting import Sorter
-from dsql.executor.spill import RowsByPlace
+from dsql.executor.runs import Run
 
 Key = Any
 
-_HASH_BYTES = 8
-_CHUNK_KEYS = 16  # one key is looked for at a time
+_MARK_BYTES = 2
+_BUCKET_KEYS = 16  # of one run, on average: they are read together
+_BUCKET_BYTES = 16 * 1024  # or fewer, if these are large
+_EMPTY_BUCKET_BYTES = 64
 
 
 class KeySet:
     """Generated code adds to `recent`, calls `sample` and `large`, and asks `older` if it is not empty."""
 
-    __slots__ = ("_hashes", "_held", "_memory", "older", "recent")
+    __slots__ = ("_held", "_marks", "_marks_held", "_memory", "older", "recent")
 
     def __init__(self, memory: StatementMemory) -> None:
         self.recent: set[Key] = set()
-        self.older: list[_Written] = []
+        self.older: list[Run] = []
+        self._marks: list[bytearray] = []  # of each bucket's keys, those of one run after the other
         self._memory = memory
         self._held = Held(memory)
-        self._hashes = Held(memory)
+        self._marks_held = Held(memory)
 
     def sample(self, key: Key) -> None:
         """Account for the last `SAMPLE_EVERY` keys by this one."""
@@ -45,48 +44,56 @@ class KeySet:
         self._look()
 
     def has_written(self, key: Key) -> bool:
-        """Return whether a key is among those that were written out."""
-        return any(key in written for written in self.older)
+        """Return whether a key is among those that were written out; some were."""
+        marks = self._marks
+        hashed = hash((key,))  # a tuple's hash is mixed, an integer's is not
+        bucket = hashed % len(marks)
+        mark = _mark(hashed)
+        found = marks[bucket].find(mark)
+        while found >= 0:
+            if not found % _MARK_BYTES and self._key(bucket, found // _MARK_BYTES) == key:
+                return True
+            found = marks[bucket].find(mark, found + 1)
+        return False
+
+    def _key(self, bucket: int, place: int) -> Key:
+        for run in self.older:
+            count = run.lengths[bucket]
+            if place < count:
+                return run.chunk(bucket)[place]
+            place -= count
+        raise AssertionError("there is a mark for each key")
 
     def _look(self) -> None:
         if self._memory.is_share(self._held.bytes):
             self._spill()
 
     def _spill(self) -> None:
-        keys = list(self.recent)
-        sorter = Sorter(self._memory.check_cancel, _by_hash, hash, reverse=False)
-        sorter.sort(keys)
-        self._hashes.add(len(keys) * _HASH_BYTES)
-        hashes = array("q", map(hash, keys))
-        self.older.append(
-            _Written(hashes, RowsByPlace([write_run(self._memory, keys, _CHUNK_KEYS)]))
-        )
+        if not self._marks:
+            count = max(len(self.recent) // _BUCKET_KEYS, self._held.bytes // _BUCKET_BYTES, 1)
+            self._marks_held.add(count * _EMPTY_BUCKET_BYTES)
+            self._marks = [bytearray() for _ in range(count)]
+        self._marks_held.add(len(self.recent) * _MARK_BYTES)
+        run = Run(self._memory)
+        for bucket in self._buckets():
+            run.append_chunk(bucket)
+        run.finish()
+        self.older.append(run)
         self.recent.clear()
         self._held.clear()
 
+    def _buckets(self) -> Iterator[list[Key]]:
+        """Yield the recent keys by their buckets, and mark them there."""
+        marks = self._marks
+        buckets: list[list[Key]] = [[] for _ in marks]
+        for key in self.recent:
+            hashed = hash((key,))
+            place = hashed % len(marks)
+            buckets[place].append(key)
+            marks[place] += _mark(hashed)
+        return iter(buckets)
 
-def _by_hash(keys: list[Key]) -> None:
-    keys.sort(key=hash)
 
-
-class _Written:
-    """Keys in temporary space, in the order of their hashes."""
-
-    __slots__ = ("_hashes", "_keys")
-
-    def __init__(self, hashes: array[int], keys: Sequence[Key]) -> None:
-        assert len(hashes) == len(keys)
-        self._hashes = hashes
-        self._keys = keys
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._keys)
-
-    def __contains__(self, key: Key) -> bool:
-        wanted, hashes = hash(key), self._hashes
-        place = bisect_left(hashes, wanted)
-        while place < len(hashes) and hashes[place] == wanted:
-            if self._keys[place] == key:
-                return True
-            place += 1
-        return False
+def _mark(hashed: int) -> bytes:
+    """Return bits of a hash that have no part in the choice of its bucket."""
+    return (hashed >> 40 & 0xFFFF).to_bytes(_MARK_BYTES, "big")

@@ -25,6 +25,7 @@ SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
 _SPARED_SHARE = 32  # of a node's share: with less it is left alone even where memory is scarce
 LARGE_BYTES = 4_096  # strings above it are counted one by one; generated code knows the name
 FLIGHT_BYTES = 1024 * 1024  # values below it, of one row, are too few to matter
+_READ_FACTOR_MAX = 16  # what rows of small integers take here, by what they took in temporary space
 SET_ENTRY_BYTES = 72  # hash, pointer, and free places of a set or dict
 
 
@@ -141,6 +142,16 @@ class Held:
     def sample_many(self, rows: list[Any], count: int) -> None:
         """Take the last `count` rows of a list, by the size of one of them."""
         self.add(count * row_size(rows[-1 - randrange(count)]))
+
+    def read(self, rows: Sequence[Any], count: int, size: int, entry_bytes: int = 0) -> None:
+        """Take `count` of the rows of a chunk, of `size` bytes in temporary space, by one of them.
+
+        It is `size` at least, which large values cannot escape, and not much more for the luck of one draw.
+        `entry_bytes` are added for each.
+        """
+        made = len(rows) * (POINTER_BYTES + size_of(rows[randrange(len(rows))]))
+        made = min(max(made, size), _READ_FACTOR_MAX * size)
+        self.add(count * (made // len(rows) + entry_bytes))
 
     def list(self, items: Sequence[Any]) -> None:
         """Take all items of a list, by the sizes of a few of them."""

@@ -7,7 +7,8 @@ with other bits of the hash, so that rows with equal keys always meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -23,23 +24,50 @@ DEPTH_MAX = 8  # 16 ** 8 partitions: keys that are still together there have one
 _SHARED_BYTES = 64 * 1024  # what the rows of a partition take in memory before they are written
 
 Key = Any
+Entry = tuple[Any, ...]  # a key and what belongs to it
 
 
 class Partitions:
-    """Rows by the hashes of their keys."""
+    """Rows by the hashes of their keys. Generated code calls `large` for large values of the last one."""
 
-    __slots__ = ("_depth", "_parts")
+    __slots__ = ("_arrived", "_last", "_parts", "_shift")
 
     def __init__(self, memory: StatementMemory, depth: int) -> None:
         if depth > DEPTH_MAX:
             raise SqlError("53200", "out of memory", detail="Too many rows have keys of one hash.")
-        self._depth = depth
+        # other bits of the hash than the partitions above
+        self._shift = _HASH_BITS * depth
         self._parts = [Rows(memory, _SHARED_BYTES) for _ in range(PARTITIONS)]
+        self._last = self._parts[0]
+        self._arrived = 0
 
     def add(self, key: Key, row: Row) -> None:
         """Keep a row."""
-        # other bits of the hash than the partitions above; a tuple's are mixed, an integer's are not
-        self._parts[(hash((key,)) >> _HASH_BITS * self._depth) % PARTITIONS].add(row)
+        # a tuple's hash is mixed, an integer's is not
+        part = self._last = self._parts[(hash((key,)) >> self._shift) % PARTITIONS]
+        rows = part.list
+        rows.append(row)
+        if not len(rows) & 63:
+            part.sample()
+
+    def large(self, value: Any) -> None:
+        """Account for a large value of the last row."""
+        self._last.large(value)
+
+    def move(self, entries: Iterable[Entry], size: int) -> None:
+        """Keep entries (key, ...) that are accounted for, or took `size` bytes in temporary space."""
+        parts, shift = self._parts, self._shift
+        for entry in entries:
+            parts[(hash((entry[0],)) >> shift) % PARTITIONS].list.append(entry)
+        self._arrived += size
+        if self._arrived > PARTITIONS * _SHARED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write out what is in memory."""
+        self._arrived = 0
+        for part in self._parts:
+            part.flush()
 
     def take(self) -> Iterator[Rows]:
         """Yield the partitions; each is forgotten before the next one comes."""
@@ -48,9 +76,13 @@ class Partitions:
 
 
 class DistinctRows:
-    """The first rows with their keys. `full`: rows with keys that are not in `seen` are to be deferred."""
+    """The first rows with their keys. `full`: rows with keys that are not in `seen` are to be deferred.
 
-    __slots__ = ("_deferred", "_depth", "_held", "_memory", "_number", "full", "seen")
+    Generated code calls `large` for large values of a new key in `seen`, and `deferred.large` for those of
+    a row that it has deferred.
+    """
+
+    __slots__ = ("_depth", "_held", "_memory", "_partitions", "full", "seen")
 
     def __init__(self, memory: StatementMemory, depth: int = 0) -> None:
         self.seen: set[Key] = set()
@@ -58,8 +90,7 @@ class DistinctRows:
         self._memory = memory
         self._depth = depth
         self._held = Held(memory)
-        self._number = 0
-        self._deferred: Partitions | None = None
+        self._partitions: Partitions | None = None
 
     def sample(self, key: Key) -> None:
         """Account for the last `SAMPLE_EVERY` keys by this one."""
@@ -73,62 +104,88 @@ class DistinctRows:
 
     def defer(self, key: Key, row: Row) -> None:
         """Keep a row with a new key for later."""
-        self._number += 1
-        self._defer((self._number, key, row))
+        self.deferred.add(key, (key, row))
 
-    def _defer(self, entry: tuple[int, Key, Row]) -> None:
-        if self._deferred is None:
-            self._deferred = Partitions(self._memory, self._depth)
-        self._deferred.add(entry[1], entry)
+    @property
+    def deferred(self) -> Partitions:
+        """The rows that were deferred."""
+        if self._partitions is None:
+            self._partitions = Partitions(self._memory, self._depth)
+        return self._partitions
 
     def rest(self) -> Iterator[Row]:
-        """Yield the first rows with their keys among those deferred, in the order in which they came.
+        """Yield the first rows with their keys among those deferred, in any order.
 
         What was seen is forgotten.
         """
+        return chain.from_iterable(rows for rows, _ in self._found())
+
+    def _found(self) -> Iterator[tuple[list[Row], int]]:
+        """Yield them in lists, each with the bytes that the chunk it is from takes in temporary space."""
         self.seen.clear()
         self._held.clear()
         self.full = False
-        deferred, self._deferred = self._deferred, None
-        if deferred is None:
-            return
+        partitions, self._partitions = self._partitions, None
+        for part in () if partitions is None else partitions.take():
+            inner = DistinctRows(self._memory, self._depth + 1)
+            for entries, size in part.chunks():
+                yield inner._first(entries, size), size
+            yield from inner._found()
+
+    def _first(self, entries: list[Entry], size: int) -> list[Row]:
+        """Return the rows of a chunk that are the first with their keys, if there is room for these."""
+        seen = self.seen
+        first: list[Row] = []
+        if self.full:
+            self.deferred.move((entry for entry in entries if entry[0] not in seen), size)
+            return first
+        for key, row in entries:
+            if key not in seen:
+                seen.add(key)
+                first.append(row)
+        if first:
+            self._held.read(entries, len(first), size, SET_ENTRY_BYTES)
+            self.full = self._memory.is_share(self._held.bytes)
+        return first
+
+
+class DistinctInOrder(DistinctRows):
+    """Rows of which those that were deferred come back in the order in which they came."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, memory: StatementMemory) -> None:
+        super().__init__(memory)
+        self._number = 0
+
+    def defer(self, key: Key, row: Row) -> None:
+        """Keep a row with a new key for later."""
+        self._number += 1
+        super().defer(key, (self._number, row))
+
+    def rest(self) -> Iterator[Row]:
+        """Yield the first rows with their keys among those deferred."""
         first = itemgetter(0)
         found = SortedRows(self._memory, lambda rows: rows.sort(key=first), first)
-        self._find(deferred, found)
-        for _, row in found:
-            yield row
-
-    def _find(self, deferred: Partitions, found: SortedRows) -> None:
-        """Add (number, row) of every first row in the partitions."""
-        for part in deferred.take():
-            inner = DistinctRows(self._memory, self._depth + 1)
-            for number, key, row in part:
-                if key in inner.seen:
-                    continue
-                if inner.full:
-                    inner._defer((number, key, row))
-                    continue
-                inner.seen.add(key)
-                inner._held.add(SET_ENTRY_BYTES)
-                inner.large(key)
-                found.add((number, row))
-            if inner._deferred is not None:
-                inner._find(inner._deferred, found)
+        for rows, size in self._found():
+            found.extend(rows, size)
+        return (row for _, row in found)
 
 
 class GroupSpill(Held):
     """The account of groups and their accumulators, and what happens to rows that find no room there.
 
-    `full`: no further group is to be made.
+    `full`: no further group is to be made. Generated code calls `deferred.large` for large values of a row
+    that it has deferred.
     """
 
-    __slots__ = ("_deferred", "_depth", "_rows", "_waiting", "full")
+    __slots__ = ("_depth", "_partitions", "_rows", "_waiting", "full")
 
     def __init__(self, memory: StatementMemory) -> None:
         super().__init__(memory)
         self.full = False
         self._depth = 0
-        self._deferred: Partitions | None = None
+        self._partitions: Partitions | None = None
         self._waiting: list[tuple[int, Iterator[Rows]]] = []
         self._rows: Rows | None = None
 
@@ -142,10 +199,15 @@ class GroupSpill(Held):
         self.add(SAMPLE_EVERY * (SET_ENTRY_BYTES + row_size(key) + row_size(group)))
 
     def defer(self, key: Key, row: Row) -> None:
-        """Keep a row for later."""
-        if self._deferred is None:
-            self._deferred = Partitions(self.memory, self._depth)
-        self._deferred.add(key, row)
+        """Keep a row for later. It begins with the key."""
+        self.deferred.add(key, row)
+
+    @property
+    def deferred(self) -> Partitions:
+        """The rows that were deferred."""
+        if self._partitions is None:
+            self._partitions = Partitions(self.memory, self._depth)
+        return self._partitions
 
     def next(self, groups: dict[Key, Any]) -> bool:
         """Forget the groups that were given and turn to the next partition; False after the last."""
@@ -153,9 +215,9 @@ class GroupSpill(Held):
         self.clear()
         self.full = False
         self._rows = None
-        if self._deferred is not None:
-            self._waiting.append((self._depth + 1, self._deferred.take()))
-            self._deferred = None
+        if self._partitions is not None:
+            self._waiting.append((self._depth + 1, self._partitions.take()))
+            self._partitions = None
         while self._waiting:
             self._depth, parts = self._waiting[-1]
             self._rows = next(parts, None)

@@ -17,41 +17,46 @@ from dsql.executor.temporary import BLOCK_BYTES, Blocks
 
 Row = Any
 
-_CHUNK_ROWS = 128
+_CHUNK_ROWS = 128  # read at once, at most
 _CHUNK_BYTES = 64 * 1024  # a merge holds two chunks of each run, so none may be large without need
-_LENGTH_BYTES = 4
 _MARSHAL, _PICKLE = b"m", b"p"
 
 
 class Run:
     """Rows in temporary space, in the order in which they were appended; the last ones wait in a buffer."""
 
-    __slots__ = ("_blocks", "_buffer", "_check", "_chunk_rows", "_starts", "lengths")
+    __slots__ = ("_blocks", "_buffer", "_check", "_end", "_starts", "lengths")
 
-    def __init__(self, memory: StatementMemory, chunk_rows: int = _CHUNK_ROWS) -> None:
-        """`chunk_rows`: how many rows are read at once, at most."""
-        self._chunk_rows = chunk_rows
+    def __init__(self, memory: StatementMemory) -> None:
         self._check = memory.check_cancel
         self._blocks = Blocks(memory.space, memory)
         self._buffer = bytearray()
         self._starts: list[int] = []  # where each chunk begins in the run
+        self._end = 0
         self.lengths: list[int] = []  # how many rows each chunk has
 
     def append(self, rows: list[Row]) -> None:
         """Write some rows, in chunks of moderate size. Raises SqlError 53100, 53400, 54000."""
-        for start in range(0, len(rows), self._chunk_rows):
-            self._append(rows[start : start + self._chunk_rows])
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            self._append(rows[start : start + _CHUNK_ROWS])
 
     def _append(self, rows: list[Row]) -> None:
         data = _dump(rows)
         if len(data) > _CHUNK_BYTES and len(rows) > 1:
             self._append(rows[: len(rows) // 2])
             self._append(rows[len(rows) // 2 :])
-            return
+        else:
+            self._add_chunk(rows, data)
+
+    def append_chunk(self, rows: list[Row]) -> None:
+        """Write some rows as one chunk, however large."""
+        self._add_chunk(rows, _dump(rows))
+
+    def _add_chunk(self, rows: list[Row], data: bytes) -> None:
         self._check()
-        self._starts.append(len(self._blocks) * BLOCK_BYTES + len(self._buffer))
+        self._starts.append(self._end)
+        self._end += len(data)
         self.lengths.append(len(rows))
-        self._buffer += len(data).to_bytes(_LENGTH_BYTES, "big")
         self._buffer += data
         while len(self._buffer) >= BLOCK_BYTES:
             self._blocks.append(memoryview(self._buffer)[:BLOCK_BYTES].tobytes())
@@ -65,25 +70,20 @@ class Run:
 
     def chunk(self, number: int) -> list[Row]:
         """Return the rows of a chunk."""
-        start = self._starts[number] + _LENGTH_BYTES
-        length = int.from_bytes(self._read(start - _LENGTH_BYTES, _LENGTH_BYTES), "big")
-        return _load(self._read(start, length))
-
-    def _read(self, start: int, length: int) -> bytes:
-        written = len(self._blocks) * BLOCK_BYTES
-        if start + length <= written or not self._buffer:
-            return self._blocks.read(start, length)
-        if start >= written:
-            return bytes(self._buffer[start - written : start - written + length])
-        first = self._blocks.read(start, written - start)
-        return first + self._buffer[: length - len(first)]
+        start, length = self._starts[number], self.size(number)
+        waiting = start + length - len(self._blocks) * BLOCK_BYTES  # bytes that are in the buffer
+        if waiting <= 0 or not self._buffer:
+            return _load(self._blocks.read(start, length))
+        if waiting < length:
+            first = self._blocks.read(start, length - waiting)
+            return _load(first + self._buffer[:waiting])
+        return _load(bytes(self._buffer[waiting - length : waiting]))
 
     def size(self, number: int) -> int:
         """Return how many bytes a chunk takes."""
         following = number + 1
-        if following < len(self._starts):
-            return self._starts[following] - self._starts[number]
-        return len(self._blocks) * BLOCK_BYTES + len(self._buffer) - self._starts[number]
+        end = self._starts[following] if following < len(self._starts) else self._end
+        return end - self._starts[number]
 
     def chunks(self) -> Iterator[list[Row]]:
         """Yield the rows, a chunk at a time."""
@@ -116,9 +116,9 @@ def _load(data: bytes) -> list[Row]:
     return load(memoryview(data)[1:])  # type: ignore[no-any-return]
 
 
-def write_run(memory: StatementMemory, rows: list[Row], chunk_rows: int = _CHUNK_ROWS) -> Run:
+def write_run(memory: StatementMemory, rows: list[Row]) -> Run:
     """Write a list as a run, and empty it."""
-    run = Run(memory, chunk_rows)
+    run = Run(memory)
     run.append(rows)
     run.finish()
     rows.clear()

@@ -134,7 +134,7 @@ def _counted(generator: Generator, node: p.SetOperationNode, env: Env, operator:
                 source.line(f"{table}[{key}] += 1")
 
     generator.query(node.right, env, count, whole=True)
-    left, key_of, row = source.fresh("left"), source.fresh("key"), source.fresh("row")
+    left, defer, row = source.fresh("left"), source.fresh("defer"), source.fresh("row")
     nullable = [False] * len(node.slots)
 
     def give(codes: list[Code], _env: Env) -> None:
@@ -145,11 +145,12 @@ def _counted(generator: Generator, node: p.SetOperationNode, env: Env, operator:
     with source.nested(left):
         generator.query(node.left, env, give)
         source.yields()
-    with source.nested(key_of, "row", closure=True):
-        _, key = _row_key(generator, node.slots, "row")
-        source.line(f"return {key}")
+    with source.nested(defer, "row, partitions", closure=True):
+        names, key = _row_key(generator, node.slots, "row")
+        source.line(f"partitions.add({key}, row)")
+        generator.note_large("partitions", names, types)
     distinct = DistinctCode(generator) if operator == "except" and not node.all else None
-    with source.block(f"for {row} in {join}.outer({source.call(left)}, {key_of}):"):
+    with source.block(f"for {row} in {join}.outer({source.call(left)}, {defer}):"):
         names, key = _row_key(generator, node.slots, row)
         _meet(generator, node, (table, key, row), names, distinct)
     if distinct is not None:

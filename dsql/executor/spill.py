@@ -70,6 +70,27 @@ class Rows:
             if self._is_full():
                 self._spill()
 
+    def extend(self, rows: list[Row], size: int) -> None:
+        """Append rows that were read from a chunk of `size` bytes in temporary space."""
+        if rows:
+            self.list += rows
+            self._held.read(rows, len(rows), size)
+            if self._is_full():
+                self._spill()
+
+    def flush(self) -> None:
+        """Write out what is in memory."""
+        if self.list:
+            self._spill()
+
+    def chunks(self) -> Iterator[tuple[list[Row], int]]:
+        """Yield the rows in lists, each with the bytes that it takes where it is."""
+        for run in self._runs:
+            for number, rows in enumerate(run.chunks()):
+                yield rows, run.size(number)
+        if self.list:
+            yield self.list, size_of(self.list)
+
     def clear(self) -> None:
         """Forget all rows."""
         self.list.clear()

@@ -137,6 +137,9 @@ class Blocks:
 
     def read(self, start: int, length: int) -> bytes:
         """Return bytes that were written."""
+        block, offset = divmod(start, BLOCK_BYTES)
+        if offset + length <= BLOCK_BYTES:
+            return self._space.read(self._numbers[block], offset, length)
         parts = []
         while length:
             block, offset = divmod(start, BLOCK_BYTES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsql.errors import SqlError
-from dsql.executor import runs, temporary
+from dsql.executor import partition, runs, temporary
 from dsql.executor.memory import Bounds, StatementMemory
 from dsql.executor.partition import PARTITIONS, Partitions
 from dsql.executor.sorting import Descending, SortedRows
@@ -175,7 +176,8 @@ def filled() -> Any:
 @pytest.fixture
 def many(filled: Any, monkeypatch: Any) -> Any:
     for room in (temporary, runs):
-        monkeypatch.setattr(room, "BLOCK_BYTES", 4_096)
+        monkeypatch.setattr(room, "BLOCK_BYTES", 1_024)
+    monkeypatch.setattr(partition, "_SHARED_BYTES", 1_024)
     filled.context.bounds = Bounds()
     return filled
 
@@ -380,6 +382,33 @@ def test_a_partition_is_divided_once_more_evenly(space: TemporarySpace, keys: An
         parts = [list(part) for part in partitions.take()]
         assert max(map(len, parts)) < max(2 * len(whole) / PARTITIONS, 25)
         whole = max(parts, key=len)
+
+
+LARGE = "(select n k, repeat('x' || n, 25000) v from generate_series(1, 150) n)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"select distinct on (k) k, length(v) from {LARGE} s",
+        f"select length(v) from (select v from {LARGE} s union select v || 'y' from {LARGE} t) u",
+        f"select length(v) from (select v from {LARGE} s except select v || 'y' from {LARGE} t) u",
+        f"select count(distinct v) from {LARGE} s",
+        f"select k, max(length(v)) from {LARGE} s group by k",
+        f"select length(x.v) from {LARGE} x join {LARGE} y on x.k = y.k and x.v >= y.v",
+        f"select length(x.v) from {LARGE} x full join {LARGE} y on x.v = y.v",
+        f"select k from {LARGE} s where v not in (select v || 'y' from {LARGE} t)",
+    ],
+)
+def test_large_rows_do_not_wait_in_memory_to_be_written(many: Any, text: str) -> None:
+    large = Fate(many, text)
+    bounds = replace(SMALL, temporary_max=100 * MEBIBYTE)
+    tracemalloc.start()
+    assert len(large.run(bounds)) in (1, 150, 300), "of 18 MB"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * MEBIBYTE
+    assert large.leaves_nothing()
 
 
 PIECES = ", ".join(f"repeat('{letter}' || a, 3000000)" for letter in "abcdefgh")
