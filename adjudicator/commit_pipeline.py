@@ -7,7 +7,8 @@
     committed   the journal has it on enough disks: send the next batch on its way, publish this one's
                 newest timestamp as the cluster's clock, then answer. In this order a client that has
                 its answer can only start transactions that see it.
-    shed        nothing can be committed for now: tell those that are not in the journal yet
+    shed        nothing can be committed for now: refuse what is not in the journal yet. What is there may
+                still be committed, so nobody can say how that ends
     stop        not the leader any more: whatever is under way is unknown
 
 An outcome that got lost is asked for by id (`status`). A transaction found neither committed nor on
@@ -172,6 +173,8 @@ class CommitPipeline:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
         elif known := self.outcomes.get(transaction_id):
             self._answer_known(transaction_id, known, answer, Verdict.ABORTED)
+        elif self.blocked:
+            answer(encode_reply(transaction_id, Verdict.UNDECIDED))
         elif start_timestamp < self.outcomes.floor and self._recalling:
             self._early.append((start_timestamp, body, answer))
         elif start_timestamp < self.outcomes.floor:
@@ -238,23 +241,28 @@ class CommitPipeline:
         batch.answer_refused()
 
     def shed(self) -> None:
-        """Refuse what has not been appended. Its keys stay in the conflict set, which harms nobody."""
+        """Answer all that waits. The keys of what is refused stay in the conflict set and harm nobody."""
+        if self._in_flight is not None:
+            waiting, self._in_flight.waiting = self._in_flight.waiting, []
+            for transaction_id, _, answer in waiting:
+                answer(encode_reply(transaction_id, Verdict.UNDECIDED))
+            self._in_flight.answer_refused()
         batches, self._gathering = self._gathering, deque([_Batch()])
         for batch in batches:
             for transaction_id, timestamp, answer in batch.waiting:
                 if self.outcomes.get(transaction_id):
                     self.outcomes.remove(transaction_id)
-                verdict = Verdict.UNAVAILABLE if timestamp > 0 else Verdict.UNKNOWN
+                verdict = Verdict.UNAVAILABLE if timestamp > 0 else Verdict.UNDECIDED
                 answer(encode_reply(transaction_id, verdict))
             batch.answer_refused()
 
     def stop(self) -> None:
         """Answer that everything under way is unknown, and everything that comes from now on."""
         self.stopped = True
-        for batch in self._under_way():
+        under_way, self._in_flight, self._gathering = self._under_way(), None, deque([_Batch()])
+        for batch in under_way:
             for transaction_id, _, answer in batch.waiting:
                 answer(encode_reply(transaction_id, Verdict.UNKNOWN))
-            batch.waiting = []
             batch.answer_refused()
         for _, body, answer in self._early:
             answer(encode_reply(subject_of(body), Verdict.UNKNOWN))
@@ -281,7 +289,9 @@ class CommitPipeline:
     def _answer_known(
         self, transaction_id: bytes, known: int, answer: Answer, aborted: Verdict
     ) -> None:
-        if abs(known) > self._acknowledged:
+        if abs(known) > self._acknowledged and self.blocked:
+            answer(encode_reply(transaction_id, Verdict.UNDECIDED))
+        elif abs(known) > self._acknowledged:
             self._join(transaction_id, known, answer)
         elif known > 0:
             answer(encode_reply(transaction_id, Verdict.COMMITTED, known))

@@ -3,7 +3,8 @@
 Nothing here decides who leads: the journal does, by epochs. This only keeps zones from claiming when
 they need not, or all at once:
 
-- As long as the leader is believed to live, nobody claims.
+- As long as the leader is believed to live, nobody claims. One that stops leads on until it lays its lead
+  down: what is under way with it comes to its end first.
 - A zone claims if a majority of the cluster's zones, itself included, holds the leader for gone. A zone
   that only cannot hear the leader itself, or could not win for want of others, deposes nobody.
 - A leader that says itself that it hears no majority is as good as gone: it speaks, and nothing can be
@@ -42,9 +43,14 @@ class Peer:
         self.suspect = False
         self.suspects: frozenset[str] = frozenset()  # of its own
 
+    @property
+    def speaks(self) -> bool:
+        """True if it is in reach and not taken for hung."""
+        return self.heard and not self.suspect
+
     def lives(self, az: str) -> bool:
-        """Return whether it, `az`, is in reach, not taken for hung, and does not stop."""
-        return self.heard and not self.suspect and az not in self.suspects
+        """Return whether it, `az`, speaks and does not stop."""
+        return self.speaks and az not in self.suspects
 
 
 class Electorate:
@@ -76,9 +82,19 @@ class Electorate:
         return az in self.peers and self.peers[az].lives(az) and not self._is_deaf(az)
 
     def leader(self, cluster: str) -> str:
-        """Return the zone that leads, "" if none is known that lives."""
+        """Return the zone that leads, "" if none is known that speaks."""
         lead = self.leads.get(cluster)
-        return lead.az if lead is not None and self.lives(lead.az) else ""
+        return lead.az if lead is not None and self._leads_on(lead.az) else ""
+
+    def in_reach(self, azs: Sequence[str]) -> bool:
+        """Return whether a majority of zones speaks, so that there is a leader or will be one."""
+        return sum(map(self._speaks, azs)) > len(azs) // 2
+
+    def _speaks(self, az: str) -> bool:
+        return az == self.own or (az in self.peers and self.peers[az].speaks)
+
+    def _leads_on(self, az: str) -> bool:
+        return self._speaks(az) and not self._is_deaf(az)
 
     def learn(self, cluster: str, lead: Lead) -> bool:
         """Take in who leads, from whomever; return whether that is news."""

@@ -9,7 +9,7 @@ is not the time that has passed but the time in which we looked and it could hav
 - Time in which it computes, or waits for a disk, counts little: a large transaction is no failure, and
   neither is a disk that everybody waits for. A loop that never comes back is found all the same, later.
 - Time in which it sleeps counts half: it may wait for another of its threads, which waits for a processor.
-- Time in which it is stopped by a signal counts in full.
+- Time in which it is stopped by a signal counts twice: nothing else can be the reason, and it does nothing.
 
 So a busy machine raises no alarm, and a stopped leader is noticed in a tenth of a second. An alarm that is
 false costs an election and harms nothing else: who leads is decided by the journal alone.
@@ -23,7 +23,7 @@ BEAT_SECONDS = 0.025  # of a process that leads an active cluster, or is asked f
 REST_SECONDS = 0.5  # of all others
 SILENT_BEATS = 4
 _BUSY_WEIGHT = 0.1  # computing
-_WEIGHTS = {"T": 1.0, "t": 0.0, "D": _BUSY_WEIGHT}  # by proc(5)'s states
+_WEIGHTS = {"T": 2.0, "t": 0.0, "D": _BUSY_WEIGHT}  # by proc(5)'s states
 _ASLEEP_WEIGHT = 0.5
 
 

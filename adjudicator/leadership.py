@@ -21,6 +21,7 @@ from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import Clock, ClockPublisher
 from journal.client import (
+    BLOCKED_LOOKS,
     Appender,
     Journal,
     LocalReplica,
@@ -31,17 +32,14 @@ from journal.client import (
 log = logging.getLogger(__name__)
 
 _RETENTION_SECONDS = 30.0  # how often it is seen to which records are still needed
-_FIRST_SPAN, _SPAN_GROWTH = (
-    100_000,
-    4,
-)  # microseconds of the log that are recalled at first; then more
+_DOUBT_LOOKS = 2  # without a commit: are the others there, and do we hear them?
 
 
 class Leadership:
     """One cluster, claimed and then led from this AZ until a newer leader is met.
 
     `candidate`: 16 bytes, new for each. `epoch`: the least to claim. `opened(leadership)` is called when it
-    leads; requests may come from then on.
+    leads; requests may come from then on. `doubt` is called when the other zones' journals are late.
     """
 
     def __init__(
@@ -56,6 +54,7 @@ class Leadership:
         candidate: bytes,
         epoch: int,
         opened: Callable[[Leadership], None],
+        doubt: Callable[[], None],
     ) -> None:
         self.cluster = record.identifier
         self.pipeline: CommitPipeline | None = None
@@ -64,6 +63,7 @@ class Leadership:
         self._recall = Recall(record.identifier, [journal, *map(SocketJournal, others)])
         self._clock = clock
         self._opened = opened
+        self._doubt = doubt
         self._published: ClockPublisher
         self._clock_file = layout.clock(record.identifier)
         self._zone, self._zones = record.azs.index(az), len(record.azs)
@@ -85,7 +85,7 @@ class Leadership:
             quorum=Quorum(len(replicas), len(replicas) // 2 + 1),
             candidate=candidate,
             epoch=epoch,
-            on_blocked=self._blocked,
+            on_late=self._late,
         )
 
     @property
@@ -155,9 +155,14 @@ class Leadership:
         else:
             self.pipeline.committed(sequence)
 
-    def _blocked(self) -> None:
-        if self.pipeline is not None:
-            log.warning("%s: too few journal replicas answer: commits are refused", self.cluster)
+    def _late(self) -> None:
+        leader = self._appender.leader
+        if leader.late == _DOUBT_LOOKS:
+            self._doubt()
+        if self.pipeline is not None and leader.blocked and not leader.full:
+            if leader.late == BLOCKED_LOOKS:
+                log.warning("%s: too few journals answer: commits are refused", self.cluster)
+            self.pipeline.blocked = True
             self.pipeline.shed()
 
     def _open(self) -> None:

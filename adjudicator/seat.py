@@ -6,7 +6,7 @@ Every zone of a cluster has a seat, and one of them leads. A request that comes 
   so it may be sent there.
 - Whoever asks for an outcome here does so because the leader is silent. The leader is looked at closely,
   and the question waits for its next sign of life (then it is refused), or for the next leader.
-- While nobody leads, everything waits, for a bounded time.
+- While nobody leads, everything waits, for a bounded time; a shorter one if too few zones are in reach.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dsql.rpc.server import FramedConnection
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 2.0  # for a leader; then it is said that there is none
+ALONE_SECONDS = 1.0  # where there can be none
 Handler = Callable[[bytes, Answer], None]
 
 
@@ -33,11 +34,17 @@ class Seat:
 
     `handle(body, answer)` takes a request: it is the leadership's own while this zone leads. `leader` is
     the zone that leads elsewhere, "" if none does that lives. `doubt` is called when somebody waits: that
-    leader may hang. `promised` is the highest epoch that was met,
-    `refusals` how often a claim has failed since somebody led.
+    leader may hang. `in_reach(azs)` tells whether a majority of zones is. `promised` is the highest epoch
+    that was met, `refusals` how often a claim has failed since somebody led.
     """
 
-    def __init__(self, cluster: str, azs: list[str], doubt: Callable[[Seat], None]) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        azs: list[str],
+        doubt: Callable[[Seat], None],
+        in_reach: Callable[[list[str]], bool],
+    ) -> None:
         self.cluster = cluster
         self.azs = azs
         self.leadership: Leadership | None = None
@@ -47,6 +54,7 @@ class Seat:
         self.promised = 0
         self.refusals = 0
         self._doubt = doubt
+        self._in_reach = in_reach
         self.leader = ""  # elsewhere
         self._waiting: list[tuple[bytes, Answer]] = []
         self._patience: asyncio.TimerHandle | None = None
@@ -88,13 +96,25 @@ class Seat:
             return
         self._doubt(self)
         if self._patience is None:
-            loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(WAIT_SECONDS, self._give_up)
+            self._wait_for(ALONE_SECONDS, self._give_up_alone)
+
+    def _wait_for(self, seconds: float, give_up: Callable[[], None]) -> None:
+        self._patience = asyncio.get_running_loop().call_later(seconds, give_up)
+
+    def _give_up_alone(self) -> None:
+        """Give up if there can be no leader; else wait on."""
+        if self._in_reach(self.azs):
+            self._wait_for(WAIT_SECONDS - ALONE_SECONDS, self._give_up)
+        else:
+            self._tell(Verdict.UNDECIDED)
 
     def _give_up(self) -> None:
+        self._tell(Verdict.UNKNOWN)
+
+    def _tell(self, of_questions: Verdict) -> None:
+        """There is no leader: nothing was done for a COMMIT, and a question has this answer."""
         for body, answer in self._take():
-            is_question = body[0] == Request.STATUS
-            verdict = Verdict.UNKNOWN if is_question else Verdict.UNAVAILABLE
+            verdict = of_questions if body[0] == Request.STATUS else Verdict.UNAVAILABLE
             answer(encode_reply(subject_of(body), verdict))
 
     def _take(self) -> list[tuple[bytes, Answer]]:

@@ -87,7 +87,9 @@ class AdjudicatorServer:
             record = self._layout.read_cluster(cluster)
             if record is None or self._az not in record.azs:
                 return None
-            seat = self._seats[cluster] = Seat(cluster, record.azs, self._doubt)
+            seat = self._seats[cluster] = Seat(
+                cluster, record.azs, self._doubt, self._electorate.in_reach
+            )
             self.peers.reach(record.azs)
             self.learned(cluster)
         return seat
@@ -177,6 +179,11 @@ class AdjudicatorServer:
             self._waiting.add(seat)
             self.peers.doubt(seat.leader)
 
+    def _doubt_others(self, seat: Seat) -> None:
+        """The journals of the others are late: if we do not hear them, they have to know."""
+        for az in seat.azs:
+            self.peers.doubt(az)
+
     def _backoff(self, seat: Seat) -> float:
         if not seat.refusals:
             return 0.0
@@ -206,6 +213,7 @@ class AdjudicatorServer:
             candidate=self._chance.randbytes(TRANSACTION_ID_BYTES),
             epoch=max(seat.promised, lead.epoch if lead is not None else 0) + 1,
             opened=lambda leadership: self._lead(seat, leadership),
+            doubt=lambda: self._doubt_others(seat),
         )
         self.peers.tell(Claims(cluster))
         task = self._tasks[cluster] = self._loop.create_task(seat.leadership.run())

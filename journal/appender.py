@@ -31,7 +31,8 @@ _OWN_SECONDS = (
 # it is committed: readers are in the leader's zone as long as that one lives, and each message wakes a
 # process. It is also what a commit waits when an eager replica is suddenly slow.
 _CATCH_UP_SECONDS = 0.005
-_TICK_SECONDS = 1.0
+LOOK_SECONDS = 0.05  # whether commits get on
+_LOOKS_PER_TICK = 20
 _STRANDED = (
     "most journal replicas have lost their logs, and acknowledged commits may be gone with them: nobody "
     "can lead until the directory of one of them is put back as it was"
@@ -63,8 +64,8 @@ class Appender:
 
     `replicas` are socket paths, or a LocalReplica. `on_commit` is called with the commit index each
     time it has risen; records appended in that call carry the index to the replicas. The first call
-    says that the leader is open; before it nothing may be appended. `on_blocked` is called now and then
-    while nothing can be committed for want of replicas. `epoch` is the least to claim, `candidate` 16 bytes
+    says that the leader is open; before it nothing may be appended. `on_late` is called every LOOK_SECONDS
+    while nothing can be committed for want of answers. `epoch` is the least to claim, `candidate` 16 bytes
     that no other candidate has.
     """
 
@@ -79,7 +80,7 @@ class Appender:
         quorum: Quorum,
         candidate: bytes,
         epoch: int = 1,
-        on_blocked: Callable[[], None] = lambda: None,
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._replicas = replicas
@@ -88,11 +89,12 @@ class Appender:
         )
         self.leader = Leader(candidate, name, quorum, clock, epoch=epoch, own=self._own)
         self._on_commit = on_commit
-        self._on_blocked = on_blocked
+        self._on_late = on_late
         self._told_commit = 0
         self._told_stranded = False
         self._catching_up: asyncio.TimerHandle | None = None
-        self._ticking: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._looks = 0
         self._senders: list[Callable[[LeaderMessage], None] | None] = [None] * len(replicas)
         self._encoded: tuple[object, bytes] = (None, b"")
         self._over = asyncio.Event()
@@ -110,7 +112,7 @@ class Appender:
                     link.cancel()
         finally:
             self.leader.resign()
-            for timer in (self._catching_up, self._ticking):
+            for timer in (self._catching_up, self._looking):
                 if timer is not None:
                     timer.cancel()
 
@@ -123,7 +125,7 @@ class Appender:
         """Append records (timestamp, kind, payload); return the sequence of the last one."""
         self._deliver(self.leader.append(entries))
         self._catch_up_soon()
-        self._tick_soon()
+        self._look_soon()
         return self.leader.last_sequence
 
     def tell_own(self) -> None:
@@ -155,18 +157,21 @@ class Appender:
         if not self.leader.deposed:
             self._deliver(self.leader.catch_up())
 
-    def _tick_soon(self) -> None:
-        if self._ticking is None:
-            self._ticking = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
+    def _look_soon(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
-    def _tick(self) -> None:
-        """See to what is overdue; a leader at rest has no timer."""
-        self._ticking = None
-        self._deliver(self.leader.tick())
-        if self.leader.blocked:
-            self._on_blocked()
+    def _look(self) -> None:
+        """See to what is late or overdue; a leader at rest has no timer."""
+        self._looking = None
+        self.leader.look()
+        if self.leader.late:
+            self._on_late()
+        self._looks += 1
+        if self._looks % _LOOKS_PER_TICK == 0:
+            self._deliver(self.leader.tick())
         if self.leader.restless:
-            self._tick_soon()
+            self._look_soon()
 
     def _deliver(self, sends: list[Send]) -> None:
         # The others first: what is on its way to them does not wait for our own replica's readers.
@@ -233,12 +238,12 @@ class Appender:
     def _connect(self, index: int, sender: Callable[[LeaderMessage], None]) -> None:
         self._senders[index] = sender
         self._deliver(self.leader.connected(index))
-        self._tick_soon()
+        self._look_soon()
 
     def _disconnect(self, index: int) -> None:
         self._senders[index] = None
         self._deliver(self.leader.disconnected(index))
-        self._tick_soon()
+        self._look_soon()
 
     def _sender(self, link: _Link) -> Callable[[LeaderMessage], None]:
         return lambda message: link.send(self._encode(message))

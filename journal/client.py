@@ -19,6 +19,7 @@ from dsql.rpc.server import FramedConnection
 from journal.appender import Appender, Attachment, LocalReplica
 from journal.codec import Feed, Message, decode, encode
 from journal.followers import Quorum
+from journal.leader import BLOCKED_LOOKS
 from journal.messages import (
     Checkpoint,
     Locate,
@@ -30,6 +31,7 @@ from journal.messages import (
 from journal.segment import Frame
 
 __all__ = [
+    "BLOCKED_LOOKS",
     "Appender",
     "Attachment",
     "Journal",

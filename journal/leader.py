@@ -57,7 +57,7 @@ from journal.segment import make_frame
 
 log = logging.getLogger(__name__)
 
-BLOCKED_TICKS = 2
+BLOCKED_LOOKS = 20
 
 
 class Phase(enum.Enum):
@@ -73,10 +73,11 @@ class Leader:
     """A candidate, then a leader, of one epoch of one journal.
 
     `floor` is the timestamp of the last record that was taken over; `commit` the last committed
-    sequence; `full` is True while so many disks are full that nothing can be committed; `stranded` while
-    so many replicas have lost their logs that nobody can be elected. `promised` is the highest epoch that
-    was seen. `own` is the replica in this process, whose messages are handled within the call that sends
-    them; connect it before the others.
+    sequence; `late` counts the looks in a row at which nothing had been committed since the one before, for
+    want of answers; `full` is True while so many disks are full that nothing can be committed; `stranded`
+    while so many replicas have lost their logs that nobody can be elected. `promised` is the highest epoch
+    that was seen. `own` is the replica in this process, whose messages are handled within the call that
+    sends them; connect it before the others.
     """
 
     def __init__(
@@ -96,8 +97,8 @@ class Leader:
         self.epoch_sequence = 0
         self.full = False
         self.stranded = False
-        self._short_ticks = 0
-        self._commit_at_tick = 0
+        self.late = 0
+        self._commit_at_look = 0
         self._round = 1
         self._candidate = candidate
         self._name = name
@@ -218,16 +219,19 @@ class Leader:
 
     @property
     def blocked(self) -> bool:
-        """True if for some ticks nothing could be committed, for want of replicas that answer."""
-        return self._short_ticks >= BLOCKED_TICKS
+        """True if for BLOCKED_LOOKS nothing could be committed."""
+        return self.late >= BLOCKED_LOOKS
+
+    def look(self) -> None:
+        """See whether commits get on. Many times a second while `restless`."""
+        is_late = self._is_short and self.commit == self._commit_at_look
+        self.late = self.late + 1 if is_late else 0
+        self._commit_at_look = self.commit
 
     def tick(self) -> list[Send]:
         """Claim again where an answer is overdue: for two ticks. One a second while `restless`."""
         sends: list[Send] = []
         self._replicas.retry_nearest()
-        if self._is_short and self.commit == self._commit_at_tick:
-            self._short_ticks += 1
-        self._commit_at_tick = self.commit
         for index, follower in enumerate(self._followers):
             if self.deposed:
                 break
@@ -379,9 +383,8 @@ class Leader:
 
     def _advance(self) -> None:
         reached = self._replicas.reached()
-        if self._short_ticks and self._replicas.enough and reached >= self._log.last:
-            self._short_ticks = 0
         if self.epoch_sequence and reached >= max(self.epoch_sequence, self.commit + 1):
             self.commit = self._copier.commit = reached
+            self.late = 0
             if self.phase is Phase.OPENING:
                 self.phase = Phase.OPEN

@@ -221,18 +221,26 @@ def test_who_waits_for_the_log_when_the_leader_stops_is_told_that_it_is_unknown(
     assert new_leader.events == [(b"1", Verdict.UNKNOWN, 0), (b"2", Verdict.UNKNOWN, 0)]
 
 
-def test_what_is_not_in_the_journal_yet_is_refused_when_nothing_can_be_committed(bench):
+def test_when_nothing_can_be_committed_all_are_told_and_nobody_wrongly(bench):
     bench.submit(ONE, b"a")
     bench.pipeline.flush()
     bench.submit(TWO, b"b")
     bench.submit(b"3" * 16, b"b")  # loses against one that is refused
     bench.status(b"4" * 16)
+    bench.pipeline.blocked = True
     bench.pipeline.shed()
+    bench.pipeline.shed()  # nobody is told twice
+    bench.status(ONE)
+    bench.status(b"4" * 16)
     assert [event[:2] for event in bench.events] == [
+        (b"1", Verdict.UNDECIDED),  # it is in the journal, and may be committed yet
         (b"2", Verdict.UNAVAILABLE),
-        (b"4", Verdict.UNKNOWN),
+        (b"4", Verdict.UNDECIDED),
         (b"3", Verdict.DATA_CONFLICT),
+        (b"1", Verdict.UNDECIDED),
+        (b"4", Verdict.UNDECIDED),
     ]
+    bench.pipeline.blocked = False
     bench.submit(TWO, b"c")  # the same id may come again
     bench.submit(b"5" * 16, b"b")
     bench.pipeline.committed(1)
@@ -240,11 +248,12 @@ def test_what_is_not_in_the_journal_yet_is_refused_when_nothing_can_be_committed
     assert [entry[2] for entry in bench.journal[1:]] == [
         encode(WriteSet(TWO, 10, [], [(b"c", int(Mode.EXCLUSIVE), b"v")]))
     ]
-    verdicts = [event[:2] for event in bench.events[3:] if not isinstance(event, int)]
+    bench.status(ONE)
+    verdicts = [event[:2] for event in bench.events[6:] if not isinstance(event, int)]
     assert verdicts == [
-        (b"1", Verdict.COMMITTED),
         (b"2", Verdict.COMMITTED),
         (b"5", Verdict.DATA_CONFLICT),
+        (b"1", Verdict.COMMITTED),
     ]
 
 

@@ -87,10 +87,12 @@ def test_lead_that_was_laid_down_is_claimed_without_anybodys_suspicion() -> None
     assert RANK_SECONDS <= later < LONELY_SECONDS  # `a` comes first, if it wants to
 
 
-def test_zone_that_stops_is_no_leader_and_claims_nothing() -> None:
+def test_zone_that_stops_leads_until_it_lays_that_down_and_claims_nothing() -> None:
     electorate = seen_from("b", heard=["a", "c"], suspects={"a": {"a"}, "c": {"a"}})
-    assert electorate.leader(CLUSTER) == ""
-    assert turn(electorate) == 0.0
+    assert electorate.leader(CLUSTER) == "a"
+    assert turn(electorate) is None
+    electorate.learn(CLUSTER, Lead(7, ""))
+    assert turn(electorate) == 0.0  # "a" does not want to
     electorate.stopping = True
     assert turn(electorate) is None
     assert "b" in electorate.suspects

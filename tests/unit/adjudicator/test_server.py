@@ -10,10 +10,12 @@ import pytest
 
 from adjudicator.client import hello
 from adjudicator.half_requests import BYTES_MAX
+from adjudicator.peers import Peers
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.client import ask_status, connect_blocking
 from dsql.rpc.framing import frame
 from dsql.transaction.interface import Committed, Conflict, Refused, Unknown
+from journal.appender import Appender
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
 
@@ -96,6 +98,30 @@ async def test_commit_is_unknown_if_nobody_can_be_asked(cluster):
         await az.stop()
     outcome = await cluster.commit(client, cluster.write_set(cluster.latest(), b"b"))
     assert outcome == Unknown()
+    client.close()
+
+
+async def test_leader_that_hears_no_other_zone_notices_when_commits_wait_and_is_replaced(
+    cluster, monkeypatch
+):
+    client = await asyncio.to_thread(cluster.client)
+    await cluster.commit(client, cluster.write_set(0, b"a"))
+    received, step = Peers.received, Appender._step
+    monkeypatch.setattr("adjudicator.peers.REST_SECONDS", 60.0)  # nobody beats unasked
+    monkeypatch.setattr("adjudicator.failure_detector.REST_SECONDS", 60.0)
+
+    def hear(peers, connection, az, body):
+        if peers._electorate.own != "az1":
+            received(peers, connection, az, body)
+
+    def take(appender, replica, message):
+        if appender._own != 0 or replica == 0:
+            step(appender, replica, message)
+
+    monkeypatch.setattr(Peers, "received", hear)
+    monkeypatch.setattr(Appender, "_step", take)
+    outcome = await cluster.commit(client, cluster.write_set(cluster.latest(), b"b"))
+    assert isinstance(outcome, Committed)
     client.close()
 
 

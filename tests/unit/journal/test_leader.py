@@ -6,7 +6,7 @@ import pytest
 
 from journal.codec import Append, Fetched
 from journal.followers import Quorum
-from journal.leader import BLOCKED_TICKS, Leader, Phase
+from journal.leader import BLOCKED_LOOKS, Leader, Phase
 from journal.messages import (
     AppendReply,
     AppendStatus,
@@ -232,22 +232,38 @@ def test_leader_whose_replicas_have_everything_is_at_rest():
     assert not leader.restless
 
 
-def test_leader_that_can_commit_nothing_for_some_ticks_says_so_until_it_can():
+def test_leader_that_can_commit_nothing_for_some_looks_says_so_until_it_can():
     leader = opened()
     leader.disconnected(1)
     data(leader, 6_000)
     leader.disconnected(2)
-    for _ in range(1 + BLOCKED_TICKS):  # the first one only takes note of how far it is
+    leader.look()  # it only takes note of how far it is
+    for late in range(BLOCKED_LOOKS):
         assert not leader.blocked
-        leader.tick()
+        assert leader.late == late
+        leader.look()
     assert leader.blocked
     leader.connected(1)
-    for replica in (0, 1):  # an overdue answer has led to a new claim
+    for replica in (0, 1):
         promise(leader, replica, Extent(1, 1, 5_000, [(3, 1)], 0))
+    leader.look()
     assert leader.blocked
     accept(leader, 0, 2)
     accept(leader, 1, 2)
     assert not leader.blocked
+
+
+def test_leader_is_not_late_while_commits_get_on_and_the_next_ones_wait():
+    leader = opened()
+    for sequence in range(2, 10):
+        data(leader, 6_000 + sequence)
+        if sequence > 2:
+            accept(leader, 1, sequence - 1)
+            accept(leader, 0, sequence - 1)
+        leader.look()
+        assert leader.late == 0
+    leader.look()
+    assert leader.late == 1
 
 
 def test_fenced_leader_is_deposed_and_says_nothing_more():
