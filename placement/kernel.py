@@ -10,7 +10,7 @@ import platform
 MACHINE = platform.machine()
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_M_MMAP_THRESHOLD = -3
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
@@ -49,6 +49,12 @@ def give_back_large_blocks() -> None:
     """
     with contextlib.suppress(AttributeError):  # not every C library has it
         _libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
+
+
+def share_one_heap() -> None:
+    """Have all threads allocate from the same memory, so that what one gives back another finds."""
+    with contextlib.suppress(AttributeError):
+        _libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def unshare(flags: int) -> None:

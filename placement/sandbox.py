@@ -7,7 +7,7 @@ much of its sandbox as it can while it is warm, the rest when it gets its cluste
   namespace (as anyone else), can gain no privilege and cannot be traced or dumped;
 - reads its cluster's storage replicas and clock, libraries and time zones, and opens nothing else, nothing
   at all for writing (Landlock); what it writes came to it open, and is its own (`storage.reader_slot`);
-- opens no socket, starts no process or thread, executes nothing (seccomp);
+- opens no socket, starts no process and no thread but one, executes nothing (seccomp);
 - holds few descriptors and not more memory than it is given: beyond that an allocation fails, and with it
   the statement; writes no file but its temporary one, leaves no core dump (resource limits).
 
@@ -21,6 +21,7 @@ import resource
 import signal
 import sys
 import sysconfig
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,7 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x0800000
 def prepare() -> None:
     """Compute what every `Sandbox` needs; called once before the forks, so that none of them has to."""
     kernel.give_back_large_blocks()
+    kernel.share_one_heap()
     _library_directories()
     if kernel.MACHINE in seccomp.ARCHITECTURES:
         seccomp.prepared_filter()
@@ -66,11 +68,16 @@ class Sandbox:
         self._ruleset.allow((path, landlock.READ) for path in SYSTEM_FILES)
         self._missing = [] if os.geteuid() == 0 else _leave_namespaces()
         _limit_resources(memory_bytes)
-        self._missing += seccomp.restrict()
+        self._is_filtered = not (missing := seccomp.restrict())
+        if missing:  # as root it counts the processes of the cluster's user
+            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        self._missing += missing
 
-    def confine(self, assignment: Assign) -> list[str]:
+    def confine(self, assignment: Assign, start_thread: Callable[[], object]) -> list[str]:
         """Give up, for ever, all that serving `assignment` does not need.
 
+        `start_thread` starts the only thread that there will be besides this one. It has to come after
+        Landlock and the change of user, which hold for a thread and those that it starts.
         Returns the parts that this kernel does not have. Raises OSError if a part fails that should not;
         the process must end then. The working directory is the data directory.
         """
@@ -81,12 +88,15 @@ class Sandbox:
             _become(assignment.uid)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         kernel.die_with_parent(signal.SIGKILL)  # forgotten with the change of user
+        if self._is_filtered:
+            start_thread()
+            seccomp.close_threads()
         return missing
 
 
-def leave_open(assignment: Assign) -> list[str]:
+def leave_open(assignment: Assign, start_thread: Callable[[], object]) -> list[str]:
     """Do nothing where Sandbox.confine would close everything: for debugging."""
-    del assignment
+    del assignment, start_thread
     return ["all"]
 
 
@@ -109,7 +119,6 @@ def _limit_resources(memory_bytes: int) -> None:
         (resource.RLIMIT_DATA, _data_bytes() + memory_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, DESCRIPTORS_MAX),
-        (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_FSIZE, FILE_BYTES_MAX),
     ):
         _, hard = resource.getrlimit(limit)

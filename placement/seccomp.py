@@ -2,7 +2,8 @@
 
 The filter is a list of classic BPF instructions over `struct seccomp_data` (number, architecture,
 arguments). It looks for the number among ranges of allowed ones; everything else fails with EPERM: sockets,
-exec, fork and threads, file locks, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add.
+exec, fork, file locks, ptrace, mount, bpf, keyctl, io_uring, and whatever future kernels add. Threads can
+be started until `close_threads` adds a second filter: a process has one besides its first.
 When it is installed the kernel runs it for every number there is and keeps constant verdicts. So its
 length costs nothing later on, but it does then, and ranges halve it.
 """
@@ -23,11 +24,13 @@ _RETURN_ALLOW = 0x7FFF0000
 _RETURN_ERRNO = 0x00050000
 _RETURN_KILL_PROCESS = 0x80000000
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_NOT_LESS, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
+_FILTER_ALL_THREADS = 1
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4
 _FIRST_ARGUMENT_OFFSET, _SECOND_ARGUMENT_OFFSET = 16, 24
 _FIONBIO = 0x5421
 
 # (x86_64, aarch64)
+_SECCOMP = (317, 277)
 _ALLOWED = {
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "pread64": (17, 67),
     "pwrite64": (18, 68), "preadv": (295, 69), "lseek": (8, 62), "openat": (257, 56),
@@ -60,11 +63,13 @@ _ALLOWED_ON_X86_64 = {
 # What is left to do of the sandbox when a process gets its cluster. Later on none of it gains anything.
 _ALLOWED_TO_CONFINE = {
     "setgroups": (116, 159), "setresgid": (119, 149), "setresuid": (117, 147),
-    "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
+    "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446), "seccomp": _SECCOMP,
 }  # fmt: skip
 _IOCTL, _PRCTL, _FCNTL = (16, 29), (157, 167), (72, 25)
+_CLONE, _CLONE3 = (56, 220), (435, 435)
+# A thread as glibc makes it: VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, two of TIDs.
+_THREAD_FLAGS = 0x3D0F00
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-_SECCOMP = {"x86_64": 317, "aarch64": 277}
 
 
 def restrict() -> list[str]:
@@ -74,20 +79,38 @@ def restrict() -> list[str]:
     """
     if MACHINE not in ARCHITECTURES:
         return ["seccomp"]
-    header, _ = prepared_filter()
+    return [] if _install(prepared_filter()) else ["seccomp"]
+
+
+def close_threads() -> None:
+    """Let none of the process's threads start another one, or install a filter, from now on.
+
+    Only after `restrict` has succeeded. Raises OSError.
+    """
+    if not _install(_as_the_kernel_takes_it(build_thread_filter(MACHINE))):
+        raise OSError(errno.ENOSYS, "a second filter is refused")
+
+
+def _install(filter_: tuple[bytes, object]) -> bool:
+    """Install a filter in all threads; return False where the kernel has none."""
+    column, _ = ARCHITECTURES[MACHINE]
     try:
-        syscall(_SECCOMP[MACHINE], _MODE_FILTER, 0, header)
+        stranger = syscall(_SECCOMP[column], _MODE_FILTER, _FILTER_ALL_THREADS, filter_[0])
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.EINVAL):
-            return ["seccomp"]
+            return False
         raise
-    return []
+    assert not stranger, "all threads have the same filters"
+    return True
 
 
 @cache
 def prepared_filter() -> tuple[bytes, object]:
     """Return the filter of this machine as the kernel takes it, and what has to live as long as that."""
-    program = build_filter(MACHINE)
+    return _as_the_kernel_takes_it(build_filter(MACHINE))
+
+
+def _as_the_kernel_takes_it(program: bytes) -> tuple[bytes, object]:
     instructions = ctypes.create_string_buffer(program, len(program))
     return struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions)), instructions
 
@@ -114,9 +137,29 @@ def build_filter(machine: str) -> bytes:
     return b"".join(program + rest)
 
 
+def build_thread_filter(machine: str) -> bytes:
+    """Return the program of the second filter. What else is refused, the first one refuses."""
+    column, _ = ARCHITECTURES[machine]
+    return b"".join(
+        [
+            _instruction(_LOAD_WORD, _NUMBER_OFFSET),
+            _instruction(_JUMP_EQUAL, _CLONE[column], 1, 0),
+            _instruction(_JUMP_EQUAL, _SECCOMP[column], 0, 1),
+            _instruction(_RETURN, _RETURN_ERRNO | errno.EPERM),
+            _instruction(_RETURN, _RETURN_ALLOW),
+        ]
+    )
+
+
 def _rest(column: int) -> list[bytes]:
     """Return the end of the filter: what depends on arguments, the refusal, and last the permission."""
     return [
+        # Of clone only threads. The flags of clone3 are out of sight, so glibc has to do without.
+        _instruction(_JUMP_EQUAL, _CLONE[column], 0, 2),
+        _instruction(_LOAD_WORD, _FIRST_ARGUMENT_OFFSET),
+        _instruction(_JUMP_EQUAL, _THREAD_FLAGS, 19, 18),
+        _instruction(_JUMP_EQUAL, _CLONE3[column], 0, 1),
+        _instruction(_RETURN, _RETURN_ERRNO | errno.ENOSYS),
         # Of fcntl what duplicates and marks descriptors: no locks, no leases, no sizes of pipes.
         _instruction(_JUMP_EQUAL, _FCNTL[column], 0, 3),
         _instruction(_LOAD_WORD, _SECOND_ARGUMENT_OFFSET),

@@ -25,11 +25,12 @@ from dsql.session.agent_line import AgentLine
 from dsql.session.control import Assign, Idle, Ready, Retire, RunJobs, Serve
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Interrupts
+from dsql.sql import large_texts
 
 # Python's heap seldom gives back what large statements took, which the next sessions have no use for.
 RESIDENT_BYTES_MAX = 256 * 1024 * 1024
 
-Confine = Callable[[Assign], list[str]]
+Confine = Callable[[Assign, Callable[[], object]], list[str]]  # given what starts the only thread
 
 
 class Tenant(Protocol):
@@ -87,7 +88,7 @@ class QueryProcessor:
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
         signals.listen(lambda: tenant.interrupts, self._line.end_input)
-        self._line.tell(Ready(self._confine(assignment)))
+        self._line.tell(Ready(self._confine(assignment, large_texts.thread.start)))
         return tenant
 
     def _serve_all(self, tenant: Tenant, lifetime_seconds: float) -> None:

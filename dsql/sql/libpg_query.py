@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dsql.errors import SqlError, syntax_error
+from dsql.sql import large_texts
 from dsql.sql.depth import allow_deep_statements, stack_depth_error
 
 # Imported by name because mypy cannot parse the stub of postgast's generated messages.
@@ -51,8 +52,9 @@ _SQLSTATE_BY_MESSAGE = (
 def scan(text: str) -> Any:
     """Return libpg_query's tokens of a text. Raises SqlError 42601 for one that cannot be cut."""
     _find_room(text)
+    read = large_texts.scan if large_texts.is_large(text) else postgast.scan
     try:
-        return postgast.scan(text).tokens
+        return read(text).tokens
     except postgast.PgQueryError as error:
         raise _error(error.message, _error_position(text, error.cursorpos)) from None
 
@@ -63,12 +65,12 @@ def parse(text: str) -> Any:
     Raises PostgreSQL's errors, SqlError 54001 for a tree that is deeper than a message may be, and
     MemoryError where there is no room.
     """
-    return _checked(text, postgast.parse)
+    return _checked(text, large_texts.parse if large_texts.is_large(text) else postgast.parse)
 
 
 def check_syntax(text: str) -> None:
     """Raise what `parse` does, but for trees too deep; the tree stays with libpg_query."""
-    _checked(text, _read_errors)
+    _checked(text, large_texts.check if large_texts.is_large(text) else _read_errors)
 
 
 def _read_errors(text: str) -> None:
@@ -86,7 +88,7 @@ def _checked(text: str, read: Callable[[str], Any]) -> Any:
     except postgast.PgQueryError as error:
         position = _error_position(text, error.cursorpos)
         raise _error(error.message, position) from None
-    except _DecodeError:  # the tree is deeper than a message may be
+    except (_DecodeError, RecursionError):  # the tree is deeper than a message may be
         raise stack_depth_error() from None
 
 

@@ -8,15 +8,12 @@ constants only never do (`dsql.sql.normalize`).
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from dsql.errors import SqlError
+from dsql.sql import large_texts
 from dsql.sql.gate import ParsedStatement, check_script, parse_script
-
-_native: Any = importlib.import_module("postgast.native").lib
 
 _GROUP_BYTES = 50_000  # at least: some 20 ms of libpg_query
 # The one place where a semicolon inside a statement is not in parentheses.
@@ -130,14 +127,12 @@ def _groups(text: str) -> list[Group]:
 
 def _spans(script: bytes) -> Iterator[_Span]:
     """Yield where statements start and end; none if the text cannot be cut into tokens."""
-    result = _native.pg_query_split_with_scanner(script)
-    try:
-        for index in range(0 if result.error else result.n_stmts):
-            statement = result.stmts[index].contents
-            start = statement.stmt_location
-            yield start, start + statement.stmt_len
-    finally:
-        _native.pg_query_free_split_result(result)
+    answer = large_texts.split(script)
+    result = answer.struct
+    for index in range(0 if result.error else result.n_stmts):
+        statement = result.stmts[index].contents
+        start = statement.stmt_location
+        yield start, start + statement.stmt_len
 
 
 Script = list[ParsedStatement] | GroupedScript

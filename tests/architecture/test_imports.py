@@ -61,7 +61,7 @@ MAY_IMPORT = {
 
 # Inside dsql, low to high: a layer may import those before it.
 LAYERS = (
-    ("dsql.errors", "dsql.limits"),
+    ("dsql.errors", "dsql.limits", "dsql.call_thread"),
     ("dsql.rpc", "dsql.disk"),
     ("dsql.control",),
     (

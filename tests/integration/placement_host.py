@@ -21,6 +21,7 @@ SEED_PROGRAM = """
 import ctypes, os, socket, subprocess, sys, time
 from pathlib import Path
 from dsql.control.layout import Layout
+from dsql.sql import gate
 from placement import seed
 from storage.client import LocalReplica, ReaderSlot
 

@@ -34,6 +34,7 @@ PHASES = {
     "sort": f"SELECT a FROM {_ENDLESS} ORDER BY a * b LIMIT 1",
     "write": f"INSERT INTO sink SELECT a * 100000 + b FROM {_ENDLESS}",
     "explain": f"EXPLAIN ANALYZE SELECT 1 FROM {_ENDLESS}",
+    "parse": f"SELECT {', '.join(f'f{n}(a.b{n}, 1 + {n})' for n in range(250_000))}",
     "fold": "SELECT " + " + ".join(["length(repeat('x', 1000000))"] * 3000),
     "bind": f"SELECT 1 WHERE 1 IN ({', '.join(map(str, range(100_000)))})",
     "values": f"SELECT count(*) FROM (VALUES {', '.join(f'({n})' for n in range(100_000))}) v",
@@ -48,7 +49,7 @@ PHASES = {
     "unique index": "CREATE UNIQUE INDEX ON big (a)",
     "script of DDL": "".join(f"CREATE TABLE n{n} (a int);" for n in range(2_000)),
 }
-TIMED = ("run", "sleep", "fold", "copy out", "copy in", "index")
+TIMED = ("run", "sleep", "parse", "fold", "copy out", "copy in", "index")
 
 
 class Peer:

@@ -85,9 +85,17 @@ async def test_query_processor_cannot_reach_out(host: Host, attempt: str) -> Non
     assert "PermissionError" in answer or "can't start new thread" in answer
 
 
-@pytest.mark.parametrize("number", ["101", "165", "304", "321", "425", "272", "157"])
+async def test_query_processor_has_one_thread_besides_its_first(host: Host) -> None:
+    client = await host.open(add_cluster(host.layout, "a"))
+    names = "[thread.name for thread in __import__('threading').enumerate()]"
+    assert await client.ask(names) == "['MainThread', 'parser']"
+    large = "len(gate.parse_script('select ' + 'a,' * 50000 + 'a'))"
+    assert await client.ask(large) == "1"
+
+
+@pytest.mark.parametrize("number", ["56", "317", "101", "165", "304", "321", "425", "272", "157"])
 async def test_forbidden_system_calls_fail_with_eperm(host: Host, number: str) -> None:
-    """ptrace, mount, open_by_handle_at, bpf, io_uring_setup, unshare, prctl on x86-64."""
+    """clone, seccomp, ptrace, mount, open_by_handle_at, bpf, io_uring_setup, unshare, prctl on x86-64."""
     client = await host.open(add_cluster(host.layout, "a"))
     call = f"(ctypes.CDLL(None, use_errno=True).syscall({number}, 0, 0, 0), ctypes.get_errno())"
     assert await client.ask(call) == "(-1, 1)"

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from placement import seccomp
-from placement.seccomp import build_filter
+from placement.seccomp import build_filter, build_thread_filter
 
 _HOLDS = {0x15: operator.eq, 0x25: operator.gt, 0x35: operator.ge}
 ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
@@ -106,3 +106,35 @@ def test_descriptors_are_duplicated_and_never_locked(command: int, expected: int
     for machine, (column, architecture) in seccomp.ARCHITECTURES.items():
         number = seccomp._FCNTL[column]
         assert verdict(build_filter(machine), architecture, number, 0, command) == expected
+
+
+THREAD_FLAGS = 0x3D0F00
+FORK_FLAGS, VFORK_FLAGS, NEW_USER_NAMESPACE = 0x01200011, 0x00004111, 0x10000000
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (THREAD_FLAGS, ALLOW),
+        (FORK_FLAGS, EPERM),
+        (VFORK_FLAGS, EPERM),
+        (THREAD_FLAGS | NEW_USER_NAMESPACE, EPERM),
+        (THREAD_FLAGS & ~0x10000, EPERM),  # a process that shares its memory
+    ],
+)
+def test_clone_makes_threads_only_and_none_when_they_are_closed(flags: int, expected: int) -> None:
+    for machine, architecture, clone in (("x86_64", X86_64, 56), ("aarch64", AARCH64, 220)):
+        assert verdict(build_filter(machine), architecture, clone, flags) == expected
+        assert verdict(build_thread_filter(machine), architecture, clone, flags) == EPERM
+
+
+def test_clone3_is_said_to_be_missing_so_that_the_c_library_falls_back() -> None:
+    for machine, (_, architecture) in seccomp.ARCHITECTURES.items():
+        assert verdict(build_filter(machine), architecture, 435) == 0x00050026
+
+
+def test_the_second_filter_refuses_a_third_and_leaves_the_rest_to_the_first() -> None:
+    for machine, (column, architecture) in seccomp.ARCHITECTURES.items():
+        program = build_thread_filter(machine)
+        refused = {n for n in range(1000) if verdict(program, architecture, n) == EPERM}
+        assert refused == {seccomp._CLONE[column], seccomp._SECCOMP[column]}

@@ -1,0 +1,87 @@
+"""Long calls of foreign code, made in a thread so that whoever waits for them can be interrupted.
+
+For functions that let go of the interpreter's lock and cannot be cut. Who waits does so where signals are
+seen to, and with them cancels, and the ticks of processor time (`dsql.session.interrupts`), which a thread
+takes as well. An interrupted call comes to its end, and what it has made is dropped at once; the next one
+waits for its turn behind it, and can be interrupted as well. Where no thread can be started, calls are
+made on the spot.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+_Answer = TypeVar("_Answer")
+
+
+class _Call(Generic[_Answer]):
+    """A call, to be made as long as it is `wanted`."""
+
+    __slots__ = ("answer", "done", "make", "wanted")
+
+    def __init__(self, make: Callable[[], _Answer]) -> None:
+        self.make = make
+        self.answer: _Answer | None = None  # None in the end: there was no memory for it
+        self.wanted = True
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class CallThread(Generic[_Answer]):
+    """Makes calls one after the other, in a thread from the first one on."""
+
+    def __init__(self, name: str, stack_bytes: int) -> None:
+        self._name = name
+        self._stack_bytes = stack_bytes
+        self._calls: SimpleQueue[_Call[_Answer]] = SimpleQueue()
+        self._is_running = False
+
+    def start(self) -> bool:
+        """Start the thread unless it runs; return whether it does. Signals are not for it."""
+        if self._is_running:
+            return True
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        stack_bytes = threading.stack_size(self._stack_bytes)
+        try:
+            # A daemon: the end of the process does not wait for a call.
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._is_running = True
+        except RuntimeError:  # no room, or a sandbox that was closed without it
+            return False
+        finally:
+            threading.stack_size(stack_bytes)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        return True
+
+    def answer(self, make: Callable[[], _Answer]) -> _Answer:
+        """Return what `make` does, made in the thread. Raises MemoryError as it does; nothing else may."""
+        if not self.start():
+            return make()
+        call = _Call(make)
+        try:
+            self._calls.put(call)
+            call.done.acquire()
+        finally:
+            call.wanted = False
+        if call.answer is None:
+            raise MemoryError
+        return call.answer
+
+    def _run(self) -> None:
+        while True:
+            _make(self._calls.get())
+
+
+def _make(call: _Call[_Answer]) -> None:
+    """Make a call. The thread keeps nothing of it."""
+    try:
+        if call.wanted:
+            call.answer = call.make()
+    except MemoryError:
+        pass  # who waits finds no answer
+    finally:
+        call.done.release()
