@@ -5,6 +5,10 @@ seen to, and with them cancels, and the ticks of processor time (`dsql.session.i
 takes as well. An interrupted call comes to its end, and what it has made is dropped at once; the next one
 waits for its turn behind it, and can be interrupted as well. Where no thread can be started, calls are
 made on the spot.
+
+Nobody waits for a thread that is not there: it outlives whatever a call raises; who waits looks after it,
+because it may end where not even a function can be called for lack of memory; and a fork, which has none of
+its parent's threads, starts its own.
 """
 
 from __future__ import annotations
@@ -16,16 +20,18 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 _Answer = TypeVar("_Answer")
+_LOOK_SECONDS = 1.0
 
 
 class _Call(Generic[_Answer]):
     """A call, to be made as long as it is `wanted`."""
 
-    __slots__ = ("answer", "done", "make", "wanted")
+    __slots__ = ("answer", "done", "error", "make", "wanted")
 
     def __init__(self, make: Callable[[], _Answer]) -> None:
         self.make = make
-        self.answer: _Answer | None = None  # None in the end: there was no memory for it
+        self.answer: _Answer
+        self.error: BaseException | None = None
         self.wanted = True
         self.done = threading.Lock()
         self.done.acquire()
@@ -38,18 +44,19 @@ class CallThread(Generic[_Answer]):
         self._name = name
         self._stack_bytes = stack_bytes
         self._calls: SimpleQueue[_Call[_Answer]] = SimpleQueue()
-        self._is_running = False
+        self._thread: threading.Thread | None = None
 
     def start(self) -> bool:
         """Start the thread unless it runs; return whether it does. Signals are not for it."""
-        if self._is_running:
+        if self._thread_lives():
             return True
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         stack_bytes = threading.stack_size(self._stack_bytes)
         try:
             # A daemon: the end of the process does not wait for a call.
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
-            self._is_running = True
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
         except RuntimeError:  # no room, or a sandbox that was closed without it
             return False
         finally:
@@ -58,18 +65,23 @@ class CallThread(Generic[_Answer]):
         return True
 
     def answer(self, make: Callable[[], _Answer]) -> _Answer:
-        """Return what `make` does, made in the thread. Raises MemoryError as it does; nothing else may."""
+        """Return what `make` does, made in the thread. Raises what `make` raises."""
         if not self.start():
             return make()
         call = _Call(make)
         try:
             self._calls.put(call)
-            call.done.acquire()
+            while not call.done.acquire(timeout=_LOOK_SECONDS):
+                if not self._thread_lives():
+                    raise MemoryError
         finally:
             call.wanted = False
-        if call.answer is None:
-            raise MemoryError
+        if call.error is not None:
+            raise call.error
         return call.answer
+
+    def _thread_lives(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
@@ -81,7 +93,7 @@ def _make(call: _Call[_Answer]) -> None:
     try:
         if call.wanted:
             call.answer = call.make()
-    except MemoryError:
-        pass  # who waits finds no answer
+    except BaseException as error:  # it is who waits that it is for
+        call.error = error
     finally:
         call.done.release()

@@ -30,9 +30,9 @@ class Answer:
 
     __slots__ = ("_free", "struct")
 
-    def __init__(self, function: Any, free: Any, script: bytes) -> None:
+    def __init__(self, struct: Any, free: Any) -> None:
+        self.struct = struct
         self._free = free
-        self.struct = function(script)
 
     def __del__(self) -> None:
         self._free(self.struct)
@@ -68,12 +68,12 @@ def scan(text: str) -> Any:
 def split(script: bytes) -> Answer:
     """Return where libpg_query's scanner sees the statements of a large script, or its error."""
     function, free = _native.pg_query_split_with_scanner, _native.pg_query_free_split_result
-    return thread.answer(lambda: Answer(function, free, script))
+    return thread.answer(lambda: Answer(function(script), free))
 
 
 def _answer(function: Any, free: Any, text: str) -> Answer:
     script = text.encode()
-    answer = thread.answer(lambda: Answer(function, free, script))
+    answer = thread.answer(lambda: Answer(function(script), free))
     _check_error(answer.struct)
     return answer
 

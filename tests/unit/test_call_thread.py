@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from typing import Any
 
@@ -33,7 +35,7 @@ class _Lock:
     def __init__(self, began: threading.Event) -> None:
         self._began = began
 
-    def acquire(self) -> None:
+    def acquire(self, *, timeout: float) -> None:
         self._began.wait()
         raise Cut
 
@@ -51,7 +53,7 @@ def cut_short(thread: CallThread[Any], slow: Slow, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patch, pytest.raises(Cut):
         patch.setattr(call_thread, "_Call", AbandonedCall)
-        thread.answer(lambda: Answer(slow, slow.freed.append, b"abandoned"))
+        thread.answer(lambda: Answer(slow(b"abandoned"), slow.freed.append))
 
 
 def test_an_abandoned_call_ends_alone_and_its_memory_goes_back(
@@ -61,7 +63,7 @@ def test_an_abandoned_call_ends_alone_and_its_memory_goes_back(
     cut_short(thread, slow, monkeypatch)
     assert slow.freed == []
     slow.finish.set()
-    answer = thread.answer(lambda: Answer(bytes.upper, slow.freed.append, b"next"))
+    answer = thread.answer(lambda: Answer(b"NEXT", slow.freed.append))
     assert (answer.struct, slow.freed) == (b"NEXT", [b"abandoned"])
 
 
@@ -72,15 +74,36 @@ def test_a_call_that_nobody_waits_for_is_not_begun(monkeypatch: pytest.MonkeyPat
     cut_short(thread, other, monkeypatch)
     other.began.clear()
     slow.finish.set()
-    thread.answer(lambda: Answer(bytes.upper, slow.freed.append, b"next"))
+    thread.answer(lambda: Answer(b"NEXT", slow.freed.append))
     assert not other.began.is_set()
 
 
-def test_without_room_for_its_answer_a_call_raises_memory_error() -> None:
+@pytest.mark.parametrize("error", [MemoryError, ValueError, SystemExit])
+def test_what_a_call_raises_is_raised_where_it_is_waited_for(error: type[BaseException]) -> None:
     def fail() -> Answer:
-        raise MemoryError
+        raise error
 
     thread = CallThread[Any]("called", 1 << 20)
-    with pytest.raises(MemoryError):
+    with pytest.raises(error):
         thread.answer(fail)
-    assert thread.answer(lambda: Answer(bytes, lambda _: None, b"")).struct == b""
+    assert thread.answer(lambda: Answer(b"", lambda _: None)).struct == b""
+
+
+def test_a_fork_starts_a_thread_of_its_own() -> None:
+    thread = CallThread[Any]("called", 1 << 20)
+    assert thread.answer(lambda: "parent") == "parent"
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(20)
+            os._exit(thread.answer(lambda: 7))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_nobody_waits_for_a_thread_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_thread, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(CallThread, "_run", lambda thread: thread._calls.get())
+    with pytest.raises(MemoryError):
+        CallThread[Any]("called", 1 << 20).answer(lambda: "never")
