@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
 from dsql.executor.distinct import distinct_key
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.memory import Held, StatementMemory
 from dsql.executor.ordering import sorter_arguments, write_sorter
+from dsql.executor.range_offsets import check_range_offset, shifted
 from dsql.executor.source import Consume, Env
 from dsql.executor.spill import Rows
 from dsql.executor.window_rows import WindowRows
@@ -27,11 +27,9 @@ from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, slots_of_all
 from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import SortKey, WindowCall
-from dsql.types import interval, oids, registry
-from dsql.types.numeric import EXACT
+from dsql.types import registry
 from dsql.types.size import POINTER_BYTES
 
-_DAY = 86_400_000_000  # microseconds
 _SPAN_BYTES = 120  # a tuple of two integers
 _NUMBER_BYTES = 40  # an integer and the pointer to it
 
@@ -80,7 +78,7 @@ def produce_window(
         inner, [slot.id for slot, _ in node.calls], [True] * len(node.calls)
     )
     row = source.fresh("row")
-    values = _values(generator, node, kept, (partition, order, inputs))
+    values = _values(generator, node, env, kept, (partition, order, inputs))
     with source.block(f"for {row}, {tuple_code(call_names)} in {values}:"):
         if names:
             source.line(f"{unpack_code(names)} = {row}[:{len(names)}]")
@@ -101,7 +99,7 @@ def _inputs(generator: Generator, node: p.WindowNode, codes: Sequence[str], env:
 
 
 def _values(
-    generator: Generator, node: p.WindowNode, kept: str, places: tuple[int, int, int]
+    generator: Generator, node: p.WindowNode, env: Env, kept: str, places: tuple[int, int, int]
 ) -> str:
     """Return code for the pairs (row, the values of all calls) over all partitions."""
     source = generator.source
@@ -116,7 +114,7 @@ def _values(
     for number, (slot, call) in enumerate(node.calls):
         compute = source.constant(_computer(slot, call), "window")
         offsets = [
-            "None" if bound[1] is None else generator.value(bound[1], {}).text
+            "None" if bound[1] is None else generator.value(bound[1], env).text
             for bound in (call.frame.start, call.frame.end)
         ]
         computers.append(f"({compute}, {inputs + number}, {tuple_code(offsets)})")
@@ -180,7 +178,7 @@ def _computer(slot: Slot, call: WindowCall) -> Computer:
         part: _Partition, place: int, offsets: tuple[Any, Any], context: Any
     ) -> Iterator[Any]:
         arguments = part.column(place, 1)
-        view = WindowRows(arguments, part.peers, frame_maker.frames(part, offsets))
+        view = WindowRows(arguments, part.peers, frame_maker.frames(part, offsets, context))
         if isinstance(call.function, Aggregate):
             return _aggregate(call, call.function, view, part.column(place, 0), context)
         return iter(call.function.compute(view))
@@ -232,7 +230,9 @@ class FrameMaker:
         self._frame = call.frame
         self._keys = call.order_by
 
-    def frames(self, part: _Partition, offsets: tuple[Any, Any]) -> Callable[[int], Sequence[int]]:
+    def frames(
+        self, part: _Partition, offsets: tuple[Any, Any], context: Any
+    ) -> Callable[[int], Sequence[int]]:
         """Return the function from a row's index to the indexes of its frame."""
         self._check(offsets)
         starts, ends = self._frame.start[0], self._frame.end[0]
@@ -241,7 +241,7 @@ class FrameMaker:
             "groups": self._groups_bound,
             "range": self._range_bound,
         }[self._frame.mode]
-        state = _Ordered(part, self._keys) if self._frame.mode == "range" else part
+        state = _Ordered(part, self._keys, context) if self._frame.mode == "range" else part
         count = len(part.rows)
 
         def frame(row: int) -> Sequence[int]:
@@ -264,11 +264,9 @@ class FrameMaker:
                 continue
             if offset is None:
                 raise SqlError("22004", f"frame {word} offset must not be null")
-            if isinstance(offset, tuple):
-                offset = float(interval.span(offset))
-            if isinstance(offset, float | Decimal) and (offset != offset or offset < 0):
-                raise SqlError("22013", "invalid preceding or following size in window function")
-            if isinstance(offset, int) and offset < 0:
+            if self._frame.mode == "range":
+                check_range_offset(offset, self._keys[0].expression.type_oid)
+            elif offset < 0:
                 raise SqlError("22013", f"frame {word} offset must not be negative")
 
     @staticmethod
@@ -367,9 +365,10 @@ class _Column(Sequence[Any]):
 class _Ordered:
     """The values of a partition's one order column, for RANGE frames."""
 
-    def __init__(self, part: _Partition, keys: Sequence[SortKey]) -> None:
+    def __init__(self, part: _Partition, keys: Sequence[SortKey], context: Any) -> None:
         self.part = part
         self.keys = keys
+        self._context = context
 
     @cached_property
     def values(self) -> list[Any]:
@@ -388,17 +387,9 @@ class _Ordered:
         return (present[0], present[-1] + 1) if present else (0, 0)
 
     def shift(self, value: Any, offset: Any, *, forward: bool) -> Any:
-        """Return value +- offset in the type of the order column, None where that is no number."""
+        """Return value +- offset, None where that is no number."""
         type_oid = self.keys[0].expression.type_oid
-        if isinstance(offset, tuple):
-            return _shift_by_interval(value, offset, type_oid, forward=forward)
-        if isinstance(value, Decimal):
-            edge = EXACT.add(value, offset) if forward else EXACT.subtract(value, offset)
-        else:
-            edge = value + offset if forward else value - offset
-        if edge != edge and value == value:
-            return None  # infinity less infinity
-        return edge
+        return shifted(value, offset, type_oid, self._context, forward=forward)
 
     def position(self, edge: Any, end: int) -> int:
         """Return where `edge` stands among the values: before its equals, or (end) after them.
@@ -418,16 +409,3 @@ class _Ordered:
             find = bisect_left if end else bisect_right
             return first + len(values) - find(values, edge)
         return first + (bisect_right if end else bisect_left)(values, edge)
-
-
-def _shift_by_interval(value: Any, offset: Any, type_oid: int, *, forward: bool) -> Any:
-    """Add an interval (months, days, microseconds) to a date, timestamp or time."""
-    if type_oid in (oids.TIME, oids.TIMETZ):  # months and days do not count
-        change = offset[2] if forward else -offset[2]
-        return value + change if type_oid == oids.TIME else (value[0] + change, value[1])
-    months, days, microseconds = offset if forward else tuple(-part for part in offset)
-    if months:
-        raise unsupported("RANGE offsets of months are not supported")
-    if type_oid == oids.DATE:
-        return value + days + microseconds / _DAY
-    return value + days * _DAY + microseconds

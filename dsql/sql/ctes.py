@@ -7,11 +7,11 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
-from dsql.sql.binding import type_name
 from dsql.sql.bound_query import Cte, CteEntry, EntryColumn, Query
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
 from dsql.sql.walk import nodes
+from dsql.types.typmod import format_type
 
 _QUERIES = (exp.Select, exp.Values, exp.SetOperation)
 
@@ -151,13 +151,14 @@ def _check_columns(cte: Cte, statement: Query) -> None:
     assert statement.set_operation is not None
     first = [t for t in statement.set_operation.left.targets if not t.junk]
     for number, (column, target) in enumerate(zip(cte.columns, statement.targets, strict=True), 1):
-        overall = target.expression.type_oid
-        if overall != column.type_oid:
+        overall = target.expression.type_oid, target.expression.typmod
+        declared = column.type_oid, column.typmod
+        if overall != declared:
             raise SqlError(
                 "42804",
                 f'recursive query "{cte.name}" column {number} has type '
-                f"{type_name(column.type_oid)} in non-recursive term but type "
-                f"{type_name(overall)} overall",
+                f"{format_type(*declared)} in non-recursive term but type "
+                f"{format_type(*overall)} overall",
                 hint="Cast the output of the non-recursive term to the correct type.",
                 position=first[number - 1].expression.position,
             )

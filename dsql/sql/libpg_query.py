@@ -35,9 +35,6 @@ _SQLSTATE_BY_MESSAGE = (
     ("frame start", "42P20"),
     ("frame end", "42P20"),
     ("memory exhausted", "54001"),
-    ("invalid Unicode escape", "22025"),
-    ("invalid Unicode surrogate", "22025"),
-    ("invalid Unicode", "22025"),
     ("unsafe use of \\'", "22P06"),
     ("invalid byte sequence", "22021"),
     ("conversion specifier", "0A000"),
@@ -49,6 +46,13 @@ _SQLSTATE_BY_MESSAGE = (
 )
 
 
+_UNICODE_ESCAPE = "invalid Unicode escape"
+
+
+def _hint(*forms: str) -> str:
+    return "Unicode escapes must be " + " or ".join(f"\\{form}" for form in forms) + "."
+
+
 def scan(text: str) -> Any:
     """Return libpg_query's tokens of a text. Raises SqlError 42601 for one that cannot be cut."""
     _find_room(text)
@@ -56,7 +60,12 @@ def scan(text: str) -> Any:
     try:
         return read(text).tokens
     except postgast.PgQueryError as error:
-        raise _error(error.message, _error_position(text, error.cursorpos)) from None
+        position = _error_position(text, error.cursorpos)
+        if error.message == _UNICODE_ESCAPE:
+            raise SqlError(
+                "22025", error.message, hint=_hint("uXXXX", "UXXXXXXXX"), position=position
+            ) from None
+        raise _error(error.message, position) from None
 
 
 def parse(text: str) -> Any:
@@ -87,6 +96,10 @@ def _checked(text: str, read: Callable[[str], Any]) -> Any:
         return read(text)
     except postgast.PgQueryError as error:
         position = _error_position(text, error.cursorpos)
+        if error.message == _UNICODE_ESCAPE:
+            scan(text)  # has an error of its own for e'\u0'; U&'\0' is the parser's
+            hint = _hint("XXXX", "+XXXXXX")
+            raise SqlError("42601", error.message, hint=hint, position=position) from None
         raise _error(error.message, position) from None
     except (_DecodeError, RecursionError):  # the tree is deeper than a message may be
         raise stack_depth_error() from None

@@ -101,13 +101,7 @@ def wrapped(query: Query) -> Query:
         Target(column.name, _output(index, column.name, column.type_oid, column.typmod))
         for index, column in enumerate(columns)
     ]
-    deeper = any(
-        isinstance(node, ColumnRef) and node.levels_up > depth - 1
-        for node, depth in nodes(query)
-        if depth > 0
-    )
-    inner = _moved_in(query) if deeper else query
-    entry.query = inner
+    entry.query = _moved_in(query)
     return Query(range_table=[entry], from_items=[FromEntry(0)], targets=targets)
 
 

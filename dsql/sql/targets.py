@@ -21,7 +21,7 @@ from dsql.sql.grouping import check_target_count, clause_item, named_target, num
 from dsql.sql.names import output_name
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
-from dsql.sql.walk import lowest_level, nodes, same
+from dsql.sql.walk import refuse_variables, same
 from dsql.types import oids
 
 TargetPair = tuple[exp.Expression, Target]
@@ -193,14 +193,7 @@ def bind_limit(scope: Scope, query: Query, tree: exp.Expression) -> None:
 def _row_count(scope: Scope, tree: exp.Expression, name: str) -> Expression | None:
     with clause(scope, name):
         bound = bind_expression(scope, tree)
-    if lowest_level([bound]) == 0:
-        raise SqlError(
-            "42P10",
-            f"argument of {name} must not contain variables",
-            position=next((n.position for n, _ in nodes(bound) if isinstance(n, ColumnRef)), 0),
-        )
-    if isinstance(bound, Constant) and bound.value is None:
-        return None  # LIMIT NULL and LIMIT ALL: no limit
+    refuse_variables(bound, name)
     done = coercion.coerce(scope.binding, bound, oids.INT8, CastContext.ASSIGNMENT)
     if done is None:
         raise SqlError(
@@ -208,6 +201,8 @@ def _row_count(scope: Scope, tree: exp.Expression, name: str) -> Expression | No
             f"argument of {name} must be type bigint, not type {type_name(bound.type_oid)}",
             position=bound.position,
         )
+    if isinstance(done, Constant) and done.value is None:
+        return None  # LIMIT NULL and LIMIT ALL: no limit
     return done
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dsql.errors import SqlError
 from dsql.sql.bound import AggregateCall, ColumnRef, Constant, Expression, SortKey, WindowFrame
 from dsql.sql.bound_query import Cte, Entry, EntryColumn, FromItem, Query, SetOperation, Target
 
@@ -100,6 +101,13 @@ def lowest_level(expressions: list[Any]) -> int | None:
                 if level >= 0 and (lowest is None or level < lowest):
                     lowest = level
     return lowest
+
+
+def refuse_variables(expression: Expression, name: str) -> None:
+    """Raise SqlError 42P10 if what is computed once for a clause ("LIMIT") reads its query's rows."""
+    if lowest_level([expression]) == 0:
+        position = next((n.position for n, _ in nodes(expression) if isinstance(n, ColumnRef)), 0)
+        raise SqlError("42P10", f"argument of {name} must not contain variables", position=position)
 
 
 def raised(expression: Expression, levels: int) -> Expression:

@@ -15,20 +15,15 @@ from dsql.sql.bound import Expression, SortKey, WindowFrame
 from dsql.sql.expressions import bind_expression
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
+from dsql.sql.walk import refuse_variables, same
 from dsql.types import oids
 
 _INTERVAL_ORDERED = frozenset(
     {oids.DATE, oids.TIMESTAMP, oids.TIMESTAMPTZ, oids.TIME, oids.TIMETZ, oids.INTERVAL}
 )
 
-_RANGE_TYPES = _INTERVAL_ORDERED | {
-    oids.INT2,
-    oids.INT4,
-    oids.INT8,
-    oids.FLOAT4,
-    oids.FLOAT8,
-    oids.NUMERIC,
-}
+_INTEGERS = frozenset({oids.INT2, oids.INT4, oids.INT8})
+_RANGE_TYPES = _INTERVAL_ORDERED | _INTEGERS | {oids.FLOAT4, oids.FLOAT8, oids.NUMERIC}
 
 
 @dataclass(slots=True)
@@ -68,7 +63,12 @@ def _item(scope: Scope, tree: exp.Expression) -> Expression:
 def _order(scope: Scope, order: exp.Expression) -> list[SortKey]:
     from dsql.sql.calls import sort_key
 
-    return [sort_key(item, _item(scope, item.this)) for item in order.expressions]
+    keys: list[SortKey] = []
+    for item in order.expressions:
+        key = sort_key(item, _item(scope, item.this))
+        if not any(same(known.expression, key.expression) for known in keys):
+            keys.append(key)
+    return keys
 
 
 def _named(scope: Scope, name: str, position: int) -> Window:
@@ -121,30 +121,46 @@ def _bound(
     if offset is None:
         return kind, None
     value = bind_expression(scope, offset)
+    refuse_variables(value, mode.upper())
     if mode == "range":
-        if len(order_by) != 1:
-            raise SqlError(
-                "42P20",
-                "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
-                position=position,
-            )
-        key = order_by[0].expression.type_oid
-        if key not in _RANGE_TYPES:
-            raise unsupported(
-                "RANGE with offset PRECEDING/FOLLOWING is not supported for column type "
-                + type_name(key),
-                position=value.position,
-            )
-        wanted = oids.INTERVAL if key in _INTERVAL_ORDERED else key
-        if key in (oids.INT2, oids.INT4) and value.type_oid == oids.INT8:
-            wanted = oids.INT8
-    else:
-        wanted = oids.INT8
-    done = coercion.coerce(scope.binding, value, wanted, CastContext.ASSIGNMENT)
+        return kind, _range_offset(scope, value, order_by, position)
+    done = coercion.coerce(scope.binding, value, oids.INT8, CastContext.ASSIGNMENT)
     if done is None:
         raise SqlError(
             "42804",
-            f"argument of {mode.upper()} must be type bigint",
+            f"argument of {mode.upper()} must be type bigint, not type {type_name(value.type_oid)}",
             position=value.position,
         )
     return kind, done
+
+
+def _range_offset(
+    scope: Scope, value: Expression, order_by: list[SortKey], position: int
+) -> Expression:
+    if len(order_by) != 1:
+        raise SqlError(
+            "42P20",
+            "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
+            position=position,
+        )
+    key = order_by[0].expression.type_oid
+    if key not in _RANGE_TYPES:
+        raise unsupported(
+            "RANGE with offset PRECEDING/FOLLOWING is not supported for column type "
+            + type_name(key),
+            position=value.position,
+        )
+    wanted = oids.INTERVAL if key in _INTERVAL_ORDERED else key
+    if key in _INTEGERS and value.type_oid in _INTEGERS:
+        wanted = value.type_oid
+    elif key == oids.FLOAT4:
+        wanted = oids.FLOAT8
+    done = coercion.coerce(scope.binding, value, wanted, CastContext.IMPLICIT)
+    if done is None:
+        raise unsupported(
+            "RANGE with offset PRECEDING/FOLLOWING is not supported for column type "
+            f"{type_name(key)} and offset type {type_name(value.type_oid)}",
+            hint="Cast the offset value to an appropriate type.",
+            position=value.position,
+        )
+    return done

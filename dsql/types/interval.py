@@ -19,15 +19,16 @@ MONTH_BIT, YEAR_BIT, DAY_BIT = 1 << 1, 1 << 2, 1 << 3
 HOUR_BIT, MINUTE_BIT, SECOND_BIT = 1 << 10, 1 << 11, 1 << 12
 FULL_RANGE = 0x7FFF
 
-_INT4_MAX, _INT8_MAX = 2**31 - 1, 2**63 - 1
-_MONTHS, _DAYS, _MICROS = 0, 1, 2
+_INT4 = range(-(2**31), 2**31)
+_INT8 = range(-(2**63), 2**63)
+_YEARS, _MONTHS, _DAYS, _MICROS = 0, 1, 2, 3
+_FIELDS = (_INT4, _INT4, _INT4, _INT8)  # what each of them may hold while a text is read
 _UNITS: dict[str, tuple[int, Fraction]] = {}
 for _part, _size, _spellings in (
-    (_MONTHS, 12_000, "millennium millennia mil mils millenniums"),
-    (_MONTHS, 1200, "century centuries cent c"),
-    (_MONTHS, 120, "decade decades dec decs"),
-    (_MONTHS, 12, "year years yr yrs y"),
-    (_MONTHS, 3, "quarter quarters qtr"),
+    (_YEARS, 1000, "millennium millennia mil mils millenniums"),
+    (_YEARS, 100, "century centuries cent c"),
+    (_YEARS, 10, "decade decades dec decs"),
+    (_YEARS, 1, "year years yr yrs y"),
     (_MONTHS, 1, "month months mon mons"),
     (_DAYS, 7, "week weeks w"),
     (_DAYS, 1, "day days d"),
@@ -40,8 +41,8 @@ for _part, _size, _spellings in (
     _UNITS |= {spelling: (_part, Fraction(_size)) for spelling in _spellings.split()}
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<time>[+-]?\d+:\d+(?::\d+(?:\.\d*)?|\.\d+)?)|(?P<yearmonth>[+-]?\d+-\d+)"
-    r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<word>[A-Za-z]+)|(?P<skip>[@,]))\s*"
+    r"\s*(?:(?P<time>[+-]?\d+:\d+(?::\d+(?:\.\d*)?|\.\d+)?(?![\d.:]))|(?P<yearmonth>[+-]?\d+-\d+)"
+    r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?P<word>[A-Za-z]+)|(?P<skip>[@,]))\s*"
 )
 _ISO = re.compile(
     r"P(?:([-+]?[\d.]+)Y)?(?:([-+]?[\d.]+)M)?(?:([-+]?[\d.]+)W)?(?:([-+]?[\d.]+)D)?"
@@ -66,10 +67,14 @@ def out_of_range() -> SqlError:
     return SqlError("22008", "interval out of range")
 
 
+def _field_overflow() -> SqlError:
+    return SqlError("22015", "interval field value out of range")
+
+
 def check(value: Interval) -> Interval:
     """Return `value` if its parts fit into int4, int4 and int8. Raises SqlError 22008."""
     months, days, micros = value
-    if abs(months) > _INT4_MAX or abs(days) > _INT4_MAX or abs(micros) > _INT8_MAX:
+    if months not in _INT4 or days not in _INT4 or micros not in _INT8:
         raise out_of_range()
     return value
 
@@ -95,7 +100,7 @@ def _round(value: Fraction) -> int:
 def parse_interval(text: str, range_bits: int = FULL_RANGE) -> Interval:
     """Read an interval. `range_bits`: the fields of `interval day to second`, for bare numbers.
 
-    Raises SqlError 22007 or 22008.
+    Raises SqlError 22007, 22015 for a field that is too great, or 22008 for their sum.
     """
     word = text.strip(" \t\n\r\v\f")
     try:
@@ -105,9 +110,9 @@ def parse_interval(text: str, range_bits: int = FULL_RANGE) -> Interval:
     except (_MalformedError, OverflowError, ValueError):
         raise SqlError("22007", f'invalid input syntax for type interval: "{text}"') from None
     except SqlError as error:
-        if error.sqlstate != "22008":
+        if error.sqlstate != "22015":
             raise
-        raise SqlError("22008", f'interval field value out of range: "{text}"') from None
+        raise SqlError("22015", f'{error.message}: "{text}"') from None
 
 
 class _MalformedError(Exception):
@@ -121,24 +126,37 @@ def _parse_iso(text: str) -> Interval:
             Fraction(part) for part in alternative.groups()
         )
         micros = hours * HOUR + minutes * MINUTE + seconds * SECOND
-        return from_units(years * 12 + months, days, micros)
+        return _summed([years, months, days, micros])
     match = _ISO.fullmatch(text)
     if not match or text.endswith("T"):
         raise _MalformedError
-    sums = [Fraction(0), Fraction(0), Fraction(0)]
+    sums = [Fraction(0)] * 4
     for unit, number in zip(_ISO_UNITS, match.groups(), strict=True):
         if number:
             _add(sums, Fraction(number), unit)
-    return from_units(*sums)
+    return _summed(sums)
 
 
 def _add(sums: list[Fraction], number: Fraction, unit: str) -> None:
-    """Add `number` units. Years and longer round to whole months."""
+    """Add `number` units. Fractions of years and longer round to whole months. Raises SqlError 22015."""
     part, size = _UNITS[unit]
     amount = number * size
-    if part == _MONTHS and size > 3:
-        amount = Fraction(round(amount))
+    if part == _YEARS:
+        whole = int(number) * size
+        sums[_MONTHS] += round((amount - whole) * 12)
+        amount = whole
     sums[part] += amount
+    _check_field(sums, part)
+
+
+def _check_field(sums: list[Fraction], part: int) -> None:
+    if int(sums[part]) not in _FIELDS[part]:
+        raise _field_overflow()
+
+
+def _summed(sums: list[Fraction]) -> Interval:
+    years, months, days, micros = sums
+    return from_units(years * 12 + months, days, micros)
 
 
 class _Reader:
@@ -146,7 +164,7 @@ class _Reader:
 
     def __init__(self, range_bits: int) -> None:
         self.range_bits = range_bits
-        self.sums = [Fraction(0), Fraction(0), Fraction(0)]
+        self.sums = [Fraction(0)] * 4
         self.pending: Fraction | None = None  # a number whose unit may follow
         self.seen: set[str] = set()
 
@@ -175,13 +193,16 @@ class _Reader:
                 years, months = token.lstrip("+-").split("-")
                 self.note("year")
                 if int(months) > 11:
-                    raise out_of_range()
-                self.sums[_MONTHS] += sign * (int(years) * 12 + int(months))
+                    raise _field_overflow()
+                _add(self.sums, Fraction(sign * (int(years) * 12 + int(months))), "month")
         self.flush("")
         if not self.seen:
             raise _MalformedError
-        months, days, micros = self.sums
-        return from_units(-months, -days, -micros) if ago else from_units(months, days, micros)
+        if ago:
+            self.sums = [-part for part in self.sums]
+            for part in range(4):
+                _check_field(self.sums, part)
+        return _summed(self.sums)
 
     def note(self, unit: str) -> None:
         if unit in self.seen:
@@ -208,16 +229,25 @@ class _Reader:
 
     def take_time(self, token: str) -> None:
         self.note("time")
-        sign = -1 if token.startswith("-") else 1
+        signed = token.startswith(("+", "-"))
+        try:
+            self.add_time(token, -1 if token.startswith("-") else 1)
+        except SqlError:
+            if signed:  # which makes it something else to PostgreSQL, and that is malformed
+                raise _MalformedError from None
+            raise
+
+    def add_time(self, token: str, sign: int) -> None:
         parts = token.lstrip("+-").split(":")
         minutes_to_seconds = self.range_bits == MINUTE_BIT | SECOND_BIT or "." in parts[-1]
         if len(parts) == 2 and minutes_to_seconds:
             parts.insert(0, "0")
         hours, minutes, seconds = (*parts, "0")[:3]
         if int(minutes) > 59 or Fraction(seconds or "0") >= 61:
-            raise out_of_range()
+            raise _field_overflow()
         total = int(hours) * HOUR + int(minutes) * MINUTE
         self.sums[_MICROS] += sign * (total + Fraction(round(Fraction(seconds) * SECOND)))
+        _check_field(self.sums, _MICROS)
 
 
 def _split_time(micros: int) -> tuple[int, int, int, int]:

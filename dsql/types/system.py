@@ -62,6 +62,10 @@ def _encode_vector(value: list[int] | int) -> bytes:
     return b" ".join([b"%d" % item for item in value])
 
 
+def _vector_key(value: list[int] | int) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
 def _vector_to_binary(element_oid: int, layout: str) -> Encode:
     pack = struct.Struct(layout).pack
 
@@ -180,7 +184,7 @@ define(
     decode=_vector_decoder("smallint", -(2**15), 2**15 - 1),
     binary_encode=_vector_to_binary(INT2, "!h"),
     binary_decode=_refuse_input("int2vector"),
-    hash_key=tuple,
+    hash_key=_vector_key,
 )
 define(
     "oidvector",
@@ -188,7 +192,7 @@ define(
     decode=_vector_decoder("oid", 0, 2**32 - 1),
     binary_encode=_vector_to_binary(OID, "!I"),
     binary_decode=_refuse_input("oidvector"),
-    hash_key=tuple,
+    hash_key=_vector_key,
 )
 define(
     "inet",

@@ -305,3 +305,74 @@ to_number('12,454.8-', '99G999D9S')
 to_number('-34,338,492', '99G999G999')
 to_number('1234.5', '9999.9')
 to_number('abc', '999')
+
+-- Fields that are too great (22015), sums that are (22008), and what is no interval.
+'1 quarter'::interval
+'1 qtr'::interval
+'1e3 seconds'::interval
+'1e3'::interval
+'1.5e3 s'::interval
+'1.5 years'::interval, '1.04 years'::interval, '-1.5 years'::interval, '0.7 decade'::interval, '1.23456 centuries'::interval
+'1.5 months 2.5 days 3.5 hours'::interval, '1.5 weeks'::interval
+'-1.5 months -2.5 days'::interval
+'2147483647 years'::interval
+'2147483648 years'::interval
+'178956971 years'::interval
+'-178956970 years -8 months'::interval
+'-178956970 years -9 months'::interval
+'214748365 decades'::interval
+'-2147483648 days'::interval
+'-2147483649 days'::interval
+'306783379 weeks'::interval
+'306783378 weeks 1 day'::interval
+'306783378 weeks 2 days'::interval
+'9223372036854775807 us'::interval
+'9223372036854775808 us'::interval
+'-9223372036854775808 us'::interval
+'9223372036854775807 us 1 ms'::interval
+'2562047788:00:54.775807'::interval
+'2562047788:00:54.775808'::interval
+'-25:61'::interval
+'+25:61'::interval
+'25:61'::interval
+'-1:00:61'::interval
+'1-12'::interval
+'1-11'::interval
+'-1-11'::interval
+'2147483647-11'::interval
+'2147483648-11'::interval
+'P2147483648Y'::interval
+'P178956970Y8M'::interval
+'P1Y-1M'::interval
+'P2147483648D'::interval
+'PT2562047788H54.775807S'::interval
+'PT2562047789H'::interval
+'PT9223372036855S'::interval
+'2147483647 months 31 days'::interval
+'2147483647 days 24 hours'::interval
+'2147483647.5 days'::interval
+'2147483647.9 months'::interval
+'0.99999999999999999999 years'::interval
+'1 millennium 1 century 1 decade'::interval
+'2147484 millennia'::interval
+'-2147483648 months ago'::interval
+'2147483647 months ago'::interval
+'-9223372036854775808 us ago'::interval
+interval '99999999999' year
+interval '2147483648' month
+interval '2147483648' day
+interval '99999999999999' hour
+'153722867280:54.775807'::interval minute to second
+'9223372036854.775807'::interval
+'9223372036854.775808'::interval
+'99999999999999999999'::interval
+'99999999999999999999 days'::interval
+'-99999999999999999999 days'::interval
+'PT99999999999999999999S'::interval
+'1 day 1 day'::interval
+'1 year 1 decade'::interval
+'12:34:56:78'::interval
+'infinity'::interval
+'1:2:3.4.5'::interval
+'1 mon -1 days +02:03'::interval
+'3 days 04:05:06.789 ago'::interval

@@ -25,7 +25,7 @@ def failure(text: str) -> SqlError:
         ("select 'üü', fro 1 m", "42601", 'syntax error at or near "1"', 18),
         ("select 'abc", "42601", 'unterminated quoted string at or near "\'abc"', 8),
         ('select ""', "42601", 'zero-length delimited identifier at or near """"', 8),
-        ("select U&'\\00zz'", "22025", "invalid Unicode escape", 11),
+        ("select U&'\\00zz'", "42601", "invalid Unicode escape", 11),
         ("select (", "42601", "syntax error at end of input", 9),
     ],
 )
@@ -165,3 +165,19 @@ def test_a_process_without_room_for_the_parser_lives_on() -> None:
     command = [sys.executable, "-c", PARSE_IN_LITTLE_MEMORY]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.returncode) == ("no room\n" * 2, 0), done.stderr[-500:]
+
+
+@pytest.mark.parametrize(
+    ("text", "sqlstate", "hint"),
+    [
+        (r"select e'\u00'", "22025", r"Unicode escapes must be \uXXXX or \UXXXXXXXX."),
+        (r"select U&'\061'", "42601", r"Unicode escapes must be \XXXX or \+XXXXXX."),
+        (r"select U&'\u00'", "42601", r"Unicode escapes must be \XXXX or \+XXXXXX."),
+        (r"select e'\ud83d'", "42601", ""),
+        (r"select U&'\d83d'", "42601", ""),
+    ],
+)
+def test_unicode_escapes_are_refused_as_in_postgresql(text: str, sqlstate: str, hint: str) -> None:
+    with pytest.raises(SqlError) as error:
+        parse_statement(text)
+    assert (error.value.sqlstate, error.value.hint) == (sqlstate, hint)
