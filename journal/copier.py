@@ -44,13 +44,17 @@ class Copier:
             follower.joined
             and follower.next <= self.log.last
             and follower.fetching is None
-            and follower.outstanding < APPENDS_OUTSTANDING_MAX
+            and not self.holds_back(follower)
         ):
             frames = self.window.since(follower.next, self.log.last, FETCH_BYTES)
             if not frames:
                 return sends + self._fetch_for(follower)
             sends.append((replica, self._send_frames(follower, frames)))
         return sends
+
+    def holds_back(self, follower: Follower) -> bool:
+        """Return whether a replica has to answer before it is sent more."""
+        return follower.outstanding >= APPENDS_OUTSTANDING_MAX
 
     def notice(self, replica: int) -> list[Send]:
         """Tell the commit index to a replica that does not know it yet."""

@@ -147,14 +147,14 @@ class GroupCommit:
 def refused(replies: Replies) -> Replies:
     """Make appends' answers say that the disk is full.
 
-    There is none to a claim: its promise may not be on disk. The leader claims again.
+    There is none to a claim: its promise may not be on disk. The leader claims again. And nothing is said
+    of what could be trimmed: the log may have counted as longer.
     """
     found = []
     for reply, respond in replies:
         message = reply.message
         if isinstance(message, AppendReply):
-            epoch, promised, checkpoint = message.epoch, message.promised, message.checkpoint
-            full = AppendReply(epoch, AppendStatus.FULL, promised, 0, checkpoint)
+            full = AppendReply(message.epoch, AppendStatus.FULL, message.promised, 0, 0)
             found.append((Reply(full), respond))
     return found
 

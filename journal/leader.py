@@ -363,6 +363,7 @@ class Leader:
         follower.checkpoint = max(follower.checkpoint, reply.checkpoint)
         if reply.status == AppendStatus.MISMATCH:
             return self._claim(replica)
+        held_back = self._copier.holds_back(follower)
         follower.outstanding = max(0, follower.outstanding - 1)
         full = reply.status == AppendStatus.FULL
         if full != follower.full:
@@ -379,7 +380,7 @@ class Leader:
         if follower.lost:
             return self._copier.pump(replica) + self._restore()
         self._replicas.overtaken(reply.sequence)
-        return []
+        return self._copier.pump(replica) if held_back else []
 
     def _advance(self) -> None:
         reached = self._replicas.reached()

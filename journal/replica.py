@@ -93,7 +93,7 @@ class Replica:
             granted = True
             self.promise = Promise(claim.epoch, claim.candidate, whole)
             outputs.append(SavePromise(self.promise))
-        extent = self.log.describe(self.checkpoint)
+        extent = self.log.describe(self._dispensable)
         promised = self.promise.epoch
         outputs.append(
             Reply(ClaimReply(claim.epoch, granted, promised, extent, claim.round, not whole))
@@ -128,6 +128,15 @@ class Replica:
             outputs.append(self._reply(append, AppendStatus.ACCEPTED, matched))
         return outputs
 
+    @property
+    def _dispensable(self) -> int:
+        """Up to which record this zone needs no other's log: its storage has them, and its own log too.
+
+        Storage is ahead of the own log if it was copied from another zone. What the log then lacks, others
+        have to keep for it.
+        """
+        return min(self.checkpoint, self.log.last)
+
     def _holds(self, sequence: int, epoch: int) -> bool:
         if sequence < self.log.first:  # trimmed, hence committed, hence the same everywhere
             return sequence <= self.log.last
@@ -152,4 +161,4 @@ class Replica:
 
     def _reply(self, append: Append, status: AppendStatus, sequence: int) -> Reply:
         promised = self.promise.epoch
-        return Reply(AppendReply(append.epoch, status, promised, sequence, self.checkpoint))
+        return Reply(AppendReply(append.epoch, status, promised, sequence, self._dispensable))

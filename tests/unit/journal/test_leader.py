@@ -306,6 +306,21 @@ def test_only_replicas_that_a_commit_needs_are_asked_at_once():
     assert notices == []
 
 
+def test_replica_that_lags_gets_more_with_each_answer(monkeypatch):
+    monkeypatch.setattr("journal.copier.APPENDS_OUTSTANDING_MAX", 1)
+    monkeypatch.setattr("journal.copier.FETCH_BYTES", 1)
+    leader = opened()
+    accept(leader, 2, 1)
+    for timestamp in (6_000, 7_000, 8_000):
+        data(leader, timestamp)
+        accept(leader, 0, leader.last_sequence)
+        accept(leader, 1, leader.last_sequence)
+    sent = [message.frames[0].first for replica, message in leader.catch_up() if replica == 2]
+    while sends := accept(leader, 2, sent[-1]):
+        sent += [message.frames[0].first for _, message in sends]
+    assert sent == [2, 3, 4]
+
+
 def test_slow_replica_loses_its_place_to_the_one_that_was_asked_later():
     leader = opened()
     data(leader, 6_000)

@@ -95,3 +95,12 @@ def test_whole_replica_never_forgets_its_log():
     replica.append(Append(3, 0, 0, 0, 0, frames(1)))
     assert replica.start_at(StartAt(3, 5)) == []
     assert replica.log.last == 1
+
+
+def test_storage_that_is_ahead_of_the_log_dispenses_with_no_record_that_the_log_lacks():
+    replica = Replica(Promise(3, CANDIDATE), EMPTY)
+    replica.checkpoint = 9
+    assert claim_reply(replica, Claim(3, CANDIDATE)).extent.checkpoint == 0
+    (*_, reply) = replica.append(Append(3, 0, 0, 0, 0, frames(1, 2)))
+    assert isinstance(reply, Reply)
+    assert reply.message.checkpoint == 2

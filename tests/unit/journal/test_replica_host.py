@@ -144,8 +144,10 @@ async def test_full_disk_is_told_and_space_later_is_used(running, monkeypatch, c
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("dsql.disk.files.os.pwritev", full)
+    running.host.checkpoint(2)
     for _ in range(3):
-        assert (await running.say(append(2))).status == AppendStatus.FULL
+        refusal = await running.say(append(2))
+        assert (refusal.status, refusal.checkpoint) == (AppendStatus.FULL, 0)
     monkeypatch.undo()
     for sequence in (2, 3):
         assert (await running.say(append(sequence))).status == AppendStatus.ACCEPTED
