@@ -12,6 +12,8 @@ import pytest
 
 from storage.replica_writer import FollowerSettings
 
+# How many of them are changed, and whether to the first of their choices, which is the rarest.
+_WORLDS = ((0.0, False), (0.3, False), (0.8, False), (0.8, True))
 _PACKAGES = ("dsql", "journal", "adjudicator", "storage")
 
 
@@ -38,11 +40,19 @@ CONSTANTS = (
     Constant("journal.upkeep", "_SCRUB_SECONDS", (1.0, 5.0)),
     Constant("journal.appender", "_CATCH_UP_SECONDS", (0.0, 0.1)),
     Constant("adjudicator.commit_pipeline", "BATCH_BYTES_MAX", (1, 200)),
-    Constant("adjudicator.conflict_set", "WINDOW_MICROSECONDS", (2_000_000, 30_000_000), "window"),
+    Constant(
+        "adjudicator.conflict_set",
+        "WINDOW_MICROSECONDS",
+        (500_000, 3_000_000, 30_000_000),
+        "window",
+    ),
     Constant("adjudicator.conflict_set", "KEYS_MAX", (3, 20), "keys_max"),
     Constant("adjudicator.outcomes", "ENTRIES_MAX", (10, 100), "entries_max"),
     Constant("adjudicator.failure_detector", "BEAT_SECONDS", (0.01, 0.1)),
-    Constant("adjudicator.leadership", "_RETENTION_SECONDS", (0.5, 3.0)),
+    Constant("adjudicator.leadership", "_RETENTION_SECONDS", (0.2, 1.0)),
+    Constant("storage.applier", "TRANSACTION_AGE_SECONDS_MAX", (0.3, 2.0), "age_limit_seconds"),
+    Constant("storage.applier", "_AGE_MARGIN_SECONDS", (0.0, 1.0)),
+    Constant("storage.comparison", "RANGE_ROWS", (1, 5)),
     Constant("storage.replica_writer", "_COLLECT_DEBT", (1, 8)),
     Constant("storage.replica_writer", "_COLLECT_STEP_MAX", (1, 8)),
     Constant("storage.replica_writer", "_ON_LOOP_BYTES", (0, 200)),
@@ -50,12 +60,11 @@ CONSTANTS = (
 
 
 def draw_constants(chance: random.Random, patch: pytest.MonkeyPatch) -> None:
-    """Change some of them until the patch is undone."""
-    if chance.random() < 0.3:
-        return
+    """Change none, some or all of them until the patch is undone: many a branch takes several."""
+    share, extreme = chance.choice(_WORLDS)
     for constant in CONSTANTS:
-        chosen = chance.choice(constant.choices)
-        if chance.random() < 0.3:
+        chosen = constant.choices[0] if extreme else chance.choice(constant.choices)
+        if chance.random() < share:
             _change(constant, chosen, patch)
 
 
@@ -82,4 +91,9 @@ def draw_settings(chance: random.Random) -> FollowerSettings:
         pending_bytes_max=chance.choice((1, 1_000, 1_048_576)),
         checkpoint_seconds=chance.choice((0.5, 3.0, 300.0)),
         grace_seconds=chance.choice((0.1, 1.0, 5.0)),
+        pages_max=chance.choice((20, 200, 4_096)),
+        checkpoint_bytes=chance.choice((20_000, 1_000_000)),
+        spare_bytes=chance.choice((0, 1_000_000, 1_000_000_000)),
+        scrub_seconds=chance.choice((0.5, 3.0, 600.0)),
+        scrub_share=chance.choice((0.02, 0.5)),
     )

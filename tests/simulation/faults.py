@@ -248,7 +248,8 @@ class Faults:
         self._victim.kill()
         files = self._cluster.files(None)
         directory = self._cluster.layout.journal(self._victim.name, CLUSTER)
-        files.remove_tree(directory)
-        files.sync_directory(directory.parent)
+        if files.exists(directory):
+            files.remove_tree(directory)
+            files.sync_directory(directory.parent)
         self.damaged.add(self._victim.name)
         self._restart(self._victim)

@@ -34,6 +34,11 @@ class Observer:
                 raise ViolationError(f"nobody was fed record {number}")
         return journal
 
+    @property
+    def newest(self) -> int:
+        """The timestamp of the last record, 0 if there is none."""
+        return self.records[max(self.records)].timestamp if self.records else 0
+
     def _main(self) -> None:
         thread = self._world.running
         assert thread is not None

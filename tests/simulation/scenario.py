@@ -77,6 +77,7 @@ class Scenario:
         self._faults.heal()
         self._make_progress()
         self._stop_sessions()
+        self._await_feed()
         self._compare_replicas()
         journal = self._observer.journal
         self._compare_logs(journal)
@@ -108,6 +109,18 @@ class Scenario:
             lambda: all(session.idle for session in self._sessions), _IDLE_BOUND, "clients end"
         )
 
+    def _await_feed(self) -> None:
+        """Let the observer be fed what was acknowledged last."""
+        self.world.run_until(
+            lambda: self._observer.newest >= self._acknowledged,
+            _IDLE_BOUND,
+            "what was acknowledged is fed",
+        )
+
+    @property
+    def _acknowledged(self) -> int:
+        return max((attempt.timestamp for attempt in self._history.attempts), default=0)
+
     def _compare_replicas(self) -> None:
         """Read everything from every zone's storage at the newest timestamp."""
         readers = [_Reader(self.cluster, zone.name, self._observer) for zone in self.cluster.zones]
@@ -132,7 +145,6 @@ class Scenario:
         self.world.run_until(
             lambda: not any(zone.is_up for zone in self.cluster.zones), 30 * SECOND, "zones stop"
         )
-        acknowledged = max((attempt.timestamp for attempt in self._history.attempts), default=0)
         holding = 0
         for zone in self.cluster.zones:
             if zone.name in self._faults.damaged:
@@ -144,7 +156,7 @@ class Scenario:
             fed = journal[records[0].sequence - 1 :] if records else []
             if any(one != other for one, other in zip(records, fed, strict=False)):
                 raise ViolationError(f"{zone.name} holds other records than were fed")
-            holding += bool(records) and records[-1].timestamp >= acknowledged
+            holding += bool(records) and records[-1].timestamp >= self._acknowledged
         if holding < 2 - len(self._faults.damaged):
             raise ViolationError(f"{holding} logs hold what was acknowledged")
 

@@ -98,6 +98,8 @@ class Session:
                 attempt.reads.append((key, transaction.get(key)))
                 if chance.random() < 0.3:
                     self._sleep(chance.uniform(0, 0.02))
+                elif chance.random() < 0.01:
+                    self._sleep(chance.uniform(0, 4))
             if chance.random() < 0.15:
                 rows = list(transaction.scan(KEYS[0], KEYS[-1] + b"\0"))
                 attempt.scans.append((KEYS[0], KEYS[-1] + b"\0", rows))
