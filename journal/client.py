@@ -66,7 +66,10 @@ class Journal(Protocol):
     async def follow(
         self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
     ) -> None:
-        """Call `receive` with what `subscribe` yields, for ever.
+        """Call `receive` with what `subscribe` yields, for ever, for one that has `from_sequence` already.
+
+        So that it sees whether the journal has the same, the first batch may begin earlier: at the newest
+        committed record, if that is before `from_sequence`. After a break some come again.
 
         On the replica's own event loop the call comes within the one that commits the records: when a
         leader there publishes their timestamp, `receive` has returned. Raises what `receive` raises.
@@ -86,9 +89,14 @@ class Journal(Protocol):
         ...
 
 
+def records_of(frames: list[Frame]) -> list[Record]:
+    """Return the records of consecutive frames."""
+    return [record for frame in frames for record in frame.records]
+
+
 def records_from(frames: list[Frame], sequence: int) -> list[Record]:
     """Return the records of consecutive frames, from `sequence` on; the first frame holds it."""
-    records = [record for frame in frames for record in frame.records]
+    records = records_of(frames)
     return records[sequence - records[0].sequence :] if records[0].sequence < sequence else records
 
 
@@ -110,12 +118,15 @@ class SocketJournal:
                         yield records
             await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def feed(self, cluster: str, sequence: int) -> AsyncGenerator[list[Frame]]:
+    async def feed(
+        self, cluster: str, sequence: int, *, or_newest: bool = False
+    ) -> AsyncGenerator[list[Frame]]:
         """Yield committed frames, the first of which holds `sequence`, while the connection lasts.
 
-        Raises JournalTrimmedError, OSError.
+        See Subscribe for `or_newest`. Raises JournalTrimmedError, OSError.
         """
-        async with contextlib.aclosing(self._ask(cluster, Subscribe(sequence))) as messages:
+        question = Subscribe(sequence, or_newest)
+        async with contextlib.aclosing(self._ask(cluster, question)) as messages:
             async for message in messages:
                 if isinstance(message, Trimmed):
                     raise JournalTrimmedError(f"kept from {message.first_sequence}")
@@ -126,8 +137,16 @@ class SocketJournal:
         self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
     ) -> None:
         """See Journal."""
-        async for records in self.subscribe(cluster, from_sequence):
-            receive(records)
+        sequence = from_sequence
+        while True:
+            with contextlib.suppress(OSError):
+                feed = self.feed(cluster, sequence, or_newest=True)
+                async with contextlib.aclosing(feed):
+                    async for frames in feed:
+                        records = records_of(frames)
+                        sequence = records[-1].sequence
+                        receive(records)
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See Journal."""

@@ -20,11 +20,15 @@ Receive = Callable[[list[Frame]], None]
 
 
 class _Tap:
-    """A reader on this event loop. `stalled` is done when it needs frames from disk, or has failed."""
+    """A reader on this event loop. `stalled` is done when it needs frames from disk, or has failed.
 
-    __slots__ = ("next", "receive", "stalled")
+    Not `attached`: it has not been compared with what is committed in this log.
+    """
+
+    __slots__ = ("attached", "next", "receive", "stalled")
 
     def __init__(self, sequence: int, receive: Receive, stalled: asyncio.Future[None]) -> None:
+        self.attached = False
         self.next = sequence
         self.receive = receive
         self.stalled = stalled
@@ -57,14 +61,22 @@ class CommittedFeed:
                 waiter.set_result(None)
 
     def restart(self) -> None:
-        """Nothing is known to be committed any more, until it is said again."""
+        """Nothing is known to be committed any more, until it is said again: perhaps something else."""
         self.commit = 0
         self.recent.cut(0)
+        for tap in self._taps:
+            tap.attached = False
+            tap.next = max(1, tap.next - 1)
 
     def close(self) -> None:
         """End every subscription with ReplicaFailedError."""
         self._closed = True
         self.advance(self.commit)
+
+    async def last_up_to(self, sequence: int) -> int:
+        """Return a sequence, or that of the last committed record, once any is known, if it is less."""
+        await self.reach(1)
+        return min(sequence, self.commit)
 
     async def reach(self, sequence: int) -> None:
         """Return when a record is committed."""
@@ -87,7 +99,8 @@ class CommittedFeed:
     async def follow(self, sequence: int, receive: Receive) -> None:
         """Call `receive` with what `frames` yields, for ever; and at once, within the call that commits it.
 
-        Raises what `receive` raises.
+        If less is committed, begins with what was committed last. What a log that is replaced had given
+        last comes again. Raises what `receive` raises.
         """
         tap = _Tap(sequence, receive, self._loop.create_future())
         self._taps.append(tap)
@@ -112,6 +125,9 @@ class CommittedFeed:
         try:
             if self._closed:
                 raise ReplicaFailedError(self._name)
+            if not tap.attached and self.commit:
+                tap.attached = True
+                tap.next = min(tap.next, self.commit)
             while tap.next <= self.commit:
                 frames = self._recent_from(tap.next)
                 if not frames:

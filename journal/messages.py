@@ -108,9 +108,13 @@ class Fetch(msgspec.Struct, frozen=True, tag="fetch", array_like=True):
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag="subscribe", array_like=True):
-    """Ask for a Feed of all committed frames from the one that holds `from_sequence`."""
+    """Ask for a Feed of all committed frames from the one that holds `from_sequence`.
+
+    `or_newest`: or from the newest one, if what is committed does not reach so far.
+    """
 
     from_sequence: int
+    or_newest: bool = False
 
 
 class Checkpoint(msgspec.Struct, frozen=True, tag="checkpoint", array_like=True):

@@ -17,7 +17,13 @@ from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
-from journal.client import Attachment, JournalTrimmedError, ReplicaFailedError, records_from
+from journal.client import (
+    Attachment,
+    JournalTrimmedError,
+    ReplicaFailedError,
+    records_from,
+    records_of,
+)
 from journal.codec import Feed, LeaderMessage, Message, decode, encode
 from journal.disk_threads import DiskThreads, DiskWork
 from journal.messages import (
@@ -117,9 +123,7 @@ class JournalServer:
     ) -> None:
         """See journal.client.Journal."""
         host = await self.host(cluster)
-        await host.feed.follow(
-            from_sequence, lambda frames: receive(records_from(frames, from_sequence))
-        )
+        await host.feed.follow(from_sequence, lambda frames: receive(records_of(frames)))
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See journal.client.Journal."""
@@ -240,7 +244,7 @@ class _Connection(FramedConnection):
         if isinstance(message, LeaderMessage):
             host.receive(message, self._respond)
         elif isinstance(message, Subscribe):
-            self._spawn(self._feed(host, message.from_sequence))
+            self._spawn(self._feed(host, message))
         elif isinstance(message, Checkpoint):
             host.checkpoint(message.sequence)
         elif isinstance(message, Locate):
@@ -251,8 +255,11 @@ class _Connection(FramedConnection):
     def _respond(self, message: Message) -> None:
         self.send(encode(message))
 
-    async def _feed(self, host: ReplicaHost, sequence: int) -> None:
+    async def _feed(self, host: ReplicaHost, wanted: Subscribe) -> None:
+        sequence = wanted.from_sequence
         try:
+            if wanted.or_newest:
+                sequence = await host.feed.last_up_to(sequence)
             async for frames in host.feed.frames(sequence):
                 self.send(encode(Feed(frames)))
                 await self.drained()

@@ -111,12 +111,16 @@ class Applier:
     def _compare(self, applied: Sequence[Record]) -> None:
         """Raise DisorderError if the journal has something else where this replica has applied records.
 
-        Then it is ahead of its journal: what was applied last is in no journal any more. Epochs never fall.
+        Then what was applied last is in no journal any more. Epochs never fall, timestamps always rise:
+        so it shows at the first record that the journal has instead, however far that lies back.
         """
         position = self.position
         for record in applied:
-            same = (record.epoch, record.timestamp) == (position.epoch, position.watermark)
-            if record.epoch > position.epoch or (record.sequence == position.sequence and not same):
+            if record.sequence == position.sequence:
+                same = (record.epoch, record.timestamp) == (position.epoch, position.watermark)
+            else:
+                same = record.epoch <= position.epoch and record.timestamp < position.watermark
+            if not same:
                 raise DisorderError(f"record {record.sequence} is another one than was applied")
 
     def collect(self, versions_max: int = 100) -> bool:

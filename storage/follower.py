@@ -176,7 +176,8 @@ class Follower:
                 )
                 group.create_task(replica.collect())
                 group.create_task(self._outlive(environment))
-                # From the record that was applied last on, to see that the journal has the same.
+                # From the record that was applied last on, to see that the journal has the same. If it is
+                # shorter, from its newest one on: what follows that is applied already, or another history.
                 first = max(1, environment.position.sequence)
                 await self._journal.follow(self._cluster, first, replica.receive)
         except ExceptionGroup as failures:  # what is raised in an `except*` would be a group again

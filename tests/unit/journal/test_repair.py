@@ -182,6 +182,26 @@ async def test_damage_met_by_a_reader_is_mended_from_the_peers_and_no_record_is_
     await cluster.append(3)
 
 
+@pytest.mark.parametrize("has", [1, 20, 21, 22, 500])
+async def test_whoever_follows_over_a_socket_sees_whether_the_journal_has_what_it_has(cluster, has):
+    """Also when the journal is shorter, and after it has come back with a shorter log."""
+    await cluster.append(20)
+    await cluster.sound()
+    seen: list[int] = []
+    journal = SocketJournal(cluster.layout.socket("b.journal"))
+    following = asyncio.create_task(
+        journal.follow(CLUSTER, has, lambda records: seen.extend(one.sequence for one in records))
+    )
+    await cluster.until(lambda: 21 in seen)
+    assert seen == list(range(min(has, 21), 22))
+    await cluster.stop("b")
+    await cluster.start("b")
+    await cluster.append()
+    await cluster.until(lambda: 22 in seen)
+    assert seen[-2:] == [21, 22]
+    following.cancel()
+
+
 async def test_scrub_finds_damage_that_nobody_reads_and_says_when_all_was_sound(
     cluster, monkeypatch
 ):

@@ -274,6 +274,39 @@ async def test_follower_that_is_behind_reads_from_disk_and_goes_on_in_order(runn
     following.cancel()
 
 
+async def test_follower_that_has_more_than_is_committed_is_told_what_was_committed_last(running):
+    """So it sees whether that is a part of what it has."""
+    await running.say(append(1))
+    seen: list[int] = []
+    following = asyncio.ensure_future(
+        running.host.feed.follow(9, lambda frames: seen.extend(frame.last for frame in frames))
+    )
+    await running.say(append(2))
+    assert seen == []  # nothing is known to be committed
+    await running.say(append(3, commit=2))
+    await running.say(append(4, commit=3))
+    assert seen == [2, 3]
+    following.cancel()
+
+
+async def test_follower_is_told_again_what_it_was_told_last_by_a_log_that_is_replaced(running):
+    seen: list[int] = []
+    following = asyncio.ensure_future(
+        running.host.feed.follow(1, lambda frames: seen.extend(frame.last for frame in frames))
+    )
+    await running.say(append(1))
+    await running.say(append(2, commit=1))
+    await running.say(append(3, commit=2))
+    running.host.feed.restart()
+    assert seen == [1, 2]
+    running.host.feed.advance(2)
+    async with asyncio.timeout(5):
+        while len(seen) < 3:
+            await asyncio.sleep(0.001)
+    assert seen == [1, 2, 2]
+    following.cancel()
+
+
 async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(running):
     def fail(frames):
         raise ValueError("cannot apply")

@@ -138,7 +138,9 @@ class FakeJournal:
     async def follow(
         self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
     ) -> None:
-        async for records in self.subscribe(cluster, from_sequence):
+        while not self.records:
+            await self._wait()
+        async for records in self.subscribe(cluster, min(from_sequence, len(self.records))):
             receive(records)
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
@@ -149,8 +151,11 @@ class FakeJournal:
             if position < len(self.records):
                 yield self.records[position:]
                 position = len(self.records)
-            self._grown.clear()
-            await self._grown.wait()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self._grown.clear()
+        await self._grown.wait()
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         self.checkpoints.append(sequence)

@@ -194,20 +194,22 @@ async def test_remote_reader_is_not_given_a_changed_letter(
         await repaired(servers[0])
 
 
+@pytest.mark.parametrize("count", [1, 2, 50])
+@pytest.mark.parametrize("epoch", [1, 2])
 async def test_replica_ahead_of_its_journal_is_made_anew(
-    layout: Layout, journal: Any, feeder: Any
+    layout: Layout, journal: Any, feeder: Any, count: int, epoch: int
 ) -> None:
+    """At once, whether or not the journal has grown as long again."""
     load(journal, feeder)
     async with zones(layout, journal) as servers:
         await everywhere(servers, feeder.timestamp)
-        lost = feeder.record([(b"lost", b"1")])
-        environment = (await servers[0].follow(CLUSTER).opened()).environment  # type: ignore[union-attr]
-        assert environment is not None
-        servers[0].follow(CLUSTER)._open.result().receive([lost])  # type: ignore[union-attr]
-        await servers[0].follow(CLUSTER).reach(lost.timestamp)  # type: ignore[union-attr]
-    feeder.sequence -= 1
+        kept = feeder.sequence
+        lost = [feeder.record([(b"lost", b"%d" % number)]) for number in range(count)]
+        servers[0].follow(CLUSTER)._open.result().receive(lost)  # type: ignore[union-attr]
+        await servers[0].follow(CLUSTER).reach(lost[-1].timestamp)  # type: ignore[union-attr]
+    feeder.sequence = kept
     other = feeder.record([(b"other", b"1")])
-    journal.append(msgspec.structs.replace(other, epoch=2))
+    journal.append(msgspec.structs.replace(other, epoch=epoch))
     async with zones(layout, journal) as servers:
         await everywhere(servers, feeder.timestamp)
         remote = RemoteReplica([layout.socket("az1.storage")], CLUSTER)
