@@ -340,7 +340,7 @@ async def test_how_far_the_log_reaches_is_durable_within_a_second_of_the_last_wr
 ):
     await cluster.append(5)
     settled = []
-    disk = cluster.servers["b"]._replicas[CLUSTER].opening.result().disk
+    disk = (await cluster.servers["b"].host(CLUSTER)).disk
     put = disk._state.note_durably
     monkeypatch.setattr(disk._state, "note_durably", lambda mark: (settled.append(mark), put(mark)))
     await cluster.append(1)
