@@ -16,9 +16,13 @@ from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.ordering import sorter_arguments, write_sorter
 from dsql.executor.source import Env
-from dsql.functions.function import Aggregate
 from dsql.sql.bound import AggregateCall, Constant, SortKey
 from dsql.types import oids
+
+
+def keeps_input(call: AggregateCall) -> bool:
+    """Return True if a call's input is kept until all rows were seen."""
+    return bool(call.order_by) or (call.distinct and not call.aggregate.any_order)
 
 
 class Accumulation:
@@ -37,7 +41,7 @@ class Accumulation:
         self._counter = generator.counter() if call.aggregate.gathers else ""
         self._distinct: DistinctCode | None = None
         self._gathered: _Gathered | None = None
-        if call.order_by or (call.distinct and not call.aggregate.any_order):
+        if keeps_input(call):
             self._gathered = _Gathered(generator, call, grouped=grouped)
         elif call.distinct:
             self._distinct = DistinctCode(generator)
@@ -89,14 +93,27 @@ class Accumulation:
 
     def _advance(self, place: str, codes: Sequence[Code]) -> None:
         generator, call, source = self._generator, self._call, self._generator.source
-        if generator.varies(call.type_oid) and not _accounts(call.aggregate):
-            _step_held(generator, call, place, codes, self._held)
+        if not call.aggregate.gathers:
+            if generator.varies(call.type_oid):
+                _step_held(generator, call, place, codes, self._held)
+            else:
+                source.line(f"{place} = {_step_code(generator, call, place, codes)}")
             return
+        types = [item.type_oid for item in call.arguments]
+        if call.aggregate.item is not None:
+            codes, types = [self._item(codes)], [oids.TEXT]
         source.line(f"{place} = {_step_code(generator, call, place, codes)}")
-        if call.aggregate.gathers:
-            texts = [code.text for code in codes]
-            generator.note_large(self._held, texts, [item.type_oid for item in call.arguments])
-            generator.sample_each(self._counter, f"{self._held}.sample_one({tuple_code(texts)})")
+        texts = [code.text for code in codes]
+        generator.note_large(self._held, texts, types)
+        generator.sample_each(self._counter, f"{self._held}.sample_one({tuple_code(texts)})")
+
+    def _item(self, codes: Sequence[Code]) -> Code:
+        """Write the making of the text that is gathered in the place of the arguments."""
+        source = self._generator.source
+        name, item = source.fresh("item"), source.constant(self._call.aggregate.item, "item")
+        texts = ["context", *(code.text for code in codes)]
+        source.line(f"{name} = {item}({', '.join(texts)})")
+        return Code(name, nullable=False)
 
     def step_rest(self, place: str, key: str) -> None:
         """Write the steps that had to wait until all rows were seen; `place` may read `key`."""
@@ -188,17 +205,12 @@ class _Gathered:
 
 
 def _first_accumulator(generator: Generator, call: AggregateCall) -> str:
-    if not call.aggregate.needs_context:
-        first = call.aggregate.initial()
-        if first is None or type(first) is int:
-            return repr(first)
-    initial = generator.source.constant(call.aggregate.initial, "initial")
-    return f"{initial}({'context' if call.aggregate.needs_context else ''})"
-
-
-def _accounts(aggregate: Aggregate) -> bool:
-    """Return True if the accumulator is not simply the result so far."""
-    return aggregate.needs_context or aggregate.gathers
+    first = call.aggregate.initial()
+    if first is None or type(first) is int:
+        return repr(first)
+    if call.aggregate.initial is list:
+        return "[]"
+    return f"{generator.source.constant(call.aggregate.initial, 'initial')}()"
 
 
 def _step_held(

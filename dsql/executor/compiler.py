@@ -39,6 +39,7 @@ from dsql.executor.generator import (
     tuple_code,
     unpack_code,
 )
+from dsql.executor.group_lists import GroupLists
 from dsql.executor.grouped_rows import GroupedRows
 from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
@@ -113,6 +114,7 @@ _NAMES: dict[str, Any] = {
     "DistinctInOrder": DistinctInOrder,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,
+    "GroupLists": GroupLists,
     "GroupedRows": GroupedRows,
     "Rows": Rows,
     "SortedRows": SortedRows,

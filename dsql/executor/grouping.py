@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from dsql.executor.accumulation import Accumulation
+from dsql.executor.accumulation import Accumulation, keeps_input
 from dsql.executor.distinct import distinct_key, key_parts
 from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
@@ -18,6 +18,7 @@ from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
 from dsql.planner.plan_slots import made_slots, slot_types
+from dsql.sql.bound import AggregateCall
 
 
 def produce_aggregate(
@@ -98,15 +99,35 @@ class _Groups:
         source.line(
             f"{self._table} = {{}}; {self._spill} = GroupSpill({generator.runtime('memory')})"
         )
+        self._lists: list[str] = []
+        self._given = ""
         self.calls = [
-            Accumulation(generator, call, self._spill, grouped=True) for _, call in node.calls
+            Accumulation(generator, call, self._account(number, call), grouped=True)
+            for number, (_, call) in enumerate(node.calls)
         ]
         self._empty = list(self._begin_empty()) if self.several else []
+
+    def _account(self, place: int, call: AggregateCall) -> str:
+        """Write the making of the account of a call's accumulators, and return its name.
+
+        Where the input is kept, or goes to temporary space, that is of the group that is being given.
+        """
+        source = self._generator.source
+        if keeps_input(call):
+            self._given = self._given or self._generator.hold()
+            return self._given
+        if not call.aggregate.gathers:
+            return self._spill
+        name, memory = source.fresh("lists"), self._generator.runtime("memory")
+        set_place = self.set_place if self.several else None
+        source.line(f"{name} = GroupLists({memory}, {self._table}, {place}, {set_place})")
+        self._lists.append(name)
+        return name
 
     @property
     def set_place(self) -> int:
         """Where the number of the set stands."""
-        return len(self.calls) + len(self._node.keys) + len(self.carried)
+        return len(self._node.calls) + len(self._node.keys) + len(self.carried)
 
     def _begin_empty(self) -> Iterator[tuple[str, str]]:
         """Write the group of each empty set, which is there without any row; yield its key and name."""
@@ -199,22 +220,32 @@ class _Groups:
     def give(self) -> None:
         """Write the yielding of the finished groups."""
         source, table = self._generator.source, self._table
-        key, group = source.fresh("key"), source.fresh("group")
+        key = source.fresh("key")
         for number, call in enumerate(self.calls):
             call.step_rest(f"{table}[{key}][{number}]", key)
         groups = f"{table}.values()"
         if self.several:
             groups = f"sorted({groups}, key=itemgetter({self.set_place}))"
+        for lists in self._lists:
+            groups = f"{lists}.complete({groups})"
         gathering = [(n, call) for n, call in enumerate(self.calls) if call.gathers]
-        if not gathering:
+        if gathering:
+            self._gather(groups, gathering)
+        else:
             source.line(f"yield from {groups}")
-            return
+        for lists in self._lists:
+            source.line(f"{lists}.clear()")
+
+    def _gather(self, groups: str, gathering: Sequence[tuple[int, Accumulation]]) -> None:
+        """Write the yielding of groups whose input was kept, each with what is made of it."""
+        source, group = self._generator.source, self._generator.source.fresh("group")
         with source.block(f"for {group} in {groups}:"):
             for number, call in gathering:
                 call.gather(f"{group}[{number}]")
             source.line(f"yield {group}")
             for number, _ in gathering:
                 source.line(f"{group}[{number}] = None")
+            source.line(f"{self._given}.clear()")
         for _, call in gathering:
             call.forget()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 from dsql.executor.memory import StatementMemory
@@ -21,6 +22,7 @@ Key = Callable[[Row], Any]
 
 _SORT_ROWS = 32_768  # sorted in one step
 _FAN_IN_MAX = 64  # runs merged at once
+_BATCH_ROWS = 128  # written at once
 
 
 class Descending:
@@ -105,22 +107,28 @@ class Sorter:
         sources = [_Source(chunks) for chunks in sequences]
         while sources := [source for source in sources if source.fill()]:
             self._check()
-            follows = self._follows([source.rows[-1] for source in sources if source.more])
-            batch = list(chain.from_iterable([source.take(follows) for source in sources]))
+            limits = self._limits(sources)
+            batch = list(chain.from_iterable(map(_Source.take, sources, limits)))
             if len(sources) > 1:
                 self._order(batch)
             yield batch
 
-    def _follows(self, last: Sequence[Row]) -> Callable[[Row], bool] | None:
-        """Return the test for rows that are not certainly before what is to come from any source."""
-        if not last:
-            return None
+    def _limits(self, sources: Sequence[_Source]) -> Sequence[Callable[[Row], bool] | None]:
+        """Return for each source the test for rows that are not certainly before what is to come from any.
+
+        Of rows with equal keys those of earlier sources are before those of later ones.
+        """
         key = self._key
+        ends = [(place, key(one.rows[-1])) for place, one in enumerate(sources) if one.more]
+        if not ends:
+            return [None] * len(sources)
         if self._reverse:
-            highest = max(map(key, last))
-            return lambda row: key(row) < highest
-        lowest = min(map(key, last))
-        return lambda row: lowest < key(row)
+            last, bound = max(ends, key=itemgetter(1))  # the first of equal ones
+            tests = lambda row: key(row) < bound, lambda row: not bound < key(row)
+        else:
+            last, bound = min(ends, key=itemgetter(1))
+            tests = lambda row: bound < key(row), lambda row: not key(row) < bound
+        return [tests[place > last] for place in range(len(sources))]
 
 
 def _slices(rows: list[Row], count: int) -> Iterator[list[Row]]:
@@ -162,8 +170,21 @@ class SortedRows(Rows):
                 return
         self._sorter.sort(self.list)
         self.written += len(self.list)
-        self._runs.append(write_run(self._memory, self.list))
+        run = write_run(self._memory, self.list)
         self._held.clear()
+        self._add_run(run)
+
+    def append_sorted(self, rows: Iterator[Row]) -> None:
+        """Write out rows that come in order, and after those of their keys that are there already."""
+        run = Run(self._memory)
+        while batch := list(islice(rows, _BATCH_ROWS)):
+            run.append(batch)
+            self.written += len(batch)
+        run.finish()
+        self._add_run(run)
+
+    def _add_run(self, run: Run) -> None:
+        self._runs.append(run)
         if len(self._runs) == _FAN_IN_MAX:
             self._runs = [self._merged()]
 

@@ -196,13 +196,14 @@ def _aggregate(
         arguments = rows.arguments[index]
         if not kept[index] or (not aggregate.keeps_nulls and None in arguments):
             return accumulator
+        if aggregate.item is not None:
+            arguments = (aggregate.item(context, *arguments),)
         if aggregate.gathers:
             held.large(arguments)
         return aggregate.step(accumulator, *arguments)
 
-    given = (context,) if aggregate.needs_context else ()
     growing = call.frame.start[0] == "unbounded preceding" and not call.frame.exclusion
-    accumulator, done = aggregate.initial(*given), 0
+    accumulator, done = aggregate.initial(), 0
     previous: Any = None
     for row in range(len(rows)):
         frame = rows.frame(row)
@@ -215,7 +216,7 @@ def _aggregate(
             done = frame.stop
             previous = aggregate.final(accumulator)
         else:
-            accumulator = aggregate.initial(*given)
+            accumulator = aggregate.initial()
             held.clear()
             for index in frame:
                 accumulator = step(accumulator, index)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from dsql.errors import SqlError
@@ -14,7 +15,6 @@ from dsql.functions.arithmetic import check_float8, check_int8
 from dsql.functions.date_arithmetic import add_intervals, divide
 from dsql.functions.definition import define_aggregate
 from dsql.functions.function import Context
-from dsql.functions.gathered import Gathered
 from dsql.functions.json_build import key_text, record_text, value_text
 from dsql.functions.numerics import numeric_div
 from dsql.functions.templates import export
@@ -108,7 +108,7 @@ def _define_extremes() -> None:
             _nothing,
             _array_extreme(name),
             lambda accumulator: accumulator[1],
-            typed=lambda oid: lambda: [registry.get(oid).sort_key, None],
+            typed=lambda oid: {"initial": lambda: [registry.get(oid).sort_key, None]},
         )
 
 
@@ -210,6 +210,16 @@ def _define_string_agg(key: str, empty: Any) -> None:
     define_aggregate(key, list, collect, finish, step_template=step, keeps_nulls=True, gathers=True)
 
 
+def _as_nested_array(items: list[Any]) -> list[Any] | None:
+    if any(len(item) != len(items[0]) for item in items):
+        raise _dimensionality()  # of parts that were gathered apart
+    return _as_array(items)
+
+
+def _dimensionality() -> SqlError:
+    return SqlError("2202E", "cannot accumulate arrays of different dimensionality")
+
+
 def _collect_array(items: list[Any], value: Any) -> list[Any]:
     if value is None:
         raise SqlError("22004", "cannot accumulate null arrays")
@@ -217,76 +227,59 @@ def _collect_array(items: list[Any], value: Any) -> list[Any]:
         raise SqlError("2202E", "cannot accumulate empty arrays")
     items.append(value)
     if len(items[0]) != len(value):
-        raise SqlError("2202E", "cannot accumulate arrays of different dimensionality")
+        raise _dimensionality()
     return items
 
 
-class _JsonRows(Gathered):
-    """What a JSON aggregate has seen; texts are made at once, since values may not be kept."""
+Finish = Callable[[str | None], str | None]
 
-    __slots__ = ("context", "oids")
 
-    def __init__(self, context: Context, argument_oids: tuple[int, ...]) -> None:
-        super().__init__(context)
-        self.context = context
-        self.oids = argument_oids
+def _elements(finish: Finish, oid: int) -> dict[str, Any]:
+    """Return what json_agg is of a type; texts are made at once, since values may not be kept."""
+    composite = oid == oids.RECORD or registry.get(oid).category == "A"
 
-    def add_element(self, value: Any) -> _JsonRows:
-        oid = self.oids[0]
+    def item(context: Context, value: Any) -> str:
         if value is not None and oid == oids.RECORD:
-            self.add(record_text(self.context, value, ","))
-        else:
-            self.add(value_text(self.context, oid, value))
-        return self
+            return record_text(context, value, ",")
+        return value_text(context, oid, value)
 
-    def add_member(self, key: Any, value: Any) -> _JsonRows:
+    def final(texts: list[str]) -> str | None:
+        text = "[" + join(", \n " if composite else ", ", texts) + "]" if texts else None
+        return finish(text)
+
+    return {"item": item, "final": final}
+
+
+def _members(finish: Finish, key_oid: int, oid: int) -> dict[str, Any]:
+    """Return what json_object_agg is of the types of key and value."""
+
+    def item(context: Context, key: Any, value: Any) -> str:
         if key is None:
             raise SqlError("22004", "field name must not be null")
-        text = key_text(self.context, self.oids[0], key, 1)
-        self.add((text, value_text(self.context, self.oids[1], value)))
-        return self
+        name = key_text(context, key_oid, key, 1)
+        return f"{quote(name)} : {value_text(context, oid, value)}"
 
-    def array(self) -> str | None:
-        if not self.items:
-            return None
-        known = registry.get(self.oids[0])
-        composite = known.oid == oids.RECORD or known.category == "A"
-        texts: list[str] = self.items
-        return "[" + join(", \n " if composite else ", ", texts) + "]"
+    def final(texts: list[str]) -> str | None:
+        return finish("{ " + join(", ", texts) + " }" if texts else None)
 
-    def object(self) -> str | None:
-        if not self.items:
-            return None
-        return "{ " + join(", ", (f"{quote(key)} : {text}" for key, text in self.items)) + " }"
+    return {"item": item, "final": final}
 
 
-def _typed_rows(*argument_oids: int) -> Callable[..., _JsonRows]:
-    return lambda context: _JsonRows(context, argument_oids)
+def _define_json(prefix: str, finish: Finish) -> None:
+    for name, typed in (("agg", _elements), ("object_agg", _members)):
+        define_aggregate(
+            f"{prefix}_{name}",
+            list,
+            _collect,
+            step_template="({0}.append({1}) or {0})",
+            keeps_nulls=True,
+            gathers=True,
+            typed=partial(typed, finish),
+        )
 
 
 def _as_jsonb(text: str | None) -> str | None:
     return None if text is None else normalize(text)
-
-
-def _define_json(prefix: str, finish: Callable[[str | None], str | None]) -> None:
-    define_aggregate(
-        f"{prefix}_agg",
-        _nothing,
-        _JsonRows.add_element,
-        lambda rows: finish(rows.array()),
-        keeps_nulls=True,
-        needs_context=True,
-        typed=_typed_rows,
-    )
-    define_aggregate(
-        f"{prefix}_object_agg",
-        _nothing,
-        _JsonRows.add_member,
-        lambda rows: finish(rows.object()),
-        keeps_nulls=True,
-        needs_context=True,
-        typed=_typed_rows,
-    )
 
 
 _define_counts_and_bits()
@@ -302,7 +295,7 @@ define_aggregate(
     gathers=True,
 )
 define_aggregate(
-    "array_agg(anyarray)", list, _collect_array, _as_array, keeps_nulls=True, gathers=True
+    "array_agg(anyarray)", list, _collect_array, _as_nested_array, keeps_nulls=True, gathers=True
 )
 _define_string_agg("string_agg(text,text)", "")
 _define_string_agg("string_agg(bytea,bytea)", b"")

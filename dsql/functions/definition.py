@@ -9,8 +9,8 @@ name and argument types ("substr(text,int4)"); several keys are separated by spa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -164,25 +164,24 @@ def define_aggregate(
     *,
     step_template: str = "",
     keeps_nulls: bool = False,
-    needs_context: bool = False,
     gathers: bool = False,
     any_order: bool = False,
-    typed: Callable[..., Implementation] | None = None,
+    typed: Callable[..., Mapping[str, Any]] | None = None,
 ) -> None:
     """Register the aggregates with these keys.
 
-    `typed(*argument_oids)` makes the `initial` for the actual types, for polymorphic aggregates.
+    `typed(*argument_oids)` makes the fields that depend on the actual types, for polymorphic aggregates.
     """
     for key in keys.split():
         row = _find(key)
 
         def build(row: Row = row, actual: tuple[int, ...] | None = None) -> Aggregate:
-            return Aggregate(
+            aggregate = Aggregate(
                 oid=row.oid,
                 name=row.name,
                 argument_types=row.argument_types,
                 return_type=row.return_type,
-                initial=typed(*actual) if typed and actual is not None else initial,
+                initial=initial,
                 step=step,
                 final=final,
                 step_template=step_template,
@@ -190,10 +189,10 @@ def define_aggregate(
                 variadic=row.flags[4] == "t",
                 direct_arguments=row.direct_arguments,
                 ordered_set=row.flags[5] in "oh",
-                needs_context=needs_context,
                 gathers=gathers,
                 any_order=any_order,
             )
+            return replace(aggregate, **typed(*actual)) if typed and actual else aggregate
 
         specializer = None
         if typed is not None:

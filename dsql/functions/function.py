@@ -131,11 +131,13 @@ class Operator:
 class Aggregate:
     """An aggregate with one signature.
 
-    The accumulator is what `initial()` returns, `initial(context)` if `needs_context`; `step(accumulator,
-    *arguments)` returns the next one; `final(accumulator)` the result. Unless `keeps_nulls`, rows with a
-    NULL argument are skipped. If it `gathers`, the accumulator is a list that keeps the arguments as they
-    are, and whoever calls `step` accounts for them. With `any_order` the result does not depend on the
-    order of the rows. `step_template`, if given, is a Python expression over {0} (accumulator), {1}, ...
+    The accumulator is what `initial()` returns; `step(accumulator, *arguments)` returns the next one;
+    `final(accumulator)` the result. Unless `keeps_nulls`, rows with a NULL argument are skipped. If it
+    `gathers`, the accumulator is a list that keeps the arguments as they are, or the text that
+    `item(context, *arguments)` makes of them and `step` is given in their place. Whoever calls `step`
+    accounts for them, and may join the lists of parts of the rows. With `any_order` the result does not
+    depend on the order of the rows. `step_template`, if given, is a Python expression over {0}, the
+    accumulator, and {1}, ...
     An `ordered_set` aggregate takes the WITHIN GROUP values, sorted, as the arguments of `step`, and its
     `direct_arguments` values at the end: `final(accumulator, *direct)`. One that `gathers` is not stepped,
     but given a sequence of all values at the end.
@@ -153,8 +155,8 @@ class Aggregate:
     variadic: bool = False
     direct_arguments: int = 0  # ordered-set aggregates: how many come before WITHIN GROUP
     ordered_set: bool = False
-    needs_context: bool = False
     gathers: bool = False
+    item: Callable[..., str] | None = None
     any_order: bool = False
 
 

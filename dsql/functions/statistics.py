@@ -238,7 +238,7 @@ def _define_all() -> None:
         list,
         _Modes.add,
         lambda modes: modes.best,
-        typed=lambda oid: lambda: _Modes(oid),
+        typed=lambda oid: {"initial": lambda: _Modes(oid)},
     )
 
 

@@ -67,7 +67,7 @@ def test_rows_come_back_as_they_went(rows: list[Any]) -> None:
 
 @given(rows=rows_of_pairs, descending=st.tuples(st.booleans(), st.booleans()))
 @settings(max_examples=100, deadline=None)
-def test_merged_runs_equal_one_sort(rows: list[Any], descending: tuple[bool, bool]) -> None:
+def test_merged_runs_equal_one_stable_sort(rows: list[Any], descending: tuple[bool, bool]) -> None:
     def part(row: Any, place: int) -> Any:
         return (row[place] is None, row[place])
 
@@ -84,6 +84,7 @@ def test_merged_runs_equal_one_sort(rows: list[Any], descending: tuple[bool, boo
         )
 
     memory = StatementMemory(Bounds(work_max=4_000), TemporarySpace(unnamed_file))
+    rows = [(*row, number) for number, row in enumerate(rows)]
     expected = list(rows)
     order(expected)
     assert kept_rows(SortedRows(memory, order, key, reverse=all(descending)), rows) == expected
@@ -251,6 +252,14 @@ STATEMENTS = [
     "select id % 50, string_agg(distinct b, ',') from t group by 1 order by 1",
     "select cardinality(array_agg(distinct a)) from t",
     "select id % 9, array_agg(n order by b, id) from t group by 1 order by 1",
+    "select id % 50, array_agg(b), string_agg(b, '-'), count(*) from t group by 1 order by 1",
+    "select id, array_agg(b), max(b) from t group by id order by 1",
+    "select id % 900, json_agg(b), jsonb_object_agg(id, n) from t group by 1 order by 1",
+    "select id % 9, array_agg(array[id, a]), jsonb_agg(x) from t x group by 1 order by 1",
+    "select id % 7, a % 5, array_agg(b), string_agg(b, '') from t group by grouping sets ((1, 2), 2, 1)"
+    " order by 1, 2, 3",
+    "select id % 70, array_agg(n order by b, id), array_agg(b) filter (where id > 9)"
+    " from t group by 1 order by 1",
     "select percentile_disc(0.5) within group (order by b), mode() within group (order by b) from t",
     "select id % 3, percentile_cont(array[0.1, 0.9]) within group (order by id) from t"
     " group by 1 order by 1",

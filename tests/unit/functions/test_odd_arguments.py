@@ -199,10 +199,13 @@ def call_aggregate(
     context: Context,
 ) -> None:
     # The first row gives direct arguments only.
-    accumulator = aggregate.initial(context) if aggregate.needs_context else aggregate.initial()
+    accumulator = aggregate.initial()
     direct = rows[0][: aggregate.direct_arguments]
     for row in rows[1:]:
-        accumulator = aggregate.step(accumulator, *row[aggregate.direct_arguments :])
+        arguments = row[aggregate.direct_arguments :]
+        if aggregate.item is not None:
+            arguments = [aggregate.item(context, *arguments)]
+        accumulator = aggregate.step(accumulator, *arguments)
     encode(result_type(aggregate, actual), aggregate.final(accumulator, *direct), context)  # type: ignore[call-arg]
 
 
