@@ -23,9 +23,7 @@ from dsql.rpc.server import FramedConnection
 from storage.messages import Digest, Digested, Reply, decode_reply, encode
 
 RANGE_ROWS = 250  # they are read on event loops
-_RANGE_ROWS_MAX = (
-    2 * RANGE_ROWS
-)  # a replica that has more than that in the range is another one anyway
+DIGESTED_ROWS_MAX = 2 * RANGE_ROWS  # who has more than that in the range has others anyway
 _ANSWER_SECONDS = 10.0
 
 Row = tuple[bytes, bytes]
@@ -34,7 +32,7 @@ _encode_rows = msgspec.msgpack.Encoder().encode
 
 def digest(rows: Iterable[Row]) -> Digested:
     """Return the digest of the rows of a range, in the order of their keys."""
-    some = list(islice(rows, _RANGE_ROWS_MAX))
+    some = list(islice(rows, DIGESTED_ROWS_MAX))
     return Digested(len(some), google_crc32c.value(_encode_rows(some)))
 
 

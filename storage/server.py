@@ -9,11 +9,11 @@ down yet: a remote scan returns the whole rows of its range, a limited number at
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from itertools import islice
 
 from dsql.control.cluster_changes import ClusterChanges
 from dsql.control.layout import Layout
@@ -25,7 +25,7 @@ from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
 from journal.client import Journal, SocketJournal
-from storage.comparison import digest
+from storage.comparison import DIGESTED_ROWS_MAX, digest
 from storage.environment import DamagedReplicaError, ReadableEnvironment, WritableEnvironment
 from storage.follower import Follower
 from storage.messages import (
@@ -46,7 +46,7 @@ from storage.messages import (
 )
 from storage.reader_slot import START, ReaderSlot
 from storage.replica_writer import FollowerSettings
-from storage.snapshot import LocalSnapshot
+from storage.snapshot import LocalSnapshot, Row
 from storage.trial import READING
 
 log = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ class StorageServer:
         for cluster, is_there in self._changes.since(self._followers):
             if is_there:
                 self.follow(cluster)
+                await asyncio.sleep(0)  # there may be many
             else:
                 await self._leave(cluster)
 
@@ -235,27 +236,37 @@ class _Connection(FramedConnection):
         except TimeoutError:
             return Refused(Reason.BEHIND)
         try:
-            return self._read(environment, request)
+            return await self._read(follower, environment, request)
         except DamagedReplicaError as error:
             follower.condemn(error)
             return Refused(Reason.DAMAGED)
 
-    def _read(self, environment: WritableEnvironment, request: Get | Scan | Digest) -> Reply:
+    async def _read(
+        self, follower: Follower, environment: WritableEnvironment, request: Get | Scan | Digest
+    ) -> Reply:
         reader = self._register(environment, request.timestamp)
         snapshot = LocalSnapshot(reader, request.timestamp, careful=True)
-        words = environment.trial.words
-        words[READING] = 1
         try:
+            if isinstance(request, Get):
+                with _marked(environment):
+                    value = snapshot.get(request.key)
+                return Rows([] if value is None else [(request.key, value)], more=False)
             if isinstance(request, Scan):
-                return _scan(snapshot, request)
-            if isinstance(request, Digest):
-                return digest(snapshot.scan(request.low, request.high))
-            value = snapshot.get(request.key)
+                reverse, limit = request.reverse, min(request.limit, ROWS_PER_REPLY_MAX)
+            else:
+                reverse, limit = False, DIGESTED_ROWS_MAX
+            pieces = snapshot.pieces(request.low, request.high, reverse=reverse)
+            gathered = _Gathered(pieces, limit)
+            while gathered.has_room:
+                if await follower.reach(request.timestamp) is not environment:
+                    return Refused(Reason.BEHIND)  # it is another one by now
+                with _marked(environment):
+                    gathered.take()
+                await asyncio.sleep(0)  # others come between
         except SqlError:
             return Refused(Reason.TOO_OLD)
-        finally:
-            words[READING] = 0
-        return Rows([] if value is None else [(request.key, value)], more=False)
+        rows = gathered.rows
+        return digest(rows) if isinstance(request, Digest) else Rows(rows, gathered.more)
 
     def _register(self, environment: WritableEnvironment, timestamp: int) -> ReadableEnvironment:
         """Show the timestamp to the replica's writer; return the environment as a reader has it."""
@@ -270,17 +281,41 @@ class _Connection(FramedConnection):
         return reader
 
 
-def _scan(snapshot: LocalSnapshot, request: Scan) -> Rows:
-    """Return up to the limit of rows, fewer if they are large. The last one is where to go on."""
-    limit = min(request.limit, ROWS_PER_REPLY_MAX)
-    rows: list[tuple[bytes, bytes]] = []
-    size = 0
-    for row in islice(snapshot.scan(request.low, request.high, reverse=request.reverse), limit):
-        rows.append(row)
-        size += len(row[0]) + len(row[1])
-        if size >= _REPLY_BYTES:
-            return Rows(rows, more=True)
-    return Rows(rows, more=len(rows) == limit)
+@contextlib.contextmanager
+def _marked(environment: WritableEnvironment) -> Iterator[None]:
+    """Let it be known that the environment was read, should that end the process."""
+    words = environment.trial.words
+    words[READING] = 1
+    try:
+        yield
+    finally:
+        words[READING] = 0
+
+
+class _Gathered:
+    """Rows for one answer, up to a limit, fewer if they are large. The last one is where to go on."""
+
+    def __init__(self, pieces: Iterator[list[Row]], limit: int) -> None:
+        self._pieces = pieces
+        self._limit = limit
+        self._bytes = 0
+        self.rows: list[Row] = []
+        self.more = True
+
+    @property
+    def has_room(self) -> bool:
+        """True until there are enough of them, or all."""
+        return self.more and len(self.rows) < self._limit and self._bytes < _REPLY_BYTES
+
+    def take(self) -> None:
+        """Take another piece. Raises DamagedReplicaError, SqlError 72000."""
+        piece = next(self._pieces, None)
+        if piece is None:
+            self.more = False
+            return
+        some = piece[: self._limit - len(self.rows)]
+        self.rows += some
+        self._bytes += sum(len(key) + len(value) for key, value in some)
 
 
 async def serve(

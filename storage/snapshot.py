@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _FIRST_CHUNK_ROWS = 32
 _CHUNK_ROWS_MAX = 1_024
+_PIECE_ROWS_MAX = 256  # a millisecond or two, with their checksums
 _CHUNK_BYTES = 4 * 1024 * 1024
 _STORED_LONG_BYTES = INLINE_BYTES + HASH_BYTES
 # What pages that are used again may lead to, or damaged ones.
@@ -153,6 +154,16 @@ class LocalSnapshot:
             return iter(rows)
         return chain(rows, chain.from_iterable(self._chunks(low, high, raw, reverse)))
 
+    def pieces(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[list[Row]]:
+        """Yield the rows of `scan` in lists, for an event loop.
+
+        Little is read for each, so that they are empty where keys were deleted. Nothing is held between.
+        """
+        start, end = stored_low(low), stored_high(high)
+        raw, rows = self._chunk(start, end, _FIRST_CHUNK_ROWS, reverse)
+        yield [row for row in rows if low <= row[0] < high]
+        yield from self._chunks(low, high, raw, reverse, _PIECE_ROWS_MAX)
+
     def is_outdated(self, keys: Iterable[bytes]) -> bool:
         """Return whether one of `keys` has a newer version in the replica; long ones are not looked up."""
         short = [key for key in keys if len(key) <= INLINE_BYTES]
@@ -173,7 +184,12 @@ class LocalSnapshot:
         return self._read(find)
 
     def _chunks(
-        self, low: bytes, high: bytes, raw: list[Row], reverse: bool
+        self,
+        low: bytes,
+        high: bytes,
+        raw: list[Row],
+        reverse: bool,
+        rows_max: int = _CHUNK_ROWS_MAX,
     ) -> Iterator[list[Row]]:
         """Yield the rows that follow the raw ones, in lists of growing length."""
         start, end = stored_low(low), stored_high(high)
@@ -183,7 +199,7 @@ class LocalSnapshot:
                 end = raw[-1][0]
             else:
                 start = raw[-1][0] + b"\x00"
-            size = _next_size(size, raw)
+            size = _next_size(size, raw, rows_max)
             raw, rows = self._chunk(start, end, size, reverse)
             if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
                 rows = [row for row in rows if low <= row[0] < high]
@@ -346,8 +362,8 @@ def _finish_group(raw: list[Row], rows: Iterator[Row]) -> None:
         raw.append(row)
 
 
-def _next_size(size: int, raw: list[Row]) -> int:
+def _next_size(size: int, raw: list[Row], rows_max: int) -> int:
     """Return how many rows the next chunk takes: more, but few megabytes by the look of a sample."""
     sample = raw[::8]
     row_bytes = sum(len(value) for _, value in sample) // len(sample) + 1
-    return max(_FIRST_CHUNK_ROWS, min(size * 4, _CHUNK_ROWS_MAX, _CHUNK_BYTES // row_bytes))
+    return max(_FIRST_CHUNK_ROWS, min(size * 4, rows_max, _CHUNK_BYTES // row_bytes))
