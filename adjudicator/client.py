@@ -26,6 +26,7 @@ from dsql.rpc.client import BlockingConnection
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
 from dsql.transaction.interface import (
+    Behind,
     Buried,
     CommitOutcome,
     Committed,
@@ -100,6 +101,8 @@ class AdjudicatorClient:
             return Buried()
         if verdict in (Verdict.REFUSED, Verdict.FULL):
             return Refused(disk_full=verdict == Verdict.FULL)
+        if verdict == Verdict.BEHIND:
+            return Behind()
         return Unavailable() if verdict == Verdict.UNAVAILABLE else Unknown()
 
     def heartbeat(self) -> int:

@@ -34,6 +34,7 @@ from adjudicator.messages import (
     Request,
     Verdict,
     WriteSetKeys,
+    decode_identity,
     decode_keys,
     decode_status,
     encode_reply,
@@ -127,6 +128,15 @@ class CommitPipeline:
             self._gather(RecordKind.HEARTBEAT, b"", (body[1:], timestamp, answer))
         else:
             raise ValueError(f"there is no request {kind}")
+
+    def turn_away(self, body: bytes, answer: Answer) -> None:
+        """Answer to a COMMIT that storage is too far behind."""
+        try:
+            transaction_id = decode_identity(body[1:]).transaction_id[:TRANSACTION_ID_BYTES]
+        except msgspec.DecodeError:
+            answer(encode_reply(_NOBODY, Verdict.REFUSED))
+        else:
+            answer(encode_reply(transaction_id, Verdict.BEHIND))
 
     def _submit(self, body: bytes, answer: Answer) -> None:
         """Decide on a WriteSet and answer: conflicts at once, commits when durable."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 
+from adjudicator.admission import Admission, rate_at
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
 from adjudicator.disk_space import DiskSpace
+from adjudicator.messages import Request
 from adjudicator.recall import Recall
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.boot import current_boot
@@ -32,6 +35,7 @@ from journal.client import (
 log = logging.getLogger(__name__)
 
 _RETENTION_SECONDS = 30.0  # how often it is seen to which records are still needed
+_COMMIT = bytes((Request.COMMIT,))
 _DOUBT_LOOKS = 2  # without a commit: are the others there, and do we hear them?
 
 
@@ -65,6 +69,7 @@ class Leadership:
         self._opened = opened
         self._doubt = doubt
         self._published: ClockPublisher
+        self._admission: Admission
         self._clock_file = layout.clock(record.identifier)
         self._zone, self._zones = record.azs.index(az), len(record.azs)
         self._space = DiskSpace(layout.clock(record.identifier).parent)
@@ -85,7 +90,7 @@ class Leadership:
             quorum=Quorum(len(replicas), len(replicas) // 2 + 1),
             candidate=candidate,
             epoch=epoch,
-            on_late=self._late,
+            on_look=self._look,
         )
 
     @property
@@ -100,6 +105,12 @@ class Leadership:
 
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a query processor's request. Raises ValueError, struct.error for what nobody sends."""
+        if self._admission.is_open or body[:1] != _COMMIT:
+            self._let_in(body, answer)
+        else:
+            self._admission.take(body, answer)
+
+    def _let_in(self, body: bytes, answer: Answer) -> None:
         pipeline = self.pipeline
         assert pipeline is not None
         leader = self._appender.leader
@@ -118,6 +129,7 @@ class Leadership:
         finally:
             if self.pipeline is not None:
                 self.pipeline.stop()
+                self._admission.limit(math.inf)
             self._published.close()
 
     def resign(self) -> None:
@@ -147,6 +159,10 @@ class Leadership:
             values["clock"] = self._published.latest
             values["conflict_set_keys"] = len(self.pipeline.conflicts)
             values["outcomes"] = len(self.pipeline.outcomes)
+            rate = self._admission.rate
+            values["throttled"] = int(rate < math.inf)
+            values["admitted_bytes_per_second"] = -1 if rate == math.inf else round(rate)
+            values["storage_behind_bytes"], values["storage_behind_seconds"] = self._lag()
         return values
 
     def _committed(self, sequence: int) -> None:
@@ -155,15 +171,34 @@ class Leadership:
         else:
             self.pipeline.committed(sequence)
 
-    def _late(self) -> None:
+    def _look(self) -> None:
+        """See whether journals answer, and storage keeps up."""
         leader = self._appender.leader
         if leader.late == _DOUBT_LOOKS:
             self._doubt()
-        if self.pipeline is not None and leader.blocked and not leader.full:
+        if self.pipeline is None:
+            return
+        if leader.blocked and not leader.full:
             if leader.late == BLOCKED_LOOKS:
                 log.warning("%s: too few journals answer: commits are refused", self.cluster)
             self.pipeline.blocked = True
             self.pipeline.shed()
+        self._limit(math.inf if leader.blocked else rate_at(*self._lag()))
+
+    def _limit(self, rate: float) -> None:
+        admission = self._admission
+        if rate == admission.rate == math.inf:
+            return
+        if admission.rate == math.inf:
+            log.warning("%s: storage does not keep up: commits are slowed down", self.cluster)
+        elif rate == math.inf:
+            log.warning("%s: storage keeps up again", self.cluster)
+        admission.limit(rate)
+
+    def _lag(self) -> tuple[int, float]:
+        """Return how far storage is behind, in bytes and in seconds."""
+        backlog = self._appender.leader.backlog
+        return backlog.bytes_behind, backlog.seconds_behind(self._loop.time())
 
     def _open(self) -> None:
         leader = self._appender.leader
@@ -179,6 +214,7 @@ class Leadership:
             self._schedule_flush,
             self._loop.time,
         )
+        self._admission = Admission(self._let_in, self.pipeline.turn_away, self._loop.time)
         recalling = self._recall.run(self.pipeline, leader.epoch_sequence)
         self._tasks = [self._group.create_task(recalling)]
         self._opened(self)

@@ -41,9 +41,8 @@ class Verdict(enum.IntEnum):
         8  # nothing was done; the timestamp is 1 + the index of the leader's zone, sorted, or 0
     )
     UNAVAILABLE = 9  # nobody can commit now, for want of journal replicas; nothing was done
-    UNDECIDED = (
-        10  # it may be in a journal, and for want of others nobody can tell what becomes of it
-    )
+    UNDECIDED = 10  # it may be in a journal; for want of others nobody can tell what becomes of it
+    BEHIND = 11  # storage does not keep up with the journal; nothing was done
 
 
 _KEY_BYTES_MAX = 64 * 1024  # far above what KEY_BYTES_MAX of values are encoded to

@@ -18,7 +18,7 @@ from journal.codec import Fetched, LeaderMessage, Message, decode, encode
 from journal.copier import Send
 from journal.followers import Quorum
 from journal.leader import Leader
-from journal.messages import AppendReply, ClaimReply
+from journal.messages import AppendReply, Applied, ClaimReply
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class Appender:
 
     `replicas` are socket paths, or a LocalReplica. `on_commit` is called with the commit index each
     time it has risen; records appended in that call carry the index to the replicas. The first call
-    says that the leader is open; before it nothing may be appended. `on_late` is called every LOOK_SECONDS
-    while nothing can be committed for want of answers. `epoch` is the least to claim, `candidate` 16 bytes
+    says that the leader is open; before it nothing may be appended. `on_look` is called every LOOK_SECONDS
+    while the leader is not at rest. `epoch` is the least to claim, `candidate` 16 bytes
     that no other candidate has.
     """
 
@@ -80,7 +80,7 @@ class Appender:
         quorum: Quorum,
         candidate: bytes,
         epoch: int = 1,
-        on_late: Callable[[], None] = lambda: None,
+        on_look: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._replicas = replicas
@@ -89,7 +89,7 @@ class Appender:
         )
         self.leader = Leader(candidate, name, quorum, clock, epoch=epoch, own=self._own)
         self._on_commit = on_commit
-        self._on_late = on_late
+        self._on_look = on_look
         self._told_commit = 0
         self._told_stranded = False
         self._catching_up: asyncio.TimerHandle | None = None
@@ -134,7 +134,7 @@ class Appender:
             self._deliver(self.leader.notice(self._own))
 
     def _step(self, replica: int, message: Message) -> None:
-        assert isinstance(message, ClaimReply | AppendReply | Fetched)
+        assert isinstance(message, ClaimReply | AppendReply | Fetched | Applied)
         leader = self.leader
         self._deliver(leader.step(replica, message))
         if leader.deposed:
@@ -164,9 +164,8 @@ class Appender:
     def _look(self) -> None:
         """See to what is late or overdue; a leader at rest has no timer."""
         self._looking = None
-        self.leader.look()
-        if self.leader.late:
-            self._on_late()
+        self._deliver(self.leader.look(asyncio.get_running_loop().time()))
+        self._on_look()
         self._looks += 1
         if self._looks % _LOOKS_PER_TICK == 0:
             self._deliver(self.leader.tick())

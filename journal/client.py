@@ -21,6 +21,7 @@ from journal.codec import Feed, Message, decode, encode
 from journal.followers import Quorum
 from journal.leader import BLOCKED_LOOKS
 from journal.messages import (
+    Applied,
     Checkpoint,
     Locate,
     Located,
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _RECONNECT_SECONDS = 0.05
+_TELL_SECONDS = 0.05
 
 
 class JournalTrimmedError(Exception):
@@ -64,15 +66,20 @@ class Journal(Protocol):
         ...
 
     async def follow(
-        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+        self,
+        cluster: str,
+        from_sequence: int,
+        receive: Callable[[list[Record]], None],
+        applied: Callable[[], int],
     ) -> None:
         """Call `receive` with what `subscribe` yields, for ever, for one that has `from_sequence` already.
 
         So that it sees whether the journal has the same, the first batch may begin earlier: at the newest
         committed record, if that is before `from_sequence`. After a break some come again.
 
-        On the replica's own event loop the call comes within the one that commits the records: when a
-        leader there publishes their timestamp, `receive` has returned. Raises what `receive` raises.
+        `applied()` returns the last record that the caller has applied; leaders are told. On the replica's
+        own event loop the call comes within the one that commits the records: when a leader there publishes
+        their timestamp, `receive` has returned. Raises what `receive` raises.
         """
         ...
 
@@ -134,10 +141,22 @@ class SocketJournal:
                 yield message.frames
 
     async def follow(
-        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+        self,
+        cluster: str,
+        from_sequence: int,
+        receive: Callable[[list[Record]], None],
+        applied: Callable[[], int],
     ) -> None:
         """See Journal."""
-        sequence = from_sequence
+        telling = asyncio.get_running_loop().create_task(self._tell_applied(cluster, applied))
+        try:
+            await self._follow(cluster, from_sequence, receive)
+        finally:
+            telling.cancel()
+
+    async def _follow(
+        self, cluster: str, sequence: int, receive: Callable[[list[Record]], None]
+    ) -> None:
         while True:
             with contextlib.suppress(OSError):
                 feed = self.feed(cluster, sequence, or_newest=True)
@@ -146,6 +165,22 @@ class SocketJournal:
                         records = records_of(frames)
                         sequence = records[-1].sequence
                         receive(records)
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _tell_applied(self, cluster: str, applied: Callable[[], int]) -> None:
+        """Say how far the reader is, as long as it follows."""
+        while True:
+            with contextlib.suppress(OSError):
+                connection = await connect(self._path, lambda: _Inbox(cluster))
+                try:
+                    told = -1
+                    while not connection.lost:
+                        if (sequence := applied()) != told:
+                            connection.send(encode(Applied(sequence)))
+                            told = sequence
+                        await asyncio.sleep(_TELL_SECONDS)
+                finally:
+                    connection.close()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
@@ -181,6 +216,7 @@ class _Inbox(FramedConnection):
         super().__init__()
         self._cluster = cluster
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.lost = False
 
     def opened(self) -> None:
         self.send(encode_opening(Hello(self._cluster)))
@@ -189,4 +225,5 @@ class _Inbox(FramedConnection):
         self.messages.put_nowait(decode(body))
 
     def closed(self) -> None:
+        self.lost = True
         self.messages.put_nowait(None)

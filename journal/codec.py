@@ -14,6 +14,8 @@ import msgspec
 from dsql.rpc.server import ProtocolError
 from journal.messages import (
     AppendReply,
+    Applied,
+    AskApplied,
     Checkpoint,
     Claim,
     ClaimReply,
@@ -69,8 +71,10 @@ Plain = (
     | Locate
     | Located
     | Trimmed
+    | AskApplied
+    | Applied
 )
-LeaderMessage = Claim | Append | Fetch | StartAt
+LeaderMessage = Claim | Append | Fetch | StartAt | AskApplied
 Message = Plain | Append | Fetched | Feed
 
 _encoder = msgspec.msgpack.Encoder()

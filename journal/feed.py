@@ -17,6 +17,7 @@ FEED_BYTES = 1024 * 1024
 _RECENT_BYTES = 16 * 1024 * 1024
 
 Receive = Callable[[list[Frame]], None]
+HowFar = Callable[[], int]  # the last record that a reader has applied
 
 
 class _Tap:
@@ -25,12 +26,15 @@ class _Tap:
     Not `attached`: it has not been compared with what is committed in this log.
     """
 
-    __slots__ = ("attached", "next", "receive", "stalled")
+    __slots__ = ("applied", "attached", "next", "receive", "stalled")
 
-    def __init__(self, sequence: int, receive: Receive, stalled: asyncio.Future[None]) -> None:
+    def __init__(
+        self, sequence: int, receive: Receive, applied: HowFar, stalled: asyncio.Future[None]
+    ) -> None:
         self.attached = False
         self.next = sequence
         self.receive = receive
+        self.applied = applied
         self.stalled = stalled
 
 
@@ -42,6 +46,7 @@ class CommittedFeed:
 
     def __init__(self, name: str, read: Callable[[int], Awaitable[list[Frame]]]) -> None:
         self.commit = 0
+        self.applied_elsewhere = -1  # as a reader over a socket has said
         self.recent = FrameWindow(_RECENT_BYTES)
         self._name = name
         self._read = read
@@ -49,6 +54,11 @@ class CommittedFeed:
         self._waiters: list[asyncio.Future[None]] = []
         self._taps: list[_Tap] = []
         self._closed = False
+
+    @property
+    def applied(self) -> int:
+        """How far the reader that applies what it reads has come; -1 if there is none."""
+        return max((tap.applied() for tap in self._taps), default=self.applied_elsewhere)
 
     def advance(self, commit: int) -> None:
         """Everything up to `commit` is committed now: give it to those who wait."""
@@ -96,13 +106,13 @@ class CommittedFeed:
             yield frames
             sequence = frames[-1].last + 1
 
-    async def follow(self, sequence: int, receive: Receive) -> None:
+    async def follow(self, sequence: int, receive: Receive, applied: HowFar) -> None:
         """Call `receive` with what `frames` yields, for ever; and at once, within the call that commits it.
 
         If less is committed, begins with what was committed last. What a log that is replaced had given
         last comes again. Raises what `receive` raises.
         """
-        tap = _Tap(sequence, receive, self._loop.create_future())
+        tap = _Tap(sequence, receive, applied, self._loop.create_future())
         self._taps.append(tap)
         try:
             self._advance(tap)

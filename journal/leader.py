@@ -41,6 +41,7 @@ import enum
 import logging
 
 from dsql.rpc.clock import Clock
+from journal.backlog import Backlog
 from journal.codec import Fetched
 from journal.copier import Copier, Send
 from journal.extent import LogExtent, common_prefix
@@ -48,6 +49,8 @@ from journal.followers import Follower, Followers, Quorum
 from journal.messages import (
     AppendReply,
     AppendStatus,
+    Applied,
+    AskApplied,
     Claim,
     ClaimReply,
     Record,
@@ -98,6 +101,7 @@ class Leader:
         self.full = False
         self.stranded = False
         self.late = 0
+        self.backlog = Backlog(quorum.copies)
         self._commit_at_look = 0
         self._round = 1
         self._candidate = candidate
@@ -164,9 +168,14 @@ class Leader:
                 sends += self._copier.pump(index)
         return sends
 
-    def step(self, replica: int, message: ClaimReply | AppendReply | Fetched) -> list[Send]:
+    def step(
+        self, replica: int, message: ClaimReply | AppendReply | Fetched | Applied
+    ) -> list[Send]:
         """Handle a replica's answer."""
         if self.deposed:
+            return []
+        if isinstance(message, Applied):
+            self.backlog.told(replica, message.sequence)
             return []
         if isinstance(message, AppendReply):
             return self._appended(replica, message)
@@ -188,6 +197,7 @@ class Leader:
             records.append(Record(sequence, epoch, timestamp, kind, payload))
         frame = make_frame(records)
         self._log.add(frame)
+        self.backlog.size += len(frame.data)
         # What is not committed, nobody else may have yet.
         self._copier.window.add(frame, self.commit)
         sends: list[Send] = []
@@ -214,6 +224,7 @@ class Leader:
             self.phase is not Phase.OPEN
             or self._replicas.wants_nearest
             or self._is_short
+            or self.backlog.bytes_behind > 0
             or any(map(self._is_waited_for, self._followers))
         )
 
@@ -222,11 +233,15 @@ class Leader:
         """True if for BLOCKED_LOOKS nothing could be committed."""
         return self.late >= BLOCKED_LOOKS
 
-    def look(self) -> None:
-        """See whether commits get on. Many times a second while `restless`."""
+    def look(self, now: float) -> list[Send]:
+        """See whether commits get on, and storage after them. Many times a second while `restless`."""
         is_late = self._is_short and self.commit == self._commit_at_look
         self.late = self.late + 1 if is_late else 0
         self._commit_at_look = self.commit
+        if self.phase is not Phase.OPEN:
+            return []
+        self.backlog.mark(now, self._log.last)
+        return [(index, AskApplied()) for index in self._replicas.joined]
 
     def tick(self) -> list[Send]:
         """Claim again where an answer is overdue: for two ticks. One a second while `restless`."""

@@ -1,8 +1,8 @@
 """What a journal holds, and what is said to a journal replica.
 
 A connection to a replica begins with a Hello that names the cluster. A leader then sends Claim,
-Append and Fetch; a reader Subscribe, Checkpoint or Locate. The messages that carry frames, and the
-encoding of all, are in `journal.codec`.
+Append, Fetch and AskApplied; a reader Subscribe, Checkpoint, Applied or Locate. The messages that carry
+frames, and the encoding of all, are in `journal.codec`.
 """
 
 from __future__ import annotations
@@ -119,6 +119,19 @@ class Subscribe(msgspec.Struct, frozen=True, tag="subscribe", array_like=True):
 
 class Checkpoint(msgspec.Struct, frozen=True, tag="checkpoint", array_like=True):
     """Records up to `sequence` are on the disk of this AZ's storage."""
+
+    sequence: int
+
+
+class AskApplied(msgspec.Struct, frozen=True, tag="ask_applied", array_like=True):
+    """Ask for an Applied."""
+
+
+class Applied(msgspec.Struct, frozen=True, tag="applied", array_like=True):
+    """The storage of this AZ has applied all records up to `sequence`; -1 if none follows the journal.
+
+    Storage that follows over a socket says it now and then, a replica answers a leader with it.
+    """
 
     sequence: int
 

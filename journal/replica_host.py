@@ -26,7 +26,7 @@ from journal.disk_threads import DiskWork
 from journal.feed import FEED_BYTES, CommittedFeed
 from journal.group_commit import GroupCommit, RefusedError, Replies, Respond, Seal, Work, refused
 from journal.log import Log
-from journal.messages import Fetch, StartAt
+from journal.messages import Applied, AskApplied, Fetch, StartAt
 from journal.opening import LogOpener
 from journal.replica import Cut, Replica, Reply, Write
 from journal.segment import CorruptionError, Frame
@@ -83,6 +83,9 @@ class ReplicaHost:
             return
         if isinstance(message, Fetch):
             self._answer_fetch(message, respond)
+            return
+        if isinstance(message, AskApplied):
+            respond(Applied(self.feed.applied))
             return
         if isinstance(message, Append):
             committed = self.replica.commit

@@ -27,6 +27,7 @@ from journal.client import (
 from journal.codec import Feed, LeaderMessage, Message, decode, encode
 from journal.disk_threads import DiskThreads, DiskWork
 from journal.messages import (
+    Applied,
     Checkpoint,
     Locate,
     Located,
@@ -119,11 +120,15 @@ class JournalServer:
             yield records_from(frames, from_sequence)
 
     async def follow(
-        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+        self,
+        cluster: str,
+        from_sequence: int,
+        receive: Callable[[list[Record]], None],
+        applied: Callable[[], int],
     ) -> None:
         """See journal.client.Journal."""
         host = await self.host(cluster)
-        await host.feed.follow(from_sequence, lambda frames: receive(records_of(frames)))
+        await host.feed.follow(from_sequence, lambda frames: receive(records_of(frames)), applied)
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See journal.client.Journal."""
@@ -247,6 +252,8 @@ class _Connection(FramedConnection):
             self._spawn(self._feed(host, message))
         elif isinstance(message, Checkpoint):
             host.checkpoint(message.sequence)
+        elif isinstance(message, Applied):
+            host.feed.applied_elsewhere = message.sequence
         elif isinstance(message, Locate):
             self._spawn(self._locate(host, message.timestamp))
         else:

@@ -179,7 +179,9 @@ class Follower:
                 # From the record that was applied last on, to see that the journal has the same. If it is
                 # shorter, from its newest one on: what follows that is applied already, or another history.
                 first = max(1, environment.position.sequence)
-                await self._journal.follow(self._cluster, first, replica.receive)
+                await self._journal.follow(
+                    self._cluster, first, replica.receive, lambda: environment.position.sequence
+                )
         except ExceptionGroup as failures:  # what is raised in an `except*` would be a group again
             error = failures.exceptions[0]
             if isinstance(error, DAMAGED):

@@ -79,6 +79,11 @@ MEANINGS = {
         "make room; writes go on by themselves",
     ),
     "rebuilding": Meaning(Severity.DEGRADED, "the replica is being made anew", ITSELF),
+    "throttled": Meaning(
+        Severity.DEGRADED,
+        "commits are slowed down, because storage does not keep up with them",
+        "fewer writes, or a faster disk or processor for the zones that are behind",
+    ),
     "electing": Meaning(Severity.DOWN, "commits wait for a leader", ITSELF),
     "blocked": Meaning(
         Severity.DOWN,

@@ -9,6 +9,7 @@ import msgspec
 
 from dsql.errors import DataConflictError, SqlError, outcome_unknown, schema_conflict
 from dsql.transaction.interface import (
+    Behind,
     Buried,
     CommitOutcome,
     Committed,
@@ -39,8 +40,9 @@ def commit_write_set(
 
     A write set that was lost with a leader before anybody had decided on it is sent again under a new id: a
     change of leaders is no conflict. Raises SqlError 54000 above `bytes_max` encoded bytes, 40001 for a
-    conflict, 53100 if the journals' disks are full, 57P03 if too few zones answer (nothing is committed),
-    08P01 if the adjudicator finds the write set malformed, 08007 if the outcome remains unknown.
+    conflict, 53100 if the journals' disks are full, 57P03 if too few zones answer, 53000 if storage does
+    not keep up (nothing is committed in these cases), 08P01 if the adjudicator finds the write set
+    malformed, 08007 if the outcome remains unknown.
     """
     for _ in range(_ATTEMPTS_MAX):
         encoded = _encode(write_set)
@@ -56,6 +58,8 @@ def commit_write_set(
         raise schema_conflict() if outcome.schema else DataConflictError()
     if isinstance(outcome, Refused):
         raise _disk_full() if outcome.disk_full else _malformed()
+    if isinstance(outcome, Behind):
+        raise _behind()
     raise outcome_unknown() if isinstance(outcome, Unknown) else _unavailable()
 
 
@@ -73,6 +77,15 @@ def _unavailable() -> SqlError:
         "the cluster cannot commit now",
         detail="Too few of its availability zones answer. Nothing was committed.",
         hint="Reads go on. Try the transaction again when another zone is back.",
+    )
+
+
+def _behind() -> SqlError:
+    return SqlError(
+        "53000",
+        "the cluster takes no more writes now",
+        detail="Storage is too far behind what was committed. Nothing was committed.",
+        hint="Reads go on. Try the transaction again when storage has caught up.",
     )
 
 

@@ -99,7 +99,11 @@ class Unavailable(msgspec.Struct, frozen=True, tag="unavailable", array_like=Tru
     """Nothing was committed: there is nobody who could, for want of zones. It may be tried again."""
 
 
-CommitOutcome = Committed | Conflict | Buried | Unknown | Refused | Unavailable
+class Behind(msgspec.Struct, frozen=True, tag="behind", array_like=True):
+    """Nothing was committed: storage has not kept up with the journal for as long as a commit waits."""
+
+
+CommitOutcome = Committed | Conflict | Buried | Unknown | Refused | Unavailable | Behind
 
 
 class Transaction(Protocol):

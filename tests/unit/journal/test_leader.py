@@ -237,16 +237,16 @@ def test_leader_that_can_commit_nothing_for_some_looks_says_so_until_it_can():
     leader.disconnected(1)
     data(leader, 6_000)
     leader.disconnected(2)
-    leader.look()  # it only takes note of how far it is
+    leader.look(0.0)  # it only takes note of how far it is
     for late in range(BLOCKED_LOOKS):
         assert not leader.blocked
         assert leader.late == late
-        leader.look()
+        leader.look(0.0)
     assert leader.blocked
     leader.connected(1)
     for replica in (0, 1):
         promise(leader, replica, Extent(1, 1, 5_000, [(3, 1)], 0))
-    leader.look()
+    leader.look(0.0)
     assert leader.blocked
     accept(leader, 0, 2)
     accept(leader, 1, 2)
@@ -260,9 +260,9 @@ def test_leader_is_not_late_while_commits_get_on_and_the_next_ones_wait():
         if sequence > 2:
             accept(leader, 1, sequence - 1)
             accept(leader, 0, sequence - 1)
-        leader.look()
+        leader.look(0.0)
         assert leader.late == 0
-    leader.look()
+    leader.look(0.0)
     assert leader.late == 1
 
 

@@ -114,7 +114,7 @@ async def replacing(tmp_path, monkeypatch):
 async def test_what_a_leader_replaces_is_not_fed_in_the_place_of_what_it_committed(replacing):
     seen: list[tuple[int, int]] = []
     follow = replacing.host.feed.follow(
-        1, lambda frames: seen.extend((frame.last, frame.epoch) for frame in frames)
+        1, lambda frames: seen.extend((frame.last, frame.epoch) for frame in frames), lambda: 0
     )
     following = asyncio.ensure_future(follow)
     feed = replacing.host.feed.frames(1)
@@ -246,7 +246,9 @@ async def test_trimmed_records_are_refused_and_not_skipped(running, monkeypatch)
 async def test_follower_has_the_records_when_the_commit_index_has_been_told(running):
     seen: list[int] = []
     following = asyncio.ensure_future(
-        running.host.feed.follow(1, lambda frames: seen.extend(frame.last for frame in frames))
+        running.host.feed.follow(
+            1, lambda frames: seen.extend(frame.last for frame in frames), lambda: 0
+        )
     )
     await running.say(append(1))
     await running.say(append(2))
@@ -263,7 +265,9 @@ async def test_follower_that_is_behind_reads_from_disk_and_goes_on_in_order(runn
     running.host.feed.recent.cut(0)
     seen: list[int] = []
     following = asyncio.ensure_future(
-        running.host.feed.follow(2, lambda frames: seen.extend(frame.last for frame in frames))
+        running.host.feed.follow(
+            2, lambda frames: seen.extend(frame.last for frame in frames), lambda: 0
+        )
     )
     await running.say(append(5, commit=3))
     await running.say(append(6, commit=5))
@@ -311,7 +315,7 @@ async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(r
     def fail(frames):
         raise ValueError("cannot apply")
 
-    following = asyncio.ensure_future(running.host.feed.follow(1, fail))
+    following = asyncio.ensure_future(running.host.feed.follow(1, fail, lambda: 0))
     await running.say(append(1))
     await running.say(append(2, commit=1))
     with pytest.raises(ValueError, match="cannot apply"):

@@ -136,7 +136,11 @@ class FakeJournal:
         self._grown.set()
 
     async def follow(
-        self, cluster: str, from_sequence: int, receive: Callable[[list[Record]], None]
+        self,
+        cluster: str,
+        from_sequence: int,
+        receive: Callable[[list[Record]], None],
+        applied: Callable[[], int],
     ) -> None:
         while not self.records:
             await self._wait()

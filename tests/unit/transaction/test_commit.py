@@ -10,6 +10,7 @@ import pytest
 from dsql.errors import SqlError
 from dsql.transaction.commit import commit_write_set
 from dsql.transaction.interface import (
+    Behind,
     Buried,
     CommitOutcome,
     Committed,
@@ -61,6 +62,7 @@ def test_outcome_that_stays_unknown_is_never_sent_again() -> None:
         (Refused(disk_full=True), "53100"),
         (Refused(disk_full=False), "08P01"),
         (Unavailable(), "57P03"),
+        (Behind(), "53000"),
         (Buried(), "57P03"),
     ],
 )

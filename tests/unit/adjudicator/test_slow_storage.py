@@ -1,0 +1,107 @@
+"""Writers whose zones' storage is slower than the journal, with real journals and storage that obeys."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from adjudicator import admission
+from dsql.rpc.client import ask_status
+from dsql.transaction.interface import Behind, Committed, Mode, WriteSet
+
+CLUSTER = "abcdefghijklmnopqrstuvwxyz"
+VALUE = bytes(16 * 1024)
+WRITERS, COMMITS = 4, 40
+LOW, HIGH = 32 * 1024, 512 * 1024  # of 2.5 MiB that are written
+EVERYTHING = 1 << 60
+
+
+class Storages:
+    """What stands in the place of the zones' storage. `applied`: by zone, as it is told."""
+
+    def __init__(self, cluster) -> None:
+        self.applied = dict.fromkeys((az.name for az in cluster.azs), EVERYTHING)
+        self.tasks = [
+            asyncio.create_task(
+                az.journal.follow(CLUSTER, 1, lambda _: None, lambda az=az: self.applied[az.name])
+            )
+            for az in cluster.azs
+        ]
+
+
+@pytest.fixture
+async def storages(cluster, monkeypatch):
+    monkeypatch.setattr(admission, "BYTES_LOW", LOW)
+    monkeypatch.setattr(admission, "BYTES_HIGH", HIGH)
+    storages = Storages(cluster)
+    yield storages
+    for task in storages.tasks:
+        task.cancel()
+    await asyncio.gather(*storages.tasks, return_exceptions=True)
+
+
+async def told(cluster, name: str) -> object:
+    reply = await asyncio.to_thread(ask_status, cluster.layout.socket("az1.adjudicator"))
+    return reply.values.get(f"{CLUSTER}.{name}")
+
+
+async def write(cluster, writer: int, count: int = COMMITS) -> list[object]:
+    client = await asyncio.to_thread(cluster.client)
+    outcomes = []
+    for number in range(count):
+        key = b"%d/%d" % (writer, number)
+        write_set = WriteSet(os.urandom(16), 0, [], [(key, int(Mode.EXCLUSIVE), VALUE)])
+        outcomes.append(await cluster.commit(client, write_set))
+    client.close()
+    return outcomes
+
+
+async def all_written(cluster) -> list[object]:
+    written = await asyncio.gather(*(write(cluster, writer) for writer in range(WRITERS)))
+    return [outcome for outcomes in written for outcome in outcomes]
+
+
+async def test_storage_that_stands_still_stops_writers_before_the_journal_has_run_away(
+    cluster, storages
+):
+    storages.applied |= {"az2": 0, "az3": 0}
+    writing = asyncio.create_task(all_written(cluster))
+    async with asyncio.timeout(admission.HOLD_SECONDS - 1):
+        while await told(cluster, "admitted_bytes_per_second") != 0:
+            assert not writing.done(), "nothing has slowed the writers down"
+            await asyncio.sleep(0.02)
+    assert await told(cluster, "throttled") == 1
+    assert HIGH <= await told(cluster, "storage_behind_bytes") <= HIGH + 2 * WRITERS * len(VALUE)
+    storages.applied = dict.fromkeys(storages.applied, EVERYTHING)
+    outcomes = await writing
+    assert all(isinstance(outcome, Committed) for outcome in outcomes)
+    assert len(await cluster.data_records("az1", WRITERS * COMMITS)) == WRITERS * COMMITS
+    assert await told(cluster, "throttled") == 0
+
+
+async def test_one_zone_whose_storage_stands_still_slows_nobody_down(cluster, storages):
+    storages.applied["az1"] = 0
+    outcomes = await all_written(cluster)
+    assert all(isinstance(outcome, Committed) for outcome in outcomes)
+    assert await told(cluster, "throttled") == 0
+
+
+async def test_commit_that_has_waited_for_long_is_refused_and_nothing_was_done(
+    cluster, storages, monkeypatch
+):
+    monkeypatch.setattr(admission, "HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(admission, "BYTES_HIGH", LOW + 1)
+    storages.applied |= {"az2": 0, "az3": 0}
+    outcomes = []
+    while Behind() not in outcomes:
+        outcomes += await write(cluster, len(outcomes), 1)
+    storages.applied = dict.fromkeys(storages.applied, EVERYTHING)
+    while not isinstance(outcomes[-1], Committed):
+        outcomes += await write(cluster, len(outcomes), 1)
+    committed = sum(isinstance(outcome, Committed) for outcome in outcomes)
+    records = await cluster.data_records("az1", committed)
+    assert [record.timestamp for record in records] == [
+        outcome.timestamp for outcome in outcomes if isinstance(outcome, Committed)
+    ]
