@@ -16,7 +16,9 @@ clock back, whenever it comes, and a reader needs no second look.
 
 The file is never synced: after a crash of the machine it may be older than the last acknowledged commit.
 No reader opens it before a leader of this boot has published. A slot whose check bits are wrong is
-damage: nobody starts at it, and readers wait until the leader, which looks after the file, has mended it.
+damage, and so is a clock that is behind what was read of it: nobody starts there, and readers wait until
+the leader, which looks after the file, has mended it. Only what empties a slot, all of its 64 bits, can be
+taken for what it is not, and only by who has not read it before.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class PublishedClock:
         words = memoryview(self._map).cast("Q")
         self._slots = words[_SLOTS:]
         self._slot = 0  # the newest that was found sound
+        self._top = 0  # where that was
         usable = words[_FORMAT] == _FORMAT_WORD and words[_BOOT] == boot
         words.release()
         if not (usable and all(map(_is_sound, self._slots))):
@@ -96,16 +99,27 @@ class PublishedClock:
         """
         slot = max(self._slots)
         if slot != self._slot:
-            self._slot = slot = slot if _is_sound(slot) else self._wait_for_mending()
-        return slot >> _CHECK_BITS
+            if slot > self._slot and self._slots[self._top] == slot and _is_sound(slot):
+                self._slot = slot
+            else:
+                self._look_closely()
+        return self._slot >> _CHECK_BITS
 
-    def _wait_for_mending(self) -> int:
+    def _look_closely(self) -> None:
+        """The lead has changed, or something is damaged: then wait until that is mended.
+
+        A clock that is behind what was read of it before is damaged, even if every slot is sound.
+        """
         deadline = time.monotonic() + _MENDING_SECONDS
-        while not _is_sound(slot := max(self._slots)):
+        while True:
+            slots = self._slots.tolist()
+            newest = max(slots)
+            if newest >= self._slot and all(map(_is_sound, slots)):
+                self._slot, self._top = newest, slots.index(newest)
+                return
             if time.monotonic() > deadline:
                 raise ClockUnavailableError("the clock file is damaged, and no leader mends it")
             time.sleep(_LOOK_SECONDS)
-        return slot
 
     @property
     def zone(self) -> int:

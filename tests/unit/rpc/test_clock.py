@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dsql.rpc.clock import ClockPublisher, ClockUnavailableError, PublishedClock
+from dsql.rpc.clock import ClockPublisher, ClockUnavailableError, PublishedClock, _slot_of
 
 BOOT, ZONES = 7, 3
 NOW = 1_700_000_000_000_000
@@ -138,3 +138,41 @@ def test_reader_starts_at_no_damaged_slot_and_goes_on_once_it_is_mended(
         mending.start()
         assert reader.latest() == NOW
         mending.join()
+
+
+@pytest.mark.parametrize("damaged", [NOW - 1, 5, 0], ids=["just below", "far below", "empty"])
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_reader_never_goes_back_to_where_the_clock_was_before(
+    path: Path, publisher: Open, damaged: int, *, is_sound: bool
+):
+    """The leader's slot has fallen, to what may or may not be a timestamp; a former leader's stands."""
+    old, leader = publisher(0), publisher(1)
+    old.open(NOW - 5)
+    with closing(PublishedClock(path, BOOT)) as reader:
+        leader.open(NOW)
+        assert reader.latest() == NOW
+        slot = _slot_of(damaged) ^ (0 if is_sound else 1)
+        with path.open("r+b") as file:
+            file.seek((2 + 1) * 8)
+            file.write(slot.to_bytes(8, "little"))
+        mending = threading.Timer(0.05, leader.mend)
+        mending.start()
+        assert reader.latest() == NOW
+        mending.join()
+        leader.publish(NOW + 1)
+        assert reader.latest() == NOW + 1
+
+
+def test_former_leaders_slot_that_was_damaged_and_emptied_keeps_nobody_waiting(
+    path: Path, publisher: Open
+):
+    old, leader = publisher(0), publisher(1)
+    old.open(NOW - 5)
+    with closing(PublishedClock(path, BOOT)) as reader:
+        assert reader.latest() == NOW - 5
+        leader.open(NOW)
+        with path.open("r+b") as file:
+            file.seek(2 * 8)
+            file.write(b"\x01" * 8)
+        assert leader.mend()
+        assert reader.latest() == NOW
