@@ -190,7 +190,9 @@ async def test_whoever_follows_over_a_socket_sees_whether_the_journal_has_what_i
     seen: list[int] = []
     journal = SocketJournal(cluster.layout.socket("b.journal"))
     following = asyncio.create_task(
-        journal.follow(CLUSTER, has, lambda records: seen.extend(one.sequence for one in records))
+        journal.follow(
+            CLUSTER, has, lambda records: seen.extend(one.sequence for one in records), lambda: 0
+        )
     )
     await cluster.until(lambda: 21 in seen)
     assert seen == list(range(min(has, 21), 22))

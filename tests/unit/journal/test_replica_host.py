@@ -283,7 +283,9 @@ async def test_follower_that_has_more_than_is_committed_is_told_what_was_committ
     await running.say(append(1))
     seen: list[int] = []
     following = asyncio.ensure_future(
-        running.host.feed.follow(9, lambda frames: seen.extend(frame.last for frame in frames))
+        running.host.feed.follow(
+            9, lambda frames: seen.extend(frame.last for frame in frames), lambda: 0
+        )
     )
     await running.say(append(2))
     assert seen == []  # nothing is known to be committed
@@ -296,7 +298,9 @@ async def test_follower_that_has_more_than_is_committed_is_told_what_was_committ
 async def test_follower_is_told_again_what_it_was_told_last_by_a_log_that_is_replaced(running):
     seen: list[int] = []
     following = asyncio.ensure_future(
-        running.host.feed.follow(1, lambda frames: seen.extend(frame.last for frame in frames))
+        running.host.feed.follow(
+            1, lambda frames: seen.extend(frame.last for frame in frames), lambda: 0
+        )
     )
     await running.say(append(1))
     await running.say(append(2, commit=1))
