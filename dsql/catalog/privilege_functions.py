@@ -133,7 +133,8 @@ def _sequence(context: Any, target: str | int) -> Rights | None:
 
     def of_sequence(authority: Authority) -> Masks:
         if relation.kind != "S":
-            raise SqlError("42809", f'"{relation.name}" is not a sequence')
+            shown = target if isinstance(target, str) else relation.name
+            raise SqlError("42809", f'"{shown}" is not a sequence')
         return rights(authority)
 
     return of_sequence

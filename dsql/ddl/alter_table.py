@@ -1,4 +1,4 @@
-"""ALTER TABLE: each subcommand maps a Table value to the next one."""
+"""ALTER TABLE and its kind: each subcommand maps a Table value to the next one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.drop import remove_index
 from dsql.ddl.keys import add_key
 from dsql.ddl.naming import (
+    find_any,
     find_column,
     find_index,
     is_missing,
@@ -36,11 +37,12 @@ from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints
 def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what an AlterTableStmt needs: the table, and for some subcommands a place in its schema."""
     statement = parsed.node
-    if nodes.enum_name(statement, "objtype") != "OBJECT_TABLE":
-        raise unsupported("ALTER of this kind of object is not supported")
     yield from owned_relation(context, statement)
     if is_missing(context, statement):
         return
+    _check_kind(statement, context)
+    if isinstance(find_any(context, statement.relation), tuple):
+        return  # an index is its table's
     table = require_table(context, statement.relation)
     schema = context.catalog.schemas[table.schema]
     for command in map(nodes.inner, statement.cmds):
@@ -54,6 +56,24 @@ def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> It
                 yield creation_in(schema)  # for its index
 
 
+# What ALTER names, as libpg_query and as an error message has it. ALTER TABLE is for every kind.
+_KINDS = {
+    "OBJECT_INDEX": "an index",
+    "OBJECT_VIEW": "a view",
+    "OBJECT_SEQUENCE": "a sequence",
+    "OBJECT_MATVIEW": "a materialized view",
+    "OBJECT_FOREIGN_TABLE": "a foreign table",
+    "OBJECT_TYPE": "a composite type",
+}
+
+
+def _check_kind(statement: Any, context: UtilityContext) -> None:
+    kind = _KINDS.get(nodes.enum_name(statement, "objtype"))
+    is_index = isinstance(find_any(context, statement.relation), tuple)
+    if kind is not None and not (is_index and kind == "an index"):
+        raise SqlError("42809", f'"{statement.relation.relname}" is not {kind}')
+
+
 def _is_key(constraint: Any) -> bool:
     return nodes.enum_name(constraint, "contype") in ("CONSTR_PRIMARY", "CONSTR_UNIQUE")
 
@@ -61,9 +81,13 @@ def _is_key(constraint: Any) -> bool:
 def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
     """Run an AlterTableStmt."""
     statement = parsed.node
-    result = UtilityResult("ALTER TABLE")
+    result = UtilityResult(_tag(statement))
     if is_missing(context, statement):
         result.notice("00000", missing_text(statement.relation))
+        return result
+    found = find_any(context, statement.relation)
+    if isinstance(found, tuple):
+        _alter_index(*found, statement, context, result)
         return result
     table = require_table(context, statement.relation)
     writer = CatalogWriter(context.transaction)
@@ -72,10 +96,61 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         command = nodes.inner(wrapped)
         action = _ACTIONS.get(nodes.enum_name(command, "subtype"))
         if action is None:
+            _check_named(table, command)
             raise alter_table_error(command.subtype)
         table = action(alteration, table, command)
     writer.put_table(table)
     return result
+
+
+_OF_COLUMNS = frozenset(
+    (
+        "AT_AddIdentity",
+        "AT_AlterColumnType",
+        "AT_DropIdentity",
+        "AT_ResetOptions",
+        "AT_SetCompression",
+        "AT_SetIdentity",
+        "AT_SetNotNull",
+        "AT_SetOptions",
+        "AT_SetStatistics",
+    )
+)
+_OF_CONSTRAINTS = frozenset(("AT_AlterConstraint", "AT_ValidateConstraint"))
+
+
+def _check_named(table: Table, command: Any) -> None:
+    """Raise PostgreSQL's error for what a subcommand names, which comes before its refusal."""
+    subtype = nodes.enum_name(command, "subtype")
+    if subtype in _OF_COLUMNS and command.name:
+        require_column(table, command.name)
+    elif subtype in _OF_CONSTRAINTS:
+        constraints = {check.name for check in table.checks}
+        constraints |= {index.constraint for index in table.indexes if index.constraint}
+        if command.name not in constraints:
+            message = f'constraint "{command.name}" of relation "{table.name}" does not exist'
+            raise SqlError("42704", message)
+
+
+def _tag(statement: Any) -> str:
+    word = nodes.enum_name(statement, "objtype").removeprefix("OBJECT_")
+    return f"ALTER {'MATERIALIZED VIEW' if word == 'MATVIEW' else word.replace('_', ' ')}"
+
+
+def _alter_index(
+    table: Table, index: Index, statement: Any, context: UtilityContext, result: UtilityResult
+) -> None:
+    """Run ALTER INDEX ... OWNER TO, which changes nothing: its table's owner is its own."""
+    for command in map(nodes.inner, statement.cmds):
+        if nodes.enum_name(command, "subtype") != "AT_ChangeOwner":
+            raise unsupported("ALTER of this kind of object is not supported")
+        if role_of(command.newowner, context).oid != table.owner_oid:
+            result.notice(
+                "42809",
+                f'cannot change owner of index "{index.name}"',
+                severity="WARNING",
+                hint="Change the ownership of the index's table, instead.",
+            )
 
 
 class _Alteration:

@@ -21,11 +21,13 @@ from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
 from dsql.ddl.cascade import announce
+from dsql.ddl.lacking import drop_of_nothing
 from dsql.ddl.naming import (
     KIND_NAMES,
     find_index,
     ownership,
     schemas_to_search,
+    wrong_kind,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_dependencies import described, shown_name
@@ -52,6 +54,8 @@ def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[
     """Yield what a DropStmt needs. Raises what is wrong with a name, and 3F000 for its schema."""
     statement = parsed.node
     target = _target(statement)
+    if target is None:
+        return
     if statement.concurrent:
         raise unsupported("CONCURRENTLY not supported for DROP INDEX")
     result = UtilityResult("")
@@ -67,6 +71,8 @@ def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[
 def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a DropStmt."""
     target = _target(statement)
+    if target is None:
+        return drop_of_nothing(statement, context)
     result = UtilityResult(f"DROP {target.word}")
     writer = CatalogWriter(context.transaction)
     cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
@@ -86,12 +92,8 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     return result
 
 
-def _target(statement: Any) -> _Target:
-    name = nodes.enum_name(statement, "remove_type")
-    target = _TARGETS.get(name)
-    if target is None:
-        raise unsupported(f"unsupported object in DROP statement: {name.removeprefix('OBJECT_')}")
-    return target
+def _target(statement: Any) -> _Target | None:
+    return _TARGETS.get(nodes.enum_name(statement, "remove_type"))
 
 
 def _name_parts(item: Any) -> list[str]:
@@ -135,7 +137,7 @@ def _find_table(context: UtilityContext, names: list[str]) -> Table | VirtualTab
     if found is None and find_index(context, schema, name):
         kind = "i"
     if kind != "r":
-        raise _wrong_kind(name, "table", KIND_NAMES[kind])
+        raise wrong_kind(name, "table", KIND_NAMES[kind])
     return found
 
 
@@ -146,17 +148,8 @@ def _find_index(context: UtilityContext, names: list[str]) -> tuple[Table, Index
         other = context.catalog.find_relation(schema or None, name, context.search_path)
         if other is not None:
             kind = other.kind if isinstance(other, Table) else "r"
-            raise _wrong_kind(name, "index", KIND_NAMES[kind])
+            raise wrong_kind(name, "index", KIND_NAMES[kind])
     return found
-
-
-def _wrong_kind(name: str, wanted: str, word: str) -> SqlError:
-    article = "an" if wanted[0] in "aeiou" else "a"
-    return SqlError(
-        "42809",
-        f'"{name}" is not {article} {wanted}',
-        hint=f"Use DROP {word.upper()} to remove {'an' if word == 'index' else 'a'} {word}.",
-    )
 
 
 def _find_schema(context: UtilityContext, names: list[str]) -> Schema | None:

@@ -118,6 +118,16 @@ def refuse_index(context: UtilityContext, relation: Any, verb: str) -> None:
         )
 
 
+def wrong_kind(name: str, wanted: str, word: str) -> SqlError:
+    """Return the error (42809) of a DROP of a `wanted` that is a `word`."""
+    article = "an" if wanted[0] in "aeiou" else "a"
+    return SqlError(
+        "42809",
+        f'"{name}" is not {article} {wanted}',
+        hint=f"Use DROP {word.upper()} to remove {'an' if word == 'index' else 'a'} {word}.",
+    )
+
+
 def system_catalog(table: VirtualTable) -> SqlError:
     """Return the error (42501) of a statement that would change a system table."""
     return SqlError("42501", f'permission denied: "{table.name}" is a system catalog')

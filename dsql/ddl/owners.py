@@ -15,6 +15,7 @@ from dsql.access.requirements import (
 )
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.lacking import check_owned
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import KINDS, Securable, SystemObject, find_securables, kind_of, with_owner
@@ -40,6 +41,7 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
 def _securable(statement: Any, context: UtilityContext) -> Securable | SystemObject:
     kind = KINDS.get(nodes.enum_name(statement, "object_type"))
     if kind is None:
+        check_owned(statement, context)
         raise unsupported("unsupported statement: AlterOwner")
     return find_securables(kind, [statement.object], context)[0]
 

@@ -16,6 +16,7 @@ from dsql.access.requirements import (
 from dsql.catalog.schema import FIRST_USER_OID, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.lacking import check_renamed
 from dsql.ddl.naming import (
     find_any,
     find_column,
@@ -51,6 +52,7 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
         if found is not None and kind in ("OBJECT_TABLE", "OBJECT_INDEX"):
             yield creation_in(schema_of(context, found))
     elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
+        check_renamed(statement, context)
         raise unsupported("unsupported object in RENAME statement")
 
 

@@ -34,9 +34,11 @@ class UtilityResult:
     rows: Iterable[tuple[Any, ...]] = ()
     notices: list[Notice] = field(default_factory=list)
 
-    def notice(self, sqlstate: str, message: str, *, severity: str = "NOTICE") -> None:
+    def notice(
+        self, sqlstate: str, message: str, *, severity: str = "NOTICE", hint: str = ""
+    ) -> None:
         """Add a notice."""
-        self.notices.append(Notice(severity, sqlstate, message))
+        self.notices.append(Notice(severity, sqlstate, message, hint=hint))
 
     @contextmanager
     def told(self) -> Iterator[None]:

@@ -15,7 +15,8 @@ from importlib.resources import files
 
 import msgspec
 
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
+from dsql.session.encodings import client_encoding
 from dsql.sql.refusals import isolation_error
 from dsql.types.timezone import find_zone
 
@@ -266,19 +267,6 @@ def merge_date_style(current: str, text: str) -> str:
     return f"{form}, {order}"
 
 
-def _client_encoding(text: str) -> str:
-    name = re.sub("[^a-z0-9]", "", text.lower())  # PostgreSQL looks at letters and digits only
-    if name in ("utf8", "unicode"):
-        return "UTF8"
-    if name == "sqlascii":
-        return (
-            "SQL_ASCII"  # no conversion: the client gets the server's bytes, and has to send UTF-8
-        )
-    if name in ("latin1", "latin9", "win1252", "iso88591", "iso885915"):
-        raise unsupported(f"conversion between {text.upper()} and UTF8 is not supported")
-    raise invalid_value("client_encoding", text)
-
-
 def _isolation(text: str) -> str:
     if text.lower() != "repeatable read":
         raise isolation_error(text)
@@ -287,7 +275,7 @@ def _isolation(text: str) -> str:
 
 _SPECIAL: dict[str, Callable[[str], str]] = {
     "timezone": _time_zone,
-    "client_encoding": _client_encoding,
+    "client_encoding": client_encoding,
     "transaction_isolation": _isolation,
 }
 

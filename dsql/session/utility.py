@@ -8,14 +8,16 @@ when they run, queries on whatever road when they are compiled (`dsql.session.pi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from dsql.access.privileges import Privilege
 from dsql.access.requirements import Requirement, privilege_on
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import execute as ddl
 from dsql.ddl.execute import Utility, nothing, own_rules
+from dsql.ddl.lacking import check_names
 from dsql.ddl.naming import find_relation, refuse_index, require_table
-from dsql.ddl.nodes import enum_name
+from dsql.ddl.nodes import enum_name, inner
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
@@ -23,7 +25,7 @@ from dsql.session import cursors, procedures
 from dsql.session.block import State
 from dsql.session.copying import CopyStatement
 from dsql.session.explain import ExplainStatement
-from dsql.session.pipeline import QUERIES, ParameterTypes
+from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query, describe_query
 from dsql.session.role_settings import run_alter_role_set
 from dsql.session.state import SessionState
 from dsql.session.statement import (
@@ -79,6 +81,21 @@ def _runner(state: SessionState, parsed: ParsedStatement) -> Callable[[], Utilit
         return lambda: own.run(parsed, state, state.context.authority)
     if changes is not None:
         return lambda: _run_ddl(changes, parsed, state)
+    return lambda: _refused(parsed, state)
+
+
+def _refused(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
+    """Refuse a statement that there is no handler for, once its names and its query have passed."""
+    check_names(parsed, state.context)
+    if parsed.name in ("View", "CreateTableAs"):
+        node = inner(parsed.node.query)
+        name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
+        query = replace(parsed, node=node, name=name)
+        if name in QUERIES and parsed.name == "View":  # whose rights are asked for when it is read
+            describe_query(query, None, state.context.standpoint, state.settings)
+        elif name in QUERIES:
+            plans = state.environment.plans
+            compile_query(query, None, state.context.standpoint, state.settings, plans)
     raise unsupported(f"unsupported statement: {parsed.name}")
 
 

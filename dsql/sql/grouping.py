@@ -23,6 +23,7 @@ from dsql.sql.tree import position_of
 from dsql.sql.walk import children, nodes, same
 
 _GROUPING_SETS_MAX = 4_096
+_CUBE_MAX = 12
 
 
 def bind_group_by(scope: Scope, query: Query, group: exp.Expression, targets: list[Any]) -> None:
@@ -48,6 +49,9 @@ def _sets(scope: Scope, query: Query, item: exp.Expression, targets: list[Any]) 
         parts = [_members(scope, query, part, targets) for part in item.expressions]
         return [list(itertools.chain(*parts[:count])) for count in range(len(parts), -1, -1)]
     if isinstance(item, exp.Cube):
+        if len(item.expressions) > _CUBE_MAX:
+            message = f"CUBE is limited to {_CUBE_MAX} elements"
+            raise SqlError("54011", message, position=position_of(item))
         parts = [_members(scope, query, part, targets) for part in item.expressions]
         return [
             list(itertools.chain(*chosen))

@@ -26,6 +26,7 @@ from dsql.types.timezone import Zone, zone
 from dsql.types.type import Decode, Encode, FormatSettings
 
 _TIMETZ = struct.Struct("!qi")
+_ZONE_END = 16 * 3600  # seconds; a zone is less than that away from UTC
 _INTERVAL = struct.Struct("!qii")
 _INT8 = struct.Struct("!q")
 _INT4 = struct.Struct("!i")
@@ -147,7 +148,20 @@ def _text_decoder(
 def _decode_timetz(data: bytes) -> tuple[int, int]:
     if len(data) != _TIMETZ.size:
         raise wrong_length(data, _TIMETZ.size)
-    return _TIMETZ.unpack(data)
+    time, zone_seconds = _TIMETZ.unpack(data)
+    if not -_ZONE_END < zone_seconds < _ZONE_END:
+        raise SqlError("22009", "time zone displacement out of range")
+    return _within_a_day(time), zone_seconds
+
+
+def _decode_time_binary(data: bytes) -> int:
+    return _within_a_day(fixed_decoder("!q")(data))
+
+
+def _within_a_day(time: int) -> int:
+    if not 0 <= time <= DAY:
+        raise SqlError("22008", "time out of range")
+    return time
 
 
 def _encode_interval(value: interval.Interval) -> bytes:
@@ -178,7 +192,7 @@ define(
     encode=lambda value: format_time(value).encode(),
     text_decoder=_text_decoder(parse_time),
     binary_encode=_INT8.pack,
-    binary_decode=fixed_decoder("!q"),
+    binary_decode=_decode_time_binary,
 )
 define(
     "timetz",

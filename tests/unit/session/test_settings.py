@@ -79,6 +79,34 @@ def test_the_postgres_profile_takes_every_parameter(postgres, statement, name, s
 
 
 @pytest.mark.parametrize(
+    ("name", "sqlstate"),
+    [
+        ("latin1", "0A000"),
+        ("WIN1252", "0A000"),
+        ("windows-1252", "0A000"),
+        ("ISO-8859-15", "0A000"),
+        ("euc_jp", "0A000"),
+        ("mule_internal", "0A000"),
+        ("nosuch", "22023"),
+        ("", "22023"),
+    ],
+)
+def test_other_encodings_are_refused_on_every_road(postgres, name, sqlstate):
+    peer = postgres.connect()
+    peer.query("CREATE ROLE other")
+    message = f'invalid value for parameter "client_encoding": "{name}"'
+    for statement in (
+        f"SET client_encoding = '{name}'",
+        f"SET NAMES '{name}'",
+        f"SELECT set_config('client_encoding', '{name}', false)",
+        f"ALTER ROLE other SET client_encoding = '{name}'",
+    ):
+        assert peer.fails(statement) == (sqlstate, message)
+    assert postgres.refuses(client_encoding=name)["C"] == sqlstate
+    assert postgres.refuses(options=f"-c client_encoding={name}")["C"] == sqlstate
+
+
+@pytest.mark.parametrize(
     ("statement", "sqlstate", "message"),
     [
         ("SET nosuch = 1", "42704", 'unrecognized configuration parameter "nosuch"'),
