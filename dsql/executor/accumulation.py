@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from dsql.executor.code import Code
 from dsql.executor.distinct import DistinctCode, distinct_key
-from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.ordering import sorter_arguments, write_sorter
 from dsql.executor.source import Env

@@ -41,9 +41,10 @@ class Run:
 
 
 Items = Sequence[tuple[Expression, ...]]
+Item = Run | tuple[Expression, ...]
 
 
-def runs(items: Items, fresh: Callable[[str], str]) -> Iterator[Run | tuple[Expression, ...]]:
+def runs(items: Items, fresh: Callable[[str], str]) -> Iterator[Item]:
     """Yield items, each of one or several expressions, in order; those that follow one another as `Run`."""
     start = 0
     while start < len(items):

@@ -29,8 +29,8 @@ from dsql.executor import (
     violations,
     windows,
 )
+from dsql.executor.code import Code
 from dsql.executor.counts import limit_count, offset_count
-from dsql.executor.expressions import Code
 from dsql.executor.filling import array_of
 from dsql.executor.generator import (
     Generator,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from dsql.executor.expressions import Code
+from dsql.executor.code import Code
 from dsql.executor.generator import Generator
 from dsql.types import registry
 from dsql.types.size import check_size
@@ -32,6 +32,8 @@ class _Lengths(dict[int, bytes]):
 
 
 NAMES = {"LENGTHS": _Lengths((length, _pack(length)) for length in range(_TABLED_LENGTHS))}
+_COLUMNS_MAX = 100  # in one function
+_Column = tuple[Code, int, int]  # with its type and format
 _NULL = r'b"\xff\xff\xff\xff"'
 
 
@@ -40,20 +42,45 @@ def write_row(
 ) -> None:
     """Write the statements that append one DataRow to `out`."""
     source = generator.source
-    fields = [source.fresh("f") for _ in codes]
-    lengths = [source.fresh("n") for _ in codes]
-    columns = zip(codes, type_oids, formats, fields, lengths, strict=True)
-    for code, type_oid, binary, field, length in columns:
-        encoder = _encoder(generator, type_oid, binary=bool(binary))
-        _encode(generator, code, encoder, field, length)
-    total = " + ".join([str(6 + 4 * len(codes)), *(f"len({field})" for field in fields)])
+    columns = [*zip(codes, type_oids, formats, strict=True)]
+    if len(columns) <= _COLUMNS_MAX:
+        lengths, fields = _write_fields(generator, columns)
+        total = " + ".join([str(6 + 4 * len(codes)), *(f"len({field})" for field in fields)])
+        parts = [part for pair in zip(lengths, fields, strict=True) for part in pair]
+    else:
+        row = source.fresh("row")
+        starts = range(0, len(columns), _COLUMNS_MAX)
+        some = [
+            _fields_function(generator, columns[start : start + _COLUMNS_MAX]) for start in starts
+        ]
+        source.line(f"{row} = ({', '.join(f'*{call}' for call in some)},)")
+        total, parts = f"6 + sum(map(len, {row}))", [f"*{row}"]
     count = len(codes).to_bytes(2, "big")
-    parts = ['b"D"', f"LENGTHS[{total}]", repr(count)]
-    for field, length in zip(fields, lengths, strict=True):
-        parts += [length, field]
-    source.line(f'out += b"".join(({", ".join(parts)}))')
+    head = ['b"D"', f"LENGTHS[{total}]", repr(count)]
+    source.line(f'out += b"".join(({", ".join([*head, *parts])}))')
     if source.function.loops:
         source.line(f"if len(out) > {FLUSH_BYTES}: context.flush(out)")
+
+
+def _write_fields(generator: Generator, columns: Sequence[_Column]) -> tuple[list[str], list[str]]:
+    """Write the assignments of columns' lengths and bytes; return their names."""
+    source = generator.source
+    fields = [source.fresh("f") for _ in columns]
+    lengths = [source.fresh("n") for _ in columns]
+    for (code, type_oid, binary), field, length in zip(columns, fields, lengths, strict=True):
+        encoder = _encoder(generator, type_oid, binary=bool(binary))
+        _encode(generator, code, encoder, field, length)
+    return lengths, fields
+
+
+def _fields_function(generator: Generator, columns: Sequence[_Column]) -> str:
+    """Write a function that returns columns' lengths and bytes in turn; return its call."""
+    source = generator.source
+    name = source.fresh("columns")
+    with source.nested(name):
+        pairs = zip(*_write_fields(generator, columns), strict=True)
+        source.line(f"return ({', '.join(part for pair in pairs for part in pair)})")
+    return source.call(name)
 
 
 def _encode(generator: Generator, code: Code, encoder: str, field: str, length: str) -> None:

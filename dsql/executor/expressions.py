@@ -18,11 +18,13 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dsql.errors import SqlError
 from dsql.executor import values
-from dsql.executor.alike import RUN_MIN, Given, Run, runs
+from dsql.executor.alike import RUN_MIN, Given, Item, Run, runs
+from dsql.executor.branches import BRANCHES_MAX, case, groups
+from dsql.executor.code import Code
 from dsql.executor.source import Binding, Env
 from dsql.functions.function import Function
 from dsql.planner.expressions import Slot, SubPlan, strip_relabel
@@ -34,22 +36,15 @@ from dsql.types.record import record_class
 if TYPE_CHECKING:
     from dsql.executor.generator import Generator
 
-_ATOM = re.compile(r"\w+|-?\d+|\(-\d+\)|'[^'\\]*'|b'[^'\\]*'")
 _CALLS = re.compile(r"(?<![\w.])(?!(?:int|float|len|abs|str|bool|min|max|round)\b)[A-Za-z_]\w*\(")
 _DEPTH_MAX = 40  # CPython's parser takes 200 nested parentheses; an expression adds up to four
-_BRANCHES_MAX = 30  # `a if b else c if d else ...` nests in the parser as well
-
-
-class Code(NamedTuple):
-    """Code of an expression; `nullable`: it may be None."""
-
-    text: str
-    nullable: bool
-
-    @property
-    def atom(self) -> bool:
-        """True if it may be written several times: a name or a short literal."""
-        return _ATOM.fullmatch(self.text) is not None
+_ITEMS_MAX = (
+    100  # of a list in one function, and several times that in a source to be compiled in one step
+)
+# Longer code of an expression is a function, and so is what is not short where a function has much of it.
+_CHARACTERS_MAX = 4_096
+_SHORT_CHARACTERS = 128
+_FUNCTION_CHARACTERS_MAX = 16 * 1024
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -72,7 +67,7 @@ class Expressions:
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
-        self._source = generator.source
+        self.source = generator.source
         self._depth = 0
 
     def value(self, node: Expression, env: Env) -> Code:
@@ -84,19 +79,30 @@ class Expressions:
             return self.in_function(lambda: self.value(node, env))
         self._depth += 1
         try:
-            return compiler(self, node, env)
+            code = compiler(self, node, env)
         finally:
             self._depth -= 1
+        return code if len(code.text) <= _SHORT_CHARACTERS else self._bounded(code)
+
+    def _bounded(self, code: Code) -> Code:
+        """Return code, as the call of a function of its own if there is too much of it."""
+        function = self.source.function
+        function.expression_characters += len(code.text)
+        if len(code.text) > _CHARACTERS_MAX:
+            return self.in_function(lambda: code)
+        if function.expression_characters > _FUNCTION_CHARACTERS_MAX:
+            return self.in_function(lambda: code)
+        return code
 
     def in_function(self, write: Callable[[], Code]) -> Code:
         """Compile an expression as a function of its own."""
         depth, self._depth = self._depth, 0
-        name = self._source.fresh("deep_")
-        with self._source.nested(name):
+        name = self.source.fresh("deep_")
+        with self.source.nested(name):
             code = write()
-            self._source.line(f"return {code.text}")
+            self.source.line(f"return {code.text}")
         self._depth = depth
-        return Code(self._source.call(name), code.nullable)
+        return Code(self.source.call(name), code.nullable)
 
     def true(self, node: Expression, env: Env) -> str:
         """Return a condition that holds when the expression is TRUE."""
@@ -111,20 +117,24 @@ class Expressions:
             return self.in_function(lambda: Code(self._test(node, env, wanted=wanted), False)).text
         self._depth += 1
         try:
-            return self._condition(node, env, wanted)
+            test = self._condition(node, env, wanted)
         finally:
             self._depth -= 1
+        return test if len(test) <= _SHORT_CHARACTERS else self._bounded(Code(test, False)).text
 
     def _condition(self, node: Expression, env: Env, wanted: bool) -> str:
         while isinstance(node, bound.Not):
             node, wanted = node.argument, not wanted
+        if isinstance(node, _Apart):
+            inner = node.argument
+            return self.in_function(lambda: Code(self._test(inner, env, wanted=wanted), False)).text
         if isinstance(node, bound.And | bound.Or):
             word = " and " if isinstance(node, bound.And) is wanted else " or "
             parts = self._gathered(node)
             return _join(word, [self._test(part, env, wanted=wanted) for part in parts])
         if isinstance(node, _Each):
             quantifier = "all" if (node.kind is bound.And) is wanted else "any"
-            each = self._each(node.run, lambda part: self._test(part, env, wanted=wanted))
+            each = self.each(node.run, lambda part: self._test(part, env, wanted=wanted))
             return f"{quantifier}({each})"
         if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
             guards, code = self._strict_call(node.function, node.arguments, env)
@@ -138,8 +148,8 @@ class Expressions:
         code = self.value(node, env)
         if code.atom:
             return code
-        name = self._source.fresh("v")
-        self._source.line(f"{name} = {code.text}")
+        name = self.source.fresh("v")
+        self.source.line(f"{name} = {code.text}")
         return Code(name, code.nullable)
 
     def several(self, nodes: Sequence[Expression], env: Env) -> tuple[Sequence[Code], str]:
@@ -150,20 +160,26 @@ class Expressions:
     # ------------------------------------------------------------ long lists
 
     def _gathered(self, node: bound.And | bound.Or | bound.Coalesce) -> Sequence[Expression]:
-        """Return the arguments, those that are alike as one."""
+        """Return a few arguments: those that are alike are one, and many others are in groups."""
         if len(node.arguments) < RUN_MIN:
             return node.arguments
-        found = runs([(argument,) for argument in node.arguments], self._source.fresh)
-        return [
+        found: list[Expression] = [
             _Each(type_oid=node.type_oid, typmod=node.typmod, run=item, kind=type(node))
             if isinstance(item, Run)
             else item[0]
-            for item in found
+            for item in runs([(argument,) for argument in node.arguments], self.source.fresh)
         ]
+        while len(found) > BRANCHES_MAX:
+            several = [dataclasses.replace(node, arguments=[*group]) for group in groups(found)]
+            found = [
+                _Apart(type_oid=node.type_oid, typmod=node.typmod, argument=group)
+                for group in several
+            ]
+        return found
 
-    def _each(self, run: Run, write: Callable[..., str]) -> str:
+    def each(self, run: Run, write: Callable[..., str]) -> str:
         """Return an iterator over what `write` makes of expressions that are alike."""
-        source, name = self._source, self._source.fresh("each")
+        source, name = self.source, self.source.fresh("each")
         depth, self._depth = self._depth, 0
         with source.nested(name, ", ".join(run.names), closure=True):
             source.line(f"return {write(*run.template)}")
@@ -182,12 +198,41 @@ class Expressions:
             code = self.value(node, env)
             return f"{flight}.take({code.text})" if flight and not code.atom else code.text
 
-        found = runs([(node,) for node in nodes], self._source.fresh)
-        texts = [
-            f"*{self._each(item, write)}" if isinstance(item, Run) else write(item[0])
-            for item in found
-        ]
+        def written(items: Sequence[Item]) -> list[str]:
+            return [
+                f"*{self.each(item, write)}" if isinstance(item, Run) else write(item[0])
+                for item in items
+            ]
+
+        def in_function(items: Sequence[Item]) -> str:
+            return self.in_function(lambda: Code(f"({', '.join(written(items))},)", False)).text
+
+        found = [*runs([(node,) for node in nodes], self.source.fresh)]
+        if len(found) <= _ITEMS_MAX:
+            return written(found), flight
+        starts = range(0, len(found), _ITEMS_MAX)
+        texts = [f"*{in_function(found[start : start + _ITEMS_MAX])}" for start in starts]
         return texts, flight
+
+    def yield_rows(self, rows: Sequence[tuple[Expression, ...]], write: Callable[..., str]) -> None:
+        """Write the statements that yield what `write` makes of the expressions of each row."""
+        source = self.source
+        found = [*runs(rows, source.fresh)] if len(rows) >= RUN_MIN else rows
+        if len(found) > _ITEMS_MAX:
+            for start in range(0, len(found), _ITEMS_MAX):
+                name = source.fresh("rows")
+                with source.nested(name):
+                    self._yield(found[start : start + _ITEMS_MAX], write)
+                source.line(f"yield from {source.call(name)}")
+        else:
+            self._yield(found, write)
+
+    def _yield(self, rows: Sequence[Item], write: Callable[..., str]) -> None:
+        for row in rows:
+            if isinstance(row, Run):
+                self.source.line(f"yield from {self.each(row, write)}")
+            else:
+                self.source.line(f"yield {write(*row)}")
 
     # ------------------------------------------------------------ calls
 
@@ -209,7 +254,7 @@ class Expressions:
             if code.nullable and code.atom:
                 guards.append(code.text)
             elif code.nullable or (several and function.template and not code.atom):
-                name = self._source.fresh("t")
+                name = self.source.fresh("t")
                 guards.append(f"({name} := {code.text})")
                 code = Code(name, nullable=False)
             texts.append(code.text if code.atom else f"({code.text})")
@@ -221,7 +266,7 @@ class Expressions:
                 "None" in function.template or _CALLS.search(function.template) is not None
             )
             return Code(f"({function.template.format(*texts)})", nullable)
-        name = self._source.constant(function.implementation, "f")
+        name = self.source.constant(function.implementation, "f")
         if function.needs_context:
             texts = ["context", *texts]
         return Code(f"{name}({', '.join(texts)})", nullable=True)
@@ -235,10 +280,10 @@ class Expressions:
         for position, code in enumerate(codes):
             several = function.template.count(f"{{{position}}}") != 1
             if function.template and several and not code.atom:
-                name = self._source.fresh("lazy_")
-                with self._source.nested(name):
-                    self._source.line(f"return {code.text}")
-                texts.append(self._source.call(name))
+                name = self.source.fresh("lazy_")
+                with self.source.nested(name):
+                    self.source.line(f"return {code.text}")
+                texts.append(self.source.call(name))
             else:
                 texts.append(code.text)
         return self._application(function, texts)
@@ -260,7 +305,7 @@ def _guarded(guards: list[str], code: Code) -> Code:
 
 
 def _constant(compiler: Expressions, node: Any, _env: Env) -> Code:
-    return Code(compiler._source.constant(node.value), node.value is None)
+    return Code(compiler.source.constant(node.value), node.value is None)
 
 
 def _parameter(compiler: Expressions, node: Any, _env: Env) -> Code:
@@ -277,8 +322,8 @@ def _given(_compiler: Expressions, node: Any, _env: Env) -> Code:
 
 
 def _each(compiler: Expressions, node: Any, env: Env) -> Code:
-    each = compiler._each(node.run, lambda part: compiler.value(part, env).text)
-    function = compiler._source.constant(_OF_EACH[node.kind], "f")
+    each = compiler.each(node.run, lambda part: compiler.value(part, env).text)
+    function = compiler.source.constant(_OF_EACH[node.kind], "f")
     return Code(f"{function}({each})", nullable=True)
 
 
@@ -303,7 +348,7 @@ def _relabel(compiler: Expressions, node: Any, env: Env) -> Code:
 
 def _text_cast(compiler: Expressions, node: Any, env: Env) -> Code:
     code = compiler.value(node.argument, env)
-    name = compiler._source.fresh("t")
+    name = compiler.source.fresh("t")
     encode = compiler._generator.text_encoder(node.argument.type_oid)
     decode = compiler._generator.text_decoder(node.type_oid)
     guard = code.text if code.atom else f"({name} := {code.text})"
@@ -317,10 +362,10 @@ def _apply_typmod(compiler: Expressions, node: Any, env: Env) -> Code:
     enforce = values.typmod_enforcer(node.type_oid, node.typmod, explicit=node.explicit)
     if enforce is None:
         return code
-    name = compiler._source.constant(enforce, "enforce")
+    name = compiler.source.constant(enforce, "enforce")
     if not code.nullable:
         return Code(f"{name}({code.text})", nullable=False)
-    temporary = compiler._source.fresh("t")
+    temporary = compiler.source.fresh("t")
     guard = code.text if code.atom else f"({temporary} := {code.text})"
     value = code.text if code.atom else temporary
     return Code(f"(None if {guard} is None else {name}({value}))", nullable=True)
@@ -337,7 +382,7 @@ def _and_or(absorbing: bool) -> Callable[[Expressions, Any, Env], Code]:
             name = code.text
             test = name
             if not code.atom:
-                name = compiler._source.fresh("t")
+                name = compiler.source.fresh("t")
                 test = f"({name} := {code.text})"
             names.append((name, code.nullable))
             tests.append(f"{test} is {absorbing}")
@@ -362,7 +407,7 @@ def compiler_name(compiler: Expressions, code: Code) -> tuple[str, str]:
     """Return (name, code that assigns it and has its value) for a value used more than once."""
     if code.atom:
         return code.text, code.text
-    name = compiler._source.fresh("t")
+    name = compiler.source.fresh("t")
     return name, f"({name} := {code.text})"
 
 
@@ -370,7 +415,7 @@ def _null_test(compiler: Expressions, node: Any, env: Env) -> Code:
     code = compiler.value(node.argument, env)
     if node.argument.type_oid == oids.RECORD:
         function = values.all_fields_present if node.negated else values.all_fields_null
-        return Code(f"{compiler._source.constant(function)}({code.text})", nullable=False)
+        return Code(f"{compiler.source.constant(function)}({code.text})", nullable=False)
     if not code.nullable:
         return Code(repr(node.negated), nullable=False)
     word = "is not None" if node.negated else "is None"
@@ -399,49 +444,8 @@ def _null_if(compiler: Expressions, node: Any, env: Env) -> Code:
     return Code(text, nullable=True)
 
 
-def _case(compiler: Expressions, node: Any, env: Env) -> Code:
-    branches = node.branches
-    if len(branches) >= RUN_MIN:
-        branches = [*runs(branches, compiler._source.fresh)]
-    return _branches(compiler, branches, 0, node.otherwise, env)
-
-
-def _branches(
-    compiler: Expressions, branches: Any, start: int, otherwise: Expression | None, env: Env
-) -> Code:
-    """Return the code of CASE from a branch on."""
-    source, parts, nullable = compiler._source, [], False
-    for branch in branches[start : start + _BRANCHES_MAX]:
-        if isinstance(branch, Run):
-            name, first = source.fresh("t"), source.constant(values.first)
-            each = compiler._each(
-                branch,
-                lambda condition, result: (
-                    f"({compiler.value(result, env).text},)"
-                    f" if {compiler.true(condition, env)} else None"
-                ),
-            )
-            parts.append(f"{name}[0] if ({name} := {first}({each})) is not None else ")
-            nullable = True
-        else:
-            condition, result = branch
-            code = compiler.value(result, env)
-            nullable = nullable or code.nullable
-            parts.append(f"{code.text} if {compiler.true(condition, env)} else ")
-    last = Code("None", nullable=True)
-    if len(branches) > (start := start + _BRANCHES_MAX):
-        last = compiler.in_function(lambda: _branches(compiler, branches, start, otherwise, env))
-    elif otherwise is not None:
-        last = compiler.value(otherwise, env)
-    return Code(f"({''.join(parts)}{last.text})", nullable or last.nullable)
-
-
 def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
-    arguments = compiler._gathered(node)
-    if len(arguments) > _BRANCHES_MAX:
-        later = dataclasses.replace(node, arguments=arguments[_BRANCHES_MAX:])
-        arguments = [*arguments[:_BRANCHES_MAX], _apart_from(later)]
-    codes = [compiler.value(argument, env) for argument in arguments]
+    codes = [compiler.value(argument, env) for argument in compiler._gathered(node)]
     parts: list[str] = []
     for code in codes[:-1]:
         if not code.nullable:
@@ -451,18 +455,14 @@ def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
     return Code(f"({''.join(parts)}{codes[-1].text})", codes[-1].nullable)
 
 
-def _apart_from(node: Expression) -> _Apart:
-    return _Apart(type_oid=node.type_oid, typmod=node.typmod, argument=node)
-
-
 def _apart(compiler: Expressions, node: Any, env: Env) -> Code:
     return compiler.in_function(lambda: compiler.value(node.argument, env))
 
 
 def _min_max(compiler: Expressions, node: Any, env: Env) -> Code:
     items, flight = compiler.listed(node.arguments, env)
-    less = compiler._source.constant(node.less.implementation, "f")
-    function = compiler._source.constant(values.greatest if node.greatest else values.least)
+    less = compiler.source.constant(node.less.implementation, "f")
+    function = compiler.source.constant(values.greatest if node.greatest else values.least)
     text = f"{function}({less}, ({', '.join(items)},))"
     return Code(f"{flight}.give({text})" if flight else text, nullable=True)
 
@@ -472,8 +472,8 @@ def _array_compare(compiler: Expressions, node: Any, env: Env) -> Code:
     element = registry.get(node.function.argument_types[1])
     if node.strategy == "=" and not node.all and element.hash_key is None:
         return _membership(compiler, node, left, array)
-    function = compiler._source.constant(node.function.implementation, "f")
-    compare = compiler._source.constant(values.all_elements if node.all else values.any_element)
+    function = compiler.source.constant(node.function.implementation, "f")
+    compare = compiler.source.constant(values.all_elements if node.all else values.any_element)
     return Code(f"{compare}({function}, {left.text}, {array.text})", nullable=True)
 
 
@@ -481,12 +481,12 @@ def _membership(compiler: Expressions, node: Any, left: Code, array: Code) -> Co
     literal = strip_relabel(node.array)
     elements = _constant_elements(literal)
     if elements and None not in elements:  # of none it is FALSE, NULL or not
-        values_set = compiler._source.constant(frozenset(elements), "set")
+        values_set = compiler.source.constant(frozenset(elements), "set")
         name, guard = compiler_name(compiler, left)
         if not left.nullable:
             return Code(f"({left.text} in {values_set})", nullable=False)
         return Code(f"(None if {guard} is None else {name} in {values_set})", nullable=True)
-    function = compiler._source.constant(values.contained)
+    function = compiler.source.constant(values.contained)
     return Code(f"{function}({left.text}, {array.text})", nullable=True)
 
 
@@ -507,7 +507,7 @@ def _array(compiler: Expressions, node: Any, env: Env) -> Code:
     items, flight = compiler.listed(node.elements, env)
     text = f"[{', '.join(items)}]"
     if node.multidimensional:
-        text = f"{compiler._source.constant(values.stack_arrays)}({text})"
+        text = f"{compiler.source.constant(values.stack_arrays)}({text})"
     return Code(f"{flight}.give({text})" if flight else text, nullable=False)
 
 
@@ -517,13 +517,13 @@ def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
         return "".join(f"{code}, " for code in codes)
 
     array = compiler.value(node.array, env).text
-    compiler._source.names["ABSENT"] = values.ABSENT
+    compiler.source.names["ABSENT"] = values.ABSENT
     if node.slice:
-        function = compiler._source.constant(values.array_slice)
+        function = compiler.source.constant(values.array_slice)
         return Code(
             f"{function}({array}, ({texts(node.indexes)}), ({texts(node.upper)}))", nullable=True
         )
-    function = compiler._source.constant(values.array_element)
+    function = compiler.source.constant(values.array_element)
     return Code(f"{function}({array}, ({texts(node.indexes)}))", nullable=True)
 
 
@@ -531,7 +531,7 @@ def _row(compiler: Expressions, node: Any, env: Env) -> Code:
     codes, flight = compiler.several(node.fields, env)
     items = "".join(f"{code.text}, " for code in codes)
     kind = record_class(tuple(node.names), tuple(item.type_oid for item in node.fields))
-    text = f"{compiler._source.constant(kind, 'record')}(({items}))"
+    text = f"{compiler.source.constant(kind, 'record')}(({items}))"
     return Code(f"{flight}.give({text})" if flight else text, nullable=False)
 
 
@@ -544,9 +544,9 @@ def _field(compiler: Expressions, node: Any, env: Env) -> Code:
 def _row_compare(compiler: Expressions, node: Any, env: Env) -> Code:
     left = "".join(f"{compiler.value(item, env).text}, " for item in node.left)
     right = "".join(f"{compiler.value(item, env).text}, " for item in node.right)
-    less = "".join(f"{compiler._source.constant(f.implementation, 'f')}, " for f in node.less)
-    equal = "".join(f"{compiler._source.constant(f.implementation, 'f')}, " for f in node.equal)
-    function = compiler._source.constant(values.compare_rows)
+    less = "".join(f"{compiler.source.constant(f.implementation, 'f')}, " for f in node.less)
+    equal = "".join(f"{compiler.source.constant(f.implementation, 'f')}, " for f in node.equal)
+    function = compiler.source.constant(values.compare_rows)
     return Code(
         f"{function}({node.operator!r}, ({left}), ({right}), ({less}), ({equal}))", nullable=True
     )
@@ -579,7 +579,7 @@ _VALUES: dict[type, Callable[[Expressions, Any, Env], Code]] = {
     bound.BooleanTest: _boolean_test,
     bound.Distinct: _distinct,
     bound.NullIf: _null_if,
-    bound.Case: _case,
+    bound.Case: case,
     bound.Coalesce: _coalesce,
     bound.MinMax: _min_max,
     bound.ArrayCompare: _array_compare,

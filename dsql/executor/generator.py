@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from dsql.executor.expressions import Code, Expressions
+from dsql.executor.code import Code
+from dsql.executor.expressions import Expressions
 from dsql.executor.memory import LARGE_BYTES, SAMPLE_EVERY
 from dsql.executor.nesting import LOOPS_MAX, Nesting
 from dsql.executor.source import Binding, Consume, Env, Source
@@ -60,7 +61,9 @@ class Generator:
     # ------------------------------------------------------------ what expressions refer to
 
     def parameter(self, index: int) -> str:
-        """Return the variable of $n."""
+        """Return the variable of $n, or where it is if there are many."""
+        if index >= _NAMED_PARAMETERS_MAX and ("parameter", index) not in self.source.once:
+            return f"parameters[{index}]"
         return self.source.setup(("parameter", index), "p", f"parameters[{index}]")
 
     def bind_parameters(self, names: Sequence[str]) -> None:
@@ -286,6 +289,7 @@ class Generator:
 
 
 _FEW_IN_FLIGHT = 2
+_NAMED_PARAMETERS_MAX = 100
 
 
 def _is_nested(type_oid: int) -> bool:

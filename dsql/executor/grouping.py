@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from operator import itemgetter
 
 from dsql.executor.accumulation import Accumulation, keeps_input
+from dsql.executor.code import Code
 from dsql.executor.distinct import distinct_key, key_parts
-from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
@@ -171,12 +172,19 @@ class _Groups:
         names = [source.fresh("k") for _ in codes]
         for name, part in zip(names, key_parts(generator, nodes, codes), strict=True):
             source.line(f"{name} = {part}")
-        rows = [
-            [str(number), *(name if n in members else "None" for n, name in enumerate(names))]
+        numbers = range(len(self._node.sets))
+        getters = [
+            itemgetter(
+                number, *(len(numbers) + n if n in members else -1 for n in range(len(names)))
+            )
             for number, members in enumerate(self._node.sets)
             if members
         ]
-        with source.block(f"for {key} in {tuple_code([tuple_code(row) for row in rows])}:"):
+        parts, get = source.fresh("parts"), source.fresh("get")
+        known = source.constant(tuple(numbers), "numbers")
+        source.line(f"{parts} = (*{known}, {', '.join(names)}, None)")
+        with source.block(f"for {get} in {source.constant(getters, 'getters')}:"):
+            source.line(f"{key} = {get}({parts})")
             yield key
 
     def values(self, key: str, codes: Sequence[Code]) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from dsql.catalog.schema import Index, Table
 from dsql.errors import SqlError
-from dsql.executor.expressions import Code
+from dsql.executor.code import Code
 from dsql.executor.generator import Generator
 from dsql.executor.row_writes import (
     Entry,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dsql.catalog.schema import Index, Table
 from dsql.encoding.keycode import index_key_template, table_key_template
-from dsql.executor.expressions import Code
+from dsql.executor.code import Code
 from dsql.executor.generator import Generator, tuple_code
 from dsql.executor.scans import column_is_present, key_columns, primary_types
 from dsql.executor.source import Env

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from dsql.executor import values
-from dsql.executor.expressions import Code
+from dsql.executor.code import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
@@ -80,13 +80,17 @@ def produce_values(
         ]
         _constant_rows(generator, node, wanted, env, consume, rows)
         return
+    items = [tuple(row[number] for number in wanted) for row in node.rows]
     nullable = [False] * len(wanted)
+
+    def write(*row: Expression) -> str:
+        codes = [generator.value(item, env) for item in row]
+        nullable[:] = (old or code.nullable for old, code in zip(nullable, codes, strict=True))
+        return tuple_code([code.text for code in codes])
+
     name = source.fresh("values")
     with source.nested(name):
-        for row in node.rows:
-            codes = [generator.value(row[number], env) for number in wanted]
-            nullable = [old or code.nullable for old, code in zip(nullable, codes, strict=True)]
-            source.line(f"yield {tuple_code([code.text for code in codes])}")
+        generator.expressions.yield_rows(items, write)
     bound_env, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
     with source.block(f"for {unpack_code(names)} in {source.call(name)}:"):
         consume(bound_env)

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from dsql.executor.code import Code
 from dsql.executor.distinct import DistinctCode, distinct_key
-from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot
 from dsql.sql.bound import Expression
+
+_BRANCHES_MAX = 50  # in one function
 
 
 def produce_set_operation(
@@ -72,8 +74,18 @@ def _union(
         with distinct.first(key, tuple_code(names), node.slots, columns):
             source.line(f"yield {tuple_code(names)}")
 
-    for branch in _branches(node):
-        generator.query(branch, env, give)
+    branches = _branches(node)
+    if len(branches) <= _BRANCHES_MAX:
+        for branch in branches:
+            generator.query(branch, env, give)
+    else:
+        for start in range(0, len(branches), _BRANCHES_MAX):
+            name = source.fresh("branches")
+            with source.nested(name):
+                for branch in branches[start : start + _BRANCHES_MAX]:
+                    generator.query(branch, env, give)
+                source.yields()
+            source.line(f"yield from {source.call(name)}")
     if distinct is not None:
         source.line(f"yield from {distinct.name}.rest()")
     return nullable

@@ -8,6 +8,10 @@ outer row.
 Functions nest as deep as plans do, but Python's indentation only to 100: from some depth on a function
 is lifted, that is written beside those of the outermost function, and given what it reads of the
 functions it came from as parameters. `call` writes calls of both kinds.
+
+No interrupt can cut Python's own compiling, some 20 ms for `_UNIT_CHARACTERS`. So a function is also lifted
+where the one that it is written in would grow larger than that, out of the outermost function as well: it
+is compiled as a unit of its own.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ _INDENT = "    "
 _KEPT_CODES_MAX = 2_000
 _KEPT_CHARACTERS_MAX = 8 * 1024 * 1024
 _NESTED_FUNCTIONS_MAX = 8  # deeper ones are lifted
+_UNIT_CHARACTERS = 32 * 1024
 _NUMBERED = re.compile(r".*\d")  # as `fresh` names things
 
 
@@ -59,6 +64,10 @@ class Function:
     body: list[str] = field(default_factory=list)
     depth: int = 1
     loops: int = 0
+    nested_characters: int = 0  # of the functions in `prologue`
+    expression_characters: int = (
+        0  # of the longer expressions, each as often as it is inside another one
+    )
 
     def text(self) -> list[str]:
         """Return its lines, indented as a top-level function."""
@@ -80,6 +89,7 @@ class Source:
         self._functions: list[Function] = []
         self._constants: dict[Any, str] = {}
         self._passed: dict[str, list[str]] = {}  # what lifted functions are given
+        self._units: dict[str, str] = {}  # their sources, by name
         self._set_up: set[str] = set()
         self.once: dict[Any, str] = {}  # what the outermost function has set up, by key
 
@@ -126,13 +136,19 @@ class Source:
         self._functions.append(function)
         yield
         self._functions.pop()
+        if not self._functions:
+            self._units[name] = _joined(function.text())
+            return
+        size = sum(map(len, function.prologue)) + sum(map(len, function.body))
+        outer = self._functions[0 if lifted else -1]
+        if not closure and outer.nested_characters + size > _UNIT_CHARACTERS:
+            function.passed = self._passed[name] = self._read_outside(function, alone=True)
+            self._units[name] = _joined(function.text())
+            return
         if lifted:
             function.passed = self._passed[name] = self._read_outside(function)
-            self._functions[0].prologue += function.text()
-        elif self._functions:
-            self.function.prologue += function.text()
-        else:
-            self._finished = function.text()
+        outer.prologue += function.text()
+        outer.nested_characters += size
 
     def yields(self) -> None:
         """Make the function a generator even if no row ever comes to be yielded."""
@@ -142,19 +158,29 @@ class Source:
         """Return the call of a function that was written before."""
         return f"{name}({_list([*self._passed.get(name, ()), arguments])})"
 
-    def _read_outside(self, function: Function) -> list[str]:
-        """Return the variables of enclosing functions that a function reads."""
+    def _read_outside(self, function: Function, *, alone: bool = False) -> list[str]:
+        """Return the variables of enclosing functions that a function reads.
+
+        Those of the outermost one only for a function that is to be `alone`: others are inside of it.
+        """
         found: set[str] = set()
-        tables = [symtable.symtable("\n".join(function.text()), "", "exec")]
+        tables = symtable.symtable(_joined(function.text()), "", "exec").get_children()
         while tables:
             table = tables.pop()
             tables += table.get_children()
             found |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        outermost = self._functions[0].parameters.split(", ")
         return sorted(
             name
             for name in found
-            if _NUMBERED.fullmatch(name)
-            and not (name in self.names or name in self._passed or name in self._set_up)
+            if name not in self.names
+            and name not in self._units
+            and (
+                (alone and (name in outermost or _NUMBERED.fullmatch(name)))
+                or (
+                    _NUMBERED.fullmatch(name) and not (name in self._passed or name in self._set_up)
+                )
+            )
         )
 
     def setup(self, key: Any, prefix: str, expression: str) -> str:
@@ -184,10 +210,14 @@ class Source:
 
     def compile(self, name: str, names: Mapping[str, Any]) -> tuple[Any, str]:
         """Compile what was written as the function `name`; return it with its source."""
-        text = "\n".join(self._finished) + "\n"
         namespace = {**names, **self.names}
-        exec(_code(text), namespace)
-        return namespace[name], text
+        for text in self._units.values():
+            exec(_code(text), namespace)
+        return namespace[name], "".join(self._units.values())
+
+
+def _joined(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n"
 
 
 class _Codes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dsql.executor.expressions import Code
+from dsql.executor.code import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Env
 from dsql.planner import plan as p
@@ -35,7 +35,7 @@ def _once(generator: Generator, function: str) -> str:
     """Write a function that calls another one the first time only."""
     source = generator.source
     name, memory = source.fresh("init"), source.fresh("memo")
-    with source.nested(name, closure=True):
+    with source.nested(name):
         with source.block(f"if not {memory}:"):
             source.line(f"{memory}.append({source.call(function)})")
         source.line(f"return {memory}[0]")

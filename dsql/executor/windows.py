@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.executor.code import Code
 from dsql.executor.distinct import distinct_key
-from dsql.executor.expressions import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.memory import Held, StatementMemory
 from dsql.executor.ordering import sorter_arguments, write_sorter

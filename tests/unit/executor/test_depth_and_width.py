@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dsql.errors import SqlError
+from dsql.executor import source
 
 
 @pytest.fixture
@@ -126,6 +127,70 @@ DEEP = {
 def test_deep_statements_are_answered(filled: Any, name: str) -> None:
     text, expected = DEEP[name]
     assert filled.run(text) == expected
+
+
+MIXED = ("{n}", "abs({n}) + a", "null", "id", "{n} * (a + 1)", "(select {n} + a)")
+MANY = [item.format(n=n) for n in range(200) for item in MIXED]
+CUT = {
+    "mixed array": (f"select cardinality(array[{', '.join(MANY)}]) from t", [(1200,)] * 3),
+    "mixed list": (f"select id in ({', '.join(MANY)}) from t", [(True,)] * 3),
+    "mixed rows": (
+        f"select id, (select count(v) from (values ({'), ('.join(MANY)})) v(v)) from t",
+        [(1, 1000), (2, 1000), (3, 400)],
+    ),
+    "mixed alternatives": (
+        f"select coalesce({', '.join(f'nullif({n}, {n})' for n in MANY if n != 'null')}, id) from t",
+        [(1,), (2,), (3,)],
+    ),
+    "mixed conditions": (
+        f"select id from t where {' or '.join(f'id = 2 and {item} = -7' for item in MANY)} or id = 3",
+        [(3,)],
+    ),
+    "mixed branches": (
+        f"select case {' '.join(f'when {item} < 0 then {item}' for item in MANY)} else id end from t",
+        [(1,), (2,), (3,)],
+    ),
+    "columns": (
+        f"select count(*) from (select {', '.join(MANY)} from t limit 2) s",
+        [(2,)],
+    ),
+    "branches of a union": (
+        f"select count(*) from ({' union '.join(f'select {n}' for n in range(1500))}) s",
+        [(1500,)],
+    ),
+    "sub-selects": (
+        f"select {' + '.join(f'(select min(id) + {n} - {n} from t)' for n in range(500))}",
+        [(500,)],
+    ),
+    "cube": (
+        "select count(*) from (select 1 from t group by cube ("
+        + ", ".join(f"id + {n}, a + {n}" for n in range(6))
+        + ")) s",
+        [(3 * (2**12 - 1) + 1,)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_no_step_of_compiling_is_long(
+    filled: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is of more characters than Python compiles in a few dozen milliseconds."""
+    sizes: list[int] = []
+    kept = source._code
+    monkeypatch.setattr(source, "_code", lambda code: sizes.append(len(code)) or kept(code))
+    text, expected = CUT[name]
+    assert filled.run(text) == expected
+    assert max(sizes) < 100_000
+
+
+@pytest.mark.parametrize("name", [*WIDE, *DEEP])
+def test_functions_that_are_compiled_alone_mean_the_same(
+    filled: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_UNIT_CHARACTERS", 0)
+    text, expected = (WIDE | DEEP)[name]
+    assert sorted(filled.run(text), key=repr) == sorted(expected, key=repr)
 
 
 @pytest.mark.parametrize(
