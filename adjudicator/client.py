@@ -4,7 +4,8 @@ A commit goes to the zone that leads, and is sent again only where it was refuse
 One whose answer is lost (the connection broke, the leader changed or is silent) may or may not be in the
 journal. The other zones are asked for the transaction by its id, while the first answer is still waited
 for, and the answer to that is final: committed, or aborted for good. Only if nobody can tell in time does
-the outcome stay unknown.
+the outcome stay unknown. A leader that nobody answers may be the one that is cut off: where it cannot
+commit, the other zones are asked as well, for a moment.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _HEARTBEAT_SECONDS = 10.0
 _SEND_SECONDS = 0.25  # without a byte being taken: that zone stands still
 _REACH_SECONDS = 5.0  # until a zone takes the request at all
 _RESOLVE_SECONDS = 20.0  # for asking about a lost outcome, reconnecting included
+_ELSEWHERE_SECONDS = 0.25  # some times what an election takes
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.01, 0.25
 
 _COMMIT = bytes((Request.COMMIT,))
@@ -48,6 +50,7 @@ _HEARTBEAT = bytes((Request.HEARTBEAT,))
 _PING = b"\xff" * TRANSACTION_ID_BYTES
 
 _NOT_FINAL = (Verdict.UNKNOWN, Verdict.NOT_LEADER)
+_STRANDED = (Verdict.UNAVAILABLE, Verdict.UNDECIDED)  # a zone without a majority
 
 Connect = Callable[[str], tuple[str, socket.socket]]
 Reply = tuple[int, int]  # verdict, timestamp
@@ -91,7 +94,11 @@ class AdjudicatorClient:
         """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError."""
         reply = self._ask(_COMMIT + encoded, transaction_id, self._patience_seconds)
         if reply is None:
-            reply = self._resolve(encoded, transaction_id)
+            reply = self._resolve(encoded, transaction_id, self._azs, self._resolve_seconds)
+        if reply[0] in _STRANDED:
+            others = [az for az in self._azs if az != self._leader]
+            found = self._resolve(encoded, transaction_id, others, _ELSEWHERE_SECONDS)
+            reply = reply if found[0] in (*_NOT_FINAL, *_STRANDED) else found
         verdict, timestamp = reply
         if verdict == Verdict.COMMITTED:
             return Committed(timestamp)
@@ -152,15 +159,17 @@ class AdjudicatorClient:
             self._pause(_backoff(rounds))
         return sum(map(_backoff, range(1, rounds + 1))) >= self._reach_seconds
 
-    def _resolve(self, encoded: bytes, transaction_id: bytes) -> Reply:
-        """Ask every zone that has not the request itself for its outcome, until one can tell."""
+    def _resolve(
+        self, encoded: bytes, transaction_id: bytes, zones: list[str], seconds: float
+    ) -> Reply:
+        """Ask all `zones` that have not the request itself for its outcome, until one can tell."""
         question = encode_status(transaction_id, decode_identity(encoded).start_timestamp)
-        waiting = {self._leader} & self._connections.keys()
-        tries = dict.fromkeys(self._azs, 0)
-        again_at = dict.fromkeys(self._azs, 0.0)
-        deadline = time.monotonic() + self._resolve_seconds
+        waiting = {self._leader} & self._connections.keys() & {*zones}
+        tries = dict.fromkeys(zones, 0)
+        again_at = dict.fromkeys(zones, 0.0)
+        deadline = time.monotonic() + seconds
         while (now := time.monotonic()) < deadline:
-            due = {az for az in self._azs if az not in waiting and again_at[az] <= now}
+            due = {az for az in zones if az not in waiting and again_at[az] <= now}
             asked = {az for az in sorted(due) if self._send(az, question)}
             waiting |= asked
             wake_at = min([deadline, *(at for az, at in again_at.items() if az not in waiting)])

@@ -188,3 +188,29 @@ def test_commit_that_is_refused_late_has_certainly_not_happened(
 
     zones.acts |= {"az1": gives_up, "az2": is_asked, "az3": is_asked}
     assert commit(client) == Unavailable()
+
+
+def cannot(request: bytes) -> bytes | None:
+    """A leader that nobody answers."""
+    verdict = Verdict.UNAVAILABLE if request[0] == Request.COMMIT else Verdict.UNDECIDED
+    return encode_reply(subject_of(request), verdict)
+
+
+def test_leader_without_a_majority_is_left_for_one_that_has_it(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.acts |= {"az1": cannot, "az2": buries, "az3": is_silent}
+    assert commit(client) == Buried()  # nobody has decided on it: it may be sent again
+    assert commit(client) == Committed(88)
+    assert zones.asked[-1] == ("az2", Request.COMMIT)
+
+
+@pytest.mark.parametrize("others", ["silent", "gone"])
+def test_where_nobody_has_a_majority_a_commit_is_refused_and_was_sent_to_one_zone_only(
+    zones: Zones, client: AdjudicatorClient, others: str
+) -> None:
+    zones.acts |= {"az1": cannot, "az2": is_silent, "az3": is_silent}
+    zones.gone = {"az2", "az3"} if others == "gone" else set()
+    assert commit(client) == Unavailable()
+    assert zones.asked.count(("az1", Request.COMMIT)) == 1
+    assert not [kind for az, kind in zones.asked if az != "az1" and kind == Request.COMMIT]
