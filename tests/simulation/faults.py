@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from .cluster import CLUSTER, ZONES, Cluster, Zone
 from .network import network_of
+from .probes import PROBES, STEPS, Probes
 from .session import Session
 from .world import MILLISECOND, SECOND
 
@@ -19,13 +20,16 @@ YEAR = 365 * 86_400 * SECOND
 class Faults:
     """The faults of one run. `counts` tells how often each has come."""
 
-    def __init__(self, cluster: Cluster, sessions: list[Session]) -> None:
+    def __init__(self, cluster: Cluster, sessions: list[Session], probes: Probes) -> None:
         self.counts: dict[str, int] = {}
         self.damaged: set[str] = set()  # the zones whose disks have lost or changed something
         self._cluster = cluster
         self._world = cluster.world
         self._network = network_of(cluster.world)
         self._sessions = sessions
+        self._probes = probes
+        self._healed = False
+        self._aim: Zone | None = None  # who is to be struck, where that is open
         chance = self._world.chance
         self._victim = chance.choice(cluster.zones)
         kinds: list[Callable[[], None]] = [
@@ -48,6 +52,16 @@ class Faults:
             self.fill_disk,
             self.damage_disk,
             self.fail_writes,
+            self.lose_log,
+            self.ambush,
+        ]
+        self._sudden = [
+            self.kill_zone,
+            self.kill_all,
+            self.crash_host,
+            self.pause_zone,
+            self.break_connections,
+            self.isolate_zone,
             self.lose_log,
         ]
         share = chance.choice((0.2, 0.5, 1.0))
@@ -73,14 +87,37 @@ class Faults:
 
     def inject(self) -> None:
         """Let something go wrong."""
-        fault = self._world.chance.choice(self._kinds)
+        self._strike(self._world.chance.choice(self._kinds))
+
+    def ambush(self) -> None:
+        """Strike whoever comes next to some step, right behind it: a little later, and perhaps twice."""
+        chance = self._world.chance
+        faults = [chance.choice(self._sudden) for _ in range(chance.randint(1, 2))]
+        delay = chance.choice((0, 300, 3_000, 30_000))
+
+        def strike() -> None:
+            running = self._world.running
+            name = "" if running is None else running.process.name
+            for fault in faults:
+                self._world.later(chance.randint(0, delay), lambda fault=fault: come(fault, name))
+
+        def come(fault: Callable[[], None], name: str) -> None:
+            if not self._healed:
+                self._aim = next((zone for zone in self._cluster.zones if zone.name == name), None)
+                self._strike(fault)
+                self._aim = None
+
+        self._probes.next(chance.choice(PROBES + STEPS), strike)
+
+    def _strike(self, fault: Callable[[], None]) -> None:
         name = fault.__name__
         self.counts[name] = self.counts.get(name, 0) + 1
         self._world.note(f"*** {name}")
         fault()
 
     def heal(self) -> None:
-        """End every fault that lasts."""
+        """End every fault that lasts, and let no other come."""
+        self._healed = True
         self._network.clear()
         self._network.delay = 1_000
         for zone in self._cluster.zones:
@@ -131,7 +168,7 @@ class Faults:
             session.process.pause(self._world.chance.randint(10, 5_000) * MILLISECOND)
 
     def _any_zone(self) -> Zone:
-        return self._world.chance.choice(self._cluster.zones)
+        return self._aim or self._world.chance.choice(self._cluster.zones)
 
     def _leader(self) -> Zone:
         return self._cluster.leader() or self._any_zone()

@@ -1,6 +1,7 @@
 """Rare roads of the product, and how often a run has taken each: what no run ever takes, no run has tested.
 
-A probe names a function or method; that it was called is counted. The product carries nothing for it.
+A probe names a function or method; that it was called is counted. The product carries nothing for it. A
+fault can wait for one, to strike in the midst of something (`Probes.next`).
 """
 
 from __future__ import annotations
@@ -53,23 +54,46 @@ PROBES = (
 )
 
 
-def count_probes(patch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count calls until the patch is undone. Raises AttributeError for a probe that names nothing."""
-    counts: Counter[str] = Counter()
-    for probe in PROBES:
-        module, _, path = probe.partition(":")
-        owner: Any = importlib.import_module(module)
-        *classes, name = path.split(".")
-        for part in classes:
-            owner = getattr(owner, part)
-        patch.setattr(owner, name, _counted(getattr(owner, name), counts, probe))
-    return counts
+# Steps that are not rare, but worth being interrupted right behind them.
+STEPS = (
+    "adjudicator.commit_pipeline:CommitPipeline.committed",
+    "dsql.rpc.clock:ClockPublisher.open",
+    "journal.replica:Replica.claim",
+    "journal.segments:Segments.create",
+    "journal.state_file:StateFile.save_promise",
+    "storage.checkpoint:Checkpoints.make_way",
+    "storage.checkpoint:Checkpoints.take",
+    "storage.superseded:SupersededPages.append",
+)
 
 
-def _counted(function: Callable[..., Any], counts: Counter[str], probe: str) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def count(*arguments: Any, **options: Any) -> Any:
-        counts[probe] += 1
-        return function(*arguments, **options)
+class Probes:
+    """Counts calls of what the probes name, until the patch is undone.
 
-    return count
+    Raises AttributeError for a probe that names nothing.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.counts: Counter[str] = Counter()
+        self._waiting: dict[str, Callable[[], None]] = {}
+        for probe in PROBES + STEPS:
+            module, _, path = probe.partition(":")
+            owner: Any = importlib.import_module(module)
+            *classes, name = path.split(".")
+            for part in classes:
+                owner = getattr(owner, part)
+            patch.setattr(owner, name, self._watched(getattr(owner, name), probe))
+
+    def next(self, probe: str, then: Callable[[], None]) -> None:
+        """Have `then` called, once, by whoever calls next what a probe names. It must not wait."""
+        self._waiting[probe] = then
+
+    def _watched(self, function: Callable[..., Any], probe: str) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            self.counts[probe] += 1
+            if probe in self._waiting:
+                self._waiting.pop(probe)()
+            return function(*arguments, **options)
+
+        return call

@@ -23,7 +23,7 @@ from .kernel import worlds_kernel
 from .log_watch import LogWatch
 from .mutants import mutate
 from .observer import Observer
-from .probes import count_probes
+from .probes import Probes
 from .session import Session
 from .world import SECOND, Machine, Process, ViolationError, World
 
@@ -51,7 +51,7 @@ class Result:
 class Scenario:
     """Builds the installation, lets faults come, heals, and checks."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, probes: Probes) -> None:
         chance = world.chance
         self.world = world
         self.cluster = Cluster(world)
@@ -60,7 +60,7 @@ class Scenario:
         self._sessions = [
             Session(self.cluster, f"client{number}", self._history) for number in range(count)
         ]
-        self._faults = Faults(self.cluster, self._sessions)
+        self._faults = Faults(self.cluster, self._sessions, probes)
         self._observer = Observer(self.cluster)
         self._faulty = chance.randint(3, 12) * SECOND
 
@@ -221,11 +221,11 @@ def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
         with _watched(world), pytest.MonkeyPatch.context() as patch, worlds_kernel(world):
             draw_constants(world.chance, patch)
             mutate(patch, mutant)
-            probes = count_probes(patch)
-            scenario = Scenario(world)
+            probes = Probes(patch)
+            scenario = Scenario(world, probes)
             try:
                 result = scenario.run()
-                result.probes = dict(probes)
+                result.probes = dict(probes.counts)
                 return result
             except BaseException:
                 if world.lines is not None:
