@@ -16,6 +16,7 @@ from journal import server as journal
 from storage import server as storage
 from storage.environment import ENVIRONMENT
 from storage.replica_writer import FollowerSettings
+from storage.trial import TRIAL
 
 from .constants import draw_settings
 from .disk import Disk
@@ -111,6 +112,7 @@ class Cluster:
         self.disks = {"": Disk(world, "host")} | {zone.name: zone.disk for zone in self.zones}
         self.layout = Layout(self.root, self.files(None))
         self.supervised = True
+        self.misleading: set[str] = set()  # zones where rows are wrong that nobody has looked at
         self.settings = draw_settings(world.chance)
         self.layout.cluster(CLUSTER).mkdir(parents=True)
         self.layout.files.make_directory(self.layout.cluster(CLUSTER))
@@ -160,10 +162,12 @@ class Cluster:
             data = self.layout.storage(zone.name, CLUSTER) / ENVIRONMENT / "data.mdb"
             if data.exists():
                 zone.disk.crash_file(data)
-        self._crash_clock(self.layout.clock(CLUSTER))
+            for name in (f"{ENVIRONMENT}/board", TRIAL):
+                self._crash_words(self.layout.storage(zone.name, CLUSTER) / name)
+        self._crash_words(self.layout.clock(CLUSTER))
 
-    def _crash_clock(self, path: Path) -> None:
-        """The clock file is never synced: it may be as it was at any time before."""
+    def _crash_words(self, path: Path) -> None:
+        """A small file that is never synced may be as it was at any time before."""
         if path.exists() and self.world.chance.random() < 0.5:
             content = path.read_bytes()
             older = bytes(len(content) - self.world.chance.randrange(len(content)))

@@ -6,7 +6,12 @@ zone only: with two of three logs gone nobody could know what was acknowledged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
+
+from storage.environment import ENVIRONMENT
+from storage.mvcc import HEADER_BYTES
 
 from .cluster import CLUSTER, ZONES, Cluster, Zone
 from .network import network_of
@@ -14,6 +19,7 @@ from .probes import PROBES, STEPS, Probes
 from .session import Session
 from .world import MILLISECOND, SECOND
 
+_VALUE = re.compile(rb"client\d+/\d+")  # what a client writes (session.py)
 YEAR = 365 * 86_400 * SECOND
 
 
@@ -51,6 +57,8 @@ class Faults:
             self.stall_disk,
             self.fill_disk,
             self.damage_disk,
+            self.damage_rows,
+            self.damage_clock,
             self.fail_writes,
             self.lose_log,
             self.ambush,
@@ -267,6 +275,34 @@ class Faults:
         disk = self._victim.disk
         if self._world.chance.choice((disk.rot, disk.fail_sector))():
             self.damaged.add(self._victim.name)
+
+    def damage_rows(self) -> None:
+        """Flip a bit of a row, or of an older version of one, in the file that LMDB has mapped.
+
+        Point reads take what they find: until the scrubber has come by, they may be misled there.
+        """
+        data = self._cluster.layout.storage(self._victim.name, CLUSTER) / ENVIRONMENT / "data.mdb"
+        content = data.read_bytes() if data.exists() else b""
+        values = [match.span() for match in _VALUE.finditer(content)]
+        if values:
+            start, end = self._world.chance.choice(values)
+            self._flip(data, start - HEADER_BYTES, end)
+            self.damaged.add(self._victim.name)
+            self._cluster.misleading.add(self._victim.name)
+
+    def damage_clock(self) -> None:
+        """Flip a bit of the published clock."""
+        clock = self._cluster.layout.clock(CLUSTER)
+        if clock.exists():
+            self._flip(clock, 0, clock.stat().st_size)
+
+    def _flip(self, path: Path, start: int, end: int) -> None:
+        position, bit = self._world.chance.randrange(start, end), self._world.chance.randrange(8)
+        with path.open("r+b") as file:
+            file.seek(position)
+            (byte,) = file.read(1)
+            file.seek(position)
+            file.write(bytes((byte ^ 1 << bit,)))
 
     def fail_writes(self) -> None:
         """Let writes fail, or land elsewhere, for a while."""

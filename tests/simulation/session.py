@@ -64,7 +64,7 @@ class Session:
         manager = TransactionManager(replica, client, clock)
         while not self.stopping:
             self._sleep(chance.expovariate(1 / self._history.pace))
-            self._transact(manager)
+            self._transact(manager, replica)
         client.close()
         replica.close()
         self._end()
@@ -86,7 +86,7 @@ class Session:
         assert thread is not None
         thread.sleep(int(seconds * 1_000_000))
 
-    def _transact(self, manager: TransactionManager) -> None:
+    def _transact(self, manager: TransactionManager, replica: LocalReplica) -> None:
         world, chance = self._world, self._world.chance
         attempt = Attempt(self.name, world.now)
         self._history.attempts.append(attempt)
@@ -94,6 +94,7 @@ class Session:
         try:
             attempt.start = transaction.start_timestamp
             attempt.started_at = world.now
+            attempt.misled = self._is_misleading(replica)
             for key in chance.sample(KEYS, chance.randint(1, 5)):
                 attempt.reads.append((key, transaction.get(key)))
                 if chance.random() < 0.3:
@@ -118,10 +119,15 @@ class Session:
                 raise
             attempt.error = error.sqlstate
         finally:
+            attempt.misled |= self._is_misleading(replica)
             transaction.rollback()
         attempt.ended_at = world.now
         self.decided += attempt.outcome in ("committed", "aborted")
         world.note(f"{self.name} {attempt}")
+
+    def _is_misleading(self, replica: LocalReplica) -> bool:
+        """Return whether rows may be wrong in the zone that is read."""
+        return replica.directory.parent.parent.name in self._cluster.misleading
 
     def _write(self, transaction, attempt: Attempt) -> None:
         chance = self._world.chance
