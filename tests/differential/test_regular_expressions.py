@@ -81,6 +81,15 @@ class Generator:
         return "".join(self.random.choice(letters) for _ in range(self.random.randint(0, 9)))
 
 
+class ReferringGenerator(Generator):
+    """Makes expressions with back references."""
+
+    def atom(self, depth: int) -> str:
+        if self.random.random() < 0.15:
+            return "\\" + self.random.choice("112")
+        return super().atom(depth)
+
+
 def ours(text: str, pattern: str, letters: str) -> str:
     try:
         groups = patterns.regexp_match(text, pattern, letters)
@@ -136,5 +145,13 @@ def test_random_syntax_is_read_as_in_postgresql(postgres: psycopg.Connection[Any
         )
         for _ in range(CASES)
     ]
+    found = differences(postgres, cases)
+    assert not found, f"{len(found)} differences\n" + "\n".join(found[:20])
+
+
+def test_random_back_references_match_as_in_postgresql(postgres: psycopg.Connection[Any]) -> None:
+    make = ReferringGenerator(Random(SEED))
+    patterns_made = (make.alternation(2) for _ in range(CASES))
+    cases = [(make.text("aaabbbc1 "), pattern, "") for pattern in patterns_made if "\\" in pattern]
     found = differences(postgres, cases)
     assert not found, f"{len(found)} differences\n" + "\n".join(found[:20])

@@ -64,8 +64,9 @@ class Part:
     node: Node
     flags: Flag = _NONE
     parts: tuple[Part, ...] = ()
-    group: int = 0  # that this part is, or refers to
+    group: int = 0  # that this part is
     groups: tuple[int, ...] = field(default=())  # more numbers for the same part: ((x))
+    target: int = 0  # the group that a reference is to
     least: int = 1
     most: int | None = 1
 
@@ -153,7 +154,7 @@ def _follow(part: Part, flags: Flag, rest: Part) -> Part:
 def _cut_quantified(item: Quantified, inner: Part | None) -> Part:
     preference = _BY_QUANTIFIER[item.preference]
     if isinstance(item.atom, BackReference):
-        part = Part("reference", item, preference | Flag.REFERS, group=item.atom.number)
+        part = Part("reference", item, preference | Flag.REFERS, target=item.atom.number)
         part.least, part.most = item.least, item.most
         return part
     if isinstance(item.atom, Group) and item.atom.number:
@@ -199,7 +200,7 @@ class Dissector:
             case "repeat":
                 found = self._repeat(part, begin, end)
             case "reference":
-                return self._reference(part, begin, end)
+                found = self._reference(part, begin, end)
             case _:
                 found = True
         if found and part.group:
@@ -208,7 +209,7 @@ class Dissector:
         return found
 
     def _forget(self, part: Part) -> None:
-        if part.kind != "reference":
+        if part.group:
             for number in (part.group, *part.groups):
                 self.spans[number] = NO_SPAN
         for inner in part.parts:
@@ -245,7 +246,7 @@ class Dissector:
         return False
 
     def _reference(self, part: Part, begin: int, end: int) -> bool:
-        first, last = self.spans[part.group]
+        first, last = self.spans[part.target]
         if first < 0:
             return False
         data, width = self.subject.data, last - first
@@ -288,8 +289,8 @@ class _Repetition:
         candidate = self._first()
         while True:
             if candidate >= 0 and self._take(candidate):
-                if self.ends[-1] == self.end and len(self.ends) > self.least:
-                    if self._check():
+                if self.ends[-1] == self.end:  # PostgreSQL adds no empty times there
+                    if len(self.ends) > self.least and self._check():
                         return True
                 elif len(self.ends) <= self.most:
                     candidate = self._first()

@@ -22,6 +22,7 @@ from dsql.functions.regex.nodes import (
     Look,
     Quantified,
     size,
+    without_constraints,
 )
 
 _REPEAT_MAX = 255
@@ -275,7 +276,9 @@ class _Parser:
     def reference(self, number: int) -> BackReference:
         if self.in_look or number not in self.done:
             raise invalid("invalid backreference number")
-        return BackReference(number, self.done[number])
+        bare = without_constraints(self.done[number])  # which hold for the group's place only
+        assert isinstance(bare, Alternation)
+        return BackReference(number, bare)
 
     def quantifier(self) -> tuple[int, int | None, int]:
         source = self.source
