@@ -7,17 +7,18 @@ import binascii
 import codecs
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.text import md5, overlay, substring
 from dsql.types.binary import decode_bytea, decode_hex
-from dsql.types.pieces import in_pieces, pieces
+from dsql.types.pieces import PIECE, in_pieces, pieces
 from dsql.types.size import check_size
 from dsql.types.string import decode_utf8
 
 _NO_SPACES = str.maketrans("", "", " \t\n\r")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
 _BASE64_LINE_BYTES = 57  # 76 characters
 _ENCODED_GROWTH = {"hex": 2, "base64": 2, "escape": 4}
 _CODECS = {"utf8": "utf-8", "unicode": "utf-8", "sqlascii": "ascii", "latin1": "latin-1"}
@@ -97,17 +98,29 @@ def _without_spaces(text: str) -> str:
 
 def _from_base64(text: str) -> bytes:
     data = _without_spaces(text)
-    bad = re.search(r"[^A-Za-z0-9+/=]", data)
-    if bad:
-        raise SqlError("22023", f'invalid symbol "{bad[0]}" found while decoding base64 sequence')
+    for piece in pieces(data):
+        if bad := _NOT_BASE64.search(piece):
+            message = f'invalid symbol "{bad[0]}" found while decoding base64 sequence'
+            raise SqlError("22023", message)
     try:
-        return base64.b64decode(data, validate=True)
+        return b"".join(_base64_decoded(data))
     except binascii.Error:
         raise SqlError(
             "22023",
             "invalid base64 end sequence",
             hint="Input data is missing padding, is truncated, or is otherwise corrupted.",
         ) from None
+
+
+def _base64_decoded(data: str) -> Iterator[bytes]:
+    """Yield the bytes in parts. Raises binascii.Error."""
+    digits = data.rstrip("=")
+    if "=" in digits:
+        raise binascii.Error
+    last = len(digits) // PIECE * PIECE
+    for piece in pieces(digits[:last]):
+        yield base64.b64decode(piece, validate=True)
+    yield base64.b64decode(data[last:], validate=True)
 
 
 def _codec(name: str) -> str:

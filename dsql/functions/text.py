@@ -13,7 +13,8 @@ from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.templates import export
 from dsql.types import oids, registry
-from dsql.types.pieces import in_pieces, pieces
+from dsql.types.pieces import PIECE, find, in_pieces, lstrip, pieces, rstrip
+from dsql.types.pieces import replace as replace_large
 from dsql.types.size import SHORT, check_parts, check_size, join
 from dsql.types.string import truncate_identifier
 
@@ -91,7 +92,8 @@ def overlay(value: Any, new: Any, start: int, length: int | None = None) -> Any:
         raise SqlError("22011", "negative substring length not allowed")
     length = len(new) if length is None else length
     check_size(len(value) + len(new), value, new)
-    return value[: start - 1] + new + value[max(start - 1 + length, 0) :]
+    parts = [value[: start - 1], new, value[max(start - 1 + length, 0) :]]
+    return value[:0].join(parts)
 
 
 def pad(text: str, length: int, fill: str, *, left: bool) -> str:
@@ -101,14 +103,38 @@ def pad(text: str, length: int, fill: str, *, left: bool) -> str:
     if missing <= 0 or not fill:
         return text[:length]
     check_size(length, text, fill)
-    padding = (fill * (missing // len(fill) + 1))[:missing]
-    return padding + text if left else text + padding
+    whole, rest = divmod(missing, len(fill))
+    padding = [*_repeated(fill, whole), fill[:rest]]
+    return "".join([*padding, text] if left else [text, *padding])
 
 
 def repeat(text: str, count: int) -> str:
     """Repeat the text; negative counts give the empty text."""
     check_size(len(text) * max(count, 0), text)
-    return text * count
+    return text * count if len(text) * count <= PIECE else "".join(_repeated(text, count))
+
+
+def _repeated(text: str, count: int) -> list[str]:
+    """Return parts of what so many of a text are together."""
+    several = max(PIECE // max(len(text), 1), 1)
+    return [text * several] * (count // several) + [text * (count % several)]
+
+
+def reverse(text: str) -> str:
+    """Return the characters in reverse order."""
+    return "".join([piece[::-1] for piece in pieces(text)][::-1])
+
+
+@export
+def place(text: Any, part: Any) -> int:
+    """Return where a part of a large text or bytea begins, 0 if it has none."""
+    return find(text, part) + 1
+
+
+@export
+def trimmed(text: Any, characters: Any) -> Any:
+    """Return a large text without any of these characters at its ends."""
+    return rstrip(lstrip(text, characters), characters)
 
 
 def replace(text: str, old: str, new: str) -> str:
@@ -117,7 +143,7 @@ def replace(text: str, old: str, new: str) -> str:
         return text
     if len(new) > len(old) or not new.isascii():
         check_size(len(text) + text.count(old) * (len(new) - len(old)), text, new)
-    return text.replace(old, new)
+    return text.replace(old, new) if len(text) <= PIECE else replace_large(text, old, new)
 
 
 def split_part(text: str, separator: str, number: int) -> str:
@@ -282,13 +308,15 @@ define("initcap", initcap)
 define("substr(text,int4) substring(text,int4)", substring)
 define("substr(text,int4,int4) substring(text,int4,int4)", substring)
 define("overlay(text,text,int4) overlay(text,text,int4,int4)", overlay)
-define("position(text,text) strpos", template="({0}.find({1}) + 1)")
-define("btrim(text)", template='{0}.strip(" ")')
+define("position(text,text) strpos",
+       template=f"({{0}}.find({{1}}) + 1 if len({{0}}) <= {PIECE} else place({{0}}, {{1}}))")  # fmt: skip
+define("btrim(text)",
+       template=f'({{0}}.strip(" ") if len({{0}}) <= {PIECE} else trimmed({{0}}, " "))')  # fmt: skip
 define("ltrim(text)", template='{0}.lstrip(" ")')
 define("rtrim(text)", template='{0}.rstrip(" ")')
-define("btrim(text,text)", lambda text, chars: text.strip(chars) if chars else text)
-define("ltrim(text,text)", lambda text, chars: text.lstrip(chars) if chars else text)
-define("rtrim(text,text)", lambda text, chars: text.rstrip(chars) if chars else text)
+define("btrim(text,text)", lambda text, chars: trimmed(text, chars) if chars else text)
+define("ltrim(text,text)", lambda text, chars: lstrip(text, chars) if chars else text)
+define("rtrim(text,text)", lambda text, chars: rstrip(text, chars) if chars else text)
 define("lpad(text,int4,text)", lambda text, length, fill: pad(text, length, fill, left=True))
 define("rpad(text,int4,text)", lambda text, length, fill: pad(text, length, fill, left=False))
 define("lpad(text,int4)", lambda text, length: pad(text, length, " ", left=True))
@@ -296,7 +324,7 @@ define("rpad(text,int4)", lambda text, length: pad(text, length, " ", left=False
 define("left", lambda text, count: text[:count])
 define("right", lambda text, count: text[-count:] if count > 0 else text[-count:] if count else "")
 define("repeat", repeat)
-define("reverse", lambda text: text[::-1])
+define("reverse", reverse)
 define("replace", replace)
 define("split_part", split_part)
 define("translate", translate)

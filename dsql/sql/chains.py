@@ -21,6 +21,8 @@ _LINK = re.compile(
     r"between|in|not|isnull|notnull)\b",
     re.IGNORECASE,
 )
+_PIECE_CHARACTERS = 256 * 1024
+_LONGEST_LINK = len("intersect")
 _CONSTANTS = frozenset((grammar.ICONST, grammar.SCONST))
 _SEPARATORS = frozenset((grammar.AND, grammar.OR, grammar.WHEN, grammar.THEN, grammar.ELSE))
 _OF_QUERIES = frozenset((grammar.UNION, grammar.INTERSECT, grammar.EXCEPT, grammar.JOIN))
@@ -28,7 +30,7 @@ _OF_QUERIES = frozenset((grammar.UNION, grammar.INTERSECT, grammar.EXCEPT, gramm
 
 def has_long_chain(text: str, scan: Callable[[str], Iterable[Any]]) -> bool:
     """Return whether a text may have a chain of more than some LINKS_MAX links. `scan` gives its tokens."""
-    if len(text) <= LINKS_MAX or len(_LINK.findall(text)) <= LINKS_MAX:
+    if len(text) <= LINKS_MAX or not _has_many_links(text):
         return False
     levels = [_Level()]  # open brackets, and CASE
     total = 0
@@ -54,6 +56,20 @@ def has_long_chain(text: str, scan: Callable[[str], Iterable[Any]]) -> bool:
             total += 1
         if total + len(levels) > _TOKENS_MAX:
             return True
+    return False
+
+
+def _has_many_links(text: str) -> bool:
+    # A word that a piece ends in is no link less: it is looked at with the next one.
+    links = start = 0
+    while start < len(text):
+        piece = text[start : start + _PIECE_CHARACTERS]
+        links += len(_LINK.findall(piece))
+        if links > LINKS_MAX:
+            return True
+        start += (
+            max(len(piece) - _LONGEST_LINK, 1) if len(piece) == _PIECE_CHARACTERS else len(piece)
+        )
     return False
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from dsql.errors import SqlError
 from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
-from dsql.types.pieces import in_pieces, pieces
+from dsql.types.pieces import PIECE, in_pieces, pieces
 from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
 from dsql.types.type import Encode, FormatSettings
 
 _ESCAPE = re.compile(rb"\\(\\|[0-3][0-7]{2})")
+_ESCAPED = re.compile(rb"(?:[^\\]+|\\\\|\\[0-3][0-7]{2})*")
 _UUID = re.compile(r"[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}")
 
 
@@ -36,11 +38,20 @@ def encode_bytea_escape(value: bytes) -> bytes:
 def decode_bytea(data: bytes) -> bytes:
     """Read either format. Raises SqlError 22023 (hex) or 22P02 (escape)."""
     if not data.startswith(b"\\x"):
-        if b"\\" in _ESCAPE.sub(b"", data):
-            raise SqlError("22P02", "invalid input syntax for type bytea")
-        return _ESCAPE.sub(_unescape, data)
+        return b"".join(_unescaped(data))
     text = decode_utf8(data)[2:]
     return decode_hex(in_pieces(lambda piece: "".join(piece.split()), text))
+
+
+def _unescaped(data: bytes) -> Iterator[bytes]:
+    """Yield what parts of a text in the escape format spell. Raises SqlError 22P02."""
+    start = 0
+    while start < len(data):
+        found = _ESCAPED.match(data, start, start + PIECE)
+        if found is None or found.end() == start:
+            raise SqlError("22P02", "invalid input syntax for type bytea")
+        yield _ESCAPE.sub(_unescape, found.group())
+        start = found.end()
 
 
 def decode_hex(digits: str) -> bytes:

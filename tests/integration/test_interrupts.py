@@ -28,6 +28,7 @@ _DOUBLED = ", ".join(
     f"c{n} AS (SELECT a.x FROM c{n - 1} a, c{n - 1} b)" if n else "c0 AS (SELECT 1 AS x)"
     for n in range(30)
 )
+_COLUMNS = [f"x % {n} AS c{n}" for n in range(2, 14)]
 PHASES = {
     "run": f"SELECT count(*) FROM {_ENDLESS}",
     "sleep": "SELECT pg_sleep(60)",
@@ -40,6 +41,9 @@ PHASES = {
     "values": f"SELECT count(*) FROM (VALUES {', '.join(f'({n})' for n in range(100_000))}) v",
     "compile": f"SELECT count(*) FROM big WHERE {' OR '.join(f'a = {n} + id' for n in range(60_000))}",
     "call": "SELECT length(initcap(repeat('ab ', 30000000))) FROM big",
+    "large value": "SELECT length(replace(repeat('xy', 30000000), 'yx', 'z')) FROM big",
+    "grouping sets": f"SELECT count(*) FROM (SELECT {', '.join(_COLUMNS)} FROM"
+    f" generate_series(1, 100000) x) t GROUP BY CUBE ({', '.join(f'c{n}' for n in range(2, 14))})",
     "plan": f"WITH {_DOUBLED} SELECT count(*) FROM c29",
     "script": "SELECT pg_sleep(0.0002);" * 100_000,
     "copy out": f"COPY (SELECT a, b FROM {_ENDLESS}) TO STDOUT",
