@@ -97,10 +97,13 @@ class Cluster:
         self.leading = asyncio.create_task(self.appender.run())
         await self.until(lambda: self.commit > 0)
 
-    async def close(self) -> None:
+    async def step_down(self) -> None:
         if self.leading is not None:
             self.leading.cancel()
             await asyncio.gather(self.leading, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self.step_down()
         await self.stop()
 
     def _on_commit(self, sequence: int) -> None:
@@ -323,6 +326,26 @@ async def test_full_disk_refuses_and_needs_no_restart_when_there_is_room(cluster
     await cluster.append(1)
     await cluster.sound()
     assert cluster.said("a", "last_sequence") == 12
+
+
+@pytest.mark.parametrize("zone", ["a", "c"])
+async def test_claim_on_a_full_disk_is_refused_and_taken_when_there_is_room(cluster, zone):
+    """Also after a restart, and in the leader's own zone."""
+    await cluster.append(5)
+    await cluster.sound()
+    await cluster.step_down()
+    await cluster.stop(zone)
+    await cluster.start(zone)
+    await cluster.servers[zone].host(CLUSTER)
+    cluster.disks[zone].error = errno.ENOSPC
+    await cluster.lead()
+    await cluster.append(3)
+    await cluster.until(lambda: cluster.said(zone, "full") == 1)
+    cluster.disks[zone].error = 0
+    await cluster.append()
+    await cluster.sound()
+    assert cluster.said(zone, "promised_epoch") == cluster.epoch
+    assert not list(cluster.layout.journal(zone, CLUSTER).parent.glob("journal.damaged-*"))
 
 
 async def test_what_was_set_aside_gives_way_when_the_disk_is_full(cluster):
