@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from journal.messages import Record
 from storage.applier import Applier, SequenceGapError
 from storage.client import LocalReplica
 from storage.environment import ENVIRONMENT, WritableEnvironment, WriterPresentError
+from storage.reader_slot import START, ReaderSlot
 
 
 def test_records_applied_before_are_skipped(replica: Any) -> None:
@@ -142,6 +144,29 @@ while True:
     applier.apply([Record(number, 1, 1_000 + 10 * number, 0, payload)])
     print(number, flush=True)
 """
+
+
+YEARS = 10 * 365 * 86_400 * 1_000_000
+
+
+@pytest.mark.parametrize("step", [0, YEARS])
+@pytest.mark.parametrize("held", [False, True])
+def test_step_of_the_wall_clock_neither_takes_versions_early_nor_keeps_them_longer(
+    replica: Any, step: int, held: bool
+) -> None:
+    """Ahead by years, then back: timestamps jump, and go on from there by little."""
+    first = replica.apply([(b"a", b"first")])
+    with closing(ReaderSlot.claim(replica.directory)) as slot:
+        slot.words[START] = first if held else 0
+        replica.feeder.timestamp += step
+        for number in range(3):
+            replica.apply([(b"a", b"%d" % number)])
+        replica.pass_time(4)
+        assert replica.count("undo") == 3
+        replica.pass_time(240)
+        assert replica.count("undo") == 3 * held
+        replica.pass_time(70)  # the transaction age limit
+        assert not replica.count("undo")
 
 
 def test_keyspace_is_emptied_once_no_older_snapshot_can_need_it(replica: Any) -> None:

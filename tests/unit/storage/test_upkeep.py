@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ from dsql.rpc.client import ask_status
 from storage import follower as follower_module
 from storage import server as server_module
 from storage.client import LocalReplica, RemoteReplica
-from storage.environment import ENVIRONMENT, DisorderError
+from storage.environment import ENVIRONMENT, DisorderError, WritableEnvironment
 from storage.replica_writer import FollowerSettings
 from storage.server import StorageServer, listen
 
@@ -117,6 +118,33 @@ async def test_changed_letter_is_found_and_repaired_from_the_peers(
         told = (await asyncio.to_thread(ask_status, socket)).values
         assert told[f"{CLUSTER}.repaired"] == 1
         assert told[f"{CLUSTER}.damaged"] == 0
+
+
+@pytest.mark.parametrize("years", [10, -10])
+async def test_wall_clock_that_steps_again_and_again_delays_nothing(
+    layout: Layout, journal: Any, feeder: Any, monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    """Checkpoints, collection, the look for damage: all are done by elapsed time."""
+    steps = itertools.count()
+    monkeypatch.setattr(time, "time", lambda: 1.8e9 + next(steps) % 2 * years * 3.15e7)
+    load(journal, feeder)
+    async with zones(layout, journal, grace_seconds=0.05, **WATCHED) as servers:
+        feeder.timestamp += 10 * 31_536_000_000_000
+        load(journal, feeder)
+        await everywhere(servers, feeder.timestamp)
+        taken = len(journal.checkpoints)
+        change_letters(layout, "az1")
+        await repaired(servers[0])
+        environment = await servers[1].follow(CLUSTER).reach(feeder.timestamp)  # type: ignore[union-attr]
+        while len(journal.checkpoints) == taken or has_undo(environment):
+            await asyncio.sleep(0.01)
+        told = await servers[0].status()
+        assert told.values[f"{CLUSTER}.behind_seconds"] == 0
+
+
+def has_undo(environment: WritableEnvironment) -> bool:
+    with environment.environment.begin() as transaction:
+        return bool(transaction.stat(environment.databases.undo)["entries"])
 
 
 async def test_readers_are_served_while_a_damaged_replica_is_made_anew(
