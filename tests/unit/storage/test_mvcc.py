@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dsql.errors import SqlError
 from storage.client import LocalReplica
 from storage.long_keys import INLINE_BYTES
+from storage.mvcc import DamagedRowError, make_version, version_at
 
 Versions = dict[bytes, list[tuple[int, bytes | None]]]
 
@@ -282,3 +283,14 @@ def test_snapshot_may_have_what_was_ever_written(replica: Any) -> None:
     assert snapshot.may_have([long])
     assert not snapshot.may_have([b"c", long + b"x"])
     local.close()
+
+
+def test_wrong_timestamp_of_a_row_does_not_make_it_one_that_comes_later():
+    class NothingSuperseded:
+        def get(self, key: bytes, db: Any) -> None: ...
+
+    version = make_version(b"key", 5, b"value")
+    damaged = bytes((version[0], 1)) + version[2:]
+    assert version_at(NothingSuperseded(), None, b"key", version, 4) is None
+    with pytest.raises(DamagedRowError):
+        version_at(NothingSuperseded(), None, b"key", damaged, 5)
