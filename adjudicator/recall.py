@@ -62,7 +62,9 @@ class Recall:
             recalled += len(piece.older)
             more = piece.more and (span < WINDOW_MICROSECONDS or recalled < _COMMITS_MIN)
             if piece.first < end or not more:
-                floor = min(piece.floor, pipeline.conflicts.floor)
+                floor = pipeline.conflicts.floor
+                if piece.first < end:  # else what lay before has been trimmed meanwhile
+                    floor = min(piece.floor, floor)
                 more = pipeline.recall(piece.older, floor, more=more)
             end = min(piece.first + 1, end)
             span *= _SPAN_GROWTH

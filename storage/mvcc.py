@@ -82,8 +82,8 @@ def version_at(
 ) -> bytes | None:
     """Return the raw version (header and content) of a key at `timestamp`, None if it had none.
 
-    `newest` is its value in main. Raises DamagedRowError for a version on the way: one with a wrong timestamp
-    would lead nowhere, as if there had been nothing before.
+    `newest` is its value in main. Raises DamagedRowError for a version on the way: one with a wrong
+    timestamp would lead nowhere, as if there had been nothing before.
     """
     version: bytes | None = newest
     while version is not None and (committed := committed_at(version)) > timestamp:

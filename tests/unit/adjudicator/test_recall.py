@@ -102,6 +102,18 @@ async def test_what_the_log_does_not_hold_any_more_may_have_been_a_conflict() ->
     assert await verdict_on(log, 2_999, b"x") == Verdict.DATA_CONFLICT
 
 
+async def test_what_is_trimmed_between_two_looks_back_is_not_taken_for_nothing() -> None:
+    log = Log([HOUR * number for number in range(1, 5)])
+    locate, looks = log.locate, iter((1, 4))
+
+    async def trim(cluster: str, timestamp: int) -> int:
+        log.first = next(looks, 4)
+        return await locate(cluster, timestamp)
+
+    log.locate = trim  # type: ignore[method-assign]
+    assert await verdict_on(log, 2 * HOUR, b"x") == Verdict.DATA_CONFLICT
+
+
 async def test_recalling_ends_when_the_window_is_over_and_enough_is_known() -> None:
     count = 5_000
     log = Log([number * WINDOW_MICROSECONDS // 100 for number in range(1, count)])
