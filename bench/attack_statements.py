@@ -98,6 +98,30 @@ _ROWS = (
         f"select count(distinct md5(a::text)) from {_series(10**6)}",
     ),
     Attack(
+        "UNION of 10^6 and 10^6 texts",
+        f"select count(*) from (select md5(a::text) from {_series(10**6)} union"
+        f" select md5((a * 2)::text) from {_series(10**6)}) t",
+    ),
+    Attack(
+        "array_agg of 10^6 groups",
+        f"select count(v) from (select array_agg(md5(a::text)) v from {_series(10**6)} group by a) t",
+    ),
+    Attack(
+        "array_agg of 10^5 groups of ten texts",
+        f"select count(v) from (select array_agg(md5(a::text)) v from {_series(10**6)}"
+        " group by a % 100000) t",
+    ),
+    Attack(
+        "string_agg and jsonb_agg of 1,000 groups of 1,000 texts",
+        "select count(v), count(w) from (select string_agg(md5(a::text), ',') v,"
+        f" jsonb_agg(md5(a::text)) w from {_series(10**6)} group by a % 1000) t",
+    ),
+    Attack(
+        "array_agg of 1,000 groups of 100 texts of 100 KB",
+        f"select count(v) from (select array_agg(repeat('x', 100000) || a) v from {_series(10**5)}"
+        " group by a % 1000) t",
+    ),
+    Attack(
         "percentile of 10^6 texts",
         f"select percentile_disc(0.5) within group (order by md5(a::text)) from {_series(10**6)}",
     ),

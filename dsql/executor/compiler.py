@@ -31,7 +31,6 @@ from dsql.executor import (
 )
 from dsql.executor.code import Code
 from dsql.executor.counts import limit_count, offset_count
-from dsql.executor.filling import array_of
 from dsql.executor.generator import (
     Generator,
     Produce,
@@ -106,7 +105,6 @@ _NAMES: dict[str, Any] = {
     "subquery_rows_error": values.subquery_rows_error,
     "HashedRows": HashedRows,
     "Flight": Flight,
-    "array_of": array_of,
     "Held": Held,
     "CountTable": CountTable,
     "JoinTable": JoinTable,

@@ -31,7 +31,6 @@ class KeySet:
         self._marks: list[bytearray] = []  # of each bucket's keys, those of one run after the other
         self._memory = memory
         self._held = Held(memory)
-        self._marks_held = Held(memory)
 
     def sample(self, key: Key) -> None:
         """Account for the last `SAMPLE_EVERY` keys by this one."""
@@ -71,6 +70,7 @@ class KeySet:
     def _spill(self) -> None:
         if not self._marks:
             count = max(len(self.recent) // _BUCKET_KEYS, self._held.bytes // _BUCKET_BYTES, 1)
+            self._marks_held = Held(self._memory)
             self._marks_held.add(count * _EMPTY_BUCKET_BYTES)
             self._marks = [bytearray() for _ in range(count)]
         self._marks_held.add(len(self.recent) * _MARK_BYTES)

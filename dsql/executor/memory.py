@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import getrandbits, randrange
+from random import getrandbits, random
 from sys import getsizeof
 from typing import Any
 
@@ -141,7 +141,7 @@ class Held:
 
     def sample_many(self, rows: list[Any], count: int) -> None:
         """Take the last `count` rows of a list, by the size of one of them."""
-        self.add(count * row_size(rows[-1 - randrange(count)]))
+        self.add(count * row_size(rows[-1 - int(random() * count)]))
 
     def read(self, rows: Sequence[Any], count: int, size: int, entry_bytes: int = 0) -> None:
         """Take `count` of the rows of a chunk, of `size` bytes in temporary space, by one of them.
@@ -149,7 +149,7 @@ class Held:
         It is `size` at least, which large values cannot escape, and not much more for the luck of one draw.
         `entry_bytes` are added for each.
         """
-        made = len(rows) * (POINTER_BYTES + size_of(rows[randrange(len(rows))]))
+        made = len(rows) * (POINTER_BYTES + size_of(rows[int(random() * len(rows))]))
         made = min(max(made, size), _READ_FACTOR_MAX * size)
         self.add(count * (made // len(rows) + entry_bytes))
 

@@ -12,12 +12,12 @@ from copy import copy
 from itertools import accumulate, chain, islice
 from typing import Any, overload
 
-from dsql.executor.filling import fill
-from dsql.executor.memory import Held, StatementMemory
+from dsql.executor.memory import SAMPLE_EVERY, Held, StatementMemory
 from dsql.executor.runs import Row, Run
 from dsql.types.size import size_of
 
 _READ_BYTES_MAX = 1024 * 1024  # of the chunks read last, as they are on disk
+_FILL_ROWS = 1_024  # between two samples
 _ADDED_BYTES = 4_096  # are accounted for at once
 
 
@@ -66,9 +66,17 @@ class Rows:
 
     def fill(self, rows: Iterator[Row]) -> None:
         """Append rows as fast as they come; whoever makes them calls `large` for their large values."""
-        while fill(self.list, rows, self._held):
-            if self._is_full():
-                self._spill()
+        kept, added = self.list, _FILL_ROWS
+        while added == _FILL_ROWS:
+            before = len(kept) + self.written
+            kept.extend(
+                islice(rows, _FILL_ROWS)
+            )  # item by item: who makes them may read or spill them
+            added = len(kept) + self.written - before
+            if added >= SAMPLE_EVERY and kept:
+                self._held.sample_many(kept, min(added, len(kept)))
+                if self._is_full():
+                    self._spill()
 
     def extend(self, rows: list[Row], size: int) -> None:
         """Append rows that were read from a chunk of `size` bytes in temporary space."""

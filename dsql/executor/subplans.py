@@ -85,20 +85,21 @@ def _exists(generator: Generator, node: SubPlan, env: Env) -> bool:
 
 
 def _array(generator: Generator, node: SubPlan, env: Env) -> bool:
-    source = generator.source
-    values, types = source.fresh("values"), [node.plan.expressions[0].type_oid]
-    held = generator.hold() if generator.has_large(types[0]) else ""
+    """Write the gathering of the values, which are on an account if they are more than a few."""
+    source, types = generator.source, [node.plan.expressions[0].type_oid]
+    items, held = source.fresh("items"), source.fresh("held")
+    account = f"({held} := {held} or Held({generator.runtime('memory')}))"
+    source.line(f"{items} = []; {held} = None")
 
     def give(codes: Sequence[Code], _env: Env) -> None:
         fields = generator.kept_fields(codes[:1], types)
-        if held:
-            generator.note_large(held, fields, types)
-        source.line(f"yield {fields[0]}")
+        source.line(f"{items}.append({fields[0]})")
+        generator.note_large(account, fields, types)
+        with source.block(f"if not len({items}) & 63:"):
+            source.line(f"{account}.sample({items})")
 
-    with source.nested(values):
-        generator.query(node.plan, env, give, whole=True)
-        source.yields()
-    source.line(f"return array_of({source.call(values)}, {generator.runtime('memory')})")
+    generator.query(node.plan, env, give, whole=True)
+    source.line(f"return {items}")
     return False
 
 

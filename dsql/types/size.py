@@ -15,6 +15,7 @@ from dsql.limits import MADE_VALUE_BYTES_MAX
 
 _WIDE_CHARACTER_BYTES = 4
 SHORT = MADE_VALUE_BYTES_MAX // _WIDE_CHARACTER_BYTES  # characters that are never too many
+_CHECKED_CHARACTERS = SHORT // 4  # between two looks at all parts of a text that is not short
 POINTER_BYTES = 8
 _MADE_ELEMENT_BYTES = 64  # a short text made for each element
 _NESTED = (list, tuple)
@@ -68,11 +69,14 @@ def join_kept(empty: AnyStr, parts: list[AnyStr]) -> AnyStr:
 def join(separator: AnyStr, parts: Iterable[AnyStr]) -> AnyStr:
     """Return `separator.join(parts)`, whose parts are made one by one. Raises SqlError 54000."""
     kept: list[AnyStr] = []
-    append, size = kept.append, 0
+    append, size, limit = kept.append, 0, SHORT
     for part in parts:
         append(part)
         size += len(part)
-        if size > SHORT:
+        if size > limit:
             check_size(size, *kept)
-    check_size(size + len(separator) * len(kept), separator, *kept)
+            limit = size + _CHECKED_CHARACTERS
+    size += len(separator) * len(kept)
+    if size > SHORT:
+        check_size(size, separator, *kept)
     return separator.join(kept)
