@@ -12,6 +12,7 @@ from dsql.catalog.relations import (
     DEFAULT_COLLATION,
     HEAP_AM,
     PG_CATALOG_NAMESPACE,
+    SYSTEM_NAMESPACES,
     namespace_oids,
     type_collation,
 )
@@ -93,7 +94,7 @@ def _function_row(function: Function) -> Row:
     return {
         "oid": function.oid,
         "proname": function.name,
-        "pronamespace": PG_CATALOG_NAMESPACE,
+        "pronamespace": SYSTEM_NAMESPACES[function.schema],
         "proowner": ADMIN_OID,
         "prolang": _INTERNAL_LANGUAGE,
         "procost": 1.0,

@@ -22,6 +22,7 @@ def define(
     *,
     strict: bool = True,
     volatility: str = "s",
+    schema: str = "pg_catalog",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function (context, *arguments) under a name and signature."""
 
@@ -36,6 +37,7 @@ def define(
                 strict=strict,
                 volatility=volatility,
                 needs_context=True,
+                schema=schema,
             )
         )
         return implementation

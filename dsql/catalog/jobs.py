@@ -45,8 +45,8 @@ class Job(msgspec.Struct, array_like=True):
 
     @property
     def text_id(self) -> str:
-        """The identifier as users see it: 26 characters of lower-case base32."""
-        return base64.b32encode(self.identifier).decode().rstrip("=").lower()
+        """The identifier as users see it."""
+        return format_identifier(self.identifier)
 
 
 _decode = msgspec.msgpack.Decoder(Job).decode
@@ -55,6 +55,11 @@ _decode = msgspec.msgpack.Decoder(Job).decode
 def new_job(job_type: str, start_time: int) -> Job:
     """Return a submitted job with a fresh identifier."""
     return Job(secrets.token_bytes(16), job_type, "submitted", start_time)
+
+
+def format_identifier(identifier: bytes) -> str:
+    """Return 16 bytes as users see them: 26 characters of lower-case base32."""
+    return base64.b32encode(identifier).decode().rstrip("=").lower()
 
 
 def parse_identifier(text: str) -> bytes:

@@ -19,6 +19,11 @@ HEAP_AM = 2
 C_COLLATION = 950
 DEFAULT_COLLATION = 100
 PG_CATALOG_NAMESPACE = 11
+SYSTEM_NAMESPACES = {
+    "pg_catalog": PG_CATALOG_NAMESPACE,
+    "information_schema": 13_000,
+    "sys": 13_001,
+}
 _STORAGE = {-1: "x", -2: "p"}
 _DEFAULT_OPCLASS = 1978
 
@@ -98,7 +103,7 @@ def _index_row(index: Index, table: Table, namespace: int) -> Row:
 
 @cache
 def _system_relations() -> tuple[Row, ...]:
-    schemas = {"pg_catalog": PG_CATALOG_NAMESPACE, "information_schema": 13_000, "sys": 13_001}
+    schemas = dict(SYSTEM_NAMESPACES)
     return tuple(
         {
             "oid": table.oid,

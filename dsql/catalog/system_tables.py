@@ -13,6 +13,7 @@ from dsql.catalog import (
     privilege_functions,
     relations,
     role_dependencies,
+    sys_functions,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "privilege_functions",
     "relations",
     "role_dependencies",
+    "sys_functions",
 ]

@@ -184,7 +184,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
         alteration.result.notice("42701", f"{text}, skipping")
         return table
     check_column_constraints(definition)
-    check_column_count(len(table.live_columns) + 1)
+    check_column_count(len(table.live_columns) + 1, keyed=table.primary_key is not None)
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
     column = Column(definition.colname, len(table.columns) + 1, type_oid, typmod)
     return replace(table, columns=(*table.columns, column))

@@ -227,7 +227,8 @@ class _Builder:
             if column.name in seen:
                 raise SqlError("42701", f'column "{column.name}" specified more than once')
             seen.add(column.name)
-        check_column_count(len(seen))
+        keyed = any(key.primary for key in self._definition.keys)
+        check_column_count(len(seen), keyed=keyed)
 
     def _columns(self) -> tuple[Column, ...]:
         primary = next((key for key in self._definition.keys if key.primary), None)

@@ -132,7 +132,7 @@ def _missing_type(names: list[str], context: UtilityContext) -> SqlError | None:
     try:
         type_oid_and_typmod(names, [])
     except SqlError as error:
-        return error
+        return error if error.sqlstate == "42704" else None
     return None
 
 

@@ -10,10 +10,16 @@ from dsql.sql.refusals_ddl import check_key_count
 from dsql.types import registry
 
 
-def check_column_count(columns: int) -> None:
-    """Raise SqlError 54011 if a table has too many columns."""
+def check_column_count(columns: int, *, keyed: bool) -> None:
+    """Raise SqlError 54011 if a table has too many columns. `keyed`: it has a primary key.
+
+    The index of a primary key includes all columns, so it is this that has no place for them.
+    """
     if columns > COLUMNS_PER_TABLE_MAX:
-        raise SqlError("54011", f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns")
+        message = f"tables can have at most {COLUMNS_PER_TABLE_MAX - 1} columns"
+        if keyed:
+            message = f"cannot use more than {COLUMNS_PER_TABLE_MAX} columns in an index"
+        raise SqlError("54011", message)
 
 
 def check_index_count(indexes: int) -> None:

@@ -57,6 +57,11 @@ class Context(Protocol):
         ...
 
     @property
+    def session_id(self) -> str:
+        """What tells the session from all others: 26 characters."""
+        ...
+
+    @property
     def memory(self) -> Any:
         """The running statement's `dsql.executor.memory.StatementMemory`, a `Memory`."""
         ...

@@ -40,6 +40,9 @@ __all__ = [
     "resolve_operator",
 ]
 
+_PROCEDURES: dict[tuple[str | None, str], str] = {
+    ("sys", "wait_for_job"): "sys.wait_for_job(text)",  # what only CALL runs
+}
 COERCION_OID = 9001  # the function behind type(value) where no pg_proc row exists
 
 
@@ -203,7 +206,7 @@ def _candidates(
 ) -> list[_Candidate]:
     found: list[_Candidate] = []
     for callee in registry.candidates(name):
-        if schema is not None and getattr(callee, "schema", "pg_catalog") != schema:
+        if getattr(callee, "schema", "pg_catalog") != (schema or "pg_catalog"):
             continue
         candidate = _fitted(callee, count, names, variadic)
         if candidate is not None:
@@ -353,6 +356,10 @@ def _coercion(name: str, source: int) -> Resolved | None:
 def _function_error(
     name: str, argument_oids: tuple[int, ...], schema: str | None, *, ambiguous: bool
 ) -> SqlError:
+    procedure = _PROCEDURES.get((schema, name))
+    if procedure is not None:
+        message = f"{procedure} is a procedure"
+        return SqlError("42809", message, hint="To call a procedure, use CALL.")
     call = registry.signature(f"{schema}.{name}" if schema else name, argument_oids)
     advice = "You might need to add explicit type casts."
     if ambiguous:

@@ -1,4 +1,4 @@
-"""Session and system functions that need only the statement's Context, and the table of refused ones."""
+"""Session and system functions that need only the statement's Context."""
 
 from __future__ import annotations
 
@@ -18,29 +18,6 @@ from dsql.types.type import Type
 
 VERSION = "PostgreSQL 16"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
-
-# What Aurora DSQL refuses by name; the binder asks `refused` in the dsql profile.
-_REFUSED_NAMES = """
-pg_backend_pid pg_cancel_backend pg_terminate_backend pg_reload_conf pg_rotate_logfile
-pg_table_size pg_total_relation_size pg_relation_size pg_indexes_size pg_database_size
-pg_tablespace_size pg_notify pg_listening_channels pg_notification_queue_usage
-inet_server_addr inet_server_port inet_client_addr inet_client_port
-txid_current txid_current_if_assigned txid_current_snapshot txid_snapshot_xmin txid_snapshot_xmax
-txid_snapshot_xip txid_visible_in_snapshot txid_status pg_current_xact_id
-pg_current_xact_id_if_assigned pg_current_snapshot pg_xact_status pg_visible_in_snapshot
-pg_read_file pg_read_binary_file pg_ls_dir pg_stat_file pg_switch_wal pg_create_restore_point
-pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn pg_wal_lsn_diff
-pg_create_physical_replication_slot pg_create_logical_replication_slot pg_drop_replication_slot
-pg_export_snapshot pg_promote pg_is_in_recovery pg_last_wal_replay_lsn pg_blocking_pids
-pg_safe_snapshot_blocking_pids pg_stat_get_activity pg_stat_reset query_to_xml table_to_xml
-"""
-_REFUSED = frozenset(_REFUSED_NAMES.split())
-_REFUSED_PREFIXES = ("pg_advisory_", "pg_try_advisory_", "lo_")
-
-
-def refused(name: str) -> bool:
-    """Return whether the dsql profile refuses the function: `function <name> not supported` (0A000)."""
-    return name in _REFUSED or name.startswith(_REFUSED_PREFIXES)
 
 
 def _current_schema(context: Context) -> str | None:

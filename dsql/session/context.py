@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from weakref import WeakSet
 
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.jobs import Job
+from dsql.catalog.jobs import Job, format_identifier
 from dsql.catalog.schema import Role
 from dsql.executor.memory import StatementMemory
 from dsql.session.block import TransactionBlock
@@ -47,6 +49,11 @@ class SessionContext:
         self._accounts: WeakSet[StatementMemory] = WeakSet()  # suspended statements keep theirs
         self._standpoint: Standpoint | None = None
         self._generation = -1
+
+    @cached_property
+    def session_id(self) -> str:
+        """What tells this session from all others, past ones too: a fresh 26 characters of base32."""
+        return format_identifier(secrets.token_bytes(16))
 
     def start_statement(self) -> None:
         """Take the statement's time; its timeout begins, if it has not before."""

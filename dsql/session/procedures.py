@@ -23,6 +23,8 @@ _POLL_SECONDS = 0.02
 def run_call(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     """Run CALL sys.wait_for_job('job'): one row, true if the job completed, false if it failed."""
     call = parsed.node.funccall
+    if any(nodes.kind(argument) == "sub_link" for argument in call.args):
+        raise unsupported("cannot use subquery in CALL argument")
     name = nodes.strings(call.funcname)
     if name not in _NAMES or len(call.args) != 1:
         hint = (

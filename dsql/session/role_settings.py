@@ -24,6 +24,7 @@ from dsql.session.settings import Settings
 from dsql.session.state import SessionState
 from dsql.session.variables import value_of
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.refusals import DSQL, setting_error, setting_refused
 
 
 def run_alter_role_set(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
@@ -84,6 +85,8 @@ def _changed(
     definition = DEFINITIONS.get(key)
     name = definition.name if definition else node.name
     text = value_of(node, settings)
+    if settings.profile == DSQL and setting_refused(key, reset=text is None):
+        raise setting_error(node.name)
     if key == "role" and text is not None:
         _foretell(text, state, result)
     else:

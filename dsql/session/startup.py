@@ -5,7 +5,7 @@ from __future__ import annotations
 from dsql.catalog.schema import Role
 from dsql.catalog.store import ADMIN
 from dsql.errors import FatalError, SqlError
-from dsql.session.parameters import parameter_key
+from dsql.session.parameters import DEFINITIONS, parameter_key, unrecognized
 from dsql.session.role_settings import begin_with
 from dsql.session.state import SessionState
 from dsql.sql.refusals import DSQL, setting_refused
@@ -58,10 +58,16 @@ def _admitted_role(state: SessionState) -> Role:
 
 
 def _set_parameters(state: SessionState) -> None:
-    """Set the startup parameters. The dsql profile ignores those that it does not let anybody set."""
+    """Set the startup parameters.
+
+    The dsql profile ignores those of PostgreSQL that it does not let anybody set: drivers send some.
+    """
     settings = state.settings
     for name, text in _parameters(state.handed.parameters).items():
-        if settings.profile == DSQL and setting_refused(parameter_key(name)):
+        key = parameter_key(name)
+        if settings.profile == DSQL and setting_refused(key):
+            if key not in DEFINITIONS:
+                raise unrecognized(name)
             continue
         settings.set_default(name, text)
 

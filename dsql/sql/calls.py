@@ -55,11 +55,11 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
     if len(tree.expressions) > ARGUMENTS_MAX:
         message = f"cannot pass more than {ARGUMENTS_MAX} arguments to a function"
         raise SqlError("54023", message, position=position)
+    check_function(tree.this, tree.expressions, scope.binding.profile, position)
     arguments = [_argument(scope, item) for item in tree.expressions]
     if tree.args.get("within_group") is not None:
         return _ordered_set(scope, tree, arguments, tree.args["within_group"])
     types = [argument.type_oid for argument in arguments]
-    check_function(tree.this, scope.binding.profile, position)
     found = _resolve(tree, types)
     callee = found.callee
     if isinstance(callee, Aggregate):

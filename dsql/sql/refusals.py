@@ -7,8 +7,10 @@ where it is met, by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
 from dsql.sql import refusals_ddl
@@ -17,35 +19,51 @@ from dsql.sql.libpg_query import grammar as pg
 
 DSQL = "dsql"
 
-REFUSED_FUNCTIONS = frozenset(
+_REFUSED_FUNCTIONS = frozenset(
     {
-        "pg_advisory_lock",
-        "pg_advisory_lock_shared",
-        "pg_advisory_unlock",
-        "pg_advisory_unlock_all",
-        "pg_advisory_unlock_shared",
-        "pg_advisory_xact_lock",
-        "pg_advisory_xact_lock_shared",
+        "inet_server_addr",
+        "inet_server_port",
         "pg_backend_pid",
         "pg_cancel_backend",
         "pg_notify",
         "pg_table_size",
         "pg_terminate_backend",
         "pg_total_relation_size",
-        "pg_try_advisory_lock",
-        "pg_try_advisory_lock_shared",
-        "pg_try_advisory_xact_lock",
-        "pg_try_advisory_xact_lock_shared",
-        "inet_server_addr",
-        "inet_server_port",
     }
 )
+_REFUSED_PREFIXES = ("lo_", "pg_advisory_", "pg_try_advisory_")
+_GEOMETRY = frozenset({"box", "circle", "line", "lseg", "path", "point", "polygon"})
+_TEXT_SEARCH = frozenset(
+    {
+        "phraseto_tsquery",
+        "plainto_tsquery",
+        "to_tsquery",
+        "to_tsvector",
+        "ts_headline",
+        "websearch_to_tsquery",
+    }
+)
+_TEXT_SEARCH_DEFAULT = "english"  # the configuration of a call that names none
 
 
-def check_function(name: str, profile: str, position: int) -> None:
-    """Raise SqlError 0A000 for a function the profile refuses by name."""
-    if profile == DSQL and (name in REFUSED_FUNCTIONS or name.startswith("lo_")):
+def check_function(
+    name: str, arguments: Sequence[exp.Expression], profile: str, position: int
+) -> None:
+    """Raise SqlError for a call that the profile refuses by the function's name.
+
+    0A000; 42704 if it needs a text search configuration, of which there are none.
+    """
+    if profile != DSQL:
+        return
+    if name in _REFUSED_FUNCTIONS or name.startswith(_REFUSED_PREFIXES):
         raise unsupported(f"function {name} not supported", position=position)
+    if name in _GEOMETRY:
+        raise unsupported(f"datatype {name} not supported", position=position)
+    if name in _TEXT_SEARCH:
+        named = len(arguments) > 1 and isinstance(arguments[0], exp.Literal)
+        configuration = arguments[0].this if named else _TEXT_SEARCH_DEFAULT
+        message = f'text search configuration "{configuration}" does not exist'
+        raise SqlError("42704", message, position=position)
 
 
 # ---------------------------------------------------------------- statements

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.limits import NUMERIC_PRECISION_MAX
 from dsql.sql.tree import position_of
 from dsql.types import oids, registry
@@ -22,11 +22,21 @@ _TIME_NAMES = {
     oids.TIMESTAMP: "TIMESTAMP",
     oids.TIMESTAMPTZ: "TIMESTAMP",
 }
+# PostgreSQL's types that do not exist here at all, with the spelling PostgreSQL echoes.
+_LACKING_NAMES = """
+box circle cidr inet line lseg macaddr macaddr8 money path pg_lsn point polygon tsquery tsvector xml
+int4range int8range numrange daterange tsrange tstzrange
+int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
+"""
+_LACKING = {name: name for name in _LACKING_NAMES.split()} | {
+    "bit": "bit",
+    "varbit": "bit varying",
+}
 _PSEUDO = {"record": oids.RECORD, "void": oids.VOID, "any": oids.ANY, "unknown": oids.UNKNOWN}
 
 
 def resolve_type(tree: exp.Expression) -> tuple[int, int]:
-    """Return (type OID, typmod) of a DataType tree. Raises SqlError 42704, 22023, 42601."""
+    """Return (type OID, typmod) of a DataType tree. Raises SqlError 42704, 0A000, 22023, 42601."""
     return type_oid_and_typmod(
         tree.args["names"],
         [_typmod_argument(item) for item in tree.expressions],
@@ -50,7 +60,10 @@ def _typmod_argument(tree: exp.Expression) -> Any:
 def type_oid_and_typmod(
     names: list[str], arguments: list[Any], dimensions: int = 0, position: int = 0
 ) -> tuple[int, int]:
-    """Return (type OID, typmod) of a type's name parts, its (arguments) and its array dimensions."""
+    """Return (type OID, typmod) of a type's name parts, its (arguments) and its array dimensions.
+
+    Raises SqlError 42704 for an unknown type, 0A000 for one that only PostgreSQL has.
+    """
     name = names[-1]
     schema = names[-2] if len(names) > 1 else ""
     found = registry.find(name) if schema in ("", "pg_catalog") else None
@@ -58,6 +71,9 @@ def type_oid_and_typmod(
         oid = _PSEUDO[name]
     elif found is None:
         shown = ".".join(names)
+        if name in _LACKING and schema in ("", "pg_catalog"):
+            spelled = _LACKING[name] + "[]" * bool(dimensions)
+            raise unsupported(f"datatype {spelled} not supported", position=position)
         raise SqlError("42704", f'type "{shown}" does not exist', position=position)
     else:
         oid = found.oid

@@ -11,7 +11,6 @@ from dsql.functions.resolution import (
     resolve_function,
     resolve_operator,
 )
-from dsql.functions.system import refused
 from dsql.types import oids
 
 
@@ -70,9 +69,3 @@ def test_common_type_prefers_numeric_over_integer() -> None:
     assert common_type((oids.INT4, oids.UNKNOWN, oids.NUMERIC), "CASE") == oids.NUMERIC
     with pytest.raises(SqlError, match="CASE types integer and text cannot be matched"):
         common_type((oids.INT4, oids.TEXT), "CASE")
-
-
-def test_advisory_locks_are_refused_by_name() -> None:
-    assert refused("pg_try_advisory_lock")
-    assert refused("pg_backend_pid")
-    assert not refused("pg_sleep")

@@ -192,8 +192,16 @@ def test_every_road_to_a_parameter_has_the_same_check(postgres, name, sqlstate, 
 
 
 def test_the_dsql_profile_ignores_startup_parameters_that_nobody_may_set(server):
-    peer = server.connect(nope="1", role="nope", options="-c statement_timeout=1")
+    peer = server.connect(role="nope", options="-c statement_timeout=1")
     assert peer.rows("SHOW statement_timeout") == [[b"0"]]
+
+
+@pytest.mark.parametrize("given", [{"nope": "1"}, {"options": "-c nope=1"}])
+def test_both_profiles_refuse_startup_parameters_that_do_not_exist(server, postgres, given):
+    for profile in (server, postgres):
+        error = profile.refuses(**given)
+        assert (error["S"], error["C"]) == ("FATAL", "42704")
+        assert error["M"] == 'unrecognized configuration parameter "nope"'
 
 
 def test_names_fold_as_postgresqls_do(postgres):
