@@ -24,6 +24,7 @@ from .log_watch import LogWatch
 from .mutants import mutate
 from .observer import Observer
 from .probes import Probes
+from .publication import Publications
 from .session import Session
 from .world import SECOND, Machine, Process, ViolationError, World
 
@@ -221,10 +222,11 @@ def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
         with _watched(world), pytest.MonkeyPatch.context() as patch, worlds_kernel(world):
             draw_constants(world.chance, patch)
             mutate(patch, mutant)
-            probes = Probes(patch)
+            probes, publications = Probes(patch), Publications(patch)
             scenario = Scenario(world, probes)
             try:
                 result = scenario.run()
+                publications.check()
                 result.probes = dict(probes.counts)
                 return result
             except BaseException:
