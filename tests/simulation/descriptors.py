@@ -72,7 +72,7 @@ def _write(descriptor: int, data: Any) -> int:
 
 
 def _fdatasync(descriptor: int) -> None:
-    """Take the time of a disk, and remember what is safe from now on (`cluster.Cluster.crash`)."""
+    """Take the time of a disk, and remember what is safe now (`installation.Installation.crash`)."""
     thread = running()
     if thread is not None:
         disk = thread.process.local.get("disk")

@@ -13,31 +13,31 @@ from pathlib import Path
 from storage.environment import ENVIRONMENT
 from storage.mvcc import HEADER_BYTES
 
-from .cluster import CLUSTER, ZONES, Cluster, Zone
+from .installation import ZONES, Installation, Zone
 from .network import network_of
 from .probes import PROBES, STEPS, Probes
 from .session import Session
 from .world import MILLISECOND, SECOND
 
-_VALUE = re.compile(rb"client\d+/\d+")  # what a client writes (session.py)
+_VALUE = re.compile(rb"(client|guest)\d+/\d+")  # what a client writes (session.py)
 YEAR = 365 * 86_400 * SECOND
 
 
 class Faults:
     """The faults of one run. `counts` tells how often each has come."""
 
-    def __init__(self, cluster: Cluster, sessions: list[Session], probes: Probes) -> None:
+    def __init__(self, installation: Installation, sessions: list[Session], probes: Probes) -> None:
         self.counts: dict[str, int] = {}
         self.damaged: set[str] = set()  # the zones whose disks have lost or changed something
-        self._cluster = cluster
-        self._world = cluster.world
-        self._network = network_of(cluster.world)
+        self._installation = installation
+        self._world = installation.world
+        self._network = network_of(installation.world)
         self._sessions = sessions
         self._probes = probes
         self._healed = False
         self._aim: Zone | None = None  # who is to be struck, where that is open
         chance = self._world.chance
-        self._victim = chance.choice(cluster.zones)
+        self._victim = chance.choice(installation.zones)
         kinds: list[Callable[[], None]] = [
             self.kill_zone,
             self.kill_leader,
@@ -82,7 +82,7 @@ class Faults:
         self._network.delay = chance.choice((100, 1_000, 10_000, 50_000))
         self._network.tells_peers = chance.random() < 0.7
         one_clock = chance.random() < 0.5
-        for zone in self._cluster.zones:
+        for zone in self._installation.zones:
             zone.disk.sync_delay = chance.choice((100, 1_000, 20_000))
             zone.disk.read_delay = chance.choice((10, 500))
             if not one_clock:
@@ -111,7 +111,9 @@ class Faults:
 
         def come(fault: Callable[[], None], name: str) -> None:
             if not self._healed:
-                self._aim = next((zone for zone in self._cluster.zones if zone.name == name), None)
+                self._aim = next(
+                    (zone for zone in self._installation.zones if zone.name == name), None
+                )
                 self._strike(fault)
                 self._aim = None
 
@@ -128,14 +130,14 @@ class Faults:
         self._healed = True
         self._network.clear()
         self._network.delay = 1_000
-        for zone in self._cluster.zones:
+        for zone in self._installation.zones:
             disk = zone.disk
             disk.sync_delay, disk.read_delay, disk.stalled_until = 1_000, 100, 0
             disk.write_errors = disk.misdirected = 0.0
             disk.capacity = None
         for process in self._world.processes:
             process.resume()
-        self._cluster.supervise()
+        self._installation.supervise()
 
     # Processes
 
@@ -146,14 +148,14 @@ class Faults:
         self._kill(self._leader())
 
     def kill_all(self) -> None:
-        for zone in self._cluster.zones:
+        for zone in self._installation.zones:
             self._kill(zone)
 
     def crash_host(self) -> None:
         for session in self._sessions:
             session.kill()
-        self._cluster.crash()
-        for zone in self._cluster.zones:
+        self._installation.crash()
+        for zone in self._installation.zones:
             self._restart(zone)
 
     def stop_zone(self) -> None:
@@ -176,10 +178,13 @@ class Faults:
             session.process.pause(self._world.chance.randint(10, 5_000) * MILLISECOND)
 
     def _any_zone(self) -> Zone:
-        return self._aim or self._world.chance.choice(self._cluster.zones)
+        return self._aim or self._world.chance.choice(self._installation.zones)
+
+    def _any_cluster(self) -> str:
+        return self._world.chance.choice(self._installation.identifiers)
 
     def _leader(self) -> Zone:
-        return self._cluster.leader() or self._any_zone()
+        return self._installation.leader(self._any_cluster()) or self._any_zone()
 
     def _kill(self, zone: Zone) -> None:
         zone.kill()
@@ -249,7 +254,7 @@ class Faults:
         chance = self._world.chance
         size = chance.choice((SECOND, 60 * SECOND, 3_600 * SECOND, YEAR))
         step = chance.randint(-size, size)
-        zones = self._cluster.zones if chance.random() < 0.5 else [self._any_zone()]
+        zones = self._installation.zones if chance.random() < 0.5 else [self._any_zone()]
         for zone in zones:
             zone.machine.offset += step
 
@@ -281,18 +286,19 @@ class Faults:
 
         Point reads take what they find: until the scrubber has come by, they may be misled there.
         """
-        data = self._cluster.layout.storage(self._victim.name, CLUSTER) / ENVIRONMENT / "data.mdb"
+        replica = self._installation.layout.storage(self._victim.name, self._any_cluster())
+        data = replica / ENVIRONMENT / "data.mdb"
         content = data.read_bytes() if data.exists() else b""
         values = [match.span() for match in _VALUE.finditer(content)]
         if values:
             start, end = self._world.chance.choice(values)
             self._flip(data, start - HEADER_BYTES, end)
             self.damaged.add(self._victim.name)
-            self._cluster.misleading.add(self._victim.name)
+            self._installation.misleading.add(self._victim.name)
 
     def damage_clock(self) -> None:
         """Flip a bit of the published clock."""
-        clock = self._cluster.layout.clock(CLUSTER)
+        clock = self._installation.layout.clock(self._any_cluster())
         if clock.exists():
             self._flip(clock, 0, clock.stat().st_size)
 
@@ -319,8 +325,8 @@ class Faults:
     def lose_log(self) -> None:
         """Replace a journal's disk by an empty one."""
         self._victim.kill()
-        files = self._cluster.files(None)
-        directory = self._cluster.layout.journal(self._victim.name, CLUSTER)
+        files = self._installation.files(None)
+        directory = self._installation.layout.journal(self._victim.name, self._any_cluster())
         if files.exists(directory):
             files.remove_tree(directory)
             files.sync_directory(directory.parent)

@@ -13,6 +13,7 @@ import functools
 import gc
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,7 +68,9 @@ def _quiet_ends() -> Iterator[None]:
     sys.set_asyncgen_hooks(firstiter=lambda _: None, finalizer=close)
     sys.unraisablehook = lambda _: None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # coroutines that were never awaited
+            yield
     finally:
         sys.set_asyncgen_hooks(*hooks)
         sys.unraisablehook = unraisable

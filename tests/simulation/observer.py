@@ -10,18 +10,19 @@ import asyncio
 from journal.client import JournalTrimmedError, SocketJournal
 from journal.messages import Record
 
-from .cluster import CLUSTER, ZONES, Cluster
+from .installation import ZONES, Installation
 from .loop import SimulatedLoop
 from .world import Machine, Process, ViolationError
 
 
 class Observer:
-    """The committed records by sequence, as all zones have fed them together."""
+    """The committed records of a cluster by sequence, as all zones have fed them together."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, installation: Installation, cluster: str) -> None:
         self.records: dict[int, Record] = {}
         self._cluster = cluster
-        self._world = cluster.world
+        self._installation = installation
+        self._world = installation.world
         self._process = Process(self._world, "observer", Machine(self._world, "observer"))
         self._process.spawn(self._main)
 
@@ -50,11 +51,11 @@ class Observer:
                 group.create_task(self._follow(zone))
 
     async def _follow(self, zone: str) -> None:
-        journal = SocketJournal(self._cluster.layout.socket(f"{zone}.journal"))
+        journal = SocketJournal(self._installation.layout.socket(f"{zone}.journal"))
         sequence = 1
         while True:
             try:
-                async for records in journal.subscribe(CLUSTER, sequence):
+                async for records in journal.subscribe(self._cluster, sequence):
                     for record in records:
                         self._observe(zone, record)
                     sequence = records[-1].sequence + 1

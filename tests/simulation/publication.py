@@ -17,6 +17,7 @@ from storage.replica_writer import ReplicaWriter
 from .world import Process, ViolationError, running
 
 _LATE_MIN = 20  # fewer prove nothing
+_Place = tuple[Process, str]  # and the cluster
 
 
 class Publications:
@@ -24,18 +25,19 @@ class Publications:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.early = self.late = 0
-        self._received: dict[Process, int] = {}  # the newest timestamp that storage was fed
-        self._published: dict[Process, int] = {}
+        self._received: dict[_Place, int] = {}  # the newest timestamp that storage was fed
+        self._published: dict[_Place, int] = {}
         receive, publish = ReplicaWriter.receive, Leadership._publish
 
         def watch_feed(writer: ReplicaWriter, records: list[Record]) -> None:
-            self._received[_here()] = records[-1].timestamp
+            replica = writer.environment.directory.parent
+            self._received[_here(), replica.parent.name] = records[-1].timestamp
             receive(writer, records)
 
         def watch_clock(leadership: Leadership, timestamp: int) -> None:
             has_copy = _has_copy(leadership)
             publish(leadership, timestamp)
-            self._note(timestamp, has_copy=has_copy)
+            self._note((_here(), leadership.cluster), timestamp, has_copy=has_copy)
 
         patch.setattr(ReplicaWriter, "receive", watch_feed)
         patch.setattr(Leadership, "_publish", watch_clock)
@@ -47,10 +49,9 @@ class Publications:
                 f"storage was late for {self.late} of {self.late + self.early} commits"
             )
 
-    def _note(self, timestamp: int, *, has_copy: bool) -> None:
-        process = _here()
-        received, before = self._received.get(process, 0), self._published.get(process)
-        self._published[process] = timestamp
+    def _note(self, place: _Place, timestamp: int, *, has_copy: bool) -> None:
+        received, before = self._received.get(place, 0), self._published.get(place)
+        self._published[place] = timestamp
         if has_copy and before is not None and received >= before:
             self.early += received >= timestamp
             self.late += received < timestamp

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adjudicator.client import AdjudicatorClient
 from dsql.errors import SqlError
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
@@ -10,8 +12,8 @@ from dsql.transaction.manager import TransactionManager
 from placement.assignment import Assigner
 from storage.client import LocalReplica
 
-from .cluster import CLUSTER, ZONES, Cluster
 from .history import Attempt, History
+from .installation import ZONES, Installation
 from .world import Process
 
 KEYS = [b"key%02d" % number for number in range(12)]
@@ -22,19 +24,22 @@ _OUTAGES = ("58000", "08007", "53100", "72000", "08P01", "57P03", "08006")
 class Session:
     """One client and its query processor, which is replaced when it dies."""
 
-    def __init__(self, cluster: Cluster, name: str, history: History) -> None:
+    def __init__(
+        self, installation: Installation, cluster: str, name: str, history: History
+    ) -> None:
         self.name = name
         self.stopping = False
         self.decided = 0  # so many attempts were committed or aborted
         self.process: Process | None = None
+        self._installation = installation
         self._cluster = cluster
-        self._world = cluster.world
+        self._world = installation.world
         self._history = history
 
     def start(self) -> None:
         """Start the query processor, unless it lives."""
         if self.process is None or not self.process.alive:
-            self.process = process = Process(self._world, self.name, self._cluster.machine)
+            self.process = process = Process(self._world, self.name, self._installation.machine)
             process.spawn(self._main)
 
     @property
@@ -49,18 +54,18 @@ class Session:
             self.process.kill()
 
     def _main(self) -> None:
-        layout = self._cluster.layout
+        layout = self._installation.layout
         chance = self._world.chance
         assigner = Assigner(layout, ZONES[0], sandbox=False)
         preferred = sorted(ZONES, key=lambda _: chance.random())
         try:
-            replica = LocalReplica([layout.storage(az, CLUSTER) for az in preferred])
+            replica = LocalReplica([layout.storage(az, self._cluster) for az in preferred])
             clock = self._open_clock()
         except (SqlError, OSError) as error:
             self._world.note(f"{self.name} cannot start: {error}")
             self._end()
             return
-        client = AdjudicatorClient(list(ZONES), lambda az: _connect(assigner, az))
+        client = AdjudicatorClient(list(ZONES), lambda az: self._connect(assigner, az))
         manager = TransactionManager(replica, client, clock)
         while not self.stopping:
             self._sleep(chance.expovariate(1 / self._history.pace))
@@ -76,10 +81,16 @@ class Session:
     def _open_clock(self) -> PublishedClock:
         while True:
             try:
-                clock = self._cluster.layout.clock(CLUSTER)
-                return PublishedClock(clock, self._cluster.machine.boot)
+                clock = self._installation.layout.clock(self._cluster)
+                return PublishedClock(clock, self._installation.machine.boot)
             except ClockUnavailableError:
                 self._sleep(0.05)
+
+    def _connect(self, assigner: Assigner, az: str) -> Any:
+        connection = assigner.connect_adjudicator(self._cluster, az)
+        if connection is None:
+            raise ConnectionRefusedError("no adjudicator answers")
+        return connection
 
     def _sleep(self, seconds: float) -> None:
         thread = self._world.running
@@ -127,7 +138,7 @@ class Session:
 
     def _is_misleading(self, replica: LocalReplica) -> bool:
         """Return whether rows may be wrong in the zone that is read."""
-        return replica.directory.parent.parent.name in self._cluster.misleading
+        return replica.directory.parent.parent.name in self._installation.misleading
 
     def _write(self, transaction, attempt: Attempt) -> None:
         chance = self._world.chance
@@ -146,10 +157,3 @@ class Session:
             value = b"%s/%d" % (self.name.encode(), self._world.number())
             transaction.put(key, value, mode)
             attempt.writes.append((key, mode, value))
-
-
-def _connect(assigner: Assigner, az: str):
-    connection = assigner.connect_adjudicator(CLUSTER, az)
-    if connection is None:
-        raise ConnectionRefusedError("no adjudicator answers")
-    return connection

@@ -24,21 +24,22 @@ from .files import SimulatedFiles
 from .loop import SimulatedLoop
 from .world import MILLISECOND, Machine, Process, World
 
-CLUSTER = "a" * 26
+_CLUSTERS = ("a" * 26, "b" * 26)
+_SEVERAL = 0.2  # of all seeds have more than one
 ZONES = ("zone-a", "zone-b", "zone-c")
 
 
 class Zone:
     """One availability zone: the process that serves it, in one life after the other."""
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, installation: Installation, name: str) -> None:
         self.name = name
         self.starts = 0
         self.process: Process | None = None
-        self.machine = Machine(cluster.world, name)
-        self.disk = Disk(cluster.world, name)
-        self._cluster = cluster
-        self._world = cluster.world
+        self.machine = Machine(installation.world, name)
+        self.disk = Disk(installation.world, name)
+        self._installation = installation
+        self._world = installation.world
 
     @property
     def is_up(self) -> bool:
@@ -47,7 +48,7 @@ class Zone:
 
     def start(self) -> None:
         """Start the process, unless it lives or nobody shall start it."""
-        if self.is_up or not self._cluster.supervised or self._world.over:
+        if self.is_up or not self._installation.supervised or self._world.over:
             return
         self.starts += 1
         self.process = process = Process(self._world, self.name, self.machine)
@@ -72,16 +73,16 @@ class Zone:
         thread = self._world.running
         assert thread is not None
         loop = SimulatedLoop(process, thread)
-        layout = Layout(self._cluster.root, self._cluster.files(process))
+        layout = Layout(self._installation.root, self._installation.files(process))
         try:
-            loop.run(serve_zone(layout, self.name, self._cluster.settings))
+            loop.run(serve_zone(layout, self.name, self._installation.settings))
             self._world.note(f"{self.name} ends by itself")
         except asyncio.CancelledError:
             self._world.note(f"{self.name} has stopped")
         except OSError as error:
             self._world.note(f"{self.name} cannot run: {error}")
         process.kill()
-        self._world.later(200 * MILLISECOND, self._cluster.supervise)
+        self._world.later(200 * MILLISECOND, self._installation.supervise)
 
 
 async def serve_zone(layout: Layout, az: str, settings: FollowerSettings) -> None:
@@ -99,8 +100,8 @@ async def serve_zone(layout: Layout, az: str, settings: FollowerSettings) -> Non
         group.create_task(run(storage.serve(layout, az, ready, replica, settings)))
 
 
-class Cluster:
-    """One host with a cluster on it."""
+class Installation:
+    """One host with one or two clusters on it, by their `identifiers`."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -114,12 +115,18 @@ class Cluster:
         self.supervised = True
         self.misleading: set[str] = set()  # zones where rows are wrong that nobody has looked at
         self.settings = draw_settings(world.chance)
-        self.layout.cluster(CLUSTER).mkdir(parents=True)
-        self.layout.files.make_directory(self.layout.cluster(CLUSTER))
+        several = world.chance.random() < _SEVERAL
+        self.identifiers = _CLUSTERS if several else _CLUSTERS[:1]
+        for identifier in self.identifiers:
+            self._found(identifier)
+
+    def _found(self, identifier: str) -> None:
+        self.layout.cluster(identifier).mkdir(parents=True)
+        self.layout.files.make_directory(self.layout.cluster(identifier))
         write_record(
             self.layout,
             ClusterRecord(
-                identifier=CLUSTER,
+                identifier=identifier,
                 region="nowhere",
                 endpoint="",
                 account="",
@@ -139,10 +146,10 @@ class Cluster:
         for zone in self.zones:
             zone.start()
 
-    def leader(self) -> Zone | None:
+    def leader(self, identifier: str) -> Zone | None:
         """Return the zone that has published last, and most likely leads; None if nobody has."""
         try:
-            clock = PublishedClock(self.layout.clock(CLUSTER), self.machine.boot)
+            clock = PublishedClock(self.layout.clock(identifier), self.machine.boot)
         except ClockUnavailableError:
             return None
         zone = clock.zone
@@ -159,12 +166,17 @@ class Cluster:
         self.machine.boot += 1
         for zone in self.zones:
             zone.machine.boot = self.machine.boot
-            data = self.layout.storage(zone.name, CLUSTER) / ENVIRONMENT / "data.mdb"
-            if data.exists():
-                zone.disk.crash_file(data)
-            for name in (f"{ENVIRONMENT}/board", TRIAL):
-                self._crash_words(self.layout.storage(zone.name, CLUSTER) / name)
-        self._crash_words(self.layout.clock(CLUSTER))
+            for identifier in self.identifiers:
+                self._crash_storage(zone, self.layout.storage(zone.name, identifier))
+        for identifier in self.identifiers:
+            self._crash_words(self.layout.clock(identifier))
+
+    def _crash_storage(self, zone: Zone, replica: Path) -> None:
+        data = replica / ENVIRONMENT / "data.mdb"
+        if data.exists():
+            zone.disk.crash_file(data)
+        for name in (f"{ENVIRONMENT}/board", TRIAL):
+            self._crash_words(replica / name)
 
     def _crash_words(self, path: Path) -> None:
         """A small file that is never synced may be as it was at any time before."""
