@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsql.planner.expressions import SubPlan, children, map_children
+from dsql.planner.expressions import SHAPES, SubPlan, map_children
 from dsql.sql.bound import Constant, Expression
 
 RUN_MIN = 32  # shorter ones are written one by one
@@ -90,27 +90,30 @@ def _is_alike(first: Expression, other: Expression, constants: list[Any]) -> boo
         return False
     for name in _fixed_fields.get(cls) or _fixed(cls):
         one, another = getattr(first, name), getattr(other, name)
-        if one is not another and not _holds_expressions(one) and one != another:
+        if one is not another and one != another:
             return False
-    below, theirs = children(first), children(other)
-    if len(below) != len(theirs):
-        return False
-    for child, counterpart in zip(below, theirs, strict=True):
-        if not _is_alike(child, counterpart, constants):
-            return False
-    return True
+    return all(
+        _are_alike(getattr(first, name), getattr(other, name), constants) for name, _ in SHAPES[cls]
+    )
+
+
+def _are_alike(first: Any, other: Any, constants: list[Any]) -> bool:
+    """Return `_is_alike` of a field's value, in the order in which `map_children` goes through it."""
+    if isinstance(first, Expression):
+        return _is_alike(first, other, constants)
+    if isinstance(first, list | tuple):
+        return len(first) == len(other) and all(
+            _are_alike(one, another, constants) for one, another in zip(first, other, strict=True)
+        )
+    return bool(first is other or first == other)
 
 
 def _fixed(cls: type) -> tuple[str, ...]:
-    names = (field.name for field in dataclasses.fields(cls) if field.name not in _PLACES)
-    found = _fixed_fields[cls] = tuple(names)
+    """Return the fields of a node class that count and hold no expressions."""
+    others = {name for name, _ in SHAPES[cls]} | _PLACES
+    names = (field.name for field in dataclasses.fields(cls))
+    found = _fixed_fields[cls] = tuple(name for name in names if name not in others)
     return found
-
-
-def _holds_expressions(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_holds_expressions, value))
-    return isinstance(value, Expression)
 
 
 def _opened(node: Expression, names: Iterator[str]) -> Expression:

@@ -8,13 +8,15 @@ outer plan. Here too are the tree tools that every planning rule shares.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import operator
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dsql.functions.function import Aggregate, Function, WindowFunction
-from dsql.sql import bound, bound_query
+from dsql.sql import bound
 from dsql.sql.bound import Expression, SortKey
 
 if TYPE_CHECKING:
@@ -47,40 +49,34 @@ class SubPlan(Expression):
     operator: str = "="
 
 
-def _shape(cls: type) -> tuple[str, ...]:
-    """Return the names of the fields of a node class that may hold expressions."""
-    found = _shapes.get(cls)
-    if found is None:
-        skip = {"type_oid", "typmod", "position", "value", "plan", "outer", "function", "name"}
-        names = (f.name for f in dataclasses.fields(cls) if f.name not in skip)
-        found = _shapes[cls] = tuple(names)
-    return found
+class Holds(enum.Enum):
+    """What a field of a node class that may hold expressions holds."""
+
+    NODE = enum.auto()
+    NODES = enum.auto()  # a list of expressions and nothing else
+    OTHERS = enum.auto()  # None, sort keys, a frame, pairs or lists with gaps
 
 
-_shapes: dict[type, tuple[str, ...]] = {
-    bound.Constant: (),
-    bound.Parameter: (),
-    bound.ColumnRef: (),
-    Slot: (),
-    bound.Call: ("arguments",),
-    bound.AggregateCall: ("arguments", "order_by", "filter", "direct"),
-    bound.WindowCall: ("arguments", "partition_by", "order_by", "frame", "filter"),
-    SubPlan: ("left",),
-}
-_LEAVES = (
-    str,
-    int,
-    float,
-    bytes,
-    bool,
-    type(None),
-    Function,
-    Aggregate,
-    WindowFunction,
-    bound_query.Query,
-)
+_DECLARED = {"Expression": Holds.NODE, "list[Expression]": Holds.NODES}
+_PARTS = re.compile(r"\b(?:Expression|SortKey|WindowFrame)\b")
 
 
+class _Shapes(dict[type, tuple[tuple[str, Holds], ...]]):
+    """By node class the fields that may hold expressions, from what they are declared as."""
+
+    def __missing__(self, cls: type) -> tuple[tuple[str, Holds], ...]:
+        declared = [(field.name, str(field.type)) for field in dataclasses.fields(cls)]
+        found = self[cls] = tuple(
+            (name, _DECLARED.get(kind, Holds.OTHERS))
+            for name, kind in declared
+            if _PARTS.search(kind)
+        )
+        return found
+
+
+SHAPES = _Shapes()
+_NODES = Holds.NODES
+_NODE = Holds.NODE
 _LISTS = (list, tuple)
 _KEYS = (SortKey, bound.WindowFrame)
 
@@ -89,8 +85,6 @@ def _map(value: Any, function: Callable[[Expression], Expression]) -> Any:
     """Apply `function` to every expression directly inside a field value."""
     if isinstance(value, Expression):
         return function(value)
-    if isinstance(value, _LEAVES):
-        return value
     if isinstance(value, _LISTS):
         mapped = [_map(item, function) for item in value]
         if all(map(operator.is_, mapped, value)):
@@ -104,9 +98,16 @@ def _map(value: Any, function: Callable[[Expression], Expression]) -> Any:
 def map_children(node: Any, function: Callable[[Expression], Expression]) -> Any:
     """Return `node` with `function` applied to its direct subexpressions; itself if none changed."""
     changes = {}
-    for name in _shape(type(node)):
+    for name, holds in SHAPES[type(node)]:
         old = getattr(node, name)
-        new = _map(old, function)
+        if holds is _NODES:
+            new = [function(item) for item in old]
+            if all(map(operator.is_, new, old)):
+                continue
+        elif holds is _NODE:
+            new = function(old)
+        else:
+            new = _map(old, function)
         if new is not old:
             changes[name] = new
     return dataclasses.replace(node, **changes) if changes else node
@@ -123,8 +124,14 @@ def transform(node: Expression, visit: Callable[[Expression], Expression | None]
 def children(node: Any) -> list[Expression]:
     """Return the direct subexpressions of a node."""
     found: list[Expression] = []
-    for name in _shape(type(node)):
-        _gather(getattr(node, name), found)
+    for name, holds in SHAPES[type(node)]:
+        value = getattr(node, name)
+        if holds is _NODES:
+            found += value
+        elif holds is _NODE:
+            found.append(value)
+        else:
+            _gather(value, found)
     return found
 
 
