@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from dsql.catalog.schema import Index, Table
 from dsql.planner import estimates
-from dsql.planner.expressions import Slot, SubPlan, is_volatile, slots_of, strip_relabel, walk
+from dsql.planner.expressions import Slot, is_volatile, slots_of, strip_relabel
 from dsql.planner.plan import Access, AnyOf, Bound
 from dsql.sql import bound
 from dsql.sql.bound import Expression, SortKey
@@ -93,9 +93,7 @@ def _column(node: Expression, columns: dict[int, int]) -> int:
 
 
 def _known(node: Expression, own: frozenset[int]) -> bool:
-    if slots_of(node) & own or is_volatile(node):
-        return False
-    return not any(isinstance(part, SubPlan) for part in walk(node))
+    return not (slots_of(node) & own or is_volatile(node))
 
 
 def _fits(column: Expression, value: Expression, type_oid: int) -> bool:

@@ -13,7 +13,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsql.functions.function import Aggregate, Function, WindowFunction
 from dsql.sql import bound
@@ -74,7 +74,16 @@ class _Shapes(dict[type, tuple[tuple[str, Holds], ...]]):
         return found
 
 
+class _Fields(dict[type, tuple[str, ...]]):
+    """By node class its fields."""
+
+    def __missing__(self, cls: type) -> tuple[str, ...]:
+        found = self[cls] = tuple(field.name for field in dataclasses.fields(cls))
+        return found
+
+
 SHAPES = _Shapes()
+_FIELDS = _Fields()
 _NODES = Holds.NODES
 _NODE = Holds.NODE
 _LISTS = (list, tuple)
@@ -97,7 +106,8 @@ def _map(value: Any, function: Callable[[Expression], Expression]) -> Any:
 
 def map_children(node: Any, function: Callable[[Expression], Expression]) -> Any:
     """Return `node` with `function` applied to its direct subexpressions; itself if none changed."""
-    changes = {}
+    changes: dict[str, Any] = {}
+    new: Any
     for name, holds in SHAPES[type(node)]:
         old = getattr(node, name)
         if holds is _NODES:
@@ -110,7 +120,15 @@ def map_children(node: Any, function: Callable[[Expression], Expression]) -> Any
             new = _map(old, function)
         if new is not old:
             changes[name] = new
-    return dataclasses.replace(node, **changes) if changes else node
+    return _changed(node, changes) if changes else node
+
+
+def _changed(node: Any, changes: dict[str, Any]) -> Any:
+    """Return what dataclasses.replace does, in a third of the time."""
+    cls = type(node)
+    values = {name: getattr(node, name) for name in _FIELDS[cls]}
+    values.update(changes)
+    return cls(**values)
 
 
 def transform(node: Expression, visit: Callable[[Expression], Expression | None]) -> Expression:
@@ -157,17 +175,53 @@ def walk(node: Expression) -> Iterator[Expression]:
             waiting += below
 
 
-def slots_of(node: Expression) -> set[int]:
+class Facts(NamedTuple):
+    """What a tree reads and does: `slots`, those of its subplans included."""
+
+    slots: frozenset[int]
+    volatile: bool = False
+    returns_set: bool = False
+    subplans: bool = False
+
+
+_NO_FACTS = Facts(frozenset())
+
+
+def facts_of(node: Expression) -> Facts:
+    """Return the facts about a tree, which is gone through once."""
+    try:
+        return node.facts  # type: ignore[no-any-return]
+    except AttributeError:
+        node.facts = found = _facts(node)
+        return found
+
+
+def _facts(node: Expression) -> Facts:
+    if type(node) is bound.Constant:
+        return _NO_FACTS
+    slots: set[int] = set()
+    volatile = returns_set = subplans = False
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        cls = type(node)
+        if cls is Slot:
+            slots.add(node.id)  # type: ignore[attr-defined]
+        elif cls is not bound.Constant:
+            if cls is SubPlan:
+                subplans = True
+                slots |= node.outer  # type: ignore[attr-defined]
+            elif cls is bound.Call:
+                function = node.function  # type: ignore[attr-defined]
+                volatile |= function.volatility == "v"
+                returns_set |= function.returns_set
+            waiting += children(node)
+    return Facts(frozenset(slots), volatile, returns_set, subplans)
+
+
+def slots_of(node: Expression) -> frozenset[int]:
     """Return the slots a tree reads, those read by its subplans included."""
-    if type(node) is Slot:
-        return {node.id}
-    found: set[int] = set()
-    for part in walk(node):
-        if type(part) is Slot:
-            found.add(part.id)
-        elif type(part) is SubPlan:
-            found |= part.outer
-    return found
+    return facts_of(node).slots
 
 
 def slots_of_all(nodes: Any) -> set[int]:
@@ -175,7 +229,7 @@ def slots_of_all(nodes: Any) -> set[int]:
     found: set[int] = set()
     for node in nodes:
         if type(node) is not bound.Constant:
-            found |= slots_of(node)
+            found |= facts_of(node).slots
     return found
 
 
@@ -197,19 +251,13 @@ def conjunction(parts: list[Expression]) -> Expression | None:
 
 def is_volatile(node: Expression) -> bool:
     """Return True if evaluating the tree another time or at another place could be seen."""
-    for part in walk(node):
-        if isinstance(part, bound.Call) and (
-            part.function.volatility == "v" or part.function.returns_set
-        ):
-            return True
-        if isinstance(part, SubPlan):
-            return True
-    return False
+    facts = facts_of(node)
+    return facts.volatile or facts.returns_set or facts.subplans
 
 
 def returns_set(node: Expression) -> bool:
     """Return True if the tree contains a call of a set-returning function."""
-    return any(isinstance(part, bound.Call) and part.function.returns_set for part in walk(node))
+    return facts_of(node).returns_set
 
 
 def strip_relabel(node: Expression) -> Expression:

@@ -61,9 +61,11 @@ def plan_group(
 
 def _take(pending: list[Expression], reach: set[int], scope: set[int]) -> list[Expression]:
     """Remove and return the conditions that read no slot of the group beyond `reach`."""
-    taken = [item for item in pending if not (slots_of(item) & scope) - reach]
-    for item in taken:
-        pending.remove(item)
+    taken: list[Expression] = []
+    left: list[Expression] = []
+    for item in pending:
+        (left if (slots_of(item) & scope) - reach else taken).append(item)
+    pending[:] = left
     return taken
 
 

@@ -160,7 +160,7 @@ def push_down(group: Group) -> None:
             _push_into_nullable_side(member)
 
 
-def _give(group: Group, condition: Expression, read: set[int]) -> bool:
+def _give(group: Group, condition: Expression, read: frozenset[int]) -> bool:
     for member in group.members:
         if read <= member.slots:
             if not isinstance(member, OuterJoin):

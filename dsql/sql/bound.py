@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from dsql.sql.bound_query import Query
 
 
+class Noted:
+    """Room for what was found out about a node. Not a field: no copy takes it along."""
+
+    __slots__ = ("facts",)
+    facts: Any
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
-class Expression:
+class Expression(Noted):
     """A typed expression."""
 
     type_oid: int

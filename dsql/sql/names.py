@@ -33,7 +33,10 @@ def _figure(tree: exp.Expression | None) -> tuple[str, int]:
         name, strength = _figure(tree.args.get("default"))
         return (name, strength) if strength > _WEAK else ("case", _WEAK)
     if isinstance(tree, exp.Subquery):
-        return _figure_query(tree.this)
+        found = tree.meta.get("figure")  # each level of nested ones asks again
+        if found is None:
+            found = tree.meta["figure"] = _figure_query(tree.this)
+        return found
     if isinstance(tree, exp.Var):
         return _sql_value_name(tree.this)
     return _NAMES.get(type(tree), ""), _STRONG if type(tree) in _NAMES else 0

@@ -6,6 +6,8 @@ Sort keys and DISTINCT ON expressions that are also output columns are the very 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
@@ -21,7 +23,7 @@ from dsql.sql.grouping import check_target_count, clause_item, named_target, num
 from dsql.sql.names import output_name
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
-from dsql.sql.walk import refuse_variables, same
+from dsql.sql.walk import leaves, refuse_variables, same
 from dsql.types import oids
 
 TargetPair = tuple[exp.Expression, Target]
@@ -113,8 +115,9 @@ def bind_order_by(
 ) -> list[SortKey]:
     """Bind ORDER BY; what is no output column is added to `pairs`. `distinct`: for a plain DISTINCT."""
     keys: list[SortKey] = []
+    known = _Known(pairs)
     for item in order.expressions:
-        target = _sort_target(scope, item.this, pairs)
+        target = _sort_target(scope, item.this, known)
         target.expression = coercion.known(scope.binding, target.expression)
         if target.junk and distinct:
             raise SqlError(
@@ -123,13 +126,31 @@ def bind_order_by(
                 position=target.expression.position,
             )
         key = sort_key(item, target.expression)
-        if not any(known.expression is key.expression for known in keys):
+        if not any(other.expression is key.expression for other in keys):
             keys.append(key)
     return keys
 
 
-def _sort_target(scope: Scope, tree: exp.Expression, pairs: list[TargetPair]) -> Target:
+class _Known:
+    """The targets of a query, `pairs`, to be found by what they compute."""
+
+    def __init__(self, pairs: list[TargetPair]) -> None:
+        self.pairs = pairs
+        self._by_leaves: dict[tuple[Any, ...], list[Target]] = {}
+        self._filed = 0
+
+    def find(self, expression: Expression) -> Target | None:
+        """Return the first target that means the same as an expression."""
+        for _, target in self.pairs[self._filed :]:
+            self._by_leaves.setdefault(leaves(target.expression), []).append(target)
+        self._filed = len(self.pairs)
+        alike = self._by_leaves.get(leaves(expression), ())
+        return next((target for target in alike if same(target.expression, expression)), None)
+
+
+def _sort_target(scope: Scope, tree: exp.Expression, known: _Known) -> Target:
     """Return the target an ORDER BY or DISTINCT ON item means: by name, by number, or as a new one."""
+    pairs = known.pairs
     if isinstance(tree, exp.Column) and tree.args.get("table") is None:
         found = named_target(tree.this.args["this"], pairs, scope.clause, position_of(tree))
         if found is not None:
@@ -137,9 +158,9 @@ def _sort_target(scope: Scope, tree: exp.Expression, pairs: list[TargetPair]) ->
     elif isinstance(tree, (exp.Literal, exp.Null, exp.Boolean)):
         return numbered_target(tree, pairs, scope.clause)
     bound = clause_item(scope, tree)
-    for _, target in pairs:
-        if same(target.expression, bound):
-            return target
+    found = known.find(bound)
+    if found is not None:
+        return found
     target = Target("?column?", bound, junk=True)
     pairs.append((tree, target))
     check_target_count(len(pairs))
@@ -158,7 +179,8 @@ def bind_distinct(
         query.distinct_on = []
         return
     with clause(scope, "DISTINCT ON"):
-        targets = [_sort_target(scope, tree, pairs) for tree in distinct.args["on"].expressions]
+        known = _Known(pairs)
+        targets = [_sort_target(scope, tree, known) for tree in distinct.args["on"].expressions]
     on: list[Expression] = []
     for target in targets:
         target.expression = coercion.known(scope.binding, target.expression)

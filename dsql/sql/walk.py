@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,28 +25,39 @@ def _fields(cls: type) -> tuple[str, ...]:
     return names
 
 
-def _nodes_in(value: Any) -> Iterator[Any]:
+_FROM_NODES: tuple[type, ...] = FromItem.__args__
+_ALL_NODES = (*_NODES, *_FROM_NODES)
+_PLAIN = re.compile(r"(?:list\[)?(?:int|str|bool|Function)\]?(?: \| None)?")
+
+
+class _Parts(dict[type, tuple[str, ...]]):
+    """By node class the fields that may hold nodes, from what they are declared as."""
+
+    def __missing__(self, cls: type) -> tuple[str, ...]:
+        fields = dataclasses.fields(cls)
+        names = (field.name for field in fields if not _PLAIN.fullmatch(str(field.type)))
+        found = self[cls] = () if cls is Constant else tuple(names)  # its value may be a long list
+        return found
+
+
+_PARTS = _Parts()
+
+
+def children(node: Any) -> list[Any]:
+    """Return the nodes directly below one, those inside lists included."""
+    found: list[Any] = []
+    for name in _PARTS[type(node)]:
+        _gather(getattr(node, name), found)
+    return found
+
+
+def _gather(value: Any, found: list[Any]) -> None:
+    """Append the nodes of a field's value to those that have been found."""
     if isinstance(value, (list, tuple)):
         for item in value:
-            yield from _nodes_in(item)
-    elif dataclasses.is_dataclass(value) and (
-        isinstance(value, _NODES) or type(value) in _FROM_NODES
-    ):
-        yield value
-
-
-_FROM_NODES: tuple[type, ...] = FromItem.__args__
-
-
-def children(node: Any) -> Iterator[Any]:
-    """Yield the nodes directly below one, those inside lists included."""
-    if type(node) is Constant:
-        return  # a long list may be its value
-    for name in _fields(type(node)):
-        value = getattr(node, name)
-        if value.__class__ in (int, str, bool) or value is None:
-            continue
-        yield from _nodes_in(value)
+            _gather(item, found)
+    elif isinstance(value, _ALL_NODES):
+        found.append(value)
 
 
 def nodes(root: Any, depth: int = 0) -> Iterator[tuple[Any, int]]:
@@ -84,9 +96,22 @@ def same(left: Any, right: Any) -> bool:
     return True
 
 
+def leaves(expression: Any) -> tuple[Any, ...]:
+    """Return the columns and constants of a tree, the same for trees that are `same`."""
+    return tuple(
+        (node.entry, node.column) if isinstance(node, ColumnRef) else _value(node)
+        for node, _ in nodes(expression)
+        if isinstance(node, (ColumnRef, Constant))
+    )
+
+
+def _value(constant: Constant) -> Any:
+    return constant.value if isinstance(constant.value, (int, str)) else type(constant.value)
+
+
 def _meaning(cls: type) -> tuple[str, ...]:
     """Return the fields of a node class by which two of its nodes differ; none of what is no node."""
-    if not issubclass(cls, (*_NODES, *_FROM_NODES, EntryColumn)):
+    if not issubclass(cls, (*_ALL_NODES, EntryColumn)):
         return ()
     return tuple(name for name in _fields(cls) if name not in _IGNORED)
 
