@@ -103,8 +103,9 @@ def permission_denied(kind: Kind, name: str) -> SqlError:
 
 
 def must_own(kind: Kind, name: str) -> SqlError:
-    """Return the error (42501) of what only an object's owner may do."""
-    return SqlError("42501", f"must be owner of {kind.word} {name}")
+    """Return the error (42501) of what only an object's owner may do, for a COLUMN its relation's."""
+    word = "relation" if kind is Kind.COLUMN else kind.word
+    return SqlError("42501", f"must be owner of {word} {name}")
 
 
 _NAMES = {privilege.word.lower(): privilege for privilege in Privilege if privilege}

@@ -14,6 +14,8 @@ from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.drop import remove_index
 from dsql.ddl.keys import add_key
+from dsql.ddl.lacking_commands import check_command
+from dsql.ddl.lacking_statements import check_reference
 from dsql.ddl.naming import (
     find_any,
     find_column,
@@ -96,40 +98,11 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         command = nodes.inner(wrapped)
         action = _ACTIONS.get(nodes.enum_name(command, "subtype"))
         if action is None:
-            _check_named(table, command)
+            check_command(table, command, context)
             raise alter_table_error(command.subtype)
         table = action(alteration, table, command)
     writer.put_table(table)
     return result
-
-
-_OF_COLUMNS = frozenset(
-    (
-        "AT_AddIdentity",
-        "AT_AlterColumnType",
-        "AT_DropIdentity",
-        "AT_ResetOptions",
-        "AT_SetCompression",
-        "AT_SetIdentity",
-        "AT_SetNotNull",
-        "AT_SetOptions",
-        "AT_SetStatistics",
-    )
-)
-_OF_CONSTRAINTS = frozenset(("AT_AlterConstraint", "AT_ValidateConstraint"))
-
-
-def _check_named(table: Table, command: Any) -> None:
-    """Raise PostgreSQL's error for what a subcommand names, which comes before its refusal."""
-    subtype = nodes.enum_name(command, "subtype")
-    if subtype in _OF_COLUMNS and command.name:
-        require_column(table, command.name)
-    elif subtype in _OF_CONSTRAINTS:
-        constraints = {check.name for check in table.checks}
-        constraints |= {index.constraint for index in table.indexes if index.constraint}
-        if command.name not in constraints:
-            message = f'constraint "{command.name}" of relation "{table.name}" does not exist'
-            raise SqlError("42704", message)
 
 
 def _tag(statement: Any) -> str:
@@ -256,6 +229,9 @@ def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Tabl
         return _unique_using_index(alteration, table, constraint)
     if _is_key(constraint):
         return add_key(table, constraint, alteration.context, alteration.writer)
+    if contype == "CONSTR_FOREIGN":
+        columns = [column.name for column in table.live_columns]
+        check_reference(constraint, columns, alteration.context)
     raise alter_table_error(command.subtype)
 
 

@@ -15,6 +15,8 @@ from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Sch
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.lacking_names import type_of
+from dsql.ddl.lacking_statements import check_reference
 from dsql.ddl.naming import (
     creation_schema,
     find_relation,
@@ -33,6 +35,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.limits import TABLES_MAX
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import check_table_clauses
+from dsql.types import registry
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class _Definition:
     columns: list[ColumnSource] = field(default_factory=list)
     keys: list[_Key] = field(default_factory=list)
     checks: list[_Check] = field(default_factory=list)
+    references: list[Any] = field(default_factory=list)  # FOREIGN KEY constraints' nodes
 
 
 def create_table_requires(
@@ -83,13 +87,38 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     if statement.if_not_exists and name in taken_names(context, schema.name):
         result.notice("42P07", f'relation "{name}" already exists, skipping')
         return result
-    check_table_clauses(statement, lenient=True)
     if context.profile == "dsql" and len(context.catalog.tables) >= TABLES_MAX:
         raise SqlError("54000", f"creating more than {TABLES_MAX} tables not allowed")
     expressions = StatementExpressions(parsed, context)
     definition = _read_elements(statement.table_elts, context, expressions)
+    _check_parents(statement, context)
+    check_table_clauses(statement, lenient=True)
+    for constraint in definition.references:
+        _refuse_reference(constraint, name, definition, context)
     _Builder(context, expressions, schema, name, definition).build()
     return result
+
+
+def _check_parents(statement: Any, context: UtilityContext) -> None:
+    """Miss the tables that a table inherits from or is a partition of, and the type that it is OF."""
+    for wrapped in statement.inh_relations:
+        relation = nodes.inner(wrapped)
+        if find_relation(context, relation) is None:
+            raise missing_relation(relation)
+        if statement.HasField("partbound"):
+            raise SqlError("42P17", f'"{relation.relname}" is not partitioned')
+    if statement.HasField("of_typename"):
+        name = registry.get(type_of(statement.of_typename)).sql_name
+        raise SqlError("42809", f"type {name} is not a composite type")
+
+
+def _refuse_reference(
+    constraint: Any, table: str, definition: _Definition, context: UtilityContext
+) -> None:
+    """Refuse a FOREIGN KEY, once its names have passed. It may refer to the table that it is made with."""
+    if constraint.pktable.relname != table:
+        check_reference(constraint, [column.name for column in definition.columns], context)
+    raise unsupported("FOREIGN KEY constraints are not supported")
 
 
 def _read_elements(
@@ -152,7 +181,7 @@ def _read_constraint(constraint: Any, definition: _Definition, column: str) -> N
         case "CONSTR_CHECK":
             definition.checks.append(_Check(constraint.conname, constraint.raw_expr))
         case "CONSTR_FOREIGN":
-            raise unsupported("FOREIGN KEY constraints are not supported")
+            definition.references.append(constraint)
         case "CONSTR_EXCLUSION":
             raise unsupported("EXCLUDE constraints are not supported")
         case _:

@@ -9,6 +9,7 @@ from dsql.access.authority import Authority
 from dsql.access.authorize import authorize
 from dsql.access.requirements import Requirement
 from dsql.ddl.alter_table import alter_table, alter_table_requires
+from dsql.ddl.comment import comment, comment_requires
 from dsql.ddl.create_table import create_table, create_table_requires
 from dsql.ddl.default_privileges import alter_default_privileges
 from dsql.ddl.drop import drop, drop_requires
@@ -93,6 +94,7 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "ReassignOwned": Utility(own_rules, _of_node(reassign_owned)),
     "DropOwned": Utility(own_rules, _of_node(drop_owned)),
     "IamGrant": Utility(own_rules, _iam),
+    "Comment": Utility(comment_requires, comment),
     "Truncate": Utility(truncate_requires, _of_node(truncate)),
     "Vacuum": Utility(nothing, _of_node(vacuum)),
 }

@@ -15,7 +15,7 @@ from dsql.access.requirements import Requirement, privilege_on
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import execute as ddl
 from dsql.ddl.execute import Utility, nothing, own_rules
-from dsql.ddl.lacking import check_names
+from dsql.ddl.lacking_statements import check_names, check_place
 from dsql.ddl.naming import find_relation, refuse_index, require_table
 from dsql.ddl.nodes import enum_name, inner
 from dsql.ddl.result import UtilityContext, UtilityResult
@@ -96,7 +96,19 @@ def _refused(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
         elif name in QUERIES:
             plans = state.environment.plans
             compile_query(query, None, state.context.standpoint, state.settings, plans)
+        _check_place(parsed, state)
     raise unsupported(f"unsupported statement: {parsed.name}")
+
+
+def _check_place(parsed: ParsedStatement, state: SessionState) -> None:
+    """Check the place of a view, or of a table that a query fills."""
+    node, made = parsed.node, parsed.name == "CreateTableAs"
+    check_place(
+        node.into.rel if made else node.view,
+        state.context,
+        if_not_exists=made and node.if_not_exists,
+        replace=not made and node.replace,
+    )
 
 
 def _run_ddl(

@@ -221,6 +221,8 @@ def _split(
         end = start + raw.stmt_len if raw.stmt_len else None
         field = raw.stmt.WhichOneof("node")
         node = getattr(raw.stmt, field)
+        if field == "select_stmt" and node.HasField("into_clause"):
+            node = _as_create_table(node)
         offset = _before(characters, start)
         part = text[offset:] if end is None else text[offset : _before(characters, end)]
         stripped = part.lstrip()
@@ -238,6 +240,21 @@ def _split(
             )
         )
     return statements
+
+
+def _as_create_table(select: Any) -> Any:
+    """Return SELECT ... INTO as the CREATE TABLE ... AS that it is."""
+    into = grammar.IntoClause()
+    into.CopyFrom(select.into_clause)
+    query = grammar.SelectStmt()
+    query.CopyFrom(select)
+    query.ClearField("into_clause")
+    return grammar.CreateTableAsStmt(
+        query=grammar.Node(select_stmt=query),
+        into=into,
+        objtype=grammar.OBJECT_TABLE,
+        is_select_into=True,
+    )
 
 
 def _node_name(message_name: str) -> str:

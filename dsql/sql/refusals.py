@@ -297,11 +297,6 @@ def _check_function(parsed: ParsedStatement) -> None:
             raise unsupported(f"CREATE FUNCTION with language {language} not supported")
 
 
-def _check_select(parsed: ParsedStatement) -> None:
-    if parsed.node.HasField("into_clause"):
-        raise unsupported("unsupported statement: CreateTableAs")
-
-
 _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
     "AlterTable": refusals_ddl.check_alter_table,
     "Create": refusals_ddl.check_create_table,
@@ -312,6 +307,5 @@ _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
     "Explain": _check_explain,
     "Grant": _check_grant,
     "Rename": _check_rename,
-    "Select": _check_select,
     "Vacuum": _check_vacuum,
 }

@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from dsql.errors import unsupported
+from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement, whole
 from dsql.sql.keywords import identifier
 from dsql.sql.libpg_query import grammar as pg
@@ -95,7 +95,11 @@ def rows_of(tree: exp.Expression) -> list[exp.Expression]:
 
 def _select(build: TreeBuilder, node: Any) -> exp.Expression:
     if node.HasField("into_clause"):
-        raise unsupported("unsupported statement: CreateTableAs")
+        raise SqlError(
+            "42601",
+            "SELECT ... INTO is not allowed here",
+            position=build.position(node.into_clause.rel.location),
+        )
     args: dict[str, Any] = {"expressions": [_target(build, t.res_target) for t in node.target_list]}
     if node.distinct_clause:
         on = [item for item in node.distinct_clause if item.WhichOneof("node")]

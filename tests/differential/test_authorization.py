@@ -251,7 +251,12 @@ def _verdict(peer: Peer, messages: list[bytes]) -> list[tuple[str, str]]:
         answers.append(("", b""))
     warnings = [fields for fields in notices(answers) if fields["S"] == "WARNING"]
     said = [fields for fields in errors(answers)[:1] + warnings if fields["C"] != "22012"]
-    return [(fields["C"], _newer(fields["M"])) for fields in said]
+    return [(fields["C"], _newer(fields["M"])) for fields in said if not _is_lacking(fields)]
+
+
+def _is_lacking(fields: dict[str, str]) -> bool:
+    """Tell whether a statement passed all checks, but is one that this server has no handler for."""
+    return fields["C"] == "0A000" and fields["M"].startswith("unsupported statement: ")
 
 
 def _newer(message: str) -> str:

@@ -7,6 +7,7 @@ is answered differently, with the seed and the number of the act.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections import Counter
 from itertools import count
@@ -38,7 +39,8 @@ def run_alone(seed: int, depth: int) -> Counter[str]:
 
 
 def main() -> None:
-    """Run until interrupted, or for one seed."""
+    """Run until interrupted, or for one seed. SIGTERM interrupts too, so that PostgreSQL is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--first", type=int, default=1_000, help="begin with this seed")

@@ -1,0 +1,348 @@
+"""Statements that this server cannot run whatever they name: PostgreSQL misses what they name first.
+
+The checks of a statement come in PostgreSQL's order: the schema of what is to be made, whether the user
+may make something there, then types, roles, relations and columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dsql.access.authorize import check
+from dsql.access.requirements import creation_in, owner_of, schema_creation
+from dsql.catalog.schema import Table
+from dsql.ddl import nodes
+from dsql.ddl.lacking_names import Name, check_access_method, check_language, missing, type_of
+from dsql.ddl.naming import (
+    creation_schema,
+    find_any,
+    find_column,
+    missing_relation,
+    no_column,
+    require_schema,
+    taken_names,
+)
+from dsql.ddl.result import UtilityContext
+from dsql.ddl.role_specs import role_of
+from dsql.errors import SqlError
+from dsql.sql.gate import ParsedStatement
+from dsql.sql.libpg_query import grammar as pg
+
+Check = Callable[[Any, UtilityContext], None]
+
+
+def check_names(parsed: ParsedStatement, context: UtilityContext) -> None:
+    """Raise PostgreSQL's error for what a statement names that does not exist."""
+    checked = _CHECKS.get(parsed.name)
+    if checked is not None:
+        checked(parsed.node, context)
+
+
+def check_place(
+    relation: Any, context: UtilityContext, *, if_not_exists: bool = False, replace: bool = False
+) -> None:
+    """Check where a relation is to be made. Raises SqlError 3F000, 42501, 42P07, 42809."""
+    schema = _may_create(relation.schemaname, context)
+    if relation.relname in taken_names(context, schema):
+        if replace:
+            raise SqlError("42809", f'"{relation.relname}" is not a view')
+        if not if_not_exists:
+            raise SqlError("42P07", f'relation "{relation.relname}" already exists')
+
+
+def check_reference(constraint: Any, columns: Iterable[str], context: UtilityContext) -> None:
+    """Check what a FOREIGN KEY of a table with these columns names. Raises SqlError 42P01, 42703, 42704."""
+    relation = constraint.pktable
+    table = find_any(context, relation)
+    if table is None:
+        raise missing_relation(relation)
+    if not isinstance(table, Table):
+        raise SqlError("42809", f'referenced relation "{relation.relname}" is not a table')
+    _check_key_columns(constraint.fk_attrs, columns)
+    _check_key_columns(constraint.fk_del_set_cols, columns)
+    _check_key_columns(constraint.pk_attrs, [column.name for column in table.live_columns])
+    if not constraint.pk_attrs and table.primary_key is None:
+        message = f'there is no primary key for referenced table "{table.name}"'
+        raise SqlError("42704", message)
+
+
+def _check_key_columns(wanted: Any, columns: Iterable[str]) -> None:
+    for name in nodes.strings(wanted):
+        if name not in columns:
+            message = f'column "{name}" referenced in foreign key constraint does not exist'
+            raise SqlError("42703", message)
+
+
+def _may_create(schema: str, context: UtilityContext) -> str:
+    """Return the name of the schema that something is to be made in. Raises SqlError 3F000, 42501."""
+    found = creation_schema(context, schema)
+    check(creation_in(found), context.authority)
+    return found.name
+
+
+def _place(field: str) -> Check:
+    """Check the schema of an object that a statement makes under a qualified name."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        names = nodes.strings(getattr(node, field))
+        _may_create(names[-2] if len(names) > 1 else "", context)
+
+    return checked
+
+
+def _relation(field: str) -> Check:
+    """Check the relations of a RangeVar, or of a list of some."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        value = getattr(node, field)
+        for item in [value] if hasattr(value, "relname") else value:
+            relation = item if hasattr(item, "relname") else item.range_var
+            if relation.relname and find_any(context, relation) is None:
+                raise missing_relation(relation)
+
+    return checked
+
+
+def _family(node: Any, context: UtilityContext) -> None:
+    names = [pg.Node(string=pg.String(sval=node.amname)), *node.opfamilyname]
+    error = missing("OBJECT_OPFAMILY", pg.Node(list=pg.List(items=names)), context)
+    if error is not None:
+        raise error
+
+
+def _published(node: Any, context: UtilityContext) -> None:
+    """Check who makes a publication, and its tables and schemas."""
+    check(schema_creation(context.catalog.database), context.authority)
+    for wrapped in node.pubobjects:
+        published = nodes.inner(wrapped)
+        if published.HasField("pubtable"):
+            _relation("relation")(published.pubtable, context)
+        elif published.name:
+            require_schema(context, published.name)
+
+
+def _absent(word: str, name: Callable[[Any], str], sqlstate: str = "42704") -> Check:
+    """Miss an object of which there is none, whatever its name is."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        del context
+        if not getattr(node, "missing_ok", False):
+            raise SqlError(sqlstate, f'{word} "{name(node)}" does not exist')
+
+    return checked
+
+
+def _object(kind: str, field: str) -> Check:
+    """Miss an object of a kind by the node that names it."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        error = missing(kind, pg.Node(object_with_args=getattr(node, field)), context)
+        if error is not None:
+            raise error
+
+    return checked
+
+
+def _function(node: Any, context: UtilityContext) -> None:
+    _place("funcname")(node, context)
+    for option in node.options:
+        if option.def_elem.defname == "language":
+            check_language(option.def_elem.arg.string.sval)
+    for wrapped in node.parameters:
+        _argument(nodes.inner(wrapped))
+    if node.HasField("return_type"):
+        type_of(node.return_type)
+
+
+def _argument(parameter: Any) -> None:
+    """Check the type of a function's parameter, whose name PostgreSQL does not quote."""
+    try:
+        type_of(parameter.arg_type)
+    except SqlError as error:
+        error.message = error.message.replace('"', "")
+        raise
+
+
+def _domain(node: Any, context: UtilityContext) -> None:
+    _place("domainname")(node, context)
+    type_of(node.type_name)
+
+
+def _sequence(node: Any, context: UtilityContext) -> None:
+    options = {item.def_elem.defname: item.def_elem.arg for item in node.options}
+    if "as" in options:
+        type_of(options["as"].type_name)
+    check_place(node.sequence, context, if_not_exists=node.if_not_exists)
+    owner = nodes.strings(options["owned_by"].list.items) if "owned_by" in options else ["none"]
+    if owner != ["none"]:
+        _column(owner, context)
+
+
+def _column(names: list[str], context: UtilityContext) -> None:
+    """Check a column's qualified name. Raises SqlError 3F000, 42P01, 42703."""
+    relation = Name(names[:-1])
+    table = find_any(context, relation)
+    if table is None:
+        raise missing_relation(relation)
+    if isinstance(table, Table) and find_column(table, names[-1]) is None:
+        raise no_column(table.name, names[-1])
+
+
+def _composite(node: Any, context: UtilityContext) -> None:
+    _may_create(node.typevar.schemaname, context)
+    for wrapped in node.coldeflist:
+        type_of(nodes.inner(wrapped).type_name)
+
+
+def _cast(node: Any, context: UtilityContext) -> None:
+    type_of(node.sourcetype)
+    type_of(node.targettype)
+    if node.HasField("func"):
+        _object("OBJECT_FUNCTION", "func")(node, context)
+
+
+def _of_superusers(field: str, made: str) -> Check:
+    """Check what only superusers may make for an access method: nobody."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        _place(field)(node, context)
+        check_access_method(node.amname)
+        raise SqlError("42501", f"must be superuser to create {made}")
+
+    return checked
+
+
+def _statistics(node: Any, context: UtilityContext) -> None:
+    _relation("relations")(node, context)
+    table = find_any(context, nodes.inner(node.relations[0]))
+    if not isinstance(table, Table):
+        return
+    check(owner_of(table), context.authority)
+    _place("defnames")(node, context)
+    for wrapped in node.exprs:
+        name = nodes.inner(wrapped).name
+        if name and find_column(table, name) is None:
+            raise SqlError("42703", f'column "{name}" does not exist')
+
+
+def _trigger(node: Any, context: UtilityContext) -> None:
+    _relation("relation")(node, context)
+    _trigger_function(node, context)
+
+
+def _trigger_function(node: Any, context: UtilityContext) -> None:
+    names = nodes.strings(node.funcname)
+    if len(names) > 1:
+        require_schema(context, names[-2])
+    raise SqlError("42883", f"function {'.'.join(names)}() does not exist")
+
+
+def _policy(node: Any, context: UtilityContext) -> None:
+    for wrapped in node.roles:
+        spec = nodes.inner(wrapped)
+        if nodes.enum_name(spec, "roletype") != "ROLESPEC_PUBLIC":
+            role_of(spec, context)
+    _relation("table")(node, context)
+
+
+def _policy_of(node: Any, context: UtilityContext) -> None:
+    _policy(node, context)
+    message = f'policy "{node.policy_name}" for table "{node.table.relname}" does not exist'
+    raise SqlError("42704", message)
+
+
+def _mapping(node: Any, context: UtilityContext) -> None:
+    if node.user.rolename:
+        role_of(node.user, context)
+    raise SqlError("42704", f'server "{node.servername}" does not exist')
+
+
+def _database(node: Any, context: UtilityContext) -> None:
+    if node.dbname != context.catalog.database.name and not getattr(node, "missing_ok", False):
+        raise SqlError("3D000", f'database "{node.dbname}" does not exist')
+
+
+def _new_database(node: Any, context: UtilityContext) -> None:
+    if node.dbname == context.catalog.database.name:
+        raise SqlError("42P04", f'database "{node.dbname}" already exists')
+
+
+def _reindexed(node: Any, context: UtilityContext) -> None:
+    if nodes.enum_name(node, "kind") == "REINDEX_OBJECT_SCHEMA":
+        require_schema(context, node.name)
+    _relation("relation")(node, context)
+
+
+def _do(node: Any, context: UtilityContext) -> None:
+    del context
+    for option in node.args:
+        if option.def_elem.defname == "language":
+            check_language(option.def_elem.arg.string.sval)
+
+
+def _last(field: str) -> Callable[[Any], str]:
+    return lambda node: nodes.strings(getattr(node, field))[-1]
+
+
+def _altered_type(word: str) -> Check:
+    """Miss a type that would be altered; the built-in ones are of other kinds."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        error = missing("OBJECT_TYPE", pg.Node(list=pg.List(items=node.type_name)), context)
+        raise error or SqlError("42809", f"{'.'.join(nodes.strings(node.type_name))} is not {word}")
+
+    return checked
+
+
+_CHECKS: dict[str, Check] = {
+    "AlterDatabaseSet": _database,
+    "AlterDomain": _altered_type("a domain"),
+    "AlterEnum": _altered_type("an enum"),
+    "AlterExtension": _absent("extension", lambda node: node.extname),
+    "AlterExtensionContents": _absent("extension", lambda node: node.extname),
+    "AlterFdw": _absent("foreign-data wrapper", lambda node: node.fdwname),
+    "AlterForeignServer": _absent("server", lambda node: node.servername),
+    "AlterFunction": _object("OBJECT_FUNCTION", "func"),
+    "AlterOpFamily": _family,
+    "AlterOperator": _object("OBJECT_OPERATOR", "opername"),
+    "AlterPolicy": _policy_of,
+    "AlterPublication": _absent("publication", lambda node: node.pubname),
+    "AlterSeq": _relation("sequence"),
+    "AlterStats": _absent("statistics object", _last("defnames")),
+    "AlterSubscription": _absent("subscription", lambda node: node.subname),
+    "AlterTableSpaceOptions": _absent("tablespace", lambda node: node.tablespacename),
+    "AlterType": _altered_type("a base type"),
+    "AlterUserMapping": _mapping,
+    "Cluster": _relation("relation"),
+    "CompositeType": _composite,
+    "CreateCast": _cast,
+    "CreateConversion": _place("conversion_name"),
+    "CreateDomain": _domain,
+    "CreateEnum": _place("type_name"),
+    "CreateEventTrig": _trigger_function,
+    "CreateForeignServer": _absent("foreign-data wrapper", lambda node: node.fdwname),
+    "CreateForeignTable": _absent("server", lambda node: node.servername),
+    "CreateFunction": _function,
+    "CreateOpClass": _of_superusers("opclassname", "an operator class"),
+    "CreateOpFamily": _of_superusers("opfamilyname", "an operator family"),
+    "CreatePolicy": _policy,
+    "CreatePublication": _published,
+    "CreateRange": _place("type_name"),
+    "CreateSeq": _sequence,
+    "CreateStats": _statistics,
+    "CreateTrig": _trigger,
+    "CreateUserMapping": _mapping,
+    "Createdb": _new_database,
+    "Define": _place("defnames"),
+    "Do": _do,
+    "DropSubscription": _absent("subscription", lambda node: node.subname),
+    "DropTableSpace": _absent("tablespace", lambda node: node.tablespacename),
+    "DropUserMapping": _absent("server", lambda node: node.servername),
+    "Dropdb": _database,
+    "Execute": _absent("prepared statement", lambda node: node.name, "26000"),
+    "ImportForeignSchema": _absent("server", lambda node: node.server_name),
+    "RefreshMatView": _relation("relation"),
+    "Reindex": _reindexed,
+    "Rule": _relation("relation"),
+}
