@@ -37,21 +37,24 @@ def fold(node: Expression) -> Expression:
     A call that fails is left alone: it must fail when and if it is executed. So is one whose value is
     large: plans are kept.
     """
-    if type(node) is Constant:
+    cls = type(node)
+    if cls is Constant or cls is Slot:
         return node
     folded: Expression = map_children(node, fold)
-    if isinstance(folded, bound.And | bound.Or):
+    if isinstance(folded, (bound.And, bound.Or)):
         return _fold_connective(folded)
     if isinstance(folded, bound.Relabel) and isinstance(folded.argument, Constant):
         return dataclasses.replace(folded.argument, type_oid=folded.type_oid, typmod=folded.typmod)
     if not isinstance(folded, bound.Call):
         return folded
+    values = []
+    for argument in folded.arguments:
+        if type(argument) is not Constant:
+            return folded
+        values.append(argument.value)
     function = folded.function
     if function.volatility != "i" or function.returns_set or function.needs_context:
         return folded
-    if not all(isinstance(argument, Constant) for argument in folded.arguments):
-        return folded
-    values = [argument.value for argument in folded.arguments if isinstance(argument, Constant)]
     try:
         null = function.strict and None in values
         value = None if null else function.implementation(*values)
@@ -94,13 +97,17 @@ def _folded(conditions: list[Expression]) -> list[Expression]:
     return [part for part in parts if not (isinstance(part, Constant) and part.value is True)]
 
 
+_STRICT = (bound.Relabel, bound.ApplyTypmod, bound.TextCast, bound.Not)
+
+
 def strict_slots(node: Expression) -> set[int]:
     """Return slots whose NULL makes the expression NULL."""
     if isinstance(node, Slot):
         return {node.id}
     if isinstance(node, bound.Call) and node.function.strict:
-        return set().union(*(strict_slots(argument) for argument in node.arguments))
-    if isinstance(node, bound.Relabel | bound.ApplyTypmod | bound.TextCast | bound.Not):
+        arguments = [item for item in node.arguments if type(item) is not Constant]
+        return set().union(*map(strict_slots, arguments))
+    if isinstance(node, _STRICT):
         return strict_slots(node.argument)
     if isinstance(node, bound.ArrayCompare):
         return strict_slots(node.left) if not node.all else set()

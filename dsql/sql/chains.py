@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 grammar: Any = importlib.import_module("postgast.pg_query_pb2")
@@ -23,9 +23,18 @@ _LINK = re.compile(
 )
 _PIECE_CHARACTERS = 256 * 1024
 _LONGEST_LINK = len("intersect")
+# Where the scanner is needed to tell strings and comments from the rest: escapes, dollar quotes, comments.
+_INTRICATE = re.compile(r"\\|--|/\*|\$(?!\d)")
+_TOKEN = re.compile(
+    r"'[^']*'|\"[^\"]*\"|[\w$\x80-\U0010ffff]+|::|[*/<>=~!@#%^&|`?]+|[^\s]", re.ASCII
+)
 _CONSTANTS = frozenset((grammar.ICONST, grammar.SCONST))
-_SEPARATORS = frozenset((grammar.AND, grammar.OR, grammar.WHEN, grammar.THEN, grammar.ELSE))
-_OF_QUERIES = frozenset((grammar.UNION, grammar.INTERSECT, grammar.EXCEPT, grammar.JOIN))
+_OPENING = frozenset(("(", "[", "case"))
+_CLOSING = frozenset((")", "]", "end"))
+_SEPARATORS = frozenset((",", "and", "or", "when", "then", "else"))
+_OF_QUERIES = frozenset(("union", "intersect", "except", "join"))
+_MARKS = _OPENING | _CLOSING | _SEPARATORS | _OF_QUERIES | {";"}
+_CONSTANT = "0"
 
 
 def has_long_chain(text: str, scan: Callable[[str], Iterable[Any]]) -> bool:
@@ -34,29 +43,45 @@ def has_long_chain(text: str, scan: Callable[[str], Iterable[Any]]) -> bool:
         return False
     levels = [_Level()]  # open brackets, and CASE
     total = 0
-    for token in scan(text):
-        character = text[token.start : token.end] if token.end - token.start == 1 else ""
+    for token in _scanned(text, scan) if _INTRICATE.search(text) else _plain(text):
         level = levels[-1]
-        if character in ("(", "[") or token.token == grammar.CASE:
+        if token not in _MARKS:
+            if token[0] not in "'0123456789":
+                level.links += 1
+                total += 1
+        elif token in _OPENING:
             levels.append(_Level())
-        elif (character in (")", "]") or token.token == grammar.END_P) and len(levels) > 1:
-            total -= level.links + level.queries
-            levels.pop()
-        elif character == ";":
-            total -= level.links + level.queries
-            level.links = level.queries = 0
-        elif character == "," or token.token in _SEPARATORS:
+        elif token in _CLOSING:
+            if len(levels) > 1:
+                total -= level.links + level.queries
+                levels.pop()
+        elif token in _SEPARATORS:
             total -= level.links
             level.links = 0
-        elif token.token in _OF_QUERIES:
+        elif token in _OF_QUERIES:
             level.queries += 3
             total += 3
-        elif token.token not in _CONSTANTS:
-            level.links += 1
-            total += 1
+        else:
+            total -= level.links + level.queries
+            level.links = level.queries = 0
         if total + len(levels) > _TOKENS_MAX:
             return True
     return False
+
+
+def _plain(text: str) -> Iterator[str]:
+    """Yield the tokens of a text without escapes, dollar quotes and comments, in lower case."""
+    return (found.group().lower() for found in _TOKEN.finditer(text))
+
+
+def _scanned(text: str, scan: Callable[[str], Iterable[Any]]) -> Iterator[str]:
+    """Yield the tokens of a text as the scanner sees them, in lower case."""
+    script = text.encode()
+    for token in scan(text):
+        if token.token in _CONSTANTS:
+            yield _CONSTANT
+        else:
+            yield script[token.start : token.end].decode().lower()
 
 
 def _has_many_links(text: str) -> bool:

@@ -267,16 +267,19 @@ def known(binding: Binding, expression: Expression) -> Expression:
 
 def folded(binding: Binding, call: Call) -> Expression:
     """Evaluate an immutable call of constants now; what raises is left to run time."""
+    values = []
+    for argument in call.arguments:
+        if type(argument) is not Constant:
+            return call
+        values.append(argument.value)
     function = call.function
     if (
         not binding.folding
         or function.volatility != "i"
         or function.needs_context
         or function.returns_set
-        or not all(isinstance(argument, Constant) for argument in call.arguments)
     ):
         return call
-    values = [argument.value for argument in call.arguments]  # type: ignore[attr-defined]
     if function.strict and None in values:
         return Constant(type_oid=call.type_oid, position=call.position, value=None)
     try:

@@ -154,7 +154,7 @@ held = int(status.partition("VmData:")[2].split()[0]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (held + 3_000_000,) * 2)
 for count in (20_000, 200_000):
     try:
-        parse_script("select " + "+".join(["1"] * count))
+        parse_script("select " + ",".join(["1"] * count))
     except MemoryError:
         print("no room")
 parse_script("select 1")
