@@ -84,8 +84,8 @@ class PublishedClock:
             raise ClockUnavailableError(str(path)) from None
         words = memoryview(self._map).cast("Q")
         self._slots = words[_SLOTS:]
-        self._slot = 0  # the newest that was found sound
-        self._top = 0  # where that was
+        self._seen = [0] * len(self._slots)  # all of them sound
+        self._latest = 0
         usable = words[_FORMAT] == _FORMAT_WORD and words[_BOOT] == boot
         words.release()
         if not (usable and all(map(_is_sound, self._slots))):
@@ -97,29 +97,33 @@ class PublishedClock:
 
         Raises ClockUnavailableError if it is damaged and nobody mends it.
         """
-        slot = max(self._slots)
-        if slot != self._slot:
-            if slot > self._slot and self._slots[self._top] == slot and _is_sound(slot):
-                self._slot = slot
-            else:
-                self._look_closely()
-        return self._slot >> _CHECK_BITS
+        slots = self._slots.tolist()
+        if slots != self._seen:
+            self._look_closely(slots)
+        return self._latest
 
-    def _look_closely(self) -> None:
-        """The lead has changed, or something is damaged: then wait until that is mended.
+    def _look_closely(self, slots: list[int]) -> None:
+        """Somebody has published, or something is damaged: then wait until that is mended.
 
         A clock that is behind what was read of it before is damaged, even if every slot is sound.
         """
         deadline = time.monotonic() + _MENDING_SECONDS
-        while True:
-            slots = self._slots.tolist()
-            newest = max(slots)
-            if newest >= self._slot and all(map(_is_sound, slots)):
-                self._slot, self._top = newest, slots.index(newest)
-                return
+        while not self._take(slots):
             if time.monotonic() > deadline:
                 raise ClockUnavailableError("the clock file is damaged, and no leader mends it")
             time.sleep(_LOOK_SECONDS)
+            slots = self._slots.tolist()
+
+    def _take(self, slots: list[int]) -> bool:
+        """Go on from these slots, if all of them are sound."""
+        for slot, seen in zip(slots, self._seen, strict=True):
+            if slot != seen and not _is_sound(slot):
+                return False
+        latest = max(slots) >> _CHECK_BITS
+        if latest < self._latest:
+            return False
+        self._seen, self._latest = slots, latest
+        return True
 
     @property
     def zone(self) -> int:

@@ -176,3 +176,20 @@ def test_former_leaders_slot_that_was_damaged_and_emptied_keeps_nobody_waiting(
             file.write(b"\x01" * 8)
         assert leader.mend()
         assert reader.latest() == NOW
+
+
+def test_damaged_slot_of_a_new_leader_does_not_leave_readers_where_the_old_one_was(
+    path: Path, publisher: Open
+):
+    old, leader = publisher(0), publisher(1)
+    old.open(NOW)
+    with closing(PublishedClock(path, BOOT)) as reader:
+        assert reader.latest() == NOW
+        leader.open(NOW + 1)
+        with path.open("r+b") as file:
+            file.seek(3 * 8)
+            file.write(b"\x01" * 8)  # far below, and this reader has not seen it before
+        mending = threading.Timer(0.05, leader.mend)
+        mending.start()
+        assert reader.latest() == NOW + 1
+        mending.join()
