@@ -63,7 +63,7 @@ class Recall:
             more = piece.more and (span < WINDOW_MICROSECONDS or recalled < _COMMITS_MIN)
             if piece.first < end or not more:
                 floor = pipeline.conflicts.floor
-                if piece.first < end:  # else what lay before has been trimmed meanwhile
+                if piece.first < end:
                     floor = min(piece.floor, floor)
                 more = pipeline.recall(piece.older, floor, more=more)
             end = min(piece.first + 1, end)
@@ -93,8 +93,8 @@ class Recall:
         return await self._read(journal, located, end, more=False)
 
     async def _read(self, journal: Journal, first: int, end: int, *, more: bool) -> _Piece:
-        piece = _Piece(first, [], 0, more)
-        if first >= end:
+        piece = _Piece(first, [], 0, more and first < end)
+        if first >= end:  # what lay before has been trimmed meanwhile
             return piece
         async for records in journal.subscribe(self._cluster, first):
             for count, record in enumerate(records, 1):

@@ -102,12 +102,13 @@ async def test_what_the_log_does_not_hold_any_more_may_have_been_a_conflict() ->
     assert await verdict_on(log, 2_999, b"x") == Verdict.DATA_CONFLICT
 
 
-async def test_what_is_trimmed_between_two_looks_back_is_not_taken_for_nothing() -> None:
+@pytest.mark.parametrize("kept", [4, 5, 6])
+async def test_what_is_trimmed_between_two_looks_back_is_not_taken_for_nothing(kept: int) -> None:
     log = Log([HOUR * number for number in range(1, 5)])
-    locate, looks = log.locate, iter((1, 4))
+    locate, looks = log.locate, iter((1,))
 
     async def trim(cluster: str, timestamp: int) -> int:
-        log.first = next(looks, 4)
+        log.first = next(looks, kept)
         return await locate(cluster, timestamp)
 
     log.locate = trim  # type: ignore[method-assign]
