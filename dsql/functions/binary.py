@@ -57,6 +57,26 @@ def set_bit(value: bytes, at: int, new: int) -> bytes:
     return set_byte(value, at // 8, byte | mask if new else byte & ~mask)
 
 
+def _escaped(byte: int) -> bytes:
+    if byte == 0x5C:
+        return b"\\\\"
+    return b"\\%03o" % byte if byte == 0 or byte > 0x7F else bytes([byte])
+
+
+# What a byte becomes, character by character. Unlike bytea's escape format, only zero, high bytes and the
+# backslash are escaped.
+_NOTHING = b"\xff"
+_SPELLED = [_escaped(byte).ljust(4, _NOTHING) for byte in range(0x100)]
+_ESCAPES = [bytes(spelled[place] for spelled in _SPELLED) for place in range(4)]
+
+
+def _to_escape(piece: bytes) -> bytes:
+    done = bytearray(4 * len(piece))
+    for place, table in enumerate(_ESCAPES):
+        done[place::4] = piece.translate(table)
+    return bytes(done.translate(None, _NOTHING))
+
+
 def encode(value: bytes, form: str) -> str:
     """Return bytes as text in hex, base64 (lines of 76) or escape. Raises SqlError 22023."""
     check_size(len(value) * _ENCODED_GROWTH.get(form.lower(), 1), value)
@@ -68,15 +88,7 @@ def encode(value: bytes, form: str) -> str:
                 [binascii.b2a_base64(line) for line in pieces(value, _BASE64_LINE_BYTES)]
             ).decode()[:-1]
         case "escape":
-            # Unlike bytea's escape format, only zero and high bytes are escaped.
-            return "".join(
-                "\\\\"
-                if byte == 0x5C
-                else f"\\{byte:03o}"
-                if byte == 0 or byte > 127
-                else chr(byte)
-                for byte in value
-            )
+            return b"".join([_to_escape(piece) for piece in pieces(value)]).decode()
     raise SqlError("22023", f'unrecognized encoding: "{form}"')
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
-from dsql.functions.text import as_text, replace
+from dsql.functions.text import as_text
 from dsql.types.identifier import quote_identifier
+from dsql.types.pieces import in_pieces
 from dsql.types.size import check_size
 
 _SPECIFIER = re.compile(r"%(?:(\d+)\$)?(-)?(\d+|\*(?:(\d+)\$)?)?(.)?", re.DOTALL)
@@ -18,8 +19,10 @@ _SPECIFIER = re.compile(r"%(?:(\d+)\$)?(-)?(\d+|\*(?:(\d+)\$)?)?(.)?", re.DOTALL
 
 def quote_literal(text: str) -> str:
     """Return the text as an SQL literal; with backslashes as an E'' string."""
-    quoted = "'" + replace(text, "'", "''") + "'"
-    return "E" + replace(quoted, "\\", "\\\\") if "\\" in text else quoted
+    check_size(len(text) + text.count("'") + text.count("\\") + len("E''"), text)
+    if "\\" not in text:
+        return in_pieces(lambda piece: piece.replace("'", "''"), text, "'", "'")
+    return in_pieces(lambda piece: piece.replace("'", "''").replace("\\", "\\\\"), text, "E'", "'")
 
 
 def parse_ident(text: str, strict: bool = True) -> list[str]:

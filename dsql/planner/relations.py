@@ -82,8 +82,7 @@ class OuterJoin:
     @property
     def needs(self) -> frozenset[int]:
         """The slots of others that either side or the join's conditions read."""
-        read = self.left.needs | self.right.needs | slots_of_all(self.conditions)
-        return frozenset(read) - self.slots
+        return _extent(self)[1]
 
 
 @dataclass(slots=True, eq=False)
@@ -111,13 +110,7 @@ class Group:
     @property
     def needs(self) -> frozenset[int]:
         """The slots of other groups and of queries around it that it reads anywhere."""
-        read = slots_of_all(self.conditions)
-        for member in self.members:
-            read |= member.needs
-        for join in self.semi_joins:
-            read |= slots_of_all(join.conditions) | join.group.needs
-            read -= join.group.slots
-        return frozenset(read) - self.slots
+        return _extent(self)[1]
 
     def absorb(self, other: Group) -> None:
         """Take over everything of another group (an inner join)."""
@@ -127,3 +120,25 @@ class Group:
 
 
 Member = TableLeaf | DerivedLeaf | OuterJoin
+
+
+def _extent(part: Group | Member) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the slots of a part of FROM and those of others that it needs, in one way through it."""
+    if isinstance(part, OuterJoin):
+        left, left_needs = _extent(part.left)
+        right, right_needs = _extent(part.right)
+        slots = left | right
+        return slots, (left_needs | right_needs | slots_of_all(part.conditions)) - slots
+    if not isinstance(part, Group):
+        return frozenset(part.slots), part.needs
+    made: set[int] = set()
+    read = slots_of_all(part.conditions)
+    for member in part.members:
+        slots, needs = _extent(member)
+        made |= slots
+        read |= needs
+    for join in part.semi_joins:
+        slots, needs = _extent(join.group)
+        read |= slots_of_all(join.conditions) | needs
+        read -= slots
+    return frozenset(made), frozenset(read - made)

@@ -13,10 +13,14 @@ from dsql.catalog.virtual import VirtualTable
 from dsql.errors import SqlError
 from dsql.sql.bound import Expression, Parameter
 from dsql.sql.bound_query import Cte
+from dsql.sql.depth import stack_depth_error
 from dsql.sql.uses import Use
+from dsql.sql.walk import nodes
 from dsql.types import oids, registry
 from dsql.types.type import FormatSettings
 
+REPEATED_NODES_MAX = 100_000  # some 2 s of planning and compiling
+_SMALL_NODES = 4
 PARAMETERS_MAX = 65_535  # the Bind message counts them in 16 bits
 
 
@@ -44,6 +48,7 @@ class Binding:
     inside: tuple[Cte, ...] = ()
     views: tuple[int, ...] = ()  # the views being expanded, outermost first
     folding: bool = True
+    repeated: int = 0  # nodes
     undetermined: list[Parameter] = field(default_factory=list)
 
     def for_stored_text(
@@ -99,6 +104,19 @@ class Binding:
         if isinstance(expression, Parameter) and expression.type_oid == oids.UNKNOWN:
             return self.parameter(expression.index + 1, expression.position)
         return expression
+
+    def repeat(self, operands: Sequence[Expression], times: int) -> None:
+        """Note that operands are compared so many times, each time a copy of theirs.
+
+        Raises SqlError 54001 where they would double and double: BETWEEN in BETWEEN, CASE in CASE.
+        """
+        if times < 2:
+            return
+        size = sum(1 for operand in operands for _ in nodes(operand))
+        if size > _SMALL_NODES * len(operands):
+            self.repeated += size * (times - 1)
+            if self.repeated > REPEATED_NODES_MAX:
+                raise stack_depth_error()
 
     def determine(self, parameter: Parameter, type_oid: int) -> Parameter:
         """Return an unknown parameter as one of the type that its context wants.

@@ -203,6 +203,7 @@ def _case(scope: Scope, tree: exp.Case) -> Expression:
     operand = None
     if tree.args.get("this") is not None:
         operand = coercion.known(scope.binding, bind_expression(scope, tree.this))
+        scope.binding.repeat([operand], len(tree.args["ifs"]))
     conditions, results = [], []
     for branch in tree.args["ifs"]:
         if operand is None:

@@ -20,15 +20,17 @@ from dsql.sql.bound_query import Query, TableEntry, Target
 from dsql.sql.expressions import bind_expression
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
-from dsql.sql.walk import children, nodes, same
+from dsql.sql.walk import Alike, children, nodes, same
 
 _GROUPING_SETS_MAX = 4_096
 _CUBE_MAX = 12
+_FEW_KEYS = 16  # are as soon compared one by one
 
 
 def bind_group_by(scope: Scope, query: Query, group: exp.Expression, targets: list[Any]) -> None:
     """Fill `query.group_by` and `query.grouping_sets`. `targets`: (tree, Target) of the select list."""
-    choices = [_sets(scope, query, item, targets) for item in group.expressions]
+    known = Alike()
+    choices = [_sets(scope, query, item, targets, known) for item in group.expressions]
     sets = []
     for combination in itertools.islice(itertools.product(*choices), _GROUPING_SETS_MAX + 1):
         merged: list[int] = []
@@ -43,33 +45,42 @@ def bind_group_by(scope: Scope, query: Query, group: exp.Expression, targets: li
     query.grouping_sets = sets
 
 
-def _sets(scope: Scope, query: Query, item: exp.Expression, targets: list[Any]) -> list[list[int]]:
+def _sets(
+    scope: Scope, query: Query, item: exp.Expression, targets: list[Any], known: Alike
+) -> list[list[int]]:
     """Return the grouping sets one item of GROUP BY stands for, as indexes into `query.group_by`."""
     if isinstance(item, exp.Rollup):
-        parts = [_members(scope, query, part, targets) for part in item.expressions]
+        parts = [_members(scope, query, part, targets, known) for part in item.expressions]
         return [list(itertools.chain(*parts[:count])) for count in range(len(parts), -1, -1)]
     if isinstance(item, exp.Cube):
         if len(item.expressions) > _CUBE_MAX:
             message = f"CUBE is limited to {_CUBE_MAX} elements"
             raise SqlError("54011", message, position=position_of(item))
-        parts = [_members(scope, query, part, targets) for part in item.expressions]
+        parts = [_members(scope, query, part, targets, known) for part in item.expressions]
         return [
             list(itertools.chain(*chosen))
             for count in range(len(parts), -1, -1)
             for chosen in itertools.combinations(parts, count)
         ]
     if isinstance(item, exp.GroupingSets):
-        return [one for part in item.expressions for one in _sets(scope, query, part, targets)]
-    return [_members(scope, query, item, targets)]
+        return [
+            one for part in item.expressions for one in _sets(scope, query, part, targets, known)
+        ]
+    return [_members(scope, query, item, targets, known)]
 
 
-def _members(scope: Scope, query: Query, item: exp.Expression, targets: list[Any]) -> list[int]:
+def _members(
+    scope: Scope, query: Query, item: exp.Expression, targets: list[Any], known: Alike
+) -> list[int]:
     if isinstance(item, exp.Tuple) and not item.args.get("row"):
-        return [i for part in item.expressions for i in _members(scope, query, part, targets)]
+        return [
+            i for part in item.expressions for i in _members(scope, query, part, targets, known)
+        ]
     bound = group_item(scope, item, targets)
-    for index, known in enumerate(query.group_by):
-        if same(known, bound):
-            return [index]
+    index = known.find(bound)
+    if index is not None:
+        return [index]
+    known.add(bound)
     query.group_by.append(bound)
     check_target_count(len(query.group_by))
     return [len(query.group_by) - 1]
@@ -196,6 +207,11 @@ class _UngroupedCheck:
     def __init__(self, query: Query, dependent: set[int]) -> None:
         self.query = query
         self.dependent = dependent
+        self.known: Alike | None = None
+        if len(query.group_by) > _FEW_KEYS:
+            self.known = Alike()
+            for group in query.group_by:
+                self.known.add(group)
 
     def visit(self, node: Any, depth: int) -> None:
         if isinstance(node, AggregateCall) and node.levels_up == depth:
@@ -216,6 +232,8 @@ class _UngroupedCheck:
 
     def _is_grouped(self, node: Expression, depth: int) -> bool:
         if depth == 0:
+            if self.known is not None:
+                return self.known.find(node) is not None
             return any(same(node, group) for group in self.query.group_by)
         return isinstance(node, ColumnRef) and any(
             isinstance(group, ColumnRef)

@@ -267,6 +267,8 @@ def _min_max(scope: Scope, tree: exp.Expression) -> Expression:
 def _between(scope: Scope, tree: exp.Between) -> Expression:
     position = position_of(tree)
     value, low, high = (bind_expression(scope, tree.args[key]) for key in ("this", "low", "high"))
+    symmetric = tree.args["symmetric"]
+    scope.binding.repeat([value, low, high] if symmetric else [value], 4 if symmetric else 2)
 
     def inside(lower: Expression, upper: Expression) -> Expression:
         arguments = [
@@ -276,7 +278,7 @@ def _between(scope: Scope, tree: exp.Between) -> Expression:
         return And(type_oid=oids.BOOL, arguments=arguments, position=position)
 
     result = inside(low, high)
-    if tree.args["symmetric"]:
+    if symmetric:
         value, low, high = map(scope.binding.current, (value, low, high))
         result = Or(type_oid=oids.BOOL, arguments=[result, inside(high, low)], position=position)
     if tree.args["negate"]:
@@ -298,6 +300,7 @@ def _row_in(scope: Scope, tree: exp.In) -> Expression:
     if tree.args["negate"]:
         name, negate = "<>", True
     left = row_fields(scope, tree.this)
+    scope.binding.repeat(left, len(tree.expressions))
     parts = []
     for item in items_of(tree):
         if not isinstance(item, exp.Tuple):
@@ -340,6 +343,7 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
             array = _array(values, element, position, folding=scope.binding.folding)
             parts.append(_array_comparison(scope, name, left, array, negate, position))
             items = others
+    scope.binding.repeat([left], len(parts) + len(items))
     parts.extend(make_operator(scope, name, left, item, position) for item in items)
     return _joined(parts, negate, position)
 

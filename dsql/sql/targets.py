@@ -6,8 +6,6 @@ Sort keys and DISTINCT ON expressions that are also output columns are the very 
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
@@ -23,7 +21,7 @@ from dsql.sql.grouping import check_target_count, clause_item, named_target, num
 from dsql.sql.names import output_name
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
-from dsql.sql.walk import leaves, refuse_variables, same
+from dsql.sql.walk import Alike, refuse_variables
 from dsql.types import oids
 
 TargetPair = tuple[exp.Expression, Target]
@@ -136,16 +134,14 @@ class _Known:
 
     def __init__(self, pairs: list[TargetPair]) -> None:
         self.pairs = pairs
-        self._by_leaves: dict[tuple[Any, ...], list[Target]] = {}
-        self._filed = 0
+        self._filed = Alike()
 
     def find(self, expression: Expression) -> Target | None:
         """Return the first target that means the same as an expression."""
-        for _, target in self.pairs[self._filed :]:
-            self._by_leaves.setdefault(leaves(target.expression), []).append(target)
-        self._filed = len(self.pairs)
-        alike = self._by_leaves.get(leaves(expression), ())
-        return next((target for target in alike if same(target.expression, expression)), None)
+        for _, target in self.pairs[len(self._filed) :]:
+            self._filed.add(target.expression)
+        number = self._filed.find(expression)
+        return None if number is None else self.pairs[number][1]
 
 
 def _sort_target(scope: Scope, tree: exp.Expression, known: _Known) -> Target:

@@ -96,7 +96,7 @@ def same(left: Any, right: Any) -> bool:
     return True
 
 
-def leaves(expression: Any) -> tuple[Any, ...]:
+def _leaves(expression: Any) -> tuple[Any, ...]:
     """Return the columns and constants of a tree, the same for trees that are `same`."""
     return tuple(
         (node.entry, node.column) if isinstance(node, ColumnRef) else _value(node)
@@ -107,6 +107,27 @@ def leaves(expression: Any) -> tuple[Any, ...]:
 
 def _value(constant: Constant) -> Any:
     return constant.value if isinstance(constant.value, (int, str)) else type(constant.value)
+
+
+class Alike:
+    """Expressions in the order in which they come, to be found by what they mean."""
+
+    def __init__(self) -> None:
+        self._by_leaves: dict[tuple[Any, ...], list[tuple[int, Any]]] = {}
+        self._count = 0
+
+    def add(self, expression: Any) -> None:
+        """Take one more."""
+        self._by_leaves.setdefault(_leaves(expression), []).append((self._count, expression))
+        self._count += 1
+
+    def find(self, expression: Any) -> int | None:
+        """Return the number of the first that is `same`, None if there is none."""
+        among = self._by_leaves.get(_leaves(expression), ())
+        return next((number for number, known in among if same(known, expression)), None)
+
+    def __len__(self) -> int:
+        return self._count
 
 
 def _meaning(cls: type) -> tuple[str, ...]:

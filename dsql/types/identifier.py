@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from dsql.errors import SqlError
+from dsql.types.pieces import PIECE, in_pieces, pieces
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_PLAIN_REST = re.compile(r"[a-z0-9_$]*")
 _NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s."]+))\s*(\.|\Z)')
 
 # Every keyword of PostgreSQL but the unreserved ones.
@@ -29,12 +31,17 @@ _KEYWORDS = frozenset(_KEYWORD_TEXT.split())
 
 def needs_quotes(name: str) -> bool:
     """Tell whether a name must be written in double quotes."""
+    if len(name) > PIECE:
+        plain = _PLAIN.match(name, 0, 1) and all(map(_PLAIN_REST.fullmatch, pieces(name)))
+        return not plain
     return _PLAIN.fullmatch(name) is None or name in _KEYWORDS
 
 
 def quote_identifier(name: str) -> str:
     """Return a name as it must be written."""
-    return '"' + name.replace('"', '""') + '"' if needs_quotes(name) else name
+    if not needs_quotes(name):
+        return name
+    return in_pieces(lambda piece: piece.replace('"', '""'), name, '"', '"')
 
 
 def split_name(text: str) -> list[str]:

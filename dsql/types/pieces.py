@@ -20,11 +20,11 @@ def pieces(value: Value, size: int = 0) -> Iterator[Value]:
     return (value[start : start + size] for start in range(0, len(value), size))
 
 
-def in_pieces(change: Callable[[str], str], text: str) -> str:
-    """Return what `change`, which looks at one character at a time, makes of a text."""
+def in_pieces(change: Callable[[str], str], text: str, start: str = "", end: str = "") -> str:
+    """Return what `change`, which looks at one character at a time, makes of a text, between two others."""
     if len(text) <= PIECE:
-        return change(text)
-    return "".join([change(piece) for piece in pieces(text)])
+        return start + change(text) + end
+    return "".join([start, *map(change, pieces(text)), end])
 
 
 def find(text: AnyStr, part: AnyStr) -> int:
@@ -39,6 +39,8 @@ def find(text: AnyStr, part: AnyStr) -> int:
 
 def replace(text: str, old: str, new: str) -> str:
     """Return what `text.replace(old, new)` does, if `old` is not empty."""
+    if len(old) == 1:
+        return in_pieces(lambda piece: piece.replace(old, new), text)
     done: list[str] = []
     start, step = 0, _step(old)
     while len(text) - start > step:

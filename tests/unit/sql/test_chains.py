@@ -32,3 +32,17 @@ def test_a_chain_that_the_parser_would_not_survive_is_refused(name: str) -> None
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_may_be_as_long_as_it_likes(name: str) -> None:
     assert len(parse_script(LISTS[name])) == 1
+
+
+@pytest.mark.parametrize("text", ["'it''s, and (' + ", '"a, b" + ', "é + 'ü, and' + ", "$1 + "])
+def test_separators_inside_strings_and_names_end_no_chain(text: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_script("select " + text * MANY + "1")
+    assert caught.value.sqlstate == "54001"
+
+
+@pytest.mark.parametrize("text", ["e'\\', ' + ", "$$, $$ + ", "1 /* , */ + ", "1 -- ,\n + "])
+def test_separators_inside_escapes_and_comments_end_no_chain(text: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_script("select " + text * MANY + "1")
+    assert caught.value.sqlstate == "54001"
