@@ -20,16 +20,24 @@ from typing import Any
 
 LIST_CHARACTERS_MIN = 4_096  # shorter ones are not worth a second look
 
-_C = r"(?:-?[0-9]++(?:\.[0-9]++)?+(?:e[+-]?[0-9]++)?+|'[^']*+(?:''[^']*+)*+'|(?:null|true|false)\b)"
-_ROW = rf"\(\s*+{_C}(?:\s*+,\s*+{_C})*+\s*+\)"
+# No group has a possessive quantifier: Python 3.11.2 lets what such a group began stand when it fails.
+_C = r"(?:-?[0-9]++(?:\.[0-9]++)?(?:e[+-]?[0-9]++)?|'[^']*+'(?:'[^']*+')*|(?:null|true|false)\b)"
+_ROW = rf"\(\s*+{_C}(?:\s*+,\s*+{_C})*\s*+\)"
 _FLAGS = re.ASCII | re.IGNORECASE
 _CONSTANT = re.compile(_C, _FLAGS)
 _FIRST_ROW = re.compile(_ROW, _FLAGS)
-_LIST = re.compile(
-    rf"\b(?:(?:in\s*+\(|array\s*+\[)\s*+({_C}(?:\s*+,\s*+{_C})++)\s*+[)\]]"
-    rf"|values\s*+({_ROW}(?:\s*+,\s*+{_ROW})++)(?!\s*+,))",
-    _FLAGS,
-)
+_START = re.compile(r"\b(?:in\s*+\(|array\s*+\[|(values))\s*+", _FLAGS)
+_END = re.compile(r"\s*+[)\]]")
+_COMMA = re.compile(r"\s*+,")
+_ITEMS = 256  # in one step of a match, which keeps a place for each to go back to
+
+
+def _further(item: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:\s*+,\s*+{item}){{1,{_ITEMS}}}", _FLAGS)
+
+
+_CONSTANTS = _further(_C)
+_ROWS = _further(_ROW)
 _INTEGERS = re.compile(r"[-0-9,()\s]++", re.ASCII)
 _NO_PARENTHESES = str.maketrans("", "", "()")
 
@@ -88,22 +96,33 @@ def take_out(text: str) -> tuple[str, list[ConstantList]]:
         return text, []
     parts: list[str] = []
     lists: list[ConstantList] = []
-    copied = 0
-    for found in _LIST.finditer(text):
-        group = 1 if found.group(1) else 2
-        start, end = found.span(group)
-        if end - start < LIST_CHARACTERS_MIN:
+    copied = at = 0
+    while found := _START.search(text, at):
+        start = at = found.end()
+        in_rows = found.group(1) is not None
+        first = (_FIRST_ROW if in_rows else _CONSTANT).match(text, start)
+        if first is None:
             continue
-        first = (_CONSTANT if group == 1 else _FIRST_ROW).match(text, start)
-        assert first is not None
+        end = at = _last(_ROWS if in_rows else _CONSTANTS, text, first.end())
+        if end - start < LIST_CHARACTERS_MIN or end == first.end():
+            continue
+        if _COMMA.match(text, end) if in_rows else not _END.match(text, end):
+            continue
         width = len(_CONSTANT.findall(first.group()))
-        if group == 2 and not _is_even(text[start:end], width):
+        if in_rows and not _is_even(text, (start, end), width):
             continue
         start += _offset(first.group())
         lists.append(ConstantList(text[start:end], start + 1, width))
         parts += (text[copied : first.end()], " " * (end - first.end()))
         copied = end
     return "".join(parts) + text[copied:], lists
+
+
+def _last(items: re.Pattern[str], text: str, at: int) -> int:
+    """Return where the last of the further items ends that begin at a place."""
+    while found := items.match(text, at):
+        at = found.end()
+    return at
 
 
 def _offset(item: str) -> int:
@@ -113,10 +132,11 @@ def _offset(item: str) -> int:
     return found.start()
 
 
-def _is_even(rows: str, width: int) -> bool:
-    """Return True if every row has as many constants as the first."""
+def _is_even(text: str, span: tuple[int, int], width: int) -> bool:
+    """Return True if every row of a span has as many constants as the first."""
     row = rf"\(\s*+{_C}(?:\s*+,\s*+{_C}){{{width - 1}}}\s*+\)"
-    return re.fullmatch(rf"{row}(?:\s*+,\s*+{row})*+", rows, _FLAGS) is not None
+    first = re.compile(row, _FLAGS).match(text, span[0])
+    return first is not None and _last(_further(row), text, first.end()) == span[1]
 
 
 def _column(literals: list[str]) -> tuple[Kind, list[Any]] | None:

@@ -1,5 +1,8 @@
 """Long lists of constants mean what short ones mean."""
 
+import re
+from random import Random
+
 import pytest
 from memory_server import Server
 
@@ -88,3 +91,43 @@ def test_a_bad_constant_of_a_long_list_is_an_error_at_its_place(peer, bad):
     assert len(items) > constant_lists.LIST_CHARACTERS_MIN
     (fields,) = [body for kind, body in peer.query(text) if kind == "E"]
     assert b"P%d\0" % (text.index(bad)) in fields
+
+
+def is_list(text: str) -> bool:
+    """Read constants, or rows of them, character by character: a slow reference for the patterns."""
+    number = r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?"
+    constant = re.compile(rf"{number}|'([^']|'')*'|null|true|false", re.IGNORECASE)
+    tokens, at = "", 0
+    while at < len(text):
+        found = constant.match(text, at)
+        if found is None and text[at] not in "(), ":
+            return False
+        tokens += "c" if found is not None else text[at].strip()
+        at = found.end() if found is not None else at + 1
+    row = tokens.split("),(")[0].strip("()")
+    rows = [row] * (tokens.count("(") or 1)
+    return tokens in (",".join("c" * tokens.count("c")), "(" + "),(".join(rows) + ")") and not (
+        row.strip("c,") or ",," in row or row[:1] == "," or row[-1:] == ","
+    )
+
+
+PIECES = (
+    "1", "2.5", "-1", "1e5", "1e", "e", "1.", "''", "'a'", "'it''s'", "'", ",", ",", " ,", "(", ")", "),(",
+    "null", "nul", "true", "]", "1,", "'a',", "-", "2)", "(1,2)", "(1,'a')", ", (1)", "1e+", "1,)",
+    "in (", "values ",
+)  # fmt: skip
+
+
+def test_nothing_else_is_taken_for_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constant_lists, "LIST_CHARACTERS_MIN", 0)
+    random = Random(1)
+    taken = 0
+    for _ in range(20_000):
+        start = random.choice(("in (", "array[", "values ", "values ("))
+        text = start + "".join(random.choices(PIECES, k=random.randint(2, 10)))
+        for found in take_out(text)[1]:
+            taken += 1
+            before = text[: found.position - 1].rstrip()
+            opened = re.search(r"values\s*\($", before) is not None
+            assert is_list("(" * opened + found.text), text
+    assert taken > 50
