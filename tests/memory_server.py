@@ -68,13 +68,15 @@ class MemoryStore:
         for key, mode in [*writes.checks, *((key, mode) for key, mode, _ in writes.writes)]:
             if self.changed.get(key, 0) > writes.start_timestamp and mode != Mode.BLIND:
                 return Conflict(mode == Mode.CATALOG)
-        self.now += 1
+        now, rows, changed = self.now + 1, self.rows.copy(), self.changed.copy()
         for key, _, value in writes.writes:
-            self.changed[key] = self.now
+            changed[key] = now
             if value is None:
-                self.rows.pop(key, None)
+                rows.pop(key, None)
             else:
-                self.rows[key] = value
+                rows[key] = value
+        # In one step: no interrupt finds half of a commit.
+        self.now, self.rows, self.changed = now, rows, changed
         return Committed(self.now)
 
 
