@@ -9,6 +9,7 @@ from typing import Any, Final
 from dsql.errors import SqlError
 from dsql.executor.memory import Held, StatementMemory
 from dsql.types import registry
+from dsql.types.array import DIMENSIONS_MAX, too_many_dimensions
 from dsql.types.record import Record
 
 Truth = bool | None
@@ -138,12 +139,14 @@ def greatest(less: Callable[[Any, Any], Truth], items: Sequence[Any]) -> Any:
 
 
 def stack_arrays(items: list[Any]) -> list[Any]:
-    """Return the array of arrays; they must agree in their dimensions."""
+    """Return the array of arrays. Raises SqlError 2202E unless they agree in their dimensions, 54000."""
     present = [item for item in items if item is not None]
     if len(present) < len(items) and present:
         raise _mismatch()
     if len({_dimensions(item) for item in present}) > 1:
         raise _mismatch()
+    if present and len(_dimensions(present[0])) >= DIMENSIONS_MAX:
+        raise too_many_dimensions(len(_dimensions(present[0])) + 1)
     return [] if all(not item for item in present) else present
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from dsql.errors import SqlError
@@ -200,22 +201,36 @@ def _json_strip_nulls(text: str) -> str:
     return text.strip(" \t\n\r")
 
 
-def pretty(value: Any, depth: int = 0) -> str:
-    """Return a loaded value as jsonb_pretty indents it."""
-    inner, outer = "\n" + "    " * (depth + 1), "\n" + "    " * depth
-    if isinstance(value, dict) and not value:
-        return "{" + outer + "}"
-    if isinstance(value, list) and not value:
-        return "[" + outer + "]"
-    if isinstance(value, dict):
-        parts = (
-            f"{quote(key)}: {pretty(value[key], depth + 1)}" for key in sorted(value, key=key_order)
+def pretty(value: Any) -> str:
+    """Return a loaded value as jsonb_pretty indents it. Raises SqlError 54000."""
+    return join("", _pretty_pieces(value))
+
+
+_NOTHING = object()
+
+
+def _pretty_pieces(value: Any) -> Iterator[str]:
+    """Yield the text of a value piece by piece: each is made once, however deep it lies."""
+    waiting = [("", -1, "", value)]  # separator, depth, text before the value, value
+    while waiting:
+        separator, depth, text, value = waiting.pop()
+        if depth >= 0:
+            yield f"{separator}\n{'    ' * depth}{text}"
+        if isinstance(value, dict):
+            members = [(f"{quote(key)}: ", value[key]) for key in sorted(value, key=key_order)]
+        elif isinstance(value, list):
+            members = [("", item) for item in value]
+        else:
+            if value is not _NOTHING:
+                yield dump(value)
+            continue
+        opening, closing = "{}" if isinstance(value, dict) else "[]"
+        yield opening
+        level = max(depth, 0)
+        waiting.append(("", level, closing, _NOTHING))
+        waiting.extend(
+            ("," if at else "", level + 1, *members[at]) for at in reversed(range(len(members)))
         )
-        return "{" + inner + join("," + inner, parts) + outer + "}"
-    if isinstance(value, list):
-        items = (pretty(item, depth + 1) for item in value)
-        return "[" + inner + join("," + inner, items) + outer + "]"
-    return dump(value)
 
 
 define("jsonb_concat", lambda left, right: dump(concat(load(left), load(right))))

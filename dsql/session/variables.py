@@ -33,8 +33,8 @@ def run_set(node: Any, state: SessionState) -> UtilityResult:
     if node.is_local and not state.block.is_block:
         message = "SET LOCAL can only be used in transaction blocks"
         result.notice("25P01", message, severity="WARNING")
-    name = node.name
-    settings.set(name, value_of(node, settings), local=node.is_local)
+    with result.told():
+        settings.set(node.name, value_of(node, settings), local=node.is_local)
     return result
 
 

@@ -37,6 +37,12 @@ def dimensions(value: list[Any]) -> list[int]:
     return lengths
 
 
+def too_many_dimensions(count: int) -> SqlError:
+    """Return the error (54000) of an array that would have so many."""
+    message = f"number of array dimensions ({count}) exceeds the maximum allowed ({DIMENSIONS_MAX})"
+    return SqlError("54000", message)
+
+
 def map_leaves(function: Callable[[Any], Any], value: list[Any]) -> list[Any]:
     """Return a copy of the nested list with `function` applied to every element but None."""
     return [
@@ -112,10 +118,7 @@ class _ArrayText:
     def items(self, depth: int) -> list[Any]:
         """Read up to the closing brace; the opening one is behind us."""
         if depth > DIMENSIONS_MAX:
-            raise SqlError(
-                "54000",
-                f"number of array dimensions ({depth}) exceeds the maximum allowed ({DIMENSIONS_MAX})",
-            )
+            raise too_many_dimensions(depth)
         values: list[Any] = []
         while True:
             symbol, value = self.token()
@@ -199,9 +202,13 @@ def binary_decoder(element_oid: int, decode: Decode) -> Decode:
 
 
 def _decode_binary(data: bytes, element_oid: int, decode: Decode) -> list[Any]:
-    count, _flags, sent_oid = struct.unpack_from("!iiI", data)
-    if not 0 <= count <= DIMENSIONS_MAX:
+    count, flags, sent_oid = struct.unpack_from("!iiI", data)
+    if count < 0:
         raise SqlError("22P03", f"invalid number of dimensions: {count}")
+    if count > DIMENSIONS_MAX:
+        raise too_many_dimensions(count)
+    if flags not in (0, 1):
+        raise SqlError("22P03", "invalid array flags")
     if sent_oid != element_oid:
         raise SqlError(
             "42804",

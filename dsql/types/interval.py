@@ -41,8 +41,8 @@ for _part, _size, _spellings in (
     _UNITS |= {spelling: (_part, Fraction(_size)) for spelling in _spellings.split()}
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<time>[+-]?\d+:\d+(?::\d+(?:\.\d*)?|\.\d+)?(?![\d.:]))|(?P<yearmonth>[+-]?\d+-\d+)"
-    r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?P<word>[A-Za-z]+)|(?P<skip>[@,]))\s*"
+    r"\s*(?:(?P<time>[+-]?\s*\d+:\d+(?::\d+(?:\.\d*)?|\.\d+)?(?![\d.:]))|(?P<yearmonth>[+-]?\s*\d+-\d+)"
+    r"|(?P<number>[+-]?\s*(?:\d+\.?\d*|\.\d+))|(?P<word>[A-Za-z]+)|(?P<skip>[@,]))\s*"
 )
 _ISO = re.compile(
     r"P(?:([-+]?[\d.]+)Y)?(?:([-+]?[\d.]+)M)?(?:([-+]?[\d.]+)W)?(?:([-+]?[\d.]+)D)?"
@@ -175,7 +175,8 @@ class _Reader:
             if match is None or ago:
                 raise _MalformedError
             position = match.end()
-            kind, token = match.lastgroup or "", match[match.lastgroup or 0]
+            kind = match.lastgroup or ""
+            token = "".join(match[kind].split())  # a sign may stand apart
             if kind == "number":
                 days_first = ":" in text or self.smallest_unit() == "hour"
                 self.flush("day" if self.range_bits & DAY_BIT and days_first else "")

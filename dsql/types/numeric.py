@@ -134,15 +134,17 @@ def decode_binary(data: bytes) -> Decimal:
         raise wrong_length(data, len(data) + 1) from None
     if len(data) != 8 + 2 * count:
         raise wrong_length(data, 8 + 2 * count)
+    if sign not in _SPECIAL_CODES and sign not in _SIGNS:
+        raise SqlError("22P03", 'invalid sign in external "numeric" value')
+    if scale > DIGITS_AFTER_POINT_MAX:
+        raise SqlError("22P03", 'invalid scale in external "numeric" value')
     if sign in _SPECIAL_CODES:
         return _SPECIAL_CODES[sign]
-    if sign not in _SIGNS:
-        raise SqlError("22P03", 'invalid sign in external "numeric" value')
     if any(not 0 <= group < 10_000 for group in groups):
         raise SqlError("22P03", 'invalid digit in external "numeric" value')
     digits = "".join(f"{group:04d}" for group in groups) or "0"
     value = Decimal((_SIGNS[sign], tuple(map(int, digits)), 4 * (weight + 1 - len(groups))))
-    return canonical(rescale(value, min(scale, DIGITS_AFTER_POINT_MAX)))
+    return canonical(rescale(value, scale))
 
 
 def nan_last(value: Decimal) -> tuple[bool, Decimal]:

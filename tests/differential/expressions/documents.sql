@@ -243,3 +243,10 @@ int4 '1'
 '1'::int4::regtype
 'integer'::regtype
 '(1,2)'::tid
+jsonb_pretty('{"a": [1, {"b": {}}, []], "c": "x", "d": {"e": null}}')
+jsonb_pretty('[]')
+jsonb_pretty('"x"')
+jsonb_pretty('[[[{"a": [[]]}]]]')
+array[array[array[array[array[array[1]]]]]]
+array[array[array[array[array[array[array[1]]]]]]]
+array[array['{{{{{1}}}}}'::int[]]]

@@ -376,3 +376,9 @@ interval '99999999999999' hour
 '1:2:3.4.5'::interval
 '1 mon -1 days +02:03'::interval
 '3 days 04:05:06.789 ago'::interval
+'+ 1 day'::interval
+'- 1 day'::interval
+'1 day - 2 hours'::interval
+'1 day - 1:00'::interval
+'- 1-2'::interval
+'1 day -'::interval
