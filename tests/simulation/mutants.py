@@ -5,6 +5,7 @@ Each mutant says what a program of its kind once got wrong, or might.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,15 @@ from adjudicator.conflict_set import ConflictSet
 from adjudicator.messages import Verdict
 from dsql.rpc.clock import ClockPublisher
 from journal.appender import Appender
-from journal.codec import Append
+from journal.codec import Append, Fetched
+from journal.copier import Copier, Send
 from journal.followers import Followers, Quorum
 from journal.leader import Leader
 from journal.log import Log
 from journal.replica import Output, Promise, Replica
+from journal.state_file import StateFile
+from storage.board import KEPT, RELEASES
+from storage.snapshot import LocalSnapshot
 
 from .files import SimulatedFiles
 
@@ -155,6 +160,53 @@ def shortest_log_taken_over(patch: Patch) -> None:
     patch.setattr(Followers, "most_advanced", least)
 
 
+def unsynced_promises(patch: Patch) -> None:
+    """A promise is written, and not synced."""
+    put = StateFile._put_promise
+
+    def put_promise(self: StateFile, promise: Promise) -> None:
+        with pytest.MonkeyPatch.context() as unsynced:
+            unsynced.setattr(SimulatedFiles, "pwrite_durably", SimulatedFiles.pwrite)
+            put(self, promise)
+
+    patch.setattr(StateFile, "_put_promise", put_promise)
+
+
+def unshared_frames(patch: Patch) -> None:
+    """What a replica gives for another is passed on, also where its log is not the leader's."""
+    fetched = Copier.fetched
+
+    def pass_all(self: Copier, replica: int, message: Fetched) -> list[Send]:
+        follower = self._followers[replica]
+        matched, follower.matched = follower.matched, sys.maxsize
+        try:
+            return fetched(self, replica, message)
+        finally:
+            follower.matched = matched
+
+    patch.setattr(Copier, "fetched", pass_all)
+
+
+def trimming_ahead_of_logs(patch: Patch) -> None:
+    """What every zone's storage has is trimmed, though a zone's log lacks it."""
+    patch.setattr(Replica, "_dispensable", property(lambda self: self.checkpoint))
+
+
+def unchecked_horizon(patch: Patch) -> None:
+    """A read does not look whether what it needed was let go of meanwhile."""
+
+    def keep(self: LocalSnapshot, identifier: int) -> bool:
+        return self._words[KEPT] <= identifier
+
+    def never(self: LocalSnapshot, replica: Any) -> None:
+        enter(self, replica)
+        self._releases = self._words[RELEASES]
+
+    enter = LocalSnapshot._enter
+    patch.setattr(LocalSnapshot, "_kept", keep)
+    patch.setattr(LocalSnapshot, "_enter", never)
+
+
 def told_after_publication(patch: Patch) -> None:
     """The leader's own storage hears of a commit only after its publication."""
     patch.setattr(Appender, "tell_own", lambda self: None)
@@ -178,6 +230,10 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
         unconfirmed_votes,
         minority_elections,
         shortest_log_taken_over,
+        unsynced_promises,
+        unshared_frames,
+        trimming_ahead_of_logs,
+        unchecked_horizon,
         told_after_publication,
     )
 }

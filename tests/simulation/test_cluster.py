@@ -34,8 +34,8 @@ def _run(runner: Runner, seeds: range) -> Summary:
 @pytest.mark.parametrize("first", range(0, FIXED_SEEDS, _CHUNK))
 def test_no_promise_is_broken_on_fixed_seeds(runner, first):
     summary = _run(runner, range(first, first + _CHUNK))
-    assert summary.totals["committed"] > 50 * _CHUNK
-    assert summary.totals["aborted"] > 5 * _CHUNK
+    assert summary.totals["committed"] > 30 * _CHUNK
+    assert summary.totals["aborted"] > 2 * _CHUNK
     assert summary.totals["epochs"] > 2 * _CHUNK
     assert sum(summary.faults.values()) > 5 * _CHUNK
 
@@ -58,11 +58,15 @@ def test_a_seed_gives_the_same_trace_whatever_hashes_are():
 CAUGHT_WITHIN = {
     "unfenced_appends": 60,
     "unsynced_appends": 20,
-    "unsynced_directories": 20,
+    "unsynced_files": 160,
+    "unsynced_directories": 40,
     "forgotten_promises": 10,
+    "unsynced_promises": 20,
     "lonely_commits": 40,
     "early_publication": 20,
     "late_publication": 10,
+    "told_after_publication": 10,
+    "shared_clock": 160,
     "ignored_floor": 20,
     "unlocked_reads": 10,
     "blind_retry": 60,
