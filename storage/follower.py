@@ -187,6 +187,9 @@ class Follower:
             if isinstance(error, DAMAGED):
                 environment.condemn()
             self._has_smaller = isinstance(error, SmallerError)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # a group that fails meanwhile swallows that
+                raise asyncio.CancelledError from None
             raise error from None
         finally:
             self._open = loop.create_future()

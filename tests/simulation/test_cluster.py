@@ -69,6 +69,7 @@ CAUGHT_WITHIN = {
     "shared_clock": 160,
     "ignored_floor": 20,
     "unlocked_reads": 10,
+    "unchecked_horizon": 100,
     "blind_retry": 60,
     "minority_elections": 60,
     "shortest_log_taken_over": 40,

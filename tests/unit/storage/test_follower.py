@@ -120,3 +120,27 @@ async def test_reader_who_waits_gets_what_a_thread_is_applying_and_what_came_aft
                 await asyncio.sleep(0.002)
         await follower.reach(feeder.timestamp)
         assert environment.position.sequence == 200
+
+
+async def test_replica_whose_journal_fails_while_it_is_told_to_end_ends(
+    tmp_path: Path, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = journal.follow
+
+    async def fail(*arguments: Any) -> None:
+        try:
+            await follow(*arguments)
+        except asyncio.CancelledError:
+            raise RuntimeError("the journal was closed before") from None
+
+    monkeypatch.setattr(journal, "follow", fail)
+    with ThreadPoolExecutor(1) as executor:
+        follower = Follower(
+            "c", tmp_path, [], journal, executor, current_boot(), FollowerSettings()
+        )
+        task = asyncio.create_task(follower.run())
+        await follower.opened()
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=5)
+        assert done
+        assert task.cancelled()
