@@ -6,24 +6,25 @@ journal. The other zones are asked for the transaction by its id, while the firs
 for, and the answer to that is final: committed, or aborted for good. Only if nobody can tell in time does
 the outcome stay unknown. A leader that nobody answers may be the one that is cut off: where it cannot
 commit, the other zones are asked as well, for a moment.
+
+All activities of a process share one connection to each zone (`adjudicator.dialing`).
 """
 
 from __future__ import annotations
 
+import os
 import select
-import socket
-import time
-from collections.abc import Callable
 
+from adjudicator.dialing import Connect, ZoneConnections
 from adjudicator.messages import (
     TRANSACTION_ID_BYTES,
     Request,
     Verdict,
     decode_identity,
-    decode_reply,
     encode_status,
 )
-from dsql.rpc.client import BlockingConnection
+from adjudicator.zone_connection import LOST, UNSENT, Question, Reply, ZoneConnection
+from dsql.hub.waiter import Blocking, Waiter
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
 from dsql.transaction.interface import (
@@ -39,7 +40,6 @@ from dsql.transaction.interface import (
 
 _PATIENCE_SECONDS = 0.05  # some times what a commit takes; then the other zones are asked as well
 _HEARTBEAT_SECONDS = 10.0
-_SEND_SECONDS = 0.25  # without a byte being taken: that zone stands still
 _REACH_SECONDS = 5.0  # until a zone takes the request at all
 _RESOLVE_SECONDS = 20.0  # for asking about a lost outcome, reconnecting included
 _ELSEWHERE_SECONDS = 0.25  # some times what an election takes
@@ -47,13 +47,10 @@ _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.01, 0.25
 
 _COMMIT = bytes((Request.COMMIT,))
 _HEARTBEAT = bytes((Request.HEARTBEAT,))
-_PING = b"\xff" * TRANSACTION_ID_BYTES
 
-_NOT_FINAL = (Verdict.UNKNOWN, Verdict.NOT_LEADER)
+_NOT_DONE = (UNSENT, Verdict.NOT_LEADER)
+_UNCERTAIN = (LOST, Verdict.UNKNOWN)
 _STRANDED = (Verdict.UNAVAILABLE, Verdict.UNDECIDED)  # a zone without a majority
-
-Connect = Callable[[str], tuple[str, socket.socket]]
-Reply = tuple[int, int]  # verdict, timestamp
 
 
 def hello(cluster: str) -> bytes:
@@ -62,11 +59,12 @@ def hello(cluster: str) -> bytes:
 
 
 class AdjudicatorClient:
-    """One query processor's connections to its cluster's adjudicators. Blocking.
+    """One query processor's connections to its cluster's adjudicators.
 
     `azs` are the cluster's zones, sorted. `connect(az)` returns the zone and a socket on
     which `hello` has been sent, to that zone or, for "", to the one that most likely leads; it raises
-    OSError. `pause` sleeps.
+    OSError, and may give way to others. With a `waiter` that has others, `flush` has to be called
+    after each round of theirs.
 
     A commit is sent to one zone; if that is silent for `patience_seconds`, all others are asked about it.
     """
@@ -79,26 +77,23 @@ class AdjudicatorClient:
         patience_seconds: float = _PATIENCE_SECONDS,
         reach_seconds: float = _REACH_SECONDS,
         resolve_seconds: float = _RESOLVE_SECONDS,
-        pause: Callable[[float], None] = time.sleep,
+        waiter: Waiter | None = None,
     ) -> None:
         self._azs = azs
-        self._connect = connect
         self._patience_seconds = patience_seconds
         self._reach_seconds = reach_seconds
         self._resolve_seconds = resolve_seconds
-        self._pause = pause
+        self._waiter: Waiter = waiter or Blocking()
         self._leader = ""  # the zone that is believed to lead, "" before the first connection
-        self._connections: dict[str, BlockingConnection] = {}
+        self._zones = ZoneConnections(connect, self._waiter, patience_seconds)
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
         """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError."""
-        reply = self._ask(_COMMIT + encoded, transaction_id, self._patience_seconds)
-        if reply is None:
-            reply = self._resolve(encoded, transaction_id, self._azs, self._resolve_seconds)
-        if reply[0] in _STRANDED:
-            others = [az for az in self._azs if az != self._leader]
-            found = self._resolve(encoded, transaction_id, others, _ELSEWHERE_SECONDS)
-            reply = reply if found[0] in (*_NOT_FINAL, *_STRANDED) else found
+        question = Question(transaction_id, self._waiter.current)
+        try:
+            reply = self._outcome(encoded, question)
+        finally:
+            _forget(question)
         verdict, timestamp = reply
         if verdict == Verdict.COMMITTED:
             return Committed(timestamp)
@@ -114,124 +109,156 @@ class AdjudicatorClient:
 
     def heartbeat(self) -> int:
         """Let an idle journal's time move on; return the new timestamp. Raises OSError."""
-        reply = self._ask(_HEARTBEAT + _PING, _PING, _HEARTBEAT_SECONDS)
+        ping = os.urandom(TRANSACTION_ID_BYTES)
+        question = Question(ping, self._waiter.current)
+        try:
+            reply = self._ask(_HEARTBEAT + ping, question, _HEARTBEAT_SECONDS)
+        finally:
+            _forget(question)
         if reply is None or reply[0] != Verdict.COMMITTED:
             raise ConnectionError("no leader answers")
         return reply[1]
 
+    def flush(self) -> None:
+        """Send what all have asked in a round that is over, at once to each zone."""
+        self._zones.flush()
+
     def close(self) -> None:
         """Close the connections."""
-        for az in list(self._connections):
-            self._drop(az)
+        self._zones.close()
 
-    def _ask(self, request: bytes, transaction_id: bytes, seconds: float) -> Reply | None:
+    def _ask(self, request: bytes, question: Question, seconds: float) -> Reply | None:
         """Have the leader do something; None if it may have been done, and the answer is lost or late."""
         failures = 0
         while True:
-            try:
-                connection = self._connections.get(self._leader) or self._reach(self._leader)
-                connection.send(request, _SEND_SECONDS)
-            except OSError:  # a request that did not go out as a whole is never looked at
-                self._drop(self._leader)
-                self._leader = self._behind(self._leader)
-            else:
-                try:
-                    reply = _receive(connection, transaction_id, seconds)
-                except TimeoutError:
-                    return None
-                except OSError:
-                    self._drop(self._leader)
-                    return None
-                if reply[0] == Verdict.UNKNOWN:
-                    self._drop(self._leader)
-                    return None
-                if reply[0] != Verdict.NOT_LEADER:
-                    return reply
-                self._leader = self._named(reply[1]) or self._behind(self._leader)
+            az = self._leader
+            connection = self._zones.reach(az)
+            reply: Reply | None = (UNSENT, 0)
+            if connection is not None:
+                az = connection.az
+                self._leader = self._leader or az
+                if self._has_room(connection, len(request)):
+                    connection.ask(question, request)
+                    reply = self._answer(connection, question, seconds)
+            if reply is None or reply[0] in _UNCERTAIN:
+                return None
+            if reply[0] not in _NOT_DONE:
+                return reply
+            self._turn_away(az, self._named(reply[1]))
             failures += 1
             if self._wait_after(failures):
                 return Verdict.UNAVAILABLE, 0
 
+    def _answer(
+        self, connection: ZoneConnection, question: Question, seconds: float
+    ) -> Reply | None:
+        """Return a zone's answer, None if it takes too long from when the request was sent."""
+        monotonic, answers = self._waiter.monotonic, question.answers
+        deadline = monotonic() + seconds
+        while not answers:
+            connection.wait(deadline)
+            if not answers and (now := monotonic()) >= deadline:
+                if connection.has_sent(question):
+                    return None
+                deadline = now + seconds
+        return answers.pop(connection.az)
+
+    def _has_room(self, connection: ZoneConnection, size: int) -> bool:
+        """Return whether a zone takes a request, after others have been answered if need be."""
+        if connection.has_room(size):
+            return True
+        monotonic = self._waiter.monotonic
+        deadline = monotonic() + self._reach_seconds
+        while connection.is_open and (now := monotonic()) < deadline:
+            connection.wait(now + _RETRY_SECONDS_MIN)
+            if connection.has_room(size):
+                return connection.is_open
+        return False
+
     def _wait_after(self, failures: int) -> bool:
-        """Sleep a little once every zone has been asked; return whether it has taken too long by now."""
+        """Wait a little once every zone has been asked; return whether it has taken too long by now."""
         rounds, rest = divmod(failures, len(self._azs))
         if rest == 0:
             self._pause(_backoff(rounds))
         return sum(map(_backoff, range(1, rounds + 1))) >= self._reach_seconds
 
-    def _resolve(
-        self, encoded: bytes, transaction_id: bytes, zones: list[str], seconds: float
-    ) -> Reply:
-        """Ask all `zones` that have not the request itself for its outcome, until one can tell."""
-        question = encode_status(transaction_id, decode_identity(encoded).start_timestamp)
-        waiting = {self._leader} & self._connections.keys() & {*zones}
-        tries = dict.fromkeys(zones, 0)
-        again_at = dict.fromkeys(zones, 0.0)
-        deadline = time.monotonic() + seconds
-        while (now := time.monotonic()) < deadline:
-            due = {az for az in zones if az not in waiting and again_at[az] <= now}
-            asked = {az for az in sorted(due) if self._send(az, question)}
-            waiting |= asked
-            wake_at = min([deadline, *(at for az, at in again_at.items() if az not in waiting)])
-            answered = self._await_any(waiting, max(_RETRY_SECONDS_MIN, wake_at - now))
-            for az in sorted(answered):
-                reply = self._take_reply(az, transaction_id)
-                if reply is not None and reply[0] not in _NOT_FINAL:
-                    self._leader = az
-                    return self._settled(waiting - {az}, reply)
-            for az in answered | (due - asked):
-                tries[az] += 1
-                again_at[az] = now + _backoff(tries[az])
-            waiting -= answered
-        return self._settled(waiting, (Verdict.UNKNOWN, 0))
+    def _pause(self, seconds: float) -> None:
+        waiter = self._waiter
+        until = waiter.monotonic() + seconds
+        while waiter.monotonic() < until:
+            waiter.wait(until)
 
-    def _settled(self, waiting: set[str], reply: Reply) -> Reply:
-        """Take no answers any more from those that have not given one."""
-        for az in sorted(waiting):
-            self._drop(az)
+    def _outcome(self, encoded: bytes, question: Question) -> Reply:
+        reply = self._ask(_COMMIT + encoded, question, self._patience_seconds)
+        if reply is None:
+            reply = self._resolve(encoded, question, self._azs, self._resolve_seconds)
+        if reply[0] in _STRANDED:
+            others = [az for az in self._azs if az != self._leader]
+            found = self._resolve(encoded, question, others, _ELSEWHERE_SECONDS)
+            if _is_final(found) and found[0] not in _STRANDED:
+                reply = found
         return reply
 
-    def _send(self, az: str, question: bytes) -> bool:
-        try:
-            connection = self._connections.get(az) or self._reach(az)
-            connection.send(question, _SEND_SECONDS)
-        except OSError:
-            self._drop(az)
+    def _resolve(
+        self, encoded: bytes, question: Question, zones: list[str], seconds: float
+    ) -> Reply:
+        """Ask all `zones` that have not the request itself for its outcome, until one can tell."""
+        request = encode_status(question.transaction_id, decode_identity(encoded).start_timestamp)
+        tries = dict.fromkeys(zones, 0)
+        again_at = dict.fromkeys(zones, 0.0)
+        monotonic = self._waiter.monotonic
+        deadline = monotonic() + seconds
+        reply: Reply = (Verdict.UNKNOWN, 0)
+        while (now := monotonic()) < deadline:
+            waiting = {connection.az for connection in question.waiting}
+            due = [az for az in zones if az not in waiting and again_at[az] <= now]
+            failed = {az for az in due if not self._send(az, question, request)}
+            waiting = {connection.az for connection in question.waiting}
+            wake_at = min([deadline, *(at for az, at in again_at.items() if az not in waiting)])
+            self._await_any(question, max(now + _RETRY_SECONDS_MIN, wake_at))
+            answered, question.answers = question.answers, {}
+            final = [az for az in sorted(answered) if _is_final(answered[az])]
+            if final:
+                self._leader, reply = final[0], answered[final[0]]
+                break
+            for az in failed | (answered.keys() & tries.keys()):
+                tries[az] += 1
+                again_at[az] = now + _backoff(tries[az])
+        _leave_silent(question)
+        return reply
+
+    def _send(self, az: str, question: Question, request: bytes) -> bool:
+        connection = self._zones.reach(az)
+        if connection is None or not connection.has_room(len(request)):
             return False
+        connection.ask(question, request)
         return True
 
-    def _await_any(self, zones: set[str], seconds: float) -> set[str]:
-        """Return the zones that have said something, or are gone; none of them after so many seconds."""
-        if not zones:
-            self._pause(seconds)
-            return set()
+    def _await_any(self, question: Question, until: float) -> None:
+        """Wait until a zone has said something or is lost, or so long."""
+        waiter = self._waiter
+        while not question.answers and (now := waiter.monotonic()) < until:
+            if waiter.alone and question.waiting:
+                self._poll(list(question.waiting), min(until - now, self._patience_seconds))
+            else:
+                waiter.wait(min([until, *(zone.watch(until) for zone in question.waiting)]))
+
+    def _poll(self, zones: list[ZoneConnection], seconds: float) -> None:
+        """Take what one of several zones says. Blocks."""
         poll = select.poll()
         named = {}
-        for az in zones:
-            named[self._connections[az].fileno()] = az
-            poll.register(self._connections[az].fileno(), select.POLLIN)
-        return {named[descriptor] for descriptor, _ in poll.poll(seconds * 1000)}
+        for zone in zones:
+            zone.flush()
+            if zone.is_open:
+                named[zone.fileno()] = zone
+                poll.register(zone.fileno(), select.POLLIN)
+        for descriptor, _ in poll.poll(seconds * 1000):
+            named[descriptor].receive()
 
-    def _take_reply(self, az: str, transaction_id: bytes) -> Reply | None:
-        try:
-            return _receive(self._connections[az], transaction_id, self._patience_seconds)
-        except OSError:
-            self._drop(az)
-            return None
-
-    def _reach(self, az: str) -> BlockingConnection:
-        """Connect to a zone, or the likely leader. Raises OSError."""
-        az, connected = self._connect(az)
-        connection = BlockingConnection(connected)
-        self._drop(az)
-        self._connections[az] = connection
-        self._leader = self._leader or az
-        return connection
-
-    def _drop(self, az: str) -> None:
-        connection = self._connections.pop(az, None)
-        if connection is not None:
-            connection.close()
+    def _turn_away(self, az: str, named: str) -> None:
+        """Believe in another leader than `az`, unless somebody does already."""
+        if named or self._leader == az:
+            self._leader = named or self._behind(az)
 
     def _named(self, number: int) -> str:
         """Return the zone that a refusal names, "" if it names none."""
@@ -242,13 +269,22 @@ class AdjudicatorClient:
         return self._azs[(self._azs.index(az) + 1) % len(self._azs)] if az else self._azs[0]
 
 
+def _is_final(reply: Reply) -> bool:
+    return reply[0] not in _NOT_DONE and reply[0] not in _UNCERTAIN
+
+
+def _forget(question: Question) -> None:
+    """Take no answers any more from those that have not given one."""
+    for connection in question.waiting:
+        connection.forget(question)
+
+
+def _leave_silent(question: Question) -> None:
+    """Give up the connections on which nothing at all has come since they were asked."""
+    for connection, answers in list(question.waiting.items()):
+        if connection.answers == answers:
+            connection.lose()
+
+
 def _backoff(count: int) -> float:
     return min(_RETRY_SECONDS_MIN * 2.0 ** min(count, 10), _RETRY_SECONDS_MAX)
-
-
-def _receive(connection: BlockingConnection, transaction_id: bytes, seconds: float) -> Reply:
-    """Return the answer that is about a transaction. Raises OSError."""
-    while True:
-        about, verdict, timestamp = decode_reply(connection.receive(seconds))
-        if about == transaction_id:
-            return verdict, timestamp

@@ -15,6 +15,10 @@ import msgspec
 
 TRANSACTION_ID_BYTES = 16
 
+# What may wait for answers on one connection: the commits of all sessions of a query processor.
+REQUESTS_MAX = 1_024
+REQUESTS_BYTES_MAX = 64 * 1024 * 1024
+
 _REPLY = struct.Struct(">16sBQ")
 _STATUS = struct.Struct(">16sQ")
 

@@ -17,11 +17,12 @@ import itertools
 import logging
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random, SystemRandom
 
 from adjudicator.electorate import Electorate, Lead
 from adjudicator.leadership import Leadership
-from adjudicator.messages import TRANSACTION_ID_BYTES
+from adjudicator.messages import REQUESTS_BYTES_MAX, REQUESTS_MAX, TRANSACTION_ID_BYTES
 from adjudicator.peer_messages import Claims, Leads
 from adjudicator.peers import Peers
 from adjudicator.seat import Seat
@@ -36,7 +37,6 @@ from journal.client import Journal, LocalReplica, SocketJournal
 log = logging.getLogger(__name__)
 
 _REQUEST_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 1024
-_REQUESTS_MAX = 4
 _DISCOVERY_SECONDS = 0.2
 HAND_OVER_SECONDS = 0.5
 _WORD_SECONDS = 0.01  # for the others to say that they stop too
@@ -320,7 +320,7 @@ class _Connection(FramedConnection):
         self._server = server
         self._seat: Seat | None = None
         self._peer = ""  # another zone's adjudicator
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
         self._came_together = 0
         self._part_bytes = 0
 
@@ -344,15 +344,20 @@ class _Connection(FramedConnection):
         self._server.requests += 1
         self._came_together += 1
         self._waiting += 1
-        if max(self._came_together, self._waiting) > _REQUESTS_MAX:
+        self._waiting_bytes += len(body)
+        if (
+            max(self._came_together, self._waiting) > REQUESTS_MAX
+            or self._waiting_bytes > REQUESTS_BYTES_MAX
+        ):
             raise ProtocolError("more requests than anybody waits for")
         try:
-            seat.handle(body, self._answer)
+            seat.handle(body, partial(self._answer, len(body)))
         except (ValueError, struct.error) as error:
             raise ProtocolError(f"malformed adjudicator request: {error}") from error
 
-    def _answer(self, reply: bytes) -> None:
+    def _answer(self, size: int, reply: bytes) -> None:
         self._waiting -= 1
+        self._waiting_bytes -= size
         self.send(reply)
 
     def _hold(self, part_bytes: int) -> None:

@@ -1,10 +1,9 @@
 """Long calls of foreign code, made in a thread so that whoever waits for them can be interrupted.
 
-For functions that let go of the interpreter's lock and cannot be cut. Who waits does so where signals are
-seen to, and with them cancels, and the ticks of processor time (`dsql.session.interrupts`), which a thread
-takes as well. An interrupted call comes to its end, and what it has made is dropped at once; the next one
-waits for its turn behind it, and can be interrupted as well. Where no thread can be started, calls are
-made on the spot.
+For functions that let go of the interpreter's lock and cannot be cut. Who waits lets others have their
+turns meanwhile, if there are any, and can be interrupted (`CallThread.pause`). An interrupted call comes to
+its end, and what it has made is dropped at once; the next one waits for its turn behind it, and can be
+interrupted as well. Where no thread can be started, calls are made on the spot.
 
 Nobody waits for a thread that is not there: it outlives whatever a call raises; who waits looks after it,
 because it may end where not even a function can be called for lack of memory; and a fork, which has none of
@@ -21,6 +20,7 @@ from typing import Generic, TypeVar
 
 _Answer = TypeVar("_Answer")
 _LOOK_SECONDS = 1.0
+_PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.000_5, 0.02
 
 
 class _Call(Generic[_Answer]):
@@ -38,13 +38,17 @@ class _Call(Generic[_Answer]):
 
 
 class CallThread(Generic[_Answer]):
-    """Makes calls one after the other, in a thread from the first one on."""
+    """Makes calls one after the other, in a thread from the first one on.
+
+    `pause` is how who waits does so, and may raise; None: in a system call, where signals are seen to.
+    """
 
     def __init__(self, name: str, stack_bytes: int) -> None:
         self._name = name
         self._stack_bytes = stack_bytes
         self._calls: SimpleQueue[_Call[_Answer]] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self.pause: Callable[[float], None] | None = None
 
     def start(self) -> bool:
         """Start the thread unless it runs; return whether it does. Signals are not for it."""
@@ -71,14 +75,21 @@ class CallThread(Generic[_Answer]):
         call = _Call(make)
         try:
             self._calls.put(call)
-            while not call.done.acquire(timeout=_LOOK_SECONDS):
-                if not self._thread_lives():
-                    raise MemoryError
+            self._await(call)
         finally:
             call.wanted = False
         if call.error is not None:
             raise call.error
         return call.answer
+
+    def _await(self, call: _Call[_Answer]) -> None:
+        seconds = _PAUSE_SECONDS_MIN
+        while not call.done.acquire(timeout=_LOOK_SECONDS if self.pause is None else 0):
+            if not self._thread_lives():
+                raise MemoryError
+            if self.pause is not None:
+                self.pause(seconds)
+                seconds = min(2 * seconds, _PAUSE_SECONDS_MAX)
 
     def _thread_lives(self) -> bool:
         return self._thread is not None and self._thread.is_alive()

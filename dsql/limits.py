@@ -26,7 +26,13 @@ JSON_CHARACTERS_MAX = 10 * 1024 * 1024  # a text that is taken apart: its parts 
 QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024
 WORK_MEMORY_BYTES = 32 * 1024 * 1024  # what one sort or hash table of these may hold in memory
 STATEMENT_MEMORY_BYTES_MAX = 256 * 1024 * 1024  # the same of a statement in the postgres profile
-PROCESS_MEMORY_BYTES_MAX = 1024 * 1024 * 1024  # of a query processor, whatever its statement does
+# What a query processor may hold, whatever the statements of its many sessions do. Each has an account of
+# its own; this stands behind what escapes those. If more are at their limits at once than there is room
+# for, the next allocation fails, and with it the statement that asked for it.
+PROCESS_MEMORY_BYTES_MAX = 2 * 1024 * 1024 * 1024
+# at once, that a query processor has memory and temporary space for; the first besides values in the making
+STATEMENTS_AT_THEIR_LIMIT = 4
+SESSIONS_PER_PROCESS_MAX = 1_000
 FOLDED_BYTES_MAX = 64 * 1024  # a constant that a plan holds instead of its expression
 PLANS_BYTES_MAX = 96 * 1024 * 1024  # what a query processor remembers of statements
 PLAN_BYTES_PER_CHARACTER = (
@@ -42,6 +48,8 @@ TABLES_MAX = 1_000
 SCHEMAS_MAX = 10
 CONNECTIONS_MAX = 10_000
 CONNECTION_RATE_PER_SECOND = 100
+PARKED_BYTES_PER_CLUSTER_MAX = 64 * 1024 * 1024  # records that an agent keeps of silent sessions
+PARK_SECONDS = 1.0  # how long a session is silent before it gives its place in a process up
 CONNECTION_BURST = 1_000
 CONNECTION_SECONDS_MAX = 3_600
 # of one relay, before a password is verified; many clients may share one address
@@ -54,9 +62,10 @@ IDENTIFIER_BYTES_MAX = 63  # PostgreSQL's NAMEDATALEN - 1; longer names are cut 
 NUMERIC_PRECISION_MAX = 1_000
 JOURNAL_RECORD_BYTES_MAX = TRANSACTION_BYTES_MAX + 1024 * 1024
 
-assert STATEMENT_MEMORY_BYTES_MAX + 4 * MADE_VALUE_BYTES_MAX < PROCESS_MEMORY_BYTES_MAX, (
-    "a statement meets its own limit before its process does"
-)
+assert (
+    STATEMENTS_AT_THEIR_LIMIT * STATEMENT_MEMORY_BYTES_MAX + 4 * MADE_VALUE_BYTES_MAX
+    < PROCESS_MEMORY_BYTES_MAX
+), "statements meet their own limits before their process does"
 assert WIRE_MESSAGE_BYTES_MAX >= ROW_BYTES_MAX, "a row must fit into one message"
 assert ROW_BYTES_MAX > VALUE_BYTES_MAX, "one column must never fill a row"
 assert JOURNAL_RECORD_BYTES_MAX > TRANSACTION_BYTES_MAX, "a transaction is one journal record"

@@ -1,12 +1,16 @@
 """The host agent: turns what happens on its host into the pool's decisions, and those into packets.
 
-    relay --HandOver[client]--> agent --Serve[client]--> query processor --Idle--> agent
+    relay --HandOver[client]--> agent --Serve[client]--> query processor --Ended--> agent
     agent --Fork--> seed --Forked[control, pidfd], or NotForked--> agent ... seed --Died--> agent
-    agent --LoadReport--> placement --Cancel--> agent --SIGINT--> query processor
+    agent --LoadReport--> placement --Cancel--> agent --Cancel--> query processor
     query processor --WantJobs--> agent --RunJobs--> query processor of the same cluster
+    query processor --Full--> agent --Retire--> query processor
+    query processor --Parked[client]--> agent ... input ... --Resume[client]--> any of the same cluster
 
+Whatever runs in a query processor, a session or a run of background jobs, has a number, never given again.
 The agent opens every connection that a query processor uses, and binds it to the cluster before it hands
-it over. It keeps no secret of a session but the key that allows its cancellation.
+it over. Of a session that runs it keeps no secret but the key that allows its cancellation; of one that was
+given and not yet taken up, or is parked, socket and record as well.
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ from random import SystemRandom
 import msgspec
 
 from dsql.control.layout import Layout
-from dsql.limits import PROCESS_MEMORY_BYTES_MAX
+from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
 from dsql.rpc.packets import PacketChannel, close_all
-from placement import pool
+from placement import decisions
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
 from placement.messages import (
@@ -43,9 +47,12 @@ from placement.messages import (
     decode,
     encode,
 )
+from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
+from placement.pool import PoolSettings, QueryProcessorPool
 from placement.reception import Reception
-from placement.worker import Worker
+from placement.starting import Starts
+from placement.worker import Keys, ParkedRecord, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +60,10 @@ TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
 REPORT_SECONDS = 0.02
 REFILL_SECONDS = 0.01
+WAKE_SECONDS = 1.0  # for all that are parked, so that their clients hear of the end
 TERMINATE_SECONDS = 1.0
 _ASSIGNMENTS_KEPT = 100
+_WAKE_STEP_SECONDS = 0.01
 _CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV}  # what LMDB makes of a damaged page
 
 
@@ -65,7 +74,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     az: str = ""
     sandbox: bool = True
     memory_bytes: int = PROCESS_MEMORY_BYTES_MAX
-    pool: pool.PoolSettings = pool.PoolSettings()
+    park_seconds: float = PARK_SECONDS
+    pool: PoolSettings = PoolSettings()
 
 
 class HostAgent:
@@ -74,12 +84,17 @@ class HostAgent:
     def __init__(self, layout: Layout, settings: AgentSettings) -> None:
         self._layout = layout
         self._settings = settings
-        self._pool = pool.QueryProcessorPool(settings.pool, SystemRandom())
-        self._assigner = Assigner(layout, settings.az, sandbox=settings.sandbox)
+        self._pool = QueryProcessorPool(settings.pool, SystemRandom())
+        self._assigner = Assigner(
+            layout, settings.az, sandbox=settings.sandbox, park_seconds=settings.park_seconds
+        )
         self._background = BackgroundRuns()
         self._workers: dict[int, Worker] = {}
         self._clusters_of_lost: dict[int, str] = {}  # of processes whose end the seed has not told
         self._pending: dict[int, Pending] = {}
+        self._starts = Starts()
+        self._lot = ParkingLot(self._wake)
+        self._served: dict[int, tuple[Worker, int]] = {}  # who serves it as what, by process key
         self._numbers = itertools.count(1)
         self._assignments: deque[float] = deque(maxlen=_ASSIGNMENTS_KEPT)  # seconds each
         self._seed: PacketChannel | None = None
@@ -98,9 +113,10 @@ class HostAgent:
             await asyncio.sleep(TICK_SECONDS if self.ready else RECONNECT_SECONDS)
 
     async def stop(self) -> None:
-        """Take no more sessions and end the running ones: in peace for a while, then by force."""
-        self._closing = True
+        """Take no more sessions and end those that there are: in peace for a while, then by force."""
         self._reception.close()
+        await self._wake_parked()
+        self._closing = True
         for worker in self._workers.values():
             worker.terminate()
         if self._workers:
@@ -111,6 +127,15 @@ class HostAgent:
                 channel.close()
         for worker in list(self._workers.values()):
             worker.kill()
+        self._lot.close()
+
+    async def _wake_parked(self) -> None:
+        """Give the parked sessions to query processors, which tell their clients of the end."""
+        self._lot.wake_all()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAKE_SECONDS):
+                while self._pending or len(self._starts):
+                    await asyncio.sleep(_WAKE_STEP_SECONDS)
 
     @property
     def ready(self) -> bool:
@@ -125,15 +150,24 @@ class HostAgent:
             "waiting": self._pool.waiting,
             "seed": self._seed is not None,
             "query_processors": len(self._workers),
-            "pools": {name: list(load) for name, load in self._pool.pools().items()},
+            "sessions": len(self._served),
+            "parked": len(self._lot),
         }
+        for cluster, load in self._pool.loads().items():
+            status |= {f"{cluster}.{name}": value for name, value in load._asdict().items()}
         if self._assignments:
             status["assignment_ms"] = round(statistics.median(self._assignments) * 1000, 2)
+        if self._lot.wakes:
+            status["wake_ms"] = round(statistics.median(self._lot.wakes) * 1000, 2)
         return status
 
     def _tick(self) -> None:
-        self._act(self._pool.tick(time.monotonic()))
-        self._assigner.keep_open(self._pool.pools())
+        now = time.monotonic()
+        for worker in self._starts.hanging(now):
+            logger.error("query processor hangs", extra={"process_id": worker.process_id})
+            worker.kill()
+        self._act(self._pool.tick(now))
+        self._assigner.keep_open(self._pool.loads())
         for cluster in self._background.due(time.monotonic()):
             self._run_jobs(cluster)
 
@@ -187,10 +221,9 @@ class HostAgent:
     def _on_placement(self, packet: bytes, descriptors: list[int]) -> None:
         close_all(descriptors)
         message = decode(packet)
-        if isinstance(message, Cancel):
-            for worker in self._workers.values():
-                if worker.serves(message.process_id, message.secret_key):
-                    worker.interrupt()
+        if isinstance(message, Cancel) and message.process_id in self._served:
+            worker, number = self._served[message.process_id]
+            worker.cancel(number, message.secret_key)
 
     def _on_placement_closed(self) -> None:
         self._placement = None
@@ -206,14 +239,18 @@ class HostAgent:
         if self._placement is None:
             return
         settings = self._settings
-        pools = {name: PoolLoad(idle, busy) for name, (idle, busy) in self._pool.pools().items()}
+        loads = self._pool.loads().items()
         report = LoadReport(
             name=settings.name,
             az=settings.az,
             address=str(self._layout.socket(settings.name)),
             warm=self._pool.warm,
-            capacity=settings.pool.query_processors_max,
-            pools=pools,
+            busy=self._pool.busy,
+            processes_max=settings.pool.query_processors_max,
+            sessions_per_process_max=settings.pool.sessions_per_process_max,
+            pools={
+                name: PoolLoad(load.processes, load.sessions, load.parked) for name, load in loads
+            },
         )
         with contextlib.suppress(ConnectionError):  # the next connection starts with a report
             self._placement.send(encode(report))
@@ -228,14 +265,21 @@ class HostAgent:
         """See placement.reception.Desk."""
         pending = self._pending.pop(number, None)
         if isinstance(pending, PendingSession):
-            self._pool.session_withdrawn(number)
+            self._pool.session_withdrawn(number, pending.cluster)
             pending.drop()
 
     def _admit(self, pending: Pending) -> int:
         number = next(self._numbers)
         self._pending[number] = pending
-        self._act(self._pool.session_arrived(number, pending.cluster, time.monotonic()))
+        jobs = isinstance(pending, PendingJobs)
+        arrived = self._pool.jobs_arrived if jobs else self._pool.session_arrived
+        self._act(arrived(number, pending.cluster, time.monotonic()))
         return number
+
+    def _wake(self, session: ParkedSession) -> None:
+        self._pending[session.number] = session
+        now = time.monotonic()
+        self._act(self._pool.session_woken(session.number, session.cluster, now))
 
     def _run_jobs(self, cluster: str) -> None:
         self._admit(PendingJobs(cluster, self._background.refused))
@@ -247,12 +291,38 @@ class HostAgent:
         del worker
         self._assignments.append(seconds)
 
-    def on_idle(self, worker: Worker) -> None:
+    def on_started(self, worker: Worker, number: int) -> None:
         """See placement.worker.WorkerEvents."""
-        if worker.cluster is not None and self._background.ended(worker.process_id):
+        del worker
+        pending = self._starts.end(number)
+        if pending is not None:
+            pending.settle()
+            if isinstance(pending, ParkedSession):
+                self._lot.wakes.append(time.monotonic() - pending.woken_at)
+
+    def on_parked(self, worker: Worker, parked: ParkedRecord) -> None:
+        """See placement.worker.WorkerEvents."""
+        assert worker.cluster is not None, "it has served somebody"
+        session = ParkedSession(worker.cluster, parked)
+        self._forget_keys(worker, parked.number, parked.keys)
+        self._act(self._pool.parked(worker.process_id, parked.number, time.monotonic()))
+        if self._lot.has_room(session) and not self._closing:
+            self._lot.park(session)
+        else:
+            session.parks = False
+            self._wake(session)
+
+    def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
+        """See placement.worker.WorkerEvents."""
+        self._forget_keys(worker, number, keys)
+        self._act(self._pool.ended(worker.process_id, number, time.monotonic()))
+        if worker.cluster is not None and self._background.ended(number):
             self._run_jobs(worker.cluster)
-        self._act(self._pool.fell_idle(worker.process_id, time.monotonic()))
         self._schedule_report()
+
+    def on_full(self, worker: Worker) -> None:
+        """See placement.worker.WorkerEvents."""
+        self._act(self._pool.full(worker.process_id))
 
     def on_jobs_wanted(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
@@ -262,29 +332,40 @@ class HostAgent:
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         known = self._workers.pop(worker.process_id, None) is not None
+        for number, keys in worker.work.items():
+            self._forget_keys(worker, number, keys)
+            self._background.lost(number, time.monotonic())
         if self._seed is not None and worker.cluster is not None:
             self._clusters_of_lost[worker.process_id] = worker.cluster
         if self._closing:
             if not self._workers:
                 self._deserted.set()
         elif known:
-            self._background.lost(worker.process_id, time.monotonic())
             self._act(self._pool.died(worker.process_id, time.monotonic()))
+        for number in worker.work:
+            pending = self._starts.end(number)
+            if pending is not None:
+                self._pending[number] = pending
+                self._start_elsewhere(number, pending)
 
-    def _act(self, actions: list[pool.Action]) -> None:
+    def _forget_keys(self, worker: Worker, number: int, keys: Keys | None) -> None:
+        if keys is not None and self._served.get(keys.process_key) == (worker, number):
+            del self._served[keys.process_key]
+
+    def _act(self, actions: list[decisions.Action]) -> None:
         for action in actions:
             match action:
-                case pool.Fork():
+                case decisions.Fork():
                     # A session that was just given away comes first, unless another one waits.
                     self._loop.call_later(0 if self._pool.waiting else REFILL_SECONDS, self._fork)
-                case pool.Assign(worker, cluster, lifetime_seconds):
+                case decisions.Assign(worker, cluster, lifetime_seconds):
                     self._assign(self._workers[worker], cluster, lifetime_seconds)
-                case pool.Serve(worker, session):
-                    self._start(self._workers.get(worker), session)
-                case pool.Retire(worker):
+                case decisions.Serve(worker, session):
+                    self._start(worker, session)
+                case decisions.Retire(worker):
                     self._workers[worker].retire()
-                case pool.Refuse(session, sqlstate, text):
-                    self._pending.pop(session).refuse(sqlstate, text)
+                case decisions.Refuse(session, sqlstate, text):
+                    self._refuse(session, sqlstate, text)
         if actions:
             self._schedule_report()
 
@@ -307,26 +388,38 @@ class HostAgent:
         worker.assign(assignment, slots, lambda az: self._assigner.connect_adjudicator(cluster, az))
         self._background.assigned(cluster, time.monotonic())
 
-    def _start(self, worker: Worker | None, number: int) -> None:
-        pending = self._pending[number]
+    def _start(self, process_id: int, number: int) -> None:
+        worker, pending = self._workers.get(process_id), self._pending.get(number)
+        if pending is None:  # its relay went away with one that was started before it
+            self._act(self._pool.ended(process_id, number, time.monotonic()))
+            return
         try:
             if worker is None:
                 raise ConnectionError("the query processor is gone")
-            pending.start(worker)
+            pending.start(worker, number)
         except ConnectionError:
             # It died while nobody looked, and the pool knows by now.
             self._start_elsewhere(number, pending)
             return
         del self._pending[number]
-        if isinstance(pending, PendingJobs):
-            self._background.started(worker.process_id, pending.cluster)
+        if isinstance(pending, PendingSession | ParkedSession):
+            self._served[pending.keys.process_key] = worker, number
+            self._starts.begin(number, pending, worker, time.monotonic())
+        else:
+            self._background.started(number, pending.cluster)
 
     def _start_elsewhere(self, number: int, pending: Pending) -> None:
-        if pending.starts < STARTS_MAX:
-            self._act(self._pool.session_arrived(number, pending.cluster, time.monotonic()))
+        if pending.starts < STARTS_MAX and not self._closing:
+            jobs = isinstance(pending, PendingJobs)
+            arrived = self._pool.jobs_arrived if jobs else self._pool.session_returned
+            self._act(arrived(number, pending.cluster, time.monotonic()))
         else:
-            del self._pending[number]
-            pending.refuse("57P03", pool.CANNOT_START)
+            self._refuse(number, "57P03", decisions.CANNOT_START)
+
+    def _refuse(self, number: int, sqlstate: str, text: str) -> None:
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            pending.refuse(sqlstate, text)
 
 
 async def serve(layout: Layout, settings: AgentSettings, *, on_ready: Callable[[], None]) -> None:

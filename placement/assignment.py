@@ -25,10 +25,11 @@ USER_IDS = 100_000
 class Assigner:
     """Makes assignments for an agent that stands in `az`."""
 
-    def __init__(self, layout: Layout, az: str, *, sandbox: bool) -> None:
+    def __init__(self, layout: Layout, az: str, *, sandbox: bool, park_seconds: float) -> None:
         self._layout = layout
         self._az = az
         self._sandbox = sandbox
+        self._park_seconds = park_seconds
         self._users: dict[str, int] = {}
 
     def assignment(self, cluster: str, lifetime_seconds: float) -> Assign:
@@ -46,6 +47,7 @@ class Assigner:
             uid=uid,
             lifetime_seconds=lifetime_seconds,
             profile_changes=record.profile_changes,
+            park_seconds=self._park_seconds,
         )
 
     def open_slots(self, assignment: Assign) -> list[int]:

@@ -18,7 +18,7 @@ class BackgroundRuns:
         self._seen: set[str] = set()
         self._under_way: set[str] = set()
         self._again: set[str] = set()
-        self._by_worker: dict[int, str] = {}
+        self._runs: dict[int, str] = {}  # those that have begun, by number
         self._lost: dict[str, float] = {}
 
     def assigned(self, cluster: str, now: float) -> None:
@@ -36,13 +36,13 @@ class BackgroundRuns:
         self._under_way.add(cluster)
         return True
 
-    def started(self, worker: int, cluster: str) -> None:
+    def started(self, run: int, cluster: str) -> None:
         """A query processor has begun."""
-        self._by_worker[worker] = cluster
+        self._runs[run] = cluster
 
-    def ended(self, worker: int) -> bool:
-        """A query processor fell idle: return True if it had run jobs and they should be run again."""
-        cluster = self._by_worker.pop(worker, None)
+    def ended(self, number: int) -> bool:
+        """Something has ended: return True if it was a run, and jobs should be run again."""
+        cluster = self._runs.pop(number, None)
         if cluster is None:
             return False
         if cluster in self._again:
@@ -51,9 +51,9 @@ class BackgroundRuns:
         self._under_way.discard(cluster)
         return False
 
-    def lost(self, worker: int, now: float) -> None:
-        """A query processor died; if it was running jobs, they are run again a little later."""
-        cluster = self._by_worker.pop(worker, None)
+    def lost(self, number: int, now: float) -> None:
+        """Something died with its query processor; if it was a run, there is another one a little later."""
+        cluster = self._runs.pop(number, None)
         if cluster is not None:
             self._lost[cluster] = now + RETRY_SECONDS
 

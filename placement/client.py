@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,11 @@ from typing import NamedTuple
 from dsql.errors import FatalError
 from dsql.rpc.packets import PacketChannel, close_all, connect
 from placement.messages import (
+    PLACES_MAX,
     Accepted,
     Acquire,
     Cancel,
+    Drain,
     HandOver,
     Message,
     Placed,
@@ -27,11 +30,10 @@ from placement.messages import (
 )
 
 ANSWER_SECONDS = 10.0
-HAND_OVER_SECONDS = 55.0  # an agent lets a session wait for a query processor, less long than this
-RESERVED_SECONDS = 0.1
-RESERVED_MAX = 16
-RESERVATIONS_MAX = 1_000
-
+# an agent lets a session wait for a query processor, and that take it up, less long than this
+HAND_OVER_SECONDS = 75.0
+PATIENCE_SECONDS = 5.0
+AGAIN_SECONDS = 0.05
 
 MakeKey = Callable[[int], int]
 
@@ -74,14 +76,17 @@ class _Caller:
         Raises FatalError with the refusal's SQLSTATE, or with 57P03 where nobody answers.
         """
         number = next(self._numbers)
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Message] = loop.create_future()
         self._waiting[number] = answer
+        overdue = loop.call_later(seconds, _fail, answer, TimeoutError())
         try:
             self._send(make_request(number), descriptors)
-            reply = await asyncio.wait_for(answer, seconds)
-        except (OSError, TimeoutError) as error:
+            reply = await answer
+        except OSError as error:
             raise FatalError("57P03", "the database system is not accepting connections") from error
         finally:
+            overdue.cancel()
             self._waiting.pop(number, None)
         if isinstance(reply, Refused):
             raise FatalError(reply.sqlstate, reply.message)
@@ -102,70 +107,104 @@ class _Caller:
 
     def _on_close(self) -> None:
         self._channel = None
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(ConnectionResetError("the role went away"))
+        for answer in self._waiting.values():
+            _fail(answer, ConnectionResetError("the role went away"))
 
 
-class _Reservation:
-    """Process ids of one agent that no session has yet. `ends_at` is monotonic, in seconds."""
+def _fail(answer: asyncio.Future[Message], error: OSError) -> None:
+    if not answer.done():
+        answer.set_exception(error)
 
-    def __init__(self, placed: Placed, ends_at: float, make_key: MakeKey) -> None:
-        self.size = self.left = placed.count
-        self.ends_at = ends_at
-        self._placed = placed
-        self._make_key = make_key
 
-    def take(self) -> Place:
-        self.left -= 1
-        process_id = self._placed.process_id + self.left
-        return Place(self._placed.agent, process_id, self._make_key(process_id))
+class _Queue:
+    """The sessions of one cluster that wait for a place, in order."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[asyncio.Future[Place]] = deque()
+        self.asking: asyncio.Task[None] | None = None
+
+    def next_ones(self, count: int) -> list[asyncio.Future[Place]]:
+        """Take out the first `count` that still wait; the others have given up."""
+        taken: list[asyncio.Future[Place]] = []
+        while self.waiting and len(taken) < count:
+            place = self.waiting.popleft()
+            if not place.done():
+                taken.append(place)
+        return taken
 
 
 class PlacementClient(_Caller):
     """A connection to the placement service at the Unix socket `path`, opened when first used.
 
-    When sessions come quickly, it asks for several places at once. What is not used soon is forgotten: it
-    was a guess from a view that may be stale, and binds nobody. `make_key` makes the secret key that goes
-    with a process id.
+    One question for each cluster is under way at a time, for all sessions that came before it was sent: in
+    a storm there are few. While placement, or the only agent, is being started again, it asks again for
+    PATIENCE_SECONDS. `make_key` makes the secret key that goes with a process id.
     """
 
     def __init__(self, path: Path | str, make_key: MakeKey) -> None:
         super().__init__(path)
         self._make_key = make_key
-        self._reserved: dict[tuple[str, str], _Reservation] = {}
+        self._queues: dict[tuple[str, str], _Queue] = {}
+
+    async def close(self) -> None:
+        """Ask no more."""
+        for queue in self._queues.values():
+            if queue.asking is not None:
+                queue.asking.cancel()
+        await super().close()
 
     async def acquire(self, cluster: str, az: str) -> Place:
         """Return where a new session of `cluster` goes.
 
-        Raises FatalError: 53300 above the connection limit, 57P03 if no agent can take it.
+        Raises FatalError: 53300 above the connection limit, 53400 above its rate, 57P03 if no agent can
+        take it.
         """
-        now = time.monotonic()
-        known = self._reserved.get((cluster, az))
-        fresh = known is not None and now < known.ends_at
-        if known is not None and fresh and known.left:
-            return known.take()
-        count = min(known.size * 2, RESERVED_MAX) if known is not None and fresh else 1
-        answer = await self._call(lambda number: Acquire(number, cluster, az, count))
-        assert isinstance(answer, Placed)
-        if len(self._reserved) > RESERVATIONS_MAX:
-            self._reserved.clear()
-        reservation = _Reservation(answer, now + RESERVED_SECONDS, self._make_key)
-        self._reserved[cluster, az] = reservation
-        return reservation.take()
+        queue = self._queues.setdefault((cluster, az), _Queue())
+        place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        queue.waiting.append(place)
+        if queue.asking is None:
+            queue.asking = asyncio.create_task(self._ask(queue, cluster, az))
+        return await place
 
-    def forget(self, cluster: str, az: str) -> None:
-        """Ask anew for the next session's place: this agent does not take any."""
-        self._reserved.pop((cluster, az), None)
+    async def _ask(self, queue: _Queue, cluster: str, az: str) -> None:
+        """Find places until nobody waits."""
+        while waiting := queue.next_ones(PLACES_MAX):
+            try:
+                placed = await self._ask_patiently(cluster, az, len(waiting))
+            except FatalError as error:
+                _settle(waiting, error)
+                continue
+            numbers = range(placed.process_id, placed.process_id + placed.count)
+            for place, number in zip(waiting, numbers, strict=False):
+                if not place.done():
+                    place.set_result(Place(placed.agent, number, self._make_key(number)))
+            queue.waiting.extendleft(reversed(waiting[placed.count :]))
+        del self._queues[cluster, az]
 
-    def _on_close(self) -> None:
-        self._reserved.clear()
-        super()._on_close()
+    async def _ask_patiently(self, cluster: str, az: str, count: int) -> Placed:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                answer = await self._call(lambda number: Acquire(number, cluster, az, count))
+            except FatalError as error:
+                if error.sqlstate != "57P03" or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                assert isinstance(answer, Placed)
+                return answer
 
     async def cancel(self, process_id: int, secret_key: int) -> None:
         """Interrupt the statement of that session, if there is one; nobody is told whether."""
         with contextlib.suppress(OSError):
             self._send(Cancel(process_id, secret_key))
+
+
+def _settle(waiting: Iterable[asyncio.Future[Place]], error: FatalError) -> None:
+    """Refuse everybody, each with an exception of their own."""
+    for place in waiting:
+        if not place.done():
+            place.set_exception(FatalError(error.sqlstate, error.message))
 
 
 class AgentClient(_Caller):
@@ -181,3 +220,11 @@ class AgentClient(_Caller):
             lambda number: HandOver(number, handed), (descriptor,), HAND_OVER_SECONDS
         )
         assert isinstance(answer, Accepted)
+
+
+class RelayClient(_Caller):
+    """A connection to a relay at the Unix socket `path`."""
+
+    async def drain(self, seconds: float) -> None:
+        """Have it end once what it has is done, after so long at most. Raises FatalError (57P03)."""
+        await self._call(lambda number: Drain(number, seconds))

@@ -6,23 +6,26 @@ forgotten. A stale view costs a detour, never correctness, because the agent its
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
+
+import msgspec
 
 from dsql import limits
 from dsql.errors import FatalError
+from placement.decisions import CANNOT_START, TOO_MANY_CONNECTIONS
 from placement.messages import SEQUENCE_BITS, LoadReport, PoolLoad
-from placement.pool import CANNOT_START, TOO_MANY_CONNECTIONS
 
 AGENTS_MAX = 511  # a process id is a positive 32-bit integer
 _EMPTY = PoolLoad(0, 0)
 
 
 class _Agent:
-    """One agent's newest report, and what was sent there since."""
+    """One agent's newest report, and how many sessions of which cluster were sent there since."""
 
     def __init__(self, report: LoadReport) -> None:
         self.report = report
-        self.placed = 0
+        self.placed: Counter[str] = Counter()
         self.sequence = 0
 
     def pool(self, cluster: str) -> PoolLoad:
@@ -38,9 +41,21 @@ class _Agent:
 
     @property
     def load(self) -> float:
-        """The busy share, counting what was placed since the report."""
-        busy = sum(pool.busy for pool in self.report.pools.values()) + self.placed
-        return busy / max(1, self.report.capacity)
+        """The share of the sessions that it may have, counting what was placed since the report."""
+        report = self.report
+        sessions = sum(pool.sessions for pool in report.pools.values()) + self.placed.total()
+        return sessions / max(1, report.processes_max * report.sessions_per_process_max)
+
+    def joins(self, cluster: str) -> bool:
+        """Return whether a session finds a query processor of the cluster, with room for it."""
+        pool = self.pool(cluster)
+        room = pool.processes * self.report.sessions_per_process_max
+        return pool.sessions + self.placed[cluster] < room
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether a cluster can get one more query processor."""
+        return self.report.busy < self.report.processes_max
 
 
 class Fleet:
@@ -64,21 +79,26 @@ class Fleet:
         """Replace what is known of an agent."""
         agent = self._agents[number]
         agent.report = report
-        agent.placed = 0
+        agent.placed.clear()
 
     def forget(self, number: int) -> None:
         """An agent's connection has ended."""
         self._agents.pop(number, None)
 
+    def room(self, cluster: str) -> int:
+        """Return how many more connections the cluster may have, counting those that are on their way."""
+        agents = self._agents.values()
+        taken = sum(agent.pool(cluster).connections + agent.placed[cluster] for agent in agents)
+        return limits.CONNECTIONS_MAX - taken
+
     def place(self, cluster: str, az: str, count: int = 1) -> tuple[str, int]:
         """Return the agent's address and the first of `count` process ids for new sessions.
 
-        Prefers, in this order: an idle query processor of the cluster in the AZ, a pool of the cluster in
-        the AZ, any agent of the AZ, another AZ's pool, anyone; then the less loaded of two picked at
-        random. Raises FatalError 53300 above the connection limit, 57P03 without any agent.
+        Prefers, in this order: query processors of the cluster with room in the AZ, any agent of the AZ
+        with room, another AZ's query processors, anyone; then the less loaded of two picked at random.
+        Raises FatalError 53300 above the connection limit, 57P03 without any agent.
         """
-        sessions = sum(agent.pool(cluster).busy for agent in self._agents.values())
-        if sessions >= limits.CONNECTIONS_MAX:
+        if self.room(cluster) <= 0:
             raise FatalError("53300", TOO_MANY_CONNECTIONS)
         if not self._agents:
             raise FatalError("57P03", CANNOT_START)
@@ -88,15 +108,14 @@ class Fleet:
         picked = self._random.sample(candidates, min(2, len(candidates)))
         number = min(picked, key=lambda candidate: self._agents[candidate].load)
         agent = self._agents[number]
-        agent.placed += count
+        agent.placed[cluster] += count
         return agent.report.address, number << SEQUENCE_BITS | agent.take(count)
 
     @staticmethod
-    def _rank(agent: _Agent, cluster: str, az: str) -> tuple[bool, bool, bool, bool]:
-        pool = agent.pool(cluster)
-        full = agent.load >= 1
-        elsewhere = agent.report.az != az
-        return full, elsewhere, not pool.idle, not (pool.idle or pool.busy)
+    def _rank(agent: _Agent, cluster: str, az: str) -> tuple[bool, bool, bool]:
+        joins = agent.joins(cluster)
+        full = not joins and not agent.may_grow
+        return full, agent.report.az != az, not joins
 
     def status(self) -> dict[str, object]:
         """Return the table of agents, for people."""
@@ -106,7 +125,7 @@ class Fleet:
                 "address": agent.report.address,
                 "warm": agent.report.warm,
                 "load": round(agent.load, 4),
-                "pools": {name: [p.idle, p.busy] for name, p in agent.report.pools.items()},
+                "pools": msgspec.to_builtins(agent.report.pools),
             }
             for agent in self._agents.values()
         }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
+PLACES_MAX = 64  # that are asked for at once
 SEQUENCE_BITS = 22  # 4 million sessions per agent before an id returns; 511 agents fit above it
 
 
@@ -27,7 +28,8 @@ class Acquire(msgspec.Struct, frozen=True, tag="acquire", array_like=True):
 class Placed(msgspec.Struct, frozen=True, tag="placed", array_like=True):
     """Placement to relay: to the agent at this Unix socket, with these process ids.
 
-    They are `count` consecutive ones from `process_id` on, at most as many as were asked for.
+    They are `count` consecutive ones from `process_id` on, at most as many as were asked for: fewer if
+    the cluster may not have that many new connections now.
     """
 
     request: int
@@ -65,25 +67,39 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
 
 
 class PoolLoad(msgspec.Struct, frozen=True, array_like=True):
-    """The query processors of one cluster on one agent."""
+    """One cluster on one agent: the query processors that take its sessions, and all its sessions there.
 
-    idle: int
-    busy: int
+    Those that are `parked` need no query processor now, and are not among `sessions`.
+    """
+
+    processes: int
+    sessions: int
+    parked: int = 0
+
+    @property
+    def connections(self) -> int:
+        """How many clients it has."""
+        return self.sessions + self.parked
 
 
 class LoadReport(msgspec.Struct, frozen=True, tag="load", array_like=True):
-    """Agent to placement: the first one registers the agent at the Unix socket `address`."""
+    """Agent to placement: the first one registers the agent at the Unix socket `address`.
+
+    `busy` of its query processors, of `processes_max`, serve somebody; the others would give way.
+    """
 
     name: str
     az: str
     address: str
     warm: int
-    capacity: int
+    busy: int
+    processes_max: int
+    sessions_per_process_max: int
     pools: dict[str, PoolLoad]
 
 
 class StatusRequest(msgspec.Struct, frozen=True, tag="status", array_like=True):
-    """Anyone to placement or agent: tell how you are."""
+    """Anyone to placement, agent or relay: tell how you are."""
 
     request: int
 
@@ -93,6 +109,13 @@ class StatusReport(msgspec.Struct, frozen=True, tag="status_report", array_like=
 
     request: int
     status: dict[str, object]
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain", array_like=True):
+    """Anyone to a relay: end once what you have is done, after so long at most. Answered with a status."""
+
+    request: int
+    seconds: float
 
 
 class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
@@ -129,6 +152,7 @@ Message = (
     | LoadReport
     | StatusRequest
     | StatusReport
+    | Drain
     | Fork
     | Forked
     | NotForked

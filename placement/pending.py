@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dsql.session.handed import HandedSession
 from placement.messages import Accepted, HandOver, Message, Refused
-from placement.worker import Worker
+from placement.worker import Keys, Worker
 
 STARTS_MAX = 3  # a session that this many query processors died under is not given to another one
 
@@ -19,8 +19,12 @@ class Pending(Protocol):
     cluster: str
     starts: int
 
-    def start(self, worker: Worker) -> None:
-        """Pass the work on. Raises ConnectionError if the query processor is gone."""
+    def start(self, worker: Worker, number: int) -> None:
+        """Pass the work on, as this number. Raises ConnectionError if the query processor is gone."""
+        ...
+
+    def settle(self) -> None:
+        """It is in hand."""
         ...
 
     def refuse(self, sqlstate: str, text: str) -> None:
@@ -29,7 +33,7 @@ class Pending(Protocol):
 
 
 class PendingSession:
-    """A session between a relay's HandOver and a query processor's Serve. Owns the client's socket."""
+    """A session between a relay's HandOver and a query processor's Started. Owns the client's socket."""
 
     def __init__(
         self,
@@ -41,15 +45,18 @@ class PendingSession:
         self.cluster = session.cluster
         self.starts = 0
         self.settled = False
+        self.keys = Keys(session.process_id, session.secret_key)
         self._message = message
-        self._keys = (session.process_id, session.secret_key)
         self._client = client
         self._answer = answer
 
-    def start(self, worker: Worker) -> None:
+    def start(self, worker: Worker, number: int) -> None:
         """See Pending."""
         self.starts += 1
-        worker.serve(self._message.handed, self._client, *self._keys)
+        worker.serve(number, self._message.handed, self._client, self.keys)
+
+    def settle(self) -> None:
+        """See Pending."""
         self.drop()
         self._answer(Accepted(self._message.request))
 
@@ -72,10 +79,13 @@ class PendingJobs:
         self.starts = 0
         self._refused = refused
 
-    def start(self, worker: Worker) -> None:
+    def start(self, worker: Worker, number: int) -> None:
         """See Pending."""
         self.starts += 1
-        worker.run_jobs()
+        worker.run_jobs(number)
+
+    def settle(self) -> None:
+        """See Pending."""
 
     def refuse(self, sqlstate: str, text: str) -> None:  # noqa: ARG002 (nobody to tell)
         """See Pending."""

@@ -1,36 +1,62 @@
 """Which query processor serves which session on one host: decisions only, no I/O.
 
-A query processor is forked warm (it belongs to nobody), is assigned to a cluster once, serves that
-cluster's sessions one after the other, and ends after its lifetime. Idle ones of a cluster are reused
-last-in-first-out, so that the caches of few stay hot and the rest can be trimmed. A session that finds no
-query processor waits, in the order of arrival, for a fork or for one of its own cluster that falls idle.
-How long a fork takes is the machine's affair, and so is whether it has room for one more: sessions are
-patient, and what a slow or full machine cannot do now is tried again.
+    forked --> warm --Assign--> a cluster's --tick: too old, full: Retire--> ending --last session--> gone
+                                    |--idle for long, or room is needed: Retire--> gone
 
-`QueryProcessorPool` is told what happened and answers with what to do. Sessions and query processors are
-opaque integers of the caller. Times are seconds of a monotonic clock, passed in; so is chance.
+A query processor is forked warm (it belongs to nobody), is assigned to a cluster once, and serves many of
+its sessions. A session goes to the one with the fewest. A cluster gets another one as long as each that it
+has is in use, it has less than `processes_per_cluster`, and there is a warm one; nobody waits for that.
+Beyond that number it gets one only where all are at `sessions_per_process_max`: the limit of connections
+is what clients are promised.
+
+A session whose cluster has no query processor with room waits for a fork. What is forked then goes to the
+clusters in turns, and takes all who wait for it: few of one cluster do not stand behind thousands of
+another. How long a fork takes is the machine's affair, and so is whether it has room for one more:
+sessions are patient, and what a slow or full machine cannot do now is tried again.
+
+A session whose client is silent is parked: it has no query processor until it is woken, when it goes to
+any that has room. It still counts as one of its cluster's connections, and is not refused for their number.
+
+One that is ending takes no more sessions and does not count among its cluster's. A run of background jobs
+is work like a session, but no reason to have another process.
+
+`QueryProcessorPool` is told what happened and answers with what to do. Sessions, runs and query processors
+are opaque integers of the caller. Times are seconds of a monotonic clock, passed in; so is chance.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
-from typing import NamedTuple
 
 import msgspec
 
 from dsql import limits
-
-TOO_MANY_CONNECTIONS = "Unable to accept connection, too many open connections."
-CANNOT_START = "the database system is not accepting connections"
+from placement.cluster_pool import ClusterLoad, ClusterPool, Member
+from placement.decisions import (
+    CANNOT_START,
+    TOO_MANY_CONNECTIONS,
+    Action,
+    Assign,
+    Fork,
+    Refuse,
+    Retire,
+    Serve,
+)
 
 
 class PoolSettings(msgspec.Struct, frozen=True):
-    """How large and how old a pool may become."""
+    """How large and how old a pool may become.
+
+    `processes_per_cluster` is best the number of processors: a query processor has one thread.
+    """
 
     warm: int = 4
     query_processors_max: int = 2_000
+    processes_per_cluster: int = 2
+    sessions_per_process_max: int = limits.SESSIONS_PER_PROCESS_MAX
     sessions_per_cluster_max: int = limits.CONNECTIONS_MAX
     lifetime_seconds: float = float(limits.CONNECTION_SECONDS_MAX)
     lifetime_jitter: float = (
@@ -46,77 +72,16 @@ class PoolSettings(msgspec.Struct, frozen=True):
     backoff_seconds: float = 5.0
 
 
-class Fork(NamedTuple):
-    """Ask the seed for one more query processor."""
-
-
-class Assign(NamedTuple):
-    """Bind a warm query processor to a cluster; the session for it follows as `Serve`."""
-
-    worker: int
-    cluster: str
-    lifetime_seconds: float
-
-
-class Serve(NamedTuple):
-    """Give a session to a query processor of its cluster."""
-
-    worker: int
-    session: int
-
-
-class Retire(NamedTuple):
-    """Tell a query processor to end."""
-
-    worker: int
-
-
-class Refuse(NamedTuple):
-    """Tell a session's relay no."""
-
-    session: int
-    sqlstate: str
-    message: str
-
-
-Action = Fork | Assign | Serve | Retire | Refuse
-
-
-class _Worker:
-    """One query processor. `cluster` None: warm. `session` None: idle."""
-
-    __slots__ = ("cluster", "expires_at", "forked_at", "idle_since", "session")
-
-    def __init__(self, now: float) -> None:
-        self.cluster: str | None = None
-        self.session: int | None = None
-        self.forked_at = now
-        self.idle_since = now
-        self.expires_at = float("inf")
-
-
-class _Cluster:
-    """One cluster's query processors: `idle` with the newest last; `alive` counts retiring ones too."""
-
-    __slots__ = ("alive", "busy", "idle", "waiting")
-
-    def __init__(self) -> None:
-        self.idle: OrderedDict[int, None] = OrderedDict()
-        self.busy = 0
-        self.alive = 0
-        self.waiting = 0
-
-
 class QueryProcessorPool:
     """The warm pool, the pools of the clusters, and the sessions that wait."""
 
     def __init__(self, settings: PoolSettings, random: Random) -> None:
         self._settings = settings
         self._random = random
-        self._workers: dict[int, _Worker] = {}
-        self._warm: deque[int] = deque()
-        self._clusters: dict[str, _Cluster] = {}
-        self._waiting: OrderedDict[int, tuple[str, float]] = OrderedDict()
+        self._workers: dict[int, Member] = {}
+        self._warm: deque[Member] = deque()
+        self._clusters: dict[str, ClusterPool] = {}
+        self._turns: OrderedDict[str, None] = OrderedDict()  # clusters with sessions that wait
         self._forking = 0
         self._fork_news_at = 0.0
         self._fork_failed = False
@@ -127,37 +92,49 @@ class QueryProcessorPool:
 
     def session_arrived(self, session: int, cluster: str, now: float) -> list[Action]:
         """A relay hands a session over."""
-        pool = self._clusters.setdefault(cluster, _Cluster())
-        if pool.busy + pool.waiting >= self._settings.sessions_per_cluster_max:
+        pool = self._clusters.get(cluster)
+        most = self._settings.sessions_per_cluster_max
+        if pool is not None and pool.connections >= most:
             return [Refuse(session, "53300", TOO_MANY_CONNECTIONS)]
-        if pool.idle:
-            worker, _ = pool.idle.popitem(last=True)
-            return [self._serve(worker, session)]
-        if self._warm:
-            return [*self._take_warm(cluster, session, now), *self._refill(now)]
-        self._waiting[session] = (cluster, now + self._settings.wait_seconds)
-        pool.waiting += 1
-        return [*self._make_room(cluster), *self._refill(now)]
+        return self._admit(session, cluster, now, grows=True)
 
-    def session_withdrawn(self, session: int) -> None:
-        """The relay of a waiting session went away."""
-        entry = self._waiting.pop(session, None)
-        if entry is not None:
-            self._clusters[entry[0]].waiting -= 1
-            self._forget_if_empty(entry[0])
+    def session_woken(self, session: int, cluster: str, now: float) -> list[Action]:
+        """A parked session needs a query processor again."""
+        pool = self._clusters[cluster]
+        assert pool.parked > 0, "only parked sessions are woken"
+        pool.parked -= 1
+        pool.wakes += 1
+        return self._admit(session, cluster, now, grows=True)
+
+    def session_returned(self, session: int, cluster: str, now: float) -> list[Action]:
+        """A session that was served is not, after all: its query processor never took it up."""
+        return self._admit(session, cluster, now, grows=True)
+
+    def jobs_arrived(self, run: int, cluster: str, now: float) -> list[Action]:
+        """A run of a cluster's background jobs is wanted."""
+        return self._admit(run, cluster, now, grows=False)
+
+    def session_withdrawn(self, session: int, cluster: str) -> None:
+        """The relay of a session that may still wait went away."""
+        pool = self._clusters.get(cluster)
+        if pool is not None and pool.waiting.pop(session, None) is not None:
+            self._settle_queue(cluster)
 
     def forked(self, worker: int, now: float) -> list[Action]:
         """The seed delivered a query processor."""
         self._forking = max(0, self._forking - 1)
         self._fork_news_at = now
         self._fork_failed = False
-        self._workers[worker] = _Worker(now)
-        self._warm.append(worker)
-        if self._waiting:
-            session = next(iter(self._waiting))
-            cluster = self._stop_waiting(session)
-            return [*self._take_warm(cluster, session, now), *self._refill(now)]
-        return self._refill(now)
+        self._workers[worker] = entry = Member(worker, now)
+        self._warm.append(entry)
+        if not self._turns:
+            return self._refill(now)
+        cluster, _ = self._turns.popitem(last=False)
+        actions = [
+            *self._take_warm(cluster, now),
+            *self._serve_waiting(entry, self._settings.sessions_per_process_max),
+        ]
+        return [*actions, *self._refill(now)]
 
     def fork_failed(self, now: float) -> None:
         """The machine has no room for one more; it is asked again a little later."""
@@ -165,38 +142,48 @@ class QueryProcessorPool:
         self._fork_failed = True
         self._short_until = now + self._settings.fork_retry_seconds
 
-    def fell_idle(self, worker: int, now: float) -> list[Action]:
-        """A query processor's session has ended."""
+    def ended(self, worker: int, session: int, now: float) -> list[Action]:
+        """A session, or a run of jobs, is over."""
         entry = self._workers.get(worker)
-        if entry is None or entry.session is None or entry.cluster is None:
+        if entry is None or entry.cluster is None or session not in entry.work:
             return []
-        entry.session = None
+        entry.work.remove(session)
         entry.idle_since = now
         pool = self._clusters[entry.cluster]
-        pool.busy -= 1
-        if now >= entry.expires_at:
-            return self._retire(worker)
-        session = self._first_waiting(entry.cluster) if pool.waiting else None
-        if session is not None:
-            self._stop_waiting(session)
-            return [self._serve(worker, session)]
-        pool.idle[worker] = None
-        return self._make_room(entry.cluster) if self._waiting else []
+        pool.sessions -= 1
+        if pool.waiting and entry.is_open(now):
+            return self._serve_waiting(entry, 1)
+        return self._make_room()
+
+    def parked(self, worker: int, session: int, now: float) -> list[Action]:
+        """A session has given its place up until its client says something. It counts as a connection."""
+        entry = self._workers.get(worker)
+        if entry is not None and entry.cluster is not None and session in entry.work:
+            pool = self._clusters[entry.cluster]
+            pool.parked += 1
+            pool.parkings += 1
+        return self.ended(worker, session, now)
+
+    def full(self, worker: int) -> list[Action]:
+        """A query processor has grown large: it ends with the sessions that it has."""
+        entry = self._workers.get(worker)
+        if entry is None or entry.cluster is None or entry.ending:
+            return []
+        return [self._retire(entry)]
 
     def died(self, worker: int, now: float) -> list[Action]:
-        """A query processor is gone, for whatever reason; its session, if any, went with it."""
+        """A query processor is gone, for whatever reason; its sessions, if any, went with it."""
         entry = self._workers.pop(worker, None)
         if entry is None:
             return []
         if entry.cluster is None:
-            self._warm.remove(worker)
+            self._warm.remove(entry)
             if now - entry.forked_at < self._settings.rapid_death_seconds:
                 self._rapid_deaths.append(now)
         else:
             pool = self._clusters[entry.cluster]
-            pool.alive -= 1
-            pool.busy -= entry.session is not None
-            pool.idle.pop(worker, None)
+            pool.sessions -= len(entry.work)
+            del pool.workers[worker]
             self._forget_if_empty(entry.cluster)
         return self._refill(now)
 
@@ -206,16 +193,10 @@ class QueryProcessorPool:
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: refuse who waited too long, end the old and the idle, refill."""
-        actions: list[Action] = []
         if now - self._fork_news_at > self._settings.fork_seconds:
             self._forking = 0
-        for session, (_, deadline) in list(self._waiting.items()):
-            if now < deadline:
-                break  # the queue is in order of arrival, so of deadline
-            self._stop_waiting(session)
-            actions.append(self._too_late(session))
-        for worker in list(self._finished(now)):
-            actions += self._retire(worker)
+        actions: list[Action] = [self._too_late(session) for session in self._overdue(now)]
+        actions += [self._retire(entry) for entry in list(self._finished(now))]
         return actions + self._refill(now)
 
     # What is
@@ -228,45 +209,106 @@ class QueryProcessorPool:
     @property
     def waiting(self) -> int:
         """How many sessions wait for a query processor."""
-        return len(self._waiting)
+        return sum(len(self._clusters[cluster].waiting) for cluster in self._turns)
 
-    def pools(self) -> dict[str, tuple[int, int]]:
-        """Return (idle, busy) for each cluster that has query processors."""
-        return {name: (len(pool.idle), pool.busy) for name, pool in self._clusters.items()}
+    @property
+    def busy(self) -> int:
+        """How many query processors serve somebody. The others would give way."""
+        return sum(1 for entry in self._workers.values() if entry.work)
+
+    def loads(self) -> dict[str, ClusterLoad]:
+        """Return how each cluster stands that has query processors or waits for one."""
+        return {name: pool.load for name, pool in self._clusters.items()}
 
     # Steps
 
-    def _serve(self, worker: int, session: int) -> Serve:
-        entry = self._workers[worker]
-        assert entry.session is None, "a query processor serves one session at a time"
-        assert entry.cluster is not None, "a query processor serves after it was assigned"
-        entry.session = session
-        self._clusters[entry.cluster].busy += 1
-        return Serve(worker, session)
+    def _admit(self, session: int, cluster: str, now: float, *, grows: bool) -> list[Action]:
+        pool = self._clusters.setdefault(cluster, ClusterPool())
+        opened = pool.open_workers(now)
+        best = self._least_loaded(opened)
+        wanted = best is None or (grows and bool(best.work) and self._may_grow(len(opened)))
+        if wanted and self._warm:
+            best = self._warm[0]
+            actions = self._take_warm(cluster, now)
+            return [*actions, self._serve(best, session), *self._refill(now)]
+        if best is not None:
+            # The next one should find a warm one, also where none are kept.
+            return [self._serve(best, session), *self._refill(now, spare=int(wanted))]
+        pool.waiting[session] = now + self._settings.wait_seconds
+        self._turns.setdefault(cluster)
+        return [*self._make_room(), *self._refill(now)]
 
-    def _take_warm(self, cluster: str, session: int, now: float) -> list[Action]:
-        worker = self._warm.popleft()
-        entry = self._workers[worker]
+    def _least_loaded(self, opened: list[Member]) -> Member | None:
+        """Return the one with the fewest sessions; of idle ones the last used, whose caches are hot."""
+        best = min(opened, key=lambda entry: (len(entry.work), -entry.idle_since), default=None)
+        most = self._settings.sessions_per_process_max
+        return best if best is not None and len(best.work) < most else None
+
+    def _may_grow(self, processes: int) -> bool:
+        """The last warm ones of a full host are for clusters that have none at all."""
+        settings = self._settings
+        full = len(self._workers) + self._forking >= settings.query_processors_max
+        return processes < settings.processes_per_cluster and not full
+
+    def _serve(self, entry: Member, session: int) -> Serve:
+        assert entry.cluster is not None, "a query processor serves after it was assigned"
+        assert not entry.ending, "who ends takes no more sessions"
+        assert len(entry.work) < self._settings.sessions_per_process_max, "each has its limit"
+        entry.work.add(session)
+        self._clusters[entry.cluster].sessions += 1
+        return Serve(entry.number, session)
+
+    def _serve_waiting(self, entry: Member, count: int) -> list[Action]:
+        """Give a query processor the first of those who wait for its cluster."""
+        assert entry.cluster is not None, "see _serve"
+        waiting = self._clusters[entry.cluster].waiting
+        sessions = list(islice(waiting, count))
+        for session in sessions:
+            del waiting[session]
+        served: list[Action] = [self._serve(entry, session) for session in sessions]
+        self._settle_queue(entry.cluster)
+        return served
+
+    def _take_warm(self, cluster: str, now: float) -> list[Action]:
+        """Make the oldest warm one the cluster's."""
+        entry = self._warm.popleft()
         entry.cluster = cluster
-        self._clusters[cluster].alive += 1
+        entry.idle_since = now
+        self._clusters[cluster].workers[entry.number] = entry
         settings = self._settings
         lifetime = settings.lifetime_seconds * (
             1 - settings.lifetime_jitter * self._random.random()
         )
         entry.expires_at = now + lifetime
-        return [Assign(worker, cluster, lifetime), self._serve(worker, session)]
+        return [Assign(entry.number, cluster, lifetime)]
 
-    def _refill(self, now: float) -> list[Action]:
-        """Fork for those who wait and up to the wanted number of warm ones."""
+    def _refill(self, now: float, spare: int = 0) -> list[Action]:
+        """Fork for those who wait, and up to the wanted number of warm ones, `spare` at least."""
         if now < self._short_until or self._in_backoff(now):
             return []
-        wanted = self._settings.warm + len(self._waiting) - len(self._warm) - self._forking
+        warm = max(self._settings.warm, spare)
+        wanted = warm + self._needed() - len(self._warm) - self._forking
         room = self._settings.query_processors_max - len(self._workers) - self._forking
         count = max(0, min(wanted, room, self._settings.forks_at_once - self._forking))
         if count:
             self._forking += count
             self._fork_news_at = now
         return [Fork()] * count
+
+    def _needed(self) -> int:
+        """Return how many query processors would take all who wait."""
+        most = self._settings.sessions_per_process_max
+        return sum(-(-len(self._clusters[cluster].waiting) // most) for cluster in self._turns)
+
+    def _overdue(self, now: float) -> list[int]:
+        """Take those out of the queues who have waited too long."""
+        overdue: list[int] = []
+        for cluster in list(self._turns):
+            waiting = self._clusters[cluster].waiting
+            while waiting and now >= next(iter(waiting.values())):  # in order of arrival
+                overdue.append(waiting.popitem(last=False)[0])
+            self._settle_queue(cluster)
+        return overdue
 
     def _too_late(self, session: int) -> Refuse:
         """Refuse a session in the words of what it waited for."""
@@ -283,41 +325,55 @@ class QueryProcessorPool:
         deaths.clear()
         return False
 
-    def _make_room(self, for_cluster: str) -> list[Action]:
-        """At the host's limit, end the longest idle query processor of another cluster."""
+    def _make_room(self) -> list[Action]:
+        """At the host's limit, end an idle query processor for a cluster that waits for one.
+
+        The longest idle one goes, and a cluster's last one only if no cluster has one to spare.
+        """
+        if not self._turns:
+            return []
         if len(self._workers) + self._forking < self._settings.query_processors_max:
             return []
+        leaving = sum(1 for entry in self._workers.values() if entry.ending and not entry.work)
+        if self._needed() <= self._forking + leaving:
+            return []
         idle = [
-            (self._workers[worker].idle_since, worker)
-            for name, pool in self._clusters.items()
-            if name != for_cluster
-            for worker in list(pool.idle)[:1]
+            (pool.load.processes == 1, entry.idle_since, entry.number)
+            for pool in self._clusters.values()
+            for entry in pool.workers.values()
+            if not entry.work and not entry.ending
         ]
-        return self._retire(min(idle)[1]) if idle else []
+        return [self._retire(self._workers[min(idle)[2]])] if idle else []
 
-    def _finished(self, now: float) -> Iterator[int]:
+    def _finished(self, now: float) -> Iterator[Member]:
+        """Yield the too old, and the idle ones: a cluster's last one after all others."""
+        since = now - self._settings.idle_seconds
         for pool in self._clusters.values():
-            for worker in pool.idle:
-                entry = self._workers[worker]
-                if now >= min(entry.expires_at, entry.idle_since + self._settings.idle_seconds):
-                    yield worker
+            opened = pool.open_workers(now)
+            yield from (
+                entry
+                for entry in pool.workers.values()
+                if not entry.ending and now >= entry.expires_at
+            )
+            idle = [entry for entry in opened if not entry.work and entry.idle_since <= since]
+            idle.sort(key=lambda entry: entry.idle_since)
+            yield from idle[: max(1, len(opened) - 1)]
 
-    def _retire(self, worker: int) -> list[Action]:
-        """Take a query processor out of its cluster; `died` follows when it has gone."""
-        cluster = self._workers[worker].cluster
-        assert cluster is not None, "warm query processors are not retired"
-        self._clusters[cluster].idle.pop(worker, None)
-        return [Retire(worker)]
+    def _retire(self, entry: Member) -> Retire:
+        """Give a query processor no more sessions; `died` follows when the last of them has ended."""
+        assert entry.cluster is not None, "warm query processors are not retired"
+        assert not entry.ending, "once is enough"
+        entry.ending = True
+        return Retire(entry.number)
 
-    def _first_waiting(self, cluster: str) -> int | None:
-        return next((key for key, (name, _) in self._waiting.items() if name == cluster), None)
-
-    def _stop_waiting(self, session: int) -> str:
-        cluster, _ = self._waiting.pop(session)
-        self._clusters[cluster].waiting -= 1
-        return cluster
+    def _settle_queue(self, cluster: str) -> None:
+        """Give a cluster, if anybody still waits for it, its turn after all others."""
+        if not self._clusters[cluster].waiting:
+            self._turns.pop(cluster, None)
+            self._forget_if_empty(cluster)
+        else:
+            self._turns.setdefault(cluster)
 
     def _forget_if_empty(self, cluster: str) -> None:
-        pool = self._clusters[cluster]
-        if not pool.alive and not pool.waiting:
+        if self._clusters[cluster].is_empty:
             del self._clusters[cluster]

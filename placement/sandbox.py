@@ -8,8 +8,9 @@ much of its sandbox as it can while it is warm, the rest when it gets its cluste
 - reads its cluster's storage replicas and clock, libraries and time zones, and opens nothing else, nothing
   at all for writing (Landlock); what it writes came to it open, and is its own (`storage.reader_slot`);
 - opens no socket, starts no process and no thread but one, executes nothing (seccomp);
-- holds few descriptors and not more memory than it is given: beyond that an allocation fails, and with it
-  the statement; writes no file but its temporary one, leaves no core dump (resource limits).
+- holds few descriptors besides its sessions' sockets and not more memory than it is given: beyond that an
+  allocation fails, and with it the statement; writes no file but its temporary one, leaves no core dump
+  (resource limits).
 
 Where the kernel lacks a part, the others still hold, and the part's name is returned to be logged.
 """
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -26,14 +26,22 @@ from functools import cache
 from pathlib import Path
 
 from dsql.control.layout import Layout
-from dsql.limits import PROCESS_MEMORY_BYTES_MAX, TEMPORARY_BYTES_MAX
+from dsql.limits import (
+    PROCESS_MEMORY_BYTES_MAX,
+    SESSIONS_PER_PROCESS_MAX,
+    STATEMENTS_AT_THEIR_LIMIT,
+    TEMPORARY_BYTES_MAX,
+)
 from dsql.session.control import Assign
 from placement import kernel, landlock, seccomp
 from storage.client import files_for_readers
 
-DESCRIPTORS_MAX = 128
-# What a query processor writes is its temporary file, opened beforehand, and perhaps its log.
-FILE_BYTES_MAX = TEMPORARY_BYTES_MAX + 64 * 1024 * 1024
+# A socket for each session, and what the process itself has: its control socket, epoll, clock, temporary
+# file, and for each zone two for its slot, two for the replica, one to the adjudicator.
+DESCRIPTORS_MAX = SESSIONS_PER_PROCESS_MAX + 200
+# What a query processor writes is its temporary file, opened beforehand and shared by its sessions, and
+# perhaps its log.
+FILE_BYTES_MAX = STATEMENTS_AT_THEIR_LIMIT * TEMPORARY_BYTES_MAX + 64 * 1024 * 1024
 SYSTEM_FILES = (
     "/usr/share/zoneinfo",
     "/proc/sys/kernel/random/boot_id",  # tells whether a replica is of this boot
@@ -87,7 +95,6 @@ class Sandbox:
         if assignment.uid is not None:
             _become(assignment.uid)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        kernel.die_with_parent(signal.SIGKILL)  # forgotten with the change of user
         if self._is_filtered:
             start_thread()
             seccomp.close_threads()

@@ -4,14 +4,18 @@ A fork shares the seed's memory until it writes to it, so that a new query proce
 millisecond and one megabyte instead of a second of imports. `gc.freeze` keeps the collector from touching
 the shared pages. The seed has one thread and no event loop, because a fork copies only one thread.
 
-What must not be equal in two forks: signal handlers and the set of open descriptors (reset), and random
-numbers. `random` is seeded anew by Python, each session's own generator by the session; `os.urandom`,
-`secrets` and OpenSSL's generator are safe by themselves.
+A query processor outlives a seed that was killed, and its sessions do not notice: the agent has its control
+socket and its pidfd, by which it ends it. A seed that is told to stop ends its own.
+
+What must not be equal in two forks: signal handlers and the set of open descriptors (reset), whom the
+control socket sends SIGIO (set), and random numbers. `random` is seeded anew by Python, each session's own
+generator by the session; `os.urandom`, `secrets` and OpenSSL's generator are safe by themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import logging
 import os
@@ -180,8 +184,11 @@ class Seed:
         try:
             for number in _STOP_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # it means: cancel the statement
-            kernel.die_with_parent(signal.SIGKILL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, for all; we end by SIGTERM
+            signal.signal(signal.SIGIO, signal.SIG_IGN)  # it ends who does not handle it (yet)
+            # Whom the control socket sends it. The sandbox lets nobody say so later: it could be sent to
+            # any process of the same user.
+            fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
             kernel.set_name("dsql: warm")
             os.closerange(_FIRST_OWN_DESCRIPTOR, control.fileno())
             os.closerange(control.fileno() + 1, os.sysconf("SC_OPEN_MAX"))

@@ -1,4 +1,7 @@
-"""The placement service: answers relays from its view of the fleet, and forwards cancellations."""
+"""The placement service: answers relays from its view of the fleet, and forwards cancellations.
+
+The rate of a cluster's new connections is limited here, because all relays of an installation ask here.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
@@ -14,9 +18,12 @@ import msgspec
 
 from dsql.control.layout import Layout
 from dsql.errors import FatalError
+from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
+from dsql.rate_limit import RateLimit
 from dsql.rpc.packets import PacketChannel, PacketServer, close_all
 from placement.fleet import Fleet, agent_number
 from placement.messages import (
+    PLACES_MAX,
     Acquire,
     Cancel,
     LoadReport,
@@ -30,13 +37,15 @@ from placement.messages import (
 
 logger = logging.getLogger(__name__)
 
-PLACES_MAX = 64
+HOUSEKEEPING_SECONDS = 10.0
+RATE_EXCEEDED = "Unable to accept connection, rate exceeded."
 
 
 class PlacementServer:
     """Serves relays and agents at one Unix socket; who reports load is an agent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rate: RateLimit) -> None:
+        self._rate = rate
         self._fleet = Fleet(SystemRandom())
         self._agents: dict[int, PacketChannel] = {}
         self._peers: set[_Peer] = set()
@@ -61,10 +70,15 @@ class PlacementServer:
 
     def acquire(self, request: Acquire) -> Placed | Refused:
         """Return where sessions go."""
+        cluster = request.cluster
+        wanted = max(1, min(request.count, PLACES_MAX, self._fleet.room(cluster)))
+        count = self._rate.take(cluster, time.monotonic(), wanted)
+        if not count:
+            return Refused(request.request, "53400", RATE_EXCEEDED)
         try:
-            count = max(1, min(request.count, PLACES_MAX))
-            address, process_id = self._fleet.place(request.cluster, request.az, count)
+            address, process_id = self._fleet.place(cluster, request.az, count)
         except FatalError as error:
+            self._rate.give_back(cluster, count)
             return Refused(request.request, error.sqlstate, error.message)
         return Placed(request.request, address, process_id, count)
 
@@ -119,11 +133,20 @@ class _Peer:
                 raise ValueError(f"unexpected message {type(other).__name__}")
 
 
-async def serve(layout: Layout, *, on_ready: Callable[[], None]) -> None:
-    """Run the placement service until cancelled."""
-    server = PlacementServer(layout.socket("placement"))
+async def serve(
+    layout: Layout,
+    *,
+    connection_rate: float = CONNECTION_RATE_PER_SECOND,
+    connection_burst: int = CONNECTION_BURST,
+    on_ready: Callable[[], None],
+) -> None:
+    """Run the placement service until cancelled. The rate is per second and cluster, 0 for no limit."""
+    rate = RateLimit(connection_rate, connection_burst)
+    server = PlacementServer(layout.socket("placement"), rate)
     on_ready()
     try:
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            rate.forget_full(time.monotonic())
     finally:
         server.close()

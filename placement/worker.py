@@ -1,16 +1,17 @@
-"""One query processor, as its agent sees it: control socket, pidfd, and what it serves."""
+"""One query processor, as its agent sees it: control socket, pidfd, and all that it serves."""
 
 from __future__ import annotations
 
 import contextlib
 import hmac
 import logging
+import math
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -18,23 +19,57 @@ from dsql.rpc.packets import PacketChannel, close_all
 from dsql.session.control import (
     Adjudicator,
     Assign,
-    Idle,
+    Cancel,
+    Ended,
+    Full,
     NeedAdjudicator,
+    Parked,
     Ready,
+    Resume,
     Retire,
     RunJobs,
     Serve,
+    Started,
+    ToAgent,
+    ToQueryProcessor,
     WantJobs,
     decode_from_query_processor,
     encode,
 )
+from dsql.session.record import RECORD_BYTES_MAX
 
 logger = logging.getLogger(__name__)
 
 # Given a zone, or "" for the likely leader: the zone and a connection; None if it does not answer.
 ConnectAdjudicator = Callable[[str], tuple[str, socket.socket] | None]
 
-MESSAGES_PER_SECOND_MAX = 500  # who finds no adjudicator asks again every few milliseconds
+# Who finds no adjudicator asks again every few milliseconds. Each session adds one more: it may want jobs.
+# Starts, parkings and ends of sessions do not count: each follows one that we have sent.
+MESSAGES_PER_SECOND_MAX = 500
+
+
+class Keys(NamedTuple):
+    """A session's BackendKeyData. `process_key` is unique among the sessions that live."""
+
+    process_key: int
+    secret_key: int
+
+
+class ParkedRecord(NamedTuple):
+    """What a query processor gives back of a session, to be resumed elsewhere; `client` is the socket."""
+
+    number: int
+    keys: Keys
+    client: int
+    record: bytes
+    deadline: float
+
+
+class _Given(NamedTuple):
+    """A session's socket, which no other one has, and since when the process has it."""
+
+    socket: int  # its inode
+    since: float
 
 
 class WorkerEvents(Protocol):
@@ -44,24 +79,38 @@ class WorkerEvents(Protocol):
         """It is its cluster's, sandbox included, so long after `assign`."""
         ...
 
-    def on_idle(self, worker: Worker) -> None:
-        """Its session, or its run of background jobs, has ended."""
+    def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
+        """A session, or a run of background jobs (no keys), has ended."""
+        ...
+
+    def on_started(self, worker: Worker, number: int) -> None:
+        """A session is in its hands."""
+        ...
+
+    def on_parked(self, worker: Worker, session: ParkedRecord) -> None:
+        """A session has given its place up. Whoever is told owns the socket."""
+        ...
+
+    def on_full(self, worker: Worker) -> None:
+        """It has grown large, and wants no more sessions."""
         ...
 
     def on_jobs_wanted(self, worker: Worker) -> None:
-        """Its session has left background jobs behind."""
+        """One of its sessions has left background jobs behind."""
         ...
 
     def on_lost(self, worker: Worker) -> None:
-        """It is gone."""
+        """It is gone, and with it all that `work` still has."""
         ...
 
 
 class Worker:
-    """A process that a seed forked. `process_key` and `secret_key` are those of its running session.
+    """A process that a seed forked. `work`: its sessions by number, and perhaps a run of jobs.
 
     It may be hostile. One that says what nobody says here, or more than anybody has to say, is killed, as
-    is one that closes its control socket or does not read it, or falls idle without having had work.
+    is one that closes its control socket or does not read it, or says that something has started, parked
+    or ended, or that it is full, and has not got it, or no cluster; or that gives back another socket than
+    it was given, a session that cannot have been silent for long enough, or more than a session's record.
     It has one connection to each adjudicator at most.
     """
 
@@ -74,14 +123,16 @@ class Worker:
     ) -> None:
         self.process_id = process_id
         self.cluster: str | None = None
-        self.process_key = 0
-        self.secret_key = 0
+        self.work: dict[int, Keys | None] = {}
         self._pidfd = pidfd
         self._events = events
         self._connect: ConnectAdjudicator = lambda _: None
         self._assigned_at = 0.0
-        self._ready = False
-        self._works = False  # on what it was given last
+        self._ready_at: float | None = None
+        self._park_seconds = 0.0
+        self._given: dict[int, _Given] = {}  # by session
+        self._unstarted: set[int] = set()
+        self._full = False
         self._adjudicators: dict[str, socket.socket] = {}  # by zone
         self._counting_from = 0.0  # and since then it has said
         self._messages = 0
@@ -100,40 +151,62 @@ class Worker:
         self.cluster = assignment.cluster
         self._connect = connect_adjudicator
         self._assigned_at = time.monotonic()
+        self._park_seconds = assignment.park_seconds
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
             self._channel.send(encode(assignment), slots)
             self._send_adjudicator("")
         close_all(slots)
 
-    def serve(self, packet: bytes, client: int, process_key: int, secret_key: int) -> None:
+    def serve(self, number: int, packet: bytes, client: int, keys: Keys) -> None:
         """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""
-        self._channel.send(encode(Serve(packet)), (client,))
-        self._works = True
-        self.process_key, self.secret_key = process_key, secret_key
+        self._give(Serve(number, packet), client, keys)
 
-    def serves(self, process_key: int, secret_key: int) -> bool:
-        """Return whether a client with this BackendKeyData is the one being served."""
-        return self.process_key == process_key and hmac.compare_digest(
-            self.secret_key.to_bytes(8, "big", signed=True),
-            secret_key.to_bytes(8, "big", signed=True),
-        )
+    def resume(
+        self, number: int, record: bytes, client: int, keys: Keys, *, parks: bool = True
+    ) -> None:
+        """Pass on a session that was parked. Raises ConnectionError as `serve` does."""
+        self._give(Resume(number, record, parks), client, keys)
 
-    def run_jobs(self) -> None:
+    def _give(self, message: Serve | Resume, client: int, keys: Keys) -> None:
+        number = message.number
+        assert number not in self.work, "what is given is given once"
+        given = _Given(
+            os.fstat(client).st_ino, time.monotonic()
+        )  # not later than the process has it
+        self._channel.send(encode(message), (client,))
+        self.work[number] = keys
+        self._given[number] = given
+        self._unstarted.add(number)
+
+    def hangs(self, since: float, now: float, seconds: float) -> bool:
+        """Return whether it has had so much time for what it was given at `since`.
+
+        It takes nothing up before its sandbox is closed, which may take as long.
+        """
+        begun = since + seconds if self._ready_at is None else max(since, self._ready_at)
+        return now - begun > seconds
+
+    def run_jobs(self, number: int) -> None:
         """Have it work off its cluster's background jobs. Raises ConnectionError if it is gone."""
-        self._channel.send(encode(RunJobs()))
-        self._works = True
+        assert None not in self.work.values(), "a cluster has one run at a time"
+        self._channel.send(encode(RunJobs(number)))
+        self.work[number] = None
 
-    def interrupt(self) -> None:
-        """Cancel the running statement."""
-        self._signal(signal.SIGINT)
+    def cancel(self, number: int, secret_key: int) -> None:
+        """Cancel the statement that a session runs, if this is its key."""
+        keys = self.work.get(number)
+        if keys is not None and hmac.compare_digest(
+            keys.secret_key.to_bytes(8, "big", signed=True),
+            secret_key.to_bytes(8, "big", signed=True),
+        ):
+            self._tell(Cancel(number))
 
     def retire(self) -> None:
-        """Have the process end after its session."""
-        with contextlib.suppress(ConnectionError):
-            self._channel.send(encode(Retire()))
+        """Have the process end after the last of its sessions."""
+        self._tell(Retire())
 
     def terminate(self) -> None:
-        """End its session, with a word to the client, and the process."""
+        """End its sessions, with a word to their clients, and the process."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -142,8 +215,12 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Forget the process; `on_lost` is called if it was not before."""
-        self._channel.close()
+        """Forget the process, after its last words; `on_lost` is called if it was not before."""
+        self._channel.finish()
+
+    def _tell(self, message: ToQueryProcessor) -> None:
+        with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
+            self._channel.send(encode(message))
 
     def _signal(self, number: signal.Signals) -> None:
         # A pidfd, unlike a process id, never means another process later.
@@ -152,44 +229,87 @@ class Worker:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _received(self, packet: bytes, descriptors: list[int]) -> None:
-        close_all(descriptors)
         try:
             message = decode_from_query_processor(packet)
-        except (msgspec.DecodeError, RecursionError):
-            self._refuse("query processor makes no sense")
+            complaint = self._complaint(message, descriptors)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            complaint = "makes no sense"
+        if complaint:
+            close_all(descriptors)
+            self._refuse(f"query processor {complaint}")
             return
-        if self._says_too_much() or (self._ready and isinstance(message, Ready)):
-            self._refuse("query processor says too much")
+        if isinstance(message, Parked):
+            self._take_back(message, *descriptors)
             return
+        close_all(descriptors)
         match message:
-            case Idle() if not self._works:
-                self._refuse("query processor has finished what it was not given")
-            case Idle():
-                self._works = False
-                self.process_key = self.secret_key = 0
-                self._events.on_idle(self)
+            case Started(number):
+                self._unstarted.remove(number)
+                self._events.on_started(self, number)
+            case Ended(number):
+                self._given.pop(number, None)
+                self._events.on_ended(self, number, self.work.pop(number))
+            case Full():
+                self._full = True
+                self._events.on_full(self)
             case WantJobs():
                 self._events.on_jobs_wanted(self)
             case NeedAdjudicator(az):
                 with contextlib.suppress(ConnectionError):
                     self._send_adjudicator(az)
             case Ready(missing):
-                self._ready = True
-                self._events.on_ready(self, time.monotonic() - self._assigned_at)
+                self._ready_at = time.monotonic()
+                self._events.on_ready(self, self._ready_at - self._assigned_at)
                 if missing:
                     details = {"missing": missing, "cluster": self.cluster}
                     logger.warning("sandbox incomplete", extra=details)
+
+    def _take_back(self, message: Parked, client: int) -> None:
+        number, record, deadline = message.number, message.record, message.deadline
+        del self._given[number]
+        keys = self.work.pop(number)
+        assert keys is not None, "a run of jobs has no socket"
+        self._events.on_parked(self, ParkedRecord(number, keys, client, record, deadline))
+
+    def _complaint(self, message: ToAgent, descriptors: list[int]) -> str:
+        """Return what is wrong with a message at this moment, "" for nothing."""
+        if isinstance(message, Started):
+            return "" if message.number in self._unstarted else "has begun what it was not given"
+        if isinstance(message, Parked):
+            return self._complaint_of_parked(message, descriptors)
+        if isinstance(message, Ended):
+            begun = message.number in self.work and message.number not in self._unstarted
+            return "" if begun else "has finished what it was not given"
+        if isinstance(message, Full) and self.cluster is None:
+            return "is full before it was assigned"
+        twice = (self._ready_at is not None and isinstance(message, Ready)) or (
+            self._full and isinstance(message, Full)
+        )
+        return "says too much" if twice or self._says_too_much() else ""
+
+    def _complaint_of_parked(self, message: Parked, descriptors: list[int]) -> str:
+        given = self._given.get(message.number)
+        if given is None or message.number in self._unstarted:
+            return "has parked what it was not given"
+        if len(descriptors) != 1 or os.fstat(descriptors[0]).st_ino != given.socket:
+            return "gives back another socket"
+        if time.monotonic() - given.since < self._park_seconds:
+            return "parks too soon"
+        if len(message.record) > RECORD_BYTES_MAX or not math.isfinite(message.deadline):
+            return "parks what is no session"
+        return ""
 
     def _says_too_much(self) -> bool:
         now = time.monotonic()
         if now >= self._counting_from + 1:
             self._counting_from, self._messages = now, 0
         self._messages += 1
-        return self._messages > MESSAGES_PER_SECOND_MAX
+        return self._messages > MESSAGES_PER_SECOND_MAX + len(self.work)
 
     def _refuse(self, reason: str) -> None:
         logger.error(reason, extra={"process_id": self.process_id, "cluster": self.cluster})
-        self.kill()
+        self._signal(signal.SIGKILL)
+        self._channel.close()  # its last words are worth nothing
 
     def _send_adjudicator(self, az: str) -> None:
         self._end_adjudicator(az)

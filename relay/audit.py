@@ -12,7 +12,7 @@ import logging
 
 import msgspec
 
-from relay.rate_limit import RateLimit
+from dsql.rate_limit import RateLimit
 
 _log = logging.getLogger("relay.audit")
 
@@ -64,4 +64,4 @@ class AuditLog:
         self._per_source.forget_full(now)
 
     def _may_write(self, source: str, now: float) -> bool:
-        return self._per_source.take(source, now) and self._total.take(_EVERYBODY, now)
+        return bool(self._per_source.take(source, now) and self._total.take(_EVERYBODY, now))

@@ -16,11 +16,10 @@ from dsql.control.layout import Layout
 from dsql.limits import (
     CANCEL_BURST,
     CANCEL_RATE_PER_SECOND,
-    CONNECTION_BURST,
-    CONNECTION_RATE_PER_SECOND,
     OPEN_LOGINS_MAX,
     OPEN_LOGINS_PER_ADDRESS_MAX,
 )
+from dsql.rate_limit import RateLimit
 from placement.client import AgentClient, PlacementClient
 from relay.admission import Admission
 from relay.audit import AuditLog
@@ -28,7 +27,6 @@ from relay.cancel_key import CancelKeys
 from relay.clusters import ClusterDirectory
 from relay.iam_token import Verifier
 from relay.metrics import Metrics
-from relay.rate_limit import RateLimit
 from relay.routing import cluster_of_server_name
 from relay.splice import Splices
 from relay.tls import make_context, make_entry_context
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a relay behaves. `az` is where it stands.
+    """How a relay behaves. `name` is its own among those that share a port, `az` is where it stands.
 
     `login_seconds` is what a client has for its handshake and password, `place_seconds` what the cluster
     then has to give it a query processor. The `open_logins` limits bound the logins that have not got as
@@ -47,6 +45,7 @@ class Settings:
     where Prometheus may fetch the counters.
     """
 
+    name: str = "relay-1"
     az: str = ""
     login_seconds: float = 30.0
     place_seconds: float = 60.0
@@ -55,9 +54,6 @@ class Settings:
     open_logins_per_address_max: int = OPEN_LOGINS_PER_ADDRESS_MAX
     cancel_rate: float = CANCEL_RATE_PER_SECOND
     cancel_burst: int = CANCEL_BURST
-    connection_rate: float = CONNECTION_RATE_PER_SECOND
-    connection_burst: int = CONNECTION_BURST
-    reuse_port: bool = False
     metrics_at: tuple[str, int] | None = None
 
 
@@ -77,7 +73,6 @@ class FrontDoor:
             settings.open_logins_per_address_max,
         )
         self.audit = AuditLog()
-        self.rate_limit = RateLimit(settings.connection_rate, settings.connection_burst)
         self.cancel_limit = RateLimit(settings.cancel_rate, settings.cancel_burst)
         self.cancel_keys = CancelKeys(layout.relay_cancel_key)
         self.placement = PlacementClient(layout.socket("placement"), self.cancel_keys.make)
@@ -105,7 +100,7 @@ class FrontDoor:
     def housekeep(self) -> None:
         """Drop what is not needed any more, and notice a renewed certificate of the relay."""
         now = time.monotonic()
-        for forgetful in (self.rate_limit, self.cancel_limit, self.audit):
+        for forgetful in (self.cancel_limit, self.audit):
             forgetful.forget_full(now)
         if self._entry_version != self._certificate_version():
             self.entry_context = self._make_entry_context()

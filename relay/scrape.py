@@ -1,6 +1,7 @@
-"""Where Prometheus fetches the relay's counters and the installation's health: `GET /metrics`.
+"""Where Prometheus fetches the counters of all relays and the installation's health: `GET /metrics`.
 
-One request per connection. The roles are asked by a thread, and only once for all who wait for it.
+One request per connection. Relays share this port too, and each answers for all. The roles are asked by a
+thread, and only once for all who wait for it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dsql.control.layout import Layout
 from dsql.health.collect import collect
 from dsql.health.conditions import conditions
 from dsql.health.exposition import exposition
-from relay.metrics import Metrics
 
 REQUEST_BYTES_MAX = 8_192
 REQUEST_SECONDS = 5.0  # more than silent roles cost
@@ -23,17 +23,15 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Instruments:
     """What there is to read."""
 
-    def __init__(self, layout: Layout, metrics: Metrics) -> None:
+    def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._metrics = metrics
         self._reading: asyncio.Task[str] | None = None
 
     async def read(self) -> str:
         """Return everything in Prometheus' text format."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(asyncio.to_thread(self._health))
-        health = await asyncio.shield(self._reading)
-        return self._metrics.exposition() + health
+        return await asyncio.shield(self._reading)
 
     def _health(self) -> str:
         clusters = list_clusters(self._layout)

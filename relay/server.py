@@ -1,21 +1,27 @@
 """The relay as a server: one listening port for all clusters.
 
-It holds no state that matters: any number of relays may listen side by side (`reuse_port`), and one that
-ends takes only logins in progress and spliced TLS 1.2 sessions with it, because every other session has
-left it. On cancellation it stops accepting, lets logins in progress finish, and closes.
+Any number of relays listen side by side on one port (SO_REUSEPORT): the kernel deals new connections out
+among them. A relay holds no state that matters: one that ends takes only logins in progress and spliced
+TLS 1.2 sessions with it, because every other session has left it. What holds for a cluster, its rate of new
+connections and their number, is placement's to keep; what bounds the memory and the work of strangers
+(logins in progress, cancellations) each relay keeps for itself.
+
+On cancellation it takes whoever stands before the door already, lets logins in progress and spliced
+sessions finish for a while, and ends; when it is told to drain, likewise.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
+import os
 import socket
 from collections.abc import Callable
 
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
+from relay.desk import Desk
 from relay.front_door import FrontDoor, Settings
 from relay.scrape import Instruments, Scrape
 from relay.session import RelaySession
@@ -40,14 +46,24 @@ _KEEPALIVE = (
 
 
 class RelayServer:
-    """A relay that is listening. `addresses` are (host, port) pairs as bound."""
+    """A relay that is listening. `addresses` are (host, port) pairs as bound.
+
+    `drained` is set once somebody has asked it to end, with the seconds it may take for that.
+    """
 
     def __init__(
-        self, door: FrontDoor, server: asyncio.Server, scrapes: asyncio.Server | None
+        self,
+        door: FrontDoor,
+        layout: Layout,
+        server: asyncio.Server,
+        scrapes: asyncio.Server | None,
     ) -> None:
         self.door = door
+        self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._closing = False
         self._server = server
         self._scrapes = scrapes
+        self._desk = Desk(layout.socket(door.settings.name), self._status, self._drain)
         self._housekeeper = door.spawn(_housekeep(door))
 
     @classmethod
@@ -65,12 +81,12 @@ class RelayServer:
             host or None,
             port,
             backlog=_BACKLOG,
-            reuse_port=settings.reuse_port,
+            reuse_port=True,
         )
         for listener in server.sockets:
             for level, option, value in _KEEPALIVE:
                 listener.setsockopt(level, option, value)
-        return cls(door, server, await _serve_metrics(layout, door))
+        return cls(door, layout, server, await _serve_metrics(layout, door))
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:
@@ -82,21 +98,43 @@ class RelayServer:
         """Where it listens."""
         return [listener.getsockname()[:2] for listener in self._server.sockets]
 
-    async def close(self) -> None:
-        """Stop accepting, wait for logins in progress as long as the settings say, and close."""
+    async def close(self, seconds: float | None = None) -> None:
+        """Stop accepting, wait for what is under way for `seconds` (as the settings say), and close."""
+        if self._closing:
+            return
+        self._closing = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (self.door.settings.drain_seconds if seconds is None else seconds)
+        await self._take_the_last()
         for server in filter(None, (self._server, self._scrapes)):
             server.close()
-        deadline = asyncio.get_running_loop().time() + self.door.settings.drain_seconds
-        while self._busy and asyncio.get_running_loop().time() < deadline:
+        while self._busy and loop.time() < deadline:
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        self._desk.close()
         self._housekeeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._housekeeper
         await self.door.close()
 
+    async def _take_the_last(self) -> None:
+        """Accept who stands in the listeners' queues: a listener that is closed would reset them."""
+        loop = asyncio.get_running_loop()
+        for listener in self._server.sockets:
+            while (client := _accept(listener)) is not None:
+                await loop.connect_accepted_socket(lambda: RelaySession(self.door), client)
+
     @property
     def _busy(self) -> bool:
         return bool(self.door.metrics.open_logins or len(self.door.splices))
+
+    def _status(self) -> dict[str, object]:
+        listen = ",".join(f"{host}:{port}" for host, port in self.addresses)
+        self.door.metrics.splices = len(self.door.splices)
+        return {"listen": listen or "draining", **self.door.metrics.snapshot()}
+
+    def _drain(self, seconds: float) -> None:
+        if not self.drained.done():
+            self.drained.set_result(seconds)
 
 
 async def serve(
@@ -104,31 +142,43 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     *,
-    az: str = "",
     settings: Settings = DEFAULT_SETTINGS,
     on_ready: Callable[[], None],
 ) -> None:
-    """Run a relay in the zone `az` until cancelled.
+    """Run a relay until cancelled, or drained.
 
     The data directory must hold the relay's certificate (`ensure_certificates`). Raises OSError if the
     port is taken.
     """
-    relay = await RelayServer.start(layout, host, port, dataclasses.replace(settings, az=az))
+    relay = await RelayServer.start(layout, host, port, settings)
     _publish_address(layout, *relay.addresses[0])
     _log.info("relay listens on %s", relay.addresses)
     on_ready()
+    seconds = None
     try:
-        await asyncio.get_running_loop().create_future()
+        seconds = await relay.drained
+        _log.info("draining for %.0f s at most", seconds)
     finally:
-        await asyncio.shield(relay.close())
+        await asyncio.shield(relay.close(seconds))
+
+
+def _accept(listener: socket.socket) -> socket.socket | None:
+    """Return who waits at a listener, None if nobody does."""
+    with socket.socket(fileno=os.dup(listener.fileno())) as door:
+        try:
+            return door.accept()[0]
+        except OSError:
+            return None
 
 
 async def _serve_metrics(layout: Layout, door: FrontDoor) -> asyncio.Server | None:
     if door.settings.metrics_at is None:
         return None
     loop = asyncio.get_running_loop()
-    instruments = Instruments(layout, door.metrics)
-    return await loop.create_server(lambda: Scrape(instruments), *door.settings.metrics_at)
+    instruments = Instruments(layout)
+    return await loop.create_server(
+        lambda: Scrape(instruments), *door.settings.metrics_at, reuse_port=True
+    )
 
 
 def _publish_address(layout: Layout, host: str, port: int) -> None:

@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 DATABASE = "postgres"
 # Far more than a client sends before it knows that it is let in; a hand-over is one packet.
 PENDING_BYTES_MAX = 65_536
+AGAIN_SECONDS = 0.05
 # Why a call was not even made: the agent's socket could not be reached.
 _NOT_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)
 
@@ -181,7 +182,7 @@ class RelaySession(asyncio.Protocol):
     def _check_password(self, token: str, pending: bytes) -> None:
         """Verify the token; if it is good, stop reading and let the hand-over begin.
 
-        Only here the cluster's connection rate is charged: whoever has no token cannot use it up.
+        Placement charges the cluster's connection rate, so whoever has no token cannot use it up.
         """
         door, attempt = self._door, self._attempt
         identity = door.verifier.verify(
@@ -196,8 +197,6 @@ class RelaySession(asyncio.Protocol):
         assert self._channel is not None
         if len(pending) + self._channel.unread_bytes > PENDING_BYTES_MAX:
             raise FatalError("08P01", "received too much data before authentication")
-        if not door.rate_limit.take(self._cluster.record.identifier, time.monotonic()):
-            raise FatalError("53400", "Unable to accept connection, rate exceeded.")
         door.metrics.logins += 1
         door.admission.leave(self)
         self._set_deadline(door.settings.place_seconds)
@@ -209,18 +208,29 @@ class RelaySession(asyncio.Protocol):
         """Give the session to an agent, before the deadline for that."""
         try:
             await self._wait_until_sent()
-            door, identifier = self._door, self._cluster.record.identifier
-            place = await door.placement.acquire(identifier, door.settings.az)
-            assert self._channel is not None
-            if self._channel.transferable:
-                await self._give_socket(self._channel, place, pending)
-            else:
-                await self._give_splice(self._channel, place, pending)
+            while not await self._place(pending):
+                await asyncio.sleep(AGAIN_SECONDS)
         except FatalError as error:
             self._refuse(error)
         except Exception:
             _log.exception("hand-over of %s failed", self._attempt.client_address)
             self._refuse(_internal_error())
+
+    async def _place(self, pending: bytes) -> bool:
+        """Find an agent and give it the session; return False if that has just gone."""
+        door, channel = self._door, self._channel
+        assert channel is not None
+        place = await door.placement.acquire(self._cluster.record.identifier, door.settings.az)
+        try:
+            if channel.transferable:
+                await self._give_socket(channel, place, pending)
+            else:
+                await self._give_splice(channel, place, pending)
+        except FatalError as error:
+            if not isinstance(error.__cause__, _NOT_SENT):
+                raise
+            return False
+        return True
 
     async def _give_socket(self, channel: TlsChannel, place: Place, pending: bytes) -> None:
         """Send the client's socket and the record layer's state; from then on the relay is gone."""
@@ -256,7 +266,6 @@ class RelaySession(asyncio.Protocol):
             # A refusal, or a call never made: the session is still the relay's. Else nobody knows.
             if error.__cause__ is None or isinstance(error.__cause__, _NOT_SENT):
                 self._given = False
-            self._door.placement.forget(handed.cluster, self._door.settings.az)
             raise
 
     def _handed(self, place: Place, pending: bytes) -> HandedSession:

@@ -278,10 +278,14 @@ class WritableEnvironment:
 
 
 class ReadableEnvironment:
-    """The environment as a query processor maps it. Open it after the last fork only."""
+    """The environment as a query processor maps it. Open it after the last fork only.
+
+    It is unmapped by `close`, or when nobody has it any more.
+    """
 
     def __init__(self, directory: Path, boot: int) -> None:
         """Raises BoardUnavailableError while the replica has no writer's environment yet."""
+        self.directory = directory
         self.board = Board(directory / "board", boot)
         self._writer = _writers.get(directory.resolve()) if _writers else None
         try:

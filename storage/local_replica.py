@@ -6,6 +6,10 @@ steps. Whoever has to sleep leaves for any replica, opened before, that has reac
 the leader's zone, which has it first. For one that stands still for `stall_seconds` those are
 opened that were not yet. One that turns out to be damaged, or is given up by its writer, is left in
 the midst of a read (`storage.snapshot`), and not entered again until it has been made anew.
+
+Many activities of a process read at once. Each has its own timestamp; the process shows the oldest of
+them, in all replicas that it has open. Who enters another replica takes only those along that begin
+later: the others read on where they are, and what they read from is unmapped with the last of them.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from pathlib import Path
 
 import lmdb
 
+from dsql.hub.waiter import Blocking, Waiter
 from dsql.rpc.boot import current_boot
 from storage.board import DELAYING, RETIRED, WATERMARK, BoardUnavailableError
 from storage.environment import ENVIRONMENT, ReadableEnvironment
@@ -30,6 +35,7 @@ _NOWHERE = memoryview(bytes(8 * RETIRED) + b"\1" + bytes(7)).cast("Q")  # words 
 _SPINS = 30
 _SLEEP_SECONDS_MIN = 0.000_05
 _SLEEP_SECONDS_MAX = 0.002
+_NONE = 1 << 64  # above every timestamp
 
 
 class LocalReplica:
@@ -37,7 +43,7 @@ class LocalReplica:
 
     Open it in the process that reads (LMDB environments do not survive a fork). Snapshots are shown to
     the garbage collection of all replicas from `snapshot` until `release`, so that the loss of one does not
-    end a long transaction; one snapshot is in use at a time.
+    end a long transaction; each reader has one at a time.
     """
 
     def __init__(
@@ -47,9 +53,13 @@ class LocalReplica:
         *,
         stall_seconds: float = 0.01,
         deadline_seconds: float = 10.0,
-        sleep: Callable[[float], None] = time.sleep,
+        waiter: Waiter | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`replicas`: their directories (`Layout.storage`). `sleep` may raise, to end a wait.
+        """`replicas`: their directories (`Layout.storage`).
+
+        `pause` lets the running activity wait; it may raise, to end that. `waiter` knows whether there are
+        others.
 
         `slots`: one for each replica, the caller's; own ones are made if there are none. Raises SqlError
         58000 if no replica can be opened in time.
@@ -60,10 +70,13 @@ class LocalReplica:
         self._shown = [slot.words for slot in self._slots.values()]
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
-        self._sleep = sleep
+        self._waiter: Waiter = waiter or Blocking()
+        self._pause = pause
         self._boot = current_boot()
         self._open: dict[Path, ReadableEnvironment] = {}
         self._damaged: set[Path] = set()
+        self._readers: dict[object, int] = {}
+        self._oldest = _NONE  # of their timestamps
         self._environment: ReadableEnvironment
         self._snapshot: LocalSnapshot
         try:
@@ -82,21 +95,42 @@ class LocalReplica:
         """How far the replica in use has come."""
         return self._words[WATERMARK]
 
-    def snapshot(self, timestamp: int) -> LocalSnapshot:
-        """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000."""
+    def snapshot(self, timestamp: int, reader: object = None) -> LocalSnapshot:
+        """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000.
+
+        It is shown for `reader`, whoever that is, until its `release` or next snapshot.
+        """
+        readers = self._readers
+        if reader in readers:
+            self.release(reader)
         if self._words[WATERMARK] < timestamp:
             self._wait(timestamp)
-        for words in self._shown:
-            words[START] = timestamp
+        readers[reader] = timestamp
+        if timestamp < self._oldest:
+            self._oldest = timestamp
+            for words in self._shown:
+                words[START] = timestamp
         snapshot = self._snapshot
         if snapshot.timestamp != timestamp:
             self._snapshot = snapshot = LocalSnapshot(self._environment, timestamp, self._leave)
         return snapshot
 
-    def release(self) -> None:
-        """Let garbage collection have what only the last snapshot needed."""
+    def release(self, reader: object = None) -> None:
+        """Let garbage collection have what only the snapshot of `reader` needed, if it has one."""
+        readers = self._readers
+        if readers.pop(reader, _NONE) != self._oldest:
+            return
+        if readers:
+            self._oldest = oldest = min(readers.values())
+        else:
+            self._oldest, oldest = _NONE, 0
         for words in self._shown:
-            words[START] = 0
+            words[START] = oldest
+
+    def _show(self) -> None:
+        """Say in which replicas the snapshots may be read: in every one that is open."""
+        for directory, slot in self._slots.items():
+            slot.words[ELSEWHERE] = int(directory not in self._open)
 
     def close(self) -> None:
         """Unmap every environment, and give up what slots were made here."""
@@ -111,8 +145,6 @@ class LocalReplica:
         self._environment = environment = self._open[directory]
         self._words = environment.board.words
         self._slot = self._slots[directory]
-        for slot in self._slots.values():
-            slot.words[ELSEWHERE] = int(slot is not self._slot)
         self._snapshot = LocalSnapshot(environment, 0)
 
     def _first_available(self) -> Path:
@@ -123,18 +155,14 @@ class LocalReplica:
                     return directory
             if time.monotonic() >= deadline:
                 raise no_replica()
-            self._sleep(_SLEEP_SECONDS_MAX)
+            self._pause(_SLEEP_SECONDS_MAX)
 
     def _try_open(self, directory: Path) -> bool:
         opened = self._open.get(directory)
         if opened is not None:
             if not opened.board.words[RETIRED]:
                 return directory not in self._damaged
-            self._damaged.discard(directory)
-            del self._open[directory]
-            if opened is self._environment:
-                self._words = _NOWHERE
-            opened.close()
+            self._let_go(directory)
         try:
             environment = ReadableEnvironment(directory, self._boot)
         except (BoardUnavailableError, OSError, lmdb.Error):
@@ -144,16 +172,26 @@ class LocalReplica:
             environment.close()
             return False
         self._open[directory] = environment
+        self._show()
         return True
 
+    def _let_go(self, directory: Path) -> None:
+        """Keep a given up environment no longer than those who still read from it."""
+        left = self._open.pop(directory)
+        self._damaged.discard(directory)
+        self._show()
+        if left is self._environment:
+            self._words = _NOWHERE
+
     def _wait(self, timestamp: int) -> None:
-        words = self._words
-        if words[DELAYING]:
-            self._slot.wake_writer()
-        for _ in range(_SPINS):
-            os.sched_yield()
-            if words[WATERMARK] >= timestamp:
-                return
+        if self._waiter.alone:
+            words = self._words
+            if words[DELAYING]:
+                self._slot.wake_writer()
+            for _ in range(_SPINS):
+                os.sched_yield()
+                if words[WATERMARK] >= timestamp:
+                    return
         self._slot.wake_writer()  # it may have begun to hold back, or will when the records come
         self._wait_long(timestamp)
 
@@ -177,7 +215,7 @@ class LocalReplica:
                 self._fail_over(timestamp)
             if self._words[DELAYING]:
                 self._slot.wake_writer()
-            self._sleep(pause)
+            self._pause(pause)
             pause = min(pause * 2, _SLEEP_SECONDS_MAX)
 
     def _enter_ahead(self, timestamp: int) -> bool:
@@ -193,18 +231,21 @@ class LocalReplica:
                 return True
         return False
 
-    def _leave(self, timestamp: int, damage: Exception | None) -> ReadableEnvironment:
+    def _leave(
+        self, left: ReadableEnvironment, timestamp: int, damage: Exception | None
+    ) -> ReadableEnvironment:
         """Return another replica that has reached `timestamp`; see LocalSnapshot. Raises SqlError 58000."""
-        if damage is not None:
-            log.error("%s is damaged: %r", self._directory, damage)
-            self._damaged.add(self._directory)
-            self._slot.report_damage()
+        directory = left.directory
+        if damage is not None and self._open.get(directory) is left:
+            log.error("%s is damaged: %r", directory, damage)
+            self._damaged.add(directory)
+            self._slots[directory].report_damage()
         deadline = time.monotonic() + self._deadline_seconds
-        while not self._fail_over(timestamp):
+        while not (self._enter_ahead(timestamp) or self._fail_over(timestamp)):
             if time.monotonic() >= deadline:
                 raise no_replica()
-            self._sleep(_SLEEP_SECONDS_MAX)
-        return self._open[self._directory]
+            self._pause(_SLEEP_SECONDS_MAX)
+        return self._environment
 
     def _fail_over(self, timestamp: int) -> bool:
         """Enter the first replica that has reached `timestamp`, the own one opened anew included."""

@@ -50,7 +50,7 @@ class RemoteReplica:
     """The storage servers of one cluster by their sockets, the preferred one first.
 
     A server that does not answer, or is behind for too long, is left for the next one. One snapshot is
-    in use at a time, as with `LocalReplica`.
+    in use at a time.
     """
 
     def __init__(

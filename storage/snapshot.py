@@ -66,19 +66,23 @@ def no_replica() -> SqlError:
     return SqlError("58000", "no storage replica has reached the transaction's start timestamp")
 
 
-def nowhere_else(timestamp: int, damage: Exception | None) -> ReadableEnvironment:
+def nowhere_else(
+    replica: ReadableEnvironment, timestamp: int, damage: Exception | None
+) -> ReadableEnvironment:
     """Raise what is wrong with a replica that has no other to go to."""
+    del replica
     raise DamagedReplicaError(f"at {timestamp}: {damage or 'the replica was given up'}") from damage
 
 
-Elsewhere = Callable[[int, Exception | None], ReadableEnvironment]
+Elsewhere = Callable[[ReadableEnvironment, int, Exception | None], ReadableEnvironment]
 
 
 class LocalSnapshot:
     """A `dsql.transaction.interface.Snapshot` over a replica on this host.
 
     The replica has reached `timestamp`; `storage.client.LocalReplica` waits for that before it makes one.
-    `elsewhere` takes the timestamp and what is wrong, and returns another replica that has reached it.
+    `elsewhere` takes it, the timestamp and what is wrong; it returns another replica that has reached that.
+    Many activities may share a snapshot: it keeps no state from one read to the next but where it reads.
     """
 
     __slots__ = (
@@ -222,10 +226,10 @@ class LocalSnapshot:
             try:
                 found = self._attempt(find)
             except _MISREAD as damage:
-                self._enter(self._elsewhere(self.timestamp, damage))
+                self._enter(self._elsewhere(self._replica, self.timestamp, damage))
                 continue
             if self._words[RETIRED]:
-                self._enter(self._elsewhere(self.timestamp, None))
+                self._enter(self._elsewhere(self._replica, self.timestamp, None))
             elif found is not None:
                 return found[0]
         raise SqlError("58000", "a storage replica changes faster than it can be read")

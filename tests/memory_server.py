@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
+import os
+import select
 import socket
 import threading
 import time
@@ -11,8 +14,11 @@ from typing import Any
 import msgspec
 
 from dsql.ddl.job_runner import JobRunner, Store
+from dsql.hub.waiter import Blocking, Waiter
+from dsql.session.departure import Departure
 from dsql.session.environment import Environment
 from dsql.session.handed import HandedSession
+from dsql.session.record import decode
 from dsql.session.session import Session
 from dsql.tls.connection import open_connection
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Mode, WriteSet
@@ -22,6 +28,9 @@ from dsql.wire import client
 TIME_MICROSECONDS = 1_767_225_600_000_000  # 2026-01-01 00:00:00 UTC, whenever a session asks
 
 _decode = msgspec.msgpack.Decoder(WriteSet).decode
+
+# Each session moves to another process whenever it may, with the bytes of its record.
+MOVES = "DSQL_TEST_PARK_SECONDS" in os.environ
 
 ARN = "arn:aws:iam::111122223333:role/client"  # who signs the tokens of all sessions
 
@@ -54,10 +63,10 @@ class MemoryStore:
         self.changed: dict[bytes, int] = {}
         self.now = 1
 
-    def snapshot(self, timestamp: int) -> MemorySnapshot:
+    def snapshot(self, timestamp: int, reader: object) -> MemorySnapshot:
         return MemorySnapshot(self, timestamp)
 
-    def release(self) -> None:
+    def release(self, reader: object) -> None:
         pass
 
     def latest(self) -> int:
@@ -158,16 +167,19 @@ def notices(answers: list[tuple[str, bytes]]) -> list[dict[str, str]]:
 class Server:
     """Starts sessions on one store, each in a thread of its own."""
 
-    def __init__(self, profile: str, *, profile_changes: bool = False) -> None:
+    def __init__(self, profile: str, *, profile_changes: bool = False, moves: bool = MOVES) -> None:
         self.store = MemoryStore()
         self.profile = profile
         self.profile_changes = profile_changes
+        self.park_seconds = 0.0 if moves else float("inf")
+        self.departures: list[Departure] = []
+        self.is_parked = False
         self.environments: list[Environment] = []
         self.sessions: list[Session] = []
         self.threads: list[threading.Thread] = []
         self.peers: list[Peer] = []
 
-    def environment(self) -> Environment:
+    def environment(self, waiter: Waiter | None = None) -> Environment:
         limits = POSTGRES_LIMITS if self.profile == "postgres" else None
         manager = TransactionManager(self.store, self.store, self.store, limits)
         environment = Environment(
@@ -179,6 +191,7 @@ class Server:
             give_up_job=lambda job, reason: jobs.give_up(job.identifier, reason),
             profile_changes=self.profile_changes,
             now=lambda: TIME_MICROSECONDS,
+            waiter=waiter or Blocking(),
         )
         jobs = JobRunner(Store(manager.begin, environment.catalogs.current, lambda: 0))
         return environment
@@ -200,14 +213,48 @@ class Server:
         names = {"user": "admin", "database": "postgres"} | parameters
         user = names["user"]
         handed = HandedSession("a" * 26, user, "postgres", ARN, names, 7, 8, "", None, pending)
-        return Session(handed, open_connection(theirs, None), environment), Peer(ours)
+        connection = open_connection(theirs, None, environment.waiter)
+        return Session(handed, connection, environment), Peer(ours)
+
+    def live(self, session: Session) -> None:
+        """Run a session to its end, with all its moves to other processes."""
+        client = session._connection._socket
+        if not self.park_seconds:
+            session._connection.never_block()
+        session._park_at = session._environment.monotonic() + self.park_seconds
+        session._park_seconds = self.park_seconds
+        self.running = session
+        departure = session.run()
+        while departure is not None:
+            self.departures.append(departure)
+            self.is_parked = True
+            patience = departure.deadline - time.monotonic()
+            select.select([client], [], [], max(0.0, min(patience, 60.0)))
+            self.running = arrived = self.arrive(client, departure.record)
+            self.is_parked = False
+            departure = contextvars.Context().run(arrived.run)
+
+    def wait_until_silent(self) -> bool:
+        """Wait until the only session has moved, or found why it cannot; return whether it has."""
+        deadline = time.monotonic() + 10
+        while not self.is_parked and self.running._park_at != float("inf"):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        return self.is_parked
+
+    def arrive(self, client: socket.socket, record: bytes) -> Session:
+        """Return a session that has come to another process."""
+        environment = self.environment()
+        connection = open_connection(client, decode(record).tls, environment.waiter)
+        connection.never_block()
+        return Session(decode(record), connection, environment, self.park_seconds)
 
     def start(
         self, environment: Environment | None = None, pending: bytes = b"", **parameters: str
     ) -> Peer:
         environment = environment or self.environment()
         session, peer = self.pair(environment, pending, **parameters)
-        thread = threading.Thread(target=session.run)
+        thread = threading.Thread(target=self.live, args=(session,))
         thread.start()
         self.environments.append(environment)
         self.sessions.append(session)

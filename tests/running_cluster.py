@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -104,9 +105,18 @@ class RunningCluster:
         return found
 
     def role(self, name: str) -> int:
-        """Return the process id of a role, named as its log is ("us-east-1a.az", "relay")."""
+        """Return the process id of a role, named as its log is ("us-east-1a.az", "relay-1")."""
         path = self.directory / "data" / "run" / "processes.json"
         return int(json.loads(path.read_bytes())[name][0])
+
+    def host(self) -> dict[str, Any]:
+        """Return what `dsql status` says of the agent and of its cluster there."""
+        command = [DSQL, "status", "--json", "--data", self.directory / "data"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        roles = json.loads(found.stdout)["roles"]
+        (values,) = (role["values"] for role in roles if role["role"] == "agent")
+        ours = {name.rpartition(".")[2]: value for name, value in values.items() if "." in name}
+        return ours | {name: value for name, value in values.items() if "." not in name}
 
     def wait_for_restart(self, name: str, before: int, seconds: float) -> int:
         """Return the process id that a role has once it is not `before` any more."""

@@ -38,7 +38,7 @@ class Victims(enum.Enum):
     FOLLOWERS = "two other zones"
     LEADER_AND_ONE = "two zones"
     ZONES = "three zones"
-    RELAY = "relay"
+    RELAY = "a relay"
     HOST = "host agent"
     SEED = "seed"
     SESSIONS = "all query processors"
@@ -91,7 +91,7 @@ KINDS = {
     "damage-leader-storage": Kind(Action.DAMAGE, Victims.LEADER, "storage"),
     "damage-checkpoint": Kind(Action.DAMAGE, Victims.FOLLOWER, "checkpoint"),
 }
-_SINGLE_ROLES = {Victims.RELAY: "relay", Victims.HOST: "host", Victims.SEED: "seed"}
+_SINGLE_ROLES = {Victims.RELAY: "relay-1", Victims.HOST: "host", Victims.SEED: "seed"}
 _CUTS = (Action.CUT, Action.DEAFEN, Action.MUTE)
 
 

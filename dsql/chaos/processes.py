@@ -16,7 +16,7 @@ _ROOM_BYTES = 1
 
 
 def processes_of(layout: Layout, names: Iterable[str]) -> list[int]:
-    """Return the process ids of roles ("us-east-1a.az", "relay"), without those that do not run."""
+    """Return the process ids of roles ("us-east-1a.az", "relay-1"), without those that do not run."""
     running = read_processes(layout)
     return [running[name].process_id for name in names if name in running]
 

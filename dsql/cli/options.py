@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from dsql.cli.errors import CommandError, reason
@@ -13,6 +14,7 @@ from dsql.limits import (
     CANCEL_RATE_PER_SECOND,
     OPEN_LOGINS_MAX,
     OPEN_LOGINS_PER_ADDRESS_MAX,
+    PARK_SECONDS,
     PROCESS_MEMORY_BYTES_MAX,
 )
 
@@ -94,6 +96,38 @@ def add_memory_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_processes_option(parser: argparse.ArgumentParser) -> None:
+    """Add --processes."""
+    parser.add_argument(
+        "--processes",
+        type=_parse_limit,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="query processors that share a cluster's sessions (default: one for each processor)",
+    )
+
+
+def add_park_option(parser: argparse.ArgumentParser) -> None:
+    """Add --park-seconds."""
+    parser.add_argument(
+        "--park-seconds",
+        type=_parse_seconds,
+        default=PARK_SECONDS,
+        metavar="SECONDS",
+        help="silence after which a session leaves its query processor, 0: at once (default: %(default)s)",
+    )
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
 def _parse_memory(text: str) -> int:
     count = _parse_count(text)
     if count < _MEMORY_MIN:
@@ -112,6 +146,24 @@ def _parse_count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def parse_relay_name(text: str) -> str:
+    """Return the name of a relay, which is that of its socket: relay-N."""
+    if not re.fullmatch(r"relay-[0-9]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not relay-N")
+    return text
+
+
+def add_relays_option(parser: argparse.ArgumentParser) -> None:
+    """Add --relays."""
+    parser.add_argument(
+        "--relays",
+        type=_parse_limit,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="relays that share the port (default: one for each processor)",
+    )
 
 
 def parse_listen(text: str) -> tuple[str, int]:

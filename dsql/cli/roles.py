@@ -18,6 +18,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
+from dsql.cli.drain import drain
 from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import (
@@ -25,19 +26,28 @@ from dsql.cli.options import (
     add_data_option,
     add_door_options,
     add_memory_option,
+    add_park_option,
+    add_processes_option,
     add_rate_options,
     enter_data,
     parse_listen,
+    parse_relay_name,
 )
 from dsql.cli.watchdog import Heart
 from dsql.control.layout import Layout
-from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
+from dsql.limits import (
+    CONNECTION_BURST,
+    CONNECTION_RATE_PER_SECOND,
+    CONNECTION_SECONDS_MAX,
+    CONNECTIONS_MAX,
+)
 from placement.kernel import die_with_parent, set_name
 
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.0  # for logins in progress at the end
-DESCRIPTORS_MAX = 65_536
+DESCRIPTORS_MAX = 1_048_576
+DESCRIPTORS_NEEDED = CONNECTIONS_MAX + 2_000  # the agent holds a socket for every parked session
 Ready = Callable[[], None]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Service = Callable[[argparse.Namespace, Layout, Ready], Coroutine[None, None, None]]
@@ -49,10 +59,9 @@ async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
 
     host, port = arguments.listen
     settings = Settings(
+        name=arguments.name,
         az=arguments.az,
         drain_seconds=DRAIN_SECONDS,
-        connection_rate=arguments.connection_rate,
-        connection_burst=arguments.connection_burst,
         open_logins_max=arguments.open_logins,
         open_logins_per_address_max=arguments.open_logins_per_address,
         cancel_rate=arguments.cancel_rate,
@@ -62,10 +71,11 @@ async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
     await serve(layout, host, port, settings=settings, on_ready=on_ready)
 
 
-async def _placement(_: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+async def _placement(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from placement.server import serve
 
-    await serve(layout, on_ready=on_ready)
+    rate, burst = arguments.connection_rate, arguments.connection_burst
+    await serve(layout, connection_rate=rate, connection_burst=burst, on_ready=on_ready)
 
 
 async def _agent(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
@@ -76,7 +86,8 @@ async def _agent(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
         az=arguments.az,
         sandbox=not arguments.no_sandbox,
         memory_bytes=arguments.memory * MEBIBYTE,
-        pool=PoolSettings(warm=arguments.warm),
+        park_seconds=arguments.park_seconds,
+        pool=PoolSettings(warm=arguments.warm, processes_per_cluster=arguments.processes),
     )
     await serve(layout, settings, on_ready=on_ready)
 
@@ -174,15 +185,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--chaos", action="store_true", help="let `dsql chaos` cut the zone off"
         )
     if role in IN_A_ZONE:
-        parser.add_argument("--az", required=True, help="availability zone, e.g. us-east-1a")
+        needed = role != "relay"
+        parser.add_argument("--az", required=needed, default="", help="zone, e.g. us-east-1a")
     if role == "relay":
         parser.add_argument(
             "--listen", type=parse_listen, default="127.0.0.1:5432", help="HOST:PORT for clients"
         )
-        add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
+        parser.add_argument(
+            "--name", type=parse_relay_name, default="relay-1", help="its own among the relays"
+        )
         add_door_options(parser)
+        parser.add_argument(
+            "action", nargs="?", choices=("drain",), help="have the running relay NAME end in peace"
+        )
+        parser.add_argument(
+            "--seconds",
+            type=float,
+            default=CONNECTION_SECONDS_MAX,
+            metavar="S",
+            help="how long TLS 1.2 sessions may go on in a drain (default: %(default)s, a session's age)",
+        )
+    if role in ("placement", "host"):
+        add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
     if role in ("agent", "host"):
         parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+        add_processes_option(parser)
+        add_park_option(parser)
         add_memory_option(parser)
         parser.add_argument(
             "--no-sandbox", action="store_true", help="do not confine query processors"
@@ -192,11 +220,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the role until SIGTERM."""
     role = arguments.command
-    zone = (
-        getattr(arguments, "az", "") if role in ("journal", "adjudicator", "storage", "az") else ""
-    )
+    if getattr(arguments, "action", None) == "drain":
+        enter_data(arguments.data)
+        return drain(Layout(Path()), arguments.name, arguments.seconds)
+    name = _name(arguments)
     set_name(f"dsql: {role}")
-    log_to_stderr(".".join(filter(None, (zone, role))), arguments.log_level)
+    log_to_stderr(name, arguments.log_level)
     if arguments.supervisor is not None:
         _follow(arguments.supervisor)
     enter_data(arguments.data)
@@ -218,12 +247,26 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
+def _name(arguments: argparse.Namespace) -> str:
+    """Return what the role's log lines are signed with."""
+    role: str = arguments.command
+    if role in ("journal", "adjudicator", "storage", "az"):
+        return f"{arguments.az}.{role}"
+    return str(arguments.name) if role == "relay" else role
+
+
 def _allow_descriptors() -> None:
     """Take as many as the system lets have: a connection or a process costs one or two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < DESCRIPTORS_NEEDED:
+        logger.warning(
+            "open files are limited to %d, which is too few for %d connections: raise the hard limit "
+            "(ulimit -Hn, LimitNOFILE of systemd) to %d",
+            *(wanted, CONNECTIONS_MAX, DESCRIPTORS_NEEDED),
+        )
 
 
 def _follow(supervisor: int) -> None:
@@ -292,5 +335,5 @@ async def _until_stopped(service: Coroutine[None, None, None]) -> int:
     except Exception:
         logger.exception("failed")
         return 1
-    logger.error("ended by itself")
-    return 1
+    logger.info("ended by itself")
+    return 0

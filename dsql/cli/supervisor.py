@@ -33,7 +33,7 @@ from dsql.rpc.process import condition_of
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 1.5  # after that, what is left is killed; the roles have a second each
+STOP_SECONDS = 2.5  # after that, what is left is killed; the roles have a second or two each
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 STEADY_SECONDS = 2.0  # who ran this long starts again without delay

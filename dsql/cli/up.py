@@ -1,7 +1,7 @@
 """`dsql up`: a whole cluster in three zones on this host, as separate processes under one supervisor.
 
-One process per zone (journal replica, adjudicator, storage), one for placement service and agent, one
-relay, one seed, and the query processors that the seed forks. All start at once; the command says
+One process per zone (journal replica, adjudicator, storage), one for placement service and agent, some
+relays, one seed, and the query processors that the seed forks. All start at once; the command says
 "ready" only after a real client connection has succeeded.
 """
 
@@ -28,13 +28,17 @@ from dsql.cli.options import (
     add_data_option,
     add_door_options,
     add_memory_option,
+    add_park_option,
+    add_processes_option,
     add_rate_options,
+    add_relays_option,
     parse_listen,
 )
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.cli.watchdog import HANG_SECONDS
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout, RecordDamagedError
+from dsql.control.running import relay_names
 from dsql.health.connection import make_door
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 
@@ -75,8 +79,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_rate_options(
         parser, None, CONNECTION_BURST, " (default: 100, as DSQL's; postgres profile: 0)"
     )
+    add_relays_option(parser)
     add_door_options(parser)
     parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+    add_processes_option(parser)
+    add_park_option(parser)
     add_memory_option(parser)
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
     parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
@@ -97,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.env_file is not None:
         arguments.env_file = arguments.env_file.absolute()
     if arguments.detach:
-        return _detach()
+        return _detach(Layout(arguments.data).log("supervisor"))
     started = time.monotonic()
     layout = Layout(arguments.data)
     lock = claim(layout)
@@ -109,22 +116,36 @@ def run(arguments: argparse.Namespace) -> int:
         lock.release()
 
 
-def _detach() -> int:
-    """Run the same command in the background, and return when it is ready or has failed."""
+def _detach(log: Path) -> int:
+    """Run the same command in the background, and return when it is ready or has failed.
+
+    Its errors go to `log`: with our own stderr it would keep whoever reads that waiting for its end.
+    """
     words = [word for word in sys.argv[1:] if word != "--detach"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dsql.cli.main", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        print(line, end="")
-        if line.startswith("stop"):
-            return 0
-    return process.wait()
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        errors = log.open("ab+")
+    except OSError as error:
+        raise CommandError(f"cannot write to {log}: {reason(error)}") from error
+    with errors:
+        before = errors.seek(0, os.SEEK_END)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dsql.cli.main", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            text=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="")
+            if line.startswith("stop"):
+                return 0
+        status = process.wait()
+        errors.seek(before)
+        sys.stderr.write(errors.read().decode(errors="replace"))
+        return status
 
 
 def _check_port(listen: tuple[str, int]) -> None:
@@ -167,10 +188,10 @@ async def _supervise(arguments: argparse.Namespace, layout: Layout, started: flo
 async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supervisor) -> Access:
     """Start every role, wait until a client can connect, write the environment file."""
     # The seed imports the most, and needs nothing of what comes next.
-    supervisor.start(
-        [RoleSpec("seed", ("seed", "--log-level", arguments.log_level), serves_clients=True)]
-    )
+    supervisor.start([RoleSpec("seed", ("seed", "--log-level", arguments.log_level))])
     record, credentials = await asyncio.to_thread(_prepare, arguments, layout)
+    for name in relay_names(layout):  # of those that ran before; there may have been more
+        layout.socket(name).unlink(missing_ok=True)
     supervisor.start(_roles(arguments, record))
     await asyncio.wait_for(supervisor.wait_ready(), START_SECONDS)
     access = make_access(record, arguments.listen, layout.ca_certificate, credentials)
@@ -230,22 +251,22 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
     confinement = ("--no-sandbox",) if arguments.no_sandbox else ()
     chaos = ("--chaos",) if arguments.chaos else ()
     zones = [RoleSpec(f"{az}.az", ("az", "--az", az, *chaos, *level)) for az in record.azs]
-    listen = _host_and_port(arguments.listen)
+    listen = ("--listen", _host_and_port(arguments.listen))
+    names = [f"relay-{number}" for number in range(1, arguments.relays + 1)]
+    door = (*listen, *_door_limits(arguments), *level)
     return [
         *zones,
-        RoleSpec(
-            "relay",
-            (
-                *("relay", "--az", home, "--listen", listen),
-                *(*_rates(arguments, record), *_door_limits(arguments), *level),
-            ),
-            serves_clients=True,
+        *(
+            RoleSpec(name, ("relay", "--name", name, "--az", home, *door), serves_clients=True)
+            for name in names
         ),
         RoleSpec(
             "host",
             (
                 *("host", "--az", home, "--warm", str(arguments.warm)),
-                *("--memory", str(arguments.memory), *confinement, *level),
+                *("--processes", str(arguments.processes), "--memory", str(arguments.memory)),
+                *("--park-seconds", str(arguments.park_seconds)),
+                *(*_rates(arguments, record), *confinement, *level),
             ),
             serves_clients=True,
         ),
@@ -263,11 +284,19 @@ def _rates(arguments: argparse.Namespace, record: ClusterRecord) -> tuple[str, .
 
 
 def _door_limits(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Divide what strangers may do among the relays: the kernel deals their connections out evenly.
+
+    What holds for a cluster is not divided: placement keeps it for all.
+    """
+
+    def share(limit: int) -> str:
+        return str(-(-limit // arguments.relays))
+
     return (
-        *("--open-logins", str(arguments.open_logins)),
-        *("--open-logins-per-address", str(arguments.open_logins_per_address)),
-        *("--cancel-rate", str(arguments.cancel_rate)),
-        *("--cancel-burst", str(arguments.cancel_burst)),
+        *("--open-logins", share(arguments.open_logins)),
+        *("--open-logins-per-address", share(arguments.open_logins_per_address)),
+        *("--cancel-rate", share(arguments.cancel_rate)),
+        *("--cancel-burst", share(arguments.cancel_burst)),
         *(("--metrics", _host_and_port(arguments.metrics)) if arguments.metrics else ()),
     )
 

@@ -11,8 +11,9 @@
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost.
                                   What is in it is a copy of cluster.json
     AZ/ID/journal/, AZ/ID/storage/   see `journal.opening` for what lies beside them after damage
-    run/relay.address             HOST:PORT where the relay listens, for the command line
-    run/NAME.sock                 Unix sockets: placement, agent, AZ.journal, AZ.adjudicator, AZ.storage
+    run/relay.address             HOST:PORT where the relays listen, for the command line
+    run/NAME.sock                 Unix sockets: relay-N, placement, agent, AZ.journal, AZ.adjudicator,
+                                  AZ.storage
     logs/NAME.log
 
 Roles run with the data directory as their working directory and use relative socket paths, because a
@@ -169,7 +170,7 @@ class Layout:
 
     @property
     def relay_address(self) -> Path:
-        """The file that says where the relay listens."""
+        """The file that says where the relays listen."""
         return self.root / "run" / "relay.address"
 
     def socket(self, name: str) -> Path:

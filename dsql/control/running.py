@@ -1,4 +1,4 @@
-"""What runs on a data directory, as it was written down: the roles' processes, the relay's address."""
+"""What runs on a data directory, as it was written down: the roles' processes, the relays' address."""
 
 from __future__ import annotations
 
@@ -37,8 +37,13 @@ def read_processes(layout: Layout) -> dict[str, RoleProcess]:
         return {}
 
 
+def relay_names(layout: Layout) -> list[str]:
+    """Return the relays that have a socket, whether or not they still live."""
+    return sorted(path.stem for path in layout.socket("x").parent.glob("relay-*.sock"))
+
+
 def relay_address(layout: Layout) -> tuple[str, int]:
-    """Return (IP address, port) where a client on this host reaches the relay."""
+    """Return (IP address, port) where a client on this host reaches the relays."""
     try:
         host, _, port = layout.relay_address.read_text().strip().rpartition(":")
         address = ipaddress.ip_address(host)

@@ -213,9 +213,17 @@ class JobRunner:
 
     def _build_program(self, table: Table, index: Index, catalog: Catalog) -> CompiledProgram:
         key = (catalog.version, index.oid)
-        if key not in self._programs:
-            self._programs = {key: index_build_program(table, index, catalog)}
-        return self._programs[key]
+        return self._program(key, lambda: index_build_program(table, index, catalog))
+
+    def _program(
+        self, key: tuple[int, int], compile_it: Callable[[], CompiledProgram]
+    ) -> CompiledProgram:
+        """Return the program of a job's step; the last one is kept, whoever runs jobs besides."""
+        program = self._programs.get(key)
+        if program is None:
+            program = compile_it()
+            self._programs = {key: program}
+        return program
 
     def _make_valid(self, transaction: Transaction, table: Table, index: Index) -> None:
         indexes = tuple(
@@ -250,9 +258,8 @@ class JobRunner:
         rows = self._rows_after(transaction, job, table, _ROWS_PER_COPY)
         if rows:
             key = (catalog.version, target.keyspace_id)
-            if key not in self._programs:
-                self._programs = {key: copy_program(table, target, catalog)}
-            run_on(self._programs[key], transaction, rows)
+            program = self._program(key, lambda: copy_program(table, target, catalog))
+            run_on(program, transaction, rows)
             job.cursor = rows[-1][0]
             return False
         self._swap(transaction, table, target)

@@ -18,13 +18,18 @@ from typing import Any
 
 from dsql.errors import SqlError
 from dsql.executor.temporary import TemporarySpace
-from dsql.limits import QUERY_MEMORY_BYTES_MAX, WORK_MEMORY_BYTES
+from dsql.limits import (
+    QUERY_MEMORY_BYTES_MAX,
+    STATEMENT_MEMORY_BYTES_MAX,
+    STATEMENTS_AT_THEIR_LIMIT,
+    WORK_MEMORY_BYTES,
+)
 from dsql.types.size import POINTER_BYTES, size_of
 
 SAMPLE_EVERY = 64  # rows between two samples; generated code knows it as `& 63`
 _SPARED_SHARE = 32  # of a node's share: with less it is left alone even where memory is scarce
 LARGE_BYTES = 4_096  # strings above it are counted one by one; generated code knows the name
-FLIGHT_BYTES = 1024 * 1024  # values below it, of one row, are too few to matter
+FLIGHT_BYTES = 4_096  # as many values below it as a statement can name come to little
 _READ_FACTOR_MAX = 16  # what rows of small integers take here, by what they took in temporary space
 SET_ENTRY_BYTES = 72  # hash, pointer, and free places of a set or dict
 
@@ -42,10 +47,23 @@ class Bounds:
     documented: bool = True
 
 
-class StatementMemory:
-    """The account of one running statement. `check_cancel` is what long loops over kept rows call."""
+class ProcessMemory:
+    """What the statements of all sessions of a process hold together, in bytes, and may hold."""
 
-    __slots__ = ("__weakref__", "bounds", "check_cancel", "space", "temporary", "used")
+    __slots__ = ("max", "used")
+
+    def __init__(self, most: int = STATEMENTS_AT_THEIR_LIMIT * STATEMENT_MEMORY_BYTES_MAX) -> None:
+        self.max = most
+        self.used = 0
+
+
+class StatementMemory:
+    """The account of one running statement, within that of its process.
+
+    `check_cancel` is what long loops over kept rows call.
+    """
+
+    __slots__ = ("__weakref__", "bounds", "check_cancel", "process", "space", "temporary", "used")
 
     def __init__(
         self,
@@ -53,24 +71,35 @@ class StatementMemory:
         space: TemporarySpace,
         check_cancel: Callable[[], None] = lambda: None,
         held: int = 0,
+        process: ProcessMemory | None = None,
     ) -> None:
-        """`held`: bytes that suspended statements of the session hold besides."""
+        """`held`: bytes that suspended statements of the session hold besides; `process` knows of them."""
         self.bounds = bounds
         self.space = space
         self.check_cancel = check_cancel
+        self.process = process or ProcessMemory()
         self.used = held
         self.temporary = 0
 
     def charge(self, size: int) -> None:
-        """Take `size` bytes of memory. Raises SqlError 54000 (dsql) or 53200 above the limit."""
+        """Take `size` bytes of memory. Raises SqlError 54000 (dsql) or 53200 above the limit.
+
+        Where all statements of the process hold too much together, the one that asks for more gets 53200.
+        """
+        process = self.process
         self.used += size
+        process.used += size
         if self.used > self.bounds.memory_max:
-            self.used -= size
+            self.release(size)
             raise self._too_much(size)
+        if process.used > process.max:
+            self.release(size)
+            raise out_of_memory("Other sessions of the same process hold too much.")
 
     def release(self, size: int) -> None:
         """Give back what was charged."""
         self.used -= size
+        self.process.used -= size
 
     def is_share(self, size: int) -> bool:
         """Return True if a node that holds so many bytes should write them out, or take no more.
@@ -80,7 +109,9 @@ class StatementMemory:
         bounds = self.bounds
         if size > bounds.work_max:
             return True
-        return self.used > bounds.memory_max * 3 // 4 and size > bounds.work_max // _SPARED_SHARE
+        process = self.process
+        is_scarce = self.used > bounds.memory_max * 3 // 4 or process.used > process.max * 3 // 4
+        return is_scarce and size > bounds.work_max // _SPARED_SHARE
 
     def hold(self) -> Held:
         """Return an account within this one."""

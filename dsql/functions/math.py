@@ -12,7 +12,7 @@ from dsql.functions.arithmetic import check_float8, check_int4, check_int8
 from dsql.functions.definition import define
 from dsql.functions.numeric_powers import check_logarithm
 from dsql.functions.numerics import negate, numeric_div
-from dsql.functions.session_random import session_random
+from dsql.functions.session_random import session_random, set_seed
 from dsql.types.numeric import EXACT
 
 
@@ -184,7 +184,7 @@ def lcm(left: int, right: int, check: Callable[[int], int]) -> int:
 def _set_seed(value: float) -> str:
     if not -1 <= value <= 1:
         raise SqlError("22023", f"setseed parameter {value:g} is out of allowed range [-1,1]")
-    session_random.seed(value)
+    set_seed(value)
     return ""
 
 
@@ -214,7 +214,7 @@ define("floor(float8)", _whole(math.floor))
 define("trunc(float8) dtrunc", _whole(math.trunc))
 define("round(float8) dround", _round_half_even)
 define("sign(float8)", lambda value: float((value > 0) - (value < 0)))
-define("random", lambda: session_random.random())
+define("random", lambda: session_random().random())
 define("setseed", _set_seed)
 define("width_bucket(float8,float8,float8,int4)", width_bucket_float8)
 define("width_bucket(numeric,numeric,numeric,int4)", width_bucket_numeric)

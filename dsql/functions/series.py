@@ -51,7 +51,7 @@ def series_numeric(start: Decimal, stop: Decimal, step: Decimal | None = None) -
 
 
 def _random_normal(mean: float, deviation: float) -> float:
-    return session_random.gauss(mean, deviation)
+    return session_random().gauss(mean, deviation)
 
 
 define("generate_series(int4,int4) generate_series(int4,int4,int4)", series_int4)

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from dsql.control.layout import ClusterRecord, Layout
-from dsql.control.running import RoleProcess, read_processes, relay_address
+from dsql.control.running import RoleProcess, read_processes, relay_names
 from dsql.errors import FatalError
 from dsql.rpc import packets
 from dsql.rpc.client import ask_status, connect_blocking
@@ -47,21 +47,23 @@ class RoleStatus(msgspec.Struct):
         return {key.removeprefix(prefix): v for key, v in values if key.startswith(prefix)}
 
 
+def is_relay(role: RoleStatus) -> bool:
+    """Return whether it is one of the relays, which share a port."""
+    return role.role.startswith("relay-")
+
+
 def collect(layout: Layout, clusters: list[ClusterRecord]) -> list[RoleStatus]:
     """Ask every role that should be there."""
     processes = read_processes(layout)
-    asking: list[_Asking] = [
-        lambda: _relay(layout, _process_id(processes, "relay")),
-        lambda: _packet_role(layout, "placement"),
-        lambda: _packet_role(layout, "agent"),
-    ]
+    packet_roles = ["placement", "agent", *(relay_names(layout) or ["relay-1"])]
+    asking: list[_Asking] = [lambda name=name: _packet_role(layout, name) for name in packet_roles]  # type: ignore[misc]
     for az in sorted({az for cluster in clusters for az in cluster.azs}):
         asking += [lambda az=az, role=role: _zone_role(layout, az, role) for role in ZONE_ROLES]  # type: ignore[misc]
     with ThreadPoolExecutor(len(asking)) as threads:
         roles = list(threads.map(lambda ask: ask(), asking))
     # A seed listens to one agent only, so its agent knows best.
-    seed_health = OK if roles[2].values.pop("seed", False) else "down"
-    roles.insert(3, RoleStatus("seed", "", _process_id(processes, "seed"), seed_health, {}))
+    seed_health = OK if roles[1].values.pop("seed", False) else "down"
+    roles.insert(2, RoleStatus("seed", "", _process_id(processes, "seed"), seed_health, {}))
     _note_restarts(roles, processes)
     return roles
 
@@ -77,16 +79,6 @@ def _note_restarts(roles: list[RoleStatus], processes: dict[str, RoleProcess]) -
         process = supervised.get(role.pid)
         if process is not None and process.restarts:
             role.values |= {"restarts": process.restarts, "hangs": process.hangs}
-
-
-def _relay(layout: Layout, process_id: int) -> RoleStatus:
-    host, port = relay_address(layout)
-    values: Values = {"listen": f"{host}:{port}"}
-    try:
-        socket.create_connection((host, port), ANSWER_SECONDS).close()
-    except OSError as error:
-        return RoleStatus("relay", "", 0, _reason(error), values)
-    return RoleStatus("relay", "", process_id, OK, values)
 
 
 def _zone_role(layout: Layout, az: str, role: str) -> RoleStatus:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from dsql.control.layout import ClusterRecord
-from dsql.health.collect import OK, RoleStatus
+from dsql.health.collect import OK, RoleStatus, is_relay
 
 BEHIND_SECONDS_MAX = 10.0  # a zone's storage replica may be so late before that is worth a line
 
@@ -136,10 +136,13 @@ def leader_of(cluster: str, roles: Iterable[RoleStatus]) -> str:
 
 
 def _silent(roles: Iterable[RoleStatus]) -> Iterator[Condition]:
+    roles = list(roles)
+    doors = [role for role in roles if is_relay(role)]
+    shut = all(role.health != OK for role in doors)
     for role in roles:
         if role.health != OK:
-            door = not role.az and role.role != "seed"
-            severity = Severity.DOWN if door or role.role == "agent" else Severity.DEGRADED
+            needed = role.role in ("placement", "agent") or (is_relay(role) and shut)
+            severity = Severity.DOWN if needed else Severity.DEGRADED
             text = f"{UNANSWERED} ({role.health})"
             yield Condition("silent", severity, "", role.az, role.role, text, _RESTARTED)
 

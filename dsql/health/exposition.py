@@ -4,6 +4,7 @@ dsql_severity                                0 fine, 1 degraded, 2 down
 dsql_condition{word, cluster, az, role}      1 for each thing that is wrong
 dsql_role_up{role, az}                       1 if the role answers
 dsql_ROLE_NAME{cluster, az}                  every number that a role says of a cluster
+dsql_relay_NAME{relay}                       every number that a relay says; refused{sqlstate} too
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dsql.control.layout import ClusterRecord
-from dsql.health.collect import OK, RoleStatus
+from dsql.health.collect import OK, RoleStatus, is_relay
 from dsql.health.conditions import Condition, severity
 
-COUNTERS = frozenset({"repaired"})  # what only rises while a role lives; the rest goes up and down
+# what only rises while a role lives; the rest goes up and down
+COUNTERS = frozenset({"repaired", "parkings", "wakes"})
+# of a relay the rest rises
+RELAY_GAUGES = frozenset({"open_logins", "splices", "restarts", "hangs"})
 
 
 def exposition(
@@ -32,6 +36,8 @@ def exposition(
         _add(families, "dsql_condition", labels, 1)
     for role in roles:
         _add(families, "dsql_role_up", {"role": role.role, "az": role.az}, int(role.health == OK))
+        if is_relay(role):
+            _add_relay(families, role)
         for cluster in clusters:
             labels = {"cluster": cluster.identifier, "az": role.az}
             for name, value in role.of_cluster(cluster.identifier).items():
@@ -43,6 +49,15 @@ def exposition(
         kind = "counter" if name.endswith("_total") else "gauge"
         lines += [f"# TYPE {name} {kind}", *samples]
     return "\n".join(lines) + "\n"
+
+
+def _add_relay(families: dict[str, list[str]], role: RoleStatus) -> None:
+    for key, value in role.values.items():
+        name, _, sqlstate = key.partition(".")
+        if isinstance(value, int):
+            suffix = "" if name in RELAY_GAUGES else "_total"
+            labels = {"relay": role.role} | ({"sqlstate": sqlstate} if sqlstate else {})
+            _add(families, f"dsql_relay_{name}{suffix}", labels, value)
 
 
 def _add(

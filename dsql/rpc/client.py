@@ -73,10 +73,15 @@ class BlockingConnection:
     def _set_timeout(self, option: int, seconds: float) -> None:
         # Equal timeouts are the rule, and each change is a system call.
         if seconds != self._timeouts[option]:
-            microseconds = max(1_000, int(seconds * 1_000_000))  # 0 would mean to wait for ever
-            packed = _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
-            self._socket.setsockopt(socket.SOL_SOCKET, option, packed)
+            set_timeout(self._socket, option, seconds)
             self._timeouts[option] = seconds
+
+
+def set_timeout(connected: socket.socket, option: int, seconds: float) -> None:
+    """Let the kernel end a blocking call; `option`: SO_RCVTIMEO or SO_SNDTIMEO."""
+    microseconds = max(1_000, int(seconds * 1_000_000))  # 0 would mean to wait for ever
+    packed = _TIMEVAL.pack(microseconds // 1_000_000, microseconds % 1_000_000)
+    connected.setsockopt(socket.SOL_SOCKET, option, packed)
 
 
 def connect_blocking(path: Path, timeout_seconds: float = 10.0) -> socket.socket:

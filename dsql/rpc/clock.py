@@ -28,6 +28,7 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -74,10 +75,13 @@ def _is_sound(slot: int) -> bool:
 
 
 class PublishedClock:
-    """The clock file of one cluster, mapped to be read."""
+    """The clock file of one cluster, mapped to be read. `pause` is how who reads it waits."""
 
-    def __init__(self, path: Path, boot: int) -> None:
+    def __init__(
+        self, path: Path, boot: int, *, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         """Raises ClockUnavailableError."""
+        self._pause = pause
         try:
             self._map = _map(path, os.O_RDONLY, mmap.ACCESS_READ, 0)
         except (FileNotFoundError, ValueError):
@@ -111,7 +115,7 @@ class PublishedClock:
         while not self._take(slots):
             if time.monotonic() > deadline:
                 raise ClockUnavailableError("the clock file is damaged, and no leader mends it")
-            time.sleep(_LOOK_SECONDS)
+            self._pause(_LOOK_SECONDS)
             slots = self._slots.tolist()
 
     def _take(self, slots: list[int]) -> bool:

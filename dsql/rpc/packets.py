@@ -19,6 +19,10 @@ from pathlib import Path
 PACKET_BYTES_MAX = 128 * 1024  # well below the kernel's default socket buffer of 208 KiB
 DESCRIPTORS_MAX = 8
 OUTBOX_PACKETS_MAX = 4_096  # behind what the socket holds
+_CUT_SHORT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+_CLOSE_ON_EXEC = int(
+    socket.MSG_CMSG_CLOEXEC
+)  # as a number: an operation on flags is a call in Python
 _ANCILLARY_BYTES = socket.CMSG_SPACE(DESCRIPTORS_MAX * array.array("i").itemsize)
 
 
@@ -34,19 +38,20 @@ def send(connection: socket.socket, packet: bytes, descriptors: Iterable[int] = 
     connection.sendmsg([packet], ancillary, socket.MSG_NOSIGNAL)
 
 
-def receive(connection: socket.socket) -> tuple[bytes, list[int]]:
+def receive(connection: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
     """Return the next packet and the descriptors with it, now owned by the caller.
 
-    Returns (b"", []) when the other side has closed. Raises ConnectionError for a packet cut short.
+    `flags`: more of recvmsg's. Returns (b"", []) when the other side has closed. Raises ConnectionError
+    for a packet cut short.
     """
-    packet, ancillary, flags, _ = connection.recvmsg(
-        PACKET_BYTES_MAX, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+    packet, ancillary, happened, _ = connection.recvmsg(
+        PACKET_BYTES_MAX, _ANCILLARY_BYTES, _CLOSE_ON_EXEC | flags
     )
     descriptors = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if happened & _CUT_SHORT:
         close_all(descriptors)
         raise ConnectionError("a packet was cut short")
     return packet, descriptors.tolist()
@@ -149,11 +154,18 @@ class PacketChannel:
         self._outbox.clear()
         self._closed()
 
-    def _on_readable(self) -> None:
+    def finish(self) -> None:
+        """Pass on what has arrived by now, and close."""
+        while self._open and self._on_readable():
+            pass
+        self.close()
+
+    def _on_readable(self) -> bool:
+        """Take in one packet, or the end; return whether there was anything."""
         try:
             packet, descriptors = receive(self._connection)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             packet, descriptors = b"", []
         if packet:
@@ -161,6 +173,7 @@ class PacketChannel:
         else:
             close_all(descriptors)
             self.close()
+        return True
 
     def _on_writable(self) -> None:
         while self._outbox:

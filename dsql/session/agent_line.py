@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import socket
 from collections import deque
+from collections.abc import Callable, Iterable
 
+from dsql.hub.waiter import NEVER, Activity, Blocking, Waiter
 from dsql.rpc import packets
 from dsql.session.control import (
     Adjudicator,
@@ -16,57 +20,107 @@ from dsql.session.control import (
     decode_from_agent,
     encode,
 )
-from dsql.tls.connection import set_receive_timeout
+
+# Given a message and its descriptors, which it owns.
+Deliver = Callable[[ToQueryProcessor, list[int]], None]
+
+
+class _Wanted:
+    """A connection to an adjudicator that was asked for. The agent answers in the order of asking."""
+
+    __slots__ = ("activity", "answer")
+
+    def __init__(self, activity: Activity | None) -> None:
+        self.activity = activity
+        self.answer: tuple[str, list[int]] | None = None
 
 
 class AgentLine:
-    """The query processor's end of the control socket."""
+    """The query processor's end of the control socket.
+
+    Until `attach` it is read where somebody waits for a message; from then on whenever there is one,
+    and SIGIO tells of it, because a statement that computes does not look.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self.ended = False  # by `end_input`
-        self._offered: tuple[str, list[int]] = (
-            "",
-            [],
-        )  # an adjudicator's connection that came unasked
+        self._waiter: Waiter = Blocking()
+        self._deliver: Deliver | None = None
+        self._deserted: Callable[[], None] = lambda: None
+        self._hearing = False
+        self.ended = False  # there is no agent any more, or it wants nothing more
+        self._offered: tuple[str, list[int]] = ("", [])  # a connection that came unasked
+        self._wanted: deque[_Wanted] = deque()
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
-    def tell(self, message: ToAgent) -> None:
+    def tell(self, message: ToAgent, descriptors: Iterable[int] = ()) -> None:
         """Send a message. Raises OSError if the agent is gone."""
-        packets.send(self._control, encode(message))
-
-    def set_timeout(self, seconds: float) -> None:
-        """Let every later `wait` take so long at most."""
-        set_receive_timeout(self._control, seconds)
+        packets.send(self._control, encode(message), descriptors)
 
     def wait(self) -> tuple[ToQueryProcessor, list[int]]:
-        """Return the next message and its descriptors.
-
-        Raises EOFError at the agent's end, TimeoutError.
-        """
+        """Return the next message and its descriptors. Raises EOFError at the agent's end."""
         if self._deferred:
             return self._deferred.popleft()
-        message, descriptors = self._receive()
-        while isinstance(message, Adjudicator):
-            packets.close_all(self._offered[1])
-            self._offered = message.az, descriptors
-            message, descriptors = self._receive()
-        return message, descriptors
+        while True:
+            received = self._receive(0)
+            if received is None:
+                raise EOFError("the agent is gone")
+            if not self._is_connection(*received):
+                return received
 
-    def end_input(self) -> None:
-        """Have `wait`, now or next, find the agent's end."""
+    def attach(self, waiter: Waiter, deliver: Deliver, deserted: Callable[[], None]) -> None:
+        """Pass every message on to `deliver` from now on, by `hear`; `deserted`: the agent is gone."""
+        self._waiter, self._deliver, self._deserted = waiter, deliver, deserted
+        flags = fcntl.fcntl(self._control, fcntl.F_GETFL)
+        fcntl.fcntl(self._control, fcntl.F_SETFL, flags | os.O_ASYNC)  # to us, says the seed
+        waiter.watch(self._control.fileno(), self.hear)
+        while self._deferred:
+            deliver(*self._deferred.popleft())
+        self.hear()
+
+    def hear(self) -> None:
+        """Take in what has arrived. May be called at any time, by signal handlers too."""
+        if self._hearing or self.ended or self._deliver is None:
+            return  # whoever is at it goes on until there is nothing left
+        self._hearing = True
+        try:
+            with contextlib.suppress(BlockingIOError):
+                while (received := self._receive(socket.MSG_DONTWAIT)) is not None:
+                    if not self._is_connection(*received):
+                        self._deliver(*received)
+                self._end()
+        finally:
+            self._hearing = False
+
+    def end(self) -> None:
+        """Want to hear nothing more: the process ends when nothing runs any more."""
         self.ended = True
         with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_RD)
+            self._control.shutdown(socket.SHUT_RD)  # if nothing runs, it waits for the agent
 
-    def _receive(self) -> tuple[ToQueryProcessor, list[int]]:
-        try:
-            packet, descriptors = packets.receive(self._control)
-        except BlockingIOError:
-            raise TimeoutError from None
-        if not packet:
-            raise EOFError("the agent is gone")
-        return decode_from_agent(packet), descriptors
+    def _end(self) -> None:
+        self.ended = True
+        for wanted in self._wanted:
+            self._waiter.wake(wanted.activity)
+        self._deserted()
+
+    def _receive(self, flags: int) -> tuple[ToQueryProcessor, list[int]] | None:
+        """Return a message, None at the agent's end."""
+        packet, descriptors = packets.receive(self._control, flags)
+        return (decode_from_agent(packet), descriptors) if packet else None
+
+    def _is_connection(self, message: ToQueryProcessor, descriptors: list[int]) -> bool:
+        """Take a connection to an adjudicator, if this is one."""
+        if not isinstance(message, Adjudicator):
+            return False
+        if self._wanted:
+            wanted = self._wanted.popleft()
+            wanted.answer = message.az, descriptors
+            self._waiter.wake(wanted.activity)
+        else:
+            packets.close_all(self._offered[1])
+            self._offered = message.az, descriptors
+        return True
 
     def want_jobs(self) -> None:
         """Have the agent see to the cluster's background jobs."""
@@ -83,13 +137,29 @@ class AgentLine:
         if descriptors and az in ("", offered):
             self._offered = "", []
             return offered, socket.socket(fileno=descriptors[0])
+        answer = self._ask_for(az)
+        return (answer[0], socket.socket(fileno=answer[1][0])) if answer[1] else None
+
+    def _ask_for(self, az: str) -> tuple[str, list[int]]:
+        wanted = _Wanted(self._waiter.current)
+        self._wanted.append(wanted)
         try:
             self.tell(NeedAdjudicator(az))
-            message, descriptors = self._receive()
-            while not isinstance(message, Adjudicator):
-                # The first session follows the assignment at once, and Retire may come at any time.
-                self._deferred.append((message, descriptors))
-                message, descriptors = self._receive()
         except OSError as error:
             raise EOFError("the agent is gone") from error
-        return (message.az, socket.socket(fileno=descriptors[0])) if descriptors else None
+        while wanted.answer is None:
+            if self.ended:
+                raise EOFError("the agent is gone")
+            if self._deliver is None:
+                self._wait_for_connection()
+            else:
+                self._waiter.wait(NEVER)
+        return wanted.answer
+
+    def _wait_for_connection(self) -> None:
+        """Receive one message where nothing is passed on yet."""
+        received = self._receive(0)
+        if received is None:
+            self.ended = True
+        elif not self._is_connection(*received):
+            self._deferred.append(received)

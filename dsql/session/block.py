@@ -88,6 +88,7 @@ class TransactionBlock:
         self.in_script = False  # one of several statements of a simple query runs
         self.started_at = 0  # microseconds since 1970, 0 before the first statement
         self._transaction: SessionTransaction | None = None
+        self._own: SessionTransaction | None = None  # the one that is used again and again
         self._catalog: Catalog | None = None
         self._last_catalog: Catalog | None = None
         self._last_timestamp = -1
@@ -110,7 +111,8 @@ class TransactionBlock:
         """The running transaction; an implicit one is begun if there is none."""
         transaction = self._transaction
         if transaction is None:
-            self._transaction = transaction = self._environment.begin()
+            transaction = self._own or self._environment.begin()
+            self._transaction = self._own = transaction
             self.started_at = 0
             if self.state is _IDLE:
                 self.state = _IMPLICIT

@@ -71,8 +71,13 @@ class SessionContext:
         memory = self._memory
         if memory is None:
             held = sum(account.used for account in self._accounts)
+            environment = self._environment
             memory = StatementMemory(
-                self._settings.bounds, self._environment.temporary, self.check_cancel, held
+                self._settings.bounds,
+                environment.temporary,
+                self.check_cancel,
+                held,
+                environment.memory,
             )
             memory.temporary = sum(account.temporary for account in self._accounts)
             self._memory = memory

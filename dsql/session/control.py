@@ -4,15 +4,21 @@
       Assign     [slots]       -->                 a cluster, for life
       Adjudicator [connection] -->                 right behind it
                                <-- Ready           the sandbox is closed
-      Serve      [client]      -->                 a session
-      RunJobs                  -->                 the cluster's background jobs
-                               <-- Idle            the session, or the jobs, have ended
+      Serve      [client]      -->                 a session, beside those that it has
+      Resume     [client]      -->                 likewise, one that was parked
+                               <-- Started         its task has begun: it is lost with the process now
+                               <-- Parked [client] its client is silent: watch the socket meanwhile
+      RunJobs                  -->                 the cluster's background jobs, likewise
+      Cancel                   -->                 interrupt what a session runs
+                               <-- Ended           a session, or a run of jobs, is over
                                <-- WantJobs        a session has left a job behind
-      Retire                   -->                 exit, after the running session
+                               <-- Full            no more sessions, please: those that run are the last
+      Retire                   -->                 exit, after the last session
                                <-- NeedAdjudicator a zone's connection broke, or there was none
       Adjudicator [connection] -->                 another one; without descriptor: it does not answer
 
-Descriptors stand in brackets. A query processor cannot open connections itself: its sandbox forbids it.
+Descriptors stand in brackets. Sessions and runs of jobs have numbers, which the agent gives and never
+gives again. A query processor cannot open connections itself: its sandbox forbids it.
 """
 
 from __future__ import annotations
@@ -25,7 +31,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
 
     `azs` are those with storage replicas of the cluster, the preferred one first. `uid` is the operating
     system user to become (None: stay). `lifetime_seconds` counts from now. `profile_changes`: sessions may
-    set dsql.profile.
+    set dsql.profile. Sessions that are silent for `park_seconds` are given back.
 
     With it come two descriptors for each zone, a reader's slot and the FIFO to its writer
     (`storage.reader_slot`).
@@ -37,6 +43,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     uid: int | None
     lifetime_seconds: float
     profile_changes: bool = False
+    park_seconds: float = float("inf")
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
@@ -48,15 +55,55 @@ class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
 class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
     """An encoded HandedSession."""
 
+    number: int
     handed: bytes
+
+
+class Resume(msgspec.Struct, frozen=True, tag="resume", array_like=True):
+    """A session by its record. Unless it `parks`, the agent has no room for it: it should stay."""
+
+    number: int
+    record: bytes
+    parks: bool = True
+
+
+class Started(msgspec.Struct, frozen=True, tag="started", array_like=True):
+    """What was sent with Serve or Resume is in hand."""
+
+    number: int
+
+
+class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
+    """A session as its record, with the socket that it came with.
+
+    It is to be resumed when its client says something, and at `deadline` at the latest (CLOCK_MONOTONIC).
+    """
+
+    number: int
+    record: bytes
+    deadline: float
 
 
 class RunJobs(msgspec.Struct, frozen=True, tag="run_jobs", array_like=True):
     """Work off the cluster's background jobs: index builds, removals."""
 
+    number: int
 
-class Idle(msgspec.Struct, frozen=True, tag="idle", array_like=True):
-    """The session, or the run of background jobs, has ended."""
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
+    """Cancel the statement that a session runs; one that has ended, or runs none, is left alone."""
+
+    number: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
+    """The session, or the run of background jobs, is over."""
+
+    number: int
+
+
+class Full(msgspec.Struct, frozen=True, tag="full", array_like=True):
+    """The process has grown large: it ends with the last of its sessions, and wants no new ones."""
 
 
 class WantJobs(msgspec.Struct, frozen=True, tag="want_jobs", array_like=True):
@@ -64,7 +111,7 @@ class WantJobs(msgspec.Struct, frozen=True, tag="want_jobs", array_like=True):
 
 
 class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):
-    """Exit as soon as no session runs."""
+    """Exit as soon as no session runs; none will be given any more."""
 
 
 class NeedAdjudicator(msgspec.Struct, frozen=True, tag="need_adjudicator", array_like=True):
@@ -79,8 +126,8 @@ class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=Tru
     az: str = ""
 
 
-ToQueryProcessor = Assign | Serve | RunJobs | Retire | Adjudicator
-ToAgent = Ready | Idle | NeedAdjudicator | WantJobs
+ToQueryProcessor = Assign | Serve | Resume | RunJobs | Cancel | Retire | Adjudicator
+ToAgent = Ready | Started | Parked | Ended | Full | NeedAdjudicator | WantJobs
 
 encode = msgspec.msgpack.Encoder().encode
 _from_agent: msgspec.msgpack.Decoder[ToQueryProcessor] = msgspec.msgpack.Decoder(ToQueryProcessor)

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from dsql.catalog.jobs import Job
 from dsql.catalog.loader import CatalogCache
+from dsql.executor.memory import ProcessMemory
 from dsql.executor.temporary import TemporarySpace, unnamed_file
+from dsql.hub.waiter import Blocking, Waiter
 from dsql.limits import CONNECTION_SECONDS_MAX
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import Transaction
@@ -41,12 +43,12 @@ def _cannot_run(job: Job, _: object) -> Any:
 
 @dataclass(slots=True)
 class Environment:
-    """One per query processor.
+    """One per query processor, for all of its sessions.
 
-    `begin` returns a fresh transaction and ends the one before; `prepare` does beforehand what the first
-    one needs, and is called when a client has just been greeted. `now` is the time in microseconds
-    since 1970, `monotonic` in seconds. `request_jobs` has the cluster's background jobs looked at;
-    `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given;
+    `begin` returns a transaction, which may be used again when it has ended; `prepare` does beforehand
+    what the first one needs, and is called when a client has just been greeted. `waiter` is how sessions
+    wait. `now` is the time in microseconds since 1970. `request_jobs` has the cluster's background jobs
+    looked at; `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given;
     `give_up_job` undoes one, for a reason, unless it was completed: then it returns False.
     `profile_changes`: sessions may set dsql.profile.
     """
@@ -57,6 +59,7 @@ class Environment:
     prepare: Callable[[], None] = do_nothing
     catalogs: CatalogCache = field(default_factory=CatalogCache)
     plans: PlanCache = field(default_factory=PlanCache)
+    memory: ProcessMemory = field(default_factory=ProcessMemory)
     temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
     request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
@@ -64,4 +67,9 @@ class Environment:
     profile_changes: bool = False
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000
-    monotonic: Callable[[], float] = time.monotonic
+    waiter: Waiter = field(default_factory=Blocking)
+
+    @property
+    def monotonic(self) -> Callable[[], float]:
+        """The clock of deadlines, in seconds."""
+        return self.waiter.monotonic

@@ -58,6 +58,14 @@ class ExplainStatement:
         """See `Statement`."""
         return self._query.described().parameter_types, _COLUMNS
 
+    def settled(self) -> tuple[tuple[int, ...], bytes]:
+        """See `QueryStatement`."""
+        return self._query.settled()
+
+    def settle(self, types: tuple[int, ...], columns: bytes) -> None:
+        """See `QueryStatement`."""
+        self._query.settle(types, columns)
+
     def bind(self, message: Bind) -> ResultPortal:
         """See `Statement`."""
         query = self._query.described()

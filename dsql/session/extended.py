@@ -7,15 +7,25 @@ Sync.
 
 from __future__ import annotations
 
+from typing import Any
+
 from dsql.errors import SqlError, syntax_error
 from dsql.executor.memory import out_of_memory
 from dsql.limits import PREPARED_CHARACTERS_MAX
 from dsql.session.block import State
 from dsql.session.compiled import describe_columns
-from dsql.session.pipeline import parse
+from dsql.session.explain import ExplainStatement
+from dsql.session.pipeline import ParameterTypes, parse
 from dsql.session.state import SessionState
-from dsql.session.statement import EmptyStatement, Statement, check_may_run
+from dsql.session.statement import (
+    EmptyStatement,
+    MovedStatement,
+    QueryStatement,
+    Statement,
+    check_may_run,
+)
 from dsql.session.utility import make_statement
+from dsql.sql.script import Script
 from dsql.wire import backend, frontend
 
 READY = {
@@ -39,7 +49,7 @@ class ExtendedProtocol:
         self._state = state
         self._out = state.out
         self._statements = state.statements
-        self._characters: dict[bytes, int] = {}  # of statements' texts; also of some that are gone
+        self._texts = state.texts
         self._portals = state.portals
         self._block = state.block
         self._interrupts = state.interrupts
@@ -59,38 +69,54 @@ class ExtendedProtocol:
             state.notice_long_names(one.long_names)
         if len(scripts) > 1:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
-        statement: Statement
-        if scripts:
-            (only,) = scripts
-            parsed = only.parsed()
-            if self._block.state is State.FAILED and parsed.name != "Transaction":
-                state.check_not_failed()
-            statement = make_statement(state, parsed, message.parameter_types, message.statement)
-            check_may_run(state, statement)
-            statement.describe()
-        else:
-            statement = EmptyStatement(state)
+        statement = self._make(scripts, message.parameter_types, message.statement)
+        check_may_run(state, statement)
+        statement.describe()
         self._check_room(name, message.query)
         self._statements[name] = statement
         self._out += backend.PARSE_COMPLETE
 
+    def _make(self, script: Script, types: ParameterTypes, name: str) -> Statement:
+        """Return the statement of a script that has one or none."""
+        state = self._state
+        if not script:
+            return EmptyStatement(state)
+        (only,) = script
+        parsed = only.parsed()
+        if self._block.state is State.FAILED and parsed.name != "Transaction":
+            state.check_not_failed()
+        return make_statement(state, parsed, types, name)
+
+    def _statement(self, name: bytes) -> Statement:
+        """Return a prepared statement. Raises SqlError 26000, and for a moved one what making it raises."""
+        statement = self._statements.get(name)
+        if statement is None:
+            raise _no_statement(name)
+        if isinstance(statement, MovedStatement):
+            script = parse(self._texts[name], self._state.environment.plans)
+            made = self._make(script, statement.types, name.decode())
+            if isinstance(made, QueryStatement | ExplainStatement):
+                made.settle(statement.types, statement.columns)
+            self._statements[name] = statement = made
+        return statement
+
     def _check_room(self, name: bytes, text: str) -> None:
         """Raise SqlError 53200 if the session's prepared statements are too many for its memory."""
-        self._characters[name] = len(text)
-        if len(self._characters) % _CHECK_STATEMENTS and len(text) < _SHORT_CHARACTERS:
+        texts = self._texts
+        texts[name] = text
+        if len(texts) % _CHECK_STATEMENTS and len(text) < _SHORT_CHARACTERS:
             return
-        known = self._characters
-        self._characters = {n: known[n] for n in (*self._statements, name) if n in known}
-        if sum(self._characters.values()) > PREPARED_CHARACTERS_MAX:
+        for gone in texts.keys() - self._statements.keys() - {name}:
+            del texts[gone]
+        if sum(map(len, texts.values())) > PREPARED_CHARACTERS_MAX:
+            del texts[name]
             raise out_of_memory("The session's prepared statements are too long together.")
 
     def bind(self, body: bytes) -> None:
         """Bind: make a portal."""
         self._interrupts.begin_statement()
         message = frontend.parse_bind(body)
-        statement = self._statements.get(message.statement)
-        if statement is None:
-            raise _no_statement(message.statement)
+        statement = self._statement(message.statement)
         if self._block.state is State.FAILED:
             check_may_run(self._state, statement)
         name = message.portal
@@ -109,9 +135,7 @@ class ExtendedProtocol:
                 raise _no_portal(target.name)
             self._out += portal.description
             return
-        statement = self._statements.get(target.name)
-        if statement is None:
-            raise _no_statement(target.name)
+        statement = self._statement(target.name)
         check_may_run(self._state, statement)
         types, columns = statement.describe()
         self._out += backend.parameter_description(types)
@@ -136,7 +160,7 @@ class ExtendedProtocol:
     def close(self, body: bytes) -> None:
         """Close: forget a statement or portal, known or not."""
         target = frontend.parse_target(body)
-        known: dict[bytes, object] = self._portals if target.kind == b"P" else self._statements  # type: ignore[assignment]
+        known: dict[bytes, Any] = self._portals if target.kind == b"P" else self._statements
         known.pop(target.name, None)
         self._out += backend.CLOSE_COMPLETE
 
@@ -154,6 +178,8 @@ class ExtendedProtocol:
         if state is State.IMPLICIT:
             self._block.commit()
             state = State.IDLE
+        elif state is State.IDLE and self._portals:
+            self._portals.clear()  # of the empty statement, which needs no transaction
         self._out += READY[state]
 
 

@@ -1,8 +1,9 @@
 """What ends a statement before it is done: a cancel, a timeout, its transaction's age, a vanished client.
 
-Each session has its `Interrupts`, and so has a run of background jobs. A signal handler of the process
-calls `cancel`, `terminate` or `tick` of those that are running. What they raise, `Interrupted`, is no
+Each session has its `Interrupts`, and so has a run of background jobs. Whoever wants to interrupt one calls
+`cancel` or `terminate`; `tick` is called for the one that runs. What they raise, `Interrupted`, is no
 `Exception`: nothing that reacts to a statement's errors on the way out can take it for one of them.
+Nothing is ever raised in another session than its own: one that does not run is woken, and looks itself.
 
     resting --resume-> free         it is raised on the spot, between any two bytecodes
     free    --hold---> held         a commit: it is noted and waits, for what is decided is also reported
@@ -12,7 +13,8 @@ calls `cancel`, `terminate` or `tick` of those that are running. What they raise
 While code of `_ATOMIC` is on the stack an interrupt waits for the next tick: a cut in there would leave
 half a record on the wire, or a reader's slot that nobody gives up. So it does in a destructor, whose
 exceptions Python drops. Whatever waits in there, or sleeps
-anywhere, does so with `pause` or calls `attend`, which raise at a place of their own choosing.
+anywhere, does so with `pause` or calls `attend`, which raise at a place of their own choosing. Nor does a
+session give way to others in there (`give_way`): what all of them share would be seen half changed.
 
 `tick` is to be called while the process is busy. It finds out what nobody tells: that a time is over, or
 the client gone; and it raises once more what got lost while objects were taken down.
@@ -21,28 +23,34 @@ the client gone; and it raises once more what got lost while objects were taken 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
-from threading import get_ident
 from types import FrameType
 from typing import NoReturn, Protocol
 
 from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
+from dsql.hub.waiter import Activity, Waiter
 
-# Modules and packages that an interrupt must not cut into.
+# Modules and packages that neither an interrupt nor another session's turn must cut into.
 _ATOMIC = (
     "adjudicator.",  # requests and their answers
+    "dsql.executor.codes.",  # which are kept
     "dsql.executor.memory.",  # what is charged, and given back by destructors
     "dsql.executor.temporary.",  # which blocks are free
+    "dsql.hub.hub.",  # who is ready
     "dsql.rpc.",
+    "dsql.session.plan_cache.",  # what it holds, and how much that is
     "dsql.session.agent_line.",  # the same, and descriptors
     "dsql.session.interrupts.",  # by a tick that comes before the last one has been seen to
     "dsql.session.state.",  # what has been sent must leave the buffer
     "dsql.tls.",  # records, and their sequence numbers
     "storage.",  # LMDB's transactions, slots on the board, environments half opened
 )
+_FOREIGN = (
+    "importlib.",  # modules half made
+    "logging.",  # a handler's lock knows threads, not sessions
+)
+_UNCUT = _ATOMIC + _FOREIGN
 _DESTRUCTORS = ("__del__", "_remove")  # the second is what a WeakSet does when an element dies
-_SLICE_SECONDS = 0.02
 _CLIENT_SECONDS = 0.05  # between two looks at the client: each is a system call
 
 RESTING, FREE, HELD, RAISED = range(4)
@@ -94,32 +102,25 @@ class Interrupts:
     """Those of one session. `resume`, `hold` and `rest` only set `state`: see the module."""
 
     __slots__ = (
+        "_activity",
         "_look_at",
         "_monotonic",
         "_over",
         "_raised",
-        "_sleep",
         "_surroundings",
-        "_thread",
         "_timeouts",
+        "_waiter",
         "deadline",
         "pending",
         "state",
     )
 
-    def __init__(
-        self,
-        timeouts: Timeouts,
-        surroundings: Surroundings,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, timeouts: Timeouts, surroundings: Surroundings, waiter: Waiter) -> None:
         self._timeouts = timeouts
         self._surroundings = surroundings
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._thread = 0
+        self._waiter = waiter
+        self._monotonic = waiter.monotonic
+        self._activity: Activity | None = None
         self.state = RESTING
         self.pending: Exception | None = None
         self._raised: Interrupted | None = None
@@ -140,8 +141,7 @@ class Interrupts:
     def terminate(self, frame: FrameType | None = None) -> None:
         """End the session as soon as that is allowed: FATAL 57P01 for its client.
 
-        To be called in a signal handler of the thread that the session runs in. The running statement is
-        cut short; a commit comes to its end first.
+        The running statement is cut short; a commit comes to its end first.
         """
         message = "terminating connection due to administrator command"
         self._note(FatalError("57P01", message))
@@ -160,9 +160,18 @@ class Interrupts:
 
     # ------------------------------------------------------------ from the session
 
-    def adopt_thread(self) -> None:
-        """Say that the session runs in this thread from now on: only here may anything be raised."""
-        self._thread = get_ident()
+    def give_way(self, give_way: Callable[[], None], frame: FrameType) -> None:
+        """Let others run, if this is the place for it; then raise what has come meanwhile.
+
+        `frame`: as in `cancel`.
+        """
+        if not _is_on_its_way() and not _is_atomic(frame):
+            give_way()
+            self._deliver(frame)
+
+    def adopt(self) -> None:
+        """Say that the session is what runs now: only there may anything be raised."""
+        self._activity = self._waiter.current
 
     def resume(self) -> None:
         """Say that what follows may be interrupted, and raise what is pending."""
@@ -222,10 +231,10 @@ class Interrupts:
         end = self._monotonic() + seconds
         while True:
             self.attend()
-            left = end - self._monotonic()
-            if left <= 0:
+            now = self._monotonic()
+            if now >= end:
                 return
-            self._sleep(min(left, _SLICE_SECONDS))
+            self._waiter.wait(min(end, now + _CLIENT_SECONDS, self.deadline or end))
 
     # ------------------------------------------------------------ inside
 
@@ -256,7 +265,12 @@ class Interrupts:
 
     def _deliver(self, frame: FrameType | None) -> None:
         """Raise what is pending if this is the place for it."""
-        if self.pending is None or self.state != FREE or self._thread != get_ident():
+        if self.pending is None:
+            return
+        if self._waiter.current != self._activity:
+            self._waiter.wake(self._activity)
+            return
+        if self.state != FREE:
             return
         # One that is about to be caught must not be joined by another: who catches it expects one only.
         if not _is_on_its_way() and not _is_atomic(frame):
@@ -277,7 +291,7 @@ def _is_final(error: Exception) -> bool:
 def _is_atomic(frame: FrameType | None) -> bool:
     while frame is not None:
         module = frame.f_globals.get("__name__", "") + "."
-        if module.startswith(_ATOMIC) or frame.f_code.co_name in _DESTRUCTORS:
+        if module.startswith(_UNCUT) or frame.f_code.co_name in _DESTRUCTORS:
             return True
         frame = frame.f_back
     return False

@@ -13,7 +13,6 @@ from dsql.session.block import State, TransactionBlock
 from dsql.session.settings import Settings
 from dsql.tls.connection import Connection
 
-_SECONDS_MIN = 0.001  # 0 would mean for ever
 _AGED_SECONDS = 1.0  # how often an aged session in a transaction is looked at
 
 
@@ -21,7 +20,7 @@ class Patience:
     """One session's. `deadline` is the end of its life, in seconds of `monotonic`.
 
     `limited` says that the settings have something to say about the client's turns: then `begin` is to be
-    called at the start of each of them.
+    called at the start of each of them. `since` is when the last one began of which that was said.
     """
 
     __slots__ = (
@@ -30,8 +29,8 @@ class Patience:
         "_deadline",
         "_monotonic",
         "_settings",
-        "_since",
         "limited",
+        "since",
     )
 
     def __init__(
@@ -47,37 +46,42 @@ class Patience:
         self._connection = connection
         self._monotonic = monotonic
         self._deadline = deadline
-        self._since = monotonic()
+        self.since = monotonic()
         self.limited = False
 
     def review(self) -> None:
-        """Look at the settings: they may have changed."""
+        """Look at the settings, which may have changed; the client's turn begins."""
+        self.take_up(self._monotonic())
+
+    def take_up(self, since: float) -> None:
+        """Look at the settings; the client's turn began at `since`."""
         settings = self._settings
         self.limited = bool(
             settings.idle_timeout_seconds
             or settings.idle_in_transaction_timeout_seconds
             or settings.transaction_timeout_seconds
         )
-        self.begin()
+        self.since = since
+        self.check()
 
     def begin(self) -> None:
         """Say that the client's turn begins."""
-        self._since = self._monotonic()
+        self.since = self._monotonic()
         self.check()
 
     def check(self) -> None:
-        """End the session with a FatalError if a time is over, else wait for what is left of it."""
+        """End the session with a FatalError if a time is over, else let `receive` wait until one is."""
         now = self._monotonic()
         limits = list(self._limits(now))
         for deadline, error in limits:
             if now >= deadline:
                 raise error
-        left = min((deadline - now for deadline, _ in limits), default=_AGED_SECONDS)
-        self._connection.set_receive_timeout(max(left, _SECONDS_MIN))
+        deadlines = (deadline for deadline, _ in limits)
+        self._connection.deadline = min(deadlines, default=now + _AGED_SECONDS)
 
     def _limits(self, now: float) -> Iterator[tuple[float, FatalError]]:
         """Yield (when, how) the session may end, as long as nothing arrives."""
-        settings, since = self._settings, self._since
+        settings, since = self._settings, self.since
         idle, in_transaction = (
             settings.idle_timeout_seconds,
             settings.idle_in_transaction_timeout_seconds,

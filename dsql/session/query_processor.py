@@ -1,34 +1,55 @@
-"""The life of a query processor: one cluster for life, one session at a time, blocking I/O.
+"""The life of a query processor: one cluster for life, and as many of its sessions as it is given.
 
     warm --Assign--> sandbox --> Ready
-         --Serve--> run the session until its end --> Idle --> the next one
-         --Retire, SIGTERM, the agent's end, or the end of its lifetime--> exit
-         --a session that made the process large--> exit, without Idle
+         --Serve, Resume--> a task of the hub runs the session until its end --> Ended
+                            or until its client has been silent for a while --> Parked
+         --RunJobs--> likewise
+         --Cancel--> interrupts what a session runs
+         --Retire, SIGTERM, the agent's end--> exit, as soon as nothing runs
 
-It is forked from the seed with everything imported. Signals interrupt what runs (`dsql.session.signals`).
-What a session needs from the outside later, a new connection to the adjudicator, is asked of the agent
-(`dsql.session.agent_line`), because the sandbox lets nobody in here open one.
+It is forked from the seed with everything imported. What a session needs from the outside later, a new
+connection to the adjudicator, is asked of the agent (`dsql.session.agent_line`), because the sandbox lets
+nobody in here open one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import socket
-import time
 from collections.abc import Callable
+from functools import partial
+from types import FrameType
 from typing import Protocol
 
+from dsql.hub.hub import Hub
 from dsql.rpc import packets
-from dsql.session import handed, signals
+from dsql.session import signals
 from dsql.session.agent_line import AgentLine
-from dsql.session.control import Assign, Idle, Ready, Retire, RunJobs, Serve
-from dsql.session.handed import HandedSession
-from dsql.session.interrupts import Interrupts
+from dsql.session.control import (
+    Assign,
+    Cancel,
+    Ended,
+    Full,
+    Parked,
+    Ready,
+    Resume,
+    Retire,
+    RunJobs,
+    Serve,
+    Started,
+    ToQueryProcessor,
+)
+from dsql.session.departure import Departure
+from dsql.session.roster import Roster
 from dsql.sql import large_texts
 
-# Python's heap seldom gives back what large statements took, which the next sessions have no use for.
+# Python's heap seldom gives back what large statements took, which later sessions have no use for.
 RESIDENT_BYTES_MAX = 256 * 1024 * 1024
+
+Begin = Callable[[], Departure | None]
+_WATCH_SECONDS = 1.0
 
 Confine = Callable[[Assign, Callable[[], object]], list[str]]  # given what starts the only thread
 
@@ -43,17 +64,24 @@ class Tenant(Protocol):
         """
         ...
 
-    def serve(self, session: HandedSession, client: socket.socket) -> None:
-        """Run a session to its end. Owns the socket; raises nothing a client can cause."""
+    def serve(self, number: int, session: bytes, client: socket.socket) -> Departure | None:
+        """Run an encoded HandedSession to its end, in a task; raises nothing a client can cause.
+
+        If it departs before, the socket is still open.
+        """
         ...
 
-    def run_jobs(self) -> None:
-        """Work off the cluster's background jobs."""
+    def resume(
+        self, number: int, record: bytes, client: socket.socket, *, parks: bool
+    ) -> Departure | None:
+        """Go on with a session that has departed somewhere; one that does not park stays to its end.
+
+        Raises InvalidRecordError.
+        """
         ...
 
-    @property
-    def interrupts(self) -> Interrupts:
-        """Those of the session or jobs that run, or ran last."""
+    def run_jobs(self, number: int) -> None:
+        """Work off the cluster's background jobs, in a task."""
         ...
 
     def close(self) -> None:
@@ -61,7 +89,7 @@ class Tenant(Protocol):
         ...
 
 
-OpenTenant = Callable[[Assign, list[int], AgentLine], Tenant]
+OpenTenant = Callable[[Assign, list[int], AgentLine, Hub, Roster], Tenant]
 
 
 class QueryProcessor:
@@ -71,47 +99,136 @@ class QueryProcessor:
         self._line = AgentLine(control)
         self._confine = confine
         self._open_tenant = open_tenant
+        self._hub = Hub()
+        self._roster = Roster(self._hub)
+        self._seed = os.getppid()
+        self._watches = 0  # tasks that are no session's
+        self._retiring = False
+        self._full = False
 
     def run(self) -> None:
         """Live. Returns when the process should exit."""
-        try:
+        with contextlib.suppress(
+            EOFError, ConnectionError
+        ):  # without its agent it has nothing to do
             message, slots = self._line.wait()
             if isinstance(message, Assign):
                 with contextlib.closing(self._settle(message, slots)) as tenant:
-                    self._serve_all(tenant, message.lifetime_seconds)
-        except (EOFError, ConnectionError):
-            return  # without its agent a query processor has nothing to do
+                    self._line.attach(
+                        self._hub, lambda *heard: self._obey(tenant, *heard), self._go_on_alone
+                    )
+                    self._hub.run(self._is_over)
 
     def _settle(self, assignment: Assign, slots: list[int]) -> Tenant:
         """Become the cluster's."""
-        tenant = self._open_tenant(assignment, slots, self._line)
+        tenant = self._open_tenant(assignment, slots, self._line, self._hub, self._roster)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
-        signals.listen(lambda: tenant.interrupts, self._line.end_input)
+        signals.listen(self)
         self._line.tell(Ready(self._confine(assignment, large_texts.thread.start)))
         return tenant
 
-    def _serve_all(self, tenant: Tenant, lifetime_seconds: float) -> None:
-        """Serve until told to end, or too old: the agent sees to that, unless it is stuck."""
-        deadline = time.monotonic() + lifetime_seconds
-        self._line.set_timeout(lifetime_seconds)
-        while time.monotonic() < deadline:
+    def _is_over(self) -> bool:
+        return (self._retiring or self._line.ended) and self._hub.tasks == self._watches
+
+    def _go_on_alone(self) -> None:
+        """Without an agent sessions go on to their ends, unless the seed has gone as well."""
+        self._watches = 1
+        self._hub.spawn(self._watch_seed)
+
+    def _watch_seed(self) -> None:
+        """End everything once nobody is left who knows of this process. Its last task."""
+        while os.getppid() == self._seed:
+            self._hub.wait(self._hub.monotonic() + _WATCH_SECONDS)
+            if self._hub.tasks == self._watches:
+                break
+        self._roster.end()
+        self._watches = 0
+
+    def _obey(self, tenant: Tenant, message: ToQueryProcessor, descriptors: list[int]) -> None:
+        """Follow an order of the agent. May be called in a signal handler, so it leaves work to tasks."""
+        match message:
+            case Serve(number, session):
+                client = socket.socket(fileno=descriptors.pop())
+                serve = partial(tenant.serve, number, session, client)
+                self._hub.spawn(lambda: self._live(tenant, number, client, serve))
+            case Resume(number, record, parks):
+                client = socket.socket(fileno=descriptors.pop())
+                resume = partial(tenant.resume, number, record, client, parks=parks)
+                self._hub.spawn(lambda: self._live(tenant, number, client, resume))
+            case RunJobs(number):
+                self._hub.spawn(lambda: self._run_jobs(tenant, number))
+            case Cancel(number):
+                interrupts = self._roster.find(number)
+                if interrupts is not None:
+                    interrupts.cancel()
+            case Retire():
+                self._retiring = True
+        packets.close_all(descriptors)
+
+    def _live(self, tenant: Tenant, number: int, client: socket.socket, begin: Begin) -> None:
+        departed = False
+        try:
+            with client:
+                with contextlib.suppress(OSError):  # without an agent nobody waits for it
+                    self._line.tell(Started(number))
+                departed = self._run(tenant, number, client, begin)
+        finally:
+            if not departed:
+                self._tell_end(number)
+
+    def _run(self, tenant: Tenant, number: int, client: socket.socket, begin: Begin) -> bool:
+        """Run a session to its end, or until the agent has it; return whether it has."""
+        departure = begin()
+        while departure is not None:
+            self._look_at_size()
             try:
-                message, descriptors = self._line.wait()
-            except TimeoutError:
-                return
-            if isinstance(message, Retire):
-                return
-            if isinstance(message, Serve):
-                with socket.socket(fileno=descriptors.pop()) as client:
-                    tenant.serve(handed.decode(message.handed), client)
-                if _most_resident() > RESIDENT_BYTES_MAX:
-                    return  # another one is made faster than memory is found in this one
-                self._line.tell(Idle())
-            elif isinstance(message, RunJobs):
-                tenant.run_jobs()
-                self._line.tell(Idle())
-            packets.close_all(descriptors)
+                self._line.tell(Parked(number, *departure), (client.fileno(),))
+            except OSError:  # there is no agent any more, or too many descriptors are under way
+                departure = tenant.resume(number, departure.record, client, parks=False)
+            else:
+                return True
+        return False
+
+    def _run_jobs(self, tenant: Tenant, number: int) -> None:
+        try:
+            tenant.run_jobs(number)
+        finally:
+            self._tell_end(number)
+
+    def _tell_end(self, number: int) -> None:
+        self._look_at_size()
+        with contextlib.suppress(OSError):  # without an agent nobody counts
+            self._line.tell(Ended(number))
+
+    def _look_at_size(self) -> None:
+        """Want no more sessions if the process has grown large."""
+        if not self._full and _most_resident() > RESIDENT_BYTES_MAX:
+            self._full = True  # another one is made faster than memory is found in this one
+            with contextlib.suppress(OSError):
+                self._line.tell(Full())
+
+    # ------------------------------------------------------------ dsql.session.signals.Listener
+
+    def tick(self, frame: FrameType) -> None:
+        """See Listener."""
+        interrupts = self._roster.running
+        if interrupts is not None:
+            interrupts.tick(frame)
+            if self._hub.tasks > 1:
+                interrupts.give_way(self._hub.give_way, frame)
+
+    def terminate(self, frame: FrameType) -> None:
+        """See Listener."""
+        self._line.end()
+        self._roster.end(frame)
+
+    def hear(self, frame: FrameType) -> None:
+        """See Listener."""
+        self._line.hear()
+        interrupts = self._roster.running
+        if interrupts is not None:
+            interrupts.tick(frame)
 
 
 def _most_resident() -> int:

@@ -1,11 +1,13 @@
 """The life of one session, from AuthenticationOk to the client's last byte.
 
     greet            AuthenticationOk, ParameterStatus..., BackendKeyData, ReadyForQuery
+    or take up       what the session has left behind in another process
     prepare          while the client makes up its first message, open what that will need
     receive          whatever the client has sent, cut into messages
     handle           each message by its handler, which appends its answer
     send             all answers of what was received, in one go
-    ...              until Terminate, the end of the stream, or the session's age limit
+    ...              until Terminate, the end of the stream, or the session's age limit; or until the client
+                     has been silent for a while: then the session is worth a record, and goes elsewhere
 
 An SqlError becomes an ErrorResponse; any other exception is a bug, logged once with an id that the client
 sees as XX000. After an error of the extended protocol everything up to the next Sync is skipped.
@@ -15,15 +17,16 @@ from __future__ import annotations
 
 import logging
 import secrets
-import socket
 from collections.abc import Callable
 from typing import Any
 
 from dsql.catalog.names import CatalogNames, view_of
 from dsql.errors import FatalError, Interrupted, SqlError
 from dsql.executor.memory import out_of_memory
-from dsql.functions.session_random import session_random
+from dsql.hub.waiter import NEVER
+from dsql.session import departure
 from dsql.session.block import State
+from dsql.session.departure import Departure
 from dsql.session.environment import Environment
 from dsql.session.extended import READY, ExtendedProtocol
 from dsql.session.function_call import FunctionCalls
@@ -32,12 +35,13 @@ from dsql.session.interrupts import FREE, HELD, RESTING
 from dsql.session.patience import Patience
 from dsql.session.portal import send_notices
 from dsql.session.prepared_round import BIND, PreparedRounds
+from dsql.session.record import SessionRecord
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
 from dsql.sql import collection
 from dsql.sql.depth import stack_depth_error
-from dsql.tls.connection import Connection, open_connection
+from dsql.tls.connection import Connection
 from dsql.types import reg
 from dsql.wire import backend, frontend
 
@@ -55,14 +59,20 @@ class _TerminatedError(Exception):
 
 
 class Session:
-    """One client. `run` returns when it is over; the connection is closed then."""
+    """One client, that has just come in or was here before."""
 
     def __init__(
-        self, handed: HandedSession, connection: Connection, environment: Environment
+        self,
+        origin: HandedSession | SessionRecord,
+        connection: Connection,
+        environment: Environment,
+        park_seconds: float = NEVER,
     ) -> None:
+        """`park_seconds`: after so much silence it departs if it can."""
+        self._origin = origin
         self._connection = connection
         self._environment = environment
-        self._state = state = SessionState(handed, connection, environment)
+        self._state = state = SessionState(connection, environment)
         extended = ExtendedProtocol(state)
         simple = SimpleProtocol(state)
         self._handlers: dict[int, Callable[[bytes], None]] = {
@@ -84,17 +94,22 @@ class Session:
         self._rounds = PreparedRounds(state)
         self.interrupts = state.interrupts
         self._skipping = False
-        jitter = 1 - _AGE_JITTER * secrets.randbelow(1000) / 1000
-        self._deadline = environment.monotonic() + environment.session_seconds_max * jitter
+        self._monotonic = monotonic = environment.monotonic
+        self._park_seconds = park_seconds
+        self._park_at = monotonic() + park_seconds
+        self._deadline = (
+            origin.deadline if isinstance(origin, SessionRecord) else _last_moment(environment)
+        )
         self._patience = Patience(
-            state.settings, state.block, connection, environment.monotonic, self._deadline
+            state.settings, state.block, connection, monotonic, self._deadline
         )
 
-    def run(self) -> None:
-        """Serve the client until it is gone."""
-        self.interrupts.adopt_thread()
+    def run(self) -> Departure | None:
+        """Serve the client until it is gone, and close the connection; or until the session departs."""
+        self.interrupts.adopt()
+        departing = None
         try:
-            self._live()
+            departing = self._live()
         except _TerminatedError:
             self._send_last()
         except FatalError as error:
@@ -104,29 +119,36 @@ class Session:
         except Exception as error:
             self._say_last(FatalError("XX000", _visible(error).message))
         finally:
-            self._state.block.rollback()
-            self._connection.close()
+            if departing is None:
+                self._state.block.rollback()
+                self._connection.close()
+        return departing
 
-    def _live(self) -> None:
+    def _live(self) -> Departure | None:
         try:
-            self._start()
-            self._serve()
+            self._start(self._origin)
+            self._connection.deadline = min(self._connection.deadline, self._park_at)
+            return self._serve()
         except Interrupted as interrupt:  # between two statements: only what ends the session
             raise interrupt.error from None
 
-    def _start(self) -> None:
+    def _start(self, origin: HandedSession | SessionRecord) -> None:
         state = self._state
-        session_random.seed(secrets.randbits(128))
         reg.install(CatalogNames(lambda: view_of(state.context)))
-        greet(state)
+        if isinstance(origin, SessionRecord):
+            departure.take_up(state, origin)
+            self._skipping = origin.skipping
+            self._patience.take_up(origin.quiet_since)
+            return
+        greet(state, origin)
         self._patience.review()
-        if state.handed.pending:
-            state.pending.extend(state.reader.feed(state.handed.pending))
+        if origin.pending:
+            state.pending.extend(state.reader.feed(origin.pending))
         if not state.pending:
             state.send()
             self._environment.prepare()
 
-    def _serve(self) -> None:
+    def _serve(self) -> Departure | None:
         state, connection = self._state, self._connection
         pending, feed, out = state.pending, state.reader.feed, state.out
         popleft, handlers, interrupts = pending.popleft, self._handlers, self.interrupts
@@ -152,11 +174,15 @@ class Session:
             try:
                 data = connection.receive()
             except TimeoutError:
+                interrupts.check()
                 self._patience.check()
+                departing = self._depart_if_quiet()
+                if departing is not None:
+                    return departing
                 continue
             if not data:
                 interrupts.check()  # perhaps it is we who want no more
-                return
+                return None
             if (
                 data[0] == BIND
                 and not (self._skipping or partial)
@@ -201,8 +227,34 @@ class Session:
             self._patience.review()
         elif self._patience.limited:
             self._patience.begin()
-        if state.block.state is _IDLE and self._environment.monotonic() > self._deadline:
-            self._patience.check()
+        if state.block.state is _IDLE:
+            now = self._monotonic()
+            if now > self._deadline:
+                self._patience.check()
+            self._park_at = park_at = now + self._park_seconds
+            if not self._patience.limited or park_at < self._connection.deadline:
+                self._connection.deadline = park_at  # the end of its age may come as much later
+
+    def _depart_if_quiet(self) -> Departure | None:
+        """Return what the session departs with if it is time and nothing keeps it here.
+
+        What keeps it is seldom over before its next round: until then nobody asks again.
+        """
+        connection = self._connection
+        if self._monotonic() < self._park_at:
+            connection.deadline = min(connection.deadline, self._park_at)
+            return None
+        self._park_at = NEVER
+        state, deadline = self._state, connection.deadline
+        if departure.reason_to_stay(state) is not None:
+            return None
+        record = departure.depart(
+            state,
+            skipping=self._skipping,
+            deadline=self._deadline,
+            quiet_since=self._patience.since,
+        )
+        return None if record is None else Departure(record, deadline)
 
     def _fail(self, kind: int, error: Exception) -> None:
         """Answer with an error, and put the session into the state that follows it."""
@@ -239,6 +291,12 @@ class Session:
             logger.info("connection lost", extra={"reason": str(lost)})
 
 
+def _last_moment(environment: Environment) -> float:
+    """Return when a session that begins now is too old."""
+    jitter = 1 - _AGE_JITTER * secrets.randbelow(1000) / 1000
+    return environment.monotonic() + environment.session_seconds_max * jitter
+
+
 def _give_up() -> None:
     raise TimeoutError("the client does not read")
 
@@ -269,8 +327,3 @@ def _visible(error: Exception) -> SqlError:
     log_id = secrets.token_hex(8)
     logger.error("internal error", exc_info=error, extra={"log_id": log_id})
     return SqlError("XX000", f"internal error (log id {log_id})")
-
-
-def serve(handed: HandedSession, client: socket.socket, environment: Environment) -> None:
-    """Run a session over the socket that the relay gave away."""
-    Session(handed, open_connection(client, handed.tls), environment).run()

@@ -27,6 +27,7 @@ from dsql.session.parameters import (
     split_names,
     unrecognized,
 )
+from dsql.session.record import InvalidRecordError, SettingsRecord
 from dsql.sql.refusals import DSQL, setting_error, setting_refused
 from dsql.types.type import FormatSettings
 
@@ -46,6 +47,8 @@ class _Values:
 
 
 Snapshot = tuple[_Values, _Values]
+_BASE = {key: definition.default for key, definition in DEFINITIONS.items()}
+_CHECKED_KINDS = ("bool", "enum", "integer", "real")
 
 
 class Settings:
@@ -66,9 +69,8 @@ class Settings:
         session_role: Role = ADMIN,
         profile_changes: bool = False,
     ) -> None:
-        texts = {key: definition.default for key, definition in DEFINITIONS.items()}
-        texts["dsql.profile"] = profile
-        self._defaults = _Values(texts)
+        self._base = _BASE | {"dsql.profile": profile}
+        self._defaults = _Values(dict(self._base))
         self._catalog = catalog
         self._profile_changes = profile_changes
         self._saved: Snapshot | None = None
@@ -242,6 +244,37 @@ class Settings:
         self._effective = self._session.copy()
         self._derive()
 
+    # ------------------------------------------------------------ moves
+
+    def record(self) -> SettingsRecord:
+        """Return what another process needs, between two transactions."""
+        assert self._saved is None, "a transaction's changes stay with it"
+        defaults, texts = self._defaults.texts, self._effective.texts
+        reported = {key: told for key, told in self._reported.items() if told is not None}
+        return SettingsRecord(
+            self.session_role,
+            self._session.role,
+            _difference(self._base, defaults),
+            _difference(defaults, texts),
+            _difference(texts, reported),
+        )
+
+    def take_up(self, record: SettingsRecord) -> None:
+        """Go on with what another process has left. Raises InvalidRecordError."""
+        for key, text in (*record.defaults.items(), *record.changed.items()):
+            _check_recorded(key, text)
+        self.session_role = record.session_role
+        self._defaults = _Values(self._base | record.defaults)
+        self._session = _Values(self._defaults.texts | record.changed, record.role)
+        self._effective = self._session.copy()
+        told = self._effective.texts | record.reported
+        self._reported = {key: told[key] for key in REPORTED}
+        try:
+            self._derive()
+        except (SqlError, ValueError, KeyError) as error:
+            raise InvalidRecordError(f"settings without a meaning: {error}") from None
+        self.changed = bool(record.reported)
+
     # ------------------------------------------------------------ transactions
 
     def _change(self) -> None:
@@ -295,3 +328,20 @@ def _put(values: _Values, key: str, text: str, role: int) -> None:
         values.role = role
     if key == _SESSION_AUTHORIZATION:
         values.texts[_ROLE] = "none"
+
+
+def _difference(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    """Return what `after` says otherwise."""
+    return {key: text for key, text in after.items() if before.get(key) != text}
+
+
+def _check_recorded(key: str, text: str) -> None:
+    """Raise InvalidRecordError for a value that no parameter of this name can have."""
+    definition = DEFINITIONS.get(key)
+    try:
+        if definition is None:
+            check_custom_name(key)
+        elif definition.kind in _CHECKED_KINDS and text != definition.default:
+            canonical_value(definition, text)
+    except SqlError as error:
+        raise InvalidRecordError(error.message) from None

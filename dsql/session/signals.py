@@ -1,8 +1,8 @@
-"""The signals of a query processor: each is passed on to the `Interrupts` of what runs at that moment.
+"""The signals of a query processor.
 
-SIGINT and SIGUSR1 cancel the running statement; SIGTERM ends the session, with a word to its client, and
-then the process. The kernel's timer ticks with the processor time that this process uses: an idle one is
-never woken, and no statement pays for it.
+SIGTERM ends its sessions, with a word to their clients, and then the process. SIGIO says that the agent has
+said something. The kernel's timer ticks with the processor time that this process uses: an idle one is
+never woken, and no statement pays for it. What runs for longer than a tick gives way to others.
 """
 
 from __future__ import annotations
@@ -10,30 +10,38 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from types import FrameType
+from typing import Protocol
 
-from dsql.session.interrupts import Interrupts
-
-_TICK_SECONDS = 0.01
+_TICK_SECONDS = 0.002
 
 
-def listen(running: Callable[[], Interrupts], end: Callable[[], None]) -> None:
-    """Pass signals on from now on. Needs the main thread, where the sessions run as well.
+class Listener(Protocol):
+    """Who is told. `frame` is where the signal came."""
 
-    `end` has the process end once nothing runs any more.
-    """
+    def tick(self, frame: FrameType) -> None:
+        """Some processor time has been used."""
+        ...
 
-    def cancel(_number: int, frame: FrameType | None) -> None:
-        running().cancel(frame)
+    def terminate(self, frame: FrameType) -> None:
+        """Everything is to end."""
+        ...
 
-    def tick(_number: int, frame: FrameType | None) -> None:
-        running().tick(frame)
+    def hear(self, frame: FrameType) -> None:
+        """The agent has said something."""
+        ...
 
-    def terminate(_number: int, frame: FrameType | None) -> None:
-        end()
-        running().terminate(frame)
 
-    signal.signal(signal.SIGTERM, terminate)
-    for number in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, cancel)
-    signal.signal(signal.SIGPROF, tick)
+def listen(listener: Listener) -> None:
+    """Pass signals on from now on. Needs the main thread, where everything runs."""
+
+    def passed_on(act: Callable[[FrameType], None]) -> Callable[[int, FrameType | None], None]:
+        def handle(_number: int, frame: FrameType | None) -> None:
+            if frame is not None:
+                act(frame)
+
+        return handle
+
+    signal.signal(signal.SIGTERM, passed_on(listener.terminate))
+    signal.signal(signal.SIGIO, passed_on(listener.hear))
+    signal.signal(signal.SIGPROF, passed_on(listener.tick))
     signal.setitimer(signal.ITIMER_PROF, _TICK_SECONDS, _TICK_SECONDS)

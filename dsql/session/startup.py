@@ -5,8 +5,10 @@ from __future__ import annotations
 from dsql.catalog.schema import Role
 from dsql.catalog.store import ADMIN
 from dsql.errors import FatalError, SqlError
+from dsql.session.handed import HandedSession
 from dsql.session.parameters import DEFINITIONS, parameter_key, unrecognized
 from dsql.session.role_settings import begin_with
+from dsql.session.settings import Settings
 from dsql.session.state import SessionState
 from dsql.sql.refusals import DSQL, setting_refused
 from dsql.wire import backend
@@ -15,17 +17,17 @@ from dsql.wire import backend
 _OTHER = frozenset(("user", "database", "options", "replication"))
 
 
-def greet(state: SessionState) -> None:
+def greet(state: SessionState, handed: HandedSession) -> None:
     """Let the user in, apply the startup parameters and append the greeting.
 
     Raises FatalError for a user who is not let in and for a parameter that cannot be set.
     """
-    handed, out = state.handed, state.out
+    out = state.out
     try:
-        role = _admitted_role(state)
+        role = _admitted_role(state, handed)
         state.settings.identify(role)
         begin_with(state.settings, role)
-        _set_parameters(state)
+        _set_parameters(state.settings, handed.parameters)
     except SqlError as error:
         raise FatalError(
             error.sqlstate, error.message, detail=error.detail, hint=error.hint
@@ -38,13 +40,13 @@ def greet(state: SessionState) -> None:
     out += backend.READY_IDLE
 
 
-def _admitted_role(state: SessionState) -> Role:
+def _admitted_role(state: SessionState, handed: HandedSession) -> Role:
     """Return the user's role, unless it may not log in or is not mapped to whoever signed the token.
 
     The relay has verified the token, and that only DbConnectAdmin opens the door to admin. What is
     wrong with a role is not told apart: nobody should find out in this way which roles there are.
     """
-    user, identity = state.handed.user, state.handed.identity
+    user, identity = handed.user, handed.identity
     if user == ADMIN.name:
         return ADMIN
     role = state.block.catalog.roles.get(user)
@@ -57,13 +59,12 @@ def _admitted_role(state: SessionState) -> Role:
     return role
 
 
-def _set_parameters(state: SessionState) -> None:
+def _set_parameters(settings: Settings, parameters: dict[str, str]) -> None:
     """Set the startup parameters.
 
     The dsql profile ignores those of PostgreSQL that it does not let anybody set: drivers send some.
     """
-    settings = state.settings
-    for name, text in _parameters(state.handed.parameters).items():
+    for name, text in _parameters(parameters).items():
         key = parameter_key(name)
         if settings.profile == DSQL and setting_refused(key):
             if key not in DEFINITIONS:

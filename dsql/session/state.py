@@ -12,7 +12,6 @@ from dsql.executor.datarow import FLUSH_BYTES
 from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
-from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
@@ -23,7 +22,7 @@ from dsql.wire.buffer import MessageReader
 
 if TYPE_CHECKING:
     from dsql.session.portal import Portal
-    from dsql.session.statement import Statement
+    from dsql.session.statement import MovedStatement, Statement
 
 Message = tuple[int, bytes]
 
@@ -37,10 +36,7 @@ class SessionState:
     It is what the session's `Interrupts` look at: `dsql.session.interrupts.Surroundings`.
     """
 
-    def __init__(
-        self, handed: HandedSession, connection: Connection, environment: Environment
-    ) -> None:
-        self.handed = handed
+    def __init__(self, connection: Connection, environment: Environment) -> None:
         self.connection = connection
         self.environment = environment
         self.settings = Settings(
@@ -48,7 +44,7 @@ class SessionState:
             lambda: self.block.catalog,
             profile_changes=environment.profile_changes,
         )
-        self.interrupts = Interrupts(self.settings, self, monotonic=environment.monotonic)
+        self.interrupts = Interrupts(self.settings, self, environment.waiter)
         connection.on_stall = self.interrupts.attend
         self.recording = Recording(self)
         self.block = TransactionBlock(
@@ -57,7 +53,10 @@ class SessionState:
         self.context = SessionContext(
             environment, self.settings, self.interrupts, self.block, self.flush_rows
         )
-        self.statements: dict[bytes, Statement] = {}
+        # Those of another process are made again by `dsql.session.extended`, with the first use. The texts
+        # are those of the statements, and of some that are gone.
+        self.statements: dict[bytes, Statement | MovedStatement] = {}
+        self.texts: dict[bytes, str] = {}
         self.portals: dict[bytes, Portal] = {}
         self.out = bytearray()
         self.mark = -1
@@ -106,16 +105,17 @@ class SessionState:
         """Return the next message, for a statement that reads from the client itself (COPY)."""
         if not self.pending:
             self.send()
-            patience = self.connection.set_receive_timeout(_COPY_WAIT_SECONDS)
+            patience = self.connection.deadline
             try:
                 self._await_message()
             finally:
-                self.connection.set_receive_timeout(patience)
+                self.connection.deadline = patience
         return self.pending.popleft()
 
     def _await_message(self) -> None:
         while not self.pending:
             self.interrupts.attend()
+            self.connection.deadline = self.environment.monotonic() + _COPY_WAIT_SECONDS
             with contextlib.suppress(TimeoutError):
                 data = self.connection.receive()
                 if not data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dsql.session.prepared_round import PreparedRound
 
 Columns = tuple[OutputColumn, ...] | None
+_DIGEST_BYTES = 8
 
 SIMPLE_BIND = Bind(b"", b"", (), [], ())
 
@@ -64,7 +66,8 @@ class QueryStatement:
         self._name = name
         self._catalog: Catalog | None = None
         self._generation = -1
-        self._description: tuple[tuple[int, ...], Columns] | None = None  # as it was first given
+        # As it was first given; of columns that another process has described, the digest.
+        self._description: tuple[tuple[int, ...], Columns | bytes] | None = None
         self._compiled: CompiledQuery | None = None
         self.round: PreparedRound | None = None
 
@@ -112,6 +115,19 @@ class QueryStatement:
                 "cached plan must not change result type",
                 routine="RevalidateCachedQuery",
             )
+
+    def settled(self) -> tuple[tuple[int, ...], bytes]:
+        """Return what stays as it was first given: the parameters' types, and a digest of the columns."""
+        if self._description is None:
+            return self._declared or (), b""
+        types, columns = self._description
+        return types, columns if isinstance(columns, bytes) else _digest(columns)
+
+    def settle(self, types: tuple[int, ...], columns: bytes) -> None:
+        """Go on from what `settled` has returned in another process."""
+        self._declared = types
+        if columns:
+            self._description = types, columns
 
     def _denied(self, error: SqlError) -> DescribedQuery:
         """Return what is known of the query if `error` denies the right to run it, else raise that."""
@@ -164,12 +180,20 @@ class QueryStatement:
         return decode_parameters(decoders, values, message.portal) if values else values
 
 
-def _same_columns(before: Columns, after: Columns) -> bool:
-    if before is None or after is None:
-        return before is after
-    return [(c.name, c.type_oid, c.typmod) for c in before] == [
-        (c.name, c.type_oid, c.typmod) for c in after
-    ]
+def _same_columns(before: Columns | bytes, after: Columns) -> bool:
+    if isinstance(before, bytes):
+        return before == _digest(after)
+    return _identity(before) == _identity(after)
+
+
+def _identity(columns: Columns) -> list[tuple[str, int, int]] | None:
+    """Return what a client may rely on."""
+    return None if columns is None else [(c.name, c.type_oid, c.typmod) for c in columns]
+
+
+def _digest(columns: Columns) -> bytes:
+    identity = repr(_identity(columns)).encode(errors="surrogatepass")
+    return hashlib.blake2b(identity, digest_size=_DIGEST_BYTES).digest()
 
 
 def _wrong_count(given: int, name: str, wanted: int) -> SqlError:
@@ -245,3 +269,21 @@ def check_may_run(state: SessionState, statement: Statement) -> None:
     """Raise SqlError 25P02 unless the statement may run in the block as it is."""
     if not statement.ends_failed_block:
         state.check_not_failed()
+
+
+class MovedStatement:
+    """A statement that was prepared in another process, until it is needed here.
+
+    Then `dsql.session.extended` makes it again from its text, in `SessionState.texts`. `types` and
+    `columns` are what `QueryStatement.settled` has returned.
+    """
+
+    __slots__ = ("columns", "types")
+
+    def __init__(self, types: tuple[int, ...], columns: bytes) -> None:
+        self.types = types
+        self.columns = columns
+
+    def settled(self) -> tuple[tuple[int, ...], bytes]:
+        """Return what it was made with: see `QueryStatement`."""
+        return self.types, self.columns

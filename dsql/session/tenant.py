@@ -1,7 +1,8 @@
 """A cluster's data within reach of this process: replicas mapped, clock mapped, adjudicator connected.
 
-The replicas are opened inside the sandbox, with the first transaction or, where there is time for it,
-between the greeting and the client's first message. What breaks later is replaced through the agent.
+All sessions of the process share it. The replicas are opened inside the sandbox, with the first
+transaction or, where there is time for it, between the greeting and the client's first message. What breaks
+later is replaced through the agent.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.errors import FatalError, Interrupted, SqlError, outcome_unknown
 from dsql.executor.temporary import TemporarySpace, unnamed_file
+from dsql.hub.hub import Hub
+from dsql.hub.waiter import BRIEF_SECONDS, NEVER
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
+from dsql.session import handed
 from dsql.session.agent_line import AgentLine
 from dsql.session.control import Assign
+from dsql.session.departure import Departure
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Alone, Interrupts, Untimed
+from dsql.session.record import SessionRecord, decode
+from dsql.session.roster import Roster
 from dsql.session.session import Session
+from dsql.sql import collection, large_texts
 from dsql.tls.connection import open_connection
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
 from storage.client import LocalReplica, ReaderSlot
@@ -45,17 +53,23 @@ Opened = TypeVar("Opened")
 class ClusterTenant:
     """Implements `dsql.session.query_processor.Tenant`."""
 
-    def __init__(self, assignment: Assign, slots: list[int], line: AgentLine) -> None:
+    def __init__(
+        self, assignment: Assign, slots: list[int], line: AgentLine, hub: Hub, roster: Roster
+    ) -> None:
         """`slots`: the descriptors that came with the assignment."""
         self._assignment = assignment
         self._layout = Layout(Path())
         self._line = line
-        self._committer = AdjudicatorClient(sorted(assignment.azs), self._connect)
+        self._hub = hub
+        self._roster = roster
+        self._opening = False
+        self._committer = AdjudicatorClient(sorted(assignment.azs), self._connect, waiter=hub)
+        hub.at_round_end = self._committer.flush
+        large_texts.thread.pause = self._pause
         self._clock: PublishedClock | None = None
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._committer.close)
         temporary = self._make_room()
-        self.interrupts = Interrupts(Untimed(), Alone())
         pairs = zip(slots[::2], slots[1::2], strict=True)
         self._slots = [self._opened.enter_context(closing(ReaderSlot(pair))) for pair in pairs]
         self._environment = environment = Environment(
@@ -68,6 +82,7 @@ class ClusterTenant:
             request_jobs=line.want_jobs,
             run_job=self._run_job,
             give_up_job=self._give_up_job,
+            waiter=hub,
         )
         self._jobs = JobRunner(
             Store(
@@ -89,13 +104,32 @@ class ClusterTenant:
 
     def open(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
+        while self._opening:  # by another session, which waits for something
+            self._pause(_RETRY_SECONDS)
+        if self._is_open:
+            return
+        self._opening = True
+        try:
+            self._open()
+        finally:
+            self._opening = False
+
+    @property
+    def _is_open(self) -> bool:
+        return self._environment.prepare is do_nothing
+
+    def _open(self) -> None:
         assignment, environment = self._assignment, self._environment
         if self._clock is None:
             self._clock = self._open_clock()
             self._opened.callback(self._clock.close)
         replicas = [self._layout.storage(az, assignment.cluster) for az in assignment.azs]
         replica = LocalReplica(
-            replicas, self._slots, deadline_seconds=OPEN_SECONDS, sleep=self._pause
+            replicas,
+            self._slots,
+            deadline_seconds=OPEN_SECONDS,
+            waiter=self._hub,
+            pause=self._pause,
         )
         self._opened.callback(replica.close)
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
@@ -106,7 +140,7 @@ class ClusterTenant:
         path = self._layout.clock(self._assignment.cluster)
 
         def open_it() -> PublishedClock:
-            return PublishedClock(path, current_boot())
+            return PublishedClock(path, current_boot(), pause=self._pause)
 
         try:
             return self._eventually(open_it)
@@ -115,37 +149,55 @@ class ClusterTenant:
                 "57P03", "the cluster is starting up", detail="No adjudicator leads it yet."
             ) from None
 
-    def serve(self, session: HandedSession, client: socket.socket) -> None:
-        """Run a session to its end."""
-        running = Session(session, open_connection(client, session.tls), self._environment)
-        self._interrupt_from_now_on(running.interrupts)
-        running.run()
+    def serve(self, number: int, session: bytes, client: socket.socket) -> Departure | None:
+        """See `dsql.session.query_processor.Tenant`."""
+        return self._run(number, handed.decode(session), client, self._assignment.park_seconds)
 
-    def run_jobs(self) -> None:
+    def resume(
+        self, number: int, record: bytes, client: socket.socket, *, parks: bool
+    ) -> Departure | None:
+        """See `dsql.session.query_processor.Tenant`."""
+        park_seconds = self._assignment.park_seconds if parks else NEVER
+        return self._run(number, decode(record), client, park_seconds)
+
+    def _run(
+        self,
+        number: int,
+        origin: HandedSession | SessionRecord,
+        client: socket.socket,
+        park_seconds: float,
+    ) -> Departure | None:
+        connection = open_connection(client, origin.tls, self._hub)
+        if park_seconds < BRIEF_SECONDS:
+            connection.never_block()
+        self._hub.on_hurry(connection.hurry)
+        session = Session(origin, connection, self._environment, park_seconds)
+        with self._roster.entered(number, session.interrupts):
+            return session.run()
+
+    def run_jobs(self, number: int) -> None:
         """Run the cluster's background jobs; what fails now is tried again with the next request."""
-        interrupts = Interrupts(Untimed(), Alone())
-        self._interrupt_from_now_on(interrupts)
-        interrupts.adopt_thread()
-        try:
+        interrupts = Interrupts(Untimed(), Alone(), self._hub)
+        interrupts.adopt()
+        with self._roster.entered(number, interrupts):
             try:
-                interrupts.resume()
-                self._jobs.run_pending(interrupts.pause)
-            except SqlError as error:
-                logger.warning("background jobs stopped", extra={"reason": error.message})
-            interrupts.rest()
-        except Interrupted as interrupt:
-            interrupts.caught()
-            logger.info("background jobs interrupted", extra={"reason": str(interrupt)})
+                self._run_jobs(interrupts)
+                interrupts.rest()
+            except Interrupted as interrupt:
+                interrupts.caught()
+                collection.resume()
+                logger.info("background jobs interrupted", extra={"reason": str(interrupt)})
+
+    def _run_jobs(self, interrupts: Interrupts) -> None:
+        try:
+            interrupts.resume()
+            self._jobs.run_pending(interrupts.pause)
+        except SqlError as error:
+            logger.warning("background jobs stopped", extra={"reason": error.message})
 
     def close(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
         self._opened.close()
-
-    def _interrupt_from_now_on(self, interrupts: Interrupts) -> None:
-        """Let signals reach these interrupts, and the end of the process that was asked for before."""
-        self.interrupts = interrupts
-        if self._line.ended:
-            interrupts.terminate()
 
     def _open_and_begin(self) -> SessionTransaction:
         self.open()
@@ -177,7 +229,11 @@ class ClusterTenant:
         return self._jobs.give_up(job.identifier, reason)
 
     def _pause(self, seconds: float) -> None:
-        self.interrupts.pause(seconds)
+        interrupts = self._roster.running
+        if interrupts is None:  # nothing runs yet
+            time.sleep(seconds)
+        else:
+            interrupts.pause(seconds)
 
     def _eventually(self, open_it: Callable[[], Opened]) -> Opened:
         """Return what `open_it` returns once what it needs is there, or raise why it is not."""

@@ -1,5 +1,8 @@
 """A client's connection as a query processor sees it: blocking, in plaintext, with or without TLS.
 
+Whoever waits for the client gives way to others (`dsql.hub`), unless there are none: then it blocks in
+`recv` for a moment, which is the shortest way there is.
+
 A client that does not read may keep a sender waiting, but never without a word: `on_stall` is called again
 and again meanwhile, and may raise. What has not gone out by then stays first in line, so that whatever is
 said next does not follow half a record.
@@ -14,32 +17,41 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
+from dsql.hub.waiter import BRIEF_SECONDS, NEVER, Blocking, Source, Waiter
 from dsql.session.handed import TlsState
 from dsql.tls.record import RecordLayer
 
 _RECEIVE_BYTES = 65_536
 _STALL_SECONDS = 0.02
+_AT_ONCE_SECONDS = 0.000_001  # 0 would mean for ever
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 
 class Connection(Protocol):
     """What a session talks through."""
 
+    deadline: float  # in seconds of the waiter's clock: when `receive` gives up
+
+    on_stall: Callable[[], None]
+
     def receive(self) -> bytes:
         """Wait for bytes from the client and return them, b"" once it has closed.
 
-        Raises TimeoutError after `set_receive_timeout`'s time, ConnectionError if the connection broke.
+        Raises TimeoutError at `deadline`, and whenever the waiting task was woken for another reason;
+        ConnectionError if the connection broke.
         """
         ...
-
-    on_stall: Callable[[], None]
 
     def send(self, data: bytes | bytearray) -> None:
         """Send all of `data`, or raise what `on_stall` raises and keep the rest."""
         ...
 
-    def set_receive_timeout(self, seconds: float) -> float:
-        """Let `receive` give up after so long (0: never) and return what it was before."""
+    def hurry(self) -> None:
+        """Let a `receive` that blocks end at once, with TimeoutError. For signal handlers."""
+        ...
+
+    def never_block(self) -> None:
+        """Let `receive` obey a deadline of less than `BRIEF_SECONDS` where it is alone, too."""
         ...
 
     def is_gone(self) -> bool:
@@ -54,28 +66,73 @@ class Connection(Protocol):
         """Say goodbye as far as that is possible and close the socket."""
         ...
 
-    def detach(self) -> tuple[socket.socket, TlsState | None]:
-        """Give the socket away, with what the next owner needs to go on. The connection is over here."""
+    @property
+    def may_move(self) -> bool:
+        """Whether another owner could go on from here."""
+        ...
+
+    def tls_state(self) -> TlsState | None:
+        """Return what another owner needs beside the socket."""
+        ...
+
+    def detach(self) -> None:
+        """Leave the socket to another owner."""
         ...
 
 
 class PlainConnection:
     """A connection whose bytes are the protocol's."""
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, client: socket.socket, waiter: Waiter) -> None:
         self._socket = _prepared(client)
+        self._waiter = waiter
         self._recv = client.recv
         self._send = client.send
+        self._source: Source | None = None
+        self._hurried = False
         self._unsent = memoryview(b"")
-        self._receive_timeout = 0.0
+        self._take = self._take_briefly
+        self.deadline = NEVER
         self.on_stall: Callable[[], None] = lambda: None
 
     def receive(self) -> bytes:
         """Wait for bytes; see `Connection`."""
-        try:
-            return self._recv(_RECEIVE_BYTES)
-        except BlockingIOError:
-            raise TimeoutError from None
+        return self._take()
+
+    def _take_briefly(self) -> bytes:
+        """Wait for bytes in `recv` for a moment where nobody else waits for anything."""
+        if self._waiter.alone:
+            try:
+                return self._recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                pass
+        return self._take_in_turn()
+
+    def _take_in_turn(self) -> bytes:
+        """Wait for bytes while others have their turns."""
+        source = self._watched()
+        if self._hurried:
+            self._hurried = False
+            _set_timeout(self._socket, socket.SO_RCVTIMEO, BRIEF_SECONDS)
+        while True:
+            if source.readable or source.gone:
+                try:
+                    data = self._recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    source.readable = source.gone = False
+                else:
+                    # Less than asked for was all there was: what comes now is told of.
+                    source.readable = len(data) == _RECEIVE_BYTES
+                    return data
+            if not self._waiter.await_input(source, self.deadline):
+                raise TimeoutError
+
+    def _watched(self) -> Source:
+        """Return the socket's state, watched from the first wait on."""
+        source = self._source
+        if source is None:
+            self._source = source = self._waiter.watch(self._socket.fileno())
+        return source
 
     def send(self, data: bytes | bytearray) -> None:
         """See `Connection`."""
@@ -86,7 +143,7 @@ class PlainConnection:
             self._deliver_slowly(bytes(self._unsent) + data)
             return
         try:
-            sent = self._send(data)
+            sent = self._send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
             sent = 0
         if sent != len(data):
@@ -94,17 +151,22 @@ class PlainConnection:
 
     def _deliver_slowly(self, data: bytes) -> None:
         self._unsent = memoryview(data)
+        waiter, source = self._waiter, self._watched()
         while self._unsent:
             self.on_stall()
+            waiter.await_room(source, waiter.monotonic() + _STALL_SECONDS)
             with contextlib.suppress(BlockingIOError):
-                self._unsent = self._unsent[self._send(self._unsent) :]
+                self._unsent = self._unsent[self._send(self._unsent, socket.MSG_DONTWAIT) :]
 
-    def set_receive_timeout(self, seconds: float) -> float:
+    def hurry(self) -> None:
         """See `Connection`."""
-        before, self._receive_timeout = self._receive_timeout, seconds
-        if seconds != before:
-            set_receive_timeout(self._socket, seconds)
-        return before
+        self._hurried = True
+        with contextlib.suppress(OSError):  # it may have been closed
+            _set_timeout(self._socket, socket.SO_RCVTIMEO, _AT_ONCE_SECONDS)
+
+    def never_block(self) -> None:
+        """See `Connection`."""
+        self._take = self._take_in_turn
 
     def is_gone(self) -> bool:
         """See `Connection`."""
@@ -119,19 +181,34 @@ class PlainConnection:
 
     def close(self) -> None:
         """See `Connection`."""
+        self._watch_no_more()
         self._socket.close()
 
-    def detach(self) -> tuple[socket.socket, TlsState | None]:
+    @property
+    def may_move(self) -> bool:
         """See `Connection`."""
-        assert not self._unsent, "a connection changes hands between two records"
-        return self._socket, None
+        return not self._unsent
+
+    def tls_state(self) -> TlsState | None:
+        """See `Connection`."""
+        return None
+
+    def detach(self) -> None:
+        """See `Connection`."""
+        assert self.may_move, "a connection changes hands between two messages"
+        self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
+        if self._source is not None:
+            self._waiter.forget(self._source)
+            self._source = None
 
 
 class TlsConnection(PlainConnection):
     """A connection that goes on with the TLS session the relay has set up."""
 
-    def __init__(self, client: socket.socket, state: TlsState) -> None:
-        super().__init__(client)
+    def __init__(self, client: socket.socket, state: TlsState, waiter: Waiter) -> None:
+        super().__init__(client, waiter)
         self._records = RecordLayer(state)
         self._seal = self._records.seal
         self._unread = self._records.unread
@@ -143,10 +220,7 @@ class TlsConnection(PlainConnection):
             if self._unread:
                 self._unread, data = False, b""
             else:
-                try:
-                    data = self._recv(_RECEIVE_BYTES)
-                except BlockingIOError:
-                    raise TimeoutError from None
+                data = self._take()
                 if not data:
                     return b""
             try:
@@ -167,35 +241,35 @@ class TlsConnection(PlainConnection):
         """Send close_notify, if the client still listens, and close the socket."""
         if not self._unsent:
             with contextlib.suppress(OSError):
-                self._socket.settimeout(0)  # a goodbye is not worth waiting for
-                self._socket.send(self._records.seal_close())
-        self._socket.close()
+                # A goodbye is not worth waiting for.
+                self._send(self._records.seal_close(), socket.MSG_DONTWAIT)
+        super().close()
 
-    def detach(self) -> tuple[socket.socket, TlsState]:
+    @property
+    def may_move(self) -> bool:
         """See `Connection`."""
-        socket_, _ = super().detach()
-        return socket_, self._records.state()
+        return super().may_move and self._records.may_move
+
+    def tls_state(self) -> TlsState:
+        """See `Connection`."""
+        return self._records.state()
 
 
-def open_connection(client: socket.socket, tls: TlsState | None) -> Connection:
+def open_connection(
+    client: socket.socket, tls: TlsState | None, waiter: Waiter | None = None
+) -> Connection:
     """Return the connection over a socket that the relay handed on."""
-    return PlainConnection(client) if tls is None else TlsConnection(client, tls)
+    waiter = waiter or Blocking()
+    return PlainConnection(client, waiter) if tls is None else TlsConnection(client, tls, waiter)
 
 
 def _prepared(client: socket.socket) -> socket.socket:
     client.setblocking(True)
-    _set_timeout(client, socket.SO_SNDTIMEO, _STALL_SECONDS)
+    # The kernel's own timeout: Python's would cost a poll before every receive.
+    _set_timeout(client, socket.SO_RCVTIMEO, BRIEF_SECONDS)
     if client.family in (socket.AF_INET, socket.AF_INET6):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client
-
-
-def set_receive_timeout(client: socket.socket, seconds: float) -> None:
-    """Let blocking receives fail with BlockingIOError after so long; 0: never.
-
-    This is the kernel's own timeout: Python's would cost a poll before every receive.
-    """
-    _set_timeout(client, socket.SO_RCVTIMEO, seconds)
 
 
 def _set_timeout(client: socket.socket, option: int, seconds: float) -> None:

@@ -97,6 +97,11 @@ class RecordLayer:
         )
 
     @property
+    def may_move(self) -> bool:
+        """Whether `state` says all: there is no half of a message but of data, and the client goes on."""
+        return not (self._handshake or self._idle_records or self.output or self.closed)
+
+    @property
     def unread(self) -> bool:
         """True if there is ciphertext that was not opened yet."""
         return bool(self._unread)

@@ -107,7 +107,7 @@ CommitOutcome = Committed | Conflict | Buried | Unknown | Refused | Unavailable 
 
 
 class Transaction(Protocol):
-    """A snapshot plus the transaction's own writes. One at a time per query processor.
+    """A snapshot plus the transaction's own writes.
 
     Reads see the own writes. Writes are buffered; the limits (rows, bytes, age) are enforced as they
     are made, conflicts at `commit`. The start timestamp is taken by the first read or write.

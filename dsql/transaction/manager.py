@@ -1,4 +1,4 @@
-"""The transactions of one query processor: one after another, on one reused object."""
+"""The transactions of one query processor: as many at once as it has sessions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from itertools import count
 
 from dsql.transaction.commit import Committer
-from dsql.transaction.interface import Snapshot
 from dsql.transaction.transaction import (
     BufferedTransaction,
     Limits,
@@ -44,29 +43,15 @@ class TransactionManager:
         new_id: Callable[[], bytes] | None = None,
     ) -> None:
         """`limits`: DSQL's by default; `POSTGRES_LIMITS` for the other profile."""
-        self._replica = replica
-        self._clock = clock
-        self._transaction = BufferedTransaction(
-            Surroundings(
-                replica,
-                committer,
-                clock,
-                limits or Limits(),
-                monotonic,
-                new_id or transaction_ids(),
-            )
+        self._surroundings = Surroundings(
+            replica,
+            committer,
+            clock,
+            limits or Limits(),
+            monotonic,
+            new_id or transaction_ids(),
         )
 
     def begin(self) -> BufferedTransaction:
-        """Return a transaction without any write or timestamp; one that was still open is rolled back."""
-        transaction = self._transaction
-        transaction.rollback()
-        return transaction
-
-    def read_only(self) -> Snapshot:
-        """Return a snapshot of now, for reads that need no transaction; call `release` after them."""
-        return self._replica.snapshot(self._clock.latest())
-
-    def release(self) -> None:
-        """End the reads of `read_only`."""
-        self._replica.release()
+        """Return a new transaction, without any write or timestamp."""
+        return BufferedTransaction(self._surroundings)

@@ -1,7 +1,7 @@
 """One transaction: a start timestamp, the snapshot at it, the own writes over it, and the way to commit.
 
-A query processor runs one transaction at a time, so the object is used again: the manager's `begin` makes
-it as new. It has no start timestamp until its first read or write. Its age counts from then on.
+A session runs one transaction at a time, and uses its object again: once it has ended it is as new. It has
+no start timestamp until its first read or write. Its age counts from then on.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NOT_STARTED = -1.0
 class Replica(Protocol):
     """Where a transaction reads: `storage.client.LocalReplica` or the like."""
 
-    def snapshot(self, timestamp: int) -> Snapshot:
+    def snapshot(self, timestamp: int, reader: object) -> Snapshot:
         """Return the snapshot at `timestamp`, once the replica has reached it."""
         ...
 
-    def release(self) -> None:
-        """Say that the last snapshot is not read any more."""
+    def release(self, reader: object) -> None:
+        """Say that the snapshot of `reader`, if it has one, is not read any more."""
         ...
 
 
@@ -95,7 +95,7 @@ class BufferedTransaction:
     def _start(self) -> Snapshot:
         shared = self._shared
         self._started_at = shared.monotonic()  # first, so that `rollback` releases in any case
-        self._snapshot = snapshot = shared.replica.snapshot(shared.clock.latest())
+        self._snapshot = snapshot = shared.replica.snapshot(shared.clock.latest(), self)
         return snapshot
 
     def begin_statement(self) -> int:
@@ -248,7 +248,7 @@ class BufferedTransaction:
         """Forget every buffered write, and the snapshot."""
         if self._started_at != _NOT_STARTED:
             self._snapshot = None
-            self._shared.replica.release()
+            self._shared.replica.release(self)
             self._started_at = _NOT_STARTED
         buffer = self._buffer
         if buffer.entries or buffer.checks or buffer.statement:

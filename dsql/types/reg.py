@@ -41,7 +41,7 @@ _installed: ContextVar[NameResolver | None] = ContextVar("resolver", default=Non
 
 
 def install(resolver: NameResolver | None) -> None:
-    """Use `resolver` in this thread from now on; None for none."""
+    """Use `resolver` in the running session, a context of its own, from now on; None for none."""
     _installed.set(resolver)
 
 

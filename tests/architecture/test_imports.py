@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "storage": {
         "dsql.rpc",
         "dsql.disk",
+        "dsql.hub.waiter",
         "dsql.control",
         "dsql.limits",
         "dsql.errors",
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "adjudicator": {
         "dsql.rpc",
         "dsql.disk",
+        "dsql.hub.waiter",
         "dsql.control",
         "dsql.limits",
         "dsql.transaction.interface",
@@ -40,6 +42,7 @@ MAY_IMPORT = {
         "dsql.rpc",
         "dsql.control",
         "dsql.limits",
+        "dsql.rate_limit",
         "dsql.errors",
         "dsql.session",
         "adjudicator",
@@ -49,6 +52,7 @@ MAY_IMPORT = {
         "dsql.rpc",
         "dsql.control",
         "dsql.limits",
+        "dsql.rate_limit",
         "dsql.errors",
         "dsql.wire",
         "dsql.tls",
@@ -61,8 +65,8 @@ MAY_IMPORT = {
 
 # Inside dsql, low to high: a layer may import those before it.
 LAYERS = (
-    ("dsql.errors", "dsql.limits", "dsql.call_thread"),
-    ("dsql.rpc", "dsql.disk"),
+    ("dsql.errors", "dsql.limits", "dsql.rate_limit", "dsql.call_thread"),
+    ("dsql.rpc", "dsql.disk", "dsql.hub"),
     ("dsql.control",),
     (
         "dsql.encoding",

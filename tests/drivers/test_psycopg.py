@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,16 @@ VALUES: list[tuple[str, Any]] = [
     ("interval", datetime.timedelta(days=-3, microseconds=7)),
     ("uuid", uuid.UUID("0123456789abcdef0123456789abcdef")),
 ]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """A cluster whose sessions move to another query processor wherever they may."""
+    options = ("--park-seconds", "0")
+    running = RunningCluster(tmp_path_factory.mktemp("psycopg"), options=options).start()
+    yield running
+    assert running.host()["wakes"] > 100
+    running.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from running_cluster import RunningCluster
 
 from dsql.control.layout import Layout
 from placement import agent, server
-from placement.client import PlacementClient
+from placement.client import AgentClient, PlacementClient
 from placement.pool import PoolSettings
 
 from .placement_host import Client, open_session, start_seed
@@ -27,10 +27,21 @@ class Host:
         self._clients: list[Client] = []
 
     async def open(self, cluster: str) -> Client:
-        """Open a session, closed at the test's end at the latest."""
+        """Open a session, closed at the test's end at the latest.
+
+        There is a warm query processor for it, if its cluster may have another one.
+        """
+        await self._warmed_up()
         client = await open_session(self.placement, cluster)
         self._clients.append(client)
         return client
+
+    async def _warmed_up(self) -> None:
+        agent = AgentClient(self.layout.socket("agent"))
+        async with asyncio.timeout(10):
+            while (await agent.status())["warm"] == 0:
+                await asyncio.sleep(0.01)
+        await agent.close()
 
     async def close(self) -> None:
         for client in self._clients:

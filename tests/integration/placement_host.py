@@ -18,41 +18,66 @@ from placement.client import AgentClient, Place, PlacementClient
 from storage.environment import ENVIRONMENT
 
 SEED_PROGRAM = """
-import ctypes, os, socket, subprocess, sys, time
+import ctypes, fcntl, itertools, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 from dsql.control.layout import Layout
+from dsql.hub.waiter import NEVER
+from dsql.session import handed
 from dsql.sql import gate
 from placement import seed
 from storage.client import LocalReplica, ReaderSlot
 
+class EchoSession:
+    cancelled = False
+    def cancel(self):
+        self.cancelled = True
+    def terminate(self, frame=None):
+        os._exit(0)
+    def tick(self, frame):
+        pass
+    def give_way(self, switch, frame):
+        pass
+
 class EchoTenant:
-    def __init__(self, assignment, slots, line):
-        self.assignment, self.line, self.cancelled = assignment, line, False
+    def __init__(self, assignment, slots, line, hub, roster):
+        self.assignment, self.line, self.hub, self.roster = assignment, line, hub, roster
         self.slots = [ReaderSlot(pair) for pair in zip(slots[::2], slots[1::2])]
+        self.job_runs = 0
     def open(self):
         pass
     def close(self):
         pass
-    @property
-    def interrupts(self):
-        return self
-    def cancel(self, frame):
-        self.cancelled = True
-    def tick(self, frame):
-        pass
-    def terminate(self, frame):
-        pass
-    def run_jobs(self):
-        self.job_runs = getattr(self, "job_runs", 0) + 1
-    def serve(self, session, client):
-        stream = client.makefile("rw")
-        for line in stream:
+    def run_jobs(self, number):
+        self.job_runs += 1
+    def serve(self, number, session, client):
+        session = handed.decode(session)
+        me = EchoSession()
+        source = self.hub.watch(client.fileno())
+        with self.roster.entered(number, me):
+            for line in self.lines(client, source):
+                try:
+                    names = {"tenant": self, "session": session, "me": me}
+                    answer = str(eval(line, {**globals(), **names}))
+                except BaseException as error:
+                    answer = f"{type(error).__name__}: {error}"
+                client.sendall(answer.replace(chr(10), " ").encode() + bytes([10]))
+        self.hub.forget(source)
+    def lines(self, client, source):
+        unread = b""
+        while True:
+            *whole, unread = unread.split(bytes([10]))
+            yield from (line.decode() for line in whole)
             try:
-                answer = str(eval(line, globals(), {"tenant": self, "session": session}))
-            except BaseException as error:
-                answer = f"{type(error).__name__}: {error}"
-            stream.write(answer.replace(chr(10), " ") + chr(10))
-            stream.flush()
+                part = client.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                source.readable = False
+                self.hub.await_input(source, NEVER)
+                continue
+            except ConnectionError:
+                return
+            if not part:
+                return
+            unread += part
 
 seed.run(Layout(Path(".")), EchoTenant, on_ready=lambda: print("ready", flush=True))
 """

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import ssl
+import subprocess
 from contextlib import ExitStack, suppress
 
 import pytest
-from running_cluster import RunningCluster
+from running_cluster import DSQL, RunningCluster
 
 from dsql.wire import client
 from relay.audit import PER_SOURCE_BURST, PER_SOURCE_RATE
 
 SILENT = 400
-OPTIONS = ("--open-logins", "200", "--open-logins-per-address", "100")
+OPTIONS = ("--relays", "2", "--open-logins", "200", "--open-logins-per-address", "100")
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +91,8 @@ async def test_silent_connections_and_unknown_cancellations_keep_nobody_out(clus
         session = await Session.open(cluster, token)
         assert await session.query("select 1") == [b"1"]
         await session.close()
-    audited = (cluster.directory / "data" / "logs" / "relay.log").read_text()
-    assert audited.count("unknown key") <= PER_SOURCE_BURST + PER_SOURCE_RATE * 60
+    for log in (cluster.directory / "data" / "logs").glob("relay-*.log"):
+        assert log.read_text().count("unknown key") <= PER_SOURCE_BURST + PER_SOURCE_RATE * 60
 
 
 async def test_many_sessions_dialled_at_once_are_all_served(cluster) -> None:
@@ -102,6 +105,38 @@ async def test_many_sessions_dialled_at_once_are_all_served(cluster) -> None:
             return session
 
     for session in await asyncio.gather(*(dial() for _ in range(60))):
+        await session.close()
+
+
+async def reconnect(cluster: RunningCluster, token: str) -> Session:
+    """Open a session as clients do whose connection was reset: at once again."""
+    while True:
+        with suppress(OSError):
+            return await Session.open(cluster, token)
+
+
+async def test_the_death_of_a_relay_costs_no_session_and_the_others_serve_on(cluster) -> None:
+    token = cluster.token()
+    sessions = [await Session.open(cluster, token) for _ in range(8)]
+    victim = cluster.role("relay-1")
+    os.kill(victim, signal.SIGKILL)
+    sessions += [await reconnect(cluster, token) for _ in range(8)]
+    for session in sessions:
+        assert await session.query("select 1") == [b"1"]
+    cluster.wait_for_restart("relay-1", victim, 10)
+    for session in sessions:
+        assert await session.query("select 2") == [b"2"]
+        await session.close()
+
+
+async def test_a_relay_drains_when_it_is_asked_to(cluster) -> None:
+    token, before = cluster.token(), cluster.role("relay-2")
+    sessions = [await Session.open(cluster, token) for _ in range(4)]
+    words = ("relay", "drain", "--name", "relay-2", "--data", cluster.directory / "data")
+    await asyncio.to_thread(subprocess.run, [DSQL, *words], check=True, timeout=30)
+    cluster.wait_for_restart("relay-2", before, 10)
+    for session in sessions:
+        assert await session.query("select 1") == [b"1"]
         await session.close()
 
 

@@ -145,7 +145,7 @@ def start(peer: Peer, phase: str) -> None:
 
 
 def busy(cluster: RunningCluster) -> int:
-    """Return how many query processors have something to do."""
+    """Return how many sessions and runs of background jobs there are."""
 
     async def ask() -> dict[str, object]:
         agent = AgentClient(str(Layout(cluster.directory / "data").socket("agent")))
@@ -154,8 +154,8 @@ def busy(cluster: RunningCluster) -> int:
         finally:
             await agent.close()
 
-    pools: Any = asyncio.run(ask())["pools"]
-    return sum(working for _, working in pools.values())
+    status: dict[str, Any] = asyncio.run(ask())
+    return sum(value for name, value in status.items() if name.endswith(".sessions"))
 
 
 @pytest.mark.parametrize("phase", PHASES)

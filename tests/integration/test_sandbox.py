@@ -77,6 +77,7 @@ async def test_query_processor_shows_itself_in_a_slot_of_its_own(host: Host) -> 
         "os.setuid(0)",
         "os.setresuid(0, 0, 0)",
         "os.setgroups([0])",
+        "fcntl.fcntl(tenant.line._control, fcntl.F_SETOWN, os.getppid())",
     ],
 )
 async def test_query_processor_cannot_reach_out(host: Host, attempt: str) -> None:

@@ -56,7 +56,7 @@ class Session:
     def _main(self) -> None:
         layout = self._installation.layout
         chance = self._world.chance
-        assigner = Assigner(layout, ZONES[0], sandbox=False)
+        assigner = Assigner(layout, ZONES[0], sandbox=False, park_seconds=1.0)
         preferred = sorted(ZONES, key=lambda _: chance.random())
         try:
             replica = LocalReplica([layout.storage(az, self._cluster) for az in preferred])

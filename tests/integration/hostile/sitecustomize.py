@@ -2,8 +2,9 @@
 
 A session whose application_name is "hostile SEED" is not served. Its query processor, confined as ever,
 does its worst instead: it overwrites every mapping word by word, and every descriptor; truncates, locks and
-fills what it can; forges the seed's lines in the log; sends the adjudicator requests that lie, half ones,
-and many; tells the agent nonsense. It ends when something kills it, or it has nothing left.
+fills what it can; has signals sent to others; forges the seed's lines in the log; sends the adjudicator
+requests that lie, half ones, and many; tells the agent nonsense, and that sessions have ended which have
+not. It ends when something kills it, or it has nothing left.
 """
 
 from __future__ import annotations
@@ -14,29 +15,33 @@ import gc
 import mmap
 import os
 import random
+import signal
 import socket
 import stat
 import struct
 import sys
 
 DESCRIPTORS = range(128)
+SECONDS = 10.0  # that a hostile process lives at most
 
 
-def _be_hostile(session: object, tenant: object) -> None:
+def _be_hostile(name: str, tenant: object) -> None:
     from dsql.session.tenant import ClusterTenant
 
     assert isinstance(tenant, ClusterTenant)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)  # what it has broken may hold it up for ever
     with contextlib.suppress(Exception):
         tenant.open()
-    name = session.parameters["application_name"]  # type: ignore[attr-defined]
     chance = random.Random(name)
-    attacks = [_mappings, _paths, _files, _fifos, _adjudicator, _log]
+    attacks = [_mappings, _paths, _files, _fifos, _signals, _adjudicator]
     chance.shuffle(attacks)
     control = tenant._line._control.fileno()
-    for attack in attacks:
+    for attack in (_log, *attacks):  # the log first: it tells the test that somebody was hostile
         for _ in range(2):
             attack(chance, tenant, control)
     _agent(chance, control)
+    os._exit(1)  # its other sessions would have to live with what is left
 
 
 def _tolerantly(function: object, *arguments: object) -> None:
@@ -89,6 +94,14 @@ def _fifos(chance: random.Random, tenant: object, control: int) -> None:
             _tolerantly(fcntl.fcntl, descriptor, fcntl.F_SETPIPE_SZ, 4096)
             for _ in range(20_000):
                 _tolerantly(os.write, descriptor, b"w" * chance.randrange(1, 64))
+
+
+def _signals(chance: random.Random, tenant: object, control: int) -> None:
+    """Have somebody else of the same user sent SIGIO, which ends who does not expect it."""
+    for descriptor in _of_kind(stat.S_ISSOCK):
+        if descriptor != control:
+            _tolerantly(fcntl.fcntl, descriptor, fcntl.F_SETOWN, os.getppid())
+            _tolerantly(fcntl.fcntl, descriptor, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
 
 
 def _log(chance: random.Random, tenant: object, control: int) -> None:
@@ -144,7 +157,7 @@ def _send(tenant: object, data: bytes) -> None:
     """On a connection to the adjudicator, a new one if the last one was closed."""
     with contextlib.suppress(Exception):
         committer = tenant._committer  # type: ignore[attr-defined]
-        connection = committer._connections.get(committer._leader) or committer._reach("")
+        connection = committer._zones.reach(committer._leader)
         own = socket.socket(fileno=os.dup(connection._socket.fileno()))
         with own:
             own.settimeout(0.1)
@@ -155,17 +168,19 @@ def _send(tenant: object, data: bytes) -> None:
             except TimeoutError:
                 pass
             except OSError:
-                committer.close()
+                connection.lose()
 
 
 def _agent(chance: random.Random, control: int) -> None:
-    from dsql.session.control import Idle, NeedAdjudicator, Ready, WantJobs, encode
+    from dsql.session.control import Ended, Full, NeedAdjudicator, Ready, WantJobs, encode
 
     line = socket.socket(fileno=control)
     line.settimeout(1)
     for _ in range(20):
         _tolerantly(line.sendmsg, [encode(WantJobs())], [_rights(8)])
-    floods = [encode(message) for message in (NeedAdjudicator(""), Idle(), WantJobs(), Ready([]))]
+    others = Ended(chance.randrange(-1, 50))
+    messages = (NeedAdjudicator(""), Ended(0), others, Full(), WantJobs(), Ready([]))
+    floods = [encode(message) for message in messages]
     nonsense = [b"\x91" * 1_000, chance.randbytes(1_000), bytes(100_000)]
     worst = chance.choice(floods + nonsense)
     for _ in range(5_000):
@@ -177,14 +192,15 @@ def _rights(count: int) -> tuple[int, int, bytes]:
 
 
 if "seed" in sys.orig_argv:
+    from dsql.session import handed
     from dsql.session.tenant import ClusterTenant
 
     _serve = ClusterTenant.serve
 
-    def _serve_or_attack(tenant, session, client):  # type: ignore[no-untyped-def]
-        if str(session.parameters.get("application_name", "")).startswith("hostile"):
-            _be_hostile(session, tenant)
-        else:
-            _serve(tenant, session, client)
+    def _serve_or_attack(tenant, number, session, client):  # type: ignore[no-untyped-def]
+        name = handed.decode(session).parameters.get("application_name", "")
+        if name.startswith("hostile"):
+            _be_hostile(name, tenant)
+        return _serve(tenant, number, session, client)
 
     ClusterTenant.serve = _serve_or_attack  # type: ignore[method-assign]

@@ -2,80 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import pytest
 
 from adjudicator.client import AdjudicatorClient
-from adjudicator.messages import Request, Verdict, encode_refusal, encode_reply, subject_of
-from dsql.rpc.framing import FrameDecoder, frame
+from adjudicator.messages import Request, Verdict, encode_reply, subject_of
 from dsql.transaction.interface import Buried, Committed, Unavailable, Unknown, WriteSet
+from tests.unit.adjudicator.zones import AZS, Zones, buries, commits, is_silent, names
 
-AZS = ["az1", "az2", "az3"]
 ID = b"i" * 16
-Act = Callable[[bytes], bytes | None]  # a request; its reply, None for silence
-
-
-def commits(request: bytes) -> bytes | None:
-    return encode_reply(subject_of(request), Verdict.COMMITTED, 77)
-
-
-def buries(request: bytes) -> bytes | None:
-    """A new leader, which has never seen the transaction."""
-    verdict = Verdict.COMMITTED if request[0] == Request.COMMIT else Verdict.ABORTED
-    return encode_reply(subject_of(request), verdict, 88)
-
-
-def is_silent(request: bytes) -> bytes | None:
-    return None
-
-
-def names(zone: int) -> Act:
-    return lambda request: encode_refusal(subject_of(request), zone)
-
-
-class Zones:
-    """Adjudicators on threads. `asked`: (zone, kind of request), in order; `gone` ones accept nothing."""
-
-    def __init__(self) -> None:
-        self.acts: dict[str, Act] = dict.fromkeys(AZS, names(0))
-        self.gone: set[str] = set()
-        self.asked: list[tuple[str, int]] = []
-        self._ends: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-
-    def connect(self, az: str) -> tuple[str, socket.socket]:
-        az = az or AZS[0]
-        if az in self.gone:
-            raise ConnectionRefusedError(az)
-        ours, theirs = socket.socketpair()
-        self._ends.append(theirs)
-        self._threads.append(threading.Thread(target=self._serve, args=(az, theirs)))
-        self._threads[-1].start()
-        return az, ours
-
-    def _serve(self, az: str, end: socket.socket) -> None:
-        decoder = FrameDecoder()
-        with contextlib.suppress(OSError):  # the client has what it needs, and hangs up
-            while data := end.recv(65_536):
-                for body in decoder.feed(data):
-                    self.asked.append((az, body[0]))
-                    reply = self.acts[az](body)
-                    if reply == b"":
-                        end.close()
-                        return
-                    if reply is not None:
-                        end.sendall(frame(reply))
-
-    def close(self) -> None:
-        for thread in self._threads:
-            thread.join(5)
-        for end in self._ends:
-            end.close()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
+from dsql.catalog.catalog import Catalog
 from dsql.catalog.loader import CatalogCache
 from dsql.catalog.schema import FIRST_USER_OID, Role, Schema, Table
 from dsql.catalog.store import CatalogWriter, read_version
@@ -54,6 +56,44 @@ def test_a_cached_catalog_is_used_until_the_version_changes(
     assert cache.current(rows) is before
     writer.put_table(orders)
     assert "Orders" in {name for _, name in cache.current(rows).tables}
+
+
+def test_old_transactions_and_ddl_beside_each_other_each_find_their_catalog(
+    rows: Any, orders: Table
+) -> None:
+    cache = CatalogCache()
+    snapshots = []
+    for number in range(5):
+        CatalogWriter(rows).put_schema(Schema(20_000 + number, f"s{number}", 10))
+        snapshots.append(deepcopy(rows))
+    catalogs = [cache.current(snapshot) for snapshot in snapshots[1:]]
+    assert [cache.current(snapshot) for snapshot in snapshots[1:]] == catalogs
+    again = cache.current(snapshots[0])  # in the place of the one that was used longest ago
+    assert [f"s{number}" in again.schemas for number in range(5)] == [True, *[False] * 4]
+    assert cache.current(snapshots[2]) is catalogs[1]
+    assert cache.current(snapshots[1]) is not catalogs[0]
+
+
+def test_tasks_that_load_the_same_version_at_once_get_whole_catalogs(
+    rows: Any, writer: Any, orders: Table
+) -> None:
+    writer.put_table(orders)
+    cache = CatalogCache()
+    inner: list[Catalog] = []
+
+    class Preempted:
+        """Another task runs between any two rows that are read."""
+
+        get = rows.get
+
+        def scan(self, low: bytes, high: bytes) -> Any:
+            for row in rows.scan(low, high):
+                inner.append(cache.current(rows))
+                yield row
+
+    outer = cache.current(Preempted())  # type: ignore[arg-type]
+    assert all(("public", "Orders") in catalog.tables for catalog in (outer, *inner))
+    assert outer not in inner, "both have loaded it"
 
 
 def test_oids_are_never_used_twice(rows: Any) -> None:

@@ -79,7 +79,7 @@ async def test_killed_role_is_started_again(supervisor: Supervisor, tmp_path: Pa
     assert read_processes(layout)["one"].process_id != first
 
 
-async def test_role_that_ignores_sigterm_is_gone_within_two_seconds(
+async def test_role_that_ignores_sigterm_is_gone_within_three_seconds(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
     supervisor.start([RoleSpec("one", (STUBBORN,)), RoleSpec("two", (GOOD,))])
@@ -87,7 +87,7 @@ async def test_role_that_ignores_sigterm_is_gone_within_two_seconds(
     processes = read_processes(Layout(tmp_path))
     started = time.monotonic()
     await supervisor.stop()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 3
     for process in processes.values():
         with pytest.raises(ProcessLookupError):
             os.kill(process.process_id, 0)

@@ -86,8 +86,8 @@ def test_the_source_of_a_run_does_not_grow(
     peer: Peer, text: str, item: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    kept = source._code
-    monkeypatch.setattr(source, "_code", lambda code: sizes.append(len(code)) or kept(code))
+    kept = source.code_of
+    monkeypatch.setattr(source, "code_of", lambda code: sizes.append(len(code)) or kept(code))
     for count in (100, 1_000):
         separator = " " if "CASE" in text else ", "
         items = listed(item, separator, count=count)

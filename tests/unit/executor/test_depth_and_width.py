@@ -177,8 +177,8 @@ def test_no_step_of_compiling_is_long(
 ) -> None:
     """None is of more characters than Python compiles in a few dozen milliseconds."""
     sizes: list[int] = []
-    kept = source._code
-    monkeypatch.setattr(source, "_code", lambda code: sizes.append(len(code)) or kept(code))
+    kept = source.code_of
+    monkeypatch.setattr(source, "code_of", lambda code: sizes.append(len(code)) or kept(code))
     text, expected = CUT[name]
     assert filled.run(text) == expected
     assert max(sizes) < 100_000

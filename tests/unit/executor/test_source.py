@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 from typing import Any
 
-from dsql.executor import source as source_module
+from dsql.executor import codes as codes_module
 from dsql.executor.source import Source
 
 
@@ -43,8 +43,8 @@ def test_a_few_nested_functions_stay_closures() -> None:
 
 
 def test_sources_that_are_no_longer_kept_leave_linecache(monkeypatch: Any) -> None:
-    monkeypatch.setattr(source_module, "_KEPT_CODES_MAX", 2)
-    codes = source_module._Codes()
+    monkeypatch.setattr(codes_module, "_KEPT_CODES_MAX", 2)
+    codes = codes_module._Codes()
     names = [codes.get(f"a = 'kept {number}'\n").co_filename for number in range(4)]
     assert [name in linecache.cache for name in names] == [False, False, True, True]
     codes.get("a = 'kept 2'\n")

@@ -23,7 +23,10 @@ CLUSTER = ClusterRecord(ID, "east", "c.example", "1", "dsql", ZONES, "east-a", 0
 
 def healthy() -> dict[str, RoleStatus]:
     """All roles of an installation that is well, by zone and role."""
-    roles = [RoleStatus(name, "", 1, "ok", {}) for name in ("relay", "placement", "agent", "seed")]
+    roles = [
+        RoleStatus(name, "", 1, "ok", {})
+        for name in ("relay-1", "relay-2", "placement", "agent", "seed")
+    ]
     for az in ZONES:
         led = (
             {f"{ID}.leader": az, f"{ID}.phase": "OPEN", f"{ID}.epoch": 3} if az == ZONES[1] else {}
@@ -69,14 +72,21 @@ def test_a_zone_that_is_cut_off_does_not_speak_for_the_cluster(word: str) -> Non
     assert severity(found_in(roles)) == Severity.DEGRADED
 
 
-@pytest.mark.parametrize("role", ["relay", "placement", "agent"])
+@pytest.mark.parametrize("role", ["placement", "agent"])
 def test_nobody_connects_without_a_door(role: str) -> None:
     roles = healthy()
     roles[role].health = "no answer"
     assert severity(found_in(roles)) == Severity.DOWN
 
 
-@pytest.mark.parametrize("role", ["seed", "east-a storage", "east-a journal"])
+def test_nobody_connects_when_every_relay_is_silent() -> None:
+    roles = healthy()
+    for relay in ("relay-1", "relay-2"):
+        roles[relay].health = "no answer"
+    assert severity(found_in(roles)) == Severity.DOWN
+
+
+@pytest.mark.parametrize("role", ["relay-2", "seed", "east-a storage", "east-a journal"])
 def test_one_silent_replica_or_seed_degrades(role: str) -> None:
     roles = healthy()
     roles[role].health, roles[role].values = "down", {}
@@ -138,13 +148,14 @@ def test_a_little_lag_is_no_condition() -> None:
 def test_the_worst_comes_first() -> None:
     roles = healthy()
     roles["seed"].health = "down"
-    roles["relay"].health = "down"
-    assert [c.role for c in found_in(roles)] == ["relay", "seed"]
+    roles["agent"].health = "down"
+    assert [c.role for c in found_in(roles)] == ["agent", "seed"]
 
 
 def test_prometheus_reads_conditions_and_every_number() -> None:
     roles = healthy()
     roles["east-c journal"].values |= {f"{ID}.lost": 1, f"{ID}.repaired": 4}
+    roles["relay-2"].values |= {"listen": "x", "open_logins": 2, "broken": 3, "refused.53300": 4}
     found = found_in(roles)
     lines = exposition([CLUSTER], list(roles.values()), found).splitlines()
     where = f'cluster="{ID}",az="east-c"'
@@ -154,5 +165,8 @@ def test_prometheus_reads_conditions_and_every_number() -> None:
     assert "# TYPE dsql_journal_repaired_total counter" in lines
     assert f"dsql_journal_repaired_total{{{where}}} 4" in lines
     assert 'dsql_role_up{role="seed",az=""} 1' in lines
+    assert 'dsql_relay_open_logins{relay="relay-2"} 2' in lines
+    assert 'dsql_relay_broken_total{relay="relay-2"} 3' in lines
+    assert 'dsql_relay_refused_total{relay="relay-2",sqlstate="53300"} 4' in lines
     typed = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(typed) == len(set(typed))

@@ -17,8 +17,8 @@ def test_jobs_wanted_during_a_run_get_exactly_one_more_run() -> None:
     runs.wanted("c")
     runs.wanted("c")
     assert runs.ended(1)
-    runs.started(1, "c")
-    assert not runs.ended(1)
+    runs.started(2, "c")
+    assert not runs.ended(2)
     assert runs.wanted("c")
 
 

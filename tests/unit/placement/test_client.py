@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dsql.errors import FatalError
-from placement.client import RESERVED_MAX, PlacementClient
+from dsql.rate_limit import RateLimit
+from placement.client import PlacementClient
 from placement.fleet import agent_number
 from placement.messages import LoadReport, PoolLoad
 from placement.server import PlacementServer
 
+BURST = 100
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> Iterator[PlacementServer]:
-    server = PlacementServer(tmp_path / "placement")
-    server._fleet.register(LoadReport("a", "az1", "a.sock", 1, 10, {"c": PoolLoad(1, 0)}))
+    server = PlacementServer(tmp_path / "placement", RateLimit(0.001, BURST))
+    server._fleet.register(LoadReport("a", "az1", "a.sock", 1, 0, 2, 10, {"c": PoolLoad(1, 0)}))
     yield server
     server.close()
 
@@ -27,33 +31,52 @@ async def client(tmp_path: Path, server: PlacementServer) -> PlacementClient:
     await client.close()
 
 
-async def test_sessions_that_come_quickly_are_placed_by_few_questions(server, client, monkeypatch):
+async def test_sessions_that_come_at_once_are_placed_by_one_question(server, client, monkeypatch):
     asked = []
     acquire = server.acquire
     monkeypatch.setattr(
         server, "acquire", lambda request: (asked.append(request.count), acquire(request))[1]
     )
-    places = [await client.acquire("c", "az1") for _ in range(50)]
+    places = await asyncio.gather(*(client.acquire("c", "az1") for _ in range(50)))
     assert len({place.process_id for place in places}) == 50
     assert {agent_number(place.process_id) for place in places} == {1}
     assert all(place.secret_key == -place.process_id for place in places)
-    assert asked[:5] == [1, 2, 4, 8, 16]
-    assert max(asked) == RESERVED_MAX
+    assert asked == [50]
 
 
-async def test_places_of_a_service_that_went_away_are_not_used(server, client):
-    for _ in range(2):
-        await client.acquire("c", "az1")
-    await client.close()
+async def test_a_rate_holds_for_the_sessions_of_all_relays_together(server, client, tmp_path):
+    other = PlacementClient(tmp_path / "placement", lambda process_id: process_id)
+    attempts = [relay.acquire("d", "az1") for relay in (client, other) for _ in range(80)]
+    answers = await asyncio.gather(*attempts, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, FatalError)]
+    assert {(error.sqlstate, error.message) for error in refused} == {
+        ("53400", "Unable to accept connection, rate exceeded.")
+    }
+    assert len(answers) - len(refused) == BURST
+    assert len({error.__traceback__ for error in refused}) == len(refused)
+    await other.close()
+
+
+async def test_a_session_that_gave_up_takes_no_place(server, client):
+    first, second = (asyncio.ensure_future(client.acquire("c", "az1")) for _ in range(2))
+    first.cancel()
+    assert agent_number((await second).process_id) == 1
+
+
+async def test_a_service_without_an_agent_is_asked_again(server, client, monkeypatch):
+    report = server._fleet._agents[1].report
     server._fleet.forget(1)
-    with pytest.raises(FatalError):
-        await client.acquire("c", "az1")
+    asked = asyncio.Event()
+    acquire = server.acquire
+    monkeypatch.setattr(server, "acquire", lambda request: (asked.set(), acquire(request))[1])
+    waiting = asyncio.create_task(client.acquire("c", "az1"))
+    await asked.wait()
+    server._fleet.register(report)
+    assert agent_number((await waiting).process_id) == 1
 
 
-async def test_a_place_that_was_refused_is_asked_for_anew(server, client, monkeypatch):
-    for _ in range(2):
-        await client.acquire("c", "az1")
-    client.forget("c", "az1")
-    server._fleet.forget(1)
-    with pytest.raises(FatalError):
+async def test_a_service_that_stays_away_is_a_refusal(tmp_path, monkeypatch):
+    monkeypatch.setattr("placement.client.PATIENCE_SECONDS", 0.1)
+    client = PlacementClient(tmp_path / "nobody", lambda process_id: process_id)
+    with pytest.raises(FatalError, match="not accepting connections"):
         await client.acquire("c", "az1")

@@ -9,27 +9,63 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from dsql.rpc import packets
-from dsql.session.control import Idle, NeedAdjudicator, Ready, WantJobs, encode
-from placement.worker import MESSAGES_PER_SECOND_MAX, Worker
+from dsql.session.control import (
+    Assign,
+    Cancel,
+    Ended,
+    Full,
+    NeedAdjudicator,
+    Parked,
+    Ready,
+    Serve,
+    Started,
+    ToAgent,
+    WantJobs,
+    decode_from_agent,
+    encode,
+)
+from dsql.session.record import RECORD_BYTES_MAX
+from placement.worker import MESSAGES_PER_SECOND_MAX, Keys, ParkedRecord, Worker
+
+ASSIGNMENT = Assign("c", "dsql", [], None, 60.0)
+KEYS = Keys(1, 1)
 
 
 class Events:
     def __init__(self) -> None:
-        self.idle = 0
+        self.ended: list[tuple[int, Keys | None]] = []
+        self.started: list[int] = []
+        self.parked: list[ParkedRecord] = []
+        self.full = 0
         self.jobs_wanted = 0
         self.lost = asyncio.Event()
 
     def on_ready(self, worker: Worker, seconds: float) -> None:
         del worker, seconds
 
-    def on_idle(self, worker: Worker) -> None:
+    def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
         del worker
-        self.idle += 1
+        self.ended.append((number, keys))
+
+    def on_started(self, worker: Worker, number: int) -> None:
+        del worker
+        self.started.append(number)
+
+    def on_parked(self, worker: Worker, session: ParkedRecord) -> None:
+        del worker
+        os.close(session.client)
+        self.parked.append(session)
+
+    def on_full(self, worker: Worker) -> None:
+        del worker
+        self.full += 1
 
     def on_jobs_wanted(self, worker: Worker) -> None:
         del worker
@@ -48,6 +84,37 @@ class Hostile:
         self.events = Events()
         self.control, ours = packets.pair()
         self.worker = Worker(1, ours, os.pidfd_open(self.process.pid), self.events)
+
+    def serve(self, number: int, keys: Keys = KEYS) -> None:
+        with open(os.devnull) as client:
+            self.worker.serve(number, b"", client.fileno(), keys)
+
+    @contextmanager
+    def given(self, number: int) -> Iterator[socket.socket]:
+        """A session's socket, as the process has it."""
+        client, other = socket.socketpair()
+        with client, other:
+            self.worker.serve(number, b"", client.fileno(), KEYS)
+            yield client
+
+    def park(self, parked: Parked, client: socket.socket) -> None:
+        packets.send(self.control, encode(parked), (client.fileno(),))
+
+    def say(self, *messages: ToAgent) -> None:
+        for message in messages:
+            self.control.send(encode(message))
+
+    def heard(self) -> list[object]:
+        """Return what it was told."""
+        messages: list[object] = []
+        self.control.setblocking(False)
+        while True:
+            try:
+                packet, descriptors = packets.receive(self.control)
+            except BlockingIOError:
+                return messages
+            packets.close_all(descriptors)
+            messages.append(decode_from_agent(packet))
 
     async def is_killed(self) -> bool:
         await asyncio.wait_for(self.events.lost.wait(), 5)
@@ -75,32 +142,184 @@ async def test_nesting_is_the_end(hostile: Hostile) -> None:
     assert await hostile.is_killed()
 
 
+async def test_text_that_is_none_is_the_end(hostile: Hostile) -> None:
+    hostile.control.send(encode(Ready(["x"]))[:-1] + b"\xff")
+    assert await hostile.is_killed()
+
+
 async def test_closing_the_control_socket_is_the_end(hostile: Hostile) -> None:
     hostile.control.close()
     assert await hostile.is_killed()
 
 
-async def test_being_ready_twice_is_the_end(hostile: Hostile) -> None:
-    for _ in range(2):
-        hostile.control.send(encode(Ready([])))
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [Ready([]), Ready([])],
+        [Ended(1)],
+        [Started(1)],
+        [Full()],
+    ],
+    ids=[
+        *("ready twice", "ended what it was not given"),
+        *("began what it was not given", "full before it was assigned"),
+    ],
+)
+async def test_what_nobody_says_is_the_end(hostile: Hostile, messages: list[ToAgent]) -> None:
+    hostile.say(*messages)
     assert await hostile.is_killed()
+    assert not hostile.events.ended
+    assert not hostile.events.full
 
 
-async def test_falling_idle_without_having_had_work_is_the_end(hostile: Hostile) -> None:
-    hostile.control.send(encode(Idle()))
+@pytest.mark.parametrize("number", [2, 0, -1, 2**63])
+async def test_ending_somebody_elses_session_is_the_end(hostile: Hostile, number: int) -> None:
+    hostile.serve(1)
+    hostile.say(Started(1), Ended(number))
     assert await hostile.is_killed()
-    assert not hostile.events.idle
+    assert not hostile.events.ended
+    assert list(hostile.worker.work) == [1]
 
 
-@pytest.mark.parametrize("work", [Worker.run_jobs, lambda worker: worker.serve(b"", 0, 1, 1)])
-async def test_falling_idle_twice_is_the_end(
-    hostile: Hostile, work: Callable[[Worker], None]
+async def test_ending_twice_is_the_end(hostile: Hostile) -> None:
+    hostile.serve(1)
+    hostile.worker.run_jobs(2)
+    hostile.say(Started(1), Ended(1), Ended(2), Ended(2))
+    assert await hostile.is_killed()
+    assert hostile.events.ended == [(1, KEYS), (2, None)]
+
+
+async def test_ending_what_was_not_taken_up_is_the_end(hostile: Hostile) -> None:
+    hostile.serve(1)
+    hostile.say(Ended(1))
+    assert await hostile.is_killed()
+    assert not hostile.events.ended
+
+
+async def test_a_session_comes_back_with_its_socket(hostile: Hostile) -> None:
+    with hostile.given(1) as client:
+        hostile.say(Started(1))
+        hostile.park(Parked(1, b"record", 5.0), client)
+        while not hostile.events.parked:
+            await asyncio.sleep(0)
+    (parked,) = hostile.events.parked
+    assert (parked.number, parked.keys, parked.record, parked.deadline) == (1, KEYS, b"record", 5.0)
+    assert not hostile.worker.work
+    hostile.serve(1)
+    assert not hostile.events.lost.is_set()
+
+
+@pytest.mark.parametrize(
+    "parked",
+    [
+        Parked(2, b"record", 5.0),
+        Parked(1, bytes(RECORD_BYTES_MAX + 1), 5.0),
+        Parked(1, b"record", float("nan")),
+        Parked(1, b"record", float("inf")),
+    ],
+    ids=["not given", "too large", "no time", "never"],
+)
+async def test_parking_what_is_no_session_of_its_own_is_the_end(
+    hostile: Hostile, parked: Parked
 ) -> None:
-    work(hostile.worker)
-    for _ in range(2):
-        hostile.control.send(encode(Idle()))
+    with hostile.given(1) as client:
+        hostile.say(Started(1))
+        hostile.park(parked, client)
+        assert await hostile.is_killed()
+    assert not hostile.events.parked
+
+
+async def test_giving_back_another_socket_is_the_end(hostile: Hostile) -> None:
+    with hostile.given(1), hostile.given(2) as other:
+        hostile.say(Started(1), Started(2))
+        hostile.park(Parked(1, b"record", 5.0), other)
+        assert await hostile.is_killed()
+    assert not hostile.events.parked
+
+
+async def test_parking_without_a_socket_is_the_end(hostile: Hostile) -> None:
+    with hostile.given(1):
+        hostile.say(Started(1), Parked(1, b"record", 5.0))
+        assert await hostile.is_killed()
+
+
+async def test_parking_what_was_not_taken_up_is_the_end(hostile: Hostile) -> None:
+    with hostile.given(1) as client:
+        hostile.park(Parked(1, b"record", 5.0), client)
+        assert await hostile.is_killed()
+
+
+async def test_parking_sooner_than_a_client_can_have_been_silent_is_the_end(
+    hostile: Hostile,
+) -> None:
+    hostile.worker.assign(replace(ASSIGNMENT, park_seconds=1000.0), [], lambda _: None)
+    with hostile.given(1) as client:
+        hostile.say(Started(1))
+        hostile.park(Parked(1, b"record", 5.0), client)
+        assert await hostile.is_killed()
+    assert not hostile.events.parked
+
+
+async def test_last_words_of_a_process_count(hostile: Hostile) -> None:
+    hostile.serve(1)
+    hostile.say(Started(1))
+    hostile.worker.kill()
+    assert hostile.events.started == [1]
     assert await hostile.is_killed()
-    assert hostile.events.idle == 1
+
+
+async def test_a_process_hangs_that_takes_nothing_up(hostile: Hostile) -> None:
+    worker = hostile.worker
+    assert not worker.hangs(100.0, 119.0, 10.0)  # its sandbox is not closed yet
+    assert worker.hangs(100.0, 121.0, 10.0)
+    hostile.worker._ready_at = 105.0
+    assert not worker.hangs(100.0, 114.0, 10.0)
+    assert worker.hangs(100.0, 116.0, 10.0)
+
+
+async def test_being_full_again_is_the_end(hostile: Hostile) -> None:
+    hostile.worker.assign(ASSIGNMENT, [], lambda _: None)
+    hostile.say(Full(), Full())
+    assert await hostile.is_killed()
+    assert hostile.events.full == 1
+
+
+async def test_a_cancel_names_its_session_and_needs_its_key(hostile: Hostile) -> None:
+    hostile.serve(1, Keys(7, 70))
+    hostile.serve(2, Keys(8, -80))
+    hostile.worker.run_jobs(3)
+    for number, secret_key in ((1, 71), (2, 70), (3, 0), (4, 70), (1, -70)):
+        hostile.worker.cancel(number, secret_key)
+    hostile.worker.cancel(2, -80)
+    heard = hostile.heard()
+    assert [message for message in heard if isinstance(message, Cancel)] == [Cancel(2)]
+    assert [message.number for message in heard if isinstance(message, Serve)] == [1, 2]
+
+
+async def test_ends_of_many_short_sessions_are_not_too_many_messages(hostile: Hostile) -> None:
+    many = range(MESSAGES_PER_SECOND_MAX * 4)
+    for number in many:
+        hostile.serve(number)
+        assert hostile.heard()
+        hostile.say(Started(number), Ended(number))
+        while len(hostile.events.ended) <= number:
+            await asyncio.sleep(0)
+    assert not hostile.events.lost.is_set()
+    assert not hostile.worker.work
+
+
+async def test_who_has_many_sessions_may_say_more(hostile: Hostile) -> None:
+    hostile.worker.work = dict.fromkeys(range(MESSAGES_PER_SECOND_MAX), KEYS)
+    most = 2 * MESSAGES_PER_SECOND_MAX
+    hostile.worker._counting_from = float("inf")  # the same second for ever
+    for _ in range(most):
+        hostile.say(WantJobs())
+        await asyncio.sleep(0)
+    while hostile.events.jobs_wanted < most:
+        await asyncio.sleep(0)
+    assert not hostile.events.lost.is_set()
+    hostile.say(WantJobs())
+    assert await hostile.is_killed()
 
 
 async def test_too_many_messages_are_the_end(hostile: Hostile) -> None:

@@ -27,7 +27,7 @@ from dsql.control.layout import Layout
 from dsql.rpc.packets import PacketChannel, PacketServer
 from dsql.session.handed import HandedSession
 from dsql.session.handed import decode as decode_handed
-from dsql.tls.connection import Connection, PlainConnection, TlsConnection
+from dsql.tls.connection import Connection, open_connection
 from dsql.wire.backend import (
     AUTHENTICATION_OK,
     READY_IDLE,
@@ -62,6 +62,7 @@ class Neighbours:
     def __init__(self, layout: Layout) -> None:
         self.refusal: tuple[str, str] | None = None
         self.silent = False
+        self.placed = 0
         self.handed: list[HandedSession] = []
         self.cancelled: list[tuple[int, int]] = []
         self.threads: list[threading.Thread] = []
@@ -96,6 +97,7 @@ class Neighbours:
             case Acquire(request):
                 if self.refusal is not None:
                     return Refused(request, *self.refusal)
+                self.placed += 1
                 return Placed(request, self._agent_path, PROCESS_ID)
             case HandOver(request, handed):
                 if self.silent:
@@ -111,11 +113,7 @@ class Neighbours:
         self.handed.append(handed)
         client = socket.socket(fileno=descriptor)
         client.setblocking(True)
-        connection: Connection
-        if handed.tls is None:
-            connection = PlainConnection(client)
-        else:
-            connection = TlsConnection(client, handed.tls)
+        connection = open_connection(client, handed.tls)
         arguments = (handed, connection, self.last_words)
         thread = threading.Thread(target=serve_session, args=arguments, daemon=True)
         self.threads.append(thread)
@@ -182,16 +180,13 @@ class Installation:
 
     async def start(self, settings: Settings) -> None:
         self.relay = await RelayServer.start(self.layout, "127.0.0.1", 0, settings)
+        self.port = self.relay.addresses[0][1]
 
     async def stop(self) -> None:
         await self.relay.close()
         self.neighbours.close()
         for thread in self.neighbours.threads:
             await asyncio.to_thread(thread.join, 5)
-
-    @property
-    def port(self) -> int:
-        return self.relay.addresses[0][1]
 
     def token(self, user: str = "admin", expires_in: int = 900, host: str = "") -> str:
         credentials = Credentials(self.key.access_key_id, self.key.secret_access_key)

@@ -1,9 +1,11 @@
 import asyncio
 import socket
+import struct
 
 import pytest
 
 from dsql.session.parameters import DEFINITIONS
+from placement.client import RelayClient
 from relay.front_door import Settings
 from relay.server import RelayServer, serve
 
@@ -12,7 +14,13 @@ async def test_server_says_where_it_listens_and_when_it_is_ready(installation) -
     layout, ready = installation.layout, asyncio.Event()
     layout.relay_address.unlink(missing_ok=True)
     task = asyncio.create_task(
-        serve(layout, "127.0.0.1", 0, settings=Settings(drain_seconds=0.1), on_ready=ready.set)
+        serve(
+            layout,
+            "127.0.0.1",
+            0,
+            settings=Settings(name="relay-2", drain_seconds=0.1),
+            on_ready=ready.set,
+        )
     )
     await asyncio.wait_for(ready.wait(), 5)
     host, _, port = layout.relay_address.read_text().strip().rpartition(":")
@@ -49,8 +57,72 @@ async def test_login_in_progress_outlives_the_listener(installation) -> None:
 
 
 async def test_taken_port_is_an_error_of_the_operating_system(installation) -> None:
-    with pytest.raises(OSError):
-        await RelayServer.start(installation.layout, "127.0.0.1", installation.port)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError):
+        await RelayServer.start(
+            installation.layout, "127.0.0.1", taken.getsockname()[1], Settings(name="relay-2")
+        )
+
+
+@pytest.fixture
+async def second(installation):
+    """Another relay on the same port."""
+    settings = Settings(name="relay-2", drain_seconds=2.0)
+    relay = await RelayServer.start(installation.layout, "127.0.0.1", installation.port, settings)
+    yield relay
+    await relay.close()
+
+
+def log_in(installation, **options) -> bytes:
+    client = installation.client(**options)
+    try:
+        return client.log_in(installation.token())[-1][0]
+    finally:
+        client.close()
+
+
+async def test_relays_share_a_port(installation, second) -> None:
+    for _ in range(40):
+        assert await asyncio.to_thread(log_in, installation) == b"Z"
+    counts = [relay.door.metrics.accepted for relay in (installation.relay, second)]
+    assert sum(counts) == 40
+    assert all(counts)
+
+
+async def test_a_relay_that_drains_resets_nobody_who_stands_before_its_door(installation) -> None:
+    clients = [socket.create_connection(("127.0.0.1", installation.port)) for _ in range(20)]
+    await installation.relay._take_the_last()
+    closing = asyncio.create_task(installation.relay.close())
+    for client in clients:
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(client, struct.pack("!II", 8, 80877103))
+        assert await asyncio.get_running_loop().sock_recv(client, 1) == b"S"
+        client.close()
+    await asyncio.wait_for(closing, 5)
+
+
+async def test_a_drain_lets_sessions_go_on_that_still_need_the_relay(installation, second) -> None:
+    def start():
+        client = installation.client(tls12=True)
+        client.log_in(installation.token())
+        return client
+
+    client = await asyncio.to_thread(start)
+    relays = (installation.relay, second)
+    while not any(len(relay.door.splices) for relay in relays):
+        await asyncio.sleep(0.01)
+    relay = next(relay for relay in relays if len(relay.door.splices))
+    caller = RelayClient(installation.layout.socket(relay.door.settings.name))
+    assert (await caller.status())["splices"] == 1
+    await caller.drain(30)
+    await caller.close()
+    closing = asyncio.create_task(relay.close(await relay.drained))
+    for _ in range(10):
+        assert await asyncio.to_thread(log_in, installation) == b"Z"
+    answers = await asyncio.to_thread(client.query, "hello")
+    assert any(b"hello" in body for _, body in answers)
+    assert not closing.done()
+    client.close()
+    await asyncio.wait_for(closing, 5)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +169,8 @@ async def test_prometheus_finds_every_counter_and_the_health(installation) -> No
     head, _, body = (await ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     lines = body.decode().splitlines()
-    assert "dsql_relay_gave_way_total 3" in lines
-    assert 'dsql_relay_refused_total{sqlstate="53300"} 2' in lines
+    assert 'dsql_relay_gave_way_total{relay="relay-1"} 3' in lines
+    assert 'dsql_relay_refused_total{relay="relay-1",sqlstate="53300"} 2' in lines
     assert "# TYPE dsql_relay_open_logins gauge" in lines
     assert len([line for line in lines if line.startswith("# TYPE dsql_relay_")]) == len(
         metrics.__struct_fields__

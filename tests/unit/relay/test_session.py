@@ -311,7 +311,8 @@ async def test_refusal_of_placement_reaches_the_client(installation, refusal) ->
     assert (answer["C"], answer["M"]) == ("53300", message)
 
 
-async def test_silent_placement_is_a_refusal_too(installation, refusal) -> None:
+async def test_silent_placement_is_a_refusal_too(installation, refusal, monkeypatch) -> None:
+    monkeypatch.setattr("placement.client.PATIENCE_SECONDS", 0.2)
     installation.neighbours.close()
     answer = await refusal(installation.token())
     assert answer["C"] == "57P03"
@@ -336,8 +337,11 @@ async def test_nothing_is_written_once_an_agent_may_have_the_socket(installation
     assert b"Unexpected EOF" in await in_thread(talk)
 
 
-@pytest.mark.parametrize("settings", [Settings(connection_rate=1, connection_burst=2)])
-async def test_only_who_has_a_token_uses_up_the_connection_rate(installation, refusal) -> None:
+async def test_a_login_waits_for_a_placement_service_that_is_being_started_again(
+    installation,
+) -> None:
+    installation.neighbours.close()
+
     def talk() -> bytes:
         client = installation.client()
         try:
@@ -345,11 +349,29 @@ async def test_only_who_has_a_token_uses_up_the_connection_rate(installation, re
         finally:
             client.close()
 
-    for _ in range(4):
-        assert (await refusal("wrong"))["C"] == "28000"
-    assert [await in_thread(talk) for _ in range(2)] == [b"Z", b"Z"]
-    answer = await refusal(installation.token())
-    assert (answer["C"], answer["M"]) == ("53400", "Unable to accept connection, rate exceeded.")
+    talking = asyncio.create_task(in_thread(talk))
+    while not installation.relay.door.metrics.logins:
+        await asyncio.sleep(0.01)
+    installation.neighbours = type(installation.neighbours)(installation.layout)
+    assert await talking == b"Z"
+
+
+async def test_a_login_waits_for_an_agent_that_is_being_started_again(installation) -> None:
+    agent = installation.layout.socket("agent")
+    agent.rename(agent.with_suffix(".away"))
+
+    def talk() -> bytes:
+        client = installation.client()
+        try:
+            return client.log_in(installation.token())[-1][0]
+        finally:
+            client.close()
+
+    talking = asyncio.create_task(in_thread(talk))
+    while installation.neighbours.placed < 2:
+        await asyncio.sleep(0.01)
+    agent.with_suffix(".away").rename(agent)
+    assert await talking == b"Z"
 
 
 async def test_direct_tls_without_alpn_is_refused(installation, fields) -> None:

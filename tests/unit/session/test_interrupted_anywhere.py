@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from memory_server import ARN, Server, errors, letters, rows
 
+from dsql.hub.waiter import NEVER
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import FREE, RAISED, RESTING
 from dsql.session.session import Session
@@ -104,6 +105,7 @@ class ScriptedConnection:
         self._script = script
         self.sent = bytearray()
         self.on_stall: Callable[[], None] = lambda: None
+        self.deadline = NEVER
 
     def receive(self) -> bytes:
         for step in self._script:
@@ -121,8 +123,8 @@ class ScriptedConnection:
         self.sent.clear()
         return answers
 
-    def set_receive_timeout(self, seconds: float) -> float:
-        return 0.0
+    def hurry(self) -> None:
+        pass
 
     def is_gone(self) -> bool:
         return False

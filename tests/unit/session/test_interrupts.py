@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
+from dsql.hub.waiter import Blocking
 from dsql.session import interrupts as room
 from dsql.session.interrupts import Interrupts
 
@@ -46,8 +47,8 @@ def around() -> Around:
 
 @pytest.fixture
 def interrupts(around: Around) -> Interrupts:
-    made = Interrupts(around, around, monotonic=lambda: around.now, sleep=around.sleep)
-    made.adopt_thread()
+    made = Interrupts(around, around, Blocking(lambda: around.now, around.sleep))
+    made.adopt()
     return made
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from memory_server import Server, errors, letters, rows
 
+from dsql.hub.waiter import Blocking
 from dsql.session.environment import Environment
 from dsql.session.signals import listen
 from dsql.wire import client
@@ -116,13 +117,29 @@ def test_an_internal_error_is_logged_once_and_shown_as_an_id(server, caplog, mon
     assert peer.rows("SELECT 1") == [[b"1"]]
 
 
+class Running:
+    """Hears signals for the session that runs in the main thread."""
+
+    def __init__(self):
+        self.session = None
+
+    def tick(self, frame):
+        self.session.interrupts.tick(frame)
+
+    def hear(self, frame):
+        self.session.interrupts.cancel(frame)
+
+    def terminate(self, frame):
+        self.session.interrupts.terminate(frame)
+
+
 @pytest.fixture
-def signals(monkeypatch):
+def signals():
     """Those of a query processor, for a session that runs in the main thread as there."""
-    running = []
-    numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGPROF)
+    running = Running()
+    numbers = (signal.SIGTERM, signal.SIGIO, signal.SIGPROF)
     before = [signal.getsignal(number) for number in numbers]
-    listen(lambda: running[-1].interrupts, lambda: None)
+    listen(running)
     yield running
     signal.setitimer(signal.ITIMER_PROF, 0)
     for number, handler in zip(numbers, before, strict=True):
@@ -132,14 +149,14 @@ def signals(monkeypatch):
 def test_a_signal_cancels_the_running_statement(signals):
     server = Server("dsql")
     session, peer = server.pair(server.environment())
-    signals.append(session)
+    signals.session = session
     found = []
 
     def talk() -> None:
         peer.until_ready()
         peer.send(client.query(ENDLESS))
         time.sleep(0.1)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGIO)
         found.extend(errors(peer.until_ready()))
         peer.socket.close()
 
@@ -155,7 +172,7 @@ def test_a_signal_cancels_the_running_statement(signals):
 def test_statement_timeout_interrupts_a_statement(signals):
     server = Server("postgres")
     session, peer = server.pair(server.environment())
-    signals.append(session)
+    signals.session = session
     peer.send(client.query("SET statement_timeout = '50ms'"), client.query(ENDLESS))
     peer.send(client.query("SET statement_timeout = 0"), client.query("SELECT 1"))
     peer.send(client.terminate())
@@ -170,7 +187,7 @@ def test_statement_timeout_interrupts_a_statement(signals):
 def test_a_vanished_client_ends_a_statement(signals):
     server = Server("dsql")
     session, peer = server.pair(server.environment())
-    signals.append(session)
+    signals.session = session
     peer.send(client.query(ENDLESS), client.query("SELECT 1"))
     peer.socket.close()
     session.run()
@@ -226,7 +243,7 @@ def test_an_old_session_ends_when_idle_but_not_inside_a_transaction(server):
         plain.profile,
         plain.begin,
         session_seconds_max=10,
-        monotonic=lambda: clock[0],
+        waiter=Blocking(lambda: clock[0]),
     )
     peer = server.start(environment)
     peer.until_ready()
@@ -277,11 +294,11 @@ def test_a_running_statement_that_is_too_old_ends(signals):
     server = Server("dsql")
     plain = server.environment()
     session, peer = server.pair(plain)
-    signals.append(session)
+    signals.session = session
     peer.send(client.query("BEGIN"), client.query("SELECT 1"))
     manager = plain.begin.__self__
-    limits = replace(manager.begin()._shared.limits, age_seconds_max=0.05)
-    manager._transaction._shared = replace(manager._transaction._shared, limits=limits)
+    limits = replace(manager._surroundings.limits, age_seconds_max=0.05)
+    manager._surroundings = replace(manager._surroundings, limits=limits)
     peer.send(client.query(ENDLESS), client.terminate())
     session.run()
     (fields,) = errors(peer.until("E"))

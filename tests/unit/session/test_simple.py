@@ -212,8 +212,8 @@ def test_a_large_result_is_sent_while_it_is_made(server, monkeypatch):
     sent = []
     make = PlainConnection.__init__
 
-    def watch(self, client):
-        make(self, client)
+    def watch(self, client, waiter):
+        make(self, client, waiter)
         whole = self.send
         self.send = lambda data: (sent.append(len(data)), whole(data))[1]
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -11,13 +11,15 @@ from memory_server import ARN, Peer, errors
 
 from dsql.control.layout import Layout
 from dsql.errors import SqlError
+from dsql.hub.hub import Hub
 from dsql.rpc import packets
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockPublisher
-from dsql.session import tenant
+from dsql.session import handed, tenant
 from dsql.session.agent_line import AgentLine
-from dsql.session.control import Adjudicator, Assign, encode
+from dsql.session.control import Assign
 from dsql.session.handed import HandedSession
+from dsql.session.roster import Roster
 from dsql.session.tenant import ClusterTenant
 from dsql.wire.client import query as encode_query
 from storage.client import open_slot
@@ -54,76 +56,84 @@ def stored(layout: Layout) -> Iterator[None]:
     writer.close()
 
 
-def tenant_of(line: socket.socket) -> ClusterTenant:
-    slots = list(open_slot(Layout(Path()).storage(AZ, CLUSTER)))
-    return ClusterTenant(ASSIGNMENT, slots, AgentLine(line))
-
-
 @contextmanager
-def opened() -> Iterator[ClusterTenant]:
+def opened() -> Iterator[tuple[ClusterTenant, Hub, Roster]]:
     ours, agent = packets.pair()
-    with ours, agent, closing(tenant_of(ours)) as found:
-        yield found
+    hub = Hub()
+    roster = Roster(hub)
+    slots = list(open_slot(Layout(Path()).storage(AZ, CLUSTER)))
+    with ours, agent:
+        line = AgentLine(ours)
+        with closing(ClusterTenant(ASSIGNMENT, slots, line, hub, roster)) as found:
+            yield found, hub, roster
 
 
-@contextmanager
-def connected(to: ClusterTenant) -> Iterator[Peer]:
-    """A client that has been greeted."""
+def run(
+    opened: tuple[ClusterTenant, Hub, Roster], talks: Callable[[Peer], None], early=b""
+) -> None:
+    """Serve a client that has been greeted and talks, in a thread of its own; the hub runs in this one."""
+    tenant, hub, _ = opened
     ours, theirs = socket.socketpair()
     parameters = {"user": "admin", "database": "postgres"}
-    handed = HandedSession(CLUSTER, "admin", "postgres", ARN, parameters, 1, 1, "", None)
-    session = threading.Thread(target=to.serve, args=(handed, theirs))
-    session.start()
-    with ours:
+    session = HandedSession(CLUSTER, "admin", "postgres", ARN, parameters, 1, 1, "", None, early)
+    hub.spawn(lambda: tenant.serve(1, handed.encode(session), theirs))
+    with ThreadPoolExecutor(1) as client, ours:
         peer = Peer(ours)
+
+        def talk() -> None:
+            with ours:
+                talks(peer)
+
+        talking = client.submit(talk)
+        hub.run(lambda: hub.tasks == 0)
+        talking.result(10)
+
+
+def after_greeting(act: Callable[[Peer], None]) -> Callable[[Peer], None]:
+    def talk(peer: Peer) -> None:
         peer.until_ready()
-        yield peer
-    session.join(5)
+        act(peer)
+
+    return talk
 
 
 def test_replicas_are_opened_when_a_client_has_been_greeted(layout: Layout) -> None:
-    with led(layout), opened() as found, stored(layout), connected(found) as peer:
+    def ask(peer: Peer) -> None:
         assert peer.rows("SELECT 1") == [[b"1"]]
+
+    with led(layout), opened() as found, stored(layout):
+        run(found, after_greeting(ask))
 
 
 def test_the_end_that_was_asked_for_before_a_session_ends_it(layout: Layout) -> None:
-    ours, agent = packets.pair()
-    client, theirs = socket.socketpair()
-    with ours, agent, client:
-        line = AgentLine(ours)
-        slots = list(open_slot(Layout(Path()).storage(AZ, CLUSTER)))
-        with closing(ClusterTenant(ASSIGNMENT, slots, line)) as found:
-            line.end_input()  # and what ran before is told to end, which is over
-            found.interrupts.terminate()
-            names = {"user": "admin", "database": "postgres"}
-            query = encode_query("SELECT 1")
-            handed = HandedSession(CLUSTER, "admin", "postgres", ARN, names, 1, 1, "", None, query)
-            found.serve(handed, theirs)
-        (fields,) = errors(Peer(client).until("E"))
+    def read(peer: Peer) -> None:
+        (fields,) = errors(peer.until("E"))
         assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
+
+    with opened() as found:
+        found[2].end()
+        run(found, read, encode_query("SELECT 1"))
 
 
 def test_statement_without_a_replica_fails_and_the_session_goes_on(layout: Layout) -> None:
-    with led(layout), opened() as found, connected(found) as peer:
+    def ask(peer: Peer) -> None:
         (fields,) = errors(peer.query("SELECT 1"))
         assert fields["C"] == "58000"
         with stored(layout):
             assert peer.rows("SELECT 1") == [[b"1"]]
 
+    with led(layout), opened() as found:
+        run(found, after_greeting(ask))
+
 
 def test_opening_at_once_tells_that_there_is_no_replica(layout: Layout) -> None:
-    with led(layout), opened() as found, pytest.raises(SqlError) as caught:
+    with led(layout), opened() as (found, _, _), pytest.raises(SqlError) as caught:
         found.open()
     assert caught.value.sqlstate == "58000"
 
 
 def test_cluster_that_nobody_leads_cannot_be_opened(layout: Layout) -> None:
     assert not layout.clock(CLUSTER).exists()
-    ours, agent = packets.pair()
-    with ours, agent:
-        for _ in range(100):
-            packets.send(agent, encode(Adjudicator()))  # without a connection
-        with closing(tenant_of(ours)) as found:
-            with pytest.raises(SqlError) as caught:
-                found.open()
-            assert caught.value.sqlstate == "57P03"
+    with opened() as (found, _, _), pytest.raises(SqlError) as caught:
+        found.open()
+    assert caught.value.sqlstate == "57P03"

@@ -26,7 +26,7 @@ def test_snapshot_waits_until_the_replica_has_reached_it(replica: Any) -> None:
 def test_snapshot_of_the_same_timestamp_is_the_same_object(replica: Any) -> None:
     last = replica.apply([(b"a", b"1")])
     local = LocalReplica([replica.directory])
-    assert local.snapshot(last) is local.snapshot(last)
+    assert local.snapshot(last, "one reader") is local.snapshot(last, "another")
     local.close()
 
 
@@ -60,7 +60,7 @@ def test_a_wait_for_a_replica_ends_when_its_sleeper_wants(replica: Any) -> None:
         assert seconds <= 0.002
         raise InterruptedError
 
-    local = LocalReplica([replica.directory], sleep=interrupt)
+    local = LocalReplica([replica.directory], pause=interrupt)
     with pytest.raises(InterruptedError):
         local.snapshot(last + 1)
     assert local.snapshot(last).get(b"a") == b"1"

@@ -40,18 +40,24 @@ class Cluster:
     seconds: float = 0.0
     snapshots: int = 0
     released: int = 0
+    readers: set[object] = field(default_factory=set)
+    interrupt: BaseException | None = None  # raised once, when the snapshot is taken
     committed: list[WriteSet] = field(default_factory=list)
     outcome: CommitOutcome | None = None
 
     def latest(self) -> int:
         return self.now
 
-    def snapshot(self, timestamp: int) -> DictionarySnapshot:
+    def snapshot(self, timestamp: int, reader: object) -> DictionarySnapshot:
         self.snapshots += 1
+        self.readers.add(reader)
+        if self.interrupt is not None:
+            raise self.interrupt
         return DictionarySnapshot(timestamp, dict(self.rows))
 
-    def release(self) -> None:
+    def release(self, reader: object) -> None:
         self.released += 1
+        self.readers.discard(reader)
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
         write_set = msgspec.msgpack.decode(encoded, type=WriteSet)

@@ -187,11 +187,33 @@ def test_transaction_is_as_new_after_its_end(manager: Any, cluster: Any) -> None
     transaction = manager.begin()
     transaction.put(b"a", b"1", Mode.EXCLUSIVE, row=True)
     transaction.commit()
-    again = manager.begin()
-    assert again is transaction
+    again = transaction
     assert not again.has_writes
     assert again.start_timestamp == 11
     assert again.get(b"a") == b"1"
+
+
+def test_transactions_of_a_manager_are_independent(manager: Any, cluster: Any) -> None:
+    first, second = manager.begin(), manager.begin()
+    first.put(b"a", b"1", Mode.EXCLUSIVE, row=True)
+    assert second.get(b"a") is None
+    second.put(b"b", b"2", Mode.EXCLUSIVE, row=True)
+    assert cluster.readers == {first, second}
+    first.commit()
+    assert second.has_writes
+    assert cluster.readers == {second}
+    second.rollback()
+    assert cluster.rows == {b"a": b"1"}
+    assert not cluster.readers
+
+
+def test_a_snapshot_is_given_back_whose_taking_was_cut_short(manager: Any, cluster: Any) -> None:
+    transaction = manager.begin()
+    cluster.interrupt = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        transaction.get(b"a")
+    transaction.rollback()
+    assert not cluster.readers
 
 
 def test_rewind_takes_back_what_came_after_a_savepoint(manager: Any) -> None:

@@ -21,15 +21,24 @@ class RateLimit:
         self._burst_seconds = burst / rate if rate else float("inf")
         self._full_at: dict[str, float] = {}
 
-    def take(self, name: str, now: float) -> bool:
-        """Take one token; return False if the bucket of this name is empty."""
-        full_at = max(self._full_at.get(name, now), now) + self._seconds_per_token
-        if full_at - now > self._burst_seconds + _ROUNDING_SECONDS:
-            return False
+    def take(self, name: str, now: float, count: int = 1) -> int:
+        """Take up to `count` tokens; return how many the bucket of this name had, 0 if it is empty."""
+        if not self._seconds_per_token:
+            return count
+        full_at = max(self._full_at.get(name, now), now)
+        room = self._burst_seconds + _ROUNDING_SECONDS - (full_at - now)
+        taken = min(count, int(room / self._seconds_per_token))
+        if taken <= 0:
+            return 0
         if len(self._full_at) >= BUCKETS_MAX:
             self._full_at.clear()
-        self._full_at[name] = full_at
-        return True
+        self._full_at[name] = full_at + taken * self._seconds_per_token
+        return taken
+
+    def give_back(self, name: str, count: int) -> None:
+        """Return tokens that were taken for nothing."""
+        if name in self._full_at:
+            self._full_at[name] -= count * self._seconds_per_token
 
     def forget_full(self, now: float) -> None:
         """Drop the buckets that are full again, which are like new ones."""

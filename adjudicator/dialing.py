@@ -1,0 +1,83 @@
+"""One connection to each zone's adjudicator, made when somebody needs it.
+
+Who finds one missing makes it, which may take its time; whoever else needs it waits for that.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from adjudicator.zone_connection import ZoneConnection
+from dsql.hub.waiter import NEVER, Activity, Waiter
+
+Connect = Callable[[str], tuple[str, socket.socket]]
+
+
+class ZoneConnections:
+    """The connections of a process. `connect`: see AdjudicatorClient."""
+
+    def __init__(self, connect: Connect, waiter: Waiter, patience_seconds: float) -> None:
+        self._connect = connect
+        self._waiter = waiter
+        self._patience_seconds = patience_seconds
+        self._connections: dict[str, ZoneConnection] = {}
+        self._dials: dict[str, _Dial] = {}
+
+    def reach(self, az: str) -> ZoneConnection | None:
+        """Return an open connection to a zone, "" for any; None if it cannot be reached now."""
+        connection = self._connections.get(az)
+        if connection is not None and connection.is_open:
+            return connection
+        dial = self._dials.get(az)
+        if dial is None:
+            return self._dial(az)
+        dial.activities.append(self._waiter.current)
+        while not dial.is_over:
+            self._waiter.wait(NEVER)
+        connection = dial.connection
+        return connection if connection is not None and connection.is_open else None
+
+    def flush(self) -> None:
+        """Send what has gathered on each."""
+        for connection in self._connections.values():
+            connection.flush()
+
+    def close(self) -> None:
+        """Close all."""
+        for connection in self._connections.values():
+            connection.lose()
+
+    def _dial(self, az: str) -> ZoneConnection | None:
+        dial = self._dials[az] = _Dial()
+        try:
+            dial.connection = self._adopt(*self._connect(az))
+        except OSError:
+            return None
+        finally:
+            dial.is_over = True
+            del self._dials[az]
+            for activity in dial.activities:
+                self._waiter.wake(activity)
+        return dial.connection
+
+    def _adopt(self, az: str, connected: socket.socket) -> ZoneConnection:
+        """Return the connection to a zone over a new socket, unless there is another by now."""
+        connection = self._connections.get(az)
+        if connection is not None and connection.is_open:
+            connected.close()
+            return connection
+        connection = ZoneConnection(az, connected, self._waiter, self._patience_seconds)
+        self._connections[az] = connection
+        return connection
+
+
+class _Dial:
+    """A connection that is being made, and who waits for it."""
+
+    __slots__ = ("activities", "connection", "is_over")
+
+    def __init__(self) -> None:
+        self.activities: list[Activity | None] = []
+        self.connection: ZoneConnection | None = None
+        self.is_over = False

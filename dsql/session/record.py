@@ -1,0 +1,120 @@
+"""A session between two messages, as a value: what another query processor needs to go on with it.
+
+    session --departure--> SessionRecord --encode--> bytes --agent--> decode --> session
+
+A record goes to processes of the same cluster only, which may do all that its session may. Still it may
+come from one that a client has taken over: `decode` takes nothing for granted. What the agent has to know,
+whose client it is and when it must be woken, it is told beside the record, which it never opens.
+
+A record says what differs from what every session of the cluster begins with, so that most are small.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import msgspec
+
+from dsql.limits import PREPARED_CHARACTERS_MAX
+from dsql.session.handed import CIPHERS, TlsState
+
+VERSION = 1  # of what the fields mean; a process refuses what another version has written
+RECORD_BYTES_MAX = 32 * 1024  # a session with a larger one stays where it is
+_OID_MAX = 2**32 - 1
+_RANDOM_BYTES = 625 * 4
+_SECRET_BYTES = (32, 48)
+
+Oid = Annotated[int, msgspec.Meta(ge=0, le=_OID_MAX)]
+
+
+class InvalidRecordError(ValueError):
+    """No session can have left this behind."""
+
+
+class PreparedRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A prepared statement: its name and text as the client sent them.
+
+    `types` are its parameters' type OIDs as they were settled by the client's declaration and the first
+    compilation. `columns` is a digest of its result's columns, which it may never change; empty where
+    nothing was compiled.
+    """
+
+    name: str
+    text: str
+    types: tuple[Oid, ...] = ()
+    columns: bytes = b""
+
+
+class SettingsRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Parameters by key, and roles by OID; `role` is SET ROLE's, 0 for none.
+
+    `defaults` are the session's own where they differ from the cluster's, `changed` is what SET made of
+    them, and `reported` what the client was told where that is no longer so.
+    """
+
+    session_role: Oid
+    role: Oid = 0
+    defaults: dict[str, str] = {}
+    changed: dict[str, str] = {}
+    reported: dict[str, str] = {}
+
+
+class RandomRecord(msgspec.Struct, array_like=True, frozen=True):
+    """The generator of a session that has called setseed(): 625 numbers of 32 bits, and half a pair."""
+
+    numbers: bytes
+    half: float | None
+
+
+class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
+    """See the module.
+
+    `tls` is None for a client whose relay decrypts. `partial` is what has come of the next message,
+    `skipping` says that it is passed over up to the next Sync. `deadline` is the end of the session's age
+    and `quiet_since` the beginning of the client's turn, both in seconds of the host's monotonic clock.
+    """
+
+    version: int
+    tls: TlsState | None
+    deadline: float
+    quiet_since: float
+    settings: SettingsRecord
+    partial: bytes = b""
+    skipping: bool = False
+    statements: tuple[PreparedRecord, ...] = ()
+    random: RandomRecord | None = None
+
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(SessionRecord).decode
+
+
+def decode(data: bytes) -> SessionRecord:
+    """Return an encoded record. Raises InvalidRecordError."""
+    try:
+        record = _decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidRecordError(str(error)) from None
+    if record.version != VERSION:
+        raise InvalidRecordError(f"a record of version {record.version}")
+    if record.tls is not None:
+        _check_tls(record.tls)
+    if not (math.isfinite(record.deadline) and math.isfinite(record.quiet_since)):
+        raise InvalidRecordError("a time that never comes")
+    if len({statement.name for statement in record.statements}) != len(record.statements):
+        raise InvalidRecordError("two statements of one name")
+    if sum(len(statement.text) for statement in record.statements) > PREPARED_CHARACTERS_MAX:
+        raise InvalidRecordError("statements that are too long together")
+    if record.random is not None and len(record.random.numbers) != _RANDOM_BYTES:
+        raise InvalidRecordError("no generator's state")
+    return record
+
+
+def _check_tls(state: TlsState) -> None:
+    if state.cipher not in CIPHERS:
+        raise InvalidRecordError("an unknown cipher")
+    if not len(state.read_secret) == len(state.write_secret) in _SECRET_BYTES:
+        raise InvalidRecordError("secrets of no cipher's length")
+    if not (0 <= state.read_sequence < 2**63 and 0 <= state.write_sequence < 2**63):
+        raise InvalidRecordError("sequence numbers out of bounds")

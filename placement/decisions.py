@@ -1,0 +1,47 @@
+"""What a pool of query processors can decide, for the agent to carry out; and how it says no.
+
+Sessions, runs of background jobs and query processors are opaque integers of the agent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TOO_MANY_CONNECTIONS = "Unable to accept connection, too many open connections."
+CANNOT_START = "the database system is not accepting connections"
+
+
+class Fork(NamedTuple):
+    """Ask the seed for one more query processor."""
+
+
+class Assign(NamedTuple):
+    """Bind a warm query processor to a cluster; what it is to serve follows as `Serve`."""
+
+    worker: int
+    cluster: str
+    lifetime_seconds: float
+
+
+class Serve(NamedTuple):
+    """Give a session, or a run of jobs, to a query processor of its cluster."""
+
+    worker: int
+    session: int
+
+
+class Retire(NamedTuple):
+    """Tell a query processor to end with the last of its sessions. It gets no more of them."""
+
+    worker: int
+
+
+class Refuse(NamedTuple):
+    """Tell a session's relay no."""
+
+    session: int
+    sqlstate: str
+    message: str
+
+
+Action = Fork | Assign | Serve | Retire | Refuse

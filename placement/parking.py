@@ -1,0 +1,141 @@
+"""Parked sessions: clients that are silent, watched by the agent until they say something.
+
+    query processor --Parked[client]--> agent ... input, its end, the deadline --Resume[client]--> another
+
+A parked session costs a descriptor, a record of some hundred bytes and its place in one epoll set; no
+process, no timer. Its record is opaque here. A cancel finds nothing, for it runs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from dsql.limits import CONNECTION_SECONDS_MAX, PARKED_BYTES_PER_CLUSTER_MAX
+from placement.worker import ParkedRecord, Worker
+
+logger = logging.getLogger(__name__)
+
+_EVENTS_AT_ONCE = 64  # sessions that are woken between two looks at everything else
+_INPUT = select.EPOLLIN | select.EPOLLRDHUP
+_WAKES_KEPT = 100
+
+
+class ParkedSession:
+    """A session between two query processors; implements `placement.pending.Pending`. Owns the socket."""
+
+    __slots__ = (
+        *("client", "cluster", "deadline", "keys", "number", "parks", "record"),
+        *("starts", "woken_at"),
+    )
+
+    def __init__(self, cluster: str, parked: ParkedRecord) -> None:
+        self.cluster = cluster
+        self.number = parked.number
+        self.keys = parked.keys
+        self.client = parked.client
+        self.record = parked.record
+        self.deadline = parked.deadline
+        self.starts = 0
+        self.parks = True  # again, when it has been resumed
+        self.woken_at = 0.0
+
+    def start(self, worker: Worker, number: int) -> None:
+        """See Pending."""
+        self.starts += 1
+        worker.resume(number, self.record, self.client, self.keys, parks=self.parks)
+
+    def settle(self) -> None:
+        """See Pending."""
+        os.close(self.client)
+
+    def refuse(self, sqlstate: str, text: str) -> None:
+        """See Pending. Its client finds the connection closed: who could speak to it has no room for it."""
+        details = {"cluster": self.cluster, "sqlstate": sqlstate, "reason": text}
+        logger.warning("parked session lost", extra=details)
+        os.close(self.client)
+
+
+class ParkingLot:
+    """All parked sessions of a host. `wake` is called with each that has to go on, which is out by then."""
+
+    def __init__(self, wake: Callable[[ParkedSession], None]) -> None:
+        self._wake = wake
+        self._sessions: dict[int, ParkedSession] = {}  # by descriptor
+        self._bytes: Counter[str] = Counter()  # of records, by cluster
+        # How long the last ones waited for a query processor, in seconds; who sees them start notes it.
+        self.wakes: deque[float] = deque(maxlen=_WAKES_KEPT)
+        self._epoll = select.epoll()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._epoll.fileno(), self._look)
+        self._alarm: asyncio.TimerHandle | None = None  # at the earliest deadline that there was
+        self._alarm_at = float("inf")
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def has_room(self, session: ParkedSession) -> bool:
+        """Return whether its cluster's records may take so much."""
+        return self._bytes[session.cluster] + len(session.record) <= PARKED_BYTES_PER_CLUSTER_MAX
+
+    def park(self, session: ParkedSession) -> None:
+        """Watch a session from now on. What has come meanwhile wakes it at once."""
+        assert session.client not in self._sessions, "a descriptor is one session's"
+        self._sessions[session.client] = session
+        self._bytes[session.cluster] += len(session.record)
+        self._epoll.register(session.client, _INPUT)
+        # A process may say anything; no session lives longer than this.
+        session.deadline = min(session.deadline, time.monotonic() + CONNECTION_SECONDS_MAX)
+        if session.deadline < self._alarm_at:
+            self._set_alarm(session.deadline)
+
+    def wake_all(self) -> None:
+        """Let every session go on."""
+        for session in list(self._sessions.values()):
+            self._let_go(session)
+
+    def close(self) -> None:
+        """Watch nothing any more, and close what is left."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for session in self._sessions.values():
+            os.close(session.client)
+        self._sessions.clear()
+
+    def _look(self) -> None:
+        for descriptor, _ in self._epoll.poll(0, _EVENTS_AT_ONCE):
+            self._let_go(self._sessions[descriptor])
+
+    def _let_go(self, session: ParkedSession) -> None:
+        del self._sessions[session.client]
+        self._bytes[session.cluster] -= len(session.record)
+        if not self._bytes[session.cluster]:
+            del self._bytes[session.cluster]
+        # The process that parked it may not have closed its copy yet: closing ours would not be enough.
+        self._epoll.unregister(session.client)
+        session.woken_at = time.monotonic()
+        self._wake(session)
+
+    def _set_alarm(self, deadline: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = deadline
+        self._alarm = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._ring)
+
+    def _ring(self) -> None:
+        """Wake those whose deadline has come; the next alarm is at the earliest of the others."""
+        self._alarm, self._alarm_at = None, float("inf")
+        now = time.monotonic()
+        for session in list(self._sessions.values()):
+            if session.deadline <= now:
+                self._let_go(session)
+        earliest = min((session.deadline for session in self._sessions.values()), default=None)
+        if earliest is not None:
+            self._set_alarm(earliest)

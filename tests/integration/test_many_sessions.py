@@ -1,0 +1,144 @@
+"""Many sessions of one cluster share a few query processors, over TLS and through every role."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from running_cluster import RunningCluster
+
+PROCESSES = 2
+SESSIONS = 60
+
+Session = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    directory = tmp_path_factory.mktemp("many")
+    options = ("--processes", str(PROCESSES))
+    running = RunningCluster(directory, "postgres", options).start()
+    with psycopg.connect(**running.dsn(), autocommit=True) as session:
+        session.execute("CREATE TABLE counters (id int PRIMARY KEY, n int)")
+        session.execute("INSERT INTO counters SELECT g, 0 FROM generate_series(1, 100) g")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def sessions(shared: RunningCluster) -> Iterator[list[Session]]:
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(psycopg.connect(**shared.dsn(), autocommit=True))
+            for _ in range(SESSIONS)
+        ]
+
+
+def query_processors(cluster: RunningCluster) -> list[int]:
+    """Return the processes that belong to a cluster, by the name that they give themselves."""
+    found = []
+    for process_id in cluster.processes():
+        try:
+            name = Path(f"/proc/{process_id}/comm").read_text().strip()
+        except OSError:
+            continue
+        if name.startswith("dsql: ") and name != "dsql: warm" and len(name) == len("dsql: ") + 8:
+            found.append(process_id)
+    return found
+
+
+def test_many_sessions_share_a_few_processes(
+    shared: RunningCluster, sessions: list[Session]
+) -> None:
+    for number, session in enumerate(sessions):
+        session.execute(f"SET application_name TO 's{number}'")
+        session.execute("BEGIN")
+        session.execute("UPDATE counters SET n = %s WHERE id = %s", (number, number + 1))
+    assert len(query_processors(shared)) <= PROCESSES
+    for number, session in enumerate(sessions):
+        shown = session.execute("SHOW application_name").fetchone()
+        seen = session.execute("SELECT n FROM counters WHERE id = %s", (number + 1,)).fetchone()
+        assert (shown, seen) == ((f"s{number}",), (number,))
+        session.execute("COMMIT")
+    total = sessions[0].execute("SELECT sum(n) FROM counters").fetchone()
+    assert total == (sum(range(SESSIONS)),)
+
+
+def test_a_cancel_ends_the_statement_of_its_session_only(sessions: list[Session]) -> None:
+    ended: list[str | None] = []
+
+    def sleep(session: Session) -> None:
+        try:
+            session.execute("SELECT pg_sleep(1000)")
+        except psycopg.Error as error:
+            ended.append(error.sqlstate)
+
+    sleeping = [threading.Thread(target=sleep, args=(session,)) for session in sessions[:4]]
+    for thread in sleeping:
+        thread.start()
+    for number, thread in enumerate(sleeping):
+        while thread.is_alive():
+            sessions[number].cancel()  # it may come before the statement
+            thread.join(0.2)
+        assert ended == ["57014"] * (number + 1)
+        assert sessions[9].execute("SELECT 1").fetchone() == (1,)
+
+
+def test_point_reads_go_on_beside_a_long_statement(sessions: list[Session]) -> None:
+    def scan(session: Session) -> None:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            session.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
+
+    scans = [threading.Thread(target=scan, args=(session,)) for session in sessions[:PROCESSES]]
+    for thread in scans:
+        thread.start()
+    for session in sessions[PROCESSES:]:
+        assert session.execute("SELECT n FROM counters WHERE id = 1").fetchone() is not None
+    assert all(thread.is_alive() for thread in scans)
+    for session, thread in zip(sessions, scans, strict=False):
+        while thread.is_alive():
+            session.cancel()
+            thread.join(0.2)
+
+
+def test_the_death_of_a_process_ends_its_sessions_only(shared: RunningCluster) -> None:
+    with ExitStack() as opened:
+        sessions = [
+            opened.enter_context(psycopg.connect(**shared.dsn(), autocommit=True)) for _ in range(8)
+        ]
+        victim = query_processors(shared)[0]
+        os.kill(victim, signal.SIGKILL)
+        ended = 0
+        for session in sessions:
+            try:
+                assert session.execute("SELECT 1").fetchone() == (1,)
+            except psycopg.OperationalError:
+                ended += 1
+        assert 0 < ended < len(sessions)
+        deadline = time.monotonic() + 30
+        while victim in query_processors(shared):
+            assert time.monotonic() < deadline
+        with psycopg.connect(**shared.dsn()) as another:
+            assert another.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_process_ends_that_nobody_knows_of_any_more(shared: RunningCluster) -> None:
+    with psycopg.connect(**shared.dsn(), autocommit=True) as session:
+        session.execute("BEGIN")
+        known = query_processors(shared)
+        assert known
+        for role in ("host", "seed"):
+            os.kill(shared.role(role), signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while any(Path(f"/proc/{process_id}").exists() for process_id in known):
+            assert time.monotonic() < deadline, "it lives on"
+            time.sleep(0.05)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")

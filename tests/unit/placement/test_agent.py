@@ -1,0 +1,359 @@
+"""What the agent makes of decisions when relays and query processors go away in the midst of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from dsql.control.layout import Layout
+from dsql.session.handed import HandedSession
+from placement.agent import AgentSettings, HostAgent
+from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
+from placement.pending import STARTS_MAX, PendingSession
+from placement.pool import PoolSettings
+from placement.starting import START_SECONDS_MAX
+from placement.worker import Keys, ParkedRecord
+
+
+class FakeWorker:
+    """A query processor that takes everything, until it is `gone`. `cancelled`: numbers.
+
+    It takes nothing up before `begin`.
+    """
+
+    cluster = "c"
+
+    def __init__(self, agent: HostAgent, process_id: int) -> None:
+        self.process_id = process_id
+        self.work: dict[int, Keys | None] = {}
+        self.cancelled: list[tuple[int, int]] = []
+        self.resumed: list[tuple[int, bytes, bool]] = []
+        self.gone = False
+        self._agent = agent
+
+    def serve(self, number: int, _packet: bytes, _client: int, keys: Keys) -> None:
+        self._send()
+        self.work[number] = keys
+
+    def resume(self, number: int, record: bytes, _client: int, keys: Keys, *, parks: bool) -> None:
+        self._send()
+        self.work[number] = keys
+        self.resumed.append((number, record, parks))
+
+    def hangs(self, since: float, now: float, seconds: float) -> bool:
+        return now - since > seconds
+
+    def kill(self) -> None:
+        self.die()
+
+    def retire(self) -> None:
+        pass
+
+    def begin(self, *numbers: int) -> None:
+        for number in numbers or tuple(self.work):
+            self._agent.on_started(self, number)  # type: ignore[arg-type]
+
+    def park(self, number: int, deadline: float = 1e9) -> socket.socket:
+        """Give a session back; return its client's end of the socket."""
+        ours, theirs = socket.socketpair()
+        keys = self.work.pop(number)
+        assert keys is not None
+        parked = ParkedRecord(number, keys, os.dup(theirs.fileno()), b"record", deadline)
+        theirs.close()
+        self._agent.on_parked(self, parked)  # type: ignore[arg-type]
+        return ours
+
+    def run_jobs(self, number: int) -> None:
+        self._send()
+        self.work[number] = None
+
+    def cancel(self, number: int, secret_key: int) -> None:
+        self.cancelled.append((number, secret_key))
+
+    def end(self, number: int) -> None:
+        self._agent.on_ended(self, number, self.work.pop(number))  # type: ignore[arg-type]
+
+    def die(self) -> None:
+        self.gone = True
+        self._agent.on_lost(self)  # type: ignore[arg-type]
+
+    def _send(self) -> None:
+        if self.gone:
+            self._agent.on_lost(self)  # type: ignore[arg-type]
+            raise ConnectionError
+
+
+class FakeHost(HostAgent):
+    """An agent whose query processors are forked by the test."""
+
+    def fork(self, process_id: int) -> FakeWorker:
+        worker = FakeWorker(self, process_id)
+        self._workers[process_id] = worker  # type: ignore[assignment]
+        self._act(self._pool.forked(process_id, time.monotonic()))
+        return worker
+
+    def _assign(self, *_: object) -> None:
+        pass
+
+    @property
+    def sessions(self) -> int:
+        """Return how many the pool counts."""
+        return sum(load.sessions for load in self._pool.loads().values())
+
+    @property
+    def parked(self) -> int:
+        """Return how many the pool counts."""
+        return sum(load.parked for load in self._pool.loads().values())
+
+
+@pytest.fixture
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    monkeypatch.chdir(tmp_path)
+    host = FakeHost(Layout(Path()), AgentSettings(pool=PoolSettings(warm=0)))
+    yield host
+    host._reception.close()
+    host._lot.close()
+
+
+async def wait_until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+def session(process_key: int, answer: Callable[[Message], None] = lambda _: None) -> PendingSession:
+    handed = HandedSession(
+        "c", "u", "postgres", "arn", {}, process_key, -process_key, "local", None
+    )
+    return PendingSession(HandOver(1, b""), handed, os.open(os.devnull, os.O_RDONLY), answer)
+
+
+async def test_session_whose_relay_goes_away_with_the_one_before_it_is_not_counted(
+    host: FakeHost,
+) -> None:
+    numbers: list[int] = []
+    unlucky = session(1, lambda _: host.withdrawn(numbers[1]))
+    unlucky.starts = STARTS_MAX - 1
+    numbers += [host.arrived(one) for one in (unlucky, session(2), session(3))]
+    dead = FakeWorker(host, 10)
+    dead.gone = True
+    host._workers[10] = dead  # type: ignore[assignment]
+    host._act(host._pool.forked(10, time.monotonic()))
+    assert list(host.fork(11).work) == [numbers[2]]
+    assert host.sessions == 1
+
+
+async def test_sessions_that_a_dead_process_was_to_serve_go_to_the_next_one(host: FakeHost) -> None:
+    numbers = [host.arrived(session(key)) for key in range(1, 4)]
+    dead = FakeWorker(host, 10)
+    dead.gone = True
+    host._workers[10] = dead  # type: ignore[assignment]
+    host._act(host._pool.forked(10, time.monotonic()))
+    assert host._pool.waiting == 3
+    assert sorted(host.fork(11).work) == numbers
+    assert host.sessions == 3
+
+
+async def test_session_that_many_processes_died_under_is_refused(host: FakeHost) -> None:
+    answers: list[Message] = []
+    host.arrived(session(1, answers.append))
+    for process_id in range(10, 13):
+        dead = FakeWorker(host, process_id)
+        dead.gone = True
+        host._workers[process_id] = dead  # type: ignore[assignment]
+        host._act(host._pool.forked(process_id, time.monotonic()))
+    assert [type(answer) for answer in answers] == [Refused]
+    assert host.sessions == 0
+
+
+async def test_a_cancel_finds_its_session_among_many_by_its_key(host: FakeHost) -> None:
+    host.fork(10)
+    numbers = {key: host.arrived(session(key)) for key in range(1, 6)}
+    worker: Any = host._workers[10]
+    worker.end(numbers[2])
+    for key in (2, 4, 9):
+        host._on_placement(encode(Cancel(key, 77)), [])
+    assert worker.cancelled == [(numbers[4], 77)]
+    worker.die()
+    host._on_placement(encode(Cancel(4, 77)), [])
+    assert len(worker.cancelled) == 1
+    assert host.status()["sessions"] == 0
+
+
+async def test_a_key_that_came_back_belongs_to_the_later_session(host: FakeHost) -> None:
+    worker = host.fork(10)
+    first, second = host.arrived(session(1)), host.arrived(session(1))
+    worker.end(first)
+    host._on_placement(encode(Cancel(1, 0)), [])
+    assert worker.cancelled == [(second, 0)]
+
+
+async def test_jobs_of_a_process_that_died_are_run_again(host: FakeHost) -> None:
+    first = host.fork(10)
+    number = host.arrived(session(1))
+    first.begin()
+    host.on_jobs_wanted(first)  # type: ignore[arg-type]
+    (run,) = set(first.work) - {number}
+    first.die()
+    assert list(host._background.due(float("inf"))) == ["c"]
+    host._run_jobs("c")
+    assert list(host.fork(11).work.values()) == [None]
+    assert run not in host.fork(12).work
+
+
+async def test_status_tells_processes_sessions_and_who_waits_of_each_cluster(
+    host: FakeHost,
+) -> None:
+    host.arrived(session(1))
+    waiting = host.status()
+    host.fork(10)
+    status = host.status()
+    assert [waiting[f"c.{name}"] for name in ("processes", "sessions", "waiting")] == [0, 0, 1]
+    assert [status[f"c.{name}"] for name in ("processes", "sessions", "waiting")] == [1, 1, 0]
+
+
+async def test_a_session_is_accepted_when_it_is_taken_up(host: FakeHost) -> None:
+    answers: list[Message] = []
+    number = host.arrived(session(1, answers.append))
+    worker = host.fork(10)
+    assert not answers
+    worker.begin(number)
+    assert answers == [Accepted(1)]
+
+
+async def test_what_a_process_never_took_up_starts_elsewhere_when_it_dies(host: FakeHost) -> None:
+    answers: list[Message] = []
+    taken, left = (host.arrived(session(key, answers.append)) for key in (1, 2))
+    first = host.fork(10)
+    first.begin(taken)
+    first.die()
+    assert host.sessions == 0
+    second = host.fork(11)
+    assert list(second.work) == [left]
+    second.begin()
+    assert answers == [Accepted(1), Accepted(1)]
+    assert host.sessions == 1
+
+
+async def test_a_process_that_takes_nothing_up_is_killed(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    first = host.fork(10)
+    host._tick()
+    assert 10 in host._workers
+    host._starts.begin(number, host._starts.end(number), first, -START_SECONDS_MAX)  # type: ignore[arg-type]
+    host._tick()
+    assert 10 not in host._workers
+    assert list(host.fork(11).work) == [number]
+
+
+async def test_input_wakes_a_parked_session(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    worker = host.fork(10)
+    worker.begin()
+    with worker.park(number) as client:
+        assert (host.sessions, host.parked, host.status()["parked"]) == (0, 1, 1)
+        client.send(b"x")
+        await wait_until(lambda: bool(worker.resumed))
+        assert worker.resumed == [(number, b"record", True)]
+        worker.begin()
+        assert (host.sessions, host.parked) == (1, 0)
+        assert host.status()["wake_ms"] >= 0  # type: ignore[operator]
+        load = host._pool.loads()["c"]
+        assert (load.parkings, load.wakes) == (1, 1)
+
+
+async def test_the_end_of_input_wakes_a_parked_session(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    worker = host.fork(10)
+    worker.begin()
+    worker.park(number).close()
+    await wait_until(lambda: bool(worker.resumed))
+
+
+async def test_a_parked_session_is_woken_at_its_deadline_and_no_other_is(host: FakeHost) -> None:
+    numbers = [host.arrived(session(key)) for key in range(1, 4)]
+    worker = host.fork(10)
+    worker.begin()
+    soon = time.monotonic() + 0.05
+    clients = [worker.park(numbers[0]), worker.park(numbers[1], soon), worker.park(numbers[2])]
+    await wait_until(lambda: bool(worker.resumed))
+    assert time.monotonic() >= soon
+    assert [number for number, _, _ in worker.resumed] == [numbers[1]]
+    assert host.parked == 2
+    for client in clients:
+        client.close()
+
+
+async def test_parked_sessions_count_as_connections_and_hold_no_process(host: FakeHost) -> None:
+    pool = host._settings.pool
+    host._pool._settings = replace(pool, sessions_per_cluster_max=2, warm=0, idle_seconds=0.0)
+    numbers = [host.arrived(session(key)) for key in (1, 2)]
+    worker = host.fork(10)
+    worker.begin()
+    clients = [worker.park(number) for number in numbers]
+    answers: list[Message] = []
+    host.arrived(session(3, answers.append))
+    assert [type(answer) for answer in answers] == [Refused]
+    assert host._pool.busy == 0
+    for client in clients:
+        client.close()
+
+
+async def test_a_session_that_there_is_no_room_for_stays_in_a_process(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("placement.parking.PARKED_BYTES_PER_CLUSTER_MAX", 10)
+    numbers = [host.arrived(session(key)) for key in (1, 2)]
+    worker = host.fork(10)
+    worker.begin()
+    clients = [worker.park(number) for number in numbers]
+    assert worker.resumed == [(numbers[1], b"record", False)]
+    for client in clients:
+        client.close()
+
+
+async def test_a_cancel_of_a_parked_session_is_nothing(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    worker = host.fork(10)
+    worker.begin()
+    with worker.park(number) as client:
+        host._on_placement(encode(Cancel(1, 77)), [])
+        client.send(b"x")
+        await wait_until(lambda: bool(worker.resumed))
+        assert not worker.cancelled
+        host._on_placement(encode(Cancel(1, 77)), [])
+        assert worker.cancelled == [(number, 77)]
+
+
+async def test_an_agent_that_stops_wakes_who_is_parked(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    worker = host.fork(10)
+    worker.begin()
+    with worker.park(number):
+        waking = asyncio.create_task(host._wake_parked())
+        await wait_until(lambda: bool(worker.resumed))
+        assert not waking.done()
+        worker.begin()
+        await waking
+
+
+async def test_a_woken_session_survives_the_process_that_it_woke_in(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    first = host.fork(10)
+    first.begin()
+    with first.park(number) as client:
+        client.send(b"x")
+        await wait_until(lambda: bool(first.resumed))
+        first.die()
+        second = host.fork(11)
+        assert second.resumed == [(number, b"record", True)]
+        assert client.send(b"y") == 1
+        second.begin()

@@ -1,0 +1,260 @@
+"""A session that moves whenever it may is to its client the session that stays."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memory_server import Peer, Server, errors, letters, rows
+
+from dsql.session.record import (
+    RECORD_BYTES_MAX,
+    SessionRecord,
+    decode,
+    encode,
+)
+from dsql.session.session import Session
+from dsql.tls.connection import open_connection
+from dsql.wire import client
+
+Answers = list[tuple[str, bytes]]
+
+
+@contextlib.contextmanager
+def two_servers(profile: str = "postgres") -> Iterator[tuple[Server, Server]]:
+    staying, moving = Server(profile, moves=False), Server(profile, moves=True)
+    yield staying, moving
+    staying.stop()
+    moving.stop()
+
+
+def execute(name: str, *values: bytes | None) -> list[bytes]:
+    return [
+        client.bind(values, statement=name),
+        client.describe(b"P"),
+        client.execute(),
+    ]
+
+
+# Each is what a client sends before it waits for ReadyForQuery.
+STEPS: list[list[bytes]] = [
+    [client.query("SELECT 1, 'x'")],
+    [client.query("SET application_name TO 'moved'; SET DateStyle TO 'SQL, DMY'")],
+    [client.query("SET search_path TO s, public")],
+    [client.query("SET my.custom TO 'value'")],
+    [client.query("SELECT current_setting('my.custom', true), current_setting('search_path')")],
+    [client.query("SHOW application_name")],
+    [client.query("RESET ALL")],
+    [client.query("SELECT setseed(0.25)")],
+    [client.query("SELECT random(), random()")],
+    [client.query("SELECT random_normal()")],
+    [client.query("SELECT date '2026-01-02'")],
+    [client.query("SELECT count(*) FROM t")],
+    [client.query("INSERT INTO t VALUES (random() * 1000000000, 'a')")],
+    [client.query("ALTER TABLE t ADD COLUMN IF NOT EXISTS more int")],
+    [client.query("SELECT nonsense")],
+    [client.query("BEGIN")],
+    [client.query("SET LOCAL application_name TO 'local'")],
+    [client.query("SAVEPOINT s")],
+    [client.query("ROLLBACK TO s")],
+    [client.query("COMMIT")],
+    [client.query("ROLLBACK")],
+    [client.query("DISCARD ALL")],
+    [client.query("DEALLOCATE ALL")],
+    [client.query("")],
+    [client.parse("SELECT * FROM t WHERE id < $1 ORDER BY id", "all", (23,)), client.sync()],
+    [client.parse("SELECT $1 + 1, current_date IS NULL", "one"), client.sync()],
+    [client.parse("SELECT $1::text", ""), client.sync()],
+    [client.parse("SHOW search_path", "show"), client.sync()],
+    [client.parse("EXPLAIN (COSTS OFF) SELECT * FROM t WHERE id = $1", "why"), client.sync()],
+    [client.parse("BEGIN", "begin"), client.sync()],
+    [client.parse("", "empty"), client.sync()],
+    [client.describe(b"S", "all"), client.sync()],
+    [client.describe(b"S", "one"), client.describe(b"S", "why"), client.sync()],
+    [*execute("all", b"1000000000"), client.sync()],
+    [*execute("one", b"41"), client.sync()],
+    [*execute("", b"unnamed"), client.sync()],
+    [*execute("show"), client.sync()],
+    [*execute("why", b"1"), client.sync()],
+    [*execute("begin"), client.sync()],
+    [*execute("empty"), client.sync()],
+    [*execute("one", b"nonsense"), client.query("SELECT 1"), client.sync()],
+    [client.close(b"S", "one"), client.sync()],
+    [client.parse("SELECT 1", "one"), *execute("one"), client.sync()],
+]
+
+
+FIRST = [
+    [client.query("CREATE TABLE t (id int PRIMARY KEY, name text)")],
+    [client.query("CREATE SCHEMA s")],
+    [client.query("SELECT setseed(0.5)")],
+]
+
+
+def talk(server: Server, steps: list[list[bytes]]) -> list[Answers]:
+    """Return what a client is told; its session, if it moves, has done so before each step."""
+    peer: Peer = server.connect(application_name="first")
+    answers = [peer.greeting]
+    for step in (*FIRST, *steps):
+        server.wait_until_silent()
+        answers.append(peer.ask(*step))
+    return answers
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(STEPS), max_size=25))
+def test_a_client_cannot_tell_that_its_session_moves(steps: list[list[bytes]]) -> None:
+    with two_servers() as (staying, moving):
+        assert talk(moving, steps) == talk(staying, steps)
+        assert not staying.departures
+        assert len(moving.departures) >= len(FIRST)
+
+
+def test_all_steps_in_their_order_look_alike_too() -> None:
+    with two_servers() as (staying, moving):
+        assert talk(moving, STEPS) == talk(staying, STEPS)
+        assert len(moving.departures) > len(STEPS) // 2
+
+
+@pytest.fixture
+def moving() -> Iterator[Server]:
+    server = Server("postgres", moves=True)
+    yield server
+    server.stop()
+
+
+def last(server: Server) -> SessionRecord:
+    """Return the record that the session has left behind."""
+    assert server.wait_until_silent()
+    return decode(server.departures[-1].record)
+
+
+def test_half_a_message_moves_and_is_completed_elsewhere(moving: Server) -> None:
+    peer = moving.connect()
+    message = client.query("SELECT 'whole'")
+    for at in range(0, len(message), 3):
+        peer.socket.sendall(message[at : at + 3])
+        moving.wait_until_silent()
+    assert rows(peer.until_ready()) == [[b"whole"]]
+
+
+def test_what_is_skipped_up_to_a_sync_is_skipped_elsewhere(moving: Server) -> None:
+    peer = moving.connect()
+    peer.send(client.parse("SELECT nonsense", ""))
+    assert letters(peer.until("E"))[-1] == "E"
+    assert last(moving).skipping
+    peer.send(client.parse("SELECT 1", "a"), client.query("SELECT 1"))
+    assert letters(peer.ask(client.sync())) == "Z"
+    assert not last(moving).skipping
+    assert errors(peer.ask(*execute("a"), client.sync()))[0]["C"] == "26000"
+
+
+def test_a_columns_change_is_found_after_a_move(moving: Server) -> None:
+    peer = moving.connect()
+    peer.query("CREATE TABLE t (id int PRIMARY KEY)")
+    peer.ask(client.parse("SELECT * FROM t", "a"), client.sync())
+    assert last(moving).statements[0].columns
+    peer.query("ALTER TABLE t ADD COLUMN more int")
+    failed = errors(peer.ask(*execute("a"), client.sync()))
+    assert failed[0]["M"] == "cached plan must not change result type"
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [("BEGIN", "COMMIT"), ("BEGIN; SELECT nonsense", "ROLLBACK")],
+    ids=["open", "failed"],
+)
+def test_a_transaction_stays(moving: Server, text: str, ends: str) -> None:
+    peer = moving.connect()
+    peer.query(text)
+    assert not moving.wait_until_silent()
+    peer.query(ends)
+    assert moving.wait_until_silent()
+
+
+def test_statements_that_are_too_long_for_a_record_stay(moving: Server) -> None:
+    peer = moving.connect()
+    text = "SELECT '" + "x" * RECORD_BYTES_MAX + "'"
+    peer.ask(client.parse(text, "long"), client.sync())
+    assert not moving.wait_until_silent()
+    assert letters(peer.ask(*execute("long"), client.sync())) == "2TDCZ"
+
+
+def test_settings_that_are_too_long_for_a_record_stay(moving: Server) -> None:
+    peer = moving.connect()
+    peer.query("SET my.long TO '" + "x" * RECORD_BYTES_MAX + "'")
+    assert not moving.wait_until_silent()
+    assert peer.rows("SELECT length(current_setting('my.long'))") == [
+        [str(RECORD_BYTES_MAX).encode()]
+    ]
+
+
+def test_a_record_is_small(moving: Server) -> None:
+    peer = moving.connect(application_name="psql", client_encoding="UTF8")
+    assert len(encode(last(moving))) < 200
+    for number in range(10):
+        text = f"SELECT oid, relname, relnamespace FROM pg_class WHERE oid = $1 AND relnatts = {number}"
+        peer.ask(client.parse(text, f"_pg3_{number}"), client.sync())
+    assert len(encode(last(moving))) < 2_000
+
+
+def test_an_idle_session_is_ended_elsewhere_in_time() -> None:
+    server = Server("postgres", moves=True)
+    peer = server.connect()
+    peer.query("SET idle_session_timeout TO '200ms'")
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "57P05")
+    assert server.departures
+    server.stop()
+
+
+def test_the_age_of_a_session_moves_with_it(moving: Server) -> None:
+    peer = moving.connect()
+    first = last(moving)
+    peer.query("SELECT 1")
+    assert last(moving).deadline == first.deadline
+    assert moving.departures[-1].deadline == first.deadline
+
+
+def test_a_session_of_a_dropped_role_ends_with_its_next_statement(moving: Server) -> None:
+    peer = moving.connect()
+    peer.query("CREATE ROLE r WITH LOGIN")
+    peer.query("AWS IAM GRANT r TO 'arn:aws:iam::111122223333:role/client'")
+    other = moving.connect(user="r")
+    assert other.rows("SELECT current_user") == [[b"r"]]
+    assert moving.wait_until_silent()
+    peer.query("AWS IAM REVOKE r FROM 'arn:aws:iam::111122223333:role/client'")
+    peer.query("DROP ROLE r")
+    answers = other.ask_for_the_last_time("SELECT 1")
+    assert errors(answers)[0]["C"] == "57P01"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"statement_timeout": "nonsense"}, {"no_such_parameter": "1"}, {"search_path": '"'}],
+    ids=str,
+)
+def test_settings_that_no_session_has_are_refused(moving: Server, changed: dict[str, str]) -> None:
+    moving.connect()
+    record = last(moving)
+    record.settings.changed.update(changed)
+    check_refused(moving, record)
+
+
+def test_a_whole_message_in_a_record_is_refused(moving: Server) -> None:
+    moving.connect()
+    fields = {name: getattr(last(moving), name) for name in SessionRecord.__struct_fields__}
+    check_refused(moving, SessionRecord(**fields | {"partial": client.query("SELECT 1")}))
+
+
+def check_refused(server: Server, record: SessionRecord) -> None:
+    """The session ends with an error that is logged; whoever runs it goes on."""
+    session, peer = server.pair(server.environment())
+    connection = open_connection(session._connection._socket, None)
+    assert Session(record, connection, server.environment()).run() is None
+    (fields,) = errors(peer.until("E"))
+    assert fields["C"] == "XX000"
+    peer.socket.close()

@@ -1,0 +1,115 @@
+"""The record of a session: every field survives, and nothing that is none is taken for one."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsql.session.handed import CIPHERS, TlsState
+from dsql.session.record import (
+    VERSION,
+    InvalidRecordError,
+    PreparedRecord,
+    RandomRecord,
+    SessionRecord,
+    SettingsRecord,
+    decode,
+    encode,
+)
+
+OIDS = st.integers(0, 2**32 - 1)
+SEQUENCES = st.integers(0, 2**63 - 1)
+TIMES = st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+PARAMETERS = st.dictionaries(TEXTS, TEXTS, max_size=4)
+TLS = st.sampled_from((32, 48)).flatmap(
+    lambda size: st.builds(
+        TlsState,
+        st.sampled_from(CIPHERS),
+        *(st.binary(min_size=size, max_size=size),) * 2,
+        SEQUENCES,
+        SEQUENCES,
+        st.binary(max_size=50),
+    )
+)
+STATEMENTS = st.lists(
+    st.builds(
+        PreparedRecord, TEXTS, TEXTS, st.lists(OIDS, max_size=4).map(tuple), st.binary(max_size=8)
+    ),
+    unique_by=lambda statement: statement.name,
+    max_size=4,
+).map(tuple)
+RECORDS = st.builds(
+    SessionRecord,
+    st.just(VERSION),
+    st.none() | TLS,
+    TIMES,
+    TIMES,
+    st.builds(SettingsRecord, OIDS, OIDS, PARAMETERS, PARAMETERS, PARAMETERS),
+    st.binary(max_size=50),
+    st.booleans(),
+    STATEMENTS,
+    st.none() | st.builds(RandomRecord, st.binary(min_size=2500, max_size=2500), st.none() | TIMES),
+)
+PLAIN = SessionRecord(VERSION, None, 1.0, 1.0, SettingsRecord(10))
+SECRETS = bytes(32)
+
+
+@given(RECORDS)
+def test_every_field_survives(record: SessionRecord) -> None:
+    assert decode(encode(record)) == record
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_record_are_refused_and_nothing_else(data: bytes) -> None:
+    with contextlib.suppress(InvalidRecordError):
+        decode(data)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RECORDS, st.data())
+def test_a_damaged_record_is_refused_or_another_record(
+    record: SessionRecord, data: st.DataObject
+) -> None:
+    damaged = bytearray(encode(record))
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(InvalidRecordError):
+        found = decode(bytes(damaged))
+        assert decode(encode(found)) == found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": VERSION + 1},
+        {"deadline": float("nan")},
+        {"deadline": float("inf")},
+        {"quiet_since": float("-inf")},
+        {"tls": TlsState("TLS_NONE", SECRETS, SECRETS, 0, 0)},
+        {"tls": TlsState(CIPHERS[0], SECRETS, bytes(48), 0, 0)},
+        {"tls": TlsState(CIPHERS[0], b"", b"", 0, 0)},
+        {"tls": TlsState(CIPHERS[0], SECRETS, SECRETS, -1, 0)},
+        {"tls": TlsState(CIPHERS[0], SECRETS, SECRETS, 0, 2**63)},
+        {"statements": (PreparedRecord("a", "SELECT 1"), PreparedRecord("a", "SELECT 2"))},
+        {"statements": (PreparedRecord("a", "x" * (1024 * 1024 + 1)),)},
+        {"statements": (PreparedRecord("a", "SELECT $1", (2**32,)),)},
+        {"settings": SettingsRecord(-1)},
+        {"random": RandomRecord(bytes(2496), None)},
+    ],
+    ids=str,
+)
+def test_what_no_session_has_is_refused(changes: dict[str, Any]) -> None:
+    assert decode(encode(PLAIN)) == PLAIN
+    with pytest.raises(InvalidRecordError):
+        decode(encode(msgspec.structs.replace(PLAIN, **changes)))
+
+
+def test_nesting_is_refused() -> None:
+    with pytest.raises(InvalidRecordError):
+        decode(b"\x99" * 100_000)
