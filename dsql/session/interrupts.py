@@ -138,6 +138,12 @@ class Interrupts:
         self._note(SqlError("57014", "canceling statement due to user request"))
         self._deliver(frame)
 
+    def request_cancel(self) -> None:
+        """Cancel the running statement for somebody who must not be cut short: the next tick raises it."""
+        self._note(SqlError("57014", "canceling statement due to user request"))
+        if self.pending is not None and self._waiter.current != self._activity:
+            self._waiter.wake(self._activity)
+
     def terminate(self, frame: FrameType | None = None) -> None:
         """End the session as soon as that is allowed: FATAL 57P01 for its client.
 

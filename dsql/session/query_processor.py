@@ -161,7 +161,7 @@ class QueryProcessor:
             case Cancel(number):
                 interrupts = self._roster.find(number)
                 if interrupts is not None:
-                    interrupts.cancel()
+                    interrupts.request_cancel()
             case Retire():
                 self._retiring = True
         packets.close_all(descriptors)

@@ -69,10 +69,13 @@ class Process:
                 running.give_way(self.hub.give_way, frame)
 
     def hear(self, frame: Any) -> None:
-        """Cancel the first session."""
+        """Cancel the first session, as a query processor does what its agent says."""
         interrupts = self.roster.find(1)
         if interrupts is not None:
-            interrupts.cancel(frame if interrupts is self.roster.running else None)
+            interrupts.request_cancel()
+        running = self.roster.running
+        if running is not None:
+            running.tick(frame)
 
     def terminate(self, frame: Any) -> None:
         self.roster.end(frame)
