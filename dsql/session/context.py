@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from weakref import WeakSet
 
 from dsql.access.authority import Authority
@@ -45,15 +44,17 @@ class SessionContext:
         self._block = block
         self.flush = flush
         self.statement_timestamp = 0
+        self.known_session_id = ""
         self._memory: StatementMemory | None = None
         self._accounts: WeakSet[StatementMemory] = WeakSet()  # suspended statements keep theirs
         self._standpoint: Standpoint | None = None
         self._generation = -1
 
-    @cached_property
+    @property
     def session_id(self) -> str:
-        """What tells this session from all others, past ones too: a fresh 26 characters of base32."""
-        return format_identifier(secrets.token_bytes(16))
+        """What tells this session from all others, past ones too: 26 characters of base32."""
+        self.known_session_id = self.known_session_id or format_identifier(secrets.token_bytes(16))
+        return self.known_session_id
 
     def start_statement(self) -> None:
         """Take the statement's time; its timeout begins, if it has not before."""

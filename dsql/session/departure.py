@@ -77,6 +77,7 @@ def _record_of(
         skipping,
         tuple(_prepared(state, name) for name in state.statements),
         None if found is None else RandomRecord(*found),
+        state.context.known_session_id,
     )
 
 
@@ -94,6 +95,7 @@ def take_up(state: SessionState, record: SessionRecord) -> None:
         name = prepared.name.encode()
         state.statements[name] = MovedStatement(prepared.types, prepared.columns)
         state.texts[name] = prepared.text
+    state.context.known_session_id = record.session_id
     if state.reader.feed(record.partial):
         raise InvalidRecordError("a whole message that was not answered")
     if record.random is not None:

@@ -28,6 +28,9 @@ _SECRET_BYTES = (32, 48)
 Oid = Annotated[int, msgspec.Meta(ge=0, le=_OID_MAX)]
 
 
+_SESSION_ID_CHARACTERS_MAX = 26
+
+
 class InvalidRecordError(ValueError):
     """No session can have left this behind."""
 
@@ -71,7 +74,8 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     """See the module.
 
     `tls` is None for a client whose relay decrypts. `partial` is what has come of the next message,
-    `skipping` says that it is passed over up to the next Sync. `deadline` is the end of the session's age
+    `skipping` says that it is passed over up to the next Sync. `session_id` is empty as long as nobody has
+    asked for it. `deadline` is the end of the session's age
     and `quiet_since` the beginning of the client's turn, both in seconds of the host's monotonic clock.
     """
 
@@ -84,6 +88,7 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     skipping: bool = False
     statements: tuple[PreparedRecord, ...] = ()
     random: RandomRecord | None = None
+    session_id: str = ""
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -106,6 +111,8 @@ def decode(data: bytes) -> SessionRecord:
         raise InvalidRecordError("two statements of one name")
     if sum(len(statement.text) for statement in record.statements) > PREPARED_CHARACTERS_MAX:
         raise InvalidRecordError("statements that are too long together")
+    if len(record.session_id) > _SESSION_ID_CHARACTERS_MAX:
+        raise InvalidRecordError("no session's id")
     if record.random is not None and len(record.random.numbers) != _RANDOM_BYTES:
         raise InvalidRecordError("no generator's state")
     return record

@@ -60,6 +60,7 @@ class StatementContext:
     )
     search_path: tuple[str, ...] = ("public",)
     authority: None = None  # whose rights nobody asks about
+    session_id: str = "a" * 26
 
     def setting(self, name: str) -> str:
         return SETTINGS.get(name, "")

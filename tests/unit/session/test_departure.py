@@ -258,3 +258,11 @@ def check_refused(server: Server, record: SessionRecord) -> None:
     (fields,) = errors(peer.until("E"))
     assert fields["C"] == "XX000"
     peer.socket.close()
+
+
+def test_a_session_that_moves_keeps_its_id() -> None:
+    with two_servers("dsql") as (_, moving):
+        peer = moving.connect()
+        known = peer.rows("SELECT sys.current_session_id()")
+        assert peer.rows("SELECT sys.current_session_id()") == known
+        assert moving.connect().rows("SELECT sys.current_session_id()") != known
