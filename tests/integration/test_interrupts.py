@@ -165,7 +165,10 @@ def test_a_cancel_ends_a_statement(peer: Peer, phase: str) -> None:
     peer.cancel()
     errors = peer.errors()
     assert time.monotonic() - began < SECONDS_MAX
-    assert errors in ([], [("57014", "canceling statement due to user request")])
+    cancelled = [("57014", "canceling statement due to user request")]
+    assert errors in ([], cancelled)
+    if not errors:  # the statement was faster, and the cancel is on its way to the next one
+        assert peer.query("SELECT 1") in ([], cancelled)
     assert peer.query("SELECT 1") == []
 
 
