@@ -29,7 +29,7 @@ from storage.client import LocalReplica, ReaderSlot
 
 class EchoSession:
     cancelled = False
-    def cancel(self):
+    def request_cancel(self):
         self.cancelled = True
     def terminate(self, frame=None):
         os._exit(0)

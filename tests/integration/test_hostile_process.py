@@ -164,8 +164,3 @@ def harm(running: RunningCluster, seconds: float) -> list[str]:
 def test_a_hostile_query_processor_harms_no_one_but_itself(infested: RunningCluster) -> None:
     found = harm(infested, HOSTILE_SECONDS)
     assert not found, (found, infested.log())
-
-
-@pytest.mark.parametrize("options", [("--no-sandbox",)], ids=["without the sandbox"])
-def test_the_same_is_felt_where_a_wall_is_missing(infested: RunningCluster) -> None:
-    assert harm(infested, 3)
