@@ -215,6 +215,8 @@ class QueryProcessor:
         interrupts = self._roster.running
         if interrupts is not None:
             interrupts.tick(frame)
+            if self._hub.tasks == 1:
+                self._line.hear()  # nobody else looks, and SIGIO may have come while it was heard
             if self._hub.tasks > 1:
                 interrupts.give_way(self._hub.give_way, frame)
 
