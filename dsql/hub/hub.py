@@ -99,11 +99,6 @@ class Hub:
         """How many have not ended."""
         return len(self._tasks)
 
-    @property
-    def waiting_turns(self) -> int:
-        """How many are ready and do not run."""
-        return len(self._ready)
-
     def give_way(self) -> None:
         """Let others have their turn, if there are any: for a signal handler of a task that runs on."""
         task = self.current

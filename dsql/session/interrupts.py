@@ -135,14 +135,14 @@ class Interrupts:
 
         `frame` is where a signal handler was called: what the interrupt would cut into.
         """
-        self._note(SqlError("57014", "canceling statement due to user request"))
+        self.request_cancel()
         self._deliver(frame)
 
     def request_cancel(self) -> None:
         """Cancel the running statement for somebody who must not be cut short: the next tick raises it."""
         self._note(SqlError("57014", "canceling statement due to user request"))
-        if self.pending is not None and self._waiter.current != self._activity:
-            self._waiter.wake(self._activity)
+        if self.pending is not None:
+            self._is_elsewhere()
 
     def terminate(self, frame: FrameType | None = None) -> None:
         """End the session as soon as that is allowed: FATAL 57P01 for its client.
@@ -273,14 +273,18 @@ class Interrupts:
         """Raise what is pending if this is the place for it."""
         if self.pending is None:
             return
-        if self._waiter.current != self._activity:
-            self._waiter.wake(self._activity)
-            return
-        if self.state != FREE:
+        if self._is_elsewhere() or self.state != FREE:
             return
         # One that is about to be caught must not be joined by another: who catches it expects one only.
         if not _is_on_its_way() and not _is_atomic(frame):
             self._raise()
+
+    def _is_elsewhere(self) -> bool:
+        """Return whether something else runs than the session; it is woken then, and looks itself."""
+        elsewhere = self._waiter.current != self._activity
+        if elsewhere:
+            self._waiter.wake(self._activity)
+        return elsewhere
 
     def _raise(self) -> NoReturn:
         assert self.pending is not None

@@ -48,9 +48,9 @@ from dsql.sql import large_texts
 # Python's heap seldom gives back what large statements took, which later sessions have no use for.
 RESIDENT_BYTES_MAX = 256 * 1024 * 1024
 
-Begin = Callable[[], Departure | None]
 _WATCH_SECONDS = 1.0
 
+Begin = Callable[[], Departure | None]
 Confine = Callable[[Assign, Callable[[], object]], list[str]]  # given what starts the only thread
 
 
@@ -108,9 +108,8 @@ class QueryProcessor:
 
     def run(self) -> None:
         """Live. Returns when the process should exit."""
-        with contextlib.suppress(
-            EOFError, ConnectionError
-        ):  # without its agent it has nothing to do
+        # Without its agent it has nothing to do.
+        with contextlib.suppress(EOFError, ConnectionError):
             message, slots = self._line.wait()
             if isinstance(message, Assign):
                 with contextlib.closing(self._settle(message, slots)) as tenant:
