@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from contextlib import suppress
+
 import dsql.catalog.system_tables  # noqa: F401 (makes the computed tables and their functions known)
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.store import Reader, load, read_version
@@ -19,18 +22,30 @@ class CatalogCache:
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[Catalog, ...] = ()  # the one used last in front
+        self._kept: OrderedDict[int, Catalog] = (
+            OrderedDict()
+        )  # by version, the one found last at the end
+        self._last: Catalog | None = None
 
     def current(self, reader: Reader) -> Catalog:
         """Return the catalog at the reader's snapshot; costs one get where nothing has changed.
 
-        While it is loaded others may run, and load the same.
+        While it is loaded others may run, and load the same: the first one to be done is everybody's.
+        Plans, and transactions that are run again, know their catalog by identity.
         """
         version = read_version(reader)
-        kept = self._kept
-        if kept and kept[0].version == version:
-            return kept[0]
-        catalog = next((one for one in kept if one.version == version), None) or load(reader)
-        others = [one for one in self._kept if one.version != version]
-        self._kept = (catalog, *others[: _KEPT_MAX - 1])
+        last = self._last
+        if last is not None and last.version == version:
+            return last
+        catalog = self._kept.get(version)
+        if catalog is None:
+            catalog = self._kept.setdefault(version, load(reader))  # in one step
+        self._last = catalog
+        self._forget_oldest(version)
         return catalog
+
+    def _forget_oldest(self, used: int) -> None:
+        with suppress(KeyError):  # others may be at it
+            self._kept.move_to_end(used)
+            while len(self._kept) > _KEPT_MAX:
+                self._kept.popitem(last=False)

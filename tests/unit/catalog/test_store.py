@@ -3,6 +3,9 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import pytest
+
+from dsql.catalog import loader
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.loader import CatalogCache
 from dsql.catalog.schema import FIRST_USER_OID, Role, Schema, Table
@@ -74,11 +77,20 @@ def test_old_transactions_and_ddl_beside_each_other_each_find_their_catalog(
     assert cache.current(snapshots[1]) is not catalogs[0]
 
 
-def test_tasks_that_load_the_same_version_at_once_get_whole_catalogs(
-    rows: Any, writer: Any, orders: Table
+def test_tasks_that_load_the_same_version_at_once_get_one_whole_catalog(
+    rows: Any, writer: Any, orders: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Who has seen a version's catalog finds the same one again: what it has compiled is for that."""
     writer.put_table(orders)
     cache = CatalogCache()
+    loaded: list[Catalog] = []
+    load = loader.load
+
+    def note(reader: Any) -> Catalog:
+        loaded.append(load(reader))
+        return loaded[-1]
+
+    monkeypatch.setattr(loader, "load", note)
     inner: list[Catalog] = []
 
     class Preempted:
@@ -93,7 +105,9 @@ def test_tasks_that_load_the_same_version_at_once_get_whole_catalogs(
 
     outer = cache.current(Preempted())  # type: ignore[arg-type]
     assert all(("public", "Orders") in catalog.tables for catalog in (outer, *inner))
-    assert outer not in inner, "both have loaded it"
+    assert len(loaded) == 2, "both have loaded it"
+    assert loaded[0] is not loaded[1]
+    assert all(catalog is cache.current(rows) for catalog in (outer, *inner))
 
 
 def test_oids_are_never_used_twice(rows: Any) -> None:
