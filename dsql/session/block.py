@@ -245,8 +245,12 @@ class TransactionBlock:
             self._run_job(job)
 
     def _commit(self, transaction: SessionTransaction) -> None:
-        """Commit; a transaction that lost is run again where that is allowed and possible."""
-        replays = REPLAYS_MAX
+        """Commit; a transaction that lost is run again where that is allowed and possible.
+
+        Only what was asked for and lost counts: who is outdated before has met another one's commit, not
+        a refusal, and that is so every second time where all sessions of a process take turns.
+        """
+        refusals = 0
         while True:
             if self._writes and transaction.has_writes:
                 self._check_versions(transaction)
@@ -255,12 +259,12 @@ class TransactionBlock:
                 if replayable and transaction.is_outdated():
                     transaction.rollback()
                     raise DataConflictError  # no need to ask
+                refusals += 1  # unless it returns
                 transaction.commit()
                 return
             except DataConflictError:
-                if not replayable or not replays or not self._replay():
+                if not replayable or refusals > REPLAYS_MAX or not self._replay():
                     raise
-                replays -= 1
 
     def _run_job(self, job: Job) -> None:
         """Run a job for the statement that waits for it; an interrupt undoes it, or came too late."""
