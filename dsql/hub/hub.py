@@ -105,6 +105,7 @@ class Hub:
         if task is None or getcurrent() is not task or task.waits:
             return
         self._look(0)
+        self._fire_timers()
         if self._ready:
             self._make_ready(task)
             self._greenlet.switch()

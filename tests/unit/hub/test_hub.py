@@ -230,6 +230,25 @@ def test_a_task_that_computes_is_preempted_by_a_timer(hub: Hub, run: Run) -> Non
     assert len(turns) >= 5
 
 
+def test_a_deadline_comes_beside_a_task_that_computes_and_nothing_else_happens(
+    hub: Hub, run: Run
+) -> None:
+    order: list[str] = []
+
+    def compute() -> None:
+        overdue = hub.monotonic() + 5
+        while not order and hub.monotonic() < overdue:
+            hub.give_way()
+        order.append("computed")
+
+    def wait() -> None:
+        hub.wait(hub.monotonic() + 0.01)
+        order.append("waited")
+
+    run(compute, wait)
+    assert order == ["waited", "computed"]
+
+
 def test_a_signal_that_makes_a_task_ready_ends_the_sleep(hub: Hub, run: Run) -> None:
     """The kernel goes on waiting behind a handler."""
     sleeping = hub.spawn(lambda: hub.wait(NEVER))
