@@ -2,10 +2,12 @@
 
     python bench/storm.py                                this server beside PostgreSQL
     python bench/storm.py --connections 2000 --churn     and a rate of connect, one query, close
+    python bench/storm.py --connections 9500 --alone --beside    without PostgreSQL; pgbench beside those held
     python bench/storm.py --dsn HOST:PORT USER PASSWORD SNI   any server that runs already, alone
 
 One process of clients; each logs in by itself over TLS 1.3 (SSLRequest; SCRAM or a token as the password).
-`back` is the time from the moment all were dropped until each has been served again.
+`back` is the time from the moment all were dropped until each has been served again. Memory is the
+proportional one of all the server's processes, per connection that is held and silent.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import ssl
 import struct
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +34,7 @@ import workloads
 
 AT_ONCE = 64  # logins of one side under way
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
+_SILENT_SECONDS = 3.0  # until those that are held are at rest
 _TRIES_SECONDS = 60.0  # a client that was refused or cut off tries again for so long
 
 
@@ -42,6 +46,7 @@ class Target(NamedTuple):
     user: str
     password: str
     sni: str
+    variables: Mapping[str, str]  # libpq's; empty: somebody else's server
 
 
 class Client:
@@ -169,18 +174,36 @@ class Storm:
             await asyncio.sleep(0.05)
 
 
-async def measure(name: str, target: Target, count: int, *, churn: bool) -> None:
+async def measure(name: str, target: Target, count: int, *, churn: bool, beside: bool) -> None:
     """Run one storm and print what it took."""
     storm = Storm(target, count)
+    alone = await _rate(target) if beside else 0.0
+    before = _memory_kib(target)
     opened = await storm.open_all()
+    print(f"{name}: {count} opened in {opened:.2f} s", end="", flush=True)
+    await asyncio.sleep(_SILENT_SECONDS)
+    if target.variables:
+        print(f", {(_memory_kib(target) - before) / count:.1f} KiB each", end="")
+    if beside:
+        print(f", pgbench beside them {await _rate(target) / alone:.2f} of alone", end="")
     asked = await storm.ask_all()
     storm.drop_all()
     back = await storm.open_all()
     storm.drop_all()
-    line = f"{name}: {count} opened in {opened:.2f} s, asked in {asked:.2f} s, back in {back:.2f} s"
+    print(f", asked in {asked:.2f} s, back in {back:.2f} s", end="")
     if churn:
-        line += f", churn {count / await storm.churn():.0f}/s"
-    print(f"{line}, tries repeated {storm.repeated}", flush=True)
+        print(f", churn {count / await storm.churn():.0f}/s", end="")
+    print(f", tries repeated {storm.repeated}", flush=True)
+
+
+def _memory_kib(target: Target) -> int:
+    return workloads.server_memory_kib(target.port) if target.variables else 0
+
+
+async def _rate(target: Target) -> float:
+    """Return the transactions per second of pgbench's point reads from eight clients."""
+    run = await asyncio.to_thread(workloads.rate, target.variables, "select-only", 8, 5, scale=1)
+    return run.tps
 
 
 def main() -> None:
@@ -191,13 +214,15 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--churn", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="leave PostgreSQL out")
+    parser.add_argument("--beside", action="store_true", help="run pgbench beside those held")
     parser.add_argument("--dsn", nargs=4, metavar=("HOST:PORT", "USER", "PASSWORD", "SNI"))
     arguments = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if arguments.dsn:
         host, _, port = arguments.dsn[0].rpartition(":")
-        _in_turns({"server": Target(host, int(port), *arguments.dsn[1:])}, arguments)
+        _in_turns({"server": Target(host, int(port), *arguments.dsn[1:], {})}, arguments)
         return
     with tempfile.TemporaryDirectory(prefix="dsql-storm-") as temporary:
         os.chmod(temporary, 0o711)
@@ -207,7 +232,7 @@ def main() -> None:
 def _side_by_side(directory: Path, arguments: argparse.Namespace) -> None:
     with server.running(directory / "dsql", workloads.free_port()) as ours:
         targets = {"dsql": _target(ours)}
-        if postgres.binaries() is None:
+        if arguments.alone or postgres.binaries() is None:
             _in_turns(targets, arguments)
             return
         with postgres.running(directory / "pg", workloads.free_port(), standbys=0) as theirs:
@@ -217,13 +242,20 @@ def _side_by_side(directory: Path, arguments: argparse.Namespace) -> None:
 def _target(variables: dict[str, str]) -> Target:
     host = variables.get("PGHOSTADDR") or variables["PGHOST"]
     user, password = variables["PGUSER"], variables["PGPASSWORD"]
-    return Target(host, int(variables["PGPORT"]), user, password, variables["PGHOST"])
+    return Target(host, int(variables["PGPORT"]), user, password, variables["PGHOST"], variables)
 
 
 def _in_turns(targets: dict[str, Target], arguments: argparse.Namespace) -> None:
+    beside = arguments.beside and not arguments.dsn
+    for target in targets.values():
+        if beside:
+            workloads.initialise(target.variables, 1)
     for _ in range(arguments.repeat):
         for name, target in targets.items():
-            uvloop.run(measure(name, target, arguments.connections, churn=arguments.churn))
+            storm = measure(
+                name, target, arguments.connections, churn=arguments.churn, beside=beside
+            )
+            uvloop.run(storm)
 
 
 if __name__ == "__main__":
