@@ -116,6 +116,11 @@ class CommitPipeline:
         """True if nothing is under way."""
         return self._in_flight is None and not self._gathering[0].entries
 
+    @property
+    def is_awaited(self) -> bool:
+        """True if somebody waits for what is recalled."""
+        return bool(self._early)
+
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a request. Raises ValueError or struct.error for one that nobody correct sends."""
         kind = body[0] if body else 0

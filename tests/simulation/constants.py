@@ -50,6 +50,8 @@ CONSTANTS = (
     Constant("adjudicator.outcomes", "ENTRIES_MAX", (10, 100), "entries_max"),
     Constant("adjudicator.failure_detector", "BEAT_SECONDS", (0.01, 0.1)),
     Constant("adjudicator.leadership", "_RETENTION_SECONDS", (0.2, 1.0)),
+    Constant("adjudicator.recall", "_FIRST_RECORDS", (1, 20)),
+    Constant("adjudicator.recall", "_KEYS_PER_TURN", (1, 10)),
     Constant("storage.applier", "TRANSACTION_AGE_SECONDS_MAX", (0.3, 2.0), "age_limit_seconds"),
     Constant("storage.applier", "_AGE_MARGIN_SECONDS", (0.0, 1.0)),
     Constant("storage.comparison", "RANGE_ROWS", (1, 5)),

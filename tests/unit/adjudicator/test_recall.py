@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -102,9 +103,9 @@ async def test_what_the_log_does_not_hold_any_more_may_have_been_a_conflict() ->
     assert await verdict_on(log, 2_999, b"x") == Verdict.DATA_CONFLICT
 
 
-@pytest.mark.parametrize("kept", [4, 5, 6])
+@pytest.mark.parametrize("kept", [742, 743, 744, 745, 746, 1_000])
 async def test_what_is_trimmed_between_two_looks_back_is_not_taken_for_nothing(kept: int) -> None:
-    log = Log([HOUR * number for number in range(1, 5)])
+    log = Log([HOUR * number for number in range(1, 1_001)])  # the first look goes back to 744
     locate, looks = log.locate, iter((1,))
 
     async def trim(cluster: str, timestamp: int) -> int:
@@ -116,7 +117,26 @@ async def test_what_is_trimmed_between_two_looks_back_is_not_taken_for_nothing(k
 
 
 async def test_recalling_ends_when_the_window_is_over_and_enough_is_known() -> None:
-    count = 5_000
+    count = 10_000
     log = Log([number * WINDOW_MICROSECONDS // 100 for number in range(1, count)])
     assert await verdict_on(log, log.records[-4].timestamp, b"x") == Verdict.COMMITTED
     assert await verdict_on(log, log.records[10].timestamp, b"x") == Verdict.DATA_CONFLICT
+
+
+async def test_turn_of_the_loop_recalls_some_keys_only_however_many_there_are() -> None:
+    log = Log([1_000 * number for number in range(1, 20_001)])
+    pipeline = CommitPipeline(
+        ConflictSet(20_000_000, 20_000_001),
+        FixedClock(),
+        len,
+        lambda _: None,
+        lambda: None,
+        lambda: 0.0,
+    )
+    recalling = asyncio.create_task(Recall("c", [log]).run(pipeline, 20_001))  # type: ignore[list-item]
+    known = [0]
+    while not recalling.done():
+        await asyncio.sleep(0)
+        known.append(len(pipeline.conflicts))
+    assert known[-1] == 20_000
+    assert max(after - before for before, after in itertools.pairwise(known)) <= 1_000
