@@ -2,7 +2,7 @@
 
     python bench/storm.py                                this server beside PostgreSQL
     python bench/storm.py --connections 2000 --churn     and a rate of connect, one query, close
-    python bench/storm.py --connections 9500 --alone --beside    without PostgreSQL; pgbench beside those held
+    python bench/storm.py --connections 9500 --alone --beside   no PostgreSQL; pgbench beside those held
     python bench/storm.py --dsn HOST:PORT USER PASSWORD SNI   any server that runs already, alone
 
 One process of clients; each logs in by itself over TLS 1.3 (SSLRequest; SCRAM or a token as the password).
