@@ -33,12 +33,21 @@ class Accumulation:
     """
 
     def __init__(
-        self, generator: Generator, call: AggregateCall, held: str, *, grouped: bool
+        self,
+        generator: Generator,
+        call: AggregateCall,
+        held: str,
+        *,
+        grouped: bool,
+        counter: str = "",
     ) -> None:
+        """`counter`: where to count what is gathered, if not in a variable of the function."""
         self._generator = generator
         self._call = call
         self._held = held
-        self._counter = generator.counter() if call.aggregate.gathers else ""
+        self._counter = counter
+        if call.aggregate.gathers and not counter:
+            self._counter = generator.counter()
         self._distinct: DistinctCode | None = None
         self._gathered: _Gathered | None = None
         if keeps_input(call):

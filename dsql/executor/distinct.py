@@ -10,7 +10,6 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import Expression
 from dsql.types import registry
 
@@ -49,8 +48,9 @@ def _distinct(
 ) -> None:
     source = generator.source
     distinct = DistinctCode(generator, "DistinctInOrder")
-    slots = sorted(required & made_slots(node.child))
-    types = [slot_types(node.child).get(slot, 0) for slot in slots]
+    slots = sorted(required & generator.made.slots(node.child))
+    known = generator.made.types(node.child)
+    types = [known.get(slot, 0) for slot in slots]
     nullable = [False] * len(slots)
 
     def give(inner: Env) -> None:

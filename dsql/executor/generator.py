@@ -20,7 +20,7 @@ from dsql.executor.source import Binding, Consume, Env, Source
 from dsql.executor.whole_scans import WholeScans
 from dsql.planner import plan as p
 from dsql.planner.expressions import SubPlan, conjunction, slots_of_all
-from dsql.planner.plan_slots import made_slots
+from dsql.planner.plan_slots import MadeSlots
 from dsql.sql.bound import Expression
 from dsql.types import oids, registry
 
@@ -55,6 +55,7 @@ class Generator:
         self.source = Source()
         self.expressions = Expressions(self)
         self.whole_scans = WholeScans()
+        self.made = MadeSlots()
         self._nesting = Nesting()
         self._nodes = nodes
 
@@ -122,7 +123,7 @@ class Generator:
     ) -> None:
         """Write a node as a generator function, and a loop over it here."""
         name = self.source.fresh("part")
-        carried = sorted(required & made_slots(node))
+        carried = sorted(required & self.made.slots(node))
         nullable: dict[int, bool] = dict.fromkeys(carried, False)
 
         def give(inner: Env) -> None:

@@ -6,7 +6,7 @@ items), and begin anew. A group's pieces come back when the group is finished, b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -80,22 +80,32 @@ class GroupLists(Held):
             last = current
             yield number, group
 
-    def complete(self, groups: Iterable[Group]) -> Iterable[Group]:
-        """Return all groups of the table, by their sets, each with its whole list while it is looked at."""
-        return groups if self._written is None else self._completed(groups, self._written)
+    @staticmethod
+    def complete(groups: Iterable[Group], lists: Sequence[GroupLists]) -> Iterable[Group]:
+        """Return all groups of the table, by their sets, each with whole lists while it is looked at."""
+        written = [one for one in lists if one._written is not None]
+        return GroupLists._completed(groups, written) if written else groups
 
-    def _completed(self, groups: Iterable[Group], written: GroupedRows) -> Iterator[Group]:
-        place, held = self._place, Held(self.memory)
-        for number, group in self._numbered(groups):
-            items: list[Any] = []
-            for _, piece in written.group(number):
-                held.list(piece)
-                items += piece
-            items += group[place]
-            group[place] = items
+    @staticmethod
+    def _completed(groups: Iterable[Group], lists: Sequence[GroupLists]) -> Iterator[Group]:
+        held = Held(lists[0].memory)
+        for number, group in lists[0]._numbered(groups):
+            for one in lists:
+                one._fill(number, group, held)
             yield group
-            group[place] = None
+            for one in lists:
+                group[one._place] = None
             held.clear()
+
+    def _fill(self, number: int, group: Group, held: Held) -> None:
+        """Put what was written of a group's list before what is in memory."""
+        assert self._written is not None, "what is whole needs nothing"
+        items: list[Any] = []
+        for _, piece in self._written.group(number):
+            held.list(piece)
+            items += piece
+        items += group[self._place]
+        group[self._place] = items
 
     def clear(self) -> None:
         """Forget the lists of groups that were given."""

@@ -7,7 +7,7 @@ grouping sets each row counts once for each of them, under keys that begin with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from operator import itemgetter
 
@@ -15,18 +15,20 @@ from dsql.executor.accumulation import Accumulation, keeps_input
 from dsql.executor.code import Code
 from dsql.executor.distinct import distinct_key, key_parts
 from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.memory import SAMPLE_EVERY
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import AggregateCall
+
+_CALLS_MAX = 64  # in one function
 
 
 def produce_aggregate(
     generator: Generator, node: p.AggregateNode, env: Env, required: set[int], consume: Consume
 ) -> None:
     """Write an aggregation."""
-    if node.keys or len(node.sets) > 1:
+    if node.keys or len(node.sets) > 1 or len(node.calls) > _CALLS_MAX:
         _aggregate_groups(generator, node, env, required, consume)
     else:
         _aggregate_all(generator, node, env, required, consume)
@@ -37,10 +39,10 @@ def _inputs(node: p.AggregateNode, carried: Sequence[int]) -> set[int]:
     return slots_of_all(expressions) | set(carried)
 
 
-def _carried(node: p.AggregateNode, required: set[int]) -> list[int]:
+def _carried(generator: Generator, node: p.AggregateNode, required: set[int]) -> list[int]:
     """Return the slots wanted above that are neither keys nor results: functionally dependent ones."""
     own = {slot.id for slot, _ in (*node.keys, *node.calls, *node.groupings)}
-    return sorted((required & made_slots(node.child)) - own)
+    return sorted((required & generator.made.slots(node.child)) - own)
 
 
 def _aggregate_all(
@@ -68,7 +70,7 @@ def _aggregate_all(
         results[slot.id] = Binding(name)
     for slot, _ in node.groupings:
         results[slot.id] = Binding("0", nullable=False)
-    for slot_id in _carried(node, required):
+    for slot_id in _carried(generator, node, required):
         results[slot_id] = Binding("None")
     with source.block("if True:"):
         consume(results)
@@ -91,19 +93,27 @@ class _Groups:
         source = generator.source
         self._generator = generator
         self._node = node
-        known = slot_types(node.child)
+        known = generator.made.types(node.child)
         self._types = [known.get(slot, 0) for slot in slots]
         self.carried = carried
         self.nullable: dict[int, bool] = {}
-        self.several = len(node.sets) > 1
+        self.several = len(node.sets) > 1 or not node.keys
         self._table, self._spill = source.fresh("groups"), source.fresh("spill")
         source.line(
             f"{self._table} = {{}}; {self._spill} = GroupSpill({generator.runtime('memory')})"
         )
         self._lists: list[str] = []
         self._given = ""
+        counters = ""
+        if len(node.calls) > _CALLS_MAX:
+            counters = source.fresh("counters")
+            source.line(f"{counters} = [{SAMPLE_EVERY}] * {len(node.calls)}")
         self.calls = [
-            Accumulation(generator, call, self._account(number, call), grouped=True)
+            Accumulation(
+                *(generator, call, self._account(number, call)),
+                grouped=True,
+                counter=counters and f"{counters}[{number}]",
+            )
             for number, (_, call) in enumerate(node.calls)
         ]
         self._empty = list(self._begin_empty()) if self.several else []
@@ -131,16 +141,15 @@ class _Groups:
         return len(self._node.calls) + len(self._node.keys) + len(self.carried)
 
     def _begin_empty(self) -> Iterator[tuple[str, str]]:
-        """Write the group of each empty set, which is there without any row; yield its key and name."""
-        nothing = ["None"] * len(self._node.keys)
+        """Write the group of each empty set, there without any row; yield the names of key and group."""
+        source, nothing = self._generator.source, ["None"] * len(self._node.keys)
         for number, members in enumerate(self._node.sets):
             if not members:
                 values = [call.initial(self._number(str(number))) for call in self.calls]
                 values += [*nothing, *(["None"] * len(self.carried)), str(number)]
-                key = tuple_code([str(number), *nothing])
-                group = self._generator.source.fresh("group")
-                line = f"{group} = {self._table}[{key}] = [{', '.join(values)}]"
-                self._generator.source.line(line)
+                key, group = source.fresh("key"), source.fresh("group")
+                source.line(f"{key} = {tuple_code([str(number), *nothing])}")
+                source.line(f"{group} = {self._table}[{key}] = [{', '.join(values)}]")
                 yield key, group
 
     def _number(self, of_set: str) -> str:
@@ -222,20 +231,43 @@ class _Groups:
             self._step_calls(group, env, key)
 
     def _step_calls(self, group: str, env: Env, key: str) -> None:
-        for number, call in enumerate(self.calls):
-            call.step(f"{group}[{number}]", env, key)
+        self._in_pieces(
+            [*enumerate(self.calls)],
+            f"{group}, {key}",
+            lambda number, call: call.step(f"{group}[{number}]", env, key),
+        )
+
+    def _in_pieces(
+        self,
+        calls: Sequence[tuple[int, Accumulation]],
+        parameters: str,
+        write: Callable[[int, Accumulation], None],
+    ) -> None:
+        """Write something for each call, in functions of these parameters where there are many."""
+        source = self._generator.source
+        for start in range(0, len(calls), _CALLS_MAX):
+            name = source.fresh("calls")
+            piece = len(calls) > _CALLS_MAX
+            with source.nested(name, parameters) if piece else nullcontext():
+                for number, call in calls[start : start + _CALLS_MAX]:
+                    write(number, call)
+            if piece:
+                source.line(source.call(name, parameters))
 
     def give(self) -> None:
         """Write the yielding of the finished groups."""
         source, table = self._generator.source, self._table
         key = source.fresh("key")
-        for number, call in enumerate(self.calls):
-            call.step_rest(f"{table}[{key}][{number}]", key)
+        self._in_pieces(
+            [*enumerate(self.calls)],
+            "",
+            lambda number, call: call.step_rest(f"{table}[{key}][{number}]", key),
+        )
         groups = f"{table}.values()"
         if self.several:
             groups = f"sorted({groups}, key=itemgetter({self.set_place}))"
-        for lists in self._lists:
-            groups = f"{lists}.complete({groups})"
+        if self._lists:
+            groups = f"GroupLists.complete({groups}, {tuple_code(self._lists)})"
         gathering = [(n, call) for n, call in enumerate(self.calls) if call.gathers]
         if gathering:
             self._gather(groups, gathering)
@@ -248,8 +280,9 @@ class _Groups:
         """Write the yielding of groups whose input was kept, each with what is made of it."""
         source, group = self._generator.source, self._generator.source.fresh("group")
         with source.block(f"for {group} in {groups}:"):
-            for number, call in gathering:
-                call.gather(f"{group}[{number}]")
+            self._in_pieces(
+                gathering, group, lambda number, call: call.gather(f"{group}[{number}]")
+            )
             source.line(f"yield {group}")
             for number, _ in gathering:
                 source.line(f"{group}[{number}] = None")
@@ -271,11 +304,11 @@ def _aggregate_groups(
     partitions by key. Each partition is aggregated in turn once the groups before it have been given.
     """
     source = generator.source
-    carried = _carried(node, required)
+    carried = _carried(generator, node, required)
     inputs = _inputs(node, carried)
     name = source.fresh("groups")
     with source.nested(name):
-        slots = sorted(inputs & made_slots(node.child))
+        slots = sorted(inputs & generator.made.slots(node.child))
         groups = _Groups(generator, node, carried, slots)
         nullable = [False] * len(slots)
 
@@ -284,8 +317,9 @@ def _aggregate_groups(
                 nullable[position] = nullable[position] or inner[slot].nullable
             fields = [inner[slot].code for slot in slots]
             codes = groups.key_codes(inner)
-            with groups.keys(codes) as key:
-                groups.step(key, groups.values(key, codes), fields, inner)
+            if any(node.sets):
+                with groups.keys(codes) as key:
+                    groups.step(key, groups.values(key, codes), fields, inner)
             groups.step_empty(inner)
 
         generator.produce(node.child, env, inputs, step)

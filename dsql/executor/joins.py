@@ -18,7 +18,6 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import Expression
 from dsql.types import registry
 
@@ -74,7 +73,7 @@ def _outer_rows(
 ) -> None:
     """Write the loop over the outer rows, each when the table has all its matches."""
     source = generator.source
-    slots = sorted(needed & made_slots(node.outer))
+    slots = sorted(needed & generator.made.slots(node.outer))
     rows, defer, nullable = _outer_functions(generator, node, env, slots)
     outer, names = generator.bind(env, slots, nullable)
     header = f"for {unpack_code(names)} in {join}.outer({source.call(rows)}, {defer}):"
@@ -86,7 +85,7 @@ def _outer_functions(
     generator: Generator, node: p.HashJoin, env: Env, slots: list[int]
 ) -> tuple[str, str, list[bool]]:
     """Write the functions that give and defer outer rows; return their names, and what may be NULL."""
-    source, known = generator.source, slot_types(node.outer)
+    source, known = generator.source, generator.made.types(node.outer)
     rows, defer, key = source.fresh("outer"), source.fresh("defer"), source.fresh("key")
     nullable = [False] * len(slots)
 
@@ -120,8 +119,8 @@ def _build(
     source.line(f"{join} = JoinTable({generator.runtime('memory')}); {table} = {join}.rows")
     counter = generator.counter()
     kept = required if node.kind not in ("semi", "anti") else slots_of_all(node.conditions)
-    kept = kept & made_slots(node.inner)
-    known = slot_types(node.inner)
+    kept = kept & generator.made.slots(node.inner)
+    known = generator.made.types(node.inner)
 
     carried = sorted(kept)
     nullable = [False] * len(carried)
@@ -232,7 +231,7 @@ def _full_join(
     needed = required | slots_of_all((*node.outer_keys, *node.inner_keys, *node.conditions))
     join, table = source.fresh("join"), source.fresh("table")
     source.line(f"{join} = JoinTable({generator.runtime('memory')}); {table} = {join}.rows")
-    outer_slots = sorted(needed & made_slots(node.outer))
+    outer_slots = sorted(needed & generator.made.slots(node.outer))
     nothing = {slot: Binding("None") for slot in outer_slots}
     slots, nullable = _keep_markable(
         generator, node, env, needed, (join, table), lambda inner: consume({**inner, **nothing})
@@ -262,9 +261,9 @@ def _keep_markable(
     consume_alone: Consume,
 ) -> Shape:
     """Write the loop that fills the table (`names`: join, rows) of a full join."""
-    source, known = generator.source, slot_types(node.inner)
+    source, known = generator.source, generator.made.types(node.inner)
     join, table = names
-    slots = sorted(needed & made_slots(node.inner))
+    slots = sorted(needed & generator.made.slots(node.inner))
     nullable = [False] * len(slots)
     counter = generator.counter()
     types = [item.type_oid for item in node.inner_keys]
@@ -343,8 +342,8 @@ Kept = tuple[str, list[int], list[bool]]
 def _keep_inner(generator: Generator, node: p.NestedLoop, env: Env, required: set[int]) -> Kept:
     """Write the loop that keeps the inner rows."""
     kept, rows = generator.keep()
-    known = slot_types(node.inner)
-    slots = sorted(required & made_slots(node.inner))
+    known = generator.made.types(node.inner)
+    slots = sorted(required & generator.made.slots(node.inner))
     nullable = [False] * len(slots)
     types = [known.get(slot, 0) for slot in slots]
 
@@ -403,7 +402,7 @@ def _loop_left(
     """Write the inner rows as a function, which gives a row of NULLs if there were none."""
     source = generator.source
     name, nothing = source.fresh("met"), source.fresh("nothing")
-    slots = sorted(required & made_slots(node.inner))
+    slots = sorted(required & generator.made.slots(node.inner))
 
     def give(inner: Env) -> None:
         source.line(f"{nothing} = False")

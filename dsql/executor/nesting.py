@@ -1,8 +1,11 @@
-"""How deep the loops of a plan nest, and where they are cut.
+"""How deep the loops of a plan nest, how long its functions are, and where they are cut.
 
 CPython allows 20 nested loops in a function. A node opens its loops around whatever consumes its rows,
 so a chain of 20 joins would be 20 loops deep. Each node is weighed by the loops it opens; where they would
 be more than `LOOPS_MAX`, the nodes below become generator functions of their own, which weigh one loop.
+
+A node that keeps its child's rows before it gives any is a *stage*: its loops follow the child's in the
+same function, and a chain of 300 windows would be a function of a megabyte. It is cut after `_STAGES_MAX`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from typing import Any
 from dsql.planner import plan as p
 
 LOOPS_MAX = 14  # consumers may open a few more
+_STAGES_MAX = 8
+_STAGES = (p.WindowNode, p.Sort, p.Distinct, p.AggregateNode)
 
 
 class Nesting:
@@ -20,6 +25,7 @@ class Nesting:
 
     def __init__(self) -> None:
         self._weights: dict[p.Node, int] = {}
+        self._stages: dict[p.Node, int] = {}
         self._cut: set[p.Node] = set()
 
     def loops(self, node: p.Node) -> int:
@@ -36,12 +42,38 @@ class Nesting:
         return node in self._cut
 
     def _weigh(self, node: p.Node) -> int:
+        self._count_stages(node)
         own, around = _weight(node)
         weights = [self.loops(below) for below in around]
         if own + sum(weights) > LOOPS_MAX:
             self._cut.update(below for below in around if self.loops(below) > 1)
             weights = [min(weight, 1) for weight in weights]
         return own + sum(weights)
+
+    def _count_stages(self, node: p.Node) -> None:
+        """Note how many stages follow one another up to a node; cut where they have become too many."""
+        chain = []
+        below: p.Node | None = node
+        while below is not None and below not in self._stages:
+            chain.append(below)
+            below = _below(below)
+        count = self._stages.get(below, 0) if below is not None else 0
+        for one in reversed(chain):
+            count += isinstance(one, _STAGES)
+            if count > _STAGES_MAX:
+                below = _below(one)
+                assert below is not None, "all stages have a child"
+                self._cut.add(below)
+                count = 1
+            self._stages[one] = count
+
+
+def _below(node: p.Node) -> p.Node | None:
+    """Return the one node whose rows a node takes; None for those that take none or join some."""
+    if isinstance(node, p.SubqueryScan):
+        return node.query.node
+    found: p.Node | None = getattr(node, "child", None)
+    return found
 
 
 def _weight(node: p.Node) -> tuple[int, tuple[p.Node, ...]]:

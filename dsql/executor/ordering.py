@@ -17,7 +17,6 @@ from dsql.executor.generator import Generator, tuple_code, unpack_code
 from dsql.executor.source import Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import slots_of_all
-from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import Expression, SortKey
 from dsql.types import registry
 
@@ -68,14 +67,14 @@ def write_sorter(
     nulls = list(nullable) or [True] * len(keys)
     chosen = [_Key(*one) for one in zip(keys, places, nulls, strict=True)]
     codes = [_key_code(generator, one) for one in chosen]
-    with source.nested(names[0], "rows", closure=True):
+    with source.nested(names[0], "rows", apart=True):
         _write_order(generator, chosen, codes)
     if len({key.descending for key in keys}) > 1:
         codes = [
             f"Descending({code})" if key.descending else code
             for key, code in zip(keys, codes, strict=True)
         ]
-    with source.nested(names[1], "r", closure=True):
+    with source.nested(names[1], "r", apart=True):
         source.line(f"return {tuple_code(codes)}")
 
 
@@ -121,8 +120,8 @@ def produce_sort(
     arguments = sorter_arguments(functions, node.keys)
     limit = f", wanted={wanted}" if wanted else ""
     kept, rows = generator.keep("SortedRows", arguments + limit)
-    carried = sorted(required & made_slots(node.child))
-    types = slot_types(node.child)
+    carried = sorted(required & generator.made.slots(node.child))
+    types = generator.made.types(node.child)
     nullable = [False] * len(carried)
     key_nulls = [False] * len(node.keys)
     places = range(len(carried), len(carried) + len(node.keys))

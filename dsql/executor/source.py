@@ -117,11 +117,18 @@ class Source:
 
     @contextmanager
     def nested(
-        self, name: str, parameters: str = "", *, stop: str = "return", closure: bool = False
+        self,
+        name: str,
+        parameters: str = "",
+        *,
+        stop: str = "return",
+        closure: bool = False,
+        apart: bool = False,
     ) -> Iterator[None]:
         """Write a function in front of the current one's body, or lift it.
 
-        A `closure` is never lifted: it can be called by its bare name, from anywhere.
+        A `closure` is never lifted, and what stands `apart` always, because it reads nothing but its
+        parameters: both can be called by their bare names, from anywhere.
         """
         nesting = self._functions[-1].nesting + 1 if self._functions else 0
         lifted = nesting > _NESTED_FUNCTIONS_MAX and not closure
@@ -129,7 +136,7 @@ class Source:
         self._functions.append(function)
         yield
         self._functions.pop()
-        if not self._functions:
+        if apart or not self._functions:
             self._units[name] = _joined(function.text())
             return
         size = sum(map(len, function.prologue)) + sum(map(len, function.body))
@@ -204,9 +211,19 @@ class Source:
     def compile(self, name: str, names: Mapping[str, Any]) -> tuple[Any, str]:
         """Compile what was written as the function `name`; return it with its source."""
         namespace = {**names, **self.names}
-        for text in self._units.values():
+        for text in self._texts():
             exec(code_of(text), namespace)
         return namespace[name], "".join(self._units.values())
+
+    def _texts(self) -> Iterator[str]:
+        """Yield the units, small ones together."""
+        together = ""
+        for text in self._units.values():
+            if together and len(together) + len(text) > _UNIT_CHARACTERS:
+                yield together
+                together = ""
+            together += text
+        yield together
 
 
 def _joined(lines: list[str]) -> str:

@@ -25,7 +25,6 @@ from dsql.executor.window_rows import WindowRows
 from dsql.functions.function import Aggregate
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, slots_of_all
-from dsql.planner.plan_slots import made_slots, slot_types
 from dsql.sql.bound import SortKey, WindowCall
 from dsql.types import registry
 from dsql.types.size import POINTER_BYTES
@@ -49,8 +48,8 @@ def produce_window(
         kept, rows = generator.keep("SortedRows", sorter_arguments(functions, keys))
     else:
         kept, rows = generator.keep()
-    carried = sorted(required & made_slots(node.child))
-    types = slot_types(node.child)
+    carried = sorted(required & generator.made.slots(node.child))
+    types = generator.made.types(node.child)
     field_types = [types.get(slot, 0) for slot in carried]
     field_types += [key.expression.type_oid for key in keys] + [0] * len(node.calls)
     nullable = [False] * len(carried)

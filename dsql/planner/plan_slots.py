@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dsql.planner import plan as p
@@ -28,14 +28,6 @@ def node_outer_slots(node: p.Node) -> set[int]:
     return read - made
 
 
-def made_slots(node: p.Node) -> set[int]:
-    """Return the slots that a node or a node below it makes."""
-    read: set[int] = set()
-    made: set[int] = set()
-    _node(node, read, made)
-    return made
-
-
 def read_slots(query: p.QueryPlan) -> set[int]:
     """Return the slots that a query reads anywhere."""
     read: set[int] = set()
@@ -51,6 +43,14 @@ def children(node: p.Node) -> Iterator[p.Node]:
             yield below
 
 
+def _queries(node: p.Node) -> Iterator[p.QueryPlan]:
+    """Yield the queries that a node runs for its rows."""
+    for name in ("query", "left", "right"):
+        inner = getattr(node, name, None)
+        if isinstance(inner, p.QueryPlan):
+            yield inner
+
+
 def _query(query: p.QueryPlan, read: set[int], made: set[int]) -> None:
     for cte in query.ctes:
         _query(cte.query, read, made)
@@ -63,26 +63,46 @@ def _query(query: p.QueryPlan, read: set[int], made: set[int]) -> None:
 def _node(node: p.Node, read: set[int], made: set[int]) -> None:
     for below in children(node):
         _node(below, read, made)
-    for name in ("query", "left", "right"):
-        inner = getattr(node, name, None)
-        if isinstance(inner, p.QueryPlan):
-            _query(inner, read, made)
+    for inner in _queries(node):
+        _query(inner, read, made)
     read |= slots_of_all(node_expressions(node))
     if isinstance(node, p.CteScan) and node.working:
         read.add(-node.cte)  # not a slot, but what changes between the rounds of a recursion
     made |= own_slots(node)
 
 
-def slot_types(node: p.Node) -> dict[int, int]:
-    """Return the type OIDs of the slots that a node or a node below it makes."""
-    types: dict[int, int] = {}
-    for below in children(node):
-        types |= slot_types(below)
-    for slot in _made(node):
-        types[slot.id] = slot.type_oid
-    if isinstance(node, p.Scan):
-        types[node.row_slot], types[node.key_slot] = oids.RECORD, oids.BYTEA
-    return types
+class MadeSlots:
+    """What the nodes of one plan make, or a node below them. Each is looked at once, however deep it is."""
+
+    def __init__(self) -> None:
+        self._slots: dict[p.Node, frozenset[int]] = {}
+        self._types: dict[p.Node, Mapping[int, int]] = {}
+
+    def slots(self, node: p.Node) -> frozenset[int]:
+        """Return all slots, those of subqueries included."""
+        found = self._slots.get(node)
+        if found is None:
+            made = own_slots(node)
+            for below in children(node):
+                made |= self.slots(below)
+            for query in _queries(node):
+                _query(query, set(), made)
+            found = self._slots[node] = frozenset(made)
+        return found
+
+    def types(self, node: p.Node) -> Mapping[int, int]:
+        """Return the type OIDs of the slots, those of subqueries excluded."""
+        found = self._types.get(node)
+        if found is None:
+            types: dict[int, int] = {}
+            for below in children(node):
+                types |= self.types(below)
+            for slot in _made(node):
+                types[slot.id] = slot.type_oid
+            if isinstance(node, p.Scan):
+                types[node.row_slot], types[node.key_slot] = oids.RECORD, oids.BYTEA
+            found = self._types[node] = types
+        return found
 
 
 def own_slots(node: p.Node) -> set[int]:

@@ -168,6 +168,37 @@ CUT = {
         + ")) s",
         [(3 * (2**12 - 1) + 1,)],
     ),
+    "windows": (
+        f"select {' + '.join(f'sum(id) over (order by id + {n})' for n in range(150))} from t",
+        [(150,), (450,), (900,)],
+    ),
+    "windows of windows": (
+        "select s from "
+        + nested("(select id, sum(id) over (order by id) as s from ", "t", ") x", 90),
+        [(1,), (3,), (6,)],
+    ),
+    "aggregates": (
+        f"select {' + '.join(f'max(id + {n} - {n})' for n in range(500))} from t",
+        [(1500,)],
+    ),
+    "ordered aggregates": (
+        f"select cardinality({' || '.join(f'array_agg(id order by id + {n})' for n in range(200))}) from t",
+        [(600,)],
+    ),
+    "ordered aggregates of groups": (
+        "select count(*) from (select "
+        + ", ".join(f"string_agg(distinct b || {n}, ',') as c{n}" for n in range(200))
+        + " from t group by id) s where c0 is null or c0 || c199 = 'one0one199'",
+        [(2,)],
+    ),
+    "gathering aggregates of groups": (
+        f"select cardinality({' || '.join(f'array_agg(id + {n})' for n in range(300))}) from t group by id",
+        [(300,)] * 3,
+    ),
+    "aggregates of grouping sets": (
+        f"select {' + '.join(f'sum(id + {n} - {n})' for n in range(150))} from t group by cube (id)",
+        [(150,), (300,), (450,), (900,)],
+    ),
 }  # fmt: skip
 
 
