@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from dsql.disk.pace import Pace
 from journal.codec import Message
 from journal.disk_threads import DiskWork
 from journal.log import DiskFullError, Log
@@ -38,27 +39,6 @@ class RefusedError(Exception):
         self.replies = replies
 
 
-class _Pace:
-    """How quick the disk is.
-
-    The estimate falls quickly and rises slowly: a busy machine makes some waits longer, and a slow disk
-    makes all of them longer.
-    """
-
-    def __init__(self) -> None:
-        self._estimate = 0.0
-
-    @property
-    def is_quick(self) -> bool:
-        """True if a write may be waited for."""
-        return self._estimate < _QUICK_SECONDS
-
-    def observe(self, seconds: float) -> None:
-        """Take in how long a write took."""
-        above = min(seconds, 10 * _QUICK_SECONDS) - self._estimate
-        self._estimate += above / 64 if above > 0 else above / 2
-
-
 class GroupCommit:
     """Does work on `disk`. `full` tells that it was full when last something was to be written there.
 
@@ -72,11 +52,11 @@ class GroupCommit:
         self._name = name
         self._threads = threads
         self._opener = opener
-        self._pace = _Pace()
+        self._pace = Pace()
 
     def is_quick(self, work: Work) -> bool:
         """Return whether work is done sooner than it is handed to a thread."""
-        return self._pace.is_quick and _is_small(work)
+        return self._pace.seconds < _QUICK_SECONDS and _is_small(work)
 
     def perform(self, work: Work) -> Replies:
         """Do the changes, frames with nothing between them at once; return the replies that are now true.
@@ -129,7 +109,8 @@ class GroupCommit:
         if frames:
             began = self._threads.time()
             self.disk.write(frames)
-            self._pace.observe(self._threads.time() - began)
+            took = self._threads.time() - began
+            self._pace.observe(min(took, 10 * _QUICK_SECONDS))
             self._had_room()
 
     def _had_room(self) -> None:

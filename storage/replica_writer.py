@@ -29,6 +29,7 @@ from dataclasses import dataclass
 
 import lmdb
 
+from dsql.disk.pace import Pace
 from journal.messages import Record
 from storage.applier import GRACE_SECONDS, Applier
 from storage.board import DELAYING
@@ -43,8 +44,7 @@ _COLLECT_STEP_MAX = 128  # or ten times as many keys of a keyspace: a millisecon
 _ON_LOOP_BYTES = 8 * 1024  # at most some hundred small rows: a millisecond
 _PAGES_PER_COMMIT = 8  # paths through the trees, free pages, names; and one for each version
 _WAKE_BYTES = 64 * 1024  # all that a FIFO holds
-_QUICK_SECONDS = 0.000_04  # for a version: some times what it takes with its page in memory
-_SLOWNESS_KEPT = 0.9  # of the estimate, with each new observation
+_QUICK_SECONDS = 0.000_1  # for a version: some times what it takes with its page in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ReplicaWriter:
         self._applier = Applier(environment, self._loop.time, grace_seconds=settings.grace_seconds)
         self._timer: asyncio.TimerHandle | None = None
         self._behind: Future[None] | None = None
-        self._version_seconds = 0.0  # what a version has lately taken
+        self._pace = Pace()  # of a version
         self._failure: Exception | None = None
         self._collect_debt = 0
         self._collecting: asyncio.Handle | None = None
@@ -137,7 +137,7 @@ class ReplicaWriter:
         """Apply what is held back."""
         if self._behind is not None or not self._pending or self._failure is not None:
             return  # what has come while the thread writes follows by itself
-        if self._version_seconds < _QUICK_SECONDS and self._pending_bytes <= _ON_LOOP_BYTES:
+        if self._pace.seconds < _QUICK_SECONDS and self._pending_bytes <= _ON_LOOP_BYTES:
             self._apply()
             return
         self._take_pending()
@@ -164,8 +164,7 @@ class ReplicaWriter:
         self._collect_debt += 2 * versions
         if versions:
             seconds = (time.perf_counter() - began) / versions
-            self._version_seconds *= _SLOWNESS_KEPT
-            self._version_seconds += (1 - _SLOWNESS_KEPT) * min(seconds, 10 * _QUICK_SECONDS)
+            self._pace.observe(min(seconds, 10 * _QUICK_SECONDS))
 
     def _finish_behind(self, done: Future[None]) -> None:
         """Take note of what the thread has done."""
