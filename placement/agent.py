@@ -6,6 +6,8 @@
     query processor --WantJobs--> agent --RunJobs--> query processor of the same cluster
     query processor --Full--> agent --Retire--> query processor
     query processor --Parked[client]--> agent ... input ... --Resume[client]--> any of the same cluster
+    query processor --Busy--> agent --Shed--> query processor
+    query processor --Moved[client]--> agent --Resume[client]--> another of the same cluster
 
 Whatever runs in a query processor, a session or a run of background jobs, has a number, never given again.
 The agent opens every connection that a query processor uses, and binds it to the cluster before it hands
@@ -33,6 +35,7 @@ from dsql.control.layout import Layout
 from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
 from dsql.rpc.packets import PacketChannel, close_all
+from dsql.session.control import Busy
 from placement import decisions
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
@@ -62,7 +65,7 @@ REPORT_SECONDS = 0.02
 REFILL_SECONDS = 0.01
 WAKE_SECONDS = 1.0  # for all that are parked, so that their clients hear of the end
 TERMINATE_SECONDS = 1.0
-_ASSIGNMENTS_KEPT = 100
+_TIMES_KEPT = 100
 _WAKE_STEP_SECONDS = 0.01
 _CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV}  # what LMDB makes of a damaged page
 
@@ -94,9 +97,13 @@ class HostAgent:
         self._pending: dict[int, Pending] = {}
         self._starts = Starts()
         self._lot = ParkingLot(self._wake)
+        self._arriving: dict[
+            int, ParkedSession
+        ] = {}  # on their way to be served again, by process key
         self._served: dict[int, tuple[Worker, int]] = {}  # who serves it as what, by process key
         self._numbers = itertools.count(1)
-        self._assignments: deque[float] = deque(maxlen=_ASSIGNMENTS_KEPT)  # seconds each
+        self._assignments: deque[float] = deque(maxlen=_TIMES_KEPT)  # seconds each
+        self._moves: deque[float] = deque(maxlen=_TIMES_KEPT)  # the same, from process to process
         self._seed: PacketChannel | None = None
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
@@ -157,6 +164,8 @@ class HostAgent:
             status |= {f"{cluster}.{name}": value for name, value in load._asdict().items()}
         if self._assignments:
             status["assignment_ms"] = round(statistics.median(self._assignments) * 1000, 2)
+        if self._moves:
+            status["move_ms"] = round(statistics.median(self._moves) * 1000, 2)
         if self._lot.wakes:
             status["wake_ms"] = round(statistics.median(self._lot.wakes) * 1000, 2)
         return status
@@ -221,9 +230,17 @@ class HostAgent:
     def _on_placement(self, packet: bytes, descriptors: list[int]) -> None:
         close_all(descriptors)
         message = decode(packet)
-        if isinstance(message, Cancel) and message.process_id in self._served:
-            worker, number = self._served[message.process_id]
-            worker.cancel(number, message.secret_key)
+        if isinstance(message, Cancel):
+            self._cancel(message.process_id, message.secret_key)
+
+    def _cancel(self, process_key: int, secret_key: int) -> None:
+        """Cancel what a session runs, or will find that its client has sent when it has arrived."""
+        arriving = self._arriving.get(process_key)
+        if arriving is not None:
+            arriving.cancelled |= arriving.keys.allow(secret_key)
+        elif process_key in self._served:
+            worker, number = self._served[process_key]
+            worker.cancel(number, secret_key)
 
     def _on_placement_closed(self) -> None:
         self._placement = None
@@ -277,9 +294,13 @@ class HostAgent:
         return number
 
     def _wake(self, session: ParkedSession) -> None:
-        self._pending[session.number] = session
+        self._await_arrival(session)
         now = time.monotonic()
         self._act(self._pool.session_woken(session.number, session.cluster, now))
+
+    def _await_arrival(self, session: ParkedSession) -> None:
+        self._pending[session.number] = session
+        self._arriving[session.keys.process_key] = session
 
     def _run_jobs(self, cluster: str) -> None:
         self._admit(PendingJobs(cluster, self._background.refused))
@@ -293,12 +314,18 @@ class HostAgent:
 
     def on_started(self, worker: Worker, number: int) -> None:
         """See placement.worker.WorkerEvents."""
-        del worker
         pending = self._starts.end(number)
         if pending is not None:
             pending.settle()
-            if isinstance(pending, ParkedSession):
-                self._lot.wakes.append(time.monotonic() - pending.woken_at)
+        if isinstance(pending, ParkedSession):
+            self._arrived(worker, pending)
+
+    def _arrived(self, worker: Worker, session: ParkedSession) -> None:
+        self._arriving.pop(session.keys.process_key, None)
+        if session.cancelled:
+            worker.cancel(session.number, session.keys.secret_key)
+        times = self._moves if session.moves else self._lot.wakes
+        times.append(time.monotonic() - session.woken_at)
 
     def on_parked(self, worker: Worker, parked: ParkedRecord) -> None:
         """See placement.worker.WorkerEvents."""
@@ -312,6 +339,22 @@ class HostAgent:
             session.parks = False
             self._wake(session)
 
+    def on_moved(self, worker: Worker, moved: ParkedRecord) -> None:
+        """See placement.worker.WorkerEvents."""
+        assert worker.cluster is not None, "it has served somebody"
+        session = ParkedSession(worker.cluster, moved)
+        session.woken_at = time.monotonic()
+        session.moves = True
+        self._forget_keys(worker, moved.number, moved.keys)
+        self._await_arrival(session)
+        self._act(self._pool.moved(worker.process_id, moved.number, session.woken_at))
+
+    def on_busy(self, worker: Worker, busy: Busy) -> None:
+        """See placement.worker.WorkerEvents."""
+        pressure = (busy.share + busy.ready) / 100
+        now = time.monotonic()
+        self._act(self._pool.busy_with(worker.process_id, pressure, now, long=busy.long))
+
     def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
         """See placement.worker.WorkerEvents."""
         self._forget_keys(worker, number, keys)
@@ -322,7 +365,7 @@ class HostAgent:
 
     def on_full(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
-        self._act(self._pool.full(worker.process_id))
+        self._act(self._pool.full(worker.process_id, time.monotonic()))
 
     def on_jobs_wanted(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
@@ -364,6 +407,8 @@ class HostAgent:
                     self._start(worker, session)
                 case decisions.Retire(worker):
                     self._workers[worker].retire()
+                case decisions.Shed(worker, count):
+                    self._workers[worker].shed(count)
                 case decisions.Refuse(session, sqlstate, text):
                     self._refuse(session, sqlstate, text)
         if actions:
@@ -420,6 +465,8 @@ class HostAgent:
         pending = self._pending.pop(number, None)
         if pending is not None:
             pending.refuse(sqlstate, text)
+        if isinstance(pending, ParkedSession):
+            self._arriving.pop(pending.keys.process_key, None)
 
 
 async def serve(layout: Layout, settings: AgentSettings, *, on_ready: Callable[[], None]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
+LOAD_SECONDS = 0.5  # how long what a query processor says of its load is taken for true
+LONG_SECONDS = 1.0  # after a long statement nobody is sent to where it was
+
 
 class ClusterLoad(NamedTuple):
     """Query processors that take sessions, those that are ending, the sessions of both, and who waits.
 
     A run of background jobs counts as a session. Those that are `parked` are not among `sessions`;
-    `parkings` and `wakes` count what has happened.
+    `parkings`, `wakes`, `sheds` and `moves` count what has happened: how often a query processor was asked
+    to let sessions go, and how many went on in another one.
     """
 
     processes: int
@@ -20,12 +24,35 @@ class ClusterLoad(NamedTuple):
     parked: int
     parkings: int
     wakes: int
+    sheds: int
+    moves: int
+
+
+class Load(NamedTuple):
+    """What a query processor has said of itself, and when: see `dsql.session.control.Busy`.
+
+    `pressure` is about how many of its sessions have something to do at a time: 0 if it is idle, 1 if it
+    always computes and nobody waits, more if sessions wait for their turn.
+    """
+
+    pressure: float
+    at: float
+
+
+_NO_LOAD = Load(0.0, float("-inf"))
 
 
 class Member:
-    """One query processor. `cluster` None: warm. `work`: the sessions and runs that it serves."""
+    """One query processor. `cluster` None: warm. `work`: the sessions and runs that it serves.
 
-    __slots__ = ("cluster", "ending", "expires_at", "forked_at", "idle_since", "number", "work")
+    `long_at` is when a statement was last seen in it that computes for long, `shed_at` when it was last
+    asked to let sessions go.
+    """
+
+    __slots__ = (
+        *("cluster", "ending", "expires_at", "forked_at", "idle_since", "load", "long_at"),
+        *("number", "shed_at", "work"),
+    )
 
     def __init__(self, number: int, now: float) -> None:
         self.number = number
@@ -35,10 +62,21 @@ class Member:
         self.forked_at = now
         self.idle_since = now
         self.expires_at = float("inf")
+        self.load = _NO_LOAD
+        self.long_at = float("-inf")
+        self.shed_at = float("-inf")
 
     def is_open(self, now: float) -> bool:
         """Return whether it takes sessions."""
         return not self.ending and now < self.expires_at
+
+    def pressure(self, now: float) -> float:
+        """Return what it said last, if that was lately: who does little says nothing."""
+        return self.load.pressure if now - self.load.at < LOAD_SECONDS else 0.0
+
+    def computes_long(self, now: float) -> bool:
+        """Return whether long statements are about, or were a moment ago."""
+        return now - self.long_at < LONG_SECONDS
 
 
 class ClusterPool:
@@ -47,7 +85,10 @@ class ClusterPool:
     `sessions` are those in query processors, `parked` those that need none for now.
     """
 
-    __slots__ = ("parked", "parkings", "sessions", "waiting", "wakes", "workers")
+    __slots__ = (
+        *("evened_at", "moves", "parked", "parkings", "sessions", "sheds", "waiting", "wakes"),
+        "workers",
+    )
 
     def __init__(self) -> None:
         self.workers: dict[int, Member] = {}
@@ -55,6 +96,9 @@ class ClusterPool:
         self.parked = 0
         self.parkings = 0
         self.wakes = 0
+        self.sheds = 0
+        self.moves = 0
+        self.evened_at = float("-inf")  # when sessions were last asked for to even the loads out
         self.waiting: OrderedDict[int, float] = OrderedDict()
 
     def open_workers(self, now: float) -> list[Member]:
@@ -74,6 +118,8 @@ class ClusterPool:
             self.parked,
             self.parkings,
             self.wakes,
+            self.sheds,
+            self.moves,
         )
 
     @property

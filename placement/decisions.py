@@ -36,6 +36,13 @@ class Retire(NamedTuple):
     worker: int
 
 
+class Shed(NamedTuple):
+    """Ask a query processor to let so many of its sessions go on elsewhere."""
+
+    worker: int
+    sessions: int
+
+
 class Refuse(NamedTuple):
     """Tell a session's relay no."""
 
@@ -44,4 +51,4 @@ class Refuse(NamedTuple):
     message: str
 
 
-Action = Fork | Assign | Serve | Retire | Refuse
+Action = Fork | Assign | Serve | Retire | Shed | Refuse

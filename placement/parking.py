@@ -3,7 +3,8 @@
     query processor --Parked[client]--> agent ... input, its end, the deadline --Resume[client]--> another
 
 A parked session costs a descriptor, a record of some hundred bytes and its place in one epoll set; no
-process, no timer. Its record is opaque here. A cancel finds nothing, for it runs nothing.
+process, no timer. Its record is opaque here. A cancel finds nothing, for it runs nothing; one that comes
+on its way to a query processor is passed on when it has arrived.
 """
 
 from __future__ import annotations
@@ -30,7 +31,17 @@ class ParkedSession:
     """A session between two query processors; implements `placement.pending.Pending`. Owns the socket."""
 
     __slots__ = (
-        *("client", "cluster", "deadline", "keys", "number", "parks", "record"),
+        *(
+            "cancelled",
+            "client",
+            "cluster",
+            "deadline",
+            "keys",
+            "moves",
+            "number",
+            "parks",
+            "record",
+        ),
         *("starts", "woken_at"),
     )
 
@@ -43,6 +54,8 @@ class ParkedSession:
         self.deadline = parked.deadline
         self.starts = 0
         self.parks = True  # again, when it has been resumed
+        self.cancelled = False  # on its way to a query processor
+        self.moves = False  # from process to process, without being parked
         self.woken_at = 0.0
 
     def start(self, worker: Worker, number: int) -> None:

@@ -4,8 +4,9 @@
                                     |--idle for long, or room is needed: Retire--> gone
 
 A query processor is forked warm (it belongs to nobody), is assigned to a cluster once, and serves many of
-its sessions. A session goes to the one with the fewest. A cluster gets another one as long as each that it
-has is in use, it has less than `processes_per_cluster`, and there is a warm one; nobody waits for that.
+its sessions. A session goes to the one that has the least to do, of equals to that with the fewest, and
+moves if that changes (`placement.balance`). A cluster gets another one as long as each that it has is in
+use, it has less than `processes_per_cluster`, and there is a warm one; nobody waits for that.
 Beyond that number it gets one only where all are at `sessions_per_process_max`: the limit of connections
 is what clients are promised.
 
@@ -17,8 +18,8 @@ sessions are patient, and what a slow or full machine cannot do now is tried aga
 A session whose client is silent is parked: it has no query processor until it is woken, when it goes to
 any that has room. It still counts as one of its cluster's connections, and is not refused for their number.
 
-One that is ending takes no more sessions and does not count among its cluster's. A run of background jobs
-is work like a session, but no reason to have another process.
+One that is ending takes no more sessions, lets those go that it has, and does not count among its
+cluster's. A run of background jobs is work like a session, but no reason to have another process.
 
 `QueryProcessorPool` is told what happened and answers with what to do. Sessions, runs and query processors
 are opaque integers of the caller. Times are seconds of a monotonic clock, passed in; so is chance.
@@ -34,7 +35,8 @@ from random import Random
 import msgspec
 
 from dsql import limits
-from placement.cluster_pool import ClusterLoad, ClusterPool, Member
+from placement import balance
+from placement.cluster_pool import ClusterLoad, ClusterPool, Load, Member
 from placement.decisions import (
     CANNOT_START,
     TOO_MANY_CONNECTIONS,
@@ -44,6 +46,7 @@ from placement.decisions import (
     Refuse,
     Retire,
     Serve,
+    Shed,
 )
 
 
@@ -164,12 +167,60 @@ class QueryProcessorPool:
             pool.parkings += 1
         return self.ended(worker, session, now)
 
-    def full(self, worker: int) -> list[Action]:
-        """A query processor has grown large: it ends with the sessions that it has."""
+    def moved(self, worker: int, session: int, now: float) -> list[Action]:
+        """A session has left a query processor to go on in another one of the cluster."""
+        entry = self._workers.get(worker)
+        if entry is None or entry.cluster is None or session not in entry.work:
+            return []
+        self._clusters[entry.cluster].moves += 1
+        actions = self.ended(worker, session, now)
+        return [*actions, *self._admit(session, entry.cluster, now, grows=True, apart_from=entry)]
+
+    def busy_with(self, worker: int, pressure: float, now: float, *, long: bool) -> list[Action]:
+        """A query processor says what it has to do: see `Load`. `long`: a statement computes for long."""
+        entry = self._workers.get(worker)
+        if entry is None or entry.cluster is None:
+            return []
+        entry.load = Load(pressure, now)
+        if long:
+            entry.long_at = now
+        return self._even_out(entry, now)
+
+    def _even_out(self, entry: Member, now: float) -> list[Action]:
+        """Have sessions leave if others have less to do than this one."""
+        assert entry.cluster is not None, "warm ones have nothing to do"
+        pool = self._clusters[entry.cluster]
+        opened = pool.open_workers(now)
+        actions: list[Action] = []
+        if balance.all_loaded(opened, now) and self._warm and self._may_grow(len(opened)):
+            actions = [*self._take_warm(entry.cluster, now), *self._refill(now)]
+            opened = pool.open_workers(now)
+        count = balance.others_of_long(entry, opened, now)
+        uneven = (entry, count) if count else balance.uneven(pool, opened, now)
+        if uneven is not None:
+            pool.evened_at = now
+            actions.append(self._shed(*uneven, now))
+        return actions
+
+    def _shed(self, entry: Member, count: int, now: float) -> Shed:
+        assert entry.cluster is not None, "who serves nobody has nobody to let go"
+        entry.shed_at = now
+        self._clusters[entry.cluster].sheds += 1
+        return Shed(entry.number, count)
+
+    def full(self, worker: int, now: float) -> list[Action]:
+        """A query processor has grown large: its sessions go on elsewhere, and it ends."""
         entry = self._workers.get(worker)
         if entry is None or entry.cluster is None or entry.ending:
             return []
-        return [self._retire(entry)]
+        return [self._retire(entry), *self._empty(entry, now)]
+
+    def _empty(self, entry: Member, now: float) -> list[Action]:
+        """Have the sessions of one that ends leave, if there is somewhere to go."""
+        assert entry.cluster is not None, "warm ones are empty"
+        if not entry.work or not (self._warm or self._clusters[entry.cluster].open_workers(now)):
+            return []
+        return [self._shed(entry, len(entry.work), now)]
 
     def died(self, worker: int, now: float) -> list[Action]:
         """A query processor is gone, for whatever reason; its sessions, if any, went with it."""
@@ -197,7 +248,21 @@ class QueryProcessorPool:
             self._forking = 0
         actions: list[Action] = [self._too_late(session) for session in self._overdue(now)]
         actions += [self._retire(entry) for entry in list(self._finished(now))]
+        for pool in self._clusters.values():
+            actions += self._look_after(pool, now)
         return actions + self._refill(now)
+
+    def _look_after(self, pool: ClusterPool, now: float) -> list[Action]:
+        """Ask once more who should have let all sessions go, and compare the others."""
+        actions: list[Action] = []
+        for entry in pool.workers.values():
+            if entry.ending:
+                actions += self._empty(entry, now)
+        uneven = balance.uneven(pool, pool.open_workers(now), now)
+        if uneven is not None:
+            pool.evened_at = now
+            actions.append(self._shed(*uneven, now))
+        return actions
 
     # What is
 
@@ -222,10 +287,20 @@ class QueryProcessorPool:
 
     # Steps
 
-    def _admit(self, session: int, cluster: str, now: float, *, grows: bool) -> list[Action]:
+    def _admit(
+        self,
+        session: int,
+        cluster: str,
+        now: float,
+        *,
+        grows: bool,
+        apart_from: Member | None = None,
+    ) -> list[Action]:
+        """Give a session to a query processor, if there is another one not to `apart_from`."""
         pool = self._clusters.setdefault(cluster, ClusterPool())
         opened = pool.open_workers(now)
-        best = self._least_loaded(opened)
+        others = [entry for entry in opened if entry is not apart_from]
+        best = self._least_loaded(others, now) or self._least_loaded(opened, now)
         wanted = best is None or (grows and bool(best.work) and self._may_grow(len(opened)))
         if wanted and self._warm:
             best = self._warm[0]
@@ -238,11 +313,22 @@ class QueryProcessorPool:
         self._turns.setdefault(cluster)
         return [*self._make_room(), *self._refill(now)]
 
-    def _least_loaded(self, opened: list[Member]) -> Member | None:
-        """Return the one with the fewest sessions; of idle ones the last used, whose caches are hot."""
-        best = min(opened, key=lambda entry: (len(entry.work), -entry.idle_since), default=None)
+    def _least_loaded(self, opened: list[Member], now: float) -> Member | None:
+        """Return the one with room that has the least to do, of equals the one with the fewest sessions.
+
+        Of idle ones it is the last used, whose caches are hot.
+        """
         most = self._settings.sessions_per_process_max
-        return best if best is not None and len(best.work) < most else None
+        return min(
+            (entry for entry in opened if len(entry.work) < most),
+            key=lambda entry: (
+                entry.computes_long(now),
+                round(entry.pressure(now)),
+                len(entry.work),
+                -entry.idle_since,
+            ),
+            default=None,
+        )
 
     def _may_grow(self, processes: int) -> bool:
         """The last warm ones of a full host are for clusters that have none at all."""

@@ -19,9 +19,11 @@ from dsql.rpc.packets import PacketChannel, close_all
 from dsql.session.control import (
     Adjudicator,
     Assign,
+    Busy,
     Cancel,
     Ended,
     Full,
+    Moved,
     NeedAdjudicator,
     Parked,
     Ready,
@@ -29,6 +31,7 @@ from dsql.session.control import (
     Retire,
     RunJobs,
     Serve,
+    Shed,
     Started,
     ToAgent,
     ToQueryProcessor,
@@ -54,15 +57,26 @@ class Keys(NamedTuple):
     process_key: int
     secret_key: int
 
+    def allow(self, secret_key: int) -> bool:
+        """Return whether a cancellation with this key is meant for the session."""
+        return hmac.compare_digest(_eight_bytes(self.secret_key), _eight_bytes(secret_key))
+
+
+def _eight_bytes(number: int) -> bytes:
+    return number.to_bytes(8, "big", signed=True)
+
 
 class ParkedRecord(NamedTuple):
-    """What a query processor gives back of a session, to be resumed elsewhere; `client` is the socket."""
+    """What a query processor gives back of a session, to be resumed elsewhere; `client` is the socket.
+
+    `deadline` is when it has to be resumed at the latest.
+    """
 
     number: int
     keys: Keys
     client: int
     record: bytes
-    deadline: float
+    deadline: float = 0.0
 
 
 class _Given(NamedTuple):
@@ -91,6 +105,14 @@ class WorkerEvents(Protocol):
         """A session has given its place up. Whoever is told owns the socket."""
         ...
 
+    def on_moved(self, worker: Worker, session: ParkedRecord) -> None:
+        """A session is to go on in another one. Whoever is told owns the socket."""
+        ...
+
+    def on_busy(self, worker: Worker, busy: Busy) -> None:
+        """It has said how much it has to do."""
+        ...
+
     def on_full(self, worker: Worker) -> None:
         """It has grown large, and wants no more sessions."""
         ...
@@ -110,7 +132,8 @@ class Worker:
     It may be hostile. One that says what nobody says here, or more than anybody has to say, is killed, as
     is one that closes its control socket or does not read it, or says that something has started, parked
     or ended, or that it is full, and has not got it, or no cluster; or that gives back another socket than
-    it was given, a session that cannot have been silent for long enough, or more than a session's record.
+    it was given, a session that cannot have been silent for long enough and was not asked to leave, or more
+    than a session's record.
     It has one connection to each adjudicator at most.
     """
 
@@ -132,6 +155,7 @@ class Worker:
         self._park_seconds = 0.0
         self._given: dict[int, _Given] = {}  # by session
         self._unstarted: set[int] = set()
+        self._may_leave = 0  # sessions that were asked to, and have not
         self._full = False
         self._adjudicators: dict[str, socket.socket] = {}  # by zone
         self._counting_from = 0.0  # and since then it has said
@@ -195,11 +219,13 @@ class Worker:
     def cancel(self, number: int, secret_key: int) -> None:
         """Cancel the statement that a session runs, if this is its key."""
         keys = self.work.get(number)
-        if keys is not None and hmac.compare_digest(
-            keys.secret_key.to_bytes(8, "big", signed=True),
-            secret_key.to_bytes(8, "big", signed=True),
-        ):
+        if keys is not None and keys.allow(secret_key):
             self._tell(Cancel(number))
+
+    def shed(self, count: int) -> None:
+        """Ask so many of its sessions to leave."""
+        self._may_leave = min(len(self.work), self._may_leave + count)
+        self._tell(Shed(count))
 
     def retire(self) -> None:
         """Have the process end after the last of its sessions."""
@@ -238,7 +264,7 @@ class Worker:
             close_all(descriptors)
             self._refuse(f"query processor {complaint}")
             return
-        if isinstance(message, Parked):
+        if isinstance(message, Parked | Moved):
             self._take_back(message, *descriptors)
             return
         close_all(descriptors)
@@ -249,6 +275,8 @@ class Worker:
             case Ended(number):
                 self._given.pop(number, None)
                 self._events.on_ended(self, number, self.work.pop(number))
+            case Busy():
+                self._events.on_busy(self, message)
             case Full():
                 self._full = True
                 self._events.on_full(self)
@@ -264,40 +292,47 @@ class Worker:
                     details = {"missing": missing, "cluster": self.cluster}
                     logger.warning("sandbox incomplete", extra=details)
 
-    def _take_back(self, message: Parked, client: int) -> None:
-        number, record, deadline = message.number, message.record, message.deadline
+    def _take_back(self, message: Parked | Moved, client: int) -> None:
+        number, record = message.number, message.record
         del self._given[number]
         keys = self.work.pop(number)
         assert keys is not None, "a run of jobs has no socket"
-        self._events.on_parked(self, ParkedRecord(number, keys, client, record, deadline))
+        if isinstance(message, Parked):
+            parked = ParkedRecord(number, keys, client, record, message.deadline)
+            self._events.on_parked(self, parked)
+        else:
+            self._may_leave -= 1
+            self._events.on_moved(self, ParkedRecord(number, keys, client, record))
 
     def _complaint(self, message: ToAgent, descriptors: list[int]) -> str:
         """Return what is wrong with a message at this moment, "" for nothing."""
         if isinstance(message, Started):
             return "" if message.number in self._unstarted else "has begun what it was not given"
-        if isinstance(message, Parked):
-            return self._complaint_of_parked(message, descriptors)
+        if isinstance(message, Parked | Moved):
+            return self._complaint_of_departed(message, descriptors)
         if isinstance(message, Ended):
             begun = message.number in self.work and message.number not in self._unstarted
             return "" if begun else "has finished what it was not given"
-        if isinstance(message, Full) and self.cluster is None:
-            return "is full before it was assigned"
+        if isinstance(message, Full | Busy) and self.cluster is None:
+            return "is busy before it was assigned"
         twice = (self._ready_at is not None and isinstance(message, Ready)) or (
             self._full and isinstance(message, Full)
         )
         return "says too much" if twice or self._says_too_much() else ""
 
-    def _complaint_of_parked(self, message: Parked, descriptors: list[int]) -> str:
+    def _complaint_of_departed(self, message: Parked | Moved, descriptors: list[int]) -> str:
         given = self._given.get(message.number)
         if given is None or message.number in self._unstarted:
-            return "has parked what it was not given"
+            return "gives back what it was not given"
         if len(descriptors) != 1 or os.fstat(descriptors[0]).st_ino != given.socket:
             return "gives back another socket"
+        if len(message.record) > RECORD_BYTES_MAX:
+            return "gives back what is no session"
+        if isinstance(message, Moved):
+            return "" if self._may_leave > 0 else "gives back a session unasked"
         if time.monotonic() - given.since < self._park_seconds:
             return "parks too soon"
-        if len(message.record) > RECORD_BYTES_MAX or not math.isfinite(message.deadline):
-            return "parks what is no session"
-        return ""
+        return "" if math.isfinite(message.deadline) else "parks for ever"
 
     def _says_too_much(self) -> bool:
         now = time.monotonic()

@@ -16,7 +16,7 @@ from dsql.health.collect import OK, RoleStatus, is_relay
 from dsql.health.conditions import Condition, severity
 
 # what only rises while a role lives; the rest goes up and down
-COUNTERS = frozenset({"repaired", "parkings", "wakes"})
+COUNTERS = frozenset({"repaired", "parkings", "wakes", "sheds", "moves"})
 # of a relay the rest rises
 RELAY_GAUGES = frozenset({"open_logins", "splices", "restarts", "hangs"})
 

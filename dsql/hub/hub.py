@@ -99,6 +99,11 @@ class Hub:
         """How many have not ended."""
         return len(self._tasks)
 
+    @property
+    def ready(self) -> int:
+        """How many wait for their turn, as far as it was looked."""
+        return len(self._ready)
+
     def give_way(self) -> None:
         """Let others have their turn, if there are any: for a signal handler of a task that runs on."""
         task = self.current

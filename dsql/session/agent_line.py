@@ -57,6 +57,11 @@ class AgentLine:
         """Send a message. Raises OSError if the agent is gone."""
         packets.send(self._control, encode(message), descriptors)
 
+    def mention(self, message: ToAgent) -> None:
+        """Send a message that may be lost, without ever waiting. For signal handlers."""
+        with contextlib.suppress(OSError):
+            self._control.send(encode(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
     def wait(self) -> tuple[ToQueryProcessor, list[int]]:
         """Return the next message and its descriptors. Raises EOFError at the agent's end."""
         if self._deferred:

@@ -8,6 +8,9 @@
       Resume     [client]      -->                 likewise, one that was parked
                                <-- Started         its task has begun: it is lost with the process now
                                <-- Parked [client] its client is silent: watch the socket meanwhile
+                               <-- Busy            how it goes, while it does much
+      Shed                     -->                 some sessions would be better off in another process
+                               <-- Moved [client]  one of them: resume it elsewhere at once
       RunJobs                  -->                 the cluster's background jobs, likewise
       Cancel                   -->                 interrupt what a session runs
                                <-- Ended           a session, or a run of jobs, is over
@@ -22,6 +25,8 @@ gives again. A query processor cannot open connections itself: its sandbox forbi
 """
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import msgspec
 
@@ -84,6 +89,31 @@ class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
     deadline: float
 
 
+class Moved(msgspec.Struct, frozen=True, tag="moved", array_like=True):
+    """A session as its record, with the socket that it came with, to be resumed in another process."""
+
+    number: int
+    record: bytes
+
+
+class Busy(msgspec.Struct, frozen=True, tag="busy", array_like=True):
+    """What the process has done since it said so last, or lately. One that does little says nothing.
+
+    `share` is the percentage of the time in which it has computed, `ready` how many of its sessions on the
+    average waited for their turn meanwhile, in hundredths; `long`: one statement computes and computes.
+    """
+
+    share: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    ready: Annotated[int, msgspec.Meta(ge=0)]
+    long: bool
+
+
+class Shed(msgspec.Struct, frozen=True, tag="shed", array_like=True):
+    """Let so many sessions go whose clients' turn it is; fewer if it is so in fewer, or others stay."""
+
+    count: int
+
+
 class RunJobs(msgspec.Struct, frozen=True, tag="run_jobs", array_like=True):
     """Work off the cluster's background jobs: index builds, removals."""
 
@@ -126,8 +156,8 @@ class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=Tru
     az: str = ""
 
 
-ToQueryProcessor = Assign | Serve | Resume | RunJobs | Cancel | Retire | Adjudicator
-ToAgent = Ready | Started | Parked | Ended | Full | NeedAdjudicator | WantJobs
+ToQueryProcessor = Assign | Serve | Resume | Shed | RunJobs | Cancel | Retire | Adjudicator
+ToAgent = Ready | Started | Parked | Moved | Busy | Ended | Full | NeedAdjudicator | WantJobs
 
 encode = msgspec.msgpack.Encoder().encode
 _from_agent: msgspec.msgpack.Decoder[ToQueryProcessor] = msgspec.msgpack.Decoder(ToQueryProcessor)

@@ -23,11 +23,11 @@ from dsql.session.statement import MovedStatement, QueryStatement
 class Departure(NamedTuple):
     """An encoded SessionRecord, and when somebody has to look at the session though its client is silent.
 
-    The time is in seconds of the host's monotonic clock.
+    The time is in seconds of the host's monotonic clock; None: the session goes on elsewhere at once.
     """
 
     record: bytes
-    deadline: float
+    deadline: float | None
 
 
 def reason_to_stay(state: SessionState) -> str | None:

@@ -164,6 +164,10 @@ class Interrupts:
             self._look()
             self._deliver(frame)
 
+    def wake(self) -> None:
+        """Have the session look at what else has come for it, if it waits."""
+        self._waiter.wake(self._activity)
+
     # ------------------------------------------------------------ from the session
 
     def give_way(self, give_way: Callable[[], None], frame: FrameType) -> None:

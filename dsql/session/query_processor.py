@@ -3,6 +3,7 @@
     warm --Assign--> sandbox --> Ready
          --Serve, Resume--> a task of the hub runs the session until its end --> Ended
                             or until its client has been silent for a while --> Parked
+         --Shed--> some of the sessions whose clients' turn it is depart as well --> Moved
          --RunJobs--> likewise
          --Cancel--> interrupts what a session runs
          --Retire, SIGTERM, the agent's end--> exit, as soon as nothing runs
@@ -18,6 +19,7 @@ import contextlib
 import os
 import resource
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -32,16 +34,19 @@ from dsql.session.control import (
     Cancel,
     Ended,
     Full,
+    Moved,
     Parked,
     Ready,
     Resume,
     Retire,
     RunJobs,
     Serve,
+    Shed,
     Started,
     ToQueryProcessor,
 )
 from dsql.session.departure import Departure
+from dsql.session.load_meter import LoadMeter
 from dsql.session.roster import Roster
 from dsql.sql import large_texts
 
@@ -50,7 +55,6 @@ RESIDENT_BYTES_MAX = 256 * 1024 * 1024
 
 _WATCH_SECONDS = 1.0
 
-Begin = Callable[[], Departure | None]
 Confine = Callable[[Assign, Callable[[], object]], list[str]]  # given what starts the only thread
 
 
@@ -72,11 +76,17 @@ class Tenant(Protocol):
         ...
 
     def resume(
-        self, number: int, record: bytes, client: socket.socket, *, parks: bool
+        self,
+        number: int,
+        record: bytes,
+        client: socket.socket,
+        arrived: Callable[[], None],
+        *,
+        parks: bool,
     ) -> Departure | None:
         """Go on with a session that has departed somewhere; one that does not park stays to its end.
 
-        Raises InvalidRecordError.
+        `arrived` is called when it is whole. Raises InvalidRecordError.
         """
         ...
 
@@ -101,8 +111,10 @@ class QueryProcessor:
         self._open_tenant = open_tenant
         self._hub = Hub()
         self._roster = Roster(self._hub)
+        self._meter = LoadMeter(time.monotonic, time.process_time)
         self._seed = os.getppid()
         self._watches = 0  # tasks that are no session's
+        self._unstarted: set[int] = set()  # sessions that the agent was not told of
         self._retiring = False
         self._full = False
 
@@ -149,45 +161,68 @@ class QueryProcessor:
         match message:
             case Serve(number, session):
                 client = socket.socket(fileno=descriptors.pop())
-                serve = partial(tenant.serve, number, session, client)
-                self._hub.spawn(lambda: self._live(tenant, number, client, serve))
+                self._start(number, client, partial(self._serve, tenant, number, session, client))
             case Resume(number, record, parks):
                 client = socket.socket(fileno=descriptors.pop())
-                resume = partial(tenant.resume, number, record, client, parks=parks)
-                self._hub.spawn(lambda: self._live(tenant, number, client, resume))
+                resume = partial(self._resume, tenant, number, record, client, parks=parks)
+                self._start(number, client, resume)
             case RunJobs(number):
                 self._hub.spawn(lambda: self._run_jobs(tenant, number))
             case Cancel(number):
-                interrupts = self._roster.find(number)
-                if interrupts is not None:
-                    interrupts.request_cancel()
+                self._roster.cancel(number)
+            case Shed(count):
+                self._roster.shed(count)
             case Retire():
                 self._retiring = True
         packets.close_all(descriptors)
 
-    def _live(self, tenant: Tenant, number: int, client: socket.socket, begin: Begin) -> None:
+    def _start(self, number: int, client: socket.socket, run: Callable[[], bool]) -> None:
+        self._unstarted.add(number)
+        self._hub.spawn(lambda: self._live(number, client, run))
+
+    def _live(self, number: int, client: socket.socket, run: Callable[[], bool]) -> None:
         departed = False
         try:
             with client:
-                with contextlib.suppress(OSError):  # without an agent nobody waits for it
-                    self._line.tell(Started(number))
-                departed = self._run(tenant, number, client, begin)
+                departed = run()
         finally:
             if not departed:
+                self._tell_start(number)
                 self._tell_end(number)
 
-    def _run(self, tenant: Tenant, number: int, client: socket.socket, begin: Begin) -> bool:
+    def _serve(self, tenant: Tenant, number: int, session: bytes, client: socket.socket) -> bool:
         """Run a session to its end, or until the agent has it; return whether it has."""
-        departure = begin()
-        while departure is not None:
-            self._look_at_size()
-            try:
-                self._line.tell(Parked(number, *departure), (client.fileno(),))
-            except OSError:  # there is no agent any more, or too many descriptors are under way
-                departure = tenant.resume(number, departure.record, client, parks=False)
-            else:
-                return True
-        return False
+        self._tell_start(number)
+        departure = tenant.serve(number, session, client)
+        return departure is not None and self._give_back(tenant, number, client, departure)
+
+    def _resume(
+        self, tenant: Tenant, number: int, record: bytes, client: socket.socket, *, parks: bool
+    ) -> bool:
+        """Do what `_serve` does with a session that has departed somewhere."""
+        arrived = partial(self._tell_start, number)
+        departure = tenant.resume(number, record, client, arrived, parks=parks)
+        return departure is not None and self._give_back(tenant, number, client, departure)
+
+    def _give_back(
+        self, tenant: Tenant, number: int, client: socket.socket, departure: Departure
+    ) -> bool:
+        """Give a session to the agent; where that is not possible, run it to its end and return False."""
+        self._look_at_size()
+        record, deadline = departure
+        leaving = Moved(number, record) if deadline is None else Parked(number, record, deadline)
+        try:
+            self._line.tell(leaving, (client.fileno(),))
+        except OSError:  # there is no agent any more, or too many descriptors are under way
+            return self._resume(tenant, number, record, client, parks=False)
+        return True
+
+    def _tell_start(self, number: int) -> None:
+        """Say that a session is in hand, once."""
+        if number in self._unstarted:
+            self._unstarted.remove(number)
+            with contextlib.suppress(OSError):  # without an agent nobody waits for it
+                self._line.tell(Started(number))
 
     def _run_jobs(self, tenant: Tenant, number: int) -> None:
         try:
@@ -211,13 +246,16 @@ class QueryProcessor:
 
     def tick(self, frame: FrameType) -> None:
         """See Listener."""
-        interrupts = self._roster.running
-        if interrupts is not None:
-            interrupts.tick(frame)
+        running = self._roster.running
+        news = self._meter.tick(running, self._hub.ready)
+        if news is not None:
+            self._line.mention(news)
+        if running is not None:
+            running.interrupts.tick(frame)
             if self._hub.tasks == 1:
                 self._line.hear()  # nobody else looks, and SIGIO may have come while it was heard
             if self._hub.tasks > 1:
-                interrupts.give_way(self._hub.give_way, frame)
+                running.interrupts.give_way(self._hub.give_way, frame)
 
     def terminate(self, frame: FrameType) -> None:
         """See Listener."""
@@ -227,9 +265,9 @@ class QueryProcessor:
     def hear(self, frame: FrameType) -> None:
         """See Listener."""
         self._line.hear()
-        interrupts = self._roster.running
-        if interrupts is not None:
-            interrupts.tick(frame)
+        running = self._roster.running
+        if running is not None:
+            running.interrupts.tick(frame)
 
 
 def _most_resident() -> int:

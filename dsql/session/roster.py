@@ -1,13 +1,45 @@
-"""What runs in a query processor: the interrupts of each session and run of jobs, by number and by task."""
+"""What runs in a query processor: each session and run of jobs, by number and by task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from dsql.hub.waiter import Activity, Waiter
 from dsql.session.interrupts import Interrupts
+
+
+class Occupant(Protocol):
+    """A session, or a run of jobs."""
+
+    interrupts: Interrupts
+
+    @property
+    def statement(self) -> int:
+        """A number that another statement does not have: when it began."""
+        ...
+
+    def leave(self) -> bool:
+        """Ask it to depart, if it is its client's turn; return whether it was asked.
+
+        It departs soon, unless something keeps it. For signal handlers too.
+        """
+        ...
+
+
+class JobRun:
+    """A run of jobs, which stays to its end."""
+
+    statement = 0
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self.interrupts = interrupts
+
+    def leave(self) -> bool:
+        """See `Occupant`."""
+        return False
 
 
 class Roster:
@@ -15,39 +47,48 @@ class Roster:
 
     def __init__(self, waiter: Waiter) -> None:
         self._waiter = waiter
-        self._by_number: dict[int, Interrupts] = {}
-        self._by_task: dict[Activity, Interrupts] = {}
+        self._by_number: dict[int, Occupant] = {}
+        self._by_task: dict[Activity, Occupant] = {}
         self._ended = False
 
     @property
-    def running(self) -> Interrupts | None:
-        """Those of the task that runs; None between two turns, and for a task that is not in here."""
+    def running(self) -> Occupant | None:
+        """That of the task that runs; None between two turns, and for a task that is not in here."""
         task = self._waiter.current
         return None if task is None else self._by_task.get(task)
 
-    def find(self, number: int) -> Interrupts | None:
-        """Return those of a session or run of jobs, None if there is none of that number."""
-        return self._by_number.get(number)
+    def cancel(self, number: int) -> None:
+        """Cancel what a session runs. For signal handlers."""
+        occupant = self._by_number.get(number)
+        if occupant is not None:
+            occupant.interrupts.request_cancel()
+
+    def shed(self, count: int) -> None:
+        """Ask so many sessions to depart, or fewer if it is their clients' turn in fewer."""
+        for occupant in list(self._by_number.values()):
+            if count <= 0:
+                return
+            count -= occupant.leave()
 
     def end(self, frame: FrameType | None = None) -> None:
         """End everything, what is entered from now on too. `frame`: see `Interrupts.cancel`."""
         self._ended = True
         running = self.running
-        for interrupts in list(self._by_number.values()):
-            if interrupts is not running:
-                interrupts.terminate()
+        for occupant in list(self._by_number.values()):
+            if occupant is not running:
+                occupant.interrupts.terminate()
         if running is not None:
-            running.terminate(frame)
+            running.interrupts.terminate(frame)
 
     @contextmanager
-    def entered(self, number: int, interrupts: Interrupts) -> Iterator[None]:
+    def entered(self, number: int, occupant: Occupant) -> Iterator[None]:
         """Have the running task in here meanwhile."""
         task = self._waiter.current
         assert task is not None, "only tasks can be interrupted"
-        self._by_number[number] = self._by_task[task] = interrupts
+        self._by_number[number] = self._by_task[task] = occupant
         try:
             if self._ended:
-                interrupts.terminate()
+                occupant.interrupts.terminate()
             yield
         finally:
             del self._by_number[number], self._by_task[task]

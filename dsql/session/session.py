@@ -15,6 +15,7 @@ sees as XX000. After an error of the extended protocol everything up to the next
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from dsql.hub.waiter import NEVER
 from dsql.session import departure
 from dsql.session.block import State
 from dsql.session.departure import Departure
-from dsql.session.environment import Environment
+from dsql.session.environment import Environment, do_nothing
 from dsql.session.extended import READY, ExtendedProtocol
 from dsql.session.function_call import FunctionCalls
 from dsql.session.handed import HandedSession
@@ -67,11 +68,16 @@ class Session:
         connection: Connection,
         environment: Environment,
         park_seconds: float = NEVER,
+        arrived: Callable[[], None] = do_nothing,
     ) -> None:
-        """`park_seconds`: after so much silence it departs if it can."""
+        """`park_seconds`: after so much silence it departs if it can.
+
+        `arrived` is called when what was here before is whole again.
+        """
         self._origin = origin
         self._connection = connection
         self._environment = environment
+        self._arrived = arrived
         self._state = state = SessionState(connection, environment)
         extended = ExtendedProtocol(state)
         simple = SimpleProtocol(state)
@@ -94,6 +100,7 @@ class Session:
         self._rounds = PreparedRounds(state)
         self.interrupts = state.interrupts
         self._skipping = False
+        self._leaving = False
         self._monotonic = monotonic = environment.monotonic
         self._park_seconds = park_seconds
         self._park_at = monotonic() + park_seconds
@@ -103,6 +110,20 @@ class Session:
         self._patience = Patience(
             state.settings, state.block, connection, monotonic, self._deadline
         )
+
+    @property
+    def statement(self) -> int:
+        """See `dsql.session.roster.Occupant`."""
+        return 0 if self.interrupts.state == RESTING else self._state.context.statement_timestamp
+
+    def leave(self) -> bool:
+        """See `dsql.session.roster.Occupant`."""
+        if self._leaving or self.interrupts.state != RESTING:
+            return False
+        self._leaving = True
+        self._connection.step_back()
+        self.interrupts.wake()
+        return True
 
     def run(self) -> Departure | None:
         """Serve the client until it is gone, and close the connection; or until the session departs."""
@@ -136,9 +157,7 @@ class Session:
         state = self._state
         reg.install(CatalogNames(lambda: view_of(state.context)))
         if isinstance(origin, SessionRecord):
-            departure.take_up(state, origin)
-            self._skipping = origin.skipping
-            self._patience.take_up(origin.quiet_since)
+            self._take_up(origin)
             return
         greet(state, origin)
         self._patience.review()
@@ -147,6 +166,22 @@ class Session:
         if not state.pending:
             state.send()
             self._environment.prepare()
+
+    def _take_up(self, record: SessionRecord) -> None:
+        """Become the session that has come, and see what its client has said by now.
+
+        A cancel that comes from `arrived` on is meant for that.
+        """
+        state, connection = self._state, self._connection
+        self.interrupts.hold()
+        departure.take_up(state, record)
+        self._skipping = record.skipping
+        self._patience.take_up(record.quiet_since)
+        self._arrived()
+        patience, connection.deadline = connection.deadline, 0.0
+        with contextlib.suppress(TimeoutError):
+            state.pending.extend(state.reader.feed(connection.receive()))
+        connection.deadline = patience
 
     def _serve(self) -> Departure | None:
         state, connection = self._state, self._connection
@@ -176,7 +211,7 @@ class Session:
             except TimeoutError:
                 interrupts.check()
                 self._patience.check()
-                departing = self._depart_if_quiet()
+                departing = self._depart_if_due()
                 if departing is not None:
                     return departing
                 continue
@@ -235,26 +270,40 @@ class Session:
             if not self._patience.limited or park_at < self._connection.deadline:
                 self._connection.deadline = park_at  # the end of its age may come as much later
 
-    def _depart_if_quiet(self) -> Departure | None:
+    def _depart_if_due(self) -> Departure | None:
         """Return what the session departs with if it is time and nothing keeps it here.
 
         What keeps it is seldom over before its next round: until then nobody asks again.
         """
         connection = self._connection
+        if self._leaving:
+            self._leaving = False
+            departing = self._depart(None)
+            if departing is not None:
+                return departing
         if self._monotonic() < self._park_at:
             connection.deadline = min(connection.deadline, self._park_at)
             return None
         self._park_at = NEVER
-        state, deadline = self._state, connection.deadline
-        if departure.reason_to_stay(state) is not None:
-            return None
-        record = departure.depart(
-            state,
-            skipping=self._skipping,
-            deadline=self._deadline,
-            quiet_since=self._patience.since,
-        )
-        return None if record is None else Departure(record, deadline)
+        return self._depart(connection.deadline)
+
+    def _depart(self, deadline: float | None) -> Departure | None:
+        """Return what the session departs with, None if something keeps it. `deadline`: see Departure."""
+        state = self._state
+        reason = departure.reason_to_stay(state)
+        if reason is None:
+            record = departure.depart(
+                state,
+                skipping=self._skipping,
+                deadline=self._deadline,
+                quiet_since=self._patience.since,
+            )
+            if record is not None:
+                return Departure(record, deadline)
+            reason = "its record is too long"
+        if deadline is None:
+            logger.info("session stays", extra={"reason": reason})
+        return None
 
     def _fail(self, kind: int, error: Exception) -> None:
         """Answer with an error, and put the session into the state that follows it."""

@@ -34,7 +34,7 @@ from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Alone, Interrupts, Untimed
 from dsql.session.record import SessionRecord, decode
-from dsql.session.roster import Roster
+from dsql.session.roster import JobRun, Roster
 from dsql.session.session import Session
 from dsql.sql import collection, large_texts
 from dsql.tls.connection import open_connection
@@ -154,11 +154,17 @@ class ClusterTenant:
         return self._run(number, handed.decode(session), client, self._assignment.park_seconds)
 
     def resume(
-        self, number: int, record: bytes, client: socket.socket, *, parks: bool
+        self,
+        number: int,
+        record: bytes,
+        client: socket.socket,
+        arrived: Callable[[], None],
+        *,
+        parks: bool,
     ) -> Departure | None:
         """See `dsql.session.query_processor.Tenant`."""
         park_seconds = self._assignment.park_seconds if parks else NEVER
-        return self._run(number, decode(record), client, park_seconds)
+        return self._run(number, decode(record), client, park_seconds, arrived)
 
     def _run(
         self,
@@ -166,20 +172,21 @@ class ClusterTenant:
         origin: HandedSession | SessionRecord,
         client: socket.socket,
         park_seconds: float,
+        arrived: Callable[[], None] = do_nothing,
     ) -> Departure | None:
         connection = open_connection(client, origin.tls, self._hub)
         if park_seconds < BRIEF_SECONDS:
             connection.never_block()
         self._hub.on_hurry(connection.hurry)
-        session = Session(origin, connection, self._environment, park_seconds)
-        with self._roster.entered(number, session.interrupts):
+        session = Session(origin, connection, self._environment, park_seconds, arrived)
+        with self._roster.entered(number, session):
             return session.run()
 
     def run_jobs(self, number: int) -> None:
         """Run the cluster's background jobs; what fails now is tried again with the next request."""
         interrupts = Interrupts(Untimed(), Alone(), self._hub)
         interrupts.adopt()
-        with self._roster.entered(number, interrupts):
+        with self._roster.entered(number, JobRun(interrupts)):
             try:
                 self._run_jobs(interrupts)
                 interrupts.rest()
@@ -229,11 +236,11 @@ class ClusterTenant:
         return self._jobs.give_up(job.identifier, reason)
 
     def _pause(self, seconds: float) -> None:
-        interrupts = self._roster.running
-        if interrupts is None:  # nothing runs yet
+        running = self._roster.running
+        if running is None:  # nothing runs yet
             time.sleep(seconds)
         else:
-            interrupts.pause(seconds)
+            running.interrupts.pause(seconds)
 
     def _eventually(self, open_it: Callable[[], Opened]) -> Opened:
         """Return what `open_it` returns once what it needs is there, or raise why it is not."""

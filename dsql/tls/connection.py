@@ -50,6 +50,13 @@ class Connection(Protocol):
         """Let a `receive` that blocks end at once, with TimeoutError. For signal handlers."""
         ...
 
+    def step_back(self) -> None:
+        """Let a `receive` that waits, or the next one that has to, end once with TimeoutError.
+
+        Who waits is to be woken as well. For signal handlers.
+        """
+        ...
+
     def never_block(self) -> None:
         """Let `receive` obey a deadline of less than `BRIEF_SECONDS` where it is alone, too."""
         ...
@@ -90,6 +97,7 @@ class PlainConnection:
         self._send = client.send
         self._source: Source | None = None
         self._hurried = False
+        self._stepping_back = False
         self._unsent = memoryview(b"")
         self._take = self._take_briefly
         self.deadline = NEVER
@@ -124,7 +132,9 @@ class PlainConnection:
                     # Less than asked for was all there was: what comes now is told of.
                     source.readable = len(data) == _RECEIVE_BYTES
                     return data
-            if not self._waiter.await_input(source, self.deadline):
+            has_input = self._waiter.await_input(source, self.deadline)
+            if self._stepping_back or not has_input:
+                self._stepping_back = False
                 raise TimeoutError
 
     def _watched(self) -> Source:
@@ -163,6 +173,12 @@ class PlainConnection:
         self._hurried = True
         with contextlib.suppress(OSError):  # it may have been closed
             _set_timeout(self._socket, socket.SO_RCVTIMEO, _AT_ONCE_SECONDS)
+
+    def step_back(self) -> None:
+        """See `Connection`."""
+        self._stepping_back = True
+        if self._waiter.alone:
+            self.hurry()
 
     def never_block(self) -> None:
         """See `Connection`."""

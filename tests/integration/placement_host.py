@@ -29,6 +29,11 @@ from storage.client import LocalReplica, ReaderSlot
 
 class EchoSession:
     cancelled = False
+    statement = 0
+    def __init__(self):
+        self.interrupts = self
+    def leave(self):
+        return False
     def request_cancel(self):
         self.cancelled = True
     def terminate(self, frame=None):

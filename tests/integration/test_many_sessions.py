@@ -71,6 +71,27 @@ def test_many_sessions_share_a_few_processes(
     assert total == (sum(range(SESSIONS)),)
 
 
+def test_the_death_of_a_process_ends_its_sessions_only(shared: RunningCluster) -> None:
+    with ExitStack() as opened:
+        sessions = [
+            opened.enter_context(psycopg.connect(**shared.dsn(), autocommit=True)) for _ in range(8)
+        ]
+        victim = query_processors(shared)[0]
+        os.kill(victim, signal.SIGKILL)
+        ended = 0
+        for session in sessions:
+            try:
+                assert session.execute("SELECT 1").fetchone() == (1,)
+            except psycopg.OperationalError:
+                ended += 1
+        assert 0 < ended < len(sessions)
+        deadline = time.monotonic() + 30
+        while victim in query_processors(shared):
+            assert time.monotonic() < deadline
+        with psycopg.connect(**shared.dsn()) as another:
+            assert another.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_a_cancel_ends_the_statement_of_its_session_only(sessions: list[Session]) -> None:
     ended: list[str | None] = []
 
@@ -92,11 +113,7 @@ def test_a_cancel_ends_the_statement_of_its_session_only(sessions: list[Session]
 
 
 def test_point_reads_go_on_beside_a_long_statement(sessions: list[Session]) -> None:
-    def scan(session: Session) -> None:
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            session.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
-
-    scans = [threading.Thread(target=scan, args=(session,)) for session in sessions[:PROCESSES]]
+    scans = [threading.Thread(target=_scan, args=(session,)) for session in sessions[:PROCESSES]]
     for thread in scans:
         thread.start()
     began = time.monotonic()
@@ -113,25 +130,31 @@ def test_point_reads_go_on_beside_a_long_statement(sessions: list[Session]) -> N
     assert all(alive), f"the reads took {time.monotonic() - began:.1f} s"
 
 
-def test_the_death_of_a_process_ends_its_sessions_only(shared: RunningCluster) -> None:
-    with ExitStack() as opened:
-        sessions = [
-            opened.enter_context(psycopg.connect(**shared.dsn(), autocommit=True)) for _ in range(8)
-        ]
-        victim = query_processors(shared)[0]
-        os.kill(victim, signal.SIGKILL)
-        ended = 0
-        for session in sessions:
-            try:
-                assert session.execute("SELECT 1").fetchone() == (1,)
-            except psycopg.OperationalError:
-                ended += 1
-        assert 0 < ended < len(sessions)
-        deadline = time.monotonic() + 30
-        while victim in query_processors(shared):
-            assert time.monotonic() < deadline
-        with psycopg.connect(**shared.dsn()) as another:
-            assert another.execute("SELECT 1").fetchone() == (1,)
+def test_sessions_leave_the_process_of_a_long_statement(
+    shared: RunningCluster, sessions: list[Session]
+) -> None:
+    """They run on elsewhere as they were; what goes on beside the statement is told by nothing else."""
+    for number, session in enumerate(sessions):
+        session.execute(f"SET application_name TO 's{number}'")
+    before = shared.host()
+    scan = threading.Thread(target=_scan, args=(sessions[0],))
+    scan.start()
+    deadline = time.monotonic() + 60
+    while shared.host()["moves"] < before["moves"] + 5:
+        assert time.monotonic() < deadline
+        for number, session in enumerate(sessions[1:], 1):
+            assert session.execute("SHOW application_name").fetchone() == (f"s{number}",)
+    assert scan.is_alive()
+    while scan.is_alive():
+        sessions[0].cancel()
+        scan.join(0.2)
+    assert sessions[0].execute("SHOW application_name").fetchone() == ("s0",)
+    assert shared.host()["sheds"] > before["sheds"]
+
+
+def _scan(session: Session) -> None:
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        session.execute("SELECT count(*) FROM generate_series(1, 1000000000)")
 
 
 def test_a_process_ends_that_nobody_knows_of_any_more(shared: RunningCluster) -> None:

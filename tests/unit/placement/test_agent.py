@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from dsql.control.layout import Layout
+from dsql.session.control import Busy
 from dsql.session.handed import HandedSession
 from placement.agent import AgentSettings, HostAgent
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
@@ -36,6 +37,7 @@ class FakeWorker:
         self.work: dict[int, Keys | None] = {}
         self.cancelled: list[tuple[int, int]] = []
         self.resumed: list[tuple[int, bytes, bool]] = []
+        self.shed_counts: list[int] = []
         self.gone = False
         self._agent = agent
 
@@ -57,6 +59,9 @@ class FakeWorker:
     def retire(self) -> None:
         pass
 
+    def shed(self, count: int) -> None:
+        self.shed_counts.append(count)
+
     def begin(self, *numbers: int) -> None:
         for number in numbers or tuple(self.work):
             self._agent.on_started(self, number)  # type: ignore[arg-type]
@@ -69,6 +74,16 @@ class FakeWorker:
         parked = ParkedRecord(number, keys, os.dup(theirs.fileno()), b"record", deadline)
         theirs.close()
         self._agent.on_parked(self, parked)  # type: ignore[arg-type]
+        return ours
+
+    def move(self, number: int) -> socket.socket:
+        """Do what `park` does with a session that goes on elsewhere."""
+        ours, theirs = socket.socketpair()
+        keys = self.work.pop(number)
+        assert keys is not None
+        with theirs:
+            moved = ParkedRecord(number, keys, os.dup(theirs.fileno()), b"record")
+            self._agent.on_moved(self, moved)  # type: ignore[arg-type]
         return ours
 
     def run_jobs(self, number: int) -> None:
@@ -328,9 +343,44 @@ async def test_a_cancel_of_a_parked_session_is_nothing(host: FakeHost) -> None:
         host._on_placement(encode(Cancel(1, 77)), [])
         client.send(b"x")
         await wait_until(lambda: bool(worker.resumed))
+        worker.begin()
         assert not worker.cancelled
-        host._on_placement(encode(Cancel(1, 77)), [])
-        assert worker.cancelled == [(number, 77)]
+
+
+async def test_a_cancel_on_the_way_to_a_process_is_passed_on_there(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    first = host.fork(10)
+    first.begin()
+    with first.park(number) as client:
+        client.send(b"x")
+        await wait_until(lambda: bool(first.resumed))
+        host._on_placement(encode(Cancel(1, -1)), [])
+        host._on_placement(encode(Cancel(1, 77)), [])  # somebody else's
+        first.die()
+        second = host.fork(11)
+        assert not second.cancelled
+        second.begin()
+        assert second.cancelled == [(number, -1)]
+        host._on_placement(encode(Cancel(1, -1)), [])
+        assert second.cancelled == [(number, -1)] * 2
+
+
+async def test_a_session_moves_from_process_to_process(host: FakeHost) -> None:
+    numbers = [host.arrived(session(key)) for key in (1, 2)]
+    first = host.fork(10)
+    first.begin()
+    second = host.fork(11)
+    host.on_busy(first, Busy(100, 100, long=True))  # type: ignore[arg-type]
+    assert first.shed_counts == [1]
+    with first.move(numbers[1]):
+        assert second.resumed == [(numbers[1], b"record", True)]
+        assert list(first.work) == [numbers[0]]
+        second.begin()
+        status = host.status()
+        assert (status["c.sheds"], status["c.moves"], status["c.sessions"]) == (1, 1, 2)
+        assert status["move_ms"] >= 0  # type: ignore[operator]
+        host._on_placement(encode(Cancel(2, -2)), [])
+        assert second.cancelled == [(numbers[1], -2)]
 
 
 async def test_an_agent_that_stops_wakes_who_is_parked(host: FakeHost) -> None:

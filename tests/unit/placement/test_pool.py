@@ -13,6 +13,7 @@ from placement.decisions import (
     Refuse,
     Retire,
     Serve,
+    Shed,
 )
 from placement.pool import PoolSettings, QueryProcessorPool
 
@@ -270,8 +271,8 @@ def test_a_process_beyond_its_lifetime_ends_with_its_sessions_and_takes_no_more(
 def test_a_full_process_takes_no_more_sessions_and_another_one_takes_its_place() -> None:
     pool = with_processes(make_pool(processes_per_cluster=1), {10: "c"})
     pool.forked(11, 1)
-    assert pool.full(10) == [Retire(10)]
-    assert pool.full(10) == []
+    assert pool.full(10, 1) == [Retire(10), Shed(10, 1)]
+    assert pool.full(10, 1) == []
     assert served(pool.session_arrived(1, "c", 1)) == [(11, 1)]
     pool.ended(10, 1010, 2)
     assert served(pool.session_arrived(2, "c", 3)) == [(11, 2)]

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from placement.decisions import Action, Assign, Fork, Refuse, Retire, Serve
+from placement.cluster_pool import LONG_SECONDS
+from placement.decisions import Action, Assign, Fork, Refuse, Retire, Serve, Shed
 from placement.pool import PoolSettings, QueryProcessorPool
 
 CLUSTERS = st.sampled_from(["a", "b", "c"])
@@ -46,6 +47,7 @@ class SimulatedHost(RuleBasedStateMachine):
         self.pool = QueryProcessorPool(SETTINGS, Random(1))
         self.now = 0.0
         self.forks = 0
+        self.told_at = float("-inf")  # how busy somebody is
         self.processes: dict[int, Process] = {}
         self.waiting: dict[int, str] = {}
         self.parked: dict[int, str] = {}
@@ -59,7 +61,8 @@ class SimulatedHost(RuleBasedStateMachine):
         actions = self.pool.session_arrived(session, cluster, self.now)
         for action in actions:
             if isinstance(action, Serve) and self.processes[action.worker].cluster == cluster:
-                assert len(self.processes[action.worker].sessions) == best
+                fewest = len(self.processes[action.worker].sessions) == best
+                assert fewest or self.now - self.told_at < LONG_SECONDS
         self.apply(actions)
         if session in self.waiting:
             assert best in (None, SETTINGS.sessions_per_process_max)
@@ -111,10 +114,27 @@ class SimulatedHost(RuleBasedStateMachine):
             self.apply(self.pool.session_woken(session, cluster, self.now))
 
     @rule(choice=CHOICES)
+    def session_moves(self, choice: int) -> None:
+        served = sorted((s, w) for w, process in self.processes.items() for s in process.sessions)
+        if served:
+            session, worker = served[choice % len(served)]
+            self.processes[worker].sessions.remove(session)
+            self.waiting[session] = self.processes[worker].cluster
+            self.apply(self.pool.moved(worker, session, self.now))
+            self.end_if_over(worker)
+
+    @rule(choice=CHOICES, pressure=st.floats(0, 10), long=st.booleans())
+    def process_is_busy(self, choice: int, pressure: float, *, long: bool) -> None:
+        if self.processes:
+            self.told_at = self.now
+            worker = sorted(self.processes)[choice % len(self.processes)]
+            self.apply(self.pool.busy_with(worker, pressure, self.now, long=long))
+
+    @rule(choice=CHOICES)
     def process_is_full(self, choice: int) -> None:
         assigned = sorted(worker for worker, process in self.processes.items() if process.cluster)
         if assigned:
-            self.apply(self.pool.full(assigned[choice % len(assigned)]))
+            self.apply(self.pool.full(assigned[choice % len(assigned)], self.now))
 
     @rule(choice=CHOICES)
     def process_dies(self, choice: int) -> None:
@@ -185,6 +205,8 @@ class SimulatedHost(RuleBasedStateMachine):
                     assert len(process.sessions) <= SETTINGS.sessions_per_process_max
                 case Refuse(session, _, _):
                     del self.waiting[session]
+                case Shed(worker, sessions):
+                    assert 0 < sessions <= len(self.processes[worker].sessions)
                 case Retire(worker):
                     assert self.processes[worker].is_open
                     self.processes[worker].retired = True

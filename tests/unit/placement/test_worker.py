@@ -18,9 +18,11 @@ from msgspec.structs import replace
 from dsql.rpc import packets
 from dsql.session.control import (
     Assign,
+    Busy,
     Cancel,
     Ended,
     Full,
+    Moved,
     NeedAdjudicator,
     Parked,
     Ready,
@@ -43,6 +45,8 @@ class Events:
         self.ended: list[tuple[int, Keys | None]] = []
         self.started: list[int] = []
         self.parked: list[ParkedRecord] = []
+        self.moved: list[ParkedRecord] = []
+        self.busy: list[Busy] = []
         self.full = 0
         self.jobs_wanted = 0
         self.lost = asyncio.Event()
@@ -62,6 +66,15 @@ class Events:
         del worker
         os.close(session.client)
         self.parked.append(session)
+
+    def on_moved(self, worker: Worker, session: ParkedRecord) -> None:
+        del worker
+        os.close(session.client)
+        self.moved.append(session)
+
+    def on_busy(self, worker: Worker, busy: Busy) -> None:
+        del worker
+        self.busy.append(busy)
 
     def on_full(self, worker: Worker) -> None:
         del worker
@@ -97,7 +110,7 @@ class Hostile:
             self.worker.serve(number, b"", client.fileno(), KEYS)
             yield client
 
-    def park(self, parked: Parked, client: socket.socket) -> None:
+    def park(self, parked: Parked | Moved, client: socket.socket) -> None:
         packets.send(self.control, encode(parked), (client.fileno(),))
 
     def say(self, *messages: ToAgent) -> None:
@@ -159,10 +172,12 @@ async def test_closing_the_control_socket_is_the_end(hostile: Hostile) -> None:
         [Ended(1)],
         [Started(1)],
         [Full()],
+        [Busy(100, 0, long=False)],
     ],
     ids=[
         *("ready twice", "ended what it was not given"),
         *("began what it was not given", "full before it was assigned"),
+        "busy before it was assigned",
     ],
 )
 async def test_what_nobody_says_is_the_end(hostile: Hostile, messages: list[ToAgent]) -> None:
@@ -170,6 +185,7 @@ async def test_what_nobody_says_is_the_end(hostile: Hostile, messages: list[ToAg
     assert await hostile.is_killed()
     assert not hostile.events.ended
     assert not hostile.events.full
+    assert not hostile.events.busy
 
 
 @pytest.mark.parametrize("number", [2, 0, -1, 2**63])
@@ -258,6 +274,29 @@ async def test_parking_sooner_than_a_client_can_have_been_silent_is_the_end(
         hostile.park(Parked(1, b"record", 5.0), client)
         assert await hostile.is_killed()
     assert not hostile.events.parked
+
+
+async def test_as_many_sessions_move_as_were_asked_to(hostile: Hostile) -> None:
+    with hostile.given(1) as first, hostile.given(2) as second:
+        hostile.say(Started(1), Started(2))
+        hostile.worker.shed(1)
+        hostile.park(Moved(2, b"record"), second)
+        while not hostile.events.moved:
+            await asyncio.sleep(0)
+        hostile.park(Moved(1, b"record"), first)
+        assert await hostile.is_killed()
+    (moved,) = hostile.events.moved
+    assert (moved.number, moved.keys, moved.record) == (2, KEYS, b"record")
+
+
+async def test_load_is_told_and_bounded(hostile: Hostile) -> None:
+    hostile.worker.assign(ASSIGNMENT, [], lambda _: None)
+    hostile.say(Busy(100, 250, long=True))
+    while not hostile.events.busy:
+        await asyncio.sleep(0)
+    assert hostile.events.busy == [Busy(100, 250, long=True)]
+    hostile.say(Busy(101, 0, long=True))
+    assert await hostile.is_killed()
 
 
 async def test_last_words_of_a_process_count(hostile: Hostile) -> None:

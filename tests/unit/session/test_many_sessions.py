@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +15,11 @@ import pytest
 from memory_server import Peer, Server, errors, rows
 
 from dsql.hub.hub import Hub
+from dsql.session.record import decode
 from dsql.session.roster import Roster
 from dsql.session.session import Session
 from dsql.session.signals import listen
+from dsql.tls.connection import open_connection
 from dsql.wire import client
 
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000)"
@@ -32,6 +35,8 @@ class Process:
         self.environment = self.server.environment(self.hub)
         self.numbers = 0
         self.peers: list[Peer] = []
+        self.shedding = 0  # so many sessions at the next tick
+        self.moves = 0
 
     def start(self) -> tuple[int, Peer]:
         """Start a session; return its number and its client."""
@@ -44,8 +49,13 @@ class Process:
 
     def _live(self, number: int, session: Session) -> None:
         self.hub.on_hurry(session._connection.hurry)
-        with self.roster.entered(number, session.interrupts):
-            session.run()
+        with self.roster.entered(number, session):
+            departure = session.run()
+        if departure is not None:
+            self.moves += 1
+            origin, old = decode(departure.record), session._connection._socket
+            connection = open_connection(socket.socket(fileno=old.detach()), None, self.hub)
+            self._live(number, Session(origin, connection, self.environment))
 
     def run(self, *talks: Callable[[], Any]) -> list[Any]:
         """Run the hub until all of these, each in a thread, have returned; return what they do."""
@@ -62,20 +72,20 @@ class Process:
                 peer.socket.close()
 
     def tick(self, frame: Any) -> None:
+        self.roster.shed(self.shedding)
+        self.shedding = 0
         running = self.roster.running
         if running is not None:
-            running.tick(frame)
+            running.interrupts.tick(frame)
             if self.hub.tasks > 1:
-                running.give_way(self.hub.give_way, frame)
+                running.interrupts.give_way(self.hub.give_way, frame)
 
     def hear(self, frame: Any) -> None:
         """Cancel the first session, as a query processor does what its agent says."""
-        interrupts = self.roster.find(1)
-        if interrupts is not None:
-            interrupts.request_cancel()
+        self.roster.cancel(1)
         running = self.roster.running
         if running is not None:
-            running.tick(frame)
+            running.interrupts.tick(frame)
 
     def terminate(self, frame: Any) -> None:
         self.roster.end(frame)
@@ -184,6 +194,59 @@ def test_a_cancel_hits_its_session_and_no_neighbour(process: Process) -> None:
         leave(second)
 
     process.run(sleep, compute)
+
+
+def test_sessions_leave_a_long_statement_if_they_are_asked_to(process: Process) -> None:
+    """Each that waits for its client does, also where that has just said something."""
+    (_, busy), (_, silent), (_, other) = process.start(), process.start(), process.start()
+    answered = threading.Event()
+
+    def compute() -> None:
+        busy.until_ready(), silent.until_ready()
+        busy.send(client.query(ENDLESS))
+        assert answered.wait(30)
+        assert cancelled(busy) == "57014"
+        leave(busy)
+
+    def ask() -> None:
+        other.until_ready()
+        other.query("SET application_name TO 'mine'")
+        while process.moves < 6:
+            process.shedding = 3
+            assert other.rows("SHOW application_name") == [[b"mine"]]
+        assert silent.rows("SHOW application_name") == [[b""]]
+        answered.set()
+        leave(silent)
+        leave(other)
+
+    process.run(compute, ask)
+
+
+def test_what_keeps_a_session_is_told(process: Process, caplog: pytest.LogCaptureFixture) -> None:
+    (_, busy), (_, kept) = process.start(), process.start()
+    answered = threading.Event()
+
+    def compute() -> None:
+        busy.until_ready()
+        busy.send(client.query(ENDLESS))
+        assert answered.wait(30)
+        assert cancelled(busy) == "57014"
+        leave(busy)
+
+    def ask() -> None:
+        kept.until_ready()
+        kept.query("BEGIN")
+        kept.query("DECLARE c CURSOR FOR SELECT 1")
+        process.shedding = 2
+        while "it is in a transaction" not in {getattr(r, "reason", "") for r in caplog.records}:
+            time.sleep(0.001)
+        assert kept.rows("FETCH c") == [[b"1"]]
+        answered.set()
+        leave(kept)
+
+    with caplog.at_level("INFO"):
+        process.run(compute, ask)
+    assert not process.moves
 
 
 def test_a_client_that_does_not_read_holds_up_nobody(process: Process) -> None:
