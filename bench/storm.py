@@ -6,8 +6,10 @@
     python bench/storm.py --dsn HOST:PORT USER PASSWORD SNI   any server that runs already, alone
 
 One process of clients; each logs in by itself over TLS 1.3 (SSLRequest; SCRAM or a token as the password).
-`back` is the time from the moment all were dropped until each has been served again. Memory is the
-proportional one of all the server's processes, per connection that is held and silent.
+`back` is the time from the moment all were dropped until each has been served again; with `--beside`, eight
+clients of pgbench work on meanwhile. As those of the storm are few machines to a server, they give way to
+it (nice). Memory is the proportional anonymous one of all the server's processes, per connection that is
+held and silent.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import struct
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +38,7 @@ import workloads
 
 AT_ONCE = 64  # logins of one side under way
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
+_STEPS_BACK = 10
 _SILENT_SECONDS = 3.0  # until those that are held are at rest
 _TRIES_SECONDS = 60.0  # a client that was refused or cut off tries again for so long
 
@@ -174,10 +179,12 @@ class Storm:
             await asyncio.sleep(0.05)
 
 
-async def measure(name: str, target: Target, count: int, *, churn: bool, beside: bool) -> None:
-    """Run one storm and print what it took."""
+async def measure(
+    name: str, target: Target, count: int, *, churn: bool, beside: Executor | None
+) -> None:
+    """Run one storm and print what it took. `beside` is where pgbench is run."""
     storm = Storm(target, count)
-    alone = await _rate(target) if beside else 0.0
+    alone = await _rate(target, beside) if beside else 0.0
     before = _memory_kib(target)
     opened = await storm.open_all()
     print(f"{name}: {count} opened in {opened:.2f} s", end="", flush=True)
@@ -185,12 +192,16 @@ async def measure(name: str, target: Target, count: int, *, churn: bool, beside:
     if target.variables:
         print(f", {(_memory_kib(target) - before) / count:.1f} KiB each", end="")
     if beside:
-        print(f", pgbench beside them {await _rate(target) / alone:.2f} of alone", end="")
+        print(f", pgbench beside them {await _rate(target, beside) / alone:.2f} of alone", end="")
     asked = await storm.ask_all()
     storm.drop_all()
-    back = await storm.open_all()
+    coming = asyncio.create_task(storm.open_all())
+    meanwhile = await _rate(target, beside) / alone if beside else 1.0
+    back = await coming
     storm.drop_all()
     print(f", asked in {asked:.2f} s, back in {back:.2f} s", end="")
+    if beside:
+        print(f" with pgbench at {meanwhile:.2f}", end="")
     if churn:
         print(f", churn {count / await storm.churn():.0f}/s", end="")
     print(f", tries repeated {storm.repeated}", flush=True)
@@ -200,9 +211,10 @@ def _memory_kib(target: Target) -> int:
     return workloads.server_memory_kib(target.port) if target.variables else 0
 
 
-async def _rate(target: Target) -> float:
+async def _rate(target: Target, executor: Executor) -> float:
     """Return the transactions per second of pgbench's point reads from eight clients."""
-    run = await asyncio.to_thread(workloads.rate, target.variables, "select-only", 8, 5, scale=1)
+    measured = partial(workloads.rate, target.variables, "select-only", 8, 5, scale=1)
+    run = await asyncio.get_running_loop().run_in_executor(executor, measured)
     return run.tps
 
 
@@ -246,16 +258,16 @@ def _target(variables: dict[str, str]) -> Target:
 
 
 def _in_turns(targets: dict[str, Target], arguments: argparse.Namespace) -> None:
-    beside = arguments.beside and not arguments.dsn
-    for target in targets.values():
-        if beside:
-            workloads.initialise(target.variables, 1)
-    for _ in range(arguments.repeat):
-        for name, target in targets.items():
-            storm = measure(
-                name, target, arguments.connections, churn=arguments.churn, beside=beside
-            )
-            uvloop.run(storm)
+    with ThreadPoolExecutor(1) as executor:
+        beside = executor if arguments.beside and not arguments.dsn else None
+        if beside is not None:
+            for target in targets.values():
+                beside.submit(workloads.initialise, target.variables, 1).result()
+            os.nice(_STEPS_BACK)  # this thread, not the one that pgbench is run in
+        for _ in range(arguments.repeat):
+            for name, target in targets.items():
+                count, churn = arguments.connections, arguments.churn
+                uvloop.run(measure(name, target, count, churn=churn, beside=beside))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,16 @@ def die_with_parent(signal_number: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal_number)
 
 
+def step_back(steps: int) -> None:
+    """Raise the process's nice value: whoever else wants a processor is to have most of it.
+
+    The kernel may share processors out among login sessions first, and each role has its own (sched(7)).
+    """
+    niceness = os.nice(steps)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(niceness))
+
+
 def set_name(name: str) -> None:
     """Set the name that ps and top show (15 bytes)."""
     prctl(PR_SET_NAME, name.encode()[:15])

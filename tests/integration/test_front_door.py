@@ -108,6 +108,12 @@ async def test_many_sessions_dialled_at_once_are_all_served(cluster) -> None:
         await session.close()
 
 
+async def test_relays_leave_the_processors_to_the_sessions(cluster) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, cluster.role("relay-1")) > ours
+    assert os.getpriority(os.PRIO_PROCESS, cluster.role("seed")) == ours
+
+
 async def reconnect(cluster: RunningCluster, token: str) -> Session:
     """Open a session as clients do whose connection was reset: at once again."""
     while True:
