@@ -30,7 +30,7 @@ class Rate:
 
 def initialise(variables: Mapping[str, str], scale: int) -> None:
     """Create and fill pgbench's tables with pgbench -i, unmodified."""
-    _pgbench(variables, ["-i", "-q", "-s", str(scale)])
+    pgbench(variables, ["-i", "-q", "-s", str(scale)])
 
 
 def rate(
@@ -47,10 +47,11 @@ def rate(
     options += ["-c", str(clients), "-j", str(min(clients, 2))]
     options += ["-C"] if churn else ["-M", "prepared"]
     options += [f"--max-tries={TRIES_MAX}"]
-    return parse(_pgbench(variables, options))
+    return parse(pgbench(variables, options))
 
 
-def _pgbench(variables: Mapping[str, str], options: Sequence[str]) -> str:
+def pgbench(variables: Mapping[str, str], options: Sequence[str]) -> str:
+    """Run pgbench and return its report. Raises RuntimeError with what it says when it fails."""
     done = subprocess.run(
         ["pgbench", *options],
         env=os.environ | dict(variables),
