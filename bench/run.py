@@ -4,8 +4,10 @@
     python bench/run.py --seconds 3 --clients 1 8 --only select-only churn
 
 Both serve TLS. The write workloads are compared with a PostgreSQL that has two synchronous standbys
-(`ANY 1`), the others with a single one. The two sides take turns in short runs, because a machine's speed
-changes from minute to minute: each pair of runs gives a ratio, and the median of these counts.
+(`ANY 1`), the others with a single one; with `--pgbouncer`, reads and connections also with a PgBouncer in
+transaction mode before it, where clients cannot prepare statements. The two sides take turns in short
+runs, because a machine's speed changes from minute to minute: each pair of runs gives a ratio, and the
+median of these counts.
 """
 
 from __future__ import annotations
@@ -23,13 +25,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import bouncer
 import chart
 import postgres
 import server
 import workloads
 
 RESULTS = Path(__file__).parent / "results"
+READS = ("select-only", "select-simple", "churn", "memory")
 WRITES = ("simple-update", "tpcb-like")
+THROUGH_PGBOUNCER = {"select-only": "select-extended", "churn": "churn"}
 IDLE_CONNECTIONS = 50
 
 
@@ -42,9 +47,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=7, help="pairs of runs per figure")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--scale", type=int, default=10, help="pgbench's scale factor")
-    parser.add_argument(
-        "--only", nargs="+", help="select-only simple-update tpcb-like churn memory"
-    )
+    parser.add_argument("--only", nargs="+", choices=READS + WRITES)
+    parser.add_argument("--pgbouncer", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsql-bench-") as temporary:
         os.chmod(temporary, 0o711)
@@ -59,7 +63,7 @@ def _measure_all(arguments: argparse.Namespace, directory: Path) -> list[dict[st
         started = time.monotonic()
         workloads.initialise(ours, arguments.scale)
         print(f"  {time.monotonic() - started:.1f} s", flush=True)
-        for standbys, names in ((0, ("select-only", "churn", "memory")), (2, WRITES)):
+        for standbys, names in ((0, READS), (2, WRITES)):
             chosen = [name for name in names if not arguments.only or name in arguments.only]
             if chosen:
                 rows += _beside(arguments, directory, ours, standbys, chosen)
@@ -77,10 +81,18 @@ def _beside(
         print("PostgreSQL is not installed: this server is measured alone", flush=True)
         return [row for name in names for row in _rows(arguments, name, {"dsql": ours})]
     port = workloads.free_port()
-    with postgres.running(directory / f"postgres{standbys}", port, standbys=standbys) as theirs:
+    home = directory / f"postgres{standbys}"
+    with postgres.running(home, port, standbys=standbys) as theirs:
         workloads.initialise(theirs, arguments.scale)
         sides = {"dsql": ours, "postgres": theirs}
-        return [row for name in names for row in _rows(arguments, name, sides)]
+        rows = [row for name in names for row in _rows(arguments, name, sides)]
+        if not arguments.pgbouncer or bouncer.binary() is None:
+            return rows
+        port = workloads.free_port()
+        with bouncer.running(directory / f"bouncer{standbys}", port, theirs, home) as before:
+            sides = {"dsql": ours, "pgbouncer": before}
+            through = [name for name in names if name in THROUGH_PGBOUNCER]
+            return rows + [row for name in through for row in _rows(arguments, name, sides)]
 
 
 def _rows(
@@ -98,19 +110,17 @@ def _rows(
 def _rates(
     arguments: argparse.Namespace, name: str, clients: int, sides: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
-    churn = name == "churn"
-    workload = "select-only" if churn else name
-
     def rate(side: str) -> workloads.Rate:
-        variables, scale = sides[side], arguments.scale
+        workload = THROUGH_PGBOUNCER[name] if side == "pgbouncer" else name
         return workloads.rate(
-            variables, workload, clients, arguments.seconds, scale=scale, churn=churn
+            sides[side], workload, clients, arguments.seconds, scale=arguments.scale
         )
 
     runs = _in_turns(rate, list(sides), arguments.repeat)
     row: dict[str, Any] = {side: round(median(run.tps for run in runs[side])) for side in sides}
-    if "postgres" in sides:
-        pairs = zip(runs["dsql"], runs["postgres"], strict=True)
+    for peer in [side for side in sides if side != "dsql"]:
+        pairs = zip(runs["dsql"], runs[peer], strict=True)
+        row["peer"] = peer
         row["ratios"] = sorted(round(ours.tps / theirs.tps, 3) for ours, theirs in pairs)
         row["ratio"] = round(median(row["ratios"]), 2)
     row["runs"] = {side: [asdict(run) for run in runs[side]] for side in sides}
@@ -147,11 +157,11 @@ def _memory(sides: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
 
 def _report(row: dict[str, Any]) -> dict[str, Any]:
     clients = f"{row['clients']:3d} clients" if "clients" in row else ""
-    ratios = row.get("ratios")
+    ratios, peer = row.get("ratios"), row.get("peer", "postgres")
     spread = f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios else ""
     print(
         f"{row['figure']:32s} {clients:12s} dsql {row['dsql']:8d}   "
-        f"postgres {row.get('postgres', 0):8d}   ratio {row.get('ratio', '-')}{spread}",
+        f"{peer} {row.get(peer, 0):8d}   ratio {row.get('ratio', '-')}{spread}",
         flush=True,
     )
     return row

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TRIES_MAX = 20
+# What pgbench is told: prepared statements, but where the name says otherwise. `churn` connects for each.
 WORKLOADS = {
-    "select-only": ("-b", "select-only"),
-    "simple-update": ("-b", "simple-update"),
-    "tpcb-like": ("-b", "tpcb-like"),
+    "select-only": ("-b", "select-only", "-M", "prepared"),
+    "select-extended": ("-b", "select-only", "-M", "extended"),
+    "select-simple": ("-b", "select-only", "-M", "simple"),
+    "simple-update": ("-b", "simple-update", "-M", "prepared"),
+    "tpcb-like": ("-b", "tpcb-like", "-M", "prepared"),
+    "churn": ("-b", "select-only", "-C"),
 }
 
 
@@ -40,12 +44,10 @@ def rate(
     seconds: int,
     *,
     scale: int,
-    churn: bool = False,
 ) -> Rate:
-    """Run a workload with prepared statements; `churn` connects anew for every transaction."""
+    """Run one of `WORKLOADS`."""
     options = [*WORKLOADS[workload], "-n", "-s", str(scale), "-T", str(seconds)]
     options += ["-c", str(clients), "-j", str(min(clients, 2))]
-    options += ["-C"] if churn else ["-M", "prepared"]
     options += [f"--max-tries={TRIES_MAX}"]
     return parse(pgbench(variables, options))
 
