@@ -107,7 +107,7 @@ class Role:
         process = self.process
         if process is None or self._ended.is_set() or self._stopping:
             return
-        if not self._watchdog.is_hung(condition_of(process.pid)):
+        if self._watchdog.has_beaten() or not self._watchdog.is_hung(condition_of(process.pid)):
             return
         self.hangs += 1
         self._watchdog = Watchdog(self._hang_seconds)
@@ -207,11 +207,11 @@ class Supervisor:
 
     def start(self, specs: Sequence[RoleSpec]) -> None:
         """Start roles, all at once."""
-        for spec in specs:
-            role = Role(spec, self._data, self.hang_seconds, self._publish)
-            self._roles[spec.name] = role
-            self._running[spec.name] = asyncio.create_task(role.run())
-            self._watching.append(asyncio.create_task(_watch(role)))
+        started = [Role(spec, self._data, self.hang_seconds, self._publish) for spec in specs]
+        for role in started:
+            self._roles[role.spec.name] = role
+            self._running[role.spec.name] = asyncio.create_task(role.run())
+        self._watching.append(asyncio.create_task(_watch(started)))
 
     async def wait_ready(self) -> None:
         """Return once every role has been ready. Raises RoleFailedError if one ends before."""
@@ -245,10 +245,11 @@ class Supervisor:
             write_processes(Layout(self._data), processes)
 
 
-async def _watch(role: Role) -> None:
+async def _watch(roles: Sequence[Role]) -> None:
+    """Look at all of them at once: an idle server is woken no more often than it must be."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        await role.watch()
+        await asyncio.gather(*(role.watch() for role in roles))
 
 
 async def _stop(roles: Sequence[Role]) -> None:

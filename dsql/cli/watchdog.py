@@ -18,7 +18,7 @@ import signal
 from dsql.rpc.process import Condition
 
 BEAT_SECONDS = 1.0
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 HANG_SECONDS = 10.0  # the default
 DUMP_SIGNAL = signal.SIGUSR2
 START_FACTOR = 30  # a role that starts may recover for long without a turn of its loop
@@ -48,7 +48,10 @@ class Heart:
 
 
 class Watchdog:
-    """Watches one process: told of its beats, and asked every LOOK_SECONDS. Free of I/O."""
+    """Watches one process: told of its beats, and asked every LOOK_SECONDS. Free of I/O.
+
+    What the kernel says of the process is needed only where `has_beaten` says no.
+    """
 
     def __init__(self, hang_seconds: float) -> None:
         self._hang_seconds = hang_seconds
@@ -61,13 +64,18 @@ class Watchdog:
         """The process has beaten. Until the first time it has START_FACTOR times as long."""
         self._beats += count
 
+    def has_beaten(self) -> bool:
+        """Return whether it has beaten since the last look."""
+        has_beaten = self._beats != self._counted
+        if has_beaten:
+            self._counted, self._stood_seconds = self._beats, 0.0
+        return has_beaten
+
     def is_hung(self, condition: Condition) -> bool:
-        """Return whether it has stood still for too long."""
+        """Return whether it has stood still for too long, now that it has not beaten."""
         waited = condition.waited_seconds - self._waited_seconds
         self._waited_seconds = condition.waited_seconds
-        if self._beats != self._counted:
-            self._counted, self._stood_seconds = self._beats, 0.0
-        elif condition.state not in _EXCUSED_STATES:
+        if condition.state not in _EXCUSED_STATES:
             # However long ago the last look was: if that was longer, we have stood still ourselves.
             self._stood_seconds += max(0.0, LOOK_SECONDS - waited)
         limit = self._hang_seconds if self._beats else self._hang_seconds * START_FACTOR
