@@ -324,7 +324,7 @@ class HostAgent:
         self._arriving.pop(session.keys.process_key, None)
         if session.cancelled:
             worker.cancel(session.number, session.keys.secret_key)
-        times = self._moves if session.moves else self._lot.wakes
+        times = self._moves if session.left else self._lot.wakes
         times.append(time.monotonic() - session.woken_at)
 
     def on_parked(self, worker: Worker, parked: ParkedRecord) -> None:
@@ -344,7 +344,7 @@ class HostAgent:
         assert worker.cluster is not None, "it has served somebody"
         session = ParkedSession(worker.cluster, moved)
         session.woken_at = time.monotonic()
-        session.moves = True
+        session.left = worker
         self._forget_keys(worker, moved.number, moved.keys)
         self._await_arrival(session)
         self._act(self._pool.moved(worker.process_id, moved.number, session.woken_at))

@@ -5,6 +5,8 @@ without one: there they wait for nobody's slices, and the long statement has its
 where sessions wait for their turn while another process has less to do, or where far more sessions are
 than in another one, some of them leave.
 
+Nobody is asked to leave while there are sessions that wait for a process with room.
+
 Against going to and fro: what is asked for takes at most half of the difference away, a difference counts
 from `PRESSURE_APART` on only, loads are evened out at most every `EVEN_SECONDS`, and nobody is sent to
 where a long statement is, or was a moment ago.
@@ -47,7 +49,7 @@ def all_loaded(opened: list[Member], now: float) -> bool:
 def uneven(pool: ClusterPool, opened: list[Member], now: float) -> Shedding | None:
     """Return who of a cluster's open processes has to let how many sessions go; None: all is even."""
     calm = [member for member in opened if not member.computes_long(now)]
-    if len(opened) < 2 or not calm or now - pool.evened_at < EVEN_SECONDS:
+    if len(opened) < 2 or not calm or pool.waiting or now - pool.evened_at < EVEN_SECONDS:
         return None
     fullest = max(opened, key=lambda member: member.pressure(now))
     freest = min(calm, key=lambda member: member.pressure(now))

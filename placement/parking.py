@@ -31,18 +31,8 @@ class ParkedSession:
     """A session between two query processors; implements `placement.pending.Pending`. Owns the socket."""
 
     __slots__ = (
-        *(
-            "cancelled",
-            "client",
-            "cluster",
-            "deadline",
-            "keys",
-            "moves",
-            "number",
-            "parks",
-            "record",
-        ),
-        *("starts", "woken_at"),
+        *("cancelled", "client", "cluster", "deadline", "keys", "left", "number", "parks"),
+        *("record", "starts", "woken_at"),
     )
 
     def __init__(self, cluster: str, parked: ParkedRecord) -> None:
@@ -55,7 +45,7 @@ class ParkedSession:
         self.starts = 0
         self.parks = True  # again, when it has been resumed
         self.cancelled = False  # on its way to a query processor
-        self.moves = False  # from process to process, without being parked
+        self.left: Worker | None = None  # to move on at once, without being parked
         self.woken_at = 0.0
 
     def start(self, worker: Worker, number: int) -> None:
@@ -66,12 +56,14 @@ class ParkedSession:
     def settle(self) -> None:
         """See Pending."""
         os.close(self.client)
+        if self.left is not None:
+            self.left.release(self.number)
 
     def refuse(self, sqlstate: str, text: str) -> None:
         """See Pending. Its client finds the connection closed: who could speak to it has no room for it."""
         details = {"cluster": self.cluster, "sqlstate": sqlstate, "reason": text}
         logger.warning("parked session lost", extra=details)
-        os.close(self.client)
+        self.settle()
 
 
 class ParkingLot:

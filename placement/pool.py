@@ -49,6 +49,8 @@ from placement.decisions import (
     Shed,
 )
 
+SHED_AT_ONCE = 100  # sessions, whose records are in the agent's memory meanwhile
+
 
 class PoolSettings(msgspec.Struct, frozen=True):
     """How large and how old a pool may become.
@@ -195,7 +197,7 @@ class QueryProcessorPool:
         if balance.all_loaded(opened, now) and self._warm and self._may_grow(len(opened)):
             actions = [*self._take_warm(entry.cluster, now), *self._refill(now)]
             opened = pool.open_workers(now)
-        count = balance.others_of_long(entry, opened, now)
+        count = 0 if pool.waiting else balance.others_of_long(entry, opened, now)
         uneven = (entry, count) if count else balance.uneven(pool, opened, now)
         if uneven is not None:
             pool.evened_at = now
@@ -206,7 +208,7 @@ class QueryProcessorPool:
         assert entry.cluster is not None, "who serves nobody has nobody to let go"
         entry.shed_at = now
         self._clusters[entry.cluster].sheds += 1
-        return Shed(entry.number, count)
+        return Shed(entry.number, min(count, SHED_AT_ONCE))
 
     def full(self, worker: int, now: float) -> list[Action]:
         """A query processor has grown large: its sessions go on elsewhere, and it ends."""
@@ -218,7 +220,8 @@ class QueryProcessorPool:
     def _empty(self, entry: Member, now: float) -> list[Action]:
         """Have the sessions of one that ends leave, if there is somewhere to go."""
         assert entry.cluster is not None, "warm ones are empty"
-        if not entry.work or not (self._warm or self._clusters[entry.cluster].open_workers(now)):
+        pool = self._clusters[entry.cluster]
+        if not entry.work or pool.waiting or not (self._warm or pool.open_workers(now)):
             return []
         return [self._shed(entry, len(entry.work), now)]
 

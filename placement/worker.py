@@ -27,6 +27,7 @@ from dsql.session.control import (
     NeedAdjudicator,
     Parked,
     Ready,
+    Release,
     Resume,
     Retire,
     RunJobs,
@@ -39,7 +40,7 @@ from dsql.session.control import (
     decode_from_query_processor,
     encode,
 )
-from dsql.session.record import RECORD_BYTES_MAX
+from dsql.session.record import MOVED_BYTES_MAX, RECORD_BYTES_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -227,6 +228,10 @@ class Worker:
         self._may_leave = min(len(self.work), self._may_leave + count)
         self._tell(Shed(count))
 
+    def release(self, number: int) -> None:
+        """Tell it that a session that it let go is in other hands."""
+        self._tell(Release(number))
+
     def retire(self) -> None:
         """Have the process end after the last of its sessions."""
         self._tell(Retire())
@@ -301,7 +306,7 @@ class Worker:
             parked = ParkedRecord(number, keys, client, record, message.deadline)
             self._events.on_parked(self, parked)
         else:
-            self._may_leave -= 1
+            self._may_leave = max(0, self._may_leave - 1)
             self._events.on_moved(self, ParkedRecord(number, keys, client, record))
 
     def _complaint(self, message: ToAgent, descriptors: list[int]) -> str:
@@ -326,10 +331,12 @@ class Worker:
             return "gives back what it was not given"
         if len(descriptors) != 1 or os.fstat(descriptors[0]).st_ino != given.socket:
             return "gives back another socket"
-        if len(message.record) > RECORD_BYTES_MAX:
+        most = MOVED_BYTES_MAX if isinstance(message, Moved) else RECORD_BYTES_MAX
+        if len(message.record) > most:
             return "gives back what is no session"
         if isinstance(message, Moved):
-            return "" if self._may_leave > 0 else "gives back a session unasked"
+            asked = self._may_leave > 0 or not self._park_seconds  # then all move all the time
+            return "" if asked else "gives back a session unasked"
         if time.monotonic() - given.since < self._park_seconds:
             return "parks too soon"
         return "" if math.isfinite(message.deadline) else "parks for ever"

@@ -24,6 +24,7 @@ from dsql.tls.connection import open_connection
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Mode, WriteSet
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
 from dsql.wire import client
+from storage.snapshot import snapshot_too_old
 
 TIME_MICROSECONDS = 1_767_225_600_000_000  # 2026-01-01 00:00:00 UTC, whenever a session asks
 
@@ -36,8 +37,8 @@ ARN = "arn:aws:iam::111122223333:role/client"  # who signs the tokens of all ses
 
 
 class MemorySnapshot:
-    def __init__(self, store: MemoryStore, timestamp: int) -> None:
-        self._rows = dict(store.rows)
+    def __init__(self, store: MemoryStore, timestamp: int, rows: dict[bytes, bytes]) -> None:
+        self._rows = rows
         self._changed = store.changed
         self.timestamp = timestamp
 
@@ -56,18 +57,27 @@ class MemorySnapshot:
 
 
 class MemoryStore:
-    """Replica, clock and committer in one: a dict, and the last commit of every key."""
+    """Replica, clock and committer in one: a dict, and the last commit of every key.
+
+    What was is forgotten as soon as nobody reads it any more.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
         self.changed: dict[bytes, int] = {}
         self.now = 1
+        self.readers: dict[object, tuple[int, dict[bytes, bytes]]] = {}
 
     def snapshot(self, timestamp: int, reader: object) -> MemorySnapshot:
-        return MemorySnapshot(self, timestamp)
+        known = [(self.now, self.rows), *self.readers.copy().values()]
+        rows = next((rows for shown, rows in known if shown == timestamp), None)
+        if rows is None:
+            raise snapshot_too_old()
+        self.readers[reader] = timestamp, rows
+        return MemorySnapshot(self, timestamp, rows)
 
     def release(self, reader: object) -> None:
-        pass
+        self.readers.pop(reader, None)
 
     def latest(self) -> int:
         return self.now
@@ -227,27 +237,43 @@ class Server:
         departure = session.run()
         while departure is not None:
             self.departures.append(departure)
-            self.is_parked = True
-            patience = departure.deadline - time.monotonic()
-            select.select([client], [], [], max(0.0, min(patience, 60.0)))
-            self.running = arrived = self.arrive(client, departure.record)
-            self.is_parked = False
+            if departure.deadline is not None:
+                self.is_parked = True
+                patience = departure.deadline - time.monotonic()
+                select.select([client], [], [], max(0.0, min(patience, 60.0)))
+            self.running = arrived = self.arrive(client, departure)
             departure = contextvars.Context().run(arrived.run)
 
     def wait_until_silent(self) -> bool:
-        """Wait until the only session has moved, or found why it cannot; return whether it has."""
+        """Wait until the only session has moved, or found why it cannot; return whether it has.
+
+        In a transaction it waits for its client elsewhere, outside of one where nobody runs it.
+        """
         deadline = time.monotonic() + 10
         while not self.is_parked and self.running._park_at != float("inf"):
             assert time.monotonic() < deadline
             time.sleep(0.001)
         return self.is_parked
 
-    def arrive(self, client: socket.socket, record: bytes) -> Session:
+    def arrive(self, client: socket.socket, departure: Departure) -> Session:
         """Return a session that has come to another process."""
         environment = self.environment()
-        connection = open_connection(client, decode(record).tls, environment.waiter)
+        record = decode(departure.record)
+        connection = open_connection(client, record.tls, environment.waiter)
         connection.never_block()
-        return Session(decode(record), connection, environment, self.park_seconds)
+        receive = connection.receive
+
+        def hear() -> bytes:
+            data = receive()
+            self.is_parked = False
+            return data
+
+        def arrived() -> None:
+            departure.release()
+            self.is_parked = True
+
+        connection.receive = hear  # type: ignore[method-assign]
+        return Session(record, connection, environment, self.park_seconds, arrived)
 
     def start(
         self, environment: Environment | None = None, pending: bytes = b"", **parameters: str

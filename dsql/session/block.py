@@ -22,6 +22,7 @@ from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, un
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.interrupts import HELD, Interrupts
+from dsql.session.record import BlockRecord, InvalidRecordError, SavepointRecord, UsedRecord
 from dsql.session.settings import Settings, Snapshot
 from dsql.transaction.interface import Mode
 
@@ -48,6 +49,16 @@ class _Savepoint:
     settings: Snapshot
     ddl_statements: int
     writes: bool
+
+
+class _Used(Protocol):
+    """What a commit has to know of a query: see CompiledQuery."""
+
+    @property
+    def version_keys(self) -> tuple[bytes, ...]: ...
+
+    @property
+    def role(self) -> int: ...
 
 
 class Recording(Protocol):
@@ -97,7 +108,7 @@ class TransactionBlock:
 
     def _reset(self) -> None:
         self.read_only = False
-        self._queries: set[CompiledQuery] = set()
+        self._queries: set[_Used] = set()
         self._ddl_statements = 0
         self._catalog_changed = False  # by this transaction; a later ROLLBACK TO does not reset it
         self._writes = False
@@ -329,6 +340,83 @@ class TransactionBlock:
             self.state = State.FAILED
         else:
             self.rollback()
+
+    # ------------------------------------------------------------ moves
+
+    @property
+    def waits_for_jobs(self) -> bool:
+        """Whether the commit has to run jobs, whose statements are of this process."""
+        return bool(self._jobs)
+
+    @property
+    def written_bytes(self) -> int:
+        """About how much the transaction has written."""
+        return 0 if self._transaction is None else self._transaction.size
+
+    def record(self) -> BlockRecord | None:
+        """Return the transaction for another process, None if there is none. Call `release` later."""
+        transaction = self._transaction
+        if self.state is State.IDLE:
+            return None
+        return BlockRecord(
+            self.state.value,
+            None if transaction is None else transaction.record(),
+            self.started_at,
+            self.read_only,
+            self._ddl_statements,
+            self._catalog_changed,
+            self._writes,
+            self._has_read,
+            self._jobs_requested,
+            self.has_looked,
+            tuple({UsedRecord(query.version_keys, query.role) for query in self._queries}),
+            tuple(map(self._savepoint_record, self._savepoints)),
+            self._settings.transaction_record(),
+        )
+
+    def _savepoint_record(self, savepoint: _Savepoint) -> SavepointRecord:
+        return SavepointRecord(
+            savepoint.name,
+            savepoint.statement,
+            self._settings.snapshot_record(savepoint.settings),
+            savepoint.ddl_statements,
+            savepoint.writes,
+        )
+
+    def release(self) -> None:
+        """Show the snapshot no more that `record` has told of."""
+        if self._transaction is not None:
+            self._transaction.rollback()
+
+    def take_up(self, record: BlockRecord) -> None:
+        """Go on with a transaction of another process.
+
+        Raises InvalidRecordError, and SqlError 58000 or 57P03 if its snapshot is out of reach.
+        """
+        if record.transaction is not None:
+            try:
+                self.transaction.take_up(record.transaction)
+            except ValueError as error:
+                raise InvalidRecordError(str(error)) from None
+        self.state = State(record.state)
+        self.started_at, self.read_only = record.started_at, record.read_only
+        self._ddl_statements, self._catalog_changed = record.ddl_statements, record.catalog_changed
+        self._writes, self._has_read = record.writes, record.has_read
+        self._jobs_requested = record.jobs_requested
+        self._queries.update(record.used)
+        self._settings.take_up_transaction(record.settings)
+        self._savepoints = [
+            _Savepoint(
+                savepoint.name,
+                savepoint.statement,
+                self._settings.restored_snapshot(savepoint.settings),
+                savepoint.ddl_statements,
+                savepoint.writes,
+            )
+            for savepoint in record.savepoints
+        ]
+        if record.looked:
+            self._find_catalog()
 
     # ------------------------------------------------------------ savepoints
 

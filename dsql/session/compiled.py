@@ -86,13 +86,21 @@ class CompiledQuery(DescribedQuery):
     """A query that may run: its program, and what the session needs to know about it.
 
     `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
-    to `role`.
+    to `role`. It was compiled from `text`, with its parameters' types as they were `declared`.
     """
 
-    __slots__ = ("_tags", "program", "role", "version_keys")
+    __slots__ = ("_tags", "declared", "program", "role", "text", "version_keys")
 
-    def __init__(self, statement: Authorized[BoundStatement], settings: FormatSettings) -> None:
+    def __init__(
+        self,
+        statement: Authorized[BoundStatement],
+        settings: FormatSettings,
+        text: str,
+        declared: tuple[int, ...] | None,
+    ) -> None:
         bound = statement.subject
+        self.text = text
+        self.declared = declared
         self.program = prepare(bound)
         super().__init__(self.program, settings)
         self.role = statement.role
@@ -101,6 +109,11 @@ class CompiledQuery(DescribedQuery):
             *map(role_version_key, statement.relied_on),
         )
         self._tags: dict[int, bytes] = {}
+
+    def formats_of(self, emit: Emit) -> tuple[int, ...] | None:
+        """Return the result formats that `emitter` has returned this for; None: it has not."""
+        found = (shape.formats for shape in self._shapes.values() if shape.emit is emit)
+        return next(found, None)
 
     def emitter(self, shape: Shape) -> Emit:
         """Return the function that appends the rows in a shape's formats."""

@@ -6,11 +6,12 @@
                                <-- Ready           the sandbox is closed
       Serve      [client]      -->                 a session, beside those that it has
       Resume     [client]      -->                 likewise, one that was parked
-                               <-- Started         its task has begun: it is lost with the process now
+                               <-- Started         it is as it was: it is lost with the process now
                                <-- Parked [client] its client is silent: watch the socket meanwhile
                                <-- Busy            how it goes, while it does much
       Shed                     -->                 some sessions would be better off in another process
                                <-- Moved [client]  one of them: resume it elsewhere at once
+      Release                  -->                 it has arrived, or never will
       RunJobs                  -->                 the cluster's background jobs, likewise
       Cancel                   -->                 interrupt what a session runs
                                <-- Ended           a session, or a run of jobs, is over
@@ -90,10 +91,19 @@ class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
 
 
 class Moved(msgspec.Struct, frozen=True, tag="moved", array_like=True):
-    """A session as its record, with the socket that it came with, to be resumed in another process."""
+    """A session as its record, with the socket that it came with, to be resumed in another process.
+
+    The snapshot of its transaction is shown in this one until `Release`.
+    """
 
     number: int
     record: bytes
+
+
+class Release(msgspec.Struct, frozen=True, tag="release", array_like=True):
+    """The session that has moved is in other hands, which show its snapshot, or it is over."""
+
+    number: int
 
 
 class Busy(msgspec.Struct, frozen=True, tag="busy", array_like=True):
@@ -156,7 +166,9 @@ class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=Tru
     az: str = ""
 
 
-ToQueryProcessor = Assign | Serve | Resume | Shed | RunJobs | Cancel | Retire | Adjudicator
+ToQueryProcessor = (
+    Assign | Serve | Resume | Shed | Release | RunJobs | Cancel | Retire | Adjudicator
+)
 ToAgent = Ready | Started | Parked | Moved | Busy | Ended | Full | NeedAdjudicator | WantJobs
 
 encode = msgspec.msgpack.Encoder().encode

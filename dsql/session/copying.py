@@ -87,6 +87,9 @@ class CopyPortal:
         count = self._copy_in(options) if node.is_from else self._copy_out(options)
         state.out += backend.command_complete(f"COPY {count}")
 
+    def epilogue(self) -> None:
+        """See `dsql.session.portal.Portal`: it would run again."""
+
     # ------------------------------------------------------------ in
 
     def _copy_in(self, options: CopyOptions) -> int:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from dsql.functions import session_random
-from dsql.session.block import State
 from dsql.session.explain import ExplainStatement
+from dsql.session.portal import SpentPortal
 from dsql.session.record import (
+    MOVED_BYTES_MAX,
     RECORD_BYTES_MAX,
     VERSION,
+    BlockRecord,
     InvalidRecordError,
+    PortalRecord,
     PreparedRecord,
     RandomRecord,
     SessionRecord,
@@ -24,10 +30,13 @@ class Departure(NamedTuple):
     """An encoded SessionRecord, and when somebody has to look at the session though its client is silent.
 
     The time is in seconds of the host's monotonic clock; None: the session goes on elsewhere at once.
+    `release` is to be called when it does: up to then the snapshot of its transaction is shown here, so
+    that there is always somebody who shows it.
     """
 
     record: bytes
     deadline: float | None
+    release: Callable[[], None]
 
 
 def reason_to_stay(state: SessionState) -> str | None:
@@ -38,26 +47,28 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "it is about to end"
     if state.interrupts.deadline:
         return "a statement's time is running"
-    if state.block.state is not State.IDLE:
-        return "it is in a transaction"
-    if state.portals:
+    if state.block.waits_for_jobs:
+        return "its transaction has begun a job"
+    if any(name or portal.epilogue() is None for name, portal in state.portals.items()):
         return "it has open portals"
     if not state.connection.may_move:
         return "its connection is in the midst of something"
     if len(state.reader.partial) + sum(map(len, state.texts.values())) > RECORD_BYTES_MAX:
         return "its statements are too long"
+    if state.block.written_bytes > MOVED_BYTES_MAX:
+        return "its transaction has written too much"
     return None
 
 
 def depart(
-    state: SessionState, *, skipping: bool, deadline: float, quiet_since: float
+    state: SessionState, *, skipping: bool, deadline: float, quiet_since: float, bytes_max: int
 ) -> bytes | None:
     """Return the record of a session that nothing keeps here; None if it is too large after all.
 
     Else the connection is over here.
     """
     record = encode(_record_of(state, skipping, deadline, quiet_since))
-    if len(record) > RECORD_BYTES_MAX:
+    if len(record) > bytes_max:
         return None
     state.connection.detach()
     return record
@@ -78,7 +89,23 @@ def _record_of(
         tuple(_prepared(state, name) for name in state.statements),
         None if found is None else RandomRecord(*found),
         state.context.known_session_id,
+        _block(state),
+        _portal(state),
     )
+
+
+def _block(state: SessionState) -> BlockRecord | None:
+    block = state.block.record()
+    return block and msgspec.structs.replace(block, replay=state.recording.records())
+
+
+def _portal(state: SessionState) -> PortalRecord | None:
+    portal = state.portals.get(b"")
+    if portal is None:
+        return None
+    epilogue = portal.epilogue()
+    assert epilogue is not None, "what is not at its end stays"
+    return PortalRecord(portal.description, epilogue)
 
 
 def _prepared(state: SessionState, name: bytes) -> PreparedRecord:
@@ -89,13 +116,21 @@ def _prepared(state: SessionState, name: bytes) -> PreparedRecord:
 
 
 def take_up(state: SessionState, record: SessionRecord) -> None:
-    """Give a session that has just arrived what it had. Raises InvalidRecordError."""
+    """Give a session that has just arrived what it had.
+
+    Raises InvalidRecordError, and SqlError if the snapshot of its transaction is out of reach.
+    """
     state.settings.take_up(record.settings)
     for prepared in record.statements:
         name = prepared.name.encode()
         state.statements[name] = MovedStatement(prepared.types, prepared.columns)
         state.texts[name] = prepared.text
     state.context.known_session_id = record.session_id
+    if record.block is not None:
+        state.block.take_up(record.block)
+        state.recording.take_up(record.block.replay)
+    if record.portal is not None:
+        state.portals[b""] = SpentPortal(state, *msgspec.structs.astuple(record.portal))
     if state.reader.feed(record.partial):
         raise InvalidRecordError("a whole message that was not answered")
     if record.random is not None:

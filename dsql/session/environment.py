@@ -15,6 +15,7 @@ from dsql.hub.waiter import Blocking, Waiter
 from dsql.limits import CONNECTION_SECONDS_MAX
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import Transaction
+from dsql.transaction.record import TransactionRecord
 
 
 class SessionTransaction(Transaction, Protocol):
@@ -30,6 +31,14 @@ class SessionTransaction(Transaction, Protocol):
 
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number."""
+        ...
+
+    def record(self) -> TransactionRecord:
+        """Return what another process needs to go on. The snapshot is shown on, until `rollback` here."""
+        ...
+
+    def take_up(self, record: TransactionRecord) -> None:
+        """Go on with one of another process. Raises ValueError, SqlError 58000."""
         ...
 
 

@@ -62,7 +62,7 @@ def compile_query(
         return found
     bound = _bind(parsed, parameter_types, standpoint, settings)
     authorized = authorize(bound, bound.required, standpoint.authority)
-    compiled = CompiledQuery(authorized, settings.formats)
+    compiled = CompiledQuery(authorized, settings.formats, parsed.text, parameter_types)
     if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
         plans.keep(key, compiled, parsed.text)
     return compiled

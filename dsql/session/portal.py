@@ -37,6 +37,13 @@ class Portal(Protocol):
         """Run on, for at most `row_limit` rows (0: to the end)."""
         ...
 
+    def epilogue(self) -> bytes | None:
+        """Return what is answered to one more Execute after the end, b"" for an error (55000).
+
+        None: it is not at its end, or is still good for other things.
+        """
+        ...
+
 
 _NO_ROWS: Iterator[Row] = iter(())
 
@@ -99,6 +106,12 @@ class QueryPortal:
         run_to_end(self._state, query, query.emitter(self._shape), self._parameters)
         self._rows = _NO_ROWS
 
+    def epilogue(self) -> bytes | None:
+        """See `Portal`."""
+        if self._rows is not _NO_ROWS:
+            return None
+        return self._query.complete(0) if self._query.returns_rows else b""
+
     @property
     def columns(self) -> tuple[OutputColumn, ...] | None:
         """The result's columns; None if it has none."""
@@ -153,7 +166,7 @@ class QueryPortal:
 class ResultPortal:
     """A statement that makes its whole result at once: the utility statements."""
 
-    __slots__ = ("_codes", "_result", "_rows", "_run", "_state", "description")
+    __slots__ = ("_at_end", "_codes", "_result", "_rows", "_run", "_state", "description")
 
     def __init__(
         self,
@@ -167,6 +180,7 @@ class ResultPortal:
         self._result: UtilityResult | None = None
         self._rows: Iterator[Row] = iter(())
         self._codes: tuple[int, ...] = ()
+        self._at_end = False
         self.description = backend.NO_DATA
         if columns is not None:
             self._codes = expand_result_formats(result_formats, len(columns))
@@ -181,6 +195,7 @@ class ResultPortal:
             self._result = result = self._run()
             send_notices(state, result.notices)
             self._rows = iter(result.rows)
+        self._at_end = not row_limit or not result.columns
         if not result.columns:
             state.out += backend.command_complete(result.tag)
             return
@@ -195,6 +210,11 @@ class ResultPortal:
             state.out += backend.PORTAL_SUSPENDED
         else:
             state.out += backend.command_complete(result.tag)
+
+    def epilogue(self) -> bytes | None:
+        """See `Portal`."""
+        result = self._result
+        return backend.command_complete(result.tag) if result and self._at_end else None
 
 
 def send_notices(state: SessionState, notices: Iterable[Notice]) -> None:
@@ -221,6 +241,9 @@ class DeniedPortal:
         del row_limit
         raise self._error
 
+    def epilogue(self) -> None:
+        """See `Portal`."""
+
 
 class EmptyPortal:
     """No statement at all."""
@@ -234,6 +257,31 @@ class EmptyPortal:
         """See `Portal`."""
         del row_limit
         self._state.out += backend.EMPTY_QUERY_RESPONSE
+
+    def epilogue(self) -> bytes:
+        """See `Portal`."""
+        return backend.EMPTY_QUERY_RESPONSE
+
+
+class SpentPortal:
+    """One that was run to its end in another process."""
+
+    def __init__(self, state: SessionState, description: bytes, epilogue: bytes) -> None:
+        self._state = state
+        self._epilogue = epilogue
+        self.description = description
+
+    def execute(self, row_limit: int) -> None:
+        """See `Portal`. Raises SqlError 55000."""
+        del row_limit
+        if not self._epilogue:
+            raise SqlError("55000", "portal cannot be run")
+        self._state.context.start_statement()
+        self._state.out += self._epilogue
+
+    def epilogue(self) -> bytes:
+        """See `Portal`."""
+        return self._epilogue
 
 
 def append_row(out: bytearray, row: Row, encode: Sequence[Encode]) -> None:

@@ -37,6 +37,7 @@ from dsql.session.control import (
     Moved,
     Parked,
     Ready,
+    Release,
     Resume,
     Retire,
     RunJobs,
@@ -47,6 +48,7 @@ from dsql.session.control import (
 )
 from dsql.session.departure import Departure
 from dsql.session.load_meter import LoadMeter
+from dsql.session.moving import Moving
 from dsql.session.roster import Roster
 from dsql.sql import large_texts
 
@@ -115,6 +117,7 @@ class QueryProcessor:
         self._seed = os.getppid()
         self._watches = 0  # tasks that are no session's
         self._unstarted: set[int] = set()  # sessions that the agent was not told of
+        self._moving = Moving()
         self._retiring = False
         self._full = False
 
@@ -140,12 +143,14 @@ class QueryProcessor:
         return tenant
 
     def _is_over(self) -> bool:
-        return (self._retiring or self._line.ended) and self._hub.tasks == self._watches
+        over = self._line.ended or (self._retiring and not self._moving)
+        return over and self._hub.tasks == self._watches
 
     def _go_on_alone(self) -> None:
         """Without an agent sessions go on to their ends, unless the seed has gone as well."""
         self._watches = 1
         self._hub.spawn(self._watch_seed)
+        self._hub.spawn(self._moving.abandon)
 
     def _watch_seed(self) -> None:
         """End everything once nobody is left who knows of this process. Its last task."""
@@ -172,6 +177,8 @@ class QueryProcessor:
                 self._roster.cancel(number)
             case Shed(count):
                 self._roster.shed(count)
+            case Release(number):
+                self._hub.spawn(self._moving.arrived(number))
             case Retire():
                 self._retiring = True
         packets.close_all(descriptors)
@@ -197,11 +204,22 @@ class QueryProcessor:
         return departure is not None and self._give_back(tenant, number, client, departure)
 
     def _resume(
-        self, tenant: Tenant, number: int, record: bytes, client: socket.socket, *, parks: bool
+        self,
+        tenant: Tenant,
+        number: int,
+        record: bytes,
+        client: socket.socket,
+        *,
+        parks: bool,
+        release: Callable[[], None] | None = None,
     ) -> bool:
-        """Do what `_serve` does with a session that has departed somewhere."""
-        arrived = partial(self._tell_start, number)
-        departure = tenant.resume(number, record, client, arrived, parks=parks)
+        """Do what `_serve` does with a session that has departed somewhere; from here: see Departure."""
+        arrived = release or partial(self._tell_start, number)
+        try:
+            departure = tenant.resume(number, record, client, arrived, parks=parks)
+        finally:
+            if release is not None:
+                release()  # for one that has not come as far as that
         return departure is not None and self._give_back(tenant, number, client, departure)
 
     def _give_back(
@@ -209,12 +227,19 @@ class QueryProcessor:
     ) -> bool:
         """Give a session to the agent; where that is not possible, run it to its end and return False."""
         self._look_at_size()
-        record, deadline = departure
-        leaving = Moved(number, record) if deadline is None else Parked(number, record, deadline)
+        record, deadline, release = departure
+        leaving: Moved | Parked
+        if deadline is None:
+            leaving = Moved(number, record)
+            self._moving.departs(number, release)
+        else:
+            leaving = Parked(number, record, deadline)
         try:
             self._line.tell(leaving, (client.fileno(),))
         except OSError:  # there is no agent any more, or too many descriptors are under way
-            return self._resume(tenant, number, record, client, parks=False)
+            if deadline is None:
+                self._moving.stays(number)
+            return self._resume(tenant, number, record, client, parks=False, release=release)
         return True
 
     def _tell_start(self, number: int) -> None:

@@ -12,15 +12,17 @@ A record says what differs from what every session of the cluster begins with, s
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from dsql.limits import PREPARED_CHARACTERS_MAX
 from dsql.session.handed import CIPHERS, TlsState
+from dsql.transaction.record import Count, TransactionRecord
 
-VERSION = 1  # of what the fields mean; a process refuses what another version has written
-RECORD_BYTES_MAX = 32 * 1024  # a session with a larger one stays where it is
+VERSION = 2  # of what the fields mean; a process refuses what another version has written
+RECORD_BYTES_MAX = 32 * 1024  # a session with a larger one is not parked
+MOVED_BYTES_MAX = 96 * 1024  # nor does it move, with a larger one than this
 _OID_MAX = 2**32 - 1
 _RANDOM_BYTES = 625 * 4
 _SECRET_BYTES = (32, 48)
@@ -52,8 +54,8 @@ class PreparedRecord(msgspec.Struct, array_like=True, frozen=True):
 class SettingsRecord(msgspec.Struct, array_like=True, frozen=True):
     """Parameters by key, and roles by OID; `role` is SET ROLE's, 0 for none.
 
-    `defaults` are the session's own where they differ from the cluster's, `changed` is what SET made of
-    them, and `reported` what the client was told where that is no longer so.
+    `defaults` are the session's own where they differ from the cluster's, `changed` is what SET and SET
+    LOCAL made of them, and `reported` what the client was told where that is no longer so.
     """
 
     session_role: Oid
@@ -61,6 +63,83 @@ class SettingsRecord(msgspec.Struct, array_like=True, frozen=True):
     defaults: dict[str, str] = {}
     changed: dict[str, str] = {}
     reported: dict[str, str] = {}
+
+
+class ValuesRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Parameters where they differ from the session's defaults, and SET ROLE's role, 0 for none."""
+
+    changed: dict[str, str] = {}
+    role: Oid = 0
+
+
+# What SET has made, and that with SET LOCAL on top.
+ValuesRecords = tuple[ValuesRecord, ValuesRecord]
+
+
+class SavepointRecord(msgspec.Struct, array_like=True, frozen=True):
+    """See `dsql.session.block`. `statement` is the number of the one that it stands before."""
+
+    name: str
+    statement: Count
+    settings: ValuesRecords
+    ddl_statements: Count
+    writes: bool
+
+
+class UsedRecord(msgspec.Struct, array_like=True, frozen=True):
+    """What allowed queries of a transaction: keys to be checked at its commit, and the role of them."""
+
+    version_keys: tuple[bytes, ...]
+    role: Oid
+
+
+class ReplayRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A statement that may have to run again: its text and what it was compiled and run with.
+
+    `declared` are its parameters' types as they were given to the compiler, None for none; `parameters`
+    are in binary format, `formats` those of the columns. Of the answer, which the client has, there is a
+    digest.
+    """
+
+    text: str
+    declared: tuple[Oid, ...] | None
+    parameters: tuple[bytes | None, ...]
+    formats: tuple[int, ...]
+    timestamp: int
+    digest: bytes
+
+
+class BlockRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A transaction of a session: see `dsql.session.block` for what the fields are.
+
+    `state` is that of the block. `settings`, if the transaction has changed any, are those at its beginning
+    and those of SET without LOCAL. `looked`: it knows its catalog.
+    """
+
+    state: Literal["implicit", "open", "failed"]
+    transaction: TransactionRecord | None
+    started_at: Count = 0
+    read_only: bool = False
+    ddl_statements: Count = 0
+    catalog_changed: bool = False
+    writes: bool = False
+    has_read: bool = False
+    jobs_requested: bool = False
+    looked: bool = False
+    used: tuple[UsedRecord, ...] = ()
+    savepoints: tuple[SavepointRecord, ...] = ()
+    settings: ValuesRecords | None = None
+    replay: tuple[ReplayRecord, ...] = ()
+
+
+class PortalRecord(msgspec.Struct, array_like=True, frozen=True):
+    """The unnamed portal, run to its end: its description, and what one more Execute answers.
+
+    An empty `epilogue` stands for an error (55000).
+    """
+
+    description: bytes
+    epilogue: bytes
 
 
 class RandomRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -75,8 +154,8 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
 
     `tls` is None for a client whose relay decrypts. `partial` is what has come of the next message,
     `skipping` says that it is passed over up to the next Sync. `session_id` is empty as long as nobody has
-    asked for it. `deadline` is the end of the session's age
-    and `quiet_since` the beginning of the client's turn, both in seconds of the host's monotonic clock.
+    asked for it. `block` is the transaction, None outside of one. `deadline` is the end of the session's
+    age and `quiet_since` the beginning of the client's turn, both in seconds of the host's monotonic clock.
     """
 
     version: int
@@ -89,6 +168,8 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     statements: tuple[PreparedRecord, ...] = ()
     random: RandomRecord | None = None
     session_id: str = ""
+    block: BlockRecord | None = None
+    portal: PortalRecord | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -115,6 +196,9 @@ def decode(data: bytes) -> SessionRecord:
         raise InvalidRecordError("no session's id")
     if record.random is not None and len(record.random.numbers) != _RANDOM_BYTES:
         raise InvalidRecordError("no generator's state")
+    transaction = record.block and record.block.transaction
+    if transaction and not math.isfinite(transaction.started_at):
+        raise InvalidRecordError("a transaction that never began")
     return record
 
 

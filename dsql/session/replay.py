@@ -7,6 +7,9 @@ snapshot. If every answer comes out byte for byte as the client has it already, 
 well have begun later, and that is what is committed. Otherwise the client gets its 40001. Only the last
 answer may change, as long as it has not been sent.
 
+A transaction may have moved from process to process. Of what it did elsewhere there is the text, compiled
+again if need be, and a digest of the answer, which the client has.
+
 Nothing but whole queries is remembered. A transaction that did anything else to the store (COPY, cursors,
 DDL, savepoints) is recognised by its number of statements, one with other settings than at its beginning
 by their generation; neither is run again.
@@ -14,18 +17,23 @@ by their generation; neither is run again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsql.errors import SqlError
 from dsql.executor.program import Emit
-from dsql.session.compiled import CompiledQuery
+from dsql.session.compiled import CompiledQuery, decode_parameters
+from dsql.session.pipeline import QUERIES, compile_query, parse
+from dsql.session.record import ReplayRecord
+from dsql.types import registry
 
 if TYPE_CHECKING:
     from dsql.session.state import SessionState
 
 ANSWERS_BYTES_MAX = 64 * 1024
 STATEMENTS_MAX = 100
+_DIGEST_BYTES = 16
 
 
 class _Statement(NamedTuple):
@@ -34,6 +42,47 @@ class _Statement(NamedTuple):
     parameters: Sequence[Any]
     timestamp: int
     answer: bytes
+
+    def has_answered(self, answer: bytes) -> bool:
+        """Return whether this was the answer."""
+        return answer == self.answer
+
+
+class _Moved(NamedTuple):
+    """A statement that ran in another process."""
+
+    record: ReplayRecord
+
+    @property
+    def timestamp(self) -> int:
+        """When it ran."""
+        return self.record.timestamp
+
+    def has_answered(self, answer: bytes) -> bool:
+        """Return whether this was the answer."""
+        return _digest(answer) == self.record.digest
+
+    def compiled(self, state: SessionState) -> _Statement:
+        """Return it as a statement of this process. Raises SqlError."""
+        record, environment = self.record, state.environment
+        script = parse(record.text, environment.plans)
+        parsed = [only.parsed() for only in script]
+        if len(parsed) != 1 or parsed[0].name not in QUERIES:
+            raise SqlError("XX001", "a statement that nobody can have run")
+        query = compile_query(
+            parsed[0],
+            record.declared,
+            state.context.standpoint,
+            state.settings,
+            environment.plans,
+        )
+        shape = query.shape((1,), record.formats)
+        parameters = decode_parameters(shape.decoders, record.parameters, b"")
+        return _Statement(query, query.emitter(shape), parameters, self.timestamp, b"")
+
+
+def _digest(answer: bytes) -> bytes:
+    return hashlib.blake2b(answer, digest_size=_DIGEST_BYTES).digest()
 
 
 class AnswerTooLongError(Exception):
@@ -47,7 +96,7 @@ class Recording:
 
     def __init__(self, state: SessionState) -> None:
         self._state = state
-        self._statements: list[_Statement] = []
+        self._statements: list[_Statement | _Moved] = []
         self._bytes = 0
         self._generation = 0
 
@@ -85,23 +134,67 @@ class Recording:
         last = len(self._statements) - 1
         for number, statement in enumerate(self._statements):
             answer = self._run(statement)
-            if answer == statement.answer:
+            if answer is None:
+                return False
+            if statement.has_answered(answer):
                 continue
-            if answer is None or number != last or not self._state.out.endswith(statement.answer):
+            if (
+                isinstance(statement, _Moved)
+                or number != last
+                or not self._state.out.endswith(statement.answer)
+            ):
                 return False
             del self._state.out[-len(statement.answer) :]
             self._state.out += answer
             self._statements[last] = statement._replace(answer=answer)
         return True
 
-    def _run(self, statement: _Statement) -> bytes | None:
+    def records(self) -> tuple[ReplayRecord, ...]:
+        """Return the statements for another process; none if they could not be run again anyway."""
+        if self._generation != self._state.settings.generation:
+            return ()
+        found = [
+            statement.record if isinstance(statement, _Moved) else _record_of(statement)
+            for statement in self._statements
+        ]
+        return tuple(record for record in found if record is not None)
+
+    def take_up(self, records: tuple[ReplayRecord, ...]) -> None:
+        """Remember what ran in another process, under the present settings."""
+        self._statements = [_Moved(record) for record in records]
+        self._generation = self._state.settings.generation
+
+    def _run(self, statement: _Statement | _Moved) -> bytes | None:
         """Return the answer to a statement, None for an error."""
         state, context = self._state, self._state.context
         answer = bytearray()
         context.statement_timestamp = statement.timestamp
         try:
+            if isinstance(statement, _Moved):
+                statement = statement.compiled(state)
             state.block.use(statement.query)
             count = statement.emit(context, statement.parameters, answer)
         except (AnswerTooLongError, SqlError):
             return None
         return bytes(answer + statement.query.complete(count))
+
+
+def _record_of(statement: _Statement) -> ReplayRecord | None:
+    """Return a statement for another process, None if it cannot be told how it was run."""
+    query = statement.query
+    formats = query.formats_of(statement.emit)
+    if formats is None:
+        return None
+    types = map(registry.get, query.parameter_types)
+    parameters = tuple(
+        None if value is None else one.binary_encode(value)
+        for one, value in zip(types, statement.parameters, strict=True)
+    )
+    return ReplayRecord(
+        query.text,
+        query.declared,
+        parameters,
+        formats,
+        statement.timestamp,
+        _digest(statement.answer),
+    )

@@ -36,7 +36,7 @@ from dsql.session.interrupts import FREE, HELD, RESTING
 from dsql.session.patience import Patience
 from dsql.session.portal import send_notices
 from dsql.session.prepared_round import BIND, PreparedRounds
-from dsql.session.record import SessionRecord
+from dsql.session.record import MOVED_BYTES_MAX, RECORD_BYTES_MAX, SessionRecord
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
 from dsql.session.state import SessionState
@@ -148,7 +148,7 @@ class Session:
     def _live(self) -> Departure | None:
         try:
             self._start(self._origin)
-            self._connection.deadline = min(self._connection.deadline, self._park_at)
+            self._remember_to_park()
             return self._serve()
         except Interrupted as interrupt:  # between two statements: only what ends the session
             raise interrupt.error from None
@@ -174,14 +174,36 @@ class Session:
         """
         state, connection = self._state, self._connection
         self.interrupts.hold()
-        departure.take_up(state, record)
+        try:
+            departure.take_up(state, record)
+        except SqlError as error:
+            raise FatalError(error.sqlstate, error.message, detail=error.detail) from error
         self._skipping = record.skipping
         self._patience.take_up(record.quiet_since)
         self._arrived()
-        patience, connection.deadline = connection.deadline, 0.0
-        with contextlib.suppress(TimeoutError):
-            state.pending.extend(state.reader.feed(connection.receive()))
-        connection.deadline = patience
+        if not self._park_seconds and state.block.state is not _IDLE:
+            self._await_client()
+        else:
+            patience, connection.deadline = connection.deadline, 0.0
+            with contextlib.suppress(TimeoutError):
+                self._take_in()
+            connection.deadline = patience
+
+    def _await_client(self) -> None:
+        """Wait for the client's next word: who moves at every boundary and is not parked stays so long."""
+        self.interrupts.rest()
+        while True:
+            try:
+                self._take_in()
+            except TimeoutError:
+                self.interrupts.check()
+                self._patience.check()
+            else:
+                return
+
+    def _take_in(self) -> None:
+        state = self._state
+        state.pending.extend(state.reader.feed(self._connection.receive()))
 
     def _serve(self) -> Departure | None:
         state, connection = self._state, self._connection
@@ -260,8 +282,10 @@ class Session:
             report_changes(state)
             state.out += ready
             self._patience.review()
+            self._remember_to_park()
         elif self._patience.limited:
             self._patience.begin()
+            self._remember_to_park()
         if state.block.state is _IDLE:
             now = self._monotonic()
             if now > self._deadline:
@@ -269,6 +293,11 @@ class Session:
             self._park_at = park_at = now + self._park_seconds
             if not self._patience.limited or park_at < self._connection.deadline:
                 self._connection.deadline = park_at  # the end of its age may come as much later
+
+    def _remember_to_park(self) -> None:
+        """Let `receive` wait no longer than until the session may be parked."""
+        connection = self._connection
+        connection.deadline = min(connection.deadline, self._park_at)
 
     def _depart_if_due(self) -> Departure | None:
         """Return what the session departs with if it is time and nothing keeps it here.
@@ -282,14 +311,23 @@ class Session:
             if departing is not None:
                 return departing
         if self._monotonic() < self._park_at:
-            connection.deadline = min(connection.deadline, self._park_at)
+            self._remember_to_park()
             return None
-        self._park_at = NEVER
-        return self._depart(connection.deadline)
+        departing = self._depart(connection.deadline)
+        if departing is None:
+            self._park_at = NEVER
+        return departing
 
     def _depart(self, deadline: float | None) -> Departure | None:
-        """Return what the session departs with, None if something keeps it. `deadline`: see Departure."""
+        """Return what the session departs with, None if something keeps it. `deadline`: see Departure.
+
+        Nobody is parked in a transaction. Tests have sessions move at every boundary.
+        """
         state = self._state
+        if deadline is not None and state.block.state is not _IDLE:
+            if self._park_seconds:
+                return None
+            deadline = None
         reason = departure.reason_to_stay(state)
         if reason is None:
             record = departure.depart(
@@ -297,9 +335,10 @@ class Session:
                 skipping=self._skipping,
                 deadline=self._deadline,
                 quiet_since=self._patience.since,
+                bytes_max=MOVED_BYTES_MAX if deadline is None else RECORD_BYTES_MAX,
             )
             if record is not None:
-                return Departure(record, deadline)
+                return Departure(record, deadline, state.block.release)
             reason = "its record is too long"
         if deadline is None:
             logger.info("session stays", extra={"reason": reason})

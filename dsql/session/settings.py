@@ -27,7 +27,12 @@ from dsql.session.parameters import (
     split_names,
     unrecognized,
 )
-from dsql.session.record import InvalidRecordError, SettingsRecord
+from dsql.session.record import (
+    InvalidRecordError,
+    SettingsRecord,
+    ValuesRecord,
+    ValuesRecords,
+)
 from dsql.sql.refusals import DSQL, setting_error, setting_refused
 from dsql.types.type import FormatSettings
 
@@ -247,17 +252,44 @@ class Settings:
     # ------------------------------------------------------------ moves
 
     def record(self) -> SettingsRecord:
-        """Return what another process needs, between two transactions."""
-        assert self._saved is None, "a transaction's changes stay with it"
+        """Return what another process needs; see `transaction_record` for the rest of it."""
         defaults, texts = self._defaults.texts, self._effective.texts
         reported = {key: told for key, told in self._reported.items() if told is not None}
         return SettingsRecord(
             self.session_role,
-            self._session.role,
+            self._effective.role,
             _difference(self._base, defaults),
             _difference(defaults, texts),
             _difference(texts, reported),
         )
+
+    def transaction_record(self) -> ValuesRecords | None:
+        """Return what a transaction has to keep apart, None if it has changed nothing."""
+        if self._saved is None:
+            return None
+        return self._values_record(self._saved[0]), self._values_record(self._session)
+
+    def snapshot_record(self, snapshot: Snapshot) -> ValuesRecords:
+        """Return a savepoint's settings."""
+        return self._values_record(snapshot[0]), self._values_record(snapshot[1])
+
+    def _values_record(self, values: _Values) -> ValuesRecord:
+        return ValuesRecord(_difference(self._defaults.texts, values.texts), values.role)
+
+    def take_up_transaction(self, records: ValuesRecords | None) -> None:
+        """Go on in a transaction of another process. Raises InvalidRecordError."""
+        if records is not None:
+            saved, self._session = self.restored_snapshot(records)
+            self._saved = saved, saved.copy()
+
+    def restored_snapshot(self, records: ValuesRecords) -> Snapshot:
+        """Return what `snapshot_record` was made of. Raises InvalidRecordError."""
+        return self._restored(records[0]), self._restored(records[1])
+
+    def _restored(self, record: ValuesRecord) -> _Values:
+        for key, text in record.changed.items():
+            _check_recorded(key, text)
+        return _Values(self._defaults.texts | record.changed, record.role)
 
     def take_up(self, record: SettingsRecord) -> None:
         """Go on with what another process has left. Raises InvalidRecordError."""

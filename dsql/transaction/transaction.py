@@ -18,6 +18,7 @@ from dsql.limits import (
 )
 from dsql.transaction.commit import Committer, commit_write_set
 from dsql.transaction.interface import Mode, Snapshot
+from dsql.transaction.record import TransactionRecord
 from dsql.transaction.write_buffer import WriteBuffer, merge
 
 Row = tuple[bytes, bytes]
@@ -210,6 +211,25 @@ class BufferedTransaction:
         """True if `commit` has to ask the adjudicator (writes, or locks)."""
         buffer = self._buffer
         return bool(buffer.entries) or (bool(buffer.checks) and buffer.has_locks)
+
+    def record(self) -> TransactionRecord:
+        """Return what another process needs. The snapshot is shown on, until `rollback` here."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return TransactionRecord(buffer=self._buffer.record())
+        return TransactionRecord(snapshot.timestamp, self._started_at, self._buffer.record())
+
+    def take_up(self, record: TransactionRecord) -> None:
+        """Go on with a transaction of another process; this one is as new.
+
+        Raises ValueError for what is none, SqlError 58000 if no replica reaches its snapshot in time.
+        """
+        assert self._snapshot is None, "a transaction is taken up before anything else"
+        self._buffer.take_up(record.buffer)
+        if record.start_timestamp:
+            shared = self._shared
+            self._started_at = record.started_at  # first, so that `rollback` releases in any case
+            self._snapshot = shared.replica.snapshot(record.start_timestamp, self)
 
     def is_outdated(self) -> bool:
         """Return whether a commit is known to fail while a new transaction may see more.

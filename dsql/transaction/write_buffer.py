@@ -20,6 +20,7 @@ from dsql.encoding.keycode import check_key_size
 from dsql.errors import SqlError
 from dsql.limits import ROW_BYTES_MAX, TRANSACTION_BYTES_MAX
 from dsql.transaction.interface import Mode, WriteSet
+from dsql.transaction.record import BufferRecord, Version
 
 Row = tuple[bytes, bytes]
 
@@ -196,6 +197,37 @@ class WriteBuffer:
         self.entries.update(kept)
         self._sorted = None
 
+    def record(self) -> BufferRecord:
+        """Return all of it for another process."""
+        writes = tuple((key, tuple(_versions(entry))) for key, entry in self.entries.items())
+        return BufferRecord(self.statement, self._rows, writes, tuple(self.checks.items()))
+
+    def take_up(self, record: BufferRecord) -> None:
+        """Become what another buffer was. Raises ValueError for what none can have been."""
+        for key, versions in record.writes:
+            self._take_up(key, versions)
+            if versions[-1][2] > record.statement:
+                raise ValueError("a write of a statement that is still to come")
+        self.checks.update(record.checks)
+        self._locked = sum(map(len, self.checks))
+        self.statement, self._rows = record.statement, record.rows
+        if len(self.entries) != len(record.writes) or len(self.checks) != len(record.checks):
+            raise ValueError("a key that stands twice")
+
+    def _take_up(self, key: bytes, versions: tuple[Version, ...]) -> None:
+        numbers = [statement for _, _, statement in versions]
+        if not numbers or numbers != sorted(set(numbers)):
+            raise ValueError("versions that no statements have left in this order")
+        entry = None
+        for value, mode, statement in versions:
+            entry = Entry(value, mode, statement, entry)
+            self._replaced += len(value or b"") + _ENTRY_BYTES
+        assert entry is not None, "there is one version at least"
+        newest = len(entry.value or b"")
+        self._replaced -= newest + _ENTRY_BYTES
+        self.size += len(key) + newest
+        self.entries[key] = entry
+
     def write_set(self, transaction_id: bytes, start_timestamp: int) -> WriteSet:
         """Return all of it as one write set.
 
@@ -213,6 +245,16 @@ class WriteBuffer:
             if mode == Mode.CATALOG or key not in entries
         ]
         return WriteSet(transaction_id, start_timestamp, [*locks], [*writes])
+
+
+def _versions(entry: Entry) -> list[Version]:
+    """Return the versions of a key, the newest last."""
+    versions: list[Version] = []
+    found: Entry | None = entry
+    while found is not None:
+        versions.append((found.value, found.mode, found.statement))
+        found = found.earlier
+    return versions[::-1]
 
 
 def transaction_too_large(size: int, bytes_max: int) -> SqlError:

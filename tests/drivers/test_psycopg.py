@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,6 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 from running_cluster import RunningCluster
+
+from storage.applier import GRACE_SECONDS
 
 VALUES: list[tuple[str, Any]] = [
     ("bool", True),
@@ -40,6 +43,28 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
     yield running
     assert running.host()["wakes"] > 100
     running.stop()
+
+
+def test_a_transaction_reads_one_snapshot_however_often_it_moves(cluster: RunningCluster) -> None:
+    """Also while others write for longer than storage keeps what nobody shows that he reads."""
+    before = cluster.host()["moves"]
+    with (
+        psycopg.connect(**cluster.dsn(), autocommit=True) as writer,
+        psycopg.connect(**cluster.dsn(), autocommit=True) as reader,
+    ):
+        writer.execute("create table kept_by_readers (id int primary key, n int)")
+        writer.execute("insert into kept_by_readers values (1, 0)")
+        until = time.monotonic() + GRACE_SECONDS + 2
+        with reader.transaction():
+            reader.execute("insert into kept_by_readers values (2, 0)")
+            while time.monotonic() < until:
+                found = reader.execute("select id, n from kept_by_readers order by id").fetchall()
+                assert found == [(1, 0), (2, 0)]
+                writer.execute("update kept_by_readers set n = n + 1 where id = 1")
+        found = reader.execute("select min(n), max(n) from kept_by_readers").fetchone()
+        assert found is not None
+        assert found[0] == 0 < found[1]
+    assert cluster.host()["moves"] > before + 10
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ class FakeWorker:
         self.cancelled: list[tuple[int, int]] = []
         self.resumed: list[tuple[int, bytes, bool]] = []
         self.shed_counts: list[int] = []
+        self.released: list[int] = []
         self.gone = False
         self._agent = agent
 
@@ -58,6 +59,9 @@ class FakeWorker:
 
     def retire(self) -> None:
         pass
+
+    def release(self, number: int) -> None:
+        self.released.append(number)
 
     def shed(self, count: int) -> None:
         self.shed_counts.append(count)
@@ -375,12 +379,31 @@ async def test_a_session_moves_from_process_to_process(host: FakeHost) -> None:
     with first.move(numbers[1]):
         assert second.resumed == [(numbers[1], b"record", True)]
         assert list(first.work) == [numbers[0]]
+        assert not first.released  # the snapshot of its transaction
         second.begin()
+        assert first.released == [numbers[1]]
         status = host.status()
         assert (status["c.sheds"], status["c.moves"], status["c.sessions"]) == (1, 1, 2)
         assert status["move_ms"] >= 0  # type: ignore[operator]
         host._on_placement(encode(Cancel(2, -2)), [])
         assert second.cancelled == [(numbers[1], -2)]
+
+
+async def test_what_a_session_left_is_told_if_it_arrives_nowhere(
+    host: FakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = host.arrived(session(1))
+    first = host.fork(10)
+    first.begin()
+    host._pool.full(10, 0.0)  # nobody takes it back
+    with first.move(number) as client:
+        for process_id in range(11, 11 + STARTS_MAX):
+            assert not first.released
+            host.fork(process_id).die()
+        assert first.released == [number]
+        assert client.recv(1) == b""
+    assert "parked session lost" in caplog.text
+    assert not host._arriving
 
 
 async def test_an_agent_that_stops_wakes_who_is_parked(host: FakeHost) -> None:

@@ -9,7 +9,7 @@ import pytest
 from placement.balance import EVEN_SECONDS, SHED_SECONDS
 from placement.cluster_pool import LOAD_SECONDS, LONG_SECONDS
 from placement.decisions import Action, Assign, Retire, Serve, Shed
-from placement.pool import PoolSettings, QueryProcessorPool
+from placement.pool import SHED_AT_ONCE, PoolSettings, QueryProcessorPool
 
 
 def pool_with(sessions: dict[int, int], **settings: float) -> QueryProcessorPool:
@@ -104,6 +104,11 @@ def test_the_sessions_of_a_process_that_ends_move() -> None:
     assert pool.full(10, 50) == [Retire(10), Shed(10, 3)]
     assert served(pool.moved(10, 10_001, 50.1)) == [11]
     assert pool.tick(51) == [Shed(10, 2)]  # what could not leave then may be able to now
+
+
+def test_not_all_of_many_leave_at_once() -> None:
+    pool = pool_with({10: 900, 11: 1})
+    assert pool.full(10, 50) == [Retire(10), Shed(10, SHED_AT_ONCE)]
 
 
 def test_they_stay_where_there_is_no_other() -> None:

@@ -277,6 +277,7 @@ async def test_parking_sooner_than_a_client_can_have_been_silent_is_the_end(
 
 
 async def test_as_many_sessions_move_as_were_asked_to(hostile: Hostile) -> None:
+    hostile.worker.assign(ASSIGNMENT, [], lambda _: None)
     with hostile.given(1) as first, hostile.given(2) as second:
         hostile.say(Started(1), Started(2))
         hostile.worker.shed(1)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from memory_server import Peer, Server, errors, letters, rows
 
 from dsql.session.record import (
+    MOVED_BYTES_MAX,
     RECORD_BYTES_MAX,
+    BlockRecord,
     SessionRecord,
     decode,
     encode,
@@ -62,6 +64,20 @@ STEPS: list[list[bytes]] = [
     [client.query("ROLLBACK TO s")],
     [client.query("COMMIT")],
     [client.query("ROLLBACK")],
+    [client.query("COMMIT")],
+    [client.query("BEGIN READ ONLY")],
+    [client.query("SAVEPOINT a")],
+    [client.query("ROLLBACK TO a")],
+    [client.query("RELEASE a")],
+    [client.query("INSERT INTO t VALUES (1, 'one')")],
+    [client.query("UPDATE t SET name = name || '!'")],
+    [client.query("SELECT * FROM t ORDER BY id LIMIT 5 FOR UPDATE")],
+    [client.query("DELETE FROM t WHERE id < 500000000")],
+    [client.query("SET LOCAL TimeZone TO 'Asia/Tokyo'; SELECT current_setting('timezone')")],
+    [client.query("CREATE TABLE u (id int PRIMARY KEY)")],
+    [client.query("DROP TABLE IF EXISTS u")],
+    [client.query("DECLARE c CURSOR FOR SELECT g FROM generate_series(1, 9) g")],
+    [client.query("FETCH 2 FROM c")],
     [client.query("DISCARD ALL")],
     [client.query("DEALLOCATE ALL")],
     [client.query("")],
@@ -80,6 +96,7 @@ STEPS: list[list[bytes]] = [
     [*execute("show"), client.sync()],
     [*execute("why", b"1"), client.sync()],
     [*execute("begin"), client.sync()],
+    [client.describe(b"P"), client.execute(), client.sync()],
     [*execute("empty"), client.sync()],
     [*execute("one", b"nonsense"), client.query("SELECT 1"), client.sync()],
     [client.close(b"S", "one"), client.sync()],
@@ -163,16 +180,112 @@ def test_a_columns_change_is_found_after_a_move(moving: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "ends"),
-    [("BEGIN", "COMMIT"), ("BEGIN; SELECT nonsense", "ROLLBACK")],
-    ids=["open", "failed"],
+    ("text", "state"),
+    [("BEGIN", "open"), ("BEGIN; SELECT nonsense", "failed"), ("BEGIN; SAVEPOINT a", "open")],
 )
-def test_a_transaction_stays(moving: Server, text: str, ends: str) -> None:
+def test_a_transaction_moves(moving: Server, text: str, state: str) -> None:
     peer = moving.connect()
     peer.query(text)
-    assert not moving.wait_until_silent()
-    peer.query(ends)
+    block = last(moving).block
+    assert block is not None
+    assert block.state == state
+    assert moving.departures[-1].deadline is None
+    peer.query("ROLLBACK")
+    assert last(moving).block is None
+
+
+def test_a_transaction_sees_what_it_saw_however_often_it_moves(moving: Server) -> None:
+    """The store forgets at once what nobody reads: somebody shows the snapshot all the while."""
+    moving.connect().query("CREATE TABLE t (id int PRIMARY KEY, n int)")
+    peer, other = moving.connect(), Server("postgres", moves=False)
+    other.store = moving.store
+    writer = other.connect()
+    writer.query("INSERT INTO t VALUES (1, 0)")
+    peer.query("BEGIN")
+    for number in range(1, 5):
+        assert peer.rows("SELECT n FROM t") == [[b"0"]]
+        writer.query(f"UPDATE t SET n = {number}")
+    peer.query("COMMIT")
+    assert peer.rows("SELECT n FROM t") == [[b"4"]]
+    assert len(moving.departures) > 5
     assert moving.wait_until_silent()
+    assert not moving.store.readers
+    other.stop()
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (["DECLARE c CURSOR FOR SELECT 1"], "it has open portals"),
+        (
+            [
+                "CREATE TABLE t (name text)",
+                f"INSERT INTO t VALUES (repeat('x', {MOVED_BYTES_MAX}))",
+            ],
+            "its transaction has written too much",
+        ),
+        (["CREATE TABLE t (n int)", "INSERT INTO t VALUES (1)"], None),
+        (["CREATE TABLE t (n int)", "CREATE INDEX ON t (n)"], "its transaction has begun a job"),
+        (["SET my.long TO '" + "x" * MOVED_BYTES_MAX + "'"], "its record is too long"),
+    ],
+    ids=["cursor", "writes", "DDL", "job", "settings"],
+)
+def test_what_keeps_a_transaction_is_told(
+    moving: Server, caplog: pytest.LogCaptureFixture, texts: list[str], reason: str | None
+) -> None:
+    peer = moving.connect()
+    with caplog.at_level("INFO"):
+        peer.query("BEGIN")
+        assert moving.wait_until_silent()
+        for text in texts:
+            assert not errors(peer.query(text))
+        assert moving.wait_until_silent() is (reason is None)
+        peer.query("COMMIT")
+    told = [record.reason for record in caplog.records if record.message == "session stays"]  # type: ignore[attr-defined]
+    assert told == ([reason] if reason else [])
+
+
+def test_a_timeout_of_a_transaction_counts_on_elsewhere(moving: Server) -> None:
+    peer = moving.connect()
+    peer.query("SET idle_in_transaction_session_timeout TO '300ms'")
+    peer.query("BEGIN")
+    assert moving.wait_until_silent()
+    (fields,) = errors(peer.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "25P03")
+    assert last_block(moving) is not None
+
+
+def last_block(server: Server) -> BlockRecord | None:
+    return decode(server.departures[-1].record).block
+
+
+def test_a_transaction_grows_old_elsewhere() -> None:
+    with two_servers("dsql") as (_, moving):
+        peer = moving.connect()
+        peer.query("BEGIN")
+        peer.query("SELECT 1 FROM sys.jobs")
+        first = last(moving).block
+        peer.query("SELECT 1 FROM sys.jobs")
+        second = last(moving).block
+        assert first is not None
+        assert first.transaction is not None
+        assert first.transaction.start_timestamp > 0
+        assert second is not None
+        assert second.transaction is not None
+        assert second.transaction.started_at == first.transaction.started_at
+
+
+@pytest.mark.parametrize("text", ["SELECT 1", "SHOW TimeZone", "SET LOCAL TimeZone TO 'UTC'", ""])
+def test_the_unnamed_portal_is_at_its_end_elsewhere_too(text: str) -> None:
+    steps = [
+        [client.query("BEGIN")],
+        [client.parse(text, ""), *execute(""), client.sync()],
+        [client.describe(b"P"), client.execute(), client.sync()],
+        [client.query("ROLLBACK")],
+    ]
+    with two_servers() as (staying, moving):
+        assert talk(moving, steps) == talk(staying, steps)
+        assert len(moving.departures) >= len(FIRST) + len(steps)
 
 
 def test_statements_that_are_too_long_for_a_record_stay(moving: Server) -> None:

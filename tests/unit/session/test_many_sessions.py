@@ -238,7 +238,7 @@ def test_what_keeps_a_session_is_told(process: Process, caplog: pytest.LogCaptur
         kept.query("BEGIN")
         kept.query("DECLARE c CURSOR FOR SELECT 1")
         process.shedding = 2
-        while "it is in a transaction" not in {getattr(r, "reason", "") for r in caplog.records}:
+        while "it has open portals" not in {getattr(r, "reason", "") for r in caplog.records}:
             time.sleep(0.001)
         assert kept.rows("FETCH c") == [[b"1"]]
         answered.set()

@@ -9,18 +9,29 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_server import Server
 
+from dsql.errors import SqlError
+from dsql.session.departure import take_up
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.session.record import (
     VERSION,
+    BlockRecord,
     InvalidRecordError,
+    PortalRecord,
     PreparedRecord,
     RandomRecord,
+    ReplayRecord,
+    SavepointRecord,
     SessionRecord,
     SettingsRecord,
+    UsedRecord,
+    ValuesRecord,
     decode,
     encode,
 )
+from dsql.transaction.interface import Mode
+from dsql.transaction.record import BufferRecord, TransactionRecord
 
 OIDS = st.integers(0, 2**32 - 1)
 SEQUENCES = st.integers(0, 2**63 - 1)
@@ -44,6 +55,50 @@ STATEMENTS = st.lists(
     unique_by=lambda statement: statement.name,
     max_size=4,
 ).map(tuple)
+COUNTS = st.integers(0, 2**63 - 1)
+MODES = st.sampled_from(Mode)
+BYTES = st.binary(max_size=8)
+BUFFERS = st.builds(
+    BufferRecord,
+    COUNTS,
+    COUNTS,
+    st.lists(
+        st.tuples(
+            BYTES,
+            st.lists(st.tuples(st.none() | BYTES, MODES, COUNTS), max_size=3).map(tuple),
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.lists(st.tuples(BYTES, MODES), max_size=3).map(tuple),
+)
+VALUES = st.builds(ValuesRecord, PARAMETERS, OIDS)
+BLOCKS = st.builds(
+    BlockRecord,
+    st.sampled_from(("implicit", "open", "failed")),
+    st.none() | st.builds(TransactionRecord, COUNTS, TIMES, BUFFERS),
+    COUNTS,
+    st.booleans(),
+    COUNTS,
+    *(st.booleans(),) * 5,
+    st.lists(st.builds(UsedRecord, st.tuples(BYTES), OIDS), max_size=2).map(tuple),
+    st.lists(
+        st.builds(SavepointRecord, TEXTS, COUNTS, st.tuples(VALUES, VALUES), COUNTS, st.booleans()),
+        max_size=2,
+    ).map(tuple),
+    st.none() | st.tuples(VALUES, VALUES),
+    st.lists(
+        st.builds(
+            ReplayRecord,
+            TEXTS,
+            st.none() | st.tuples(OIDS),
+            st.tuples(st.none() | BYTES),
+            st.tuples(st.integers(0, 1)),
+            SEQUENCES,
+            BYTES,
+        ),
+        max_size=2,
+    ).map(tuple),
+)
 RECORDS = st.builds(
     SessionRecord,
     st.just(VERSION),
@@ -55,6 +110,9 @@ RECORDS = st.builds(
     st.booleans(),
     STATEMENTS,
     st.none() | st.builds(RandomRecord, st.binary(min_size=2500, max_size=2500), st.none() | TIMES),
+    TEXTS.filter(lambda text: len(text) <= 26),
+    st.none() | BLOCKS,
+    st.none() | st.builds(PortalRecord, BYTES, BYTES),
 )
 PLAIN = SessionRecord(VERSION, None, 1.0, 1.0, SettingsRecord(10))
 SECRETS = bytes(32)
@@ -101,6 +159,9 @@ def test_a_damaged_record_is_refused_or_another_record(
         {"statements": (PreparedRecord("a", "SELECT $1", (2**32,)),)},
         {"settings": SettingsRecord(-1)},
         {"random": RandomRecord(bytes(2496), None)},
+        {"block": BlockRecord("open", TransactionRecord(1, float("nan")))},
+        {"block": BlockRecord("idle", None)},  # type: ignore[arg-type]
+        {"block": BlockRecord("open", TransactionRecord(-1, 0.0))},
     ],
     ids=str,
 )
@@ -113,3 +174,15 @@ def test_what_no_session_has_is_refused(changes: dict[str, Any]) -> None:
 def test_nesting_is_refused() -> None:
     with pytest.raises(InvalidRecordError):
         decode(b"\x99" * 100_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RECORDS)
+def test_a_record_is_taken_up_or_refused_and_nothing_else(record: SessionRecord) -> None:
+    server = Server("postgres", moves=False)
+    session, peer = server.pair(server.environment())
+    with contextlib.suppress(InvalidRecordError, SqlError):
+        take_up(session._state, record)
+    session._state.block.rollback()
+    session._connection.close()
+    peer.socket.close()

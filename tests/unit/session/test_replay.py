@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from memory_server import Peer, Server, rows, tags
+from msgspec.structs import replace
 
 from dsql.session import block, replay
 from dsql.transaction.interface import CommitOutcome
@@ -108,6 +109,50 @@ def test_prepared_statements_are_run_again_with_their_parameters(peers):
     run(second, "UPDATE t SET n = 0 WHERE id = 1")
     run(first, "COMMIT")
     assert values(first) == [21, 20, 30]
+
+
+@pytest.mark.parametrize("text", ["", "SELECT 1; SELECT 2", "COMMIT", "SELECT nonsense", "what"])
+def test_a_moved_statement_that_makes_no_sense_is_not_run_again(text: str) -> None:
+    server = Server("postgres", moves=True)
+    first = server.connect()
+    run(first, "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)")
+    run(first, "INSERT INTO t VALUES (1, 10)", "BEGIN", "UPDATE t SET n = n + 100 WHERE id = 1")
+    assert server.wait_until_silent()
+    recording = server.running._state.recording
+    (statement,) = recording.records()
+    recording.take_up((replace(statement, text=text),))
+    second = Server("postgres", moves=False)
+    second.store = server.store
+    run(second.connect(), "UPDATE t SET n = n + 1 WHERE id = 1")
+    assert first.fails("COMMIT") == OC000
+    second.stop()
+    server.stop()
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_ran_in_several_processes_is_run_again_in_the_last_one(moves: bool) -> None:
+    server, other = Server("postgres", moves=moves), Server("postgres", moves=False)
+    other.store = server.store
+    first, second = server.connect(), other.connect()
+    run(first, "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, d date)")
+    run(first, "INSERT INTO t VALUES (1, 10), (2, 20)")
+    update = "UPDATE t SET n = n + $1, d = $2 WHERE id = $3 RETURNING d"
+    first.ask(client.parse(update, "u"), client.message(b"S"))
+    run(first, "BEGIN", "UPDATE t SET n = n + 100 WHERE id = 1")
+    for value in (b"7", b"8"):
+        bind = client.bind([value, b"2026-01-02", b"1"], statement="u")
+        answers = first.ask(bind, client.describe(b"P"), client.execute(), client.sync())
+        assert rows(answers) == [[b"2026-01-02"]]
+    assert server.wait_until_silent() is moves
+    run(second, "UPDATE t SET n = 0 WHERE id = 1")
+    run(first, "COMMIT")
+    assert values(second) == [115, 20]
+    run(first, "BEGIN", "UPDATE t SET n = 5 WHERE id = 2")
+    assert first.rows("SELECT n FROM t WHERE id = 1") == [[b"115"]]
+    run(second, "UPDATE t SET n = 0")
+    assert first.fails("COMMIT") == OC000  # what the client has read is not so any more
+    server.stop()
+    other.stop()
 
 
 @pytest.mark.parametrize(

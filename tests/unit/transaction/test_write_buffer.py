@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsql.errors import SqlError
 from dsql.transaction.interface import Mode
+from dsql.transaction.record import BufferRecord
 from dsql.transaction.write_buffer import WriteBuffer, merge
 
 keys = st.binary(min_size=1, max_size=2)
@@ -95,3 +98,67 @@ def test_locks_are_bounded_as_writes_are() -> None:
         for number in range(1_000):
             buffer.check(b"%09d" % number, Mode.SHARE)
     assert len(buffer.checks) == 112
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("write"), keys, st.none() | st.binary(max_size=3), st.sampled_from(Mode)),
+    st.tuples(st.just("check"), keys, st.sampled_from(Mode)),
+    st.tuples(st.just("statement")),
+    st.tuples(st.just("rewind"), st.integers(1, 5)),
+)
+
+
+def run(buffer: WriteBuffer, steps: list[tuple[Any, ...]]) -> None:
+    for kind, *values in steps:
+        if kind == "write":
+            buffer.write(*values, row=True)
+        elif kind == "check":
+            buffer.check(*values)
+        elif kind == "statement":
+            buffer.statement += 1
+        else:
+            buffer.rewind(*values)
+
+
+def all_of(buffer: WriteBuffer) -> list[object]:
+    fields = "_locked", "_replaced", "_rows", "checks", "entries", "size", "statement"
+    return [list(buffer.entries), *(getattr(buffer, name) for name in fields)]
+
+
+@given(st.lists(STEPS, max_size=15), st.lists(STEPS, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_a_buffer_that_moves_is_the_same_buffer(
+    before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]
+) -> None:
+    buffer, moved = WriteBuffer(None), WriteBuffer(None)
+    run(buffer, before)
+    moved.take_up(buffer.record())
+    assert all_of(moved) == all_of(buffer)
+    run(buffer, after)
+    run(moved, after)
+    assert all_of(moved) == all_of(buffer)
+    assert moved.write_set(b"id", 1) == buffer.write_set(b"id", 1)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        BufferRecord(writes=((b"k", ()),)),
+        BufferRecord(5, 0, ((b"k", ((b"1", Mode.BLIND, 3), (b"2", Mode.BLIND, 3))),)),
+        BufferRecord(5, 0, ((b"k", ((b"1", Mode.BLIND, 4), (b"2", Mode.BLIND, 3))),)),
+        BufferRecord(2, 0, ((b"k", ((b"1", Mode.BLIND, 3),)),)),
+        BufferRecord(5, 0, ((b"k", ((b"1", Mode.BLIND, 3),)),) * 2),
+        BufferRecord(5, 0, (), ((b"k", Mode.SHARE),) * 2),
+    ],
+    ids=[
+        "no version",
+        "one statement twice",
+        "backwards",
+        "to come",
+        "a key twice",
+        "checked twice",
+    ],
+)
+def test_what_no_buffer_can_have_been_is_refused(record: BufferRecord) -> None:
+    with pytest.raises(ValueError, match="that"):
+        WriteBuffer(None).take_up(record)
