@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import select
 
-from adjudicator.dialing import Connect, ZoneConnections
+from adjudicator.dialing import Connect, Prepare, ZoneConnections
 from adjudicator.messages import (
     TRANSACTION_ID_BYTES,
     Request,
@@ -44,6 +44,7 @@ _REACH_SECONDS = 5.0  # until a zone takes the request at all
 _RESOLVE_SECONDS = 20.0  # for asking about a lost outcome, reconnecting included
 _ELSEWHERE_SECONDS = 0.25  # some times what an election takes
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.01, 0.25
+_PREPARE_MICROSECONDS = 1_000_000  # between two commits that see to it that every zone can be asked
 
 _COMMIT = bytes((Request.COMMIT,))
 _HEARTBEAT = bytes((Request.HEARTBEAT,))
@@ -63,8 +64,9 @@ class AdjudicatorClient:
 
     `azs` are the cluster's zones, sorted. `connect(az)` returns the zone and a socket on
     which `hello` has been sent, to that zone or, for "", to the one that most likely leads; it raises
-    OSError, and may give way to others. With a `waiter` that has others, `flush` has to be called
-    after each round of theirs.
+    OSError, and may give way to others. `prepare(az)`, while commits go well, may have one made for a later
+    `connect(az)`; it does not wait. With a `waiter` that has others, `flush` has to be called after each
+    round of theirs.
 
     A commit is sent to one zone; if that is silent for `patience_seconds`, all others are asked about it.
     """
@@ -74,6 +76,7 @@ class AdjudicatorClient:
         azs: list[str],
         connect: Connect,
         *,
+        prepare: Prepare = lambda _: None,
         patience_seconds: float = _PATIENCE_SECONDS,
         reach_seconds: float = _REACH_SECONDS,
         resolve_seconds: float = _RESOLVE_SECONDS,
@@ -85,7 +88,8 @@ class AdjudicatorClient:
         self._resolve_seconds = resolve_seconds
         self._waiter: Waiter = waiter or Blocking()
         self._leader = ""  # the zone that is believed to lead, "" before the first connection
-        self._zones = ZoneConnections(connect, self._waiter, patience_seconds)
+        self._prepare_at = 0  # a commit timestamp
+        self._zones = ZoneConnections(connect, prepare, self._waiter, patience_seconds)
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
         """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError."""
@@ -96,6 +100,9 @@ class AdjudicatorClient:
             _forget(question)
         verdict, timestamp = reply
         if verdict == Verdict.COMMITTED:
+            if timestamp >= self._prepare_at:
+                self._prepare_at = timestamp + _PREPARE_MICROSECONDS
+                self._zones.prepare(self._azs)
             return Committed(timestamp)
         if verdict in (Verdict.DATA_CONFLICT, Verdict.SCHEMA_CONFLICT):
             return Conflict(schema=verdict == Verdict.SCHEMA_CONFLICT)
@@ -212,6 +219,7 @@ class AdjudicatorClient:
         while (now := monotonic()) < deadline:
             waiting = {connection.az for connection in question.waiting}
             due = [az for az in zones if az not in waiting and again_at[az] <= now]
+            due.sort(key=lambda az: az == self._leader)  # lost: to reach it may take longest
             failed = {az for az in due if not self._send(az, question, request)}
             waiting = {connection.az for connection in question.waiting}
             wake_at = min([deadline, *(at for az, at in again_at.items() if az not in waiting)])

@@ -1,33 +1,44 @@
 """One connection to each zone's adjudicator, made when somebody needs it.
 
-Who finds one missing makes it, which may take its time; whoever else needs it waits for that.
+Who finds one missing makes it, which may take its time; whoever else needs it waits for that. Those that
+will be needed when the leader is lost are prepared, so that nothing has to be made then.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adjudicator.zone_connection import ZoneConnection
 from dsql.hub.waiter import NEVER, Activity, Waiter
 
 Connect = Callable[[str], tuple[str, socket.socket]]
+Prepare = Callable[[str], None]
 
 
 class ZoneConnections:
-    """The connections of a process. `connect`: see AdjudicatorClient."""
+    """The connections of a process. `connect`, `prepare`: see AdjudicatorClient."""
 
-    def __init__(self, connect: Connect, waiter: Waiter, patience_seconds: float) -> None:
+    def __init__(
+        self, connect: Connect, prepare: Prepare, waiter: Waiter, patience_seconds: float
+    ) -> None:
         self._connect = connect
+        self._prepare = prepare
         self._waiter = waiter
         self._patience_seconds = patience_seconds
         self._connections: dict[str, ZoneConnection] = {}
         self._dials: dict[str, _Dial] = {}
 
+    def prepare(self, azs: Sequence[str]) -> None:
+        """Have what connections are missing to these zones prepared. Does not wait."""
+        for az in azs:
+            if self._open(az) is None:
+                self._prepare(az)
+
     def reach(self, az: str) -> ZoneConnection | None:
         """Return an open connection to a zone, "" for any; None if it cannot be reached now."""
-        connection = self._connections.get(az)
-        if connection is not None and connection.is_open:
+        connection = self._open(az)
+        if connection is not None:
             return connection
         dial = self._dials.get(az)
         if dial is None:
@@ -36,6 +47,10 @@ class ZoneConnections:
         while not dial.is_over:
             self._waiter.wait(NEVER)
         connection = dial.connection
+        return connection if connection is not None and connection.is_open else None
+
+    def _open(self, az: str) -> ZoneConnection | None:
+        connection = self._connections.get(az)
         return connection if connection is not None and connection.is_open else None
 
     def flush(self) -> None:
@@ -63,8 +78,8 @@ class ZoneConnections:
 
     def _adopt(self, az: str, connected: socket.socket) -> ZoneConnection:
         """Return the connection to a zone over a new socket, unless there is another by now."""
-        connection = self._connections.get(az)
-        if connection is not None and connection.is_open:
+        connection = self._open(az)
+        if connection is not None:
             connected.close()
             return connection
         connection = ZoneConnection(az, connected, self._waiter, self._patience_seconds)

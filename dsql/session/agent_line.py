@@ -26,12 +26,17 @@ Deliver = Callable[[ToQueryProcessor, list[int]], None]
 
 
 class _Wanted:
-    """A connection to an adjudicator that was asked for. The agent answers in the order of asking."""
+    """A connection to an adjudicator that was asked for. The agent answers in the order of asking.
 
-    __slots__ = ("activity", "answer")
+    Not `awaited`: nobody waits for it yet, it is kept.
+    """
 
-    def __init__(self, activity: Activity | None) -> None:
-        self.activity = activity
+    __slots__ = ("activity", "answer", "awaited", "az")
+
+    def __init__(self, az: str) -> None:
+        self.az = az
+        self.awaited = False
+        self.activity: Activity | None = None
         self.answer: tuple[str, list[int]] | None = None
 
 
@@ -49,7 +54,9 @@ class AgentLine:
         self._deserted: Callable[[], None] = lambda: None
         self._hearing = False
         self.ended = False  # there is no agent any more, or it wants nothing more
-        self._offered: tuple[str, list[int]] = ("", [])  # a connection that came unasked
+        self._kept: dict[
+            str, int
+        ] = {}  # connections that nobody waited for, the likely leader's first
         self._wanted: deque[_Wanted] = deque()
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
@@ -118,13 +125,13 @@ class AgentLine:
         """Take a connection to an adjudicator, if this is one."""
         if not isinstance(message, Adjudicator):
             return False
-        if self._wanted:
-            wanted = self._wanted.popleft()
+        wanted = self._wanted.popleft() if self._wanted else None
+        if wanted is not None and wanted.awaited:
             wanted.answer = message.az, descriptors
             self._waiter.wake(wanted.activity)
-        else:
-            packets.close_all(self._offered[1])
-            self._offered = message.az, descriptors
+        elif descriptors:
+            packets.close_all([self._kept.pop(message.az)] if message.az in self._kept else [])
+            self._kept[message.az] = descriptors[0]
         return True
 
     def want_jobs(self) -> None:
@@ -138,20 +145,36 @@ class AgentLine:
         `az` "" stands for the one that most likely leads. Raises EOFError if the agent is gone: then
         there never will be a connection.
         """
-        offered, descriptors = self._offered
-        if descriptors and az in ("", offered):
-            self._offered = "", []
-            return offered, socket.socket(fileno=descriptors[0])
+        kept = next(iter(self._kept)) if self._kept and not az else az
+        descriptor = self._kept.pop(kept, None)
+        if descriptor is not None:
+            connection = socket.socket(fileno=descriptor)
+            if not _has_ended(connection):
+                return kept, connection
+            connection.close()
         answer = self._ask_for(az)
         return (answer[0], socket.socket(fileno=answer[1][0])) if answer[1] else None
 
-    def _ask_for(self, az: str) -> tuple[str, list[int]]:
-        wanted = _Wanted(self._waiter.current)
+    def prepare_adjudicator(self, az: str) -> None:
+        """Have the agent's connection to a zone's adjudicator come before it is needed. Does not wait."""
+        if az not in self._kept and all(wanted.az != az for wanted in self._wanted):
+            with contextlib.suppress(OSError):
+                self._want(az)
+
+    def _want(self, az: str) -> _Wanted:
+        wanted = _Wanted(az)
         self._wanted.append(wanted)
+        self.tell(NeedAdjudicator(az))
+        return wanted
+
+    def _ask_for(self, az: str) -> tuple[str, list[int]]:
+        # One that is on its way already is not asked for again: the agent would end it.
+        wanted = next((one for one in self._wanted if one.az == az and not one.awaited), None)
         try:
-            self.tell(NeedAdjudicator(az))
+            wanted = wanted or self._want(az)
         except OSError as error:
             raise EOFError("the agent is gone") from error
+        wanted.awaited, wanted.activity = True, self._waiter.current
         while wanted.answer is None:
             if self.ended:
                 raise EOFError("the agent is gone")
@@ -168,3 +191,13 @@ class AgentLine:
             self.ended = True
         elif not self._is_connection(*received):
             self._deferred.append(received)
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Return whether the other end is gone; a connection on which nothing was asked is silent."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

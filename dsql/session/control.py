@@ -18,7 +18,7 @@
                                <-- WantJobs        a session has left a job behind
                                <-- Full            no more sessions, please: those that run are the last
       Retire                   -->                 exit, after the last session
-                               <-- NeedAdjudicator a zone's connection broke, or there was none
+                               <-- NeedAdjudicator a zone's connection broke, or may be needed soon
       Adjudicator [connection] -->                 another one; without descriptor: it does not answer
 
 Descriptors stand in brackets. Sessions and runs of jobs have numbers, which the agent gives and never

@@ -63,7 +63,9 @@ class ClusterTenant:
         self._hub = hub
         self._roster = roster
         self._opening = False
-        self._committer = AdjudicatorClient(sorted(assignment.azs), self._connect, waiter=hub)
+        self._committer = AdjudicatorClient(
+            sorted(assignment.azs), self._connect, prepare=line.prepare_adjudicator, waiter=hub
+        )
         hub.at_round_end = self._committer.flush
         large_texts.thread.pause = self._pause
         self._clock: PublishedClock | None = None

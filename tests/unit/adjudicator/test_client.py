@@ -128,6 +128,28 @@ def test_commit_that_is_refused_late_has_certainly_not_happened(
     assert commit(client) == Unavailable()
 
 
+def test_zones_without_a_connection_are_prepared_for_while_commits_go_well(zones: Zones) -> None:
+    prepared: list[str] = []
+    zones.acts["az1"] = commits
+    client = AdjudicatorClient(AZS, zones.connect, prepare=prepared.append)
+    assert commit(client) == commit(client) == Committed(77)
+    assert prepared == ["az2", "az3"]  # at 77, and not again within a second
+    zones.acts["az1"] = lambda request: encode_reply(
+        subject_of(request), Verdict.COMMITTED, 1_000_077
+    )
+    assert commit(client) == Committed(1_000_077)
+    assert prepared == ["az2", "az3"] * 2
+    client.close()
+
+
+def test_zone_that_was_lost_is_reached_again_when_the_others_have_been_asked(
+    zones: Zones, client: AdjudicatorClient
+) -> None:
+    zones.acts |= {"az1": lambda request: b"", "az2": buries, "az3": is_silent}
+    assert commit(client) == Buried()
+    assert zones.connected == ["az1", "az2", "az3", "az1"]
+
+
 def cannot(request: bytes) -> bytes | None:
     """A leader that nobody answers."""
     verdict = Verdict.UNAVAILABLE if request[0] == Request.COMMIT else Verdict.UNDECIDED
