@@ -1,4 +1,4 @@
-"""The operations guide knows every word of `dsql status`, and names tests that exist."""
+"""The operations guide knows every word of `dsql status`, which roles say, and names tests that exist."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ def test_every_word_has_its_line() -> None:
     assert [word for word in sorted(words) if f"\n| `{word}` |" not in GUIDE] == []
 
 
+def test_every_word_that_is_looked_for_is_one_that_a_role_says() -> None:
+    servers = [TESTS.parent / package for package in ("journal", "adjudicator", "storage")]
+    source = "".join(path.read_text("utf-8") for root in servers for path in root.glob("*.py"))
+    said = set(re.findall(r'"(\w+)": |\["(\w+)"\] =', source))
+    assert {*conditions.MEANINGS} <= {word for pair in said for word in pair}
+
+
 def test_every_test_that_it_names_exists() -> None:
-    named = re.findall(r"`((?:unit|integration)/[\w/]+\.py)::(\w+)`", GUIDE)
+    named = re.findall(r"`((?:unit|integration|architecture)/[\w/]+\.py)::(\w+)`", GUIDE)
     assert named
     missing = [
         (path, name)

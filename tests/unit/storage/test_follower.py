@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,6 +104,35 @@ async def test_failed_apply_is_tried_again(
         journal.append(feeder.record([(b"a%d" % number, bytes(500_000)) for number in range(5)]))
         environment = await follower.reach(feeder.timestamp)
         assert environment.position.sequence == 1
+
+
+async def test_nobody_reads_an_environment_while_a_thread_enlarges_it(
+    tmp_path: Path, journal: Any, feeder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was applied before: LMDB maps the file elsewhere."""
+    grow, grows, may_end = WritableEnvironment.grow, threading.Event(), threading.Event()
+
+    def grow_slowly(environment: WritableEnvironment) -> None:
+        grows.set()
+        may_end.wait(5)
+        grow(environment)
+
+    monkeypatch.setattr(WritableEnvironment, "grow", grow_slowly)
+    async with following(tmp_path, journal) as follower:
+        journal.append(feeder.record([(b"a", b"1")]))
+        applied = feeder.timestamp
+        await follower.reach(applied)
+        journal.append(feeder.record([(b"a%d" % number, bytes(500_000)) for number in range(5)]))
+        late = asyncio.create_task(follower.reach(feeder.timestamp))
+        while not grows.is_set():
+            await asyncio.sleep(0.001)
+        early = asyncio.create_task(follower.reach(applied))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not early.done()
+        may_end.set()
+        await early
+        await late
 
 
 async def test_reader_who_waits_gets_what_a_thread_is_applying_and_what_came_after(
