@@ -8,20 +8,43 @@ SUITABLE := import ensurepip, sys, sysconfig, venv; \
   sys.exit(sys.version_info < (3, 11) or not optimized)
 PYTHON ?= $(shell for python in python3 /usr/bin/python3; do \
   $$python -c '$(SUITABLE)' 2>/dev/null && echo $$python && exit; done; echo python3)
-VENV := .venv
+# make up COMPILED=1, and likewise test, bench, ...: with compiled modules (docs/PERFORMANCE.md), in an environment
+# of its own, which is made anew when a source has changed.
+export COMPILED
+VENV := $(if $(COMPILED),.compiled,.venv)
 BIN := $(VENV)/bin
+PACKAGES := dsql relay placement journal adjudicator storage
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup up test soak bench attacks chaos-load lint clean
+.PHONY: setup compiled up test soak bench attacks chaos-load lint clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
-$(VENV)/.server: pyproject.toml requirements.lock
+.venv/.server: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
 	touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.bench: $(VENV)/.%: $(VENV)/.server
+.venv/.test .venv/.lint .venv/.bench: .venv/.%: .venv/.server
 	$(PIP) -e '.[$*]'
+	touch $@
+
+# Needs a C compiler, Python's headers and some minutes; then .compiled/bin/dsql runs from anywhere.
+compiled:
+	$(MAKE) --no-print-directory COMPILED=1 .compiled/.server
+
+WHEEL := .compiled/wheel
+SOURCES := $(if $(COMPILED),setup.py $(shell find $(PACKAGES) -name '*.py' -o -name '*.tsv'))
+
+.compiled/.server: pyproject.toml requirements.lock $(SOURCES)
+	rm -rf build $(WHEEL) # setuptools would put what lies there into the wheel
+	$(PYTHON) -m venv .compiled
+	DSQL_COMPILED=1 PIP_CONSTRAINT=requirements.lock $(BIN)/python -m pip --quiet wheel --no-deps --wheel-dir $(WHEEL) .
+	$(PIP) --force-reinstall --no-deps $(WHEEL)/*.whl
+	$(PIP) $(WHEEL)/*.whl
+	touch $@
+
+.compiled/.test .compiled/.lint .compiled/.bench: .compiled/.%: .compiled/.server
+	$(PIP) "$$(echo $(WHEEL)/*.whl)[$*]"
 	touch $@
 
 # Starts a three-AZ cluster and prints a psql line for it. Options: make up UP="--listen 127.0.0.1:6432"
@@ -56,4 +79,4 @@ chaos-load: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m load $(LOAD)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache
+	rm -rf .venv .compiled build .mypy_cache .ruff_cache

@@ -47,6 +47,7 @@ from placement.messages import (
     LoadReport,
     NotForked,
     PoolLoad,
+    SeedHello,
     decode,
     encode,
 )
@@ -105,6 +106,7 @@ class HostAgent:
         self._assignments: deque[float] = deque(maxlen=_TIMES_KEPT)  # seconds each
         self._moves: deque[float] = deque(maxlen=_TIMES_KEPT)  # the same, from process to process
         self._seed: PacketChannel | None = None
+        self._code = ""  # what the seed forks, once it has said so
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
         self._closing = False
@@ -155,7 +157,7 @@ class HostAgent:
             "az": self._settings.az,
             "warm": self._pool.warm,
             "waiting": self._pool.waiting,
-            "seed": self._seed is not None,
+            "code": self._code,
             "query_processors": len(self._workers),
             "sessions": len(self._served),
             "parked": len(self._lot),
@@ -204,6 +206,8 @@ class HostAgent:
             worker = Worker(message.process_id, socket.socket(fileno=control), pidfd, self)
             self._workers[worker.process_id] = worker
             self._act(self._pool.forked(worker.process_id, time.monotonic()))
+        elif isinstance(message, SeedHello):
+            self._code = "compiled" if message.compiled else "interpreted"
         elif isinstance(message, NotForked):
             self._pool.fork_failed(time.monotonic())
         elif isinstance(message, Died):
@@ -212,6 +216,7 @@ class HostAgent:
     def _on_seed_closed(self) -> None:
         logger.warning("seed lost")
         self._seed = None
+        self._code = ""
         self._clusters_of_lost.clear()
         self._pool.seed_lost()
 

@@ -118,6 +118,12 @@ class Drain(msgspec.Struct, frozen=True, tag="drain", array_like=True):
     seconds: float
 
 
+class SeedHello(msgspec.Struct, frozen=True, tag="seed_hello", array_like=True):
+    """Seed to a new agent: what it forks. `compiled`: see `dsql.compiled_modules`."""
+
+    compiled: bool
+
+
 class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
     """Agent to seed: start one more query processor, confined unless that was turned off."""
 
@@ -154,6 +160,7 @@ Message = (
     | StatusReport
     | Drain
     | Fork
+    | SeedHello
     | Forked
     | NotForked
     | Died

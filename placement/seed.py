@@ -35,7 +35,7 @@ from placement.child_output import (
     ChildOutput,
     Pace,
 )
-from placement.messages import Died, Fork, Forked, Message, NotForked, decode, encode
+from placement.messages import Died, Fork, Forked, Message, NotForked, SeedHello, decode, encode
 from placement.sandbox import Sandbox, leave_open, prepare
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Seed:
     """Forks for one agent at a time. `run` returns only in the seed itself, never in a child.
 
-    `turned` is called every TURN_SECONDS at least.
+    `turned` is called every TURN_SECONDS at least. `compiled` is told to agents.
     """
 
     def __init__(
@@ -59,8 +59,11 @@ class Seed:
         listener: socket.socket,
         child_main: Callable[[socket.socket, Fork], None],
         turned: Callable[[], None],
+        *,
+        compiled: bool,
     ) -> None:
         self._turned = turned
+        self._compiled = compiled
         self._listener = listener
         self._child_main = child_main
         self._agent: socket.socket | None = None
@@ -126,6 +129,7 @@ class Seed:
             self._drop_agent(self._agent)
         self._agent = connection
         self._poll.register(connection, select.POLLIN)
+        self._tell(connection, SeedHello(self._compiled))
 
     def _drop_agent(self, agent: socket.socket) -> None:
         self._poll.unregister(agent)
@@ -242,6 +246,7 @@ def run(
     *,
     on_ready: Callable[[], None],
     turned: Callable[[], None] = lambda: None,
+    compiled: bool = False,
 ) -> None:
     """Fork query processors for the agent until SIGTERM.
 
@@ -261,4 +266,5 @@ def run(
             open_tenant,
         ).run(),
         turned,
+        compiled=compiled,
     ).run()

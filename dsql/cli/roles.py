@@ -287,6 +287,7 @@ def _say_ready(descriptor: int | None) -> None:
 
 
 def _run_seed(layout: Layout, heart: Heart | None) -> None:
+    from dsql.compiled_modules import runs_compiled
     from dsql.session.tenant import ClusterTenant
     from dsql.session.warm_up import warm_up
     from placement import seed
@@ -300,6 +301,7 @@ def _run_seed(layout: Layout, heart: Heart | None) -> None:
         ClusterTenant,
         on_ready=lambda: _say_ready(descriptor),
         turned=(lambda: None) if heart is None else heart.beat,
+        compiled=runs_compiled(),
     )
 
 

@@ -137,7 +137,7 @@ class Role:
 
     def _start(self) -> None:
         ready_end, child_end = os.pipe()
-        command = [sys.executable, "-m", "dsql.cli.main", *self.spec.arguments]
+        command = [sys.executable, "-P", "-m", "dsql.cli.main", *self.spec.arguments]
         command += ["--data", str(self._data), "--ready-descriptor", str(child_end)]
         command += ["--supervisor", str(os.getpid())]
         self._ended.clear()

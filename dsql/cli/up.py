@@ -130,7 +130,7 @@ def _detach(log: Path) -> int:
     with errors:
         before = errors.seek(0, os.SEEK_END)
         process = subprocess.Popen(
-            [sys.executable, "-m", "dsql.cli.main", *words],
+            [sys.executable, "-P", "-m", "dsql.cli.main", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

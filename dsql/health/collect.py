@@ -62,8 +62,9 @@ def collect(layout: Layout, clusters: list[ClusterRecord]) -> list[RoleStatus]:
     with ThreadPoolExecutor(len(asking)) as threads:
         roles = list(threads.map(lambda ask: ask(), asking))
     # A seed listens to one agent only, so its agent knows best.
-    seed_health = OK if roles[1].values.pop("seed", False) else "down"
-    roles.insert(2, RoleStatus("seed", "", _process_id(processes, "seed"), seed_health, {}))
+    code = roles[1].values.pop("code", "")
+    health, values = (OK, {"code": code}) if code else ("down", {})
+    roles.insert(2, RoleStatus("seed", "", _process_id(processes, "seed"), health, values))
     _note_restarts(roles, processes)
     return roles
 

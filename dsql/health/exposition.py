@@ -3,6 +3,7 @@
 dsql_severity                                0 fine, 1 degraded, 2 down
 dsql_condition{word, cluster, az, role}      1 for each thing that is wrong
 dsql_role_up{role, az}                       1 if the role answers
+dsql_compiled{role}                          1 if query processors run compiled modules
 dsql_ROLE_NAME{cluster, az}                  every number that a role says of a cluster
 dsql_relay_NAME{relay}                       every number that a relay says; refused{sqlstate} too
 """
@@ -38,6 +39,9 @@ def exposition(
         _add(families, "dsql_role_up", {"role": role.role, "az": role.az}, int(role.health == OK))
         if is_relay(role):
             _add_relay(families, role)
+        if "code" in role.values:
+            compiled = role.values["code"] == "compiled"
+            _add(families, "dsql_compiled", {"role": role.role}, int(compiled))
         for cluster in clusters:
             labels = {"cluster": cluster.identifier, "az": role.az}
             for name, value in role.of_cluster(cluster.identifier).items():

@@ -129,10 +129,8 @@ class SessionState:
             >= _NOTICE_LEVELS[self.settings.show("client_min_messages").upper()]
         ):
             notice = SqlError(sqlstate, message, **fields)  # type: ignore[arg-type]
-            caller = sys._getframe(1)
-            self.out += backend.notice_response(
-                severity, notice, Origin.of(caller, caller.f_lineno)
-            )
+            here = sys._getframe()  # who calls may be compiled, and then has no frame
+            self.out += backend.notice_response(severity, notice, Origin.of(here, here.f_lineno))
 
     def notice_long_names(self, names: tuple[str, ...]) -> None:
         """Append a notice for each of a script's identifiers that were truncated."""

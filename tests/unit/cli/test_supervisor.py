@@ -43,7 +43,7 @@ async def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     original = supervisor_module.subprocess.Popen
 
     def start_program(command: list[str], **options: object) -> object:
-        return original([sys.executable, "-c", command[3], *command[4:]], **options)  # type: ignore[call-overload]
+        return original([sys.executable, "-c", command[4], *command[5:]], **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(supervisor_module.subprocess, "Popen", start_program)
     (tmp_path / "run").mkdir()

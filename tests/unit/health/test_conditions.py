@@ -155,6 +155,7 @@ def test_the_worst_comes_first() -> None:
 def test_prometheus_reads_conditions_and_every_number() -> None:
     roles = healthy()
     roles["east-c journal"].values |= {f"{ID}.lost": 1, f"{ID}.repaired": 4}
+    roles["seed"].values["code"] = "compiled"
     roles["relay-2"].values |= {"listen": "x", "open_logins": 2, "broken": 3, "refused.53300": 4}
     found = found_in(roles)
     lines = exposition([CLUSTER], list(roles.values()), found).splitlines()
@@ -165,6 +166,7 @@ def test_prometheus_reads_conditions_and_every_number() -> None:
     assert "# TYPE dsql_journal_repaired_total counter" in lines
     assert f"dsql_journal_repaired_total{{{where}}} 4" in lines
     assert 'dsql_role_up{role="seed",az=""} 1' in lines
+    assert 'dsql_compiled{role="seed"} 1' in lines
     assert 'dsql_relay_open_logins{relay="relay-2"} 2' in lines
     assert 'dsql_relay_broken_total{relay="relay-2"} 3' in lines
     assert 'dsql_relay_refused_total{relay="relay-2",sqlstate="53300"} 4' in lines
