@@ -7,6 +7,7 @@ zone only: with two of three logs gone nobody could know what was acknowledged.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Faults:
             self.clog_one_way,
             self.isolate_zone,
             self.swizzle_clog,
+            self.fork,
             self.step_clock,
             self.slow_disk,
             self.stall_disk,
@@ -61,6 +63,7 @@ class Faults:
             self.damage_clock,
             self.fail_writes,
             self.lose_log,
+            self.lose_storage,
             self.ambush,
         ]
         self._sudden = [
@@ -233,10 +236,30 @@ class Faults:
             begin = chance.randint(0, 1_000) * MILLISECOND
             self._world.later(begin, lambda pairs=pairs: self._clog(pairs))
 
-    def _clog(self, pairs: list[tuple[str, str]]) -> None:
+    def fork(self) -> None:
+        """Leave a zone behind, then have the leader write what nobody gets, and come back to an heir."""
         chance = self._world.chance
-        longest = chance.choice((50, 500, 3_000, 10_000))
-        duration = chance.randint(1, longest) * MILLISECOND
+        leader = self._leader()
+        others = [zone for zone in self._installation.zones if zone is not leader]
+        heir, straggler = chance.sample(others, 2)
+        behind, alone = chance.randint(100, 1_500), chance.randint(200, 3_000)
+        self._part(leader, straggler, behind + alone)
+        self._world.later(behind * MILLISECOND, lambda: self._part(leader, heir, alone))
+        straggler.disk.sync_delay = chance.choice((1_000, 100_000, 300_000))
+
+    def _part(self, zone: Zone, other: Zone, milliseconds: int) -> None:
+        """Cut two zones off from each other for a while."""
+        pairs = [(zone.name, other.name), (other.name, zone.name)]
+        self._clog_for(pairs, milliseconds)
+
+    def _clog(self, pairs: list[tuple[str, str]]) -> None:
+        longest = self._world.chance.choice((50, 500, 3_000, 10_000))
+        self._clog_for(pairs, self._world.chance.randint(1, longest))
+
+    def _clog_for(self, pairs: list[tuple[str, str]], milliseconds: int) -> None:
+        duration = milliseconds * MILLISECOND
+        if self._healed:
+            return
         for source, target in pairs:
             self._network.clog(source, target)
         self._world.later(duration, lambda: self._unclog(pairs))
@@ -332,3 +355,19 @@ class Faults:
             files.sync_directory(directory.parent)
         self.damaged.add(self._victim.name)
         self._restart(self._victim)
+
+    def lose_storage(self) -> None:
+        """Replace a storage replica's disk by an empty one; what it gets is ahead of its zone's log."""
+        chance = self._world.chance
+        zone = self._victim
+        storage = self._installation.layout.storage(zone.name, self._any_cluster())
+        down, alone = chance.randint(10, 3_000), chance.randint(10, 3_000)
+        zone.kill()
+        self._installation.files(None).remove_tree(storage)
+        shutil.rmtree(storage, ignore_errors=True)
+        self.damaged.add(zone.name)
+        for other in self._installation.zones:
+            if other is not zone:
+                self._part(zone, other, down + alone)
+        zone.disk.sync_delay = chance.choice((1_000, 100_000))
+        self._world.later(down * MILLISECOND, zone.start)

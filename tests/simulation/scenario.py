@@ -111,7 +111,7 @@ def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
     """Run one seed; an error tells it, and has the trace in `lines` if there is one."""
     world = World(seed, tracing=tracing)
     try:
-        with _watched(world), pytest.MonkeyPatch.context() as patch, worlds_kernel(world):
+        with watched(world), pytest.MonkeyPatch.context() as patch, worlds_kernel(world):
             draw_constants(world.chance, patch)
             mutate(patch, mutant)
             probes, publications = Probes(patch), Publications(patch)
@@ -134,7 +134,7 @@ def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
 
 
 @contextlib.contextmanager
-def _watched(world: World) -> Iterator[None]:
+def watched(world: World) -> Iterator[None]:
     """Put the log into the trace, and nowhere else."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
