@@ -23,21 +23,20 @@ from dsql.session.control import (
 
 # Given a message and its descriptors, which it owns.
 Deliver = Callable[[ToQueryProcessor, list[int]], None]
+Answer = tuple[str, list[int]]  # a zone and a connection to it, none if it does not answer
 
 
 class _Wanted:
     """A connection to an adjudicator that was asked for. The agent answers in the order of asking.
 
-    Not `awaited`: nobody waits for it yet, it is kept.
+    An answer may come at any line, by a signal handler: whoever waits for it finds it here.
     """
 
-    __slots__ = ("activity", "answer", "awaited", "az")
+    __slots__ = ("activity", "answer")
 
-    def __init__(self, az: str) -> None:
-        self.az = az
-        self.awaited = False
-        self.activity: Activity | None = None
-        self.answer: tuple[str, list[int]] | None = None
+    def __init__(self, activity: Activity | None, answer: Answer | None = None) -> None:
+        self.activity = activity
+        self.answer = answer
 
 
 class AgentLine:
@@ -54,9 +53,7 @@ class AgentLine:
         self._deserted: Callable[[], None] = lambda: None
         self._hearing = False
         self.ended = False  # there is no agent any more, or it wants nothing more
-        self._kept: dict[
-            str, int
-        ] = {}  # connections that nobody waited for, the likely leader's first
+        self._prepared: dict[str, _Wanted] = {}  # by zone, the likely leader's first
         self._wanted: deque[_Wanted] = deque()
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
@@ -125,13 +122,12 @@ class AgentLine:
         """Take a connection to an adjudicator, if this is one."""
         if not isinstance(message, Adjudicator):
             return False
-        wanted = self._wanted.popleft() if self._wanted else None
-        if wanted is not None and wanted.awaited:
+        if self._wanted:
+            wanted = self._wanted.popleft()
             wanted.answer = message.az, descriptors
             self._waiter.wake(wanted.activity)
-        elif descriptors:
-            packets.close_all([self._kept.pop(message.az)] if message.az in self._kept else [])
-            self._kept[message.az] = descriptors[0]
+        else:
+            self._prepared[message.az] = _Wanted(None, (message.az, descriptors))
         return True
 
     def want_jobs(self) -> None:
@@ -145,36 +141,33 @@ class AgentLine:
         `az` "" stands for the one that most likely leads. Raises EOFError if the agent is gone: then
         there never will be a connection.
         """
-        kept = next(iter(self._kept)) if self._kept and not az else az
-        descriptor = self._kept.pop(kept, None)
-        if descriptor is not None:
-            connection = socket.socket(fileno=descriptor)
-            if not _has_ended(connection):
-                return kept, connection
-            connection.close()
-        answer = self._ask_for(az)
-        return (answer[0], socket.socket(fileno=answer[1][0])) if answer[1] else None
+        prepared = self._prepared.pop(az or next(iter(self._prepared), ""), None)
+        answer = None if prepared is None else self._await_answer(prepared)
+        connection = _connection_of(answer)
+        if connection is not None and not _has_ended(connection[1]):
+            return connection
+        if connection is not None:
+            connection[1].close()
+        return _connection_of(self._await_answer(self._want(az, self._waiter.current)))
 
     def prepare_adjudicator(self, az: str) -> None:
         """Have the agent's connection to a zone's adjudicator come before it is needed. Does not wait."""
-        if az not in self._kept and all(wanted.az != az for wanted in self._wanted):
-            with contextlib.suppress(OSError):
-                self._want(az)
+        prepared = self._prepared.get(az)
+        if prepared is None or (prepared.answer is not None and not prepared.answer[1]):
+            with contextlib.suppress(EOFError):
+                self._prepared[az] = self._want(az, None)
 
-    def _want(self, az: str) -> _Wanted:
-        wanted = _Wanted(az)
+    def _want(self, az: str, activity: Activity | None) -> _Wanted:
+        wanted = _Wanted(activity)
         self._wanted.append(wanted)
-        self.tell(NeedAdjudicator(az))
-        return wanted
-
-    def _ask_for(self, az: str) -> tuple[str, list[int]]:
-        # One that is on its way already is not asked for again: the agent would end it.
-        wanted = next((one for one in self._wanted if one.az == az and not one.awaited), None)
         try:
-            wanted = wanted or self._want(az)
+            self.tell(NeedAdjudicator(az))
         except OSError as error:
             raise EOFError("the agent is gone") from error
-        wanted.awaited, wanted.activity = True, self._waiter.current
+        return wanted
+
+    def _await_answer(self, wanted: _Wanted) -> Answer:
+        wanted.activity = self._waiter.current
         while wanted.answer is None:
             if self.ended:
                 raise EOFError("the agent is gone")
@@ -191,6 +184,10 @@ class AgentLine:
             self.ended = True
         elif not self._is_connection(*received):
             self._deferred.append(received)
+
+
+def _connection_of(answer: Answer | None) -> tuple[str, socket.socket] | None:
+    return (answer[0], socket.socket(fileno=answer[1][0])) if answer and answer[1] else None
 
 
 def _has_ended(connection: socket.socket) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dsql.hub.waiter import Blocking
 from dsql.rpc import packets
 from dsql.session.agent_line import AgentLine
 from dsql.session.control import Adjudicator, NeedAdjudicator, decode_from_query_processor, encode
@@ -86,7 +87,29 @@ def test_prepared_connection_that_has_ended_is_made_anew(ends: tuple[AgentLine, 
 def test_zone_that_did_not_answer_is_asked_for_again(ends: tuple[AgentLine, Agent]) -> None:
     line, agent = ends
     line.prepare_adjudicator("b")
-    packets.send(agent.control, encode(Adjudicator("b")))
+    for _ in range(2):
+        packets.send(agent.control, encode(Adjudicator("b")))
     assert line.new_adjudicator("b") is None
     line.prepare_adjudicator("b")
-    assert agent.asked == ["b", "b"]
+    assert agent.asked == ["b", "b", "b"]
+
+
+def test_answer_that_a_signal_handler_has_taken_in_is_not_waited_for(
+    ends: tuple[AgentLine, Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, agent = ends
+    line.attach(Blocking(), lambda message, descriptors: None, lambda: None)
+    tell, others = line.tell, []
+
+    def tell_and_be_interrupted(message: NeedAdjudicator) -> None:
+        tell(message)
+        others.append(agent.connect(message.az))
+        line.hear()
+
+    monkeypatch.setattr(line, "tell", tell_and_be_interrupted)
+    line.prepare_adjudicator("b")
+    for az in ("b", "c"):
+        with reach(line, az) as connection:
+            assert is_joined(connection, others[-1])
+    for other in others:
+        other.close()
