@@ -38,7 +38,7 @@ PLANS_BYTES_MAX = 96 * 1024 * 1024  # what a query processor remembers of statem
 PLAN_BYTES_PER_CHARACTER = (
     130  # tree, plan and code of a statement, by the length of its text; measured
 )
-PREPARED_CHARACTERS_MAX = 1024 * 1024  # the texts of one session's prepared statements
+PREPARED_CHARACTERS_MAX = 1024 * 1024  # the texts of one session's named prepared statements
 TEMPORARY_BYTES_MAX = (
     1024 * 1024 * 1024
 )  # what all statements of one session keep in temporary space

@@ -1,4 +1,4 @@
-"""Long lists of expressions that differ in their constants only, to be written once.
+"""Long lists of expressions that differ in their constants and parameters only, to be written once.
 
 `a = 1 OR a = 2 OR ...` of 100,000 terms is one function of a constant, mapped over a column of them: a
 function's worth of source instead of megabytes, which Python takes seconds to compile and no interrupt
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsql.planner.expressions import SHAPES, SubPlan, map_children
-from dsql.sql.bound import Constant, Expression
+from dsql.sql.bound import Constant, Expression, Parameter
 
 RUN_MIN = 32  # shorter ones are written one by one
 
@@ -23,16 +23,18 @@ _fixed_fields: dict[type, tuple[str, ...]] = {}
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Given(Expression):
-    """A constant of the expression that a function is called for; `name` is its parameter."""
+    """A constant or $n of the expression that a function is called for; `name` is its parameter."""
 
     name: str
+    nullable: bool
 
 
 @dataclass(slots=True, eq=False)
 class Run:
     """Expressions that are alike: `template` with each row of `columns` for its parameters `names`.
 
-    A template without constants has a parameter for which nothing is given but numbers.
+    Columns are of values, or of `Parameter`s. A template without either has a parameter for which nothing
+    is given but numbers.
     """
 
     template: tuple[Expression, ...]
@@ -65,7 +67,7 @@ def runs(items: Items, fresh: Callable[[str], str]) -> Iterator[Item]:
 
 
 def _constants(items: Items, start: int) -> list[list[Any]]:
-    """Return the constants of an item and of all that are alike behind it."""
+    """Return the constants, and the parameters, of an item and of all that are alike behind it."""
     first = items[start]
     rows: list[list[Any]] = []
     for number in range(start, len(items)):
@@ -77,7 +79,7 @@ def _constants(items: Items, start: int) -> list[list[Any]]:
 
 
 def _is_alike(first: Expression, other: Expression, constants: list[Any]) -> bool:
-    """Return whether two expressions differ in constants only, and append the other's."""
+    """Return whether two expressions differ in constants and parameters only, and append the other's."""
     cls = type(first)
     if cls is not type(other) or first.type_oid != other.type_oid:
         return False
@@ -86,6 +88,9 @@ def _is_alike(first: Expression, other: Expression, constants: list[Any]) -> boo
             constants.append(other.value)  # type: ignore[attr-defined]
             return first.value is not None  # type: ignore[attr-defined]
         return first.value is None  # type: ignore[attr-defined]
+    if cls is Parameter:
+        constants.append(other)
+        return True
     if cls is SubPlan:
         return False
     for name in _fixed_fields.get(cls) or _fixed(cls):
@@ -117,10 +122,12 @@ def _fixed(cls: type) -> tuple[str, ...]:
 
 
 def _opened(node: Expression, names: Iterator[str]) -> Expression:
-    """Return an expression with parameters for its constants."""
-    if type(node) is Constant:
-        if node.value is None:
+    """Return an expression with what is given for its constants and parameters."""
+    is_parameter = type(node) is Parameter
+    if is_parameter or type(node) is Constant:
+        if not is_parameter and node.value is None:  # type: ignore[attr-defined]
             return node
-        return Given(type_oid=node.type_oid, typmod=node.typmod, name=next(names))
+        name, nullable = next(names), is_parameter
+        return Given(type_oid=node.type_oid, typmod=node.typmod, name=name, nullable=nullable)
     opened: Expression = map_children(node, lambda child: _opened(child, names))
     return opened

@@ -184,8 +184,14 @@ class Expressions:
         with source.nested(name, ", ".join(run.names), closure=True):
             source.line(f"return {write(*run.template)}")
         self._depth = depth
-        columns = ", ".join(source.constant(column, "column") for column in run.columns)
+        columns = ", ".join(self._column(column) for column in run.columns)
         return f"map({name}, {columns})"
+
+    def _column(self, column: Sequence[Any]) -> str:
+        """Return code of what is given one after the other for a parameter of a `Run`."""
+        if isinstance(column[0], bound.Parameter):
+            return self._generator.parameters([node.index for node in column])
+        return self.source.constant(column, "column")
 
     def listed(self, nodes: Sequence[Expression], env: Env) -> tuple[list[str], str]:
         """Return the items of a list display, and their flight (`Generator.in_flight`)."""
@@ -318,7 +324,7 @@ def _slot(_compiler: Expressions, node: Any, env: Env) -> Code:
 
 
 def _given(_compiler: Expressions, node: Any, _env: Env) -> Code:
-    return Code(node.name, nullable=False)
+    return Code(node.name, nullable=node.nullable)
 
 
 def _each(compiler: Expressions, node: Any, env: Env) -> Code:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from operator import itemgetter
 from typing import Any
 
 from dsql.executor.code import Code
@@ -66,6 +67,10 @@ class Generator:
         if index >= _NAMED_PARAMETERS_MAX and ("parameter", index) not in self.source.once:
             return f"parameters[{index}]"
         return self.source.setup(("parameter", index), "p", f"parameters[{index}]")
+
+    def parameters(self, indexes: Sequence[int]) -> str:
+        """Return code of the values of many parameters."""
+        return f"{self.source.constant(itemgetter(*indexes), 'chosen')}(parameters)"
 
     def bind_parameters(self, names: Sequence[str]) -> None:
         """Let $1, $2, ... be these variables, which the function sets itself."""

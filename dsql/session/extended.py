@@ -101,14 +101,17 @@ class ExtendedProtocol:
         return statement
 
     def _check_room(self, name: bytes, text: str) -> None:
-        """Raise SqlError 53200 if the session's prepared statements are too many for its memory."""
+        """Raise SqlError 53200 if the session's named statements are too many for its memory.
+
+        The unnamed one is there once, and no longer than a message may be.
+        """
         texts = self._texts
         texts[name] = text
-        if len(texts) % _CHECK_STATEMENTS and len(text) < _SHORT_CHARACTERS:
+        if not name or (len(texts) % _CHECK_STATEMENTS and len(text) < _SHORT_CHARACTERS):
             return
         for gone in texts.keys() - self._statements.keys() - {name}:
             del texts[gone]
-        if sum(map(len, texts.values())) > PREPARED_CHARACTERS_MAX:
+        if sum(len(one) for known, one in texts.items() if known) > PREPARED_CHARACTERS_MAX:
             del texts[name]
             raise out_of_memory("The session's prepared statements are too long together.")
 

@@ -9,6 +9,7 @@ import pytest
 from memory_server import Peer, Server, errors, rows
 
 from dsql.executor import branches, expressions, source
+from dsql.wire import client
 
 COUNT = 40
 
@@ -69,6 +70,34 @@ def test_a_run_means_what_its_members_mean(
         monkeypatch.setattr(room, "RUN_MIN", sys.maxsize)
     one_by_one = peer.query(query + "9 - 1")
     assert rows(together) == rows(one_by_one)
+
+
+@pytest.mark.parametrize(
+    ("text", "item", "separator"),
+    [
+        ("{}", "a = {0}::int + b", " OR "),
+        ("{}", "a + 1 <> {0}::int", " AND "),
+        ("a IN ({})", "b + {0}::int", ", "),
+        ("coalesce({})", "nullif({0}::int, 1)", ", "),
+        ("CASE {} END", "WHEN a = {0}::int THEN {0}::int + 1", " "),
+        ("ARRAY[{}]", "{0}::int", ", "),
+    ],
+)
+def test_a_run_of_parameters_means_the_same_as_one_of_constants(
+    peer: Peer, text: str, item: str, separator: str
+) -> None:
+    values = [str(number) if number % 5 else None for number in range(COUNT)]
+    query = f"SELECT id, {text} FROM t ORDER BY id"
+    constants = separator.join(item.format(value or "NULL") for value in values)
+    parameters = separator.join(item.format(f"${number}") for number in range(1, COUNT + 1))
+    answers = peer.ask(
+        client.parse(query.format(parameters)),
+        client.bind([value and value.encode() for value in values]),
+        client.execute(),
+        client.sync(),
+    )
+    assert not errors(answers), errors(answers)
+    assert rows(answers) == peer.rows(query.format(constants))
 
 
 @pytest.mark.parametrize(

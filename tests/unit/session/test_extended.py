@@ -239,6 +239,9 @@ def test_prepared_statements_have_a_bound(peer, monkeypatch):
     answers = peer.ask(*many, client.sync())
     assert errors(answers)[0]["C"] == "53200"
     assert 1_000 < letters(answers).count("1") < 4_000
+    long = f"SELECT 1 WHERE '{'x' * 20_000}' <> ''"
+    assert errors(peer.ask(client.parse(long, "long"), client.sync()))[0]["C"] == "53200"
+    assert letters(peer.ask(client.parse(long), client.sync())) == "1Z"
     assert peer.rows("SELECT 1") == [[b"1"]]
     peer.query("DEALLOCATE ALL")
     assert letters(peer.ask(client.parse("SELECT 1", "again"), client.sync())) == "1Z"
