@@ -360,6 +360,10 @@ class HostAgent:
         now = time.monotonic()
         self._act(self._pool.busy_with(worker.process_id, pressure, now, long=busy.long))
 
+    def on_cut(self, _worker: Worker, number: int) -> None:
+        """See placement.worker.WorkerEvents."""
+        self._background.lost(number, time.monotonic())
+
     def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
         """See placement.worker.WorkerEvents."""
         self._forget_keys(worker, number, keys)

@@ -1,7 +1,8 @@
 """When a cluster's background jobs are run: at most one run per cluster at a time. No I/O.
 
 A run works off all jobs that it finds. One that is wanted while another is under way may concern a job
-that the other no longer sees, so it follows. A run whose query processor was lost is repeated.
+that the other no longer sees, so it follows. A run that did not come to its end is repeated, be it that
+its query processor was lost or told to end.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class BackgroundRuns:
         return False
 
     def lost(self, number: int, now: float) -> None:
-        """Something died with its query processor; if it was a run, there is another one a little later."""
+        """Something was cut short; if it was a run of jobs, there is another one a little later."""
         cluster = self._runs.pop(number, None)
         if cluster is not None:
             self._lost[cluster] = now + RETRY_SECONDS

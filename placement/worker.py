@@ -94,6 +94,10 @@ class WorkerEvents(Protocol):
         """It is its cluster's, sandbox included, so long after `assign`."""
         ...
 
+    def on_cut(self, worker: Worker, number: int) -> None:
+        """A run of background jobs is about to end before all of them are worked off."""
+        ...
+
     def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
         """A session, or a run of background jobs (no keys), has ended."""
         ...
@@ -277,7 +281,9 @@ class Worker:
             case Started(number):
                 self._unstarted.remove(number)
                 self._events.on_started(self, number)
-            case Ended(number):
+            case Ended(number, cut):
+                if cut:
+                    self._events.on_cut(self, number)
                 self._given.pop(number, None)
                 self._events.on_ended(self, number, self.work.pop(number))
             case Busy():

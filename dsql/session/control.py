@@ -137,9 +137,13 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
-    """The session, or the run of background jobs, is over."""
+    """The session, or the run of background jobs, is over.
+
+    `cut`: the run did not come to its end; there has to be another one.
+    """
 
     number: int
+    cut: bool = False
 
 
 class Full(msgspec.Struct, frozen=True, tag="full", array_like=True):

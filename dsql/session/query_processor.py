@@ -92,8 +92,8 @@ class Tenant(Protocol):
         """
         ...
 
-    def run_jobs(self, number: int) -> None:
-        """Work off the cluster's background jobs, in a task."""
+    def run_jobs(self, number: int) -> bool:
+        """Work off the cluster's background jobs, in a task; return whether that came to its end."""
         ...
 
     def close(self) -> None:
@@ -250,15 +250,16 @@ class QueryProcessor:
                 self._line.tell(Started(number))
 
     def _run_jobs(self, tenant: Tenant, number: int) -> None:
+        done = False
         try:
-            tenant.run_jobs(number)
+            done = tenant.run_jobs(number)
         finally:
-            self._tell_end(number)
+            self._tell_end(number, cut=not done)
 
-    def _tell_end(self, number: int) -> None:
+    def _tell_end(self, number: int, *, cut: bool = False) -> None:
         self._look_at_size()
         with contextlib.suppress(OSError):  # without an agent nobody counts
-            self._line.tell(Ended(number))
+            self._line.tell(Ended(number, cut))
 
     def _look_at_size(self) -> None:
         """Want no more sessions if the process has grown large."""

@@ -184,25 +184,29 @@ class ClusterTenant:
         with self._roster.entered(number, session):
             return session.run()
 
-    def run_jobs(self, number: int) -> None:
-        """Run the cluster's background jobs; what fails now is tried again with the next request."""
+    def run_jobs(self, number: int) -> bool:
+        """See `dsql.session.query_processor.Tenant`."""
         interrupts = Interrupts(Untimed(), Alone(), self._hub)
         interrupts.adopt()
         with self._roster.entered(number, JobRun(interrupts)):
             try:
-                self._run_jobs(interrupts)
+                done = self._run_jobs(interrupts)
                 interrupts.rest()
+                return done
             except Interrupted as interrupt:
                 interrupts.caught()
                 collection.resume()
                 logger.info("background jobs interrupted", extra={"reason": str(interrupt)})
+                return False
 
-    def _run_jobs(self, interrupts: Interrupts) -> None:
+    def _run_jobs(self, interrupts: Interrupts) -> bool:
         try:
             interrupts.resume()
             self._jobs.run_pending(interrupts.pause)
         except SqlError as error:
             logger.warning("background jobs stopped", extra={"reason": error.message})
+            return False
+        return True
 
     def close(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""

@@ -54,6 +54,7 @@ class EchoTenant:
         pass
     def run_jobs(self, number):
         self.job_runs += 1
+        return True
     def serve(self, number, session, client):
         session = handed.decode(session)
         me = EchoSession()

@@ -10,11 +10,13 @@ import contextlib
 import itertools
 import os
 import random
+import runpy
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import psycopg
@@ -29,6 +31,7 @@ from dsql.control.running import read_processes
 HOSTILE_SECONDS = float(os.environ.get("DSQL_HOSTILE_SECONDS", "10"))
 ATTACK_SECONDS = 30.0  # generous: an attack usually ends with its process, within two
 WRITERS = 3
+ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 STOP_SECONDS = 20.0
 
 
@@ -109,8 +112,7 @@ class Load:
 def second_cluster(running: RunningCluster) -> dict[str, str]:
     """Make another cluster in the same installation; return psycopg's parameters for it."""
     layout = Layout(running.directory / "data")
-    azs = ["us-east-1a", "us-east-1b", "us-east-1c"]
-    record = create_cluster(layout, Authority.open(layout), azs=azs)
+    record = create_cluster(layout, Authority.open(layout), azs=ZONES)
     client = boto3.client(
         "dsql",
         region_name=running.variables["AWS_REGION"],
@@ -164,3 +166,16 @@ def harm(running: RunningCluster, seconds: float) -> list[str]:
 def test_a_hostile_query_processor_harms_no_one_but_itself(infested: RunningCluster) -> None:
     found = harm(infested, HOSTILE_SECONDS)
     assert not found, (found, infested.log())
+
+
+def test_the_same_stops_a_zone_if_done_by_who_may_write_there(infested: RunningCluster) -> None:
+    """The attack is a real one: servers have mapped these files, and no longer find what they mapped."""
+    layout = Layout(infested.directory / "data")
+    before, deadline = read_processes(layout), time.monotonic() + ATTACK_SECONDS
+    hostile = runpy.run_path(str(Path(__file__).parent / "hostile" / "sitecustomize.py"))
+    assignment = SimpleNamespace(azs=ZONES, cluster=infested.variables["DSQL_CLUSTER"])
+    tenant = SimpleNamespace(_layout=layout, _assignment=assignment)
+    hostile["_paths"](random.Random(0), tenant, 0)
+    while read_processes(layout) == before:
+        assert time.monotonic() < deadline, "nobody has felt it"
+        time.sleep(0.05)

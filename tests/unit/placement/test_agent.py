@@ -228,6 +228,17 @@ async def test_jobs_of_a_process_that_died_are_run_again(host: FakeHost) -> None
     assert run not in host.fork(12).work
 
 
+async def test_jobs_of_a_run_that_was_cut_short_are_run_again(host: FakeHost) -> None:
+    worker = host.fork(10)
+    host.arrived(session(1))
+    worker.begin()
+    host.on_jobs_wanted(worker)  # type: ignore[arg-type]
+    (run,) = [number for number, keys in worker.work.items() if keys is None]
+    host.on_cut(worker, run)  # type: ignore[arg-type]
+    worker.end(run)
+    assert list(host._background.due(float("inf"))) == ["c"]
+
+
 async def test_status_tells_processes_sessions_and_who_waits_of_each_cluster(
     host: FakeHost,
 ) -> None:

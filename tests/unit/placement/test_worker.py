@@ -44,6 +44,7 @@ class Events:
     def __init__(self) -> None:
         self.ended: list[tuple[int, Keys | None]] = []
         self.started: list[int] = []
+        self.cut: list[int] = []
         self.parked: list[ParkedRecord] = []
         self.moved: list[ParkedRecord] = []
         self.busy: list[Busy] = []
@@ -53,6 +54,10 @@ class Events:
 
     def on_ready(self, worker: Worker, seconds: float) -> None:
         del worker, seconds
+
+    def on_cut(self, worker: Worker, number: int) -> None:
+        del worker
+        self.cut.append(number)
 
     def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
         del worker
@@ -334,6 +339,15 @@ async def test_a_cancel_names_its_session_and_needs_its_key(hostile: Hostile) ->
     heard = hostile.heard()
     assert [message for message in heard if isinstance(message, Cancel)] == [Cancel(2)]
     assert [message.number for message in heard if isinstance(message, Serve)] == [1, 2]
+
+
+async def test_a_run_that_was_cut_short_is_told_before_its_end(hostile: Hostile) -> None:
+    for number, cut in ((1, False), (2, True)):
+        hostile.worker.run_jobs(number)
+        hostile.say(Started(number), Ended(number, cut))
+        while len(hostile.events.ended) < number:
+            await asyncio.sleep(0)
+    assert hostile.events.cut == [2]
 
 
 async def test_ends_of_many_short_sessions_are_not_too_many_messages(hostile: Hostile) -> None:

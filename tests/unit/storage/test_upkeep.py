@@ -27,6 +27,7 @@ from storage.replica_writer import FollowerSettings
 from storage.server import StorageServer, listen
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
+OTHER = "abcdefghijklmnopqrstuvwxy2"
 ZONES = ["az1", "az2", "az3"]
 ROWS = 3_000
 WATCHED = {"scrub_seconds": 0.02, "scrub_share": 1.0, "checkpoint_seconds": 0.05}
@@ -37,10 +38,14 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(follower_module, "_RETRY_SECONDS", 0.01)
     layout = Layout(Path())
-    record = ClusterRecord(CLUSTER, "local", "", "", "dsql", ZONES, 0.0)
-    layout.cluster(CLUSTER).mkdir(parents=True)
-    layout.record(CLUSTER).write_bytes(msgspec.json.encode(record))
+    create_cluster(layout, CLUSTER)
     return layout
+
+
+def create_cluster(layout: Layout, cluster: str) -> None:
+    record = ClusterRecord(cluster, "local", "", "", "dsql", ZONES, 0.0)
+    layout.cluster(cluster).mkdir(parents=True)
+    layout.record(cluster).write_bytes(msgspec.json.encode(record))
 
 
 @contextlib.asynccontextmanager
@@ -165,6 +170,41 @@ async def test_readers_are_served_while_a_damaged_replica_is_made_anew(
             await asyncio.sleep(0.005)
         assert reads
         reader.close()
+
+
+async def test_a_cluster_is_served_while_anothers_replica_is_made_anew(
+    layout: Layout, journal: Any, feeder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes: here it stands still."""
+    begun, let_go = threading.Event(), threading.Event()
+    opened = follower_module.open_replica
+
+    def opened_later(directory: Path, *arguments: Any, **options: Any) -> WritableEnvironment:
+        if options["must_restore"]:
+            assert directory == layout.storage("az1", CLUSTER)
+            begun.set()
+            assert let_go.wait(60)
+        return opened(directory, *arguments, **options)
+
+    monkeypatch.setattr(follower_module, "open_replica", opened_later)
+    create_cluster(layout, OTHER)
+    load(journal, feeder)
+    async with zones(layout, journal, **WATCHED) as servers:
+        await everywhere(servers, feeder.timestamp)
+        change_letters(layout, "az1")
+        assert await asyncio.to_thread(begun.wait, 60)
+        journal.append(feeder.record([(b"k000017", b"new")]))
+        reader = await asyncio.to_thread(LocalReplica, [layout.storage("az1", OTHER)])
+        snapshot = await asyncio.to_thread(reader.snapshot, feeder.timestamp)
+        assert snapshot.get(b"k000017") == b"new"
+        remote = RemoteReplica([layout.socket("az1.storage")], OTHER)
+        get = remote.snapshot(feeder.timestamp).get
+        assert await asyncio.to_thread(get, b"k000016") == b"right16"
+        assert not servers[0].follow(CLUSTER).is_open  # type: ignore[union-attr]
+        let_go.set()
+        remote.close()
+        reader.close()
+        await repaired(servers[0])
 
 
 async def test_row_that_two_others_see_otherwise_is_repaired(
