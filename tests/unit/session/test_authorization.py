@@ -82,6 +82,43 @@ def test_system_tables_are_open(reader):
     assert reader.rows("SELECT relname FROM pg_class WHERE relname = 'i'") == [[b"i"]]
 
 
+def test_everybody_sees_jobs_and_may_wait_for_one(admin, reader):
+    admin.query("INSERT INTO t VALUES (1, 5)")
+    ((job,),) = admin.rows("CREATE INDEX ASYNC j ON t (b)")
+    wait = f"CALL sys.wait_for_job('{job.decode()}')"
+    for peer in (admin, reader):
+        query = f"SELECT status FROM sys.jobs WHERE job_id = '{job.decode()}'"
+        assert peer.rows(query) == [[b"completed"]]
+        assert not errors(peer.query(wait))
+        assert peer.rows("SELECT pg_role_name FROM sys.iam_pg_role_mappings ORDER BY 1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("INSERT INTO sys.jobs (job_id) VALUES ('x')", "permission denied for table jobs"),
+        ("UPDATE sys.jobs SET status = 'completed'", "permission denied for table jobs"),
+        ("DELETE FROM sys.jobs", "permission denied for table jobs"),
+        ("COPY sys.jobs FROM STDIN", "permission denied for view jobs"),
+        ("DROP TABLE sys.jobs", "must be owner of table jobs"),
+        ("ALTER TABLE sys.jobs ADD COLUMN c int", "must be owner of table jobs"),
+        ("CREATE INDEX ASYNC ON sys.jobs (job_id)", "must be owner of table jobs"),
+        ("CREATE TABLE sys.x (a int)", "permission denied for schema sys"),
+        ("DROP SCHEMA sys CASCADE", "must be owner of schema sys"),
+        (
+            "DELETE FROM sys.iam_pg_role_mappings",
+            "permission denied for table iam_pg_role_mappings",
+        ),
+        ("DELETE FROM pg_class", "permission denied for table pg_class"),
+        ("DROP TABLE pg_class", "must be owner of table pg_class"),
+        ("CREATE TABLE pg_catalog.x (a int)", "permission denied for schema pg_catalog"),
+    ],
+)
+def test_what_is_the_systems_nobody_changes(admin, reader, statement, message):
+    for peer in (admin, reader):
+        assert peer.fails(statement) == ("42501", message)
+
+
 def test_nobody_sees_what_is_for_superusers(admin, reader):
     for peer in (admin, reader):
         assert peer.fails("SELECT rolname FROM pg_authid") == (
