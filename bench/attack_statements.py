@@ -151,6 +151,8 @@ _CALLS = (
 _TWELVE = "a, b, c, d, e, f, g, h, i, j, k, l"
 _DOUBLING = ", ".join(f"c{n} as (select x.a from c{n - 1} x, c{n - 1} y)" for n in range(1, 31))
 
+_ONE = "(values (0)) t(a)"
+
 _TEXTS = (
     Attack("IN list of 500,000", f"select 1 where 5 in ({_list('{n}', 500_000)})"),
     Attack("VALUES of 300,000 rows", f"select count(*) from (values {_list('({n})', 300_000)}) t"),
@@ -167,6 +169,30 @@ _TEXTS = (
         "100 tables", f"select count(*) from {_list('(values (1)) t{n}(a)', 100, ' cross join ')}"
     ),
     Attack("1,000 times UNION ALL", _list("select 1", 1_000, " union all ")),
+    Attack(
+        "100,000 terms of OR",
+        f"select count(*) from {_ONE} where {_list('a = {n}', 100_000, ' or ')}",
+    ),
+    Attack(
+        "IN list of 100,000 expressions",
+        f"select count(*) from {_ONE} where a in ({_list('a + 1 + {n}', 100_000)})",
+    ),
+    Attack(
+        "CASE of 50,000 branches",
+        f"select case {_list('when a = 1 + {n} then {n}', 50_000, ' ')} end from {_ONE}",
+    ),
+    Attack(
+        "300 windows of different orders",
+        f"select {_list('sum(a) over (order by a + {n})', 300)} from {_ONE}",
+    ),
+    Attack(
+        "1,600 ordered aggregates of groups",
+        f"select {_list('array_agg(a order by a + {n})', 1_600)} from {_ONE} group by a",
+    ),
+    Attack(
+        "array of 1,000,000 as a text",
+        f"select cardinality('{{{_list('{n}', 1_000_000, ',')}}}'::int[])",
+    ),
 )
 
 ATTACKS = (*_VALUES, *_ROWS, *_CALLS, *_TEXTS)

@@ -29,6 +29,7 @@ _TOKEN = re.compile(
     r"'[^']*'|\"[^\"]*\"|[\w$\x80-\U0010ffff]+|::|[*/<>=~!@#%^&|`?]+|[^\s]", re.ASCII
 )
 _CONSTANTS = frozenset((grammar.ICONST, grammar.SCONST))
+_COMMENTS = frozenset((grammar.C_COMMENT, grammar.SQL_COMMENT))
 _OPENING = frozenset(("(", "[", "case"))
 _CLOSING = frozenset((")", "]", "end"))
 _SEPARATORS = frozenset((",", "and", "or", "when", "then", "else"))
@@ -80,7 +81,7 @@ def _scanned(text: str, scan: Callable[[str], Iterable[Any]]) -> Iterator[str]:
     for token in scan(text):
         if token.token in _CONSTANTS:
             yield _CONSTANT
-        else:
+        elif token.token not in _COMMENTS:
             yield script[token.start : token.end].decode().lower()
 
 

@@ -18,6 +18,7 @@ LISTS = {
     "conditions": "select where " + " or ".join(["a = 1 and b = 'x'"] * LINKS_MAX),
     "items": "select " + ", ".join(["a + 1"] * MANY),
     "branches": "select case a" + " when 1 then b + 1" * LINKS_MAX + " end",
+    "comments": "select 1 " + "/* a + b */ " * MANY + "-- c + d\n" * MANY,
     "bracketed sums": "select " + " and ".join(["(a + b = c)"] * LINKS_MAX),
 }
 

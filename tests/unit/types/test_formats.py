@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import dsql.types.builtin  # noqa: F401
 from dsql.errors import SqlError
-from dsql.types import registry
+from dsql.types import array, registry
 from dsql.types.type import FormatSettings
 
 DEFAULT = FormatSettings()
@@ -68,6 +68,23 @@ def test_bad_text_gets_postgresqls_error(name: str, text: str, sqlstate: str, me
     with pytest.raises(SqlError, match=re.escape(message)) as caught:
         known.text_decoder(DEFAULT)(text.encode())
     assert caught.value.sqlstate == sqlstate
+
+
+@given(st.text('{},"\\ nulNUL1\u00a0', max_size=12))
+def test_a_plain_array_is_read_as_any_other(text: str) -> None:
+    """Its items are cut out together; others are read one by one."""
+
+    def read(one_by_one: bool) -> object:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(array, "_PIECE", 3)
+            if one_by_one:
+                patch.setattr(array, "_PLAIN", re.compile(b"(?!)"))
+            try:
+                return array.text_decoder(bytes)(f"{{{text}}}".encode())
+            except SqlError as error:
+                return error.sqlstate, error.message, error.detail
+
+    assert read(False) == read(True)
 
 
 def test_numeric_keeps_its_scale_in_binary() -> None:
