@@ -27,6 +27,8 @@ _FLAGS = re.ASCII | re.IGNORECASE
 _CONSTANT = re.compile(_C, _FLAGS)
 _FIRST_ROW = re.compile(_ROW, _FLAGS)
 _START = re.compile(r"\b(?:in\s*+\(|array\s*+\[|(values))\s*+", _FLAGS)
+_PIECE_CHARACTERS = 512 * 1024
+_START_CHARACTERS = 64
 _END = re.compile(r"\s*+[)\]]")
 _COMMA = re.compile(r"\s*+,")
 _ITEMS = 256  # in one step of a match, which keeps a place for each to go back to
@@ -97,7 +99,7 @@ def take_out(text: str) -> tuple[str, list[ConstantList]]:
     parts: list[str] = []
     lists: list[ConstantList] = []
     copied = at = 0
-    while found := _START.search(text, at):
+    while found := _next_start(text, at):
         start = at = found.end()
         in_rows = found.group(1) is not None
         first = (_FIRST_ROW if in_rows else _CONSTANT).match(text, start)
@@ -116,6 +118,18 @@ def take_out(text: str) -> tuple[str, list[ConstantList]]:
         parts += (text[copied : first.end()], " " * (end - first.end()))
         copied = end
     return "".join(parts) + text[copied:], lists
+
+
+def _next_start(text: str, at: int) -> re.Match[str] | None:
+    """Return the next place where a list may begin; each step looks at a piece of the text.
+
+    One with many spaces across the end of a piece is left to the parser.
+    """
+    while at < len(text):
+        if found := _START.search(text, at, at + _PIECE_CHARACTERS):
+            return found
+        at += _PIECE_CHARACTERS - _START_CHARACTERS
+    return None
 
 
 def _last(items: re.Pattern[str], text: str, at: int) -> int:

@@ -28,6 +28,8 @@ from dsql.sql.libpg_query import check_syntax, grammar, parse, scan
 
 # What may be an identifier of more than IDENTIFIER_BYTES_MAX bytes.
 _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
+_LONG_NAME_BYTES = 129  # that the pattern looks at
+_PIECE_BYTES = 1024 * 1024  # of one step of it
 # Statements that are read as trees only (`dsql.sql.tree_query`), not node by node.
 _WITH_TREES = frozenset(("Select", "Insert", "Update", "Delete"))
 _BLOCK_BYTES = 1_024
@@ -124,7 +126,7 @@ def check_script(text: str) -> tuple[str, ...]:
     _check_chains(text)
     check_syntax(text)
     script = text.encode()
-    return tuple(_long_names(text, script)) if _LONG_NAME.search(script) else ()
+    return tuple(_long_names(text, script)) if _may_have_long_name(script) else ()
 
 
 def whole(statement: ParsedStatement) -> ParsedStatement:
@@ -166,7 +168,7 @@ def _with_lists(text: str, script: bytes) -> list[ParsedStatement]:
 
 def _note_long_names(statements: list[ParsedStatement], text: str) -> None:
     script = text.encode()
-    if statements and _LONG_NAME.search(script):
+    if statements and _may_have_long_name(script):
         statements[0].long_names = tuple(_long_names(text, script))
 
 
@@ -185,6 +187,14 @@ def _statements(text: str, script: bytes) -> list[ParsedStatement]:
         slice_ = text[offset : _before(characters, end)]
         parsed.append(ParsedStatement(slice_, offset, grant, "IamGrant", _characters=characters))
     return sorted(parsed, key=lambda statement: statement.offset)
+
+
+def _may_have_long_name(script: bytes) -> bool:
+    """Return whether it is worth to look for names that are truncated."""
+    return any(
+        _LONG_NAME.search(script, start, start + _PIECE_BYTES + _LONG_NAME_BYTES)
+        for start in range(0, len(script), _PIECE_BYTES)
+    )
 
 
 def _long_names(text: str, script: bytes) -> Iterator[str]:

@@ -131,3 +131,11 @@ def test_nothing_else_is_taken_for_a_list(monkeypatch: pytest.MonkeyPatch) -> No
             opened = re.search(r"values\s*\($", before) is not None
             assert is_list("(" * opened + found.text), text
     assert taken > 50
+
+
+def test_a_list_is_found_wherever_a_piece_of_the_text_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constant_lists, "_PIECE_CHARACTERS", 80)
+    constants = ", ".join(map(str, range(2_000)))
+    for before in range(100):
+        _, lists = constant_lists.take_out(f"select {'a' * before} in ({constants})")
+        assert [one.text for one in lists] == [constants]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsql.errors import SqlError
+from dsql.sql import gate
 from dsql.sql.additions import IamGrant
 from dsql.sql.gate import parse_script, parse_statement
 
@@ -181,3 +182,13 @@ def test_unicode_escapes_are_refused_as_in_postgresql(text: str, sqlstate: str, 
     with pytest.raises(SqlError) as error:
         parse_statement(text)
     assert (error.value.sqlstate, error.value.hint) == (sqlstate, hint)
+
+
+@pytest.mark.parametrize("name", ["n" * 70, f'"{"n " * 35}"'])
+def test_a_long_name_is_found_wherever_a_piece_of_the_text_ends(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_PIECE_BYTES", 90)
+    for before in range(100):
+        (statement,) = parse_script(f"select {'1 + ' * before} {name}")
+        assert statement.long_names == (name.strip('"'),)
