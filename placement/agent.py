@@ -64,6 +64,7 @@ TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
 REPORT_SECONDS = 0.02
 REFILL_SECONDS = 0.01
+QUIET_SECONDS = 0.25
 WAKE_SECONDS = 1.0  # for all that are parked, so that their clients hear of the end
 TERMINATE_SECONDS = 1.0
 _TIMES_KEPT = 100
@@ -109,6 +110,8 @@ class HostAgent:
         self._code = ""  # what the seed forks, once it has said so
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
+        self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._leaving = False
         self._closing = False
         self._deserted = asyncio.Event()  # no query processor is left, while closing
         self._loop = asyncio.get_running_loop()
@@ -138,13 +141,33 @@ class HostAgent:
             worker.kill()
         self._lot.close()
 
-    async def _wake_parked(self) -> None:
-        """Give the parked sessions to query processors, which tell their clients of the end."""
+    async def leave(self, seconds: float) -> None:
+        """Let query processors have every session, and go on without an agent.
+
+        They stay where they are then, to their ends. Whoever comes is served up to the moment in which no
+        relay finds this agent any more, and by the next one from then on.
+        """
+        await self._wake_parked(seconds)
+        for worker in list(self._workers.values()):
+            worker.equip()
+        if self._placement is not None:
+            self._placement.close()
+        await asyncio.sleep(QUIET_SECONDS)  # what was placed here a moment ago still comes
+        await self._wake_parked(seconds)
+
+    async def _wake_parked(self, seconds: float = WAKE_SECONDS) -> None:
+        """Give the parked sessions to query processors, and wait until these have what they were given."""
+        self._leaving = True
         self._lot.wake_all()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WAKE_SECONDS):
+            async with asyncio.timeout(seconds):
                 while self._pending or len(self._starts):
                     await asyncio.sleep(_WAKE_STEP_SECONDS)
+
+    def drain(self, seconds: float) -> None:
+        """See placement.reception.Desk."""
+        if not self.drained.done():
+            self.drained.set_result(seconds)
 
     @property
     def ready(self) -> bool:
@@ -187,7 +210,7 @@ class HostAgent:
     def _connect(self) -> None:
         if self._seed is None:
             self._seed = self._open("seed", self._on_seed, self._on_seed_closed)
-        if self._placement is None:
+        if self._placement is None and not self._leaving:
             self._placement = self._open("placement", self._on_placement, self._on_placement_closed)
             self._report()  # registers this agent
 
@@ -338,7 +361,7 @@ class HostAgent:
         session = ParkedSession(worker.cluster, parked)
         self._forget_keys(worker, parked.number, parked.keys)
         self._act(self._pool.parked(worker.process_id, parked.number, time.monotonic()))
-        if self._lot.has_room(session) and not self._closing:
+        if not self._leaving and self._lot.has_room(session):
             self._lot.park(session)
         else:
             session.parks = False
@@ -356,6 +379,8 @@ class HostAgent:
 
     def on_busy(self, worker: Worker, busy: Busy) -> None:
         """See placement.worker.WorkerEvents."""
+        if self._leaving:
+            return  # nobody moves any more
         pressure = (busy.share + busy.ready) / 100
         now = time.monotonic()
         self._act(self._pool.busy_with(worker.process_id, pressure, now, long=busy.long))
@@ -479,14 +504,23 @@ class HostAgent:
 
 
 async def serve(layout: Layout, settings: AgentSettings, *, on_ready: Callable[[], None]) -> None:
-    """Run a host agent until cancelled. Ready once it has a seed and a placement service."""
+    """Run a host agent until cancelled, or drained: then this process has to end soon.
+
+    Ready once it has a seed and a placement service.
+    """
     agent = HostAgent(layout, settings)
     running = asyncio.create_task(agent.run())
     try:
         while not agent.ready and not running.done():
             await asyncio.sleep(0.01)
         on_ready()
-        await running
+        await asyncio.wait((running, agent.drained), return_when=asyncio.FIRST_COMPLETED)
+        if agent.drained.done():
+            logger.info("draining")
+            await agent.leave(agent.drained.result())
+            return
+        running.result()
     finally:
         running.cancel()
-        await asyncio.shield(agent.stop())
+        if not agent.drained.done():
+            await asyncio.shield(agent.stop())

@@ -222,9 +222,12 @@ class AgentClient(_Caller):
         assert isinstance(answer, Accepted)
 
 
-class RelayClient(_Caller):
-    """A connection to a relay at the Unix socket `path`."""
+class DrainClient(_Caller):
+    """A connection to a relay or an agent at the Unix socket `path`."""
 
     async def drain(self, seconds: float) -> None:
-        """Have it end once what it has is done, after so long at most. Raises FatalError (57P03)."""
+        """Have it end once what it has is in other hands or done, after so long at most.
+
+        Raises FatalError (57P03).
+        """
         await self._call(lambda number: Drain(number, seconds))

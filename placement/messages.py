@@ -112,7 +112,10 @@ class StatusReport(msgspec.Struct, frozen=True, tag="status_report", array_like=
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain", array_like=True):
-    """Anyone to a relay: end once what you have is done, after so long at most. Answered with a status."""
+    """Anyone to a relay or an agent: end once what you have is in other hands, or done.
+
+    After so long at most. Answered with a status.
+    """
 
     request: int
     seconds: float

@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from dsql.limits import CONNECTION_SECONDS_MAX, PARKED_BYTES_PER_CLUSTER_MAX
+from placement.pending import START_SECONDS_MAX
 from placement.worker import ParkedRecord, Worker
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 _EVENTS_AT_ONCE = 64  # sessions that are woken between two looks at everything else
 _INPUT = select.EPOLLIN | select.EPOLLRDHUP
 _WAKES_KEPT = 100
+_SNAPSHOT_SECONDS_MAX = 25.0  # more than a query processor gives its replicas for that
 
 
 class ParkedSession:
@@ -47,6 +49,11 @@ class ParkedSession:
         self.cancelled = False  # on its way to a query processor
         self.left: Worker | None = None  # to move on at once, without being parked
         self.woken_at = 0.0
+
+    @property
+    def start_seconds(self) -> float:
+        """See Pending. One that moves in a transaction waits for a replica that has its snapshot."""
+        return START_SECONDS_MAX if self.left is None else _SNAPSHOT_SECONDS_MAX
 
     def start(self, worker: Worker, number: int) -> None:
         """See Pending."""

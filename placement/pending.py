@@ -10,6 +10,7 @@ from dsql.session.handed import HandedSession
 from placement.messages import Accepted, HandOver, Message, Refused
 from placement.worker import Keys, Worker
 
+START_SECONDS_MAX = 10.0
 STARTS_MAX = 3  # a session that this many query processors died under is not given to another one
 
 
@@ -18,6 +19,11 @@ class Pending(Protocol):
 
     cluster: str
     starts: int
+
+    @property
+    def start_seconds(self) -> float:
+        """A query processor that does not take it up for so long hangs."""
+        ...
 
     def start(self, worker: Worker, number: int) -> None:
         """Pass the work on, as this number. Raises ConnectionError if the query processor is gone."""
@@ -34,6 +40,8 @@ class Pending(Protocol):
 
 class PendingSession:
     """A session between a relay's HandOver and a query processor's Started. Owns the client's socket."""
+
+    start_seconds = START_SECONDS_MAX
 
     def __init__(
         self,
@@ -73,6 +81,8 @@ class PendingSession:
 
 class PendingJobs:
     """A run of a cluster's background jobs. `refused` is called if there is no query processor for it."""
+
+    start_seconds = START_SECONDS_MAX
 
     def __init__(self, cluster: str, refused: Callable[[str], None]) -> None:
         self.cluster = cluster

@@ -13,7 +13,7 @@ import msgspec
 
 from dsql.rpc.packets import PacketChannel, PacketServer, close_all
 from dsql.session import handed
-from placement.messages import HandOver, Message, StatusReport, StatusRequest, decode, encode
+from placement.messages import Drain, HandOver, Message, StatusReport, StatusRequest, decode, encode
 from placement.pending import PendingSession
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,10 @@ class Desk(Protocol):
 
     def status(self) -> dict[str, object]:
         """Return the agent's account of itself."""
+        ...
+
+    def drain(self, seconds: float) -> None:
+        """Leave within so many seconds."""
         ...
 
 
@@ -54,7 +58,7 @@ class Reception:
 
 
 class _Relay:
-    """One connection of a relay (or of somebody who asks for the status)."""
+    """One connection of a relay (or of somebody who asks for the status, or to drain)."""
 
     def __init__(
         self, connection: socket.socket, desk: Desk, closed: Callable[[_Relay], None]
@@ -70,7 +74,9 @@ class _Relay:
             message = decode(packet)
             if isinstance(message, HandOver) and len(descriptors) == 1:
                 self._take(message, descriptors[0])
-            elif isinstance(message, StatusRequest):
+            elif isinstance(message, StatusRequest | Drain):
+                if isinstance(message, Drain):
+                    self._desk.drain(message.seconds)
                 self._answer(StatusReport(message.request, self._desk.status()))
         except msgspec.DecodeError as error:
             logger.warning("relay dropped", extra={"reason": str(error)})

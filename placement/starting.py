@@ -11,8 +11,6 @@ from typing import NamedTuple
 from placement.pending import Pending
 from placement.worker import Worker
 
-START_SECONDS_MAX = 10.0  # a process that takes nothing up for so long hangs
-
 
 class _Start(NamedTuple):
     pending: Pending
@@ -42,8 +40,6 @@ class Starts:
         """Yield the query processors that should have taken up what they were given."""
         found: set[Worker] = set()
         for start in self._starts.values():
-            if now - start.since <= START_SECONDS_MAX:
-                break
-            if start.worker.hangs(start.since, now, START_SECONDS_MAX):
+            if start.worker.hangs(start.since, now, start.pending.start_seconds):
                 found.add(start.worker)
         yield from found

@@ -155,6 +155,7 @@ class Worker:
         self._pidfd = pidfd
         self._events = events
         self._connect: ConnectAdjudicator = lambda _: None
+        self._azs: list[str] = []  # the cluster's
         self._assigned_at = 0.0
         self._ready_at: float | None = None
         self._park_seconds = 0.0
@@ -178,6 +179,7 @@ class Worker:
         `slots` are given away.
         """
         self.cluster = assignment.cluster
+        self._azs = assignment.azs
         self._connect = connect_adjudicator
         self._assigned_at = time.monotonic()
         self._park_seconds = assignment.park_seconds
@@ -235,6 +237,13 @@ class Worker:
     def release(self, number: int) -> None:
         """Tell it that a session that it let go is in other hands."""
         self._tell(Release(number))
+
+    def equip(self) -> None:
+        """Give it what it needs to go on without an agent: a connection to each adjudicator."""
+        for az in self._azs:
+            if az not in self._adjudicators:
+                with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
+                    self._send_adjudicator(az)
 
     def retire(self) -> None:
         """Have the process end after the last of its sessions."""

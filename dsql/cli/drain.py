@@ -1,8 +1,12 @@
-"""`dsql relay drain`: have a relay end without harm to anybody.
+"""`dsql relay drain`, `dsql agent drain`: have a role end without harm to anybody.
 
-It takes no new connections, lets logins in progress and TLS 1.2 sessions (the only ones that need it to
-the end) go on for a while, and ends; a supervisor starts it again, with the code of that moment. Meanwhile
-the other relays of the port serve new connections.
+A relay takes no new connections, lets logins in progress and TLS 1.2 sessions (the only ones that need it
+to the end) go on for a while, and ends. Meanwhile the other relays of the port serve new connections.
+
+An agent gives its parked sessions back to query processors and ends. These serve all that they have to
+their ends, which nobody parks, moves or cancels any more. New sessions wait for the next agent.
+
+A supervisor starts either again, with the code of that moment.
 """
 
 from __future__ import annotations
@@ -13,10 +17,17 @@ from dsql.cli.errors import CommandError
 from dsql.control.layout import Layout
 from dsql.control.running import relay_names
 from dsql.errors import FatalError
-from placement.client import RelayClient
+from placement.client import DrainClient
 
 
-def drain(layout: Layout, name: str, seconds: float) -> int:
+def drain_agent(layout: Layout, seconds: float) -> int:
+    """Ask the agent to end within so many seconds. Raises CommandError."""
+    asyncio.run(_ask(layout, "agent", seconds))
+    print(f"agent gives its sessions away, and ends in {seconds:.0f} s at the latest")
+    return 0
+
+
+def drain_relay(layout: Layout, name: str, seconds: float) -> int:
     """Ask a relay to end within so many seconds. Raises CommandError."""
     known = relay_names(layout)
     if name not in known:
@@ -27,7 +38,7 @@ def drain(layout: Layout, name: str, seconds: float) -> int:
 
 
 async def _ask(layout: Layout, name: str, seconds: float) -> None:
-    client = RelayClient(layout.socket(name))
+    client = DrainClient(layout.socket(name))
     try:
         await client.drain(seconds)
     except FatalError as error:

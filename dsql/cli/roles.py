@@ -18,7 +18,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
-from dsql.cli.drain import drain
+from dsql.cli.drain import drain_agent, drain_relay
 from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import (
@@ -45,6 +45,7 @@ from placement.kernel import die_with_parent, set_name, step_back
 
 logger = logging.getLogger(__name__)
 
+AGENT_DRAIN_SECONDS = 30.0
 DRAIN_SECONDS = 1.0  # for logins in progress at the end
 # A storm of logins takes a fifth of a busy processor and not half of it: sessions go before strangers.
 RELAY_STEPS_BACK = 7
@@ -188,7 +189,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--chaos", action="store_true", help="let `dsql chaos` cut the zone off"
         )
     if role in IN_A_ZONE:
-        needed = role != "relay"
+        needed = role not in ("relay", "agent")
         parser.add_argument("--az", required=needed, default="", help="zone, e.g. us-east-1a")
     if role == "relay":
         parser.add_argument(
@@ -208,6 +209,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="S",
             help="how long TLS 1.2 sessions may go on in a drain (default: %(default)s, a session's age)",
         )
+    if role == "agent":
+        parser.add_argument(
+            "action", nargs="?", choices=("drain",), help="have the running agent end in peace"
+        )
+        parser.add_argument(
+            "--seconds",
+            type=float,
+            default=AGENT_DRAIN_SECONDS,
+            metavar="S",
+            help="how long it may take to give its sessions away (default: %(default)s)",
+        )
     if role in ("placement", "host"):
         add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
     if role in ("agent", "host"):
@@ -225,7 +237,10 @@ def run(arguments: argparse.Namespace) -> int:
     role = arguments.command
     if getattr(arguments, "action", None) == "drain":
         enter_data(arguments.data)
-        return drain(Layout(Path()), arguments.name, arguments.seconds)
+        layout, seconds = Layout(Path()), arguments.seconds
+        if role == "agent":
+            return drain_agent(layout, seconds)
+        return drain_relay(layout, arguments.name, seconds)
     name = _name(arguments)
     set_name(f"dsql: {role}")
     log_to_stderr(name, arguments.log_level)

@@ -165,7 +165,10 @@ class NeedAdjudicator(msgspec.Struct, frozen=True, tag="need_adjudicator", array
 
 
 class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=True):
-    """A connection to the adjudicator of `az`, as a descriptor. The likely leader's comes unasked."""
+    """A connection to the adjudicator of `az`, as a descriptor.
+
+    The likely leader's comes unasked, and those of the other zones before the agent leaves.
+    """
 
     az: str = ""
 

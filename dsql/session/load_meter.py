@@ -23,6 +23,7 @@ class LoadMeter:
         self._monotonic = monotonic
         self._process_time = process_time
         self._told_long = False
+        self._measuring = False
         self._found: dict[tuple[Occupant, int], int] = {}  # ticks of each statement
         self._begin(monotonic(), process_time())
 
@@ -37,6 +38,15 @@ class LoadMeter:
 
         A statement that turns out to be long is news, other things can wait for the end of the window.
         """
+        if self._measuring:
+            return None  # a tick in the midst of the one before
+        self._measuring = True
+        try:
+            return self._count(running, ready)
+        finally:
+            self._measuring = False
+
+    def _count(self, running: Occupant | None, ready: int) -> Busy | None:
         self._ticks += 1
         self._ready += ready
         times = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from running_cluster import RunningCluster
+from running_cluster import DSQL, RunningCluster
 
 MANY = 500
 PSS_PER_SESSION_MAX = (
@@ -143,6 +145,28 @@ def test_many_parked_sessions_cost_little(cluster: RunningCluster) -> None:
         for connection in connections:
             assert connection.execute("SELECT 1").fetchone() == (1,)
             connection.close()
+
+
+def test_an_agent_drains_without_harm_to_anybody(cluster: RunningCluster) -> None:
+    before = cluster.role("host")
+    with connect(cluster) as parked, connect(cluster) as open_, connect(cluster) as busy:
+        parked.execute("SET my.own TO 'mine'")
+        open_.execute("CREATE TABLE drained (id int PRIMARY KEY)")
+        open_.execute("BEGIN")
+        open_.execute("INSERT INTO drained VALUES (1)")
+        computing = threading.Thread(target=busy.execute, args=("SELECT pg_sleep(3)",))
+        computing.start()
+        wait_until_parked(cluster)
+        words = "agent", "drain", "--data", cluster.directory / "data"
+        subprocess.run([DSQL, *words], check=True, timeout=30)
+        cluster.wait_for_restart("host", before, 30)
+        assert parked.execute("SHOW my.own").fetchone() == ("mine",)
+        open_.execute("COMMIT")
+        assert open_.execute("SELECT id FROM drained").fetchone() == (1,)
+        computing.join(30)
+        assert busy.execute("SELECT 1").fetchone() == (1,)
+        with connect(cluster) as new:  # its relay waits for the next agent
+            assert new.execute("SELECT id FROM drained").fetchone() == (1,)
 
 
 def test_an_agent_that_stops_tells_parked_clients_and_the_next_one_serves(

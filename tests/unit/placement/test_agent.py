@@ -18,9 +18,8 @@ from dsql.session.control import Busy
 from dsql.session.handed import HandedSession
 from placement.agent import AgentSettings, HostAgent
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
-from placement.pending import STARTS_MAX, PendingSession
+from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
 from placement.pool import PoolSettings
-from placement.starting import START_SECONDS_MAX
 from placement.worker import Keys, ParkedRecord
 
 
@@ -39,6 +38,7 @@ class FakeWorker:
         self.resumed: list[tuple[int, bytes, bool]] = []
         self.shed_counts: list[int] = []
         self.released: list[int] = []
+        self.equipped = False
         self.gone = False
         self._agent = agent
 
@@ -59,6 +59,9 @@ class FakeWorker:
 
     def retire(self) -> None:
         pass
+
+    def equip(self) -> None:
+        self.equipped = True
 
     def release(self, number: int) -> None:
         self.released.append(number)
@@ -427,6 +430,28 @@ async def test_an_agent_that_stops_wakes_who_is_parked(host: FakeHost) -> None:
         assert not waking.done()
         worker.begin()
         await waking
+
+
+async def test_an_agent_that_leaves_kills_nobody_and_serves_who_still_comes(host: FakeHost) -> None:
+    parked, running = (host.arrived(session(key)) for key in (1, 2))
+    worker = host.fork(10)
+    worker.begin()
+    with worker.park(parked):
+        host.drain(5.0)
+        host.drain(1.0)  # once is enough
+        leaving = asyncio.create_task(host.leave(await host.drained))
+        await wait_until(lambda: bool(worker.resumed))
+        worker.begin(parked)
+        await wait_until(lambda: worker.equipped)
+        host.on_busy(worker, Busy(100, 500, long=True))  # type: ignore[arg-type]
+        late = host.arrived(session(3))
+        worker.begin(late)
+        await leaving
+        assert list(worker.work) == [running, parked, late]
+        worker.park(running).close()
+        assert worker.resumed[-1] == (running, b"record", False)
+    assert not worker.gone
+    assert not worker.shed_counts
 
 
 async def test_a_woken_session_survives_the_process_that_it_woke_in(host: FakeHost) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from dsql.rpc import packets
 from dsql.session.control import (
+    Adjudicator,
     Assign,
     Busy,
     Cancel,
@@ -400,6 +401,20 @@ async def test_descriptors_that_come_along_are_closed(hostile: Hostile) -> None:
     while hostile.events.jobs_wanted < 20:
         await asyncio.sleep(0)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_who_goes_on_alone_has_a_connection_to_each_zone(hostile: Hostile) -> None:
+    def connect(az: str) -> tuple[str, socket.socket] | None:
+        if az == "c":
+            return None
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return az or "a", ours
+
+    hostile.worker.assign(replace(ASSIGNMENT, azs=["a", "b", "c"]), [], connect)
+    hostile.worker.equip()
+    _, *connections = hostile.heard()
+    assert connections == [Adjudicator("a"), Adjudicator("b"), Adjudicator("c")]
 
 
 async def test_process_has_one_connection_to_each_adjudicator(hostile: Hostile) -> None:

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from dsql.session.parameters import DEFINITIONS
-from placement.client import RelayClient
+from placement.client import DrainClient
 from relay.front_door import Settings
 from relay.server import RelayServer, serve
 
@@ -111,7 +111,7 @@ async def test_a_drain_lets_sessions_go_on_that_still_need_the_relay(installatio
     while not any(len(relay.door.splices) for relay in relays):
         await asyncio.sleep(0.01)
     relay = next(relay for relay in relays if len(relay.door.splices))
-    caller = RelayClient(installation.layout.socket(relay.door.settings.name))
+    caller = DrainClient(installation.layout.socket(relay.door.settings.name))
     assert (await caller.status())["splices"] == 1
     await caller.drain(30)
     await caller.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_server import Peer, Server, errors, letters, rows
 
+from dsql.session.interrupts import RESTING
 from dsql.session.record import (
     MOVED_BYTES_MAX,
     RECORD_BYTES_MAX,
@@ -379,3 +382,34 @@ def test_a_session_that_moves_keeps_its_id() -> None:
         known = peer.rows("SELECT sys.current_session_id()")
         assert peer.rows("SELECT sys.current_session_id()") == known
         assert moving.connect().rows("SELECT sys.current_session_id()") != known
+
+
+@pytest.mark.parametrize("has_spoken", [True, False])
+def test_a_cancel_on_the_way_is_meant_for_what_the_client_has_said(
+    moving: Server, has_spoken: bool
+) -> None:
+    moving.connect()
+    record = last(moving)
+    before, peer = moving.pair(moving.environment())
+    connection, question = before._connection, client.query("SELECT 'answered'")
+    connection.never_block()
+    if has_spoken:
+        peer.send(question)
+    has_come = threading.Event()
+
+    def cancel() -> None:
+        arrived.interrupts.request_cancel()
+        has_come.set()
+
+    arrived = Session(record, connection, moving.environment(), arrived=cancel)
+    living = threading.Thread(target=arrived.run)
+    living.start()
+    if not has_spoken:
+        assert has_come.wait(10)
+        while arrived.interrupts.state != RESTING:
+            time.sleep(0.001)
+        peer.send(question)
+    answers = peer.until_ready()
+    assert [fields["C"] for fields in errors(answers)] == (["57014"] if has_spoken else [])
+    peer.socket.close()
+    living.join(10)
