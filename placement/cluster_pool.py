@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
-LOAD_SECONDS = 0.5  # how long what a query processor says of its load is taken for true
-LONG_SECONDS = 1.0  # after a long statement nobody is sent to where it was
+# How long what a query processor says of its load is taken for true. Where processors are short, it is the
+# slower to say something the less it gets of them.
+LOAD_SECONDS = 1.0
+LONG_SECONDS = 3.0  # after a long statement nobody is sent to where it was
 
 
 class ClusterLoad(NamedTuple):

@@ -13,7 +13,7 @@ from dsql.session.roster import Occupant
 
 WINDOW_TICKS = 25  # between two reports: 50 to 100 ms of processor time
 LONG_TICKS = 10  # a statement that so many ticks of a window meet holds up others
-_WINDOW_SECONDS_MAX = 1.0  # one that took longer says nothing of now
+_WINDOW_SECONDS_MAX = 3.0  # one that took longer says nothing of now
 
 
 class LoadMeter:

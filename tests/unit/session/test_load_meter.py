@@ -48,7 +48,7 @@ def test_a_window_tells_share_and_ready_sessions(pace: float, share: int) -> Non
 
 def test_what_takes_longer_than_a_window_may_is_no_news() -> None:
     work = Work(1)
-    assert not reports(Clock(0.2), lambda _: work, 4 * WINDOW_TICKS)
+    assert not reports(Clock(0.5), lambda _: work, 4 * WINDOW_TICKS)
 
 
 def test_a_long_statement_is_told_at_once_and_then_with_every_window() -> None:
