@@ -8,8 +8,8 @@ than in another one, some of them leave.
 Nobody is asked to leave while there are sessions that wait for a process with room.
 
 Against going to and fro: what is asked for takes at most half of the difference away, a difference counts
-from `PRESSURE_APART` on only, loads are evened out at most every `EVEN_SECONDS`, and nobody is sent to
-where a long statement is, or was a moment ago.
+from `PRESSURE_APART` and a quarter of all on only, loads are evened out at most every `EVEN_SECONDS`, and
+nobody is sent to where a long statement is, or was a moment ago.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def uneven(pool: ClusterPool, opened: list[Member], now: float) -> Shedding | No
     fullest = max(opened, key=lambda member: member.pressure(now))
     freest = min(calm, key=lambda member: member.pressure(now))
     apart = fullest.pressure(now) - freest.pressure(now)
-    if apart >= PRESSURE_APART and len(fullest.work) > 1:
+    if apart >= max(PRESSURE_APART, fullest.pressure(now) / 4) and len(fullest.work) > 1:
         share = apart / 2 / fullest.pressure(now)
         return fullest, max(1, int(len(fullest.work) * share))
     return _uneven_in_number(opened, calm, now)

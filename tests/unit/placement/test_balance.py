@@ -77,6 +77,14 @@ def test_half_of_the_difference_moves_and_that_not_too_often() -> None:
     assert pool.busy_with(10, 2.5, 10 + EVEN_SECONDS, long=False) == []
 
 
+def test_a_quarter_of_much_is_no_reason_to_move() -> None:
+    pool = pool_with({10: 9, 11: 9})
+    pool.busy_with(11, 6.5, 10, long=False)
+    later = 10 + EVEN_SECONDS
+    assert pool.busy_with(10, 8.0, later, long=False) == []
+    assert pool.busy_with(10, 9.5, later, long=False) == [Shed(10, 1)]
+
+
 def test_who_computes_and_keeps_nobody_waiting_stays() -> None:
     pool = pool_with({10: 6, 11: 1})
     assert pool.busy_with(10, 0.9, 10, long=False) == []
