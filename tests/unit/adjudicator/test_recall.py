@@ -140,3 +140,15 @@ async def test_turn_of_the_loop_recalls_some_keys_only_however_many_there_are() 
         known.append(len(pipeline.conflicts))
     assert known[-1] == 20_000
     assert max(after - before for before, after in itertools.pairwise(known)) <= 1_000
+
+
+async def test_recalling_ends_at_what_is_kept_though_memory_still_has_what_lay_before() -> None:
+    log = Log([1_000, 2_000, 3_000, 4_000])
+
+    async def locate(cluster: str, timestamp: int) -> int:
+        return 3  # the disk begins there; `subscribe` gives all
+
+    log.locate = locate  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        assert await verdict_on(log, 3_000, b"x") == Verdict.COMMITTED
+        assert await verdict_on(log, 2_999, b"x") == Verdict.DATA_CONFLICT
