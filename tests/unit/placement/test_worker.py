@@ -345,9 +345,10 @@ async def test_a_cancel_names_its_session_and_needs_its_key(hostile: Hostile) ->
 async def test_a_run_that_was_cut_short_is_told_before_its_end(hostile: Hostile) -> None:
     for number, cut in ((1, False), (2, True)):
         hostile.worker.run_jobs(number)
-        hostile.say(Started(number), Ended(number, cut))
-        while len(hostile.events.ended) < number:
+        hostile.say(Ended(number, cut))
+        while len(hostile.events.ended) < number and not hostile.events.lost.is_set():
             await asyncio.sleep(0)
+    assert not hostile.events.lost.is_set()
     assert hostile.events.cut == [2]
 
 
