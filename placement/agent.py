@@ -435,8 +435,8 @@ class HostAgent:
                 case decisions.Fork():
                     # A session that was just given away comes first, unless another one waits.
                     self._loop.call_later(0 if self._pool.waiting else REFILL_SECONDS, self._fork)
-                case decisions.Assign(worker, cluster, lifetime_seconds):
-                    self._assign(self._workers[worker], cluster, lifetime_seconds)
+                case decisions.Assign(worker, cluster):
+                    self._assign(self._workers[worker], cluster)
                 case decisions.Serve(worker, session):
                     self._start(worker, session)
                 case decisions.Retire(worker):
@@ -456,9 +456,9 @@ class HostAgent:
         except ConnectionError:
             self._pool.seed_lost()  # the pool asks again with the next tick
 
-    def _assign(self, worker: Worker, cluster: str, lifetime_seconds: float) -> None:
+    def _assign(self, worker: Worker, cluster: str) -> None:
         try:
-            assignment = self._assigner.assignment(cluster, lifetime_seconds)
+            assignment = self._assigner.assignment(cluster)
             slots = self._assigner.open_slots(assignment)
         except (LookupError, OSError) as error:
             logger.error("cannot assign", extra={"cluster": cluster, "reason": str(error)})

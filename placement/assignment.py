@@ -32,7 +32,7 @@ class Assigner:
         self._park_seconds = park_seconds
         self._users: dict[str, int] = {}
 
-    def assignment(self, cluster: str, lifetime_seconds: float) -> Assign:
+    def assignment(self, cluster: str) -> Assign:
         """Return a new query processor's assignment. Raises LookupError for an unknown cluster."""
         record = self._record(cluster)
         known = cluster in self._users
@@ -45,7 +45,6 @@ class Assigner:
             profile=record.profile,
             azs=sorted(record.azs, key=lambda az: az != self._az),
             uid=uid,
-            lifetime_seconds=lifetime_seconds,
             profile_changes=record.profile_changes,
             park_seconds=self._park_seconds,
         )

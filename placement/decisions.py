@@ -20,7 +20,6 @@ class Assign(NamedTuple):
 
     worker: int
     cluster: str
-    lifetime_seconds: float
 
 
 class Serve(NamedTuple):

@@ -369,7 +369,7 @@ class QueryProcessorPool:
             1 - settings.lifetime_jitter * self._random.random()
         )
         entry.expires_at = now + lifetime
-        return [Assign(entry.number, cluster, lifetime)]
+        return [Assign(entry.number, cluster)]
 
     def _refill(self, now: float, spare: int = 0) -> list[Action]:
         """Fork for those who wait, and up to the wanted number of warm ones, `spare` at least."""

@@ -36,8 +36,8 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     """What a query processor belongs to from now on.
 
     `azs` are those with storage replicas of the cluster, the preferred one first. `uid` is the operating
-    system user to become (None: stay). `lifetime_seconds` counts from now. `profile_changes`: sessions may
-    set dsql.profile. Sessions that are silent for `park_seconds` are given back.
+    system user to become (None: stay). `profile_changes`: sessions may set dsql.profile. Sessions that
+    are silent for `park_seconds` are given back.
 
     With it come two descriptors for each zone, a reader's slot and the FIFO to its writer
     (`storage.reader_slot`).
@@ -47,7 +47,6 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     profile: str
     azs: list[str]
     uid: int | None
-    lifetime_seconds: float
     profile_changes: bool = False
     park_seconds: float = float("inf")
 

@@ -49,8 +49,7 @@ def test_first_session_takes_a_warm_query_processor_and_its_place_is_refilled() 
     pool = make_pool()
     pool.tick(0)
     pool.forked(10, 0)
-    lifetime = PoolSettings().lifetime_seconds
-    assert pool.session_arrived(1, "c", 1) == [Assign(10, "c", lifetime), Serve(10, 1), Fork()]
+    assert pool.session_arrived(1, "c", 1) == [Assign(10, "c"), Serve(10, 1), Fork()]
 
 
 def test_a_session_goes_to_the_process_with_the_fewest() -> None:
@@ -296,14 +295,16 @@ def test_the_last_idle_process_of_a_cluster_retires_last() -> None:
 
 def test_lifetimes_are_spread() -> None:
     pool = make_pool(warm=0, lifetime_seconds=100, lifetime_jitter=0.2)
-    lifetimes = set()
     for number in range(20):
         pool.session_arrived(number, f"c{number}", 0)
-        action = pool.forked(100 + number, 0)[0]
-        assert isinstance(action, Assign)
-        lifetimes.add(action.lifetime_seconds)
-    assert len(lifetimes) == 20
-    assert all(80 <= lifetime <= 100 for lifetime in lifetimes)
+        pool.forked(100 + number, 0)
+    retired = [action for action in pool.tick(79) if isinstance(action, Retire)]
+    assert not retired
+    at_once = [
+        sum(isinstance(action, Retire) for action in pool.tick(now)) for now in range(80, 101)
+    ]
+    assert sum(at_once) == 20
+    assert max(at_once) < 10
 
 
 def test_rapid_deaths_pause_forking_for_a_while() -> None:

@@ -194,7 +194,7 @@ class SimulatedHost(RuleBasedStateMachine):
                 case Fork():
                     self.forks += 1
                     assert self.forks + len(self.processes) <= SETTINGS.query_processors_max
-                case Assign(worker, cluster, _):
+                case Assign(worker, cluster):
                     self.check_assignment(self.processes[worker], cluster)
                     self.processes[worker].cluster = cluster
                 case Serve(worker, session):

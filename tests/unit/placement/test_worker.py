@@ -37,7 +37,7 @@ from dsql.session.control import (
 from dsql.session.record import RECORD_BYTES_MAX
 from placement.worker import MESSAGES_PER_SECOND_MAX, Keys, ParkedRecord, Worker
 
-ASSIGNMENT = Assign("c", "dsql", [], None, 60.0)
+ASSIGNMENT = Assign("c", "dsql", [], None)
 KEYS = Keys(1, 1)
 
 

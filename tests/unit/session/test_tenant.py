@@ -26,7 +26,7 @@ from storage.client import open_slot
 from storage.environment import ENVIRONMENT, WritableEnvironment
 
 CLUSTER, AZ = "a" * 26, "az1"
-ASSIGNMENT = Assign(CLUSTER, "dsql", [AZ], None, lifetime_seconds=60.0)
+ASSIGNMENT = Assign(CLUSTER, "dsql", [AZ], None)
 
 
 @pytest.fixture
