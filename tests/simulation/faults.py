@@ -363,7 +363,9 @@ class Faults:
         storage = self._installation.layout.storage(zone.name, self._any_cluster())
         down, alone = chance.randint(10, 3_000), chance.randint(10, 3_000)
         zone.kill()
-        self._installation.files(None).remove_tree(storage)
+        files = self._installation.files(None)
+        if files.exists(storage):
+            files.remove_tree(storage)
         shutil.rmtree(storage, ignore_errors=True)
         self.damaged.add(zone.name)
         for other in self._installation.zones:

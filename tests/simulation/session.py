@@ -105,14 +105,16 @@ class Session:
         try:
             attempt.start = transaction.start_timestamp
             attempt.started_at = world.now
-            attempt.misled = self._is_misleading(replica)
             for key in chance.sample(KEYS, chance.randint(1, 5)):
                 attempt.reads.append((key, transaction.get(key)))
+                # A replica that is found to be damaged is left, and what it has said before stays read.
+                attempt.misled |= self._is_misleading(replica)
                 if chance.random() < 0.3:
                     self._sleep(chance.uniform(0, 0.02))
                 elif chance.random() < 0.01:
                     self._sleep(chance.uniform(0, 4))
             if chance.random() < 0.15:
+                attempt.misled |= self._is_misleading(replica)
                 rows = list(transaction.scan(KEYS[0], KEYS[-1] + b"\0"))
                 attempt.scans.append((KEYS[0], KEYS[-1] + b"\0", rows))
             if chance.random() < 0.8:
