@@ -125,4 +125,4 @@ def test_a_cluster_remembers_whether_its_sessions_may_choose_their_profile(layou
     allowed = create_cluster(layout, authority, profile_changes=True)
     assigner = Assigner(layout, default.azs[0], sandbox=False, park_seconds=1.0)
     for record, allows in ((default, False), (allowed, True)):
-        assert assigner.assignment(record.identifier, 60.0).profile_changes is allows
+        assert assigner.assignment(record.identifier).profile_changes is allows
