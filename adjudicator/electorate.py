@@ -11,9 +11,6 @@ they need not, or all at once:
   committed with it.
 - Of those, the first in the order of the cluster's record claims at once, the others some
   milliseconds later, with jitter, and not while one of them says that it is claiming.
-- Where nobody is known to have led, zones are likely to start together: each leaves those before it in
-  that order more time, heard or not, because most readers are in the first (they wait for what the
-  leader commits elsewhere).
 - Who stands alone waits long and claims then: it may be that only our connections are broken.
 
 Who was refused waits as well, longer each time, until somebody leads (`adjudicator.server`).
@@ -26,7 +23,6 @@ from random import Random
 from typing import NamedTuple
 
 RANK_SECONDS = 0.03  # about what an election takes
-START_SECONDS = 0.3  # between the first and the last zone's start
 JITTER_SECONDS = 0.01
 CLAIMING_SECONDS = 0.5  # how long others are waited for that say that they are claiming
 LONELY_SECONDS = 3.0
@@ -126,12 +122,8 @@ class Electorate:
         agreeing = [az for az in azs if az == self.own or self._agrees(az, gone)]
         if len(agreeing) <= len(azs) // 2:
             return LONELY_SECONDS * (1 + self._chance.random())
-        starts = cluster not in self.leads
-        rank = (azs if starts else agreeing).index(self.own)
-        wait = (
-            rank * (START_SECONDS if starts else RANK_SECONDS)
-            + min(rank, 1) * self._chance.random() * JITTER_SECONDS
-        )
+        rank = agreeing.index(self.own)
+        wait = rank * RANK_SECONDS + min(rank, 1) * self._chance.random() * JITTER_SECONDS
         rival, until = self._claiming.get(cluster, ("", 0.0))
         return wait + max(0.0, until - now) if self.lives(rival) else wait
 

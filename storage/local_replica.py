@@ -32,6 +32,9 @@ from storage.snapshot import LocalSnapshot, no_replica
 log = logging.getLogger(__name__)
 
 _NOWHERE = memoryview(bytes(8 * RETIRED) + b"\1" + bytes(7)).cast("Q")  # words of no board, retired
+# Less than a zone that does not lead takes to hear of a commit (`journal.appender`): whose own zone that is
+# would wait for so long after each, and never come to the leader's.
+STALL_SECONDS = 0.002
 _SPINS = 30
 _SLEEP_SECONDS_MIN = 0.000_05
 _SLEEP_SECONDS_MAX = 0.002
@@ -51,7 +54,7 @@ class LocalReplica:
         replicas: Sequence[Path],
         slots: Sequence[ReaderSlot] = (),
         *,
-        stall_seconds: float = 0.01,
+        stall_seconds: float = STALL_SECONDS,
         deadline_seconds: float = 10.0,
         waiter: Waiter | None = None,
         pause: Callable[[float], None] = time.sleep,

@@ -11,7 +11,6 @@ from adjudicator.electorate import (
     CLAIMING_SECONDS,
     LONELY_SECONDS,
     RANK_SECONDS,
-    START_SECONDS,
     Electorate,
     Lead,
     Peer,
@@ -112,15 +111,6 @@ def test_what_is_older_is_no_news(news: Lead, is_news: bool) -> None:
     electorate = seen_from("b", heard=ZONES, suspects={})
     assert electorate.learn(CLUSTER, news) == is_news
     assert (electorate.leads[CLUSTER] == news) == (is_news or news == Lead(7, "a"))
-
-
-@pytest.mark.parametrize("heard", [["c"], ["a", "c"]])
-def test_the_first_zone_is_given_time_to_start(heard: list[str]) -> None:
-    electorate = seen_from("b", heard=heard, suspects={})
-    electorate.forget(CLUSTER)
-    wait = turn(electorate)
-    assert wait is not None
-    assert START_SECONDS <= wait < LONELY_SECONDS
 
 
 def test_zone_alone_in_its_cluster_claims_at_once() -> None:

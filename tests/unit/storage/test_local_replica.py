@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dsql.errors import SqlError
+from journal.appender import _CATCH_UP_SECONDS
 from storage.client import LocalReplica
 
 
@@ -41,6 +42,28 @@ def test_replica_that_stands_still_is_left_for_another(make_replica: Callable[..
     assert local.snapshot(last).get(b"a") == b"2"
     assert time.monotonic() - started < 1
     assert local.directory == alive.directory
+    local.close()
+
+
+def test_readers_come_to_the_leaders_zone_though_their_own_is_late_only(
+    make_replica: Callable[..., Any],
+) -> None:
+    late, leading = make_replica(), make_replica()
+    for replica in (late, leading):
+        replica.apply([(b"a", b"1")])
+    last = leading.apply([(b"a", b"2")])
+    waited = 0.0
+
+    def pause(seconds: float) -> None:
+        nonlocal waited
+        time.sleep(seconds)
+        waited += seconds
+        if waited >= _CATCH_UP_SECONDS:
+            late.apply([(b"a", b"2")])
+
+    local = LocalReplica([late.directory, leading.directory], pause=pause)
+    assert local.snapshot(last).get(b"a") == b"2"
+    assert local.directory == leading.directory
     local.close()
 
 
