@@ -127,6 +127,9 @@ class AgentLine:
             wanted.answer = message.az, descriptors
             self._waiter.wake(wanted.activity)
         else:
+            replaced = self._prepared.get(message.az)
+            if replaced is not None and replaced.answer is not None:
+                packets.close_all(replaced.answer[1])
             self._prepared[message.az] = _Wanted(None, (message.az, descriptors))
         return True
 

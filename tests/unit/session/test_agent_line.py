@@ -113,3 +113,12 @@ def test_answer_that_a_signal_handler_has_taken_in_is_not_waited_for(
             assert is_joined(connection, others[-1])
     for other in others:
         other.close()
+
+
+def test_connection_that_another_one_replaces_is_closed(ends: tuple[AgentLine, Agent]) -> None:
+    line, agent = ends
+    with agent.connect("b") as replaced, agent.connect("b") as kept:
+        line.attach(Blocking(), lambda message, descriptors: None, lambda: None)  # takes in both
+        assert replaced.recv(1, socket.MSG_DONTWAIT) == b""
+        with reach(line, "b") as connection:
+            assert is_joined(connection, kept)
