@@ -45,11 +45,14 @@ def rate(
     *,
     scale: int,
 ) -> Rate:
-    """Run one of `WORKLOADS`."""
+    """Run one of `WORKLOADS`. Raises RuntimeError if no transaction came to its end."""
     options = [*WORKLOADS[workload], "-n", "-s", str(scale), "-T", str(seconds)]
     options += ["-c", str(clients), "-j", str(min(clients, 2))]
     options += [f"--max-tries={TRIES_MAX}"]
-    return parse(pgbench(variables, options))
+    run = parse(pgbench(variables, options))
+    if not run.tps:
+        raise RuntimeError(f"{workload}: {seconds} s are too few for {clients} clients")
+    return run
 
 
 def pgbench(variables: Mapping[str, str], options: Sequence[str]) -> str:

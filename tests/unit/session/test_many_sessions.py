@@ -123,6 +123,15 @@ def leave(peer: Peer) -> None:
     peer.socket.close()
 
 
+def compute_until(answered: threading.Event, busy: Peer) -> None:
+    """Have a statement compute until the others have been answered, then cancel it and leave."""
+    busy.until_ready()
+    busy.send(client.query(ENDLESS))
+    assert answered.wait(30)
+    assert cancelled(busy) == "57014"
+    leave(busy)
+
+
 def test_sessions_take_turns(process: Process) -> None:
     def ask(peer: Peer, name: str) -> list[Any]:
         peer.until_ready()
@@ -161,13 +170,6 @@ def test_a_long_statement_holds_up_nobody(process: Process) -> None:
     (_, busy), (_, other) = process.start(), process.start()
     answered = threading.Event()
 
-    def compute() -> None:
-        busy.until_ready()
-        busy.send(client.query(ENDLESS))
-        assert answered.wait(30)
-        assert cancelled(busy) == "57014"
-        leave(busy)
-
     def ask() -> None:
         other.until_ready()
         for number in range(20):
@@ -175,7 +177,7 @@ def test_a_long_statement_holds_up_nobody(process: Process) -> None:
         answered.set()
         leave(other)
 
-    process.run(compute, ask)
+    process.run(lambda: compute_until(answered, busy), ask)
 
 
 def test_a_cancel_hits_its_session_and_no_neighbour(process: Process) -> None:
@@ -202,11 +204,8 @@ def test_sessions_leave_a_long_statement_if_they_are_asked_to(process: Process) 
     answered = threading.Event()
 
     def compute() -> None:
-        busy.until_ready(), silent.until_ready()
-        busy.send(client.query(ENDLESS))
-        assert answered.wait(30)
-        assert cancelled(busy) == "57014"
-        leave(busy)
+        silent.until_ready()
+        compute_until(answered, busy)
 
     def ask() -> None:
         other.until_ready()
@@ -226,13 +225,6 @@ def test_what_keeps_a_session_is_told(process: Process, caplog: pytest.LogCaptur
     (_, busy), (_, kept) = process.start(), process.start()
     answered = threading.Event()
 
-    def compute() -> None:
-        busy.until_ready()
-        busy.send(client.query(ENDLESS))
-        assert answered.wait(30)
-        assert cancelled(busy) == "57014"
-        leave(busy)
-
     def ask() -> None:
         kept.until_ready()
         kept.query("BEGIN")
@@ -245,7 +237,7 @@ def test_what_keeps_a_session_is_told(process: Process, caplog: pytest.LogCaptur
         leave(kept)
 
     with caplog.at_level("INFO"):
-        process.run(compute, ask)
+        process.run(lambda: compute_until(answered, busy), ask)
     assert not process.moves
 
 
