@@ -15,12 +15,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 from collections.abc import Callable
 
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
+from relay import listener
 from relay.desk import Desk
 from relay.front_door import FrontDoor, Settings
 from relay.scrape import Instruments, Scrape
@@ -33,16 +32,8 @@ DEFAULT_SETTINGS = Settings()
 HOUSEKEEPING_SECONDS = 10.0
 _BACKLOG = 4096
 _DRAIN_POLL_SECONDS = 0.05
-# A session outlives the relay on the same socket, which inherits these from the listener: a host that has
-# gone without a word is noticed within a minute. There is no TCP_USER_TIMEOUT: it would also end those that
-# answer, but do not read for so long, and replace the count of probes.
-_KEEPALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
+# How long a listener that is to be closed waits for handshakes of TCP: a round trip of distant clients.
+_HANDSHAKE_SECONDS = 0.25
 
 
 class RelayServer:
@@ -83,9 +74,8 @@ class RelayServer:
             backlog=_BACKLOG,
             reuse_port=True,
         )
-        for listener in server.sockets:
-            for level, option, value in _KEEPALIVE:
-                listener.setsockopt(level, option, value)
+        for listening in server.sockets:
+            listener.prepare(listening)
         return cls(door, layout, server, await _serve_metrics(layout, door))
 
     @property
@@ -96,7 +86,7 @@ class RelayServer:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens."""
-        return [listener.getsockname()[:2] for listener in self._server.sockets]
+        return [listening.getsockname()[:2] for listening in self._server.sockets]
 
     async def close(self, seconds: float | None = None) -> None:
         """Stop accepting, wait for what is under way for `seconds` (as the settings say), and close."""
@@ -117,10 +107,13 @@ class RelayServer:
         await self.door.close()
 
     async def _take_the_last(self) -> None:
-        """Accept who stands in the listeners' queues: a listener that is closed would reset them."""
+        """Accept who stands before the door, and nobody who comes now: closing would reset them."""
         loop = asyncio.get_running_loop()
-        for listener in self._server.sockets:
-            while (client := _accept(listener)) is not None:
+        for listening in self._server.sockets:
+            listener.drop_newcomers(listening)
+        await asyncio.sleep(_HANDSHAKE_SECONDS)
+        for listening in self._server.sockets:
+            while (client := listener.accept_waiting(listening)) is not None:
                 await loop.connect_accepted_socket(lambda: RelaySession(self.door), client)
 
     @property
@@ -160,15 +153,6 @@ async def serve(
         _log.info("draining for %.0f s at most", seconds)
     finally:
         await asyncio.shield(relay.close(seconds))
-
-
-def _accept(listener: socket.socket) -> socket.socket | None:
-    """Return who waits at a listener, None if nobody does."""
-    with socket.socket(fileno=os.dup(listener.fileno())) as door:
-        try:
-            return door.accept()[0]
-        except OSError:
-            return None
 
 
 async def _serve_metrics(layout: Layout, door: FrontDoor) -> asyncio.Server | None:

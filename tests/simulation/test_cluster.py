@@ -73,7 +73,6 @@ CAUGHT_WITHIN = {
     "blind_retry": 60,
     "minority_elections": 60,
     "shortest_log_taken_over": 40,
-    "trimming_ahead_of_logs": 200,
 }
 
 

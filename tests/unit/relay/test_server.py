@@ -90,7 +90,6 @@ async def test_relays_share_a_port(installation, second) -> None:
 
 async def test_a_relay_that_drains_resets_nobody_who_stands_before_its_door(installation) -> None:
     clients = [socket.create_connection(("127.0.0.1", installation.port)) for _ in range(20)]
-    await installation.relay._take_the_last()
     closing = asyncio.create_task(installation.relay.close())
     for client in clients:
         client.setblocking(False)
