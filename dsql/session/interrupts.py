@@ -130,16 +130,8 @@ class Interrupts:
 
     # ------------------------------------------------------------ from outside
 
-    def cancel(self, frame: FrameType | None = None) -> None:
-        """Cancel the running statement (57014); without one it came too late.
-
-        `frame` is where a signal handler was called: what the interrupt would cut into.
-        """
-        self.request_cancel()
-        self._deliver(frame)
-
-    def request_cancel(self) -> None:
-        """Cancel the running statement for somebody who must not be cut short: the next tick raises it."""
+    def cancel(self) -> None:
+        """Cancel the running statement (57014): the next tick raises it. Without one it came too late."""
         self._note(SqlError("57014", "canceling statement due to user request"))
         if self.pending is not None:
             self._is_elsewhere()
@@ -147,7 +139,8 @@ class Interrupts:
     def terminate(self, frame: FrameType | None = None) -> None:
         """End the session as soon as that is allowed: FATAL 57P01 for its client.
 
-        The running statement is cut short; a commit comes to its end first.
+        The running statement is cut short; a commit comes to its end first. `frame` is where a signal
+        handler was called: what the interrupt would cut into.
         """
         message = "terminating connection due to administrator command"
         self._note(FatalError("57P01", message))
@@ -173,7 +166,7 @@ class Interrupts:
     def give_way(self, give_way: Callable[[], None], frame: FrameType) -> None:
         """Let others run, if this is the place for it; then raise what has come meanwhile.
 
-        `frame`: as in `cancel`.
+        `frame`: as in `terminate`.
         """
         if not _is_on_its_way() and not _is_atomic(frame):
             give_way()

@@ -61,7 +61,7 @@ class Roster:
         """Cancel what a session runs. For signal handlers."""
         occupant = self._by_number.get(number)
         if occupant is not None:
-            occupant.interrupts.request_cancel()
+            occupant.interrupts.cancel()
 
     def shed(self, count: int) -> None:
         """Ask so many sessions to depart, or fewer if it is their clients' turn in fewer."""

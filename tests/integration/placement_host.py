@@ -34,7 +34,7 @@ class EchoSession:
         self.interrupts = self
     def leave(self):
         return False
-    def request_cancel(self):
+    def cancel(self):
         self.cancelled = True
     def terminate(self, frame=None):
         os._exit(0)

@@ -398,7 +398,7 @@ def test_a_cancel_on_the_way_is_meant_for_what_the_client_has_said(
     has_come = threading.Event()
 
     def cancel() -> None:
-        arrived.interrupts.request_cancel()
+        arrived.interrupts.cancel()
         has_come.set()
 
     arrived = Session(record, connection, moving.environment(), arrived=cancel)

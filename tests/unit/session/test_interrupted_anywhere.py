@@ -159,8 +159,8 @@ class Tracer:
         if is_place and self._interrupts.state in (FREE, RAISED):
             self.lines += 1
             if self.lines == self._left:
-                self._interrupts.cancel(frame)
-            elif 0 < self._left < self.lines:
+                self._interrupts.cancel()
+            if 0 < self._left <= self.lines:
                 self._interrupts.tick(frame)
         return self._line
 

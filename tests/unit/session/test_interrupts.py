@@ -58,9 +58,10 @@ def raised(act) -> Exception:
     return caught.value.error
 
 
-def test_a_cancel_ends_a_statement_on_the_spot(interrupts: Interrupts) -> None:
+def test_a_cancel_ends_a_statement_at_the_next_tick(interrupts: Interrupts) -> None:
     interrupts.resume()
-    error = raised(interrupts.cancel)
+    interrupts.cancel()
+    error = raised(interrupts.tick)
     assert isinstance(error, SqlError)
     assert (error.sqlstate, error.message) == (
         "57014",
@@ -80,6 +81,7 @@ def test_nothing_that_catches_errors_catches_an_interrupt(interrupts: Interrupts
     def statement() -> None:
         try:
             interrupts.cancel()
+            interrupts.tick()
         except Exception:
             pytest.fail("it was taken for an error of the statement")
 
@@ -106,7 +108,8 @@ def test_a_cancel_at_any_line_of_becoming_interruptible_arrives(
             return None
         if event == "line" or (event == "return" and lines == line):
             if lines == line:
-                interrupts.cancel(frame)
+                interrupts.cancel()
+                interrupts.tick(frame)
             lines += 1
         return trace
 
@@ -144,7 +147,7 @@ def test_an_interrupt_waits_while_an_atomic_room_is_on_the_stack(interrupts: Int
     here = sys._getframe()
     inside, outside = frame_in("storage.board", here), frame_in("storages", None)
     interrupts.resume()
-    interrupts.cancel(inside)
+    interrupts.cancel()
     interrupts.tick(inside)
     raised(lambda: interrupts.tick(outside))
 
@@ -170,14 +173,16 @@ def test_another_thread_cannot_be_interrupted_but_notices(interrupts: Interrupts
 
 def test_what_a_destructor_has_swallowed_is_raised_again(interrupts: Interrupts) -> None:
     interrupts.resume()
-    raised(interrupts.cancel)
+    interrupts.cancel()
+    raised(interrupts.tick)
     raised(interrupts.tick)
 
 
 def test_a_destructor_is_not_interrupted(interrupts: Interrupts) -> None:
     class Held:
         def __del__(self) -> None:
-            interrupts.cancel(sys._getframe())
+            interrupts.cancel()
+            interrupts.tick(sys._getframe())
 
     interrupts.resume()
     Held()
@@ -194,7 +199,7 @@ def test_what_is_raised_again_on_the_way_arrives_once(interrupts: Interrupts) ->
 
     def statement() -> None:
         interrupts.resume()
-        _ = [Held(), interrupts.cancel()]  # a frame's operands go with it, its variables later
+        _ = [Held(), interrupts.cancel(), interrupts.tick()]  # operands go at once, variables later
 
     try:
         statement()
@@ -214,7 +219,7 @@ def test_what_is_noted_again_on_the_way_does_not_hit_who_catches(interrupts: Int
 
     def statement() -> None:
         interrupts.resume()
-        _ = [Held(), interrupts.cancel()]  # a frame's operands go with it, its variables later
+        _ = [Held(), interrupts.cancel(), interrupts.tick()]  # operands go at once, variables later
 
     try:
         statement()
@@ -230,6 +235,7 @@ def test_what_is_on_its_way_is_not_raised_again(interrupts: Interrupts) -> None:
         try:
             interrupts.resume()
             interrupts.cancel()
+            interrupts.tick()
         finally:
             interrupts.tick()
 

@@ -127,7 +127,8 @@ class Running:
         self.session.interrupts.tick(frame)
 
     def hear(self, frame):
-        self.session.interrupts.cancel(frame)
+        self.session.interrupts.cancel()
+        self.session.interrupts.tick(frame)
 
     def terminate(self, frame):
         self.session.interrupts.terminate(frame)
