@@ -95,7 +95,7 @@ class Authority:
         return self.masks(RELATION_KINDS[table.kind], table.owner_oid, table.acl)
 
     def _on_column(self, table: Table, number: int) -> tuple[int, int]:
-        return self.masks(Kind.COLUMN, table.owner_oid, table.columns[number - 1].acl)
+        return self.masks(Kind.COLUMN, table.owner_oid, table.column_acl(number))
 
     def may_set(self, role_oid: int) -> bool:
         """Return whether SET ROLE to a role is allowed."""

@@ -77,7 +77,7 @@ class RelationUse(NamedTuple):
 
     `privileges` is a mask of SELECT, INSERT, UPDATE and DELETE; of the columns, by number, each must be
     open to it, or the whole relation. Without any column, one will do: count(*), FOR UPDATE. Number 0 is
-    the whole row; negative ones are system columns, which have no ACL of their own.
+    the whole row; negative ones are system columns.
     """
 
     relation: Table
@@ -112,10 +112,9 @@ class RelationUse(NamedTuple):
         relation = self.relation
         if not numbers:
             return holder.holds_on_any_column(relation, privilege)
-        if min(numbers) < 0:
-            return False
         if 0 in numbers:
-            numbers = frozenset(column.number for column in relation.live_columns)
+            every = frozenset(column.number for column in relation.live_columns)
+            numbers = numbers - {0} | every
         return all(holder.holds_on_column(relation, number, privilege) for number in numbers)
 
     def error(self) -> SqlError:

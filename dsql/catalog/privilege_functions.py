@@ -21,7 +21,14 @@ from dsql.access.privileges import (
 )
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.names import CatalogNames, find_index, view_of
-from dsql.catalog.schema import ADMIN_OID, PUBLIC, Database, Schema, Table
+from dsql.catalog.schema import (
+    ADMIN_OID,
+    PUBLIC,
+    SYSTEM_COLUMN_NUMBERS,
+    Database,
+    Schema,
+    Table,
+)
 from dsql.catalog.virtual import VirtualTable, virtual_table
 from dsql.errors import SqlError
 from dsql.functions import registry as functions
@@ -31,8 +38,6 @@ from dsql.types import registry as types
 Masks = tuple[int, int]  # (privileges, grant options)
 Rights = Callable[[Authority], Masks]
 Find = Callable[[Any, Any], Rights | None]  # (context, name or OID)
-
-_SYSTEM_COLUMNS = ("ctid", "xmin", "cmin", "xmax", "cmax", "tableoid")
 
 
 def _authority(context: Any, user: list[str | int]) -> Authority:
@@ -108,7 +113,7 @@ def _of_relation(relation: Table | VirtualTable) -> Rights:
 def _of_column(relation: Table | VirtualTable, number: int) -> Rights:
     """The rights on a column: its own and those on its relation."""
     on_relation = _of_relation(relation)
-    acl = relation.columns[number - 1].acl if isinstance(relation, Table) and number > 0 else None
+    acl = relation.column_acl(number) if isinstance(relation, Table) else None
 
     def rights(authority: Authority) -> Masks:
         held = on_relation(authority)
@@ -169,18 +174,16 @@ def _column_privilege(context: Any, *arguments: Any) -> bool | None:
 
 
 def _column_number(relation: Table | VirtualTable, column: str | int) -> int | None:
-    """Return a column's number, 0 for one of the system's, None for a number that is not there.
-
-    Raises SqlError 42703 for a name that is not there.
-    """
+    """Return a column's number, None for one that is not there. Raises SqlError 42703 for a name."""
     if isinstance(relation, Table):
-        names = {each.number: each.name for each in relation.live_columns}
+        columns = (*relation.system_columns, *relation.live_columns)
+        names = {each.number: each.name for each in columns}
     else:
         names = dict(enumerate((name for name, _ in relation.columns), 1))
+        if relation.kind == "r":
+            names |= {number: name for name, number in SYSTEM_COLUMN_NUMBERS.items()}
     if isinstance(column, int):
         return column if column in names else None
-    if column in _SYSTEM_COLUMNS:
-        return 0
     found = next((number for number, name in names.items() if name == column), None)
     if found is None:
         raise SqlError("42703", f'column "{column}" of relation "{relation.name}" does not exist')

@@ -8,7 +8,7 @@ from typing import Any
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
-from dsql.catalog.schema import ADMIN_OID, Acl, AclItem, Index, Table
+from dsql.catalog.schema import ADMIN_OID, SYSTEM_COLUMNS, Acl, AclItem, Index, Table
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
 from dsql.types import oids, registry
 
@@ -140,7 +140,7 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
     for virtual in virtual_tables().values():
         yield from _virtual_attributes(virtual.schema, virtual.name)
     for table in catalog.tables.values():
-        for column in table.columns:
+        for column in (*table.system_columns, *table.columns):
             yield _attribute(
                 table.oid,
                 column.number,
@@ -161,7 +161,11 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
 @cache
 def _virtual_attributes(schema: str, name: str) -> tuple[Row, ...]:
     table: VirtualTable = virtual_tables()[schema, name]
+    system = SYSTEM_COLUMNS if table.kind == "r" else ()
     return tuple(
+        _attribute(table.oid, column.number, column.name, column.type_oid, not_null=True)
+        for column in system
+    ) + tuple(
         _attribute(table.oid, number, column, type_oid, not_null=required)
         for number, ((column, type_oid), required) in enumerate(
             zip(table.columns, table.not_null, strict=True), 1
@@ -204,7 +208,7 @@ def _attribute(
         "attname": name,
         "atttypid": type_oid,
         "attnum": number,
-        "attstattarget": -1,
+        "attstattarget": -1 if number > 0 else 0,
         "attcacheoff": -1,
         "atttypmod": typmod,
         "attnotnull": not_null,

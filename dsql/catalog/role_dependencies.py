@@ -47,7 +47,7 @@ def role_dependencies(catalog: Catalog) -> Iterator[RoleDependency]:
     """Yield every dependency on a role, an object's owner before those it granted something."""
     for table in catalog.tables.values():
         yield from _of(table, table.oid, table.owner_oid, table.acl)
-        for column in table.live_columns:
+        for column in (*table.live_columns, *table.system_columns):  # as unsigned numbers
             yield from _granted((table, column), table.oid, table.owner_oid, column.acl)
     for schema in catalog.schemas.values():
         yield from _of(schema, schema.oid, schema.owner_oid, schema.acl)

@@ -8,8 +8,12 @@ below `FIRST_USER_OID`, user objects above it.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
+from typing import Self
 
 import msgspec
+
+from dsql.types import oids
 
 FIRST_USER_OID = 16_384  # PostgreSQL's FirstNormalObjectId
 
@@ -65,6 +69,19 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     acl: Acl | None = None
 
 
+# The columns that every table and sequence has by itself; views have none. Of their values only tableoid's
+# can be asked for, but each may be granted by itself.
+SYSTEM_COLUMNS = (
+    Column("tableoid", -6, oids.OID, not_null=True),
+    Column("cmax", -5, oids.CID, not_null=True),
+    Column("xmax", -4, oids.XID, not_null=True),
+    Column("cmin", -3, oids.CID, not_null=True),
+    Column("xmin", -2, oids.XID, not_null=True),
+    Column("ctid", -1, oids.TID, not_null=True),
+)
+SYSTEM_COLUMN_NUMBERS = {column.name: column.number for column in SYSTEM_COLUMNS}
+
+
 class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
     """One key part of an index: a column number, or SQL text of an expression."""
 
@@ -115,7 +132,8 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
 
     Without a primary key the key is a hidden 16-byte row id. `columns` holds dropped ones too, so that
     columns[n - 1].number == n. `keyspace` is 0 until the rows are replaced as a whole (TRUNCATE, a new
-    primary key); `frozen` refuses writes while such a replacement runs.
+    primary key); `frozen` refuses writes while such a replacement runs. `system_acls` is what is granted on
+    system columns, as (number, ACL).
     """
 
     oid: int
@@ -132,6 +150,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     row_type_oid: int = 0
     keyspace: int = 0
     frozen: bool = False
+    system_acls: tuple[tuple[int, Acl], ...] = ()
 
     @property
     def keyspace_id(self) -> int:
@@ -147,6 +166,35 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     def live_columns(self) -> tuple[Column, ...]:
         """The columns a user sees, in order."""
         return tuple(column for column in self.columns if not column.dropped)
+
+    @property
+    def system_columns(self) -> tuple[Column, ...]:
+        """The columns that it has by itself, with what is granted on them."""
+        if self.kind not in "rS":
+            return ()
+        acls = dict(self.system_acls)
+        return tuple(
+            msgspec.structs.replace(column, acl=acls[column.number])
+            if column.number in acls
+            else column
+            for column in SYSTEM_COLUMNS
+        )
+
+    def column_acl(self, number: int) -> Acl | None:
+        """Return what is granted on a column, a system column included."""
+        if number < 0:
+            return dict(self.system_acls).get(number)
+        return self.columns[number - 1].acl
+
+    def with_columns(self, changed: Iterable[Column]) -> Self:
+        """Return the table with other values of some of its columns, which keep their numbers."""
+        columns = {column.number: column for column in (*self.columns, *changed)}
+        system_acls = {**dict(self.system_acls), **{n: c.acl for n, c in columns.items() if n < 0}}
+        return msgspec.structs.replace(
+            self,
+            columns=tuple(columns[column.number] for column in self.columns),
+            system_acls=tuple((n, acl) for n, acl in sorted(system_acls.items()) if acl),
+        )
 
 
 class Schema(msgspec.Struct, frozen=True, array_like=True):

@@ -17,13 +17,15 @@ from dsql.ddl.keys import add_key
 from dsql.ddl.lacking_commands import check_command
 from dsql.ddl.lacking_statements import check_reference
 from dsql.ddl.naming import (
+    changeable_column,
     find_any,
     find_column,
     find_index,
     is_missing,
     missing_text,
     owned_relation,
-    require_column,
+    refuse_system_column,
+    refuse_system_name,
     require_table,
     unique_name,
 )
@@ -156,6 +158,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
             raise SqlError("42701", text)
         alteration.result.notice("42701", f"{text}, skipping")
         return table
+    refuse_system_name(definition.colname)
     check_column_constraints(definition)
     check_column_count(len(table.live_columns) + 1, keyed=table.primary_key is not None)
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
@@ -164,6 +167,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
 
 
 def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
+    refuse_system_column(table, command.name, f'cannot drop system column "{command.name}"')
     found = find_column(table, command.name)
     if found is None:
         text = f'column "{command.name}" of relation "{table.name}" does not exist'
@@ -188,7 +192,7 @@ def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
 
 
 def _column_default(alteration: _Alteration, table: Table, command: Any) -> Table:
-    column = require_column(table, command.name)
+    column = changeable_column(table, command.name)
     if column.generated:
         raise SqlError(
             "42601", f'column "{column.name}" of relation "{table.name}" is a generated column'
@@ -202,7 +206,7 @@ def _column_default(alteration: _Alteration, table: Table, command: Any) -> Tabl
 
 def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
-    column = require_column(table, command.name)
+    column = changeable_column(table, command.name)
     key = table.primary_key
     if key and any(part.column_number == column.number for part in key.columns):
         raise SqlError("42P16", f'column "{column.name}" is in a primary key')
@@ -211,7 +215,7 @@ def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table
 
 def _drop_expression(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
-    column = require_column(table, command.name)
+    column = changeable_column(table, command.name)
     if not column.generated and not command.missing_ok:
         raise SqlError(
             "55000",
@@ -296,7 +300,7 @@ def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
 def _set_storage(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
     # Values are never compressed, so the setting changes nothing.
-    require_column(table, command.name)
+    changeable_column(table, command.name)
     return table
 
 

@@ -14,7 +14,7 @@ from dsql.ddl.lacking_names import Name, missing
 from dsql.ddl.naming import Found, find_any, missing_relation, no_column, ownership
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import require_role
-from dsql.ddl.securables import KINDS, SYSTEM_COLUMNS, find_securables, kind_of
+from dsql.ddl.securables import KINDS, find_securables, kind_of
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
@@ -94,8 +94,8 @@ def _relation_of_kind(kind: str, names: list[str], context: UtilityContext) -> F
 def _relation_of_column(names: list[str], context: UtilityContext) -> Found:
     found = _relation(names[:-1], context)
     if isinstance(found, Table):
-        columns = [column.name for column in found.live_columns]
-        if names[-1] not in (*columns, *SYSTEM_COLUMNS):
+        columns = (*found.system_columns, *found.live_columns)
+        if names[-1] not in [column.name for column in columns]:
             raise no_column(".".join(names[:-1]), names[-1])
     return found
 

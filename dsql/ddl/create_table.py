@@ -21,6 +21,7 @@ from dsql.ddl.naming import (
     creation_schema,
     find_relation,
     missing_relation,
+    refuse_system_name,
     taken_names,
     unique_name,
 )
@@ -255,6 +256,7 @@ class _Builder:
         for column in self._definition.columns:
             if column.name in seen:
                 raise SqlError("42701", f'column "{column.name}" specified more than once')
+            refuse_system_name(column.name)
             seen.add(column.name)
         keyed = any(key.primary for key in self._definition.keys)
         check_column_count(len(seen), keyed=keyed)
@@ -281,7 +283,7 @@ class _Builder:
         if name in self._taken:
             raise SqlError("42P07", f'relation "{name}" already exists')
         self._taken.add(name)
-        columns = [self._key_column(column) for column in key.columns]
+        columns = [self._key_column(column, key) for column in key.columns]
         check_key(
             [(column, part.type_oid) for column, part in zip(key.columns, columns, strict=True)],
             primary=key.primary,
@@ -294,20 +296,20 @@ class _Builder:
             unique=True,
             primary=key.primary,
             nulls_not_distinct=key.nulls_not_distinct,
-            include=tuple(self._number(column) for column in key.include),
+            include=tuple(self._number(column, key) for column in key.include),
             constraint=name,
             constraint_oid=self._writer.allocate_oid(),
         )
 
-    def _key_column(self, name: str) -> IndexColumn:
-        number = self._number(name)
+    def _key_column(self, name: str, key: _Key) -> IndexColumn:
+        number = self._number(name, key)
         return IndexColumn(number, type_oid=self._definition.columns[number - 1].type_oid)
 
-    def _number(self, name: str) -> int:
+    def _number(self, name: str, key: _Key) -> int:
         for number, column in enumerate(self._definition.columns, 1):
             if column.name == name:
                 return number
-        raise no_key_column(name)
+        raise no_key_column(name, primary=key.primary)
 
     def _with_expressions(self, table: Table) -> Table:
         """Return the table with its defaults and checks, which are bound against its columns."""

@@ -18,13 +18,12 @@ from dsql.access.privileges import Kind, Privilege, invalid_privilege, permissio
 from dsql.catalog.schema import PUBLIC, Acl, AclItem, Column, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.naming import no_column, require_column
+from dsql.ddl.naming import no_column
 from dsql.ddl.privilege_lists import Columns, PrivilegeList, read_privileges
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import grantees, role_of
 from dsql.ddl.securables import (
     KINDS,
-    SYSTEM_COLUMNS,
     Securable,
     SystemObject,
     find_securables,
@@ -32,7 +31,6 @@ from dsql.ddl.securables import (
     securables_in_schemas,
 )
 from dsql.errors import SqlError
-from dsql.types import oids
 
 
 def grant(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -179,22 +177,15 @@ class Granting:
         of_columns = dict(self._column_masks(table, listed.columns))
         on_all = 0 if self._given.grants else mask & Kind.COLUMN.every
         if on_all:
-            for column in table.live_columns:
+            for column in (*table.system_columns, *table.live_columns):
                 of_columns[column.number] = of_columns.get(column.number, 0) | on_all
         if mask:
             table = replace(table, acl=self._changed(own, table.name, table, mask, listed.every))
-        if on_all and table.kind != "v":
-            for name in SYSTEM_COLUMNS:  # nothing is granted on them, but PostgreSQL looks
-                self._on_column(before, Column(name, 0, oids.OID), on_all)
-        if not of_columns:
-            return table
-        columns = tuple(
+        return table.with_columns(
             self._on_column(before, column, of_columns[column.number])
+            for column in (*table.system_columns, *table.columns)
             if column.number in of_columns
-            else column
-            for column in table.columns
         )
-        return replace(table, columns=columns)
 
     def _fitting(self, table: Table, own: Kind, kind: Kind, mask: int) -> int:
         """Return the privileges without those that only tables, or only sequences, have."""
@@ -219,7 +210,10 @@ class Granting:
                 self._result.notice("0LP01", message, severity="WARNING")
                 mask &= Privilege.SELECT
             for name in names:
-                number = require_column(table, name).number
+                columns = (*table.system_columns, *table.live_columns)
+                number = next((each.number for each in columns if each.name == name), 0)
+                if not number:
+                    raise no_column(table.name, name)
                 masks[number] = masks.get(number, 0) | mask
         yield from masks.items()
 

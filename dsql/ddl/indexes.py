@@ -17,7 +17,13 @@ from dsql.catalog.schema import Index, IndexColumn, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
-from dsql.ddl.naming import owned_relation, require_table, taken_names, unique_name
+from dsql.ddl.naming import (
+    owned_relation,
+    refuse_system_column,
+    require_table,
+    taken_names,
+    unique_name,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import check_index_count, check_key_type
 from dsql.errors import SqlError
@@ -132,6 +138,7 @@ def _part(element: Any, table: Table, expressions: StatementExpressions) -> Inde
 
 
 def _column_number(table: Table, name: str) -> int:
+    refuse_system_column(table, name, "index creation on system columns is not supported")
     for column in table.live_columns:
         if column.name == name:
             return column.number

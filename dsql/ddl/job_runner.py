@@ -277,6 +277,7 @@ class JobRunner:
             name=table.name,
             owner_oid=table.owner_oid,
             acl=table.acl,
+            system_acls=table.system_acls,
             columns=columns,
             frozen=False,
         )

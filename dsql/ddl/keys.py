@@ -30,7 +30,7 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
         raise SqlError("42P16", f'multiple primary keys for table "{table.name}" are not allowed')
     if constraint.indexname:
         raise unsupported("ADD PRIMARY KEY USING INDEX is not supported")
-    columns = [_key_column(table, name) for name in nodes.strings(constraint.keys)]
+    columns = [_key_column(table, name, primary) for name in nodes.strings(constraint.keys)]
     index = _index(table, constraint, columns, primary, context)
     if not primary:
         job = add_index(replace(index, constraint=index.name), table, context, synchronous=True)
@@ -99,8 +99,8 @@ def _index(
     )
 
 
-def _key_column(table: Table, name: str) -> Column:
+def _key_column(table: Table, name: str, primary: bool) -> Column:
     found = find_column(table, name)
     if found is None:
-        raise no_key_column(name)
+        raise no_key_column(name, primary=primary)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 from dsql.catalog.schema import Table
 from dsql.ddl import nodes
 from dsql.ddl.lacking_names import type_of
-from dsql.ddl.naming import find_any, missing_relation, require_column
+from dsql.ddl.naming import changeable_column, find_any, missing_relation
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 
@@ -43,7 +43,7 @@ def check_command(table: Table, command: Any, context: UtilityContext) -> None:
     """Raise PostgreSQL's error for what a subcommand names, which comes before its refusal."""
     subtype = nodes.enum_name(command, "subtype")
     if subtype in _OF_COLUMNS and command.name:
-        require_column(table, command.name)
+        changeable_column(table, command.name)
         if subtype == "AT_AlterColumnType":
             type_of(getattr(command, "def").column_def.type_name)
     elif subtype in ("AT_AddInherit", "AT_DropInherit"):

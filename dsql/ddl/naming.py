@@ -15,7 +15,7 @@ from dsql.access.requirements import (
     owner_of_index,
     usage_of,
 )
-from dsql.catalog.schema import Column, Index, Schema, Table
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Column, Index, Schema, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
@@ -188,6 +188,25 @@ def require_column(table: Table, name: str) -> Column:
     if found is None:
         raise no_column(table.name, name)
     return found
+
+
+def changeable_column(table: Table, name: str) -> Column:
+    """Return a live column that ALTER may change. Raises 42703, 0A000 for a system column."""
+    refuse_system_column(table, name, f'cannot alter system column "{name}"')
+    return require_column(table, name)
+
+
+def refuse_system_column(table: Table, name: str, message: str) -> None:
+    """Raise SqlError 0A000 if a name is that of a system column of the table."""
+    if name in SYSTEM_COLUMN_NUMBERS and find_column(table, name) is None:
+        raise SqlError("0A000", message)
+
+
+def refuse_system_name(name: str) -> None:
+    """Raise SqlError 42701 if no column can have a name, because a system column has it."""
+    if name in SYSTEM_COLUMN_NUMBERS:
+        message = f'column name "{name}" conflicts with a system column name'
+        raise SqlError("42701", message)
 
 
 def no_column(relation: str, name: str) -> SqlError:

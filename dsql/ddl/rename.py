@@ -23,6 +23,8 @@ from dsql.ddl.naming import (
     is_missing,
     missing_text,
     owned_relation,
+    refuse_system_column,
+    refuse_system_name,
     require_schema,
     require_table,
     schema_of,
@@ -116,13 +118,16 @@ def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
     if is_missing(context, statement):
         return _skipped(statement)
     table = require_table(context, statement.relation)
+    old = statement.subname
+    refuse_system_column(table, old, f'cannot rename system column "{old}"')
     if find_column(table, statement.newname):
         raise SqlError(
             "42701", f'column "{statement.newname}" of relation "{table.name}" already exists'
         )
-    column = find_column(table, statement.subname)
+    column = find_column(table, old)
     if column is None:
-        raise SqlError("42703", f'column "{statement.subname}" does not exist')
+        raise SqlError("42703", f'column "{old}" does not exist')
+    refuse_system_name(statement.newname)
     uses_text = [check.name for check in table.checks]
     uses_text += [other.name for other in table.live_columns if other.generated]
     uses_text += [

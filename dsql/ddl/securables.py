@@ -17,6 +17,7 @@ from dsql.access.acl import change_owner
 from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, permission_denied
 from dsql.catalog.schema import (
     PUBLIC,
+    SYSTEM_COLUMN_NUMBERS,
     Acl,
     AclItem,
     Database,
@@ -49,7 +50,6 @@ class SystemObject:
 Securable = Table | Schema | Database
 Owned = TypeVar("Owned", bound=Securable)
 
-SYSTEM_COLUMNS = ("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid")  # by their numbers, -6 to -1
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "sys")
 KINDS = {
     "OBJECT_TABLE": Kind.TABLE,
@@ -113,7 +113,7 @@ def _relation(kind: Kind, relation: Any, context: UtilityContext) -> Table | Sys
     if isinstance(table, tuple):
         raise SqlError("42809", f'"{relation.relname}" is an index')
     if isinstance(table, VirtualTable):
-        system = SYSTEM_COLUMNS if table.kind == "r" else ()
+        system = SYSTEM_COLUMN_NUMBERS if table.kind == "r" else ()
         columns = (*system, *(name for name, _ in table.columns))
         return SystemObject(table.oid, Kind.TABLE, table.name, table.acl, columns)
     if kind is Kind.SEQUENCE and table.kind != "S":
@@ -220,11 +220,11 @@ def with_owner(securable: Owned, owner: int) -> Owned:
     before = securable.owner_oid
     moved = replace(securable, owner_oid=owner, acl=_moved(securable.acl, before, owner))
     if isinstance(moved, Table):
-        columns = tuple(
-            replace(column, acl=_moved(column.acl, before, owner)) if column.acl else column
-            for column in moved.columns
+        return moved.with_columns(
+            replace(column, acl=_moved(column.acl, before, owner))
+            for column in (*moved.system_columns, *moved.columns)
+            if column.acl
         )
-        return replace(moved, columns=columns)
     return moved
 
 

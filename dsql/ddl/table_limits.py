@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS
 from dsql.errors import SqlError, unsupported
 from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX
 from dsql.sql.refusals_ddl import check_key_count
@@ -51,6 +52,10 @@ def check_key(columns: Sequence[tuple[str, int]], *, primary: bool) -> None:
             raise SqlError("42701", f'column "{name}" appears twice in {constraint} constraint')
 
 
-def no_key_column(name: str) -> SqlError:
-    """Return the error of a key with a column that the table does not have."""
+def no_key_column(name: str, *, primary: bool) -> SqlError:
+    """Return the error of a key with a column that the table does not have, or has by itself."""
+    if name in SYSTEM_COLUMN_NUMBERS and primary:
+        return SqlError("0A000", f'cannot alter system column "{name}"')
+    if name in SYSTEM_COLUMN_NUMBERS:
+        return SqlError("0A000", "index creation on system columns is not supported")
     return SqlError("42703", f'column "{name}" named in key does not exist')

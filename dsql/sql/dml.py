@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from dsql.access.privileges import Privilege
-from dsql.catalog.schema import Column, Table
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Column, Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
 from dsql.sql.bound import DefaultValue, Expression
@@ -90,6 +90,15 @@ def find_column(table: Table, name: str, position: int) -> Column:
         f'column "{name}" of relation "{table.name}" does not exist',
         position=position,
     )
+
+
+def _assignable_column(table: Table, tree: exp.Expression) -> Column:
+    """Return the column that SET names. Raises SqlError 42703, 0A000 for a system column."""
+    name, position = tree.this.args["this"], position_of(tree)
+    if name in SYSTEM_COLUMN_NUMBERS:
+        message = f'cannot assign to system column "{name}"'
+        raise SqlError("0A000", message, position=position)
+    return find_column(table, name, position)
 
 
 def _returning(scope: Scope, tree: exp.Expression) -> list[Target] | None:
@@ -340,7 +349,7 @@ def bind_assignments(
         else:
             values = _cells_in_place(scope, [right])
         for column_tree, value in zip(columns, values, strict=True):
-            column = find_column(table, column_tree.this.args["this"], position_of(column_tree))
+            column = _assignable_column(table, column_tree)
             if any(number == column.number for number, _ in assignments):
                 raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
             use.update(column.number)

@@ -102,6 +102,9 @@ def _parameter(scope: Scope, tree: exp.Parameter) -> Expression:
 
 def _column(scope: Scope, tree: exp.Column) -> Expression:
     position = position_of(tree)
+    if scope.clause == "DEFAULT expressions":
+        message = "cannot use column reference in DEFAULT expression"
+        raise SqlError("0A000", message, position=position)
     table = tree.args.get("table")
     this = tree.args["this"]
     if table is None:

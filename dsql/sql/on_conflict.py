@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from dsql.access.privileges import Privilege
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Index, Table
 from dsql.errors import SqlError
 from dsql.sql import coercion
 from dsql.sql.bound import Expression
@@ -103,6 +103,9 @@ def _keys(
     for key in keys:
         if isinstance(key, exp.Column) and key.args.get("table") is None:
             name = key.this.args["this"]
+            if name in SYSTEM_COLUMN_NUMBERS:
+                columns.add(SYSTEM_COLUMN_NUMBERS[name])
+                continue
             try:
                 columns.add(find_column(table, name, position_of(key)).number)
             except SqlError:

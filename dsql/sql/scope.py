@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS
 from dsql.errors import SqlError
 from dsql.sql.binding import Binding
 from dsql.sql.bound import ColumnRef, Constant, Expression, WindowCall
 from dsql.sql.bound_query import Cte, Entry, FunctionEntry, TableEntry, VirtualEntry
-from dsql.sql.uses import SYSTEM_COLUMN
 from dsql.sql.walk import nodes, raised
 from dsql.types import oids
-
-SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 
 
 @dataclass(slots=True)
@@ -113,7 +111,7 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             found = scope._own_column(name, position)
-            if found is None and name in SYSTEM_COLUMNS:
+            if found is None and name in SYSTEM_COLUMN_NUMBERS:
                 found = scope._own_system_column(name, position)
             if found is not None:
                 scope.read(found)
@@ -310,12 +308,16 @@ def system_column(
     entry = owner.range_table[item.entry] if item.entry >= 0 else None
     if not isinstance(entry, (TableEntry, VirtualEntry)):
         return None
+    relation = entry.table if isinstance(entry, TableEntry) else entry.relation
+    if relation.kind == "v":
+        return None
     if name == "tableoid":
+        if scope.clause in ("index expressions", "index predicates"):
+            raise SqlError("0A000", "index creation on system columns is not supported")
         if entry.use is not None:
-            entry.use.read(SYSTEM_COLUMN)
-        relation = entry.table if isinstance(entry, TableEntry) else entry.relation
+            entry.use.read(SYSTEM_COLUMN_NUMBERS[name])
         return Constant(type_oid=oids.OID, value=relation.oid, position=position)
-    if name in SYSTEM_COLUMNS:
+    if name in SYSTEM_COLUMN_NUMBERS:
         raise SqlError("0A000", f'system column "{name}" is not supported', position=position)
     return None
 

@@ -16,7 +16,6 @@ from dsql.catalog.schema import Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.sql.bound_query import Cte, Query
 
-SYSTEM_COLUMN = -1  # in place of a column's number
 _SELECT, _UPDATE = (
     Privilege.SELECT.value,
     Privilege.UPDATE.value,
