@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -29,10 +30,11 @@ from dsql.control.layout import ClusterRecord, Layout
 from dsql.control.running import read_processes
 
 MEBIBYTE = 1024 * 1024
+_BLOCK_BYTES = 4096
 
 
 class Injector:
-    """Works on one cluster. `filler_bytes`: the size of the file that fills the disk, 0 for none."""
+    """Works on one cluster. `filler_bytes`: how large the file may be that fills the disk, 0 for none."""
 
     def __init__(
         self, layout: Layout, record: ClusterRecord, chance: Random, filler_bytes: int = 0
@@ -65,16 +67,16 @@ class Injector:
 
     def heal(self) -> None:
         """Undo whatever lasts, of this run or of one that was killed."""
+        self._filler.unlink(missing_ok=True)  # the rest may need room
         lift_limits(self._processes(Victims.ZONES, self._record.azs))
         for victims in (Victims.EVERYTHING, Victims.SESSIONS):
             send(self._processes(victims, []), signal.SIGCONT)
         if cuts_allowed(self._layout):
             write_cuts(self._layout, [])
-        self._filler.unlink(missing_ok=True)
 
     def _processes(self, victims: Victims, zones: list[str]) -> list[int]:
         if victims is Victims.SESSIONS:
-            return query_processors_of(self._layout, self._record.identifier)
+            return query_processors_of(self._record.identifier)
         if victims is Victims.EVERYTHING:
             return processes_of(self._layout, read_processes(self._layout))
         names = [f"{zone}.az" for zone in zones] or [role_of(victims)]
@@ -88,9 +90,14 @@ class Injector:
         return f"{action.value} {zone}"
 
     def _fill_disk(self) -> str:
+        taken = 0
         with self._filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self._filler_bytes)
-        return f"a file of {self._filler_bytes // MEBIBYTE} MiB in {self._layout.root}"
+            for piece in (MEBIBYTE, _BLOCK_BYTES):
+                with contextlib.suppress(OSError):  # it is full
+                    while taken + piece <= self._filler_bytes:
+                        os.posix_fallocate(file.fileno(), taken, piece)
+                        taken += piece
+        return f"a file of {taken / MEBIBYTE:.1f} MiB in {self._layout.root}"
 
     def _damage(self, what: str, zone: str, process_ids: list[int]) -> str:
         paths = damage.damageable(self._layout, what, zone, self._record.identifier)

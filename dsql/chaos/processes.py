@@ -21,16 +21,11 @@ def processes_of(layout: Layout, names: Iterable[str]) -> list[int]:
     return [running[name].process_id for name in names if name in running]
 
 
-def query_processors_of(layout: Layout, cluster: str) -> list[int]:
-    """Return the query processors of a cluster, by their parent and what they call themselves."""
-    seeds = processes_of(layout, ["seed"])
+def query_processors_of(cluster: str) -> list[int]:
+    """Return the query processors of a cluster by what they call themselves: some outlive their seed."""
     name = f"dsql: {cluster[:8]}"
     candidates = (entry for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-    return [
-        int(entry.name)
-        for entry in candidates
-        if (told := _parent_and_name(entry)) is not None and told[0] in seeds and told[1] == name
-    ]
+    return [int(entry.name) for entry in candidates if _name(entry) == name]
 
 
 def send(process_ids: Iterable[int], number: signal.Signals) -> int:
@@ -64,10 +59,9 @@ def _limit(process_id: int, size: int | None) -> bool:
     return True
 
 
-def _parent_and_name(entry: Path) -> tuple[int, str] | None:
-    """Return what /proc/ID/stat says of a process, None if it has ended meanwhile."""
+def _name(entry: Path) -> str | None:
+    """Return what a process calls itself, None if it has ended meanwhile."""
     try:
-        head, _, tail = (entry / "stat").read_text().rpartition(")")
+        return (entry / "comm").read_text().rstrip("\n")
     except OSError:
         return None
-    return int(tail.split()[1]), head.partition("(")[2]

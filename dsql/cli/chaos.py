@@ -64,7 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             name, type=float, default=default, metavar="S", help=f"{text} (default: %(default)g)"
         )
     parser.add_argument(
-        "--filler", type=int, default=0, metavar="MIB", help="allow fill-disk, with a file so large"
+        "--filler",
+        type=int,
+        default=0,
+        metavar="MIB",
+        help="allow fill-disk, with a file no larger",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--heal", action="store_true", help="only undo what lasts")

@@ -13,7 +13,6 @@ import pytest
 from running_cluster import RunningCluster
 
 from dsql.chaos.processes import query_processors_of
-from dsql.control.layout import Layout
 
 ROWS, ROWS_PER_INSERT = 40_000, 2_000
 SECONDS_MAX = 40.0
@@ -64,8 +63,7 @@ def test_a_job_goes_on_where_its_query_processor_has_ended(
 
 
 def end_query_processors(cluster: RunningCluster, how: signal.Signals) -> None:
-    layout = Layout(cluster.directory / "data")
-    for process_id in query_processors_of(layout, cluster.variables["DSQL_CLUSTER"]):
+    for process_id in query_processors_of(cluster.variables["DSQL_CLUSTER"]):
         os.kill(process_id, how)
 
 

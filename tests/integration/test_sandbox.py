@@ -10,7 +10,6 @@ import pytest
 from running_cluster import RunningCluster
 
 from dsql.chaos.processes import query_processors_of
-from dsql.control.layout import Layout
 from dsql.rpc.boot import current_boot
 from storage.environment import ENVIRONMENT, WritableEnvironment
 from storage.reader_slot import ReaderSlots
@@ -133,8 +132,7 @@ def test_regular_expressions_of_both_matchers_work_in_a_confined_process(
 ) -> None:
     query = r"select regexp_replace('abab', %s, '<\&>')"
     with psycopg.connect(**cluster.dsn(), autocommit=True) as connection:
-        layout = Layout(cluster.directory / "data")
-        processes = query_processors_of(layout, cluster.variables["DSQL_CLUSTER"])
+        processes = query_processors_of(cluster.variables["DSQL_CLUSTER"])
         states = [Path(f"/proc/{process}/status").read_text() for process in processes]
         assert states
         assert all("\nSeccomp:\t2\n" in state for state in states)

@@ -36,9 +36,10 @@ def main() -> int:
     parser.add_argument("--profile", default="dsql", choices=("dsql", "postgres"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="*", help="as dsql chaos has it")
+    parser.add_argument("--directory", help="of the cluster: one on a small disk, to fill that")
     parser.add_argument("words", nargs="*", help="more words for dsql chaos, after --")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dsql-load-") as directory:
+    with tempfile.TemporaryDirectory(prefix="dsql-load-", dir=arguments.directory) as directory:
         cluster = RunningCluster(Path(directory), arguments.profile, ("--chaos",)).start()
         try:
             return run(cluster, arguments)
@@ -51,7 +52,7 @@ def run(cluster: RunningCluster, arguments: argparse.Namespace) -> int:
     password = cluster.token(seconds=TOKEN_SECONDS)
     dsn = cluster.dsn(password=password) | {"connect_timeout": "20"}
     load = Load(partial(psycopg.connect, **dsn), arguments.seed)  # type: ignore[arg-type]
-    load.errors.full_expected = True  # it fills disks
+    load.errors.full_expected = "--filler" in arguments.words
     load.create()
     began = time.monotonic()
     with load.running(arguments.connections):
