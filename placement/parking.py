@@ -68,7 +68,8 @@ class ParkedSession:
 
     def refuse(self, sqlstate: str, text: str) -> None:
         """See Pending. Its client finds the connection closed: who could speak to it has no room for it."""
-        details = {"cluster": self.cluster, "sqlstate": sqlstate, "reason": text}
+        named = {"cluster": self.cluster, "connection": self.keys.process_key}
+        details = named | {"sqlstate": sqlstate, "reason": text}
         logger.warning("parked session lost", extra=details)
         self.settle()
 

@@ -31,6 +31,9 @@ class LoginAttempt(msgspec.Struct):
     access_key_id: str = ""
     action: str = ""
     tls: str = ""
+    connection: int = (
+        0  # what all roles' log lines name it by: the process id of its BackendKeyData
+    )
 
 
 class AuditLog:

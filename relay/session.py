@@ -158,6 +158,7 @@ class RelaySession(asyncio.Protocol):
             metrics.cancels_limited += 1
             reason = "rate exceeded"
         else:
+            self._attempt.connection = process_id
             metrics.cancels += 1
             door.spawn(door.placement.cancel(process_id, secret_key))
         if self._channel is not None:  # libpq takes an end without close_notify for a failure
@@ -270,6 +271,7 @@ class RelaySession(asyncio.Protocol):
 
     def _handed(self, place: Place, pending: bytes) -> HandedSession:
         attempt = self._attempt
+        attempt.connection = place.process_id
         return HandedSession(
             cluster=self._cluster.record.identifier,
             user=attempt.user,

@@ -216,13 +216,18 @@ class Server:
         return peer
 
     def pair(
-        self, environment: Environment, pending: bytes = b"", **parameters: str
+        self,
+        environment: Environment,
+        pending: bytes = b"",
+        process_id: int = 7,
+        **parameters: str,
     ) -> tuple[Session, Peer]:
         """A session that does not run yet, and its client."""
         ours, theirs = socket.socketpair()
         names = {"user": "admin", "database": "postgres"} | parameters
         user = names["user"]
-        handed = HandedSession("a" * 26, user, "postgres", ARN, names, 7, 8, "", None, pending)
+        begun = ("a" * 26, user, "postgres", ARN, names, process_id, 8, "", None, pending)
+        handed = HandedSession(*begun)
         connection = open_connection(theirs, None, environment.waiter)
         return Session(handed, connection, environment), Peer(ours)
 

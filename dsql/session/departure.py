@@ -61,13 +61,19 @@ def reason_to_stay(state: SessionState) -> str | None:
 
 
 def depart(
-    state: SessionState, *, skipping: bool, deadline: float, quiet_since: float, bytes_max: int
+    state: SessionState,
+    *,
+    skipping: bool,
+    deadline: float,
+    quiet_since: float,
+    process_id: int,
+    bytes_max: int,
 ) -> bytes | None:
     """Return the record of a session that nothing keeps here; None if it is too large after all.
 
     Else the connection is over here.
     """
-    record = encode(_record_of(state, skipping, deadline, quiet_since))
+    record = encode(_record_of(state, skipping, deadline, quiet_since, process_id))
     if len(record) > bytes_max:
         return None
     state.connection.detach()
@@ -75,7 +81,7 @@ def depart(
 
 
 def _record_of(
-    state: SessionState, skipping: bool, deadline: float, quiet_since: float
+    state: SessionState, skipping: bool, deadline: float, quiet_since: float, process_id: int
 ) -> SessionRecord:
     found = session_random.seeded_state()
     return SessionRecord(
@@ -83,6 +89,7 @@ def _record_of(
         state.connection.tls_state(),
         deadline,
         quiet_since,
+        process_id,
         state.settings.record(),
         state.reader.pending,
         skipping,

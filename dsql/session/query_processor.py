@@ -48,6 +48,7 @@ from dsql.session.control import (
 )
 from dsql.session.departure import Departure
 from dsql.session.load_meter import LoadMeter
+from dsql.session.log_names import named
 from dsql.session.moving import Moving
 from dsql.session.roster import Roster
 from dsql.sql import large_texts
@@ -127,7 +128,10 @@ class QueryProcessor:
         with contextlib.suppress(EOFError, ConnectionError):
             message, slots = self._line.wait()
             if isinstance(message, Assign):
-                with contextlib.closing(self._settle(message, slots)) as tenant:
+                with (
+                    named(message.cluster, self._roster),
+                    contextlib.closing(self._settle(message, slots)) as tenant,
+                ):
                     self._line.attach(
                         self._hub, lambda *heard: self._obey(tenant, *heard), self._go_on_alone
                     )

@@ -20,15 +20,16 @@ from dsql.limits import PREPARED_CHARACTERS_MAX
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.transaction.record import Count, TransactionRecord
 
-VERSION = 2  # of what the fields mean; a process refuses what another version has written
+VERSION = 3  # of what the fields mean; a process refuses what another version has written
 RECORD_BYTES_MAX = 32 * 1024  # a session with a larger one is not parked
 MOVED_BYTES_MAX = 96 * 1024  # nor does it move, with a larger one than this
 _OID_MAX = 2**32 - 1
+_PROCESS_ID_MAX = 2**31 - 1
 _RANDOM_BYTES = 625 * 4
 _SECRET_BYTES = (32, 48)
 
 Oid = Annotated[int, msgspec.Meta(ge=0, le=_OID_MAX)]
-
+ProcessId = Annotated[int, msgspec.Meta(ge=0, le=_PROCESS_ID_MAX)]
 
 _SESSION_ID_CHARACTERS_MAX = 26
 
@@ -156,12 +157,14 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     `skipping` says that it is passed over up to the next Sync. `session_id` is empty as long as nobody has
     asked for it. `block` is the transaction, None outside of one. `deadline` is the end of the session's
     age and `quiet_since` the beginning of the client's turn, both in seconds of the host's monotonic clock.
+    `process_id` is the client's BackendKeyData, by which log lines name its connection.
     """
 
     version: int
     tls: TlsState | None
     deadline: float
     quiet_since: float
+    process_id: ProcessId
     settings: SettingsRecord
     partial: bytes = b""
     skipping: bool = False

@@ -15,6 +15,7 @@ class Occupant(Protocol):
     """A session, or a run of jobs."""
 
     interrupts: Interrupts
+    connection_id: int  # what log lines name it by: its client's BackendKeyData; 0 for jobs
 
     @property
     def statement(self) -> int:
@@ -32,6 +33,7 @@ class Occupant(Protocol):
 class JobRun:
     """A run of jobs, which stays to its end."""
 
+    connection_id = 0
     statement = 0
 
     def __init__(self, interrupts: Interrupts) -> None:

@@ -75,6 +75,7 @@ class Session:
         `arrived` is called when what was here before is whole again.
         """
         self._origin = origin
+        self.connection_id = origin.process_id
         self._connection = connection
         self._environment = environment
         self._arrived = arrived
@@ -335,6 +336,7 @@ class Session:
                 skipping=self._skipping,
                 deadline=self._deadline,
                 quiet_since=self._patience.since,
+                process_id=self.connection_id,
                 bytes_max=MOVED_BYTES_MAX if deadline is None else RECORD_BYTES_MAX,
             )
             if record is not None:

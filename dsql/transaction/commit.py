@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from dsql.transaction.interface import (
     WriteSet,
 )
 from dsql.transaction.write_buffer import transaction_too_large
+
+logger = logging.getLogger(__name__)
 
 _ATTEMPTS_MAX = 5  # so many leaders in a row are lost to nobody
 
@@ -60,7 +63,10 @@ def commit_write_set(
         raise _disk_full() if outcome.disk_full else _malformed()
     if isinstance(outcome, Behind):
         raise _behind()
-    raise outcome_unknown() if isinstance(outcome, Unknown) else _unavailable()
+    if isinstance(outcome, Unknown):
+        logger.warning("outcome unknown", extra={"transaction": write_set.transaction_id.hex()})
+        raise outcome_unknown()
+    raise _unavailable()
 
 
 def _disk_full() -> SqlError:

@@ -416,7 +416,8 @@ async def test_what_a_session_left_is_told_if_it_arrives_nowhere(
             host.fork(process_id).die()
         assert first.released == [number]
         assert client.recv(1) == b""
-    assert "parked session lost" in caplog.text
+    (lost,) = (vars(line) for line in caplog.records if line.message == "parked session lost")
+    assert lost["connection"] == 1
     assert not host._arriving
 
 

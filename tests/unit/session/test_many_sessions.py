@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 from memory_server import Peer, Server, errors, rows
 
 from dsql.hub.hub import Hub
+from dsql.session.log_names import named
 from dsql.session.record import decode
 from dsql.session.roster import Roster
 from dsql.session.session import Session
@@ -40,9 +42,9 @@ class Process:
 
     def start(self) -> tuple[int, Peer]:
         """Start a session; return its number and its client."""
-        session, peer = self.server.pair(self.environment)
-        self.peers.append(peer)
         self.numbers += 1
+        session, peer = self.server.pair(self.environment, process_id=self.numbers)
+        self.peers.append(peer)
         number = self.numbers
         self.hub.spawn(lambda: self._live(number, session))
         return number, peer
@@ -54,6 +56,7 @@ class Process:
         if departure is not None:
             self.moves += 1
             origin, old = decode(departure.record), session._connection._socket
+            assert origin.process_id == session.connection_id
             connection = open_connection(socket.socket(fileno=old.detach()), None, self.hub)
             self._live(number, Session(origin, connection, self.environment))
 
@@ -340,3 +343,25 @@ def test_statements_that_hold_too_much_together_fail_one_by_one(process: Process
 
     process.run(talk)
     assert memory.used == 0
+
+
+def test_a_log_line_names_the_connection_that_it_is_about(
+    process: Process, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr("dsql.session.session.send_notices", lambda *_: 1 / 0)
+    (_, first), (number, second) = process.start(), process.start()
+
+    def talk() -> None:
+        first.until_ready(), second.until_ready()
+        first.rows("SELECT 1")
+        second.send(client.query("SELECT 1/0"))
+        second.until("E")
+        leave(first)
+
+    with named("the cluster", process.roster):
+        process.run(talk)
+        logging.getLogger("elsewhere").warning("no session runs")
+    names = [(line["cluster"], line.get("connection")) for line in map(vars, caplog.records)]
+    assert names == [("the cluster", number), ("the cluster", None)]
+    logging.getLogger("elsewhere").warning("named no more")
+    assert "cluster" not in vars(caplog.records[-1])

@@ -105,6 +105,7 @@ RECORDS = st.builds(
     st.none() | TLS,
     TIMES,
     TIMES,
+    st.integers(0, 2**31 - 1),
     st.builds(SettingsRecord, OIDS, OIDS, PARAMETERS, PARAMETERS, PARAMETERS),
     st.binary(max_size=50),
     st.booleans(),
@@ -114,7 +115,7 @@ RECORDS = st.builds(
     st.none() | BLOCKS,
     st.none() | st.builds(PortalRecord, BYTES, BYTES),
 )
-PLAIN = SessionRecord(VERSION, None, 1.0, 1.0, SettingsRecord(10))
+PLAIN = SessionRecord(VERSION, None, 1.0, 1.0, 7, SettingsRecord(10))
 SECRETS = bytes(32)
 
 
@@ -149,6 +150,8 @@ def test_a_damaged_record_is_refused_or_another_record(
         {"deadline": float("nan")},
         {"deadline": float("inf")},
         {"quiet_since": float("-inf")},
+        {"process_id": -1},
+        {"process_id": 2**31},
         {"tls": TlsState("TLS_NONE", SECRETS, SECRETS, 0, 0)},
         {"tls": TlsState(CIPHERS[0], SECRETS, bytes(48), 0, 0)},
         {"tls": TlsState(CIPHERS[0], b"", b"", 0, 0)},
