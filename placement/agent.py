@@ -34,6 +34,7 @@ import msgspec
 from dsql.control.layout import Layout
 from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
+from dsql.rpc.link_server import LinkServer
 from dsql.rpc.packets import PacketChannel, close_all
 from dsql.session.control import Busy
 from placement import decisions
@@ -86,7 +87,9 @@ class AgentSettings(msgspec.Struct, frozen=True):
 class HostAgent:
     """All query processors of one host, seen from relays, seed and placement service."""
 
-    def __init__(self, layout: Layout, settings: AgentSettings) -> None:
+    def __init__(
+        self, layout: Layout, settings: AgentSettings, link: LinkServer | None = None
+    ) -> None:
         self._layout = layout
         self._settings = settings
         self._pool = QueryProcessorPool(settings.pool, SystemRandom())
@@ -115,7 +118,8 @@ class HostAgent:
         self._closing = False
         self._deserted = asyncio.Event()  # no query processor is left, while closing
         self._loop = asyncio.get_running_loop()
-        self._reception = Reception(layout.socket(settings.name), self)
+        self._link = "" if link is None else link.name
+        self._reception = Reception(layout.socket(settings.name), self, link)
 
     async def run(self) -> None:
         """Keep the connections to seed and placement service and the pool going until cancelled."""
@@ -185,6 +189,8 @@ class HostAgent:
             "sessions": len(self._served),
             "parked": len(self._lot),
         }
+        if self._link:
+            status |= {"link": self._link, "linked_relays": self._reception.linked}
         for cluster, load in self._pool.loads().items():
             status |= {f"{cluster}.{name}": value for name, value in load._asdict().items()}
         if self._assignments:
@@ -201,6 +207,7 @@ class HostAgent:
             logger.error("query processor hangs", extra={"process_id": worker.process_id})
             worker.kill()
         self._act(self._pool.tick(now))
+        self._reception.tick(now)
         self._assigner.keep_open(self._pool.loads())
         for cluster in self._background.due(time.monotonic()):
             self._run_jobs(cluster)
@@ -296,6 +303,7 @@ class HostAgent:
             pools={
                 name: PoolLoad(load.processes, load.sessions, load.parked) for name, load in loads
             },
+            link=self._link,
         )
         with contextlib.suppress(ConnectionError):  # the next connection starts with a report
             self._placement.send(encode(report))
@@ -503,12 +511,18 @@ class HostAgent:
             self._arriving.pop(pending.keys.process_key, None)
 
 
-async def serve(layout: Layout, settings: AgentSettings, *, on_ready: Callable[[], None]) -> None:
+async def serve(
+    layout: Layout,
+    settings: AgentSettings,
+    *,
+    link: LinkServer | None = None,
+    on_ready: Callable[[], None],
+) -> None:
     """Run a host agent until cancelled, or drained: then this process has to end soon.
 
-    Ready once it has a seed and a placement service.
+    Ready once it has a seed and a placement service. Relays of other hosts come by `link`.
     """
-    agent = HostAgent(layout, settings)
+    agent = HostAgent(layout, settings, link)
     running = asyncio.create_task(agent.run())
     try:
         while not agent.ready and not running.done():

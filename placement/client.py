@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dsql.errors import FatalError
+from dsql.rpc import link
+from dsql.rpc.link import LinkChannel, LinkFiles
 from dsql.rpc.packets import PacketChannel, close_all, connect
+from placement.decisions import CANNOT_START
 from placement.messages import (
     PLACES_MAX,
     Accepted,
@@ -25,6 +29,8 @@ from placement.messages import (
     Refused,
     StatusReport,
     StatusRequest,
+    Ticket,
+    TicketRequest,
     decode,
     encode,
 )
@@ -38,8 +44,15 @@ AGAIN_SECONDS = 0.05
 MakeKey = Callable[[int], int]
 
 
+class Remote(NamedTuple):
+    """A role on another host: where its link is, and what it takes to use that."""
+
+    address: tuple[str, int]
+    files: LinkFiles
+
+
 class Place(NamedTuple):
-    """Where a session may go: the agent's Unix socket and the BackendKeyData to give the client."""
+    """Where a session may go: the agent's Unix socket, or HOST:PORT, and the BackendKeyData to give."""
 
     agent: str
     process_id: int
@@ -47,11 +60,17 @@ class Place(NamedTuple):
 
 
 class _Caller:
-    """Requests and their answers, by number, over one connection that is reopened when it broke."""
+    """Requests and their answers, by number, over one connection that is reopened when it broke.
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
-        self._channel: PacketChannel | None = None
+    To the Unix socket at a path, or to the role `service` of another host.
+    """
+
+    service = ""
+
+    def __init__(self, where: Path | str | Remote) -> None:
+        self._where = where
+        self._channel: PacketChannel | LinkChannel | None = None
+        self._opening = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
 
@@ -81,10 +100,10 @@ class _Caller:
         self._waiting[number] = answer
         overdue = loop.call_later(seconds, _fail, answer, TimeoutError())
         try:
-            self._send(make_request(number), descriptors)
+            await self._send(make_request(number), descriptors)
             reply = await answer
         except OSError as error:
-            raise FatalError("57P03", "the database system is not accepting connections") from error
+            raise FatalError("57P03", CANNOT_START) from error
         finally:
             overdue.cancel()
             self._waiting.pop(number, None)
@@ -92,15 +111,25 @@ class _Caller:
             raise FatalError(reply.sqlstate, reply.message)
         return reply
 
-    def _send(self, message: Message, descriptors: Iterable[int] = ()) -> None:
-        if self._channel is None:
-            self._channel = PacketChannel(connect(self._path), self._on_packet, self._on_close)
-        self._channel.send(encode(message), descriptors)
+    async def _send(self, message: Message, descriptors: Iterable[int] = ()) -> None:
+        channel = self._channel or await self._open()
+        channel.send(encode(message), descriptors)
+
+    async def _open(self) -> PacketChannel | LinkChannel:
+        async with self._opening:
+            where, events = self._where, (self._on_packet, self._on_close)
+            if self._channel is not None:
+                pass  # somebody was faster
+            elif isinstance(where, Remote):
+                self._channel = await link.connect(*where, self.service, *events)
+            else:
+                self._channel = PacketChannel(connect(Path(where)), *events)
+            return self._channel
 
     def _on_packet(self, packet: bytes, descriptors: list[int]) -> None:
         close_all(descriptors)
         message = decode(packet)
-        assert isinstance(message, Placed | Accepted | Refused | StatusReport)
+        assert isinstance(message, Placed | Accepted | Ticket | Refused | StatusReport)
         future = self._waiting.get(message.request)
         if future is not None and not future.done():
             future.set_result(message)
@@ -134,15 +163,17 @@ class _Queue:
 
 
 class PlacementClient(_Caller):
-    """A connection to the placement service at the Unix socket `path`, opened when first used.
+    """A connection to the placement service, opened when first used.
 
     One question for each cluster is under way at a time, for all sessions that came before it was sent: in
     a storm there are few. While placement, or the only agent, is being started again, it asks again for
     PATIENCE_SECONDS. `make_key` makes the secret key that goes with a process id.
     """
 
-    def __init__(self, path: Path | str, make_key: MakeKey) -> None:
-        super().__init__(path)
+    service = "placement"
+
+    def __init__(self, where: Path | str | Remote, make_key: MakeKey) -> None:
+        super().__init__(where)
         self._make_key = make_key
         self._queues: dict[tuple[str, str], _Queue] = {}
 
@@ -197,7 +228,7 @@ class PlacementClient(_Caller):
     async def cancel(self, process_id: int, secret_key: int) -> None:
         """Interrupt the statement of that session, if there is one; nobody is told whether."""
         with contextlib.suppress(OSError):
-            self._send(Cancel(process_id, secret_key))
+            await self._send(Cancel(process_id, secret_key))
 
 
 def _settle(waiting: Iterable[asyncio.Future[Place]], error: FatalError) -> None:
@@ -220,6 +251,46 @@ class AgentClient(_Caller):
             lambda number: HandOver(number, handed), (descriptor,), HAND_OVER_SECONDS
         )
         assert isinstance(answer, Accepted)
+
+
+class LinkedAgentClient(_Caller):
+    """A connection to the host agent of another host (`Place.agent`)."""
+
+    service = "agent"
+
+    def __init__(self, where: Remote) -> None:
+        super().__init__(where)
+        self._remote = where
+
+    async def hand_over(self, handed: bytes) -> socket.socket:
+        """Give an encoded HandedSession to a query processor; return the way to it.
+
+        That is a connection on which it expects the client's bytes. Raises what AgentClient does.
+        """
+        ticket, client = await self._connect()
+        try:
+            answer = await self._call(
+                lambda number: HandOver(number, handed, ticket), (), HAND_OVER_SECONDS
+            )
+        except BaseException:
+            client.close()
+            raise
+        assert isinstance(answer, Accepted)
+        return client
+
+    async def _connect(self) -> tuple[bytes, socket.socket]:
+        """Return a ticket and a connection that has shown it. Nothing of a session was sent yet."""
+        try:
+            issued = await self._call(TicketRequest)
+            assert isinstance(issued, Ticket)
+            return issued.ticket, await link.present_ticket(self._remote.address, issued.ticket)
+        except OSError as error:
+            raise FatalError("57P03", CANNOT_START) from error
+        except FatalError as error:
+            if error.__cause__ is None:
+                raise
+            nothing_sent = ConnectionRefusedError("the agent has just gone")
+            raise FatalError(error.sqlstate, error.message) from nothing_sent
 
 
 class DrainClient(_Caller):

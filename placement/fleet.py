@@ -91,8 +91,12 @@ class Fleet:
         taken = sum(agent.pool(cluster).connections + agent.placed[cluster] for agent in agents)
         return limits.CONNECTIONS_MAX - taken
 
-    def place(self, cluster: str, az: str, count: int = 1) -> tuple[str, int]:
+    def place(
+        self, cluster: str, az: str, count: int = 1, *, linked: bool = False
+    ) -> tuple[str, int]:
         """Return the agent's address and the first of `count` process ids for new sessions.
+
+        Who asks from another host (`linked`) is told of agents with a link only, and of that.
 
         Prefers, in this order: query processors of the cluster with room in the AZ, any agent of the AZ
         with room, another AZ's query processors, anyone; then the less loaded of two picked at random.
@@ -100,16 +104,21 @@ class Fleet:
         """
         if self.room(cluster) <= 0:
             raise FatalError("53300", TOO_MANY_CONNECTIONS)
-        if not self._agents:
+        ranks = {
+            number: self._rank(agent, cluster, az)
+            for number, agent in self._agents.items()
+            if agent.report.link or not linked
+        }
+        if not ranks:
             raise FatalError("57P03", CANNOT_START)
-        ranks = {number: self._rank(agent, cluster, az) for number, agent in self._agents.items()}
         best = min(ranks.values())
         candidates = [number for number, rank in ranks.items() if rank == best]
         picked = self._random.sample(candidates, min(2, len(candidates)))
         number = min(picked, key=lambda candidate: self._agents[candidate].load)
         agent = self._agents[number]
         agent.placed[cluster] += count
-        return agent.report.address, number << SEQUENCE_BITS | agent.take(count)
+        address = agent.report.link if linked else agent.report.address
+        return address, number << SEQUENCE_BITS | agent.take(count)
 
     @staticmethod
     def _rank(agent: _Agent, cluster: str, az: str) -> tuple[bool, bool, bool]:
@@ -123,6 +132,7 @@ class Fleet:
             agent.report.name: {
                 "az": agent.report.az,
                 "address": agent.report.address,
+                "link": agent.report.link,
                 "warm": agent.report.warm,
                 "load": round(agent.load, 4),
                 "pools": msgspec.to_builtins(agent.report.pools),

@@ -26,7 +26,7 @@ class Acquire(msgspec.Struct, frozen=True, tag="acquire", array_like=True):
 
 
 class Placed(msgspec.Struct, frozen=True, tag="placed", array_like=True):
-    """Placement to relay: to the agent at this Unix socket, with these process ids.
+    """Placement to relay: to the agent at this Unix socket, or HOST:PORT, with these process ids.
 
     They are `count` consecutive ones from `process_id` on, at most as many as were asked for: fewer if
     the cluster may not have that many new connections now.
@@ -39,10 +39,27 @@ class Placed(msgspec.Struct, frozen=True, tag="placed", array_like=True):
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over", array_like=True):
-    """Relay to agent, with the client's socket: an encoded HandedSession to serve from now on."""
+    """Relay to agent, with the client's socket: an encoded HandedSession to serve from now on.
+
+    A relay on another host sends no socket but the `ticket` that a connection of its own has shown.
+    """
 
     request: int
     handed: bytes
+    ticket: bytes = b""
+
+
+class TicketRequest(msgspec.Struct, frozen=True, tag="ticket_request", array_like=True):
+    """Relay to agent of another host: a ticket for a connection, please."""
+
+    request: int
+
+
+class Ticket(msgspec.Struct, frozen=True, tag="ticket", array_like=True):
+    """Agent to relay: good once, and for some seconds (`placement.tickets`)."""
+
+    request: int
+    ticket: bytes
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted", array_like=True):
@@ -86,6 +103,7 @@ class LoadReport(msgspec.Struct, frozen=True, tag="load", array_like=True):
     """Agent to placement: the first one registers the agent at the Unix socket `address`.
 
     `busy` of its query processors, of `processes_max`, serve somebody; the others would give way.
+    `link` is the HOST:PORT at which relays of other hosts reach it, "" if they do not.
     """
 
     name: str
@@ -96,6 +114,7 @@ class LoadReport(msgspec.Struct, frozen=True, tag="load", array_like=True):
     processes_max: int
     sessions_per_process_max: int
     pools: dict[str, PoolLoad]
+    link: str = ""
 
 
 class StatusRequest(msgspec.Struct, frozen=True, tag="status", array_like=True):
@@ -155,6 +174,8 @@ Message = (
     Acquire
     | Placed
     | HandOver
+    | TicketRequest
+    | Ticket
     | Accepted
     | Refused
     | Cancel

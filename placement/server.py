@@ -20,6 +20,8 @@ from dsql.control.layout import Layout
 from dsql.errors import FatalError
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from dsql.rate_limit import RateLimit
+from dsql.rpc.link import LinkChannel
+from dsql.rpc.link_server import LinkServer
 from dsql.rpc.packets import PacketChannel, PacketServer, close_all
 from placement.fleet import Fleet, agent_number
 from placement.messages import (
@@ -42,14 +44,19 @@ RATE_EXCEEDED = "Unable to accept connection, rate exceeded."
 
 
 class PlacementServer:
-    """Serves relays and agents at one Unix socket; who reports load is an agent."""
+    """Serves relays and agents at one Unix socket; who reports load is an agent.
 
-    def __init__(self, path: Path, rate: RateLimit) -> None:
+    Relays of other hosts come by `link`, if there is one, and can do what relays do.
+    """
+
+    def __init__(self, path: Path, rate: RateLimit, link: LinkServer | None = None) -> None:
         self._rate = rate
         self._fleet = Fleet(SystemRandom())
-        self._agents: dict[int, PacketChannel] = {}
+        self._agents: dict[int, PacketChannel | LinkChannel] = {}
         self._peers: set[_Peer] = set()
         self._server = PacketServer(path, self._accept)
+        if link is not None:
+            link.serve("placement", self._accept_linked)
 
     def close(self) -> None:
         """Stop serving."""
@@ -58,7 +65,15 @@ class PlacementServer:
             peer.channel.close()
 
     def _accept(self, connection: socket.socket) -> None:
-        self._peers.add(_Peer(self, connection))
+        peer = _Peer(self)
+        self._peers.add(peer)
+        peer.channel = PacketChannel(connection, peer.received, lambda: self.forget(peer))
+
+    def _accept_linked(self, channel: LinkChannel) -> None:
+        peer = _Peer(self, linked=True)
+        self._peers.add(peer)
+        peer.channel = channel
+        channel.attach(peer.received, lambda: self.forget(peer))
 
     def forget(self, peer: _Peer) -> None:
         """A connection has ended."""
@@ -68,15 +83,15 @@ class PlacementServer:
             self._fleet.forget(peer.agent)
             logger.info("agent left", extra={"agent": peer.agent})
 
-    def acquire(self, request: Acquire) -> Placed | Refused:
-        """Return where sessions go."""
+    def acquire(self, request: Acquire, *, linked: bool = False) -> Placed | Refused:
+        """Return where sessions go. `linked`: see `Fleet.place`."""
         cluster = request.cluster
         wanted = max(1, min(request.count, PLACES_MAX, self._fleet.room(cluster)))
         count = self._rate.take(cluster, time.monotonic(), wanted)
         if not count:
             return Refused(request.request, "53400", RATE_EXCEEDED)
         try:
-            address, process_id = self._fleet.place(cluster, request.az, count)
+            address, process_id = self._fleet.place(cluster, request.az, count, linked=linked)
         except FatalError as error:
             self._rate.give_back(cluster, count)
             return Refused(request.request, error.sqlstate, error.message)
@@ -100,18 +115,24 @@ class PlacementServer:
 
     def status(self, request: StatusRequest) -> StatusReport:
         """Return the table of agents."""
-        return StatusReport(request.request, {"agents": self._fleet.status()})
+        linked = sum(1 for peer in self._peers if peer.linked)
+        return StatusReport(
+            request.request, {"agents": self._fleet.status(), "linked_relays": linked}
+        )
 
 
 class _Peer:
-    """One connection, of a relay or of an agent."""
+    """One connection, of a relay or of an agent; `linked`: of a relay on another host."""
 
-    def __init__(self, server: PlacementServer, connection: socket.socket) -> None:
+    channel: PacketChannel | LinkChannel
+
+    def __init__(self, server: PlacementServer, *, linked: bool = False) -> None:
         self.agent: int | None = None
+        self.linked = linked
         self._server = server
-        self.channel = PacketChannel(connection, self._received, lambda: server.forget(self))
 
-    def _received(self, packet: bytes, descriptors: list[int]) -> None:
+    def received(self, packet: bytes, descriptors: list[int]) -> None:
+        """Take what it says."""
         close_all(descriptors)
         try:
             self._handle(packet)
@@ -122,10 +143,10 @@ class _Peer:
     def _handle(self, packet: bytes) -> None:
         match decode(packet):
             case Acquire() as request:
-                self.channel.send(encode(self._server.acquire(request)))
+                self.channel.send(encode(self._server.acquire(request, linked=self.linked)))
             case Cancel() as request:
                 self._server.cancel(request)
-            case LoadReport() as report:
+            case LoadReport() as report if not self.linked:
                 self._server.report(self, report)
             case StatusRequest() as request:
                 self.channel.send(encode(self._server.status(request)))
@@ -138,11 +159,12 @@ async def serve(
     *,
     connection_rate: float = CONNECTION_RATE_PER_SECOND,
     connection_burst: int = CONNECTION_BURST,
+    link: LinkServer | None = None,
     on_ready: Callable[[], None],
 ) -> None:
     """Run the placement service until cancelled. The rate is per second and cluster, 0 for no limit."""
     rate = RateLimit(connection_rate, connection_burst)
-    server = PlacementServer(layout.socket("placement"), rate)
+    server = PlacementServer(layout.socket("placement"), rate, link)
     on_ready()
     try:
         while True:

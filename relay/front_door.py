@@ -20,10 +20,12 @@ from dsql.limits import (
     OPEN_LOGINS_PER_ADDRESS_MAX,
 )
 from dsql.rate_limit import RateLimit
-from placement.client import AgentClient, PlacementClient
+from dsql.rpc.link import address_of
+from placement.client import AgentClient, LinkedAgentClient, PlacementClient, Remote
 from relay.admission import Admission
 from relay.audit import AuditLog
 from relay.cancel_key import CancelKeys
+from relay.ciphertext import Copies
 from relay.clusters import ClusterDirectory
 from relay.iam_token import Verifier
 from relay.metrics import Metrics
@@ -42,7 +44,7 @@ class Settings:
     `login_seconds` is what a client has for its handshake and password, `place_seconds` what the cluster
     then has to give it a query processor. The `open_logins` limits bound the logins that have not got as
     far as that, and with them the memory of a storm; the `cancel` limits hold per address. `metrics_at` is
-    where Prometheus may fetch the counters.
+    where Prometheus may fetch the counters, `placement_at` the link of placement's host if that is another.
     """
 
     name: str = "relay-1"
@@ -55,6 +57,7 @@ class Settings:
     cancel_rate: float = CANCEL_RATE_PER_SECOND
     cancel_burst: int = CANCEL_BURST
     metrics_at: tuple[str, int] | None = None
+    placement_at: tuple[str, int] | None = None
 
 
 class FrontDoor:
@@ -75,19 +78,29 @@ class FrontDoor:
         self.audit = AuditLog()
         self.cancel_limit = RateLimit(settings.cancel_rate, settings.cancel_burst)
         self.cancel_keys = CancelKeys(layout.relay_cancel_key)
-        self.placement = PlacementClient(layout.socket("placement"), self.cancel_keys.make)
+        self.placement = self._make_placement_client(layout)
         self.splices = Splices()
+        self.copies = Copies()
         self._layout = layout
-        self._agents: dict[str, AgentClient] = {}
+        self._agents: dict[str, AgentClient | LinkedAgentClient] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._entry_version = (0, 0)
         self.entry_context = self._make_entry_context()
 
-    def agent(self, address: str) -> AgentClient:
-        """Return the connection to the agent at this Unix socket."""
+    def _make_placement_client(self, layout: Layout) -> PlacementClient:
+        at = self.settings.placement_at
+        where = layout.socket("placement") if at is None else Remote(at, layout.link)
+        return PlacementClient(where, self.cancel_keys.make)
+
+    def agent(self, address: str) -> AgentClient | LinkedAgentClient:
+        """Return the connection to the agent that placement has called so."""
         client = self._agents.get(address)
         if client is None:
-            client = self._agents[address] = AgentClient(address)
+            if self.settings.placement_at is None:
+                client = AgentClient(address)
+            else:
+                client = LinkedAgentClient(Remote(address_of(address), self._layout.link))
+            self._agents[address] = client
         return client
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -106,8 +119,9 @@ class FrontDoor:
             self.entry_context = self._make_entry_context()
 
     async def close(self) -> None:
-        """Drop what is spliced and close the connections to the neighbours."""
+        """Drop what is copied and close the connections to the neighbours."""
         self.splices.abort()
+        self.copies.abort()
         for client in (self.placement, *self._agents.values()):
             await client.close()
 

@@ -1,4 +1,4 @@
-"""Listening sockets: what sessions inherit from them, and how one ends without a reset for anybody.
+"""How a listening socket ends without a reset for anybody.
 
 Closing a listener resets who stands in its queue, and who is half way through TCP's handshake with it. So a
 relay that ends first has the kernel drop new handshakes: their hosts send them again a second later, when
@@ -14,17 +14,6 @@ import socket
 import struct
 from asyncio.trsock import TransportSocket
 
-# A session outlives the relay on the same socket, which inherits these from the listener: a host that has
-# gone without a word is noticed within a minute. There is no TCP_USER_TIMEOUT: it would also end those that
-# answer, but do not read for so long, and replace the count of probes.
-_INHERITED = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
-
 Listener = socket.socket | TransportSocket
 
 _SO_ATTACH_FILTER = 26  # linux: include/uapi/asm-generic/socket.h
@@ -36,12 +25,6 @@ _DROP_SYN = (
     + struct.pack("=HBBI", 0x06, 0, 0, 0)  # drop
     + struct.pack("=HBBI", 0x06, 0, 0, 0xFFFFFFFF)  # let pass
 )
-
-
-def prepare(listener: Listener) -> None:
-    """Set what sessions inherit."""
-    for level, option, value in _INHERITED:
-        listener.setsockopt(level, option, value)
 
 
 def drop_newcomers(listener: Listener) -> None:

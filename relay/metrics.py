@@ -8,7 +8,7 @@ import msgspec
 
 
 class Metrics(msgspec.Struct):
-    """Counts since the start; `open_logins` and `splices` are how many there are now.
+    """Counts since the start; `open_logins`, `splices` and `copies` are how many there are now.
 
     `logins` had a good password, `refused` counts refusals by SQLSTATE, `broken` connections that ended
     before a message could be sent to them: by their client, by a TLS failure, or by the login deadline.
@@ -20,6 +20,7 @@ class Metrics(msgspec.Struct):
     logins: int = 0
     handed_over: int = 0
     spliced: int = 0
+    copied: int = 0
     cancels: int = 0
     cancels_unknown: int = 0
     cancels_limited: int = 0
@@ -27,6 +28,7 @@ class Metrics(msgspec.Struct):
     gave_way: int = 0
     open_logins: int = 0
     splices: int = 0
+    copies: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter)
 
     def snapshot(self) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """The relay as a server: one listening port for all clusters.
 
 Any number of relays listen side by side on one port (SO_REUSEPORT): the kernel deals new connections out
-among them. A relay holds no state that matters: one that ends takes only logins in progress and spliced
-TLS 1.2 sessions with it, because every other session has left it. What holds for a cluster, its rate of new
-connections and their number, is placement's to keep; what bounds the memory and the work of strangers
-(logins in progress, cancellations) each relay keeps for itself.
+among them. A relay holds no state that matters: one that ends takes only logins in progress with it, and
+the sessions that it copies (of TLS 1.2, or served on another host), because every other session has left
+it. What holds for a cluster, its rate of new connections and their number, is placement's to keep; what
+bounds the memory and the work of strangers (logins in progress, cancellations) each relay keeps for itself.
 
-On cancellation it takes whoever stands before the door already, lets logins in progress and spliced
+On cancellation it takes whoever stands before the door already, lets logins in progress and copied
 sessions finish for a while, and ends; when it is told to drain, likewise.
 """
 
@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
+from dsql.rpc.tcp import keep_alive
 from relay import listener
 from relay.desk import Desk
 from relay.front_door import FrontDoor, Settings
@@ -75,7 +76,7 @@ class RelayServer:
             reuse_port=True,
         )
         for listening in server.sockets:
-            listener.prepare(listening)
+            keep_alive(listening)  # a session outlives the relay on the same socket
         return cls(door, layout, server, await _serve_metrics(layout, door))
 
     @property
@@ -118,12 +119,15 @@ class RelayServer:
 
     @property
     def _busy(self) -> bool:
-        return bool(self.door.metrics.open_logins or len(self.door.splices))
+        return bool(
+            self.door.metrics.open_logins or len(self.door.splices) or len(self.door.copies)
+        )
 
     def _status(self) -> dict[str, object]:
         listen = ",".join(f"{host}:{port}" for host, port in self.addresses)
-        self.door.metrics.splices = len(self.door.splices)
-        return {"listen": listen or "draining", **self.door.metrics.snapshot()}
+        metrics = self.door.metrics
+        metrics.splices, metrics.copies = len(self.door.splices), len(self.door.copies)
+        return {"listen": listen or "draining", **metrics.snapshot()}
 
     def _drain(self, seconds: float) -> None:
         if not self.drained.done():

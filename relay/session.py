@@ -6,27 +6,25 @@
                  stopped: ask placement for a place, hand over
 
 Everything up to the password happens inside `data_received`; only the hand-over waits for others. A failure
-costs the client one FATAL message and the log one line. After the socket was sent to an agent nothing may
-be written to it, because another process may be using the same keys and record numbers.
+costs the client one FATAL message and the log one line.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from typing import cast
 
 from dsql.control.access_keys import mapped_identity
 from dsql.errors import FatalError
 from dsql.session.handed import HandedSession
-from dsql.session.handed import encode as encode_handed
 from dsql.wire.backend import error_response
 from placement.client import Place
 from relay.admission import source_of
 from relay.audit import LoginAttempt
 from relay.clusters import Cluster
+from relay.delivery import Delivery
 from relay.front_door import FrontDoor
 from relay.handshake import Cancel, Event, Handshake, Login, Password, Reply, StartTls
 from relay.iam_token import AccessDeniedError
@@ -39,8 +37,6 @@ DATABASE = "postgres"
 # Far more than a client sends before it knows that it is let in; a hand-over is one packet.
 PENDING_BYTES_MAX = 65_536
 AGAIN_SECONDS = 0.05
-# Why a call was not even made: the agent's socket could not be reached.
-_NOT_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)
 
 
 class RelaySession(asyncio.Protocol):
@@ -58,7 +54,7 @@ class RelaySession(asyncio.Protocol):
         self._channel: TlsChannel | None = None
         self._listening = True  # False once the client's bytes are not for the relay any more
         self._ended = False
-        self._given = False  # from then on nothing may be written to the socket
+        self._delivery: Delivery | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._all_sent: asyncio.Future[None] | None = None
@@ -207,6 +203,10 @@ class RelaySession(asyncio.Protocol):
 
     async def _hand_over(self, pending: bytes) -> None:
         """Give the session to an agent, before the deadline for that."""
+        assert self._channel is not None
+        self._delivery = Delivery(
+            self._door, self._transport, self._channel, lambda: self._end("accepted")
+        )
         try:
             await self._wait_until_sent()
             while not await self._place(pending):
@@ -219,55 +219,10 @@ class RelaySession(asyncio.Protocol):
 
     async def _place(self, pending: bytes) -> bool:
         """Find an agent and give it the session; return False if that has just gone."""
-        door, channel = self._door, self._channel
-        assert channel is not None
+        door = self._door
         place = await door.placement.acquire(self._cluster.record.identifier, door.settings.az)
-        try:
-            if channel.transferable:
-                await self._give_socket(channel, place, pending)
-            else:
-                await self._give_splice(channel, place, pending)
-        except FatalError as error:
-            if not isinstance(error.__cause__, _NOT_SENT):
-                raise
-            return False
-        return True
-
-    async def _give_socket(self, channel: TlsChannel, place: Place, pending: bytes) -> None:
-        """Send the client's socket and the record layer's state; from then on the relay is gone."""
-        handed = self._handed(place, pending)
-        handed.tls = channel.state()
-        descriptor = self._transport.get_extra_info("socket").fileno()
-        self._given = True
-        await self._send_to_agent(place, handed, descriptor)
-        channel.wipe()
-        self._door.metrics.handed_over += 1
-        self._end("accepted")
-        self._transport.abort()  # closes this process's descriptor, not the connection
-
-    async def _give_splice(self, channel: TlsChannel, place: Place, pending: bytes) -> None:
-        """Send one end of a socket pair, and copy between the other end and the client."""
-        metrics = self._door.metrics
-        ours, theirs = socket.socketpair()
-        try:
-            await self._send_to_agent(place, self._handed(place, pending), theirs.fileno())
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        metrics.spliced += 1
-        self._end("accepted")
-        await self._door.splices.start(channel, self._transport, ours)
-
-    async def _send_to_agent(self, place: Place, handed: HandedSession, descriptor: int) -> None:
-        try:
-            await self._door.agent(place.agent).hand_over(encode_handed(handed), descriptor)
-        except FatalError as error:
-            # A refusal, or a call never made: the session is still the relay's. Else nobody knows.
-            if error.__cause__ is None or isinstance(error.__cause__, _NOT_SENT):
-                self._given = False
-            raise
+        assert self._delivery is not None
+        return await self._delivery.deliver(place.agent, self._handed(place, pending))
 
     def _handed(self, place: Place, pending: bytes) -> HandedSession:
         attempt = self._attempt
@@ -290,6 +245,11 @@ class RelaySession(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._all_sent = asyncio.get_running_loop().create_future()
             await self._all_sent
+
+    @property
+    def _given(self) -> bool:
+        """From then on nothing may be written to the socket."""
+        return self._delivery is not None and self._delivery.given
 
     def _flush(self, channel: TlsChannel) -> None:
         if output := channel.drain():

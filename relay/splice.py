@@ -1,10 +1,11 @@
 """The decrypting copy for clients whose TLS cannot be handed over (TLS 1.2).
 
 The query processor gets one end of a socket pair; this copies between the other end and the client, with
-TLS towards the client. A side that cannot take more stops the reading of the other one. The client's end
-(close_notify, or a plain FIN) is passed on as the end of the stream; the server's end closes the client.
-A server that is to end listens no more before it has said why. So what goes to it has a transport of its
-own, which may break without taking along what is still to be read.
+TLS towards the client. If it is on another host, it gets one end of a TCP connection, and a record layer of
+its own protects what is copied. A side that cannot take more stops the reading of the other one. The
+client's end (close_notify, or a plain FIN) is passed on as the end of the stream; the server's end closes
+the client. A server that is to end listens no more before it has said why. So what goes to it has a
+transport of its own, which may break without taking along what is still to be read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from dsql.tls.record import RecordLayer
 from relay.tls import TlsChannel, TlsError
 
 _log = logging.getLogger(__name__)
@@ -30,14 +32,22 @@ class Splices:
         return len(self._open)
 
     async def start(
-        self, channel: TlsChannel, client: asyncio.Transport, server: socket.socket
+        self,
+        channel: TlsChannel,
+        client: asyncio.Transport,
+        server: socket.socket,
+        records: RecordLayer | None = None,
     ) -> None:
-        """Copy between the client's paused transport and the socket `server` until both are closed."""
-        splice = Splice(channel, client, self._open.discard)
+        """Copy between the client's paused transport and the socket `server` until both are closed.
+
+        `records`: `server` goes to another host, and what goes there is encrypted with them.
+        """
+        splice = Splice(channel, client, self._open.discard, records)
         loop = asyncio.get_running_loop()
-        input_, _ = await loop.create_unix_connection(splice.input_protocol, sock=server.dup())
+        connect = loop.create_unix_connection if records is None else loop.create_connection
+        input_, _ = await connect(splice.input_protocol, sock=server.dup())
         input_.pause_reading()
-        await loop.create_unix_connection(splice.server_protocol, sock=server)
+        await connect(splice.server_protocol, sock=server)
         self._open.add(splice)
         client.set_protocol(splice.client_protocol())
         client.set_write_buffer_limits()
@@ -54,9 +64,14 @@ class Splice:
     """Two connections joined. `ended(self)` is called once, when both are closed."""
 
     def __init__(
-        self, channel: TlsChannel, client: asyncio.Transport, ended: Callable[[Splice], None]
+        self,
+        channel: TlsChannel,
+        client: asyncio.Transport,
+        ended: Callable[[Splice], None],
+        records: RecordLayer | None = None,
     ) -> None:
         self.channel = channel
+        self._records = records
         self.client = client
         self.server: asyncio.Transport | None = None  # it is read from this one
         self.input: asyncio.Transport | None = None  # and written to this one
@@ -82,7 +97,8 @@ class Splice:
         try:
             while (plaintext := channel.next_plaintext()) is not None:
                 if not self.input.is_closing():
-                    self.input.write(plaintext)
+                    records = self._records
+                    self.input.write(plaintext if records is None else records.seal(plaintext))
         except TlsError as error:
             _log.info("TLS of a spliced client failed: %s", error)
             self.abort()
@@ -98,7 +114,14 @@ class Splice:
 
     def forward_to_client(self, data: bytes) -> None:
         """Encrypt what the server says and pass it on."""
-        self.channel.send(data)
+        try:
+            plaintext = data if self._records is None else self._records.open(data)
+        except ConnectionError as error:
+            _log.warning("a link does not carry what was sent: %s", error)
+            self.abort()
+            return
+        if plaintext:
+            self.channel.send(plaintext)
         self.flush_to_client()
 
     def flush_to_client(self) -> None:

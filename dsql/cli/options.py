@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -83,6 +84,28 @@ def add_door_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where Prometheus may fetch counters and health, as /metrics (default: nowhere)",
     )
+
+
+def add_link_option(parser: argparse.ArgumentParser) -> None:
+    """Add --link."""
+    parser.add_argument(
+        "--link",
+        type=parse_link,
+        metavar="ADDRESS:PORT",
+        help="where relays of other hosts reach this one (default: nowhere)",
+    )
+
+
+def parse_link(text: str) -> tuple[str, int]:
+    """Return (IP address, port): both have to be said, because other hosts are told them."""
+    host, port = parse_listen(text)
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{host!r} is no IP address") from None
+    if address.is_unspecified or ":" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not what another host could connect to")
+    return host, port
 
 
 def add_memory_option(parser: argparse.ArgumentParser) -> None:

@@ -15,37 +15,27 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dsql.cli.drain import drain_agent, drain_relay
 from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import (
-    MEBIBYTE,
-    add_data_option,
-    add_door_options,
-    add_memory_option,
-    add_park_option,
-    add_processes_option,
-    add_rate_options,
-    enter_data,
-    parse_listen,
-    parse_relay_name,
-)
+from dsql.cli.options import MEBIBYTE, enter_data
+from dsql.cli.role_options import configure
 from dsql.cli.watchdog import Heart
 from dsql.control.layout import Layout
-from dsql.limits import (
-    CONNECTION_BURST,
-    CONNECTION_RATE_PER_SECOND,
-    CONNECTION_SECONDS_MAX,
-    CONNECTIONS_MAX,
-)
+from dsql.limits import CONNECTIONS_MAX
 from placement.kernel import die_with_parent, set_name, step_back
+
+if TYPE_CHECKING:
+    from dsql.rpc.link_server import LinkServer
+
+__all__ = ["configure", "run"]
 
 logger = logging.getLogger(__name__)
 
-AGENT_DRAIN_SECONDS = 30.0
 DRAIN_SECONDS = 1.0  # for logins in progress at the end
 # A storm of logins takes a fifth of a busy processor and not half of it: sessions go before strangers.
 RELAY_STEPS_BACK = 7
@@ -71,18 +61,59 @@ async def _relay(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
         cancel_rate=arguments.cancel_rate,
         cancel_burst=arguments.cancel_burst,
         metrics_at=arguments.metrics,
+        placement_at=arguments.placement,
     )
     await serve(layout, host, port, settings=settings, on_ready=on_ready)
 
 
 async def _placement(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
-    from placement.server import serve
-
-    rate, burst = arguments.connection_rate, arguments.connection_burst
-    await serve(layout, connection_rate=rate, connection_burst=burst, on_ready=on_ready)
+    with _link(arguments, layout) as link:
+        await _serve_placement(arguments, layout, link, on_ready)
 
 
 async def _agent(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    with _link(arguments, layout) as link:
+        await _serve_agent(arguments, layout, link, on_ready)
+
+
+async def _host(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    with _link(arguments, layout) as link:
+        await _together(
+            on_ready,
+            lambda ready: _serve_placement(arguments, layout, link, ready),
+            lambda ready: _serve_agent(arguments, layout, link, ready),
+        )
+
+
+@contextlib.contextmanager
+def _link(arguments: argparse.Namespace, layout: Layout) -> Iterator[LinkServer | None]:
+    """Listen for other hosts, if they may come. Raises OSError."""
+    from dsql.rpc.link_server import LinkServer
+
+    if arguments.link is None:
+        yield None
+        return
+    with contextlib.closing(LinkServer(arguments.link, layout.link)) as server:
+        yield server
+
+
+async def _serve_placement(
+    arguments: argparse.Namespace, layout: Layout, link: LinkServer | None, on_ready: Ready
+) -> None:
+    from placement.server import serve
+
+    await serve(
+        layout,
+        connection_rate=arguments.connection_rate,
+        connection_burst=arguments.connection_burst,
+        link=link,
+        on_ready=on_ready,
+    )
+
+
+async def _serve_agent(
+    arguments: argparse.Namespace, layout: Layout, link: LinkServer | None, on_ready: Ready
+) -> None:
     from placement.agent import AgentSettings, serve
     from placement.pool import PoolSettings
 
@@ -93,15 +124,7 @@ async def _agent(arguments: argparse.Namespace, layout: Layout, on_ready: Ready)
         park_seconds=arguments.park_seconds,
         pool=PoolSettings(warm=arguments.warm, processes_per_cluster=arguments.processes),
     )
-    await serve(layout, settings, on_ready=on_ready)
-
-
-async def _host(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
-    await _together(
-        on_ready,
-        lambda ready: _placement(arguments, layout, ready),
-        lambda ready: _agent(arguments, layout, ready),
-    )
+    await serve(layout, settings, link=link, on_ready=on_ready)
 
 
 async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
@@ -148,7 +171,6 @@ SERVICES: dict[str, Service] = {
     "storage": _storage,
     "az": _az,
 }
-IN_A_ZONE = ("relay", "agent", "host", "journal", "adjudicator", "storage", "az")
 
 
 async def _together(on_ready: Ready, *services: Callable[[Ready], Awaitable[None]]) -> None:
@@ -173,63 +195,6 @@ async def _together(on_ready: Ready, *services: Callable[[Ready], Awaitable[None
         for service in reversed(running):
             service.cancel()
             await asyncio.gather(service, return_exceptions=True)
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a role."""
-    role = parser.prog.split()[-1]
-    zone = " --az us-east-1a" if role in IN_A_ZONE else ""
-    parser.epilog = f"example:\n  dsql {role} --data .dsql{zone}"
-    add_data_option(parser)
-    parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
-    parser.add_argument("--ready-descriptor", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--supervisor", type=int, help=argparse.SUPPRESS)
-    if role == "az":
-        parser.add_argument(
-            "--chaos", action="store_true", help="let `dsql chaos` cut the zone off"
-        )
-    if role in IN_A_ZONE:
-        needed = role not in ("relay", "agent")
-        parser.add_argument("--az", required=needed, default="", help="zone, e.g. us-east-1a")
-    if role == "relay":
-        parser.add_argument(
-            "--listen", type=parse_listen, default="127.0.0.1:5432", help="HOST:PORT for clients"
-        )
-        parser.add_argument(
-            "--name", type=parse_relay_name, default="relay-1", help="its own among the relays"
-        )
-        add_door_options(parser)
-        parser.add_argument(
-            "action", nargs="?", choices=("drain",), help="have the running relay NAME end in peace"
-        )
-        parser.add_argument(
-            "--seconds",
-            type=float,
-            default=CONNECTION_SECONDS_MAX,
-            metavar="S",
-            help="how long TLS 1.2 sessions may go on in a drain (default: %(default)s, a session's age)",
-        )
-    if role == "agent":
-        parser.add_argument(
-            "action", nargs="?", choices=("drain",), help="have the running agent end in peace"
-        )
-        parser.add_argument(
-            "--seconds",
-            type=float,
-            default=AGENT_DRAIN_SECONDS,
-            metavar="S",
-            help="how long it may take to give its sessions away (default: %(default)s)",
-        )
-    if role in ("placement", "host"):
-        add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
-    if role in ("agent", "host"):
-        parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
-        add_processes_option(parser)
-        add_park_option(parser)
-        add_memory_option(parser)
-        parser.add_argument(
-            "--no-sandbox", action="store_true", help="do not confine query processors"
-        )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import (
     add_data_option,
     add_door_options,
+    add_link_option,
     add_memory_option,
     add_park_option,
     add_processes_option,
@@ -46,6 +47,7 @@ START_SECONDS = 30.0
 _EPILOG = """examples:
   dsql up
   dsql up --data /var/lib/dsql --listen 0.0.0.0:5432 --profile postgres
+  dsql up --data /var/lib/dsql --link 10.0.0.1:5440
   dsql up --env-file dsql.env --detach && set -a && . ./dsql.env && psql"""
 
 
@@ -80,6 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser, None, CONNECTION_BURST, " (default: 100, as DSQL's; postgres profile: 0)"
     )
     add_relays_option(parser)
+    add_link_option(parser)
     add_door_options(parser)
     parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
     add_processes_option(parser)
@@ -266,6 +269,7 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
                 *("host", "--az", home, "--warm", str(arguments.warm)),
                 *("--processes", str(arguments.processes), "--memory", str(arguments.memory)),
                 *("--park-seconds", str(arguments.park_seconds)),
+                *(("--link", _host_and_port(arguments.link)) if arguments.link else ()),
                 *(*_rates(arguments, record), *confinement, *level),
             ),
             serves_clients=True,

@@ -1,7 +1,8 @@
 """The installation's own certificate authority: one root, one server certificate per cluster.
 
-The root is made once, when the data directory is set up. Clients trust it through
-`sslrootcert=ca/ca.pem sslmode=verify-full`. Server certificates live a quarter of a year and are made
+Another certificate is that by which the installation's hosts know each other (`dsql.rpc.link`). The root is
+made once, when the data directory is set up. Clients trust it through
+`sslrootcert=ca/ca.pem sslmode=verify-full`. The other certificates live a quarter of a year and are made
 again, with a new key, when a third of that is left; `keep_fresh` is the loop that does so, and relays
 notice the new files by themselves. The root's key is needed only here: relays never read `ca.key`.
 """
@@ -23,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dsql.control.atomic_file import PRIVATE, write_atomically
 from dsql.control.layout import Layout
+from dsql.rpc.link import LINK_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ SERVER_LIFETIME = datetime.timedelta(days=90)
 RENEWAL_MARGIN = SERVER_LIFETIME / 3
 CLOCK_ALLOWANCE = datetime.timedelta(hours=1)  # a client's clock may be a little behind ours
 RENEWAL_CHECK_SECONDS = 3600.0
+_BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 COMMON_NAME_CHARACTERS_MAX = 64  # ub-common-name of RFC 5280
 
 
@@ -53,7 +56,12 @@ class Authority:
         return cls(certificate, key)
 
     def issue(
-        self, names: Sequence[str], certificate_path: Path, key_path: Path, now: datetime.datetime
+        self,
+        names: Sequence[str],
+        certificate_path: Path,
+        key_path: Path,
+        now: datetime.datetime,
+        uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
     ) -> None:
         """Write a new key and a certificate for the DNS names and IP addresses `names`.
 
@@ -67,7 +75,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
             .add_extension(_key_usage(signs_certificates=False), True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+            .add_extension(x509.ExtendedKeyUsage(uses), False)
             .add_extension(_authority_identifier(self._key), False)
             .sign(self._key, hashes.SHA256())
         )
@@ -76,24 +84,27 @@ class Authority:
         write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
 
     def ensure(
-        self, names: Sequence[str], certificate_path: Path, key_path: Path, now: datetime.datetime
+        self,
+        names: Sequence[str],
+        certificate_path: Path,
+        key_path: Path,
+        now: datetime.datetime,
+        uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
     ) -> bool:
         """Issue if there is no certificate or it ends soon; return whether a new one was made."""
         if key_path.exists() and certificate_path.exists():
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
             if certificate.not_valid_after_utc - now > RENEWAL_MARGIN:
                 return False
-        self.issue(names, certificate_path, key_path, now)
+        self.issue(names, certificate_path, key_path, now, uses)
         return True
 
 
 def ensure_certificates(layout: Layout, authority: Authority, now: datetime.datetime) -> int:
-    """Make or renew the certificates of the relay and of every cluster; return how many were made."""
-    made = int(
-        authority.ensure(
-            ["localhost", "127.0.0.1", "::1"], layout.relay_certificate, layout.relay_key, now
-        )
-    )
+    """Make or renew the certificates of relays, hosts and every cluster; return how many were made."""
+    relay = ["localhost", "127.0.0.1", "::1"]
+    made = int(authority.ensure(relay, layout.relay_certificate, layout.relay_key, now))
+    made += authority.ensure([LINK_NAME], layout.link.certificate, layout.link.key, now, _BOTH_ENDS)
     for identifier in layout.cluster_identifiers():
         record = layout.read_cluster(identifier)
         if record is not None:

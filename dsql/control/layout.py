@@ -6,6 +6,7 @@
     clusters/ID/cluster.json      a ClusterRecord
     clusters/ID/certificate.pem, key.pem
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
+    link/certificate.pem, key.pem    by which the installation's hosts know each other
     relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
     clusters/ID/clock             some words, mapped by many: see `dsql.rpc.clock`
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost.
@@ -30,6 +31,7 @@ import google_crc32c
 import msgspec
 
 from dsql.disk.files import SYSTEM_FILES, Files, read_file
+from dsql.rpc.link import LinkFiles
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +127,12 @@ class Layout:
     def relay_cancel_key(self) -> Path:
         """The secret by which relays recognise the keys of cancellations."""
         return self.root / "relay" / "cancel.key"
+
+    @property
+    def link(self) -> LinkFiles:
+        """What the installation's hosts know each other by."""
+        folder = self.root / "link"
+        return LinkFiles(self.ca_certificate, folder / "certificate.pem", folder / "key.pem")
 
     @property
     def access_keys(self) -> Path:

@@ -35,7 +35,9 @@ async def test_sessions_that_come_at_once_are_placed_by_one_question(server, cli
     asked = []
     acquire = server.acquire
     monkeypatch.setattr(
-        server, "acquire", lambda request: (asked.append(request.count), acquire(request))[1]
+        server,
+        "acquire",
+        lambda request, **how: (asked.append(request.count), acquire(request, **how))[1],
     )
     places = await asyncio.gather(*(client.acquire("c", "az1") for _ in range(50)))
     assert len({place.process_id for place in places}) == 50
@@ -68,7 +70,9 @@ async def test_a_service_without_an_agent_is_asked_again(server, client, monkeyp
     server._fleet.forget(1)
     asked = asyncio.Event()
     acquire = server.acquire
-    monkeypatch.setattr(server, "acquire", lambda request: (asked.set(), acquire(request))[1])
+    monkeypatch.setattr(
+        server, "acquire", lambda request, **how: (asked.set(), acquire(request, **how))[1]
+    )
     waiting = asyncio.create_task(client.acquire("c", "az1"))
     await asked.wait()
     server._fleet.register(report)

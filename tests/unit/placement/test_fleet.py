@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 
 from dsql import limits
@@ -125,3 +126,14 @@ def test_sessions_on_their_way_count_for_the_limit_of_connections():
     assert fleet.room("d") == limits.CONNECTIONS_MAX
     fleet.report(number, report("a", "az1"))
     fleet.place("c", "az1")
+
+
+def test_relays_of_other_hosts_are_told_of_agents_with_a_link_only() -> None:
+    fleet = Fleet(Random(1))
+    fleet.register(report("near", "az1", {"c": PoolLoad(1, 0)}))
+    with pytest.raises(FatalError) as refused:
+        fleet.place("c", "az1", linked=True)
+    assert refused.value.sqlstate == "57P03"
+    fleet.register(msgspec.structs.replace(report("far", "az2"), link="10.0.0.1:5440"))
+    assert fleet.place("c", "az1", linked=True)[0] == "10.0.0.1:5440"
+    assert fleet.place("c", "az1")[0] == "near.sock"

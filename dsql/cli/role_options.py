@@ -1,0 +1,93 @@
+"""The options of `dsql relay`, `dsql az`, ... : what a role that starts alone can be told."""
+
+from __future__ import annotations
+
+import argparse
+
+from dsql.cli.options import (
+    add_data_option,
+    add_door_options,
+    add_link_option,
+    add_memory_option,
+    add_park_option,
+    add_processes_option,
+    add_rate_options,
+    parse_link,
+    parse_listen,
+    parse_relay_name,
+)
+from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND, CONNECTION_SECONDS_MAX
+
+AGENT_DRAIN_SECONDS = 30.0
+IN_A_ZONE = ("relay", "agent", "host", "journal", "adjudicator", "storage", "az")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a role."""
+    role = parser.prog.split()[-1]
+    zone = " --az us-east-1a" if role in IN_A_ZONE else ""
+    parser.epilog = f"example:\n  dsql {role} --data .dsql{zone}"
+    add_data_option(parser)
+    parser.add_argument("--log-level", default="info", help="debug, info, warning or error")
+    parser.add_argument("--ready-descriptor", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--supervisor", type=int, help=argparse.SUPPRESS)
+    if role == "az":
+        parser.add_argument(
+            "--chaos", action="store_true", help="let `dsql chaos` cut the zone off"
+        )
+    if role in IN_A_ZONE:
+        needed = role not in ("relay", "agent")
+        parser.add_argument("--az", required=needed, default="", help="zone, e.g. us-east-1a")
+    if role == "relay":
+        _add_relay_options(parser)
+    if role in ("placement", "agent", "host"):
+        parser.epilog += f"\n  dsql {role} --data .dsql{zone} --link 10.0.0.1:5440"
+        add_link_option(parser)
+    if role in ("placement", "host"):
+        add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
+    if role in ("agent", "host"):
+        _add_agent_options(parser)
+    if role == "agent":
+        _add_drain(parser, AGENT_DRAIN_SECONDS, "it may take to give its sessions away")
+
+
+def _add_relay_options(parser: argparse.ArgumentParser) -> None:
+    assert parser.epilog is not None
+    parser.epilog += (
+        "\n  dsql relay --data copy --az us-east-1a --listen 0.0.0.0:5432 --placement 10.0.0.1:5440"
+    )
+    parser.add_argument(
+        "--listen", type=parse_listen, default="127.0.0.1:5432", help="HOST:PORT for clients"
+    )
+    parser.add_argument(
+        "--placement",
+        type=parse_link,
+        metavar="ADDRESS:PORT",
+        help="the link of the host that serves (default: this host serves)",
+    )
+    parser.add_argument(
+        "--name", type=parse_relay_name, default="relay-1", help="its own among the relays"
+    )
+    add_door_options(parser)
+    _add_drain(parser, CONNECTION_SECONDS_MAX, "sessions that it copies may go on in a drain")
+
+
+def _add_agent_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
+    add_processes_option(parser)
+    add_park_option(parser)
+    add_memory_option(parser)
+    parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
+
+
+def _add_drain(parser: argparse.ArgumentParser, seconds: float, purpose: str) -> None:
+    parser.add_argument(
+        "action", nargs="?", choices=("drain",), help="have the one that runs end in peace"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=seconds,
+        metavar="S",
+        help=f"how long {purpose} (default: %(default)s)",
+    )
