@@ -45,10 +45,12 @@ from placement.messages import (
     Died,
     Fork,
     Forked,
+    Leave,
     LoadReport,
     NotForked,
     PoolLoad,
     SeedHello,
+    agent_number,
     decode,
     encode,
 )
@@ -107,9 +109,11 @@ class HostAgent:
         ] = {}  # on their way to be served again, by process key
         self._served: dict[int, tuple[Worker, int]] = {}  # who serves it as what, by process key
         self._numbers = itertools.count(1)
+        self._agent_number = 0  # as its sessions' process ids have it
         self._assignments: deque[float] = deque(maxlen=_TIMES_KEPT)  # seconds each
         self._moves: deque[float] = deque(maxlen=_TIMES_KEPT)  # the same, from process to process
         self._seed: PacketChannel | None = None
+        self._reseeding = False  # the next seed replaces all that this one has forked
         self._code = ""  # what the seed forks, once it has said so
         self._placement: PacketChannel | None = None
         self._report_scheduled = False
@@ -172,6 +176,13 @@ class HostAgent:
         """See placement.reception.Desk."""
         if not self.drained.done():
             self.drained.set_result(seconds)
+
+    def reseed(self) -> None:
+        """See placement.reception.Desk."""
+        if self._seed is not None:
+            self._reseeding = True
+            with contextlib.suppress(ConnectionError):  # it is gone already
+                self._seed.send(encode(Leave()))
 
     @property
     def ready(self) -> bool:
@@ -238,6 +249,9 @@ class HostAgent:
             self._act(self._pool.forked(worker.process_id, time.monotonic()))
         elif isinstance(message, SeedHello):
             self._code = "compiled" if message.compiled else "interpreted"
+            if self._reseeding:
+                self._reseeding = False
+                self._act(self._pool.renewed(time.monotonic()))
         elif isinstance(message, NotForked):
             self._pool.fork_failed(time.monotonic())
         elif isinstance(message, Died):
@@ -304,6 +318,7 @@ class HostAgent:
                 name: PoolLoad(load.processes, load.sessions, load.parked) for name, load in loads
             },
             link=self._link,
+            number=self._agent_number,
         )
         with contextlib.suppress(ConnectionError):  # the next connection starts with a report
             self._placement.send(encode(report))
@@ -312,6 +327,7 @@ class HostAgent:
 
     def arrived(self, session: PendingSession) -> int:
         """See placement.reception.Desk."""
+        self._agent_number = agent_number(session.keys.process_key)
         return self._admit(session)
 
     def withdrawn(self, number: int) -> None:
@@ -449,6 +465,8 @@ class HostAgent:
                     self._start(worker, session)
                 case decisions.Retire(worker):
                     self._workers[worker].retire()
+                case decisions.End(worker):
+                    self._workers[worker].kill()
                 case decisions.Shed(worker, count):
                     self._workers[worker].shed(count)
                 case decisions.Refuse(session, sqlstate, text):

@@ -27,6 +27,7 @@ from placement.messages import (
     Message,
     Placed,
     Refused,
+    Reseed,
     StatusReport,
     StatusRequest,
     Ticket,
@@ -294,7 +295,7 @@ class LinkedAgentClient(_Caller):
 
 
 class DrainClient(_Caller):
-    """A connection to a relay or an agent at the Unix socket `path`."""
+    """A connection to a relay or an agent at the Unix socket `path`, for whoever replaces processes."""
 
     async def drain(self, seconds: float) -> None:
         """Have it end once what it has is in other hands or done, after so long at most.
@@ -302,3 +303,10 @@ class DrainClient(_Caller):
         Raises FatalError (57P03).
         """
         await self._call(lambda number: Drain(number, seconds))
+
+    async def reseed(self) -> None:
+        """Have an agent's next seed replace the present one and its query processors.
+
+        Raises FatalError (57P03).
+        """
+        await self._call(Reseed)

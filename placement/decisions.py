@@ -35,6 +35,12 @@ class Retire(NamedTuple):
     worker: int
 
 
+class End(NamedTuple):
+    """End a query processor that belongs to nobody."""
+
+    worker: int
+
+
 class Shed(NamedTuple):
     """Ask a query processor to let so many of its sessions go on elsewhere."""
 
@@ -50,4 +56,4 @@ class Refuse(NamedTuple):
     message: str
 
 
-Action = Fork | Assign | Serve | Retire | Shed | Refuse
+Action = Fork | Assign | Serve | Retire | End | Shed | Refuse

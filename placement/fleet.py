@@ -66,8 +66,12 @@ class Fleet:
         self._agents: dict[int, _Agent] = {}
 
     def register(self, report: LoadReport) -> int:
-        """Take in a new agent and return its number. Raises ValueError if there are too many."""
-        number = next((n for n in range(1, AGENTS_MAX + 1) if n not in self._agents), None)
+        """Take in a new agent and return its number: the one that it had, if nobody else has got it.
+
+        Raises ValueError if there are too many.
+        """
+        numbers: tuple[int, ...] = (report.number, *range(1, AGENTS_MAX + 1))
+        number = next((n for n in numbers if 0 < n <= AGENTS_MAX and n not in self._agents), None)
         if number is None:
             raise ValueError("too many agents")
         self._agents[number] = agent = _Agent(report)
@@ -139,8 +143,3 @@ class Fleet:
             }
             for agent in self._agents.values()
         }
-
-
-def agent_number(process_id: int) -> int:
-    """Return the number of the agent that holds the session with this process id."""
-    return process_id >> SEQUENCE_BITS

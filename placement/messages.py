@@ -16,6 +16,11 @@ PLACES_MAX = 64  # that are asked for at once
 SEQUENCE_BITS = 22  # 4 million sessions per agent before an id returns; 511 agents fit above it
 
 
+def agent_number(process_id: int) -> int:
+    """Return which agent a BackendKeyData's process id belongs to."""
+    return process_id >> SEQUENCE_BITS
+
+
 class Acquire(msgspec.Struct, frozen=True, tag="acquire", array_like=True):
     """Relay to placement: places for the next `count` sessions of `cluster`, near the zone `az`."""
 
@@ -103,7 +108,8 @@ class LoadReport(msgspec.Struct, frozen=True, tag="load", array_like=True):
     """Agent to placement: the first one registers the agent at the Unix socket `address`.
 
     `busy` of its query processors, of `processes_max`, serve somebody; the others would give way.
-    `link` is the HOST:PORT at which relays of other hosts reach it, "" if they do not.
+    `link` is the HOST:PORT at which relays of other hosts reach it, "" if they do not. `number` is that in
+    its sessions' process ids, 0 if it has none, by which a placement service finds them that was restarted.
     """
 
     name: str
@@ -115,6 +121,7 @@ class LoadReport(msgspec.Struct, frozen=True, tag="load", array_like=True):
     sessions_per_process_max: int
     pools: dict[str, PoolLoad]
     link: str = ""
+    number: int = 0
 
 
 class StatusRequest(msgspec.Struct, frozen=True, tag="status", array_like=True):
@@ -138,6 +145,19 @@ class Drain(msgspec.Struct, frozen=True, tag="drain", array_like=True):
 
     request: int
     seconds: float
+
+
+class Reseed(msgspec.Struct, frozen=True, tag="reseed", array_like=True):
+    """Anyone to an agent: have the next seed, with the code of then, replace this one and all its forks.
+
+    Answered with a status.
+    """
+
+    request: int
+
+
+class Leave(msgspec.Struct, frozen=True, tag="leave", array_like=True):
+    """Agent to seed: end, and let your children live."""
 
 
 class SeedHello(msgspec.Struct, frozen=True, tag="seed_hello", array_like=True):
@@ -183,6 +203,8 @@ Message = (
     | StatusRequest
     | StatusReport
     | Drain
+    | Reseed
+    | Leave
     | Fork
     | SeedHello
     | Forked

@@ -42,6 +42,7 @@ from placement.decisions import (
     TOO_MANY_CONNECTIONS,
     Action,
     Assign,
+    End,
     Fork,
     Refuse,
     Retire,
@@ -216,6 +217,18 @@ class QueryProcessorPool:
         if entry is None or entry.cluster is None or entry.ending:
             return []
         return [self._retire(entry), *self._empty(entry, now)]
+
+    def renewed(self, now: float) -> list[Action]:
+        """Another seed has come, whose query processors are to replace all that there are."""
+        actions: list[Action] = []
+        for entry in self._warm:
+            del self._workers[entry.number]
+            actions.append(End(entry.number))
+        self._warm.clear()
+        self._forking = 0
+        for pool in self._clusters.values():
+            actions += [self._retire(old) for old in pool.workers.values() if not old.ending]
+        return [*actions, *self._refill(now)]  # the next tick has their sessions leave
 
     def _empty(self, entry: Member, now: float) -> list[Action]:
         """Have the sessions of one that ends leave, if there is somewhere to go."""

@@ -24,6 +24,7 @@ from placement.messages import (
     HandOver,
     Message,
     Refused,
+    Reseed,
     StatusReport,
     StatusRequest,
     Ticket,
@@ -54,6 +55,10 @@ class Desk(Protocol):
 
     def drain(self, seconds: float) -> None:
         """Leave within so many seconds."""
+        ...
+
+    def reseed(self) -> None:
+        """Have the next seed replace the present one, and its query processors."""
         ...
 
 
@@ -129,8 +134,11 @@ class _Relay:
     def _obey(self, message: Message, descriptors: list[int]) -> None:
         if isinstance(message, HandOver) and len(descriptors) == 1:
             self._take(message, handed.decode(message.handed), os.dup(descriptors[0]))
-        elif isinstance(message, Drain):
-            self._desk.drain(message.seconds)
+        elif isinstance(message, Drain | Reseed):
+            if isinstance(message, Drain):
+                self._desk.drain(message.seconds)
+            else:
+                self._desk.reseed()
             self._answer(StatusReport(message.request, self._desk.status()))
 
     def _take(self, message: HandOver, session: HandedSession, client: int) -> None:

@@ -5,7 +5,8 @@ millisecond and one megabyte instead of a second of imports. `gc.freeze` keeps t
 the shared pages. The seed has one thread and no event loop, because a fork copies only one thread.
 
 A query processor outlives a seed that was killed, and its sessions do not notice: the agent has its control
-socket and its pidfd, by which it ends it. A seed that is told to stop ends its own.
+socket and its pidfd, by which it ends it. A seed that is told to stop ends its own; one that is told to
+leave, because another one with newer code is to take its place, does not. What they write is lost then.
 
 What must not be equal in two forks: signal handlers and the set of open descriptors (reset), whom the
 control socket sends SIGIO (set), and random numbers. `random` is seeded anew by Python, each session's own
@@ -35,7 +36,17 @@ from placement.child_output import (
     ChildOutput,
     Pace,
 )
-from placement.messages import Died, Fork, Forked, Message, NotForked, SeedHello, decode, encode
+from placement.messages import (
+    Died,
+    Fork,
+    Forked,
+    Leave,
+    Message,
+    NotForked,
+    SeedHello,
+    decode,
+    encode,
+)
 from placement.sandbox import Sandbox, leave_open, prepare
 
 logger = logging.getLogger(__name__)
@@ -73,19 +84,21 @@ class Seed:
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         self._stopping = False
+        self._leaving = False
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then end the children."""
+        """Serve until SIGTERM or SIGINT, then end the children; or until told to leave, and let them be."""
         wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(wake, select.POLLIN)
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
-        while not self._stopping:
+        while not (self._stopping or self._leaving):
             self._turned()
             self._listen_again()
             for descriptor, _ in self._poll.poll(TURN_SECONDS * 1000):
                 self._on_ready(descriptor)
-        self._end_children()
+        if not self._leaving:
+            self._end_children()
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -144,8 +157,13 @@ class Seed:
         packets.close_all(descriptors)
         if not packet:
             self._drop_agent(agent)
-        elif isinstance(message := decode(packet), Fork):
+            return
+        message = decode(packet)
+        if isinstance(message, Fork):
             self._fork(agent, message)
+        elif isinstance(message, Leave):
+            logger.info("leaving")
+            self._leaving = True
 
     def _fork(self, agent: socket.socket, order: Fork) -> None:
         try:

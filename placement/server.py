@@ -23,7 +23,7 @@ from dsql.rate_limit import RateLimit
 from dsql.rpc.link import LinkChannel
 from dsql.rpc.link_server import LinkServer
 from dsql.rpc.packets import PacketChannel, PacketServer, close_all
-from placement.fleet import Fleet, agent_number
+from placement.fleet import Fleet
 from placement.messages import (
     PLACES_MAX,
     Acquire,
@@ -33,6 +33,7 @@ from placement.messages import (
     Refused,
     StatusReport,
     StatusRequest,
+    agent_number,
     decode,
     encode,
 )

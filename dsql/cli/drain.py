@@ -1,4 +1,4 @@
-"""`dsql relay drain`, `dsql agent drain`: have a role end without harm to anybody.
+"""`dsql relay drain`, `dsql agent drain`, `dsql agent reseed`: have a role end without harm to anybody.
 
 A relay takes no new connections, lets logins in progress and TLS 1.2 sessions (the only ones that need it
 to the end) go on for a while, and ends. Meanwhile the other relays of the port serve new connections.
@@ -6,7 +6,10 @@ to the end) go on for a while, and ends. Meanwhile the other relays of the port 
 An agent gives its parked sessions back to query processors and ends. These serve all that they have to
 their ends, which nobody parks, moves or cancels any more. New sessions wait for the next agent.
 
-A supervisor starts either again, with the code of that moment.
+A seed that is replaced leaves; the next one forks new query processors, and the sessions move to those as
+they are.
+
+A supervisor starts each again, with the code of that moment.
 """
 
 from __future__ import annotations
@@ -27,6 +30,13 @@ def drain_agent(layout: Layout, seconds: float) -> int:
     return 0
 
 
+def reseed(layout: Layout) -> int:
+    """Have the agent's seed and its query processors replaced. Raises CommandError."""
+    asyncio.run(_ask(layout, "agent", None))
+    print("the seed leaves; sessions move to query processors of the next one")
+    return 0
+
+
 def drain_relay(layout: Layout, name: str, seconds: float) -> int:
     """Ask a relay to end within so many seconds. Raises CommandError."""
     known = relay_names(layout)
@@ -37,10 +47,11 @@ def drain_relay(layout: Layout, name: str, seconds: float) -> int:
     return 0
 
 
-async def _ask(layout: Layout, name: str, seconds: float) -> None:
+async def _ask(layout: Layout, name: str, seconds: float | None) -> None:
+    """Ask a role to end within so many seconds, or an agent for another seed."""
     client = DrainClient(layout.socket(name))
     try:
-        await client.drain(seconds)
+        await (client.reseed() if seconds is None else client.drain(seconds))
     except FatalError as error:
         raise CommandError(f"{name} does not answer") from error
     finally:

@@ -48,7 +48,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     if role in ("agent", "host"):
         _add_agent_options(parser)
     if role == "agent":
-        _add_drain(parser, AGENT_DRAIN_SECONDS, "it may take to give its sessions away")
+        _add_actions(
+            parser,
+            {
+                "drain": "have the one that runs end in peace",
+                "reseed": "have the next seed, with the code of then, replace all query processors",
+            },
+            AGENT_DRAIN_SECONDS,
+            "it may take to give its sessions away",
+        )
 
 
 def _add_relay_options(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +77,12 @@ def _add_relay_options(parser: argparse.ArgumentParser) -> None:
         "--name", type=parse_relay_name, default="relay-1", help="its own among the relays"
     )
     add_door_options(parser)
-    _add_drain(parser, CONNECTION_SECONDS_MAX, "sessions that it copies may go on in a drain")
+    _add_actions(
+        parser,
+        {"drain": "have the one that runs end in peace"},
+        CONNECTION_SECONDS_MAX,
+        "sessions that it copies may go on",
+    )
 
 
 def _add_agent_options(parser: argparse.ArgumentParser) -> None:
@@ -80,14 +93,15 @@ def _add_agent_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
 
 
-def _add_drain(parser: argparse.ArgumentParser, seconds: float, purpose: str) -> None:
-    parser.add_argument(
-        "action", nargs="?", choices=("drain",), help="have the one that runs end in peace"
-    )
+def _add_actions(
+    parser: argparse.ArgumentParser, actions: dict[str, str], seconds: float, purpose: str
+) -> None:
+    texts = (f"{name}: {text}" for name, text in actions.items())
+    parser.add_argument("action", nargs="?", choices=tuple(actions), help="; ".join(texts))
     parser.add_argument(
         "--seconds",
         type=float,
         default=seconds,
         metavar="S",
-        help=f"how long {purpose} (default: %(default)s)",
+        help=f"how long {purpose} in a drain (default: %(default)s)",
     )

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsql.cli.drain import drain_agent, drain_relay
+from dsql.cli.drain import drain_agent, drain_relay, reseed
 from dsql.cli.errors import CommandError
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import MEBIBYTE, enter_data
@@ -200,12 +200,8 @@ async def _together(on_ready: Ready, *services: Callable[[Ready], Awaitable[None
 def run(arguments: argparse.Namespace) -> int:
     """Run the role until SIGTERM."""
     role = arguments.command
-    if getattr(arguments, "action", None) == "drain":
-        enter_data(arguments.data)
-        layout, seconds = Layout(Path()), arguments.seconds
-        if role == "agent":
-            return drain_agent(layout, seconds)
-        return drain_relay(layout, arguments.name, seconds)
+    if getattr(arguments, "action", None) is not None:
+        return _tell(arguments)
     name = _name(arguments)
     set_name(f"dsql: {role}")
     log_to_stderr(name, arguments.log_level)
@@ -228,6 +224,17 @@ def run(arguments: argparse.Namespace) -> int:
     return _run_service(
         SERVICES[role](arguments, layout, on_ready), _loop_factory(arguments, layout)
     )
+
+
+def _tell(arguments: argparse.Namespace) -> int:
+    """Tell the role that runs to make room for the next one."""
+    enter_data(arguments.data)
+    layout = Layout(Path())
+    if arguments.action == "reseed":
+        return reseed(layout)
+    if arguments.command == "agent":
+        return drain_agent(layout, arguments.seconds)
+    return drain_relay(layout, arguments.name, arguments.seconds)
 
 
 def _name(arguments: argparse.Namespace) -> str:

@@ -8,9 +8,9 @@ import pytest
 
 from dsql.errors import FatalError
 from dsql.rate_limit import RateLimit
+from dsql.rpc.packets import PacketChannel, connect
 from placement.client import PlacementClient
-from placement.fleet import agent_number
-from placement.messages import LoadReport, PoolLoad
+from placement.messages import Cancel, LoadReport, PoolLoad, agent_number, decode, encode
 from placement.server import PlacementServer
 
 BURST = 100
@@ -84,3 +84,65 @@ async def test_a_service_that_stays_away_is_a_refusal(tmp_path, monkeypatch):
     client = PlacementClient(tmp_path / "nobody", lambda process_id: process_id)
     with pytest.raises(FatalError, match="not accepting connections"):
         await client.acquire("c", "az1")
+
+
+class Agent:
+    """An agent as placement sees it: reports, and cancellations that reach it."""
+
+    def __init__(self, path: Path, name: str, az: str = "az1", number: int = 0) -> None:
+        self.cancelled: asyncio.Queue[int] = asyncio.Queue()
+        self.report = LoadReport(name, az, f"{name}.sock", 1, 0, 2, 10, {}, number=number)
+        self.channel = PacketChannel(connect(path), self._received, lambda: None)
+        self.channel.send(encode(self.report))
+
+    def _received(self, packet: bytes, _: list[int]) -> None:
+        message = decode(packet)
+        assert isinstance(message, Cancel)
+        self.cancelled.put_nowait(message.process_id)
+
+
+async def until_registered(server: PlacementServer, count: int) -> None:
+    while len(server._agents) < count:
+        await asyncio.sleep(0)
+
+
+async def test_agents_keep_their_numbers_when_placement_is_started_again(tmp_path: Path) -> None:
+    path = tmp_path / "placement"
+    server = PlacementServer(path, RateLimit(0, 1))
+    agents = [Agent(path, name) for name in ("one", "two")]
+    await until_registered(server, 2)
+    placement = PlacementClient(path, lambda _: 7)
+    addresses = {}
+    while len(addresses) < 2:
+        place = await placement.acquire("c", "az1")
+        addresses[place.agent] = place.process_id
+    server.close()
+    server = PlacementServer(path, RateLimit(0, 1))
+    again = [
+        Agent(path, name, number=agent_number(addresses[f"{name}.sock"])) for name in ("two", "one")
+    ]
+    await until_registered(server, 2)
+    for agent in again:
+        await placement.cancel(addresses[agent.report.address], 7)
+        assert await agent.cancelled.get() == addresses[agent.report.address]
+    await placement.close()
+    server.close()
+    for agent in agents + again:
+        agent.channel.close()
+
+
+async def test_a_dead_agents_zone_is_served_by_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "placement"
+    server = PlacementServer(path, RateLimit(0, 1))
+    agents = [Agent(path, "near", "az1"), Agent(path, "far", "az2")]
+    await until_registered(server, 2)
+    placement = PlacementClient(path, lambda _: 7)
+    places = [await placement.acquire("c", "az1") for _ in range(20)]
+    assert {place.agent for place in places} == {"near.sock"}
+    agents[0].channel.close()
+    while len(server._agents) > 1:
+        await asyncio.sleep(0)
+    assert (await placement.acquire("c", "az1")).agent == "far.sock"
+    await placement.close()
+    server.close()
+    agents[1].channel.close()

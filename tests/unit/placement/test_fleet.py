@@ -7,8 +7,8 @@ import pytest
 
 from dsql import limits
 from dsql.errors import FatalError
-from placement.fleet import Fleet, agent_number
-from placement.messages import SEQUENCE_BITS, LoadReport, PoolLoad
+from placement.fleet import Fleet
+from placement.messages import SEQUENCE_BITS, LoadReport, PoolLoad, agent_number
 
 
 def report(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from placement.cluster_pool import LONG_SECONDS
-from placement.decisions import Action, Assign, Fork, Refuse, Retire, Serve, Shed
+from placement.decisions import Action, Assign, End, Fork, Refuse, Retire, Serve, Shed
 from placement.pool import PoolSettings, QueryProcessorPool
 
 CLUSTERS = st.sampled_from(["a", "b", "c"])
@@ -157,6 +157,12 @@ class SimulatedHost(RuleBasedStateMachine):
         self.forks = 0
         self.pool.seed_lost()
 
+    @rule()
+    def seed_is_replaced(self) -> None:
+        self.forks = 0
+        self.apply(self.pool.renewed(self.now))
+        assert all(process.retired for process in self.processes.values())
+
     @invariant()
     def counts_agree(self) -> None:
         assert self.pool.waiting == len(self.waiting)
@@ -207,6 +213,8 @@ class SimulatedHost(RuleBasedStateMachine):
                     del self.waiting[session]
                 case Shed(worker, sessions):
                     assert 0 < sessions <= len(self.processes[worker].sessions)
+                case End(worker):
+                    assert not self.processes.pop(worker).cluster
                 case Retire(worker):
                     assert self.processes[worker].is_open
                     self.processes[worker].retired = True
