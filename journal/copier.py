@@ -16,6 +16,7 @@ from journal.window import FrameWindow
 WINDOW_BYTES = 32 * 1024 * 1024
 FETCH_BYTES = 1024 * 1024
 APPENDS_OUTSTANDING_MAX = 32  # to one replica, without an answer
+_TRIED_WITH = 1  # append, whether a full disk has room again
 
 Send = tuple[int, LeaderMessage]  # replica, message
 
@@ -54,7 +55,7 @@ class Copier:
 
     def holds_back(self, follower: Follower) -> bool:
         """Return whether a replica has to answer before it is sent more."""
-        return follower.outstanding >= APPENDS_OUTSTANDING_MAX
+        return follower.outstanding >= (_TRIED_WITH if follower.full else APPENDS_OUTSTANDING_MAX)
 
     def notice(self, replica: int) -> list[Send]:
         """Tell the commit index to a replica that does not know it yet."""

@@ -377,7 +377,8 @@ class Leader:
             return []
         follower.checkpoint = max(follower.checkpoint, reply.checkpoint)
         if reply.status == AppendStatus.MISMATCH:
-            return self._claim(replica)
+            # Behind what did not fit nothing does. To claim would have all of it sent again, and again.
+            return [] if follower.full else self._claim(replica)
         held_back = self._copier.holds_back(follower)
         follower.outstanding = max(0, follower.outstanding - 1)
         full = reply.status == AppendStatus.FULL

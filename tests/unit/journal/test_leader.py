@@ -386,6 +386,32 @@ def test_full_disks_of_a_write_quorum_are_known():
     assert not leader.full
 
 
+def test_replica_whose_disk_is_full_is_tried_by_ticks_and_then_with_one_append():
+    leader = opened()
+    accept(leader, 2, 1)
+
+    def commit_one() -> list[Append]:
+        """Commit a record with the other two; return what the third is sent."""
+        sends = leader.append([(6_000 + leader.last_sequence, RecordKind.DATA, b"x")])
+        for replica in (0, 1):
+            sends += accept(leader, replica, leader.last_sequence)
+        sends += leader.catch_up()
+        assert not any(isinstance(message, Claim) for _, message in sends)
+        return [message for replica, message in sends if replica == 2 and message.frames]
+
+    assert [append.previous_sequence for append in commit_one()] == [1]
+    assert leader.step(2, AppendReply(3, AppendStatus.FULL, 3, 0, 0)) == []
+    assert [append.previous_sequence for append in commit_one()] == [2]
+    assert leader.step(2, AppendReply(3, AppendStatus.MISMATCH, 3, 0, 0)) == []
+    assert [commit_one() for _ in range(50)] == [[]] * 50
+    assert leader.tick() == []
+    ((replica, _),) = leader.tick()
+    sends = promise(leader, replica, Extent(1, 1, 5_000, [(3, 1)], 0))
+    assert [(to, message.previous_sequence) for to, message in sends] == [(2, 1)]
+    accept(leader, 2, leader.last_sequence)
+    assert [append.previous_sequence for append in commit_one()] == [leader.last_sequence - 1]
+
+
 @pytest.mark.parametrize(
     ("copies", "writes", "claims"), [(3, 2, 2), (6, 4, 4), (1, 1, 1), (5, 3, 3)]
 )
