@@ -10,6 +10,21 @@ from typing import Any
 from .world import Thread, running
 
 
+def _wait_among(waiting: deque[Thread], timeout: float | None) -> bool:
+    """Wait to be taken out of `waiting` and woken; return False if the time was over before that.
+
+    May return early. Nobody stays behind in the queue: he would take a wake-up that others need.
+    """
+    thread = running()
+    assert thread is not None
+    waiting.append(thread)
+    woken = thread.wait(timeout)
+    if thread not in waiting:
+        return True
+    waiting.remove(thread)
+    return woken or timeout is None
+
+
 class SimulatedThread:
     """threading.Thread."""
 
@@ -51,11 +66,9 @@ class SimulatedLock:
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         while self._held:
-            thread = running()
-            if not blocking or thread is None:
+            if not blocking or running() is None:
                 return False
-            self._waiting.append(thread)
-            if not thread.wait(None if timeout < 0 else timeout) and timeout >= 0:
+            if not _wait_among(self._waiting, None if timeout < 0 else timeout):
                 return False
         self._held = True
         return True
@@ -108,7 +121,7 @@ class SimulatedEvent:
 
     def __init__(self) -> None:
         self._set = False
-        self._waiting: list[Thread] = []
+        self._waiting: deque[Thread] = deque()
 
     def is_set(self) -> bool:
         return self._set
@@ -124,10 +137,7 @@ class SimulatedEvent:
 
     def wait(self, timeout: float | None = None) -> bool:
         while not self._set:
-            thread = running()
-            assert thread is not None
-            self._waiting.append(thread)
-            if not thread.wait(timeout) and timeout is not None:
+            if not _wait_among(self._waiting, timeout):
                 break
         return self._set
 
@@ -150,10 +160,7 @@ class SimulatedQueue:
         while not self._items:
             if not block:
                 raise queue.Empty
-            thread = running()
-            assert thread is not None
-            self._waiting.append(thread)
-            if not thread.wait(timeout) and timeout is not None:
+            if not _wait_among(self._waiting, timeout):
                 raise queue.Empty
         return self._items.popleft()
 
