@@ -27,6 +27,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import SystemRandom
 
 import msgspec
@@ -101,6 +102,7 @@ class HostAgent:
         self._background = BackgroundRuns()
         self._workers: dict[int, Worker] = {}
         self._clusters_of_lost: dict[int, str] = {}  # of processes whose end the seed has not told
+        self._orphans: set[int] = set()  # processes of an earlier seed: nobody tells how they end
         self._pending: dict[int, Pending] = {}
         self._starts = Starts()
         self._lot = ParkingLot(self._wake)
@@ -261,7 +263,10 @@ class HostAgent:
         logger.warning("seed lost")
         self._seed = None
         self._code = ""
+        for cluster in self._clusters_of_lost.values():
+            self._report_crash(cluster)
         self._clusters_of_lost.clear()
+        self._orphans = set(self._workers)
         self._pool.seed_lost()
 
     def _on_died(self, message: Died) -> None:
@@ -273,8 +278,12 @@ class HostAgent:
             worker.close()
         cluster = self._clusters_of_lost.pop(message.process_id, None)
         if cluster is not None and -message.status in _CRASHES:
-            with contextlib.suppress(LookupError):
-                self._assigner.report_crash(cluster)
+            self._report_crash(cluster)
+
+    def _report_crash(self, cluster: str) -> None:
+        """Have replicas looked at that a process was reading when it ended, if there are any."""
+        with contextlib.suppress(LookupError):
+            self._assigner.report_crash(cluster)
 
     def _on_placement(self, packet: bytes, descriptors: list[int]) -> None:
         close_all(descriptors)
@@ -436,8 +445,12 @@ class HostAgent:
         for number, keys in worker.work.items():
             self._forget_keys(worker, number, keys)
             self._background.lost(number, time.monotonic())
-        if self._seed is not None and worker.cluster is not None:
-            self._clusters_of_lost[worker.process_id] = worker.cluster
+        if worker.cluster is not None:
+            if worker.process_id in self._orphans:
+                self._orphans.remove(worker.process_id)
+                worker.at_end(partial(self._report_crash, worker.cluster))
+            else:
+                self._clusters_of_lost[worker.process_id] = worker.cluster
         if self._closing:
             if not self._workers:
                 self._deserted.set()

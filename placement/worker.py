@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -262,6 +263,20 @@ class Worker:
         """Forget the process, after its last words; `on_lost` is called if it was not before."""
         self._channel.finish()
 
+    def at_end(self, ended: Callable[[], None]) -> None:
+        """Call `ended` once nothing is left of the process; to be asked for in `on_lost` at the latest.
+
+        When that is called, the process may still be about to give up its files and their locks.
+        """
+        loop, watch = asyncio.get_running_loop(), os.dup(self._pidfd)
+
+        def look() -> None:
+            loop.remove_reader(watch)
+            os.close(watch)
+            ended()
+
+        loop.add_reader(watch, look)
+
     def _tell(self, message: ToQueryProcessor) -> None:
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
             self._channel.send(encode(message))
@@ -389,6 +404,6 @@ class Worker:
         self._signal(signal.SIGKILL)  # without us nobody counts it any more
         for az in list(self._adjudicators):
             self._end_adjudicator(az)
+        self._events.on_lost(self)
         os.close(self._pidfd)
         self._pidfd = -1
-        self._events.on_lost(self)
