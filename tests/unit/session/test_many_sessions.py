@@ -356,6 +356,7 @@ def test_a_log_line_names_the_connection_that_it_is_about(
         first.rows("SELECT 1")
         second.send(client.query("SELECT 1/0"))
         second.until("E")
+        second.socket.close()
         leave(first)
 
     with named("the cluster", process.roster):
