@@ -107,7 +107,7 @@ def _function_row(function: Function) -> Row:
         "pronargs": len(function.argument_types),
         "pronargdefaults": len(function.default_arguments),
         "prorettype": function.return_type,
-        "proargtypes": list(function.argument_types),
+        "proargtypes": function.argument_types,
         "proargnames": list(function.argument_names) or None,
         "prosrc": function.name,
     }
@@ -126,7 +126,7 @@ def _aggregate_row(aggregate: Aggregate | WindowFunction) -> Row:
         "proparallel": "s",
         "pronargs": len(aggregate.argument_types),
         "prorettype": aggregate.return_type,
-        "proargtypes": list(aggregate.argument_types),
+        "proargtypes": aggregate.argument_types,
         "prosrc": "aggregate_dummy",
     }
 

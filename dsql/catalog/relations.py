@@ -272,10 +272,12 @@ def _pg_index(context: Any) -> Iterator[Row]:
                 "indisvalid": index.valid,
                 "indisready": True,
                 "indislive": True,
-                "indkey": keys,
-                "indcollation": [type_collation(part.type_oid) for part in index.columns],
-                "indclass": [_DEFAULT_OPCLASS for _ in index.columns],
-                "indoption": [part.descending + 2 * part.nulls_first for part in index.columns],
+                "indkey": tuple(keys),
+                "indcollation": tuple(type_collation(part.type_oid) for part in index.columns),
+                "indclass": tuple(_DEFAULT_OPCLASS for _ in index.columns),
+                "indoption": tuple(
+                    part.descending + 2 * part.nulls_first for part in index.columns
+                ),
                 "indexprs": _index_expressions(index),
                 "indpred": index.predicate,
             }

@@ -37,7 +37,7 @@ _CLOSED = frozenset(
 )  # fmt: skip
 _ZEROES: dict[str, Any] = {"bool": False, "text": "", "name": "", "char": "", "varchar": ""}
 _ZEROES["pg_node_tree"] = ""
-_ZEROES |= {"float4": 0.0, "int2vector": [], "oidvector": [], "regproc": 0}
+_ZEROES |= {"float4": 0.0, "int2vector": (), "oidvector": (), "regproc": 0}
 
 
 @dataclass(slots=True, eq=False)

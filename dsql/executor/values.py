@@ -9,7 +9,7 @@ from typing import Any, Final
 from dsql.errors import SqlError
 from dsql.executor.memory import Held, StatementMemory
 from dsql.types import registry
-from dsql.types.array import DIMENSIONS_MAX, too_many_dimensions
+from dsql.types.array import DIMENSIONS_MAX, FromZero, lower_bound, too_many_dimensions
 from dsql.types.record import Record
 
 Truth = bool | None
@@ -166,13 +166,19 @@ def _mismatch() -> SqlError:
 
 
 def array_element(array: Any, indexes: Sequence[Any]) -> Any:
-    """Return array[i, ...]: NULL outside the bounds or for fewer subscripts than dimensions."""
+    """Return array[i, ...]: NULL outside the bounds or for fewer subscripts than dimensions.
+
+    A vector is a tuple; in an array of vectors its numbers are no dimension.
+    """
+    if isinstance(array, tuple):
+        array = FromZero(array)
     for index in indexes:
-        if array is None or index is None or not isinstance(array, list):
+        if index is None or not isinstance(array, list):
             return None
-        if not 1 <= index <= len(array):
+        place = index - lower_bound(array)
+        if not 0 <= place < len(array):
             return None
-        array = array[index - 1]
+        array = array[place]
     return None if isinstance(array, list) else array
 
 
@@ -187,9 +193,10 @@ def _slice(array: list[Any], bounds: list[tuple[Any, Any]]) -> list[Any]:
     if not bounds:
         return array
     low, high = bounds[0]
-    start = 0 if low is ABSENT else max(low - 1, 0)
-    end = len(array) if high is ABSENT else max(high, 0)
-    part = array[start:end]
+    lower = lower_bound(array)
+    start = 0 if low is ABSENT else max(low - lower, 0)
+    end = len(array) if high is ABSENT else max(high - lower + 1, 0)
+    part = list(array[start:end])
     rest = bounds[1:]
     if not rest:
         return part

@@ -1,18 +1,18 @@
-"""Array operators and functions. Arrays are nested lists with lower bound 1."""
+"""Array operators and functions. Arrays are nested lists, vectors are tuples."""
 
 from __future__ import annotations
 
 import bisect
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.types import registry
-from dsql.types.array import DIMENSIONS_MAX, dimensions, leaves
+from dsql.types.array import DIMENSIONS_MAX, dimensions, leaves, like, lower_bound
 from dsql.types.size import array_too_large, check_elements, join
 
 _same: Callable[[Any], Any] = lambda value: value  # noqa: E731
@@ -27,14 +27,14 @@ def append(array: list[Any] | None, item: Any) -> list[Any]:
     """Return the one-dimensional array with an element at its end."""
     _check_one_dimension(array)
     check_elements(len(array or ()) + 1)
-    return [*(array or []), item]
+    return like([] if array is None else array, [*(array or []), item])
 
 
 def prepend(item: Any, array: list[Any] | None) -> list[Any]:
     """Return the one-dimensional array with an element at its start."""
     _check_one_dimension(array)
     check_elements(len(array or ()) + 1)
-    return [item, *(array or [])]
+    return like([] if array is None else array, [item, *(array or [])])
 
 
 def _check_one_dimension(array: list[Any] | None) -> None:
@@ -51,7 +51,7 @@ def cat(left: list[Any] | None, right: list[Any] | None) -> list[Any] | None:
         return left or right
     check_elements(math.prod(first) + math.prod(second))
     if len(first) == len(second) and first[1:] == second[1:]:
-        return left + right
+        return like(left, left + right)
     if len(first) == len(second) + 1 and first[1:] == second:
         return [*left, right]
     if len(second) == len(first) + 1 and second[1:] == first:
@@ -95,16 +95,17 @@ def _positions(array_oid: int, *_others: int) -> Callable[..., Iterator[int]]:
     """Return the search for an element's subscripts in a one-dimensional array."""
     key = _element_key(array_oid)
 
-    def find(array: list[Any], item: Any, start: int = 1) -> Iterator[int]:
+    def find(array: list[Any], item: Any, start: int = 0) -> Iterator[int]:
         if array and isinstance(array[0], list):
             raise SqlError(
                 "0A000", "searching for elements in multidimensional arrays is not supported"
             )
         wanted = None if item is None else key(item)
-        for at in range(max(start, 1) - 1, len(array)):
+        lower = lower_bound(array)
+        for at in range(max(start - lower, 0), len(array)):
             held = array[at]
             if (held is None) == (item is None) and (item is None or key(held) == wanted):
-                yield at + 1
+                yield at + lower
 
     return find
 
@@ -112,7 +113,7 @@ def _positions(array_oid: int, *_others: int) -> Callable[..., Iterator[int]]:
 def _position(*argument_oids: int) -> Callable[..., int | None]:
     find = _positions(*argument_oids)
 
-    def position(array: list[Any] | None, item: Any, start: int | None = 1) -> int | None:
+    def position(array: list[Any] | None, item: Any, start: int | None = 0) -> int | None:
         if start is None:
             raise SqlError("22004", "initial position must not be null")
         return None if array is None else next(find(array, item, start), None)
@@ -136,8 +137,8 @@ def _remove(array_oid: int, _item: int) -> Callable[..., Any]:
                 "0A000", "removing elements from multidimensional arrays is not supported"
             )
         if item is None:
-            return [held for held in array if held is not None]
-        return [held for held in array if held is None or key(held) != key(item)]
+            return like(array, [held for held in array if held is not None])
+        return like(array, [held for held in array if held is None or key(held) != key(item)])
 
     return remove
 
@@ -157,7 +158,7 @@ def _replace(array_oid: int, *_items: int) -> Callable[..., Any]:
                 return new if held is old else held
             return new if key(held) == wanted else held
 
-        return [changed(held) for held in array]
+        return like(array, [changed(held) for held in array])
 
     return replace
 
@@ -177,20 +178,31 @@ def _to_string(array_oid: int, *_texts: int) -> Callable[..., str | None]:
     return to_string
 
 
-def length(array: list[Any], dimension: int) -> int | None:
+def length(array: Sequence[Any], dimension: int) -> int | None:
     """Return the length of a dimension (from 1), None if there is none."""
     lengths = dimensions(array)
     return lengths[dimension - 1] if 1 <= dimension <= len(lengths) else None
 
 
-def _subscripts(array: list[Any], dimension: int, backwards: bool = False) -> range:
+def _lower(array: Sequence[Any], dimension: int) -> int | None:
+    return None if length(array, dimension) is None else lower_bound(array)
+
+
+def _upper(array: Sequence[Any], dimension: int) -> int | None:
+    size = length(array, dimension)
+    return None if size is None else size + lower_bound(array) - 1
+
+
+def _subscripts(array: Sequence[Any], dimension: int, backwards: bool = False) -> range:
     """Return generate_subscripts."""
-    last = length(array, dimension) or 0
-    return range(last, 0, -1) if backwards else range(1, last + 1)
+    low = lower_bound(array)
+    places = range(low, low + (length(array, dimension) or 0))
+    return places[::-1] if backwards else places
 
 
-def _dims(array: list[Any]) -> str | None:
-    return "".join(f"[1:{size}]" for size in dimensions(array)) or None
+def _dims(array: Sequence[Any]) -> str | None:
+    low = lower_bound(array)
+    return "".join(f"[{low}:{low + size - 1}]" for size in dimensions(array)) or None
 
 
 def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[Any]:
@@ -257,8 +269,9 @@ define("array_remove", typed=_remove)
 define("array_replace", typed=_replace)
 define("array_to_string(anyarray,text)", typed=_to_string, needs_context=True)
 define("array_to_string(anyarray,text,text)", typed=_to_string, needs_context=True)
-define("array_length array_upper", length)
-define("array_lower", lambda array, dimension: length(array, dimension) and 1)
+define("array_length", length)
+define("array_lower", _lower)
+define("array_upper", _upper)
 define("array_ndims", lambda array: len(dimensions(array)) or None)
 define("array_dims", _dims)
 define("cardinality", lambda array: len(leaves(array)) if dimensions(array) else 0)

@@ -18,7 +18,8 @@ from dsql.functions.function import Context, Function
 from dsql.functions.polymorphism import POLYMORPHIC, is_array
 from dsql.types import oids
 from dsql.types import registry as types
-from dsql.types.array import map_leaves
+from dsql.types.array import FromZero, map_leaves
+from dsql.types.vector import VECTORS
 
 ARRAY_CAST_OID = 9000  # the function behind a cast between array types has no pg_proc row
 
@@ -46,7 +47,6 @@ class Cast:
     via_text: bool = False
 
 
-_VECTORS = (oids.INT2VECTOR, oids.OIDVECTOR)
 _CONTEXTS = {"i": CastContext.IMPLICIT, "a": CastContext.ASSIGNMENT, "e": CastContext.EXPLICIT}
 
 
@@ -69,12 +69,12 @@ def find_cast(source: int, target: int, context: CastContext) -> Cast | None:
 
 
 def _array_cast(source: int, target: int, context: CastContext) -> Cast | None:
-    if not (is_array(source) and is_array(target)) or target in _VECTORS:
+    if not (is_array(source) and is_array(target)) or target in VECTORS:
         return None
     element = find_cast(types.get(source).element_oid, types.get(target).element_oid, context)
     if element is None:
         return None
-    if element.function is None and not element.via_text:
+    if element.function is None and not element.via_text and source not in VECTORS:
         return Cast(source, target, element.context)
     return Cast(source, target, element.context, _array_function(source, target, element))
 
@@ -84,7 +84,7 @@ def _array_function(source: int, target: int, element: Cast) -> Function:
 
     def convert(context: Context, value: list[object]) -> list[object]:
         each = converter(element, context)
-        return map_leaves(each, value)
+        return map_leaves(each, FromZero(value) if source in VECTORS else value)
 
     return Function(
         oid=ARRAY_CAST_OID,

@@ -33,7 +33,7 @@ _NATURAL = frozenset(
     type_oid(name)
     for name in (
         "bool", "int2", "int4", "int8", "oid", "text", "name", "char", "bytea", "uuid", "date", "time",
-        "timestamp", "timestamptz", "xid", "cid", "xid8", "tid", "pg_lsn", "oidvector", "int2vector",
+        "timestamp", "timestamptz", "xid", "cid", "xid8", "tid", "pg_lsn", "int2vector",
     )
 )  # fmt: skip
 _FLOATS = frozenset((oids.FLOAT4, oids.FLOAT8))

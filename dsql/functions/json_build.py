@@ -9,6 +9,7 @@ from typing import Any
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
+from dsql.functions.polymorphism import is_array
 from dsql.functions.text import as_text
 from dsql.types import array, oids, registry
 from dsql.types.datetime_format import format_iso_date, format_iso_timestamp, timestamptz_formatter
@@ -25,7 +26,7 @@ _INTEGERS = frozenset((oids.INT2, oids.INT4, oids.INT8))
 def writer(oid: int, context: Context) -> Writer:
     """Return the function that writes non-NULL values of a type as json text."""
     known = registry.get(oid)
-    if known.name.startswith("_") and known.element_oid:
+    if is_array(oid):
         return array_writer(oid, context, ",")
     if oid in _INTEGERS:
         return str
@@ -76,7 +77,7 @@ def array_writer(oid: int, context: Context, separator: str) -> Writer:
             return "[" + join(between, map(item, value)) + "]"
         return write(value)
 
-    return lambda value: item(value, separator)
+    return lambda value: item(list(value), separator)
 
 
 def record_text(context: Context, value: tuple[Any, ...], separator: str) -> str:

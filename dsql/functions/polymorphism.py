@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from dsql.errors import SqlError
 from dsql.types import oids, registry
+from dsql.types.vector import VECTORS
 
 ELEMENT_FAMILY = frozenset((oids.ANYELEMENT, oids.ANYARRAY, oids.ANYNONARRAY, oids.ANYENUM))
 COMPATIBLE_FAMILY = frozenset(
@@ -25,9 +26,7 @@ CommonType = Callable[[Sequence[int]], int | None]
 def is_array(oid: int) -> bool:
     """Return whether the type is an array type proper."""
     known = registry.get(oid)
-    return bool(known.element_oid) and (
-        known.name.startswith("_") or oid in (oids.INT2VECTOR, oids.OIDVECTOR)
-    )
+    return bool(known.element_oid) and (known.name.startswith("_") or oid in VECTORS)
 
 
 def solve(
@@ -39,6 +38,7 @@ def solve(
     returns None. Arguments that are not polymorphic keep their declared types.
     """
     element: int | None = None
+    array: int | None = None
     members: list[int] = []
     for want, have in zip(declared, actual, strict=True):
         if want not in POLYMORPHIC or have == oids.UNKNOWN:
@@ -50,6 +50,10 @@ def solve(
         if want == oids.ANYENUM:
             return None
         item = registry.get(have).element_oid if want in _ARRAYS else have
+        if want == oids.ANYARRAY:
+            if array not in (None, have):
+                return None
+            array = have
         if want in COMPATIBLE_FAMILY:
             members.append(item)
         elif element not in (None, item):
@@ -61,7 +65,10 @@ def solve(
         return None
     if compatible is None and any(want in COMPATIBLE_FAMILY for want in declared):
         compatible = oids.TEXT
-    filled = tuple(_fill(want, element, compatible) for want in (*declared, return_type))
+    filled = tuple(
+        array if want == oids.ANYARRAY and array is not None else _fill(want, element, compatible)
+        for want in (*declared, return_type)
+    )
     return filled[:-1], filled[-1]
 
 

@@ -26,6 +26,7 @@ from dsql.sql.scope import Scope
 from dsql.sql.tree import items_of, position_of
 from dsql.sql.type_names import resolve_type
 from dsql.types import oids, registry
+from dsql.types.vector import VECTORS
 
 _COLLATABLE = frozenset({oids.TEXT, oids.VARCHAR, oids.BPCHAR, oids.NAME, oids.UNKNOWN})
 _COLLATIONS = frozenset({"C", "POSIX", "default", "ucs_basic"})
@@ -172,11 +173,17 @@ def _bracket(scope: Scope, tree: exp.Bracket) -> Expression:
             lower, upper = index.args.get("this"), index.args.get("expression")
         else:
             lower, upper = None, index  # arr[2:3][4] means arr[2:3][1:4]
-        one = Constant(type_oid=oids.INT4, value=1)
+        first = 0 if array.type_oid in VECTORS and isinstance(index, exp.Slice) else 1
+        one = Constant(type_oid=oids.INT4, value=first)
         low.append(one if lower is None else _subscript_index(scope, lower))
         high.append(None if upper is None else _subscript_index(scope, upper))
     return Subscript(
-        type_oid=array.type_oid, array=array, indexes=low, slice=True, upper=high, position=position
+        type_oid=array_of(element, position),
+        array=array,
+        indexes=low,
+        slice=True,
+        upper=high,
+        position=position,
     )
 
 

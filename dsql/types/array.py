@@ -1,6 +1,7 @@
 """Arrays: nested lists in memory, `{1,NULL,"a b"}` as text, PostgreSQL's array_send layout in binary.
 
-Lower bounds are always 1 in memory. A text like `[0:1]={1,2}` is read and its bounds are dropped.
+Lower bounds are 1 in memory, but for what was a vector. A text like `[0:1]={1,2}` is read and its bounds
+are dropped, and so is a stored array's.
 All inner lists of one level have the same length, so the shape is that of the first elements.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dsql.errors import SqlError
@@ -27,8 +28,24 @@ _TOKEN = re.compile(
 )
 
 
-def dimensions(value: list[Any]) -> list[int]:
-    """Return the length of each dimension, [] for an empty array."""
+class FromZero(list[Any]):
+    """A one-dimensional array whose subscripts begin at 0, as those of int2vector and oidvector do."""
+
+
+def lower_bound(value: Sequence[Any]) -> int:
+    """Return the first subscript of an array, or of a vector (a tuple)."""
+    return 0 if isinstance(value, tuple | FromZero) else 1
+
+
+def like(value: Sequence[Any], items: list[Any]) -> list[Any]:
+    """Return an array whose subscripts begin as those of `value` do."""
+    return items if lower_bound(value) else FromZero(items)
+
+
+def dimensions(value: Sequence[Any]) -> list[int]:
+    """Return the length of each dimension: [] for an empty array, [0] for an empty vector."""
+    if isinstance(value, tuple):
+        return [len(value)]
     lengths: list[int] = []
     level: Any = value
     while isinstance(level, list):
@@ -47,7 +64,7 @@ def too_many_dimensions(count: int) -> SqlError:
 
 def map_leaves(function: Callable[[Any], Any], value: list[Any]) -> list[Any]:
     """Return a copy of the nested list with `function` applied to every element but None."""
-    return [
+    mapped = [
         None
         if item is None
         else map_leaves(function, item)
@@ -55,9 +72,10 @@ def map_leaves(function: Callable[[Any], Any], value: list[Any]) -> list[Any]:
         else function(item)
         for item in value
     ]
+    return like(value, mapped)
 
 
-def leaves(value: list[Any]) -> list[Any]:
+def leaves(value: Sequence[Any]) -> Sequence[Any]:
     """Return all elements in storage order."""
     if value and isinstance(value[0], list):
         return [leaf for item in value for leaf in leaves(item)]
@@ -71,15 +89,19 @@ def text_encoder(encode: Encode) -> Encode:
         if item is None:
             return b"NULL"
         if isinstance(item, list):
-            return encode_array(item)
+            return items(item)
         text = encode(item)
         if not text or _QUOTED.search(text) or text.upper() == b"NULL":
             check_size(2 * len(text), text)
             return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
         return text
 
-    def encode_array(value: list[Any]) -> bytes:
+    def items(value: list[Any]) -> bytes:
         return b"{" + join(b",", map(element, value)) + b"}"
+
+    def encode_array(value: list[Any]) -> bytes:
+        text = items(value)
+        return b"[0:%d]=%b" % (len(value) - 1, text) if value and not lower_bound(value) else text
 
     return encode_array
 
@@ -192,7 +214,8 @@ def binary_encoder(element_oid: int, encode: Encode) -> Encode:
         elements = leaves(value)
         has_null = any(item is None for item in elements)
         head = struct.pack("!iiI", len(lengths), has_null, element_oid)
-        head += b"".join(struct.pack("!ii", length, 1) for length in lengths)
+        lower = lower_bound(value)
+        head += b"".join(struct.pack("!ii", length, lower) for length in lengths)
         return head + join(b"", map(element, elements if lengths else []))
 
     def element(item: Any) -> bytes:
@@ -263,9 +286,9 @@ def sort_key(element: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     """Return the key by which arrays order: elements first (NULL last), then the shape."""
     key = element or (lambda item: item)
 
-    def array_key(value: list[Any]) -> Any:
+    def array_key(value: Sequence[Any]) -> Any:
         items = [(1, 0) if item is None else (0, key(item)) for item in leaves(value)]
-        return items, dimensions(value)
+        return items, dimensions(value), lower_bound(value)
 
     return array_key
 
@@ -274,10 +297,11 @@ def hash_key(element: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     """Return the hashable key of arrays; equal arrays have equal keys."""
     key = element or (lambda item: item)
 
-    def array_key(value: list[Any]) -> Any:
+    def array_key(value: Sequence[Any]) -> Any:
         return (
             tuple(None if item is None else key(item) for item in leaves(value)),
             tuple(dimensions(value)),
+            lower_bound(value),
         )
 
     return array_key

@@ -14,6 +14,7 @@ from dsql.types import (
     string,
     system,
     temporal,
+    vector,
 )
 
 MODULES = (
@@ -28,4 +29,5 @@ MODULES = (
     string,
     system,
     temporal,
+    vector,
 )

@@ -1,4 +1,4 @@
-"""Types of the system catalogs and of the wire: tid, vectors, pg_lsn, inet, record, void, pseudo-types."""
+"""Types of the system catalogs and of the wire: tid, pg_lsn, inet, record, void, pseudo-types."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 from dsql.errors import SqlError, unsupported
 from dsql.types import registry
 from dsql.types.binary_input import wrong_length
-from dsql.types.integer import fixed_decoder, integer_decoder
-from dsql.types.oids import INT2, OID
+from dsql.types.integer import fixed_decoder
 from dsql.types.pg_type import define
 from dsql.types.record import Record
 from dsql.types.size import check_size, join
@@ -48,34 +47,6 @@ def _decode_lsn(data: bytes) -> int:
     if not match:
         raise _bad_text("pg_lsn", text)
     return int(match[1], 16) << 32 | int(match[2], 16)
-
-
-def _vector_decoder(sql_name: str, low: int, high: int) -> Callable[[bytes], list[int]]:
-    item = integer_decoder(sql_name, low, high)
-    return lambda data: [item(part) for part in data.split()]
-
-
-def _encode_vector(value: list[int] | int) -> bytes:
-    # An array of vectors is held like an array with one more dimension, whose leaves are numbers.
-    if isinstance(value, int):
-        return b"%d" % value
-    return b" ".join([b"%d" % item for item in value])
-
-
-def _vector_key(value: list[int] | int) -> tuple[int, ...]:
-    return (value,) if isinstance(value, int) else tuple(value)
-
-
-def _vector_to_binary(element_oid: int, layout: str) -> Encode:
-    pack = struct.Struct(layout).pack
-
-    def encode(value: list[int] | int) -> bytes:
-        numbers = [value] if isinstance(value, int) else value
-        header = struct.pack("!iiIii", 1, 0, element_oid, len(numbers), 0)
-        items = [pack(item) for item in numbers]
-        return header + b"".join(struct.pack("!i", len(item)) + item for item in items)
-
-    return encode
 
 
 def _refuse_input(name: str) -> Callable[[bytes], Any]:
@@ -177,22 +148,6 @@ define(
     decode=_decode_lsn,
     binary_encode=struct.Struct("!Q").pack,
     binary_decode=fixed_decoder("!Q"),
-)
-define(
-    "int2vector",
-    encode=_encode_vector,
-    decode=_vector_decoder("smallint", -(2**15), 2**15 - 1),
-    binary_encode=_vector_to_binary(INT2, "!h"),
-    binary_decode=_refuse_input("int2vector"),
-    hash_key=_vector_key,
-)
-define(
-    "oidvector",
-    encode=_encode_vector,
-    decode=_vector_decoder("oid", 0, 2**32 - 1),
-    binary_encode=_vector_to_binary(OID, "!I"),
-    binary_decode=_refuse_input("oidvector"),
-    hash_key=_vector_key,
 )
 define(
     "inet",

@@ -40,7 +40,7 @@ def test_oids_of_pg_proc_and_pg_type_are_unique(context: Any) -> None:
 
 def test_a_primary_key_includes_every_other_column(context: Any) -> None:
     rows = {row["indexrelid"]: row for row in read(context, "pg_catalog", "pg_index")}
-    assert rows[16_401]["indkey"] == [1, 2, 3]
+    assert rows[16_401]["indkey"] == (1, 2, 3)
     assert rows[16_401]["indnkeyatts"] == 1
 
 

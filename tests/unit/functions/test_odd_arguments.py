@@ -89,7 +89,7 @@ class Generator:
         if known.name.startswith("_"):
             return self.array(types.get(known.element_oid))
         if known.name in ("int2vector", "oidvector"):
-            return [self.random.choice((0, 1, 2)) for _ in range(self.random.randint(0, 3))]
+            return tuple(self.random.choices((0, 1, 2), k=self.random.randint(0, 3)))
         if known.name == "char":
             return self.random.choice(("", "a", "\x7f"))
         values = VALUES.get(SAME.get(known.name, known.name))

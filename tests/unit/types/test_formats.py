@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import dsql.types.builtin  # noqa: F401
 from dsql.errors import SqlError
-from dsql.types import array, registry
+from dsql.types import array, oids, registry
 from dsql.types.type import FormatSettings
 
 DEFAULT = FormatSettings()
@@ -31,6 +31,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "interval": st.tuples(
         st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6), st.integers(-(10**15), 10**15)
     ),
+    "int2vector": st.lists(st.integers(-(2**15), 2**15 - 1)).map(tuple),
+    "oidvector": st.lists(st.integers(0, 2**32 - 1)).map(tuple),
     "_int4": st.lists(st.none() | st.integers(-(2**31), 2**31 - 1)),
     "_text": st.lists(
         st.none() | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
@@ -112,3 +114,29 @@ def test_an_array_element_of_a_control_character_is_not_taken_for_space() -> Non
     known = registry.find("_text")
     assert known is not None
     assert known.text_decoder(DEFAULT)(b"{\x1f}") == ["\x1f"]
+
+
+VECTOR = registry.get(oids.INT2VECTOR)
+SENT = bytes.fromhex("00000001 00000000 00000015 00000002 00000000 00000002 0001 00000002 0002")
+
+
+def test_a_vector_is_sent_and_taken_with_subscripts_from_0() -> None:
+    assert VECTOR.binary_encode((1, 2)) == SENT
+    assert VECTOR.binary_decode(SENT) == (1, 2)
+    cast = registry.get(oids.INT2_ARRAY).binary_encode(array.FromZero([1, 2]))
+    assert cast == SENT
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        array.binary_encoder(oids.INT2, registry.get(oids.INT2).binary_encode)([1, 2]),
+        SENT[:16] + bytes.fromhex("00000001") + SENT[20:],
+        bytes.fromhex("00000000 00000000 00000015"),
+        bytes.fromhex("00000001 00000001 00000015 00000001 00000000 ffffffff"),
+    ],
+)
+def test_what_is_no_vector_is_not_taken_for_one(sent: bytes) -> None:
+    with pytest.raises(SqlError) as caught:
+        VECTOR.binary_decode(sent)
+    assert (caught.value.sqlstate, caught.value.message) == ("22P03", "invalid int2vector data")
