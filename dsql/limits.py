@@ -69,3 +69,11 @@ assert (
 assert WIRE_MESSAGE_BYTES_MAX >= ROW_BYTES_MAX, "a row must fit into one message"
 assert ROW_BYTES_MAX > VALUE_BYTES_MAX, "one column must never fill a row"
 assert JOURNAL_RECORD_BYTES_MAX > TRANSACTION_BYTES_MAX, "a transaction is one journal record"
+
+
+def truncate_identifier(name: str) -> str:
+    """Cut a name to what an identifier may have, never inside a character."""
+    data = name.encode()
+    if len(data) <= IDENTIFIER_BYTES_MAX:
+        return name
+    return data[:IDENTIFIER_BYTES_MAX].decode(errors="ignore")

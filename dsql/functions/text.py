@@ -12,11 +12,11 @@ from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.templates import export
+from dsql.limits import truncate_identifier
 from dsql.types import oids, registry
 from dsql.types.pieces import PIECE, find, in_pieces, lstrip, pieces, rstrip
 from dsql.types.pieces import replace as replace_large
 from dsql.types.size import SHORT, check_parts, check_size, join
-from dsql.types.string import truncate_identifier
 
 _WORD = re.compile(r"[^\W_]+")
 _DIGITS_AS_LETTERS = bytes.maketrans(b"0123456789", b"aaaaaaaaaa")

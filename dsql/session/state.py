@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dsql.errors import ClientGoneError, Origin, SqlError
 from dsql.executor.datarow import FLUSH_BYTES
+from dsql.limits import truncate_identifier
 from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
@@ -16,7 +17,6 @@ from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
 from dsql.tls.connection import Connection
-from dsql.types.string import truncate_identifier
 from dsql.wire import backend
 from dsql.wire.buffer import MessageReader
 

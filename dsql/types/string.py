@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsql.errors import SqlError
-from dsql.limits import IDENTIFIER_BYTES_MAX
+from dsql.limits import truncate_identifier
 from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
 
@@ -18,14 +18,6 @@ def decode_utf8(data: bytes) -> str:
     if "\0" in text:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8": 0x00')
     return text
-
-
-def truncate_identifier(name: str) -> str:
-    """Cut a name to what `name` holds (63 bytes), never inside a character."""
-    data = name.encode()
-    if len(data) <= IDENTIFIER_BYTES_MAX:
-        return name
-    return data[:IDENTIFIER_BYTES_MAX].decode(errors="ignore")
 
 
 def _encode_char(value: str) -> bytes:

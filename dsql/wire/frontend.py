@@ -11,6 +11,7 @@ import struct
 import msgspec
 
 from dsql.errors import FatalError, SqlError
+from dsql.limits import truncate_identifier
 from dsql.wire.buffer import (
     BodyReader,
     decode_text,
@@ -74,6 +75,7 @@ def parse_startup(body: bytes) -> StartupPacket:
 
 
 def _parse_session_start(code: int, body: bytes) -> StartupMessage:
+    """Read the parameters. Names of a user and a database are cut where any identifier is."""
     major, minor = code >> 16, code & 0xFFFF
     if major != PROTOCOL_MAJOR:
         raise FatalError(
@@ -94,6 +96,8 @@ def _parse_session_start(code: int, body: bytes) -> StartupMessage:
             unrecognized.append(decode_text(name))
         else:
             parameters[decode_text(name)] = decode_text(value)
+    for named in parameters.keys() & {"user", "database"}:
+        parameters[named] = truncate_identifier(parameters[named])
     return StartupMessage(minor, parameters, tuple(unrecognized))
 
 

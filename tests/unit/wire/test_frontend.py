@@ -45,6 +45,12 @@ def test_startup_parameters_and_protocol_options_are_kept_apart():
     assert start == frontend.StartupMessage(2, {"user": "admin", "options": ""}, ("_pq_.x",))
 
 
+def test_a_long_name_of_a_user_is_cut_where_the_roles_name_was():
+    packet = client.startup({"user": "x" * 70, "database": "é" * 40, "options": "y" * 70})
+    parameters = frontend.parse_startup(packet[4:]).parameters
+    assert parameters == {"user": "x" * 63, "database": "é" * 31, "options": "y" * 70}
+
+
 @pytest.mark.parametrize(
     "data",
     [b"\0\x03\0\0", b"\0\x03\0\0user\0admin\0", b"\0\x03\0\0user\0", b"\0\x03\0\0\0user\0a\0"],
