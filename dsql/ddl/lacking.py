@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from dsql.access.privileges import Kind
 from dsql.catalog.schema import Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
 from dsql.ddl.lacking_names import CALLED, OF_TABLES, RELATIONS, missing, missing_of_table
 from dsql.ddl.naming import find_any, missing_relation
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.securables import find_securables
 from dsql.errors import SqlError, unsupported
+from dsql.sql.libpg_query import grammar as pg
 
 _TAGS = {
     "OBJECT_FDW": "FOREIGN DATA WRAPPER",
@@ -72,6 +75,10 @@ def check_renamed(statement: Any, context: UtilityContext) -> None:
     kind = nodes.enum_name(statement, "rename_type")
     if kind == "OBJECT_DATABASE" and statement.subname != context.catalog.database.name:
         raise SqlError("3D000", f'database "{statement.subname}" does not exist')
+    if kind == "OBJECT_TABLESPACE":
+        find_securables(
+            Kind.TABLESPACE, [pg.Node(string=pg.String(sval=statement.subname))], context
+        )
     if statement.HasField("relation") and statement.relation.relname:
         found = find_any(context, statement.relation)
         if found is None:
@@ -92,7 +99,7 @@ def _names_of(relation: Table | VirtualTable) -> list[str]:
 
 
 def check_owned(statement: Any, context: UtilityContext) -> None:
-    """Raise PostgreSQL's error for what an AlterOwnerStmt of a lacking kind names."""
+    """Raise PostgreSQL's error for what an ALTER ... OWNER TO or SET SCHEMA of a lacking kind names."""
     error = missing(nodes.enum_name(statement, "object_type"), statement.object, context)
     if error is not None:
         raise error

@@ -10,10 +10,20 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dsql.access.authorize import check
+from dsql.access.privileges import Kind, must_own
 from dsql.access.requirements import creation_in, owner_of, schema_creation
 from dsql.catalog.schema import Table
+from dsql.ddl import lacking_rights as rights
 from dsql.ddl import nodes
-from dsql.ddl.lacking_names import Name, check_access_method, check_language, missing, type_of
+from dsql.ddl.lacking_names import (
+    OF_TABLES,
+    Name,
+    check_access_method,
+    check_language,
+    missing,
+    missing_of_table,
+    type_of,
+)
 from dsql.ddl.naming import (
     creation_schema,
     find_any,
@@ -28,6 +38,8 @@ from dsql.ddl.role_specs import role_of
 from dsql.errors import SqlError
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
+from dsql.sql.type_names import type_oid_and_typmod
+from dsql.types import registry
 
 Check = Callable[[Any, UtilityContext], None]
 
@@ -114,12 +126,16 @@ def _family(node: Any, context: UtilityContext) -> None:
 def _published(node: Any, context: UtilityContext) -> None:
     """Check who makes a publication, and its tables and schemas."""
     check(schema_creation(context.catalog.database), context.authority)
+    if node.for_all_tables:
+        raise SqlError("42501", "must be superuser to create FOR ALL TABLES publication")
     for wrapped in node.pubobjects:
         published = nodes.inner(wrapped)
         if published.HasField("pubtable"):
-            _relation("relation")(published.pubtable, context)
+            rights.owned_relation(published.pubtable.relation, context)
         elif published.name:
             require_schema(context, published.name)
+            message = "must be superuser to create FOR TABLES IN SCHEMA publication"
+            raise SqlError("42501", message)
 
 
 def _absent(word: str, name: Callable[[Any], str], sqlstate: str = "42704") -> Check:
@@ -195,14 +211,7 @@ def _composite(node: Any, context: UtilityContext) -> None:
         type_of(nodes.inner(wrapped).type_name)
 
 
-def _cast(node: Any, context: UtilityContext) -> None:
-    type_of(node.sourcetype)
-    type_of(node.targettype)
-    if node.HasField("func"):
-        _object("OBJECT_FUNCTION", "func")(node, context)
-
-
-def _of_superusers(field: str, made: str) -> Check:
+def _of_method(field: str, made: str) -> Check:
     """Check what only superusers may make for an access method: nobody."""
 
     def checked(node: Any, context: UtilityContext) -> None:
@@ -211,6 +220,56 @@ def _of_superusers(field: str, made: str) -> Check:
         raise SqlError("42501", f"must be superuser to create {made}")
 
     return checked
+
+
+def _defined(node: Any, context: UtilityContext) -> None:
+    """Check where an aggregate, operator, collation, ... is to be made, and what superusers make."""
+    word = _FOR_SUPERUSERS.get(nodes.enum_name(node, "kind"))
+    if word is not None:
+        raise SqlError("42501", f"must be superuser to create {word}")
+    _place("defnames")(node, context)
+
+
+_FOR_SUPERUSERS = {
+    "OBJECT_TSPARSER": "text search parsers",
+    "OBJECT_TSTEMPLATE": "text search templates",
+}
+
+
+def _conversion(node: Any, context: UtilityContext) -> None:
+    _place("conversion_name")(node, context)
+    arguments = "integer, integer, cstring, internal, integer, boolean"
+    message = f"function {'.'.join(nodes.strings(node.func_name))}({arguments}) does not exist"
+    raise SqlError("42883", message)
+
+
+def _foreign_table(node: Any, context: UtilityContext) -> None:
+    _may_create(node.base_stmt.relation.schemaname, context)
+    raise SqlError("42704", f'server "{node.servername}" does not exist')
+
+
+def _depending(node: Any, context: UtilityContext) -> None:
+    kind = nodes.enum_name(node, "object_type")
+    if node.HasField("relation") and kind not in OF_TABLES:
+        rights.found_relation(node.relation, context)
+    elif kind in OF_TABLES:
+        names = [name for name in (node.relation.schemaname, node.relation.relname) if name]
+        trigger = nodes.strings(node.object.list.items)
+        raise missing_of_table(kind, [*names, *trigger], context)
+    elif (error := missing(kind, node.object, context)) is not None:
+        raise error
+    rights.depending(node, context)
+
+
+def _extension(node: Any, context: UtilityContext) -> None:
+    del context
+    hint = "The extension must first be installed on the system where PostgreSQL is running."
+    raise SqlError("0A000", f'extension "{node.extname}" is not available', hint=hint)
+
+
+def _unlabelled(node: Any, context: UtilityContext) -> None:
+    del node, context
+    raise SqlError("22023", "no security label providers have been loaded")
 
 
 def _statistics(node: Any, context: UtilityContext) -> None:
@@ -227,7 +286,7 @@ def _statistics(node: Any, context: UtilityContext) -> None:
 
 
 def _trigger(node: Any, context: UtilityContext) -> None:
-    _relation("relation")(node, context)
+    rights.triggered(node, context)
     _trigger_function(node, context)
 
 
@@ -243,7 +302,7 @@ def _policy(node: Any, context: UtilityContext) -> None:
         spec = nodes.inner(wrapped)
         if nodes.enum_name(spec, "roletype") != "ROLESPEC_PUBLIC":
             role_of(spec, context)
-    _relation("table")(node, context)
+    rights.owned_relation(node.table, context)
 
 
 def _policy_of(node: Any, context: UtilityContext) -> None:
@@ -256,22 +315,6 @@ def _mapping(node: Any, context: UtilityContext) -> None:
     if node.user.rolename:
         role_of(node.user, context)
     raise SqlError("42704", f'server "{node.servername}" does not exist')
-
-
-def _database(node: Any, context: UtilityContext) -> None:
-    if node.dbname != context.catalog.database.name and not getattr(node, "missing_ok", False):
-        raise SqlError("3D000", f'database "{node.dbname}" does not exist')
-
-
-def _new_database(node: Any, context: UtilityContext) -> None:
-    if node.dbname == context.catalog.database.name:
-        raise SqlError("42P04", f'database "{node.dbname}" already exists')
-
-
-def _reindexed(node: Any, context: UtilityContext) -> None:
-    if nodes.enum_name(node, "kind") == "REINDEX_OBJECT_SCHEMA":
-        require_schema(context, node.name)
-    _relation("relation")(node, context)
 
 
 def _do(node: Any, context: UtilityContext) -> None:
@@ -290,59 +333,90 @@ def _altered_type(word: str) -> Check:
 
     def checked(node: Any, context: UtilityContext) -> None:
         error = missing("OBJECT_TYPE", pg.Node(list=pg.List(items=node.type_name)), context)
+        if error is None and word == "a base type":
+            oid, _ = type_oid_and_typmod(nodes.strings(node.type_name), [])
+            raise must_own(Kind.TYPE, registry.get(oid).sql_name)
         raise error or SqlError("42809", f"{'.'.join(nodes.strings(node.type_name))} is not {word}")
 
     return checked
 
 
+def _named(kind: str, field: str) -> Check:
+    """Miss an object of a kind by the parts of its name."""
+
+    def checked(node: Any, context: UtilityContext) -> None:
+        error = missing(kind, pg.Node(list=pg.List(items=getattr(node, field))), context)
+        assert error is not None, "there is none"
+        raise error
+
+    return checked
+
+
 _CHECKS: dict[str, Check] = {
-    "AlterDatabaseSet": _database,
+    "AlterCollation": _named("OBJECT_COLLATION", "collname"),
+    "AlterDatabase": rights.database,
+    "AlterDatabaseRefreshColl": rights.database,
+    "AlterDatabaseSet": rights.database,
     "AlterDomain": _altered_type("a domain"),
     "AlterEnum": _altered_type("an enum"),
+    "AlterEventTrig": _absent("event trigger", lambda node: node.trigname),
     "AlterExtension": _absent("extension", lambda node: node.extname),
     "AlterExtensionContents": _absent("extension", lambda node: node.extname),
-    "AlterFdw": _absent("foreign-data wrapper", lambda node: node.fdwname),
+    "AlterFdw": rights.of_superusers("alter", "a", "foreign-data wrapper", "fdwname"),
     "AlterForeignServer": _absent("server", lambda node: node.servername),
     "AlterFunction": _object("OBJECT_FUNCTION", "func"),
+    "AlterObjectDepends": _depending,
     "AlterOpFamily": _family,
     "AlterOperator": _object("OBJECT_OPERATOR", "opername"),
     "AlterPolicy": _policy_of,
     "AlterPublication": _absent("publication", lambda node: node.pubname),
-    "AlterSeq": _relation("sequence"),
+    "AlterSeq": rights.sequence,
     "AlterStats": _absent("statistics object", _last("defnames")),
     "AlterSubscription": _absent("subscription", lambda node: node.subname),
-    "AlterTableSpaceOptions": _absent("tablespace", lambda node: node.tablespacename),
+    "AlterSystem": rights.system_setting,
+    "AlterTSConfiguration": _named("OBJECT_TSCONFIGURATION", "cfgname"),
+    "AlterTSDictionary": _named("OBJECT_TSDICTIONARY", "dictname"),
+    "AlterTableSpaceOptions": rights.tablespace,
     "AlterType": _altered_type("a base type"),
     "AlterUserMapping": _mapping,
-    "Cluster": _relation("relation"),
+    "CheckPoint": rights.denied("permission denied to execute CHECKPOINT command"),
+    "Cluster": rights.clustered,
     "CompositeType": _composite,
-    "CreateCast": _cast,
-    "CreateConversion": _place("conversion_name"),
+    "CreateAm": rights.of_superusers("create", "an", "access method", "amname"),
+    "CreateCast": rights.cast,
+    "CreateConversion": _conversion,
     "CreateDomain": _domain,
     "CreateEnum": _place("type_name"),
-    "CreateEventTrig": _trigger_function,
+    "CreateEventTrig": rights.of_superusers("create", "an", "event trigger", "trigname"),
+    "CreateExtension": _extension,
+    "CreateFdw": rights.of_superusers("create", "a", "foreign-data wrapper", "fdwname"),
     "CreateForeignServer": _absent("foreign-data wrapper", lambda node: node.fdwname),
-    "CreateForeignTable": _absent("server", lambda node: node.servername),
+    "CreateForeignTable": _foreign_table,
     "CreateFunction": _function,
-    "CreateOpClass": _of_superusers("opclassname", "an operator class"),
-    "CreateOpFamily": _of_superusers("opfamilyname", "an operator family"),
+    "CreateOpClass": _of_method("opclassname", "an operator class"),
+    "CreateOpFamily": _of_method("opfamilyname", "an operator family"),
     "CreatePolicy": _policy,
     "CreatePublication": _published,
     "CreateRange": _place("type_name"),
     "CreateSeq": _sequence,
     "CreateStats": _statistics,
+    "CreateSubscription": rights.denied("permission denied to create subscription"),
+    "CreateTableSpace": rights.of_superusers("create", "a", "tablespace", "tablespacename"),
+    "CreateTransform": rights.transform,
     "CreateTrig": _trigger,
     "CreateUserMapping": _mapping,
-    "Createdb": _new_database,
-    "Define": _place("defnames"),
+    "Createdb": rights.new_database,
+    "Define": _defined,
     "Do": _do,
     "DropSubscription": _absent("subscription", lambda node: node.subname),
-    "DropTableSpace": _absent("tablespace", lambda node: node.tablespacename),
+    "DropTableSpace": rights.tablespace,
     "DropUserMapping": _absent("server", lambda node: node.servername),
-    "Dropdb": _database,
+    "Dropdb": rights.database,
     "Execute": _absent("prepared statement", lambda node: node.name, "26000"),
     "ImportForeignSchema": _absent("server", lambda node: node.server_name),
-    "RefreshMatView": _relation("relation"),
-    "Reindex": _reindexed,
-    "Rule": _relation("relation"),
+    "Load": rights.library,
+    "RefreshMatView": rights.refreshed,
+    "Reindex": rights.reindexed,
+    "Rule": rights.ruled,
+    "SecLabel": _unlabelled,
 }

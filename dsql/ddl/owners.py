@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dsql.access.privileges import Kind
+from dsql.access.privileges import Kind, must_own
 from dsql.access.requirements import (
     Ownership,
     Refusal,
@@ -18,7 +18,15 @@ from dsql.ddl import nodes
 from dsql.ddl.lacking import check_owned
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
-from dsql.ddl.securables import KINDS, Securable, SystemObject, find_securables, kind_of, with_owner
+from dsql.ddl.securables import (
+    BUILT_IN,
+    KINDS,
+    Securable,
+    SystemObject,
+    find_securables,
+    kind_of,
+    with_owner,
+)
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -43,6 +51,9 @@ def _securable(statement: Any, context: UtilityContext) -> Securable | SystemObj
     if kind is None:
         check_owned(statement, context)
         raise unsupported("unsupported statement: AlterOwner")
+    name = nodes.inner(statement.object).sval if kind in (Kind.LANGUAGE, Kind.TABLESPACE) else ""
+    if (kind, name) in BUILT_IN:
+        raise must_own(kind, name)
     return find_securables(kind, [statement.object], context)[0]
 
 

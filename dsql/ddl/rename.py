@@ -16,7 +16,7 @@ from dsql.access.requirements import (
 from dsql.catalog.schema import FIRST_USER_OID, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.lacking import check_renamed
+from dsql.ddl.lacking import check_owned, check_renamed
 from dsql.ddl.naming import (
     find_any,
     find_column,
@@ -194,6 +194,8 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
     """Yield what an AlterObjectSchemaStmt needs: the table, and a place in the new schema."""
     statement = parsed.node
     if nodes.enum_name(statement, "object_type") != "OBJECT_TABLE":
+        if statement.HasField("object"):
+            check_owned(statement, context)
         raise unsupported("SET SCHEMA of this kind of object is not supported")
     yield from owned_relation(context, statement)
     if not is_missing(context, statement):

@@ -95,13 +95,13 @@ def _find(kind: Kind, wrapped: Any, context: UtilityContext) -> Securable | Syst
         return _schema(name, context)
     if kind is Kind.DATABASE:
         return _database(name, context)
-    if kind is Kind.PARAMETER or (kind, name) in _BUILT_IN:
+    if kind is Kind.PARAMETER or (kind, name) in BUILT_IN:
         raise permission_denied(kind, name)
     word = kind.word.removeprefix("foreign ")
     raise SqlError("42704", f'{word} "{name}" does not exist')
 
 
-_BUILT_IN = frozenset(
+BUILT_IN = frozenset(
     {(Kind.LANGUAGE, "sql"), (Kind.LANGUAGE, "internal"), (Kind.TABLESPACE, "pg_default")}
 )
 

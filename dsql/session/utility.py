@@ -208,11 +208,15 @@ def _run_lock(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
 
 def _run_constraints(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     """Without deferrable constraints, ALL of them are none."""
-    del state
-    if parsed.node.constraints:
-        name = parsed.node.constraints[0].range_var.relname
-        raise SqlError("42704", f'constraint "{name}" does not exist')
-    return UtilityResult("SET CONSTRAINTS")
+    result = UtilityResult("SET CONSTRAINTS")
+    with result.told():
+        if not state.block.is_block:
+            message = "SET CONSTRAINTS can only be used in transaction blocks"
+            result.notice("25P01", message, severity="WARNING")
+        if parsed.node.constraints:
+            name = parsed.node.constraints[0].range_var.relname
+            raise SqlError("42704", f'constraint "{name}" does not exist')
+    return result
 
 
 UTILITIES: dict[str, Utility[SessionState]] = {

@@ -85,3 +85,36 @@ def test_no_handler_is_reached_past_its_table() -> None:
         if isinstance(node, ast.Attribute) and node.attr in ("_handler", "_requires")
     }
     assert openers <= {"dsql.ddl.execute"}
+
+
+def _is_settings(node: ast.AST) -> bool:
+    """Tell whether an expression is called as a session's parameters are everywhere."""
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name in ("settings", "_settings")
+
+
+def test_parameters_are_changed_in_one_room() -> None:
+    for module, tree in modules().items():
+        if module == "dsql.session.settings" or not module.startswith("dsql."):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and _is_settings(node.value):
+                assert not node.attr.startswith("_"), (module, node.lineno)
+                assert isinstance(node.ctx, ast.Load), (module, node.lineno)
+
+
+def test_what_a_parameter_is_set_to_was_checked() -> None:
+    for function in ast.walk(modules()["dsql.session.settings"]):
+        if isinstance(function, ast.FunctionDef):
+            called = {
+                node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                for node in ast.walk(function)
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
+            }
+            assert "_put" not in called or "_checked" in called, function.name
+
+
+def test_only_statements_write_to_the_catalog() -> None:
+    """What a query calls has the catalog to read."""
+    writers = _calls("CatalogWriter")
+    assert {module.rpartition(".")[0] for module in writers} == {"dsql.ddl", "dsql.session"}
