@@ -45,10 +45,15 @@ class Catalog:
     ) -> Table | VirtualTable | None:
         """Return the table, view, sequence or virtual table of that name, None if there is none.
 
-        Without `schema`, pg_catalog comes first and then `search_path` in order, as in PostgreSQL.
+        Without `schema`, it is looked for in all that is `searched`.
         """
-        for candidate in (schema,) if schema is not None else ("pg_catalog", *search_path):
+        for candidate in (schema,) if schema is not None else searched(search_path):
             found = self.tables.get((candidate, name)) or self.virtual.get((candidate, name))
             if found is not None:
                 return found
         return None
+
+
+def searched(search_path: Sequence[str]) -> Sequence[str]:
+    """Return the schemas in which bare names are looked up: pg_catalog first, unless the path has it."""
+    return search_path if "pg_catalog" in search_path else ("pg_catalog", *search_path)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from dsql.access.authority import Authority
 from dsql.access.authorize import check
 from dsql.access.requirements import usage_of
-from dsql.catalog.catalog import POSTGRES, Catalog
+from dsql.catalog.catalog import POSTGRES, Catalog, searched
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.virtual import virtual_table
 from dsql.errors import SqlError, unsupported
@@ -61,7 +61,7 @@ def relation_oid(catalog: Catalog, search_path: Sequence[str], text: str) -> int
 def is_visible(catalog: Catalog, search_path: Sequence[str], relation: tuple[str, str]) -> bool:
     """Return whether a relation is found by its bare name."""
     schema, name = relation
-    for candidate in ("pg_catalog", *search_path):
+    for candidate in searched(search_path):
         if candidate == schema:
             return True
         if (candidate, name) in catalog.tables or (candidate, name) in catalog.virtual:

@@ -84,7 +84,11 @@ def find_relation(scope: Scope, tree: exp.Expression) -> Table | VirtualTable:
     db = tree.args.get("db")
     schema = db.args["this"] if db is not None else None
     if schema in binding.catalog.schemas and binding.authority is not None:
-        check(usage_of(binding.catalog.schemas[schema]), binding.authority)
+        try:
+            check(usage_of(binding.catalog.schemas[schema]), binding.authority)
+        except SqlError as error:
+            error.position = position_of(tree)
+            raise
     found = binding.catalog.find_relation(schema, name, binding.search_path)
     if found is None:
         shown = name if schema is None else f"{schema}.{name}"

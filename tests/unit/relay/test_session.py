@@ -269,11 +269,14 @@ async def test_unknown_cluster_is_refused(installation, refusal, name) -> None:
     assert answer["M"] == "unable to accept connection, cluster not found"
 
 
-async def test_wrong_token_is_refused(installation, refusal) -> None:
+async def test_wrong_token_is_refused_and_charges_the_cluster_nothing(
+    installation, refusal
+) -> None:
     token = installation.token()[:-4] + "beef"
     answer = await refusal(token)
     assert (answer["C"], answer["M"]) == ("28000", "unable to accept connection, access denied")
     assert answer["H"].startswith("The request signature we calculated does not match")
+    assert installation.neighbours.placed == 0
 
 
 async def test_expired_token_is_refused_with_the_reason(installation, refusal) -> None:

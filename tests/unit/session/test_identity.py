@@ -107,3 +107,21 @@ def test_a_closed_schema_is_passed_over_in_the_search_path(admin, postgres):
     one.query("SET search_path = closed, public")
     assert one.rows("SELECT current_schema()") == [[b"public"]]
     assert one.fails("SELECT * FROM t") == ("42P01", 'relation "t" does not exist')
+
+
+def test_the_systems_schema_comes_first_unless_the_search_path_has_it_elsewhere(admin, postgres):
+    admin.query(
+        "CREATE SCHEMA s; CREATE TABLE s.pg_class (a int); INSERT INTO s.pg_class VALUES (7)"
+    )
+    seen = "SELECT 'pg_class'::regclass, 's.pg_class'::regclass, current_schemas(true)"
+    answers = []
+    for path in ("s", "s, pg_catalog", "pg_catalog, s"):
+        admin.query(f"SET search_path = {path}")
+        answers += admin.rows(seen)
+    assert answers == [
+        [b"pg_class", b"s.pg_class", b"{pg_catalog,s}"],
+        [b"pg_class", b"pg_class", b"{s,pg_catalog}"],
+        [b"pg_class", b"s.pg_class", b"{pg_catalog,s}"],
+    ]
+    admin.query("SET search_path = s, pg_catalog")
+    assert admin.rows("SELECT a FROM pg_class") == [[b"7"]]
