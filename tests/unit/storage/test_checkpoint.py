@@ -16,7 +16,7 @@ import pytest
 from dsql.disk.files import SystemFiles
 from dsql.rpc.boot import current_boot
 from storage.checkpoint import CHECKPOINT, HELD, LostWritesError, read_checkpoint, superseded_pages
-from storage.environment import ENVIRONMENT, WritableEnvironment
+from storage.environment import DAMAGED, ENVIRONMENT, WritableEnvironment
 from storage.file_lock import lock
 from storage.opening import open_replica
 from storage.superseded import SUPERSEDED, DamagedLogError
@@ -330,6 +330,21 @@ def test_opening_that_fails_at_any_step_can_be_tried_again(
             open_replica(replica.directory, [], current_boot())
     assert len(os.listdir("/proc/self/fd")) == descriptors
     environment = open_replica(replica.directory, [], current_boot())
+    assert environment.position.sequence == 1
+    environment.close()
+
+
+def test_environment_that_lmdb_did_not_open_opens_once_it_is_whole_again(replica: Any) -> None:
+    replica.apply([(b"a", b"1")])
+    replica.close()
+    data = replica.directory / ENVIRONMENT / "data.mdb"
+    whole = data.read_bytes()
+    data.write_bytes(b"\xff" * len(whole))
+    for _ in range(2):
+        with pytest.raises(DAMAGED):
+            WritableEnvironment(replica.directory / ENVIRONMENT, current_boot())
+    data.write_bytes(whole)
+    environment = WritableEnvironment(replica.directory / ENVIRONMENT, current_boot())
     assert environment.position.sequence == 1
     environment.close()
 
