@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from dsql.ddl.lacking_statements import check_names
 from dsql.ddl.nodes import inner, option_value
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
@@ -47,11 +48,12 @@ class ExplainStatement:
     ) -> None:
         node = inner(parsed.node.query)
         name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
+        self._parsed = replace(parsed, node=node, name=name)
         if name not in QUERIES:
+            check_names(self._parsed, state.context)
             raise unsupported(f"unsupported statement: {name}")
         self._state = state
         self._options = _options(parsed.node)
-        self._parsed = replace(parsed, node=node, name=name)
         self._query = QueryStatement(state, self._parsed, declared, "")
 
     def describe(self) -> tuple[tuple[int, ...], Columns]:

@@ -1,0 +1,75 @@
+"""What a query processor does with its agent's orders, with work in the place of a tenant's."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dsql.hub.hub import Hub
+from dsql.rpc import packets
+from dsql.session.control import (
+    Assign,
+    Ended,
+    Ready,
+    Retire,
+    RunJobs,
+    decode_from_query_processor,
+    encode,
+)
+from dsql.session.query_processor import QueryProcessor
+
+
+@pytest.fixture(autouse=True)
+def undisturbed() -> Iterator[None]:
+    """Put the signals back that a query processor listens to."""
+    numbers = (signal.SIGTERM, signal.SIGIO, signal.SIGPROF)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+class Builder:
+    """A tenant with one long job, which goes on after its process was told to end."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.processor: QueryProcessor
+        self.built = 0
+
+    def open(self) -> None:
+        pass
+
+    def run_jobs(self, number: int) -> bool:
+        while not self.processor._retiring:
+            self.hub.wait(self.hub.monotonic() + 0.001)
+        for _ in range(10):
+            self.hub.wait(self.hub.monotonic() + 0.001)
+            self.built += 1
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_process_that_is_told_to_end_finishes_its_job_first() -> None:
+    builders: list[Builder] = []
+
+    def open_tenant(*given: Any) -> Any:
+        builders.append(Builder(next(each for each in given if isinstance(each, Hub))))
+        builders[0].processor = processor
+        return builders[0]
+
+    ours, agents = packets.pair()
+    with ours, agents:
+        processor = QueryProcessor(ours, lambda *_: [], open_tenant)
+        for order in (Assign("a" * 26, "postgres", ["a"], None), RunJobs(1), Retire()):
+            packets.send(agents, encode(order))
+        processor.run()
+        assert builders[0].built == 10
+        told = [decode_from_query_processor(packets.receive(agents)[0]) for _ in range(2)]
+    assert told == [Ready([]), Ended(1, cut=False)]
