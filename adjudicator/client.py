@@ -64,9 +64,9 @@ class AdjudicatorClient:
 
     `azs` are the cluster's zones, sorted. `connect(az)` returns the zone and a socket on
     which `hello` has been sent, to that zone or, for "", to the one that most likely leads; it raises
-    OSError, and may give way to others. `prepare(az)`, while commits go well, may have one made for a later
-    `connect(az)`; it does not wait. With a `waiter` that has others, `flush` has to be called after each
-    round of theirs.
+    OSError, and may give way to others. `prepare(az)` may have one made for a later `connect(az)`; it does
+    not wait, and returns whether that will not either. With a `waiter` that has others, `flush` has to be
+    called after each round of theirs.
 
     A commit is sent to one zone; if that is silent for `patience_seconds`, all others are asked about it.
     """
@@ -76,7 +76,7 @@ class AdjudicatorClient:
         azs: list[str],
         connect: Connect,
         *,
-        prepare: Prepare = lambda _: None,
+        prepare: Prepare = lambda _: True,
         patience_seconds: float = _PATIENCE_SECONDS,
         reach_seconds: float = _REACH_SECONDS,
         resolve_seconds: float = _RESOLVE_SECONDS,
@@ -233,10 +233,12 @@ class AdjudicatorClient:
                 tries[az] += 1
                 again_at[az] = now + _backoff(tries[az])
         _leave_silent(question)
+        self._prepare_at = 0  # who has left a zone should be able to come back
         return reply
 
     def _send(self, az: str, question: Question, request: bytes) -> bool:
-        connection = self._zones.reach(az)
+        # While somebody may answer, nobody else is waited for: the agent may be stopped, or gone.
+        connection = self._zones.reach(az, may_wait=not question.waiting)
         if connection is None or not connection.has_room(len(request)):
             return False
         connection.ask(question, request)

@@ -13,7 +13,7 @@ from adjudicator.zone_connection import ZoneConnection
 from dsql.hub.waiter import NEVER, Activity, Waiter
 
 Connect = Callable[[str], tuple[str, socket.socket]]
-Prepare = Callable[[str], None]
+Prepare = Callable[[str], bool]
 
 
 class ZoneConnections:
@@ -35,14 +35,20 @@ class ZoneConnections:
             if self._open(az) is None:
                 self._prepare(az)
 
-    def reach(self, az: str) -> ZoneConnection | None:
-        """Return an open connection to a zone, "" for any; None if it cannot be reached now."""
+    def reach(self, az: str, *, may_wait: bool = True) -> ZoneConnection | None:
+        """Return an open connection to a zone, "" for any; None if it cannot be reached now.
+
+        It is made now, unless that `may_wait` and would: then it is prepared.
+        """
         connection = self._open(az)
         if connection is not None:
             return connection
         dial = self._dials.get(az)
+        is_quick = dial.is_quick if dial is not None else not may_wait and self._prepare(az)
+        if not (may_wait or is_quick):
+            return None
         if dial is None:
-            return self._dial(az)
+            return self._dial(az, is_quick=is_quick)
         dial.activities.append(self._waiter.current)
         while not dial.is_over:
             self._waiter.wait(NEVER)
@@ -63,8 +69,8 @@ class ZoneConnections:
         for connection in self._connections.values():
             connection.lose()
 
-    def _dial(self, az: str) -> ZoneConnection | None:
-        dial = self._dials[az] = _Dial()
+    def _dial(self, az: str, *, is_quick: bool) -> ZoneConnection | None:
+        dial = self._dials[az] = _Dial(is_quick)
         try:
             dial.connection = self._adopt(*self._connect(az))
         except OSError:
@@ -88,11 +94,12 @@ class ZoneConnections:
 
 
 class _Dial:
-    """A connection that is being made, and who waits for it."""
+    """A connection that is being made, and who waits for it. `is_quick`: it was prepared."""
 
-    __slots__ = ("activities", "connection", "is_over")
+    __slots__ = ("activities", "connection", "is_over", "is_quick")
 
-    def __init__(self) -> None:
+    def __init__(self, is_quick: bool) -> None:
+        self.is_quick = is_quick
         self.activities: list[Activity | None] = []
         self.connection: ZoneConnection | None = None
         self.is_over = False

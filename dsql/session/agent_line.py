@@ -147,18 +147,28 @@ class AgentLine:
         prepared = self._prepared.pop(az or next(iter(self._prepared), ""), None)
         answer = None if prepared is None else self._await_answer(prepared)
         connection = _connection_of(answer)
-        if connection is not None and not _has_ended(connection[1]):
+        if connection is not None and not _has_ended(connection[1].fileno()):
             return connection
         if connection is not None:
             connection[1].close()
         return _connection_of(self._await_answer(self._want(az, self._waiter.current)))
 
-    def prepare_adjudicator(self, az: str) -> None:
-        """Have the agent's connection to a zone's adjudicator come before it is needed. Does not wait."""
+    def prepare_adjudicator(self, az: str) -> bool:
+        """Have the agent's connection to a zone's adjudicator come before it is needed. Does not wait.
+
+        Return whether it is here, so that `new_adjudicator` will not wait either.
+        """
         prepared = self._prepared.get(az)
-        if prepared is None or (prepared.answer is not None and not prepared.answer[1]):
-            with contextlib.suppress(EOFError):
-                self._prepared[az] = self._want(az, None)
+        if prepared is not None and prepared.answer is None:
+            return False
+        descriptors = [] if prepared is None or prepared.answer is None else prepared.answer[1]
+        if descriptors and not _has_ended(descriptors[0]):
+            return True
+        packets.close_all(descriptors)
+        self._prepared.pop(az, None)
+        with contextlib.suppress(EOFError):
+            self._prepared[az] = self._want(az, None)
+        return False
 
     def _want(self, az: str, activity: Activity | None) -> _Wanted:
         wanted = _Wanted(activity)
@@ -193,11 +203,14 @@ def _connection_of(answer: Answer | None) -> tuple[str, socket.socket] | None:
     return (answer[0], socket.socket(fileno=answer[1][0])) if answer and answer[1] else None
 
 
-def _has_ended(connection: socket.socket) -> bool:
+def _has_ended(descriptor: int) -> bool:
     """Return whether the other end is gone; a connection on which nothing was asked is silent."""
+    connection = socket.socket(fileno=descriptor)
     try:
         return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
     except OSError:
         return True
+    finally:
+        connection.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -78,6 +79,29 @@ def test_leader_that_is_only_slow_gives_the_answer(zones: Zones, client: Adjudic
     assert commit(client) == Committed(77)
 
 
+def test_leader_that_is_only_slow_gives_the_answer_though_no_connection_can_be_made(
+    zones: Zones,
+) -> None:
+    asked_for_others = threading.Event()
+
+    def is_slow(request: bytes) -> bytes | None:
+        asked_for_others.wait(5)
+        return commits(request)
+
+    def connect(az: str) -> tuple[str, socket.socket]:
+        assert not zones.connected, "this would wait, and the answer is on its way"
+        return zones.connect(az)
+
+    def prepare(az: str) -> bool:
+        asked_for_others.set()
+        return False
+
+    zones.acts["az1"] = is_slow
+    client = AdjudicatorClient(AZS, connect, prepare=prepare, patience_seconds=0.02)
+    assert commit(client) == Committed(77)
+    client.close()
+
+
 def test_leader_that_dies_with_the_request_is_asked_too_once_it_is_back(
     zones: Zones, client: AdjudicatorClient
 ) -> None:
@@ -131,7 +155,12 @@ def test_commit_that_is_refused_late_has_certainly_not_happened(
 def test_zones_without_a_connection_are_prepared_for_while_commits_go_well(zones: Zones) -> None:
     prepared: list[str] = []
     zones.acts["az1"] = commits
-    client = AdjudicatorClient(AZS, zones.connect, prepare=prepared.append)
+
+    def prepare(az: str) -> bool:
+        prepared.append(az)
+        return False
+
+    client = AdjudicatorClient(AZS, zones.connect, prepare=prepare)
     assert commit(client) == commit(client) == Committed(77)
     assert prepared == ["az2", "az3"]  # at 77, and not again within a second
     zones.acts["az1"] = lambda request: encode_reply(

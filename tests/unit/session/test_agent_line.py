@@ -122,3 +122,18 @@ def test_connection_that_another_one_replaces_is_closed(ends: tuple[AgentLine, A
         assert replaced.recv(1, socket.MSG_DONTWAIT) == b""
         with reach(line, "b") as connection:
             assert is_joined(connection, kept)
+
+
+def test_preparing_tells_whether_a_connection_is_there(ends: tuple[AgentLine, Agent]) -> None:
+    line, agent = ends
+    line.attach(Blocking(), lambda message, descriptors: None, lambda: None)
+    assert not line.prepare_adjudicator("b")
+    prepared = agent.connect("b")
+    line.hear()
+    assert line.prepare_adjudicator("b")
+    prepared.close()
+    assert not line.prepare_adjudicator("b")  # and asks anew
+    assert agent.asked == ["b", "b"]
+    agent.control.close()
+    line.hear()
+    assert not line.prepare_adjudicator("b")
