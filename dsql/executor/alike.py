@@ -2,23 +2,25 @@
 
 `a = 1 OR a = 2 OR ...` of 100,000 terms is one function of a constant, mapped over a column of them: a
 function's worth of source instead of megabytes, which Python takes seconds to compile and no interrupt
-can cut.
+can cut. `a = 1 OR b > 2 OR a = 3 OR ...` is two of them, called in turns.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from dsql.planner.expressions import SHAPES, SubPlan, map_children
+from dsql.planner.expressions import SHAPES, Holds, SubPlan, map_children
 from dsql.sql.bound import Constant, Expression, Parameter
 
-RUN_MIN = 32  # shorter ones are written one by one
+RUN_MIN = 32  # of one kind, or of each kind on average; fewer are written one by one
+_KINDS_MAX = 1_000  # of one run
 
 _PLACES = frozenset(("position", "implicit"))  # what does not count
-_fixed_fields: dict[type, tuple[str, ...]] = {}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -30,7 +32,7 @@ class Given(Expression):
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class Kind:
     """Expressions that are alike: `template` with each row of `columns` for its parameters `names`.
 
     Columns are of values, or of `Parameter`s. A template without either has a parameter for which nothing
@@ -42,83 +44,149 @@ class Run:
     columns: list[Sequence[Any]]
 
 
+@dataclass(slots=True, eq=False)
+class Run:
+    """Expressions of some kinds. `order` says which kind the next one is of, whose next row is given."""
+
+    kinds: list[Kind]
+    order: list[int]
+
+
 Items = Sequence[tuple[Expression, ...]]
 Item = Run | tuple[Expression, ...]
 
 
 def runs(items: Items, fresh: Callable[[str], str]) -> Iterator[Item]:
     """Yield items, each of one or several expressions, in order; those that follow one another as `Run`."""
-    start = 0
-    while start < len(items):
-        first = items[start]
-        rows = _constants(items, start)
-        if len(rows) >= RUN_MIN:
-            width = len(rows[0])
-            names = [fresh("given") for _ in range(width)] or [fresh("number")]
-            given = iter(names)
-            template = tuple(_opened(part, given) for part in first)
-            columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
-            if not width:
-                columns = [range(len(rows))]
-            yield Run(template, names, columns)
-        else:
-            yield from items[start : start + len(rows)]
-        start += len(rows)
+    stretch = _Stretch()
+    for item in items:
+        shape, row = shape_of(item)
+        if shape not in stretch.numbers and stretch.ends_here():
+            yield from stretch.runs(fresh)
+            stretch = _Stretch()
+        stretch.add(item, shape, row)
+    yield from stretch.runs(fresh)
 
 
-def _constants(items: Items, start: int) -> list[list[Any]]:
-    """Return the constants, and the parameters, of an item and of all that are alike behind it."""
-    first = items[start]
-    rows: list[list[Any]] = []
-    for number in range(start, len(items)):
-        row: list[Any] = []
-        if not all(_is_alike(a, b, row) for a, b in zip(first, items[number], strict=True)):
-            break
-        rows.append(row)
-    return rows or [[]]  # an expression may not even be like itself
+@dataclass(slots=True, eq=False)
+class _Stretch:
+    """Items that follow one another, by their shapes. `rows` has the constants and parameters of each."""
+
+    items: list[tuple[Expression, ...]] = field(default_factory=list)
+    numbers: dict[Any, int] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+    rows: list[list[Any]] = field(default_factory=list)
+
+    def add(self, item: tuple[Expression, ...], shape: Any, row: list[Any]) -> None:
+        """Append an item."""
+        self.order.append(self.numbers.setdefault(shape, len(self.numbers)))
+        self.items.append(item)
+        self.rows.append(row)
+
+    def ends_here(self) -> bool:
+        """Return True if another shape is too much for it, or would keep it from being a run."""
+        kinds, count = len(self.numbers), len(self.items)
+        return kinds == _KINDS_MAX or RUN_MIN * kinds <= count < RUN_MIN * (kinds + 1) - 1
+
+    def runs(self, fresh: Callable[[str], str]) -> Iterator[Item]:
+        """Yield it as one run, or the runs of one kind in it and what is between them."""
+        count = len(self.items)
+        if count >= RUN_MIN * len(self.numbers):
+            yield from [self._run(range(count), fresh)] if count else []
+            return
+        for _, places in groupby(range(count), self.order.__getitem__):
+            alike = [*places]
+            if len(alike) >= RUN_MIN:
+                yield self._run(alike, fresh)
+            else:
+                yield from [self.items[place] for place in alike]
+
+    def _run(self, places: Sequence[int], fresh: Callable[[str], str]) -> Run:
+        rows: dict[int, list[list[Any]]] = {}
+        first: dict[int, tuple[Expression, ...]] = {}
+        for place in places:
+            number = self.order[place]
+            if number not in first:
+                first[number], rows[number] = self.items[place], []
+            rows[number].append(self.rows[place])
+        kinds = [_kind(first[number], rows[number], fresh) for number in first]
+        return Run(kinds, self.order if len(first) > 1 else [0] * len(places))
 
 
-def _is_alike(first: Expression, other: Expression, constants: list[Any]) -> bool:
-    """Return whether two expressions differ in constants and parameters only, and append the other's."""
-    cls = type(first)
-    if cls is not type(other) or first.type_oid != other.type_oid:
-        return False
+def _kind(
+    first: tuple[Expression, ...], rows: list[list[Any]], fresh: Callable[[str], str]
+) -> Kind:
+    width = len(rows[0])
+    names = [fresh("given") for _ in range(width)] or [fresh("number")]
+    given = iter(names)
+    template = tuple(_opened(part, given) for part in first)
+    columns: list[Sequence[Any]] = [*zip(*rows, strict=True)] if width else [range(len(rows))]
+    return Kind(template, names, columns)
+
+
+def shape_of(item: tuple[Expression, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """Return a value that is equal for expressions that are alike, and their constants and parameters."""
+    shape: list[Any] = []
+    constants: list[Any] = []
+    for node in item:
+        _add_node(node, shape, constants)
+    return tuple(shape), constants
+
+
+def _add_node(node: Any, shape: list[Any], constants: list[Any]) -> None:
+    cls = type(node)
     if cls is Constant:
-        if other.value is not None:  # type: ignore[attr-defined]
-            constants.append(other.value)  # type: ignore[attr-defined]
-            return first.value is not None  # type: ignore[attr-defined]
-        return first.value is None  # type: ignore[attr-defined]
-    if cls is Parameter:
-        constants.append(other)
-        return True
-    if cls is SubPlan:
-        return False
-    for name in _fixed_fields.get(cls) or _fixed(cls):
-        one, another = getattr(first, name), getattr(other, name)
-        if one is not another and one != another:
-            return False
-    return all(
-        _are_alike(getattr(first, name), getattr(other, name), constants) for name, _ in SHAPES[cls]
-    )
+        shape += (cls, node.type_oid, node.value is None)
+        if node.value is not None:
+            constants.append(node.value)
+    elif cls is Parameter:
+        shape += (cls, node.type_oid)
+        constants.append(node)
+    elif cls is SubPlan:
+        shape.append(node)  # like no other
+    else:
+        fixed, lists, inner = _PARTS[cls]
+        shape.append(cls)
+        shape += fixed(node)
+        for name in lists:
+            shape.append(tuple(getattr(node, name)))
+        for name, holds in inner:
+            if holds is Holds.NODE:
+                _add_node(getattr(node, name), shape, constants)
+            else:
+                _add(getattr(node, name), shape, constants)
 
 
-def _are_alike(first: Any, other: Any, constants: list[Any]) -> bool:
-    """Return `_is_alike` of a field's value, in the order in which `map_children` goes through it."""
-    if isinstance(first, Expression):
-        return _is_alike(first, other, constants)
-    if isinstance(first, list | tuple):
-        return len(first) == len(other) and all(
-            _are_alike(one, another, constants) for one, another in zip(first, other, strict=True)
-        )
-    return bool(first is other or first == other)
+def _add(value: Any, shape: list[Any], constants: list[Any]) -> None:
+    """Add a field's value, in the order in which `map_children` goes through it."""
+    if isinstance(value, Expression):
+        _add_node(value, shape, constants)
+    elif isinstance(value, list | tuple):
+        shape.append(len(value))
+        for item in value:
+            _add(item, shape, constants)
+    else:
+        shape.append(value)
 
 
-def _fixed(cls: type) -> tuple[str, ...]:
-    """Return the fields of a node class that count and hold no expressions."""
-    others = {name for name, _ in SHAPES[cls]} | _PLACES
-    names = (field.name for field in dataclasses.fields(cls))
-    found = _fixed_fields[cls] = tuple(name for name in names if name not in others)
-    return found
+_Parts = tuple[Callable[[Any], tuple[Any, ...]], list[str], tuple[tuple[str, Holds], ...]]
+
+
+class _PartsByClass(dict[type, _Parts]):
+    """By node class its fields that count: those without expressions, of these the lists, all others."""
+
+    def __missing__(self, cls: type) -> _Parts:
+        inner = SHAPES[cls]
+        others = {name for name, _ in inner} | _PLACES
+        fields = [one for one in dataclasses.fields(cls) if one.name not in others]
+        lists = [one.name for one in fields if str(one.type).startswith("list")]
+        plain = [one.name for one in fields if one.name not in lists]
+        assert len(plain) > 1, "a node has a type and its modifier"
+        found = self[cls] = attrgetter(*plain), lists, inner
+        return found
+
+
+_PARTS = _PartsByClass()
 
 
 def _opened(node: Expression, names: Iterator[str]) -> Expression:

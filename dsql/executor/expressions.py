@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsql.errors import SqlError
 from dsql.executor import values
-from dsql.executor.alike import RUN_MIN, Given, Item, Run, runs
+from dsql.executor.alike import RUN_MIN, Given, Item, Kind, Run, runs
 from dsql.executor.branches import BRANCHES_MAX, case, groups
 from dsql.executor.code import Code
 from dsql.executor.source import Binding, Env
@@ -178,14 +178,21 @@ class Expressions:
         return found
 
     def each(self, run: Run, write: Callable[..., str]) -> str:
-        """Return an iterator over what `write` makes of expressions that are alike."""
+        """Return an iterator over what `write` makes of the expressions of a run."""
+        each = [self._each(kind, write) for kind in run.kinds]
+        if len(each) == 1:
+            return each[0]
+        in_turns = self.source.constant(values.in_turns)
+        return f"{in_turns}({self.source.constant(run.order, 'order')}, ({', '.join(each)}))"
+
+    def _each(self, kind: Kind, write: Callable[..., str]) -> str:
         source, name = self.source, self.source.fresh("each")
         depth, self._depth = self._depth, 0
-        with source.nested(name, ", ".join(run.names), closure=True):
-            source.line(f"return {write(*run.template)}")
+        with source.nested(name, ", ".join(kind.names)):
+            source.line(f"return {write(*kind.template)}")
         self._depth = depth
-        columns = ", ".join(self._column(column) for column in run.columns)
-        return f"map({name}, {columns})"
+        columns = ", ".join(self._column(column) for column in kind.columns)
+        return f"map({source.partial(name)}, {columns})"
 
     def _column(self, column: Sequence[Any]) -> str:
         """Return code of what is given one after the other for a parameter of a `Run`."""

@@ -21,6 +21,7 @@ import symtable
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -157,6 +158,14 @@ class Source:
     def call(self, name: str, arguments: str = "") -> str:
         """Return the call of a function that was written before."""
         return f"{name}({_list([*self._passed.get(name, ()), arguments])})"
+
+    def partial(self, name: str) -> str:
+        """Return a function that was written before, to be called with its own parameters only."""
+        passed = self._passed.get(name)
+        if not passed:
+            return name
+        self.names["partial"] = partial
+        return f"partial({_list([name, *passed])})"
 
     def _read_outside(self, function: Function, *, alone: bool = False) -> list[str]:
         """Return the variables of enclosing functions that a function reads.

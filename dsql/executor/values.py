@@ -64,6 +64,11 @@ def first(items: Iterable[Any]) -> Any:
     return next((item for item in items if item is not None), None)
 
 
+def in_turns(order: Iterable[int], iterators: Sequence[Iterator[Any]]) -> Iterator[Any]:
+    """Return what iterators give, in the order of their numbers."""
+    return map(next, map(iterators.__getitem__, order))
+
+
 def any_element(function: Callable[[Any, Any], Truth], left: Any, array: Any) -> Truth:
     """Return `left op ANY (array)` for a strict operator."""
     if array is None:
