@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dsql.errors import SqlError
-from dsql.executor import values
+from dsql.executor import composites, values
 from dsql.executor.alike import RUN_MIN, Given, Item, Kind, Run, runs
 from dsql.executor.branches import BRANCHES_MAX, case, groups
 from dsql.executor.code import Code
@@ -31,7 +31,6 @@ from dsql.planner.expressions import Slot, SubPlan, strip_relabel
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.types import oids, registry
-from dsql.types.record import record_class
 
 if TYPE_CHECKING:
     from dsql.executor.generator import Generator
@@ -151,6 +150,13 @@ class Expressions:
         name = self.source.fresh("v")
         self.source.line(f"{name} = {code.text}")
         return Code(name, code.nullable)
+
+    def named(self, code: Code) -> tuple[str, str]:
+        """Return (name, code that assigns it and has its value) for a value used more than once."""
+        if code.atom:
+            return code.text, code.text
+        name = self.source.fresh("t")
+        return name, f"({name} := {code.text})"
 
     def several(self, nodes: Sequence[Expression], env: Env) -> tuple[Sequence[Code], str]:
         """Return the values that one call, array or row is made of, and their flight (`in_flight`)."""
@@ -412,16 +418,8 @@ def _not(compiler: Expressions, node: Any, env: Env) -> Code:
     code = compiler.value(node.argument, env)
     if not code.nullable:
         return Code(f"(not {code.text})", nullable=False)
-    name, guard = compiler_name(compiler, code)
+    name, guard = compiler.named(code)
     return Code(f"(None if {guard} is None else not {name})", nullable=True)
-
-
-def compiler_name(compiler: Expressions, code: Code) -> tuple[str, str]:
-    """Return (name, code that assigns it and has its value) for a value used more than once."""
-    if code.atom:
-        return code.text, code.text
-    name = compiler.source.fresh("t")
-    return name, f"({name} := {code.text})"
 
 
 def _null_test(compiler: Expressions, node: Any, env: Env) -> Code:
@@ -443,7 +441,7 @@ def _boolean_test(compiler: Expressions, node: Any, env: Env) -> Code:
 
 def _distinct(compiler: Expressions, node: Any, env: Env) -> Code:
     left, right = compiler.value(node.left, env), compiler.value(node.right, env)
-    (a, first), (b, second) = compiler_name(compiler, left), compiler_name(compiler, right)
+    (a, first), (b, second) = compiler.named(left), compiler.named(right)
     equal = compiler.call(node.equal, [Code(a, False), Code(b, False)]).text
     same = f"(({second} is None) if {first} is None else (False if {second} is None else {equal}))"
     return Code(same if node.negated else f"(not {same})", nullable=False)
@@ -451,7 +449,7 @@ def _distinct(compiler: Expressions, node: Any, env: Env) -> Code:
 
 def _null_if(compiler: Expressions, node: Any, env: Env) -> Code:
     left, right = compiler.value(node.left, env), compiler.value(node.right, env)
-    (a, first), (b, second) = compiler_name(compiler, left), compiler_name(compiler, right)
+    (a, first), (b, second) = compiler.named(left), compiler.named(right)
     equal = compiler.call(node.equal, [Code(a, False), Code(b, False)]).text
     text = f"(None if {first} is None else {a} if {second} is None else None if {equal} else {a})"
     return Code(text, nullable=True)
@@ -463,7 +461,7 @@ def _coalesce(compiler: Expressions, node: Any, env: Env) -> Code:
     for code in codes[:-1]:
         if not code.nullable:
             return Code(f"({''.join(parts)}{code.text})", nullable=False)
-        name, guard = compiler_name(compiler, code)
+        name, guard = compiler.named(code)
         parts.append(f"{name} if {guard} is not None else ")
     return Code(f"({''.join(parts)}{codes[-1].text})", codes[-1].nullable)
 
@@ -495,7 +493,7 @@ def _membership(compiler: Expressions, node: Any, left: Code, array: Code) -> Co
     elements = _constant_elements(literal)
     if elements and None not in elements:  # of none it is FALSE, NULL or not
         values_set = compiler.source.constant(frozenset(elements), "set")
-        name, guard = compiler_name(compiler, left)
+        name, guard = compiler.named(left)
         if not left.nullable:
             return Code(f"({left.text} in {values_set})", nullable=False)
         return Code(f"(None if {guard} is None else {name} in {values_set})", nullable=True)
@@ -540,31 +538,6 @@ def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
     return Code(f"{function}({array}, ({texts(node.indexes)}))", nullable=True)
 
 
-def _row(compiler: Expressions, node: Any, env: Env) -> Code:
-    codes, flight = compiler.several(node.fields, env)
-    items = "".join(f"{code.text}, " for code in codes)
-    kind = record_class(tuple(node.names), tuple(item.type_oid for item in node.fields))
-    text = f"{compiler.source.constant(kind, 'record')}(({items}))"
-    return Code(f"{flight}.give({text})" if flight else text, nullable=False)
-
-
-def _field(compiler: Expressions, node: Any, env: Env) -> Code:
-    code = compiler.value(node.record, env)
-    name, guard = compiler_name(compiler, code)
-    return Code(f"(None if {guard} is None else {name}[{node.index}])", nullable=True)
-
-
-def _row_compare(compiler: Expressions, node: Any, env: Env) -> Code:
-    left = "".join(f"{compiler.value(item, env).text}, " for item in node.left)
-    right = "".join(f"{compiler.value(item, env).text}, " for item in node.right)
-    less = "".join(f"{compiler.source.constant(f.implementation, 'f')}, " for f in node.less)
-    equal = "".join(f"{compiler.source.constant(f.implementation, 'f')}, " for f in node.equal)
-    function = compiler.source.constant(values.compare_rows)
-    return Code(
-        f"{function}({node.operator!r}, ({left}), ({right}), ({less}), ({equal}))", nullable=True
-    )
-
-
 def _subplan(compiler: Expressions, node: Any, env: Env) -> Code:
     return compiler._generator.subplan(node, env)
 
@@ -598,8 +571,8 @@ _VALUES: dict[type, Callable[[Expressions, Any, Env], Code]] = {
     bound.ArrayCompare: _array_compare,
     bound.ArrayConstructor: _array,
     bound.Subscript: _subscript,
-    bound.RowConstructor: _row,
-    bound.FieldSelect: _field,
-    bound.RowCompare: _row_compare,
+    bound.RowConstructor: composites.row,
+    bound.FieldSelect: composites.field,
+    bound.RowCompare: composites.comparison,
     bound.DefaultValue: _default,
 }

@@ -209,22 +209,6 @@ def _slice(array: list[Any], bounds: list[tuple[Any, Any]]) -> list[Any]:
     return [item for item in sliced if item != []]
 
 
-def compare_rows(
-    operator: str,
-    left: Sequence[Any],
-    right: Sequence[Any],
-    less: Sequence[Callable[[Any, Any], Truth]],
-    equal: Sequence[Callable[[Any, Any], Truth]],
-) -> Truth:
-    """Return (a, ...) op (b, ...) for <, <=, > and >=: the first unequal pair decides."""
-    for one, other, is_less, is_equal in zip(left, right, less, equal, strict=True):
-        if one is None or other is None:
-            return None
-        if not is_equal(one, other):
-            return bool(is_less(one, other)) == operator.startswith("<")
-    return operator.endswith("=")
-
-
 def checked(rows: Iterable[Any], memory: StatementMemory) -> Iterator[Any]:
     """Yield from `rows`, looking for a cancellation now and then; a list is on the account meanwhile."""
     held, check_cancel = Held(memory), memory.check_cancel

@@ -31,6 +31,9 @@ def optimize(group: Group) -> None:
         optimize(join.group)
 
 
+_LEAVES = frozenset((Constant, Slot))
+
+
 def fold(node: Expression) -> Expression:
     """Evaluate calls of immutable functions with constant arguments.
 
@@ -40,7 +43,10 @@ def fold(node: Expression) -> Expression:
     cls = type(node)
     if cls is Constant or cls is Slot:
         return node
-    folded: Expression = map_children(node, fold)
+    if cls is bound.Call and _LEAVES.issuperset(map(type, node.arguments)):  # type: ignore[attr-defined]
+        folded = node
+    else:
+        folded = map_children(node, fold)
     if isinstance(folded, (bound.And, bound.Or)):
         return _fold_connective(folded)
     if isinstance(folded, bound.Relabel) and isinstance(folded.argument, Constant):
@@ -128,13 +134,12 @@ def null_rejected(condition: Expression) -> set[int]:
 
 def reduce_outer_joins(group: Group) -> None:
     """Turn outer joins into narrower ones where a condition above rejects the NULL-extended rows."""
-    reduced = True
-    while reduced:  # what an inner join brings in may reject more
+    while joins := [member for member in group.members if isinstance(member, OuterJoin)]:
         rejected: set[int] = set()
         for condition in group.conditions:
             rejected |= null_rejected(condition)
-        joins = [member for member in group.members if isinstance(member, OuterJoin)]
-        reduced = any(_reduce(group, join, rejected) for join in joins)
+        if not any(_reduce(group, join, rejected) for join in joins):
+            break  # else what an inner join brings in may reject more
 
 
 def _reduce(group: Group, join: OuterJoin, rejected: set[int]) -> bool:

@@ -35,7 +35,7 @@ from dsql.sql.expressions import BINDERS, bind_expression, bind_subquery
 from dsql.sql.scope import Scope
 from dsql.sql.tree import items_of, position_of
 from dsql.sql.tree_operators import OPERATOR_NAMES
-from dsql.sql.walk import lowest_level
+from dsql.sql.walk import has_variables
 from dsql.types import oids, registry
 
 _QUERIES = (exp.Select, exp.Values, exp.SetOperation)
@@ -333,7 +333,7 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
     plain: list[Expression] = []
     others: list[Expression] = []
     for item in items:
-        free = type(item) is Constant or lowest_level([item]) is None
+        free = type(item) is Constant or not has_variables(item)
         (plain if free else others).append(item)
     parts: list[Expression] = []
     if len(plain) > 1:

@@ -149,6 +149,14 @@ def lowest_level(expressions: list[Any]) -> int | None:
     return lowest
 
 
+def has_variables(expression: Expression) -> bool:
+    """Return True if a column or aggregate of its query, or of one around that, is in an expression."""
+    return any(
+        isinstance(node, (ColumnRef, AggregateCall)) and node.levels_up >= depth
+        for node, depth in nodes(expression)
+    )
+
+
 def refuse_variables(expression: Expression, name: str) -> None:
     """Raise SqlError 42P10 if what is computed once for a clause ("LIMIT") reads its query's rows."""
     if lowest_level([expression]) == 0:

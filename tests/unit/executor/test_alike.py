@@ -18,6 +18,20 @@ def listed(item: str, separator: str = ", ", count: int = COUNT) -> str:
     return separator.join(item.format(number, number % 3) for number in range(count))
 
 
+def mixed(items: list[str], separator: str = ", ", count: int = 200) -> str:
+    """Return items of several kinds, next to one another."""
+    chosen = [items[(number * 3 + number // 5) % len(items)] for number in range(count)]
+    return separator.join(item.format(number) for number, item in enumerate(chosen))
+
+
+KINDS = ["a = {0} + b + 1", "b * 2 = {0} + 1000", "nullif(a, {0}) > 100 + {0}"]
+BRANCHES = [
+    "WHEN a = {0} THEN {0}",
+    "WHEN b > {0} + 50 THEN b",
+    "WHEN a IS NULL THEN nullif(b, {0})",
+]
+ELEMENTS = ["a + {0}", "nullif(b, {0} % 5)", "b * {0}", "NULL"]
+
 EXPRESSIONS = {
     "or": listed("a = {0} + b", " OR "),
     "or of null": listed("a = {0} + nullif(b, 2)", " OR "),
@@ -43,6 +57,13 @@ EXPRESSIONS = {
     "greatest": f"greatest({listed('a + {0}')})",
     "least": f"least({listed('nullif(a, {0})')})",
     "subqueries": listed("a = (SELECT b + {0})", " OR "),
+    "kinds in turns": mixed(KINDS, " OR "),
+    "kinds in turns, and": mixed(KINDS, " AND "),
+    "kinds of cases": f"CASE {mixed(BRANCHES, ' ')} END",
+    "kinds of elements": f"ARRAY[{mixed(ELEMENTS)}]",
+    "kinds of first values": f"coalesce({mixed(['nullif(a, a + {0} * 0)', 'nullif(b, b)'])}, 5)",
+    "a kind of one": f"a IN ({mixed(ELEMENTS)}, (SELECT b), b % 7, {listed('b + {0}')})",
+    "where, of kinds": f"(SELECT count(*) FROM t WHERE {mixed(KINDS, ' OR ')})",
     "lists in lists": listed(f"a IN ({listed('b + {{0}}')})", " OR ").replace("{0}", "1"),
 }
 
@@ -103,6 +124,7 @@ def test_a_run_of_parameters_means_the_same_as_one_of_constants(
 @pytest.mark.parametrize(
     ("text", "item"),
     [
+        ("a IN ({}, b - 1, b * 2)", "b + {0}, b * {0}"),
         ("a IN ({})", "b + {0}"),
         ("(a, b) IN ({})", "({0}, b)"),
         ("coalesce({})", "b + {0}"),

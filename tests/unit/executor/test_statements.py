@@ -42,6 +42,25 @@ def test_unique_index_lookup_is_two_reads(filled: Any) -> None:
     assert keys_read(filled, lambda: list(program.rows(filled.context, ()))) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("(a, 1 / (a - a)) < (null::int, 1)", None),
+        ("(a, 1 / (a - a)) <= (11, 1)", True),
+        ("(a, 1 / (a - a)) > (11, 1)", False),
+        ("(a, b, 1 / (a - a)) >= (10, 'ona', 1)", True),
+        ("(a, b, id) >= (10, 'one', 1)", True),
+        ("(a, b, id) > (10, 'one', 1)", False),
+        ("(" + "id, " * 50 + "1 / (a - a)) < (" + "1, " * 49 + "2, 1)", True),
+        ("(" + "id, " * 50 + "a) < (" + "1, " * 50 + "11)", True),
+    ],
+)
+def test_rows_are_compared_up_to_the_pair_that_decides(
+    filled: Any, condition: str, expected: bool | None
+) -> None:
+    assert filled.run(f"select {condition} from t where id = 1") == [(expected,)]
+
+
 def test_in_list_of_keys_is_a_read_each(filled: Any) -> None:
     program = filled.prepare("select b from t where id in (3, 1, 1)")
     assert keys_read(filled, lambda: list(program.rows(filled.context, ()))) == (2, 0)
