@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`text` is sent as one simple query. `endless`: it is cancelled, because it need not end by itself."""
+    """`text` is sent as one simple query, or with the numbers from 0 on as so many `parameters`.
+
+    `endless`: it is cancelled, because it need not end by itself.
+    """
 
     name: str
     text: str
     endless: bool = False
+    parameters: int = 0
 
 
 def _series(count: int, alias: str = "a") -> str:
@@ -20,6 +24,12 @@ def _series(count: int, alias: str = "a") -> str:
 
 def _list(item: str, count: int, separator: str = ", ") -> str:
     return separator.join(item.format(n=n) for n in range(count))
+
+
+def _mixed(items: tuple[str, ...], count: int, separator: str = ", ") -> str:
+    """Return items of several kinds, next to one another."""
+    chosen = (items[(n * 7 + n // 10) % len(items)] for n in range(count))
+    return separator.join(item.format(n=n + 1) for n, item in enumerate(chosen))
 
 
 _VALUES = (
@@ -152,6 +162,16 @@ _TWELVE = "a, b, c, d, e, f, g, h, i, j, k, l"
 _DOUBLING = ", ".join(f"c{n} as (select x.a from c{n - 1} x, c{n - 1} y)" for n in range(1, 31))
 
 _ONE = "(values (0)) t(a)"
+_KINDS = (
+    "a + {n}",
+    "a * {n}",
+    "abs(a - {n})",
+    "{n} - a",
+    "a % {n}",
+    "-(a + {n})",
+    "nullif(a, {n})",
+)
+_CONDITIONS = tuple(f"{kind} = {{n}} + 1" for kind in _KINDS)
 
 _TEXTS = (
     Attack("IN list of 500,000", f"select 1 where 5 in ({_list('{n}', 500_000)})"),
@@ -180,6 +200,28 @@ _TEXTS = (
     Attack(
         "CASE of 50,000 branches",
         f"select case {_list('when a = 1 + {n} then {n}', 50_000, ' ')} end from {_ONE}",
+    ),
+    Attack(
+        "IN list of 100,000 expressions of several kinds",
+        f"select count(*) from {_ONE} where a in ({_mixed(_KINDS, 100_000)})",
+    ),
+    Attack(
+        "50,000 terms of AND of several kinds",
+        f"select count(*) from {_ONE} where not ({_mixed(_CONDITIONS, 50_000, ' and ')})",
+    ),
+    Attack(
+        "CASE of 50,000 branches of several kinds",
+        f"select case {_mixed(tuple(f'when {one} then {{n}}' for one in _CONDITIONS), 50_000, ' ')}"
+        f" end from {_ONE}",
+    ),
+    Attack(
+        "65,535 parameters of IN",
+        f"select 1 where 5 in ({', '.join(f'${n}' for n in range(1, 65_536))})",
+        parameters=65_535,
+    ),
+    Attack(
+        "1,600 windows",
+        f"select {_list('sum(a + {n}) over (partition by a order by a)', 1_600)} from {_ONE}",
     ),
     Attack(
         "300 windows of different orders",

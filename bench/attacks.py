@@ -1,13 +1,14 @@
-"""Statements that want too much, and what they get: error, time and memory, measured from outside.
+"""Statements that want too much, and what they get: error, times and memory, measured from outside.
 
     python bench/attacks.py                 every attack in both profiles, as a table of Markdown
     python bench/attacks.py --only sort     those with the word in their name
     python bench/attacks.py --profile dsql
 
 Each attack has a connection of its own to a server of its own. Memory is the largest resident set that any
-process of the server had meanwhile, looked at every few milliseconds. `cancelled` is how long after a
-CancelRequest the statement ended, for attacks that would run on; `after` says whether the same
-session answered the next statement.
+process of the server had meanwhile, looked at every few milliseconds. `processor` is the processor time
+of the one that used most, which tells more than `seconds` where other work keeps the machine busy.
+`cancelled` is how long after a CancelRequest the statement ended, for attacks that would run on; `after`
+says whether the same session answered the next statement.
 """
 
 from __future__ import annotations
@@ -39,22 +40,25 @@ class Seen:
 
     outcome: str
     seconds: float
+    processor_seconds: float
     cancelled_ms: float | None
     memory_mib: int
     alive: bool
 
 
 class Watch:
-    """Keeps the largest resident set that any process of a server's tree has had."""
+    """Keeps what any process of a server's tree has had at most: resident set, processor time."""
 
     def __init__(self, port: int) -> None:
         self._root = workloads.listener(port)
         self.peak_bytes = 0
+        self.processor_seconds = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Watch while the block runs."""
         self.peak_bytes, ended = 0, threading.Event()
+        before = self._computed()
         thread = threading.Thread(target=self._sample, args=(ended,), daemon=True)
         thread.start()
         try:
@@ -62,6 +66,19 @@ class Watch:
         finally:
             ended.set()
             thread.join()
+            used = (ticks - before.get(pid, 0) for pid, ticks in self._computed().items())
+            self.processor_seconds = max(used, default=0) / os.sysconf("SC_CLK_TCK")
+
+    def _computed(self) -> dict[int, int]:
+        """Return the clock ticks that each process has computed for."""
+        found = {}
+        for pid in workloads.tree(self._root):
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            found[pid] = int(fields[11]) + int(fields[12])
+        return found
 
     def _sample(self, ended: threading.Event) -> None:
         page, pids, looked = os.sysconf("SC_PAGESIZE"), workloads.tree(self._root), time.monotonic()
@@ -84,12 +101,13 @@ def run(attack: Attack, variables: Mapping[str, str], watch: Watch) -> Seen:
         timer = threading.Timer(after, _cancel, (connection, cancelled_at))
         timer.start()
         started = time.monotonic()
-        outcome = _outcome(connection, attack.text)
+        outcome = _outcome(connection, attack.text, attack.parameters)
         ended = time.monotonic()
         timer.cancel()
         cancelled_ms = (ended - cancelled_at[0]) * 1000 if cancelled_at else None
         alive = _outcome(connection, "select 1") == "answered"
-    return Seen(outcome, ended - started, cancelled_ms, watch.peak_bytes >> 20, alive)
+    times = ended - started, watch.processor_seconds, cancelled_ms
+    return Seen(outcome, *times, watch.peak_bytes >> 20, alive)
 
 
 def connect(variables: Mapping[str, str]) -> psycopg.Connection:
@@ -105,9 +123,13 @@ def _cancel(connection: psycopg.Connection, cancelled_at: list[float]) -> None:
     connection.cancel_safe()
 
 
-def _outcome(connection: psycopg.Connection, text: str) -> str:
+def _outcome(connection: psycopg.Connection, text: str, parameters: int = 0) -> str:
     try:
-        result = connection.pgconn.exec_(text.encode())
+        if parameters:
+            values = [str(number).encode() for number in range(parameters)]
+            result = connection.pgconn.exec_params(text.encode(), values)
+        else:
+            result = connection.pgconn.exec_(text.encode())
     except psycopg.OperationalError as error:
         return f"connection lost: {str(error).strip()[:60]}"
     if connection.pgconn.status != psycopg.pq.ConnStatus.OK:
@@ -123,6 +145,7 @@ def _row(profile: str, attack: Attack, seen: Seen) -> str:
         profile,
         seen.outcome,
         f"{seen.seconds:.2f}",
+        f"{seen.processor_seconds:.2f}",
         cancelled,
         str(seen.memory_mib),
     )
@@ -137,8 +160,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="words in the attacks' names")
     parser.add_argument("--profile", choices=PROFILES, nargs="+", default=PROFILES)
     arguments = parser.parse_args()
-    print("| attack | profile | outcome | seconds | cancelled after, ms | memory, MiB | after |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    columns = ("attack", "profile", "outcome", "seconds", "processor, s", "cancelled after, ms")
+    columns += ("memory, MiB", "after")
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
     chosen = [one for one in ATTACKS if any(word in one.name for word in arguments.only)]
     for profile in arguments.profile:
         with tempfile.TemporaryDirectory(prefix="dsql-attacks-") as temporary:
