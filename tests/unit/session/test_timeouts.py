@@ -1,4 +1,4 @@
-"""What waits is ended too: a replay by its statement's timeout, a wait for a job by a cancel."""
+"""What waits is ended too: a replay, a wait for a job or for a replica, by a timeout or a cancel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from memory_server import Server, errors
+from memory_server import MemorySnapshot, Server, errors
 
 from dsql.session.interrupts import Interrupts
 from dsql.transaction.interface import CommitOutcome
@@ -35,6 +35,53 @@ def test_the_runs_of_a_transaction_that_lost_share_their_statements_timeout(post
     postgres.store.commit = lose  # type: ignore[method-assign]
     assert first.fails("COMMIT") == TIMED_OUT
     assert first.rows("SELECT n FROM t") == [[b"11"]]
+
+
+def test_a_run_of_a_transaction_that_lost_can_be_cancelled(postgres: Server):
+    first, second = postgres.connect(), postgres.connect()
+    first.rows("CREATE TABLE t (id int PRIMARY KEY, n int)")
+    first.rows("INSERT INTO t VALUES (1, 1)")
+    interrupts, store = postgres.sessions[0].interrupts, postgres.store
+    commit, snapshot = store.commit, store.snapshot
+
+    def lose(encoded: bytes, identity: bytes) -> CommitOutcome:
+        store.commit = commit  # type: ignore[method-assign]
+        second.rows("UPDATE t SET n = n + 10")
+        store.snapshot = begin_anew  # type: ignore[method-assign]
+        return commit(encoded, identity)
+
+    def begin_anew(timestamp: int, reader: object) -> MemorySnapshot:
+        store.snapshot = snapshot  # type: ignore[method-assign]
+        interrupts.cancel()
+        return snapshot(timestamp, reader)
+
+    for text in ("BEGIN", "SELECT pg_sleep(0)", "UPDATE t SET n = n + 1"):
+        first.rows(text)
+    store.commit = lose  # type: ignore[method-assign]
+    assert first.fails("COMMIT") == CANCELLED
+    assert first.rows("SELECT n FROM t") == [[b"11"]]
+
+
+@pytest.mark.parametrize("ends", [CANCELLED, TIMED_OUT])
+def test_who_waits_for_a_replica_can_be_interrupted(postgres: Server, ends: tuple[str, str]):
+    peer, store = postgres.connect(), postgres.store
+    peer.rows("CREATE TABLE t (id int PRIMARY KEY)")
+    peer.rows("SET statement_timeout = '1h'")
+    interrupts, snapshot = postgres.sessions[0].interrupts, store.snapshot
+
+    def wait(timestamp: int, reader: object) -> MemorySnapshot:
+        store.snapshot = snapshot  # type: ignore[method-assign]
+        if ends is CANCELLED:
+            interrupts.cancel()
+        else:
+            assert interrupts.deadline
+            interrupts.deadline = time.monotonic()
+        interrupts.pause(3600)  # as `storage.local_replica` does
+        raise AssertionError("nothing has ended the wait")
+
+    store.snapshot = wait  # type: ignore[method-assign]
+    assert peer.fails("SELECT * FROM t") == ends
+    assert peer.rows("SELECT * FROM t") == []
 
 
 def test_who_waits_for_a_job_can_be_cancelled(server: Server):
