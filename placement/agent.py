@@ -2,6 +2,7 @@
 
     relay --HandOver[client]--> agent --Serve[client]--> query processor --Ended--> agent
     agent --Fork--> seed --Forked[control, pidfd], or NotForked--> agent ... seed --Died--> agent
+    seed --Survivor[control, pidfd]--> agent --Adopt--> query processor --Surviving, Adopted--> agent
     agent --LoadReport--> placement --Cancel--> agent --Cancel--> query processor
     query processor --WantJobs--> agent --RunJobs--> query processor of the same cluster
     query processor --Full--> agent --Retire--> query processor
@@ -36,13 +37,13 @@ from dsql.control.layout import Layout
 from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
 from dsql.rpc.link_server import LinkServer
-from dsql.rpc.packets import PacketChannel, close_all
+from dsql.rpc.packets import PacketChannel
 from dsql.session.control import Busy
 from placement import decisions
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
+from placement.key_ring import KeyRing
 from placement.messages import (
-    Cancel,
     Died,
     Fork,
     Forked,
@@ -51,6 +52,7 @@ from placement.messages import (
     NotForked,
     PoolLoad,
     SeedHello,
+    Survivor,
     agent_number,
     decode,
     encode,
@@ -59,18 +61,20 @@ from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
 from placement.pool import PoolSettings, QueryProcessorPool
 from placement.reception import Reception
+from placement.reporting import Reporting
 from placement.starting import Starts
+from placement.vouchers import Vouchers
 from placement.worker import Keys, ParkedRecord, Worker
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 RECONNECT_SECONDS = 0.05
-REPORT_SECONDS = 0.02
 REFILL_SECONDS = 0.01
 QUIET_SECONDS = 0.25
 WAKE_SECONDS = 1.0  # for all that are parked, so that their clients hear of the end
 TERMINATE_SECONDS = 1.0
+ADOPT_SECONDS = 10.0  # a query processor that has not shown what it has by then hangs
 _TIMES_KEPT = 100
 _WAKE_STEP_SECONDS = 0.01
 _CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV}  # what LMDB makes of a damaged page
@@ -106,19 +110,20 @@ class HostAgent:
         self._pending: dict[int, Pending] = {}
         self._starts = Starts()
         self._lot = ParkingLot(self._wake)
-        self._arriving: dict[
-            int, ParkedSession
-        ] = {}  # on their way to be served again, by process key
-        self._served: dict[int, tuple[Worker, int]] = {}  # who serves it as what, by process key
-        self._numbers = itertools.count(1)
+        self._keys = KeyRing()
+        # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
+        self._numbers = itertools.count(time.monotonic_ns() // 1_000)
+        self._vouchers = Vouchers(b"")  # once there is a seed
+        self._adopting: dict[
+            int, float
+        ] = {}  # processes that are to show what they have, since when
         self._agent_number = 0  # as its sessions' process ids have it
         self._assignments: deque[float] = deque(maxlen=_TIMES_KEPT)  # seconds each
         self._moves: deque[float] = deque(maxlen=_TIMES_KEPT)  # the same, from process to process
         self._seed: PacketChannel | None = None
         self._reseeding = False  # the next seed replaces all that this one has forked
         self._code = ""  # what the seed forks, once it has said so
-        self._placement: PacketChannel | None = None
-        self._report_scheduled = False
+        self._reporting = Reporting(layout.socket("placement"), self._report, self._keys.cancel)
         self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._leaving = False
         self._closing = False
@@ -144,24 +149,23 @@ class HostAgent:
         if self._workers:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._deserted.wait(), TERMINATE_SECONDS)
-        for channel in (self._seed, self._placement):
-            if channel is not None:
-                channel.close()
+        self._reporting.close()
+        if self._seed is not None:
+            self._seed.close()
         for worker in list(self._workers.values()):
             worker.kill()
         self._lot.close()
 
     async def leave(self, seconds: float) -> None:
-        """Let query processors have every session, and go on without an agent.
+        """Let query processors have every session, and go on without an agent until the next one comes.
 
-        They stay where they are then, to their ends. Whoever comes is served up to the moment in which no
-        relay finds this agent any more, and by the next one from then on.
+        Whoever comes is served up to the moment in which no relay finds this agent any more, and by the
+        next one from then on.
         """
         await self._wake_parked(seconds)
         for worker in list(self._workers.values()):
             worker.equip()
-        if self._placement is not None:
-            self._placement.close()
+        self._reporting.close()
         await asyncio.sleep(QUIET_SECONDS)  # what was placed here a moment ago still comes
         await self._wake_parked(seconds)
 
@@ -189,7 +193,7 @@ class HostAgent:
     @property
     def ready(self) -> bool:
         """True while sessions can be taken."""
-        return self._seed is not None and self._placement is not None
+        return self._seed is not None and self._reporting.connected
 
     def status(self) -> dict[str, object]:
         """See placement.reception.Desk."""
@@ -199,7 +203,7 @@ class HostAgent:
             "waiting": self._pool.waiting,
             "code": self._code,
             "query_processors": len(self._workers),
-            "sessions": len(self._served),
+            "sessions": len(self._keys),
             "parked": len(self._lot),
         }
         if self._link:
@@ -216,7 +220,8 @@ class HostAgent:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for worker in self._starts.hanging(now):
+        overdue = [pid for pid, since in self._adopting.items() if now - since > ADOPT_SECONDS]
+        for worker in (*self._starts.hanging(now), *(self._workers[pid] for pid in overdue)):
             logger.error("query processor hangs", extra={"process_id": worker.process_id})
             worker.kill()
         self._act(self._pool.tick(now))
@@ -229,27 +234,19 @@ class HostAgent:
 
     def _connect(self) -> None:
         if self._seed is None:
-            self._seed = self._open("seed", self._on_seed, self._on_seed_closed)
-        if self._placement is None and not self._leaving:
-            self._placement = self._open("placement", self._on_placement, self._on_placement_closed)
-            self._report()  # registers this agent
-
-    def _open(
-        self, name: str, received: packets.Received, closed: Callable[[], None]
-    ) -> PacketChannel | None:
-        try:
-            return PacketChannel(packets.connect(self._layout.socket(name)), received, closed)
-        except OSError:
-            return None  # not there yet, or restarting: the next tick tries again
+            # Not there yet, or restarting: then the next tick tries again.
+            with contextlib.suppress(OSError):
+                connection = packets.connect(self._layout.socket("seed"))
+                self._seed = PacketChannel(connection, self._on_seed, self._on_seed_closed)
+        if not self._leaving:
+            self._reporting.connect()
 
     def _on_seed(self, packet: bytes, descriptors: list[int]) -> None:
         message = decode(packet)
-        if isinstance(message, Forked):
-            control, pidfd = descriptors
-            worker = Worker(message.process_id, socket.socket(fileno=control), pidfd, self)
-            self._workers[worker.process_id] = worker
-            self._act(self._pool.forked(worker.process_id, time.monotonic()))
+        if isinstance(message, Forked | Survivor):
+            self._on_child(message, *descriptors)
         elif isinstance(message, SeedHello):
+            self._vouchers = Vouchers(message.secret)
             self._code = "compiled" if message.compiled else "interpreted"
             if self._reseeding:
                 self._reseeding = False
@@ -258,6 +255,55 @@ class HostAgent:
             self._pool.fork_failed(time.monotonic())
         elif isinstance(message, Died):
             self._on_died(message)
+
+    def _on_child(self, message: Forked | Survivor, control: int, pidfd: int) -> None:
+        process_id, now = message.process_id, time.monotonic()
+        known = self._workers.get(process_id)
+        if known is not None:
+            known.close()  # it has died unseen, or this agent was away from the seed for a moment
+        end = socket.socket(fileno=control)
+        self._workers[process_id] = worker = Worker(process_id, end, pidfd, self, self._vouchers)
+        if isinstance(message, Forked):
+            self._act(self._pool.forked(process_id, now))
+        else:
+            self._adopting[process_id] = now
+            worker.adopt()
+
+    def on_adopted(self, worker: Worker) -> None:
+        """See placement.worker.WorkerEvents."""
+        del self._adopting[worker.process_id]
+        now, cluster = time.monotonic(), worker.cluster
+        sessions = {number: keys for number, keys in worker.work.items() if keys is not None}
+        if cluster is None:
+            if self._pool.warm < self._settings.pool.warm:
+                self._act(self._pool.forked(worker.process_id, now))
+            else:
+                worker.kill()
+            return
+        try:
+            if any(self._keys.serves(keys) for keys in sessions.values()):
+                raise LookupError("another one serves the same session")
+            assignment = self._assigner.assignment(cluster)
+        except LookupError as error:
+            logger.error("not adopted", extra={"cluster": cluster, "reason": str(error)})
+            worker.kill()
+            return
+        worker.readopt(assignment, lambda az: self._assigner.connect_adjudicator(cluster, az))
+        self._take_over(worker, cluster, sessions)
+        self._act(self._pool.adopted(worker.process_id, cluster, worker.work, now))
+        self._background.assigned(cluster, now)
+        if worker.full:
+            self._act(self._pool.full(worker.process_id, now))
+        self._reporting.schedule()
+
+    def _take_over(self, worker: Worker, cluster: str, sessions: dict[int, Keys]) -> None:
+        for number, keys in sessions.items():
+            self._keys.served(worker, number, keys)
+            self._agent_number = agent_number(keys.process_key)
+        for number in worker.work.keys() - sessions.keys():
+            self._background.adopted(number, cluster)
+        details = {"process_id": worker.process_id, "cluster": cluster, "sessions": len(sessions)}
+        logger.info("query processor adopted", extra=details)
 
     def _on_seed_closed(self) -> None:
         logger.warning("seed lost")
@@ -285,37 +331,10 @@ class HostAgent:
         with contextlib.suppress(LookupError):
             self._assigner.report_crash(cluster)
 
-    def _on_placement(self, packet: bytes, descriptors: list[int]) -> None:
-        close_all(descriptors)
-        message = decode(packet)
-        if isinstance(message, Cancel):
-            self._cancel(message.process_id, message.secret_key)
-
-    def _cancel(self, process_key: int, secret_key: int) -> None:
-        """Cancel what a session runs, or will find that its client has sent when it has arrived."""
-        arriving = self._arriving.get(process_key)
-        if arriving is not None:
-            arriving.cancelled |= arriving.keys.allow(secret_key)
-        elif process_key in self._served:
-            worker, number = self._served[process_key]
-            worker.cancel(number, secret_key)
-
-    def _on_placement_closed(self) -> None:
-        self._placement = None
-
-    def _schedule_report(self) -> None:
-        """Report soon, once for all that happens until then."""
-        if not self._report_scheduled and self._placement is not None:
-            self._report_scheduled = True
-            self._loop.call_later(REPORT_SECONDS, self._report)
-
-    def _report(self) -> None:
-        self._report_scheduled = False
-        if self._placement is None:
-            return
+    def _report(self) -> LoadReport:
         settings = self._settings
         loads = self._pool.loads().items()
-        report = LoadReport(
+        return LoadReport(
             name=settings.name,
             az=settings.az,
             address=str(self._layout.socket(settings.name)),
@@ -329,8 +348,6 @@ class HostAgent:
             link=self._link,
             number=self._agent_number,
         )
-        with contextlib.suppress(ConnectionError):  # the next connection starts with a report
-            self._placement.send(encode(report))
 
     # Work
 
@@ -361,7 +378,7 @@ class HostAgent:
 
     def _await_arrival(self, session: ParkedSession) -> None:
         self._pending[session.number] = session
-        self._arriving[session.keys.process_key] = session
+        self._keys.departs(session)
 
     def _run_jobs(self, cluster: str) -> None:
         self._admit(PendingJobs(cluster, self._background.refused))
@@ -382,7 +399,7 @@ class HostAgent:
             self._arrived(worker, pending)
 
     def _arrived(self, worker: Worker, session: ParkedSession) -> None:
-        self._arriving.pop(session.keys.process_key, None)
+        self._keys.arrived(session)
         if session.cancelled:
             worker.cancel(session.number, session.keys.secret_key)
         times = self._moves if session.left else self._lot.wakes
@@ -392,7 +409,7 @@ class HostAgent:
         """See placement.worker.WorkerEvents."""
         assert worker.cluster is not None, "it has served somebody"
         session = ParkedSession(worker.cluster, parked)
-        self._forget_keys(worker, parked.number, parked.keys)
+        self._keys.left(worker, parked.number, parked.keys)
         self._act(self._pool.parked(worker.process_id, parked.number, time.monotonic()))
         if not self._leaving and self._lot.has_room(session):
             self._lot.park(session)
@@ -406,7 +423,7 @@ class HostAgent:
         session = ParkedSession(worker.cluster, moved)
         session.woken_at = time.monotonic()
         session.left = worker
-        self._forget_keys(worker, moved.number, moved.keys)
+        self._keys.left(worker, moved.number, moved.keys)
         self._await_arrival(session)
         self._act(self._pool.moved(worker.process_id, moved.number, session.woken_at))
 
@@ -424,11 +441,11 @@ class HostAgent:
 
     def on_ended(self, worker: Worker, number: int, keys: Keys | None) -> None:
         """See placement.worker.WorkerEvents."""
-        self._forget_keys(worker, number, keys)
+        self._keys.left(worker, number, keys)
         self._act(self._pool.ended(worker.process_id, number, time.monotonic()))
         if worker.cluster is not None and self._background.ended(number):
             self._run_jobs(worker.cluster)
-        self._schedule_report()
+        self._reporting.schedule()
 
     def on_full(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
@@ -442,8 +459,9 @@ class HostAgent:
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         known = self._workers.pop(worker.process_id, None) is not None
+        self._adopting.pop(worker.process_id, None)
         for number, keys in worker.work.items():
-            self._forget_keys(worker, number, keys)
+            self._keys.left(worker, number, keys)
             self._background.lost(number, time.monotonic())
         if worker.cluster is not None:
             if worker.process_id in self._orphans:
@@ -461,10 +479,6 @@ class HostAgent:
             if pending is not None:
                 self._pending[number] = pending
                 self._start_elsewhere(number, pending)
-
-    def _forget_keys(self, worker: Worker, number: int, keys: Keys | None) -> None:
-        if keys is not None and self._served.get(keys.process_key) == (worker, number):
-            del self._served[keys.process_key]
 
     def _act(self, actions: list[decisions.Action]) -> None:
         for action in actions:
@@ -485,7 +499,7 @@ class HostAgent:
                 case decisions.Refuse(session, sqlstate, text):
                     self._refuse(session, sqlstate, text)
         if actions:
-            self._schedule_report()
+            self._reporting.schedule()
 
     def _fork(self) -> None:
         try:
@@ -521,7 +535,7 @@ class HostAgent:
             return
         del self._pending[number]
         if isinstance(pending, PendingSession | ParkedSession):
-            self._served[pending.keys.process_key] = worker, number
+            self._keys.served(worker, number, pending.keys)
             self._starts.begin(number, pending, worker, time.monotonic())
         else:
             self._background.started(number, pending.cluster)
@@ -539,7 +553,7 @@ class HostAgent:
         if pending is not None:
             pending.refuse(sqlstate, text)
         if isinstance(pending, ParkedSession):
-            self._arriving.pop(pending.keys.process_key, None)
+            self._keys.arrived(pending)
 
 
 async def serve(

@@ -41,6 +41,11 @@ class BackgroundRuns:
         """A query processor has begun."""
         self._runs[run] = cluster
 
+    def adopted(self, run: int, cluster: str) -> None:
+        """An earlier agent's run is still under way."""
+        self._under_way.add(cluster)
+        self._runs[run] = cluster
+
     def ended(self, number: int) -> bool:
         """Something has ended: return True if it was a run, and jobs should be run again."""
         cluster = self._runs.pop(number, None)

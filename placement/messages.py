@@ -161,9 +161,13 @@ class Leave(msgspec.Struct, frozen=True, tag="leave", array_like=True):
 
 
 class SeedHello(msgspec.Struct, frozen=True, tag="seed_hello", array_like=True):
-    """Seed to a new agent: what it forks. `compiled`: see `dsql.compiled_modules`."""
+    """Seed to a new agent: what it forks. `compiled`: see `dsql.compiled_modules`.
+
+    `secret` seals vouchers (`placement.vouchers`): it is the same for all agents that the seed sees.
+    """
 
     compiled: bool
+    secret: bytes
 
 
 class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
@@ -175,6 +179,12 @@ class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):
 
 class Forked(msgspec.Struct, frozen=True, tag="forked", array_like=True):
     """Seed to agent, with the child's control socket and its pidfd."""
+
+    process_id: int
+
+
+class Survivor(msgspec.Struct, frozen=True, tag="survivor", array_like=True):
+    """Seed to a new agent: what is `Forked`, but was an earlier agent's."""
 
     process_id: int
 
@@ -208,6 +218,7 @@ Message = (
     | Fork
     | SeedHello
     | Forked
+    | Survivor
     | NotForked
     | Died
 )

@@ -28,7 +28,7 @@ are opaque integers of the caller. Times are seconds of a monotonic clock, passe
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from random import Random
 
@@ -141,6 +141,16 @@ class QueryProcessorPool:
             *self._serve_waiting(entry, self._settings.sessions_per_process_max),
         ]
         return [*actions, *self._refill(now)]
+
+    def adopted(self, worker: int, cluster: str, work: Iterable[int], now: float) -> list[Action]:
+        """A query processor of an earlier agent is there, with its sessions and runs."""
+        pool = self._clusters.setdefault(cluster, ClusterPool())
+        self._workers[worker] = entry = Member(worker, now)
+        self._join(entry, cluster, now)
+        entry.work.update(work)
+        pool.sessions += len(entry.work)
+        room = self._settings.sessions_per_process_max - len(entry.work)
+        return self._serve_waiting(entry, max(0, room)) if pool.waiting else []
 
     def fork_failed(self, now: float) -> None:
         """The machine has no room for one more; it is asked again a little later."""
@@ -374,6 +384,11 @@ class QueryProcessorPool:
     def _take_warm(self, cluster: str, now: float) -> list[Action]:
         """Make the oldest warm one the cluster's."""
         entry = self._warm.popleft()
+        self._join(entry, cluster, now)
+        return [Assign(entry.number, cluster)]
+
+    def _join(self, entry: Member, cluster: str, now: float) -> None:
+        """Make a query processor the cluster's."""
         entry.cluster = cluster
         entry.idle_since = now
         self._clusters[cluster].workers[entry.number] = entry
@@ -382,7 +397,6 @@ class QueryProcessorPool:
             1 - settings.lifetime_jitter * self._random.random()
         )
         entry.expires_at = now + lifetime
-        return [Assign(entry.number, cluster)]
 
     def _refill(self, now: float, spare: int = 0) -> list[Action]:
         """Fork for those who wait, and up to the wanted number of warm ones, `spare` at least."""

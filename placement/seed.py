@@ -5,8 +5,10 @@ millisecond and one megabyte instead of a second of imports. `gc.freeze` keeps t
 the shared pages. The seed has one thread and no event loop, because a fork copies only one thread.
 
 A query processor outlives a seed that was killed, and its sessions do not notice: the agent has its control
-socket and its pidfd, by which it ends it. A seed that is told to stop ends its own; one that is told to
-leave, because another one with newer code is to take its place, does not. What they write is lost then.
+socket and its pidfd, by which it ends it. It outlives an agent as well: the seed has both, too, tells it
+that the agent is gone, and gives them to the next one. A seed that is told to stop ends its children; one
+that is told to leave, because another one with newer code is to take its place, does not. What they write
+is lost then.
 
 What must not be equal in two forks: signal handlers and the set of open descriptors (reset), whom the
 control socket sends SIGIO (set), and random numbers. `random` is seeded anew by Python, each session's own
@@ -26,10 +28,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from dsql.control.layout import Layout
 from dsql.rpc import packets
+from dsql.session.control import Deserted
+from dsql.session.control import encode as encode_for_child
 from dsql.session.query_processor import OpenTenant, QueryProcessor
 from placement import kernel
 from placement.child_output import (
@@ -44,6 +48,7 @@ from placement.messages import (
     Message,
     NotForked,
     SeedHello,
+    Survivor,
     decode,
     encode,
 )
@@ -54,9 +59,17 @@ logger = logging.getLogger(__name__)
 TURN_SECONDS = 1
 TERMINATE_SECONDS = 1.0
 _AGAIN_SECONDS = 0.1
+_DESERTED = encode_for_child(Deserted())
 _STDOUT, _STDERR = 1, 2
 _FIRST_OWN_DESCRIPTOR = 3
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Child(NamedTuple):
+    """A query processor. `control` is the agent's end of its control socket, kept for the next agent."""
+
+    process_id: int
+    control: socket.socket
 
 
 class Seed:
@@ -78,7 +91,8 @@ class Seed:
         self._listener = listener
         self._child_main = child_main
         self._agent: socket.socket | None = None
-        self._children: dict[int, int] = {}  # pidfd -> process id
+        self._secret = os.urandom(32)
+        self._children: dict[int, _Child] = {}  # by pidfd
         self._outputs: dict[int, ChildOutput] = {}  # by the descriptor that is read
         self._pace = Pace(time.monotonic)
         self._poll = select.poll()
@@ -136,18 +150,23 @@ class Seed:
                 os.write(_STDERR, lines)
 
     def _accept(self) -> None:
-        """A new agent replaces the old one, whose query processors end with their control sockets."""
+        """A new agent replaces the old one, and is given its query processors."""
         connection, _ = self._listener.accept()
         if self._agent is not None:
             self._drop_agent(self._agent)
         self._agent = connection
         self._poll.register(connection, select.POLLIN)
-        self._tell(connection, SeedHello(self._compiled))
+        self._tell(connection, SeedHello(self._compiled, self._secret))
+        for pidfd, child in self._children.items():
+            self._tell(connection, Survivor(child.process_id), child.control.fileno(), pidfd)
 
     def _drop_agent(self, agent: socket.socket) -> None:
         self._poll.unregister(agent)
         agent.close()
         self._agent = None
+        for child in self._children.values():
+            with contextlib.suppress(OSError):  # it does not listen; the next agent will see to it
+                child.control.send(_DESERTED, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def _serve_agent(self, agent: socket.socket) -> None:
         try:
@@ -172,11 +191,10 @@ class Seed:
             logger.warning("cannot fork", extra={"reason": str(error)})
             self._tell(agent, NotForked())
             return
-        with control:
-            pidfd = os.pidfd_open(process_id)
-            self._children[pidfd] = process_id
-            self._poll.register(pidfd, select.POLLIN)
-            self._tell(agent, Forked(process_id), control.fileno(), pidfd)
+        pidfd = os.pidfd_open(process_id)
+        self._children[pidfd] = _Child(process_id, control)
+        self._poll.register(pidfd, select.POLLIN)
+        self._tell(agent, Forked(process_id), control.fileno(), pidfd)
 
     def _start_child(self, order: Fork) -> tuple[int, socket.socket]:
         """Return a new child and the agent's end of its control socket.
@@ -222,7 +240,8 @@ class Seed:
             os._exit(status)  # no exit handlers: they are the seed's
 
     def _reap(self, pidfd: int) -> None:
-        process_id = self._children.pop(pidfd)
+        process_id, control = self._children.pop(pidfd)
+        control.close()
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _, status = os.waitpid(process_id, 0)
@@ -241,8 +260,8 @@ class Seed:
             self._signal_children(signal.SIGTERM)
             self._reap_ended(_AGAIN_SECONDS)
         self._signal_children(signal.SIGKILL)
-        for process_id in self._children.values():
-            os.waitpid(process_id, 0)
+        for child in self._children.values():
+            os.waitpid(child.process_id, 0)
 
     def _signal_children(self, number: signal.Signals) -> None:
         for pidfd in self._children:

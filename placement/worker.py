@@ -15,10 +15,13 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from dsql.rpc.packets import PacketChannel, close_all
 from dsql.session.control import (
     Adjudicator,
+    Adopt,
+    Adopted,
     Assign,
     Busy,
     Cancel,
@@ -35,6 +38,7 @@ from dsql.session.control import (
     Serve,
     Shed,
     Started,
+    Surviving,
     ToAgent,
     ToQueryProcessor,
     WantJobs,
@@ -42,6 +46,7 @@ from dsql.session.control import (
     encode,
 )
 from dsql.session.record import MOVED_BYTES_MAX, RECORD_BYTES_MAX
+from placement.vouchers import Voucher, Vouchers
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +132,10 @@ class WorkerEvents(Protocol):
         """One of its sessions has left background jobs behind."""
         ...
 
+    def on_adopted(self, worker: Worker) -> None:
+        """It has shown what earlier agents have given it: `cluster` and `work`."""
+        ...
+
     def on_lost(self, worker: Worker) -> None:
         """It is gone, and with it all that `work` still has."""
         ...
@@ -149,12 +158,15 @@ class Worker:
         control: socket.socket,
         pidfd: int,
         events: WorkerEvents,
+        vouchers: Vouchers,
     ) -> None:
         self.process_id = process_id
         self.cluster: str | None = None
         self.work: dict[int, Keys | None] = {}
         self._pidfd = pidfd
         self._events = events
+        self._vouchers = vouchers
+        self._adopting = False
         self._connect: ConnectAdjudicator = lambda _: None
         self._azs: list[str] = []  # the cluster's
         self._assigned_at = 0.0
@@ -184,31 +196,52 @@ class Worker:
         self._connect = connect_adjudicator
         self._assigned_at = time.monotonic()
         self._park_seconds = assignment.park_seconds
+        voucher = self._seal(Voucher(self.process_id, self.cluster))
         with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
-            self._channel.send(encode(assignment), slots)
+            self._channel.send(encode(replace(assignment, voucher=voucher)), slots)
             self._send_adjudicator("")
         close_all(slots)
 
+    def adopt(self) -> None:
+        """Have a process that served an earlier agent show what it was given: `on_adopted` follows."""
+        self._adopting = True
+        self._tell(Adopt())
+
+    def readopt(self, assignment: Assign, connect_adjudicator: ConnectAdjudicator) -> None:
+        """Go on with the cluster that it has: what `assign` has told it is still so."""
+        self._azs = assignment.azs
+        self._connect = connect_adjudicator
+        self._ready_at = self._assigned_at = time.monotonic()
+        self._park_seconds = assignment.park_seconds
+
     def serve(self, number: int, packet: bytes, client: int, keys: Keys) -> None:
         """Pass a session on. Raises ConnectionError if the process is gone; then nothing was passed."""
-        self._give(Serve(number, packet), client, keys)
+        self._give(number, client, keys, lambda voucher: Serve(number, packet, voucher))
 
     def resume(
         self, number: int, record: bytes, client: int, keys: Keys, *, parks: bool = True
     ) -> None:
         """Pass on a session that was parked. Raises ConnectionError as `serve` does."""
-        self._give(Resume(number, record, parks), client, keys)
+        self._give(number, client, keys, lambda voucher: Resume(number, record, parks, voucher))
 
-    def _give(self, message: Serve | Resume, client: int, keys: Keys) -> None:
-        number = message.number
+    def _give(
+        self, number: int, client: int, keys: Keys, message: Callable[[bytes], Serve | Resume]
+    ) -> None:
+        assert self.cluster is not None, "it was assigned"
         assert number not in self.work, "what is given is given once"
         given = _Given(
             os.fstat(client).st_ino, time.monotonic()
         )  # not later than the process has it
-        self._channel.send(encode(message), (client,))
+        voucher = Voucher(self.process_id, self.cluster, number, keys, given.socket)
+        self._channel.send(encode(message(self._seal(voucher))), (client,))
         self.work[number] = keys
         self._given[number] = given
         self._unstarted.add(number)
+
+    @property
+    def full(self) -> bool:
+        """Whether it wants no more sessions."""
+        return self._full
 
     def hangs(self, since: float, now: float, seconds: float) -> bool:
         """Return whether it has had so much time for what it was given at `since`.
@@ -221,7 +254,9 @@ class Worker:
     def run_jobs(self, number: int) -> None:
         """Have it work off its cluster's background jobs. Raises ConnectionError if it is gone."""
         assert None not in self.work.values(), "a cluster has one run at a time"
-        self._channel.send(encode(RunJobs(number)))
+        assert self.cluster is not None, "it was assigned"
+        voucher = self._seal(Voucher(self.process_id, self.cluster, number))
+        self._channel.send(encode(RunJobs(number, voucher)))
         self.work[number] = None
 
     def cancel(self, number: int, secret_key: int) -> None:
@@ -290,12 +325,21 @@ class Worker:
     def _received(self, packet: bytes, descriptors: list[int]) -> None:
         try:
             message = decode_from_query_processor(packet)
-            complaint = self._complaint(message, descriptors)
+            if self._adopting:
+                complaint = self._take_over(message, descriptors)
+            else:
+                complaint = self._complaint(message, descriptors)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             complaint = "makes no sense"
         if complaint:
             close_all(descriptors)
             self._refuse(f"query processor {complaint}")
+            return
+        if self._adopting:
+            close_all(descriptors)
+            self._adopting = not isinstance(message, Adopted)
+            if not self._adopting:
+                self._events.on_adopted(self)
             return
         if isinstance(message, Parked | Moved):
             self._take_back(message, *descriptors)
@@ -327,6 +371,36 @@ class Worker:
                     details = {"missing": missing, "cluster": self.cluster}
                     logger.warning("sandbox incomplete", extra=details)
 
+    def _seal(self, voucher: Voucher) -> bytes:
+        return self._vouchers.seal(voucher)
+
+    def _take_over(self, message: ToAgent, descriptors: list[int]) -> str:
+        """Note what it shows; return what is wrong with that, "" for nothing.
+
+        What else it says is for the agent that has gone.
+        """
+        if not isinstance(message, Surviving | Adopted):
+            return "says too much" if self._says_too_much() else ""
+        if isinstance(message, Adopted):
+            self._full = message.full
+            if not message.voucher:
+                return "shows work and no cluster" if self.work else ""
+        voucher = self._vouchers.open(message.voucher, self.process_id)
+        if voucher is None or self.cluster not in (None, voucher.cluster):
+            return "shows what it was not given"
+        self.cluster = voucher.cluster
+        return "" if isinstance(message, Adopted) else self._take_over_work(voucher, descriptors)
+
+    def _take_over_work(self, voucher: Voucher, descriptors: list[int]) -> str:
+        number, keys = voucher.number, voucher.keys
+        sockets = [os.fstat(descriptor).st_ino for descriptor in descriptors]
+        if not number or number in self.work or sockets != ([voucher.socket] if keys else []):
+            return "shows what it has not got"
+        self.work[number] = None if keys is None else Keys(*keys)
+        if keys is not None:
+            self._given[number] = _Given(voucher.socket, float("-inf"))
+        return ""
+
     def _take_back(self, message: Parked | Moved, client: int) -> None:
         number, record = message.number, message.record
         del self._given[number]
@@ -348,6 +422,8 @@ class Worker:
         if isinstance(message, Ended):
             begun = message.number in self.work and message.number not in self._unstarted
             return "" if begun else "has finished what it was not given"
+        if isinstance(message, Surviving | Adopted):
+            return "shows what nobody has asked for"
         if isinstance(message, Full | Busy) and self.cluster is None:
             return "is busy before it was assigned"
         twice = (self._ready_at is not None and isinstance(message, Ready)) or (

@@ -3,8 +3,8 @@
 A relay takes no new connections, lets logins in progress and TLS 1.2 sessions (the only ones that need it
 to the end) go on for a while, and ends. Meanwhile the other relays of the port serve new connections.
 
-An agent gives its parked sessions back to query processors and ends. These serve all that they have to
-their ends, which nobody parks, moves or cancels any more. New sessions wait for the next agent.
+An agent gives its parked sessions back to query processors and ends. The next agent adopts all that there
+is. New sessions wait for it.
 
 A seed that is replaced leaves; the next one forks new query processors, and the sessions move to those as
 they are.

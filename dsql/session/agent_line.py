@@ -52,19 +52,23 @@ class AgentLine:
         self._deliver: Deliver | None = None
         self._deserted: Callable[[], None] = lambda: None
         self._hearing = False
-        self.ended = False  # there is no agent any more, or it wants nothing more
+        self.ended = False  # there never will be an agent again, or it wants nothing more
+        self.alone = False  # there is none now
         self._prepared: dict[str, _Wanted] = {}  # by zone, the likely leader's first
         self._wanted: deque[_Wanted] = deque()
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
     def tell(self, message: ToAgent, descriptors: Iterable[int] = ()) -> None:
         """Send a message. Raises OSError if the agent is gone."""
+        if self.alone:
+            raise ConnectionError("there is no agent")
         packets.send(self._control, encode(message), descriptors)
 
     def mention(self, message: ToAgent) -> None:
         """Send a message that may be lost, without ever waiting. For signal handlers."""
-        with contextlib.suppress(OSError):
-            self._control.send(encode(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        if not self.alone:
+            with contextlib.suppress(OSError):
+                self._control.send(encode(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def wait(self) -> tuple[ToQueryProcessor, list[int]]:
         """Return the next message and its descriptors. Raises EOFError at the agent's end."""
@@ -106,6 +110,18 @@ class AgentLine:
         self.ended = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RD)  # if nothing runs, it waits for the agent
+
+    def desert(self) -> None:
+        """The agent is gone: say nothing, and let nobody wait for its answers. For signal handlers too."""
+        self.alone = True
+        for wanted in self._wanted:
+            wanted.answer = ("", [])
+            self._waiter.wake(wanted.activity)
+        self._wanted.clear()
+
+    def adopt(self) -> None:
+        """There is an agent again."""
+        self.alone = False
 
     def _end(self) -> None:
         self.ended = True
@@ -171,6 +187,8 @@ class AgentLine:
         return False
 
     def _want(self, az: str, activity: Activity | None) -> _Wanted:
+        if self.alone:
+            return _Wanted(activity, (az, []))  # who needs it asks again
         wanted = _Wanted(activity)
         self._wanted.append(wanted)
         try:

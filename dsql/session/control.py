@@ -20,6 +20,10 @@
       Retire                   -->                 exit, after the last session
                                <-- NeedAdjudicator a zone's connection broke, or may be needed soon
       Adjudicator [connection] -->                 another one; without descriptor: it does not answer
+      Deserted                 -->                 from the seed: the agent is gone
+      Adopt                    -->                 there is another one, which asks what there is
+                               <-- Surviving [client] a session, or a run of jobs
+                               <-- Adopted         that was all
 
 Descriptors stand in brackets. Sessions and runs of jobs have numbers, which the agent gives and never
 gives again. A query processor cannot open connections itself: its sandbox forbids it.
@@ -39,6 +43,8 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     system user to become (None: stay). `profile_changes`: sessions may set dsql.profile. Sessions that
     are silent for `park_seconds` are given back.
 
+    `voucher` here and in what follows is to be shown to another agent, should one come.
+
     With it come two descriptors for each zone, a reader's slot and the FIFO to its writer
     (`storage.reader_slot`).
     """
@@ -49,6 +55,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     uid: int | None
     profile_changes: bool = False
     park_seconds: float = float("inf")
+    voucher: bytes = b""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
@@ -62,6 +69,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
 
     number: int
     handed: bytes
+    voucher: bytes = b""
 
 
 class Resume(msgspec.Struct, frozen=True, tag="resume", array_like=True):
@@ -70,6 +78,7 @@ class Resume(msgspec.Struct, frozen=True, tag="resume", array_like=True):
     number: int
     record: bytes
     parks: bool = True
+    voucher: bytes = b""
 
 
 class Started(msgspec.Struct, frozen=True, tag="started", array_like=True):
@@ -127,6 +136,7 @@ class RunJobs(msgspec.Struct, frozen=True, tag="run_jobs", array_like=True):
     """Work off the cluster's background jobs: index builds, removals."""
 
     number: int
+    voucher: bytes = b""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
@@ -172,10 +182,53 @@ class Adjudicator(msgspec.Struct, frozen=True, tag="adjudicator", array_like=Tru
     az: str = ""
 
 
+class Deserted(msgspec.Struct, frozen=True, tag="deserted", array_like=True):
+    """There is no agent: go on without one, and say nothing, until `Adopt`."""
+
+
+class Adopt(msgspec.Struct, frozen=True, tag="adopt", array_like=True):
+    """There is an agent again, which knows nothing of this process: show it all vouchers."""
+
+
+class Surviving(msgspec.Struct, frozen=True, tag="surviving", array_like=True):
+    """A session that runs here, with its client's socket; or a run of jobs."""
+
+    voucher: bytes
+
+
+class Adopted(msgspec.Struct, frozen=True, tag="adopted", array_like=True):
+    """There is no more. `voucher` is the assignment's, b"" if there was none; `full`: no more sessions."""
+
+    voucher: bytes
+    full: bool = False
+
+
 ToQueryProcessor = (
-    Assign | Serve | Resume | Shed | Release | RunJobs | Cancel | Retire | Adjudicator
+    Assign
+    | Serve
+    | Resume
+    | Shed
+    | Release
+    | RunJobs
+    | Cancel
+    | Retire
+    | Adjudicator
+    | Deserted
+    | Adopt
 )
-ToAgent = Ready | Started | Parked | Moved | Busy | Ended | Full | NeedAdjudicator | WantJobs
+ToAgent = (
+    Ready
+    | Started
+    | Parked
+    | Moved
+    | Busy
+    | Ended
+    | Full
+    | NeedAdjudicator
+    | WantJobs
+    | Surviving
+    | Adopted
+)
 
 encode = msgspec.msgpack.Encoder().encode
 _from_agent: msgspec.msgpack.Decoder[ToQueryProcessor] = msgspec.msgpack.Decoder(ToQueryProcessor)

@@ -6,7 +6,8 @@
          --Shed--> some of the sessions whose clients' turn it is depart as well --> Moved
          --RunJobs--> likewise
          --Cancel--> interrupts what a session runs
-         --Retire, SIGTERM, the agent's end--> exit, as soon as nothing runs
+         --Deserted--> sessions go on without an agent --Adopt--> Surviving ... Adopted: as before
+         --Retire, SIGTERM, the end of agent and seed--> exit, as soon as nothing runs
 
 It is forked from the seed with everything imported. What a session needs from the outside later, a new
 connection to the adjudicator, is asked of the agent (`dsql.session.agent_line`), because the sandbox lets
@@ -23,15 +24,18 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dsql.hub.hub import Hub
 from dsql.rpc import packets
 from dsql.session import signals
 from dsql.session.agent_line import AgentLine
 from dsql.session.control import (
+    Adopt,
+    Adopted,
     Assign,
     Cancel,
+    Deserted,
     Ended,
     Full,
     Moved,
@@ -44,6 +48,7 @@ from dsql.session.control import (
     Serve,
     Shed,
     Started,
+    Surviving,
     ToQueryProcessor,
 )
 from dsql.session.departure import Departure
@@ -105,6 +110,13 @@ class Tenant(Protocol):
 OpenTenant = Callable[[Assign, list[int], AgentLine, Hub, Roster], Tenant]
 
 
+class _Given(NamedTuple):
+    """What the agent has given, for the next one: a voucher, and a session's socket."""
+
+    voucher: bytes
+    client: socket.socket | None
+
+
 class QueryProcessor:
     """Follows the agent's orders. `confine` closes the sandbox, `open_tenant` reaches the data."""
 
@@ -119,14 +131,21 @@ class QueryProcessor:
         self._watches = 0  # tasks that are no session's
         self._unstarted: set[int] = set()  # sessions that the agent was not told of
         self._moving = Moving()
+        self._voucher = b""  # of the assignment
+        self._parks_late = False
+        self._given: dict[int, _Given] = {}  # what runs, by number
         self._retiring = False
         self._full = False
 
     def run(self) -> None:
         """Live. Returns when the process should exit."""
-        # Without its agent it has nothing to do.
+        # Without agent and seed it has nothing to do.
         with contextlib.suppress(EOFError, ConnectionError):
             message, slots = self._line.wait()
+            while isinstance(message, Deserted | Adopt):
+                if isinstance(message, Adopt):
+                    self._line.tell(Adopted(b""))
+                message, slots = self._line.wait()
             if isinstance(message, Assign):
                 with (
                     named(message.cluster, self._roster),
@@ -139,6 +158,8 @@ class QueryProcessor:
 
     def _settle(self, assignment: Assign, slots: list[int]) -> Tenant:
         """Become the cluster's."""
+        self._voucher = assignment.voucher
+        self._parks_late = assignment.park_seconds > 0
         tenant = self._open_tenant(assignment, slots, self._line, self._hub, self._roster)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
@@ -168,14 +189,16 @@ class QueryProcessor:
     def _obey(self, tenant: Tenant, message: ToQueryProcessor, descriptors: list[int]) -> None:
         """Follow an order of the agent. May be called in a signal handler, so it leaves work to tasks."""
         match message:
-            case Serve(number, session):
+            case Serve(number, session, voucher):
                 client = socket.socket(fileno=descriptors.pop())
-                self._start(number, client, partial(self._serve, tenant, number, session, client))
-            case Resume(number, record, parks):
+                serve = partial(self._serve, tenant, number, session, client)
+                self._start(number, client, voucher, serve)
+            case Resume(number, record, parks, voucher):
                 client = socket.socket(fileno=descriptors.pop())
                 resume = partial(self._resume, tenant, number, record, client, parks=parks)
-                self._start(number, client, resume)
-            case RunJobs(number):
+                self._start(number, client, voucher, resume)
+            case RunJobs(number, voucher):
+                self._given[number] = _Given(voucher, None)
                 self._hub.spawn(lambda: self._run_jobs(tenant, number))
             case Cancel(number):
                 self._roster.cancel(number)
@@ -185,9 +208,26 @@ class QueryProcessor:
                 self._hub.spawn(self._moving.arrived(number))
             case Retire():
                 self._retiring = True
+            case Deserted():
+                self._line.desert()
+                self._hub.spawn(self._moving.abandon)
+            case Adopt():
+                self._hub.spawn(self._show_vouchers)
         packets.close_all(descriptors)
 
-    def _start(self, number: int, client: socket.socket, run: Callable[[], bool]) -> None:
+    def _show_vouchers(self) -> None:
+        """Tell another agent what there is. Does not give way: it is the state of one moment."""
+        self._line.adopt()
+        self._unstarted.clear()  # what is shown has started
+        with contextlib.suppress(OSError):  # it has gone again
+            for voucher, client in self._given.values():
+                self._line.tell(Surviving(voucher), () if client is None else (client.fileno(),))
+            self._line.tell(Adopted(self._voucher, self._full or self._retiring))
+
+    def _start(
+        self, number: int, client: socket.socket, voucher: bytes, run: Callable[[], bool]
+    ) -> None:
+        self._given[number] = _Given(voucher, client)
         self._unstarted.add(number)
         self._hub.spawn(lambda: self._live(number, client, run))
 
@@ -197,6 +237,7 @@ class QueryProcessor:
             with client:
                 departed = run()
         finally:
+            del self._given[number]
             if not departed:
                 self._tell_start(number)
                 self._tell_end(number)
@@ -243,7 +284,9 @@ class QueryProcessor:
         except OSError:  # there is no agent any more, or too many descriptors are under way
             if deadline is None:
                 self._moving.stays(number)
-            return self._resume(tenant, number, record, client, parks=False, release=release)
+            # The next agent may let it park, unless it would try that all the time until then.
+            parks = self._line.alone and self._parks_late
+            return self._resume(tenant, number, record, client, parks=parks, release=release)
         return True
 
     def _tell_start(self, number: int) -> None:
@@ -258,6 +301,7 @@ class QueryProcessor:
         try:
             done = tenant.run_jobs(number)
         finally:
+            del self._given[number]
             self._tell_end(number, cut=not done)
 
     def _tell_end(self, number: int, *, cut: bool = False) -> None:

@@ -186,8 +186,8 @@ def test_an_agent_that_stops_tells_parked_clients_and_the_next_one_serves(
             with connect(cluster) as again:
                 assert again.execute("SELECT 1").fetchone() == (1,)
                 wait_until_parked(cluster)
-                running.execute("COMMIT")  # in a process that has no agent any more
-                time.sleep(0.5)  # longer than sessions are silent before they would be parked
+                running.execute("COMMIT")  # in a process of the agent that was killed
+                wait_until_parked(cluster, 2)
                 assert running.execute("SELECT 1").fetchone() == (1,)
                 cluster.stop()
                 with pytest.raises(psycopg.errors.AdminShutdown):

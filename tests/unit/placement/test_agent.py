@@ -202,10 +202,10 @@ async def test_a_cancel_finds_its_session_among_many_by_its_key(host: FakeHost) 
     worker: Any = host._workers[10]
     worker.end(numbers[2])
     for key in (2, 4, 9):
-        host._on_placement(encode(Cancel(key, 77)), [])
+        host._reporting.received(encode(Cancel(key, 77)), [])
     assert worker.cancelled == [(numbers[4], 77)]
     worker.die()
-    host._on_placement(encode(Cancel(4, 77)), [])
+    host._reporting.received(encode(Cancel(4, 77)), [])
     assert len(worker.cancelled) == 1
     assert host.status()["sessions"] == 0
 
@@ -214,7 +214,7 @@ async def test_a_key_that_came_back_belongs_to_the_later_session(host: FakeHost)
     worker = host.fork(10)
     first, second = host.arrived(session(1)), host.arrived(session(1))
     worker.end(first)
-    host._on_placement(encode(Cancel(1, 0)), [])
+    host._reporting.received(encode(Cancel(1, 0)), [])
     assert worker.cancelled == [(second, 0)]
 
 
@@ -358,7 +358,7 @@ async def test_a_cancel_of_a_parked_session_is_nothing(host: FakeHost) -> None:
     worker = host.fork(10)
     worker.begin()
     with worker.park(number) as client:
-        host._on_placement(encode(Cancel(1, 77)), [])
+        host._reporting.received(encode(Cancel(1, 77)), [])
         client.send(b"x")
         await wait_until(lambda: bool(worker.resumed))
         worker.begin()
@@ -372,14 +372,14 @@ async def test_a_cancel_on_the_way_to_a_process_is_passed_on_there(host: FakeHos
     with first.park(number) as client:
         client.send(b"x")
         await wait_until(lambda: bool(first.resumed))
-        host._on_placement(encode(Cancel(1, -1)), [])
-        host._on_placement(encode(Cancel(1, 77)), [])  # somebody else's
+        host._reporting.received(encode(Cancel(1, -1)), [])
+        host._reporting.received(encode(Cancel(1, 77)), [])  # somebody else's
         first.die()
         second = host.fork(11)
         assert not second.cancelled
         second.begin()
         assert second.cancelled == [(number, -1)]
-        host._on_placement(encode(Cancel(1, -1)), [])
+        host._reporting.received(encode(Cancel(1, -1)), [])
         assert second.cancelled == [(number, -1)] * 2
 
 
@@ -399,7 +399,7 @@ async def test_a_session_moves_from_process_to_process(host: FakeHost) -> None:
         status = host.status()
         assert (status["c.sheds"], status["c.moves"], status["c.sessions"]) == (1, 1, 2)
         assert status["move_ms"] >= 0  # type: ignore[operator]
-        host._on_placement(encode(Cancel(2, -2)), [])
+        host._reporting.received(encode(Cancel(2, -2)), [])
         assert second.cancelled == [(numbers[1], -2)]
 
 
@@ -418,7 +418,7 @@ async def test_what_a_session_left_is_told_if_it_arrives_nowhere(
         assert client.recv(1) == b""
     (lost,) = (vars(line) for line in caplog.records if line.message == "parked session lost")
     assert lost["connection"] == 1
-    assert not host._arriving
+    assert not host._keys._arriving
 
 
 async def test_an_agent_that_stops_wakes_who_is_parked(host: FakeHost) -> None:

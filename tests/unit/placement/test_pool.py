@@ -9,6 +9,7 @@ from placement.decisions import (
     TOO_MANY_CONNECTIONS,
     Action,
     Assign,
+    End,
     Fork,
     Refuse,
     Retire,
@@ -375,3 +376,38 @@ def test_a_place_that_is_given_up_goes_to_who_waits() -> None:
     )
     assert served(pool.session_arrived(1, "c", 1)) == []
     assert served(pool.parked(10, 1010, 2)) == [(10, 1)]
+
+
+# A new agent, a new seed
+
+
+def test_what_an_earlier_agent_has_left_counts_and_serves() -> None:
+    pool = make_pool(sessions_per_cluster_max=3, sessions_per_process_max=3)
+    assert pool.adopted(10, "c", [1, 2], 0) == []
+    load = pool.loads()["c"]
+    assert (load.processes, load.sessions) == (1, 2)
+    assert served(pool.session_arrived(3, "c", 1)) == [(10, 3)]
+    assert pool.session_arrived(4, "c", 1) == [Refuse(4, "53300", TOO_MANY_CONNECTIONS)]
+    pool.ended(10, 1, 2)
+    assert pool.loads()["c"].sessions == 2
+
+
+def test_who_waited_before_is_served_by_what_is_adopted() -> None:
+    pool = make_pool(sessions_per_process_max=2)
+    assert served(pool.session_arrived(1, "c", 0)) == []
+    assert served(pool.session_arrived(2, "c", 0)) == []
+    assert served(pool.adopted(10, "c", [7], 0)) == [(10, 1)]
+    assert pool.waiting == 1
+
+
+def test_a_new_seeds_query_processors_replace_all_others() -> None:
+    pool = with_processes(make_pool(warm=1), {10: "c", 11: "d"})
+    pool.forked(12, 0)
+    actions = pool.renewed(1)
+    assert End(12) in actions
+    assert {Retire(10), Retire(11)} <= set(actions)
+    assert Fork() in actions
+    assert pool.tick(2) == []  # there is nowhere to go
+    pool.forked(20, 3)
+    assert Shed(10, 1) in pool.tick(4)
+    assert served(pool.moved(10, 1010, 5)) == [(20, 1010)]

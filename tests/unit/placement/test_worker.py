@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from dsql.rpc import packets
 from dsql.session.control import (
     Adjudicator,
+    Adopt,
+    Adopted,
     Assign,
     Busy,
     Cancel,
@@ -27,18 +29,22 @@ from dsql.session.control import (
     NeedAdjudicator,
     Parked,
     Ready,
+    RunJobs,
     Serve,
     Started,
+    Surviving,
     ToAgent,
     WantJobs,
     decode_from_agent,
     encode,
 )
 from dsql.session.record import RECORD_BYTES_MAX
+from placement.vouchers import Voucher, Vouchers
 from placement.worker import MESSAGES_PER_SECOND_MAX, Keys, ParkedRecord, Worker
 
 ASSIGNMENT = Assign("c", "dsql", [], None)
 KEYS = Keys(1, 1)
+VOUCHERS = Vouchers(b"secret")
 
 
 class Events:
@@ -50,6 +56,7 @@ class Events:
         self.moved: list[ParkedRecord] = []
         self.busy: list[Busy] = []
         self.full = 0
+        self.adopted = 0
         self.jobs_wanted = 0
         self.lost = asyncio.Event()
 
@@ -90,6 +97,10 @@ class Events:
         del worker
         self.jobs_wanted += 1
 
+    def on_adopted(self, worker: Worker) -> None:
+        del worker
+        self.adopted += 1
+
     def on_lost(self, worker: Worker) -> None:
         del worker
         self.lost.set()
@@ -102,15 +113,17 @@ class Hostile:
         self.process = subprocess.Popen(["sleep", "60"])
         self.events = Events()
         self.control, ours = packets.pair()
-        self.worker = Worker(1, ours, os.pidfd_open(self.process.pid), self.events)
+        self.worker = Worker(1, ours, os.pidfd_open(self.process.pid), self.events, VOUCHERS)
 
     def serve(self, number: int, keys: Keys = KEYS) -> None:
+        self.worker.cluster = "c"
         with open(os.devnull) as client:
             self.worker.serve(number, b"", client.fileno(), keys)
 
     @contextmanager
     def given(self, number: int) -> Iterator[socket.socket]:
         """A session's socket, as the process has it."""
+        self.worker.cluster = "c"
         client, other = socket.socketpair()
         with client, other:
             self.worker.serve(number, b"", client.fileno(), KEYS)
@@ -344,6 +357,7 @@ async def test_a_cancel_names_its_session_and_needs_its_key(hostile: Hostile) ->
 
 async def test_a_run_that_was_cut_short_is_told_before_its_end(hostile: Hostile) -> None:
     for number, cut in ((1, False), (2, True)):
+        hostile.worker.cluster = "c"
         hostile.worker.run_jobs(number)
         hostile.say(Ended(number, cut))
         while len(hostile.events.ended) < number and not hostile.events.lost.is_set():
@@ -438,3 +452,128 @@ async def test_process_has_one_connection_to_each_adjudicator(hostile: Hostile) 
             still_open.recv(1)
     for end in ends:
         end.close()
+
+
+class Survivor(Hostile):
+    """A process that an earlier agent has given two sessions and a run of jobs, and a new agent asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.earlier, self.events = self.worker, Events()
+        self.earlier.cluster = "c"
+        self.clients = [socket.socketpair() for _ in range(2)]
+        for number, (client, _) in enumerate(self.clients, 1):
+            self.earlier.serve(number, b"", client.fileno(), Keys(number, number))
+        self.earlier.run_jobs(3)
+        told = [message for message in self.heard() if isinstance(message, Serve | RunJobs)]
+        self.vouchers = [message.voucher for message in told]
+        self.assignment = VOUCHERS.seal(Voucher(1, "c"))
+        self.control.setblocking(True)
+        self._left_behind = self.control
+        self.control, ours = packets.pair()
+        pidfd = os.pidfd_open(self.process.pid)
+        self.worker = Worker(1, ours, pidfd, self.events, VOUCHERS)
+        self.worker.adopt()
+
+    def show(self, voucher: bytes, *clients: socket.socket) -> None:
+        packets.send(self.control, encode(Surviving(voucher)), [c.fileno() for c in clients])
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for end in (
+            self.control,
+            self._left_behind,
+            *(end for pair in self.clients for end in pair),
+        ):
+            end.close()
+        self.worker.close()
+        self.earlier.close()
+
+
+@pytest.fixture
+async def survivor() -> AsyncIterator[Survivor]:
+    survivor = Survivor()
+    yield survivor
+    survivor.close()
+
+
+async def until_adopted(survivor: Survivor) -> None:
+    async with asyncio.timeout(5):
+        while not survivor.events.adopted:
+            await asyncio.sleep(0)
+
+
+async def test_the_next_agent_learns_what_an_earlier_one_has_given(survivor: Survivor) -> None:
+    survivor.say(Ended(7), WantJobs())  # for the agent that has gone
+    for voucher, (client, _) in zip(survivor.vouchers, survivor.clients, strict=False):
+        survivor.show(voucher, client)
+    survivor.show(survivor.vouchers[2])
+    survivor.say(Adopted(survivor.assignment))
+    await until_adopted(survivor)
+    assert survivor.worker.cluster == "c"
+    assert survivor.worker.work == {1: Keys(1, 1), 2: Keys(2, 2), 3: None}
+    assert survivor.heard() == [Adopt()]
+    survivor.worker.readopt(ASSIGNMENT, lambda _: None)
+    survivor.worker.cancel(1, 1)
+    assert survivor.heard() == [Cancel(1)]
+    survivor.park(Parked(2, b"record", 1.0), survivor.clients[1][0])
+    survivor.say(Ended(1))
+    async with asyncio.timeout(5):
+        while not survivor.events.ended:
+            await asyncio.sleep(0)
+    (parked,) = survivor.events.parked
+    assert parked.number == 2
+    assert not survivor.events.jobs_wanted
+
+
+async def test_a_process_that_was_nobodys_is_nobodys(survivor: Survivor) -> None:
+    survivor.say(Adopted(b""))
+    await until_adopted(survivor)
+    assert survivor.worker.cluster is None
+    assert not survivor.worker.work
+
+
+@pytest.mark.parametrize("lie", ["forged", "another's", "assignment", "short"])
+async def test_a_voucher_that_was_not_given_is_the_end(survivor: Survivor, lie: str) -> None:
+    given = Voucher(1, "c", 9, (9, 9), os.fstat(survivor.clients[0][0].fileno()).st_ino)
+    voucher = {
+        "forged": Vouchers(b"guess").seal(given),
+        "another's": VOUCHERS.seal(replace(given, process_id=2)),
+        "assignment": survivor.assignment,
+        "short": b"x",
+    }[lie]
+    survivor.show(voucher, survivor.clients[0][0])
+    assert await survivor.is_killed()
+    assert not survivor.events.adopted
+
+
+@pytest.mark.parametrize("lie", ["another socket", "no socket", "twice", "another cluster's"])
+async def test_what_does_not_go_with_its_voucher_is_the_end(survivor: Survivor, lie: str) -> None:
+    (first, other), _ = survivor.clients
+    match lie:
+        case "another socket":
+            survivor.show(survivor.vouchers[0], other)
+        case "no socket":
+            survivor.show(survivor.vouchers[0])
+        case "twice":
+            survivor.show(survivor.vouchers[0], first)
+            survivor.show(survivor.vouchers[0], first)
+        case _:
+            survivor.show(survivor.vouchers[0], first)
+            survivor.say(Adopted(VOUCHERS.seal(Voucher(1, "d"))))
+    assert await survivor.is_killed()
+    assert not survivor.events.adopted
+
+
+async def test_work_without_a_cluster_is_the_end(survivor: Survivor) -> None:
+    survivor.show(survivor.vouchers[2])
+    survivor.say(Adopted(b""))
+    assert await survivor.is_killed()
+    assert not survivor.events.adopted
+
+
+@pytest.mark.parametrize("unasked", [Adopted(b""), Surviving(b"")])
+async def test_showing_unasked_is_the_end(hostile: Hostile, unasked: ToAgent) -> None:
+    hostile.say(unasked)
+    assert await hostile.is_killed()

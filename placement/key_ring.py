@@ -1,0 +1,48 @@
+"""Which session has which key of cancellation, and where it is now. No I/O."""
+
+from __future__ import annotations
+
+from placement.parking import ParkedSession
+from placement.worker import Keys, Worker
+
+
+class KeyRing:
+    """Sessions that a query processor serves, and those on their way to one, by process key."""
+
+    def __init__(self) -> None:
+        self._served: dict[int, tuple[Worker, int]] = {}  # as which number
+        self._arriving: dict[int, ParkedSession] = {}
+
+    def __len__(self) -> int:
+        """How many are served."""
+        return len(self._served)
+
+    def serves(self, keys: Keys) -> bool:
+        """Return whether a session with this process key is served."""
+        return keys.process_key in self._served
+
+    def cancel(self, process_key: int, secret_key: int) -> None:
+        """Cancel what a session runs, or will find that its client has sent when it has arrived."""
+        arriving = self._arriving.get(process_key)
+        if arriving is not None:
+            arriving.cancelled |= arriving.keys.allow(secret_key)
+        elif process_key in self._served:
+            worker, number = self._served[process_key]
+            worker.cancel(number, secret_key)
+
+    def served(self, worker: Worker, number: int, keys: Keys) -> None:
+        """A query processor has been given a session."""
+        self._served[keys.process_key] = worker, number
+
+    def left(self, worker: Worker, number: int, keys: Keys | None) -> None:
+        """A query processor serves a session no more."""
+        if keys is not None and self._served.get(keys.process_key) == (worker, number):
+            del self._served[keys.process_key]
+
+    def departs(self, session: ParkedSession) -> None:
+        """A session is on its way to a query processor."""
+        self._arriving[session.keys.process_key] = session
+
+    def arrived(self, session: ParkedSession) -> None:
+        """It is there, or nowhere."""
+        self._arriving.pop(session.keys.process_key, None)

@@ -1,0 +1,93 @@
+"""An agent that was killed is followed by one that knows the sessions which have outlived it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from running_cluster import DSQL, RunningCluster
+
+from .test_parking import connect, wait_until, wait_until_parked
+
+OPTIONS = ("--park-seconds", "0.2", "--processes", "2")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    running = RunningCluster(tmp_path_factory.mktemp("adoption"), options=OPTIONS).start()
+    yield running
+    running.stop()
+
+
+def kill_agent(cluster: RunningCluster) -> None:
+    before = cluster.role("host")
+    os.kill(before, signal.SIGKILL)
+    cluster.wait_for_restart("host", before, 60)
+
+
+def test_a_session_that_outlives_its_agent_is_counted_cancelled_and_parked_by_the_next(
+    cluster: RunningCluster,
+) -> None:
+    with connect(cluster) as session:
+        session.execute("BEGIN")
+        session.execute("SET my.own TO 'mine'")
+        kill_agent(cluster)
+        wait_until(lambda: cluster.host().get("sessions") == 1)
+        wire = session.pgconn
+        wire.send_query(b"SELECT count(*) FROM generate_series(1, 10000000000)")
+        while wire.is_busy():
+            session.cancel_safe()  # again, if it has overtaken the statement
+            wire.consume_input()
+        result = wire.get_result()
+        assert result is not None
+        assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
+        assert wire.get_result() is None
+        session.execute("ROLLBACK")
+        wait_until_parked(cluster, 1)
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_statements_that_run_while_there_is_no_agent_do_not_notice(cluster: RunningCluster) -> None:
+    with connect(cluster) as session, connect(cluster) as sleeper:
+        session.execute("CREATE TABLE outliving (id int PRIMARY KEY, value int)")
+        session.execute("INSERT INTO outliving VALUES (1, 0)")
+        asleep = threading.Thread(target=sleeper.execute, args=("SELECT pg_sleep(5)",))
+        asleep.start()
+        before = cluster.role("host")
+        os.kill(before, signal.SIGKILL)
+        committed = 0
+        while cluster.role("host") == before or cluster.host().get("sessions") != 2:
+            session.execute("UPDATE outliving SET value = value + 1 WHERE id = 1")
+            committed += 1
+        assert session.execute("SELECT value FROM outliving").fetchone() == (committed,)
+        asleep.join(60)
+        wait_until_parked(cluster, 2)
+        assert sleeper.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_after_a_drain_the_next_agent_has_all_sessions(cluster: RunningCluster) -> None:
+    with connect(cluster) as parked, connect(cluster) as open_:
+        open_.execute("BEGIN")
+        open_.execute("SELECT 1")
+        wait_until_parked(cluster, 1)
+        before = cluster.role("host")
+        words = "agent", "drain", "--data", cluster.directory / "data"
+        subprocess.run([DSQL, *words], check=True, timeout=30)
+        cluster.wait_for_restart("host", before, 60)
+        wait_until(lambda: cluster.host().get("sessions") == 2)
+        assert parked.execute("SELECT 1").fetchone() == (1,)
+        open_.execute("COMMIT")
+
+
+def test_the_next_agent_takes_no_warm_process_twice(cluster: RunningCluster) -> None:
+    kill_agent(cluster)
+    wait_until(lambda: cluster.host().get("warm") == 4)
+    seed = cluster.role("seed")
+    children = Path(f"/proc/{seed}/task/{seed}/children")
+    wait_until(lambda: len(children.read_text().split()) <= cluster.host()["query_processors"])
