@@ -59,7 +59,8 @@ from placement.messages import (
 )
 from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
-from placement.pool import PoolSettings, QueryProcessorPool
+from placement.pool import QueryProcessorPool
+from placement.pool_settings import PoolSettings
 from placement.reception import Reception
 from placement.reporting import Reporting
 from placement.starting import Starts

@@ -32,9 +32,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from random import Random
 
-import msgspec
-
-from dsql import limits
 from placement import balance
 from placement.cluster_pool import ClusterLoad, ClusterPool, Load, Member
 from placement.decisions import (
@@ -49,33 +46,10 @@ from placement.decisions import (
     Serve,
     Shed,
 )
+from placement.forks import Forks
+from placement.pool_settings import PoolSettings
 
 SHED_AT_ONCE = 100  # sessions, whose records are in the agent's memory meanwhile
-
-
-class PoolSettings(msgspec.Struct, frozen=True):
-    """How large and how old a pool may become.
-
-    `processes_per_cluster` is best the number of processors: a query processor has one thread.
-    """
-
-    warm: int = 4
-    query_processors_max: int = 2_000
-    processes_per_cluster: int = 2
-    sessions_per_process_max: int = limits.SESSIONS_PER_PROCESS_MAX
-    sessions_per_cluster_max: int = limits.CONNECTIONS_MAX
-    lifetime_seconds: float = float(limits.CONNECTION_SECONDS_MAX)
-    lifetime_jitter: float = (
-        0.2  # a fifth less at most, so that a fleet started at once does not end at once
-    )
-    idle_seconds: float = 60.0
-    wait_seconds: float = 50.0
-    forks_at_once: int = 4
-    fork_seconds: float = 10.0  # if none of the forks asked for has come by then, they are lost
-    fork_retry_seconds: float = 0.5  # after one that failed: memory or process ids were short
-    rapid_death_seconds: float = 2.0  # a warm one that dies this young was never able to work
-    rapid_deaths_max: int = 5
-    backoff_seconds: float = 5.0
 
 
 class QueryProcessorPool:
@@ -88,11 +62,7 @@ class QueryProcessorPool:
         self._warm: deque[Member] = deque()
         self._clusters: dict[str, ClusterPool] = {}
         self._turns: OrderedDict[str, None] = OrderedDict()  # clusters with sessions that wait
-        self._forking = 0
-        self._fork_news_at = 0.0
-        self._fork_failed = False
-        self._short_until = float("-inf")
-        self._rapid_deaths: deque[float] = deque(maxlen=settings.rapid_deaths_max)
+        self._forks = Forks(settings)
 
     # What happened
 
@@ -128,9 +98,7 @@ class QueryProcessorPool:
 
     def forked(self, worker: int, now: float) -> list[Action]:
         """The seed delivered a query processor."""
-        self._forking = max(0, self._forking - 1)
-        self._fork_news_at = now
-        self._fork_failed = False
+        self._forks.came(now)
         self._workers[worker] = entry = Member(worker, now)
         self._warm.append(entry)
         if not self._turns:
@@ -154,9 +122,7 @@ class QueryProcessorPool:
 
     def fork_failed(self, now: float) -> None:
         """The machine has no room for one more; it is asked again a little later."""
-        self._forking = max(0, self._forking - 1)
-        self._fork_failed = True
-        self._short_until = now + self._settings.fork_retry_seconds
+        self._forks.failed(now)
 
     def ended(self, worker: int, session: int, now: float) -> list[Action]:
         """A session, or a run of jobs, is over."""
@@ -235,7 +201,7 @@ class QueryProcessorPool:
             del self._workers[entry.number]
             actions.append(End(entry.number))
         self._warm.clear()
-        self._forking = 0
+        self._forks.lost()
         for pool in self._clusters.values():
             actions += [self._retire(old) for old in pool.workers.values() if not old.ending]
         return [*actions, *self._refill(now)]  # the next tick has their sessions leave
@@ -255,8 +221,7 @@ class QueryProcessorPool:
             return []
         if entry.cluster is None:
             self._warm.remove(entry)
-            if now - entry.forked_at < self._settings.rapid_death_seconds:
-                self._rapid_deaths.append(now)
+            self._forks.died_warm(entry.forked_at, now)
         else:
             pool = self._clusters[entry.cluster]
             pool.sessions -= len(entry.work)
@@ -266,12 +231,11 @@ class QueryProcessorPool:
 
     def seed_lost(self) -> None:
         """The forks asked for will not come; the seed's children die with it, one by one."""
-        self._forking = 0
+        self._forks.lost()
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: refuse who waited too long, end the old and the idle, refill."""
-        if now - self._fork_news_at > self._settings.fork_seconds:
-            self._forking = 0
+        self._forks.tick(now)
         actions: list[Action] = [self._too_late(session) for session in self._overdue(now)]
         actions += [self._retire(entry) for entry in list(self._finished(now))]
         for pool in self._clusters.values():
@@ -359,7 +323,7 @@ class QueryProcessorPool:
     def _may_grow(self, processes: int) -> bool:
         """The last warm ones of a full host are for clusters that have none at all."""
         settings = self._settings
-        full = len(self._workers) + self._forking >= settings.query_processors_max
+        full = len(self._workers) + self._forks.under_way >= settings.query_processors_max
         return processes < settings.processes_per_cluster and not full
 
     def _serve(self, entry: Member, session: int) -> Serve:
@@ -400,15 +364,14 @@ class QueryProcessorPool:
 
     def _refill(self, now: float, spare: int = 0) -> list[Action]:
         """Fork for those who wait, and up to the wanted number of warm ones, `spare` at least."""
-        if now < self._short_until or self._in_backoff(now):
+        if not self._forks.may_ask(now):
             return []
         warm = max(self._settings.warm, spare)
-        wanted = warm + self._needed() - len(self._warm) - self._forking
-        room = self._settings.query_processors_max - len(self._workers) - self._forking
-        count = max(0, min(wanted, room, self._settings.forks_at_once - self._forking))
+        wanted = warm + self._needed() - len(self._warm) - self._forks.under_way
+        room = self._settings.query_processors_max - len(self._workers) - self._forks.under_way
+        count = max(0, min(wanted, room, self._forks.room))
         if count:
-            self._forking += count
-            self._fork_news_at = now
+            self._forks.asked(count, now)
         return [Fork()] * count
 
     def _needed(self) -> int:
@@ -428,18 +391,9 @@ class QueryProcessorPool:
 
     def _too_late(self, session: int) -> Refuse:
         """Refuse a session in the words of what it waited for."""
-        if self._fork_failed or len(self._workers) >= self._settings.query_processors_max:
+        if self._forks.failed_last or len(self._workers) >= self._settings.query_processors_max:
             return Refuse(session, "53300", TOO_MANY_CONNECTIONS)
         return Refuse(session, "57P03", CANNOT_START)
-
-    def _in_backoff(self, now: float) -> bool:
-        deaths = self._rapid_deaths
-        if len(deaths) < self._settings.rapid_deaths_max:
-            return False
-        if now - deaths[-1] < self._settings.backoff_seconds:
-            return True
-        deaths.clear()
-        return False
 
     def _make_room(self) -> list[Action]:
         """At the host's limit, end an idle query processor for a cluster that waits for one.
@@ -448,10 +402,10 @@ class QueryProcessorPool:
         """
         if not self._turns:
             return []
-        if len(self._workers) + self._forking < self._settings.query_processors_max:
+        if len(self._workers) + self._forks.under_way < self._settings.query_processors_max:
             return []
         leaving = sum(1 for entry in self._workers.values() if entry.ending and not entry.work)
-        if self._needed() <= self._forking + leaving:
+        if self._needed() <= self._forks.under_way + leaving:
             return []
         idle = [
             (pool.load.processes == 1, entry.idle_since, entry.number)

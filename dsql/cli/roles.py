@@ -115,7 +115,7 @@ async def _serve_agent(
     arguments: argparse.Namespace, layout: Layout, link: LinkServer | None, on_ready: Ready
 ) -> None:
     from placement.agent import AgentSettings, serve
-    from placement.pool import PoolSettings
+    from placement.pool_settings import PoolSettings
 
     settings = AgentSettings(
         az=arguments.az,

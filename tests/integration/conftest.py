@@ -10,7 +10,7 @@ from running_cluster import RunningCluster
 from dsql.control.layout import Layout
 from placement import agent, server
 from placement.client import AgentClient, PlacementClient
-from placement.pool import PoolSettings
+from placement.pool_settings import PoolSettings
 
 from .placement_host import Client, open_session, start_seed
 

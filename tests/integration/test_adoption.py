@@ -90,4 +90,6 @@ def test_the_next_agent_takes_no_warm_process_twice(cluster: RunningCluster) -> 
     wait_until(lambda: cluster.host().get("warm") == 4)
     seed = cluster.role("seed")
     children = Path(f"/proc/{seed}/task/{seed}/children")
-    wait_until(lambda: len(children.read_text().split()) <= cluster.host()["query_processors"])
+    wait_until(
+        lambda: len(children.read_text().split()) <= cluster.host().get("query_processors", 0)
+    )

@@ -19,7 +19,7 @@ from dsql.session.handed import HandedSession
 from placement.agent import AgentSettings, HostAgent
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
 from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
-from placement.pool import PoolSettings
+from placement.pool_settings import PoolSettings
 from placement.worker import Keys, ParkedRecord
 
 

@@ -9,7 +9,8 @@ import pytest
 from placement.balance import EVEN_SECONDS, SHED_SECONDS
 from placement.cluster_pool import LOAD_SECONDS, LONG_SECONDS
 from placement.decisions import Action, Assign, Retire, Serve, Shed
-from placement.pool import SHED_AT_ONCE, PoolSettings, QueryProcessorPool
+from placement.pool import SHED_AT_ONCE, QueryProcessorPool
+from placement.pool_settings import PoolSettings
 
 
 def pool_with(sessions: dict[int, int], **settings: float) -> QueryProcessorPool:

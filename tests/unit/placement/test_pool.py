@@ -16,7 +16,8 @@ from placement.decisions import (
     Serve,
     Shed,
 )
-from placement.pool import PoolSettings, QueryProcessorPool
+from placement.pool import QueryProcessorPool
+from placement.pool_settings import PoolSettings
 
 
 def make_pool(**overrides: float) -> QueryProcessorPool:

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from placement.cluster_pool import LONG_SECONDS
 from placement.decisions import Action, Assign, End, Fork, Refuse, Retire, Serve, Shed
-from placement.pool import PoolSettings, QueryProcessorPool
+from placement.pool import QueryProcessorPool
+from placement.pool_settings import PoolSettings
 
 CLUSTERS = st.sampled_from(["a", "b", "c"])
 CHOICES = st.integers(0, 1_000)
