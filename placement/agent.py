@@ -82,9 +82,10 @@ _CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV}  # what LMDB makes of
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
-    """Who this agent is and what it may hold."""
+    """Who this agent is and what it may hold. Each of a host's agents has a name and a seed of its own."""
 
     name: str = "agent"
+    seed: str = "seed"
     az: str = ""
     sandbox: bool = True
     memory_bytes: int = PROCESS_MEMORY_BYTES_MAX
@@ -237,7 +238,7 @@ class HostAgent:
         if self._seed is None:
             # Not there yet, or restarting: then the next tick tries again.
             with contextlib.suppress(OSError):
-                connection = packets.connect(self._layout.socket("seed"))
+                connection = packets.connect(self._layout.socket(self._settings.seed))
                 self._seed = PacketChannel(connection, self._on_seed, self._on_seed_closed)
         if not self._leaving:
             self._reporting.connect()

@@ -284,8 +284,9 @@ def run(
     on_ready: Callable[[], None],
     turned: Callable[[], None] = lambda: None,
     compiled: bool = False,
+    name: str = "seed",
 ) -> None:
-    """Fork query processors for the agent until SIGTERM.
+    """Fork query processors for the agent until SIGTERM. `name` is the socket's.
 
     The caller has imported and warmed up all that `open_tenant` and its sessions will use.
     """
@@ -293,7 +294,7 @@ def run(
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, "a fork would lose the other threads"
-    listener = packets.listen(layout.socket("seed"))
+    listener = packets.listen(layout.socket(name))
     on_ready()
     Seed(
         listener,

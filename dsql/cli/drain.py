@@ -23,16 +23,16 @@ from dsql.errors import FatalError
 from placement.client import DrainClient
 
 
-def drain_agent(layout: Layout, seconds: float) -> int:
+def drain_agent(layout: Layout, name: str, seconds: float) -> int:
     """Ask the agent to end within so many seconds. Raises CommandError."""
-    asyncio.run(_ask(layout, "agent", seconds))
-    print(f"agent gives its sessions away, and ends in {seconds:.0f} s at the latest")
+    asyncio.run(_ask(layout, name, seconds))
+    print(f"{name} gives its sessions away, and ends in {seconds:.0f} s at the latest")
     return 0
 
 
-def reseed(layout: Layout) -> int:
+def reseed(layout: Layout, name: str) -> int:
     """Have the agent's seed and its query processors replaced. Raises CommandError."""
-    asyncio.run(_ask(layout, "agent", None))
+    asyncio.run(_ask(layout, name, None))
     print("the seed leaves; sessions move to query processors of the next one")
     return 0
 

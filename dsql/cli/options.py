@@ -178,6 +178,13 @@ def parse_relay_name(text: str) -> str:
     return text
 
 
+def parse_name(role: str, text: str) -> str:
+    """Return the name of an agent or a seed, which is that of its socket: ROLE or ROLE-N."""
+    if not re.fullmatch(rf"{role}(-[0-9]{{1,3}})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {role} nor {role}-N")
+    return text
+
+
 def add_relays_option(parser: argparse.ArgumentParser) -> None:
     """Add --relays."""
     parser.add_argument(

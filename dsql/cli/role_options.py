@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from dsql.cli.options import (
     add_data_option,
@@ -14,6 +15,7 @@ from dsql.cli.options import (
     add_rate_options,
     parse_link,
     parse_listen,
+    parse_name,
     parse_relay_name,
 )
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND, CONNECTION_SECONDS_MAX
@@ -47,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add_rate_options(parser, CONNECTION_RATE_PER_SECOND, CONNECTION_BURST)
     if role in ("agent", "host"):
         _add_agent_options(parser)
+    if role in ("agent", "host", "seed"):
+        _add_names(parser, role)
     if role == "agent":
         _add_actions(
             parser,
@@ -91,6 +95,27 @@ def _add_agent_options(parser: argparse.ArgumentParser) -> None:
     add_park_option(parser)
     add_memory_option(parser)
     parser.add_argument("--no-sandbox", action="store_true", help="do not confine query processors")
+
+
+def _add_names(parser: argparse.ArgumentParser, role: str) -> None:
+    """Add what tells the agents of one host, and their seeds, apart; `dsql host` has the first of each."""
+    if role == "host":
+        parser.set_defaults(name="agent", seed="seed")
+        return
+    parser.add_argument(
+        "--name",
+        type=partial(parse_name, role),
+        default=role,
+        help=f"its own, if there are several on this host: {role}-2 (default: %(default)s)",
+    )
+    if role == "agent":
+        parser.add_argument(
+            "--seed",
+            type=partial(parse_name, "seed"),
+            default="seed",
+            metavar="NAME",
+            help="the seed that forks for it, and for nobody else (default: %(default)s)",
+        )
 
 
 def _add_actions(

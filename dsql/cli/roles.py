@@ -118,6 +118,8 @@ async def _serve_agent(
     from placement.pool_settings import PoolSettings
 
     settings = AgentSettings(
+        name=arguments.name,
+        seed=arguments.seed,
         az=arguments.az,
         sandbox=not arguments.no_sandbox,
         memory_bytes=arguments.memory * MEBIBYTE,
@@ -213,7 +215,7 @@ def run(arguments: argparse.Namespace) -> int:
     descriptor = arguments.ready_descriptor
     heart = None if descriptor is None else Heart(descriptor)
     if role == "seed":
-        _run_seed(layout, heart)
+        _run_seed(layout, heart, arguments.name)
         return 0
 
     def on_ready() -> None:
@@ -231,9 +233,9 @@ def _tell(arguments: argparse.Namespace) -> int:
     enter_data(arguments.data)
     layout = Layout(Path())
     if arguments.action == "reseed":
-        return reseed(layout)
+        return reseed(layout, arguments.name)
     if arguments.command == "agent":
-        return drain_agent(layout, arguments.seconds)
+        return drain_agent(layout, arguments.name, arguments.seconds)
     return drain_relay(layout, arguments.name, arguments.seconds)
 
 
@@ -242,7 +244,7 @@ def _name(arguments: argparse.Namespace) -> str:
     role: str = arguments.command
     if role in ("journal", "adjudicator", "storage", "az"):
         return f"{arguments.az}.{role}"
-    return str(arguments.name) if role == "relay" else role
+    return str(arguments.name) if role in ("relay", "agent", "seed") else role
 
 
 def _allow_descriptors() -> None:
@@ -273,7 +275,7 @@ def _say_ready(descriptor: int | None) -> None:
             os.write(descriptor, b"ready\n")
 
 
-def _run_seed(layout: Layout, heart: Heart | None) -> None:
+def _run_seed(layout: Layout, heart: Heart | None, name: str) -> None:
     from dsql.compiled_modules import runs_compiled
     from dsql.session.tenant import ClusterTenant
     from dsql.session.warm_up import warm_up
@@ -289,6 +291,7 @@ def _run_seed(layout: Layout, heart: Heart | None) -> None:
         on_ready=lambda: _say_ready(descriptor),
         turned=(lambda: None) if heart is None else heart.beat,
         compiled=runs_compiled(),
+        name=name,
     )
 
 

@@ -85,15 +85,17 @@ class EchoTenant:
                 return
             unread += part
 
-seed.run(Layout(Path(".")), EchoTenant, on_ready=lambda: print("ready", flush=True))
+seed.run(
+    Layout(Path(".")), EchoTenant, on_ready=lambda: print("ready", flush=True), name=sys.argv[1]
+)
 """
 
 
-def start_seed(root: Path) -> subprocess.Popen[str]:
+def start_seed(root: Path, name: str = "seed") -> subprocess.Popen[str]:
     """Start a seed with the data directory as its working directory; return it once it is ready."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     seed = subprocess.Popen(
-        [sys.executable, "-c", SEED_PROGRAM],
+        [sys.executable, "-c", SEED_PROGRAM, name],
         cwd=root,
         env=environment,
         stdout=subprocess.PIPE,
@@ -148,9 +150,9 @@ class Client:
         self._socket.close()
 
 
-async def open_session(placement: PlacementClient, cluster: str) -> Client:
-    """Do what a relay does: acquire, hand over."""
-    place = await placement.acquire(cluster, "az1")
+async def open_session(placement: PlacementClient, cluster: str, az: str = "az1") -> Client:
+    """Do what a relay in the zone does: acquire, hand over."""
+    place = await placement.acquire(cluster, az)
     ours, theirs = socket.socketpair()
     session = handed.HandedSession(
         cluster, "u", "postgres", "arn", {}, place.process_id, place.secret_key, "local", None
