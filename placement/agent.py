@@ -277,10 +277,7 @@ class HostAgent:
         now, cluster = time.monotonic(), worker.cluster
         sessions = {number: keys for number, keys in worker.work.items() if keys is not None}
         if cluster is None:
-            if self._pool.warm < self._settings.pool.warm:
-                self._act(self._pool.forked(worker.process_id, now))
-            else:
-                worker.kill()
+            worker.kill()  # the forks that this agent has asked for are as warm
             return
         try:
             if any(self._keys.serves(keys) for keys in sessions.values()):

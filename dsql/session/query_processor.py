@@ -237,7 +237,10 @@ class QueryProcessor:
             with client:
                 departed = run()
         finally:
-            del self._given[number]
+            given = self._given.get(number)
+            # The agent may have given it here again already: SIGIO comes at any line.
+            if given is not None and given.client is client:
+                del self._given[number]
             if not departed:
                 self._tell_start(number)
                 self._tell_end(number)
