@@ -6,9 +6,9 @@ import contextvars
 import os
 import select
 import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -99,6 +99,11 @@ class MemoryStore:
         return Committed(self.now)
 
 
+# A session's thread is used again by later ones: for every thread that has ever called the parser, it takes
+# one of the 1,024 keys for thread-specific data that a process has.
+_threads = ThreadPoolExecutor(1_000)
+
+
 class Peer:
     """The client's end. Answers come as (letter, body) up to and including ReadyForQuery."""
 
@@ -186,7 +191,7 @@ class Server:
         self.is_parked = False
         self.environments: list[Environment] = []
         self.sessions: list[Session] = []
-        self.threads: list[threading.Thread] = []
+        self.lives: list[Future[None]] = []
         self.peers: list[Peer] = []
 
     def environment(self, waiter: Waiter | None = None) -> Environment:
@@ -285,16 +290,15 @@ class Server:
     ) -> Peer:
         environment = environment or self.environment()
         session, peer = self.pair(environment, pending, **parameters)
-        thread = threading.Thread(target=self.live, args=(session,))
-        thread.start()
+        life = _threads.submit(contextvars.Context().run, self.live, session)
         self.environments.append(environment)
         self.sessions.append(session)
-        self.threads.append(thread)
+        self.lives.append(life)
         self.peers.append(peer)
         return peer
 
     def stop(self) -> None:
         for peer in self.peers:
             peer.socket.close()
-        for thread in self.threads:
-            thread.join(10)
+        for life in self.lives:
+            life.result(60)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from dsql.ddl.result import Notice, UtilityResult
 from dsql.errors import SqlError
@@ -62,6 +62,11 @@ def run_to_end(
     out += query.complete(count)
     if counted and whole and state.settings.profile == "postgres":
         state.recording.note(query, emit, parameters, bytes(out[start:]))
+
+
+def raise_spent() -> NoReturn:
+    """Refuse to run what was run before."""
+    raise SqlError("55000", "portal cannot be run")
 
 
 class QueryPortal:
@@ -120,7 +125,7 @@ class QueryPortal:
     def fetch(self, count: int | None) -> Rows:
         """Return the next rows as runtime values, all that are left for None."""
         if self._failed:
-            raise SqlError("55000", "portal cannot be run")
+            raise_spent()
         self._failed = True  # unless all goes well: a generator that raised seems to be at its end
         if self._rows is None:
             self._rows = self._start()
@@ -148,7 +153,7 @@ class QueryPortal:
         state, query = self._state, self._query
         if not query.returns_rows:
             if self._rows is not None:
-                raise SqlError("55000", "portal cannot be run")
+                raise_spent()
             self.execute(0)
             return
         if not self._encoders and query.columns:
@@ -187,7 +192,7 @@ class ResultPortal:
             self.description = describe_columns(columns, self._codes)
 
     def execute(self, row_limit: int) -> None:
-        """See `Portal`."""
+        """See `Portal`. Raises SqlError 55000 for what has no rows and was run before."""
         state = self._state
         result = self._result
         if result is None:
@@ -195,6 +200,8 @@ class ResultPortal:
             self._result = result = self._run()
             send_notices(state, result.notices)
             self._rows = iter(result.rows)
+        elif not result.columns:
+            raise_spent()
         self._at_end = not row_limit or not result.columns
         if not result.columns:
             state.out += backend.command_complete(result.tag)
@@ -214,7 +221,9 @@ class ResultPortal:
     def epilogue(self) -> bytes | None:
         """See `Portal`."""
         result = self._result
-        return backend.command_complete(result.tag) if result and self._at_end else None
+        if result is None or not self._at_end:
+            return None
+        return backend.command_complete(result.tag) if result.columns else b""
 
 
 def send_notices(state: SessionState, notices: Iterable[Notice]) -> None:
@@ -264,7 +273,7 @@ class EmptyPortal:
 
 
 class SpentPortal:
-    """One that was run to its end in another process."""
+    """One that was run to its end, in another process or with its Bind and Sync."""
 
     def __init__(self, state: SessionState, description: bytes, epilogue: bytes) -> None:
         self._state = state
@@ -275,7 +284,7 @@ class SpentPortal:
         """See `Portal`. Raises SqlError 55000."""
         del row_limit
         if not self._epilogue:
-            raise SqlError("55000", "portal cannot be run")
+            raise_spent()
         self._state.context.start_statement()
         self._state.out += self._epilogue
 

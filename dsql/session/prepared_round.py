@@ -21,7 +21,7 @@ from dsql.session.block import State
 from dsql.session.compiled import CompiledQuery, Shape
 from dsql.session.extended import READY
 from dsql.session.interrupts import HELD
-from dsql.session.portal import QueryPortal, run_to_end, send_notices
+from dsql.session.portal import QueryPortal, SpentPortal, run_to_end, send_notices
 from dsql.session.state import SessionState
 from dsql.session.statement import QueryStatement, TransactionStatement
 from dsql.wire import backend, frontend
@@ -87,6 +87,7 @@ class PreparedRounds:
         self._interrupts = state.interrupts
         self._statements = state.statements
         self._out = state.out
+        self._spent = SpentPortal(state, backend.NO_DATA, b"")
 
     def answer(self, data: bytes) -> bool:
         """Answer `data` if it is one such round and nothing else; else append nothing and return False.
@@ -135,7 +136,10 @@ class PreparedRounds:
         if result.notices:
             send_notices(self._state, result.notices)
         out += _completions.get(result.tag) or backend.command_complete(result.tag)
-        out += READY[self._block.state]
+        state = self._block.state
+        if state is _OPEN:
+            self._state.portals[b""] = self._spent
+        out += READY[state]
         return True
 
     def _learn_whole(self, statement: TransactionStatement, data: bytes) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from memory_server import Peer, Server, errors, letters, rows
 
@@ -124,8 +124,16 @@ def talk(server: Server, steps: list[list[bytes]]) -> list[Answers]:
     return answers
 
 
+BEGIN_TWICE = [
+    [client.parse("BEGIN", "begin"), client.sync()],
+    [*execute("begin"), client.sync()],
+    [client.describe(b"P"), client.execute(), client.sync()],
+]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
+@example(BEGIN_TWICE)
 def test_a_client_cannot_tell_that_its_session_moves(steps: list[list[bytes]]) -> None:
     with two_servers() as (staying, moving):
         assert talk(moving, steps) == talk(staying, steps)
@@ -206,6 +214,7 @@ def test_a_transaction_sees_what_it_saw_however_often_it_moves(moving: Server) -
     writer.query("INSERT INTO t VALUES (1, 0)")
     peer.query("BEGIN")
     for number in range(1, 5):
+        moving.wait_until_silent()
         assert peer.rows("SELECT n FROM t") == [[b"0"]]
         writer.query(f"UPDATE t SET n = {number}")
     peer.query("COMMIT")

@@ -124,6 +124,19 @@ def test_a_block_of_rounds_rolls_back(prepared):
     assert len(prepared.rows("SELECT id FROM t")) == 2
 
 
+@pytest.mark.parametrize("text", ["BEGIN", "SAVEPOINT a", "RELEASE a", "ROLLBACK TO a"])
+@pytest.mark.parametrize("ask", [lambda peer, *round_: peer.ask(*round_), one_by_one])
+def test_a_transaction_statement_leaves_a_portal_that_cannot_be_run(postgres, text, ask):
+    peer = postgres.connect()
+    peer.ask(client.parse(text, "t"), client.sync())
+    if text != "BEGIN":
+        peer.query("BEGIN; SAVEPOINT a")
+    ask(peer, client.bind(statement="t"), *DESCRIBED)
+    assert letters(peer.ask(client.describe(b"P"), client.sync())) == "nZ"
+    (failed,) = errors(peer.ask(client.execute(), client.sync()))
+    assert failed["C"] == "55000"
+
+
 def test_rounds_of_transaction_statements_warn_like_their_messages(prepared):
     (answer,) = rounds(prepared, "COMMIT")
     assert letters(answer) == "2nNCZ"

@@ -13,6 +13,7 @@ from dsql.rpc import packets
 from dsql.session.control import (
     Assign,
     Ended,
+    Full,
     Ready,
     Retire,
     RunJobs,
@@ -71,5 +72,10 @@ def test_a_process_that_is_told_to_end_finishes_its_job_first() -> None:
             packets.send(agents, encode(order))
         processor.run()
         assert builders[0].built == 10
-        told = [decode_from_query_processor(packets.receive(agents)[0]) for _ in range(2)]
+        told: list[Any] = []
+        while not (told and isinstance(told[-1], Ended)):
+            told.append(decode_from_query_processor(packets.receive(agents)[0]))
+    told = [
+        message for message in told if not isinstance(message, Full)
+    ]  # as large as the tests are
     assert told == [Ready([]), Ended(1, cut=False)]

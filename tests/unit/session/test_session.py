@@ -88,8 +88,7 @@ def test_a_framing_error_ends_the_session_with_a_fatal_error(server, peer):
     peer.send(b"Q\0\0\0\0")
     (fields,) = errors(peer.until("E"))
     assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "08P01", "invalid message length")
-    server.threads[0].join(5)
-    assert not server.threads[0].is_alive()
+    server.lives[0].result(5)
 
 
 def test_terminate_rolls_back_and_closes(server, peer):
