@@ -34,6 +34,7 @@ from random import SystemRandom
 import msgspec
 
 from dsql.control.layout import Layout
+from dsql.control.secret_file import read_or_make
 from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
 from dsql.rpc.link_server import LinkServer
@@ -115,7 +116,7 @@ class HostAgent:
         self._keys = KeyRing()
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
-        self._vouchers = Vouchers(b"")  # once there is a seed
+        self._vouchers = Vouchers(read_or_make(layout.voucher_key))
         self._adopting: dict[
             int, float
         ] = {}  # processes that are to show what they have, since when
@@ -248,7 +249,6 @@ class HostAgent:
         if isinstance(message, Forked | Survivor):
             self._on_child(message, *descriptors)
         elif isinstance(message, SeedHello):
-            self._vouchers = Vouchers(message.secret)
             self._code = "compiled" if message.compiled else "interpreted"
             if self._reseeding:
                 self._reseeding = False

@@ -161,13 +161,9 @@ class Leave(msgspec.Struct, frozen=True, tag="leave", array_like=True):
 
 
 class SeedHello(msgspec.Struct, frozen=True, tag="seed_hello", array_like=True):
-    """Seed to a new agent: what it forks. `compiled`: see `dsql.compiled_modules`.
-
-    `secret` seals vouchers (`placement.vouchers`): it is the same for all agents that the seed sees.
-    """
+    """Seed to a new agent: what it forks. `compiled`: see `dsql.compiled_modules`."""
 
     compiled: bool
-    secret: bytes
 
 
 class Fork(msgspec.Struct, frozen=True, tag="fork", array_like=True):

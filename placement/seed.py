@@ -91,7 +91,6 @@ class Seed:
         self._listener = listener
         self._child_main = child_main
         self._agent: socket.socket | None = None
-        self._secret = os.urandom(32)
         self._children: dict[int, _Child] = {}  # by pidfd
         self._outputs: dict[int, ChildOutput] = {}  # by the descriptor that is read
         self._pace = Pace(time.monotonic)
@@ -156,7 +155,7 @@ class Seed:
             self._drop_agent(self._agent)
         self._agent = connection
         self._poll.register(connection, select.POLLIN)
-        self._tell(connection, SeedHello(self._compiled, self._secret))
+        self._tell(connection, SeedHello(self._compiled))
         for pidfd, child in self._children.items():
             self._tell(connection, Survivor(child.process_id), child.control.fileno(), pidfd)
 

@@ -1,9 +1,10 @@
 """What tells a later agent what a query processor was given by an earlier one. Pure.
 
 An agent gives a voucher with everything that it gives: the cluster, each session, each run of jobs. A query
-processor keeps them unopened and shows them to the next agent. They are sealed with a secret of the seed,
-which outlives agents, and name the process, the session's numbers and its very socket. So a process can
-claim nothing but what it was given itself.
+processor keeps them unopened and shows them to the next agent. They are sealed with a secret in a file that
+agents share, and name the process, the session's numbers and its very socket. So a process can claim
+nothing but what it was given itself. The seed must not know the secret: whatever is in its memory is in
+that of every query processor.
 """
 
 from __future__ import annotations

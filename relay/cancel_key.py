@@ -11,20 +11,20 @@ asked to cancel, also after a restart.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 
+from dsql.control.secret_file import read_or_make
+
 _CODE_BITS = 20
 _RANDOM_BITS = 12
-_SECRET_BYTES = 32
 
 
 class CancelKeys:
     """Makes and recognises secret keys with the secret in the file `path`, made when it is missing."""
 
     def __init__(self, path: Path) -> None:
-        self._secret = _read_or_make(path)
+        self._secret = read_or_make(path)
 
     def make(self, process_id: int) -> int:
         """Return a new secret key for a session, an unsigned 32-bit number."""
@@ -39,19 +39,3 @@ class CancelKeys:
         text = process_id.to_bytes(4, "big") + chance.to_bytes(2, "big")
         code = int.from_bytes(hmac.digest(self._secret, text, "sha256")[:4], "big")
         return chance << _CODE_BITS | code >> (32 - _CODE_BITS)
-
-
-def _read_or_make(path: Path) -> bytes:
-    """Return the file's content; of relays that start together one makes it, for its owner only."""
-    if not path.exists():
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-        try:
-            path.hardlink_to(scratch)
-        except FileExistsError:
-            pass  # another relay was first
-        finally:
-            scratch.unlink()
-    return path.read_bytes()

@@ -129,6 +129,11 @@ class Layout:
         return self.root / "relay" / "cancel.key"
 
     @property
+    def voucher_key(self) -> Path:
+        """The secret by which agents recognise their vouchers. No query processor may have it."""
+        return self.root / "run" / "voucher.key"
+
+    @property
     def link(self) -> LinkFiles:
         """What the installation's hosts know each other by."""
         folder = self.root / "link"

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from running_cluster import DSQL, RunningCluster
 
-from .test_parking import connect, wait_until, wait_until_parked
+from .test_parking import connect, query_processors, wait_until, wait_until_parked
 
 OPTIONS = ("--park-seconds", "0.2", "--processes", "2")
 
@@ -108,3 +108,26 @@ def test_the_next_agent_leaves_no_process_uncounted(cluster: RunningCluster) -> 
     wait_until(
         lambda: len(children.read_text().split()) <= cluster.host().get("query_processors", 0)
     )
+
+
+def holds(process_id: int, secret: bytes) -> bool:
+    """Return whether a process has the secret anywhere in its memory."""
+    with open(f"/proc/{process_id}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{process_id}/maps").read_text().splitlines():
+            span, rights = line.split()[:2]
+            first, end = (int(address, 16) for address in span.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(first)
+                if secret in memory.read(end - first):
+                    return True
+    return False
+
+
+def test_nobody_who_could_forge_a_voucher_serves_sessions(cluster: RunningCluster) -> None:
+    secret = (cluster.directory / "data" / "run" / "voucher.key").read_bytes()
+    with connect(cluster):
+        assert holds(cluster.role("host"), secret)
+        assert not holds(cluster.role("seed"), secret)
+        processes = query_processors(cluster)
+        assert processes
+        assert not any(holds(process_id, secret) for process_id in processes)
