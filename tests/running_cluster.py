@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psycopg
 
 DSQL = Path(sys.executable).with_name("dsql")
 START_SECONDS_MAX = 60.0  # generous: CI machines are slow, and a start is not what is tested
@@ -23,6 +24,19 @@ def free_port() -> int:
     """Return a port nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def cancel_an_endless_query(session: psycopg.Connection[Any]) -> None:
+    """Begin a query that never ends, and cancel it as its client can."""
+    wire = session.pgconn
+    wire.send_query(b"SELECT count(*) FROM generate_series(1, 10000000000)")
+    while wire.is_busy():
+        session.cancel_safe()  # again, if it has overtaken the statement
+        wire.consume_input()
+    result = wire.get_result()
+    assert result is not None
+    assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
+    assert wire.get_result() is None
 
 
 @dataclass

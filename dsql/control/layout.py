@@ -15,6 +15,7 @@
     run/relay.address             HOST:PORT where the relays listen, for the command line
     run/NAME.sock                 Unix sockets: relay-N, placement, agent, AZ.journal, AZ.adjudicator,
                                   AZ.storage
+    run/voucher.key               32 bytes, secret: by them an agent recognises what an earlier one gave
     logs/NAME.log
 
 Roles run with the data directory as their working directory and use relative socket paths, because a

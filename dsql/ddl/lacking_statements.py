@@ -28,7 +28,6 @@ from dsql.ddl.naming import (
     creation_schema,
     find_any,
     find_column,
-    missing_relation,
     no_column,
     require_schema,
     taken_names,
@@ -66,9 +65,7 @@ def check_place(
 def check_reference(constraint: Any, columns: Iterable[str], context: UtilityContext) -> None:
     """Check what a FOREIGN KEY of a table with these columns names. Raises SqlError 42P01, 42703, 42704."""
     relation = constraint.pktable
-    table = find_any(context, relation)
-    if table is None:
-        raise missing_relation(relation)
+    table = rights.found_relation(relation, context)
     if not isinstance(table, Table):
         raise SqlError("42809", f'referenced relation "{relation.relname}" is not a table')
     _check_key_columns(constraint.fk_attrs, columns)
@@ -110,8 +107,8 @@ def _relation(field: str) -> Check:
         value = getattr(node, field)
         for item in [value] if hasattr(value, "relname") else value:
             relation = item if hasattr(item, "relname") else item.range_var
-            if relation.relname and find_any(context, relation) is None:
-                raise missing_relation(relation)
+            if relation.relname:
+                rights.found_relation(relation, context)
 
     return checked
 
@@ -197,10 +194,7 @@ def _sequence(node: Any, context: UtilityContext) -> None:
 
 def _column(names: list[str], context: UtilityContext) -> None:
     """Check a column's qualified name. Raises SqlError 3F000, 42P01, 42703."""
-    relation = Name(names[:-1])
-    table = find_any(context, relation)
-    if table is None:
-        raise missing_relation(relation)
+    table = rights.found_relation(Name(names[:-1]), context)
     if isinstance(table, Table) and find_column(table, names[-1]) is None:
         raise no_column(table.name, names[-1])
 

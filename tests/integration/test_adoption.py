@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,9 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from running_cluster import DSQL, RunningCluster
+from running_cluster import DSQL, RunningCluster, cancel_an_endless_query
 
 from .test_parking import connect, query_processors, wait_until, wait_until_parked
 
@@ -46,15 +46,7 @@ def test_a_session_that_outlives_its_agent_is_counted_cancelled_and_parked_by_th
         session.execute("SET my.own TO 'mine'")
         kill_agent(cluster)
         wait_until(lambda: connections(cluster) == 1)
-        wire = session.pgconn
-        wire.send_query(b"SELECT count(*) FROM generate_series(1, 10000000000)")
-        while wire.is_busy():
-            session.cancel_safe()  # again, if it has overtaken the statement
-            wire.consume_input()
-        result = wire.get_result()
-        assert result is not None
-        assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"57014"
-        assert wire.get_result() is None
+        cancel_an_endless_query(session)
         session.execute("ROLLBACK")
         wait_until_parked(cluster, 1)
         assert session.execute("SELECT 1").fetchone() == (1,)
@@ -117,9 +109,10 @@ def holds(process_id: int, secret: bytes) -> bool:
             span, rights = line.split()[:2]
             first, end = (int(address, 16) for address in span.split("-"))
             if rights.startswith("rw"):
-                memory.seek(first)
-                if secret in memory.read(end - first):
-                    return True
+                with contextlib.suppress(OSError):  # unmapped meanwhile, or behind a file's end
+                    memory.seek(first)
+                    if secret in memory.read(end - first):
+                        return True
     return False
 
 
