@@ -98,6 +98,7 @@ class Peers:
         self._heard: dict[str, _Heard] = {}
         self._told_suspects: frozenset[str] = frozenset()
         self._turned_at = self._beaten_at = self._loop.time()
+        self._promised = REST_SECONDS  # within which to beat again
         self._timer = self._loop.call_later(REST_SECONDS, self._turn)
 
     def reach(self, azs: Iterable[str]) -> None:
@@ -198,17 +199,24 @@ class Peers:
     def _beat(self) -> None:
         self._told_suspects = suspects = self._electorate.suspects
         self._beaten_at = self._loop.time()
-        self.tell(Beat(self._pace, sorted(suspects)))
+        self._promised = self._pace
+        self.tell(Beat(self._promised, sorted(suspects)))
+        self._turn_within(self._promised)
 
     @property
     def _pace(self) -> float:
         return BEAT_SECONDS if self._host.is_busy else REST_SECONDS
 
+    @property
+    def _due(self) -> float:
+        """How long after the last beat the next is due: who gets busy, or rests, has promised before."""
+        return min(self._pace, self._promised)
+
     def _turn(self) -> None:
         """Beat if it is time, and look at the others."""
         now = self._loop.time()
         elapsed, self._turned_at = now - self._turned_at, now
-        if now - self._beaten_at >= self._pace / 2:
+        if now - self._beaten_at >= self._due / 2:
             self._beat()
         suspected = False
         for az, heard in self._heard.items():
@@ -222,7 +230,7 @@ class Peers:
         if suspected:
             self._review()
         intervals = [heard.detector.interval for heard in self._heard.values()]
-        self._timer = self._loop.call_later(min([self._pace, *intervals]), self._turn)
+        self._timer = self._loop.call_later(min([self._due, *intervals]), self._turn)
 
     def _turn_within(self, seconds: float) -> None:
         if self._timer.when() > self._loop.time() + seconds:
@@ -235,10 +243,9 @@ class Peers:
 
     def _opening(self) -> list[bytes]:
         leads = [(cluster, *lead) for cluster, lead in self._electorate.leads.items()]
-        beat = Beat(self._pace, sorted(self._electorate.suspects))
         own = encode_opening(PeerOpening(self._electorate.own))
         claims = [encode(Claims(cluster)) for cluster in self._host.claims]
-        return [own, encode(Leads(leads)), *claims, encode(beat)]
+        return [own, encode(Leads(leads)), *claims]
 
     async def _keep(self, az: str) -> None:
         """Keep a connection to one zone."""
@@ -264,6 +271,7 @@ class Peers:
         for body in self._opening():
             outgoing.send(body)
         self._outgoing[az] = outgoing
+        self._beat()
         if az in self._heard:
             self._electorate.peers[az].heard = True
             self._review()

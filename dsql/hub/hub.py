@@ -204,7 +204,6 @@ class Hub:
         self._asleep = True
         patience = None if not self._timers else max(0.0, self._timers[0][0] - self.monotonic())
         self._look(0 if self._ready else patience)
-        self._asleep = False
 
     def _look(self, seconds: float | None) -> None:
         """See what has happened to what is watched, after so many seconds at most; None: all the time."""
@@ -212,6 +211,7 @@ class Hub:
             select.select((self._epoll,), (), (), seconds)  # which counts finer
             seconds = 0
         happened = self._epoll.poll(seconds, _EVENTS_AT_ONCE)
+        self._asleep = False
         sources = self._sources
         for descriptor, events in happened:
             source = sources.get(descriptor)
