@@ -29,8 +29,9 @@ _OWN_SECONDS = (
 )
 # How long after an append the zones that it does not need get it too, and those that have it learn that
 # it is committed: readers are in the leader's zone as long as that one lives, and each message wakes a
-# process. It is also what a commit waits when an eager replica is suddenly slow.
-_CATCH_UP_SECONDS = 0.005
+# process.
+_CATCH_UP_SECONDS = 0.02
+_HEDGE_SECONDS = 0.005  # the same, while an eager replica is late with its answer
 LOOK_SECONDS = 0.05  # whether commits get on
 _LOOKS_PER_TICK = 20
 _STRANDED = (
@@ -93,6 +94,8 @@ class Appender:
         self._told_commit = 0
         self._told_stranded = False
         self._catching_up: asyncio.TimerHandle | None = None
+        self._hedging: asyncio.TimerHandle | None = None
+        self._hedged = 0  # what is not committed when that timer goes off is late
         self._looking: asyncio.TimerHandle | None = None
         self._looks = 0
         self._senders: list[Callable[[LeaderMessage], None] | None] = [None] * len(replicas)
@@ -112,7 +115,7 @@ class Appender:
                     link.cancel()
         finally:
             self.leader.resign()
-            for timer in (self._catching_up, self._looking):
+            for timer in (self._catching_up, self._hedging, self._looking):
                 if timer is not None:
                     timer.cancel()
 
@@ -125,6 +128,7 @@ class Appender:
         """Append records (timestamp, kind, payload); return the sequence of the last one."""
         self._deliver(self.leader.append(entries))
         self._catch_up_soon()
+        self._hedge_soon()
         self._look_soon()
         return self.leader.last_sequence
 
@@ -156,6 +160,22 @@ class Appender:
         self._catching_up = None
         if not self.leader.deposed:
             self._deliver(self.leader.catch_up())
+
+    def _hedge_soon(self) -> None:
+        if self._hedging is None:
+            self._hedged = self.leader.last_sequence
+            loop = asyncio.get_running_loop()
+            self._hedging = loop.call_later(_HEDGE_SECONDS, self._hedge)
+
+    def _hedge(self) -> None:
+        """Ask the other replicas, too, if those that were asked are late."""
+        self._hedging = None
+        if self.leader.deposed:
+            return
+        if self.leader.commit < self._hedged:
+            self._deliver(self.leader.catch_up())
+        elif self.leader.commit < self.leader.last_sequence:
+            self._hedge_soon()
 
     def _look_soon(self) -> None:
         if self._looking is None:

@@ -18,7 +18,7 @@ from journal.segment import Frame
 
 log = logging.getLogger(__name__)
 
-_QUICK_SECONDS = 0.000_5  # some times what handing a write to a thread takes
+_QUICK_SECONDS = 0.001  # some times what handing a write to a thread takes on a busy machine
 _QUICK_BYTES_MAX = 256 * 1024
 
 

@@ -338,11 +338,11 @@ async def test_slow_disk_is_waited_for_in_a_thread_and_a_quick_one_here(running,
 
     monkeypatch.setattr(running.host.disk, "write", slow)
     pause = 0.004
-    for sequence in range(1, 12):
+    for sequence in range(1, 32):
         await running.say(append(sequence))
     assert {name.split("-")[0] for name in threads} == {"MainThread", "test"}
     threads.clear()
     pause = 0.0
     monkeypatch.setattr("journal.group_commit._QUICK_SECONDS", 1.0)
-    await running.say(append(12))
+    await running.say(append(32))
     assert threads == {"MainThread"}
