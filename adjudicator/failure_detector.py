@@ -20,7 +20,7 @@ from __future__ import annotations
 from dsql.rpc.process import Condition
 
 BEAT_SECONDS = 0.025  # of a process that leads an active cluster, or is asked for it
-REST_SECONDS = 0.5  # of all others
+REST_SECONDS = 1.0  # of all others
 SILENT_BEATS = 4
 _BUSY_WEIGHT = 0.1  # computing
 _WEIGHTS = {"T": 2.0, "t": 0.0, "D": _BUSY_WEIGHT}  # by proc(5)'s states

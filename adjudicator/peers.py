@@ -21,6 +21,7 @@ from dsql.rpc.messages import Peer as PeerOpening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.process import Condition, condition_of
 from dsql.rpc.server import FramedConnection
+from dsql.rpc.tick import until_tick
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +231,10 @@ class Peers:
         if suspected:
             self._review()
         intervals = [heard.detector.interval for heard in self._heard.values()]
-        self._timer = self._loop.call_later(min([self._due, *intervals]), self._turn)
+        pause = min([self._due, *intervals])
+        if pause >= REST_SECONDS:
+            pause = until_tick(now, pause)
+        self._timer = self._loop.call_later(pause, self._turn)
 
     def _turn_within(self, seconds: float) -> None:
         if self._timer.when() > self._loop.time() + seconds:

@@ -32,12 +32,13 @@ from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, Peer, StatusReply, decode_opening, encode
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
+from dsql.rpc.tick import until_tick
 from journal.client import Journal, LocalReplica, SocketJournal
 
 log = logging.getLogger(__name__)
 
 _REQUEST_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 1024
-_DISCOVERY_SECONDS = 0.2
+_DISCOVERY_SECONDS = 1.0
 HAND_OVER_SECONDS = 0.5
 _WORD_SECONDS = 0.01  # for the others to say that they stop too
 _POLL_SECONDS = 0.002
@@ -430,7 +431,8 @@ async def serve(
             await server.discover()
             on_ready()
             while True:
-                await asyncio.sleep(_DISCOVERY_SECONDS)
+                now = asyncio.get_running_loop().time()
+                await asyncio.sleep(until_tick(now, _DISCOVERY_SECONDS))
                 await server.discover()
                 server.mend_clocks()
         finally:

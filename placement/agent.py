@@ -39,6 +39,7 @@ from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc import packets
 from dsql.rpc.link_server import LinkServer
 from dsql.rpc.packets import PacketChannel
+from dsql.rpc.tick import until_tick
 from dsql.session.control import Busy
 from placement import decisions
 from placement.assignment import Assigner
@@ -140,7 +141,8 @@ class HostAgent:
         while True:
             self._connect()
             self._tick()
-            await asyncio.sleep(TICK_SECONDS if self.ready else RECONNECT_SECONDS)
+            tick = until_tick(self._loop.time(), TICK_SECONDS)
+            await asyncio.sleep(tick if self.ready else RECONNECT_SECONDS)
 
     async def stop(self) -> None:
         """Take no more sessions and end those that there are: in peace for a while, then by force."""

@@ -102,6 +102,7 @@ class ReplicaWriter:
         self._collecting: asyncio.Handle | None = None
         self._busy = asyncio.Event()  # there may be garbage, or a failure
         self.applied = asyncio.Event()
+        self.crowded = asyncio.Event()  # that many pages were written that some should be saved
         self.suspected = asyncio.Event()  # a reader says that there is damage, or was crashed
         self._wake = open_wake(environment.directory.parent)
         self._deaf: asyncio.TimerHandle | None = None
@@ -224,6 +225,7 @@ class ReplicaWriter:
         self._tell_applied()
 
     def _tell_applied(self) -> None:
+        self._look_at_pages()
         self._busy.set()
         self.applied.set()
         self._applied(self._applier.position.watermark)
@@ -240,13 +242,19 @@ class ReplicaWriter:
     def _collect_here(self, versions_max: int) -> bool:
         """Collect on the loop; return whether there is more to collect."""
         try:
-            return self._collect(versions_max)
+            more = self._collect(versions_max)
+            self._look_at_pages()
+            return more
         except lmdb.MapFullError:
             self._grow()
             return True
         except Exception as error:
             self.fail(error)
             return False
+
+    def _look_at_pages(self) -> None:
+        if self.pages_written >= self._settings.pages_max:
+            self.crowded.set()
 
     def _collect(self, versions_max: int) -> bool:
         """Collect as a part of the debt; return whether there is more to collect."""

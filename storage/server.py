@@ -24,6 +24,7 @@ from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
+from dsql.rpc.tick import until_tick
 from journal.client import Journal, SocketJournal
 from storage.comparison import DIGESTED_ROWS_MAX, digest
 from storage.environment import DamagedReplicaError, ReadableEnvironment, WritableEnvironment
@@ -51,7 +52,7 @@ from storage.trial import READING
 
 log = logging.getLogger(__name__)
 
-_DISCOVERY_SECONDS = 0.2
+_DISCOVERY_SECONDS = 1.0
 _READ_WAIT_SECONDS = 5.0
 _REPLY_BYTES = 4 * 1024 * 1024
 _CAUGHT_UP_SECONDS = 1.0  # under load a replica is always a little behind
@@ -337,7 +338,8 @@ async def serve(
         await server.discover()
         on_ready()
         while True:
-            await asyncio.sleep(_DISCOVERY_SECONDS)
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(until_tick(now, _DISCOVERY_SECONDS))
             await server.discover()
     finally:
         listening.close()

@@ -150,9 +150,12 @@ class Upkeep:
             await replica.applied.wait()
             replica.applied.clear()
             while loop.time() < due_at and saved < settings.checkpoint_bytes:
-                await asyncio.sleep(min(_LOOK_SECONDS, settings.checkpoint_seconds))
-                if replica.pages_written >= settings.pages_max:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due_at):
+                        await replica.crowded.wait()
+                if replica.crowded.is_set():
                     replica.pages_written = 0
+                    replica.crowded.clear()
                     saved = await self._try_to(checkpoints.make_way)
             await self._try_to(checkpoints.take)
             if self._stays_too_large() and await self._try_to(lambda: self._make_smaller(peers)):

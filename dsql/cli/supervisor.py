@@ -30,6 +30,7 @@ from dsql.cli.watchdog import (
 from dsql.control.layout import Layout
 from dsql.control.running import RoleProcess, write_processes
 from dsql.rpc.process import condition_of
+from dsql.rpc.tick import until_tick
 
 logger = logging.getLogger(__name__)
 
@@ -248,7 +249,7 @@ class Supervisor:
 async def _watch(roles: Sequence[Role]) -> None:
     """Look at all of them at once: an idle server is woken no more often than it must be."""
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(until_tick(asyncio.get_running_loop().time(), LOOK_SECONDS))
         await asyncio.gather(*(role.watch() for role in roles))
 
 

@@ -16,6 +16,7 @@ import os
 import signal
 
 from dsql.rpc.process import Condition
+from dsql.rpc.tick import until_tick
 
 BEAT_SECONDS = 1.0
 LOOK_SECONDS = 1.0
@@ -44,7 +45,7 @@ class Heart:
     def beat_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Beat now and with the loop from now on."""
         self.beat()
-        loop.call_later(BEAT_SECONDS, self.beat_on, loop)
+        loop.call_later(until_tick(loop.time(), BEAT_SECONDS), self.beat_on, loop)
 
 
 class Watchdog:
