@@ -89,7 +89,9 @@ class AdjudicatorClient:
         self._waiter: Waiter = waiter or Blocking()
         self._leader = ""  # the zone that is believed to lead, "" before the first connection
         self._prepare_at = 0  # a commit timestamp
-        self._zones = ZoneConnections(connect, prepare, self._waiter, patience_seconds)
+        self._zones = ZoneConnections(
+            azs, connect, prepare, self._waiter, patience_seconds, self._died
+        )
 
     def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
         """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError."""
@@ -102,7 +104,7 @@ class AdjudicatorClient:
         if verdict == Verdict.COMMITTED:
             if timestamp >= self._prepare_at:
                 self._prepare_at = timestamp + _PREPARE_MICROSECONDS
-                self._zones.prepare(self._azs)
+                self._zones.prepare()
             return Committed(timestamp)
         if verdict in (Verdict.DATA_CONFLICT, Verdict.SCHEMA_CONFLICT):
             return Conflict(schema=verdict == Verdict.SCHEMA_CONFLICT)
@@ -264,6 +266,12 @@ class AdjudicatorClient:
                 poll.register(zone.fileno(), select.POLLIN)
         for descriptor, _ in poll.poll(seconds * 1000):
             named[descriptor].receive()
+
+    def _died(self, number: int) -> None:
+        """A zone has died, says another one. If it is back by now, an outcome is asked for in vain."""
+        if az := self._named(number):
+            self._zones.lose(az)
+            self._turn_away(az, "")  # who dies still takes connections for a while
 
     def _turn_away(self, az: str, named: str) -> None:
         """Believe in another leader than `az`, unless somebody does already."""

@@ -20,8 +20,16 @@ class ZoneConnections:
     """The connections of a process. `connect`, `prepare`: see AdjudicatorClient."""
 
     def __init__(
-        self, connect: Connect, prepare: Prepare, waiter: Waiter, patience_seconds: float
+        self,
+        azs: Sequence[str],
+        connect: Connect,
+        prepare: Prepare,
+        waiter: Waiter,
+        patience_seconds: float,
+        died: Callable[[int], None],
     ) -> None:
+        self._azs = azs
+        self._died = died
         self._connect = connect
         self._prepare = prepare
         self._waiter = waiter
@@ -29,11 +37,16 @@ class ZoneConnections:
         self._connections: dict[str, ZoneConnection] = {}
         self._dials: dict[str, _Dial] = {}
 
-    def prepare(self, azs: Sequence[str]) -> None:
-        """Have what connections are missing to these zones prepared. Does not wait."""
-        for az in azs:
-            if self._open(az) is None:
-                self._prepare(az)
+    def prepare(self) -> None:
+        """Have what connections are missing prepared, and made once that has been done. Does not wait.
+
+        All are listened to: where a zone has died, the others say so before its own connection ends.
+        """
+        for az in self._azs:
+            if self._open(az) is None and az not in self._dials and self._prepare(az):
+                connection = self._dial(az, is_quick=True)
+                if connection is not None:
+                    connection.watch(NEVER)
 
     def reach(self, az: str, *, may_wait: bool = True) -> ZoneConnection | None:
         """Return an open connection to a zone, "" for any; None if it cannot be reached now.
@@ -58,6 +71,12 @@ class ZoneConnections:
     def _open(self, az: str) -> ZoneConnection | None:
         connection = self._connections.get(az)
         return connection if connection is not None and connection.is_open else None
+
+    def lose(self, az: str) -> None:
+        """Give up the connection to a zone."""
+        connection = self._open(az)
+        if connection is not None:
+            connection.lose()
 
     def flush(self) -> None:
         """Send what has gathered on each."""
@@ -88,7 +107,7 @@ class ZoneConnections:
         if connection is not None:
             connected.close()
             return connection
-        connection = ZoneConnection(az, connected, self._waiter, self._patience_seconds)
+        connection = ZoneConnection(az, connected, self._waiter, self._patience_seconds, self._died)
         self._connections[az] = connection
         return connection
 

@@ -1,8 +1,9 @@
 """Whether another zone's adjudicator still turns, judged by its beats. Free of I/O.
 
-A process that dies is known by its socket, at once. One that hangs is known by its silence: each beat
-says when the next one is due, and SILENT_BEATS times that without one makes it suspect. What is counted
-is not the time that has passed but the time in which we looked and it could have beaten:
+A process that dies is known by its sentinels (`dsql.rpc.process`), at once, or by the end of its
+connections. One that hangs is known by its silence: each beat says when the next one is due, and
+SILENT_BEATS times that without one makes it suspect. What is counted is not the time that has passed but
+the time in which we looked and it could have beaten:
 
 - A look counts for one interval at most, however long ago the last one was: then we stood still ourselves.
 - Time in which it waited for a processor does not count, nor does that in which a debugger holds it.

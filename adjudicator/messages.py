@@ -47,6 +47,7 @@ class Verdict(enum.IntEnum):
     UNAVAILABLE = 9  # nobody can commit now, for want of journal replicas; nothing was done
     UNDECIDED = 10  # it may be in a journal; for want of others nobody can tell what becomes of it
     BEHIND = 11  # storage does not keep up with the journal; nothing was done
+    DIED = 12  # said unasked, about nothing: the timestamp is as of NOT_LEADER, of a zone that has died
 
 
 _KEY_BYTES_MAX = 64 * 1024  # far above what KEY_BYTES_MAX of values are encoded to
@@ -91,6 +92,11 @@ def encode_reply(transaction_id: bytes, verdict: Verdict, timestamp: int = 0) ->
 def encode_refusal(transaction_id: bytes, zone: int | None) -> bytes:
     """Return the reply of a zone that does not lead; `zone` is the index of the one that does, if known."""
     return encode_reply(transaction_id, Verdict.NOT_LEADER, 0 if zone is None else zone + 1)
+
+
+def encode_death(zone: int) -> bytes:
+    """Return the notice that the zone with this index has died."""
+    return encode_reply(bytes(TRANSACTION_ID_BYTES), Verdict.DIED, zone + 1)
 
 
 def subject_of(request: bytes) -> bytes:

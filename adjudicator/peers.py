@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from adjudicator.electorate import Electorate, Lead, Peer
@@ -19,7 +20,7 @@ from dsql.control.layout import Layout
 from dsql.rpc.client import connect
 from dsql.rpc.messages import Peer as PeerOpening
 from dsql.rpc.messages import encode as encode_opening
-from dsql.rpc.process import Condition, condition_of
+from dsql.rpc.process import Condition, condition_of, watch_death
 from dsql.rpc.server import FramedConnection
 from dsql.rpc.tick import until_tick
 
@@ -50,6 +51,10 @@ class Host(Protocol):
         """A zone has beaten."""
         ...
 
+    def died(self, az: str) -> None:
+        """A zone's process has died; its connections may stay open for a while."""
+        ...
+
     def changed(self) -> None:
         """Somebody came or went, fell silent, or sees the others differently."""
         ...
@@ -76,22 +81,41 @@ class _Outgoing(FramedConnection):
 
 
 class _Heard:
-    """A connection on which another zone speaks. `fresh`: it has since the last look."""
+    """A connection on which another zone speaks. `fresh`: it has since the last look.
 
-    def __init__(self, connection: FramedConnection) -> None:
+    `died` is called when its process dies, if the kernel tells.
+    """
+
+    def __init__(
+        self, connection: FramedConnection, sentinels: Sequence[int], died: Callable[[], None]
+    ) -> None:
         self.connection = connection
         self.process_id = connection.process_id
         self.detector = FailureDetector()
         self.fresh = True
+        self._watched = watch_death(self.process_id, sentinels)
+        self._loop = asyncio.get_running_loop()
+        for descriptor in self._watched:
+            self._loop.add_reader(descriptor, died)
+
+    def close(self) -> None:
+        """Watch it no more."""
+        while self._watched:
+            descriptor = self._watched.pop()
+            self._loop.remove_reader(descriptor)
+            os.close(descriptor)
 
 
 class Peers:
-    """All other zones, as seen from `electorate.own`."""
+    """All other zones, as seen from `electorate.own`. `sentinels`: this process's."""
 
-    def __init__(self, layout: Layout, electorate: Electorate, host: Host) -> None:
+    def __init__(
+        self, layout: Layout, electorate: Electorate, host: Host, sentinels: Sequence[int] = ()
+    ) -> None:
         self._layout = layout
         self._electorate = electorate
         self._host = host
+        self._sentinels = list(sentinels)
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._outgoing: dict[str, _Outgoing] = {}
@@ -128,10 +152,14 @@ class Peers:
             outgoing.send(encode(Probe()))
             self._turn_within(BEAT_SECONDS)
 
-    def accepted(self, connection: FramedConnection, az: str) -> None:
+    def accepted(
+        self, connection: FramedConnection, az: str, sentinels: Sequence[int] = ()
+    ) -> None:
         """Another zone has opened a connection."""
         self.reach([az])
-        self._heard[az] = _Heard(connection)
+        if az in self._heard:
+            self._heard[az].close()
+        self._heard[az] = _Heard(connection, sentinels, lambda: self._died(connection, az))
         self._wanted[az].set()
 
     def received(self, connection: FramedConnection, az: str, body: bytes) -> None:
@@ -165,11 +193,18 @@ class Peers:
         heard = self._heard.get(az)
         if heard is not None and heard.connection is connection:
             del self._heard[az]
+            heard.close()
             self._lost(az)
+
+    def _died(self, connection: FramedConnection, az: str) -> None:
+        self.closed(connection, az)
+        self._host.died(az)
 
     async def close(self) -> None:
         """Say nothing more."""
         self._timer.cancel()
+        for heard in self._heard.values():
+            heard.close()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -247,7 +282,7 @@ class Peers:
 
     def _opening(self) -> list[bytes]:
         leads = [(cluster, *lead) for cluster, lead in self._electorate.leads.items()]
-        own = encode_opening(PeerOpening(self._electorate.own))
+        own = encode_opening(PeerOpening(self._electorate.own, self._sentinels))
         claims = [encode(Claims(cluster)) for cluster in self._host.claims]
         return [own, encode(Leads(leads)), *claims]
 

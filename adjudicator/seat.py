@@ -19,7 +19,14 @@ from collections.abc import Callable
 from adjudicator.commit_pipeline import Answer
 from adjudicator.half_requests import HalfRequests
 from adjudicator.leadership import Leadership
-from adjudicator.messages import Request, Verdict, encode_refusal, encode_reply, subject_of
+from adjudicator.messages import (
+    Request,
+    Verdict,
+    encode_death,
+    encode_refusal,
+    encode_reply,
+    subject_of,
+)
 from dsql.rpc.server import FramedConnection
 
 log = logging.getLogger(__name__)
@@ -81,6 +88,13 @@ class Seat:
                 leadership.handle(body, answer)
             except (ValueError, struct.error) as error:  # nobody correct waits for its answer
                 log.warning("%s: malformed request: %s", self.cluster, error)
+
+    def tell_of_death(self, az: str) -> None:
+        """A zone has died, which its connections will show somewhat later."""
+        if az in self.azs:
+            notice = encode_death(sorted(self.azs).index(az))
+            for connection in self.connections:
+                connection.send(notice)
 
     def refuse(self) -> None:
         """The leader lives: send what waits there."""

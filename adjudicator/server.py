@@ -16,7 +16,7 @@ import gc
 import itertools
 import logging
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from random import Random, SystemRandom
 
@@ -58,6 +58,7 @@ class AdjudicatorServer:
         local: LocalReplica | None = None,
         clock: Clock | None = None,
         chance: Random | None = None,
+        sentinels: Sequence[int] = (),
     ) -> None:
         self.requests = 0
         self.peers: Peers
@@ -69,7 +70,7 @@ class AdjudicatorServer:
         self._chance = chance or SystemRandom()
         self._loop = asyncio.get_running_loop()
         self._electorate = Electorate(az, self._chance)
-        self.peers = Peers(layout, self._electorate, self)
+        self.peers = Peers(layout, self._electorate, self, sentinels)
         self._seats: dict[str, Seat] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}  # when to claim
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -148,6 +149,11 @@ class AdjudicatorServer:
         for seat in [seat for seat in self._waiting if seat.leader == az]:
             self._waiting.discard(seat)
             seat.refuse()
+
+    def died(self, az: str) -> None:
+        """See Host."""
+        for seat in self._seats.values():
+            seat.tell_of_death(az)
 
     def changed(self) -> None:
         """See Host."""
@@ -385,7 +391,7 @@ class _Connection(FramedConnection):
         opening = decode_opening(body)
         if isinstance(opening, Peer):
             self._peer = opening.az
-            self._server.peers.accepted(self, opening.az)
+            self._server.peers.accepted(self, opening.az, opening.sentinels)
         elif isinstance(opening, Hello):
             self._take_seat(opening)
         else:
@@ -418,13 +424,15 @@ async def serve(
     on_ready: Callable[[], None],
     journal: Journal | None = None,
     local: LocalReplica | None = None,
+    sentinels: Sequence[int] = (),
 ) -> None:
     """Serve the adjudicators of `az` at run/AZ.adjudicator.sock until cancelled.
 
-    `journal` and `local` are the AZ's journal replica if it shares this event loop.
+    `journal` and `local` are the AZ's journal replica if it shares this event loop. By the
+    `sentinels` of this process (`dsql.rpc.process`) others notice its death at once.
     """
     reader = journal or SocketJournal(layout.socket(f"{az}.journal"))
-    server = AdjudicatorServer(layout, az, reader, local)
+    server = AdjudicatorServer(layout, az, reader, local, sentinels=sentinels)
     with garbage_collector_off():
         listening = await listen(layout.socket(f"{az}.adjudicator"), lambda: _Connection(server))
         try:

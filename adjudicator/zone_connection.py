@@ -6,12 +6,14 @@ What the kernel does not take then goes out with the next rounds; who waits sees
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
-from adjudicator.messages import REQUESTS_BYTES_MAX, REQUESTS_MAX, decode_reply
+from adjudicator.messages import REQUESTS_BYTES_MAX, REQUESTS_MAX, Verdict, decode_reply
 from dsql.hub.waiter import Activity, Source, Waiter
 from dsql.rpc.client import set_timeout
 from dsql.rpc.framing import FrameDecoder, FrameError, frame
@@ -47,10 +49,21 @@ class ZoneConnection:
     """Owns the socket. It ends with `lose`: whoever waits for an answer then gets LOST or UNSENT."""
 
     def __init__(
-        self, az: str, connected: socket.socket, waiter: Waiter, patience_seconds: float
+        self,
+        az: str,
+        connected: socket.socket,
+        waiter: Waiter,
+        patience_seconds: float,
+        died: Callable[[int], None],
     ) -> None:
-        """`patience_seconds`: so long `wait` may block where nobody else would run."""
+        """`patience_seconds`: so long `wait` may block where nobody else would run.
+
+        `died(index)` is called when the zone says that another one has died, counted from 1.
+        """
         self.az = az
+        self._died = died
+        with contextlib.suppress(BlockingIOError):  # what was said before anybody listened is old
+            connected.recv(_READ_BYTES, socket.MSG_DONTWAIT)
         self.answers = 0  # so many have come
         self.is_open = True
         self._socket = connected
@@ -202,6 +215,9 @@ class ZoneConnection:
         try:
             for body in self._decoder.feed(data):
                 about, verdict, timestamp = decode_reply(body)
+                if verdict == Verdict.DIED:
+                    self._died(timestamp)
+                    continue
                 self.answers += 1
                 self._unanswered_bytes -= self._unanswered.pop(about, 0)
                 asked = self._asked.get(about)

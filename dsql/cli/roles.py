@@ -27,6 +27,7 @@ from dsql.cli.role_options import configure
 from dsql.cli.watchdog import Heart
 from dsql.control.layout import Layout
 from dsql.limits import CONNECTIONS_MAX
+from dsql.rpc.process import start_sentinels
 from placement.kernel import die_with_parent, set_name, step_back
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Read
 async def _adjudicator(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from adjudicator.server import serve
 
-    await serve(layout, arguments.az, on_ready)
+    await serve(layout, arguments.az, on_ready, sentinels=start_sentinels())
 
 
 async def _storage(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
@@ -159,7 +160,7 @@ async def _az(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) ->
         on_ready,
         lambda ready: journal.serve(layout, az, ready, replica),
         lambda ready: storage.serve(layout, az, ready, replica),
-        lambda ready: adjudicator.serve(layout, az, ready, replica, replica),
+        lambda ready: adjudicator.serve(layout, az, ready, replica, replica, start_sentinels()),
     )
 
 

@@ -19,9 +19,13 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", array_like=True):
 
 
 class Peer(msgspec.Struct, frozen=True, tag="peer", array_like=True):
-    """The first frame of a connection from the same role in another zone."""
+    """The first frame of a connection from the same role in another zone.
+
+    `sentinels`: threads of that process, see `dsql.rpc.process`.
+    """
 
     az: str
+    sentinels: list[int] = []
 
 
 class StatusRequest(msgspec.Struct, frozen=True, tag="status", array_like=True):

@@ -1,9 +1,20 @@
-"""What the kernel says of another process of this host: for whoever wonders why it is silent."""
+"""What the kernel says of another process of this host: for whoever wonders why it is silent.
+
+A process that is killed closes its connections when the last of its threads has taken its memory apart,
+which takes a zone 10 to 50 ms on a busy machine. All its other threads end within a millisecond. So it
+keeps two that do nothing, its sentinels: whichever is the last, the other one's end tells of its death.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+from collections.abc import Sequence
 from typing import NamedTuple
+
+SENTINELS = 2
+_PIDFD_THREAD = os.O_EXCL  # pidfd_open(2), since Linux 6.9
 
 
 class Condition(NamedTuple):
@@ -32,6 +43,30 @@ def condition_of(process_id: int) -> Condition:
         return Condition(state, int(ran) / 1e9, int(waited) / 1e9)
     except (OSError, ValueError):
         return Condition(state, 0.0, 0.0)
+
+
+def start_sentinels() -> list[int]:
+    """Start this process's sentinels; return their thread ids."""
+    sentinels = [
+        threading.Thread(target=threading.Event().wait, name="sentinel", daemon=True)
+        for _ in range(SENTINELS)
+    ]
+    for sentinel in sentinels:
+        sentinel.start()
+    return [sentinel.native_id or 0 for sentinel in sentinels]
+
+
+def watch_death(process_id: int, sentinels: Sequence[int]) -> list[int]:
+    """Return descriptors of which one is readable as soon as that process dies.
+
+    None where the kernel cannot tell, or where these are not threads of a process of this host.
+    """
+    descriptors: list[int] = []
+    with contextlib.suppress(OSError):
+        for sentinel in sentinels[:SENTINELS]:
+            os.stat(f"/proc/{process_id}/task/{sentinel}")
+            descriptors.append(os.pidfd_open(sentinel, _PIDFD_THREAD))
+    return descriptors
 
 
 def _read(path: str) -> bytes:

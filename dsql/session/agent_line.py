@@ -222,7 +222,7 @@ def _connection_of(answer: Answer | None) -> tuple[str, socket.socket] | None:
 
 
 def _has_ended(descriptor: int) -> bool:
-    """Return whether the other end is gone; a connection on which nothing was asked is silent."""
+    """Return whether the other end is gone. Notices may wait on a connection on which nothing was asked."""
     connection = socket.socket(fileno=descriptor)
     try:
         return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from socket import MSG_DONTWAIT
 from typing import Any
 
 from .network import End, network_of
@@ -78,9 +79,10 @@ class SimulatedSocket:
         self.sendall(data)
         return len(data)
 
-    def recv(self, size: int) -> bytes:
+    def recv(self, size: int, flags: int = 0) -> bytes:
         end = self._connected()
-        deadline = self._deadline()
+        deadline = self._process.machine.monotonic() if flags else self._deadline()
+        assert flags in (0, MSG_DONTWAIT)
         while not end.arrived:
             if end.ended:
                 if end.reset:

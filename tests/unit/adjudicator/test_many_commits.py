@@ -11,11 +11,18 @@ import pytest
 
 from adjudicator import zone_connection
 from adjudicator.client import AdjudicatorClient
-from adjudicator.messages import Request, Verdict, encode_reply, subject_of
+from adjudicator.messages import Request, Verdict, encode_death, encode_reply, subject_of
 from dsql.hub.hub import Hub
 from dsql.rpc.framing import frame
-from dsql.transaction.interface import Committed, Conflict, Unavailable, Unknown, WriteSet
-from tests.unit.adjudicator.zones import AZS, Zones, commits, is_silent, names
+from dsql.transaction.interface import (
+    Buried,
+    Committed,
+    Conflict,
+    Unavailable,
+    Unknown,
+    WriteSet,
+)
+from tests.unit.adjudicator.zones import AZS, Zones, buries, commits, is_silent, names
 
 MANY = 20
 IDS = [b"%016d" % number for number in range(MANY)]
@@ -92,7 +99,7 @@ def test_commits_of_a_round_leave_together_and_each_gets_its_own_answer(
     assert committers.run() == expected
     size = MANY * len(frame(b"\1" + encoded(IDS[0])))
     assert committers.zones.sends == [("az1", size)]
-    assert committers.zones.connected == ["az1"]
+    assert committers.zones.connected == AZS
     assert not committers.remembered()
 
 
@@ -119,7 +126,8 @@ def test_who_is_alone_asks_and_waits_without_the_hub(committers: Committers) -> 
     assert committers.run(IDS[:1]) == [Committed(77)]
     committers.hub.wait = None  # type: ignore[method-assign, assignment]
     assert committers.run(IDS[:1]) == [Committed(77)]
-    assert not committers.hub._sources
+    watched = committers.client._zones._connections
+    assert committers.hub._sources.keys() == {watched[az].fileno() for az in ("az2", "az3")}
 
 
 def test_a_lost_connection_is_made_once_anew_and_each_asks_for_its_own(
@@ -140,14 +148,43 @@ def test_a_lost_connection_is_made_once_anew_and_each_asks_for_its_own(
     assert outcomes[1::2] == [Committed(9)] * (MANY // 2)
     assert Committed(9) not in outcomes[::2]
     assert sorted(lost) == IDS, "none is sent twice"
-    assert sorted(committers.zones.connected) == ["az1", "az1", "az2", "az3"]
+    assert committers.zones.connected.count("az1") == 2
     assert not committers.remembered()
+
+
+def test_who_waits_for_a_zone_that_has_died_asks_elsewhere_though_its_connection_stays_open(
+    committers: Committers,
+) -> None:
+    """It is dying: it takes connections, reads, and says nothing. One that listens only is told."""
+    committers.zones.acts["az1"] = commits
+    assert committers.run() == [Committed(77)] * MANY
+    received: list[bytes] = []
+
+    def dies(request: bytes) -> bytes | None:
+        if request[0] == Request.COMMIT:
+            received.append(request)
+            if len(received) == MANY:
+                committers.zones.say("az3", encode_death(0))
+        return None
+
+    committers.zones.acts |= {"az1": dies, "az2": buries}
+    committers.client._patience_seconds = 60.0
+    assert committers.run() == [Buried()] * MANY
+    assert committers.run() == [Committed(88)] * MANY
+    assert len(received) == MANY, "nobody comes back to it"
+
+
+def test_deaths_of_before_a_connection_was_made_are_not_believed(committers: Committers) -> None:
+    committers.zones.acts["az1"] = commits
+    committers.zones.greets["az2"] = encode_death(0)
+    assert committers.run() == committers.run() == [Committed(77)] * MANY
+    assert committers.zones.connected == AZS
 
 
 def test_many_follow_a_change_of_leaders(committers: Committers) -> None:
     committers.zones.acts |= {"az1": names(2), "az3": commits}
     assert committers.run() == [Committed(77)] * MANY
-    assert committers.zones.connected == ["az1", "az3"]
+    assert committers.zones.connected == ["az1", "az3", "az2"]
     committers.zones.asked.clear()
     assert committers.run() == [Committed(77)] * MANY
     assert committers.zones.asked == [("az3", Request.COMMIT)] * MANY
@@ -156,7 +193,7 @@ def test_many_follow_a_change_of_leaders(committers: Committers) -> None:
 def test_who_waits_for_a_connection_that_fails_goes_elsewhere(committers: Committers) -> None:
     committers.zones.gone, committers.zones.acts["az2"] = {"az1"}, commits
     assert committers.run() == [Committed(77)] * MANY
-    assert committers.zones.connected == ["az2"]
+    assert committers.zones.connected == ["az2", "az3"]
 
 
 def test_commits_that_no_zone_takes_have_certainly_not_happened(committers: Committers) -> None:

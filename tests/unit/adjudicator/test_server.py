@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
+import threading
+from contextlib import closing
 
 import pytest
 
 from adjudicator.client import hello
 from adjudicator.half_requests import BYTES_MAX
+from adjudicator.messages import encode_death
 from adjudicator.peers import Peers
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.client import ask_status, connect_blocking
 from dsql.rpc.framing import frame
+from dsql.rpc.messages import Peer, encode
+from dsql.rpc.process import watch_death
 from dsql.transaction.interface import Committed, Conflict, Refused, Unknown
 from journal.appender import Appender
 
@@ -154,6 +160,27 @@ async def _last_sequence_becomes(sequence, journal, seconds=5.0):
             if status.values.get(f"{CLUSTER}.last_sequence") == sequence:  # none while it opens
                 return
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(
+    not watch_death(os.getpid(), [threading.get_native_id()]), reason="Linux before 6.9"
+)
+async def test_death_of_a_zone_is_told_to_who_is_connected_while_its_own_connection_is_still_open(
+    cluster,
+):
+    dying = threading.Event()
+    sentinel = threading.Thread(target=dying.wait)
+    sentinel.start()
+    path = cluster.layout.socket("az1.adjudicator")
+    _, listening = cluster.connect("az1")
+    with closing(listening), closing(connect_blocking(path)) as zone:
+        opening = Peer("az2", [sentinel.native_id])
+        zone.sendall(frame(encode(opening)))
+        await asyncio.to_thread(ask_status, path)  # by then it has been read
+        dying.set()
+        notice = await asyncio.to_thread(listening.recv, 1024)
+    sentinel.join()
+    assert notice == frame(encode_death(1))
 
 
 async def test_unknown_cluster_is_turned_away(cluster):

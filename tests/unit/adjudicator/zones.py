@@ -36,6 +36,7 @@ class Zones:
     """Adjudicators on threads. `asked`: (zone, kind of request), in order; `gone` ones accept nothing.
 
     `connected`: the zones that connections were made to; `sends`: what was sent to each in one go.
+    `greets`: what each says before a connection is adopted.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,8 @@ class Zones:
         self.asked: list[tuple[str, int]] = []
         self.connected: list[str] = []
         self.sends: list[tuple[str, int]] = []
-        self._ends: list[socket.socket] = []
+        self.greets: dict[str, bytes] = {}
+        self._ends: dict[str, list[socket.socket]] = {}
         self._threads: list[threading.Thread] = []
 
     def connect(self, az: str) -> tuple[str, socket.socket]:
@@ -53,10 +55,16 @@ class Zones:
             raise ConnectionRefusedError(az)
         self.connected.append(az)
         ours, theirs = socket.socketpair()
-        self._ends.append(theirs)
+        self._ends.setdefault(az, []).append(theirs)
+        if az in self.greets:
+            theirs.sendall(frame(self.greets[az]))
         self._threads.append(threading.Thread(target=self._serve, args=(az, theirs)))
         self._threads[-1].start()
         return az, _Counted(self, az, ours)
+
+    def say(self, az: str, notice: bytes) -> None:
+        """Have a zone say something that nobody has asked for, on its newest connection."""
+        self._ends[az][-1].sendall(frame(notice))
 
     def _serve(self, az: str, end: socket.socket) -> None:
         decoder = FrameDecoder()
@@ -74,8 +82,9 @@ class Zones:
     def close(self) -> None:
         for thread in self._threads:
             thread.join(5)
-        for end in self._ends:
-            end.close()
+        for ends in self._ends.values():
+            for end in ends:
+                end.close()
 
 
 class _Counted(socket.socket):
