@@ -3,21 +3,28 @@
     python bench/commit_path.py --clients 8 --seconds 5 --writes 4
 
 Starts three AZ processes (journal replica, adjudicator and storage replica, as embedded) and one process
-per client, each of which commits blindly through the blocking client. Prints one line; CPU, context
-switches and records per batch are those of the three AZ processes while the clients ran.
+per client, each of which commits blindly through the blocking client. Prints one line, and what processor
+time each stage took while the clients ran, in microseconds per commit: of the leader's zone, of both others
+together, and of all clients. A zone's loop is journal, adjudicator and storage; what its disk is too slow
+for goes to the threads that are named after the zone, and what storage would keep the loop with (pages
+that are not in memory, collecting, scrubbing, checkpoints) to those that are named `storage`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import random
+import re
 import socket
 import statistics
 import tempfile
+import threading
 import time
+from collections import defaultdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -39,7 +46,7 @@ VALUE = b"x" * 90
 
 
 def az_process(name: str, parent: Connection) -> None:
-    """Run one AZ until the parent says stop."""
+    """Run one AZ until the parent says stop; say what it has used as often as it asks."""
 
     async def run() -> None:
         layout = Layout(Path())
@@ -56,7 +63,14 @@ def az_process(name: str, parent: Connection) -> None:
             await ready.acquire()
         parent.send("ready")
         stopped = asyncio.Event()
-        asyncio.get_running_loop().add_reader(parent.fileno(), stopped.set)
+
+        def heard() -> None:
+            if parent.recv() == "stop":
+                stopped.set()
+            else:
+                parent.send(usage())
+
+        asyncio.get_running_loop().add_reader(parent.fileno(), heard)
         await stopped.wait()
         for task in reversed(tasks):
             task.cancel()
@@ -66,16 +80,22 @@ def az_process(name: str, parent: Connection) -> None:
     parent.send("stopped")
 
 
-class Usage:
-    """Microseconds of CPU and context switches of a process and all of its threads so far."""
+def usage() -> tuple[dict[str, float], int]:
+    """Return this process's microseconds of CPU so far by stage, and its context switches.
 
-    def __init__(self, pid: int) -> None:
-        self.cpu = self.switches = 0.0
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            self.cpu += int((thread / "schedstat").read_text().split()[0]) / 1000
-            for line in (thread / "status").read_text().splitlines():
-                if "ctxt_switches" in line:
-                    self.switches += int(line.split()[1])
+    A stage is the loop, or the threads whose names differ in a number only.
+    """
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    cpu: dict[str, float] = defaultdict(float)
+    switches = 0
+    for task in Path("/proc/self/task").iterdir():
+        name = re.sub(r"[-_0-9]+$", "", names.get(int(task.name), "other"))
+        ran = int((task / "schedstat").read_text().split()[0])
+        cpu["loop" if name == "MainThread" else name] += ran / 1000
+        for line in (task / "status").read_text().splitlines():
+            if "ctxt_switches" in line:
+                switches += int(line.split()[1])
+    return dict(cpu), switches
 
 
 def client_process(seconds: float, writes: int, parent: Connection) -> None:
@@ -89,9 +109,13 @@ def client_process(seconds: float, writes: int, parent: Connection) -> None:
 
     client = AdjudicatorClient(AZS, connect)
     encode = msgspec.msgpack.Encoder().encode
-    start = client.heartbeat()
+    start = 0
+    while not start:
+        with contextlib.suppress(ConnectionError):  # the first leader is being elected
+            start = client.heartbeat()
     parent.send("ready")
     parent.recv()
+    began_cpu = time.process_time()
     latencies = []
     committed = 0
     end = time.monotonic() + seconds
@@ -109,7 +133,8 @@ def client_process(seconds: float, writes: int, parent: Connection) -> None:
             start = outcome.timestamp
         else:
             start = client.heartbeat()
-    parent.send((committed, len(latencies) - committed, latencies))
+    cpu = (time.process_time() - began_cpu) * 1e6
+    parent.send((committed, len(latencies) - committed, latencies, cpu))
 
 
 def main() -> None:
@@ -136,27 +161,48 @@ def main() -> None:
         ]
         for _, pipe in clients:
             pipe.recv()  # its first heartbeat is over, hence the leader is open
-        before = [Usage(pid) for pid, _ in azs]
+        before = [_ask(pipe) for _, pipe in azs]
         for _, pipe in clients:
             pipe.send("go")
         results = [pipe.recv() for _, pipe in clients]
         time.sleep(0.2)  # the last batches are being applied
-        after = [Usage(pid) for pid, _ in azs]
+        after = [_ask(pipe) for _, pipe in azs]
         for _, pipe in azs:
             pipe.send("stop")
             pipe.recv()
         os.chdir("/")
     committed = sum(result[0] for result in results)
     latencies = sorted(latency for result in results for latency in result[2])
-    cpu = [(late.cpu - early.cpu) / committed for early, late in zip(before, after, strict=True)]
-    switches = sum(u.switches for u in after) - sum(u.switches for u in before)
+    leader, *others = (_spent(*pair) for pair in zip(before, after, strict=True))
+    switches = sum(late[1] - early[1] for early, late in zip(before, after, strict=True))
+    stages = {
+        "leader's zone": leader,
+        "other zones": {stage: sum(cpu[stage] for cpu in others) for stage in others[0]},
+        "clients": {"": sum(result[3] for result in results)},
+    }
     print(
         f"{options.clients} clients, {options.writes} writes:"
         f" {committed / options.seconds:.0f} commits/s, {sum(r[1] for r in results)} conflicts,"
         f" p50 {statistics.median(latencies):.0f} us, p99 {latencies[len(latencies) * 99 // 100]:.0f} us,"
-        f" CPU {sum(cpu):.0f} us/commit (leader {cpu[0]:.0f}),"
         f" {switches / committed:.2f} switches/commit"
     )
+    for where, spent in stages.items():
+        for stage, cpu in sorted(spent.items(), key=lambda one: -one[1]):
+            print(f"  {where:<14} {stage:<10} {cpu / committed:>7.1f}")
+
+
+def _ask(zone: Connection) -> tuple[dict[str, float], int]:
+    zone.send("usage")
+    used: tuple[dict[str, float], int] = zone.recv()
+    return used
+
+
+def _spent(
+    before: tuple[dict[str, float], int], after: tuple[dict[str, float], int]
+) -> defaultdict[str, float]:
+    """Return the CPU of each stage between two answers."""
+    spent = {stage: cpu - before[0].get(stage, 0.0) for stage, cpu in after[0].items()}
+    return defaultdict(float, spent)
 
 
 def _start(context, target, *arguments) -> tuple[int, Connection]:  # type: ignore[no-untyped-def]
