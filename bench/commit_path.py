@@ -34,7 +34,7 @@ import uvloop
 from adjudicator import server as adjudicator_server
 from adjudicator.client import AdjudicatorClient, hello
 from dsql.control.layout import ClusterRecord, Layout
-from dsql.rpc.client import connect_blocking
+from dsql.rpc.client import ask_status, connect_blocking
 from dsql.transaction.interface import Committed, Mode, WriteSet
 from journal import server as journal_server
 from journal.server import JournalServer
@@ -152,19 +152,21 @@ def main() -> None:
         layout.cluster(CLUSTER).mkdir(parents=True)
         record = ClusterRecord(CLUSTER, "local", "", "", "dsql", AZS, 0.0)
         (layout.cluster(CLUSTER) / "cluster.json").write_bytes(msgspec.json.encode(record))
-        azs = [_start(context, az_process, name) for name in AZS]
+        azs = [(name, _start(context, az_process, name)) for name in AZS]
         for _, pipe in azs:
             pipe.recv()
         clients = [
             _start(context, client_process, options.seconds, options.writes)
             for _ in range(options.clients)
         ]
-        for _, pipe in clients:
+        for pipe in clients:
             pipe.recv()  # its first heartbeat is over, hence the leader is open
+        status = ask_status(layout.socket(f"{AZS[0]}.adjudicator")).values
+        azs.sort(key=lambda az: az[0] != status[f"{CLUSTER}.leader"])
         before = [_ask(pipe) for _, pipe in azs]
-        for _, pipe in clients:
+        for pipe in clients:
             pipe.send("go")
-        results = [pipe.recv() for _, pipe in clients]
+        results = [pipe.recv() for pipe in clients]
         time.sleep(0.2)  # the last batches are being applied
         after = [_ask(pipe) for _, pipe in azs]
         for _, pipe in azs:
@@ -205,11 +207,11 @@ def _spent(
     return defaultdict(float, spent)
 
 
-def _start(context, target, *arguments) -> tuple[int, Connection]:  # type: ignore[no-untyped-def]
+def _start(context, target, *arguments) -> Connection:  # type: ignore[no-untyped-def]
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(*arguments, theirs), daemon=True)
     process.start()
-    return process.pid, ours
+    return ours
 
 
 if __name__ == "__main__":

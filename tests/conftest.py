@@ -1,9 +1,14 @@
-"""On a CI machine hypothesis tries the same examples every time; elsewhere it looks for new ones."""
+"""What holds for all tests, and what a report ends with.
+
+On a CI machine hypothesis tries the same examples every time; elsewhere it looks for new ones.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # What tests start is what is installed, also in the directory of the sources.
@@ -13,3 +18,11 @@ os.environ["PYTHONSAFEPATH"] = "1"
 settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("patient"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "patient")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where publication was tested: how one machine orders stores, no other one can show."""
+    machine, processors = platform.machine(), os.cpu_count()
+    terminalreporter.write_line(
+        f"the order of stores was that of {machine}, {processors} processors"
+    )
