@@ -43,6 +43,7 @@ _HEARTBEAT_SECONDS = 10.0
 _REACH_SECONDS = 5.0  # until a zone takes the request at all
 _RESOLVE_SECONDS = 20.0  # for asking about a lost outcome, reconnecting included
 _ELSEWHERE_SECONDS = 0.25  # some times what an election takes
+_DYING_SECONDS = 0.1  # so long a zone that has died may still take connections
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.01, 0.25
 _PREPARE_MICROSECONDS = 1_000_000  # between two commits that see to it that every zone can be asked
 
@@ -89,6 +90,7 @@ class AdjudicatorClient:
         self._waiter: Waiter = waiter or Blocking()
         self._leader = ""  # the zone that is believed to lead, "" before the first connection
         self._prepare_at = 0  # a commit timestamp
+        self._dead, self._dead_until = "", 0.0  # a zone that others may still take for the leader
         self._zones = ZoneConnections(
             azs, connect, prepare, self._waiter, patience_seconds, self._died
         )
@@ -270,11 +272,14 @@ class AdjudicatorClient:
     def _died(self, number: int) -> None:
         """A zone has died, says another one. If it is back by now, an outcome is asked for in vain."""
         if az := self._named(number):
+            self._dead, self._dead_until = az, self._waiter.monotonic() + _DYING_SECONDS
             self._zones.lose(az)
-            self._turn_away(az, "")  # who dies still takes connections for a while
+            self._turn_away(az, "")
 
     def _turn_away(self, az: str, named: str) -> None:
         """Believe in another leader than `az`, unless somebody does already."""
+        if named and named == self._dead and self._waiter.monotonic() < self._dead_until:
+            named = ""
         if named or self._leader == az:
             self._leader = named or self._behind(az)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from adjudicator import zone_connection
+from adjudicator import client, zone_connection
 from adjudicator.client import AdjudicatorClient
 from adjudicator.messages import Request, Verdict, encode_death, encode_reply, subject_of
 from dsql.hub.hub import Hub
@@ -153,7 +153,7 @@ def test_a_lost_connection_is_made_once_anew_and_each_asks_for_its_own(
 
 
 def test_who_waits_for_a_zone_that_has_died_asks_elsewhere_though_its_connection_stays_open(
-    committers: Committers,
+    committers: Committers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is dying: it takes connections, reads, and says nothing. One that listens only is told."""
     committers.zones.acts["az1"] = commits
@@ -167,11 +167,16 @@ def test_who_waits_for_a_zone_that_has_died_asks_elsewhere_though_its_connection
                 committers.zones.say("az3", encode_death(0))
         return None
 
-    committers.zones.acts |= {"az1": dies, "az2": buries}
-    committers.client._patience_seconds = 60.0
+    def buries_and_knows_nothing(request: bytes) -> bytes | None:
+        return names(0)(request) if request[0] == Request.COMMIT else buries(request)
+
+    committers.zones.acts |= {"az1": dies, "az2": buries_and_knows_nothing, "az3": buries}
+    committers.client._patience_seconds = committers.client._reach_seconds = 60.0
+    monkeypatch.setattr(client, "_DYING_SECONDS", 60.0)
     assert committers.run() == [Buried()] * MANY
+    committers.client._leader = "az2"
     assert committers.run() == [Committed(88)] * MANY
-    assert len(received) == MANY, "nobody comes back to it"
+    assert len(received) == MANY, "nobody comes back to it, whoever takes it for the leader"
 
 
 def test_deaths_of_before_a_connection_was_made_are_not_believed(committers: Committers) -> None:
