@@ -8,14 +8,15 @@ can cut. `a = 1 OR b > 2 OR a = 3 OR ...` is two of them, called in turns.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from dsql.planner.expressions import SHAPES, Holds, SubPlan, map_children
-from dsql.sql.bound import Constant, Expression, Parameter
+from dsql.sql.bound import Alike, Constant, Expression, Given, Parameter
+from dsql.types import oids
 
 RUN_MIN = 32  # of one kind, or of each kind on average; fewer are written one by one
 _KINDS_MAX = 1_000  # of one run
@@ -23,55 +24,34 @@ _KINDS_MAX = 1_000  # of one run
 _PLACES = frozenset(("position", "implicit"))  # what does not count
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class Given(Expression):
-    """A constant or $n of the expression that a function is called for; `name` is its parameter."""
-
-    name: str
-    nullable: bool
+Item = Alike | tuple[Expression, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Kind:
-    """Expressions that are alike: `template` with each row of `columns` for its parameters `names`.
+def runs(items: Iterable[Item], joined: type[Expression] | None = None) -> Iterator[Item]:
+    """Yield items, each of one or several expressions, in order; those that are alike as one `Alike`.
 
-    Columns are of values, or of `Parameter`s. A template without either has a parameter for which nothing
-    is given but numbers.
+    `joined` is what it is for: see there.
     """
-
-    template: tuple[Expression, ...]
-    names: list[str]
-    columns: list[Sequence[Any]]
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """Expressions of some kinds. `order` says which kind the next one is of, whose next row is given."""
-
-    kinds: list[Kind]
-    order: list[int]
-
-
-Items = Sequence[tuple[Expression, ...]]
-Item = Run | tuple[Expression, ...]
-
-
-def runs(items: Items, fresh: Callable[[str], str]) -> Iterator[Item]:
-    """Yield items, each of one or several expressions, in order; those that follow one another as `Run`."""
-    stretch = _Stretch()
+    stretch = _Stretch(joined)
     for item in items:
+        if isinstance(item, Alike):
+            yield from stretch.runs()
+            yield item
+            stretch = _Stretch(joined)
+            continue
         shape, row = shape_of(item)
         if shape not in stretch.numbers and stretch.ends_here():
-            yield from stretch.runs(fresh)
-            stretch = _Stretch()
+            yield from stretch.runs()
+            stretch = _Stretch(joined)
         stretch.add(item, shape, row)
-    yield from stretch.runs(fresh)
+    yield from stretch.runs()
 
 
 @dataclass(slots=True, eq=False)
 class _Stretch:
     """Items that follow one another, by their shapes. `rows` has the constants and parameters of each."""
 
+    joined: type[Expression] | None
     items: list[tuple[Expression, ...]] = field(default_factory=list)
     numbers: dict[Any, int] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
@@ -88,20 +68,20 @@ class _Stretch:
         kinds, count = len(self.numbers), len(self.items)
         return kinds == _KINDS_MAX or RUN_MIN * kinds <= count < RUN_MIN * (kinds + 1) - 1
 
-    def runs(self, fresh: Callable[[str], str]) -> Iterator[Item]:
+    def runs(self) -> Iterator[Item]:
         """Yield it as one run, or the runs of one kind in it and what is between them."""
         count = len(self.items)
         if count >= RUN_MIN * len(self.numbers):
-            yield from [self._run(range(count), fresh)] if count else []
+            yield from [self._run(range(count))] if count else []
             return
         for _, places in groupby(range(count), self.order.__getitem__):
             alike = [*places]
             if len(alike) >= RUN_MIN:
-                yield self._run(alike, fresh)
+                yield self._run(alike)
             else:
                 yield from [self.items[place] for place in alike]
 
-    def _run(self, places: Sequence[int], fresh: Callable[[str], str]) -> Run:
+    def _run(self, places: Sequence[int]) -> Alike:
         rows: dict[int, list[list[Any]]] = {}
         first: dict[int, tuple[Expression, ...]] = {}
         for place in places:
@@ -109,19 +89,19 @@ class _Stretch:
             if number not in first:
                 first[number], rows[number] = self.items[place], []
             rows[number].append(self.rows[place])
-        kinds = [_kind(first[number], rows[number], fresh) for number in first]
-        return Run(kinds, self.order if len(first) > 1 else [0] * len(places))
+        item = self.items[places[0]]  # of no expression where rows are only counted
+        return Alike(
+            type_oid=item[-1].type_oid if item else oids.RECORD,
+            typmod=item[-1].typmod if item else -1,
+            templates=[_template(first[number], rows[number]) for number in first],
+            order=self.order if len(first) > 1 else [0] * len(places),
+            joined=self.joined,
+        )
 
 
-def _kind(
-    first: tuple[Expression, ...], rows: list[list[Any]], fresh: Callable[[str], str]
-) -> Kind:
-    width = len(rows[0])
-    names = [fresh("given") for _ in range(width)] or [fresh("number")]
-    given = iter(names)
-    template = tuple(_opened(part, given) for part in first)
-    columns: list[Sequence[Any]] = [*zip(*rows, strict=True)] if width else [range(len(rows))]
-    return Kind(template, names, columns)
+def _template(first: tuple[Expression, ...], rows: list[list[Any]]) -> tuple[Expression, ...]:
+    columns = zip(*rows, strict=True)
+    return tuple(_opened(part, columns) for part in first)
 
 
 def shape_of(item: tuple[Expression, ...]) -> tuple[tuple[Any, ...], list[Any]]:
@@ -142,7 +122,7 @@ def _add_node(node: Any, shape: list[Any], constants: list[Any]) -> None:
     elif cls is Parameter:
         shape += (cls, node.type_oid)
         constants.append(node)
-    elif cls is SubPlan:
+    elif cls is SubPlan or cls is Given or cls is Alike:
         shape.append(node)  # like no other
     else:
         fixed, lists, inner = _PARTS[cls]
@@ -189,13 +169,13 @@ class _PartsByClass(dict[type, _Parts]):
 _PARTS = _PartsByClass()
 
 
-def _opened(node: Expression, names: Iterator[str]) -> Expression:
+def _opened(node: Expression, columns: Iterator[tuple[Any, ...]]) -> Expression:
     """Return an expression with what is given for its constants and parameters."""
-    is_parameter = type(node) is Parameter
-    if is_parameter or type(node) is Constant:
-        if not is_parameter and node.value is None:  # type: ignore[attr-defined]
+    nullable = type(node) is Parameter
+    if nullable or type(node) is Constant:
+        if not nullable and node.value is None:  # type: ignore[attr-defined]
             return node
-        name, nullable = next(names), is_parameter
-        return Given(type_oid=node.type_oid, typmod=node.typmod, name=name, nullable=nullable)
-    opened: Expression = map_children(node, lambda child: _opened(child, names))
+        values = next(columns)
+        return Given(type_oid=node.type_oid, typmod=node.typmod, values=values, nullable=nullable)
+    opened: Expression = map_children(node, lambda child: _opened(child, columns))
     return opened

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsql.executor import values
-from dsql.executor.alike import RUN_MIN, Run, runs
+from dsql.executor.alike import RUN_MIN, runs
 from dsql.executor.code import Code
 from dsql.executor.source import Env
+from dsql.sql.bound import Alike
 
 if TYPE_CHECKING:
     from dsql.executor.expressions import Expressions
@@ -20,7 +21,7 @@ def case(compiler: Expressions, node: Any, env: Env) -> Code:
     """Return the code of CASE."""
     branches = node.branches
     if len(branches) >= RUN_MIN:
-        branches = [*runs(branches, compiler.source.fresh)]
+        branches = [*runs(branches)]
     while len(branches) > BRANCHES_MAX:
         branches = groups(branches)
     start, nullable = _branches(compiler, branches, env, boxed=False)
@@ -40,7 +41,7 @@ def _branches(
 ) -> tuple[str, bool]:
     """Return `result if condition else ...` and whether a result may be NULL.
 
-    What is no pair of these is a `Run` or a list of others, and gives the result in a tuple, or None.
+    What is no pair of these is an `Alike` or a list of others, and gives the result in a tuple, or None.
     So does the code returned if it is `boxed`.
     """
     source, parts, nullable = compiler.source, [], False
@@ -60,9 +61,9 @@ def _branches(
     return "".join(parts), nullable
 
 
-def _chosen(compiler: Expressions, branches: Run | Sequence[Any], env: Env) -> str:
+def _chosen(compiler: Expressions, branches: Alike | Sequence[Any], env: Env) -> str:
     """Return code for the result of the first of some branches to hold, in a tuple, else None."""
-    if not isinstance(branches, Run):
+    if not isinstance(branches, Alike):
         inner = branches
         return compiler.in_function(
             lambda: Code(f"({_branches(compiler, inner, env, boxed=True)[0]}None)", True)

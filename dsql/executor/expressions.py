@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from dsql.errors import SqlError
 from dsql.executor import composites, values
-from dsql.executor.alike import RUN_MIN, Given, Item, Kind, Run, runs
+from dsql.executor.alike import RUN_MIN, Item, runs
 from dsql.executor.branches import BRANCHES_MAX, case, groups
 from dsql.executor.code import Code
 from dsql.executor.source import Binding, Env
 from dsql.functions.function import Function
-from dsql.planner.expressions import Slot, SubPlan, strip_relabel
+from dsql.planner.expressions import Slot, SubPlan, strip_relabel, walk
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.types import oids, registry
@@ -53,14 +53,6 @@ class _Apart(Expression):
     argument: Expression
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Each(Expression):
-    """Arguments of an AND, OR or COALESCE, `kind`, that are alike."""
-
-    run: Run
-    kind: type[Expression]
-
-
 class Expressions:
     """Compiles expressions for one generator."""
 
@@ -68,6 +60,7 @@ class Expressions:
         self._generator = generator
         self.source = generator.source
         self._depth = 0
+        self._given: dict[bound.Given, str] = {}  # the parameters that they are written as
 
     def value(self, node: Expression, env: Env) -> Code:
         """Return code for the value of an expression."""
@@ -131,9 +124,9 @@ class Expressions:
             word = " and " if isinstance(node, bound.And) is wanted else " or "
             parts = self._gathered(node)
             return _join(word, [self._test(part, env, wanted=wanted) for part in parts])
-        if isinstance(node, _Each):
-            quantifier = "all" if (node.kind is bound.And) is wanted else "any"
-            each = self.each(node.run, lambda part: self._test(part, env, wanted=wanted))
+        if isinstance(node, bound.Alike) and node.joined is not bound.Coalesce:
+            quantifier = "all" if (node.joined is bound.And) is wanted else "any"
+            each = self.each(node, lambda part: self._test(part, env, wanted=wanted))
             return f"{quantifier}({each})"
         if isinstance(node, bound.Call) and node.function.strict and not node.function.returns_set:
             guards, code = self._strict_call(node.function, node.arguments, env)
@@ -169,11 +162,10 @@ class Expressions:
         """Return a few arguments: those that are alike are one, and many others are in groups."""
         if len(node.arguments) < RUN_MIN:
             return node.arguments
+        arguments = [(argument,) for argument in node.arguments]
         found: list[Expression] = [
-            _Each(type_oid=node.type_oid, typmod=node.typmod, run=item, kind=type(node))
-            if isinstance(item, Run)
-            else item[0]
-            for item in runs([(argument,) for argument in node.arguments], self.source.fresh)
+            item if isinstance(item, bound.Alike) else item[0]
+            for item in runs(arguments, type(node))
         ]
         while len(found) > BRANCHES_MAX:
             several = [dataclasses.replace(node, arguments=[*group]) for group in groups(found)]
@@ -183,32 +175,37 @@ class Expressions:
             ]
         return found
 
-    def each(self, run: Run, write: Callable[..., str]) -> str:
-        """Return an iterator over what `write` makes of the expressions of a run."""
-        each = [self._each(kind, write) for kind in run.kinds]
+    def each(self, alike: bound.Alike, write: Callable[..., str]) -> str:
+        """Return an iterator over what `write` makes of expressions that are alike."""
+        count = len(alike.order)
+        each = [self._each(template, count, write) for template in alike.templates]
         if len(each) == 1:
             return each[0]
         in_turns = self.source.constant(values.in_turns)
-        return f"{in_turns}({self.source.constant(run.order, 'order')}, ({', '.join(each)}))"
+        return f"{in_turns}({self.source.constant(alike.order, 'order')}, ({', '.join(each)},))"
 
-    def _each(self, kind: Kind, write: Callable[..., str]) -> str:
+    def _each(self, template: Sequence[Expression], count: int, write: Callable[..., str]) -> str:
+        """Return an iterator over the expressions of a template, `count` of them if nothing is given."""
         source, name = self.source, self.source.fresh("each")
+        given = [node for part in template for node in walk(part) if type(node) is bound.Given]
+        names = [source.fresh("given") for _ in given] or [source.fresh("number")]
+        self._given.update(zip(given, names, strict=False))
         depth, self._depth = self._depth, 0
-        with source.nested(name, ", ".join(kind.names)):
-            source.line(f"return {write(*kind.template)}")
+        with source.nested(name, ", ".join(names)):
+            source.line(f"return {write(*template)}")
         self._depth = depth
-        columns = ", ".join(self._column(column) for column in kind.columns)
+        columns = ", ".join(map(self._column, given)) or f"range({count})"
         return f"map({source.partial(name)}, {columns})"
 
-    def _column(self, column: Sequence[Any]) -> str:
-        """Return code of what is given one after the other for a parameter of a `Run`."""
-        if isinstance(column[0], bound.Parameter):
-            return self._generator.parameters([node.index for node in column])
-        return self.source.constant(column, "column")
+    def _column(self, given: bound.Given) -> str:
+        """Return code of what is given one after the other."""
+        if isinstance(given.values[0], bound.Parameter):
+            return self._generator.parameters([node.index for node in given.values])
+        return self.source.constant(given.values, "column")
 
     def listed(self, nodes: Sequence[Expression], env: Env) -> tuple[list[str], str]:
         """Return the items of a list display, and their flight (`Generator.in_flight`)."""
-        if len(nodes) < RUN_MIN:
+        if len(nodes) < RUN_MIN and bound.Alike not in map(type, nodes):
             codes, flight = self.several(nodes, env)
             return [code.text for code in codes], flight
         flight = self._generator.flight(nodes)
@@ -219,24 +216,24 @@ class Expressions:
 
         def written(items: Sequence[Item]) -> list[str]:
             return [
-                f"*{self.each(item, write)}" if isinstance(item, Run) else write(item[0])
+                f"*{self.each(item, write)}" if isinstance(item, bound.Alike) else write(item[0])
                 for item in items
             ]
 
         def in_function(items: Sequence[Item]) -> str:
             return self.in_function(lambda: Code(f"({', '.join(written(items))},)", False)).text
 
-        found = [*runs([(node,) for node in nodes], self.source.fresh)]
+        found = [*runs(node if isinstance(node, bound.Alike) else (node,) for node in nodes)]
         if len(found) <= _ITEMS_MAX:
             return written(found), flight
         starts = range(0, len(found), _ITEMS_MAX)
         texts = [f"*{in_function(found[start : start + _ITEMS_MAX])}" for start in starts]
         return texts, flight
 
-    def yield_rows(self, rows: Sequence[tuple[Expression, ...]], write: Callable[..., str]) -> None:
+    def yield_rows(self, rows: Sequence[Item], write: Callable[..., str]) -> None:
         """Write the statements that yield what `write` makes of the expressions of each row."""
         source = self.source
-        found = [*runs(rows, source.fresh)] if len(rows) >= RUN_MIN else rows
+        found = [*runs(rows)] if len(rows) >= RUN_MIN else rows
         if len(found) > _ITEMS_MAX:
             for start in range(0, len(found), _ITEMS_MAX):
                 name = source.fresh("rows")
@@ -248,7 +245,7 @@ class Expressions:
 
     def _yield(self, rows: Sequence[Item], write: Callable[..., str]) -> None:
         for row in rows:
-            if isinstance(row, Run):
+            if isinstance(row, bound.Alike):
                 self.source.line(f"yield from {self.each(row, write)}")
             else:
                 self.source.line(f"yield {write(*row)}")
@@ -336,13 +333,13 @@ def _slot(_compiler: Expressions, node: Any, env: Env) -> Code:
     return Code(binding.code, binding.nullable)
 
 
-def _given(_compiler: Expressions, node: Any, _env: Env) -> Code:
-    return Code(node.name, nullable=node.nullable)
+def _given(compiler: Expressions, node: Any, _env: Env) -> Code:
+    return Code(compiler._given[node], nullable=node.nullable)
 
 
-def _each(compiler: Expressions, node: Any, env: Env) -> Code:
-    each = compiler.each(node.run, lambda part: compiler.value(part, env).text)
-    function = compiler.source.constant(_OF_EACH[node.kind], "f")
+def _alike(compiler: Expressions, node: Any, env: Env) -> Code:
+    each = compiler.each(node, lambda part: compiler.value(part, env).text)
+    function = compiler.source.constant(_OF_EACH[node.joined], "f")
     return Code(f"{function}({each})", nullable=True)
 
 
@@ -550,8 +547,8 @@ _VALUES: dict[type, Callable[[Expressions, Any, Env], Code]] = {
     Slot: _slot,
     SubPlan: _subplan,
     _Apart: _apart,
-    _Each: _each,
-    Given: _given,
+    bound.Alike: _alike,
+    bound.Given: _given,
     bound.Constant: _constant,
     bound.Parameter: _parameter,
     bound.Call: _call,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -64,23 +65,25 @@ def produce_values(
         rows = list(zip(*columns, strict=True)) if columns else [()] * len(node.rows)
         _constant_rows(generator, node, wanted, env, consume, rows)
         return
-    if len(node.rows) == 1:
+    (first, *_) = node.rows
+    if len(node.rows) == 1 and isinstance(first, tuple):
         inner = dict(env)
         for number in wanted:
-            code = generator.expressions.atom(node.rows[0][number], env)
+            code = generator.expressions.atom(first[number], env)
             inner[node.slots[number].id] = Binding(code.text, code.nullable)
         consume(inner)
         return
-    if all(isinstance(item, bound.Constant) for row in node.rows for item in row):
+    if all(isinstance(item, bound.Constant) for item in p.expressions_of_rows(node.rows)):
         rows = [
             tuple(
                 item.value for item in (row[n] for n in wanted) if isinstance(item, bound.Constant)
             )
             for row in node.rows
+            if isinstance(row, tuple)
         ]
         _constant_rows(generator, node, wanted, env, consume, rows)
         return
-    items = [tuple(row[number] for number in wanted) for row in node.rows]
+    items = [_chosen(row, wanted) for row in node.rows]
     nullable = [False] * len(wanted)
 
     def write(*row: Expression) -> str:
@@ -94,6 +97,13 @@ def produce_values(
     bound_env, names = generator.bind(env, [node.slots[n].id for n in wanted], nullable)
     with source.block(f"for {unpack_code(names)} in {source.call(name)}:"):
         consume(bound_env)
+
+
+def _chosen(row: p.ExpressionRow, wanted: list[int]) -> p.ExpressionRow:
+    if isinstance(row, tuple):
+        return tuple(row[number] for number in wanted)
+    templates = [tuple(template[number] for number in wanted) for template in row.templates]
+    return dataclasses.replace(row, templates=templates)
 
 
 def _constant_rows(

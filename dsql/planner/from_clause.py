@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.planner import estimates
-from dsql.planner.expressions import Slot, is_volatile, returns_set, slots_of, slots_of_all, walk
+from dsql.planner.expressions import (
+    Slot,
+    is_volatile,
+    map_children,
+    returns_set,
+    slots_of,
+    slots_of_all,
+    walk,
+)
 from dsql.planner.lookups import is_joins_only
 from dsql.planner.optimizer import fold
 from dsql.planner.plan import (
     CteScan,
     Estimate,
+    ExpressionRow,
     Filter,
     FunctionScan,
     Node,
@@ -18,6 +27,7 @@ from dsql.planner.plan import (
     SubqueryScan,
     ValuesScan,
     VirtualScan,
+    expressions_of_rows,
 )
 from dsql.planner.relations import DerivedLeaf, Group, OuterJoin, TableLeaf
 from dsql.planner.scope import CteSource, Scope
@@ -175,14 +185,15 @@ def _function_widths(entry: bound_query.FunctionEntry, calls: list[Expression]) 
 
 
 def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> DerivedLeaf:
-    rows: tuple[tuple[Expression, ...], ...] | bound_query.ConstantRows
+    rows: tuple[ExpressionRow, ...] | bound_query.ConstantRows
     expressions: list[Expression] = []
     if isinstance(entry.rows, bound_query.ConstantRows):
         rows = entry.rows
+        count = float(len(rows))
     else:
-        rows = tuple(tuple(map(fold, scope.convert_all(row))) for row in entry.rows)
-        expressions += (item for row in rows for item in row)
-    count = float(len(rows))
+        rows = tuple(_values_row(scope, row) for row in entry.rows)
+        expressions += expressions_of_rows(rows)
+        count = float(sum(len(row.order) if isinstance(row, bound.Alike) else 1 for row in rows))
     node = ValuesScan(
         estimate=Estimate(count, _width(slots), 0.0, count * 0.0125),
         rows=rows,
@@ -190,6 +201,13 @@ def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> 
         slots=tuple(slots),
     )
     return _derived(slots, slots_of_all(expressions), node)
+
+
+def _values_row(scope: Scope, row: bound_query.ValuesRow) -> ExpressionRow:
+    if isinstance(row, bound.Alike):
+        converted: bound.Alike = map_children(scope.convert(row), fold)
+        return converted
+    return tuple(map(fold, scope.convert_all(row)))
 
 
 def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:

@@ -6,6 +6,7 @@ are in PostgreSQL's arbitrary units; they exist to compare plans and to be print
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -117,13 +118,26 @@ class FunctionScan(Node):
     ordinality: bool = False
 
 
+ExpressionRow = tuple[Expression, ...] | bound.Alike
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ValuesScan(Node):
     """Rows of expressions, or of values."""
 
-    rows: tuple[tuple[Expression, ...], ...] | ConstantRows
+    rows: tuple[ExpressionRow, ...] | ConstantRows
     alias: str
     slots: tuple[Slot, ...]
+
+
+def expressions_of_rows(rows: Iterable[ExpressionRow]) -> Iterator[Expression]:
+    """Yield the expressions of rows, of those that are alike the templates'."""
+    for row in rows:
+        if isinstance(row, tuple):
+            yield from row
+        else:
+            for template in row.templates:
+                yield from template
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -190,7 +190,7 @@ _READS: dict[type, Callable[[Any], Iterable[Expression]]] = {
     p.VirtualScan: lambda node: node.filter,
     p.FunctionScan: lambda node: node.calls,
     p.ValuesScan: lambda node: (
-        () if isinstance(node.rows, ConstantRows) else (item for row in node.rows for item in row)
+        () if isinstance(node.rows, ConstantRows) else p.expressions_of_rows(node.rows)
     ),
     p.Filter: lambda node: node.conditions,
     p.Project: lambda node: (expression for _, expression in node.assignments),

@@ -23,8 +23,9 @@ from dsql.sql.collection import uncollected
 from dsql.sql.columns import assignable, bind_stored, refuse_subqueries, stored_scope
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.dml import bind_modification
+from dsql.sql.expression_lists import NotAlikeError
 from dsql.sql.expressions import bind_boolean, bind_expression
-from dsql.sql.gate import ParsedStatement
+from dsql.sql.gate import ParsedStatement, whole
 from dsql.sql.query import bind_query
 from dsql.sql.scope import Scope
 from dsql.sql.tree import TreeBuilder
@@ -54,17 +55,24 @@ def bind(
     `authority`: who looks names up. What the statement needs beyond that is in the result.
     Raises SqlError with PostgreSQL's codes and positions.
     """
-    binding = Binding(
-        catalog,
-        search_path,
-        settings,
-        list(parameter_types or ()),
-        authority=authority,
-        profile=profile,
-        parameters_max=0 if parameter_types is None else PARAMETERS_MAX,
-    )
+
+    def bound(parsed: ParsedStatement) -> tuple[Binding, Query | Insert | Update | Delete]:
+        binding = Binding(
+            catalog,
+            search_path,
+            settings,
+            list(parameter_types or ()),
+            authority=authority,
+            profile=profile,
+            parameters_max=0 if parameter_types is None else PARAMETERS_MAX,
+        )
+        return binding, bind_tree(binding, statement_tree(parsed))
+
     try:
-        statement = bind_tree(binding, statement_tree(parsed))
+        try:
+            binding, statement = bound(parsed)
+        except NotAlikeError:
+            binding, statement = bound(whole(parsed))
     except RecursionError:
         raise stack_depth_error() from None
     binding.check_parameters()

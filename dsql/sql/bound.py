@@ -9,6 +9,7 @@ A column is (range-table entry, column index): `ColumnRef(entry=2, column=0)` is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,29 @@ class Parameter(Expression):
     """$n; `index` counts from 0."""
 
     index: int
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Given(Expression):
+    """What differs between expressions that are otherwise alike: a value, or a Parameter, for each."""
+
+    values: Sequence[Any]
+    nullable: bool
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Alike(Expression):
+    """Many expressions of some kinds in a row; `order` has the number of each one's kind.
+
+    A kind is a template, of one expression or, in CASE and VALUES, of several: its nth expression has the
+    nth of the values of every `Given` in it. No template has a query, an aggregate or a window call.
+    `joined`: And, Or or Coalesce, whose value over all of them this is. Without that it stands for so many
+    items among the elements, branches, arguments or rows of an array, CASE, GREATEST, LEAST or VALUES.
+    """
+
+    templates: list[tuple[Expression, ...]]
+    order: list[int]
+    joined: type[Expression] | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -171,7 +195,7 @@ class Case(Expression):
     The simple form is bound to comparisons already (its operand may be evaluated once per WHEN).
     """
 
-    branches: list[tuple[Expression, Expression]]
+    branches: list[tuple[Expression, Expression] | Alike]
     otherwise: Expression | None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dsql.catalog.schema import Table
-from dsql.sql.bound import Expression, SortKey
+from dsql.sql.bound import Alike, Expression, SortKey
 
 if TYPE_CHECKING:
     from dsql.access.requirements import Requirement
@@ -95,11 +95,14 @@ class ConstantRows:
         return len(self.columns[0])
 
 
+ValuesRow = list[Expression] | Alike
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class ValuesEntry(Entry):
     """(VALUES ...) AS alias. Every row has one expression per column, of the column's type."""
 
-    rows: list[list[Expression]] | ConstantRows
+    rows: list[ValuesRow] | ConstantRows
     lateral: bool = False
 
 

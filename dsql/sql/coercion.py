@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from dsql.catalog.names import CatalogNames, View
@@ -21,11 +22,13 @@ from dsql.sql.bound import (
     Call,
     Constant,
     Expression,
+    Given,
     Parameter,
     Relabel,
     RowConstructor,
     TextCast,
 )
+from dsql.sql.expression_lists import NotAlikeError
 from dsql.types import oids, reg, registry
 from dsql.types.size import size_of
 from dsql.types.typmod import input_decoder
@@ -42,6 +45,9 @@ _POLYMORPHIC = frozenset(
         oids.ANYCOMPATIBLENONARRAY,
     }
 )
+
+
+_FOLDED_COLUMN_BYTES_MAX = 8 * 1024 * 1024  # of the items of a list together
 
 
 def input_value(binding: Binding, text: str, type_oid: int, position: int) -> Any:
@@ -108,11 +114,28 @@ def _from_unknown(
         if value is not None:
             value = input_value(binding, value, type_oid, expression.position)
         return Constant(type_oid=type_oid, position=expression.position, value=value)
+    if isinstance(expression, Given):
+        return read(binding, expression, type_oid)
     if isinstance(expression, Parameter):
         return binding.determine(expression, type_oid)
     return TextCast(
         type_oid=type_oid, position=expression.position, argument=expression, implicit=implicit
     )
+
+
+def read(binding: Binding, given: Given, type_oid: int, typmod: int = -1) -> Given:
+    """Return literals that differ between expressions as values of a type.
+
+    Raises NotAlikeError if one is none, or means what names mean now.
+    """
+    if registry.get(type_oid).name in reg.NAMES:
+        raise NotAlikeError
+    decode = input_decoder(type_oid, typmod, binding.settings)
+    try:
+        values = [None if value is None else decode(value) for value in given.values]
+    except SqlError:
+        raise NotAlikeError from None
+    return replace(given, type_oid=type_oid, typmod=typmod, values=values)
 
 
 def apply_typmod(expression: Expression, typmod: int, *, explicit: bool) -> Expression:
@@ -140,6 +163,8 @@ def cast_to(
 ) -> Expression:
     """Return CAST(expression AS type). Raises SqlError 42846 if there is no such cast."""
     literal = isinstance(expression, Constant) and expression.type_oid == oids.UNKNOWN
+    if typmod >= 0 and isinstance(expression, Given) and expression.type_oid == oids.UNKNOWN:
+        return read(binding, expression, type_oid, typmod)
     if literal and typmod >= 0 and (binding.folding or type_oid == oids.INTERVAL):
         assert isinstance(expression, Constant)
         return _literal_of(binding, expression, type_oid, typmod)
@@ -267,11 +292,16 @@ def known(binding: Binding, expression: Expression) -> Expression:
 
 def folded(binding: Binding, call: Call) -> Expression:
     """Evaluate an immutable call of constants now; what raises is left to run time."""
-    values = []
+    columns: list[Any] = []
+    given = False
     for argument in call.arguments:
-        if type(argument) is not Constant:
+        if type(argument) is Constant:
+            columns.append(argument.value)
+        elif type(argument) is Given:
+            given = True
+            columns.append(argument)
+        else:
             return call
-        values.append(argument.value)
     function = call.function
     if (
         not binding.folding
@@ -280,12 +310,35 @@ def folded(binding: Binding, call: Call) -> Expression:
         or function.returns_set
     ):
         return call
-    if function.strict and None in values:
+    if given:
+        return _folded_given(call, columns)
+    if function.strict and None in columns:
         return Constant(type_oid=call.type_oid, position=call.position, value=None)
     try:
-        value = function.implementation(*values)
+        value = function.implementation(*columns)
     except SqlError:
         return call
     if size_of(value) > FOLDED_BYTES_MAX:
         return call  # plans are kept
     return Constant(type_oid=call.type_oid, position=call.position, value=value)
+
+
+def _folded_given(call: Call, columns: list[Any]) -> Expression:
+    """Evaluate a call for each of the values that its arguments have: constants, or `Given`."""
+    function = call.function
+    rows = zip(
+        *(one.values if isinstance(one, Given) else repeat(one) for one in columns), strict=False
+    )
+    values: list[Any] = []
+    size = 0
+    try:
+        for row in rows:
+            null = function.strict and None in row
+            values.append(None if null else function.implementation(*row))
+            size += size_of(values[-1])
+            if size > _FOLDED_COLUMN_BYTES_MAX:
+                return call
+    except SqlError:
+        return call
+    nullable = None in values
+    return Given(type_oid=call.type_oid, position=call.position, values=values, nullable=nullable)

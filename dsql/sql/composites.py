@@ -8,6 +8,7 @@ from dsql.errors import SqlError
 from dsql.functions.coercion import CastContext
 from dsql.limits import TARGETS_MAX
 from dsql.sql import coercion
+from dsql.sql.alike import Spread
 from dsql.sql.binding import type_name
 from dsql.sql.bound import (
     ArrayConstructor,
@@ -49,16 +50,19 @@ def _array_literal(scope: Scope, tree: exp.Array, type_oid: int, element: int) -
     if in_bulk:
         return in_bulk
     items = []
-    trees = items_of(tree)
-    nested = any(isinstance(item, exp.Array) for item in trees)
-    for item in trees:
+    spread = Spread(items_of(tree))
+    nested = any(isinstance(item, exp.Array) for item in spread.trees)
+    for item in spread.trees:
         if nested and isinstance(item, exp.Array):
             items.append(_array_literal(scope, item, type_oid, element))
             continue
         bound = bind_expression(scope, item)
         items.append(coercion.cast_to(scope.binding, bound, element, position=position_of(item)))
     return ArrayConstructor(
-        type_oid=type_oid, elements=items, multidimensional=nested, position=position_of(tree)
+        type_oid=type_oid,
+        elements=spread.items(items),
+        multidimensional=nested,
+        position=position_of(tree),
     )
 
 
@@ -110,17 +114,18 @@ def _array(scope: Scope, tree: exp.Array) -> Expression:
     in_bulk = constants and constant_array(scope.binding, constants, [], position)
     if in_bulk:
         return in_bulk
-    trees = items_of(tree)
-    if not trees:
+    spread = Spread(items_of(tree))
+    if not spread.trees:
         raise SqlError(
             "42P18",
             "cannot determine type of empty array",
             hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
             position=position,
         )
-    elements = [bind_expression(scope, item) for item in trees]
+    elements = [bind_expression(scope, item) for item in spread.trees]
     done, element_oid, _ = coercion.unify(scope.binding, elements, "ARRAY")
-    if registry.get(element_oid).element_oid and isinstance(trees[0], exp.Array):
+    done = spread.items(done)
+    if registry.get(element_oid).element_oid and isinstance(spread.trees[0], exp.Array):
         return ArrayConstructor(
             type_oid=element_oid, elements=done, multidimensional=True, position=position
         )

@@ -22,6 +22,7 @@ from dsql.sql.bound_query import (
     Target,
     Update,
     ValuesEntry,
+    ValuesRow,
 )
 from dsql.sql.bulk import assigned_rows
 from dsql.sql.calls import clause
@@ -44,7 +45,7 @@ from dsql.sql.set_operations import wrapped
 from dsql.sql.targets import bind_targets
 from dsql.sql.tree import position_of
 from dsql.sql.tree_query import rows_of
-from dsql.sql.values import is_plain_values, uneven_row
+from dsql.sql.values import is_plain_values, spread_rows, uneven_row
 from dsql.types import oids
 
 Assignment = tuple[int, Expression]
@@ -260,10 +261,10 @@ def _values_source(
         in_bulk = assigned_rows(scope.binding, constants, columns)
         if in_bulk is not None:
             return _values_as_query(inner, in_bulk, columns), columns
-    trees = rows_of(values)
+    spread = spread_rows(rows_of(values))
     rows: list[list[Expression]] = []
-    width = len(trees[0].expressions)
-    for row_tree in trees:
+    width = len(spread.trees[0].expressions)
+    for row_tree in spread.trees:
         if len(row_tree.expressions) != width:
             raise uneven_row(row_tree)
         rows.append(_cells(inner, row_tree.expressions))
@@ -277,11 +278,11 @@ def _values_source(
             Target(column.name, value) for column, value in zip(columns, done[0], strict=True)
         ]
         return Query(targets=targets), columns
-    return _values_as_query(inner, done, columns), columns
+    return _values_as_query(inner, spread.rows(done), columns), columns
 
 
 def _values_as_query(
-    inner: Scope, rows: list[list[Expression]] | ConstantRows, columns: list[Column]
+    inner: Scope, rows: list[ValuesRow] | ConstantRows, columns: list[Column]
 ) -> Query:
     entry_columns = [EntryColumn(c.name, c.type_oid, c.typmod) for c in columns]
     entry = ValuesEntry(alias="*VALUES*", columns=entry_columns, rows=rows)

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
+from dsql.sql.alike import Spread
 from dsql.sql.bound import (
     And,
     BooleanTest,
@@ -22,6 +23,7 @@ from dsql.sql.bound import (
     DefaultValue,
     Exists,
     Expression,
+    Given,
     Not,
     NullTest,
     Or,
@@ -30,6 +32,7 @@ from dsql.sql.bound import (
 )
 from dsql.sql.bound_query import Query
 from dsql.sql.depth import stack_depth_error
+from dsql.sql.expression_lists import NotAlikeError
 from dsql.sql.scope import Item, Scope, is_function_item
 from dsql.sql.tree import position_of
 from dsql.types import oids
@@ -79,6 +82,21 @@ def number_constant(scope: Scope, text: str, position: int) -> Constant:
             return Constant(type_oid=oids.INT8, value=value, position=position)
     number = coercion.input_value(scope.binding, text.replace("_", ""), oids.NUMERIC, position)
     return Constant(type_oid=oids.NUMERIC, value=number, position=position)
+
+
+def _given(scope: Scope, tree: exp.Placeholder) -> Expression:
+    values, position = tree.args["values"], position_of(tree)
+    type_oid = oids.UNKNOWN
+    if isinstance(values[0], int):
+        type_oid = oids.INT4 if abs(values[0]) < _INT4_MAX else oids.INT8
+    given = Given(type_oid=type_oid, values=values, nullable=False, position=position)
+    if type_oid != oids.UNKNOWN or tree.args["is_string"]:
+        return given
+    return coercion.read(scope.binding, given, oids.NUMERIC)
+
+
+def _several(_scope: Scope, _tree: exp.List) -> Expression:
+    raise NotAlikeError
 
 
 def _null(_scope: Scope, tree: exp.Null) -> Expression:
@@ -167,13 +185,17 @@ def _flattened(tree: exp.Expression, cls: type[exp.Expression]) -> list[exp.Expr
 
 
 def _and(scope: Scope, tree: exp.And) -> Expression:
-    arguments = [bind_boolean(scope, part, "AND") for part in _flattened(tree, exp.And)]
-    return And(type_oid=oids.BOOL, arguments=arguments, position=position_of(tree))
+    parts = Spread(_flattened(tree, exp.And))
+    arguments = [bind_boolean(scope, part, "AND") for part in parts.trees]
+    return And(
+        type_oid=oids.BOOL, arguments=parts.joined(arguments, And), position=position_of(tree)
+    )
 
 
 def _or(scope: Scope, tree: exp.Or) -> Expression:
-    arguments = [bind_boolean(scope, part, "OR") for part in _flattened(tree, exp.Or)]
-    return Or(type_oid=oids.BOOL, arguments=arguments, position=position_of(tree))
+    parts = Spread(_flattened(tree, exp.Or))
+    arguments = [bind_boolean(scope, part, "OR") for part in parts.trees]
+    return Or(type_oid=oids.BOOL, arguments=parts.joined(arguments, Or), position=position_of(tree))
 
 
 def _not(scope: Scope, tree: exp.Not) -> Expression:
@@ -204,11 +226,12 @@ def _case(scope: Scope, tree: exp.Case) -> Expression:
     from dsql.sql.operators import make_operator
 
     operand = None
+    ifs = Spread([_branch(branch) for branch in tree.args["ifs"]])
     if tree.args.get("this") is not None:
         operand = coercion.known(scope.binding, bind_expression(scope, tree.this))
-        scope.binding.repeat([operand], len(tree.args["ifs"]))
+        scope.binding.repeat([operand], len(ifs.trees))
     conditions, results = [], []
-    for branch in tree.args["ifs"]:
+    for branch in ifs.trees:
         if operand is None:
             conditions.append(bind_boolean(scope, branch.this, "CASE/WHEN"))
         else:
@@ -224,10 +247,15 @@ def _case(scope: Scope, tree: exp.Case) -> Expression:
     return Case(
         type_oid=type_oid,
         typmod=typmod,
-        branches=list(zip(conditions, done[1:], strict=True)),
+        branches=ifs.rows(list(zip(conditions, done[1:], strict=True))),
         otherwise=done[0] if otherwise is not None else None,
         position=position_of(tree),
     )
+
+
+def _branch(tree: exp.If) -> exp.Expression:
+    """Return a branch of CASE, or the many branches that its condition stands for."""
+    return tree.this if type(tree.this) is exp.List else tree
 
 
 def _unknown_null() -> Constant:
@@ -235,9 +263,13 @@ def _unknown_null() -> Constant:
 
 
 def _coalesce(scope: Scope, tree: exp.Coalesce) -> Expression:
-    arguments = [bind_expression(scope, part) for part in (tree.this, *tree.expressions)]
+    parts = Spread((tree.this, *tree.expressions))
+    arguments = [bind_expression(scope, part) for part in parts.trees]
     done, type_oid, typmod = coercion.unify(scope.binding, arguments, "COALESCE")
-    return Coalesce(type_oid=type_oid, typmod=typmod, arguments=done, position=position_of(tree))
+    arguments = parts.joined(done, Coalesce)
+    return Coalesce(
+        type_oid=type_oid, typmod=typmod, arguments=arguments, position=position_of(tree)
+    )
 
 
 # ---------------------------------------------------------------- subqueries
@@ -289,6 +321,8 @@ def _var(scope: Scope, tree: exp.Var) -> Expression:
 
 BINDERS: dict[type, Binder] = {
     exp.Literal: _literal,
+    exp.Placeholder: _given,
+    exp.List: _several,
     exp.Null: _null,
     exp.Boolean: _boolean,
     exp.BitString: _bit_string,

@@ -3,7 +3,8 @@
 Everything a client sends passes here first. libpg_query gives PostgreSQL's syntax errors with their
 positions, splits scripts, and returns the raw parse nodes which the binder's tree (`dsql.sql.tree`) and
 the DDL executor read. What is not PostgreSQL's does not pass through it (`dsql.sql.additions`), nor do
-long lists of constants (`dsql.sql.constant_lists`).
+long lists of constants (`dsql.sql.constant_lists`) and of expressions that are alike
+(`dsql.sql.expression_lists`).
 
 libpg_query counts bytes from 0, PostgreSQL's clients characters from 1: `ParsedStatement.position`.
 """
@@ -24,6 +25,7 @@ from dsql.sql.chains import has_long_chain
 from dsql.sql.collection import uncollected
 from dsql.sql.constant_lists import ConstantList, take_out
 from dsql.sql.depth import stack_depth_error
+from dsql.sql.expression_lists import ExpressionList, Kind, take_out_expressions
 from dsql.sql.libpg_query import check_syntax, grammar, parse, scan
 
 # What may be an identifier of more than IDENTIFIER_BYTES_MAX bytes.
@@ -69,7 +71,8 @@ class ParsedStatement:
     `text` is its own text, `offset` the characters before it in the script; `node` is libpg_query's
     statement message (SelectStmt, ...) or an `IamGrant`, `name` its name without Stmt ("Select").
     `long_names`, of a script's first statement, are the identifiers of the script that were truncated.
-    `lists` are the long lists of constants of which `node` has the first item only.
+    `lists` are the long lists of constants of which `node` has the first item only, `alike` those of
+    expressions for which it has a parameter.
     A long script is parsed in groups (`dsql.sql.script`): locations count from the group's start.
     """
 
@@ -81,6 +84,7 @@ class ParsedStatement:
     _characters: Characters | None = None  # only where the script is not ASCII
     long_names: tuple[str, ...] = ()
     lists: tuple[ConstantList, ...] = ()
+    alike: tuple[ExpressionList, ...] = ()
     _group_offset: int = 0  # characters before the group in the script
 
     def parsed(self) -> ParsedStatement:
@@ -91,6 +95,8 @@ class ParsedStatement:
         """Let the statement be one whose group starts so far into the script."""
         self.offset += characters
         self.lists = tuple(constants.moved(characters) for constants in self.lists)
+        for expressions in self.alike:
+            expressions.move(characters)
         self._group_offset = characters
 
     def position(self, location: int) -> int:
@@ -141,7 +147,8 @@ def _without_lists(text: str, script: bytes) -> list[ParsedStatement]:
     There are none if it has no such lists, or something in it needs every constant: errors, for one.
     """
     short, lists = take_out(text)
-    if not lists or has_additions(short):
+    short, alike = take_out_expressions(short)
+    if not (lists or alike) or has_additions(short):
         return []
     try:
         _check_chains(short)
@@ -150,11 +157,13 @@ def _without_lists(text: str, script: bytes) -> list[ParsedStatement]:
         return []
     if any(statement.name not in _WITH_TREES for statement in statements):
         return []
-    waiting = deque(lists)
+    waiting, others = deque(lists), deque(alike)
     for statement in statements:
         end = statement.offset + len(statement.text)
         while waiting and waiting[0].position <= end:
             statement.lists += (waiting.popleft(),)
+        while others and others[0].position <= end:
+            statement.alike += (others.popleft(),)
     _note_long_names(statements, short)
     return statements
 
@@ -214,6 +223,16 @@ def parse_statement(text: str) -> ParsedStatement:
     if len(statements) != 1:
         raise syntax_error("cannot insert multiple commands into a prepared statement")
     return statements[0]
+
+
+def parse_kind(kind: Kind) -> tuple[ParsedStatement, Any]:
+    """Return the libpg_query node of a kind of a list, as `parse_expression`; of WHEN ... a whole CASE."""
+    start, end = ("SELECT (CASE ", " END)") if kind.is_branch else ("SELECT (", ")")
+    text = f"{start}{kind.text}{end}"
+    _check_chains(text)
+    (statement,) = _split(parse(text), text, _characters_of(text, text.encode()), [])
+    statement.move(kind.position - 1 - len(start))
+    return statement, statement.node.target_list[0].res_target.val
 
 
 def parse_expression(text: str) -> tuple[ParsedStatement, Any]:

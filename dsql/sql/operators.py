@@ -10,6 +10,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import select_common_type
 from dsql.functions.resolution import resolve_operator
 from dsql.sql import coercion
+from dsql.sql.alike import Spread, constants_of
 from dsql.sql.binding import type_name
 from dsql.sql.bound import (
     And,
@@ -248,13 +249,14 @@ def _min_max(scope: Scope, tree: exp.Expression) -> Expression:
     greatest = isinstance(tree, exp.Greatest)
     name = "GREATEST" if greatest else "LEAST"
     position = position_of(tree)
-    arguments = [bind_expression(scope, part) for part in (tree.this, *tree.expressions)]
+    parts = Spread((tree.this, *tree.expressions))
+    arguments = [bind_expression(scope, part) for part in parts.trees]
     done, type_oid, typmod = coercion.unify(scope.binding, arguments, name)
     less = resolve("<", type_oid, type_oid, position).operator.function
     return MinMax(
         type_oid=type_oid,
         typmod=typmod,
-        arguments=done,
+        arguments=parts.items(done),
         greatest=greatest,
         less=less,
         position=position,
@@ -300,21 +302,22 @@ def _row_in(scope: Scope, tree: exp.In) -> Expression:
     if tree.args["negate"]:
         name, negate = "<>", True
     left = row_fields(scope, tree.this)
-    scope.binding.repeat(left, len(tree.expressions))
+    items = Spread(items_of(tree))
+    scope.binding.repeat(left, len(items.trees))
     parts = []
-    for item in items_of(tree):
+    for item in items.trees:
         if not isinstance(item, exp.Tuple):
             raise SqlError(
                 "42601", "unequal number of entries in row expressions", position=position
             )
         parts.append(compare_rows(scope, name, left, row_fields(scope, item), position))
-    return _joined(parts, negate, position)
+    cls = And if negate else Or
+    return _joined(items.joined(parts, cls), cls, position)
 
 
-def _joined(parts: list[Expression], conjunction: bool, position: int) -> Expression:
+def _joined(parts: list[Expression], cls: type[And | Or], position: int) -> Expression:
     if len(parts) == 1:
         return parts[0]
-    cls = And if conjunction else Or
     return cls(type_oid=oids.BOOL, arguments=parts, position=position)
 
 
@@ -329,29 +332,41 @@ def _list_in(scope: Scope, tree: exp.In) -> Expression:
         in_bulk = constant_array(scope.binding, constants, [left.type_oid], position)
         if in_bulk is not None:
             return _array_comparison(scope, name, left, in_bulk, negate, position)
-    items = [bind_expression(scope, item) for item in items_of(tree)]
-    plain: list[Expression] = []
-    others: list[Expression] = []
-    for item in items:
-        free = type(item) is Constant or not has_variables(item)
-        (plain if free else others).append(item)
+    spread = Spread(items_of(tree))
+    items = [bind_expression(scope, item) for item in spread.trees]
+    plain, others = _by_freedom(items)
     parts: list[Expression] = []
     if len(plain) > 1:
-        element = select_common_type([left.type_oid, *(item.type_oid for item in plain)])
+        types = [left.type_oid, *(items[number].type_oid for number in plain)]
+        element = select_common_type(types)
         if isinstance(element, int) and element != oids.RECORD and registry.get(element).array_oid:
-            values = [_operand(scope, item, element) for item in plain]
+            values = [_operand(scope, items[number], element) for number in plain]
+            values = spread.items(values, plain)
             array = _array(values, element, position, folding=scope.binding.folding)
             parts.append(_array_comparison(scope, name, left, array, negate, position))
-            items = others
-    scope.binding.repeat([left], len(parts) + len(items))
-    parts.extend(make_operator(scope, name, left, item, position) for item in items)
-    return _joined(parts, negate, position)
+            plain = []
+    rest = sorted([*plain, *others])
+    scope.binding.repeat([left], len(parts) + len(rest))
+    compared = [make_operator(scope, name, left, items[number], position) for number in rest]
+    cls = And if negate else Or
+    parts += spread.joined(compared, cls, rest)
+    return _joined(parts, cls, position)
+
+
+def _by_freedom(items: list[Expression]) -> tuple[list[int], list[int]]:
+    """Return the numbers of items without columns, and of the others."""
+    plain: list[int] = []
+    others: list[int] = []
+    for number, item in enumerate(items):
+        free = type(item) is Constant or not has_variables(item)
+        (plain if free else others).append(number)
+    return plain, others
 
 
 def _array(values: list[Expression], element: int, position: int, *, folding: bool) -> Expression:
     type_oid = array_of(element, position)
-    if folding and all(isinstance(value, Constant) for value in values):
-        elements = [value.value for value in values]  # type: ignore[attr-defined]
+    elements = constants_of(values) if folding else None
+    if elements is not None:
         return Constant(type_oid=type_oid, value=elements, position=position)
     return ArrayConstructor(type_oid=type_oid, elements=values, position=position)
 

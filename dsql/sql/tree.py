@@ -14,6 +14,8 @@ The shapes, where they are not sqlglot's usual ones:
     Any, All        the right side of a comparison; `this` is a query or an array
     In, Between     `negate` for NOT IN, NOT BETWEEN
     In, Array       `constants`, a ConstantList, in place of `expressions` where that was long
+    List            many items of a list: `kinds`, each a Tuple, and the `order` in which they come
+    Placeholder     the literals of a kind at one place: `values`, `is_string`
     Is              `expression` is Null, Boolean or Var UNKNOWN; `negate`
     DataType        names (list of str), expressions (typmods), dimensions (int), setof
     Tuple           a row; `row` if ROW was written
@@ -29,7 +31,9 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import unsupported
+from dsql.limits import TARGETS_MAX
 from dsql.sql.constant_lists import ConstantList
+from dsql.sql.expression_lists import MARK, ExpressionList
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.keywords import identifier
 from dsql.sql.libpg_query import grammar as pg
@@ -48,6 +52,7 @@ class TreeBuilder:
     def __init__(self, statement: ParsedStatement) -> None:
         self.position = statement.position
         self._lists = {found.position: found for found in statement.lists}
+        self._alike = {found.number: found for found in statement.alike}
         self.claimed: set[int] = set()  # of the lists
 
     def list_at(self, node: Any) -> ConstantList | None:
@@ -55,6 +60,16 @@ class TreeBuilder:
         if not self._lists or node.WhichOneof("node") != "a_const":
             return None
         found = self._lists.get(self.position(node.a_const.location))
+        if found is not None:
+            self.claimed.add(found.position)
+        return found
+
+    def given(self, node: Any) -> exp.Expression | None:
+        """Return the tree of a constant that differs between the items of a kind, else None."""
+
+    def kinds_at(self, number: int) -> ExpressionList | None:
+        """Return the list of expressions that $number stands for, else None."""
+        found = self._alike.get(number)
         if found is not None:
             self.claimed.add(found.position)
         return found
@@ -92,6 +107,25 @@ class TreeBuilder:
         return query_tree(self, select)
 
 
+def columns_of(nodes: Any) -> Any:
+    """Return the nodes of a row; of too many only as many as it takes to be refused."""
+    if len(nodes) <= TARGETS_MAX:
+        return nodes
+    first = nodes[: TARGETS_MAX + 1]
+    return nodes if any(map(_may_be_none, first)) else first
+
+
+def _may_be_none(node: Any) -> bool:
+    """Return whether an item of a row is t.*, which may be no column at all."""
+    value = node.res_target.val if node.WhichOneof("node") == "res_target" else node
+    field = value.WhichOneof("node")
+    parts = {"column_ref": "fields", "a_indirection": "indirection"}.get(field)
+    return (
+        parts is not None
+        and getattr(getattr(value, field), parts)[-1].WhichOneof("node") == "a_star"
+    )
+
+
 def _spoken(field: str | None) -> str:
     return (field or "expression").replace("_", " ")
 
@@ -108,6 +142,9 @@ def _column_ref(build: TreeBuilder, node: Any) -> exp.Expression:
 
 
 def _constant(build: TreeBuilder, node: Any) -> exp.Expression:
+    given = build.given(node)
+    if given is not None:
+        return given
     tree: exp.Expression
     if node.isnull:
         tree = exp.Null()
@@ -128,6 +165,10 @@ def _constant(build: TreeBuilder, node: Any) -> exp.Expression:
 
 
 def _parameter(build: TreeBuilder, node: Any) -> exp.Expression:
+    if node.number >= MARK and (found := build.kinds_at(node.number)):
+        from dsql.sql.tree_kinds import alike_tree
+
+        return alike_tree(found)
     number = exp.Literal(this=str(node.number), is_string=False)
     return build.placed(exp.Parameter(this=number), node.location)
 
@@ -187,7 +228,7 @@ def _collate(build: TreeBuilder, node: Any) -> exp.Expression:
 def _row(build: TreeBuilder, node: Any) -> exp.Expression:
     explicit = node.row_format == pg.COERCE_EXPLICIT_CALL
     return build.placed(
-        exp.Tuple(expressions=build.expressions(node.args), row=explicit), node.location
+        exp.Tuple(expressions=build.expressions(columns_of(node.args)), row=explicit), node.location
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from dsql.limits import ARGUMENTS_MAX
 from dsql.sql.keywords import identifier
 from dsql.sql.libpg_query import grammar as pg
 
@@ -46,7 +47,7 @@ def _function(build: TreeBuilder, node: Any) -> exp.Expression:
     args: dict[str, Any] = {
         "this": names[-1],
         "schema": names[-2] if len(names) > 1 else None,
-        "expressions": build.expressions(node.args),
+        "expressions": build.expressions(node.args[: ARGUMENTS_MAX + 1]),  # one too many is enough
     }
     if node.agg_star:
         args["star"] = True

@@ -25,7 +25,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement, whole
 from dsql.sql.keywords import identifier
 from dsql.sql.libpg_query import grammar as pg
-from dsql.sql.tree import TreeBuilder, constant_trees, type_tree
+from dsql.sql.tree import TreeBuilder, columns_of, constant_trees, type_tree
 from dsql.sql.tree_calls import order_tree, window_tree
 
 _SET_OPERATIONS = {
@@ -47,7 +47,9 @@ def statement_tree(statement: ParsedStatement) -> exp.Expression:
     """Return the tree of a query or a data-modifying statement."""
     build = TreeBuilder(statement)
     tree = _STATEMENTS[type(statement.node).DESCRIPTOR.name](build, statement.node)
-    if len(build.claimed) < len(statement.lists):  # one of them was something else
+    if len(build.claimed) < len(statement.lists) + len(
+        statement.alike
+    ):  # one of them was something else
         return statement_tree(whole(statement))
     return tree
 
@@ -100,7 +102,9 @@ def _select(build: TreeBuilder, node: Any) -> exp.Expression:
             "SELECT ... INTO is not allowed here",
             position=build.position(node.into_clause.rel.location),
         )
-    args: dict[str, Any] = {"expressions": [_target(build, t.res_target) for t in node.target_list]}
+    args: dict[str, Any] = {
+        "expressions": [_target(build, t.res_target) for t in columns_of(node.target_list)]
+    }
     if node.distinct_clause:
         on = [item for item in node.distinct_clause if item.WhichOneof("node")]
         args["distinct"] = exp.Distinct(

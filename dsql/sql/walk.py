@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dsql.errors import SqlError
-from dsql.sql.bound import AggregateCall, ColumnRef, Constant, Expression, SortKey, WindowFrame
+from dsql.sql.bound import (
+    AggregateCall,
+    ColumnRef,
+    Constant,
+    Expression,
+    Given,
+    SortKey,
+    WindowFrame,
+)
 from dsql.sql.bound_query import Cte, Entry, EntryColumn, FromItem, Query, SetOperation, Target
 
 _NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
@@ -36,7 +44,7 @@ class _Parts(dict[type, tuple[str, ...]]):
     def __missing__(self, cls: type) -> tuple[str, ...]:
         fields = dataclasses.fields(cls)
         names = (field.name for field in fields if not _PLAIN.fullmatch(str(field.type)))
-        found = self[cls] = () if cls is Constant else tuple(names)  # its value may be a long list
+        found = self[cls] = () if cls in (Constant, Given) else tuple(names)  # which may be long
         return found
 
 
