@@ -35,7 +35,8 @@ _LONGEST_INTRICACY = 16
 # ones, which are blanked.
 _INTRICATE = re.compile(r"--|/\*|\$(?!\d{1,8}\b)")
 _COMMENT = re.compile(r"""'[^']*'|"[^"]*"|--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/""")
-_TOKEN = re.compile(r"""[A-Za-z_\x80-\U0010ffff][\w$]*|'[^']*'|"[^"]*"|[][(),;]""")
+# Many blanks are a token because no interrupt can cut the search for the next one.
+_TOKEN = re.compile(r"""[A-Za-z_\x80-\U0010ffff][\w$]*|'[^']*'|"[^"]*"|[][(),;]|\s{64,65536}""")
 _LITERAL = re.compile(
     r"""((?<![\w.$])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?(?![\w.])|(?:'[^']*')+|"[^"]*")""",
     re.IGNORECASE,
@@ -210,6 +211,8 @@ def _stretches(text: str) -> Iterator[_Stretch]:
                 return
             found += level.ended(*_LENGTHS)
             levels.pop()
+        elif token.isspace():
+            continue
         elif token == ";":
             found += level.ended(*_LENGTHS)
         elif token[0] == "'":
@@ -263,7 +266,7 @@ def _expressions(text: str, stretch: _Stretch, number: int) -> ExpressionList | 
     most = min((len(stretch.separators) - 1) // _ITEMS_PER_KIND_MIN, _KINDS_MAX)
     numbers: dict[tuple[str, ...], int] = {}
     firsts: list[tuple[int, list[str]]] = []
-    rows: list[list[list[str]]] = []
+    found: list[list[str]] = []  # the literals of each kind, item by item
     order: list[int] = []
     for start, end in stretch.spans():
         item = text[start:end]
@@ -271,16 +274,16 @@ def _expressions(text: str, stretch: _Stretch, number: int) -> ExpressionList | 
         literals = parts[1::2]
         shape = (*parts[::2], *map(_class_of, literals))
         kind = numbers.setdefault(shape, len(numbers))
-        if kind == len(rows):
+        if kind == len(found):
             if kind == most or not item.strip() or "select" in item.lower():
                 return None  # a query is planned each time
             firsts.append((start + len(item) - len(item.lstrip()), parts))
-            rows.append([])
-        rows[kind].append(literals)
+            found.append([])
+        found[kind] += literals
         order.append(kind)
     kinds = [
         Kind("".join(parts), start + 1, _columns(parts, literals))
-        for (start, parts), literals in zip(firsts, rows, strict=True)
+        for (start, parts), literals in zip(firsts, found, strict=True)
     ]
     return ExpressionList(number, stretch.start + 1, kinds, order)
 
@@ -298,12 +301,15 @@ def _class_of(literal: str) -> str:
     return "8" if len(literal.lstrip("0")) in _INT8_DIGITS else literal
 
 
-def _columns(parts: list[str], rows: list[list[str]]) -> list[Column]:
+def _columns(parts: list[str], found: list[str]) -> list[Column]:
+    """Return the columns of a kind; its first item is given as text and literals in turns."""
     columns = []
     offset = 0
-    for place, literals in enumerate(zip(*rows, strict=True)):
+    width = len(parts) // 2
+    for place in range(width):
         offset += len(parts[2 * place])
+        literals = found[place::width]
         if literals.count(literals[0]) < len(literals):
-            columns.append(Column(offset, list(literals)))
+            columns.append(Column(offset, literals))
         offset += len(parts[2 * place + 1])
     return columns
