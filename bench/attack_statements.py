@@ -32,6 +32,13 @@ def _mixed(items: tuple[str, ...], count: int, separator: str = ", ") -> str:
     return separator.join(item.format(n=n + 1) for n, item in enumerate(chosen))
 
 
+def _unlike(count: int) -> str:
+    """Return items of so many kinds."""
+    parts = ("a", "abs(a)", "1", "a * a", "-a")
+    places = range(7)
+    return ", ".join(" + ".join(parts[n // 5**place % 5] for place in places) for n in range(count))
+
+
 _VALUES = (
     Attack(
         "string_agg of 10 TB", f"select string_agg(repeat('x', 1000000), '') from {_series(10**7)}"
@@ -162,6 +169,7 @@ _TWELVE = "a, b, c, d, e, f, g, h, i, j, k, l"
 _DOUBLING = ", ".join(f"c{n} as (select x.a from c{n - 1} x, c{n - 1} y)" for n in range(1, 31))
 
 _ONE = "(values (0)) t(a)"
+_ROW = "({n} + 1, 'x' || {n})"
 _KINDS = (
     "a + {n}",
     "a * {n}",
@@ -215,6 +223,18 @@ _TEXTS = (
         f" end from {_ONE}",
     ),
     Attack(
+        "IN list of 30,000 expressions that are not alike",
+        f"select count(*) from {_ONE} where a in ({_unlike(30_000)})",
+    ),
+    Attack(
+        "100,000 rows of expressions",
+        f"select count(b) from (values {_list(_ROW, 100_000)}) t(a, b)",
+    ),
+    Attack(
+        "100,000 arguments",
+        f"select concat({_list('a + {n}', 100_000)}) from {_ONE}",
+    ),
+    Attack(
         "65,535 parameters of IN",
         f"select 1 where 5 in ({', '.join(f'${n}' for n in range(1, 65_536))})",
         parameters=65_535,
@@ -238,3 +258,5 @@ _TEXTS = (
 )
 
 ATTACKS = (*_VALUES, *_ROWS, *_CALLS, *_TEXTS)
+# What takes its time before it runs, or in a few calls.
+PREPARATIONS = (*_TEXTS, *(one for one in _CALLS if not one.endless))

@@ -3,6 +3,8 @@
     python bench/attacks.py                 every attack in both profiles, as a table of Markdown
     python bench/attacks.py --only sort     those with the word in their name
     python bench/attacks.py --profile dsql
+    python bench/attacks.py --cancels       how soon a cancel ends statements that take time before
+                                            they run, at moments all over it
 
 Each attack has a connection of its own to a server of its own. Memory is the largest resident set that any
 process of the server had meanwhile, looked at every few milliseconds. `processor` is the processor time
@@ -26,10 +28,11 @@ from pathlib import Path
 import psycopg
 import server
 import workloads
-from attack_statements import ATTACKS, Attack
+from attack_statements import ATTACKS, PREPARATIONS, Attack
 
 PATIENCE_SECONDS = 30.0
 CANCEL_AFTER_SECONDS = 0.5
+CANCEL_MOMENTS = 12
 SAMPLE_SECONDS = 0.005
 PROFILES = ("dsql", "postgres")
 
@@ -44,6 +47,16 @@ class Seen:
     cancelled_ms: float | None
     memory_mib: int
     alive: bool
+
+
+@dataclass(slots=True)
+class Canceled:
+    """How an attack went by itself, how often a cancel ended it, and what the latest answer to one was."""
+
+    whole: Seen
+    times: int
+    latest_ms: float
+    at_seconds: float
 
 
 class Watch:
@@ -93,11 +106,14 @@ class Watch:
                 self.peak_bytes = max(self.peak_bytes, resident)
 
 
-def run(attack: Attack, variables: Mapping[str, str], watch: Watch) -> Seen:
-    """Connect, attack, and look whether the session is still there."""
+def run(
+    attack: Attack, variables: Mapping[str, str], watch: Watch, after: float | None = None
+) -> Seen:
+    """Connect, attack, cancel `after` so many seconds, and look whether the session is still there."""
     with connect(variables) as connection, watch.running():
         cancelled_at: list[float] = []
-        after = CANCEL_AFTER_SECONDS if attack.endless else PATIENCE_SECONDS
+        if after is None:
+            after = CANCEL_AFTER_SECONDS if attack.endless else PATIENCE_SECONDS
         timer = threading.Timer(after, _cancel, (connection, cancelled_at))
         timer.start()
         started = time.monotonic()
@@ -108,6 +124,19 @@ def run(attack: Attack, variables: Mapping[str, str], watch: Watch) -> Seen:
         alive = _outcome(connection, "select 1") == "answered"
     times = ended - started, watch.processor_seconds, cancelled_ms
     return Seen(outcome, *times, watch.peak_bytes >> 20, alive)
+
+
+def cancel_often(attack: Attack, variables: Mapping[str, str], watch: Watch) -> Canceled:
+    """Run a statement to its end, and once more for each of some moments at which it is cancelled."""
+    whole = run(attack, variables, watch)
+    found: list[tuple[float, float]] = []
+    for part in range(1, CANCEL_MOMENTS):
+        moment = whole.seconds * part / CANCEL_MOMENTS
+        seen = run(attack, variables, watch, moment)
+        if seen.outcome == "57014" and seen.cancelled_ms is not None:
+            found.append((seen.cancelled_ms, moment))
+    latest, moment = max(found, default=(0.0, 0.0))
+    return Canceled(whole, len(found), latest, moment)
 
 
 def connect(variables: Mapping[str, str]) -> psycopg.Connection:
@@ -152,6 +181,12 @@ def _row(profile: str, attack: Attack, seen: Seen) -> str:
     return "| " + " | ".join((*cells, "yes" if seen.alive else "**no**")) + " |"
 
 
+def _cancel_row(profile: str, attack: Attack, seen: Canceled) -> str:
+    cells = (attack.name, profile, seen.whole.outcome, f"{seen.whole.seconds:.2f}", str(seen.times))
+    cells += (f"{seen.latest_ms:.0f}", f"{seen.at_seconds:.2f}")
+    return "| " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     """Parse the command line and attack."""
     parser = argparse.ArgumentParser(
@@ -159,11 +194,16 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="+", default=[""], help="words in the attacks' names")
     parser.add_argument("--profile", choices=PROFILES, nargs="+", default=PROFILES)
+    parser.add_argument("--cancels", action="store_true", help="at which moments cancels come late")
     arguments = parser.parse_args()
-    columns = ("attack", "profile", "outcome", "seconds", "processor, s", "cancelled after, ms")
-    columns += ("memory, MiB", "after")
+    columns = ("attack", "profile", "outcome", "seconds")
+    if arguments.cancels:
+        columns += ("times cancelled", "latest, ms", "then after, s")
+    else:
+        columns += ("processor, s", "cancelled after, ms", "memory, MiB", "after")
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
-    chosen = [one for one in ATTACKS if any(word in one.name for word in arguments.only)]
+    attacks = PREPARATIONS if arguments.cancels else ATTACKS
+    chosen = [one for one in attacks if any(word in one.name for word in arguments.only)]
     for profile in arguments.profile:
         with tempfile.TemporaryDirectory(prefix="dsql-attacks-") as temporary:
             os.chmod(temporary, 0o711)
@@ -171,7 +211,11 @@ def main() -> None:
             with server.running(Path(temporary) / "dsql", port, profile=profile) as variables:
                 watch = Watch(port)
                 for attack in chosen:
-                    print(_row(profile, attack, run(attack, variables, watch)), flush=True)
+                    if arguments.cancels:
+                        seen = cancel_often(attack, variables, watch)
+                        print(_cancel_row(profile, attack, seen), flush=True)
+                    else:
+                        print(_row(profile, attack, run(attack, variables, watch)), flush=True)
 
 
 if __name__ == "__main__":

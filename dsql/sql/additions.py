@@ -16,6 +16,8 @@ from dsql.errors import SqlError, syntax_error
 from dsql.sql.libpg_query import grammar, parse, scan
 
 _ADDITION = re.compile(r"\basync\b|\baws\s", re.IGNORECASE)
+_ADDITION_CHARACTERS = len("async ")
+_PIECE_CHARACTERS = 1024 * 1024  # of one step of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ class IamGrant:
 
 def has_additions(text: str) -> bool:
     """Tell whether a text may have any."""
-    return _ADDITION.search(text) is not None
+    return any(
+        _ADDITION.search(text, start, start + _PIECE_CHARACTERS + _ADDITION_CHARACTERS)
+        for start in range(0, len(text), _PIECE_CHARACTERS)
+    )
 
 
 def take_out_additions(
