@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import pytest
 
 from dsql.rpc.boot import current_boot
+from storage.board import Board
 from storage.checkpoint import read_checkpoint
 from storage.client import LocalReplica
-from storage.environment import ENVIRONMENT
+from storage.environment import ENVIRONMENT, ReadableEnvironment
 from storage.opening import NoSourceError, open_replica
 from storage.remaking import SourceUnavailableError, held, remake
 
@@ -44,6 +46,17 @@ def test_replica_behind_the_trimmed_journal_is_made_anew(make_replica: Callable[
     fill(ahead)
     ahead.environment.checkpoints.take()
     assert sequence_of(behind.directory, ahead.directory, must_restore=True) == 4
+
+
+@pytest.mark.parametrize("content", DAMAGES.values(), ids=DAMAGES)
+def test_a_reader_keeps_nothing_of_a_replica_that_it_cannot_open(
+    tmp_path: Path, content: bytes
+) -> None:
+    Board(tmp_path / "board", NEXT_BOOT, create=True).close()
+    (tmp_path / "data.mdb").write_bytes(content)
+    with pytest.raises(lmdb.Error) as failed:  # which holds on to the frames, and what they made
+        ReadableEnvironment(tmp_path, NEXT_BOOT)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text(), failed
 
 
 @pytest.mark.parametrize("content", DAMAGES.values(), ids=DAMAGES)
