@@ -225,6 +225,12 @@ def parse_statement(text: str) -> ParsedStatement:
     return statements[0]
 
 
+def parse_stored(text: str) -> ParsedStatement:
+    """Return the one statement of a text of the catalog, with its long lists in its node."""
+    statement = parse_statement(text)
+    return whole(statement) if statement.lists or statement.alike else statement
+
+
 def parse_kind(kind: Kind) -> tuple[ParsedStatement, Any]:
     """Return the libpg_query node of a kind of a list, as `parse_expression`; of WHEN ... a whole CASE."""
     start, end = ("SELECT (CASE ", " END)") if kind.is_branch else ("SELECT (", ")")
@@ -237,7 +243,7 @@ def parse_kind(kind: Kind) -> tuple[ParsedStatement, Any]:
 
 def parse_expression(text: str) -> tuple[ParsedStatement, Any]:
     """Return the libpg_query node of a lone expression, with the statement its positions belong to."""
-    statement = parse_statement(f"SELECT ({text}\n)")
+    statement = parse_stored(f"SELECT ({text}\n)")
     return statement, statement.node.target_list[0].res_target.val
 
 

@@ -12,7 +12,7 @@ from dsql.errors import SqlError
 from dsql.sql.binding import Binding
 from dsql.sql.bound import ColumnRef
 from dsql.sql.bound_query import Query, SubqueryEntry, Target
-from dsql.sql.gate import ParsedStatement, parse_statement
+from dsql.sql.gate import ParsedStatement, parse_stored
 from dsql.sql.keywords import identifier
 from dsql.sql.printer import print_tree
 from dsql.sql.scope import Scope
@@ -29,7 +29,7 @@ def bind_view(binding: Binding, view: Table) -> Query:
 
     if view.oid in binding.views:
         raise SqlError("42P17", f'infinite recursion detected in rules for relation "{view.name}"')
-    statement = parse_statement(view.view_definition or "")
+    statement = parse_stored(view.view_definition or "")
     # A view needs the rights of its owner on what it reads, not those of the user.
     inner = binding.for_stored_text(views=(*binding.views, view.oid), as_role=view.owner_oid)
     return bind_query(Scope(inner), statement_tree(statement))

@@ -219,6 +219,16 @@ def test_nothing_else_is_taken_out(always: pytest.MonkeyPatch, text: str) -> Non
     assert take_out_expressions(text) == (text, [])
 
 
+def test_stored_texts_keep_their_long_lists(peer: Peer) -> None:
+    items = ", ".join(f"q || 'x{number}'" for number in range(2_000))
+    quoted = f"b in ({', '.join(map(str, range(2_000)))})"
+    peer.query(f"create table quotes (id int, q text, check ('x7' in ({items})))")
+    assert peer.fails("insert into quotes values (1, 'y')")[0] == "23514"
+    assert peer.rows("insert into quotes values (1, '') returning q") == [[b""]]
+    peer.query(f"create table defaults (id int, q text default '{quoted}')")
+    assert peer.rows("insert into defaults values (1) returning q") == [[quoted.encode()]]
+
+
 def test_parameters_between_what_is_alike_keep_their_numbers(peer: Peer) -> None:
     items = ", ".join(f"b || $1 || '{number}'" for number in range(3_000))
     text = f"select a from t where $2 || 'y2999' in ({items}) order by a"
