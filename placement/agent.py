@@ -9,6 +9,7 @@
     query processor --Parked[client]--> agent ... input ... --Resume[client]--> any of the same cluster
     query processor --Busy--> agent --Shed--> query processor
     query processor --Moved[client]--> agent --Resume[client]--> another of the same cluster
+    agent --Keep[client]--> keeper --Keep[client]--> the next agent (placement.keeping)
 
 Whatever runs in a query processor, a session or a run of background jobs, has a number, never given again.
 The agent opens every connection that a query processor uses, and binds it to the cluster before it hands
@@ -22,13 +23,11 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import signal
 import socket
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from random import SystemRandom
 
 import msgspec
@@ -36,35 +35,23 @@ import msgspec
 from dsql.control.layout import Layout
 from dsql.control.secret_file import read_or_make
 from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
-from dsql.rpc import packets
 from dsql.rpc.link_server import LinkServer
-from dsql.rpc.packets import PacketChannel
 from dsql.rpc.tick import until_tick
 from dsql.session.control import Busy
 from placement import decisions
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
+from placement.crashes import Crashes
+from placement.keeping import Keeping
 from placement.key_ring import KeyRing
-from placement.messages import (
-    Died,
-    Fork,
-    Forked,
-    Leave,
-    LoadReport,
-    NotForked,
-    PoolLoad,
-    SeedHello,
-    Survivor,
-    agent_number,
-    decode,
-    encode,
-)
+from placement.messages import LoadReport, PoolLoad, agent_number
 from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
 from placement.pool import QueryProcessorPool
 from placement.pool_settings import PoolSettings
 from placement.reception import Reception
 from placement.reporting import Reporting
+from placement.seed_line import SeedLine
 from placement.starting import Starts
 from placement.vouchers import Vouchers
 from placement.worker import Keys, ParkedRecord, Worker
@@ -80,7 +67,6 @@ TERMINATE_SECONDS = 1.0
 ADOPT_SECONDS = 10.0  # a query processor that has not shown what it has by then hangs
 _TIMES_KEPT = 100
 _WAKE_STEP_SECONDS = 0.01
-_CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV}  # what LMDB makes of a damaged page
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -109,11 +95,11 @@ class HostAgent:
         )
         self._background = BackgroundRuns()
         self._workers: dict[int, Worker] = {}
-        self._clusters_of_lost: dict[int, str] = {}  # of processes whose end the seed has not told
-        self._orphans: set[int] = set()  # processes of an earlier seed: nobody tells how they end
+        self._crashes = Crashes(self._report_crash)
         self._pending: dict[int, Pending] = {}
         self._starts = Starts()
         self._lot = ParkingLot(self._wake)
+        self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
@@ -124,9 +110,7 @@ class HostAgent:
         self._agent_number = 0  # as its sessions' process ids have it
         self._assignments: deque[float] = deque(maxlen=_TIMES_KEPT)  # seconds each
         self._moves: deque[float] = deque(maxlen=_TIMES_KEPT)  # the same, from process to process
-        self._seed: PacketChannel | None = None
-        self._reseeding = False  # the next seed replaces all that this one has forked
-        self._code = ""  # what the seed forks, once it has said so
+        self._seed = SeedLine(layout.socket(settings.seed), self)
         self._reporting = Reporting(layout.socket("placement"), self._report, self._keys.cancel)
         self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._leaving = False
@@ -155,11 +139,11 @@ class HostAgent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._deserted.wait(), TERMINATE_SECONDS)
         self._reporting.close()
-        if self._seed is not None:
-            self._seed.close()
+        self._seed.close()
         for worker in list(self._workers.values()):
             worker.kill()
         self._lot.close()
+        self._keeping.close()
 
     async def leave(self, seconds: float) -> None:
         """Let query processors have every session, and go on without an agent until the next one comes.
@@ -190,15 +174,12 @@ class HostAgent:
 
     def reseed(self) -> None:
         """See placement.reception.Desk."""
-        if self._seed is not None:
-            self._reseeding = True
-            with contextlib.suppress(ConnectionError):  # it is gone already
-                self._seed.send(encode(Leave()))
+        self._seed.renew()
 
     @property
     def ready(self) -> bool:
         """True while sessions can be taken."""
-        return self._seed is not None and self._reporting.connected
+        return self._seed.connected and self._reporting.connected
 
     def status(self) -> dict[str, object]:
         """See placement.reception.Desk."""
@@ -206,13 +187,15 @@ class HostAgent:
             "az": self._settings.az,
             "warm": self._pool.warm,
             "waiting": self._pool.waiting,
-            "code": self._code,
+            "code": self._seed.code,
             "query_processors": len(self._workers),
             "sessions": len(self._keys),
             "parked": len(self._lot),
         }
         if self._link:
             status |= {"link": self._link, "linked_relays": self._reception.linked}
+        if self._keeping.connected:
+            status["kept"] = len(self._lot)
         for cluster, load in self._pool.loads().items():
             status |= {f"{cluster}.{name}": value for name, value in load._asdict().items()}
         if self._assignments:
@@ -238,40 +221,52 @@ class HostAgent:
     # Seed and placement service
 
     def _connect(self) -> None:
-        if self._seed is None:
-            # Not there yet, or restarting: then the next tick tries again.
-            with contextlib.suppress(OSError):
-                connection = packets.connect(self._layout.socket(self._settings.seed))
-                self._seed = PacketChannel(connection, self._on_seed, self._on_seed_closed)
+        self._seed.connect()
+        self._keeping.connect(self._lot)
         if not self._leaving:
             self._reporting.connect()
 
-    def _on_seed(self, packet: bytes, descriptors: list[int]) -> None:
-        message = decode(packet)
-        if isinstance(message, Forked | Survivor):
-            self._on_child(message, *descriptors)
-        elif isinstance(message, SeedHello):
-            self._code = "compiled" if message.compiled else "interpreted"
-            if self._reseeding:
-                self._reseeding = False
-                self._act(self._pool.renewed(time.monotonic()))
-        elif isinstance(message, NotForked):
-            self._pool.fork_failed(time.monotonic())
-        elif isinstance(message, Died):
-            self._on_died(message)
+    def on_forked(self, process_id: int, control: socket.socket, pidfd: int) -> None:
+        """See placement.seed_line.SeedEvents."""
+        self._take_in(process_id, control, pidfd)
+        self._act(self._pool.forked(process_id, time.monotonic()))
 
-    def _on_child(self, message: Forked | Survivor, control: int, pidfd: int) -> None:
-        process_id, now = message.process_id, time.monotonic()
+    def on_survivor(self, process_id: int, control: socket.socket, pidfd: int) -> None:
+        """See placement.seed_line.SeedEvents."""
+        worker = self._take_in(process_id, control, pidfd)
+        self._adopting[process_id] = time.monotonic()
+        worker.adopt()
+
+    def _take_in(self, process_id: int, control: socket.socket, pidfd: int) -> Worker:
         known = self._workers.get(process_id)
         if known is not None:
             known.close()  # it has died unseen, or this agent was away from the seed for a moment
-        end = socket.socket(fileno=control)
-        self._workers[process_id] = worker = Worker(process_id, end, pidfd, self, self._vouchers)
-        if isinstance(message, Forked):
-            self._act(self._pool.forked(process_id, now))
-        else:
-            self._adopting[process_id] = now
-            worker.adopt()
+        worker = Worker(process_id, control, pidfd, self, self._vouchers)
+        self._workers[process_id] = worker
+        return worker
+
+    def on_not_forked(self) -> None:
+        """See placement.seed_line.SeedEvents."""
+        self._pool.fork_failed(time.monotonic())
+
+    def on_died(self, process_id: int, status: int) -> None:
+        """See placement.seed_line.SeedEvents."""
+        level = logging.WARNING if status else logging.INFO
+        details = {"process_id": process_id, "status": status}
+        logger.log(level, "query processor ended", extra=details)
+        worker = self._workers.get(process_id)
+        if worker is not None:
+            worker.close()
+        self._crashes.died(process_id, status)
+
+    def on_renewed(self) -> None:
+        """See placement.seed_line.SeedEvents."""
+        self._act(self._pool.renewed(time.monotonic()))
+
+    def on_seed_lost(self) -> None:
+        """See placement.seed_line.SeedEvents."""
+        self._crashes.seed_lost(self._workers)
+        self._pool.seed_lost()
 
     def on_adopted(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
@@ -282,8 +277,8 @@ class HostAgent:
             worker.kill()  # the forks that this agent has asked for are as warm
             return
         try:
-            if any(self._keys.serves(keys) for keys in sessions.values()):
-                raise LookupError("another one serves the same session")
+            if any(self._is_elsewhere(*session) for session in sessions.items()):
+                raise LookupError("a session that it shows is elsewhere")
             assignment = self._assigner.assignment(cluster)
         except LookupError as error:
             logger.error("not adopted", extra={"cluster": cluster, "reason": str(error)})
@@ -297,6 +292,10 @@ class HostAgent:
             self._act(self._pool.full(worker.process_id, now))
         self._reporting.schedule()
 
+    def _is_elsewhere(self, number: int, keys: Keys) -> bool:
+        served = self._keys.server_of(keys) is not None
+        return served or number in self._lot or number in self._pending
+
     def _take_over(self, worker: Worker, cluster: str, sessions: dict[int, Keys]) -> None:
         for number, keys in sessions.items():
             self._keys.served(worker, number, keys)
@@ -305,27 +304,6 @@ class HostAgent:
             self._background.adopted(number, cluster)
         details = {"process_id": worker.process_id, "cluster": cluster, "sessions": len(sessions)}
         logger.info("query processor adopted", extra=details)
-
-    def _on_seed_closed(self) -> None:
-        logger.warning("seed lost")
-        self._seed = None
-        self._code = ""
-        for cluster in self._clusters_of_lost.values():
-            self._report_crash(cluster)
-        self._clusters_of_lost.clear()
-        self._orphans = set(self._workers)
-        self._pool.seed_lost()
-
-    def _on_died(self, message: Died) -> None:
-        level = logging.WARNING if message.status else logging.INFO
-        details = {"process_id": message.process_id, "status": message.status}
-        logger.log(level, "query processor ended", extra=details)
-        worker = self._workers.get(message.process_id)
-        if worker is not None:
-            worker.close()
-        cluster = self._clusters_of_lost.pop(message.process_id, None)
-        if cluster is not None and -message.status in _CRASHES:
-            self._report_crash(cluster)
 
     def _report_crash(self, cluster: str) -> None:
         """Have replicas looked at that a process was reading when it ended, if there are any."""
@@ -414,9 +392,21 @@ class HostAgent:
         self._act(self._pool.parked(worker.process_id, parked.number, time.monotonic()))
         if not self._leaving and self._lot.has_room(session):
             self._lot.park(session)
+            self._keeping.keep(session)
         else:
             session.parks = False
             self._wake(session)
+
+    def _on_found(self, session: ParkedSession) -> None:
+        """An earlier agent has parked a session, and left it behind."""
+        liar = self._keys.server_of(session.keys)
+        if liar is not None:  # it has shown what it had long let go: the keeper knows better
+            logger.error("query processor lies", extra={"process_id": liar.process_id})
+            liar.kill()
+        self._agent_number = agent_number(session.keys.process_key)
+        self._pool.found(session.cluster)
+        self._lot.park(session)
+        self._reporting.schedule()
 
     def on_moved(self, worker: Worker, moved: ParkedRecord) -> None:
         """See placement.worker.WorkerEvents."""
@@ -464,12 +454,7 @@ class HostAgent:
         for number, keys in worker.work.items():
             self._keys.left(worker, number, keys)
             self._background.lost(number, time.monotonic())
-        if worker.cluster is not None:
-            if worker.process_id in self._orphans:
-                self._orphans.remove(worker.process_id)
-                worker.at_end(partial(self._report_crash, worker.cluster))
-            else:
-                self._clusters_of_lost[worker.process_id] = worker.cluster
+        self._crashes.lost(worker)
         if self._closing:
             if not self._workers:
                 self._deserted.set()
@@ -504,9 +489,9 @@ class HostAgent:
 
     def _fork(self) -> None:
         try:
-            if self._seed is None:
-                raise ConnectionError("there is no seed")
-            self._seed.send(encode(Fork(self._settings.sandbox, self._settings.memory_bytes)))
+            self._seed.fork(
+                sandbox=self._settings.sandbox, memory_bytes=self._settings.memory_bytes
+            )
         except ConnectionError:
             self._pool.seed_lost()  # the pool asks again with the next tick
 
@@ -529,6 +514,8 @@ class HostAgent:
         try:
             if worker is None:
                 raise ConnectionError("the query processor is gone")
+            if isinstance(pending, ParkedSession):
+                self._keeping.forget(pending)
             pending.start(worker, number)
         except ConnectionError:
             # It died while nobody looked, and the pool knows by now.
@@ -554,6 +541,7 @@ class HostAgent:
         if pending is not None:
             pending.refuse(sqlstate, text)
         if isinstance(pending, ParkedSession):
+            self._keeping.forget(pending)
             self._keys.arrived(pending)
 
 

@@ -17,9 +17,10 @@ class KeyRing:
         """How many are served."""
         return len(self._served)
 
-    def serves(self, keys: Keys) -> bool:
-        """Return whether a session with this process key is served."""
-        return keys.process_key in self._served
+    def server_of(self, keys: Keys) -> Worker | None:
+        """Return who serves the session with this process key."""
+        served = self._served.get(keys.process_key)
+        return None if served is None else served[0]
 
     def cancel(self, process_key: int, secret_key: int) -> None:
         """Cancel what a session runs, or will find that its client has sent when it has arrived."""

@@ -15,7 +15,7 @@ import os
 import select
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dsql.limits import CONNECTION_SECONDS_MAX, PARKED_BYTES_PER_CLUSTER_MAX
 from placement.pending import START_SECONDS_MAX
@@ -33,8 +33,8 @@ class ParkedSession:
     """A session between two query processors; implements `placement.pending.Pending`. Owns the socket."""
 
     __slots__ = (
-        *("cancelled", "client", "cluster", "deadline", "keys", "left", "number", "parks"),
-        *("record", "starts", "woken_at"),
+        *("cancelled", "client", "cluster", "deadline", "kept", "keys", "left", "number"),
+        *("parks", "record", "starts", "woken_at"),
     )
 
     def __init__(self, cluster: str, parked: ParkedRecord) -> None:
@@ -45,6 +45,7 @@ class ParkedSession:
         self.record = parked.record
         self.deadline = parked.deadline
         self.starts = 0
+        self.kept = False  # by the keeper, which gives it to the next agent: see placement.keeping
         self.parks = True  # again, when it has been resumed
         self.cancelled = False  # on its way to a query processor
         self.left: Worker | None = None  # to move on at once, without being parked
@@ -57,6 +58,7 @@ class ParkedSession:
 
     def start(self, worker: Worker, number: int) -> None:
         """See Pending."""
+        assert not self.kept, "a record that is given away is nobody else's"
         self.starts += 1
         worker.resume(number, self.record, self.client, self.keys, parks=self.parks)
 
@@ -80,6 +82,7 @@ class ParkingLot:
     def __init__(self, wake: Callable[[ParkedSession], None]) -> None:
         self._wake = wake
         self._sessions: dict[int, ParkedSession] = {}  # by descriptor
+        self._numbers: set[int] = set()
         self._bytes: Counter[str] = Counter()  # of records, by cluster
         # How long the last ones waited for a query processor, in seconds; who sees them start notes it.
         self.wakes: deque[float] = deque(maxlen=_WAKES_KEPT)
@@ -92,6 +95,14 @@ class ParkingLot:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __contains__(self, number: int) -> bool:
+        """Return whether the session with this number is parked."""
+        return number in self._numbers
+
+    def __iter__(self) -> Iterator[ParkedSession]:
+        """Yield all of them."""
+        yield from self._sessions.values()
+
     def has_room(self, session: ParkedSession) -> bool:
         """Return whether its cluster's records may take so much."""
         return self._bytes[session.cluster] + len(session.record) <= PARKED_BYTES_PER_CLUSTER_MAX
@@ -99,7 +110,9 @@ class ParkingLot:
     def park(self, session: ParkedSession) -> None:
         """Watch a session from now on. What has come meanwhile wakes it at once."""
         assert session.client not in self._sessions, "a descriptor is one session's"
+        assert session.number not in self._numbers, "who is parked is nowhere else"
         self._sessions[session.client] = session
+        self._numbers.add(session.number)
         self._bytes[session.cluster] += len(session.record)
         self._epoll.register(session.client, _INPUT)
         # A process may say anything; no session lives longer than this.
@@ -128,6 +141,7 @@ class ParkingLot:
 
     def _let_go(self, session: ParkedSession) -> None:
         del self._sessions[session.client]
+        self._numbers.remove(session.number)
         self._bytes[session.cluster] -= len(session.record)
         if not self._bytes[session.cluster]:
             del self._bytes[session.cluster]

@@ -146,6 +146,10 @@ class QueryProcessorPool:
             pool.parkings += 1
         return self.ended(worker, session, now)
 
+    def found(self, cluster: str) -> None:
+        """A session that an earlier agent has parked is parked here now."""
+        self._clusters.setdefault(cluster, ClusterPool()).parked += 1
+
     def moved(self, worker: int, session: int, now: float) -> list[Action]:
         """A session has left a query processor to go on in another one of the cluster."""
         entry = self._workers.get(worker)

@@ -93,6 +93,13 @@ class _Given(NamedTuple):
     since: float
 
 
+class _Returned(NamedTuple):
+    """A session that it has let go, with its client's socket."""
+
+    session: Parked | Moved
+    client: int
+
+
 class WorkerEvents(Protocol):
     """Who is told what becomes of a query processor."""
 
@@ -167,6 +174,7 @@ class Worker:
         self._events = events
         self._vouchers = vouchers
         self._adopting = False
+        self._returned: list[_Returned] = []  # to an agent that has gone: it gets them back
         self._connect: ConnectAdjudicator = lambda _: None
         self._azs: list[str] = []  # the cluster's
         self._assigned_at = 0.0
@@ -340,6 +348,7 @@ class Worker:
             self._adopting = not isinstance(message, Adopted)
             if not self._adopting:
                 self._events.on_adopted(self)
+                self._give_back()
             return
         if isinstance(message, Parked | Moved):
             self._take_back(message, *descriptors)
@@ -379,7 +388,7 @@ class Worker:
 
         What else it says is for the agent that has gone.
         """
-        if not isinstance(message, Surviving | Adopted):
+        if not isinstance(message, Surviving | Parked | Moved | Adopted):
             return "says too much" if self._says_too_much() else ""
         if isinstance(message, Adopted):
             self._full = message.full
@@ -389,7 +398,27 @@ class Worker:
         if voucher is None or self.cluster not in (None, voucher.cluster):
             return "shows what it was not given"
         self.cluster = voucher.cluster
-        return "" if isinstance(message, Adopted) else self._take_over_work(voucher, descriptors)
+        if isinstance(message, Adopted):
+            return ""
+        complaint = self._take_over_work(voucher, descriptors)
+        if not complaint and isinstance(message, Parked | Moved):
+            if voucher.number != message.number or voucher.keys is None:
+                return "gives back what it was not given"
+            self._returned.append(_Returned(message, os.dup(descriptors[0])))
+        return complaint
+
+    def _give_back(self) -> None:
+        """Have it go on with what it has let go when nobody was there to take it."""
+        for session, client in self._returned:
+            resume = Resume(session.number, session.record, voucher=session.voucher)
+            self._unstarted.add(session.number)
+            with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
+                self._channel.send(encode(resume), (client,))
+        self._forget_returned()
+
+    def _forget_returned(self) -> None:
+        close_all(returned.client for returned in self._returned)
+        self._returned.clear()
 
     def _take_over_work(self, voucher: Voucher, descriptors: list[int]) -> str:
         number, keys = voucher.number, voucher.keys
@@ -480,6 +509,7 @@ class Worker:
         self._signal(signal.SIGKILL)  # without us nobody counts it any more
         for az in list(self._adjudicators):
             self._end_adjudicator(az)
+        self._forget_returned()
         self._events.on_lost(self)
         os.close(self._pidfd)
         self._pidfd = -1

@@ -125,12 +125,17 @@ class RunningCluster:
 
     def host(self) -> dict[str, Any]:
         """Return what `dsql status` says of the agent and of its cluster there."""
+        values = self.status("agent")
+        ours = {name.rpartition(".")[2]: value for name, value in values.items() if "." in name}
+        return ours | {name: value for name, value in values.items() if "." not in name}
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Return what `dsql status` says of a role, by name."""
         command = [DSQL, "status", "--json", "--data", self.directory / "data"]
         found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         roles = json.loads(found.stdout)["roles"]
-        (values,) = (role["values"] for role in roles if role["role"] == "agent")
-        ours = {name.rpartition(".")[2]: value for name, value in values.items() if "." in name}
-        return ours | {name: value for name, value in values.items() if "." not in name}
+        (values,) = (role["values"] for role in roles if role["role"] == name)
+        return dict(values)
 
     def wait_for_restart(self, name: str, before: int, seconds: float) -> int:
         """Return the process id that a role has once it is not `before` any more."""

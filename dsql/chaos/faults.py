@@ -41,6 +41,7 @@ class Victims(enum.Enum):
     RELAY = "a relay"
     HOST = "host agent"
     SEED = "seed"
+    KEEPER = "keeper"
     SESSIONS = "all query processors"
     EVERYTHING = "everything"
     DISK = ""
@@ -68,6 +69,7 @@ KINDS = {
     "kill-relay": Kind(Action.KILL, Victims.RELAY),
     "kill-host": Kind(Action.KILL, Victims.HOST),
     "kill-seed": Kind(Action.KILL, Victims.SEED),
+    "kill-keeper": Kind(Action.KILL, Victims.KEEPER),
     "kill-sessions": Kind(Action.KILL, Victims.SESSIONS),
     "kill-everything": Kind(Action.KILL, Victims.EVERYTHING),
     "pause-leader": Kind(Action.PAUSE, Victims.LEADER),
@@ -76,6 +78,7 @@ KINDS = {
     "pause-relay": Kind(Action.PAUSE, Victims.RELAY),
     "pause-host": Kind(Action.PAUSE, Victims.HOST),
     "pause-seed": Kind(Action.PAUSE, Victims.SEED),
+    "pause-keeper": Kind(Action.PAUSE, Victims.KEEPER),
     "pause-sessions": Kind(Action.PAUSE, Victims.SESSIONS),
     "cut-leader": Kind(Action.CUT, Victims.LEADER),
     "cut-zone": Kind(Action.CUT, Victims.FOLLOWER),
@@ -91,7 +94,12 @@ KINDS = {
     "damage-leader-storage": Kind(Action.DAMAGE, Victims.LEADER, "storage"),
     "damage-checkpoint": Kind(Action.DAMAGE, Victims.FOLLOWER, "checkpoint"),
 }
-_SINGLE_ROLES = {Victims.RELAY: "relay-1", Victims.HOST: "host", Victims.SEED: "seed"}
+_SINGLE_ROLES = {
+    Victims.RELAY: "relay-1",
+    Victims.HOST: "host",
+    Victims.SEED: "seed",
+    Victims.KEEPER: "keeper",
+}
 _CUTS = (Action.CUT, Action.DEAFEN, Action.MUTE)
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "agent": ("dsql.cli.roles", "run a host agent: the pool of query processors"),
     "host": ("dsql.cli.roles", "run placement service and host agent in one process"),
     "seed": ("dsql.cli.roles", "run a seed: it forks query processors for the agent"),
+    "keeper": ("dsql.cli.roles", "run a keeper: it holds parked sessions while there is no agent"),
     "journal": ("dsql.cli.roles", "run the journal replicas of one zone"),
     "adjudicator": ("dsql.cli.roles", "run the adjudicators of one zone"),
     "storage": ("dsql.cli.roles", "run the storage replicas of one zone"),

@@ -218,6 +218,9 @@ def run(arguments: argparse.Namespace) -> int:
     if role == "seed":
         _run_seed(layout, heart, arguments.name)
         return 0
+    if role == "keeper":
+        _run_keeper(layout, heart)
+        return 0
 
     def on_ready() -> None:
         _say_ready(descriptor)
@@ -293,6 +296,16 @@ def _run_seed(layout: Layout, heart: Heart | None, name: str) -> None:
         turned=(lambda: None) if heart is None else heart.beat,
         compiled=runs_compiled(),
         name=name,
+    )
+
+
+def _run_keeper(layout: Layout, heart: Heart | None) -> None:
+    from placement import keeper
+
+    keeper.run(
+        layout.socket("keeper"),
+        on_ready=lambda: _say_ready(None if heart is None else heart.descriptor),
+        turned=(lambda: None) if heart is None else heart.beat,
     )
 
 

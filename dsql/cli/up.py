@@ -259,6 +259,7 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
     door = (*listen, *_door_limits(arguments), *level)
     return [
         *zones,
+        RoleSpec("keeper", ("keeper", *level)),
         *(
             RoleSpec(name, ("relay", "--name", name, "--az", home, *door), serves_clients=True)
             for name in names

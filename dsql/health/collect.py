@@ -61,10 +61,11 @@ def collect(layout: Layout, clusters: list[ClusterRecord]) -> list[RoleStatus]:
         asking += [lambda az=az, role=role: _zone_role(layout, az, role) for role in ZONE_ROLES]  # type: ignore[misc]
     with ThreadPoolExecutor(len(asking)) as threads:
         roles = list(threads.map(lambda ask: ask(), asking))
-    # A seed listens to one agent only, so its agent knows best.
-    code = roles[1].values.pop("code", "")
-    health, values = (OK, {"code": code}) if code else ("down", {})
-    roles.insert(2, RoleStatus("seed", "", _process_id(processes, "seed"), health, values))
+    # A seed listens to one agent only, and a keeper to agents, so the agent knows best.
+    for name, value in (("seed", "code"), ("keeper", "kept")):
+        said = {value: found} if (found := roles[1].values.pop(value, "")) != "" else {}
+        health = OK if said else "down"
+        roles.insert(2, RoleStatus(name, "", _process_id(processes, name), health, said))
     _note_restarts(roles, processes)
     return roles
 

@@ -91,11 +91,13 @@ class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
     """A session as its record, with the socket that it came with.
 
     It is to be resumed when its client says something, and at `deadline` at the latest (CLOCK_MONOTONIC).
+    `voucher` here and in `Moved` is the one that it came with, for an agent that was not there then.
     """
 
     number: int
     record: bytes
     deadline: float
+    voucher: bytes = b""
 
 
 class Moved(msgspec.Struct, frozen=True, tag="moved", array_like=True):
@@ -106,6 +108,7 @@ class Moved(msgspec.Struct, frozen=True, tag="moved", array_like=True):
 
     number: int
     record: bytes
+    voucher: bytes = b""
 
 
 class Release(msgspec.Struct, frozen=True, tag="release", array_like=True):

@@ -276,12 +276,13 @@ class QueryProcessor:
         """Give a session to the agent; where that is not possible, run it to its end and return False."""
         self._look_at_size()
         record, deadline, release = departure
+        voucher = self._given[number].voucher
         leaving: Moved | Parked
         if deadline is None:
-            leaving = Moved(number, record)
+            leaving = Moved(number, record, voucher)
             self._moving.departs(number, release)
         else:
-            leaving = Parked(number, record, deadline)
+            leaving = Parked(number, record, deadline, voucher)
         try:
             self._line.tell(leaving, (client.fileno(),))
         except OSError:  # there is no agent any more, or too many descriptors are under way

@@ -32,6 +32,12 @@ def kill_agent(cluster: RunningCluster) -> None:
     cluster.wait_for_restart("host", before, 60)
 
 
+def kept(cluster: RunningCluster) -> int | None:
+    """Return how many sessions the keeper holds, None while there is none."""
+    found = cluster.status("keeper").get("kept")
+    return None if found is None else int(found)
+
+
 def connections(cluster: RunningCluster) -> int | None:
     """Return how many clients the agent knows of, None while it does not answer."""
     host = cluster.host()
@@ -76,6 +82,25 @@ def test_statements_that_run_while_there_is_no_agent_do_not_notice(cluster: Runn
         asleep.join(60)
         wait_until_parked(cluster, 2)
         assert sleeper.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_parked_sessions_go_on_after_each_kill_of_agent_and_keeper(
+    cluster: RunningCluster,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        sessions = [stack.enter_context(connect(cluster)) for _ in range(20)]
+        for number, session in enumerate(sessions):
+            session.execute(f"SET my.own TO '{number}'")
+        for killed in ("host", "host", "keeper", "host"):
+            wait_until_parked(cluster, len(sessions))
+            before = cluster.role(killed)
+            os.kill(before, signal.SIGKILL)
+            if killed == "keeper":
+                cluster.wait_for_restart("keeper", before, 60)
+                wait_until(lambda: kept(cluster) == len(sessions))
+            else:
+                for number, session in enumerate(sessions):
+                    assert session.execute("SHOW my.own").fetchone() == (str(number),)
 
 
 def test_after_a_drain_the_next_agent_has_all_sessions(cluster: RunningCluster) -> None:

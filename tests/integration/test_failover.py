@@ -223,7 +223,7 @@ def test_session_whose_nearest_replica_stands_still_is_served_by_another(
 def test_role_that_a_signal_has_stopped_is_replaced_like_one_that_died(tmp_path: Path) -> None:
     cluster = RunningCluster(tmp_path, options=("--hang-seconds", "1")).start()
     try:
-        for role in ("relay-1", "host", "seed", "us-east-1b.az"):
+        for role in ("relay-1", "host", "seed", "keeper", "us-east-1b.az"):
             process_id = cluster.role(role)
             os.kill(process_id, signal.SIGSTOP)
             cluster.wait_for_restart(role, process_id, 30)

@@ -25,7 +25,7 @@ def healthy() -> dict[str, RoleStatus]:
     """All roles of an installation that is well, by zone and role."""
     roles = [
         RoleStatus(name, "", 1, "ok", {})
-        for name in ("relay-1", "relay-2", "placement", "agent", "seed")
+        for name in ("relay-1", "relay-2", "placement", "agent", "seed", "keeper")
     ]
     for az in ZONES:
         led = (

@@ -18,6 +18,7 @@ from dsql.session.control import Busy
 from dsql.session.handed import HandedSession
 from placement.agent import AgentSettings, HostAgent
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
+from placement.parking import ParkedSession
 from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
 from placement.pool_settings import PoolSettings
 from placement.worker import Keys, ParkedRecord
@@ -301,6 +302,100 @@ async def test_input_wakes_a_parked_session(host: FakeHost) -> None:
         assert host.status()["wake_ms"] >= 0  # type: ignore[operator]
         load = host._pool.loads()["c"]
         assert (load.parkings, load.wakes) == (1, 1)
+
+
+class FakeKeeping:
+    """Takes everything, and notes in which order that and the resumptions came."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, int]] = []
+
+    def keep(self, session: ParkedSession) -> None:
+        self.log.append(("keep", session.number))
+        session.kept = True
+
+    def forget(self, session: ParkedSession) -> None:
+        self.log.append(("forget", session.number))
+        session.kept = False
+
+
+async def test_nobody_else_has_a_record_any_more_when_it_is_given_away(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping = FakeKeeping()
+    host._keeping = keeping  # type: ignore[assignment]
+    worker = host.fork(10)
+    number = host.arrived(session(1))
+    worker.begin(number)
+    resume = worker.resume
+
+    def noted(number: int, *given: Any, **parks: bool) -> None:
+        keeping.log.append(("resume", number))
+        resume(number, *given, **parks)
+
+    monkeypatch.setattr(worker, "resume", noted)
+    with worker.park(number) as client:
+        client.send(b"x")
+        await wait_until(lambda: len(keeping.log) == 3)
+    assert keeping.log == [("keep", number), ("forget", number), ("resume", number)]
+
+
+async def test_a_session_that_waits_is_kept_until_it_is_given_up(host: FakeHost) -> None:
+    keeping = FakeKeeping()
+    host._keeping = keeping  # type: ignore[assignment]
+    worker = host.fork(10)
+    number = host.arrived(session(1))
+    worker.begin(number)
+    with worker.park(number) as client:
+        worker.die()
+        client.send(b"x")
+        await wait_until(lambda: host._pool.waiting == 1)
+        assert keeping.log == [("keep", number)]  # the next agent would find it parked
+        host._refuse(number, "57P03", "no")
+    assert keeping.log == [("keep", number), ("forget", number)]
+
+
+def found(number: int, process_key: int) -> tuple[ParkedSession, socket.socket]:
+    """Return a session that an earlier agent has parked, and its client's end of the socket."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        keys = Keys(process_key, -process_key)
+        return ParkedSession(
+            "c", ParkedRecord(number, keys, os.dup(theirs.fileno()), b"record", 1e9)
+        ), ours
+
+
+async def test_what_an_earlier_agent_has_parked_is_counted_and_woken(host: FakeHost) -> None:
+    earlier, client = found(7, 1 << 22 | 5)
+    with client:
+        host._on_found(earlier)
+        assert (host.parked, len(host._lot), host._report().number) == (1, 1, 1)
+        client.send(b"x")
+        await wait_until(lambda: host._pool.waiting == 1)
+        worker = host.fork(10)
+        assert worker.resumed == [(7, b"record", True)]
+        assert (host.sessions, host.parked) == (1, 0)
+
+
+async def test_a_process_that_shows_what_it_has_long_let_go_ends(host: FakeHost) -> None:
+    host.fork(10)
+    liar = host.fork(11)
+    number = host.arrived(session(5))
+    (server,) = (host._workers[n] for n in (10, 11) if number in host._workers[n].work)
+    earlier, client = found(number + 1_000, 5)
+    with client:
+        host._on_found(earlier)
+        assert server.gone  # type: ignore[attr-defined]
+        assert len(host._lot) == 1
+        late = FakeWorker(host, 12)
+        late.work = {number + 1_000: Keys(5, -5)}
+        host._workers[12] = late  # type: ignore[assignment]
+        host._adopting[12] = 0.0
+        host.on_adopted(late)  # type: ignore[arg-type]
+        assert late.gone
+    assert not liar.gone or server is liar
 
 
 async def test_the_end_of_input_wakes_a_parked_session(host: FakeHost) -> None:

@@ -29,6 +29,7 @@ from dsql.session.control import (
     NeedAdjudicator,
     Parked,
     Ready,
+    Resume,
     RunJobs,
     Serve,
     Started,
@@ -525,6 +526,38 @@ async def test_the_next_agent_learns_what_an_earlier_one_has_given(survivor: Sur
     (parked,) = survivor.events.parked
     assert parked.number == 2
     assert not survivor.events.jobs_wanted
+
+
+@pytest.mark.parametrize("leaving", [Parked(2, b"record", 1.0), Moved(2, b"record")])
+async def test_what_no_agent_was_there_to_take_goes_on_where_it_was(
+    survivor: Survivor, leaving: Parked | Moved
+) -> None:
+    (first, _), (second, _) = survivor.clients
+    survivor.park(replace(leaving, voucher=survivor.vouchers[1]), second)
+    survivor.show(survivor.vouchers[0], first)
+    survivor.say(Adopted(survivor.assignment))
+    await until_adopted(survivor)
+    assert survivor.worker.work == {1: Keys(1, 1), 2: Keys(2, 2)}
+    assert survivor.heard() == [Adopt(), Resume(2, b"record", voucher=survivor.vouchers[1])]
+    survivor.say(Started(2))
+    async with asyncio.timeout(5):
+        while not survivor.events.started:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("lie", ["no voucher", "another's", "a run's", "shown as well"])
+async def test_giving_an_agent_back_what_no_agent_has_given_is_the_end(
+    survivor: Survivor, lie: str
+) -> None:
+    _, (second, _) = survivor.clients
+    voucher = {"another's": survivor.vouchers[0], "a run's": survivor.vouchers[2]}.get(
+        lie, survivor.vouchers[1]
+    )
+    if lie == "shown as well":
+        survivor.show(voucher, second)
+    survivor.park(Parked(2, b"record", 1.0, b"" if lie == "no voucher" else voucher), second)
+    assert await survivor.is_killed()
+    assert not survivor.events.adopted
 
 
 async def test_a_process_that_was_nobodys_is_nobodys(survivor: Survivor) -> None:
