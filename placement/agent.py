@@ -36,6 +36,7 @@ from dsql.control.layout import Layout
 from dsql.control.secret_file import read_or_make
 from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc.link_server import LinkServer
+from dsql.rpc.process import condition_of
 from dsql.rpc.tick import until_tick
 from dsql.session.control import Busy
 from placement import decisions
@@ -54,6 +55,7 @@ from placement.reporting import Reporting
 from placement.seed_line import SeedLine
 from placement.starting import Starts
 from placement.vouchers import Vouchers
+from placement.watch import Watch
 from placement.worker import Keys, ParkedRecord, Worker
 
 logger = logging.getLogger(__name__)
@@ -98,6 +100,7 @@ class HostAgent:
         self._crashes = Crashes(self._report_crash)
         self._pending: dict[int, Pending] = {}
         self._starts = Starts()
+        self._watch = Watch(condition_of)
         self._lot = ParkingLot(self._wake)
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
@@ -209,9 +212,9 @@ class HostAgent:
     def _tick(self) -> None:
         now = time.monotonic()
         overdue = [pid for pid, since in self._adopting.items() if now - since > ADOPT_SECONDS]
-        for worker in (*self._starts.hanging(now), *(self._workers[pid] for pid in overdue)):
-            logger.error("query processor hangs", extra={"process_id": worker.process_id})
-            worker.kill()
+        hanging = *self._starts.hanging(now), *self._watch.look(self._workers.values(), now)
+        for worker in (*hanging, *(self._workers[pid] for pid in overdue)):
+            worker.abort()
         self._act(self._pool.tick(now))
         self._reception.tick(now)
         self._assigner.keep_open(self._pool.loads())
@@ -437,6 +440,10 @@ class HostAgent:
         if worker.cluster is not None and self._background.ended(number):
             self._run_jobs(worker.cluster)
         self._reporting.schedule()
+
+    def on_pong(self, worker: Worker) -> None:
+        """See placement.worker.WorkerEvents."""
+        self._watch.answered(worker.process_id)
 
     def on_full(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""

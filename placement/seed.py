@@ -150,7 +150,11 @@ class Seed:
 
     def _accept(self) -> None:
         """A new agent replaces the old one, and is given its query processors."""
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # descriptors are short for a moment
+            time.sleep(_AGAIN_SECONDS)
+            return
         if self._agent is not None:
             self._drop_agent(self._agent)
         self._agent = connection

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dsql.rpc.packets import PacketChannel, close_all
+from dsql.rpc.watchdog import DUMP_SIGNAL
 from dsql.session.control import (
     Adjudicator,
     Adopt,
@@ -30,6 +31,8 @@ from dsql.session.control import (
     Moved,
     NeedAdjudicator,
     Parked,
+    Ping,
+    Pong,
     Ready,
     Release,
     Resume,
@@ -56,6 +59,7 @@ ConnectAdjudicator = Callable[[str], tuple[str, socket.socket] | None]
 # Who finds no adjudicator asks again every few milliseconds. Each session adds one more: it may want jobs.
 # Starts, parkings and ends of sessions do not count: each follows one that we have sent.
 MESSAGES_PER_SECOND_MAX = 500
+DUMP_SECONDS = 1.0
 
 
 class Keys(NamedTuple):
@@ -131,6 +135,10 @@ class WorkerEvents(Protocol):
         """It has said how much it has to do."""
         ...
 
+    def on_pong(self, worker: Worker) -> None:
+        """Its hub turns."""
+        ...
+
     def on_full(self, worker: Worker) -> None:
         """It has grown large, and wants no more sessions."""
         ...
@@ -184,6 +192,7 @@ class Worker:
         self._unstarted: set[int] = set()
         self._may_leave = 0  # sessions that were asked to, and have not
         self._full = False
+        self._aborting = False
         self._adjudicators: dict[str, socket.socket] = {}  # by zone
         self._counting_from = 0.0  # and since then it has said
         self._messages = 0
@@ -251,6 +260,11 @@ class Worker:
         """Whether it wants no more sessions."""
         return self._full
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is its cluster's, sandbox included."""
+        return self._ready_at is not None
+
     def hangs(self, since: float, now: float, seconds: float) -> bool:
         """Return whether it has had so much time for what it was given at `since`.
 
@@ -289,6 +303,10 @@ class Worker:
                 with contextlib.suppress(ConnectionError):  # its end is reported by `on_lost`
                     self._send_adjudicator(az)
 
+    def ping(self) -> None:
+        """Ask for a sign, which `on_pong` tells of."""
+        self._tell(Ping())
+
     def retire(self) -> None:
         """Have the process end after the last of its sessions."""
         self._tell(Retire())
@@ -301,6 +319,15 @@ class Worker:
         """End the process now."""
         self._signal(signal.SIGKILL)
         self.close()
+
+    def abort(self) -> None:
+        """End a process that hangs; before, it writes down where, if it still can."""
+        if not self._aborting:
+            self._aborting = True
+            details = {"process_id": self.process_id, "cluster": self.cluster}
+            logger.error("query processor hangs; its stacks are in the seed's log", extra=details)
+            self._signal(DUMP_SIGNAL)
+            asyncio.get_running_loop().call_later(DUMP_SECONDS, self.kill)
 
     def close(self) -> None:
         """Forget the process, after its last words; `on_lost` is called if it was not before."""
@@ -365,6 +392,8 @@ class Worker:
                 self._events.on_ended(self, number, self.work.pop(number))
             case Busy():
                 self._events.on_busy(self, message)
+            case Pong():
+                self._events.on_pong(self)
             case Full():
                 self._full = True
                 self._events.on_full(self)

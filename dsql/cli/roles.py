@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from dsql.cli.drain import drain_agent, drain_relay, reseed
 from dsql.cli.errors import CommandError
+from dsql.cli.heart import Heart
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import MEBIBYTE, enter_data
 from dsql.cli.role_options import configure
-from dsql.cli.watchdog import Heart
 from dsql.control.layout import Layout
 from dsql.limits import CONNECTIONS_MAX
 from dsql.rpc.process import start_sentinels

@@ -19,18 +19,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dsql.cli.heart import BEAT
 from dsql.cli.logs import RotatingFile
-from dsql.cli.watchdog import (
-    BEAT,
-    DUMP_SIGNAL,
-    HANG_SECONDS,
-    LOOK_SECONDS,
-    Watchdog,
-)
 from dsql.control.layout import Layout
 from dsql.control.running import RoleProcess, write_processes
 from dsql.rpc.process import condition_of
 from dsql.rpc.tick import until_tick
+from dsql.rpc.watchdog import DUMP_SIGNAL, HANG_SECONDS, LOOK_SECONDS, Watchdog
 
 logger = logging.getLogger(__name__)
 

@@ -36,12 +36,12 @@ from dsql.cli.options import (
     parse_listen,
 )
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
-from dsql.cli.watchdog import HANG_SECONDS
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout, RecordDamagedError
 from dsql.control.running import relay_names
 from dsql.health.connection import make_door
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
+from dsql.rpc.watchdog import HANG_SECONDS
 
 START_SECONDS = 30.0
 _EPILOG = """examples:

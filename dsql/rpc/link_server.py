@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from dsql.rpc.accepting import Acceptor
 from dsql.rpc.link import TICKET_BYTES, TICKET_MARK, LinkChannel, LinkFiles, shown
 from dsql.rpc.tcp import keep_alive
 
@@ -45,12 +46,10 @@ class LinkServer:
         self._context: ssl.SSLContext | None = None
         self._version: tuple[int, int] | None = None
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._listener = socket.create_server(address, family=family, backlog=_BACKLOG)
-        self.name = shown(self._listener.getsockname()[:2])
-        self._listener.setblocking(False)
-        keep_alive(self._listener)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._listener, self._accept)
+        listener = socket.create_server(address, family=family, backlog=_BACKLOG)
+        self.name = shown(listener.getsockname()[:2])
+        keep_alive(listener)
+        self._acceptor = Acceptor(listener, self._accept)
 
     def serve(self, service: str, accepted: Accepted, redeem: Redeem | None = None) -> None:
         """Give callers of a role to `accepted`; and tickets, if the role has issued any, to `redeem`."""
@@ -60,16 +59,11 @@ class LinkServer:
 
     def close(self) -> None:
         """Listen no more. Links that there are belong to their roles."""
-        self._loop.remove_reader(self._listener)
-        self._listener.close()
+        self._acceptor.close()
         for stranger in list(self._strangers):
             stranger.leave()
 
-    def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return  # the caller went away again, or descriptors are short for a moment
+    def _accept(self, connection: socket.socket) -> None:
         if len(self._strangers) >= STRANGERS_MAX:
             next(iter(self._strangers)).leave()
         connection.setblocking(False)

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dsql.rpc.accepting import Acceptor
+
 PACKET_BYTES_MAX = 128 * 1024  # well below the kernel's default socket buffer of 208 KiB
 DESCRIPTORS_MAX = 8
 OUTBOX_PACKETS_MAX = 4_096  # behind what the socket holds
@@ -195,21 +197,9 @@ class PacketServer:
 
     def __init__(self, path: Path, accepted: Callable[[socket.socket], None]) -> None:
         self._path = path
-        self._accepted = accepted
-        self._listener = listen(path)
-        self._listener.setblocking(False)
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._listener, self._on_readable)
+        self._acceptor = Acceptor(listen(path), accepted)
 
     def close(self) -> None:
         """Stop accepting and remove the socket's path."""
-        self._loop.remove_reader(self._listener)
-        self._listener.close()
+        self._acceptor.close()
         self._path.unlink(missing_ok=True)
-
-    def _on_readable(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return  # the caller went away again, or descriptors are short for a moment
-        self._accepted(connection)

@@ -17,6 +17,8 @@
                                <-- Ended           a session, or a run of jobs, is over
                                <-- WantJobs        a session has left a job behind
                                <-- Full            no more sessions, please: those that run are the last
+      Ping                     -->                 does the hub turn?
+                               <-- Pong            it does
       Retire                   -->                 exit, after the last session
                                <-- NeedAdjudicator a zone's connection broke, or may be needed soon
       Adjudicator [connection] -->                 another one; without descriptor: it does not answer
@@ -166,6 +168,14 @@ class WantJobs(msgspec.Struct, frozen=True, tag="want_jobs", array_like=True):
     """There are new background jobs; some query processor of the cluster should run them."""
 
 
+class Ping(msgspec.Struct, frozen=True, tag="ping", array_like=True):
+    """Give a sign in the hub's next turn."""
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong", array_like=True):
+    """The hub turns."""
+
+
 class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):
     """Exit as soon as no session runs; none will be given any more."""
 
@@ -214,6 +224,7 @@ ToQueryProcessor = (
     | Release
     | RunJobs
     | Cancel
+    | Ping
     | Retire
     | Adjudicator
     | Deserted
@@ -227,6 +238,7 @@ ToAgent = (
     | Busy
     | Ended
     | Full
+    | Pong
     | NeedAdjudicator
     | WantJobs
     | Surviving

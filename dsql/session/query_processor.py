@@ -6,6 +6,7 @@
          --Shed--> some of the sessions whose clients' turn it is depart as well --> Moved
          --RunJobs--> likewise
          --Cancel--> interrupts what a session runs
+         --Ping--> in the hub's next turn --> Pong
          --Deserted--> sessions go on without an agent --Adopt--> Surviving ... Adopted: as before
          --Retire, SIGTERM, the end of agent and seed--> exit, as soon as nothing runs
 
@@ -40,6 +41,8 @@ from dsql.session.control import (
     Full,
     Moved,
     Parked,
+    Ping,
+    Pong,
     Ready,
     Release,
     Resume,
@@ -206,6 +209,8 @@ class QueryProcessor:
                 self._roster.shed(count)
             case Release(number):
                 self._hub.spawn(self._moving.arrived(number))
+            case Ping():
+                self._hub.spawn(self._give_sign)
             case Retire():
                 self._retiring = True
             case Deserted():
@@ -214,6 +219,11 @@ class QueryProcessor:
             case Adopt():
                 self._hub.spawn(self._show_vouchers)
         packets.close_all(descriptors)
+
+    def _give_sign(self) -> None:
+        """A task, so that it proves that the hub turns and not only that signals come."""
+        with contextlib.suppress(OSError):
+            self._line.tell(Pong())
 
     def _show_vouchers(self) -> None:
         """Tell another agent what there is. Does not give way: it is the state of one moment."""

@@ -1,8 +1,9 @@
 """The signals of a query processor.
 
 SIGTERM ends its sessions, with a word to their clients, and then the process. SIGIO says that the agent has
-said something. The kernel's timer ticks with the processor time that this process uses: an idle one is
-never woken, and no statement pays for it. What runs for longer than a tick gives way to others.
+said something. DUMP_SIGNAL has a process that hangs write down where. The kernel's timer ticks with the
+processor time that this process uses: an idle one is never woken, and no statement pays for it. What runs
+for longer than a tick gives way to others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
+
+from dsql.rpc.watchdog import dump_on_signal
 
 _TICK_SECONDS = 0.002
 
@@ -41,6 +44,7 @@ def listen(listener: Listener) -> None:
 
         return handle
 
+    dump_on_signal()
     signal.signal(signal.SIGTERM, passed_on(listener.terminate))
     signal.signal(signal.SIGIO, passed_on(listener.hear))
     signal.signal(signal.SIGPROF, passed_on(listener.tick))

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,22 @@ async def test_killed_query_processor_costs_only_its_own_session(host: Host) -> 
     neighbour = await host.open(cluster)
     os.kill(int(await victim.ask("os.getpid()")), signal.SIGKILL)
     assert await victim.ask("1") == ""
+    assert await neighbour.ask("1") == "1"
+    assert await (await host.open(cluster)).ask("2") == "2"
+
+
+async def test_a_query_processor_whose_hub_stands_still_is_ended_and_the_others_are_not(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("placement.watch.HANG_SECONDS", 2.0)
+    cluster = add_cluster(host.layout, "a")
+    (victim, held_up), neighbour = await share(host, cluster)
+    hanging = int(await victim.ask("os.getpid()"))
+    asking = asyncio.create_task(victim.ask("[None for _ in iter(lambda: time.sleep(1), 1)]"))
+    with suppress(TimeoutError):
+        await asking
+    await wait_until_gone(hanging)
+    assert await held_up.ask("1") == ""
     assert await neighbour.ask("1") == "1"
     assert await (await host.open(cluster)).ask("2") == "2"
 

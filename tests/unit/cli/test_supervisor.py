@@ -24,7 +24,7 @@ time.sleep(60)
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD
 HUNG = """
 import os, sys, threading, time
-from dsql.cli.watchdog import Heart
+from dsql.cli.heart import Heart
 descriptor = int(sys.argv[sys.argv.index("--ready-descriptor") + 1])
 os.write(descriptor, b"ready")
 Heart(descriptor).beat()

@@ -31,6 +31,7 @@ class FakeWorker:
     """
 
     cluster = "c"
+    ready = True
 
     def __init__(self, agent: HostAgent, process_id: int) -> None:
         self.process_id = process_id
@@ -57,6 +58,12 @@ class FakeWorker:
 
     def kill(self) -> None:
         self.die()
+
+    def abort(self) -> None:
+        self.die()
+
+    def ping(self) -> None:
+        pass
 
     def retire(self) -> None:
         pass

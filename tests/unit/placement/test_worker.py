@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from dsql.rpc import packets
+from dsql.rpc.watchdog import DUMP_SIGNAL
 from dsql.session.control import (
     Adjudicator,
     Adopt,
@@ -28,6 +29,8 @@ from dsql.session.control import (
     Moved,
     NeedAdjudicator,
     Parked,
+    Ping,
+    Pong,
     Ready,
     Resume,
     RunJobs,
@@ -57,6 +60,7 @@ class Events:
         self.moved: list[ParkedRecord] = []
         self.busy: list[Busy] = []
         self.full = 0
+        self.pongs = 0
         self.adopted = 0
         self.jobs_wanted = 0
         self.lost = asyncio.Event()
@@ -89,6 +93,10 @@ class Events:
     def on_busy(self, worker: Worker, busy: Busy) -> None:
         del worker
         self.busy.append(busy)
+
+    def on_pong(self, worker: Worker) -> None:
+        del worker
+        self.pongs += 1
 
     def on_full(self, worker: Worker) -> None:
         del worker
@@ -326,6 +334,33 @@ async def test_last_words_of_a_process_count(hostile: Hostile) -> None:
     hostile.worker.kill()
     assert hostile.events.started == [1]
     assert await hostile.is_killed()
+
+
+async def test_a_sign_is_passed_on(hostile: Hostile) -> None:
+    hostile.worker.ping()
+    assert hostile.heard() == [Ping()]
+    hostile.say(Pong())
+    while not hostile.events.pongs:
+        await asyncio.sleep(0)
+
+
+async def test_who_hangs_is_asked_where_and_killed(
+    hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("placement.worker.DUMP_SECONDS", 0.01)
+    sent: list[int] = []
+    send = signal.pidfd_send_signal
+
+    def noted(pidfd: int, number: int) -> None:
+        sent.append(number)
+        if number == signal.SIGKILL:
+            send(pidfd, number)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", noted)
+    hostile.worker.abort()
+    hostile.worker.abort()
+    assert await hostile.is_killed()
+    assert sent[:2] == [DUMP_SIGNAL, signal.SIGKILL]
 
 
 async def test_a_process_hangs_that_takes_nothing_up(hostile: Hostile) -> None:

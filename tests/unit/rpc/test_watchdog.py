@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsql.cli.watchdog import LOOK_SECONDS, START_FACTOR, Watchdog
 from dsql.rpc.process import Condition
+from dsql.rpc.watchdog import LOOK_SECONDS, START_FACTOR, Watchdog
 
 HANG_SECONDS = 5.0
 LOOKS = int(HANG_SECONDS / LOOK_SECONDS)

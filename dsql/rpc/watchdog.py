@@ -1,51 +1,31 @@
-"""Noticing that a role's loop stands still: the role beats, its supervisor counts the time without a beat.
+"""Noticing that a process's loop stands still: it beats, and who watches counts the time without a beat.
 
 Only time in which the process could have run counts. A loop that never gets the processor on a busy machine
 does not stand still, nor does one that the kernel keeps waiting for a disk or that a debugger
-holds; and after the whole machine has slept, supervisor included, nothing has been missed. What is left is
+holds; and after the whole machine has slept, the watcher included, nothing has been missed. What is left is
 a loop that waits for something that does not come, or never comes back from a step, or was stopped by a
 signal: nobody can wait for what a stopped process would do, whoever has stopped it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import faulthandler
-import os
 import signal
 
 from dsql.rpc.process import Condition
-from dsql.rpc.tick import until_tick
 
-BEAT_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 HANG_SECONDS = 10.0  # the default
 DUMP_SIGNAL = signal.SIGUSR2
-START_FACTOR = 30  # a role that starts may recover for long without a turn of its loop
-BEAT = b"."
+START_FACTOR = 30  # a process that starts may recover for long without a turn of its loop
 
 _EXCUSED_STATES = "tDX"  # traced, waiting for a disk, gone: see proc(5)
 
 
-class Heart:
-    """A role's end of the pipe to its supervisor. On DUMP_SIGNAL all of its stacks go to stderr."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        os.set_blocking(descriptor, False)
-        # Written by the signal handler itself: it needs no turn of the loop and not even the interpreter.
-        faulthandler.register(DUMP_SIGNAL, all_threads=True)
-
-    def beat(self) -> None:
-        """Say that the loop turns. Never waits."""
-        with contextlib.suppress(OSError):
-            os.write(self.descriptor, BEAT)
-
-    def beat_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Beat now and with the loop from now on."""
-        self.beat()
-        loop.call_later(until_tick(loop.time(), BEAT_SECONDS), self.beat_on, loop)
+def dump_on_signal() -> None:
+    """Have all stacks of this process go to stderr on DUMP_SIGNAL."""
+    # Written by the signal handler itself: it needs no turn of the loop and not even the interpreter.
+    faulthandler.register(DUMP_SIGNAL, all_threads=True)
 
 
 class Watchdog:
