@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,6 +38,15 @@ _BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 COMMON_NAME_CHARACTERS_MAX = 64  # ub-common-name of RFC 5280
 
 
+class CertificateFiles(NamedTuple):
+    """A certificate and its key as files: for whom, a list of DNS names and IP addresses, and for what."""
+
+    names: Sequence[str]
+    certificate: Path
+    key: Path
+    uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,)
+
+
 class Authority:
     """Signs server certificates with the root of one data directory."""
 
@@ -55,62 +65,55 @@ class Authority:
             raise ValueError(f"{layout.ca_key} is not an elliptic-curve key")
         return cls(certificate, key)
 
-    def issue(
-        self,
-        names: Sequence[str],
-        certificate_path: Path,
-        key_path: Path,
-        now: datetime.datetime,
-        uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
-    ) -> None:
-        """Write a new key and a certificate for the DNS names and IP addresses `names`.
+    def issue(self, files: CertificateFiles, now: datetime.datetime) -> None:
+        """Write a new key and certificate.
 
         The key is written first: a reader between the two writes finds a pair that does not match,
         keeps what it had, and looks again.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(_common_name(names[0]), self._certificate.subject, now, SERVER_LIFETIME)
+            _builder(_common_name(files.names[0]), self._certificate.subject, now, SERVER_LIFETIME)
             .public_key(key.public_key())
-            .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+            .add_extension(x509.SubjectAlternativeName(map(_alternative, files.names)), False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
             .add_extension(_key_usage(signs_certificates=False), True)
-            .add_extension(x509.ExtendedKeyUsage(uses), False)
+            .add_extension(x509.ExtendedKeyUsage(files.uses), False)
             .add_extension(_authority_identifier(self._key), False)
             .sign(self._key, hashes.SHA256())
         )
-        certificate_path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(key_path, _key_pem(key), PRIVATE)
-        write_atomically(certificate_path, certificate.public_bytes(serialization.Encoding.PEM))
+        files.certificate.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(files.key, _key_pem(key), PRIVATE)
+        write_atomically(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
-    def ensure(
-        self,
-        names: Sequence[str],
-        certificate_path: Path,
-        key_path: Path,
-        now: datetime.datetime,
-        uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
-    ) -> bool:
+    def ensure(self, files: CertificateFiles, now: datetime.datetime) -> bool:
         """Issue if there is no certificate or it ends soon; return whether a new one was made."""
-        if key_path.exists() and certificate_path.exists():
-            certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+        if files.key.exists() and files.certificate.exists():
+            certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
             if certificate.not_valid_after_utc - now > RENEWAL_MARGIN:
                 return False
-        self.issue(names, certificate_path, key_path, now, uses)
+        self.issue(files, now)
         return True
 
 
 def ensure_certificates(layout: Layout, authority: Authority, now: datetime.datetime) -> int:
     """Make or renew the certificates of relays, hosts and every cluster; return how many were made."""
-    relay = ["localhost", "127.0.0.1", "::1"]
-    made = int(authority.ensure(relay, layout.relay_certificate, layout.relay_key, now))
-    made += authority.ensure([LINK_NAME], layout.link.certificate, layout.link.key, now, _BOTH_ENDS)
+    relay = "localhost", "127.0.0.1", "::1"
+    link = layout.link
+    wanted = [
+        CertificateFiles(relay, layout.relay_certificate, layout.relay_key),
+        CertificateFiles([LINK_NAME], link.certificate, link.key, _BOTH_ENDS),
+    ]
     for identifier in layout.cluster_identifiers():
         record = layout.read_cluster(identifier)
         if record is not None:
-            certificate, key = layout.certificate(identifier), layout.key(identifier)
-            made += authority.ensure([record.endpoint], certificate, key, now)
-    return made
+            wanted.append(cluster_certificate(layout, identifier, record.endpoint))
+    return sum(authority.ensure(files, now) for files in wanted)
+
+
+def cluster_certificate(layout: Layout, identifier: str, *names: str) -> CertificateFiles:
+    """Return the files of a cluster's certificate for `names`."""
+    return CertificateFiles(names, layout.certificate(identifier), layout.key(identifier))
 
 
 async def keep_fresh(layout: Layout, authority: Authority) -> None:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Sequence
 
 from dsql.control.atomic_file import write_atomically
-from dsql.control.authority import Authority
+from dsql.control.authority import Authority, cluster_certificate
 from dsql.control.layout import (
     CLUSTER_FORMAT,
     ClusterRecord,
@@ -84,8 +84,7 @@ def create_cluster(
     )
     if layout.record(identifier).exists():
         raise FileExistsError(f"cluster {identifier} exists")
-    names = [record.endpoint]
-    authority.issue(names, layout.certificate(identifier), layout.key(identifier), now)
+    authority.issue(cluster_certificate(layout, identifier, record.endpoint), now)
     write_record(layout, record)
     return record
 

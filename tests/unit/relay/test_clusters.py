@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dsql.control.authority import Authority
+from dsql.control.authority import Authority, cluster_certificate
 from dsql.control.clusters import create_cluster, delete_cluster
 from dsql.control.layout import Layout
 from relay.clusters import RECHECK_SECONDS, ClusterDirectory
@@ -35,7 +35,7 @@ def directory(layout: Layout, clock: Clock) -> ClusterDirectory:
 
 def renew(layout: Layout, authority: Authority, identifier: str, endpoint: str) -> None:
     now = datetime.datetime.now(datetime.UTC)
-    authority.issue([endpoint], layout.certificate(identifier), layout.key(identifier), now)
+    authority.issue(cluster_certificate(layout, identifier, endpoint), now)
 
 
 def test_new_cluster_is_found_at_once(layout, authority, directory) -> None:

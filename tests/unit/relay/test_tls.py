@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from dsql.control.authority import Authority
+from dsql.control.authority import Authority, CertificateFiles
 from dsql.session.handed import TlsState
 from dsql.tls.record import RecordLayer
 from relay.tls import HANDSHAKE_BYTES_MAX, TlsChannel, TlsError, make_context, make_entry_context
@@ -17,7 +17,7 @@ HANDSHAKE, KEY_UPDATE = 0x16, b"\x18\0\0\x01\0"
 def pair(tmp_path: Path, layout) -> tuple[Path, Path]:
     names = Path("certificate.pem"), Path("key.pem")
     now = datetime.datetime.now(datetime.UTC)
-    Authority.open(layout).issue(["localhost"], *names, now)
+    Authority.open(layout).issue(CertificateFiles(["localhost"], *names), now)
     return names
 
 
