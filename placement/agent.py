@@ -53,10 +53,11 @@ from placement.pool_settings import PoolSettings
 from placement.reception import Reception
 from placement.reporting import Reporting
 from placement.seed_line import SeedLine
+from placement.sessions import Keys, ParkedRecord
 from placement.starting import Starts
 from placement.vouchers import Vouchers
 from placement.watch import Watch
-from placement.worker import Keys, ParkedRecord, Worker
+from placement.worker import Worker
 
 logger = logging.getLogger(__name__)
 

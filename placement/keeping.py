@@ -29,7 +29,7 @@ import msgspec
 
 from dsql.rpc import packets
 from placement.parking import ParkedSession
-from placement.worker import Keys, ParkedRecord
+from placement.sessions import Keys, ParkedRecord
 
 logger = logging.getLogger(__name__)
 

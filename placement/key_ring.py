@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from placement.parking import ParkedSession
-from placement.worker import Keys, Worker
+from placement.sessions import Keys
+from placement.worker import Worker
 
 
 class KeyRing:

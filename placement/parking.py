@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 
 from dsql.limits import CONNECTION_SECONDS_MAX, PARKED_BYTES_PER_CLUSTER_MAX
 from placement.pending import START_SECONDS_MAX
-from placement.worker import ParkedRecord, Worker
+from placement.sessions import ParkedRecord
+from placement.worker import Worker
 
 logger = logging.getLogger(__name__)
 

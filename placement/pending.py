@@ -8,7 +8,8 @@ from typing import Protocol
 
 from dsql.session.handed import HandedSession
 from placement.messages import Accepted, HandOver, Message, Refused
-from placement.worker import Keys, Worker
+from placement.sessions import Keys
+from placement.worker import Worker
 
 START_SECONDS_MAX = 10.0
 STARTS_MAX = 3  # a session that this many query processors died under is not given to another one

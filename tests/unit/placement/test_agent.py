@@ -21,7 +21,7 @@ from placement.messages import Accepted, Cancel, HandOver, Message, Refused, enc
 from placement.parking import ParkedSession
 from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
 from placement.pool_settings import PoolSettings
-from placement.worker import Keys, ParkedRecord
+from placement.sessions import Keys, ParkedRecord
 
 
 class FakeWorker:

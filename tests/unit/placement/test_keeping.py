@@ -15,7 +15,7 @@ import pytest
 
 from placement.keeping import Keeping
 from placement.parking import ParkedSession
-from placement.worker import Keys, ParkedRecord
+from placement.sessions import Keys, ParkedRecord
 
 PROGRAM = """
 import sys

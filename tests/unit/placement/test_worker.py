@@ -43,8 +43,10 @@ from dsql.session.control import (
     encode,
 )
 from dsql.session.record import RECORD_BYTES_MAX
+from placement.ledger import MESSAGES_PER_SECOND_MAX
+from placement.sessions import Keys, ParkedRecord
 from placement.vouchers import Voucher, Vouchers
-from placement.worker import MESSAGES_PER_SECOND_MAX, Keys, ParkedRecord, Worker
+from placement.worker import Worker
 
 ASSIGNMENT = Assign("c", "dsql", [], None)
 KEYS = Keys(1, 1)
@@ -125,14 +127,14 @@ class Hostile:
         self.worker = Worker(1, ours, os.pidfd_open(self.process.pid), self.events, VOUCHERS)
 
     def serve(self, number: int, keys: Keys = KEYS) -> None:
-        self.worker.cluster = "c"
+        self.worker._ledger.cluster = "c"
         with open(os.devnull) as client:
             self.worker.serve(number, b"", client.fileno(), keys)
 
     @contextmanager
     def given(self, number: int) -> Iterator[socket.socket]:
         """A session's socket, as the process has it."""
-        self.worker.cluster = "c"
+        self.worker._ledger.cluster = "c"
         client, other = socket.socketpair()
         with client, other:
             self.worker.serve(number, b"", client.fileno(), KEYS)
@@ -496,7 +498,7 @@ class Survivor(Hostile):
     def __init__(self) -> None:
         super().__init__()
         self.earlier, self.events = self.worker, Events()
-        self.earlier.cluster = "c"
+        self.earlier._ledger.cluster = "c"
         self.clients = [socket.socketpair() for _ in range(2)]
         for number, (client, _) in enumerate(self.clients, 1):
             self.earlier.serve(number, b"", client.fileno(), Keys(number, number))
