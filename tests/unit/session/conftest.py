@@ -3,21 +3,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from memory_server import Peer, Server
+from memory_server import MOVES, Peer, Server
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server("dsql")
+def running(profile: str, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Run a server whose sessions move, if that is asked for, unless the test looks into one process."""
+    stays = request.node.get_closest_marker("one_process") is not None
+    server = Server(profile, moves=MOVES and not stays)
     yield server
     server.stop()
 
 
 @pytest.fixture
-def postgres() -> Iterator[Server]:
-    server = Server("postgres")
-    yield server
-    server.stop()
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    yield from running("dsql", request)
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    yield from running("postgres", request)
 
 
 @pytest.fixture

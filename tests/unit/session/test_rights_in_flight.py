@@ -216,6 +216,7 @@ def test_two_grants_at_once_meet_at_commit(server: Server, admin: Peer):
     assert commit(other) == OUTDATED
 
 
+@pytest.mark.one_process
 def test_what_is_granted_during_a_rewrite_stays(postgres: Server):
     admin, other = postgres.connect(), postgres.connect()
     admin.query("create role r; create table t (id int not null, b int)")

@@ -227,6 +227,7 @@ def test_what_nobody_expected_between_two_statements_is_said(server, monkeypatch
     peer.socket.close()
 
 
+@pytest.mark.one_process
 def test_a_terminated_session_says_so_when_it_is_idle(server, peer):
     server.sessions[0].interrupts.terminate()
     (fields,) = errors(peer.until("E"))
@@ -235,6 +236,7 @@ def test_a_terminated_session_says_so_when_it_is_idle(server, peer):
     assert peer.socket.recv(1) == b""
 
 
+@pytest.mark.one_process
 def test_an_old_session_ends_when_idle_but_not_inside_a_transaction(server):
     plain = server.environment()
     clock = [0.0]

@@ -171,6 +171,7 @@ def test_explain_prints_the_plan(peer):
     assert peer.fails("EXPLAIN (NONSENSE) SELECT 1")[1] == 'unrecognized EXPLAIN option "nonsense"'
 
 
+@pytest.mark.one_process
 def test_queries_that_differ_in_literals_share_a_plan(server):
     peer = server.connect()
     peer.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
@@ -182,6 +183,7 @@ def test_queries_that_differ_in_literals_share_a_plan(server):
     assert len(server.environments[0].plans) == plans + 2  # the parsed text and its program
 
 
+@pytest.mark.one_process
 def test_the_statements_of_a_script_share_plans(server):
     peer = server.connect()
     plans = server.environments[0].plans

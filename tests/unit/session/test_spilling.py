@@ -76,6 +76,7 @@ def test_neither_a_limit_nor_a_full_disk_ends_more_than_a_statement(postgres, pe
     assert temporary_bytes(postgres) == 0
 
 
+@pytest.mark.one_process
 def test_a_cursor_reads_on_in_temporary_space_and_gives_it_back(postgres, peer):
     peer.query(
         "begin; declare c cursor for with recursive r (n, t) as"

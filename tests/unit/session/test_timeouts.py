@@ -16,6 +16,7 @@ TIMED_OUT = ("57014", "canceling statement due to statement timeout")
 CANCELLED = ("57014", "canceling statement due to user request")
 
 
+@pytest.mark.one_process
 def test_the_runs_of_a_transaction_that_lost_share_their_statements_timeout(postgres: Server):
     first, second = postgres.connect(), postgres.connect()
     first.rows("CREATE TABLE t (id int PRIMARY KEY, n int)")
@@ -37,6 +38,7 @@ def test_the_runs_of_a_transaction_that_lost_share_their_statements_timeout(post
     assert first.rows("SELECT n FROM t") == [[b"11"]]
 
 
+@pytest.mark.one_process
 def test_a_run_of_a_transaction_that_lost_can_be_cancelled(postgres: Server):
     first, second = postgres.connect(), postgres.connect()
     first.rows("CREATE TABLE t (id int PRIMARY KEY, n int)")
@@ -62,6 +64,7 @@ def test_a_run_of_a_transaction_that_lost_can_be_cancelled(postgres: Server):
     assert first.rows("SELECT n FROM t") == [[b"11"]]
 
 
+@pytest.mark.one_process
 @pytest.mark.parametrize("ends", [CANCELLED, TIMED_OUT])
 def test_who_waits_for_a_replica_can_be_interrupted(postgres: Server, ends: tuple[str, str]):
     peer, store = postgres.connect(), postgres.store
@@ -84,6 +87,7 @@ def test_who_waits_for_a_replica_can_be_interrupted(postgres: Server, ends: tupl
     assert peer.rows("SELECT * FROM t") == []
 
 
+@pytest.mark.one_process
 def test_who_waits_for_a_job_can_be_cancelled(server: Server):
     waiting: list[Interrupts] = []
     plain = server.environment()
@@ -100,6 +104,7 @@ def test_who_waits_for_a_job_can_be_cancelled(server: Server):
     ]
 
 
+@pytest.mark.one_process
 @pytest.mark.parametrize("texts", [["BEGIN"], ["BEGIN", "SELECT pg_sleep(60)"]])
 def test_transaction_timeout_ends_a_session_idle_or_at_work(postgres: Server, texts: list[str]):
     clock = replace(postgres.environment(), now=lambda: time.time_ns() // 1000)
