@@ -24,32 +24,27 @@ import contextlib
 import itertools
 import logging
 import socket
-import statistics
 import time
-from collections import deque
 from collections.abc import Callable
 from random import SystemRandom
 
-import msgspec
-
 from dsql.control.layout import Layout
 from dsql.control.secret_file import read_or_make
-from dsql.limits import PARK_SECONDS, PROCESS_MEMORY_BYTES_MAX
 from dsql.rpc.link_server import LinkServer
 from dsql.rpc.process import condition_of
 from dsql.rpc.tick import until_tick
 from dsql.session.control import Busy
 from placement import decisions
+from placement.account import Account
+from placement.agent_settings import AgentSettings
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
 from placement.crashes import Crashes
 from placement.keeping import Keeping
 from placement.key_ring import KeyRing
-from placement.messages import LoadReport, PoolLoad, agent_number
 from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
 from placement.pool import QueryProcessorPool
-from placement.pool_settings import PoolSettings
 from placement.reception import Reception
 from placement.reporting import Reporting
 from placement.seed_line import SeedLine
@@ -68,20 +63,7 @@ QUIET_SECONDS = 0.25
 WAKE_SECONDS = 1.0  # for all that are parked, so that their clients hear of the end
 TERMINATE_SECONDS = 1.0
 ADOPT_SECONDS = 10.0  # a query processor that has not shown what it has by then hangs
-_TIMES_KEPT = 100
 _WAKE_STEP_SECONDS = 0.01
-
-
-class AgentSettings(msgspec.Struct, frozen=True):
-    """Who this agent is and what it may hold. Each of a host's agents has a name and a seed of its own."""
-
-    name: str = "agent"
-    seed: str = "seed"
-    az: str = ""
-    sandbox: bool = True
-    memory_bytes: int = PROCESS_MEMORY_BYTES_MAX
-    park_seconds: float = PARK_SECONDS
-    pool: PoolSettings = PoolSettings()
 
 
 class HostAgent:
@@ -108,20 +90,24 @@ class HostAgent:
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
         self._vouchers = Vouchers(read_or_make(layout.voucher_key))
-        self._adopting: dict[
-            int, float
-        ] = {}  # processes that are to show what they have, since when
-        self._agent_number = 0  # as its sessions' process ids have it
-        self._assignments: deque[float] = deque(maxlen=_TIMES_KEPT)  # seconds each
-        self._moves: deque[float] = deque(maxlen=_TIMES_KEPT)  # the same, from process to process
+        self._adopting: dict[int, float] = {}  # who is to show what it has, since when
+        self._account = Account(
+            settings,
+            self._pool,
+            self._lot,
+            address=str(layout.socket(settings.name)),
+            link="" if link is None else link.name,
+        )
         self._seed = SeedLine(layout.socket(settings.seed), self)
-        self._reporting = Reporting(layout.socket("placement"), self._report, self._keys.cancel)
+        self._reporting = Reporting(
+            layout.socket("placement"), self._account.report, self._keys.cancel
+        )
         self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._leaving = False
         self._closing = False
         self._deserted = asyncio.Event()  # no query processor is left, while closing
         self._loop = asyncio.get_running_loop()
-        self._link = "" if link is None else link.name
+        self._linked = link is not None
         self._reception = Reception(layout.socket(settings.name), self, link)
 
     async def run(self) -> None:
@@ -187,28 +173,13 @@ class HostAgent:
 
     def status(self) -> dict[str, object]:
         """See placement.reception.Desk."""
-        status: dict[str, object] = {
-            "az": self._settings.az,
-            "warm": self._pool.warm,
-            "waiting": self._pool.waiting,
-            "code": self._seed.code,
-            "query_processors": len(self._workers),
-            "sessions": len(self._keys),
-            "parked": len(self._lot),
-        }
-        if self._link:
-            status |= {"link": self._link, "linked_relays": self._reception.linked}
-        if self._keeping.connected:
-            status["kept"] = len(self._lot)
-        for cluster, load in self._pool.loads().items():
-            status |= {f"{cluster}.{name}": value for name, value in load._asdict().items()}
-        if self._assignments:
-            status["assignment_ms"] = round(statistics.median(self._assignments) * 1000, 2)
-        if self._moves:
-            status["move_ms"] = round(statistics.median(self._moves) * 1000, 2)
-        if self._lot.wakes:
-            status["wake_ms"] = round(statistics.median(self._lot.wakes) * 1000, 2)
-        return status
+        return self._account.status(
+            code=self._seed.code,
+            query_processors=len(self._workers),
+            sessions=len(self._keys),
+            **({"linked_relays": self._reception.linked} if self._linked else {}),
+            **({"kept": len(self._lot)} if self._keeping.connected else {}),
+        )
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -303,7 +274,7 @@ class HostAgent:
     def _take_over(self, worker: Worker, cluster: str, sessions: dict[int, Keys]) -> None:
         for number, keys in sessions.items():
             self._keys.served(worker, number, keys)
-            self._agent_number = agent_number(keys.process_key)
+            self._account.saw(keys)
         for number in worker.work.keys() - sessions.keys():
             self._background.adopted(number, cluster)
         details = {"process_id": worker.process_id, "cluster": cluster, "sessions": len(sessions)}
@@ -314,29 +285,11 @@ class HostAgent:
         with contextlib.suppress(LookupError):
             self._assigner.report_crash(cluster)
 
-    def _report(self) -> LoadReport:
-        settings = self._settings
-        loads = self._pool.loads().items()
-        return LoadReport(
-            name=settings.name,
-            az=settings.az,
-            address=str(self._layout.socket(settings.name)),
-            warm=self._pool.warm,
-            busy=self._pool.busy,
-            processes_max=settings.pool.query_processors_max,
-            sessions_per_process_max=settings.pool.sessions_per_process_max,
-            pools={
-                name: PoolLoad(load.processes, load.sessions, load.parked) for name, load in loads
-            },
-            link=self._link,
-            number=self._agent_number,
-        )
-
     # Work
 
     def arrived(self, session: PendingSession) -> int:
         """See placement.reception.Desk."""
-        self._agent_number = agent_number(session.keys.process_key)
+        self._account.saw(session.keys)
         return self._admit(session)
 
     def withdrawn(self, number: int) -> None:
@@ -371,7 +324,7 @@ class HostAgent:
     def on_ready(self, worker: Worker, seconds: float) -> None:
         """See placement.worker.WorkerEvents."""
         del worker
-        self._assignments.append(seconds)
+        self._account.assignments.append(seconds)
 
     def on_started(self, worker: Worker, number: int) -> None:
         """See placement.worker.WorkerEvents."""
@@ -385,7 +338,7 @@ class HostAgent:
         self._keys.arrived(session)
         if session.cancelled:
             worker.cancel(session.number, session.keys.secret_key)
-        times = self._moves if session.left else self._lot.wakes
+        times = self._account.moves if session.left else self._lot.wakes
         times.append(time.monotonic() - session.woken_at)
 
     def on_parked(self, worker: Worker, parked: ParkedRecord) -> None:
@@ -407,7 +360,7 @@ class HostAgent:
         if liar is not None:  # it has shown what it had long let go: the keeper knows better
             logger.error("query processor lies", extra={"process_id": liar.process_id})
             liar.kill()
-        self._agent_number = agent_number(session.keys.process_key)
+        self._account.saw(session.keys)
         self._pool.found(session.cluster)
         self._lot.park(session)
         self._reporting.schedule()

@@ -115,7 +115,8 @@ async def _serve_placement(
 async def _serve_agent(
     arguments: argparse.Namespace, layout: Layout, link: LinkServer | None, on_ready: Ready
 ) -> None:
-    from placement.agent import AgentSettings, serve
+    from placement.agent import serve
+    from placement.agent_settings import AgentSettings
     from placement.pool_settings import PoolSettings
 
     settings = AgentSettings(

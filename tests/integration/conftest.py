@@ -9,6 +9,7 @@ from running_cluster import RunningCluster
 
 from dsql.control.layout import Layout
 from placement import agent, server
+from placement.agent_settings import AgentSettings
 from placement.client import AgentClient, PlacementClient
 from placement.pool_settings import PoolSettings
 
@@ -56,7 +57,7 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     layout.socket("x").parent.mkdir()
     seed = start_seed(tmp_path)
     ready = asyncio.Event()
-    settings = agent.AgentSettings(az="az1", pool=PoolSettings(warm=2, idle_seconds=30))
+    settings = AgentSettings(az="az1", pool=PoolSettings(warm=2, idle_seconds=30))
     roles = [
         asyncio.create_task(server.serve(layout, on_ready=lambda: None)),
         asyncio.create_task(agent.serve(layout, settings, on_ready=ready.set)),

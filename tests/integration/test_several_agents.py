@@ -13,6 +13,7 @@ import pytest
 from dsql.control.layout import Layout
 from dsql.errors import FatalError
 from placement import agent, server
+from placement.agent_settings import AgentSettings
 from placement.client import PlacementClient
 from placement.pool_settings import PoolSettings
 
@@ -39,7 +40,7 @@ class Fleet:
             seed = f"seed-{number}"
             self._seeds.append(start_seed(self._root, seed))
             pool = PoolSettings(warm=1, processes_per_cluster=1)
-            settings = agent.AgentSettings(name=name, seed=seed, az=az, pool=pool)
+            settings = AgentSettings(name=name, seed=seed, az=az, pool=pool)
             serving = agent.serve(self.layout, settings, on_ready=lambda: None)
             self._roles[name] = asyncio.create_task(serving)
         await self.until(lambda agents: len(agents) == 2)

@@ -36,11 +36,15 @@ def main() -> int:
     parser.add_argument("--profile", default="dsql", choices=("dsql", "postgres"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", default="*", help="as dsql chaos has it")
+    parser.add_argument(
+        "--moves", action="store_true", help="have every session move wherever it may"
+    )
     parser.add_argument("--directory", help="of the cluster: one on a small disk, to fill that")
     parser.add_argument("words", nargs="*", help="more words for dsql chaos, after --")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsql-load-", dir=arguments.directory) as directory:
-        cluster = RunningCluster(Path(directory), arguments.profile, ("--chaos",)).start()
+        options = ("--chaos", *(("--park-seconds", "0") if arguments.moves else ()))
+        cluster = RunningCluster(Path(directory), arguments.profile, options).start()
         try:
             return run(cluster, arguments)
         finally:

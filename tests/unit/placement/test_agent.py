@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from dsql.control.layout import Layout
 from dsql.session.control import Busy
 from dsql.session.handed import HandedSession
-from placement.agent import AgentSettings, HostAgent
+from placement.agent import HostAgent
+from placement.agent_settings import AgentSettings
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
 from placement.parking import ParkedSession
 from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
@@ -378,7 +379,7 @@ async def test_what_an_earlier_agent_has_parked_is_counted_and_woken(host: FakeH
     earlier, client = found(7, 1 << 22 | 5)
     with client:
         host._on_found(earlier)
-        assert (host.parked, len(host._lot), host._report().number) == (1, 1, 1)
+        assert (host.parked, len(host._lot), host._account.report().number) == (1, 1, 1)
         client.send(b"x")
         await wait_until(lambda: host._pool.waiting == 1)
         worker = host.fork(10)
