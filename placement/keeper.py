@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dsql.rpc import packets
+from dsql.rpc.tick import until_tick
 from placement.keeping import Attend, Forget, Keep, decode
 
 TURN_SECONDS = 1.0
@@ -65,9 +66,9 @@ class Keeper:
         """Serve for ever."""
         looked_at = 0.0
         while True:
-            self.turn(TURN_SECONDS)
+            self.turn(until_tick(time.monotonic(), TURN_SECONDS))
             now = time.monotonic()
-            if now - looked_at >= TURN_SECONDS:
+            if now - looked_at >= TURN_SECONDS / 2:  # it wakes a little too early, or for somebody
                 looked_at = now
                 self._turned()
                 self._give_up(now)
