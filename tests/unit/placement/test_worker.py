@@ -369,7 +369,7 @@ async def test_a_process_hangs_that_takes_nothing_up(hostile: Hostile) -> None:
     worker = hostile.worker
     assert not worker.hangs(100.0, 119.0, 10.0)  # its sandbox is not closed yet
     assert worker.hangs(100.0, 121.0, 10.0)
-    hostile.worker._ready_at = 105.0
+    hostile.worker._ledger.ready_at = 105.0
     assert not worker.hangs(100.0, 114.0, 10.0)
     assert worker.hangs(100.0, 116.0, 10.0)
 
@@ -395,7 +395,7 @@ async def test_a_cancel_names_its_session_and_needs_its_key(hostile: Hostile) ->
 
 async def test_a_run_that_was_cut_short_is_told_before_its_end(hostile: Hostile) -> None:
     for number, cut in ((1, False), (2, True)):
-        hostile.worker.cluster = "c"
+        hostile.worker._ledger.cluster = "c"
         hostile.worker.run_jobs(number)
         hostile.say(Ended(number, cut))
         while len(hostile.events.ended) < number and not hostile.events.lost.is_set():
@@ -417,9 +417,9 @@ async def test_ends_of_many_short_sessions_are_not_too_many_messages(hostile: Ho
 
 
 async def test_who_has_many_sessions_may_say_more(hostile: Hostile) -> None:
-    hostile.worker.work = dict.fromkeys(range(MESSAGES_PER_SECOND_MAX), KEYS)
+    hostile.worker._ledger.work = dict.fromkeys(range(MESSAGES_PER_SECOND_MAX), KEYS)
     most = 2 * MESSAGES_PER_SECOND_MAX
-    hostile.worker._counting_from = float("inf")  # the same second for ever
+    hostile.worker._ledger._counting_from = float("inf")  # the same second for ever
     for _ in range(most):
         hostile.say(WantJobs())
         await asyncio.sleep(0)
@@ -478,7 +478,7 @@ async def test_process_has_one_connection_to_each_adjudicator(hostile: Hostile) 
         ends.append(theirs)
         return az or "az1", ours
 
-    hostile.worker._connect = connect
+    hostile.worker._adjudicators.connect = connect
     for az in ("", "az2", "az1"):
         hostile.control.send(encode(NeedAdjudicator(az)))
     while len(ends) < 3:
