@@ -365,7 +365,8 @@ class Leader:
         follower.told_commit = 0
         self._replicas.choose_eager()
         self._advance()
-        return self._copier.pump(replica)
+        # Nothing may come after what it has, so it is told now what of that is committed.
+        return self._copier.pump(replica) + self._copier.notice(replica)
 
     # Committing
 

@@ -76,7 +76,7 @@ class Follower:
         """Follow until cancelled. What goes wrong is logged and tried again, less and less often."""
         while True:
             try:
-                await self._follow()
+                await self._follow_until_cancelled()
             except SmallerError:
                 continue
             except (SequenceGapError, JournalTrimmedError) as error:
@@ -153,6 +153,16 @@ class Follower:
             replica = await asyncio.shield(self._open)
         return replica.environment
 
+    async def _follow_until_cancelled(self) -> None:
+        """Follow until something fails; a cancel is one, whatever fails behind it."""
+        try:
+            await self._follow()
+        except Exception:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise
+
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         opening = loop.run_in_executor(self._executor, self._open_environment)
@@ -187,9 +197,6 @@ class Follower:
             if isinstance(error, DAMAGED):
                 environment.condemn()
             self._has_smaller = isinstance(error, SmallerError)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # a group that fails meanwhile swallows that
-                raise asyncio.CancelledError from None
             raise error from None
         finally:
             self._open = loop.create_future()

@@ -367,6 +367,18 @@ def test_replica_that_reconnects_gets_what_it_lost():
     assert [(r, m.frames[0].first) for r, m in sends if isinstance(m, Append)] == [(2, 2)]
 
 
+def test_replica_that_reconnects_with_everything_learns_what_is_committed():
+    leader = opened()
+    leader.append([(6_000, RecordKind.DATA, b"x")])
+    accept(leader, 0, 2)
+    accept(leader, 1, 2)
+    leader.catch_up()
+    leader.disconnected(2)
+    leader.connected(2)
+    (told,) = promise(leader, 2, Extent(1, 2, 6_000, [(3, 1)], 0))
+    assert (told[0], told[1].commit, told[1].frames) == (2, 2, [])
+
+
 def test_overdue_answer_leads_to_a_new_claim():
     leader = opened()
     accept(leader, 2, 1)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -171,6 +173,31 @@ async def test_replica_whose_journal_fails_while_it_is_told_to_end_ends(
         task = asyncio.create_task(follower.run())
         await follower.opened()
         task.cancel()
+        done, _ = await asyncio.wait([task], timeout=5)
+        assert done
+        assert task.cancelled()
+
+
+async def test_replica_that_cannot_be_opened_while_it_is_told_to_end_ends(
+    tmp_path: Path, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, told = threading.Event(), threading.Event()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        asked.set()
+        told.wait()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(follower_module, "open_replica", refuse)
+    with ThreadPoolExecutor(1) as executor:
+        follower = Follower(
+            "c", tmp_path, [], journal, executor, current_boot(), FollowerSettings()
+        )
+        task = asyncio.create_task(follower.run())
+        await asyncio.to_thread(asked.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        told.set()
         done, _ = await asyncio.wait([task], timeout=5)
         assert done
         assert task.cancelled()
