@@ -229,7 +229,7 @@ async def ends(cluster, *sent: bytes) -> bool:
 
     def talk() -> bool:
         with connect_blocking(cluster.layout.socket("az1.adjudicator")) as connection:
-            connection.settimeout(5)
+            connection.settimeout(30)
             with contextlib.suppress(ConnectionError):
                 connection.sendall(hello(CLUSTER) + b"".join(sent))
                 connection.sendall(frame(HEARTBEAT))

@@ -21,8 +21,8 @@ VALUE = bytes(16 * 1024)
 WRITERS, COMMITS = 4, 40
 PACE_SECONDS = 0.02  # between two commits of a writer
 LOW, HIGH = 32 * 1024, 512 * 1024  # of 2.5 MiB that are written
-# What they can write between two looks at storage, and have under way; a look may be late once.
-AT_ONCE = WRITERS * len(VALUE) * (2 * LOOK_SECONDS / PACE_SECONDS + 2)
+# What they can write between two looks at storage, and have under way; looks may be late three times.
+AT_ONCE = WRITERS * len(VALUE) * (4 * LOOK_SECONDS / PACE_SECONDS + 2)
 EVERYTHING = 1 << 60
 SLOW_BYTES_PER_SECOND = 1024 * 1024  # they write three times as much
 
