@@ -34,7 +34,7 @@ class _Registers:
                 if following.setdefault(before, value) != value:
                     both = f"{following[before]} and {value} both replace {before[1]}"
                     found.append(Anomaly("lost-update", f"{both} of {before[0]}: {transaction}"))
-        return {key: _chain(key, following) for key, _ in following}
+        return {key: _chain(key, following) for key in {key for key, _ in following}}
 
 
 def _replaced(transaction: Transaction) -> list[tuple[tuple[int, Value], int]]:
