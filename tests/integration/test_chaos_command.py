@@ -40,7 +40,7 @@ def stopped(cluster: RunningCluster) -> list[int]:
 def test_a_fault_is_done_measured_and_undone(chaotic: RunningCluster) -> None:
     zones = [f"us-east-1{letter}.az" for letter in "abc"]
     before = [chaotic.role(zone) for zone in zones]  # any of them may lead
-    faults = ("--faults", "kill-leader,pause-relay,cut-zone", "--hold", "0.5", "--rest", "0.1")
+    faults = ("--faults", "kill-leader,pause-relay,cut-zone", "--hold", "1", "--rest", "0.1")
     answer = chaos(chaotic, *faults, "--json", "--seed", "3")
     assert answer.returncode == 0, answer.stderr + answer.stdout
     result = json.loads(answer.stdout)
