@@ -23,7 +23,8 @@ Session = psycopg.Connection[tuple[object, ...]]
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     directory = tmp_path_factory.mktemp("many")
-    options = ("--processes", str(PROCESSES))
+    # Who is parked goes where there is room by itself, and needs not be asked to leave a process.
+    options = ("--processes", str(PROCESSES), "--park-seconds", "600")
     running = RunningCluster(directory, "postgres", options).start()
     with psycopg.connect(**running.dsn(), autocommit=True) as session:
         session.execute("CREATE TABLE counters (id int PRIMARY KEY, n int)")
