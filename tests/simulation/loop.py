@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 from asyncio import events
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,9 @@ from .world import Process, Thread
 _TURN_MICROSECONDS = 3  # what a turn of the loop takes at least
 _CONNECT_PAUSE = 0.05
 _AWAITS_MAX = 100  # of a coroutine that is told to end
+_real_poll = (
+    select.poll
+)  # before the world has put its own in its place; no descriptor is too large for it
 
 
 class SimulatedTask(asyncio.Task):
@@ -170,6 +174,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
 
 def _is_readable(descriptor: int) -> bool:
-    import select
-
-    return bool(select.select([descriptor], [], [], 0)[0])
+    poll = _real_poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
