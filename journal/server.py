@@ -77,13 +77,16 @@ class JournalServer:
         self._replicas: dict[str, _Replica] = {}
         self._threads = threads or DiskThreads(f"journal-{az}", _THREADS)
         self._clock = clock or SystemClock()
+        self._closed = False
 
     async def host(self, cluster: str) -> ReplicaHost:
         """Return a cluster's replica once its log is open, however long that takes.
 
-        Raises UnknownClusterError.
+        Raises UnknownClusterError, or ReplicaFailedError when the server ends.
         """
         replica = self._replicas.get(cluster)
+        if replica is None and self._closed:
+            raise ReplicaFailedError(f"{self._az}/{cluster}")
         if replica is None:
             record = self._layout.read_cluster(cluster)
             if record is None:
@@ -153,7 +156,8 @@ class JournalServer:
         return StatusReply(values)
 
     async def close(self) -> None:
-        """Close every log."""
+        """Close every log, and open none any more."""
+        self._closed = True
         for replica in self._replicas.values():
             if replica.keeping is not None:
                 await _cancelled(replica.keeping)

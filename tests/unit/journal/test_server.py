@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dsql.control.layout import ClusterRecord, Layout
+from journal.client import ReplicaFailedError
 from journal.server import JournalServer, UnknownClusterError
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
@@ -56,3 +57,13 @@ async def test_server_that_is_closed_while_it_opens_a_log_lets_go_of_it(layout):
 async def test_log_of_no_cluster_is_not_opened(layout):
     with pytest.raises(UnknownClusterError):
         await JournalServer(layout, "az1").host("z" * 26)
+
+
+async def test_server_that_is_closing_opens_no_log_any_more(layout):
+    server = JournalServer(layout, "az1")
+    await server.host(CLUSTER)
+    closing = asyncio.create_task(server.close())
+    await asyncio.sleep(0)
+    with pytest.raises(ReplicaFailedError):
+        await server.host("z" * 26)
+    await closing
