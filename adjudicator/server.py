@@ -32,7 +32,7 @@ from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, Peer, StatusReply, decode_opening, encode
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
-from dsql.rpc.tick import until_tick
+from dsql.rpc.tick import next_tick
 from journal.client import Journal, LocalReplica, SocketJournal
 
 log = logging.getLogger(__name__)
@@ -439,8 +439,7 @@ async def serve(
             await server.discover()
             on_ready()
             while True:
-                now = asyncio.get_running_loop().time()
-                await asyncio.sleep(until_tick(now, _DISCOVERY_SECONDS))
+                await next_tick(_DISCOVERY_SECONDS)
                 await server.discover()
                 server.mend_clocks()
         finally:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dsql.rpc import packets
+from dsql.rpc.accepting import accept_or_pause
 from dsql.rpc.tick import until_tick
 from placement.keeping import Attend, Forget, Keep, decode
 
@@ -85,10 +86,8 @@ class Keeper:
                 self._show(attendant)
 
     def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:  # descriptors are short for a moment
-            time.sleep(_AGAIN_SECONDS)
+        connection = accept_or_pause(self._listener, _AGAIN_SECONDS)
+        if connection is None:
             return
         connection.setblocking(False)
         self._attendants[connection.fileno()] = Attendant(connection)

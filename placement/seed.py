@@ -32,6 +32,7 @@ from typing import NamedTuple, NoReturn
 
 from dsql.control.layout import Layout
 from dsql.rpc import packets
+from dsql.rpc.accepting import accept_or_pause
 from dsql.session.control import Deserted
 from dsql.session.control import encode as encode_for_child
 from dsql.session.query_processor import OpenTenant, QueryProcessor
@@ -150,10 +151,8 @@ class Seed:
 
     def _accept(self) -> None:
         """A new agent replaces the old one, and is given its query processors."""
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:  # descriptors are short for a moment
-            time.sleep(_AGAIN_SECONDS)
+        connection = accept_or_pause(self._listener, _AGAIN_SECONDS)
+        if connection is None:
             return
         if self._agent is not None:
             self._drop_agent(self._agent)

@@ -24,7 +24,7 @@ from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
-from dsql.rpc.tick import until_tick
+from dsql.rpc.tick import next_tick
 from journal.client import Journal, SocketJournal
 from storage.comparison import DIGESTED_ROWS_MAX, digest
 from storage.environment import DamagedReplicaError, ReadableEnvironment, WritableEnvironment
@@ -338,8 +338,7 @@ async def serve(
         await server.discover()
         on_ready()
         while True:
-            now = asyncio.get_running_loop().time()
-            await asyncio.sleep(until_tick(now, _DISCOVERY_SECONDS))
+            await next_tick(_DISCOVERY_SECONDS)
             await server.discover()
     finally:
         listening.close()

@@ -24,7 +24,7 @@ from dsql.cli.logs import RotatingFile
 from dsql.control.layout import Layout
 from dsql.control.running import RoleProcess, write_processes
 from dsql.rpc.process import condition_of
-from dsql.rpc.tick import until_tick
+from dsql.rpc.tick import next_tick
 from dsql.rpc.watchdog import DUMP_SIGNAL, HANG_SECONDS, LOOK_SECONDS, Watchdog
 
 logger = logging.getLogger(__name__)
@@ -244,7 +244,7 @@ class Supervisor:
 async def _watch(roles: Sequence[Role]) -> None:
     """Look at all of them at once: an idle server is woken no more often than it must be."""
     while True:
-        await asyncio.sleep(until_tick(asyncio.get_running_loop().time(), LOOK_SECONDS))
+        await next_tick(LOOK_SECONDS)
         await asyncio.gather(*(role.watch() for role in roles))
 
 

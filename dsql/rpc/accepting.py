@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
@@ -49,3 +50,13 @@ class Acceptor:
             self._again = self._loop.call_later(AGAIN_SECONDS, self._listen)
             return
         self._accepted(connection)
+
+
+def accept_or_pause(listener: socket.socket, seconds: float) -> socket.socket | None:
+    """Accept for a loop that may block; None after so many seconds if descriptors are short."""
+    try:
+        connection, _ = listener.accept()
+    except OSError:
+        time.sleep(seconds)
+        return None
+    return connection
