@@ -127,6 +127,55 @@ class CheckConstraint(msgspec.Struct, frozen=True, array_like=True):
     validated: bool = True
 
 
+class ForeignKey(msgspec.Struct, frozen=True, array_like=True):
+    """FOREIGN KEY (columns) REFERENCES a table (referenced), as pg_constraint keeps it.
+
+    `columns` and `referenced` are column numbers, pairwise; `table_oid` is the referenced table and
+    `index_oid` its key. `on_update`, `on_delete` and `match` are PostgreSQL's letters: a NO ACTION,
+    r RESTRICT, c CASCADE, n SET NULL, d SET DEFAULT; s SIMPLE, f FULL. `delete_columns`: those that
+    SET NULL or SET DEFAULT names, () is all.
+    """
+
+    oid: int
+    name: str
+    columns: tuple[int, ...]
+    table_oid: int
+    referenced: tuple[int, ...]
+    index_oid: int
+    on_update: str = "a"
+    on_delete: str = "a"
+    match: str = "s"
+    delete_columns: tuple[int, ...] = ()
+    deferrable: bool = False
+    initially_deferred: bool = False
+    validated: bool = True
+
+
+class SequenceOptions(msgspec.Struct, frozen=True, array_like=True):
+    """What a sequence counts: a row of pg_sequence, and the column that owns it (OWNED BY).
+
+    `owner` is (table OID, column number), None for a sequence of its own; `is_identity`: the column is
+    GENERATED ... AS IDENTITY, so that the sequence cannot be dropped or given away by itself.
+    """
+
+    type_oid: int
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool = False
+    owner: tuple[int, int] | None = None
+    is_identity: bool = False
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True):
+    """What a stored query or expression reads: a column of a relation, number 0 for the relation itself."""
+
+    oid: int
+    column: int = 0
+
+
 class Table(msgspec.Struct, frozen=True, array_like=True):
     """A table. Its rows live under `keyspace_id`, keyed by the primary key's columns.
 
@@ -134,6 +183,9 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     columns[n - 1].number == n. `keyspace` is 0 until the rows are replaced as a whole (TRUNCATE, a new
     primary key); `frozen` refuses writes while such a replacement runs. `system_acls` is what is granted on
     system columns, as (number, ACL).
+
+    A view has its query in `view_definition`, what that reads in `uses`, and its WITH (...) options; a
+    sequence (its next value is no part of the catalog) has `sequence`.
     """
 
     oid: int
@@ -151,6 +203,10 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     keyspace: int = 0
     frozen: bool = False
     system_acls: tuple[tuple[int, Acl], ...] = ()
+    uses: tuple[Use, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()  # pg_class.reloptions
+    sequence: SequenceOptions | None = None
+    foreign_keys: tuple[ForeignKey, ...] = ()
 
     @property
     def keyspace_id(self) -> int:
