@@ -200,6 +200,6 @@ class Database:
                 return int(stop.value)
 
     def explain(self, text: str) -> list[str]:
-        from dsql.planner.explain import explain
+        from dsql.planner.explain import Style, explain
 
-        return explain(self.prepare(text).plan, costs=False)
+        return explain(self.prepare(text).plan, Style(costs=False))

@@ -45,9 +45,10 @@ from dsql.executor.index_build import produce_index_build
 from dsql.executor.join_table import CountTable, JoinTable
 from dsql.executor.key_set import KeySet
 from dsql.executor.memory import Flight, Held
+from dsql.executor.meter import MeteringGenerator, measure
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.partition import DistinctInOrder, DistinctRows, GroupSpill
-from dsql.executor.program import Emit, ExecutionContext, OutputColumn
+from dsql.executor.program import Emit, ExecutionContext, Measurement, OutputColumn
 from dsql.executor.row_writes import secondary_indexes
 from dsql.executor.shared_rows import SharedRows
 from dsql.executor.sorting import Descending, SortedRows
@@ -57,7 +58,6 @@ from dsql.functions import builtin as builtin_functions
 from dsql.functions import templates as function_templates
 from dsql.limits import VALUE_BYTES_MAX
 from dsql.planner import plan as p
-from dsql.planner.explain import explain
 from dsql.planner.planner import plan as plan_statement
 from dsql.sql.bound_query import BoundStatement
 from dsql.transaction.interface import Mode
@@ -171,14 +171,6 @@ class CompiledProgram:
         self._load_new: Callable[..., bool] | None = None
         self._insert_new: Callable[..., bool] | None = None
         self._emitters: dict[tuple[int, ...], Emit] = {}
-        self._explain: list[str] | None = None
-
-    @property
-    def explain(self) -> Sequence[str]:
-        """The plan as EXPLAIN prints it."""
-        if self._explain is None:
-            self._explain = explain(self._plan)
-        return self._explain
 
     @property
     def plan(self) -> p.Plan:
@@ -239,6 +231,23 @@ class CompiledProgram:
         if self._insert_new is None:
             self._insert_new = self._compile_insert_new() if self._is_plain else _not_done
         return self._insert_new(context)
+
+    def measure(
+        self,
+        context: ExecutionContext,
+        parameters: Sequence[Any],
+        clock: Callable[[], float],
+        smallest: int,
+    ) -> Measurement:
+        """See `dsql.executor.program.Program`."""
+
+        def drop(generator: Generator, codes: Sequence[Code]) -> None:
+            generator.source.line(tuple_code([code.text for code in codes]) if codes else "pass")
+
+        generator = MeteringGenerator(NODES)
+        arguments = "context, parameters"
+        function = self._compile("measured", arguments, drop, yields=False, generator=generator)
+        return measure(function, generator, context, parameters, clock, smallest)
 
     @property
     def _is_plain(self) -> bool:
@@ -318,9 +327,10 @@ class CompiledProgram:
         give: Callable[[Generator, Sequence[Code]], None],
         *,
         yields: bool,
+        generator: Generator | None = None,
     ) -> Any:
         """Write and compile one function. It counts rows: those given, or those modified."""
-        generator = Generator(NODES)
+        generator = generator or Generator(NODES)
         source = generator.source
         returning = bool(self.columns) or not self.writes
         modifies = isinstance(self._plan.query.node, p.Modification)

@@ -118,6 +118,9 @@ class Generator:
             return
         self._nodes[type(node)](self, node, env, required, consume)
 
+    def scanned(self, node: p.Scan) -> None:
+        """Write what is to be noted of a row that a scan has read, before its filter: nothing."""
+
     def boundary(
         self,
         node: p.Node,

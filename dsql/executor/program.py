@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dsql.access.authority import Authority
 from dsql.functions.function import Context
+from dsql.planner.explain import Actual
+from dsql.planner.plan import Node
 from dsql.transaction.interface import Transaction
 
 
@@ -38,6 +40,18 @@ class ExecutionContext(Context, Protocol):
     def flush(self, out: bytearray) -> None:
         """Send and empty `out` if it has grown large; only ever called between two rows."""
         ...
+
+
+class Measurement(NamedTuple):
+    """What running a plan has cost. `actual` finds what a node of the plan has done.
+
+    Bytes are of keys and values; what is smaller than a least number of bytes counts as that: a write, and
+    all that was read of one table or index.
+    """
+
+    actual: Callable[[Node], Actual]
+    read_bytes: int
+    written_bytes: int
 
 
 Emit = Callable[[ExecutionContext, Sequence[Any], bytearray], int]
@@ -73,11 +87,6 @@ class Program(Protocol):
     @property
     def plan(self) -> Any:
         """The `dsql.planner.plan.Plan` it was made from."""
-        ...
-
-    @property
-    def explain(self) -> Sequence[str]:
-        """The plan, a line each, as EXPLAIN prints it."""
         ...
 
     def rows(
@@ -130,6 +139,19 @@ class Program(Protocol):
 
         Where that is not so, not certain, or of no use, it returns False. Then, and after an error, nothing
         is written, and `load` finds the row that is to blame.
+        """
+        ...
+
+    def measure(
+        self,
+        context: ExecutionContext,
+        parameters: Sequence[Any],
+        clock: Callable[[], float],
+        smallest: int,
+    ) -> Measurement:
+        """Run to the end, its rows unseen, and tell what that has cost.
+
+        `clock`: seconds. `smallest`: the least number of bytes of which `Measurement` speaks.
         """
         ...
 

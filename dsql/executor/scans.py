@@ -221,6 +221,7 @@ def _row(
 ) -> None:
     """Write what happens to one row value: decode, filter, bind."""
     source = generator.source
+    generator.scanned(node)
     filtered = slots_of_all(node.filter)
     needed = {
         slot.id: (number, slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,12 +13,14 @@ from dsql.ddl.nodes import inner, option_value
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.planner.explain import explain
+from dsql.planner.explain import Style, explain
+from dsql.session import dpu
 from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
 from dsql.session.portal import ResultPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import Columns, QueryStatement
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.libpg_query import query_identifier
 from dsql.types import oids
 from dsql.wire.copy_options import read_boolean
 from dsql.wire.frontend import Bind
@@ -99,22 +102,28 @@ def _run(
     values: Sequence[Any],
 ) -> UtilityResult:
     clock = state.environment.monotonic
-    started = clock()
+    started, processor = clock(), time.thread_time()
     compiled = compile_query(
         parsed, types, state.context.standpoint, state.settings, state.environment.plans
     )
-    planned = clock()
-    lines = list(explain(compiled.program.plan, costs=options["costs"]))
-    if options.get("analyze"):
+    program, planned = compiled.program, clock()
+    verbose, analyze = options.get("verbose", False), options.get("analyze", False)
+    style = Style(costs=options["costs"], verbose=verbose, timing=options.get("timing", True))
+    measurement = None
+    if analyze:
         state.block.use(compiled)
-        count = sum(1 for _ in compiled.program.rows(state.context, values))
-        took = clock() - planned
-        lines.append(f"Actual Rows: {count}")
-        if options.get("summary", True):
-            lines.append(f"Planning Time: {(planned - started) * 1000:.3f} ms")
-            lines.append(f"Execution Time: {took * 1000:.3f} ms")
-    elif options.get("summary"):
+        measurement = program.measure(state.context, values, clock, dpu.SMALLEST_BYTES)
+        style = style._replace(actual=measurement.actual)
+    lines = explain(program.plan, style)
+    if verbose and analyze:
+        lines.append(f"Query Identifier: {query_identifier(parsed.text)}")
+    if options.get("summary", analyze):
         lines.append(f"Planning Time: {(planned - started) * 1000:.3f} ms")
+        if analyze:
+            lines.append(f"Execution Time: {(clock() - planned) * 1000:.3f} ms")
+    if verbose and measurement is not None and state.settings.profile == "dsql":
+        seconds = time.thread_time() - processor
+        lines += dpu.estimate(seconds, measurement.read_bytes, measurement.written_bytes)
     result = UtilityResult("EXPLAIN", _COLUMNS)
     result.rows = [(line,) for line in lines]
     return result

@@ -5,8 +5,10 @@ Errors become `SqlError`s with PostgreSQL's message, SQLSTATE and position.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import mmap
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +48,9 @@ _SQLSTATE_BY_MESSAGE = (
 )
 
 
+_DIGITS = string.ascii_lowercase + string.digits
+_IDENTIFIER_LETTERS = 13  # 36 ** 13 > 2 ** 64
+
 _UNICODE_ESCAPE = "invalid Unicode escape"
 
 
@@ -75,6 +80,22 @@ def parse(text: str) -> Any:
     MemoryError where there is no room.
     """
     return _checked(text, large_texts.parse if large_texts.is_large(text) else postgast.parse)
+
+
+def query_identifier(text: str) -> str:
+    """Return 13 letters and digits that statements have in common which differ in constants only.
+
+    Large texts are not read again: theirs are those of the text.
+    """
+    if large_texts.is_large(text):
+        number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    else:
+        number = postgast.fingerprint(text).fingerprint
+    letters = []
+    for _ in range(_IDENTIFIER_LETTERS):
+        number, digit = divmod(number, len(_DIGITS))
+        letters.append(_DIGITS[digit])
+    return "".join(letters)
 
 
 def check_syntax(text: str) -> None:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from memory_server import errors, letters, notices, rows, tags
 
@@ -169,6 +171,40 @@ def test_explain_prints_the_plan(peer):
     assert client.column_names(answers[0][1]) == ["QUERY PLAN"]
     assert rows(answers) == [[b"Result"]]
     assert peer.fails("EXPLAIN (NONSENSE) SELECT 1")[1] == 'unrecognized EXPLAIN option "nonsense"'
+
+
+def test_explain_analyze_verbose_estimates_what_the_statement_cost(peer, postgres):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    lines = [
+        line.decode() for (line,) in peer.rows("EXPLAIN ANALYZE VERBOSE INSERT INTO t VALUES (1)")
+    ]
+    assert lines[0].startswith("Insert on public.t  (cost=")
+    [identifier] = [line for line in lines if line.startswith("Query Identifier: ")]
+    assert re.fullmatch("[a-z0-9]{13}", identifier.split()[-1])
+    estimate = lines[lines.index("Statement DPU Estimate:") + 1 :]
+    assert [line.split(":")[0] for line in estimate] == [
+        "  Compute",
+        "  Read",
+        "  Write",
+        "  Total",
+    ]
+    assert estimate[1] == "  Read: 0.00023 DPU (Transaction minimum: 0.00375)"  # is the key taken?
+    assert estimate[2] == "  Write: 0.00625 DPU (Transaction minimum: 0.05000)"
+    assert peer.rows("SELECT * FROM t") == [[b"1", None]]
+    other = postgres.connect()
+    assert not any(b"DPU" in line for (line,) in other.rows("EXPLAIN ANALYZE VERBOSE SELECT 1"))
+
+
+@pytest.mark.parametrize(("of", "other", "same"), [("1", "22", True), ("1", "id", False)])
+def test_query_identifiers_are_those_of_the_statement_without_its_constants(peer, of, other, same):
+    peer.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    identifiers = {
+        line
+        for value in (of, other)
+        for (line,) in peer.rows(f"EXPLAIN ANALYZE VERBOSE SELECT v FROM t WHERE id = {value}")
+        if line.startswith(b"Query Identifier: ")
+    }
+    assert len(identifiers) == 2 - same
 
 
 @pytest.mark.one_process
