@@ -36,6 +36,17 @@ class Catalog:
         self.default_acls = {(acl.role, acl.schema_oid, acl.letter): acl for acl in default_acls}
         self.virtual = virtual_tables()
 
+    def with_tables(self, tables: Iterable[Table]) -> Catalog:
+        """Return the catalog with other tables, views and sequences."""
+        return Catalog(
+            self.version,
+            self.schemas.values(),
+            tables,
+            self.roles.values(),
+            self.database,
+            self.default_acls.values(),
+        )
+
     def tables_in(self, schema: str) -> Iterator[Table]:
         """Yield the tables, views and sequences of a schema."""
         return (table for table in self.tables.values() if table.schema == schema)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.catalog.context_functions import define
+from dsql.catalog.dependencies import Address
+from dsql.catalog.descriptions import description
 from dsql.catalog.names import CatalogNames, is_visible, relation_name, view_of
 from dsql.errors import SqlError
 from dsql.types import oids, reg
@@ -41,6 +43,12 @@ for _kind, _oid in (
 def _pg_table_is_visible(context: Any, oid: int) -> bool | None:
     relation = relation_name(context.catalog, oid)
     return None if relation is None else is_visible(context.catalog, context.search_path, relation)
+
+
+@define("pg_describe_object", (oids.OID, oids.OID, oids.INT4), oids.TEXT)
+def _pg_describe_object(context: Any, class_oid: int, oid: int, column: int) -> str | None:
+    address = Address(class_oid, oid, column)
+    return description(address, context.catalog, context.search_path)
 
 
 def _always_visible(context: Any, oid: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
+from dsql.catalog.dependencies import default_address
 from dsql.catalog.schema import ADMIN_OID, SYSTEM_COLUMNS, Acl, AclItem, Index, Table
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
 from dsql.types import oids, registry
@@ -243,16 +244,11 @@ def _pg_attrdef(context: Any) -> Iterator[Row]:
         for column in table.live_columns:
             if column.default is not None:
                 yield {
-                    "oid": default_oid(table, column.number),
+                    "oid": default_address(table, column.number).oid,
                     "adrelid": table.oid,
                     "adnum": column.number,
                     "adbin": column.default,
                 }
-
-
-def default_oid(table: Table, column_number: int) -> int:
-    """Return the OID of a default: it has no row of its own, so one is derived, above all real ones."""
-    return 0x8000_0000 + table.oid * 2048 % 0x7FFF_0000 + column_number
 
 
 @provides("pg_catalog", "pg_index")
@@ -316,6 +312,7 @@ def _pg_constraint(context: Any) -> Iterator[Row]:
                 "oid": check.oid,
                 "conname": check.name,
                 "contype": "c",
+                "conkey": [use.column for use in check.uses if use.oid == table.oid] or None,
                 "convalidated": check.validated,
                 "connoinherit": False,
                 "conbin": check.expression,
@@ -332,28 +329,6 @@ def _pg_description(context: Any) -> Iterator[Row]:
                 "objsubid": 0,
                 "description": table.comment,
             }
-
-
-@provides("pg_catalog", "pg_depend")
-def _pg_depend(context: Any) -> Iterator[Row]:
-    """Indexes depend on the constraint they serve, constraints on their table."""
-    for table in context.catalog.tables.values():
-        for index in table.indexes:
-            if index.constraint:
-                yield _dependency(1259, index.oid, 2606, index.constraint_oid, "i")
-                yield _dependency(2606, index.constraint_oid, 1259, table.oid, "a")
-            else:
-                yield _dependency(1259, index.oid, 1259, table.oid, "a")
-
-
-def _dependency(class_oid: int, oid: int, on_class: int, on_oid: int, kind: str) -> Row:
-    return {
-        "classid": class_oid,
-        "objid": oid,
-        "refclassid": on_class,
-        "refobjid": on_oid,
-        "deptype": kind,
-    }
 
 
 @provides("pg_catalog", "pg_tables")

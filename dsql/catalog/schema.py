@@ -49,12 +49,20 @@ class Identity(enum.Enum):
     BY_DEFAULT = "d"
 
 
+class Use(msgspec.Struct, frozen=True, array_like=True):
+    """What a stored query or expression reads: a column of a relation, number 0 for the relation itself."""
+
+    oid: int
+    column: int = 0
+
+
 class Column(msgspec.Struct, frozen=True, array_like=True):
     """A column. `number` counts from 1 and is never reused; it is also the row value's slot + 1.
 
     `acl` here and below: None is the default of the kind of object (`dsql.access.privileges.Kind`).
 
-    `default` is SQL text of an expression (binder: `bind_column_expression`), None if there is none.
+    `default` is SQL text of an expression (binder: `bind_column_expression`), None if there is none; `uses`
+    here and below is what such texts read.
     """
 
     name: str
@@ -67,6 +75,7 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     generated: bool = False  # default is the expression of GENERATED ALWAYS AS (...) STORED
     dropped: bool = False
     acl: Acl | None = None
+    uses: tuple[Use, ...] = ()
 
 
 # The columns that every table and sequence has by itself; views have none. Of their values only tableoid's
@@ -111,6 +120,7 @@ class Index(msgspec.Struct, frozen=True, array_like=True):
     constraint: str | None = None  # name of the UNIQUE or PRIMARY KEY constraint it serves
     constraint_oid: int = 0
     keyspace: int = 0
+    uses: tuple[Use, ...] = ()
 
     @property
     def keyspace_id(self) -> int:
@@ -125,6 +135,7 @@ class CheckConstraint(msgspec.Struct, frozen=True, array_like=True):
     name: str
     expression: str
     validated: bool = True
+    uses: tuple[Use, ...] = ()
 
 
 class ForeignKey(msgspec.Struct, frozen=True, array_like=True):
@@ -167,13 +178,6 @@ class SequenceOptions(msgspec.Struct, frozen=True, array_like=True):
     cycle: bool = False
     owner: tuple[int, int] | None = None
     is_identity: bool = False
-
-
-class Use(msgspec.Struct, frozen=True, array_like=True):
-    """What a stored query or expression reads: a column of a relation, number 0 for the relation itself."""
-
-    oid: int
-    column: int = 0
 
 
 class Table(msgspec.Struct, frozen=True, array_like=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsql.catalog import (
     absent_functions,
     builtins,
+    dependencies,
     information_functions,
     information_privileges,
     information_schema,
@@ -19,6 +20,7 @@ from dsql.catalog import (
 __all__ = [
     "absent_functions",
     "builtins",
+    "dependencies",
     "information_functions",
     "information_privileges",
     "information_schema",

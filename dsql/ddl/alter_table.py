@@ -8,11 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from dsql.access.requirements import Requirement, RoleMembership, creation_in
-from dsql.catalog.schema import CheckConstraint, Column, Index, Table
+from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
+from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.cascade import all_dropped
 from dsql.ddl.column import ColumnSource, StatementExpressions
-from dsql.ddl.drop import remove_index
 from dsql.ddl.keys import add_key
 from dsql.ddl.lacking_commands import check_command
 from dsql.ddl.lacking_statements import check_reference
@@ -27,8 +28,8 @@ from dsql.ddl.naming import (
     refuse_system_column,
     refuse_system_name,
     require_table,
-    unique_name,
 )
+from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
@@ -142,6 +143,18 @@ class _Alteration:
         self.expressions = expressions
         self.writer = writer
         self.result = result
+        self._catalog = context.catalog
+
+    def drop(self, table: Table, part: Address, command: Any) -> Table:
+        """Drop a part of the table, as it is by now, and what goes along. Raises SqlError 2BP01."""
+        tables = self._catalog.tables.values()
+        catalog = self._catalog.with_tables(
+            table if other.oid == table.oid else other for other in tables
+        )
+        cascade = nodes.enum_name(command, "behavior") == "DROP_CASCADE"
+        gone = all_dropped([part], catalog, self.context, self.result, cascade=cascade)
+        self._catalog = remove(gone, catalog, self.context, self.writer)
+        return self._catalog.tables_by_oid[table.oid]
 
 
 def _with_column(table: Table, column: Column) -> Table:
@@ -175,20 +188,10 @@ def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
             raise SqlError("42703", text)
         alteration.result.notice("00000", f"{text}, skipping")
         return table
-    for index in table.indexes:
-        if any(part.column_number == found.number for part in index.columns):
-            if index.primary:
-                raise unsupported(f"cannot drop primary key column {found.name}")
-            table = remove_index(table, index, alteration.context, alteration.writer)
-    # A dropped column keeps its number; its name becomes one that nobody can write.
-    dropped = Column(
-        f"........pg.dropped.{found.number}........",
-        found.number,
-        found.type_oid,
-        found.typmod,
-        dropped=True,
-    )
-    return _with_column(table, dropped)
+    key = table.primary_key
+    if key and any(part.column_number == found.number for part in key.columns):
+        raise unsupported(f"cannot drop primary key column {found.name}")
+    return alteration.drop(table, Address(PG_CLASS, table.oid, found.number), command)
 
 
 def _column_default(alteration: _Alteration, table: Table, command: Any) -> Table:
@@ -200,7 +203,7 @@ def _column_default(alteration: _Alteration, table: Table, command: Any) -> Tabl
     source = ColumnSource(column.name, column.type_oid, column.typmod)
     if command.HasField("def"):
         source.default = getattr(command, "def")
-    cleared = replace(column, default=None)
+    cleared = replace(column, default=None, uses=())
     return _with_column(table, alteration.expressions.with_default(table, cleared, source))
 
 
@@ -221,7 +224,7 @@ def _drop_expression(alteration: _Alteration, table: Table, command: Any) -> Tab
             "55000",
             f'column "{column.name}" of relation "{table.name}" is not a stored generated column',
         )
-    return _with_column(table, replace(column, generated=False, default=None))
+    return _with_column(table, replace(column, generated=False, default=None, uses=()))
 
 
 def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Table:
@@ -241,11 +244,8 @@ def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Tabl
 
 def _add_check(alteration: _Alteration, table: Table, constraint: Any) -> Table:
     taken = {check.name for check in table.checks}
-    text, column = alteration.expressions.check(table, constraint.raw_expr)
-    name = constraint.conname or unique_name(table.name, column, "check", taken)
-    if name in taken:
-        raise SqlError("42710", f'constraint "{name}" for relation "{table.name}" already exists')
-    check = CheckConstraint(alteration.writer.allocate_oid(), name, text, validated=False)
+    check = alteration.expressions.check(table, constraint.raw_expr, constraint.conname, taken)
+    check = replace(check, oid=alteration.writer.allocate_oid(), validated=False)
     return replace(table, checks=(*table.checks, check))
 
 
@@ -278,14 +278,14 @@ def _with_index(table: Table, index: Index) -> Table:
 
 
 def _drop_constraint(alteration: _Alteration, table: Table, command: Any) -> Table:
-    checks = tuple(check for check in table.checks if check.name != command.name)
-    if len(checks) < len(table.checks):
-        return replace(table, checks=checks)
-    for index in table.indexes:
-        if index.constraint == command.name:
-            if index.primary:
-                raise unsupported("cannot drop the primary key: rows are stored by it")
-            return remove_index(table, index, alteration.context, alteration.writer)
+    constraints = {check.name: check.oid for check in table.checks}
+    constraints |= {key.name: key.oid for key in table.foreign_keys}
+    constraints |= {i.constraint: i.constraint_oid for i in table.indexes if i.constraint}
+    key = table.primary_key
+    if key and key.constraint == command.name:
+        raise unsupported("cannot drop the primary key: rows are stored by it")
+    if command.name in constraints:
+        return alteration.drop(table, Address(PG_CONSTRAINT, constraints[command.name]), command)
     text = f'constraint "{command.name}" of relation "{table.name}" does not exist'
     if not command.missing_ok:
         raise SqlError("42704", text)

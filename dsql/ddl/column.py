@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
 
-from dsql.catalog.schema import Column, Table
+from dsql.catalog.schema import CheckConstraint, Column, Table, Use
+from dsql.ddl.naming import unique_name
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError, unsupported
 from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
@@ -16,6 +18,7 @@ from dsql.sql.bound import ColumnRef, Expression
 from dsql.sql.columns import volatility
 from dsql.sql.expression_text import expression_text
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.stored_uses import expression_uses
 from dsql.sql.tree import TreeBuilder, type_tree
 from dsql.sql.type_names import resolve_type
 from dsql.sql.walk import nodes as walk
@@ -90,30 +93,36 @@ class StatementExpressions:
         text = expression_text(bound)
         if text.startswith("NULL::"):
             return column
-        return replace(column, default=text, generated=source.generated)
+        uses = expression_uses(bound, table)
+        return replace(column, default=text, generated=source.generated, uses=uses)
 
-    def check(self, table: Table, node: Any) -> tuple[str, str]:
-        """Return the text of a CHECK constraint's expression, and the name part of its only column.
+    def check(self, table: Table, node: Any, name: str, taken: Collection[str]) -> CheckConstraint:
+        """Return a CHECK constraint without OID. Raises SqlError 42710 for a name that is taken.
 
-        The latter is "" if it uses none or several: what PostgreSQL names the constraint after.
+        Without a name it is called after the only column that it uses, if there is just one.
         """
         bound = self._bind(node, ColumnExpression("check constraints"), table)
         used = {node.name for node, _ in walk(bound) if isinstance(node, ColumnRef)}
-        return expression_text(bound), used.pop() if len(used) == 1 else ""
+        column = used.pop() if len(used) == 1 else ""
+        name = name or unique_name(table.name, column, "check", taken)
+        if name in taken:
+            message = f'constraint "{name}" for relation "{table.name}" already exists'
+            raise SqlError("42710", message)
+        return CheckConstraint(0, name, expression_text(bound), uses=expression_uses(bound, table))
 
-    def predicate(self, table: Table, node: Any) -> str:
-        """Return the text of a partial index's predicate."""
+    def predicate(self, table: Table, node: Any) -> tuple[str, tuple[Use, ...]]:
+        """Return the text of a partial index's predicate, and what it reads."""
         bound = self._bind(node, ColumnExpression("index predicates"), table)
         if volatility(bound) != "i":
             raise SqlError("42P17", "functions in index predicate must be marked IMMUTABLE")
-        return expression_text(bound)
+        return expression_text(bound), expression_uses(bound, table)
 
-    def index_expression(self, table: Table, node: Any) -> tuple[str, int]:
-        """Return (text, type OID) of an index key that is an expression."""
+    def index_expression(self, table: Table, node: Any) -> tuple[str, int, tuple[Use, ...]]:
+        """Return (text, type OID, what it reads) of an index key that is an expression."""
         bound = self._bind(node, ColumnExpression("index expressions"), table)
         if volatility(bound) != "i":
             raise SqlError("42P17", "functions in index expression must be marked IMMUTABLE")
-        return expression_text(bound), bound.type_oid
+        return expression_text(bound), bound.type_oid, expression_uses(bound, table)
 
     def _bind(self, node: Any, use: ColumnExpression, table: Table) -> Expression:
         context = self._context

@@ -321,11 +321,6 @@ class _Builder:
         return replace(table, columns=columns, checks=checks)
 
     def _check(self, table: Table, check: _Check) -> CheckConstraint:
-        text, column = self._expressions.check(table, check.expression)
-        name = check.name or unique_name(self._name, column, "check", self._constraint_names)
-        if name in self._constraint_names:
-            raise SqlError(
-                "42710", f'constraint "{name}" for relation "{self._name}" already exists'
-            )
-        self._constraint_names.add(name)
-        return CheckConstraint(oid=self._writer.allocate_oid(), name=name, expression=text)
+        made = self._expressions.check(table, check.expression, check.name, self._constraint_names)
+        self._constraint_names.add(made.name)
+        return replace(made, oid=self._writer.allocate_oid())

@@ -1,12 +1,10 @@
-"""DROP TABLE, INDEX and SCHEMA: the catalog rows go now, the stored rows when no snapshot needs them."""
+"""DROP of every kind of object that there is: what the names mean, and who may drop that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
-
-import msgspec
 
 from dsql.access.requirements import (
     Ownership,
@@ -15,12 +13,12 @@ from dsql.access.requirements import (
     owner_of_index,
     owner_of_schema,
 )
-from dsql.catalog.jobs import new_job, write_job
+from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, Address
 from dsql.catalog.schema import FIRST_USER_OID, Index, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
-from dsql.ddl.cascade import announce
+from dsql.ddl.cascade import all_dropped
 from dsql.ddl.lacking import drop_of_nothing
 from dsql.ddl.naming import (
     KIND_NAMES,
@@ -29,12 +27,10 @@ from dsql.ddl.naming import (
     schemas_to_search,
     wrong_kind,
 )
+from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
-from dsql.ddl.role_dependencies import described, shown_name
-from dsql.encoding.keyspace import prefix
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
-from dsql.transaction.interface import Mode, Transaction
 
 
 class _Target(NamedTuple):
@@ -47,7 +43,7 @@ class _Target(NamedTuple):
     missing: str  # SQLSTATE
     find: Callable[[UtilityContext, list[str]], Any]
     need: Callable[[UtilityContext, Any], Requirement]
-    remove: Callable[[Any, UtilityContext, CatalogWriter], None]
+    address: Callable[[Any], Address]
 
 
 def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -74,7 +70,6 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     if target is None:
         return drop_of_nothing(statement, context)
     result = UtilityResult(f"DROP {target.word}")
-    writer = CatalogWriter(context.transaction)
     cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
     targets = []
     with result.told():
@@ -84,11 +79,9 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
                 _skip(target, names, context, result)
             elif found not in targets:
                 targets.append(found)
-        schemas = [each for each in targets if isinstance(each, Schema)]
-        tables = [table for schema in schemas for table in _members(schema, context)]
-        announce(tables, schemas, context, result, cascade=cascade)
-        for found in targets:
-            target.remove(found, context, writer)
+        addresses = [target.address(found) for found in targets]
+        gone = all_dropped(addresses, context.catalog, context, result, cascade=cascade)
+    remove(gone, context.catalog, context, CatalogWriter(context.transaction))
     return result
 
 
@@ -129,16 +122,23 @@ def _qualified(names: list[str]) -> tuple[str, str]:
     return names[-2] if len(names) > 1 else "", names[-1]
 
 
-def _find_table(context: UtilityContext, names: list[str]) -> Table | VirtualTable | None:
-    schema, name = _qualified(names)
-    schemas_to_search(context, schema)
-    found = context.catalog.find_relation(schema or None, name, context.search_path)
-    kind = found.kind if isinstance(found, Table) else "r"
-    if found is None and find_index(context, schema, name):
-        kind = "i"
-    if kind != "r":
-        raise wrong_kind(name, "table", KIND_NAMES[kind])
-    return found
+def _find_of_kind(
+    wanted: str,
+) -> Callable[[UtilityContext, list[str]], Table | VirtualTable | None]:
+    """Return the function that finds relations of a kind, and raises SqlError 42809 for others."""
+
+    def find(context: UtilityContext, names: list[str]) -> Table | VirtualTable | None:
+        schema, name = _qualified(names)
+        schemas_to_search(context, schema)
+        found = context.catalog.find_relation(schema or None, name, context.search_path)
+        kind = wanted if found is None else found.kind
+        if found is None and find_index(context, schema, name):
+            kind = "i"
+        if kind != wanted:
+            raise wrong_kind(name, KIND_NAMES[wanted], KIND_NAMES[kind])
+        return found
+
+    return find
 
 
 def _find_index(context: UtilityContext, names: list[str]) -> tuple[Table, Index] | None:
@@ -147,8 +147,7 @@ def _find_index(context: UtilityContext, names: list[str]) -> tuple[Table, Index
     if found is None:
         other = context.catalog.find_relation(schema or None, name, context.search_path)
         if other is not None:
-            kind = other.kind if isinstance(other, Table) else "r"
-            raise wrong_kind(name, "index", KIND_NAMES[kind])
+            raise wrong_kind(name, "index", KIND_NAMES[other.kind])
     return found
 
 
@@ -177,81 +176,24 @@ def _or_owner_of_schema(context: UtilityContext, own: Ownership, schema: str) ->
     return replace(own, others=(context.catalog.schemas[schema].owner_oid,))
 
 
-def _drop_table(
-    found: Table | VirtualTable, context: UtilityContext, writer: CatalogWriter
-) -> None:
+def _table(found: Table | VirtualTable) -> Address:
     assert isinstance(found, Table), "nobody owns a table of the system"
-    remove_table(found, context, writer)
+    return Address(PG_CLASS, found.oid)
 
 
-def remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:
-    """Take a table out of the catalog and give up its keyspaces."""
-    for index in table.indexes:
-        writer.release_name(table.schema, index.name)
-    writer.drop_table(table)
-    give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
+def _index(found: tuple[Table, Index]) -> Address:
+    return Address(PG_CLASS, found[1].oid)
 
 
-def keyspaces_of(table: Table) -> list[int]:
-    """Return the keyspaces that hold a table's rows and index entries."""
-    indexes = [index.keyspace_id for index in table.indexes if not index.primary]
-    return [table.keyspace_id, *indexes]
-
-
-def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> None:
-    """Give up keyspaces that no catalog row refers to from this commit on, and note it in sys.jobs.
-
-    Storage removes their keys as soon as no older snapshot can need them. `now`: microseconds since 2000.
-    """
-    for keyspace in keyspaces:
-        transaction.delete(prefix(keyspace), Mode.BLIND)
-    job = new_job("DROP", now)
-    job.status, job.update_time = "completed", now
-    write_job(transaction, job)
-
-
-def _drop_index(found: tuple[Table, Index], context: UtilityContext, writer: CatalogWriter) -> None:
-    table, index = found
-    if index.constraint is not None:
-        shown = described(table, context.catalog, context.search_path)
-        name = shown_name((table.schema, index.name), context.catalog, context.search_path)
-        raise SqlError(
-            "2BP01",
-            f"cannot drop index {name} because constraint {index.constraint} on {shown} requires it",
-            hint=f"You can drop constraint {index.constraint} on {shown} instead.",
-        )
-    remove_index(table, index, context, writer)
-
-
-def remove_index(
-    table: Table, index: Index, context: UtilityContext, writer: CatalogWriter
-) -> Table:
-    """Take an index off its table, and return the table."""
-    writer.release_name(table.schema, index.name)
-    rest = tuple(other for other in table.indexes if other.oid != index.oid)
-    give_up(context.transaction, [index.keyspace_id], context.statement_timestamp)
-    return writer.put_table(msgspec.structs.replace(table, indexes=rest))
-
-
-def _members(schema: Schema, context: UtilityContext) -> Iterator[Table]:
-    """Yield what goes along with a schema: nothing with those of the system, which nobody drops."""
-    if schema.oid >= FIRST_USER_OID:
-        yield from context.catalog.tables_in(schema.name)
-
-
-def _drop_schema(schema: Schema, context: UtilityContext, writer: CatalogWriter) -> None:
-    if schema.oid < FIRST_USER_OID:
-        raise owner_of_schema(schema).error()
-    for table in context.catalog.tables_in(schema.name):
-        remove_table(table, context, writer)
-    for default in context.catalog.default_acls.values():
-        if default.schema_oid == schema.oid:
-            writer.drop_default_acl(default)
-    writer.drop_schema(schema)
+def _schema(found: Schema) -> Address:
+    if found.oid < FIRST_USER_OID:
+        raise owner_of_schema(found).error()
+    return Address(PG_NAMESPACE, found.oid)
 
 
 _TARGETS = {
-    "OBJECT_TABLE": _Target("TABLE", "42P01", _find_table, _own_table, _drop_table),
-    "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _drop_index),
-    "OBJECT_SCHEMA": _Target("SCHEMA", "3F000", _find_schema, _own_schema, _drop_schema),
+    "OBJECT_TABLE": _Target("TABLE", "42P01", _find_of_kind("r"), _own_table, _table),
+    "OBJECT_VIEW": _Target("VIEW", "42P01", _find_of_kind("v"), _own_table, _table),
+    "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _index),
+    "OBJECT_SCHEMA": _Target("SCHEMA", "3F000", _find_schema, _own_schema, _schema),
 }

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from dsql.access.requirements import Requirement, creation_in
 from dsql.catalog.jobs import Job, new_job, write_job
-from dsql.catalog.schema import Index, IndexColumn, Table
+from dsql.catalog.schema import Index, IndexColumn, Table, Use
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
@@ -30,6 +30,7 @@ from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import check_index_keys
+from dsql.sql.stored_uses import in_order
 from dsql.types import oids
 
 JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
@@ -98,17 +99,20 @@ def _index(
     elements = [nodes.inner(element) for element in statement.index_params]
     included = [nodes.inner(element) for element in statement.index_including_params]
     label = "_".join(element.name or _expression_label(element) for element in elements)
-    predicate = None
+    predicate: str | None = None
+    uses: set[Use] = set()
     if statement.HasField("where_clause"):
-        predicate = expressions.predicate(table, statement.where_clause)
+        predicate, read = expressions.predicate(table, statement.where_clause)
+        uses.update(read)
     return Index(
         oid=0,
         name=statement.idxname or unique_name(table.name, label, "idx", taken),
-        columns=tuple(_part(element, table, expressions) for element in elements),
+        columns=tuple(_part(element, table, expressions, uses) for element in elements),
         unique=statement.unique,
         nulls_not_distinct=statement.nulls_not_distinct,
         include=tuple(_column_number(table, element.name) for element in included),
         predicate=predicate,
+        uses=in_order(uses),
     )
 
 
@@ -118,7 +122,10 @@ def _expression_label(element: Any) -> str:
     return "expr"
 
 
-def _part(element: Any, table: Table, expressions: StatementExpressions) -> IndexColumn:
+def _part(
+    element: Any, table: Table, expressions: StatementExpressions, uses: set[Use]
+) -> IndexColumn:
+    """Return a key part, and add to `uses` what it reads if it is an expression."""
     descending = nodes.enum_name(element, "ordering") == "SORTBY_DESC"
     match nodes.enum_name(element, "nulls_ordering"):
         case "SORTBY_NULLS_FIRST":
@@ -132,7 +139,8 @@ def _part(element: Any, table: Table, expressions: StatementExpressions) -> Inde
         number = _column_number(table, element.name)
         type_oid = table.columns[number - 1].type_oid
     else:
-        expression, type_oid = expressions.index_expression(table, element.expr)
+        expression, type_oid, read = expressions.index_expression(table, element.expr)
+        uses.update(read)
     check_key_type(type_oid)
     return IndexColumn(number, expression, type_oid, descending, nulls_first)
 

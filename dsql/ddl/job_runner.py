@@ -30,8 +30,8 @@ from dsql.catalog.jobs import (
 )
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
-from dsql.ddl.drop import give_up, keyspaces_of
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
+from dsql.ddl.removal import give_up, keyspaces_of
 from dsql.encoding.keyspace import keyspace_range, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram

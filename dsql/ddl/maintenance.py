@@ -13,7 +13,6 @@ from dsql.access.requirements import Requirement, privilege_on
 from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.drop import give_up, keyspaces_of
 from dsql.ddl.naming import (
     Found,
     find_any,
@@ -22,6 +21,7 @@ from dsql.ddl.naming import (
     require_column,
     require_table,
 )
+from dsql.ddl.removal import give_up, keyspaces_of
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError
 from dsql.sql.gate import ParsedStatement

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from dsql.access.authorize import check
-from dsql.access.privileges import Kind
+from dsql.access.privileges import RELATION_KINDS
 from dsql.access.requirements import (
     NOBODY,
     Ownership,
@@ -160,7 +160,7 @@ def schema_of(context: UtilityContext, found: Found) -> Schema:
 def ownership(found: Found) -> Ownership:
     """Return the requirement of who changes a relation. The system's belong to nobody who logs in."""
     if isinstance(found, VirtualTable):
-        return Ownership(Kind.TABLE, found.name, NOBODY)
+        return Ownership(RELATION_KINDS[found.kind], found.name, NOBODY)
     return owner_of_index(*found) if isinstance(found, tuple) else owner_of(found)
 
 

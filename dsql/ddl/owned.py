@@ -8,16 +8,17 @@ from typing import Any
 from dsql.access.acl import without_role
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
+from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, Address
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
 from dsql.catalog.schema import ADMIN_OID, Column, Database, Role, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.cascade import announce
+from dsql.ddl.cascade import all_dropped
 from dsql.ddl.default_privileges import write_default
-from dsql.ddl.drop import remove_table
 from dsql.ddl.grant import GivenGrant, Granting
 from dsql.ddl.memberships import MembershipChanges
 from dsql.ddl.privilege_lists import PrivilegeList
+from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of, roles_of
 from dsql.ddl.securables import Securable, kind_of, with_owner
@@ -135,21 +136,18 @@ def _drop_objects(
 ) -> set[int]:
     """Drop what the roles own, and with CASCADE what lies in their schemas; return the OIDs."""
     catalog = context.catalog
-    schemas = [schema for schema in catalog.schemas.values() if schema.owner_oid in owners]
-    names = {schema.name for schema in schemas}
-    tables = [table for table in catalog.tables.values() if table.owner_oid in owners]
-    others = [
-        table
-        for table in catalog.tables.values()
-        if table.schema in names and table.owner_oid not in owners
+    owned = [
+        (schema.oid, PG_NAMESPACE)
+        for schema in catalog.schemas.values()
+        if schema.owner_oid in owners
     ]
-    announce(others, (*schemas, *tables), context, result, cascade=cascade)
-    for table in (*tables, *others):
-        remove_table(table, context, writer)
-    for schema in schemas:
-        writer.drop_schema(schema)
-    gone: list[Table | Schema] = [*tables, *others, *schemas]
-    return {each.oid for each in gone}
+    owned += [
+        (table.oid, PG_CLASS) for table in catalog.tables.values() if table.owner_oid in owners
+    ]
+    targets = [Address(class_oid, oid) for oid, class_oid in sorted(owned, reverse=True)]
+    gone = all_dropped(targets, catalog, context, result, cascade=cascade)
+    remove(gone, catalog, context, writer)
+    return {address.oid for address in gone if not address.column}
 
 
 def _drop_defaults(

@@ -114,7 +114,4 @@ def _name(table: Table) -> str:
 
 
 def _with_table(catalog: Catalog, table: Table) -> Catalog:
-    tables = {**catalog.tables, (table.schema, table.name): table}
-    return Catalog(
-        catalog.version, catalog.schemas.values(), tables.values(), catalog.roles.values()
-    )
+    return catalog.with_tables({**catalog.tables, (table.schema, table.name): table}.values())

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dsql.access.privileges import RELATION_KINDS
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.names import is_visible
+from dsql.catalog.descriptions import described
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
 from dsql.catalog.schema import Column, Database, DefaultAcl, Membership, Role, Schema, Table
 from dsql.ddl.role_specs import role_name
@@ -63,16 +62,3 @@ def _described_default(default: DefaultAcl, catalog: Catalog) -> str:
     text = f"default privileges on new {_PLURALS[default.letter]} belonging to role {owner}"
     schemas = {schema.oid: schema.name for schema in catalog.schemas.values()}
     return f"{text} in schema {schemas[default.schema_oid]}" if default.schema_oid else text
-
-
-def described(table: Table, catalog: Catalog, search_path: Sequence[str]) -> str:
-    """Return a relation as messages describe it: `table shop.t`, bare if the search path finds it."""
-    shown = shown_name((table.schema, table.name), catalog, search_path)
-    return f"{RELATION_KINDS[table.kind].word} {shown}"
-
-
-def shown_name(name: tuple[str, str], catalog: Catalog, search_path: Sequence[str]) -> str:
-    """Return a relation's name (schema, name) for a message, bare if the search path finds it."""
-    if is_visible(catalog, search_path, name):
-        return quote_identifier(name[1])
-    return ".".join(map(quote_identifier, name))

@@ -1,0 +1,76 @@
+"""Objects as messages name them: `column a of table shop.t` (PostgreSQL's getObjectDescription)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsql.access.privileges import RELATION_KINDS
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.dependencies import (
+    PG_CLASS,
+    PG_CONSTRAINT,
+    PG_NAMESPACE,
+    PG_REWRITE,
+    Address,
+    default_address,
+    rule_address,
+)
+from dsql.catalog.names import find_index, is_visible
+from dsql.catalog.schema import Table
+from dsql.types.identifier import quote_identifier
+
+
+def description(address: Address, catalog: Catalog, search_path: Sequence[str]) -> str | None:
+    """Return what an object is called, None if there is none of this address."""
+    if address.class_oid == PG_CLASS:
+        return _relation(address, catalog, search_path)
+    if address.class_oid == PG_NAMESPACE:
+        names = (schema.name for schema in catalog.schemas.values() if schema.oid == address.oid)
+        return next((f"schema {quote_identifier(name)}" for name in names), None)
+    for table in catalog.tables.values():
+        part = _part(address, table)
+        if part is not None:
+            return f"{part} {described(table, catalog, search_path)}"
+    return None
+
+
+def _relation(address: Address, catalog: Catalog, search_path: Sequence[str]) -> str | None:
+    table = catalog.tables_by_oid.get(address.oid)
+    if table is None:
+        found = find_index(catalog, address.oid)
+        if found is None:
+            return None
+        return f"index {shown_name((found[0].schema, found[1].name), catalog, search_path)}"
+    shown = described(table, catalog, search_path)
+    if not address.column:
+        return shown
+    return f"column {quote_identifier(table.columns[address.column - 1].name)} of {shown}"
+
+
+def _part(address: Address, table: Table) -> str | None:
+    """Return what a part of a table is called, up to the table's own name."""
+    if address.class_oid == PG_CONSTRAINT:
+        names = {index.constraint_oid: index.constraint for index in table.indexes}
+        names |= {check.oid: check.name for check in table.checks}
+        names |= {key.oid: key.name for key in table.foreign_keys}
+        name = names.get(address.oid)
+        return name and f"constraint {quote_identifier(name)} on"
+    if address.class_oid == PG_REWRITE:
+        return "rule _RETURN on" if table.kind == "v" and rule_address(table) == address else None
+    for column in table.live_columns:
+        if column.default is not None and default_address(table, column.number) == address:
+            return f"default value for column {quote_identifier(column.name)} of"
+    return None
+
+
+def described(table: Table, catalog: Catalog, search_path: Sequence[str]) -> str:
+    """Return a relation as messages describe it: `table shop.t`, bare if the search path finds it."""
+    shown = shown_name((table.schema, table.name), catalog, search_path)
+    return f"{RELATION_KINDS[table.kind].word} {shown}"
+
+
+def shown_name(name: tuple[str, str], catalog: Catalog, search_path: Sequence[str]) -> str:
+    """Return a relation's name (schema, name) for a message, bare if the search path finds it."""
+    if is_visible(catalog, search_path, name):
+        return quote_identifier(name[1])
+    return ".".join(map(quote_identifier, name))

@@ -1,0 +1,112 @@
+"""Takes dropped objects out of the catalog: rows now, stored rows when no snapshot needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from msgspec.structs import replace
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.dependencies import (
+    PG_CLASS,
+    PG_CONSTRAINT,
+    PG_NAMESPACE,
+    Address,
+    default_address,
+)
+from dsql.catalog.jobs import new_job, write_job
+from dsql.catalog.schema import Column, Index, Table
+from dsql.catalog.store import CatalogWriter
+from dsql.ddl.result import UtilityContext
+from dsql.encoding.keyspace import prefix
+from dsql.transaction.interface import Mode, Transaction
+
+
+def remove(
+    gone: Collection[Address], catalog: Catalog, context: UtilityContext, writer: CatalogWriter
+) -> Catalog:
+    """Remove objects, and from what stays whatever part of it has gone; return the catalog without."""
+    tables = []
+    for table in catalog.tables.values():
+        if Address(PG_CLASS, table.oid) in gone:
+            _remove_table(table, context, writer)
+            continue
+        left = _without_parts(table, gone, context, writer)
+        if left is not table:
+            writer.put_table(left)
+        tables.append(left)
+    schemas = {s.oid: s for s in catalog.schemas.values() if Address(PG_NAMESPACE, s.oid) in gone}
+    for default in catalog.default_acls.values():
+        if default.schema_oid in schemas:
+            writer.drop_default_acl(default)
+    for schema in schemas.values():
+        writer.drop_schema(schema)
+    return catalog.with_tables(tables)
+
+
+def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:
+    for index in table.indexes:
+        writer.release_name(table.schema, index.name)
+    writer.drop_table(table)
+    if table.kind == "r":
+        give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
+
+
+def _without_parts(
+    table: Table, gone: Collection[Address], context: UtilityContext, writer: CatalogWriter
+) -> Table:
+    """Return what is left of a table, itself if that is all of it."""
+    lost = [index for index in table.indexes if Address(PG_CLASS, index.oid) in gone]
+    for index in lost:
+        writer.release_name(table.schema, index.name)
+    if lost:
+        keyspaces = [index.keyspace_id for index in lost]
+        give_up(context.transaction, keyspaces, context.statement_timestamp)
+    columns = tuple(_column_left(table, column, gone) for column in table.columns)
+    dropped = {column.number for column in columns if column.dropped}
+    left = replace(
+        table,
+        columns=columns,
+        indexes=tuple(_index_left(i, dropped) for i in table.indexes if i not in lost),
+        checks=tuple(c for c in table.checks if Address(PG_CONSTRAINT, c.oid) not in gone),
+        foreign_keys=tuple(
+            key for key in table.foreign_keys if Address(PG_CONSTRAINT, key.oid) not in gone
+        ),
+    )
+    return table if left == table else left
+
+
+def _column_left(table: Table, column: Column, gone: Collection[Address]) -> Column:
+    if column.dropped:
+        return column
+    if Address(PG_CLASS, table.oid, column.number) in gone:
+        # A dropped column keeps its number; its name becomes one that nobody can write.
+        name = f"........pg.dropped.{column.number}........"
+        return Column(name, column.number, column.type_oid, column.typmod, dropped=True)
+    if column.default is not None and default_address(table, column.number) in gone:
+        return replace(column, default=None, uses=())
+    return column
+
+
+def _index_left(index: Index, dropped: Collection[int]) -> Index:
+    """Return an index without the columns that it included and that have gone."""
+    included = tuple(number for number in index.include if number not in dropped)
+    return index if included == index.include else replace(index, include=included)
+
+
+def keyspaces_of(table: Table) -> list[int]:
+    """Return the keyspaces that hold a table's rows and index entries."""
+    indexes = [index.keyspace_id for index in table.indexes if not index.primary]
+    return [table.keyspace_id, *indexes]
+
+
+def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> None:
+    """Give up keyspaces that no catalog row refers to from this commit on, and note it in sys.jobs.
+
+    Storage removes their keys as soon as no older snapshot can need them. `now`: microseconds since 2000.
+    """
+    for keyspace in keyspaces:
+        transaction.delete(prefix(keyspace), Mode.BLIND)
+    job = new_job("DROP", now)
+    job.status, job.update_time = "completed", now
+    write_job(transaction, job)
