@@ -221,7 +221,7 @@ def measure(
     meter.take(NOBODY)
 
     def actual(node: p.Node) -> Actual:
-        number = generator.numbers.get(node)  # none for what can give no row: there is no code for it
+        number = generator.numbers.get(node)  # none: there is no code for what gives no row
         return _NOTHING if number is None else meter.actual(number)
 
     return Measurement(actual, transaction.read_bytes, transaction.written_bytes)
