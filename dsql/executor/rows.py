@@ -269,15 +269,26 @@ def _subquery_rows(
     generator.query(query, env, give)
 
 
+_LOCK_MODES = {
+    "update": "EXCLUSIVE",
+    "no key update": "NON_KEY",
+    "share": "NON_KEY",
+    "key share": "SHARE",
+}
+
+
 def produce_lock_rows(
     generator: Generator, node: p.LockRows, env: Env, required: set[int], consume: Consume
 ) -> None:
-    """Write FOR UPDATE and FOR KEY SHARE: each row is checked at commit."""
+    """Write FOR UPDATE and its kind: each row is checked at commit.
+
+    No mode lets readers share a row and meets every writer, so FOR SHARE meets other sharers, too.
+    """
     keys = {slot for slot, _ in node.marks}
 
     def give(inner: Env) -> None:
         for slot, strength in node.marks:
-            mode = "EXCLUSIVE" if strength == "update" else "SHARE"
+            mode = _LOCK_MODES[strength]
             key = inner[slot]
             statement = f"{generator.runtime('tx_check')}({key.code}, {mode})"
             if key.nullable:

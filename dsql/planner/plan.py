@@ -278,7 +278,7 @@ class SetOperationNode(Node):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LockRows(Node):
-    """The child's rows, each locked: (key slot, "update" | "key share")."""
+    """The child's rows, each locked: (key slot, strength as in `Query.row_marks`)."""
 
     child: Node
     marks: tuple[tuple[int, str], ...]

@@ -174,7 +174,7 @@ class Query:
     into `group_by`; a plain GROUP BY is one set with all of them; no grouping at all: None, and
     an aggregate query without GROUP BY: [[]] with `aggregated` True.
     `distinct_on`: None: no DISTINCT, []: DISTINCT, else the ON expressions.
-    `row_marks`: (entry, "update" | "key share").
+    `row_marks`: (entry, strength: "update", "no key update", "share" or "key share").
     """
 
     range_table: list[Entry] = field(default_factory=list)

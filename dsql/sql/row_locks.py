@@ -1,4 +1,8 @@
-"""Binds FOR UPDATE and its kind: which of a query's tables they mark."""
+"""Binds FOR UPDATE and its kind: which of a query's tables they mark.
+
+Nobody waits for a row here: who comes second learns at commit. So NOWAIT and SKIP LOCKED ask for what
+is the case anyway. Aurora DSQL has no FOR NO KEY UPDATE and no FOR SHARE.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,31 @@ from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
 from dsql.sql.walk import any_node
 
+_STRENGTHS = ("", "key share", "share", "no key update", "update")
+
 
 def bind_row_marks(scope: Scope, query: Query, locks: list[exp.Expression]) -> None:
     """Fill `query.row_marks`; each marked table needs UPDATE. Raises SqlError 0A000, 42P01."""
     for lock in locks:
         strength = lock.args["strength"].upper()
-        if strength not in ("UPDATE", "KEY SHARE"):
+        if scope.binding.profile == "dsql" and strength not in ("UPDATE", "KEY SHARE"):
             raise unsupported(
                 "locking clauses other than FOR UPDATE/FOR KEY SHARE are not supported"
             )
-        if lock.args.get("wait"):
-            raise unsupported(f"{lock.args['wait'].upper()} is not supported")
         _check_lockable(query, f"FOR {strength}")
         for index in _locked_entries(scope, lock, f"FOR {strength}"):
             use = scope.range_table[index].use
             assert use is not None
             use.privileges |= Privilege.UPDATE
-            if (index, "update") not in query.row_marks:
-                query.row_marks = [m for m in query.row_marks if m[0] != index]
-                query.row_marks.append((index, strength.lower()))
+            _mark(query, index, strength.lower())
+
+
+def _mark(query: Query, index: int, strength: str) -> None:
+    """Mark an entry, with the stronger of two strengths."""
+    known = dict(query.row_marks)
+    if _STRENGTHS.index(strength) > _STRENGTHS.index(known.get(index, "")):
+        query.row_marks = [mark for mark in query.row_marks if mark[0] != index]
+        query.row_marks.append((index, strength))
 
 
 def _check_lockable(query: Query, name: str) -> None:

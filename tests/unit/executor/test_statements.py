@@ -130,6 +130,23 @@ def test_for_update_and_key_share_lock_the_rows_found(filled: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("clause", "mode"),
+    [
+        ("for update nowait", Mode.EXCLUSIVE),
+        ("for key share skip locked", Mode.SHARE),
+        ("for no key update", Mode.NON_KEY),
+        ("for share nowait", Mode.NON_KEY),
+        ("for key share for update skip locked for share", Mode.EXCLUSIVE),
+        ("for key share of t for no key update of t", Mode.NON_KEY),
+    ],
+)
+def test_locks_have_the_mode_of_the_strongest_clause(filled: Any, clause: str, mode: Mode) -> None:
+    filled.transaction.modes.clear()
+    filled.run(f"select * from t where id = 1 {clause}")
+    assert list(filled.transaction.modes.values()) == [mode]
+
+
+@pytest.mark.parametrize(
     ("statement", "sqlstate", "message", "detail"),
     [
         (

@@ -166,6 +166,20 @@ def test_a_catalog_change_reaches_the_sessions_of_others(server):
     assert two.rows("SELECT * FROM t") == []
 
 
+@pytest.mark.parametrize(
+    "clause", ["FOR SHARE", "FOR NO KEY UPDATE", "FOR UPDATE FOR SHARE NOWAIT"]
+)
+def test_aurora_dsql_has_two_kinds_of_locks(peer, postgres, clause):
+    other = postgres.connect()
+    for session in (peer, other):
+        session.query("CREATE TABLE t (id int PRIMARY KEY)")
+    refused = "locking clauses other than FOR UPDATE/FOR KEY SHARE are not supported"
+    assert peer.fails(f"SELECT * FROM t {clause}") == ("0A000", refused)
+    assert other.rows(f"SELECT * FROM t {clause}") == []
+    assert peer.rows("SELECT * FROM t FOR UPDATE NOWAIT") == []
+    assert peer.rows("SELECT * FROM t FOR KEY SHARE SKIP LOCKED") == []
+
+
 def test_explain_prints_the_plan(peer):
     answers = peer.query("EXPLAIN (COSTS OFF) SELECT 1")
     assert client.column_names(answers[0][1]) == ["QUERY PLAN"]

@@ -158,11 +158,6 @@ def test_row_marks_name_the_locked_entries(bound: Bind) -> None:
     assert query.row_marks == [(0, "update"), (1, "key share")]
 
 
-def test_share_locks_are_refused(bound: Bind) -> None:
-    with pytest.raises(SqlError, match="locking clauses other than FOR UPDATE/FOR KEY SHARE"):
-        bound("select * from accounts for share")
-
-
 def test_update_with_a_row_from_a_query_evaluates_it_once(bound: Bind) -> None:
     text = "update accounts set (name, balance) = (select note, total from orders limit 1)"
     update = bound(text).statement
