@@ -102,8 +102,7 @@ def _list_loop(
 ) -> str:
     source = generator.source
     assert node.index is not None
-    column = node.table.columns[node.index.columns[number].column_number - 1]
-    sort_key = registry.get(column.type_oid).sort_key
+    sort_key = registry.get(key_columns(node.table, node.index)[number].type_oid).sort_key
     array = generator.value(part.array, env).text
     key = f", {source.constant(sort_key)}" if sort_key is not None else ""
     items = f"distinct_sorted({array}{key})"

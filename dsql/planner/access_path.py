@@ -6,19 +6,25 @@ equality per key part from the left, IN lists counting as equalities, and a rang
 example, with a primary key (a, b), `a IN (1, 2) AND b > 5 AND c = 1` reads two ranges,
 (1, 5)..(1, end] and (2, 5)..(2, end], and filters them by c = 1.
 
+An index on an expression answers the very same expression, and a partial index is used where its predicate
+follows from the conditions (`dsql.planner.index_predicates`).
+
 The key is encoded as the column's type, so both sides must have the same runtime form: the same type,
 or both integers (bounds outside the column's range are clamped at run time), or both text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.schema import Index
 from dsql.planner import estimates
-from dsql.planner.expressions import Slot, is_volatile, slots_of, strip_relabel
+from dsql.planner.expressions import Slot, fingerprint, is_volatile, slots_of, strip_relabel
+from dsql.planner.index_predicates import PartialIndexes, shape
 from dsql.planner.plan import Access, AnyOf, Bound
+from dsql.planner.relations import TableLeaf
 from dsql.sql import bound
 from dsql.sql.bound import Expression, SortKey
 
@@ -29,9 +35,9 @@ _FLIPPED = {"<": ">", "<=": ">=", "=": "=", ">=": "<=", ">": "<"}
 
 @dataclass(slots=True)
 class Comparison:
-    """A usable predicate: column `strategy` value, value an AnyOf for lists."""
+    """A usable predicate: key `strategy` value, value an AnyOf for lists. See `Keys`."""
 
-    column: int
+    key: Hashable
     strategy: str
     value: Expression | AnyOf
     condition: Expression
@@ -57,13 +63,48 @@ def same_form(first: int, second: int) -> bool:
     )
 
 
-def comparison(
-    condition: Expression, columns: dict[int, int], types: dict[int, int], own: frozenset[int]
-) -> Comparison | None:
-    """Read a predicate as a comparison of one of the table's columns.
+class Keys:
+    """What a table's indexes can be asked for: a column by its number, an expression by its fingerprint."""
 
-    `columns` maps slot ids to column numbers, `types` column numbers to type OIDs; `own` are the slots
-    that are not known before the row is read.
+    def __init__(self, leaf: TableLeaf) -> None:
+        self._columns = {slot.id: number for number, slot in leaf.columns.items()}
+        self._types: dict[Hashable, int] = {c.number: c.type_oid for c in leaf.table.columns}
+        self._parts: dict[tuple[int, int], Hashable] = {}
+        self._texts = leaf.texts
+        self._shapes: set[Hashable] = set()
+        if leaf.texts is not None:
+            for part, expression in leaf.texts.expressions.items():
+                key = self._parts[part] = fingerprint(strip_relabel(expression))
+                self._types[key] = expression.type_oid
+                self._shapes.add(shape(strip_relabel(expression)))
+
+    def of(self, node: Expression) -> Hashable:
+        """Return the key that an expression is, 0 if it is none."""
+        bare = strip_relabel(node)
+        if isinstance(bare, Slot):
+            return self._columns.get(bare.id, 0)
+        if self._texts is None or not self._shapes:
+            return 0
+        key: Hashable = fingerprint(bare)
+        if key in self._types:
+            return key
+        if shape(bare) in self._shapes:
+            self._texts.missed()
+        return 0
+
+    def of_part(self, index: Index, number: int) -> Hashable:
+        """Return the key that a part of an index is."""
+        return index.columns[number].column_number or self._parts[index.oid, number]
+
+    def type_oid(self, key: Hashable) -> int:
+        """Return the type that a key is encoded as."""
+        return self._types[key]
+
+
+def comparison(condition: Expression, keys: Keys, own: frozenset[int]) -> Comparison | None:
+    """Read a predicate as a comparison of one of the keys.
+
+    `own` are the slots that are not known before the row is read.
     """
     if isinstance(condition, bound.Call) and condition.strategy and len(condition.arguments) == 2:
         left, right = condition.arguments
@@ -71,25 +112,20 @@ def comparison(
             (left, right, condition.strategy),
             (right, left, _FLIPPED[condition.strategy]),
         ):
-            number = _column(this, columns)
-            if number and _known(other, own) and _fits(this, other, types[number]):
-                return Comparison(number, strategy, other, condition)
+            key = keys.of(this) if _known(other, own) else 0
+            if key and _fits(this, other, keys.type_oid(key)):
+                return Comparison(key, strategy, other, condition)
     elif isinstance(condition, bound.ArrayCompare) and not condition.all:
-        number = _column(condition.left, columns)
+        key = keys.of(condition.left)
         element = condition.function.argument_types[1]
         if (
-            number
+            key
             and condition.strategy == "="
             and _known(condition.array, own)
-            and same_form(types[number], element)
+            and same_form(keys.type_oid(key), element)
         ):
-            return Comparison(number, "=", AnyOf(array=condition.array), condition)
+            return Comparison(key, "=", AnyOf(array=condition.array), condition)
     return None
-
-
-def _column(node: Expression, columns: dict[int, int]) -> int:
-    bare = strip_relabel(node)
-    return columns.get(bare.id, 0) if isinstance(bare, Slot) else 0
 
 
 def _known(node: Expression, own: frozenset[int]) -> bool:
@@ -101,35 +137,50 @@ def _fits(column: Expression, value: Expression, type_oid: int) -> bool:
 
 
 def candidates(
-    table: Table,
-    columns: dict[int, int],
-    conditions: Sequence[Expression],
-    own: frozenset[int],
+    leaf: TableLeaf, conditions: Sequence[Expression], *, ordered: bool = False
 ) -> list[Candidate]:
-    """Return the ways to read a table under `conditions`, the full scan first."""
-    types = {column.number: column.type_oid for column in table.columns}
-    found = [comparison(condition, columns, types, own) for condition in conditions]
+    """Return the ways to read a table under `conditions`, the full scan first.
+
+    `ordered`: also those that read all of an index, for the sake of its order.
+    """
+    table, keys, own = leaf.table, Keys(leaf), frozenset(leaf.slots)
+    found = [comparison(condition, keys, own) for condition in conditions]
     usable = [item for item in found if item is not None]
+    partial = PartialIndexes(leaf.texts, conditions) if leaf.texts is not None else None
     rows = estimates.table_rows(table)
-    primary = table.primary_key
-    full = Candidate(primary, Access(), list(conditions), rows, rows * estimates.ROW_COST)
-    ways = [full]
+    ways = [
+        Candidate(table.primary_key, Access(), list(conditions), rows, rows * estimates.ROW_COST)
+    ]
     for index in table.indexes:
-        if index.valid and index.predicate is None:
-            candidate = _with_index(table, index, usable, conditions)
-            if candidate is not None:
+        if not index.valid:
+            continue
+        covered: Sequence[Expression] | None = ()
+        if index.predicate is not None:
+            assert partial is not None
+            covered = partial.covered(index)
+        if covered is not None:
+            candidate = _with_index(leaf, index, keys, usable, conditions, covered)
+            all_of_it = candidate.access.whole and index.predicate is None
+            if not all_of_it or (ordered and not index.primary):
                 ways.append(candidate)
     return ways
 
 
 def _with_index(
-    table: Table, index: Index, usable: list[Comparison], conditions: Sequence[Expression]
-) -> Candidate | None:
+    leaf: TableLeaf,
+    index: Index,
+    keys: Keys,
+    usable: list[Comparison],
+    conditions: Sequence[Expression],
+    covered: Sequence[Expression],
+) -> Candidate:
+    """Return the way by an index. `covered`: conditions that its predicate stands for."""
     prefix: list[Expression | AnyOf] = []
     used: list[Expression] = []
     low = high = None
-    for part in index.columns:
-        on_part = [item for item in usable if part.column_number == item.column]
+    for number, part in enumerate(index.columns):
+        key = keys.of_part(index, number)
+        on_part = [item for item in usable if item.key == key]
         equal = _best_equality(on_part)
         if equal is not None:
             prefix.append(equal.value)
@@ -137,12 +188,9 @@ def _with_index(
             continue
         if not part.descending:
             low, high, ranged = _range(on_part)
-            nullable = not index.primary and not table.columns[part.column_number - 1].not_null
             # a range open to the side of the NULLs is filtered once more
-            used += [] if nullable else ranged
+            used += [] if _may_be_null(leaf, index, number) else ranged
         break
-    if not (prefix or low or high):
-        return None
     complete = len(prefix) == len(index.columns)
     access = Access(
         prefix=tuple(prefix),
@@ -151,11 +199,17 @@ def _with_index(
         conditions=tuple(used),
         unique=index.unique and complete,
     )
-    taken = {id(condition) for condition in used}
+    taken = {id(condition) for condition in (*used, *covered)}
     rest = [condition for condition in conditions if id(condition) not in taken]
-    read = estimates.access_rows(table, index, access)
+    read = estimates.access_rows(leaf.table, index, access)
+    read = estimates.filtered(read, covered)
     per_row = estimates.ROW_COST + (0.0 if index.primary else estimates.LOOKUP_COST)
     return Candidate(index, access, rest, read, read * per_row)
+
+
+def _may_be_null(leaf: TableLeaf, index: Index, number: int) -> bool:
+    column = index.columns[number].column_number
+    return not index.primary and not (column and leaf.table.columns[column - 1].not_null)
 
 
 def _best_equality(items: Iterable[Comparison]) -> Comparison | None:
@@ -185,35 +239,54 @@ def best(ways: Sequence[Candidate]) -> Candidate:
     return min(ways, key=lambda way: (way.cost, way.index is None or not way.index.primary))
 
 
-def order_direction(
-    table: Table,
-    candidate: Candidate,
-    keys: Sequence[SortKey],
-    columns: dict[int, int],
-) -> bool | None:
-    """Tell whether a candidate yields rows in the order of `keys`: False forward, True reversed.
+class OrderPart(NamedTuple):
+    """A key by which the rows of an index come ordered."""
 
-    None if it does not. Parts fixed by an equality do not matter, wherever they stand in `keys`.
+    key: Hashable
+    descending: bool
+    nulls_first: bool | None  # None: it is never NULL
+
+
+def order_direction(
+    leaf: TableLeaf, candidate: Candidate, wanted: Sequence[SortKey]
+) -> bool | None:
+    """Tell whether a candidate yields rows in an order: False forward, True reversed, None if it does not.
+
+    Parts fixed by an equality do not matter, wherever they stand in `wanted`.
     """
-    index = candidate.index
+    index, keys = candidate.index, Keys(leaf)
     if index is None or any(isinstance(part, AnyOf) for part in candidate.access.prefix):
         return None
-    fixed = {part.column_number for part in index.columns[: len(candidate.access.prefix)]}
-    parts = [part for part in index.columns if part.column_number not in fixed]
-    wanted = [key for key in keys if _column(key.expression, columns) not in fixed]
+    parts = _order(leaf, index, keys)
+    fixed = {part.key for part in parts[: len(candidate.access.prefix)]}
+    parts = [part for part in parts if part.key not in fixed]
+    wanted = [key for key in wanted if keys.of(key.expression) not in fixed]
     if candidate.access.unique or not wanted:
         return False
     if len(wanted) > len(parts):
         return None
     reverse = wanted[0].descending != parts[0].descending
     for part, key in zip(parts, wanted, strict=False):
-        number = _column(key.expression, columns)
-        if not number or number != part.column_number:
+        if keys.of(key.expression) != part.key or (key.descending != part.descending) != reverse:
             return None
-        if (key.descending != part.descending) != reverse:
+        if part.nulls_first is not None and (part.nulls_first != reverse) != key.nulls_first:
             return None
-        if not table.columns[number - 1].not_null and not index.primary:
-            nulls_first_in_scan = part.nulls_first != reverse
-            if nulls_first_in_scan != key.nulls_first:
-                return None
     return reverse
+
+
+def _order(leaf: TableLeaf, index: Index, keys: Keys) -> list[OrderPart]:
+    """Return by what an index is ordered; at the end of entries that may be equal stands the row's key."""
+    parts = [
+        OrderPart(
+            keys.of_part(index, number),
+            part.descending,
+            part.nulls_first if _may_be_null(leaf, index, number) else None,
+        )
+        for number, part in enumerate(index.columns)
+    ]
+    primary = leaf.table.primary_key
+    if not index.unique and primary is not None:
+        known = {part.key for part in parts}
+        numbers = [part.column_number for part in primary.columns]
+        parts += [OrderPart(number, False, None) for number in numbers if number not in known]
+    return parts

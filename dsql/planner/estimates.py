@@ -20,6 +20,7 @@ EQUAL_SELECTIVITY = 0.005
 RANGE_SELECTIVITY = 1 / 3
 BETWEEN_SELECTIVITY = 0.005
 ARRAY_LENGTH = 10.0
+LIMIT_ROWS = 100.0  # of a LIMIT whose count is not known: PostgreSQL takes a tenth of all rows
 SCAN_STARTUP = 100.0  # Aurora DSQL's plans show the cost of asking storage as a fixed start
 ROW_COST = 0.01
 LOOKUP_COST = 0.5

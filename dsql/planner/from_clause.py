@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from dsql.planner import estimates
 from dsql.planner.expressions import (
     Slot,
+    conjuncts,
     is_volatile,
     map_children,
     returns_set,
     slots_of,
     slots_of_all,
+    transform,
     walk,
 )
 from dsql.planner.lookups import is_joins_only
@@ -29,7 +31,7 @@ from dsql.planner.plan import (
     VirtualScan,
     expressions_of_rows,
 )
-from dsql.planner.relations import DerivedLeaf, Group, OuterJoin, TableLeaf
+from dsql.planner.relations import DerivedLeaf, Group, IndexTexts, OuterJoin, TableLeaf
 from dsql.planner.scope import CteSource, Scope
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
@@ -98,7 +100,7 @@ def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable
     ]
     scope.entries[number] = list(slots)
     if isinstance(entry, bound_query.TableEntry):
-        return Group([_table(scope, number, entry, slots)])
+        return Group([_table(scope, entry, slots)])
     if isinstance(entry, bound_query.VirtualEntry):
         return Group([_virtual(entry, slots)])
     if isinstance(entry, bound_query.FunctionEntry):
@@ -107,20 +109,39 @@ def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable
     return Group([_values(scope, entry, slots)])
 
 
-def _table(
-    scope: Scope, number: int, entry: bound_query.TableEntry, slots: list[Slot]
-) -> TableLeaf:
+def _table(scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]) -> TableLeaf:
     numbers = [column.number for column in entry.table.live_columns]
     primary = entry.table.primary_key
     keys = {part.column_number for part in primary.columns} if primary is not None else set()
     for slot, column in zip(slots, entry.table.live_columns, strict=False):
         slot.not_null = column.not_null or column.number in keys
-    del scope, number
     return TableLeaf(
         table=entry.table,
         alias=entry.alias,
         columns=dict(zip(numbers, slots, strict=False)),
+        texts=_index_texts(scope, entry, slots),
     )
+
+
+def _index_texts(
+    scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]
+) -> IndexTexts | None:
+    if not entry.index_expressions and not entry.index_predicates:
+        return None
+
+    def over_slots(node: Expression) -> Expression:
+        return fold(transform(node, lambda n: slots[n.column] if _is_column(n) else None))
+
+    def missed() -> None:
+        scope.planner.is_generic = True
+
+    expressions = {key: over_slots(item) for key, item in entry.index_expressions.items()}
+    predicates = {oid: conjuncts(over_slots(item)) for oid, item in entry.index_predicates.items()}
+    return IndexTexts(expressions, predicates, missed)
+
+
+def _is_column(node: Expression) -> TypeGuard[bound.ColumnRef]:
+    return isinstance(node, bound.ColumnRef)
 
 
 def _derived(slots: list[Slot], needs: set[int], node: Node) -> DerivedLeaf:

@@ -33,9 +33,12 @@ class Joined:
 
 
 def plan_group(
-    group: Group, order: Sequence[SortKey] = (), *, limited: bool = False
+    group: Group, order: Sequence[SortKey] = (), *, limit: float | None = None
 ) -> tuple[Node, bool]:
-    """Return the node of a whole group, and whether its rows come in the wanted order."""
+    """Return the node of a whole group, and whether its rows come in the wanted order.
+
+    `limit`: how many rows will be taken, None for all.
+    """
     if not group.members:
         return with_filter(Result(), group.conditions), False
     slots = group.slots
@@ -46,7 +49,7 @@ def plan_group(
     if isinstance(only, TableLeaf):
         remaining.clear()
         conditions = _take(pending, slots, slots)
-        node, ordered = _ordered_scan(only, conditions, order, limited=limited)
+        node, ordered = _ordered_scan(only, conditions, order, limit)
         joined = Joined(node, slots)
     else:
         joined = _first(remaining, pending, slots)
@@ -70,37 +73,29 @@ def _take(pending: list[Expression], reach: set[int], scope: set[int]) -> list[E
 
 
 def _ordered_scan(
-    leaf: TableLeaf, conditions: list[Expression], order: Sequence[SortKey], *, limited: bool
+    leaf: TableLeaf, conditions: list[Expression], order: Sequence[SortKey], limit: float | None
 ) -> tuple[Node, bool]:
     """Choose a scan that gives the order if that costs less than sorting would."""
-    ways = _ways(leaf, [*leaf.conditions, *conditions])
-    columns = _columns(leaf)
+    ways = access_path.candidates(leaf, [*leaf.conditions, *conditions], ordered=True)
     cheapest = access_path.best(ways)
     best_cost, choice, reverse = float("inf"), cheapest, None
     for way in ways:
-        direction = access_path.order_direction(leaf.table, way, order, columns)
+        direction = access_path.order_direction(leaf, way, order)
         cost = way.cost
         if direction is None:
             cost += 1.0 + way.rows * HASH_ROW_COST
-        elif limited:
-            cost = min(cost, 1.0 + way.cost / 10)
+        elif limit is not None:
+            cost *= min(1.0, limit / estimates.filtered(way.rows, way.rest))
         if cost < best_cost:
             best_cost, choice, reverse = cost, way, direction
     return scan(leaf, choice, reverse=bool(reverse)), reverse is not None
 
 
-def _columns(leaf: TableLeaf) -> dict[int, int]:
-    return {slot.id: number for number, slot in leaf.columns.items()}
-
-
-def _ways(leaf: TableLeaf, conditions: list[Expression]) -> list[access_path.Candidate]:
-    return access_path.candidates(leaf.table, _columns(leaf), conditions, frozenset(leaf.slots))
-
-
 def member_node(member: Member, extra: Sequence[Expression] = ()) -> Node:
     """Return the node of one member alone, under its own conditions and `extra`."""
     if isinstance(member, TableLeaf):
-        return scan(member, access_path.best(_ways(member, [*member.conditions, *extra])))
+        ways = access_path.candidates(member, [*member.conditions, *extra])
+        return scan(member, access_path.best(ways))
     if isinstance(member, DerivedLeaf):
         return with_filter(member.node(), list(extra))
     return with_filter(_outer_join(member), list(extra))
@@ -194,7 +189,7 @@ def _lookup_join(
     kind: str, left: Joined, leaf: TableLeaf, conditions: Sequence[Expression]
 ) -> Node | None:
     """Return a nested loop whose inner side looks up the outer row's values in an index."""
-    ways = _ways(leaf, [*leaf.conditions, *conditions])
+    ways = access_path.candidates(leaf, [*leaf.conditions, *conditions])
     joins = {id(condition) for condition in conditions}
     ways = [way for way in ways if any(id(item) in joins for item in way.access.conditions)]
     if not ways:

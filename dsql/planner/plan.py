@@ -397,9 +397,13 @@ class QueryPlan:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Plan:
-    """A planned statement. `tag` is the command tag's word."""
+    """A planned statement. `tag` is the command tag's word.
+
+    `is_generic`: with constants instead of parameters there may be a better plan.
+    """
 
     query: QueryPlan
     parameter_types: tuple[int, ...]
     tag: str
     writes: bool
+    is_generic: bool = False

@@ -38,6 +38,7 @@ def plan(statement: bound_query.BoundStatement) -> Plan:
         parameter_types=tuple(statement.parameter_types),
         tag=_TAGS.get(type(body), "SELECT"),
         writes=_modifies(query),
+        is_generic=state.is_generic,
     )
 
 

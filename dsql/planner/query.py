@@ -230,14 +230,27 @@ def _joined(builder: QueryBuilder, group: Group) -> tuple[Node, bool]:
         or any(returns_set(target) for target in builder.targets)
     )
     order = builder.order_by if sortable else []
-    return plan_group(group, order, limited=query.limit is not None)
+    return plan_group(group, order, limit=_limit(query))
+
+
+def _limit(query: bound_query.Query) -> float | None:
+    """Return how many rows LIMIT and OFFSET let through; a share of them if nobody knows."""
+    if query.limit is None:
+        return None
+    rows = 0.0
+    for count in (query.limit, query.offset):
+        if isinstance(count, bound.Constant) and isinstance(count.value, int):
+            rows += count.value
+        elif count is not None:
+            rows += estimates.LIMIT_ROWS
+    return max(rows, 1.0)
 
 
 def _grouped(builder: QueryBuilder, group: Group) -> Node:
     scope, query = builder.scope, builder.query
     grouping = Grouping.of(scope, query, group.slots)
     order = min_max_order(scope, grouping)
-    child, ordered = plan_group(group, order, limited=bool(order))
+    child, ordered = plan_group(group, order, limit=1.0 if order else None)
     if order and ordered:
         present = bound.NullTest(type_oid=16, argument=order[0].expression, negated=True)
         child = with_filter(child, [present])

@@ -16,13 +16,29 @@ from dsql.planner.plan import Node
 from dsql.sql.bound import Expression
 
 
+@dataclass(slots=True, eq=False)
+class IndexTexts:
+    """The expression keys and the predicates (their conjuncts) of a table's indexes, over its slots.
+
+    `missed` is called for one that could match if a parameter's value were known.
+    """
+
+    expressions: dict[tuple[int, int], Expression]  # (index OID, key part) -> expression
+    predicates: dict[int, list[Expression]]
+    missed: Callable[[], None]
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class TableLeaf:
-    """A stored table. `columns` maps column numbers to slots."""
+    """A stored table. `columns` maps column numbers to slots.
+
+    `texts` is None if all its indexes are on plain columns, and whole.
+    """
 
     table: Table
     alias: str
     columns: dict[int, Slot]
+    texts: IndexTexts | None = None
     conditions: list[Expression] = field(default_factory=list)
     row_slot: int = 0
     key_slot: int = 0

@@ -154,7 +154,8 @@ class NormalizedQueries:
             if parsed.name not in QUERIES or parsed.long_names:
                 return None
             statement = QueryStatement(self._state, parsed, types, "")
-            statement.compiled()
+            if statement.compiled().program.plan.is_generic:
+                return None
         except SqlError:
             return None
         return statement

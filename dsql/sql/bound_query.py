@@ -42,9 +42,15 @@ class Entry:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TableEntry(Entry):
-    """A stored table: entry column i is `table.live_columns[i]`."""
+    """A stored table: entry column i is `table.live_columns[i]`.
+
+    The expression keys ((index OID, key part) -> expression) and the predicates of its indexes are bound
+    over the row as entry 0 of a query of its own.
+    """
 
     table: Table
+    index_expressions: dict[tuple[int, int], Expression] = field(default_factory=dict)
+    index_predicates: dict[int, Expression] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

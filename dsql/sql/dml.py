@@ -19,6 +19,7 @@ from dsql.sql.bound_query import (
     FromItem,
     Insert,
     Query,
+    TableEntry,
     Target,
     Update,
     ValuesEntry,
@@ -427,6 +428,14 @@ def _show_target(scope: Scope, table: Table, tree: exp.Expression, privilege: Pr
     scope.items = [entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)]
 
 
+def _show_indexes(scope: Scope, stored: Stored) -> None:
+    """Let the planner know the target's indexes on expressions, and the partial ones."""
+    target = scope.range_table[0]
+    assert isinstance(target, TableEntry)
+    target.index_expressions = stored.index_expressions
+    target.index_predicates = stored.index_predicates
+
+
 def _where(scope: Scope, tree: exp.Expression) -> Expression | None:
     where = tree.args.get("where")
     if where is None:
@@ -451,6 +460,7 @@ def _update(scope: Scope, tree: exp.Update) -> Update:
         assignments = bind_assignments(scope, table, tree.expressions)
     where = _where(scope, tree)
     stored = bind_row_expressions(scope.binding, table)
+    _show_indexes(scope, stored)
     return Update(
         table=table,
         range_table=scope.range_table,
@@ -479,6 +489,7 @@ def _delete(scope: Scope, tree: exp.Delete) -> Delete:
     where = _where(scope, tree)
     stored = Stored()
     bind_index_expressions(scope.binding, table, stored)
+    _show_indexes(scope, stored)
     return Delete(
         table=table,
         range_table=scope.range_table,

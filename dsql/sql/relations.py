@@ -20,6 +20,7 @@ from dsql.sql.bound_query import (
     TableEntry,
     VirtualEntry,
 )
+from dsql.sql.columns import Stored, bind_index_expressions
 from dsql.sql.scope import Item, Scope, entry_item
 from dsql.sql.tree import position_of
 
@@ -129,7 +130,16 @@ def table_entry(
     ]
     name = renamed(columns, alias, table.name, position)
     use = scope.binding.use(table, Privilege.SELECT, scope.depth)
-    return TableEntry(alias=name, columns=columns, use=use, table=table)
+    stored = Stored()
+    bind_index_expressions(scope.binding, table, stored)
+    return TableEntry(
+        alias=name,
+        columns=columns,
+        use=use,
+        table=table,
+        index_expressions=stored.index_expressions,
+        index_predicates=stored.index_predicates,
+    )
 
 
 def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int) -> SubqueryEntry:

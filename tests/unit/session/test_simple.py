@@ -222,6 +222,30 @@ def test_query_identifiers_are_those_of_the_statement_without_its_constants(peer
 
 
 @pytest.mark.one_process
+@pytest.mark.parametrize(
+    ("query", "shared"),
+    [
+        ("SELECT v FROM t WHERE id = {}", True),
+        ("SELECT v FROM t WHERE n = {}", True),
+        ("SELECT v FROM t WHERE n = {} AND v = 'x'", False),  # is it the 'x' of the partial index?
+        ("SELECT v FROM t WHERE n + {} = 3", False),  # is it the 1 of the other one?
+    ],
+)
+def test_literals_that_decide_about_an_index_stay_in_the_statement(postgres, query, shared):
+    peer = postgres.connect()
+    peer.query("CREATE TABLE t (id int PRIMARY KEY, n int, v text)")
+    peer.query("CREATE INDEX ON t (n) WHERE v = 'x'")
+    peer.query("CREATE INDEX ON t ((n + 1))")
+    peer.query("INSERT INTO t VALUES (1, 2, 'x')")
+    counts = []
+    for number in range(1, 4):
+        before = len(postgres.environments[0].plans)
+        peer.query(query.format(number))
+        counts.append(len(postgres.environments[0].plans) - before)
+    assert (counts[1:] == [0, 0]) is shared, counts
+
+
+@pytest.mark.one_process
 def test_queries_that_differ_in_literals_share_a_plan(server):
     peer = server.connect()
     peer.query("CREATE TABLE t (id int PRIMARY KEY, v text)")
