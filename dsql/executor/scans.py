@@ -66,13 +66,14 @@ def produce_scan(
             return
         ends = _ends(generator, node, env, blocks)
         primary = node.index is None or node.index.primary
+        covered = not primary and node.is_covered(required)
         key, value = source.fresh("key"), source.fresh("value")
         if node.access.unique:
-            _lookup(generator, node, prefix, key, value, blocks, primary=primary)
+            _lookup(generator, node, prefix, key, value, blocks, primary=primary, covered=covered)
         else:
             low, high = _range(generator, node, prefix, ends)
             _loop(generator, node, low, high, (key, value), blocks)
-            if not primary:
+            if not primary and not covered:
                 key, entry = value, value
                 value = source.fresh("value")
                 source.line(f"{value} = {generator.runtime('tx_read')}({entry})")
@@ -149,6 +150,7 @@ def _lookup(
     blocks: ExitStack,
     *,
     primary: bool,
+    covered: bool,
 ) -> None:
     source, read = generator.source, generator.runtime("tx_read")
     code = _template(node, len(prefix)).format(*prefix)
@@ -157,6 +159,8 @@ def _lookup(
     else:
         source.line(f"{key} = {read}({code})")
         blocks.enter_context(source.block(f"if {key} is not None:"))
+    if covered:
+        return
     source.line(f"{value} = {read}({key})")
     blocks.enter_context(source.block(f"if {value} is not None:"))
 

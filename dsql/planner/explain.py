@@ -109,7 +109,7 @@ class _Printer:
             self._filtered(node, depth, inner, arrow=arrow, output=output, last=last)
             return
         margin = "->  " if arrow else ""
-        name = label(node, verbose=self._style.verbose)
+        name = label(node, verbose=self._style.verbose, covered=self._is_covered(node))
         cost = " " + self._cost(node.estimate) if self._style.costs else ""
         unseen = isinstance(node, p.Modification) and not output
         self._line(depth, margin + name + cost + self._done(last, unseen=unseen))
@@ -175,9 +175,12 @@ class _Printer:
         rows = 0 if unseen else round(actual.rows / loops)
         return f" (actual {times}rows={rows} loops={loops})"
 
+    def _is_covered(self, node: p.Node) -> bool:
+        return isinstance(node, p.Scan) and not _is_primary(node) and node.is_covered(self._read)
+
     def _storage(self, node: p.Scan, depth: int) -> None:
         """Print what storage does for a scan."""
-        text, primary = self._text, node.index is None or node.index.primary
+        text, primary = self._text, _is_primary(node)
         on = node.table.name if node.index is None or primary else node.index.name
         if primary and not node.access.whole and node.index is not None:
             on = node.index.name
@@ -189,7 +192,7 @@ class _Printer:
         if node.access.conditions:
             conditions = text.conjunction(node.access.conditions)
             self._line(inner + _STORAGE_MARGIN, f"Index Cond: {conditions}")
-        if not primary:
+        if not primary and not self._is_covered(node):
             self._stored(f"Storage Lookup on {node.table.name}", node, depth)
             self._storage_lines(node, inner)
             self._stored(f"B-Tree Lookup on {node.table.name}", node, inner, scanned=True)
@@ -218,6 +221,10 @@ class _Printer:
 
 
 _STORAGE_MARGIN = 4
+
+
+def _is_primary(node: p.Scan) -> bool:
+    return node.index is None or node.index.primary
 
 
 def _own_output(node: p.Node) -> Sequence[Expression]:

@@ -11,15 +11,19 @@ from dsql.sql.bound import SortKey
 from dsql.types.identifier import quote_identifier
 
 
-def label(node: p.Node, *, verbose: bool) -> str:
-    """Return what a node is called; `verbose` names tables with their schemas."""
+def label(node: p.Node, *, verbose: bool, covered: bool) -> str:
+    """Return what a node is called.
+
+    `verbose` names tables with their schemas; `covered`: it is a scan of index entries alone.
+    """
     table = getattr(node, "relation" if isinstance(node, p.VirtualScan) else "table", None)
     target = ""
     if table is not None:
         shown = f"{quote_identifier(table.schema)}.{table.name}" if verbose else table.name
         alias = getattr(node, "alias", table.name)
         target = shown if alias == table.name else f"{shown} {alias}"
-    return _LABELS[type(node)](node, target)
+    text = _LABELS[type(node)](node, target)
+    return text.replace("Index Scan", "Index Only Scan", 1) if covered else text
 
 
 def details(text: Namer, node: p.Node) -> Iterator[str]:

@@ -6,7 +6,7 @@ are in PostgreSQL's arbitrary units; they exist to compare plans and to be print
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -81,8 +81,7 @@ class AnyOf:
 class Scan(Node):
     """Rows of a stored table: by its own keys (`index` None or primary) or by a secondary index.
 
-    `columns` maps column numbers to slots. With `covered`, a secondary index alone answers (never
-    set where the row itself is needed). `row_slot`/`key_slot` carry the decoded row and its key to
+    `columns` maps column numbers to slots. `row_slot`/`key_slot` carry the decoded row and its key to
     modifications and locks.
     """
 
@@ -95,6 +94,12 @@ class Scan(Node):
     reverse: bool = False
     row_slot: int = 0
     key_slot: int = 0
+
+    def is_covered(self, read: Collection[int]) -> bool:
+        """Tell whether the entries of a secondary index suffice, if these slots are read: no column is."""
+        if self.filter or self.row_slot or self.key_slot:
+            return False
+        return not any(slot.id in read for slot in self.columns.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -75,6 +75,10 @@ def test_indexes_change_no_answer(seed: int) -> None:
         text = f"select id, a, b, on_ from {{t}} where {condition} order by {order} {limit}"
         indexed, plain = pair.both(text)
         assert indexed == plain, text
+        some = f"from {{t}} where {condition}"
+        counted = f"select count(*), exists (select {some}) {some}"
+        indexed, plain = pair.both(counted)
+        assert indexed == plain, counted
         found = f"(select * from {{t}} where {condition})"
         joined = f"select x.id, y.id from {{t}} x left join {found} y on y.a = x.id order by 1, 2"
         indexed, plain = pair.both(joined)
