@@ -14,6 +14,7 @@ from dsql.catalog import (
     privilege_functions,
     relations,
     role_dependencies,
+    session_tables,
     sys_functions,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "privilege_functions",
     "relations",
     "role_dependencies",
+    "session_tables",
     "sys_functions",
 ]

@@ -406,7 +406,6 @@ _CHECKS: dict[str, Check] = {
     "DropTableSpace": rights.tablespace,
     "DropUserMapping": _absent("server", lambda node: node.servername),
     "Dropdb": rights.database,
-    "Execute": _absent("prepared statement", lambda node: node.name, "26000"),
     "ImportForeignSchema": _absent("server", lambda node: node.server_name),
     "Load": rights.library,
     "RefreshMatView": rights.refreshed,

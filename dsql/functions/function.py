@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +15,14 @@ class Memory(Protocol):
 
     def hold(self) -> Any:
         """Return a `dsql.executor.memory.Held`: `add(bytes)` charges, and its end gives all back."""
+        ...
+
+
+class SessionFacts(Protocol):
+    """What a session tells about itself. Rows are mappings from the columns of a computed table."""
+
+    def prepared_statements(self) -> Iterable[Mapping[str, Any]]:
+        """Return the rows of pg_prepared_statements."""
         ...
 
 
@@ -59,6 +67,11 @@ class Context(Protocol):
     @property
     def session_id(self) -> str:
         """What tells the session from all others: 26 characters."""
+        ...
+
+    @property
+    def facts(self) -> SessionFacts:
+        """What the session tells about itself."""
         ...
 
     @property

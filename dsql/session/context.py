@@ -11,6 +11,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job, format_identifier
 from dsql.catalog.schema import Role
 from dsql.executor.memory import StatementMemory
+from dsql.functions.function import SessionFacts
 from dsql.session.block import TransactionBlock
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.identity import Standpoint, find_standpoint
@@ -25,7 +26,10 @@ class SessionContext:
     """An ExecutionContext and UtilityContext, one object for the whole session.
 
     `flush` sends what a program has appended to its output so far, whole messages only, and empties it.
+    `facts`, what the session tells about itself, it gets from the session.
     """
+
+    facts: SessionFacts
 
     def __init__(
         self,
@@ -55,6 +59,11 @@ class SessionContext:
         """What tells this session from all others, past ones too: 26 characters of base32."""
         self.known_session_id = self.known_session_id or format_identifier(secrets.token_bytes(16))
         return self.known_session_id
+
+    @staticmethod
+    def since_2000(time: int) -> int:
+        """Return a time in microseconds since 1970 as a timestamptz."""
+        return time - POSTGRES_EPOCH_MICROSECONDS
 
     def start_statement(self) -> None:
         """Take the statement's time; its timeout begins, if it has not before."""

@@ -23,6 +23,7 @@ from dsql.session.block import State
 from dsql.session.compiled import CompiledQuery, Decoder, encoders
 from dsql.session.pipeline import QUERIES, compile_query
 from dsql.session.state import SessionState
+from dsql.session.statement import UNSETTLED, Settled
 from dsql.sql.gate import ParsedStatement, parse_statement
 from dsql.wire import backend, frontend
 from dsql.wire.copy_binary import BinaryDecoder, BinaryEncoder
@@ -59,6 +60,10 @@ class CopyStatement:
         """Return its portal."""
         del message
         return CopyPortal(self._state, self._parsed)
+
+    def settled(self) -> Settled:
+        """See `Statement`."""
+        return UNSETTLED
 
 
 class CopyPortal:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from dsql.functions import session_random
-from dsql.session.explain import ExplainStatement
+from dsql.session.extended import moved_statement
 from dsql.session.portal import SpentPortal
+from dsql.session.prepared import Source
 from dsql.session.record import (
     MOVED_BYTES_MAX,
     RECORD_BYTES_MAX,
@@ -23,7 +24,6 @@ from dsql.session.record import (
     encode,
 )
 from dsql.session.state import SessionState
-from dsql.session.statement import MovedStatement, QueryStatement
 
 
 class Departure(NamedTuple):
@@ -53,7 +53,8 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "it has open portals"
     if not state.connection.may_move:
         return "its connection is in the midst of something"
-    if len(state.reader.partial) + sum(map(len, state.texts.values())) > RECORD_BYTES_MAX:
+    texts = sum(len(source.text) for source in state.sources.values())
+    if len(state.reader.partial) + texts > RECORD_BYTES_MAX:
         return "its statements are too long"
     if state.block.written_bytes > MOVED_BYTES_MAX:
         return "its transaction has written too much"
@@ -116,10 +117,10 @@ def _portal(state: SessionState) -> PortalRecord | None:
 
 
 def _prepared(state: SessionState, name: bytes) -> PreparedRecord:
-    statement, text = state.statements[name], state.texts[name]
-    if isinstance(statement, QueryStatement | ExplainStatement | MovedStatement):
-        return PreparedRecord(name.decode(), text, *statement.settled())
-    return PreparedRecord(name.decode(), text)
+    statement, source = state.statements[name], state.sources[name]
+    return PreparedRecord(
+        name.decode(), source.text, *statement.settled(), source.by_sql, source.time
+    )
 
 
 def take_up(state: SessionState, record: SessionRecord) -> None:
@@ -130,8 +131,8 @@ def take_up(state: SessionState, record: SessionRecord) -> None:
     state.settings.take_up(record.settings)
     for prepared in record.statements:
         name = prepared.name.encode()
-        state.statements[name] = MovedStatement(prepared.types, prepared.columns)
-        state.texts[name] = prepared.text
+        state.statements[name] = moved_statement(state, prepared)
+        state.sources[name] = Source(prepared.text, prepared.by_sql, prepared.time)
     state.context.known_session_id = record.session_id
     if record.block is not None:
         state.block.take_up(record.block)

@@ -15,10 +15,12 @@ from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.planner.explain import Style, explain
 from dsql.session import dpu
+from dsql.session.executing import arguments_of
 from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
 from dsql.session.portal import ResultPortal
+from dsql.session.prepared import find_statement
 from dsql.session.state import SessionState
-from dsql.session.statement import Columns, QueryStatement
+from dsql.session.statement import Columns, QueryStatement, Settled, Statement, UtilityStatement
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import query_identifier
 from dsql.types import oids
@@ -63,8 +65,8 @@ class ExplainStatement:
         """See `Statement`."""
         return self._query.described().parameter_types, _COLUMNS
 
-    def settled(self) -> tuple[tuple[int, ...], bytes]:
-        """See `QueryStatement`."""
+    def settled(self) -> Settled:
+        """See `Statement`."""
         return self._query.settled()
 
     def settle(self, types: tuple[int, ...], columns: bytes) -> None:
@@ -77,6 +79,29 @@ class ExplainStatement:
         values = self._query.decode(message, query.shape(message.formats, ()))
         run = partial(_run, self._state, self._parsed, self._options, query.parameter_types, values)
         return ResultPortal(self._state, _COLUMNS, message.result_formats, run)
+
+
+def explain_statement(
+    state: SessionState, parsed: ParsedStatement, declared: ParameterTypes
+) -> Statement:
+    """Return the statement of an EXPLAIN."""
+    if inner(parsed.node.query).DESCRIPTOR.name != "ExecuteStmt":
+        return ExplainStatement(state, parsed, declared)
+    options = _options(parsed.node)
+    return UtilityStatement(state, _COLUMNS, lambda: _run_execute(state, parsed, options))
+
+
+def _run_execute(
+    state: SessionState, parsed: ParsedStatement, options: dict[str, bool]
+) -> UtilityResult:
+    """Run EXPLAIN EXECUTE: explain the prepared statement with these arguments."""
+    node = inner(parsed.node.query)
+    statement = find_statement(state, node.name.encode())
+    types, _ = statement.describe()
+    values = arguments_of(state, parsed, node, types)
+    if not isinstance(statement, QueryStatement):
+        raise unsupported("EXPLAIN EXECUTE of a utility statement is not supported")
+    return _run(state, statement.parsed, options, types, values)
 
 
 def _options(node: Any) -> dict[str, bool]:

@@ -10,12 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.errors import SqlError, syntax_error
-from dsql.executor.memory import out_of_memory
-from dsql.limits import PREPARED_CHARACTERS_MAX
 from dsql.session.block import State
 from dsql.session.compiled import describe_columns
 from dsql.session.explain import ExplainStatement
 from dsql.session.pipeline import ParameterTypes, parse
+from dsql.session.prepared import (
+    check_is_new,
+    find_statement,
+    keep_statement,
+    make_prepared,
+)
+from dsql.session.record import PreparedRecord
 from dsql.session.state import SessionState
 from dsql.session.statement import (
     EmptyStatement,
@@ -38,7 +43,6 @@ READY = {
 
 # What drivers send all the time, taken apart once.
 _EXECUTE_UNNAMED = b"\0" + bytes(4)
-_CHECK_STATEMENTS, _SHORT_CHARACTERS = 32, 10_000
 _PORTAL_UNNAMED = frontend.Target(b"P", b"")
 
 
@@ -49,7 +53,6 @@ class ExtendedProtocol:
         self._state = state
         self._out = state.out
         self._statements = state.statements
-        self._texts = state.texts
         self._portals = state.portals
         self._block = state.block
         self._interrupts = state.interrupts
@@ -60,8 +63,7 @@ class ExtendedProtocol:
         message = frontend.parse_parse(body)
         state, name = self._state, message.statement.encode()
         if name:
-            if name in self._statements:
-                raise SqlError("42P05", f'prepared statement "{message.statement}" already exists')
+            check_is_new(state, name)
         else:
             self._statements.pop(b"", None)
         scripts = parse(message.query, state.environment.plans)
@@ -69,57 +71,17 @@ class ExtendedProtocol:
             state.notice_long_names(one.long_names)
         if len(scripts) > 1:
             raise syntax_error("cannot insert multiple commands into a prepared statement")
-        statement = self._make(scripts, message.parameter_types, message.statement)
+        statement = _make(state, scripts, message.parameter_types, message.statement)
         check_may_run(state, statement)
         statement.describe()
-        self._check_room(name, message.query)
-        self._statements[name] = statement
+        keep_statement(state, name, statement, message.query)
         self._out += backend.PARSE_COMPLETE
-
-    def _make(self, script: Script, types: ParameterTypes, name: str) -> Statement:
-        """Return the statement of a script that has one or none."""
-        state = self._state
-        if not script:
-            return EmptyStatement(state)
-        (only,) = script
-        parsed = only.parsed()
-        if self._block.state is State.FAILED and parsed.name != "Transaction":
-            state.check_not_failed()
-        return make_statement(state, parsed, types, name)
-
-    def _statement(self, name: bytes) -> Statement:
-        """Return a prepared statement. Raises SqlError 26000, and for a moved one what making it raises."""
-        statement = self._statements.get(name)
-        if statement is None:
-            raise _no_statement(name)
-        if isinstance(statement, MovedStatement):
-            script = parse(self._texts[name], self._state.environment.plans)
-            made = self._make(script, statement.types, name.decode())
-            if isinstance(made, QueryStatement | ExplainStatement):
-                made.settle(statement.types, statement.columns)
-            self._statements[name] = statement = made
-        return statement
-
-    def _check_room(self, name: bytes, text: str) -> None:
-        """Raise SqlError 53200 if the session's named statements are too many for its memory.
-
-        The unnamed one is there once, and no longer than a message may be.
-        """
-        texts = self._texts
-        texts[name] = text
-        if not name or (len(texts) % _CHECK_STATEMENTS and len(text) < _SHORT_CHARACTERS):
-            return
-        for gone in texts.keys() - self._statements.keys() - {name}:
-            del texts[gone]
-        if sum(len(one) for known, one in texts.items() if known) > PREPARED_CHARACTERS_MAX:
-            del texts[name]
-            raise out_of_memory("The session's prepared statements are too long together.")
 
     def bind(self, body: bytes) -> None:
         """Bind: make a portal."""
         self._interrupts.begin_statement()
         message = frontend.parse_bind(body)
-        statement = self._statement(message.statement)
+        statement = find_statement(self._state, message.statement)
         if self._block.state is State.FAILED:
             check_may_run(self._state, statement)
         name = message.portal
@@ -138,7 +100,7 @@ class ExtendedProtocol:
                 raise _no_portal(target.name)
             self._out += portal.description
             return
-        statement = self._statement(target.name)
+        statement = find_statement(self._state, target.name)
         check_may_run(self._state, statement)
         types, columns = statement.describe()
         self._out += backend.parameter_description(types)
@@ -186,11 +148,32 @@ class ExtendedProtocol:
         self._out += READY[state]
 
 
-def _no_statement(name: bytes) -> SqlError:
-    if not name:
-        return SqlError("26000", "unnamed prepared statement does not exist")
-    shown = name.decode(errors="replace")
-    return SqlError("26000", f'prepared statement "{shown}" does not exist')
+def _make(state: SessionState, script: Script, types: ParameterTypes, name: str) -> Statement:
+    """Return the statement of a script that has one or none."""
+    if not script:
+        return EmptyStatement(state)
+    (only,) = script
+    parsed = only.parsed()
+    if state.block.state is State.FAILED and parsed.name != "Transaction":
+        state.check_not_failed()
+    return make_statement(state, parsed, types, name)
+
+
+def moved_statement(state: SessionState, record: PreparedRecord) -> MovedStatement:
+    """Return a statement of another process, which is made again when it is needed."""
+
+    def make(moved: MovedStatement) -> Statement:
+        script = parse(record.text, state.environment.plans)
+        if record.by_sql:
+            (only,) = script
+            made: Statement = make_prepared(state, only.parsed(), moved.types)
+        else:
+            made = _make(state, script, moved.types, record.name)
+        if isinstance(made, QueryStatement | ExplainStatement):
+            made.settle(moved.types, moved.columns)
+        return made
+
+    return MovedStatement(record.types, record.columns, make)
 
 
 def _no_portal(name: bytes) -> SqlError:

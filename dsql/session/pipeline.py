@@ -7,11 +7,15 @@ profile and text settings; not by its place in a script, which only errors of bi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from dsql.access.authorize import authorize
 from dsql.session.compiled import CompiledQuery, DescribedQuery, describe_denied
 from dsql.session.identity import Standpoint
 from dsql.session.plan_cache import PlanCache
 from dsql.session.settings import Settings
+from dsql.sql.arguments import bind_arguments
 from dsql.sql.binder import bind
 from dsql.sql.bound_query import BoundStatement
 from dsql.sql.gate import ParsedStatement
@@ -66,6 +70,31 @@ def compile_query(
     if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
         plans.keep(key, compiled, parsed.text)
     return compiled
+
+
+def compile_arguments(
+    parsed: ParsedStatement,
+    nodes: Sequence[Any],
+    types: Sequence[int],
+    standpoint: Standpoint,
+    settings: Settings,
+) -> CompiledQuery:
+    """Return the query whose only row are the arguments of an EXECUTE, each of its type.
+
+    `nodes` are their expressions in `parsed`. Raises SqlError 42501, and what `bind_arguments` raises.
+    """
+    bound = bind_arguments(
+        parsed,
+        nodes,
+        types,
+        standpoint.catalog,
+        standpoint.search_path,
+        settings.formats,
+        authority=standpoint.authority,
+        profile=settings.profile,
+    )
+    authorized = authorize(bound, bound.required, standpoint.authority)
+    return CompiledQuery(authorized, settings.formats, parsed.text, None)
 
 
 def describe_query(

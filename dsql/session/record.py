@@ -39,17 +39,19 @@ class InvalidRecordError(ValueError):
 
 
 class PreparedRecord(msgspec.Struct, array_like=True, frozen=True):
-    """A prepared statement: its name and text as the client sent them.
+    """A prepared statement: its name and text as the client sent them, in a PREPARE if it came `by_sql`.
 
     `types` are its parameters' type OIDs as they were settled by the client's declaration and the first
     compilation. `columns` is a digest of its result's columns, which it may never change; empty where
-    nothing was compiled.
+    nothing was compiled. `time`: when it was prepared, microseconds since 1970.
     """
 
     name: str
     text: str
     types: tuple[Oid, ...] = ()
     columns: bytes = b""
+    by_sql: bool = False
+    time: Count = 0
 
 
 class SettingsRecord(msgspec.Struct, array_like=True, frozen=True):

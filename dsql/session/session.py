@@ -30,6 +30,7 @@ from dsql.session.block import State
 from dsql.session.departure import Departure
 from dsql.session.environment import Environment, do_nothing
 from dsql.session.extended import READY, ExtendedProtocol
+from dsql.session.facts import Facts
 from dsql.session.function_call import FunctionCalls
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import FREE, HELD, RESTING
@@ -80,6 +81,7 @@ class Session:
         self._environment = environment
         self._arrived = arrived
         self._state = state = SessionState(connection, environment)
+        state.context.facts = Facts(state)
         extended = ExtendedProtocol(state)
         simple = SimpleProtocol(state)
         self._handlers: dict[int, Callable[[bytes], None]] = {

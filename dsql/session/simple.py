@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError
 from dsql.session.block import State
+from dsql.session.executing import ExecutePortal
 from dsql.session.extended import READY
 from dsql.session.interrupts import HELD
 from dsql.session.pipeline import QUERIES, parse, parsed_before
@@ -96,7 +97,7 @@ class SimpleProtocol:
         try:
             portal.execute(0)
         except SqlError:
-            if isinstance(portal, ResultPortal | DeniedPortal):
+            if isinstance(portal, ResultPortal | ExecutePortal | DeniedPortal):
                 del out[position:]  # what fails before it has a row describes nothing
             raise
 

@@ -22,6 +22,7 @@ from dsql.wire.buffer import MessageReader
 
 if TYPE_CHECKING:
     from dsql.session.portal import Portal
+    from dsql.session.prepared import Source
     from dsql.session.statement import MovedStatement, Statement
 
 Message = tuple[int, bytes]
@@ -53,10 +54,10 @@ class SessionState:
         self.context = SessionContext(
             environment, self.settings, self.interrupts, self.block, self.flush_rows
         )
-        # Those of another process are made again by `dsql.session.extended`, with the first use. The texts
+        # Those of another process are made again with the first use (`dsql.session.prepared`). The sources
         # are those of the statements, and of some that are gone.
         self.statements: dict[bytes, Statement | MovedStatement] = {}
-        self.texts: dict[bytes, str] = {}
+        self.sources: dict[bytes, Source] = {}
         self.portals: dict[bytes, Portal] = {}
         self.out = bytearray()
         self.mark = -1

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dsql.session.prepared_round import PreparedRound
 
 Columns = tuple[OutputColumn, ...] | None
+Settled = tuple[tuple[int, ...], bytes]
+UNSETTLED: Settled = ((), b"")  # of what has no parameters and is not compiled
 _DIGEST_BYTES = 8
 
 SIMPLE_BIND = Bind(b"", b"", (), [], ())
@@ -39,6 +41,10 @@ class Statement(Protocol):
         """Return a portal with the parameters and formats of a Bind message."""
         ...
 
+    def settled(self) -> Settled:
+        """Return what stays as it was first given: the parameters' types, and a digest of the columns."""
+        ...
+
 
 class QueryStatement:
     """SELECT, VALUES, INSERT, UPDATE or DELETE, compiled again whenever the catalog or settings changed."""
@@ -50,9 +56,9 @@ class QueryStatement:
         "_description",
         "_generation",
         "_name",
-        "_parsed",
         "_state",
         "ends_failed_block",
+        "parsed",
         "round",
     )
 
@@ -61,7 +67,7 @@ class QueryStatement:
     ) -> None:
         self.ends_failed_block = False
         self._state = state
-        self._parsed = parsed
+        self.parsed = parsed
         self._declared = declared
         self._name = name
         self._catalog: Catalog | None = None
@@ -86,7 +92,7 @@ class QueryStatement:
     def _recompile(self, catalog: Catalog) -> CompiledQuery:
         state = self._state
         compiled = compile_query(
-            self._parsed,
+            self.parsed,
             self._types,
             state.context.standpoint,
             state.settings,
@@ -116,8 +122,8 @@ class QueryStatement:
                 routine="RevalidateCachedQuery",
             )
 
-    def settled(self) -> tuple[tuple[int, ...], bytes]:
-        """Return what stays as it was first given: the parameters' types, and a digest of the columns."""
+    def settled(self) -> Settled:
+        """See `Statement`."""
         if self._description is None:
             return self._declared or (), b""
         types, columns = self._description
@@ -134,7 +140,7 @@ class QueryStatement:
         if error.sqlstate != "42501":
             raise error
         state = self._state
-        query = describe_query(self._parsed, self._types, state.context.standpoint, state.settings)
+        query = describe_query(self.parsed, self._types, state.context.standpoint, state.settings)
         self._settle(query)
         return query
 
@@ -162,6 +168,11 @@ class QueryStatement:
             return self._bind_denied(message, error)
         shape = compiled.shape(message.formats, message.result_formats)
         return QueryPortal(self._state, compiled, shape, self.decode(message, shape))
+
+    def bind_values(self, values: Sequence[Any], result_formats: tuple[int, ...]) -> QueryPortal:
+        """Return a portal with parameters that are runtime values. Raises SqlError 42501."""
+        compiled = self.compiled()
+        return QueryPortal(self._state, compiled, compiled.shape((), result_formats), values)
 
     def _bind_denied(self, message: Bind, error: SqlError) -> DeniedPortal:
         query = self._denied(error)
@@ -196,6 +207,12 @@ def _digest(columns: Columns) -> bytes:
     return hashlib.blake2b(identity, digest_size=_DIGEST_BYTES).digest()
 
 
+def check_no_parameters(message: Bind) -> None:
+    """Raise SqlError 08P01 if a Bind has values, for a statement that takes none."""
+    if message.values:
+        raise _wrong_count(len(message.values), message.statement.decode(), 0)
+
+
 def _wrong_count(given: int, name: str, wanted: int) -> SqlError:
     return SqlError(
         "08P01",
@@ -226,9 +243,12 @@ class UtilityStatement:
 
     def bind(self, message: Bind) -> ResultPortal:
         """See `Statement`."""
-        if message.values:
-            raise _wrong_count(len(message.values), message.statement.decode(), 0)
+        check_no_parameters(message)
         return ResultPortal(self._state, self._columns, message.result_formats, self._run)
+
+    def settled(self) -> Settled:
+        """See `Statement`."""
+        return UNSETTLED
 
 
 class TransactionStatement(UtilityStatement):
@@ -264,6 +284,10 @@ class EmptyStatement:
         del message
         return EmptyPortal(self._state)
 
+    def settled(self) -> Settled:
+        """See `Statement`."""
+        return UNSETTLED
+
 
 def check_may_run(state: SessionState, statement: Statement) -> None:
     """Raise SqlError 25P02 unless the statement may run in the block as it is."""
@@ -274,16 +298,19 @@ def check_may_run(state: SessionState, statement: Statement) -> None:
 class MovedStatement:
     """A statement that was prepared in another process, until it is needed here.
 
-    Then `dsql.session.extended` makes it again from its text, in `SessionState.texts`. `types` and
-    `columns` are what `QueryStatement.settled` has returned.
+    Then `make` makes it again from its source. `types` and `columns` are what `QueryStatement.settled`
+    has returned.
     """
 
-    __slots__ = ("columns", "types")
+    __slots__ = ("columns", "make", "types")
 
-    def __init__(self, types: tuple[int, ...], columns: bytes) -> None:
+    def __init__(
+        self, types: tuple[int, ...], columns: bytes, make: Callable[[MovedStatement], Statement]
+    ) -> None:
         self.types = types
         self.columns = columns
+        self.make = make
 
-    def settled(self) -> tuple[tuple[int, ...], bytes]:
-        """Return what it was made with: see `QueryStatement`."""
+    def settled(self) -> Settled:
+        """See `Statement`: what it was made with."""
         return self.types, self.columns

@@ -21,10 +21,10 @@ from dsql.ddl.nodes import enum_name, inner
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.session import cursors, procedures
-from dsql.session.block import State
+from dsql.session import cursors, prepared, procedures
 from dsql.session.copying import CopyStatement
-from dsql.session.explain import ExplainStatement
+from dsql.session.executing import ExecuteStatement
+from dsql.session.explain import explain_statement
 from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query, describe_query
 from dsql.session.role_settings import run_alter_role_set
 from dsql.session.state import SessionState
@@ -69,7 +69,8 @@ def make_statement(
 # Ways on which queries run, other than by themselves; the last argument is for those with parameters.
 ROADS: dict[str, Callable[[SessionState, ParsedStatement, ParameterTypes], Statement]] = {
     "Copy": lambda state, parsed, _: CopyStatement(state, parsed),
-    "Explain": ExplainStatement,
+    "Execute": lambda state, parsed, _: ExecuteStatement(state, parsed),
+    "Explain": explain_statement,
     "Fetch": lambda state, parsed, _: cursors.fetch_statement(state, parsed),
 }
 
@@ -149,19 +150,10 @@ def _run_show(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     return run_show(parsed.node, state)
 
 
-def _run_deallocate(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
-    if parsed.node.isall:
-        state.statements.clear()
-        return UtilityResult("DEALLOCATE ALL")
-    if state.statements.pop(parsed.node.name.encode(), None) is None:
-        raise SqlError("26000", f'prepared statement "{parsed.node.name}" does not exist')
-    return UtilityResult("DEALLOCATE")
-
-
 def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     target = enum_name(parsed.node, "target").removeprefix("DISCARD_")
     if target == "ALL":
-        if state.block.state is State.OPEN:
+        if state.block.is_block:
             raise SqlError("25001", "DISCARD ALL cannot run inside a transaction block")
         state.settings.set("session_authorization", None, local=False)
         state.settings.reset_all()
@@ -222,7 +214,8 @@ def _run_constraints(parsed: ParsedStatement, state: SessionState) -> UtilityRes
 UTILITIES: dict[str, Utility[SessionState]] = {
     "VariableSet": Utility(nothing, _run_set),  # a parameter has its own check
     "VariableShow": Utility(nothing, _run_show),
-    "Deallocate": Utility(nothing, _run_deallocate),
+    "Deallocate": Utility(nothing, prepared.run_deallocate),
+    "Prepare": Utility(nothing, prepared.run_prepare),  # its statement passes the step itself
     "Discard": Utility(nothing, _run_discard),
     "Unlisten": Utility(nothing, _run_unlisten),
     "Lock": Utility(_lock_requires, _run_lock),

@@ -31,6 +31,7 @@ _SUBQUERY_REFUSALS = {
     "index expressions": "cannot use subquery in index expression",
     "index predicates": "cannot use subquery in index predicate",
     "column generation expressions": "cannot use subquery in column generation expression",
+    "EXECUTE parameters": "cannot use subquery in EXECUTE parameter",
 }
 
 
@@ -79,7 +80,7 @@ def bind_stored(scope: Scope, text: str, what: str) -> Expression:
 
 
 def refuse_subqueries(bound: Expression, what: str) -> None:
-    """Raise SqlError 0A000 for a subquery in an expression that is to be stored."""
+    """Raise SqlError 0A000 for a subquery where `what` may hold none."""
     refusal = _SUBQUERY_REFUSALS.get(what)
     if refusal is not None and any(isinstance(node, Query) for node, _ in nodes(bound)):
         raise SqlError("0A000", refusal)

@@ -234,7 +234,7 @@ def test_explain_has_the_parameters_of_its_query(peer):
 
 
 def test_prepared_statements_have_a_bound(peer, monkeypatch):
-    monkeypatch.setattr("dsql.session.extended.PREPARED_CHARACTERS_MAX", 20_000)
+    monkeypatch.setattr("dsql.session.prepared.PREPARED_CHARACTERS_MAX", 20_000)
     many = [client.parse(f"SELECT {number}", f"s{number}") for number in range(5_000)]
     answers = peer.ask(*many, client.sync())
     assert errors(answers)[0]["C"] == "53200"

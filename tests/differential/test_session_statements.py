@@ -1,0 +1,150 @@
+"""Statements about a session itself, in scripts whose answers are compared with a real PostgreSQL's.
+
+Each script runs three times: on PostgreSQL, in a session that stays, and in one that moves to another
+process whenever it may.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from memory_server import Peer, Server, errors, letters, notices, rows, tags
+
+from dsql.wire import client
+
+SCRIPTS = {
+    "prepare": """
+        create table t (id int primary key, b text)
+        prepare p as select 1
+        execute p
+        prepare p as select 2
+        prepare q(int, text) as select $1 + 1 as a, $2 as b
+        execute q(1, 'x')
+        execute q(1 + 1, upper('x') || 'z')
+        execute q(1.6, 7)
+        execute q(1)
+        execute q(1, 2, 3)
+        execute q('abc', 'x')
+        execute q(true, 'x')
+        execute q(sum(1), 'x')
+        execute q(generate_series(1, 2)::int, 'x')
+        execute q(a, 'x')
+        execute q($1, 'x')
+        execute nope(1)
+        prepare i(int, text) as insert into t values ($1, $2) returning *
+        execute i(3, 'three')
+        execute i(3, 'three')
+        prepare u as update t set b = $2 where id = $1
+        execute u(3, 'drei')
+        prepare d as delete from t where id = $1
+        execute d(3); execute d(3)
+        prepare v as values (1, 2), (3, 4)
+        execute v
+        prepare e as select nope
+        prepare e(nope) as select 1
+        prepare e(int) as select $1 || $2
+        prepare e as select $1
+        explain execute nope
+        explain execute u
+        prepare c(varchar(3), numeric(5,2), text[]) as with x as (select 1 as d) select $1, $2, $3, d from x
+        execute c('abcdef', 12345.678, '{a,b}')
+        prepare "Weird ""Name" (int) as select $1
+        execute "Weird ""Name"(3)
+        select name, statement, parameter_types, from_sql from pg_prepared_statements order by name
+        deallocate q
+        deallocate q
+        deallocate prepare p
+        execute p
+        begin
+        prepare b as select 7
+        rollback
+        execute b
+        begin
+        select nope
+        prepare f as select 1
+        execute b
+        deallocate b
+        rollback
+        deallocate all
+        select count(*) from pg_prepared_statements
+    """,
+    "prepared statements and DDL": """
+        create table t (id int primary key, b text)
+        insert into t values (1, 'x')
+        prepare m as select b from t
+        prepare n as select * from t
+        alter table t alter column b set default 'z'
+        execute m
+        alter table t add column c int
+        execute m
+        execute n
+        drop table t
+        execute m
+    """,
+    "discard": """
+        prepare p as select 1
+        set application_name = 'discarded'
+        discard plans
+        discard sequences
+        discard temp
+        execute p
+        begin
+        discard all
+        rollback
+        discard all; select 1
+        discard all
+        execute p
+        show application_name
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[Server, Server]]:
+    staying, moving = Server("postgres", moves=False), Server("postgres", moves=True)
+    yield staying, moving
+    staying.stop()
+    moving.stop()
+
+
+@pytest.fixture
+def theirs(postgres: psycopg.Connection[Any]) -> Iterator[Peer]:
+    """A session of the real PostgreSQL that looks as ours begin, in an empty schema."""
+    info = postgres.info
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(f"{info.host}/.s.PGSQL.{info.port}")
+        peer = Peer(connection)
+        peer.send(client.startup({"user": info.user, "database": info.dbname, "timezone": "UTC"}))
+        peer.until_ready()
+        yield peer
+
+
+def transcript(peer: Peer, script: str) -> list[Any]:
+    """Return what is seen of each statement of a script."""
+    name = "s"
+    peer.query(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
+    peer.query(f"SET search_path = {name}")
+    found = []
+    for text in filter(None, map(str.strip, script.splitlines())):
+        answers = peer.query(text)
+        said = [
+            {field: fields.get(field) for field in "SCMDHP"}
+            for fields in errors(answers) + notices(answers)
+        ]
+        shown = letters(answers).replace("S", "")
+        found.append((text, shown, tags(answers), rows(answers), said))
+    return found
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_session_speaks_as_postgresql_does(
+    name: str, theirs: Peer, servers: tuple[Server, Server]
+) -> None:
+    expected = transcript(theirs, SCRIPTS[name])
+    for server in servers:
+        assert transcript(server.connect(), SCRIPTS[name]) == expected
+    assert servers[1].departures
