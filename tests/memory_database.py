@@ -75,6 +75,16 @@ class MemoryTransaction:
         self.modes[key] = mode
 
 
+class MemoryFacts:
+    """A session that has nothing."""
+
+    def settings(self) -> list[Any]:
+        return []
+
+    def prepared_statements(self) -> list[Any]:
+        return []
+
+
 @dataclass
 class MemoryContext:
     """What a program needs while it runs."""
@@ -87,6 +97,8 @@ class MemoryContext:
     session_user: Role = field(default_factory=lambda: Role(10, "admin", True))
     settings: FormatSettings = field(default_factory=FormatSettings)
     search_path: tuple[str, ...] = ("public",)
+    profile: str = "postgres"
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
     authority: None = None  # whose rights nobody asks about
     bounds: Bounds = field(default_factory=Bounds)
     account: StatementMemory | None = None

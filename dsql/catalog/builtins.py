@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from dsql.catalog.index_forms import BTREE_AM, access_method, table_method
 from dsql.catalog.relations import (
-    BTREE_INDEX_AM,
     C_COLLATION,
     DEFAULT_COLLATION,
-    HEAP_AM,
     PG_CATALOG_NAMESPACE,
     SYSTEM_NAMESPACES,
     namespace_oids,
@@ -20,6 +19,7 @@ from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
 from dsql.functions import registry as functions
 from dsql.functions.function import Aggregate, Function, Operator, WindowFunction
+from dsql.functions.type_io import type_functions
 from dsql.types import registry
 
 Row = Mapping[str, Any]
@@ -45,7 +45,7 @@ def _pg_type(context: Any) -> Iterator[Row]:
             "typalign": "d",
             "typstorage": "x",
             "typtypmod": -1,
-        }
+        } | _io_functions("record")
 
 
 @cache
@@ -70,10 +70,22 @@ def _builtin_types() -> tuple[Row, ...]:
             "typtypmod": -1,
             "typcollation": type_collation(kind.oid),
             "typsubscript": 6179 if kind.category == "A" else 0,
-            "typinput": 0,
         }
+        | _io_functions(kind.name)
         for kind in registry.all_types()
     )
+
+
+def _io_functions(type_name: str) -> dict[str, Any]:
+    functions = type_functions()[type_name]
+    return {
+        "typinput": functions.input,
+        "typoutput": functions.output,
+        "typreceive": functions.receive,
+        "typsend": functions.send,
+        "typmodin": functions.modifier_input,
+        "typmodout": functions.modifier_output,
+    }
 
 
 @provides("pg_catalog", "pg_proc")
@@ -174,10 +186,10 @@ def _pg_cast(context: Any) -> Iterator[Row]:
 
 @provides("pg_catalog", "pg_am")
 def _pg_am(context: Any) -> Iterator[Row]:
-    del context
-    yield {"oid": HEAP_AM, "amname": "btree-table", "amtype": "t"}
-    yield {"oid": 403, "amname": "btree", "amtype": "i"}
-    yield {"oid": BTREE_INDEX_AM, "amname": "btree_index", "amtype": "i"}
+    heap, name = table_method(context.profile)
+    yield {"oid": heap, "amname": name, "amtype": "t"}
+    for oid, name in dict.fromkeys(((BTREE_AM, "btree"), access_method(context.profile))):
+        yield {"oid": oid, "amname": name, "amtype": "i"}
 
 
 @provides("pg_catalog", "pg_collation")
@@ -202,17 +214,3 @@ def _pg_language(context: Any) -> Iterator[Row]:
     del context
     for oid, name in ((_INTERNAL_LANGUAGE, "internal"), (_SQL_LANGUAGE, "sql")):
         yield {"oid": oid, "lanname": name, "lanowner": ADMIN_OID, "lanpltrusted": True}
-
-
-@provides("pg_catalog", "pg_opclass")
-def _pg_opclass(context: Any) -> Iterator[Row]:
-    del context
-    yield {
-        "oid": 1978,
-        "opcmethod": BTREE_INDEX_AM,
-        "opcname": "int4_ops",
-        "opcnamespace": PG_CATALOG_NAMESPACE,
-        "opcowner": ADMIN_OID,
-        "opcintype": 23,
-        "opcdefault": True,
-    }

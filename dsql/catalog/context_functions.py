@@ -6,11 +6,14 @@ They take the Context first and look at `context.catalog`, the catalog of the ru
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from dsql.functions.function import Function
 from dsql.functions.registry import register_function
+
+Columns = tuple[tuple[str, int], ...]  # names and type OIDs
 
 _oids = count(9_400)  # a private range: these have PostgreSQL's names, not its OIDs
 
@@ -23,23 +26,33 @@ def define(
     strict: bool = True,
     volatility: str = "s",
     schema: str = "pg_catalog",
+    columns: Columns = (),
+    columns_for: Callable[[int], Columns] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the decorated function (context, *arguments) under a name and signature."""
+    """Register the decorated function (context, *arguments) under a name and signature.
+
+    One with `columns` returns a set of rows. `columns_for` returns them for the actual type of the only
+    argument, which is polymorphic.
+    """
 
     def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
-        register_function(
-            Function(
-                next(_oids),
-                name,
-                argument_types,
-                return_type,
-                implementation,
-                strict=strict,
-                volatility=volatility,
-                needs_context=True,
-                schema=schema,
-            )
+        function = Function(
+            next(_oids),
+            name,
+            argument_types,
+            return_type,
+            implementation,
+            strict=strict,
+            volatility=volatility,
+            needs_context=True,
+            schema=schema,
+            returns_set=bool(columns or columns_for),
+            columns=columns,
         )
+        specializer = None
+        if columns_for is not None:
+            specializer = lambda actual: replace(function, columns=columns_for(*actual))  # noqa: E731
+        register_function(function, specializer)
         return implementation
 
     return register

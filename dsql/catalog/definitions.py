@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dsql.catalog.index_forms import access_method, included_columns
 from dsql.catalog.pretty import pretty
 from dsql.catalog.schema import CheckConstraint, Index, IndexColumn, Table
 from dsql.types.identifier import quote_identifier
@@ -11,20 +12,18 @@ from dsql.types.identifier import quote_identifier
 _FUNCTION_CALL = re.compile(r"[\w.\"]+\(.*\)", re.DOTALL)
 
 
-def index_definition(index: Index, table: Table, *, is_pretty: bool = False) -> str:
+def index_definition(index: Index, table: Table, profile: str, *, is_pretty: bool = False) -> str:
     """Return the CREATE INDEX statement of an index."""
     unique = "UNIQUE " if index.unique else ""
     target = quote_identifier(table.name)
     if not is_pretty:
         target = f"{quote_identifier(table.schema)}.{target}"
     parts = ", ".join(index_part(part, table, is_pretty=is_pretty) for part in index.columns)
-    text = f"CREATE {unique}INDEX {quote_identifier(index.name)} ON {target} USING btree_index ({parts})"
-    included = index.include
-    if index.primary:
-        keys = {part.column_number for part in index.columns}
-        included = tuple(
-            column.number for column in table.live_columns if column.number not in keys
-        )
+    _, method = access_method(profile)
+    text = (
+        f"CREATE {unique}INDEX {quote_identifier(index.name)} ON {target} USING {method} ({parts})"
+    )
+    included = included_columns(index, table, profile)
     if included:
         text += f" INCLUDE ({column_list(included, table)})"
     if index.nulls_not_distinct:

@@ -11,9 +11,9 @@ from dsql.catalog.definitions import (
     index_part,
     key_definition,
 )
+from dsql.catalog.index_forms import index_column_numbers
 from dsql.catalog.names import find_index
 from dsql.catalog.pretty import pretty
-from dsql.catalog.relations import index_column_numbers
 from dsql.errors import SqlError
 from dsql.functions.function import Function
 from dsql.functions.registry import by_oid
@@ -41,7 +41,7 @@ def _format_type(context: Any, type_oid: int | None, typmod: int | None) -> str 
 @define("pg_get_indexdef", (oids.OID,), oids.TEXT)
 def _pg_get_indexdef(context: Any, oid: int) -> str | None:
     found = find_index(context.catalog, oid)
-    return index_definition(found[1], found[0]) if found else None
+    return index_definition(found[1], found[0], context.profile) if found else None
 
 
 @define("pg_get_indexdef", (oids.OID, oids.INT4, oids.BOOL), oids.TEXT)
@@ -51,10 +51,10 @@ def _pg_get_indexdef_column(context: Any, oid: int, column: int, is_pretty: bool
         return None
     table, index = found
     if column == 0:
-        return index_definition(index, table, is_pretty=is_pretty)
+        return index_definition(index, table, context.profile, is_pretty=is_pretty)
     if column <= len(index.columns):
         return index_part(index.columns[column - 1], table, is_pretty=is_pretty)
-    numbers = index_column_numbers(index, table)
+    numbers = index_column_numbers(index, table, context.profile)
     if column > len(numbers):
         return ""
     return quote_identifier(table.columns[numbers[column - 1] - 1].name)

@@ -11,7 +11,7 @@ from dsql.catalog.names import CatalogNames, is_visible, relation_name, view_of
 from dsql.errors import SqlError
 from dsql.types import oids, reg
 
-_NOT_FOUND = ("42P01", "42704", "42883", "42725", "3F000")
+_NOT_FOUND = ("22003", "42P01", "42704", "42883", "42725", "3F000")
 
 
 def _define_lookup(kind: str, type_oid: int) -> None:

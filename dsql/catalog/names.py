@@ -43,8 +43,6 @@ def relation_name(catalog: Catalog, oid: int) -> tuple[str, str] | None:
 
 def relation_oid(catalog: Catalog, search_path: Sequence[str], text: str) -> int | None:
     """Return the OID of the relation (index included) that a regclass text names, None if there is none."""
-    if text.isdigit():
-        return int(text)
     *schema, name = _relation_parts(catalog, text)
     found = catalog.find_relation(schema[0] if schema else None, name, search_path)
     if found is not None:

@@ -145,23 +145,6 @@ def _pg_tablespace(context: Any) -> Iterator[Row]:
     yield {"oid": 1663, "spcname": "pg_default", "spcowner": ADMIN_OID}
 
 
-@provides("pg_catalog", "pg_settings")
-def _pg_settings(context: Any) -> Iterator[Row]:
-    for name, value, description in context.all_settings():
-        yield {
-            "name": name,
-            "setting": value,
-            "category": "Session",
-            "short_desc": description,
-            "context": "user",
-            "vartype": "string",
-            "source": "session",
-            "boot_val": value,
-            "reset_val": value,
-            "pending_restart": False,
-        }
-
-
 @provides("sys", "jobs")
 def _sys_jobs(context: Any) -> Iterator[Row]:
     forgotten = context.statement_timestamp - RETENTION_MICROSECONDS

@@ -9,14 +9,22 @@ from typing import Any
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
 from dsql.catalog.dependencies import default_address
-from dsql.catalog.schema import ADMIN_OID, SYSTEM_COLUMNS, Acl, AclItem, Index, Table
+from dsql.catalog.index_forms import HEAP_AM, access_method, index_column_numbers
+from dsql.catalog.opclasses import default_class
+from dsql.catalog.schema import (
+    ADMIN_OID,
+    SYSTEM_COLUMNS,
+    Acl,
+    AclItem,
+    Index,
+    IndexColumn,
+    Table,
+)
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
 from dsql.types import oids, registry
 
 Row = Mapping[str, Any]
 
-BTREE_INDEX_AM = 10_003  # DSQL's btree_index
-HEAP_AM = 2
 C_COLLATION = 950
 DEFAULT_COLLATION = 100
 PG_CATALOG_NAMESPACE = 11
@@ -26,7 +34,6 @@ SYSTEM_NAMESPACES = {
     "sys": 13_001,
 }
 _STORAGE = {-1: "x", -2: "p"}
-_DEFAULT_OPCLASS = 1978
 
 
 def acl_value(acl: Acl | None) -> list[AclItem] | None:
@@ -59,7 +66,7 @@ def _pg_class(context: Any) -> Iterator[Row]:
         namespace = namespaces.get(table.schema, 0)
         yield _table_row(table, namespace)
         for index in table.indexes:
-            yield _index_row(index, table, namespace)
+            yield _index_row(index, table, namespace, context.profile)
 
 
 def _table_row(table: Table, namespace: int) -> Row:
@@ -85,18 +92,18 @@ def _table_row(table: Table, namespace: int) -> Row:
     }
 
 
-def _index_row(index: Index, table: Table, namespace: int) -> Row:
+def _index_row(index: Index, table: Table, namespace: int, profile: str) -> Row:
     return {
         "oid": index.oid,
         "relname": index.name,
         "relnamespace": namespace,
         "relowner": table.owner_oid,
-        "relam": BTREE_INDEX_AM,
+        "relam": access_method(profile)[0],
         "relfilenode": index.keyspace_id,
         "reltuples": -1.0,
         "relpersistence": "p",
         "relkind": "i",
-        "relnatts": len(index_column_numbers(index, table)),
+        "relnatts": len(index_column_numbers(index, table, profile)),
         "relispopulated": True,
         "relreplident": "n",
     }
@@ -124,17 +131,6 @@ def _system_relations() -> tuple[Row, ...]:
     )
 
 
-def index_column_numbers(index: Index, table: Table) -> list[int]:
-    """Return pg_index.indkey: key columns (0 for an expression), then included ones.
-
-    A primary key includes all other columns of its table: it is where the rows are.
-    """
-    keys = [part.column_number for part in index.columns]
-    if not index.primary:
-        return keys + list(index.include)
-    return keys + [column.number for column in table.live_columns if column.number not in keys]
-
-
 @provides("pg_catalog", "pg_attribute")
 def _pg_attribute(context: Any) -> Iterator[Row]:
     catalog: Catalog = context.catalog
@@ -156,7 +152,7 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
                 acl=column.acl,
             )
         for index in table.indexes:
-            yield from _index_attributes(index, table)
+            yield from _index_attributes(index, table, context.profile)
 
 
 @cache
@@ -174,8 +170,8 @@ def _virtual_attributes(schema: str, name: str) -> tuple[Row, ...]:
     )
 
 
-def _index_attributes(index: Index, table: Table) -> Iterator[Row]:
-    for number, column_number in enumerate(index_column_numbers(index, table), 1):
+def _index_attributes(index: Index, table: Table, profile: str) -> Iterator[Row]:
+    for number, column_number in enumerate(index_column_numbers(index, table, profile), 1):
         if column_number:
             column = table.columns[column_number - 1]
             yield _attribute(index.oid, number, column.name, column.type_oid, typmod=column.typmod)
@@ -255,7 +251,7 @@ def _pg_attrdef(context: Any) -> Iterator[Row]:
 def _pg_index(context: Any) -> Iterator[Row]:
     for table in context.catalog.tables.values():
         for index in table.indexes:
-            keys = index_column_numbers(index, table)
+            keys = index_column_numbers(index, table, context.profile)
             yield {
                 "indexrelid": index.oid,
                 "indrelid": table.oid,
@@ -270,13 +266,19 @@ def _pg_index(context: Any) -> Iterator[Row]:
                 "indislive": True,
                 "indkey": tuple(keys),
                 "indcollation": tuple(type_collation(part.type_oid) for part in index.columns),
-                "indclass": tuple(_DEFAULT_OPCLASS for _ in index.columns),
+                "indclass": tuple(default_class(_key_type(part, table)) for part in index.columns),
                 "indoption": tuple(
                     part.descending + 2 * part.nulls_first for part in index.columns
                 ),
                 "indexprs": _index_expressions(index),
                 "indpred": index.predicate,
             }
+
+
+def _key_type(part: IndexColumn, table: Table) -> int:
+    if part.column_number:
+        return table.columns[part.column_number - 1].type_oid
+    return part.type_oid
 
 
 def _index_expressions(index: Index) -> str | None:
@@ -358,7 +360,7 @@ def _pg_indexes(context: Any) -> Iterator[Row]:
                 "schemaname": table.schema,
                 "tablename": table.name,
                 "indexname": index.name,
-                "indexdef": index_definition(index, table),
+                "indexdef": index_definition(index, table, context.profile),
             }
 
 

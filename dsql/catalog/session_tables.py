@@ -1,13 +1,27 @@
-"""What a session has: its prepared statements, as a system table."""
+"""What a session has, as system tables: its settings and its prepared statements."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dsql.catalog.virtual import provides
+from dsql.catalog.context_functions import define
+from dsql.catalog.virtual import provides, virtual_tables
+from dsql.types import oids
 
 Row = Mapping[str, Any]
+
+_SETTINGS = virtual_tables()["pg_catalog", "pg_settings"]
+
+
+@provides("pg_catalog", "pg_settings")
+def _pg_settings(context: Any) -> Iterator[Row]:
+    yield from context.facts.settings()
+
+
+@define("pg_show_all_settings", (), oids.RECORD, columns=_SETTINGS.columns)
+def _pg_show_all_settings(context: Any) -> Iterator[tuple[Any, ...]]:
+    return _SETTINGS.rows(context)
 
 
 @provides("pg_catalog", "pg_prepared_statements")

@@ -10,12 +10,15 @@ from dsql.catalog import (
     information_privileges,
     information_schema,
     name_functions,
+    opclasses,
     principals,
     privilege_functions,
     relations,
     role_dependencies,
     session_tables,
+    statistics_views,
     sys_functions,
+    tool_functions,
 )
 
 __all__ = [
@@ -26,10 +29,13 @@ __all__ = [
     "information_privileges",
     "information_schema",
     "name_functions",
+    "opclasses",
     "principals",
     "privilege_functions",
     "relations",
     "role_dependencies",
     "session_tables",
+    "statistics_views",
     "sys_functions",
+    "tool_functions",
 ]

@@ -28,6 +28,7 @@ from dsql.functions import (
     statistics,
     system,
     text,
+    type_io,
     windows,
 )
 from dsql.functions.definition import define_casts, define_operators
@@ -58,6 +59,7 @@ FAMILIES = (
     statistics,
     system,
     text,
+    type_io,
     windows,
 )
 

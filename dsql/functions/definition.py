@@ -91,7 +91,8 @@ def row_by_oid(oid: int) -> Row:
     return _rows_by_oid()[oid]
 
 
-def _find(key: str) -> Row:
+def row_of(key: str) -> Row:
+    """Return the one line of pg_proc.tsv with this key."""
     found = _rows().get(key, [])
     assert len(found) == 1, f"{key}: {len(found)} rows of pg_proc"
     return found[0]
@@ -113,7 +114,7 @@ def define(
     makes the implementation for the actual types of a call, for polymorphic functions.
     """
     for key in keys.split():
-        row = _find(key)
+        row = row_of(key)
         base = implementation or (compile_template(template, row) if template else _untyped)
 
         def build(
@@ -173,7 +174,7 @@ def define_aggregate(
     `typed(*argument_oids)` makes the fields that depend on the actual types, for polymorphic aggregates.
     """
     for key in keys.split():
-        row = _find(key)
+        row = row_of(key)
 
         def build(row: Row = row, actual: tuple[int, ...] | None = None) -> Aggregate:
             aggregate = Aggregate(
@@ -203,7 +204,7 @@ def define_aggregate(
 def define_window(keys: str, compute: Callable[[Any], Any]) -> None:
     """Register the window functions with these keys."""
     for key in keys.split():
-        row = _find(key)
+        row = row_of(key)
         registry.register_window_function(
             WindowFunction(row.oid, row.name, row.argument_types, row.return_type, compute)
         )

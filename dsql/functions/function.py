@@ -21,6 +21,10 @@ class Memory(Protocol):
 class SessionFacts(Protocol):
     """What a session tells about itself. Rows are mappings from the columns of a computed table."""
 
+    def settings(self) -> Iterable[Mapping[str, Any]]:
+        """Return the rows of pg_settings."""
+        ...
+
     def prepared_statements(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of pg_prepared_statements."""
         ...
@@ -62,6 +66,11 @@ class Context(Protocol):
     @property
     def catalog(self) -> Any:
         """The `dsql.catalog.catalog.Catalog` of the snapshot."""
+        ...
+
+    @property
+    def profile(self) -> str:
+        """The session's profile: dsql or postgres."""
         ...
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from weakref import WeakSet
 
 from dsql.access.authority import Authority
@@ -164,10 +164,6 @@ class SessionContext:
         """Set a parameter as SET does (None: as RESET does) and return its new text."""
         _ = self._block.transaction  # so that a rollback undoes it
         return self._settings.set(name, value, local=local)
-
-    def all_settings(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (name, value, description) of every parameter."""
-        return self._settings.all()
 
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""

@@ -114,6 +114,13 @@ def canonical_value(definition: Definition, text: str) -> str:
     return _KINDS[definition.kind](definition, text)
 
 
+def in_base_unit(definition: Definition, text: str) -> str:
+    """Return a value as pg_settings shows it: a number without its unit."""
+    if definition.kind != "integer" or not definition.unit:
+        return text
+    return str(int(_parse_number(definition, text)))
+
+
 def invalid_value(name: str, text: str, hint: str = "") -> SqlError:
     """Return PostgreSQL's error for a value that a parameter cannot take."""
     return SqlError("22023", f'invalid value for parameter "{name}": "{text}"', hint=hint)

@@ -6,7 +6,7 @@ DISCARD, set_config(), the startup message, what ALTER ROLE has left. Each param
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dsql.catalog.catalog import Catalog
@@ -169,6 +169,10 @@ class Settings:
             definition = DEFINITIONS.get(key)
             if definition is not None:
                 yield definition.name, self._effective.texts[key], definition.description
+
+    def defaults(self) -> Mapping[str, str]:
+        """Return what RESET makes of each parameter, by its key."""
+        return self._defaults.texts
 
     # ------------------------------------------------------------ the one way to set a parameter
 

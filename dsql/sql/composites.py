@@ -14,6 +14,7 @@ from dsql.sql.bound import (
     ArrayConstructor,
     ArraySubquery,
     Call,
+    ColumnRef,
     Constant,
     Expression,
     FieldSelect,
@@ -21,6 +22,7 @@ from dsql.sql.bound import (
     ScalarSubquery,
     Subscript,
 )
+from dsql.sql.bound_query import Entry, SubqueryEntry
 from dsql.sql.bulk import array_as, constant_array
 from dsql.sql.expressions import BINDERS, bind_expression, bind_subquery, check_one_column
 from dsql.sql.scope import Scope
@@ -28,6 +30,8 @@ from dsql.sql.tree import items_of, position_of
 from dsql.sql.type_names import resolve_type
 from dsql.types import oids, registry
 from dsql.types.vector import VECTORS
+
+Tables = list[list[Entry]]  # range tables, that of the innermost query first
 
 _COLLATABLE = frozenset({oids.TEXT, oids.VARCHAR, oids.BPCHAR, oids.NAME, oids.UNKNOWN})
 _COLLATIONS = frozenset({"C", "POSIX", "default", "ucs_basic"})
@@ -202,8 +206,15 @@ def _subscript_index(scope: Scope, tree: exp.Expression) -> Expression:
     return done
 
 
-def record_columns(expression: Expression) -> list[tuple[str, int]] | None:
+def record_columns(scope: Scope, expression: Expression) -> list[tuple[str, int]] | None:
     """Return (name, type OID) of a composite value's fields, None if they are not known."""
+    return _fields_of(expression, scope.range_tables())
+
+
+def _fields_of(expression: Expression, tables: Tables) -> list[tuple[str, int]] | None:
+    """Return the fields of a value under the range tables of its query and of those around it."""
+    if isinstance(expression, ColumnRef):
+        return _fields_of_column(expression, tables[expression.levels_up :])
     if isinstance(expression, RowConstructor):
         return [
             (name, field.type_oid)
@@ -212,8 +223,18 @@ def record_columns(expression: Expression) -> list[tuple[str, int]] | None:
     if isinstance(expression, Call) and expression.function.columns:
         return list(expression.function.columns)
     if isinstance(expression, ScalarSubquery):
-        return record_columns(expression.query.targets[0].expression)
+        query = expression.query
+        return _fields_of(query.targets[0].expression, [query.range_table, *tables])
     return None
+
+
+def _fields_of_column(column: ColumnRef, tables: Tables) -> list[tuple[str, int]] | None:
+    """Return the fields of what a sub-query in FROM has computed."""
+    entry = tables[0][column.entry] if column.entry < len(tables[0]) else None
+    if not isinstance(entry, SubqueryEntry):
+        return None
+    query = entry.query
+    return _fields_of(query.targets[column.column].expression, [query.range_table, *tables])
 
 
 def select_field(record: Expression, index: int, type_oid: int, position: int) -> Expression:
@@ -229,7 +250,7 @@ def _dot(scope: Scope, tree: exp.Dot) -> Expression:
     if not isinstance(tree.expression, exp.Identifier):
         raise SqlError("42601", "row expansion via * is not supported here", position=position)
     name = tree.expression.this
-    columns = record_columns(record)
+    columns = record_columns(scope, record)
     if columns is None:
         if record.type_oid == oids.RECORD:
             raise SqlError(

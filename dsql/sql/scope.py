@@ -227,6 +227,10 @@ class Scope:
 
     # ------------------------------------------------------------ range table
 
+    def range_tables(self) -> list[list[Entry]]:
+        """Return the range tables of this query and of those around it, the innermost first."""
+        return [self.range_table, *([] if self.parent is None else self.parent.range_tables())]
+
     def add_entry(self, entry: Entry) -> int:
         """Append an entry to the range table and return its index."""
         self.range_table.append(entry)

@@ -75,7 +75,7 @@ def _star(scope: Scope, tree: exp.Column) -> list[TargetPair]:
 
 def _composite_star(scope: Scope, tree: exp.Dot) -> list[TargetPair]:
     record = bind_expression(scope, tree.this)
-    columns = record_columns(record)
+    columns = record_columns(scope, record)
     if columns is None or not is_composite(record):
         raise SqlError(
             "42809",

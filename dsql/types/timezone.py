@@ -38,6 +38,11 @@ ABBREVIATIONS = {
     name: int(float(hours) * 3600)
     for name, hours in (pair.split(":") for pair in _ABBREVIATIONS.split())
 }
+# Those that are in force in summer only.
+DAYLIGHT = frozenset(
+    "WEST WETDST BST CEST CETDST MEST METDST EEST EETDST MSD EDT CDT MDT PDT AKDT ADT NDT BRST ACDT "
+    "AEDT NZDT".split()
+)
 
 
 class Zone:
@@ -79,6 +84,11 @@ class Zone:
         moment = _EPOCH_UTC + datetime.timedelta(microseconds=_into_range(instant))
         return moment.astimezone(self._source).tzname() or self.name
 
+    def is_daylight_at(self, instant: int) -> bool:
+        """Return whether daylight saving time is in force at an instant."""
+        moment = _EPOCH_UTC + datetime.timedelta(microseconds=_into_range(instant))
+        return bool(moment.astimezone(self._source).dst())
+
     def _look_up(self, instant: int, quarter: int) -> int:
         start = self._exact(quarter * _QUARTER)
         if start != self._exact((quarter + 1) * _QUARTER - 1):
@@ -111,6 +121,11 @@ def _into_range(value: int) -> int:
 @lru_cache(1)
 def _names() -> dict[str, str]:
     return {name.lower(): name for name in zoneinfo.available_timezones()}
+
+
+def zone_names() -> list[str]:
+    """Return the full names of all zones, in order."""
+    return sorted(_names().values())
 
 
 @lru_cache(1024)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import psycopg
+from memory_database import MemoryFacts
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Role, Schema
@@ -61,6 +62,8 @@ class StatementContext:
     search_path: tuple[str, ...] = ("public",)
     authority: None = None  # whose rights nobody asks about
     session_id: str = "a" * 26
+    profile: str = "postgres"
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
 
     def setting(self, name: str) -> str:
         return SETTINGS.get(name, "")

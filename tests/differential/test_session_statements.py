@@ -85,6 +85,44 @@ SCRIPTS = {
         drop table t
         execute m
     """,
+    "catalogs that tools read": """
+        create table t (id int primary key, b text, c int)
+        create index t_b on t (b desc, c) include (id)
+        select 'pg_catalog.array_in'::regproc, 'array_in'::regproc::oid
+        select 'pg_catalog.array_in(cstring,oid,integer)'::regprocedure
+        select 'postgres.s.t'::regclass
+        select typname, typinput, typoutput, typreceive, typsend, typmodin, typmodout from pg_type \
+            where typname in ('int4', '_int4', 'text', 'numeric', 'name', 'bpchar') order by 1
+        select int4in('12'), int4out(7), numerictypmodout(655366), textsend('x'), date_in('2026-01-02')
+        select (information_schema._pg_expandarray(array['a', 'b'])).*
+        select * from information_schema._pg_expandarray(array[7, 8])
+        select * from information_schema._pg_expandarray(array[[7, 8], [9, 10]])
+        select r.seq, (r.keys).x, a.attname from (select i.indrelid, \
+            (information_schema._pg_expandarray(i.indkey)).n as seq, \
+            information_schema._pg_expandarray(i.indkey) as keys from pg_index i where indisprimary \
+            and i.indrelid = 't'::regclass) r join pg_attribute a \
+            on a.attrelid = r.indrelid and a.attnum = (r.keys).x
+        select (r.nope).x from (select 1 as nope) r
+        select word, catcode, barelabel, catdesc, baredesc from pg_get_keywords() \
+            where word in ('select', 'abort', 'zone', 'table', 'between', 'authorization')
+        select * from pg_options_to_table(array['a=1', 'b=x=y', 'c'])
+        select name, utc_offset, is_dst from pg_timezone_names where name in ('UTC', 'Japan') order by 1
+        select abbrev, utc_offset, is_dst from pg_timezone_abbrevs where abbrev in ('PDT', 'CET') order by 1
+        select name, setting, unit, context, vartype, source, min_val, max_val, enumvals, boot_val \
+            from pg_settings where name in ('max_identifier_length', 'row_security') order by 1
+        select name, setting from pg_show_all_settings() where name = 'server_encoding'
+        select relname, n_tup_ins from pg_stat_user_tables where relname = 't'
+        select relname, indexrelname, idx_scan from pg_stat_user_indexes where relname = 't' order by 2
+        select relname from pg_statio_user_tables where relname = 't'
+        select indkey, indnatts, indnkeyatts, indclass from pg_index where indrelid = 't'::regclass \
+            order by 1
+        select indkey[0], indkey[1], array_lower(indkey, 1) from pg_index where indrelid = 't'::regclass
+        select pg_get_indexdef(indexrelid) from pg_index where indrelid = 't'::regclass order by 1
+        select amname from pg_am join pg_class on relam = pg_am.oid where relname in ('t', 't_b') order by 1
+        select a.attname from pg_attribute a where attrelid = 't_pkey'::regclass
+        select opcname, opfname, opcdefault from pg_opclass c join pg_opfamily f on opcfamily = f.oid \
+            where c.oid in (1978, 3126) order by 1
+    """,
     "discard": """
         prepare p as select 1
         set application_name = 'discarded'
@@ -129,7 +167,7 @@ def transcript(peer: Peer, script: str) -> list[Any]:
     peer.query(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
     peer.query(f"SET search_path = {name}")
     found = []
-    for text in filter(None, map(str.strip, script.splitlines())):
+    for text in filter(None, map(str.strip, script.replace("\\\n", "").splitlines())):
         answers = peer.query(text)
         said = [
             {field: fields.get(field) for field in "SCMDHP"}

@@ -100,5 +100,7 @@ def context(rows: Rows, writer: CatalogWriter, orders: Table) -> Any:
         search_path=("public",),
         user=ADMIN,
         statement_timestamp=0,
-        all_settings=lambda: [("search_path", "public", "")],
+        transaction_timestamp=0,
+        profile="dsql",
+        facts=SimpleNamespace(settings=list, prepared_statements=list),
     )

@@ -8,15 +8,18 @@ from dsql.catalog.definitions import (
 from dsql.catalog.schema import Table
 
 
-def test_a_primary_key_prints_with_all_its_columns(orders: Table) -> None:
-    assert index_definition(orders.indexes[0], orders) == (
+def test_a_primary_key_prints_with_all_its_columns_in_the_dsql_profile(orders: Table) -> None:
+    assert index_definition(orders.indexes[0], orders, "dsql") == (
         'CREATE UNIQUE INDEX "Orders_pkey" ON public."Orders" USING btree_index (id) '
         "INCLUDE (status, total)"
+    )
+    assert index_definition(orders.indexes[0], orders, "postgres") == (
+        'CREATE UNIQUE INDEX "Orders_pkey" ON public."Orders" USING btree (id)'
     )
 
 
 def test_an_index_prints_its_order_expression_and_predicate(orders: Table) -> None:
-    assert index_definition(orders.indexes[1], orders) == (
+    assert index_definition(orders.indexes[1], orders, "dsql") == (
         'CREATE INDEX by_status ON public."Orders" USING btree_index '
         "(status DESC, lower((status)::text)) INCLUDE (total) WHERE (total > 0)"
     )

@@ -1,0 +1,90 @@
+"""The operator classes of btree: by which order a type's values lie in an index (pg_opclass, pg_opfamily).
+
+OIDs and names are PostgreSQL's. There are those that a type has by default; a type without one of its own
+goes by that of the type it is binary-coercible to, as varchar does by text's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from dsql.catalog.index_forms import access_method
+from dsql.catalog.schema import ADMIN_OID
+from dsql.catalog.virtual import provides
+from dsql.types import oids
+
+_PG_CATALOG_NAMESPACE = 11
+
+
+class OperatorClass(NamedTuple):
+    """A row of pg_opclass; `family` is the OID of its family, `type_oid` what it orders."""
+
+    oid: int
+    name: str
+    type_oid: int
+    family: int
+    family_name: str
+
+
+CLASSES = (
+    OperatorClass(1978, "int4_ops", oids.INT4, 1976, "integer_ops"),
+    OperatorClass(1979, "int2_ops", oids.INT2, 1976, "integer_ops"),
+    OperatorClass(1981, "oid_ops", oids.OID, 1989, "oid_ops"),
+    OperatorClass(3122, "date_ops", oids.DATE, 434, "datetime_ops"),
+    OperatorClass(3123, "float8_ops", oids.FLOAT8, 1970, "float_ops"),
+    OperatorClass(3124, "int8_ops", oids.INT8, 1976, "integer_ops"),
+    OperatorClass(3125, "numeric_ops", oids.NUMERIC, 1988, "numeric_ops"),
+    OperatorClass(3126, "text_ops", oids.TEXT, 1994, "text_ops"),
+    OperatorClass(3127, "timestamptz_ops", oids.TIMESTAMPTZ, 434, "datetime_ops"),
+    OperatorClass(3128, "timestamp_ops", oids.TIMESTAMP, 434, "datetime_ops"),
+    OperatorClass(10_000, "array_ops", oids.ANYARRAY, 397, "array_ops"),
+    OperatorClass(10_003, "bool_ops", oids.BOOL, 424, "bool_ops"),
+    OperatorClass(10_004, "bpchar_ops", oids.BPCHAR, 426, "bpchar_ops"),
+    OperatorClass(10_006, "bytea_ops", oids.BYTEA, 428, "bytea_ops"),
+    OperatorClass(10_007, "char_ops", oids.CHAR, 429, "char_ops"),
+    OperatorClass(10_012, "float4_ops", oids.FLOAT4, 1970, "float_ops"),
+    OperatorClass(10_022, "interval_ops", oids.INTERVAL, 1982, "interval_ops"),
+    OperatorClass(10_028, "name_ops", oids.NAME, 1994, "text_ops"),
+    OperatorClass(10_038, "time_ops", oids.TIME, 1996, "time_ops"),
+    OperatorClass(10_041, "timetz_ops", oids.TIMETZ, 2000, "timetz_ops"),
+    OperatorClass(10_065, "uuid_ops", oids.UUID, 2968, "uuid_ops"),
+    OperatorClass(10_088, "jsonb_ops", oids.JSONB, 4033, "jsonb_ops"),
+)
+_BY_TYPE = {each.type_oid: each for each in CLASSES}
+_BY_TYPE[oids.VARCHAR] = _BY_TYPE[oids.TEXT]
+
+
+def default_class(type_oid: int) -> int:
+    """Return the OID of a type's default operator class."""
+    found = _BY_TYPE.get(type_oid) or _BY_TYPE[oids.ANYARRAY]
+    return found.oid
+
+
+@provides("pg_catalog", "pg_opclass")
+def _pg_opclass(context: Any) -> Iterator[Mapping[str, Any]]:
+    method, _ = access_method(context.profile)
+    for each in CLASSES:
+        yield {
+            "oid": each.oid,
+            "opcmethod": method,
+            "opcname": each.name,
+            "opcnamespace": _PG_CATALOG_NAMESPACE,
+            "opcowner": ADMIN_OID,
+            "opcfamily": each.family,
+            "opcintype": each.type_oid,
+            "opcdefault": True,
+        }
+
+
+@provides("pg_catalog", "pg_opfamily")
+def _pg_opfamily(context: Any) -> Iterator[Mapping[str, Any]]:
+    method, _ = access_method(context.profile)
+    for oid, name in dict.fromkeys((each.family, each.family_name) for each in CLASSES):
+        yield {
+            "oid": oid,
+            "opfmethod": method,
+            "opfname": name,
+            "opfnamespace": _PG_CATALOG_NAMESPACE,
+            "opfowner": ADMIN_OID,
+        }
