@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -31,6 +32,7 @@ class Assigner:
         self._sandbox = sandbox
         self._park_seconds = park_seconds
         self._users: dict[str, int] = {}
+        self._since = time.time_ns() // 1_000
 
     def assignment(self, cluster: str) -> Assign:
         """Return a new query processor's assignment. Raises LookupError for an unknown cluster."""
@@ -47,6 +49,7 @@ class Assigner:
             uid=uid,
             profile_changes=record.profile_changes,
             park_seconds=self._park_seconds,
+            since=self._since,
         )
 
     def open_slots(self, assignment: Assign) -> list[int]:

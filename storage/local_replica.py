@@ -98,6 +98,14 @@ class LocalReplica:
         """How far the replica in use has come."""
         return self._words[WATERMARK]
 
+    @property
+    def stored_bytes(self) -> int:
+        """How much the replica in use takes on disk, superseded versions and free pages included."""
+        environment = self._environment.environment
+        pages: int = environment.info()["last_pgno"] + 1
+        page_bytes: int = environment.stat()["psize"]
+        return pages * page_bytes
+
     def snapshot(self, timestamp: int, reader: object = None) -> LocalSnapshot:
         """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000.
 

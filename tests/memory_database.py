@@ -78,6 +78,14 @@ class MemoryTransaction:
 class MemoryFacts:
     """A session that has nothing."""
 
+    process_id = 7
+    client_address = None
+    server_since = 0
+    stored_bytes = 0
+
+    def transaction_id(self, *, assign: bool) -> int | None:
+        return 1 if assign else None
+
     def settings(self) -> list[Any]:
         return []
 

@@ -205,6 +205,8 @@ class Server:
             run_job=lambda job, pause: jobs.run_and_report(job.identifier, pause),
             give_up_job=lambda job, reason: jobs.give_up(job.identifier, reason),
             profile_changes=self.profile_changes,
+            since=TIME_MICROSECONDS,
+            stored_bytes=lambda: sum(len(key) + len(row) for key, row in self.store.rows.items()),
             now=lambda: TIME_MICROSECONDS,
             waiter=waiter or Blocking(),
         )

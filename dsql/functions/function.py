@@ -21,6 +21,30 @@ class Memory(Protocol):
 class SessionFacts(Protocol):
     """What a session tells about itself. Rows are mappings from the columns of a computed table."""
 
+    @property
+    def process_id(self) -> int:
+        """What names the session to others: pg_backend_pid()."""
+        ...
+
+    @property
+    def client_address(self) -> tuple[str, int] | None:
+        """Address and port of the client, None where they are not known."""
+        ...
+
+    @property
+    def server_since(self) -> int:
+        """When the server began, microseconds since 2000-01-01."""
+        ...
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the database takes on disk."""
+        ...
+
+    def transaction_id(self, *, assign: bool) -> int | None:
+        """Return the transaction's id; unless it is to `assign` one, None if there is none yet."""
+        ...
+
     def settings(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of pg_settings."""
         ...

@@ -114,6 +114,7 @@ class TransactionBlock:
         self._writes = False
         self._has_read = False  # before the first statement that counts
         self._jobs_requested = False
+        self._identified = False
         self._jobs: list[Job] = []
         self._savepoints.clear()
 
@@ -143,6 +144,16 @@ class TransactionBlock:
     def has_looked(self) -> bool:
         """Whether a statement of the transaction has looked at the catalog."""
         return self._catalog is not None
+
+    def give_id(self) -> None:
+        """Give the running transaction an id though it may write nothing."""
+        self._identified = True
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the running transaction has an id: it writes, or has asked for one."""
+        has_writes = self._transaction is not None and self._transaction.has_writes
+        return self._identified or has_writes
 
     def age_error(self) -> SqlError | None:
         """Return the error of a running transaction that is too old, else None."""
@@ -327,7 +338,13 @@ class TransactionBlock:
         self._transaction = None
         self._catalog = None
         self.state = _IDLE
-        if self._writes or self._savepoints or self._jobs_requested or self.read_only:
+        if (
+            self._writes
+            or self._savepoints
+            or self._jobs_requested
+            or self.read_only
+            or self._identified
+        ):
             self._reset()
         else:
             self._has_read = False
@@ -372,6 +389,7 @@ class TransactionBlock:
             tuple({UsedRecord(query.version_keys, query.role) for query in self._queries}),
             tuple(map(self._savepoint_record, self._savepoints)),
             self._settings.transaction_record(),
+            has_id=self._identified,
         )
 
     def _savepoint_record(self, savepoint: _Savepoint) -> SavepointRecord:
@@ -415,6 +433,8 @@ class TransactionBlock:
             )
             for savepoint in record.savepoints
         ]
+        if record.has_id:
+            self.give_id()
         if record.looked:
             self._find_catalog()
 

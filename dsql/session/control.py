@@ -45,6 +45,8 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     system user to become (None: stay). `profile_changes`: sessions may set dsql.profile. Sessions that
     are silent for `park_seconds` are given back.
 
+    `since` is when the agent began, microseconds since 1970.
+
     `voucher` here and in what follows is to be shown to another agent, should one come.
 
     With it come two descriptors for each zone, a reader's slot and the FIFO to its writer
@@ -58,6 +60,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
     profile_changes: bool = False
     park_seconds: float = float("inf")
     voucher: bytes = b""
+    since: int = 0
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):

@@ -67,14 +67,13 @@ def depart(
     skipping: bool,
     deadline: float,
     quiet_since: float,
-    process_id: int,
     bytes_max: int,
 ) -> bytes | None:
     """Return the record of a session that nothing keeps here; None if it is too large after all.
 
     Else the connection is over here.
     """
-    record = encode(_record_of(state, skipping, deadline, quiet_since, process_id))
+    record = encode(_record_of(state, skipping, deadline, quiet_since))
     if len(record) > bytes_max:
         return None
     state.connection.detach()
@@ -82,7 +81,7 @@ def depart(
 
 
 def _record_of(
-    state: SessionState, skipping: bool, deadline: float, quiet_since: float, process_id: int
+    state: SessionState, skipping: bool, deadline: float, quiet_since: float
 ) -> SessionRecord:
     found = session_random.seeded_state()
     return SessionRecord(
@@ -90,7 +89,7 @@ def _record_of(
         state.connection.tls_state(),
         deadline,
         quiet_since,
-        process_id,
+        state.client.process_id,
         state.settings.record(),
         state.reader.pending,
         skipping,
@@ -99,6 +98,8 @@ def _record_of(
         state.context.known_session_id,
         _block(state),
         _portal(state),
+        state.client.address,
+        state.client.since,
     )
 
 

@@ -59,7 +59,8 @@ class Environment:
     wait. `now` is the time in microseconds since 1970. `request_jobs` has the cluster's background jobs
     looked at; `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given;
     `give_up_job` undoes one, for a reason, unless it was completed: then it returns False.
-    `profile_changes`: sessions may set dsql.profile.
+    `profile_changes`: sessions may set dsql.profile. `since` is when the host's agent began, in
+    microseconds since 1970; `stored_bytes` what the cluster takes on disk in the zone that is read from.
     """
 
     cluster: str
@@ -74,6 +75,8 @@ class Environment:
     run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
     give_up_job: Callable[[Job, str], bool] = _cannot_run
     profile_changes: bool = False
+    since: int = 0
+    stored_bytes: Callable[[], int] = lambda: 0
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000
     waiter: Waiter = field(default_factory=Blocking)

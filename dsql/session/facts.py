@@ -12,11 +12,50 @@ if TYPE_CHECKING:
     from dsql.session.state import SessionState
 
 
+_SESSION_BITS = 12  # of a transaction's id
+
+
 class Facts:
     """See the module."""
 
     def __init__(self, state: SessionState) -> None:
         self._state = state
+
+    @property
+    def process_id(self) -> int:
+        """What names the session to others: pg_backend_pid()."""
+        return self._state.client.process_id
+
+    @property
+    def client_address(self) -> tuple[str, int] | None:
+        """Address and port of the client, None where they are not known."""
+        host, _, port = self._state.client.address.rpartition(":")
+        return (host.strip("[]"), int(port)) if host and port.isdigit() else None
+
+    @property
+    def server_since(self) -> int:
+        """When the server began, microseconds since 2000-01-01."""
+        return self._state.context.since_2000(self._state.environment.since)
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the database takes on disk, in the zone that is read from."""
+        return self._state.environment.stored_bytes()
+
+    def transaction_id(self, *, assign: bool) -> int | None:
+        """Return the transaction's id; unless it is to `assign` one, None if there is none yet.
+
+        It is made of when the transaction began and of the session, both of which move with it: no two of a
+        session are the same, later ones are greater, and those of two sessions differ unless they began in
+        the same microsecond and 12 bits of their process ids are the same too.
+        """
+        state = self._state
+        began = state.context.transaction_timestamp
+        if assign:
+            state.block.give_id()
+        elif not state.block.has_id:
+            return None
+        return began << _SESSION_BITS | state.client.process_id & (1 << _SESSION_BITS) - 1
 
     def settings(self) -> Iterator[Mapping[str, Any]]:
         """Yield the rows of pg_settings."""

@@ -116,7 +116,7 @@ class BlockRecord(msgspec.Struct, array_like=True, frozen=True):
     """A transaction of a session: see `dsql.session.block` for what the fields are.
 
     `state` is that of the block. `settings`, if the transaction has changed any, are those at its beginning
-    and those of SET without LOCAL. `looked`: it knows its catalog.
+    and those of SET without LOCAL. `looked`: it knows its catalog. `has_id`: it was given an id.
     """
 
     state: Literal["implicit", "open", "failed"]
@@ -133,6 +133,7 @@ class BlockRecord(msgspec.Struct, array_like=True, frozen=True):
     savepoints: tuple[SavepointRecord, ...] = ()
     settings: ValuesRecords | None = None
     replay: tuple[ReplayRecord, ...] = ()
+    has_id: bool = False
 
 
 class PortalRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -159,7 +160,8 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     `skipping` says that it is passed over up to the next Sync. `session_id` is empty as long as nobody has
     asked for it. `block` is the transaction, None outside of one. `deadline` is the end of the session's
     age and `quiet_since` the beginning of the client's turn, both in seconds of the host's monotonic clock.
-    `process_id` is the client's BackendKeyData, by which log lines name its connection.
+    `process_id` is of its BackendKeyData, by which log lines name its connection; `address` and `since` are
+    where it came from and when, in microseconds since 1970.
     """
 
     version: int
@@ -175,6 +177,8 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     session_id: str = ""
     block: BlockRecord | None = None
     portal: PortalRecord | None = None
+    address: str = ""
+    since: Count = 0
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -40,7 +40,7 @@ from dsql.session.prepared_round import BIND, PreparedRounds
 from dsql.session.record import MOVED_BYTES_MAX, RECORD_BYTES_MAX, SessionRecord
 from dsql.session.simple import SimpleProtocol
 from dsql.session.startup import greet, report_changes
-from dsql.session.state import SessionState
+from dsql.session.state import Client, SessionState
 from dsql.sql import collection
 from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection
@@ -58,6 +58,12 @@ _AGE_JITTER = 0.1  # sessions opened together do not all end together
 
 class _TerminatedError(Exception):
     """The client said goodbye."""
+
+
+def _client_of(origin: HandedSession | SessionRecord, environment: Environment) -> Client:
+    if isinstance(origin, SessionRecord):
+        return Client(origin.process_id, origin.address, origin.since)
+    return Client(origin.process_id, origin.client_address, environment.now())
 
 
 class Session:
@@ -80,7 +86,7 @@ class Session:
         self._connection = connection
         self._environment = environment
         self._arrived = arrived
-        self._state = state = SessionState(connection, environment)
+        self._state = state = SessionState(_client_of(origin, environment), connection, environment)
         state.context.facts = Facts(state)
         extended = ExtendedProtocol(state)
         simple = SimpleProtocol(state)
@@ -338,7 +344,6 @@ class Session:
                 skipping=self._skipping,
                 deadline=self._deadline,
                 quiet_since=self._patience.since,
-                process_id=self.connection_id,
                 bytes_max=MOVED_BYTES_MAX if deadline is None else RECORD_BYTES_MAX,
             )
             if record is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsql.errors import ClientGoneError, Origin, SqlError
 from dsql.executor.datarow import FLUSH_BYTES
@@ -31,13 +31,25 @@ Message = tuple[int, bytes]
 _COPY_WAIT_SECONDS = 0.02  # for the client, between two looks at what may end the statement
 
 
+class Client(NamedTuple):
+    """Whose session it is: `process_id` of its BackendKeyData, where it came from ("host:port"), and when.
+
+    `since` is in microseconds since 1970.
+    """
+
+    process_id: int
+    address: str
+    since: int
+
+
 class SessionState:
     """See the module. `mark` is where the rows of a running program start in `out`, else -1.
 
     It is what the session's `Interrupts` look at: `dsql.session.interrupts.Surroundings`.
     """
 
-    def __init__(self, connection: Connection, environment: Environment) -> None:
+    def __init__(self, client: Client, connection: Connection, environment: Environment) -> None:
+        self.client = client
         self.connection = connection
         self.environment = environment
         self.settings = Settings(

@@ -79,6 +79,7 @@ class ClusterTenant:
             profile=assignment.profile,
             temporary=temporary,
             profile_changes=assignment.profile_changes,
+            since=assignment.since,
             begin=self._open_and_begin,
             prepare=self._prepare,
             request_jobs=line.want_jobs,
@@ -137,6 +138,7 @@ class ClusterTenant:
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
         manager = TransactionManager(replica, self._committer, self._clock, limits)
         environment.begin, environment.prepare = manager.begin, do_nothing
+        environment.stored_bytes = lambda: replica.stored_bytes
 
     def _open_clock(self) -> PublishedClock:
         path = self._layout.clock(self._assignment.cluster)

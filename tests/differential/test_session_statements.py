@@ -123,6 +123,33 @@ SCRIPTS = {
         select opcname, opfname, opcdefault from pg_opclass c join pg_opfamily f on opcfamily = f.oid \
             where c.oid in (1978, 3126) order by 1
     """,
+    "the session, its transaction, sizes": """
+        create table t (id int primary key, b text)
+        create index t_b on t (b)
+        select pg_backend_pid() > 0, pg_backend_pid() = pg_backend_pid()
+        begin
+        select txid_current_if_assigned(), pg_current_xact_id_if_assigned()
+        select txid_current() = txid_current(), txid_current() = pg_current_xact_id()::text::int8
+        select txid_current_if_assigned() = txid_current()
+        commit
+        begin
+        select txid_current_if_assigned()
+        insert into t values (1, 'x')
+        select txid_current_if_assigned() is not null
+        commit
+        select pg_typeof(pg_current_xact_id()), pg_typeof(txid_current())
+        select pg_postmaster_start_time() <= now(), pg_conf_load_time() <= now()
+        select pg_relation_size('t') > 0, pg_table_size('t') > 0, pg_indexes_size('t') > 0
+        select pg_total_relation_size('t') > pg_relation_size('t'), pg_relation_size('t_b') > 0
+        select pg_relation_size(1), pg_table_size(1), pg_total_relation_size(1), pg_indexes_size(1)
+        select pg_relation_size('t', 'main') > 0, pg_relation_size('t', 'init')
+        select pg_relation_size('t', 'nope')
+        select pg_relation_size('nope')
+        select pg_database_size('nope')
+        select pg_database_size(current_database()) > 0, pg_tablespace_size('pg_default') > 0
+        select pg_tablespace_size('nope')
+        select inet_server_addr(), inet_server_port(), inet_client_addr(), inet_client_port()
+    """,
     "discard": """
         prepare p as select 1
         set application_name = 'discarded'
