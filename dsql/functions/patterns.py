@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from dsql.errors import SqlError
 from dsql.functions.definition import define
-from dsql.functions.regex.expression import Match, compile_regex, parse_letters
+from dsql.regex.expression import Match, compile_regex, parse_letters
 from dsql.types.size import join
 
 _SIMILAR = {"%": ".*", "_": ".", "(": "(?:"} | {char: "\\" + char for char in "\\.^$"}

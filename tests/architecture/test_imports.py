@@ -66,7 +66,7 @@ MAY_IMPORT = {
 # Inside dsql, low to high: a layer may import those before it.
 LAYERS = (
     ("dsql.errors", "dsql.limits", "dsql.rate_limit", "dsql.call_thread"),
-    ("dsql.rpc", "dsql.disk", "dsql.hub"),
+    ("dsql.rpc", "dsql.disk", "dsql.hub", "dsql.regex"),
     ("dsql.control",),
     (
         "dsql.encoding",
@@ -92,6 +92,7 @@ PURE_PACKAGES = (
     "dsql.access",
     "dsql.wire",
     "dsql.encoding",
+    "dsql.regex",
     "dsql.types",
     "dsql.functions",
     "dsql.sql",

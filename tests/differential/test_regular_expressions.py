@@ -14,7 +14,7 @@ import psycopg
 import dsql.functions.builtin  # noqa: F401
 from dsql.errors import SqlError
 from dsql.functions import patterns
-from dsql.functions.regex.expression import compile_regex
+from dsql.regex.expression import compile_regex
 
 SEED = int(os.environ.get("DSQL_REGEX_SEED", "1"))
 CASES = int(os.environ.get("DSQL_REGEX_CASES", "3000"))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dsql.functions.regex import characters
-from dsql.functions.regex.brackets import Brackets
-from dsql.functions.regex.characters import Ranges
-from dsql.functions.regex.lexer import Source, invalid
-from dsql.functions.regex.nodes import (
+from dsql.regex import characters
+from dsql.regex.brackets import Brackets
+from dsql.regex.characters import Ranges
+from dsql.regex.lexer import Source, invalid
+from dsql.regex.nodes import (
     Alternation,
     Assertion,
     BackReference,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dsql.functions.regex.characters import Ranges, is_word
-from dsql.functions.regex.linear import LinearMatcher
-from dsql.functions.regex.nodes import (
+from dsql.regex.characters import Ranges, is_word
+from dsql.regex.linear import LinearMatcher
+from dsql.regex.nodes import (
     Alternation,
     Assertion,
     BackReference,
@@ -22,7 +22,7 @@ from dsql.functions.regex.nodes import (
     Quantified,
     without_constraints,
 )
-from dsql.functions.regex.subject import Subject
+from dsql.regex.subject import Subject
 
 _ACCEPT = 0
 

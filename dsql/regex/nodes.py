@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dsql.functions.regex.characters import WORD, Ranges, is_subset
+from dsql.regex.characters import WORD, Ranges, is_subset
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from dsql.errors import SqlError
-from dsql.functions.regex.dissection import Dissector, Flag, Spans, cut
-from dsql.functions.regex.lexer import invalid
-from dsql.functions.regex.parser import Options, parse
-from dsql.functions.regex.subject import Subject
+from dsql.regex.dissection import Dissector, Flag, Spans, cut
+from dsql.regex.lexer import invalid
+from dsql.regex.parser import Options, parse
+from dsql.regex.subject import Subject
 
 _CACHED = 64  # each may come to hold some megabytes of RE2's automata
 _CACHED_LENGTH_MAX = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from dsql.errors import SqlError
-from dsql.functions.regex import characters
-from dsql.functions.regex.characters import Ranges
+from dsql.regex import characters
+from dsql.regex.characters import Ranges
 
 _SINGLE = {
     "a": "\x07", "b": "\b", "B": "\\", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dsql.functions.regex import characters
-from dsql.functions.regex.characters import Ranges
-from dsql.functions.regex.lexer import Source, invalid
+from dsql.regex import characters
+from dsql.regex.characters import Ranges
+from dsql.regex.lexer import Source, invalid
 
 
 class Brackets:

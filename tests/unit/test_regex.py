@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 import dsql.functions.builtin  # noqa: F401
 from dsql.errors import SqlError
 from dsql.functions import patterns
-from dsql.functions.regex import characters
-from dsql.functions.regex.automaton import Automaton
-from dsql.functions.regex.expression import compile_regex
-from dsql.functions.regex.linear import LinearMatcher
-from dsql.functions.regex.parser import Options, parse
-from dsql.functions.regex.subject import Subject
+from dsql.regex import characters
+from dsql.regex.automaton import Automaton
+from dsql.regex.expression import compile_regex
+from dsql.regex.linear import LinearMatcher
+from dsql.regex.parser import Options, parse
+from dsql.regex.subject import Subject
 
 expressions = st.recursive(
     st.sampled_from(["a", "b", ".", "[^a]", "é", "^", "$", r"\y", r"\Y"]),
@@ -89,7 +89,7 @@ def test_groups_of_a_long_match_are_found_without_backtracking() -> None:
 
 
 def test_a_search_that_takes_too_long_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsql.functions.regex.subject._STEPS_MAX", 20_000)
+    monkeypatch.setattr("dsql.regex.subject._STEPS_MAX", 20_000)
     # The groups would have to share half of an odd number of letters.
     with pytest.raises(SqlError, match="too many steps") as caught:
         compile_regex(r"^(a*)(a*)(a*)\1\2\3b$").matches("a" * 301 + "b")

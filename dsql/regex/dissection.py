@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import cached_property
 
-from dsql.functions.regex.automaton import Automaton
-from dsql.functions.regex.linear import Inexpressible, LinearMatcher
-from dsql.functions.regex.nodes import (
+from dsql.regex.automaton import Automaton
+from dsql.regex.linear import Inexpressible, LinearMatcher
+from dsql.regex.nodes import (
     Alternation,
     BackReference,
     Branch,
@@ -23,7 +23,7 @@ from dsql.functions.regex.nodes import (
     Node,
     Quantified,
 )
-from dsql.functions.regex.subject import Subject
+from dsql.regex.subject import Subject
 
 Spans = list[tuple[int, int]]
 NO_SPAN = (-1, -1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 # The package's own face keeps the last 128 expressions for good; here whoever compiled one keeps it.
 from re2 import _re2
 
-from dsql.functions.regex.characters import CODE_POINT_MAX, Ranges
-from dsql.functions.regex.lexer import invalid
-from dsql.functions.regex.nodes import (
+from dsql.regex.characters import CODE_POINT_MAX, Ranges
+from dsql.regex.lexer import invalid
+from dsql.regex.nodes import (
     Alternation,
     Assertion,
     BackReference,
@@ -19,7 +19,7 @@ from dsql.functions.regex.nodes import (
     Quantified,
     meets_word,
 )
-from dsql.functions.regex.subject import Subject
+from dsql.regex.subject import Subject
 
 _MEMORY_MAX = 8 << 20  # bytes, of a compiled expression with its automata
 _SOURCE_MAX = 1 << 20
