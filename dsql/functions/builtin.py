@@ -12,6 +12,7 @@ from dsql.functions import (
     date_arithmetic,
     date_fields,
     date_functions,
+    date_template_moments,
     date_templates,
     json_access,
     json_build,
@@ -32,6 +33,7 @@ from dsql.functions import (
     windows,
 )
 from dsql.functions.definition import define_casts, define_operators
+from dsql.functions.jsonpath import functions as jsonpath_functions
 
 FAMILIES = (
     acl_functions,
@@ -43,10 +45,12 @@ FAMILIES = (
     date_arithmetic,
     date_fields,
     date_functions,
+    date_template_moments,
     date_templates,
     json_access,
     json_build,
     json_modify,
+    jsonpath_functions,
     like,
     math,
     number_casts,

@@ -1,81 +1,20 @@
-"""to_char, to_date and to_timestamp: dates through templates such as 'YYYY-MM-DD HH24:MI'.
-
-A template is cut into pieces once: a pattern with its modifiers (FM, TH), or literal text.
-"""
+"""to_char: dates, times and intervals through templates such as 'YYYY-MM-DD HH24:MI'."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dsql.errors import SqlError
+from dsql.functions.date_pieces import Piece, parse_template
+from dsql.functions.date_template_input import ROMAN
 from dsql.functions.definition import define
 from dsql.functions.function import Context
-from dsql.functions.timestamps import session_zone, timestamp_to_date
+from dsql.functions.timestamps import session_zone
 from dsql.types import calendar
 from dsql.types.calendar import DAY, DAYS, MONTHS, SECOND
 from dsql.types.interval import Interval
-from dsql.types.size import check_parts
-from dsql.types.timezone import ABBREVIATIONS, Zone, format_offset
-
-_PATTERN_NAMES = """
-HH24 HH12 HH MI SSSSS SSSS SS MS US FF1 FF2 FF3 FF4 FF5 FF6 A.M. P.M. a.m. p.m. AM PM am pm
-Y,YYY YYYY YYY YY Y IYYY IYY IY I B.C. A.D. b.c. a.d. BC AD bc ad
-MONTH Month month MON Mon mon MM DAY Day day DY Dy dy IDDD DDD DD ID D IW WW W CC J Q RM rm
-TZH TZM TZ tz OF
-"""
-_PIECE = re.compile(
-    r'(?P<prefix>(?:FM|fm|FX|fx|TM|tm)*)(?P<name>'
-    + "|".join(sorted(map(re.escape, _PATTERN_NAMES.split()), key=len, reverse=True))
-    + '|'
-    + "|".join(sorted((re.escape(n.lower()) for n in _PATTERN_NAMES.split()), key=len, reverse=True))
-    + r')(?P<suffix>TH|th)?|(?P<lone>FM|fm|FX|fx|TM|tm)'
-    + r'|"(?P<quoted>(?:[^"\\]|\\.)*)"|\\(?P<escaped>.)|(?P<other>.)',
-    re.DOTALL,
-)  # fmt: skip
-_SEPARATORS = frozenset("-/,.:;'\\_|")
-_ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
-
-
-_REMEMBERED_CHARACTERS_MAX = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """`name` as written, "" for literal `text`."""
-
-    name: str
-    text: str = ""
-    fill: bool = True  # without FM
-    ordinal: str = ""
-
-
-def parse_template(template: str) -> tuple[Piece, ...]:
-    """Return the pieces of a template."""
-    if len(template) <= _REMEMBERED_CHARACTERS_MAX:
-        return _parse_again(template)
-    check_parts(len(template))
-    return _parse(template)
-
-
-@lru_cache(512)
-def _parse_again(template: str) -> tuple[Piece, ...]:
-    return _parse(template)
-
-
-def _parse(template: str) -> tuple[Piece, ...]:
-    pieces: list[Piece] = []
-    for found in _PIECE.finditer(template):
-        if found["name"]:
-            fill = "FM" not in found["prefix"].upper()
-            pieces.append(Piece(found["name"], "", fill, found["suffix"] or ""))
-        elif not found["lone"]:
-            quoted = found["quoted"]
-            text = found["escaped"] or found["other"] or re.sub(r"\\(.)", r"\1", quoted or "")
-            pieces.append(Piece("", text))
-    return tuple(pieces)
+from dsql.types.timezone import Zone
 
 
 @dataclass(slots=True)
@@ -112,7 +51,7 @@ def render(template: str, moment: Moment) -> str:
             out.append(piece.text)
             continue
         text = _show(piece, moment)
-        if piece.ordinal:
+        if piece.ordinal and piece.is_digits and piece.name.upper() != "TZM":
             suffix = ordinal_suffix(text)
             text += suffix if piece.ordinal == "TH" else suffix.lower()
         out.append(text)
@@ -133,26 +72,45 @@ def _show(piece: Piece, moment: Moment) -> str:
     if number is not None:
         width, value = number
         shown = value(moment)
-        sign = "-" if shown < 0 else ""
-        return sign + (f"{abs(shown):0{width}d}" if piece.fill else str(abs(shown)))
+        width += shown < 0 and upper not in _SIGN_IN_WIDTH
+        return f"{shown:0{width}d}" if piece.fill or upper in _ALWAYS_FILLED else str(shown)
     if upper in ("AM", "PM", "A.M.", "P.M."):
-        half = "PM" if moment.micros % DAY >= DAY // 2 else "AM"
+        half = "PM" if _signed(moment.micros, DAY) >= DAY // 2 else "AM"
         return _like(name, ".".join(half) + "." if "." in name else half)
     if upper in ("BC", "AD", "B.C.", "A.D."):
+        _calendar_day(moment)
         era = "BC" if moment.year <= 0 else "AD"
         return _like(name, ".".join(era) + "." if "." in name else era)
     if upper == "Y,YYY":
-        return f"{moment.shown_year // 1000},{moment.shown_year % 1000:03d}"
+        thousands = int(moment.shown_year / 1000)
+        return f"{thousands},{moment.shown_year - thousands * 1000:03d}"
+    if upper == "Q":
+        return str((moment.month - 1) // 3 + 1) if moment.month else ""
+    return _show_word(piece, moment)
+
+
+def _show_word(piece: Piece, moment: Moment) -> str:
+    name, upper = piece.name, piece.name.upper()
+    if upper == "FX":
+        return ""
     if upper in ("MONTH", "MON"):
-        word = MONTHS[moment.month - 1] if moment.month else ""
+        _calendar_day(moment)
+        word = MONTHS[moment.month - 1]
         return _padded(piece, _like(name, word[:3] if upper == "MON" else word))
     if upper in ("DAY", "DY"):
         word = DAYS[calendar.weekday(_calendar_day(moment))]
         return _padded(piece, _like(name, word[:3] if upper == "DY" else word))
     if upper == "RM":
-        word = _ROMAN[moment.month - 1] if moment.month else ""
+        word = _roman(moment)
         return _like(name, word.ljust(4) if piece.fill else word)
-    return _show_zone(name, upper, moment)
+    return _show_zone(piece, upper, moment)
+
+
+def _roman(moment: Moment) -> str:
+    """Return the month; -1 is December, and no month of some years the year's last one."""
+    if moment.month:
+        return ROMAN[moment.month - 1 if moment.month > 0 else moment.month]
+    return "" if not moment.year else ROMAN[11 if moment.year > 0 else 0]
 
 
 def _padded(piece: Piece, word: str) -> str:
@@ -160,15 +118,18 @@ def _padded(piece: Piece, word: str) -> str:
     return word.ljust(9) if piece.fill and piece.name.upper() in ("MONTH", "DAY") else word
 
 
-def _show_zone(name: str, upper: str, moment: Moment) -> str:
+def _show_zone(piece: Piece, upper: str, moment: Moment) -> str:
     _calendar_day(moment)
     if upper == "TZ":
-        return moment.zone_name.upper() if name == "TZ" else moment.zone_name.lower()
+        return moment.zone_name.upper() if piece.name == "TZ" else moment.zone_name.lower()
+    sign, hours = "-" if moment.offset < 0 else "+", abs(moment.offset) // 3600
+    minutes = f"{abs(moment.offset) // 60 % 60:02d}"
     if upper == "TZH":
-        return format_offset(moment.offset)[:3]
+        return f"{sign}{hours:02d}"
     if upper == "TZM":
-        return f"{abs(moment.offset) // 60 % 60:02d}"
-    return format_offset(moment.offset)
+        return minutes
+    text = sign + (f"{hours:02d}" if piece.fill else str(hours))
+    return f"{text}:{minutes}" if moment.offset % 3600 else text
 
 
 def _calendar_day(moment: Moment) -> int:
@@ -187,7 +148,7 @@ def _iso_year(moment: Moment) -> int:
 
 
 def _hour12(moment: Moment) -> int:
-    return moment.micros // calendar.HOUR % 12 or 12
+    return _signed(int(moment.micros / calendar.HOUR), 12) or 12
 
 
 def _century(moment: Moment) -> int:
@@ -197,12 +158,16 @@ def _century(moment: Moment) -> int:
     return (year + 99) // 100 if year > 0 else -((99 - (year - 1)) // 100)
 
 
+def _signed(value: int, modulus: int) -> int:
+    """Return the remainder with the value's sign."""
+    return abs(value) % modulus * (-1 if value < 0 else 1)
+
+
 def _part(size: int, modulus: int) -> Callable[[Moment], int]:
     """Return a field of the time, keeping an interval's sign."""
 
     def value(moment: Moment) -> int:
-        sign = -1 if moment.micros < 0 else 1
-        return sign * (abs(moment.micros) // size % modulus)
+        return _signed(abs(moment.micros) // size * (-1 if moment.micros < 0 else 1), modulus)
 
     return value
 
@@ -224,9 +189,9 @@ _NUMBERS: dict[str, tuple[int, Callable[[Moment], int]]] = {
     "SSSS": (1, _part(SECOND, 10**9)),
     "SSSSS": (1, _part(SECOND, 10**9)),
     "YYYY": (4, lambda moment: moment.shown_year),
-    "YYY": (3, lambda moment: moment.shown_year % 1000),
-    "YY": (2, lambda moment: moment.shown_year % 100),
-    "Y": (1, lambda moment: moment.shown_year % 10),
+    "YYY": (3, lambda moment: _signed(moment.shown_year, 1000)),
+    "YY": (2, lambda moment: _signed(moment.shown_year, 100)),
+    "Y": (1, lambda moment: _signed(moment.shown_year, 10)),
     "IYYY": (4, _iso_year),
     "IYY": (3, lambda moment: _iso_year(moment) % 1000),
     "IY": (2, lambda moment: _iso_year(moment) % 100),
@@ -242,8 +207,11 @@ _NUMBERS: dict[str, tuple[int, Callable[[Moment], int]]] = {
     "IW": (2, lambda moment: calendar.iso_week(_calendar_day(moment))[1]),
     "CC": (2, _century),
     "J": (1, lambda moment: _calendar_day(moment) + calendar.JULIAN_EPOCH_DAYS),
-    "Q": (1, lambda moment: (moment.month - 1) // 3 + 1),
 } | {f"FF{digits}": (digits, _part(10 ** (6 - digits), 10**digits)) for digits in range(1, 7)}
+
+
+_SIGN_IN_WIDTH = frozenset(("DD", "DDD", "IDDD", "WW", "IW"))
+_ALWAYS_FILLED = frozenset(("MS", "US", *(f"FF{digits}" for digits in range(1, 7))))
 
 
 def _iso_day_of_year(days: int) -> int:
@@ -278,229 +246,6 @@ def interval_to_char(span: Interval, template: str) -> str | None:
     return render(template, Moment(years, months - years * 12, days, micros))
 
 
-# ---------------------------------------------------------------- reading
-
-
-class _Input:
-    """Reads a text along a template's pieces."""
-
-    def __init__(self, text: str, pieces: tuple[Piece, ...]) -> None:
-        self.text = text
-        self.pieces = pieces
-        self.at = 0
-        self.fields: dict[str, int] = {}
-        self.before_christ = False
-        self.half = ""
-        self.zone_sign = 1
-
-    def read(self) -> None:
-        for number, piece in enumerate(self.pieces):
-            if piece.name:
-                self.skip_spaces()
-                if self.at >= len(self.text):
-                    return
-                self.take(piece, next(iter(self.pieces[number + 1 : number + 2]), None))
-            else:
-                following = self.pieces[number + 1 : number + 2]
-                zone_follows = bool(following) and following[0].name.upper() == "TZH"
-                self.skip_literal(piece.text, zone_follows=zone_follows)
-
-    def skip_spaces(self) -> None:
-        while self.text[self.at : self.at + 1].isspace():
-            self.at += 1
-
-    def skip_literal(self, literal: str, *, zone_follows: bool) -> None:
-        """A separator matches any separator, or nothing; other text skips as many characters."""
-        for char in literal:
-            if char.isspace() or not char.isalnum():
-                if char.isspace():
-                    self.skip_spaces()
-                # A sign before a time zone's hours is not a separator.
-                is_sign = zone_follows and self.text[self.at : self.at + 1] == "-"
-                if not is_sign and self.text[self.at : self.at + 1] in _SEPARATORS:
-                    self.at += 1
-            else:
-                self.at += 1
-
-    def take(self, piece: Piece, following: Piece | None) -> None:
-        upper = piece.name.upper()
-        if upper in ("AM", "PM", "A.M.", "P.M."):
-            self.half = self.word(piece, ("AM", "PM", "A.M.", "P.M."))[0]
-        elif upper in ("BC", "AD", "B.C.", "A.D."):
-            self.before_christ = self.word(piece, ("BC", "AD", "B.C.", "A.D."))[0] == "B"
-        elif upper in ("MONTH", "MON"):
-            self.fields["MM"] = self.index(piece, MONTHS) + 1
-        elif upper in ("DAY", "DY"):
-            self.index(piece, DAYS)
-        elif upper == "RM":
-            roman = self.word(piece, tuple(sorted(_ROMAN, key=len, reverse=True)))
-            self.fields["MM"] = _ROMAN.index(roman) + 1
-        elif upper == "TZ":
-            name = self.word(piece, tuple(sorted(ABBREVIATIONS, key=len, reverse=True)))
-            self.fields["OFFSET"] = ABBREVIATIONS[name]
-        elif upper == "OF":
-            raise SqlError("0A000", 'formatting field "OF" is only supported in to_char')
-        elif upper == "TZH":
-            sign = self.text[self.at : self.at + 1]
-            self.zone_sign = -1 if sign == "-" else 1
-            self.at += sign in "+-"
-            self.fields["TZH"] = self.number(piece, 2)
-        else:
-            self.take_number(upper, piece, following)
-        if piece.ordinal:
-            self.at += 2
-
-    def take_number(self, upper: str, piece: Piece, following: Piece | None) -> None:
-        widths = {
-            "YYYY": 4,
-            "IYYY": 4,
-            "YYY": 3,
-            "IYY": 3,
-            "YY": 2,
-            "IY": 2,
-            "Y": 1,
-            "I": 1,
-            "Y,YYY": 5,
-        }
-        if upper == "Y,YYY":
-            digits = re.compile(r"\d+,\d{3}").match(self.text, self.at)
-            if digits is None:
-                raise self.invalid(piece, self.text[self.at :])
-            self.at = digits.end()
-            self.fields["YYYY"] = int(digits[0].replace(",", ""))
-            return
-        width = widths.get(upper) or {"SSSS": 5, "SSSSS": 5, "J": 9, "DDD": 3, "IDDD": 3, "MS": 3, "US": 6,
-                                      "W": 1, "D": 1, "ID": 1, "Q": 1, "CC": 2}.get(upper, 2)  # fmt: skip
-        if upper.startswith("FF"):
-            width = int(upper[2:])
-        separated = following is None or (not following.name and not following.text.isdigit())
-        if separated and upper not in ("MS", "US") and not upper.startswith("FF"):
-            width = 18
-        start = self.at
-        value = self.number(piece, width)
-        length = self.at - start
-        if upper in ("MS", "US") or upper.startswith("FF"):
-            digits_wanted = {"MS": 3, "US": 6}.get(upper) or int(upper[2:])
-            value = int(str(value).rjust(length, "0").ljust(digits_wanted, "0"))
-            value *= 10 ** (6 - digits_wanted)
-            upper = "FRACTION"
-        if upper in ("YYY", "YY", "Y") and length < 4:
-            value = _nearest_year(value, length)
-        self.fields["YYYY" if upper in ("YYY", "YY", "Y") else upper] = value
-
-    def number(self, piece: Piece, width: int) -> int:
-        digits = re.compile(rf"[+-]?\d{{1,{width}}}").match(self.text, self.at)
-        if digits is None:
-            raise self.invalid(piece, self.text[self.at :])
-        self.at = digits.end()
-        return int(digits[0])
-
-    def word(self, piece: Piece, words: tuple[str, ...]) -> str:
-        for word in words:
-            if self.text[self.at : self.at + len(word)].upper() == word.upper():
-                self.at += len(word)
-                return word
-        raise self.invalid(piece, self.text[self.at :])
-
-    def index(self, piece: Piece, names: tuple[str, ...]) -> int:
-        full = len(piece.name) > 3 or piece.name.upper() == "DAY"
-        shown = [name if full else name[:3] for name in names]
-        return shown.index(self.word(piece, tuple(shown)))
-
-    def invalid(self, piece: Piece, text: str) -> SqlError:
-        found = re.match(r"\S+", text)
-        shown = (found[0] if found else text)[: max(len(piece.name), 1)]
-        if piece.name.isalpha() and piece.name.upper() not in _NUMBERS:
-            return SqlError(
-                "22007",
-                f'invalid value "{found[0] if found else text}" for "{piece.name}"',
-                detail="The given value did not match any of the allowed values for this field.",
-            )
-        return SqlError(
-            "22007",
-            f'invalid value "{shown}" for "{piece.name}"',
-            detail="Value must be an integer.",
-        )
-
-
-def _nearest_year(value: int, length: int) -> int:
-    """Complete a short year to the one nearest 2020."""
-    if length <= 2:
-        return value + (2000 if value < 70 else 1900)
-    return value + (2000 if value < 520 else 1000)
-
-
-def _out_of_range(text: str) -> SqlError:
-    return SqlError("22008", f'date/time field value out of range: "{text}"')
-
-
-def read_template(text: str, template: str) -> tuple[int, dict[str, int]]:
-    """Return (local time, fields) of a text. Raises SqlError 22007 or 22008."""
-    reader = _Input(text, parse_template(template))
-    reader.read()
-    fields = reader.fields
-    if reader.half and not any(name in fields for name in ("HH24",)):
-        hour = fields.get("HH12", fields.get("HH", 12))
-        if not 1 <= hour <= 12:
-            raise SqlError(
-                "22007",
-                f'hour "{hour}" is invalid for the 12-hour clock',
-                hint="Use the 24-hour clock, or give an hour between 1 and 12.",
-            )
-        fields["HH24"] = hour % 12 + (12 if reader.half == "P" else 0)
-    if "TZH" in fields:
-        minutes = fields["TZH"] * 60 + fields.get("TZM", 0)
-        fields["OFFSET"] = reader.zone_sign * minutes * 60
-    days = _day_of(fields, reader.before_christ, text)
-    return days * DAY + _time_of(fields, text), fields
-
-
-def _day_of(fields: dict[str, int], before_christ: bool, text: str) -> int:
-    if "J" in fields:
-        return fields["J"] - calendar.JULIAN_EPOCH_DAYS
-    if "IYYY" in fields or "IW" in fields:
-        first = calendar.days_of(fields.get("IYYY", 1), 1, 4)
-        monday = first - (first + 5) % 7
-        if "IDDD" in fields:
-            return monday + fields["IDDD"] - 1
-        return monday + (fields.get("IW", 1) - 1) * 7 + fields.get("ID", 1) - 1
-    year = fields.get("YYYY", 1 if before_christ or not fields.get("CC") else 0)
-    if "CC" in fields and "YYYY" not in fields:
-        year = (fields["CC"] - 1) * 100 + 1
-    if "YYYY" not in fields and "CC" not in fields:
-        year = 0  # PostgreSQL's year of nothing: 1 BC
-    if before_christ:
-        year = 1 - year
-    if "DDD" in fields and "MM" not in fields:
-        if not 1 <= fields["DDD"] <= 365 + calendar.is_leap(year):
-            raise _out_of_range(text)
-        return calendar.days_of(year, 1, 1) + fields["DDD"] - 1
-    month = fields.get("MM", 1)
-    day = fields.get("DD", 1)
-    if not 1 <= month <= 12 or not 1 <= day <= calendar.days_in_month(year, month):
-        raise _out_of_range(text)
-    return calendar.days_of(year, month, day)
-
-
-def _time_of(fields: dict[str, int], text: str) -> int:
-    if "SSSS" in fields or "SSSSS" in fields:
-        return fields.get("SSSS", fields.get("SSSSS", 0)) * SECOND
-    hour = fields.get("HH24", fields.get("HH12", fields.get("HH", 0)) % 12)
-    minute, second = fields.get("MI", 0), fields.get("SS", 0)
-    if not (0 <= hour <= 24 and 0 <= minute <= 59 and 0 <= second <= 60):
-        raise _out_of_range(text)
-    return ((hour * 60 + minute) * 60 + second) * SECOND + fields.get("FRACTION", 0)
-
-
-def _to_timestamp(context: Context, text: str, template: str) -> int:
-    local, fields = read_template(text, template)
-    at = session_zone(context)
-    offset = fields["OFFSET"] if "OFFSET" in fields else at.offset_of_local(local)
-    return calendar.check_timestamp(local - offset * SECOND)
-
-
 define("to_char(timestamp,text)", timestamp_to_char)
 define("to_char(timestamptz,text)", timestamptz_to_char, needs_context=True)
 define("to_char(interval,text)", interval_to_char)
-define("to_date", lambda text, template: timestamp_to_date(read_template(text, template)[0]))
-define("to_timestamp(text,text)", _to_timestamp, needs_context=True)

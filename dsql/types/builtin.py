@@ -16,6 +16,7 @@ from dsql.types import (
     temporal,
     vector,
 )
+from dsql.types.jsonpath import type as jsonpath
 
 MODULES = (
     aclitem,
@@ -24,6 +25,7 @@ MODULES = (
     floating,
     integer,
     json,
+    jsonpath,
     numeric,
     reg,
     string,

@@ -62,6 +62,7 @@ FACTS = """
 3220 pg_lsn 8 t U f d b 0 3221
 3500 anyenum 4 t P f i p 0 0
 3802 jsonb -1 f U f i b 0 3807
+4072 jsonpath -1 f U f i b 0 4073
 4089 regnamespace 4 t N f i b 0 4090
 4096 regrole 4 t N f i b 0 4097
 4191 regcollation 4 t N f i b 0 4192

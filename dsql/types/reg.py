@@ -18,7 +18,7 @@ from dsql.types.pg_type import define
 from dsql.types.string import decode_utf8
 
 _OID_MAX = 2**32 - 1
-_OID_DIGITS_MAX = 10
+OID_DIGITS_MAX = 10
 NAMES = (
     "regproc", "regprocedure", "regoper", "regoperator", "regclass", "regtype", "regrole",
     "regnamespace", "regcollation",
@@ -63,7 +63,7 @@ def oid_of(kind: str, text: str, resolver: NameResolver | None = None) -> int:
     if word == "-":
         return 0
     if word.isdigit() and word.isascii():
-        if len(word) > _OID_DIGITS_MAX or int(word) > _OID_MAX:
+        if len(word) > OID_DIGITS_MAX or int(word) > _OID_MAX:
             raise SqlError("22003", f'value "{word}" is out of range for type oid')
         return int(word)
     if resolver is not None:

@@ -9,6 +9,7 @@ Runtime values, by type (SQL NULL is None everywhere):
     text, varchar, name, "char", unknown, json   str
     bpchar                    str, blank-padded to its length as PostgreSQL stores it
     jsonb                     str: PostgreSQL's own jsonb output text, so equal values are equal strings
+    jsonpath                  str: PostgreSQL's own jsonpath output text
     bytea                     bytes
     uuid                      bytes, 16 of them
     date                      int, days since 2000-01-01; the int32 extremes are -infinity and infinity

@@ -1,0 +1,1 @@
+"""The language of jsonpath: its tree, reader and writer, and the type."""
