@@ -77,3 +77,7 @@ def truncate_identifier(name: str) -> str:
     if len(data) <= IDENTIFIER_BYTES_MAX:
         return name
     return data[:IDENTIFIER_BYTES_MAX].decode(errors="ignore")
+
+
+# How deep calls of functions in LANGUAGE SQL may nest: some 10 Python frames each.
+FUNCTION_DEPTH_MAX = 400

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 from dsql.access.membership import Memberships
-from dsql.catalog.schema import ADMIN_OID, Database, DefaultAcl, Role, Schema, Table
+from dsql.catalog.schema import (
+    ADMIN_OID,
+    Database,
+    DefaultAcl,
+    Role,
+    Schema,
+    SqlFunction,
+    Table,
+)
 from dsql.catalog.virtual import VirtualTable, virtual_tables
 
 POSTGRES = Database(oid=5, name="postgres", owner_oid=ADMIN_OID)
@@ -25,16 +34,33 @@ class Catalog:
         roles: Iterable[Role],
         database: Database = POSTGRES,
         default_acls: Iterable[DefaultAcl] = (),
+        functions: Iterable[SqlFunction] = (),
     ) -> None:
         self.version = version
         self.schemas = {schema.name: schema for schema in schemas}
         self.tables = {(table.schema, table.name): table for table in tables}
+        self._tables_by_row_type = {
+            table.row_type_oid: table for table in self.tables.values() if table.row_type_oid
+        }
         self.tables_by_oid = {table.oid: table for table in self.tables.values()}
         self.roles = {role.name: role for role in roles}
         self.memberships = Memberships(self.roles.values())
         self.database = database
         self.default_acls = {(acl.role, acl.schema_oid, acl.letter): acl for acl in default_acls}
         self.virtual = virtual_tables()
+        self._set_functions(functions)
+
+    def _set_functions(self, functions: Iterable[SqlFunction]) -> None:
+        self.functions = {function.oid: function for function in functions}
+        self._functions_by_name: dict[str, list[SqlFunction]] = {}
+        for function in self.functions.values():
+            self._functions_by_name.setdefault(function.name, []).append(function)
+
+    def with_function(self, function: SqlFunction) -> Catalog:
+        """Return the catalog as it will be with a new or changed function."""
+        changed = copy(self)
+        changed._set_functions({**self.functions, function.oid: function}.values())
+        return changed
 
     def with_tables(self, tables: Iterable[Table]) -> Catalog:
         """Return the catalog with other tables, views and sequences."""
@@ -50,6 +76,18 @@ class Catalog:
     def tables_in(self, schema: str) -> Iterator[Table]:
         """Yield the tables, views and sequences of a schema."""
         return (table for table in self.tables.values() if table.schema == schema)
+
+    def table_of_row_type(self, type_oid: int) -> Table | None:
+        """Return the table or view whose row type this is, None if it is no such type."""
+        return self._tables_by_row_type.get(type_oid)
+
+    def functions_named(self, name: str) -> Sequence[SqlFunction]:
+        """Return the functions in LANGUAGE SQL of a name, of all schemas."""
+        return self._functions_by_name.get(name, ())
+
+    def functions_in(self, schema: str) -> Iterator[SqlFunction]:
+        """Yield the functions of a schema."""
+        return (function for function in self.functions.values() if function.schema == schema)
 
     def find_relation(
         self, schema: str | None, name: str, search_path: Sequence[str]

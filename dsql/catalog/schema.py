@@ -322,3 +322,76 @@ class Role(msgspec.Struct, frozen=True, array_like=True):
     replication: bool = False
     bypassrls: bool = False
     settings: tuple[tuple[str, str], ...] = ()
+
+
+class SqlParameter(msgspec.Struct, frozen=True, array_like=True):
+    """A parameter of a function. `mode` is pg_proc's letter: i IN, o OUT, b INOUT, v VARIADIC, t TABLE.
+
+    `default` is SQL text of an expression, None if there is none.
+    """
+
+    name: str
+    type_oid: int
+    mode: str = "i"
+    default: str | None = None
+
+    @property
+    def is_input(self) -> bool:
+        """Whether a call gives it."""
+        return self.mode in "ibv"
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is a column of the result."""
+        return self.mode in "obt"
+
+
+class SqlFunction(msgspec.Struct, frozen=True, array_like=True):
+    """A function in LANGUAGE SQL: a row of pg_proc.
+
+    `body` is a script of queries. `form` tells how it was written: "s" a string, whose names are looked up
+    by each call's search path, "r" RETURN and "a" BEGIN ATOMIC, whose names mean what they did under
+    `path`. The letters of `volatility` (i, s, v) and `parallel` (s, r, u) are pg_proc's. `settings`:
+    (parameter, value) of its SET clauses.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    owner_oid: int
+    parameters: tuple[SqlParameter, ...]
+    return_type: int
+    body: str
+    form: str = "s"
+    path: tuple[str, ...] = ()
+    returns_set: bool = False
+    volatility: str = "v"
+    strict: bool = False
+    leakproof: bool = False
+    security_definer: bool = False
+    parallel: str = "u"
+    cost: float = 100.0
+    rows: float = 0.0
+    settings: tuple[tuple[str, str], ...] = ()
+    acl: Acl | None = None
+    comment: str | None = None
+
+    @property
+    def inputs(self) -> tuple[SqlParameter, ...]:
+        """What a call gives, in order."""
+        return tuple(parameter for parameter in self.parameters if parameter.is_input)
+
+    @property
+    def outputs(self) -> tuple[SqlParameter, ...]:
+        """The columns of the result where it has names for them."""
+        return tuple(parameter for parameter in self.parameters if parameter.is_output)
+
+    @property
+    def argument_types(self) -> tuple[int, ...]:
+        """What tells it from other functions of its name."""
+        return tuple(parameter.type_oid for parameter in self.inputs)
+
+    @property
+    def variadic(self) -> bool:
+        """Whether the last argument takes all that follow."""
+        return any(parameter.mode == "v" for parameter in self.parameters)

@@ -24,6 +24,7 @@ from dsql.catalog.schema import (
     DefaultAcl,
     Role,
     Schema,
+    SqlFunction,
     Table,
 )
 from dsql.encoding.keyspace import (
@@ -43,8 +44,9 @@ OIDS = 5
 
 DATABASE = 8
 DEFAULT_ACLS = 9
+FUNCTIONS = 10
 
-_Object = TypeVar("_Object", Table, Schema, Role, Database, DefaultAcl)
+_Object = TypeVar("_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction)
 
 ADMIN = Role(oid=ADMIN_OID, name="admin", login=True, createrole=True)
 _OPEN_TO_ALL = (
@@ -88,7 +90,9 @@ def load(reader: Reader) -> Catalog:
     tables = list(_objects(reader, TABLES, Table))
     database = next(_objects(reader, DATABASE, Database), POSTGRES)
     defaults = _objects(reader, DEFAULT_ACLS, DefaultAcl)
-    return Catalog(read_version(reader), schemas.values(), tables, roles, database, defaults)
+    functions = _objects(reader, FUNCTIONS, SqlFunction)
+    version = read_version(reader)
+    return Catalog(version, schemas.values(), tables, roles, database, defaults, functions)
 
 
 def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:
@@ -158,9 +162,23 @@ class CatalogWriter:
         self._delete(DEFAULT_ACLS, default.oid)
         self._touch()
 
-    def put_securable(self, changed: Table | Schema | Database, catalog: Catalog) -> None:
+    def put_function(self, function: SqlFunction) -> None:
+        """Write a new or changed function. Two of one name and arguments meet at the catalog's version."""
+        self._put(FUNCTIONS, function.oid, function)
+        self._touch(table_version_key(function.oid))
+
+    def drop_function(self, function: SqlFunction) -> None:
+        """Remove a function."""
+        self._delete(FUNCTIONS, function.oid)
+        self._touch(table_version_key(function.oid))
+
+    def put_securable(
+        self, changed: Table | Schema | Database | SqlFunction, catalog: Catalog
+    ) -> None:
         """Write an object of a catalog whose owner or ACL has changed."""
-        if isinstance(changed, Table):
+        if isinstance(changed, SqlFunction):
+            self.put_function(changed)
+        elif isinstance(changed, Table):
             self.put_table(changed)
         elif isinstance(changed, Schema):
             self.put_schema(changed, catalog.tables_in(changed.name))
@@ -185,9 +203,7 @@ class CatalogWriter:
         """Give a name back."""
         self._transaction.delete(_name_key(schema, name), Mode.EXCLUSIVE)
 
-    def _put(
-        self, keyspace: int, oid: int, value: Table | Schema | Role | Database | DefaultAcl
-    ) -> None:
+    def _put(self, keyspace: int, oid: int, value: msgspec.Struct) -> None:
         encoded = msgspec.msgpack.encode(value)
         self._transaction.put(prefix(keyspace) + prefix(oid), encoded, Mode.EXCLUSIVE)
 

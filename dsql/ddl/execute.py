@@ -13,6 +13,7 @@ from dsql.ddl.comment import comment, comment_requires
 from dsql.ddl.create_table import create_table, create_table_requires
 from dsql.ddl.default_privileges import alter_default_privileges
 from dsql.ddl.drop import drop, drop_requires
+from dsql.ddl.functions import create_function, create_function_requires
 from dsql.ddl.grant import grant
 from dsql.ddl.iam_mappings import iam_grant, iam_revoke
 from dsql.ddl.indexes import create_index, create_index_requires
@@ -83,6 +84,7 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Drop": Utility(drop_requires, _of_node(drop)),
     "Rename": Utility(rename_requires, _of_node(rename)),
     "AlterObjectSchema": Utility(set_schema_requires, _of_node(set_schema)),
+    "CreateFunction": Utility(create_function_requires, create_function),
     "CreateSchema": Utility(create_schema_requires, _of_node(create_schema)),
     "CreateRole": Utility(own_rules, _of_node(create_role)),
     "AlterRole": Utility(own_rules, _of_node(alter_role)),

@@ -68,6 +68,13 @@ class UtilityContext(ExecutionContext, Protocol):
         """The rights of the role that runs the statement."""
         ...
 
+    def function_setting(self, node: Any) -> tuple[str, str | None]:
+        """Return (name, value) of a function's SET clause, a VariableSetStmt; None for RESET, "" for all.
+
+        Raises what SET raises.
+        """
+        ...
+
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""
         ...

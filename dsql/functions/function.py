@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dsql.catalog.schema import Role
+from dsql.catalog.schema import Role, SqlFunction
 from dsql.types.type import FormatSettings
 
 
@@ -120,6 +120,13 @@ class Context(Protocol):
         """Set a session parameter as SET does (None: as RESET does) and return its new text."""
         ...
 
+    def call_sql_function(self, call: Any, arguments: Sequence[Any]) -> Any:
+        """Run a function in LANGUAGE SQL, as a `dsql.sql.sql_functions.SqlCall` asks for it.
+
+        Returns its value, or an iterable of them if it returns a set.
+        """
+        ...
+
     def check_cancel(self) -> None:
         """Raise Interrupted if the statement is to end (a cancel, a timeout); cheap, for long loops."""
         ...
@@ -157,6 +164,7 @@ class Function:
     argument_names: tuple[str, ...] = ()
     columns: tuple[tuple[str, int], ...] = ()  # of a record-returning function: (name, type OID)
     schema: str = "pg_catalog"
+    definition: SqlFunction | None = None  # of a function in LANGUAGE SQL; its defaults are texts
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class Resolved:
     argument_types: tuple[int, ...]
     return_type: int
     variadic_from: int = -1  # arguments from this index on are collected into one list; -1: none
+    # Of a function in LANGUAGE SQL: parameter i is the call's argument order[i], -1 its default.
+    order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +184,31 @@ def resolve_function(
     tells that VARIADIC is written before the last one. An ordered-set aggregate is resolved with its
     direct arguments followed by the WITHIN GROUP ones. Raises SqlError 42883 or 42725.
     """
-    offered = _candidates(name, len(argument_oids), schema, argument_names, variadic)
+    of_schema = [c for c in registry.candidates(name) if _schema_of(c) == (schema or "pg_catalog")]
+    return resolve_among(of_schema, name, argument_oids, schema, argument_names, variadic)
+
+
+def resolve_among(
+    callees: Sequence[registry.Callee],
+    name: str,
+    argument_oids: tuple[int, ...],
+    schema: str | None,
+    argument_names: tuple[str, ...],
+    variadic: bool,
+) -> Resolved:
+    """Return which of some callees a call means; of those alike for the call the first one's schema wins.
+
+    See `resolve_function`.
+    """
+    count = len(argument_oids)
+    fitted = (_fitted(callee, count, argument_names, variadic) for callee in callees)
+    offered = _foremost([candidate for candidate in fitted if candidate is not None])
     exact = [c for c in offered if c.types == argument_oids]
+    if len(exact) == 1:
+        return _resolved(exact[0], argument_oids)
     if exact:
-        # An expansion of VARIADIC loses against a plain signature.
-        return _resolved(min(exact, key=lambda c: c.variadic_from >= 0), argument_oids)
-    if len(argument_oids) == 1 and schema in (None, "pg_catalog") and not argument_names:
+        raise _function_error(name, argument_oids, schema, ambiguous=True)
+    if count == 1 and schema in (None, "pg_catalog") and not argument_names:
         coerced = _coercion(name, argument_oids[0])
         if coerced is not None:
             return coerced
@@ -201,17 +222,22 @@ def resolve_function(
     return _resolved(fitting[left[0]], argument_oids)
 
 
-def _candidates(
-    name: str, count: int, schema: str | None, names: tuple[str, ...], variadic: bool
-) -> list[_Candidate]:
-    found: list[_Candidate] = []
-    for callee in registry.candidates(name):
-        if getattr(callee, "schema", "pg_catalog") != (schema or "pg_catalog"):
-            continue
-        candidate = _fitted(callee, count, names, variadic)
-        if candidate is not None:
-            found.append(candidate)
-    return found
+def _schema_of(callee: registry.Callee) -> str:
+    return callee.schema if isinstance(callee, Function) else "pg_catalog"
+
+
+def _foremost(candidates: list[_Candidate]) -> list[_Candidate]:
+    """Leave out what an earlier schema hides, and expansions of VARIADIC beside plain signatures."""
+    by_types: dict[tuple[int, ...], list[_Candidate]] = {}
+    for candidate in candidates:
+        by_types.setdefault(candidate.types, []).append(candidate)
+    kept: list[_Candidate] = []
+    for alike in by_types.values():
+        schema = _schema_of(alike[0].callee)
+        nearest = [c for c in alike if _schema_of(c.callee) == schema]
+        plain = [c for c in nearest if c.variadic_from < 0]
+        kept += plain or nearest
+    return kept
 
 
 def _fitted(
@@ -283,6 +309,9 @@ def _resolved(candidate: _Candidate, actual: tuple[int, ...]) -> Resolved:
     if candidate.variadic_from >= 0:
         gathered = types.get(arguments[candidate.variadic_from]).array_oid
         own = (*arguments[: candidate.variadic_from], gathered)
+    if isinstance(callee, Function) and callee.definition is not None:
+        order = candidate.order
+        return Resolved(callee, arguments, result, candidate.variadic_from, order)
     callee = specialize(callee, own, result)
     if candidate.order is not None and isinstance(callee, Function):
         callee = _with_defaults(callee, candidate.order, arguments)

@@ -204,17 +204,33 @@ class TransactionBlock:
         An implicit transaction that only reads has no own writes to hide and no age.
         """
         if query.writes:
-            if self.read_only:
-                raise read_only_error(query.program.tag.removesuffix(" 0"))
-            if self._ddl_statements and self._settings.profile == "dsql":
-                raise _mixed()
-            self._writes = True
+            self._check_write(query)
         self._queries.add(query)
         if self._writes or self.state is _OPEN:
             self.transaction.begin_statement()
             return True
         self._has_read = True
         return False
+
+    def use_inside(self, query: CompiledQuery, *, volatile: bool) -> int:
+        """Announce a query that a function of the running statement runs.
+
+        Return the number of the statement around it (`Transaction.end_inner`); 0 where it sees the same,
+        because it is not `volatile` or nothing can have been written.
+        """
+        if query.writes:
+            self._check_write(query)
+        self._queries.add(query)
+        if volatile and (self._writes or self.state is _OPEN):
+            return self.transaction.begin_inner()
+        return 0
+
+    def _check_write(self, query: CompiledQuery) -> None:
+        if self.read_only:
+            raise read_only_error(query.program.tag.removesuffix(" 0"))
+        if self._ddl_statements and self._settings.profile == "dsql":
+            raise _mixed()
+        self._writes = True
 
     def note_ddl(self, command: str) -> None:
         """Count a DDL statement, against the profile's rules."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakSet
 
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job, format_identifier
 from dsql.catalog.schema import Role
+from dsql.ddl.nodes import enum_name
 from dsql.executor.memory import StatementMemory
 from dsql.functions.function import SessionFacts
 from dsql.session.block import TransactionBlock
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.identity import Standpoint, find_standpoint
 from dsql.session.interrupts import Interrupts
+from dsql.session.parameters import parameter_key
+from dsql.session.routines import Routines
 from dsql.session.settings import Settings
 from dsql.types.type import FormatSettings
 
@@ -53,6 +57,7 @@ class SessionContext:
         self._accounts: WeakSet[StatementMemory] = WeakSet()  # suspended statements keep theirs
         self._standpoint: Standpoint | None = None
         self._generation = -1
+        self.call_sql_function = Routines(self, settings, block, environment.plans).run
 
     @property
     def session_id(self) -> str:
@@ -164,6 +169,16 @@ class SessionContext:
         """Set a parameter as SET does (None: as RESET does) and return its new text."""
         _ = self._block.transaction  # so that a rollback undoes it
         return self._settings.set(name, value, local=local)
+
+    def function_setting(self, node: Any) -> tuple[str, str | None]:
+        """See `dsql.ddl.result.UtilityContext`."""
+        from dsql.session.variables import value_of
+
+        if enum_name(node, "kind") == "VAR_RESET_ALL":
+            return "", None
+        text = value_of(node, self._settings)
+        checked = self._settings.check(node.name, text)
+        return parameter_key(node.name), None if text is None else checked
 
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""

@@ -29,6 +29,14 @@ class SessionTransaction(Transaction, Protocol):
         """Say that a statement begins; its scans leave out what it writes. Return its number."""
         ...
 
+    def begin_inner(self) -> int:
+        """Say that a function of the running statement begins one of its own; see `end_inner`."""
+        ...
+
+    def end_inner(self, outer: int) -> None:
+        """Go on with the statement around it, whose number `begin_inner` has returned."""
+        ...
+
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number."""
         ...

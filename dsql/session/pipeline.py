@@ -18,9 +18,11 @@ from dsql.session.settings import Settings
 from dsql.sql.arguments import bind_arguments
 from dsql.sql.binder import bind
 from dsql.sql.bound_query import BoundStatement
+from dsql.sql.function_bodies import bind_body
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals import check_statement
 from dsql.sql.script import Script, read_script
+from dsql.sql.sql_functions import SqlCall
 
 QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
 # Type OIDs of $1, $2, ..., 0 where the client leaves one open (there may be more than it declares).
@@ -95,6 +97,38 @@ def compile_arguments(
     )
     authorized = authorize(bound, bound.required, standpoint.authority)
     return CompiledQuery(authorized, settings.formats, parsed.text, None)
+
+
+def compile_body(
+    call: SqlCall, standpoint: Standpoint, settings: Settings, plans: PlanCache
+) -> tuple[CompiledQuery, ...]:
+    """Return the compiled statements of a function's body for the types of a call.
+
+    Raises what is wrong with the body, and SqlError 42501 if the role may not run it.
+    """
+    version, function = standpoint.catalog.version, call.function
+    key = (function.oid, call.argument_types, call.columns, version, settings.plan_key)
+    found: tuple[CompiledQuery, ...] | None = plans.get(key)
+    if found is not None:
+        return found
+    statements = bind_body(
+        call,
+        standpoint.catalog,
+        standpoint.search_path,
+        settings.formats,
+        authority=standpoint.authority,
+        profile=settings.profile,
+    )
+    compiled = []
+    for parsed, bound in statements:
+        check_statement(parsed, settings.profile)
+        authorized = authorize(bound, bound.required, standpoint.authority)
+        compiled.append(
+            CompiledQuery(authorized, settings.formats, parsed.text, call.argument_types)
+        )
+    body = tuple(compiled)
+    plans.keep(key, body, function.body)
+    return body
 
 
 def describe_query(

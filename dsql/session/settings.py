@@ -6,8 +6,10 @@ DISCARD, set_config(), the startup message, what ALTER ROLE has left. Each param
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Role
@@ -80,7 +82,7 @@ class Settings:
         self._profile_changes = profile_changes
         self._saved: Snapshot | None = None
         self._reported: dict[str, str | None] = dict.fromkeys(REPORTED)
-        self.generation = 0
+        self._generations = count(1)  # none is used for two states
         self.identify(session_role)
 
     def identify(self, role: Role) -> None:
@@ -95,7 +97,7 @@ class Settings:
     def _derive(self) -> None:
         """Compute what others read on every statement."""
         values = self._effective.texts
-        self.generation += 1
+        self.generation = next(self._generations)
         self.changed = True  # perhaps something the client has to be told
         self.formats = FormatSettings(
             date_style=values["datestyle"],
@@ -252,6 +254,33 @@ class Settings:
         self._session = _Values(self._defaults.texts | kept, self._session.role)
         self._effective = self._session.copy()
         self._derive()
+
+    @contextmanager
+    def within(self, role: int, changes: Sequence[tuple[str, str]]) -> Iterator[None]:
+        """While a function runs, be its owner (0: stay who one is) and have the values of its SET clauses.
+
+        What the function itself sets beyond that stays, as SET LOCAL does.
+        """
+        before, generation = self._effective, self.generation
+        inside = before.copy()
+        for name, text in changes:
+            inside.texts[parameter_key(name)] = text
+        inside.role = role or before.role
+        self._effective, entered = inside, inside.copy()
+        self._derive()
+        try:
+            yield
+        finally:
+            if self._effective is inside:
+                before.texts |= {
+                    key: text
+                    for key, text in inside.texts.items()
+                    if entered.texts.get(key) != text
+                }
+                self._effective = before
+                self._derive()
+                if inside.texts == entered.texts:
+                    self.generation = generation
 
     # ------------------------------------------------------------ moves
 

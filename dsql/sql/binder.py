@@ -14,8 +14,10 @@ from sqlglot import exp
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Table
+from dsql.errors import SqlError
+from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
-from dsql.sql.binding import PARAMETERS_MAX, Binding
+from dsql.sql.binding import PARAMETERS_MAX, Binding, type_name
 from dsql.sql.bound import Expression
 from dsql.sql.bound_query import BoundStatement, Delete, Insert, Query, Update
 from dsql.sql.calls import clause
@@ -80,7 +82,7 @@ def bind(
         statement,
         binding.parameter_types,
         frozenset(binding.tables),
-        requirements(binding.uses),
+        (*requirements(binding.uses), *binding.calls),
     )
 
 
@@ -158,3 +160,39 @@ def bind_standalone(
     if use.column is not None:
         return assignable(binding, bound, use.column)
     return coercion.known(binding, bound)
+
+
+def bind_parameter_default(
+    parsed: ParsedStatement,
+    node: object,
+    type_oid: int,
+    catalog: Catalog,
+    search_path: Sequence[str],
+    settings: FormatSettings,
+) -> Expression:
+    """Bind the default of a function's parameter of a type, 0 for a polymorphic one.
+
+    Raises SqlError 42P10 for one that names a column, 42804 for one of another type.
+    """
+    binding = Binding(catalog, search_path, settings, [], profile="postgres", folding=False)
+    scope = Scope(binding)
+    with clause(scope, "DEFAULT expressions"):
+        try:
+            bound = bind_expression(scope, TreeBuilder(parsed).expression(node))
+        except SqlError as error:
+            if error.sqlstate != "0A000" or "column reference" not in error.message:
+                raise
+            message = "cannot use table references in parameter default value"
+            raise SqlError("42P10", message) from None
+    refuse_subqueries(bound, "DEFAULT expressions")
+    if not type_oid:
+        return coercion.known(binding, bound)
+    done = coercion.coerce(binding, bound, type_oid, CastContext.ASSIGNMENT)
+    if done is None:
+        source, target = type_name(bound.type_oid), type_name(type_oid)
+        raise SqlError(
+            "42804",
+            f"argument of DEFAULT must be type {target}, not type {source}",
+            position=bound.position,
+        )
+    return done

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dsql.access.authority import Authority
+from dsql.access.requirements import Requirement
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Table
 from dsql.catalog.virtual import VirtualTable
@@ -24,6 +25,14 @@ _SMALL_NODES = 4
 PARAMETERS_MAX = 65_535  # the Bind message counts them in 16 bits
 
 
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """By which names the statements of a function's body know its arguments; "" for one without."""
+
+    function: str
+    names: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Binding:
     """The state of one statement's binding.
@@ -32,7 +41,11 @@ class Binding:
     for up to `parameters_max` parameters. `tables` collects the OIDs of the stored tables the statement
     depends on, `uses` what it does with them. `authority` has the rights that looking a name up takes;
     None: nobody is asked. `as_role` is who needs those of the uses, 0: the user. `inside`: the WITH queries
-    that are being bound.
+    that are being bound. `calls`: what the user needs for the functions that it calls.
+
+    Of a function's body: `arguments`, the names of the parameters; `given`, what stands for them where
+    the body is written into a query, `given_levels` queries further in; `inlining`, the functions for which
+    that is being done.
     """
 
     catalog: Catalog
@@ -50,6 +63,11 @@ class Binding:
     folding: bool = True
     repeated: int = 0  # nodes
     undetermined: list[Parameter] = field(default_factory=list)
+    calls: list[Requirement] = field(default_factory=list)
+    arguments: Arguments | None = None
+    given: Sequence[Expression] | None = None
+    given_levels: int = 0
+    inlining: tuple[int, ...] = ()
 
     def for_stored_text(
         self, *, views: tuple[int, ...] = (), folding: bool = True, as_role: int = 0
@@ -67,6 +85,8 @@ class Binding:
             inside=self.inside,
             views=views,
             folding=folding,
+            calls=self.calls,
+            inlining=self.inlining,
         )
 
     def use(self, relation: Table | VirtualTable, privileges: int, depth: int) -> Use:
@@ -83,6 +103,16 @@ class Binding:
             yield
         finally:
             self.inside = self.inside[:-1]
+
+    def argument(self, function: str, name: str) -> int | None:
+        """Return the number of a function's argument of a name, None for none.
+
+        `function`: what stands before the name, "" for nothing.
+        """
+        known = self.arguments
+        if known is None or not name or function not in ("", known.function):
+            return None
+        return known.names.index(name) + 1 if name in known.names else None
 
     def parameter(self, number: int, position: int) -> Parameter:
         """Return a reference to $number, of type unknown until a context decides."""

@@ -27,6 +27,7 @@ from dsql.sql.composites import array_of
 from dsql.sql.expressions import BINDERS, bind_boolean, bind_expression, whole_row
 from dsql.sql.refusals import check_function
 from dsql.sql.scope import Scope
+from dsql.sql.sql_functions import resolve_own, sql_call
 from dsql.sql.tree import position_of
 from dsql.sql.walk import lowest_level, nodes
 from dsql.sql.windows import bind_window
@@ -60,7 +61,7 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
     if tree.args.get("within_group") is not None:
         return _ordered_set(scope, tree, arguments, tree.args["within_group"])
     types = [argument.type_oid for argument in arguments]
-    found = _resolve(tree, types)
+    found = _resolve(scope, tree, types)
     callee = found.callee
     if isinstance(callee, Aggregate):
         return _aggregate(scope, tree, callee, found, arguments)
@@ -79,15 +80,22 @@ def _argument(scope: Scope, tree: exp.Expression) -> Expression:
     return bind_expression(scope, tree)
 
 
-def _resolve(tree: exp.Anonymous, types: list[int]) -> Resolved:
+def _resolve(scope: Scope, tree: exp.Anonymous, types: list[int]) -> Resolved:
     names = [item.this.this for item in tree.expressions if isinstance(item, exp.Kwarg)]
-    return resolve(
+    schema, variadic = tree.args.get("schema"), bool(tree.args.get("variadic"))
+    position = position_of(tree)
+    try:
+        found = resolve_own(scope.binding, tree.this, tuple(types), schema, tuple(names), variadic)
+    except SqlError as error:
+        error.position = error.position or position
+        raise
+    return found or resolve(
         tree.this,
         types,
-        position_of(tree),
-        schema=tree.args.get("schema"),
+        position,
+        schema=schema,
         argument_names=tuple(names),
-        variadic=bool(tree.args.get("variadic")),
+        variadic=variadic,
     )
 
 
@@ -133,11 +141,19 @@ def plain_call(
     """Return the call of an ordinary function."""
     if function.returns_set and scope.clause and scope.clause not in _SET_CLAUSES:
         raise scope.forbid("set-returning functions", "0A000", position)
+    done = cast_arguments(scope, found, arguments, position)
+    if function.definition is not None:
+        from dsql.sql.inlining import inlined_value
+
+        own = sql_call(scope.binding, found, done, position)
+        # In FROM a call's columns have names of their own; `from_clause` may make it a query.
+        in_from = scope.clause == "functions in FROM"
+        return own if in_from else inlined_value(scope, own) or own
     call = Call(
         type_oid=found.return_type,
         position=position,
         function=function,
-        arguments=cast_arguments(scope, found, arguments, position),
+        arguments=done,
     )
     return coercion.folded(scope.binding, call)
 

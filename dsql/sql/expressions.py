@@ -35,6 +35,7 @@ from dsql.sql.depth import stack_depth_error
 from dsql.sql.expression_lists import NotAlikeError
 from dsql.sql.scope import Item, Scope, is_function_item
 from dsql.sql.tree import position_of
+from dsql.sql.walk import raised
 from dsql.types import oids
 
 _INT4_MAX = 2**31
@@ -112,7 +113,16 @@ def _bit_string(_scope: Scope, tree: exp.Expression) -> Expression:
 
 
 def _parameter(scope: Scope, tree: exp.Parameter) -> Expression:
-    return scope.binding.parameter(int(tree.this.this), position_of(tree))
+    return _numbered(scope, int(tree.this.this), position_of(tree))
+
+
+def _numbered(scope: Scope, number: int, position: int) -> Expression:
+    """Return $number, or what stands for it where a function's body is written into a query."""
+    binding = scope.binding
+    if binding.given is None or number > len(binding.given):
+        return binding.parameter(number, position)
+    levels = scope.depth + binding.given_levels
+    return raised(binding.given[number - 1], levels)
 
 
 # ---------------------------------------------------------------- columns
@@ -132,10 +142,16 @@ def _column(scope: Scope, tree: exp.Column) -> Expression:
             return found
         if scope.has_item(name):
             return whole_row(scope, "", name, position)
+        number = scope.binding.argument("", name)
+        if number is not None:
+            return _numbered(scope, number, position)
         raise scope.missing_column(name, position)
     schema = tree.args["db"].this if tree.args.get("db") else ""
     if isinstance(this, exp.Star):
         return whole_row(scope, schema, table.this, position)
+    number = scope.binding.argument(table.this, this.this)
+    if number is not None and not schema and not scope.has_item(table.this):
+        return _numbered(scope, number, position)
     found = scope.qualified_column(schema, table.this, this.this, position)
     if found is None:
         raise SqlError(
@@ -158,8 +174,6 @@ def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expressio
 
 def item_columns(scope: Scope, item: Item, levels: int) -> list[Expression]:
     """Return references to every visible column of a FROM item, `levels` queries out."""
-    from dsql.sql.walk import raised
-
     visible = [column.expression for column in item.columns if not column.hidden]
     for expression in visible:
         scope.outer(levels).read(expression)

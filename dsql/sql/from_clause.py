@@ -16,6 +16,7 @@ from dsql.sql.bound_query import (
     FromItem,
     FromJoin,
     FunctionEntry,
+    Query,
     SubqueryEntry,
     ValuesEntry,
 )
@@ -24,10 +25,12 @@ from dsql.sql.joins import aliased_join, join_condition, merge, merged_names
 from dsql.sql.names import output_name
 from dsql.sql.relations import bind_relation, renamed, shown_item
 from dsql.sql.scope import Item, Scope
+from dsql.sql.sql_functions import define_columns
 from dsql.sql.targets import query_columns
 from dsql.sql.tree import position_of
 from dsql.sql.type_names import resolve_type
 from dsql.sql.values import bind_values, is_plain_values
+from dsql.sql.walk import has_variables
 from dsql.types import oids
 
 
@@ -160,14 +163,33 @@ def _functions(scope: Scope, tree: exp.Expression) -> Item:
             call = bind_expression(scope, call_tree)
             calls.append(call)
             columns.extend(_function_columns(call, call_tree, alias, definitions, len(trees)))
+    if len(calls) == 1 and not definitions and not tree.args.get("ordinality"):
+        query = _inlined(scope, calls[0])
+        if query is not None:
+            name = renamed(columns, alias, output_name(trees[0]), position)
+            lateral = any(map(has_variables, _arguments_of(calls[0])))
+            entry = SubqueryEntry(alias=name, columns=columns, query=query, lateral=lateral)
+            return shown_item(scope, entry)
     if tree.args.get("ordinality"):
         columns.append(EntryColumn("ordinality", oids.INT8))
     fallback = output_name(trees[0])
     name = renamed(columns, alias, fallback, position)
-    entry = FunctionEntry(
+    functions = FunctionEntry(
         alias=name, columns=columns, calls=calls, ordinality=bool(tree.args.get("ordinality"))
     )
-    return shown_item(scope, entry)
+    return shown_item(scope, functions)
+
+
+def _inlined(scope: Scope, call: Expression) -> Query | None:
+    """Return the query that a lone call of a function of the catalog is, None if it stays a call."""
+    from dsql.sql.inlining import inlined_query
+
+    own = isinstance(call, Call) and call.function.definition is not None
+    return inlined_query(scope, call) if own and isinstance(call, Call) else None
+
+
+def _arguments_of(call: Expression) -> list[Expression]:
+    return call.arguments if isinstance(call, Call) else []
 
 
 def _unnested(tree: exp.Expression) -> list[exp.Expression]:
@@ -198,9 +220,12 @@ def _function_columns(
                 'a column definition list is only allowed for functions returning "record"',
                 position=position_of(tree),
             )
-        return [
+        columns = [
             EntryColumn(d.this.args["this"], *resolve_type(d.args["kind"])) for d in definitions
         ]
+        if isinstance(call, Call) and call.function.definition is not None:
+            define_columns(call, tuple((column.name, column.type_oid) for column in columns))
+        return columns
     if isinstance(call, Call) and call.function.columns:
         return [EntryColumn(name, oid) for name, oid in call.function.columns]
     if call.type_oid == oids.RECORD:
@@ -209,6 +234,9 @@ def _function_columns(
             'a column definition list is required for functions returning "record"',
             position=position_of(tree),
         )
+    definition = call.function.definition if isinstance(call, Call) else None
+    if definition is not None and definition.outputs and definition.outputs[0].name:
+        return [EntryColumn(definition.outputs[0].name, call.type_oid)]
     # The alias of a single scalar function names its column as well.
     name = output_name(tree)
     if alias is not None and calls == 1:

@@ -125,9 +125,20 @@ class Transaction(Protocol):
         """
         ...
 
+    def begin_inner(self) -> int:
+        """Say that a function of the running statement begins one of its own. Return what `end_inner` takes.
+
+        It sees what was written so far.
+        """
+        ...
+
+    def end_inner(self, outer: int) -> None:
+        """Go on with the statement around it, which does not see what the inner one has written."""
+        ...
+
     @property
     def statements(self) -> int:
-        """How many statements have begun."""
+        """How many statements have begun, without those inside of others."""
         ...
 
     def rewind(self, statement: int) -> None:

@@ -107,13 +107,21 @@ class BufferedTransaction:
         """
         if self._snapshot is not None:
             self.check_age()
-        self._buffer.statement += 1
-        return self._buffer.statement
+        return self._buffer.begin_statement()
+
+    def begin_inner(self) -> int:
+        """See `dsql.transaction.interface.Transaction`."""
+        self.check_age()
+        return self._buffer.begin_inner()
+
+    def end_inner(self, outer: int) -> None:
+        """See `dsql.transaction.interface.Transaction`."""
+        self._buffer.end_inner(outer)
 
     @property
     def statements(self) -> int:
-        """How many statements have begun."""
-        return self._buffer.statement
+        """How many statements have begun, without those inside of others."""
+        return self._buffer.last_statement - self._buffer.inner_statements
 
     def check_age(self) -> None:
         """Raise SqlError 54000 if the transaction has exceeded its age limit."""

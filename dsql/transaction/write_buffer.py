@@ -30,6 +30,14 @@ _REPLACED_TIMES_MAX = 4
 _ENTRY_BYTES = 100  # what an entry takes besides key and value
 
 
+def _modified_inside() -> SqlError:
+    """Return the error of a row that a function of the running statement has written already."""
+    return SqlError(
+        "27000",
+        "tuple to be updated was already modified by an operation triggered by the current command",
+    )
+
+
 class Entry(msgspec.Struct, gc=False):
     """One write of one key; `earlier` is the write it replaced, of this or an earlier statement."""
 
@@ -54,6 +62,8 @@ class WriteBuffer:
         "_sorted",
         "checks",
         "entries",
+        "inner_statements",
+        "last_statement",
         "size",
         "statement",
     )
@@ -75,6 +85,25 @@ class WriteBuffer:
         self._replaced = 0  # bytes of what later statements have written over
         self._locked = 0  # bytes of the keys of checks
         self.statement = 0
+        self.last_statement = 0  # which is a later one while a statement's function runs statements
+        self.inner_statements = 0
+
+    def begin_statement(self) -> int:
+        """Begin a statement; see `dsql.transaction.interface`."""
+        self.last_statement = self.statement = number = self.last_statement + 1
+        return number
+
+    def begin_inner(self) -> int:
+        """Begin a statement inside the running one; return what `end_inner` takes."""
+        outer = self.statement or self.begin_statement()
+        self.begin_statement()
+        self.inner_statements += 1
+        return outer
+
+    def end_inner(self, outer: int) -> None:
+        """Go on with the statement that another one was inside of: it does not see what that wrote."""
+        assert outer < self.last_statement
+        self.statement = outer
 
     def write(self, key: bytes, value: bytes | None, mode: Mode, row: bool) -> None:
         """Put `value` (None deletes) under `key`; the stricter mode of an earlier write stays.
@@ -92,6 +121,8 @@ class WriteBuffer:
             if self._sorted is not None:
                 insort(self._sorted, key)
         else:
+            if row and earlier.statement > self.statement and earlier.value is not None:
+                raise _modified_inside()
             self._replace(key, value, mode, earlier)
         if self.size > self._bytes_max:
             raise transaction_too_large(self.size, self._bytes_max)
@@ -100,7 +131,7 @@ class WriteBuffer:
         mode = min(mode, earlier.mode)
         before = len(earlier.value or b"")
         self.size += len(value or b"") - before
-        if earlier.statement == self.statement:
+        if earlier.statement >= self.statement:  # later: a statement inside the running one
             earlier.value = value
             earlier.mode = mode
             return
@@ -176,10 +207,12 @@ class WriteBuffer:
 
     def before_statement(self, entry: Entry) -> Entry | None:
         """Return the write of a key that the running statement sees, given the key's latest one."""
-        # Statement 0 stands for a transaction whose statements nobody announces.
-        if entry.statement == self.statement and self.statement:
-            return entry.earlier
-        return entry
+        # Statement 0 stands for a transaction whose statements nobody announces. Later ones than the
+        # running one are those of its functions.
+        found: Entry | None = entry
+        while found is not None and found.statement >= self.statement > 0:
+            found = found.earlier
+        return found
 
     def rewind(self, statement: int) -> None:
         """Take back every write of `statement` and of later ones. Checks and counted rows stay."""
@@ -200,7 +233,7 @@ class WriteBuffer:
     def record(self) -> BufferRecord:
         """Return all of it for another process."""
         writes = tuple((key, tuple(_versions(entry))) for key, entry in self.entries.items())
-        return BufferRecord(self.statement, self._rows, writes, tuple(self.checks.items()))
+        return BufferRecord(self.last_statement, self._rows, writes, tuple(self.checks.items()))
 
     def take_up(self, record: BufferRecord) -> None:
         """Become what another buffer was. Raises ValueError for what none can have been."""
@@ -210,7 +243,8 @@ class WriteBuffer:
                 raise ValueError("a write of a statement that is still to come")
         self.checks.update(record.checks)
         self._locked = sum(map(len, self.checks))
-        self.statement, self._rows = record.statement, record.rows
+        self.statement = self.last_statement = record.statement
+        self._rows = record.rows
         if len(self.entries) != len(record.writes) or len(self.checks) != len(record.checks):
             raise ValueError("a key that stands twice")
 

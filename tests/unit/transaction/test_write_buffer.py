@@ -51,7 +51,7 @@ def test_rows_written_together_equal_rows_written_one_by_one() -> None:
     rows = {b"a": b"1", b"b": b"2", b"c": b"3"}
     for buffer in (together, one_by_one):
         buffer.write(b"b", None, Mode.NON_KEY, row=True)
-        buffer.statement += 1
+        buffer.begin_statement()
     together.write_rows(rows)
     together.write_rows({b"d": b"4"})
     for key, value in {**rows, b"d": b"4"}.items():
@@ -115,7 +115,7 @@ def run(buffer: WriteBuffer, steps: list[tuple[Any, ...]]) -> None:
         elif kind == "check":
             buffer.check(*values)
         elif kind == "statement":
-            buffer.statement += 1
+            buffer.begin_statement()
         else:
             buffer.rewind(*values)
 

@@ -1,0 +1,132 @@
+"""Functions in LANGUAGE SQL as text: names, arguments, results, and CREATE FUNCTION statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dsql.catalog.catalog import Catalog, searched
+from dsql.catalog.schema import SqlFunction, SqlParameter
+from dsql.types import oids, registry
+from dsql.types.identifier import quote_identifier
+from dsql.types.typmod import format_type
+
+_VOLATILITIES = {"i": " IMMUTABLE", "s": " STABLE", "v": ""}
+_PARALLEL = {"s": " PARALLEL SAFE", "r": " PARALLEL RESTRICTED", "u": ""}
+_MODES = {"i": "", "o": "OUT ", "b": "INOUT ", "v": "VARIADIC ", "t": ""}
+_COST, _ROWS = 100.0, 1000.0  # what LANGUAGE SQL gives a function by itself
+_LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries")  # values are lists already
+
+
+def is_visible(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> bool:
+    """Tell whether its bare name, with its arguments' types, means the function."""
+    alike = {
+        other.schema
+        for other in catalog.functions_named(function.name)
+        if other.argument_types == function.argument_types
+    }
+    first = next((schema for schema in searched(search_path) if schema in alike), None)
+    return first == function.schema
+
+
+def function_name(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
+    """Return the name, with the schema where the search path does not find it."""
+    name = quote_identifier(function.name)
+    if is_visible(function, catalog, search_path):
+        return name
+    return f"{quote_identifier(function.schema)}.{name}"
+
+
+def type_text(type_oid: int, catalog: Catalog) -> str:
+    """Return a type's name, a row type's included."""
+    table = catalog.table_of_row_type(type_oid)
+    return format_type(type_oid, -1) if table is None else quote_identifier(table.name)
+
+
+def arguments_text(
+    function: SqlFunction, catalog: Catalog, *, defaults: bool = True, outputs: bool = True
+) -> str:
+    """Return the parameters as pg_get_function_arguments prints them, TABLE columns left out."""
+    return ", ".join(
+        _parameter(parameter, catalog, defaults=defaults)
+        for parameter in function.parameters
+        if parameter.mode != "t" and (outputs or parameter.is_input)
+    )
+
+
+def _parameter(parameter: SqlParameter, catalog: Catalog, *, defaults: bool) -> str:
+    name = f"{quote_identifier(parameter.name)} " if parameter.name else ""
+    text = f"{_MODES[parameter.mode]}{name}{type_text(parameter.type_oid, catalog)}"
+    if defaults and parameter.default is not None:
+        text += f" DEFAULT {parameter.default}"
+    return text
+
+
+def result_text(function: SqlFunction, catalog: Catalog) -> str:
+    """Return the result as pg_get_function_result prints it."""
+    columns = [one for one in function.parameters if one.mode == "t"]
+    if columns:
+        listed = ", ".join(_parameter(one, catalog, defaults=False) for one in columns)
+        return f"TABLE({listed})"
+    setof = "SETOF " if function.returns_set else ""
+    return setof + type_text(function.return_type, catalog)
+
+
+def function_definition(function: SqlFunction, catalog: Catalog) -> str:
+    """Return the CREATE OR REPLACE FUNCTION statement, as pg_get_functiondef prints it."""
+    name = f"{quote_identifier(function.schema)}.{quote_identifier(function.name)}"
+    lines = [
+        f"CREATE OR REPLACE FUNCTION {name}({arguments_text(function, catalog)})",
+        f" RETURNS {result_text(function, catalog)}",
+        " LANGUAGE sql",
+    ]
+    options = _options(function)
+    if options:
+        lines.append(options)
+    lines += [f" SET {name} TO {_setting(name, value)}" for name, value in function.settings]
+    return "\n".join((*lines, body_text(function), ""))
+
+
+def _options(function: SqlFunction) -> str:
+    text = _VOLATILITIES[function.volatility] + _PARALLEL[function.parallel]
+    flags = (
+        (function.strict, " STRICT"),
+        (function.security_definer, " SECURITY DEFINER"),
+        (function.leakproof, " LEAKPROOF"),
+        (function.cost != _COST, f" COST {function.cost:g}"),
+        (function.returns_set and function.rows != _ROWS, f" ROWS {function.rows:g}"),
+    )
+    return text + "".join(word for chosen, word in flags if chosen)
+
+
+def _setting(name: str, value: str) -> str:
+    if name in _LISTS:
+        parts = (part.strip().strip('"') for part in value.split(","))
+        return ", ".join(_literal(part) for part in parts)
+    return _literal(value)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def body_text(function: SqlFunction) -> str:
+    """Return the body as CREATE FUNCTION has it."""
+    if function.form == "r":
+        return f"RETURN {function.body.removeprefix('SELECT ')}"
+    if function.form == "a":
+        return f"BEGIN ATOMIC\n {function.body}\nEND"
+    quote = "$function$"
+    while quote in function.body:
+        quote = quote[:-1] + "x$"
+    return f"AS {quote}{function.body}{quote}"
+
+
+def call_text(
+    name: Callable[[SqlFunction], str], function: SqlFunction, types: Sequence[int]
+) -> str:
+    """Return "f(integer,text)" as regprocedure prints it."""
+    return f"{name(function)}({','.join(_word(oid) for oid in types)})"
+
+
+def _word(type_oid: int) -> str:
+    return "record" if type_oid == oids.RECORD else registry.get(type_oid).sql_name
