@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 from google_crc32c import value as crc32c
 
 from dsql.encoding.keyspace import PREFIX_BYTES
-from storage.long_keys import INLINE_BYTES, stored_key, unwrap, wrap
+from dsql.encoding.long_keys import INLINE_BYTES, stored_key, unwrap, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,10 +24,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import lmdb
 
+from dsql.encoding.long_keys import (
+    INLINE_BYTES,
+    STORED_LONG_BYTES,
+    finish_group,
+    stored_high,
+    stored_key,
+    stored_low,
+)
 from dsql.errors import SqlError
 from storage.board import HORIZON, KEPT, RELEASES, RETIRED
 from storage.environment import DamagedReplicaError, ReadableEnvironment
-from storage.long_keys import HASH_BYTES, INLINE_BYTES, stored_high, stored_key, stored_low
 from storage.mvcc import (
     HEADER_BYTES,
     DamagedRowError,
@@ -44,7 +51,6 @@ _FIRST_CHUNK_ROWS = 32
 _CHUNK_ROWS_MAX = 1_024
 _PIECE_ROWS_MAX = 256  # a millisecond or two, with their checksums
 _CHUNK_BYTES = 4 * 1024 * 1024
-_STORED_LONG_BYTES = INLINE_BYTES + HASH_BYTES
 # What pages that are used again may lead to, or damaged ones.
 _MISREAD = (lmdb.Error, struct.error, IndexError, DamagedRowError)
 _NEVER = -1  # of RELEASES
@@ -301,7 +307,7 @@ class LocalSnapshot:
                 if len(raw) == size:
                     break
         if len(raw) == size:
-            _finish_group(raw, rows)
+            finish_group(raw, rows)
         return raw
 
     def _walk_backward(
@@ -318,7 +324,7 @@ class LocalSnapshot:
                 break
             raw.append(row)
             if len(raw) == size:
-                _finish_group(raw, rows)
+                finish_group(raw, rows)
                 break
         return raw
 
@@ -342,7 +348,7 @@ class LocalSnapshot:
                 rows += sorted(group, reverse=reverse)
                 group = []
             row = open_version(stored, self._version(transaction, stored, newest))
-            if len(stored) == _STORED_LONG_BYTES:
+            if len(stored) == STORED_LONG_BYTES:
                 prefix = stored[:INLINE_BYTES]
                 if row is not None:
                     group.append(row)
@@ -352,18 +358,6 @@ class LocalSnapshot:
                     group = []
                 rows.append(row)
         return rows + sorted(group, reverse=reverse)
-
-
-def _finish_group(raw: list[Row], rows: Iterator[Row]) -> None:
-    """Take the remaining rows of the group of long keys that `raw` ends in."""
-    last = raw[-1][0]
-    if len(last) != _STORED_LONG_BYTES:
-        return
-    prefix = last[:INLINE_BYTES]
-    for row in rows:
-        if len(row[0]) != _STORED_LONG_BYTES or not row[0].startswith(prefix):
-            return
-        raw.append(row)
 
 
 def _next_size(size: int, raw: list[Row], rows_max: int) -> int:

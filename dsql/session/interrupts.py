@@ -42,6 +42,7 @@ _ATOMIC = (
     "dsql.session.agent_line.",  # the same, and descriptors
     "dsql.session.interrupts.",  # by a tick that comes before the last one has been seen to
     "dsql.session.state.",  # what has been sent must leave the buffer
+    "dsql.transaction.local_store.",  # LMDB's transactions, of which one at a time may write
     "dsql.tls.",  # records, and their sequence numbers
     "storage.",  # LMDB's transactions, slots on the board, environments half opened
 )

@@ -53,6 +53,37 @@ class Snapshot(Protocol):
         ...
 
 
+LocalWrite = tuple[
+    bytes, bytes | None
+]  # value None deletes the key; of a prefix alone, its keyspace
+
+
+class LocalHalf(Protocol):
+    """What one session has beside the cluster's data (`dsql.encoding.keyspace.is_local`). Never waits."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`, None if there is none."""
+        ...
+
+    def scan(
+        self, low: bytes, high: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) with low <= key < high, in key order or reversed."""
+        ...
+
+    def may_have(self, keys: Iterable[bytes]) -> bool:
+        """Return whether one of `keys` may have a value."""
+        ...
+
+    def reserve(self, writes: list[LocalWrite]) -> None:
+        """See to it that `apply` will have room. Raises SqlError."""
+        ...
+
+    def apply(self, writes: list[LocalWrite]) -> None:
+        """Take what a transaction has written: all, or nothing with SqlError."""
+        ...
+
+
 class WriteSet(msgspec.Struct, array_like=True):
     """All that a transaction asks to commit. Encoded once, by the query processor.
 

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from dsql.errors import SqlError
+from dsql.errors import FatalError, SqlError
 from dsql.limits import (
     ROWS_PER_TRANSACTION_MAX,
     TRANSACTION_AGE_SECONDS_MAX,
     TRANSACTION_BYTES_MAX,
 )
 from dsql.transaction.commit import Committer, commit_write_set
-from dsql.transaction.interface import Mode, Snapshot
+from dsql.transaction.interface import LocalHalf, LocalWrite, Mode, Snapshot
+from dsql.transaction.joined_snapshot import JoinedSnapshot
 from dsql.transaction.record import TransactionRecord
 from dsql.transaction.write_buffer import WriteBuffer, merge
 
@@ -73,11 +74,12 @@ class BufferedTransaction:
     `commit` and `rollback` end it; reading or writing again starts the next one.
     """
 
-    __slots__ = ("_buffer", "_shared", "_snapshot", "_started_at", "commit_timestamp")
+    __slots__ = ("_buffer", "_local", "_shared", "_snapshot", "_started_at", "commit_timestamp")
 
     def __init__(self, shared: Surroundings) -> None:
         self._shared = shared
         self._buffer = WriteBuffer(shared.limits.rows_max, shared.limits.bytes_max)
+        self._local: LocalHalf | None = None
         self._snapshot: Snapshot | None = None
         self._started_at = _NOT_STARTED
         self.commit_timestamp = 0  # of the last successful commit with writes
@@ -96,8 +98,20 @@ class BufferedTransaction:
     def _start(self) -> Snapshot:
         shared = self._shared
         self._started_at = shared.monotonic()  # first, so that `rollback` releases in any case
-        self._snapshot = snapshot = shared.replica.snapshot(shared.clock.latest(), self)
+        snapshot = shared.replica.snapshot(shared.clock.latest(), self)
+        self._snapshot = snapshot = self._joined(snapshot)
         return snapshot
+
+    def _joined(self, snapshot: Snapshot) -> Snapshot:
+        return snapshot if self._local is None else JoinedSnapshot(snapshot, self._local)
+
+    def join(self, local: LocalHalf | None) -> None:
+        """Read and write local keys in `local` from now on; None: there are none any more."""
+        assert self._local is None or local is None, "a session has one store"
+        assert local is not None or self._snapshot is None, "what a transaction reads stays"
+        self._local = local
+        if self._snapshot is not None:
+            self._snapshot = self._joined(self._snapshot)
 
     def begin_statement(self) -> int:
         """Say that a statement begins; return its number, for `rewind`.
@@ -238,6 +252,7 @@ class BufferedTransaction:
             shared = self._shared
             self._started_at = record.started_at  # first, so that `rollback` releases in any case
             self._snapshot = shared.replica.snapshot(record.start_timestamp, self)
+            assert self._local is None, "who has temporary tables does not move"
 
     def is_outdated(self) -> bool:
         """Return whether a commit is known to fail while a new transaction may see more.
@@ -256,21 +271,50 @@ class BufferedTransaction:
         """Take back the writes made since `begin_statement` returned this number."""
         self._buffer.rewind(statement)
 
+    def forget(self, prefixes: tuple[bytes, ...]) -> None:
+        """Take back every write below one of these prefixes."""
+        self._buffer.forget(prefixes)
+
     def commit(self) -> None:
         """Commit, and return when the outcome is certain; the transaction is over in any case.
 
-        Raises SqlError 40001 (OC000, OC001), 54000 (size, age), 08007 (outcome unknown).
+        Raises SqlError 40001 (OC000, OC001), 54000 (size, age), 08007 (outcome unknown); with local writes
+        53400, 53100 and 58030 before anything is committed.
         """
         try:
             if self.has_writes:
                 self.check_age()
-                shared = self._shared
-                write_set = self._buffer.write_set(shared.new_id(), self.start_timestamp)
-                self.commit_timestamp = commit_write_set(
-                    shared.committer, write_set, shared.limits.bytes_max, shared.new_id
-                )
+                if self._local is None:
+                    self._commit_shared()
+                else:
+                    self._commit_both(self._local, self._buffer.take_local())
         finally:
             self.rollback()
+
+    def _commit_shared(self) -> None:
+        shared = self._shared
+        write_set = self._buffer.write_set(shared.new_id(), self.start_timestamp)
+        self.commit_timestamp = commit_write_set(
+            shared.committer, write_set, shared.limits.bytes_max, shared.new_id
+        )
+
+    def _commit_both(self, local: LocalHalf, writes: list[LocalWrite]) -> None:
+        """Commit what is the cluster's, if anything is, and then what is the session's own."""
+        if writes:
+            local.reserve(writes)
+        committed = self.has_writes
+        if committed:
+            self._commit_shared()
+        try:
+            if writes:
+                local.apply(writes)
+        except SqlError as error:
+            if not committed:
+                raise
+            detail = (
+                "The transaction is committed; the session's temporary tables are lost with it."
+            )
+            raise FatalError(error.sqlstate, error.message, detail=detail) from error
 
     def rollback(self) -> None:
         """Forget every buffered write, and the snapshot."""

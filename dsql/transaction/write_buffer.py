@@ -17,9 +17,10 @@ from collections.abc import Iterator
 import msgspec
 
 from dsql.encoding.keycode import check_key_size
+from dsql.encoding.keyspace import is_local
 from dsql.errors import SqlError
 from dsql.limits import ROW_BYTES_MAX, TRANSACTION_BYTES_MAX
-from dsql.transaction.interface import Mode, WriteSet
+from dsql.transaction.interface import LocalWrite, Mode, WriteSet
 from dsql.transaction.record import BufferRecord, Version
 
 Row = tuple[bytes, bytes]
@@ -229,6 +230,21 @@ class WriteBuffer:
         self.entries.clear()
         self.entries.update(kept)
         self._sorted = None
+
+    def forget(self, prefixes: tuple[bytes, ...]) -> None:
+        """Take back every write below one of these prefixes, in whatever statement it was made."""
+        for key in [key for key in self.entries if key.startswith(prefixes)]:
+            del self.entries[key]
+        self._sorted = None
+
+    def take_local(self) -> list[LocalWrite]:
+        """Take out what is the session's own, for a commit; return its writes. Nobody else locks it."""
+        writes = [(key, entry.value) for key, entry in self.entries.items() if is_local(key)]
+        for key, _ in writes:
+            del self.entries[key]
+        for key in [key for key in self.checks if is_local(key)]:
+            del self.checks[key]
+        return writes
 
     def record(self) -> BufferRecord:
         """Return all of it for another process."""

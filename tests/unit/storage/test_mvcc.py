@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dsql.encoding.long_keys import INLINE_BYTES
 from dsql.errors import SqlError
 from storage.client import LocalReplica
-from storage.long_keys import INLINE_BYTES
 from storage.mvcc import DamagedRowError, make_version, version_at
 
 Versions = dict[bytes, list[tuple[int, bytes | None]]]

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterator
 
 LMDB_KEY_BYTES_MAX = 511
 HASH_BYTES = 16
 INLINE_BYTES = LMDB_KEY_BYTES_MAX - HASH_BYTES - 8
+STORED_LONG_BYTES = INLINE_BYTES + HASH_BYTES
 
 _LENGTH = struct.Struct(">I")
 _ABOVE_ANY_HASH = b"\xff" * (HASH_BYTES + 1)
@@ -53,3 +55,15 @@ def unwrap(content: bytes) -> tuple[bytes, bytes]:
     """Take a long key and its value apart."""
     end = 4 + _LENGTH.unpack_from(content)[0]
     return content[4:end], content[end:]
+
+
+def finish_group(raw: list[tuple[bytes, bytes]], rows: Iterator[tuple[bytes, bytes]]) -> None:
+    """Take the remaining stored rows of the group of long keys that `raw` ends in."""
+    last = raw[-1][0]
+    if len(last) != STORED_LONG_BYTES:
+        return
+    prefix = last[:INLINE_BYTES]
+    for row in rows:
+        if len(row[0]) != STORED_LONG_BYTES or not row[0].startswith(prefix):
+            return
+        raw.append(row)
