@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from dsql.errors import SqlError
 from dsql.functions.date_pieces import Piece, is_separator
@@ -277,7 +278,7 @@ class _Reader:
                 f'invalid value "{copy}" for "{piece.name}"',
                 detail="Value must be an integer.",
             )
-        value = int(found[1]) if found else 0
+        value = Decimal(found[1]) if found else Decimal(0)  # int() refuses very long ones
         if not _INT_MIN <= value <= _INT_MAX:
             raise SqlError(
                 "22008",
@@ -285,7 +286,7 @@ class _Reader:
                 detail=f"Value must be in the range {_INT_MIN} to {_INT_MAX}.",
             )
         if field:
-            self.store(piece, field, value)
+            self.store(piece, field, int(value))
         return self.at - start
 
     def check_width(self, piece: Piece, copy: str, width: int, used: int) -> None:

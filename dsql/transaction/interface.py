@@ -157,9 +157,9 @@ class Transaction(Protocol):
         ...
 
     def begin_inner(self) -> int:
-        """Say that a function of the running statement begins one of its own. Return what `end_inner` takes.
+        """Say that a function of the running statement begins one of its own, which sees what was written.
 
-        It sees what was written so far.
+        Return what `end_inner` takes.
         """
         ...
 

@@ -100,9 +100,9 @@ def test_everybody_sees_jobs_and_may_wait_for_one(admin, reader):
         ("UPDATE sys.jobs SET status = 'completed'", "permission denied for table jobs"),
         ("DELETE FROM sys.jobs", "permission denied for table jobs"),
         ("COPY sys.jobs FROM STDIN", "permission denied for view jobs"),
-        ("DROP TABLE sys.jobs", "must be owner of table jobs"),
-        ("ALTER TABLE sys.jobs ADD COLUMN c int", "must be owner of table jobs"),
-        ("CREATE INDEX ASYNC ON sys.jobs (job_id)", "must be owner of table jobs"),
+        ("DROP VIEW sys.jobs", "must be owner of view jobs"),
+        ("ALTER TABLE sys.jobs ADD COLUMN c int", "must be owner of view jobs"),
+        ("CREATE INDEX ASYNC ON sys.jobs (job_id)", "must be owner of view jobs"),
         ("CREATE TABLE sys.x (a int)", "permission denied for schema sys"),
         ("DROP SCHEMA sys CASCADE", "must be owner of schema sys"),
         (
