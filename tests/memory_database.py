@@ -220,6 +220,8 @@ class Database:
                 return int(stop.value)
 
     def explain(self, text: str) -> list[str]:
-        from dsql.planner.explain import Style, explain
+        from dsql.planner.explain import Style, show
+        from dsql.planner.explain_text import text_of
 
-        return explain(self.prepare(text).plan, Style(costs=False))
+        style = Style(costs=False)
+        return text_of(show(self.prepare(text).plan, style), style)

@@ -10,6 +10,8 @@ from dsql.planner.expression_text import Namer
 from dsql.sql.bound import SortKey
 from dsql.types.identifier import quote_identifier
 
+Pair = tuple[str, Any]
+
 
 def label(node: p.Node, *, verbose: bool, covered: bool) -> str:
     """Return what a node is called.
@@ -26,8 +28,52 @@ def label(node: p.Node, *, verbose: bool, covered: bool) -> str:
     return text.replace("Index Scan", "Index Only Scan", 1) if covered else text
 
 
-def details(text: Namer, node: p.Node) -> Iterator[str]:
-    """Yield the lines under a node that say how it does its work."""
+def properties(node: p.Node, name: str, *, verbose: bool) -> Iterator[Pair]:
+    """Yield what programs ask about a node, whose label is `name`, in PostgreSQL's terms."""
+    kind, _, _ = name.partition(" on " if isinstance(node, _READS) else "\0")
+    kind, _, index = kind.partition(" using ")
+    yield "Node Type", _NODE_TYPES.get(type(node)) or kind.replace(" Backward", "")
+    if isinstance(node, p.AggregateNode):
+        yield "Strategy", "Mixed" if len(node.sets) > 1 else "Hashed" if node.keys else "Plain"
+    if isinstance(node, p.Modification):
+        yield "Operation", kind
+    if isinstance(node, p.HashJoin | p.NestedLoop):
+        yield "Join Type", node.kind.capitalize()
+    if index:
+        yield "Scan Direction", "Backward" if " Backward" in kind else "Forward"
+        yield "Index Name", index
+    if isinstance(node, p.CteScan):
+        yield "CTE Name", node.name
+    table = getattr(node, "relation" if isinstance(node, p.VirtualScan) else "table", None)
+    if table is not None:
+        yield "Relation Name", table.name
+        if verbose:
+            yield "Schema", table.schema
+    if isinstance(node, _READS) and kind != "Result":
+        yield "Alias", node.alias
+
+
+_READS = (
+    p.Scan,
+    p.VirtualScan,
+    p.FunctionScan,
+    p.ValuesScan,
+    p.SubqueryScan,
+    p.CteScan,
+    p.Modification,
+)
+_NODE_TYPES: dict[type, str] = {
+    p.HashJoin: "Hash Join",
+    p.NestedLoop: "Nested Loop",
+    p.AggregateNode: "Aggregate",
+    p.InsertNode: "ModifyTable",
+    p.UpdateNode: "ModifyTable",
+    p.DeleteNode: "ModifyTable",
+}
+
+
+def details(text: Namer, node: p.Node) -> Iterator[Pair]:
+    """Yield what says how a node does its work: names, and texts or lists of them."""
     find = _DETAILS.get(type(node))
     if find is not None:
         yield from find(text, node)
@@ -90,39 +136,38 @@ _LABELS: dict[type, Callable[[Any, str], str]] = {
 }
 
 
-def _scan_details(text: Namer, node: Any) -> Iterator[str]:
+def _scan_details(text: Namer, node: Any) -> Iterator[Pair]:
     if node.access.conditions:
-        yield f"Index Cond: {text.conjunction(node.access.conditions)}"
+        yield "Index Cond", text.conjunction(node.access.conditions)
 
 
-def _filter_details(text: Namer, node: Any) -> Iterator[str]:
+def _filter_details(text: Namer, node: Any) -> Iterator[Pair]:
     if node.filter:
-        yield f"Filter: {text.conjunction(node.filter)}"
+        yield "Filter", text.conjunction(node.filter)
 
 
-def _hash_details(text: Namer, node: Any) -> Iterator[str]:
+def _hash_details(text: Namer, node: Any) -> Iterator[Pair]:
     if node.hash_conditions:
-        yield f"Hash Cond: {text.conjunction(node.hash_conditions)}"
+        yield "Hash Cond", text.conjunction(node.hash_conditions)
+    yield from _loop_details(text, node)
+
+
+def _loop_details(text: Namer, node: Any) -> Iterator[Pair]:
     if node.conditions:
-        yield f"Join Filter: {text.conjunction(node.conditions)}"
+        yield "Join Filter", text.conjunction(node.conditions)
 
 
-def _loop_details(text: Namer, node: Any) -> Iterator[str]:
-    if node.conditions:
-        yield f"Join Filter: {text.conjunction(node.conditions)}"
-
-
-def _aggregate_details(text: Namer, node: Any) -> Iterator[str]:
+def _aggregate_details(text: Namer, node: Any) -> Iterator[Pair]:
     if len(node.sets) > 1:
         for members in node.sets:
             names = [text(node.keys[member][1]) for member in members]
-            yield f"Hash Key: {', '.join(names)}" if names else "Group Key: ()"
+            yield ("Hash Key", names) if names else ("Group Key", "()")
     elif node.keys:
-        yield f"Group Key: {', '.join(text(item) for _, item in node.keys)}"
+        yield "Group Key", [text(item) for _, item in node.keys]
 
 
-def _sort_details(text: Namer, node: Any) -> Iterator[str]:
-    yield f"Sort Key: {', '.join(_sort_key(text, key) for key in node.keys)}"
+def _sort_details(text: Namer, node: Any) -> Iterator[Pair]:
+    yield "Sort Key", [_sort_key(text, key) for key in node.keys]
 
 
 def _sort_key(text: Namer, key: SortKey) -> str:
@@ -134,12 +179,12 @@ def _sort_key(text: Namer, key: SortKey) -> str:
     return words
 
 
-def _distinct_details(text: Namer, node: Any) -> Iterator[str]:
+def _distinct_details(text: Namer, node: Any) -> Iterator[Pair]:
     if not node.on:
-        yield f"Group Key: {', '.join(text(item) for item in node.expressions)}"
+        yield "Group Key", [text(item) for item in node.expressions]
 
 
-_DETAILS: dict[type, Callable[[Namer, Any], Iterator[str]]] = {
+_DETAILS: dict[type, Callable[[Namer, Any], Iterator[Pair]]] = {
     p.Scan: _scan_details,
     p.VirtualScan: _filter_details,
     p.HashJoin: _hash_details,

@@ -6,6 +6,11 @@ transaction costs is told, and not added: a statement need not be alone in its t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
+
+from dsql.planner.explain_formats import decimal
+
 SMALLEST_BYTES = 128  # of a written row or index entry, and of what is read of one of them
 _READ_PER_BYTE = 0.00000183105
 _WRITE_PER_BYTE = 0.00004883
@@ -13,14 +18,40 @@ _READ_BYTES_MIN = 2_048  # of a transaction
 _WRITE_BYTES_MIN = 1_024
 
 
-def estimate(seconds: float, read_bytes: int, written_bytes: int) -> list[str]:
-    """Return the lines that EXPLAIN prints for a statement."""
-    read, write = read_bytes * _READ_PER_BYTE, written_bytes * _WRITE_PER_BYTE
-    least_read, least_write = _READ_BYTES_MIN * _READ_PER_BYTE, _WRITE_BYTES_MIN * _WRITE_PER_BYTE
-    return [
-        "Statement DPU Estimate:",
-        f"  Compute: {seconds:.5f} DPU",
-        f"  Read: {read:.5f} DPU (Transaction minimum: {least_read:.5f})",
-        f"  Write: {write:.5f} DPU (Transaction minimum: {least_write:.5f})",
-        f"  Total: {seconds + read + write:.5f} DPU",
-    ]
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a statement costs, in units."""
+
+    compute: float
+    read: float
+    write: float
+
+    def lines(self) -> list[str]:
+        """Return the estimate as EXPLAIN's text has it."""
+        least_read, least_write = (
+            _READ_BYTES_MIN * _READ_PER_BYTE,
+            _WRITE_BYTES_MIN * _WRITE_PER_BYTE,
+        )
+        return [
+            "Statement DPU Estimate:",
+            f"  Compute: {self.compute:.5f} DPU",
+            f"  Read: {self.read:.5f} DPU (Transaction minimum: {least_read:.5f})",
+            f"  Write: {self.write:.5f} DPU (Transaction minimum: {least_write:.5f})",
+            f"  Total: {self._total:.5f} DPU",
+        ]
+
+    def document(self) -> dict[str, Decimal]:
+        """Return the estimate for EXPLAIN's other formats."""
+        amounts = {"Compute": self.compute, "Read": self.read, "Write": self.write}
+        return {
+            name: decimal(amount, 5) for name, amount in {**amounts, "Total": self._total}.items()
+        }
+
+    @property
+    def _total(self) -> float:
+        return self.compute + self.read + self.write
+
+
+def estimate(seconds: float, read_bytes: int, written_bytes: int) -> Estimate:
+    """Return what a statement costs that took so much processor time, and read and wrote so many bytes."""
+    return Estimate(seconds, read_bytes * _READ_PER_BYTE, written_bytes * _WRITE_PER_BYTE)

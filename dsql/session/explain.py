@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,9 @@ from dsql.ddl.nodes import inner, option_value
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.planner.explain import Style, explain
+from dsql.planner.explain import Style, show
+from dsql.planner.explain_formats import FORMATS, decimal, document
+from dsql.planner.explain_text import text_of
 from dsql.session import dpu
 from dsql.session.executing import arguments_of
 from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
@@ -27,7 +29,6 @@ from dsql.types import oids
 from dsql.wire.copy_options import read_boolean
 from dsql.wire.frontend import Bind
 
-_COLUMNS = (OutputColumn("QUERY PLAN", oids.TEXT),)
 _FLAGS = frozenset(
     (
         "analyze",
@@ -41,6 +42,19 @@ _FLAGS = frozenset(
         "summary",
     )
 )
+
+
+@dataclass(slots=True)
+class Options:
+    """The options of an EXPLAIN; flags that are not given are not in `flags`."""
+
+    format: str = "text"
+    flags: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The result's column."""
+        return (OutputColumn("QUERY PLAN", oids.JSON if self.format == "json" else oids.TEXT),)
 
 
 class ExplainStatement:
@@ -63,7 +77,7 @@ class ExplainStatement:
 
     def describe(self) -> tuple[tuple[int, ...], Columns]:
         """See `Statement`."""
-        return self._query.described().parameter_types, _COLUMNS
+        return self._query.described().parameter_types, self._options.columns
 
     def settled(self) -> Settled:
         """See `Statement`."""
@@ -78,7 +92,7 @@ class ExplainStatement:
         query = self._query.described()
         values = self._query.decode(message, query.shape(message.formats, ()))
         run = partial(_run, self._state, self._parsed, self._options, query.parameter_types, values)
-        return ResultPortal(self._state, _COLUMNS, message.result_formats, run)
+        return ResultPortal(self._state, self._options.columns, message.result_formats, run)
 
 
 def explain_statement(
@@ -88,12 +102,10 @@ def explain_statement(
     if inner(parsed.node.query).DESCRIPTOR.name != "ExecuteStmt":
         return ExplainStatement(state, parsed, declared)
     options = _options(parsed.node)
-    return UtilityStatement(state, _COLUMNS, lambda: _run_execute(state, parsed, options))
+    return UtilityStatement(state, options.columns, lambda: _run_execute(state, parsed, options))
 
 
-def _run_execute(
-    state: SessionState, parsed: ParsedStatement, options: dict[str, bool]
-) -> UtilityResult:
+def _run_execute(state: SessionState, parsed: ParsedStatement, options: Options) -> UtilityResult:
     """Run EXPLAIN EXECUTE: explain the prepared statement with these arguments."""
     node = inner(parsed.node.query)
     statement = find_statement(state, node.name.encode())
@@ -104,51 +116,72 @@ def _run_execute(
     return _run(state, statement.parsed, options, types, values)
 
 
-def _options(node: Any) -> dict[str, bool]:
-    options = {"costs": True}
+def _options(node: Any) -> Options:
+    options = Options()
     for wrapped in node.options:
         element = wrapped.def_elem
         name, value = element.defname, option_value(element)
         if name == "format":
-            if str(value).lower() != "text":
-                raise unsupported(f"EXPLAIN format {str(value).upper()} is not supported")
+            options.format = str(value).lower()
+            if options.format not in ("text", *FORMATS):
+                message = f'unrecognized value for EXPLAIN option "format": "{value}"'
+                raise SqlError("22023", message, position=element.location + 1)
         elif name in _FLAGS:
-            options[name] = read_boolean(f"EXPLAIN option {name}", value)
+            options.flags[name] = read_boolean(f"EXPLAIN option {name}", value)
         else:
-            raise SqlError("42601", f'unrecognized EXPLAIN option "{name}"')
+            message = f'unrecognized EXPLAIN option "{name}"'
+            raise SqlError("42601", message, position=element.location + 1)
+    for name in ("wal", "timing"):
+        if options.flags.get(name) and not options.flags.get("analyze"):
+            raise SqlError("22023", f"EXPLAIN option {name.upper()} requires ANALYZE")
     return options
 
 
 def _run(
     state: SessionState,
     parsed: ParsedStatement,
-    options: dict[str, bool],
+    options: Options,
     types: tuple[int, ...],
     values: Sequence[Any],
 ) -> UtilityResult:
-    clock = state.environment.monotonic
+    clock, flags = state.environment.monotonic, options.flags
     started, processor = clock(), time.thread_time()
     compiled = compile_query(
         parsed, types, state.context.standpoint, state.settings, state.environment.plans
     )
     program, planned = compiled.program, clock()
-    verbose, analyze = options.get("verbose", False), options.get("analyze", False)
-    style = Style(costs=options["costs"], verbose=verbose, timing=options.get("timing", True))
+    verbose, analyze = flags.get("verbose", False), flags.get("analyze", False)
+    style = Style(flags.get("costs", True), verbose, flags.get("timing", True))
+    summary: dict[str, Any] = {}
     measurement = None
     if analyze:
         state.block.use(compiled)
         measurement = program.measure(state.context, values, clock, dpu.SMALLEST_BYTES)
         style = style._replace(actual=measurement.actual)
-    lines = explain(program.plan, style)
-    if verbose and analyze:
-        lines.append(f"Query Identifier: {query_identifier(parsed.text)}")
-    if options.get("summary", analyze):
-        lines.append(f"Planning Time: {(planned - started) * 1000:.3f} ms")
+        summary["Triggers"] = []
+        if verbose:
+            summary["Query Identifier"] = query_identifier(parsed.text)
+    if flags.get("summary", analyze):
+        summary["Planning Time"] = decimal((planned - started) * 1e3, 3)
         if analyze:
-            lines.append(f"Execution Time: {(clock() - planned) * 1000:.3f} ms")
+            summary["Execution Time"] = decimal((clock() - planned) * 1e3, 3)
+    estimate = None
     if verbose and measurement is not None and state.settings.profile == "dsql":
         seconds = time.thread_time() - processor
-        lines += dpu.estimate(seconds, measurement.read_bytes, measurement.written_bytes)
-    result = UtilityResult("EXPLAIN", _COLUMNS)
-    result.rows = [(line,) for line in lines]
+        estimate = dpu.estimate(seconds, measurement.read_bytes, measurement.written_bytes)
+    result = UtilityResult("EXPLAIN", options.columns)
+    shown = show(program.plan, style)
+    if options.format == "text":
+        lines = [*text_of(shown, style), *_summary_lines(summary)]
+        result.rows = [(line,) for line in (*lines, *(estimate.lines() if estimate else ()))]
+    else:
+        summary |= {"Statement DPU Estimate": estimate.document()} if estimate else {}
+        query = {"Plan": document(shown, style), **summary}
+        result.rows = [(FORMATS[options.format](query),)]
     return result
+
+
+def _summary_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in summary.items():
+        if name != "Triggers":  # there are none, which only programs are told
+            yield f"{name}: {value}{' ms' if name.endswith('Time') else ''}"

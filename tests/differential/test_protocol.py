@@ -52,6 +52,15 @@ CONVERSATIONS = {
     "call in an unknown format": (call(ABS, b"1", formats=(2,)),),
     "call for an unknown format": (call(ABS, b"1", result=2),),
     "call cut short": (client.message(b"F", struct.pack("!I", ABS)),),
+    "plan as json": (client.query("EXPLAIN (FORMAT JSON, VERBOSE) SELECT 1 AS a, 'x<y'::text"),),
+    "plan as yaml": (client.query("EXPLAIN (VERBOSE, FORMAT YAML) SELECT 'é\"'::text"),),
+    "plan without costs": (client.query("EXPLAIN (FORMAT JSON, COSTS OFF) VALUES (1)"),),
+    "plan that was run": (
+        client.query("EXPLAIN (FORMAT YAML, ANALYZE, TIMING OFF, SUMMARY OFF) SELECT 1"),
+    ),
+    "plan in no format": (client.query("EXPLAIN (FORMAT PICTURE) SELECT 1"),),
+    "plan with no option": (client.query("EXPLAIN (NONSENSE) SELECT 1"),),
+    "time of what is not run": (client.query("EXPLAIN (TIMING) SELECT 1"),),
     "parameter in a simple query": (client.query("SELECT $1"),),
     "parameter in a simple condition": (client.query("SELECT 1 WHERE 1 = $2"),),
     "between of parameters": (
@@ -171,3 +180,8 @@ def test_a_timeout_says_what_postgresql_says(
             told += errors(peer.until("E"))
         answers.append([[fields.get(code) for code in "SVCMDH"] for fields in told])
     assert answers[0] == answers[1]
+
+
+def test_a_plan_as_xml_is_that_of_postgresql(theirs: Peer, ours: Server) -> None:
+    query = "EXPLAIN (FORMAT XML, VERBOSE) SELECT 1 AS a, 'x<y'::text"
+    assert ours.connect().rows(query) == theirs.rows(query)

@@ -11,7 +11,8 @@ from memory_database import Database, tables
 
 from dsql.executor.meter import NOBODY, Meter
 from dsql.executor.program import Measurement
-from dsql.planner.explain import Style, explain
+from dsql.planner.explain import Style, show
+from dsql.planner.explain_text import text_of
 
 TOP, CHILD = 1, 2
 SMALLEST = 128
@@ -41,7 +42,7 @@ def _measured(database: Database, text: str) -> tuple[list[str], Measurement]:
     database.context.account = None
     measurement = program.measure(database.context, (), lambda: next(ticks) / 1000, SMALLEST)
     style = Style(costs=False, timing=False, actual=measurement.actual)
-    return explain(program.plan, style), measurement
+    return text_of(show(program.plan, style), style), measurement
 
 
 @pytest.fixture

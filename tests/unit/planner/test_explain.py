@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from memory_database import Database, tables
 
+from dsql.planner.explain import Style, show
+from dsql.planner.explain_text import text_of
+
 HERE = Path(__file__).parent
 SCRIPTS = sorted((HERE.parents[1] / "scripts/plan").glob("*.plan"))
 
@@ -35,7 +38,6 @@ def test_plans_are_as_written(path: Path) -> None:
 
 
 def test_costs_are_printed_as_postgresql_prints_them() -> None:
-    from dsql.planner.explain import explain
-
-    lines = explain(Database(tables()).prepare("select 1").plan)
+    plan = Database(tables()).prepare("select 1").plan
+    lines = text_of(show(plan), Style())
     assert lines == ["Result  (cost=0.00..0.01 rows=1 width=4)"]
