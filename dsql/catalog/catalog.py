@@ -38,17 +38,20 @@ class Catalog:
     ) -> None:
         self.version = version
         self.schemas = {schema.name: schema for schema in schemas}
-        self.tables = {(table.schema, table.name): table for table in tables}
-        self._tables_by_row_type = {
-            table.row_type_oid: table for table in self.tables.values() if table.row_type_oid
-        }
-        self.tables_by_oid = {table.oid: table for table in self.tables.values()}
+        self._set_tables(tables)
         self.roles = {role.name: role for role in roles}
         self.memberships = Memberships(self.roles.values())
         self.database = database
         self.default_acls = {(acl.role, acl.schema_oid, acl.letter): acl for acl in default_acls}
         self.virtual = virtual_tables()
         self._set_functions(functions)
+
+    def _set_tables(self, tables: Iterable[Table]) -> None:
+        self.tables = {(table.schema, table.name): table for table in tables}
+        self._tables_by_row_type = {
+            table.row_type_oid: table for table in self.tables.values() if table.row_type_oid
+        }
+        self.tables_by_oid = {table.oid: table for table in self.tables.values()}
 
     def _set_functions(self, functions: Iterable[SqlFunction]) -> None:
         self.functions = {function.oid: function for function in functions}
@@ -64,14 +67,9 @@ class Catalog:
 
     def with_tables(self, tables: Iterable[Table]) -> Catalog:
         """Return the catalog with other tables, views and sequences."""
-        return Catalog(
-            self.version,
-            self.schemas.values(),
-            tables,
-            self.roles.values(),
-            self.database,
-            self.default_acls.values(),
-        )
+        changed = copy(self)
+        changed._set_tables(tables)
+        return changed
 
     def tables_in(self, schema: str) -> Iterator[Table]:
         """Yield the tables, views and sequences of a schema."""

@@ -90,19 +90,6 @@ def _pg_get_expr_pretty(context: Any, expression: str, relation: int, is_pretty:
     return pretty(expression) if is_pretty else expression
 
 
-@define("pg_get_viewdef", (oids.OID,), oids.TEXT)
-def _pg_get_viewdef(context: Any, oid: int) -> str | None:
-    table = context.catalog.tables_by_oid.get(oid)
-    return table.view_definition if table else None
-
-
-@define("pg_get_viewdef", (oids.OID, oids.BOOL), oids.TEXT)
-def _pg_get_viewdef_pretty(context: Any, oid: int, pretty: bool) -> str | None:
-    del pretty
-    text: str | None = _pg_get_viewdef(context, oid)
-    return text
-
-
 @define("pg_get_userbyid", (oids.OID,), oids.NAME)
 def _pg_get_userbyid(context: Any, oid: int) -> str:
     for role in context.catalog.roles.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from dsql.access.authority import Authority
@@ -20,7 +20,7 @@ _DATETIME = frozenset((oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ,
 _TYPMOD_OFFSET = 4  # VARHDRSZ, which PostgreSQL adds to the length in a typmod
 
 
-class _Sight:
+class Sight:
     """What of the tables a user gets to see."""
 
     def __init__(self, context: Any) -> None:
@@ -52,6 +52,28 @@ class _Sight:
         )
 
 
+Changeable = Callable[[Any, Table], Collection[int]]
+
+
+def _every_column(context: Any, table: Table) -> Collection[int]:
+    del context
+    return {column.number for column in table.live_columns}
+
+
+# By pg_class.relkind: the numbers of the columns that can be assigned, none if no row can be written.
+_changeable: dict[str, Changeable] = {"r": _every_column}
+
+
+def changes(kind: str) -> Callable[[Changeable], Changeable]:
+    """Make the decorated function tell which columns of a kind of relation can be assigned."""
+
+    def register(changeable: Changeable) -> Changeable:
+        _changeable[kind] = changeable
+        return changeable
+
+    return register
+
+
 def _yes_no(value: object) -> str:
     return "YES" if value else "NO"
 
@@ -65,7 +87,7 @@ def _catalog_name(context: Any) -> Iterator[Row]:
 @provides("information_schema", "schemata")
 def _schemata(context: Any) -> Iterator[Row]:
     owners = {role.oid: role.name for role in context.catalog.roles.values()}
-    sight = _Sight(context)
+    sight = Sight(context)
     for schema in filter(sight.schema, context.catalog.schemas.values()):
         yield {
             "catalog_name": DATABASE,
@@ -78,9 +100,10 @@ def _schemata(context: Any) -> Iterator[Row]:
 def _tables(context: Any) -> Iterator[Row]:
     for virtual in virtual_tables().values():
         yield _table_row(virtual.schema, virtual.name, virtual.kind, insertable=False)
-    for table in filter(_Sight(context).table, context.catalog.tables.values()):
+    for table in filter(Sight(context).table, context.catalog.tables.values()):
         if table.kind in _TABLE_TYPES:
-            yield _table_row(table.schema, table.name, table.kind, insertable=table.kind == "r")
+            insertable = bool(_changeable[table.kind](context, table))
+            yield _table_row(table.schema, table.name, table.kind, insertable=insertable)
 
 
 def _table_row(schema: str, name: str, kind: str, *, insertable: bool) -> Row:
@@ -100,13 +123,18 @@ def _columns(context: Any) -> Iterator[Row]:
         for number, (name, type_oid) in enumerate(virtual.columns, 1):
             column = Column(name, number, type_oid, not_null=virtual.not_null[number - 1])
             yield _column_row(virtual.schema, virtual.name, number, column, updatable=False)
-    sight = _Sight(context)
+    sight = Sight(context)
     for table in context.catalog.tables.values():
         if table.kind in _TABLE_TYPES:
+            changeable = _changeable[table.kind](context, table)
             for column in table.live_columns:
                 if sight.column(table, column):
                     yield _column_row(
-                        table.schema, table.name, column.number, column, updatable=table.kind == "r"
+                        table.schema,
+                        table.name,
+                        column.number,
+                        column,
+                        updatable=column.number in changeable,
                     )
 
 
@@ -184,7 +212,7 @@ def _constraint_base(table: Table, name: str) -> dict[str, Any]:
 
 @provides("information_schema", "table_constraints")
 def _table_constraints(context: Any) -> Iterator[Row]:
-    sight = _Sight(context)
+    sight = Sight(context)
     for table, name, word, _ in _constraints(context):
         if sight.table(table, Kind.TABLE.every & ~Privilege.SELECT):
             yield _constraint_base(table, name) | {
@@ -198,7 +226,7 @@ def _table_constraints(context: Any) -> Iterator[Row]:
 
 @provides("information_schema", "key_column_usage")
 def _key_column_usage(context: Any) -> Iterator[Row]:
-    sight = _Sight(context)
+    sight = Sight(context)
     for table, name, _, numbers in _constraints(context):
         for position, number in enumerate(numbers, 1):
             column = table.columns[number - 1]
@@ -211,7 +239,7 @@ def _key_column_usage(context: Any) -> Iterator[Row]:
 
 @provides("information_schema", "constraint_column_usage")
 def _constraint_column_usage(context: Any) -> Iterator[Row]:
-    sight = _Sight(context)
+    sight = Sight(context)
     for table, name, _, numbers in _constraints(context):
         for number in numbers if sight.owned(table) else ():
             yield _constraint_base(table, name) | {"column_name": table.columns[number - 1].name}
@@ -219,27 +247,11 @@ def _constraint_column_usage(context: Any) -> Iterator[Row]:
 
 @provides("information_schema", "check_constraints")
 def _check_constraints(context: Any) -> Iterator[Row]:
-    for table in filter(_Sight(context).owned, context.catalog.tables.values()):
+    for table in filter(Sight(context).owned, context.catalog.tables.values()):
         for check in table.checks:
             yield {
                 "constraint_catalog": DATABASE,
                 "constraint_schema": table.schema,
                 "constraint_name": check.name,
                 "check_clause": check.expression,
-            }
-
-
-@provides("information_schema", "views")
-def _views(context: Any) -> Iterator[Row]:
-    sight = _Sight(context)
-    for table in filter(sight.table, context.catalog.tables.values()):
-        if table.kind == "v":
-            yield {
-                "table_catalog": DATABASE,
-                "table_schema": table.schema,
-                "table_name": table.name,
-                "view_definition": table.view_definition if sight.owned(table) else None,
-                "check_option": "NONE",
-                "is_updatable": "NO",
-                "is_insertable_into": "NO",
             }

@@ -89,6 +89,7 @@ def _table_row(table: Table, namespace: int) -> Row:
         "relispopulated": True,
         "relreplident": "d",
         "relacl": acl_value(table.acl),
+        "reloptions": [f"{name}={value}" for name, value in table.options] or None,
     }
 
 
@@ -361,17 +362,4 @@ def _pg_indexes(context: Any) -> Iterator[Row]:
                 "tablename": table.name,
                 "indexname": index.name,
                 "indexdef": index_definition(index, table, context.profile),
-            }
-
-
-@provides("pg_catalog", "pg_views")
-def _pg_views(context: Any) -> Iterator[Row]:
-    owners = {role.oid: role.name for role in context.catalog.roles.values()}
-    for table in context.catalog.tables.values():
-        if table.kind == "v":
-            yield {
-                "schemaname": table.schema,
-                "viewname": table.name,
-                "viewowner": owners.get(table.owner_oid),
-                "definition": table.view_definition,
             }

@@ -12,6 +12,7 @@ from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
 from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.alter_view import alter_view
 from dsql.ddl.cascade import all_dropped
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.keys import add_key
@@ -48,7 +49,7 @@ def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     _check_kind(statement, context)
     if isinstance(find_any(context, statement.relation), tuple):
         return  # an index is its table's
-    table = require_table(context, statement.relation)
+    table = require_table(context, statement.relation, "rv")
     schema = context.catalog.schemas[table.schema]
     for command in map(nodes.inner, statement.cmds):
         match nodes.enum_name(command, "subtype"):
@@ -70,12 +71,14 @@ _KINDS = {
     "OBJECT_FOREIGN_TABLE": "a foreign table",
     "OBJECT_TYPE": "a composite type",
 }
+_KINDS_OF = {"i": "an index", "v": "a view", "S": "a sequence"}  # by pg_class.relkind
 
 
 def _check_kind(statement: Any, context: UtilityContext) -> None:
     kind = _KINDS.get(nodes.enum_name(statement, "objtype"))
-    is_index = isinstance(find_any(context, statement.relation), tuple)
-    if kind is not None and not (is_index and kind == "an index"):
+    found = find_any(context, statement.relation)
+    letter = "i" if isinstance(found, tuple) else getattr(found, "kind", "r")
+    if kind is not None and kind != _KINDS_OF.get(letter):
         raise SqlError("42809", f'"{statement.relation.relname}" is not {kind}')
 
 
@@ -94,7 +97,10 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     if isinstance(found, tuple):
         _alter_index(*found, statement, context, result)
         return result
-    table = require_table(context, statement.relation)
+    table = require_table(context, statement.relation, "rv")
+    if table.kind == "v":
+        alter_view(parsed, table, context)
+        return result
     writer = CatalogWriter(context.transaction)
     alteration = _Alteration(context, StatementExpressions(parsed, context), writer, result)
     for wrapped in statement.cmds:

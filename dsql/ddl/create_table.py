@@ -88,7 +88,8 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     if statement.if_not_exists and name in taken_names(context, schema.name):
         result.notice("42P07", f'relation "{name}" already exists, skipping')
         return result
-    if context.profile == "dsql" and len(context.catalog.tables) >= TABLES_MAX:
+    tables = sum(table.kind == "r" for table in context.catalog.tables.values())
+    if context.profile == "dsql" and tables >= TABLES_MAX:
         raise SqlError("54000", f"creating more than {TABLES_MAX} tables not allowed")
     expressions = StatementExpressions(parsed, context)
     definition = _read_elements(statement.table_elts, context, expressions)

@@ -25,6 +25,7 @@ from dsql.ddl.rename import rename, rename_requires, set_schema, set_schema_requ
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import alter_role, create_role, drop_role
 from dsql.ddl.schemas import create_schema, create_schema_requires
+from dsql.ddl.views import create_view, create_view_requires
 from dsql.sql.gate import ParsedStatement
 
 Context = TypeVar("Context")
@@ -80,6 +81,7 @@ def _iam(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
 UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Create": Utility(create_table_requires, create_table),
     "AlterTable": Utility(alter_table_requires, alter_table),
+    "View": Utility(create_view_requires, create_view),
     "Index": Utility(create_index_requires, create_index),
     "Drop": Utility(drop_requires, _of_node(drop)),
     "Rename": Utility(rename_requires, _of_node(rename)),

@@ -18,6 +18,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
 from dsql.ddl.naming import (
+    KIND_NAMES,
     owned_relation,
     refuse_system_column,
     require_table,
@@ -41,7 +42,13 @@ def create_index_requires(
 ) -> Iterator[Requirement]:
     """Yield what an IndexStmt needs: the table, and a place in its schema."""
     yield from owned_relation(context, parsed.node)
-    table = require_table(context, parsed.node.relation)
+    table = require_table(context, parsed.node.relation, "rvS")
+    if table.kind != "r":
+        raise SqlError(
+            "42809",
+            f'cannot create index on relation "{table.name}"',
+            detail=f"This operation is not supported for {KIND_NAMES[table.kind]}s.",
+        )
     yield creation_in(context.catalog.schemas[table.schema])
 
 

@@ -50,16 +50,11 @@ def check_names(parsed: ParsedStatement, context: UtilityContext) -> None:
         checked(parsed.node, context)
 
 
-def check_place(
-    relation: Any, context: UtilityContext, *, if_not_exists: bool = False, replace: bool = False
-) -> None:
-    """Check where a relation is to be made. Raises SqlError 3F000, 42501, 42P07, 42809."""
+def check_place(relation: Any, context: UtilityContext, *, if_not_exists: bool = False) -> None:
+    """Check where a relation is to be made. Raises SqlError 3F000, 42501, 42P07."""
     schema = _may_create(relation.schemaname, context)
-    if relation.relname in taken_names(context, schema):
-        if replace:
-            raise SqlError("42809", f'"{relation.relname}" is not a view')
-        if not if_not_exists:
-            raise SqlError("42P07", f'relation "{relation.relname}" already exists')
+    if relation.relname in taken_names(context, schema) and not if_not_exists:
+        raise SqlError("42P07", f'relation "{relation.relname}" already exists')
 
 
 def check_reference(constraint: Any, columns: Iterable[str], context: UtilityContext) -> None:

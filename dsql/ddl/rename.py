@@ -16,8 +16,11 @@ from dsql.access.requirements import (
 from dsql.catalog.schema import FIRST_USER_OID, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.following import put_all
 from dsql.ddl.lacking import check_owned, check_renamed
 from dsql.ddl.naming import (
+    KIND_NAMES,
+    Found,
     find_any,
     find_column,
     is_missing,
@@ -36,6 +39,16 @@ from dsql.ddl.schemas import refuse_reserved
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
+_RELATIONS = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE", "OBJECT_INDEX")
+_ONLY = {"OBJECT_VIEW": "v", "OBJECT_SEQUENCE": "S"}  # ALTER TABLE and ALTER INDEX name any of them
+
+
+def check_kind(relation: Any, kind: str, found: Found) -> None:
+    """Raise SqlError 42809 if ALTER VIEW or ALTER SEQUENCE names something else."""
+    wanted = _ONLY.get(kind)
+    if wanted and (isinstance(found, tuple) or found.kind != wanted):
+        raise SqlError("42809", f'"{relation.relname}" is not a {KIND_NAMES[wanted]}')
+
 
 def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what a RenameStmt needs: the object, and the right to make one of the new name in its place."""
@@ -48,18 +61,22 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
         yield owner_of_schema(schema)
         yield schema_creation(context.catalog.database)
         refuse_reserved(statement.newname)
-    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_TABLE", "OBJECT_INDEX"):
+    elif kind in ("OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", *_RELATIONS):
         yield from owned_relation(context, statement)
         found = find_any(context, statement.relation, missing_ok=True)
-        if found is not None and kind in ("OBJECT_TABLE", "OBJECT_INDEX"):
-            yield creation_in(schema_of(context, found))
+        if found is not None:
+            of_column = kind == "OBJECT_COLUMN"
+            named = nodes.enum_name(statement, "relation_type") if of_column else kind
+            check_kind(statement.relation, named, found)
+            if kind in _RELATIONS:
+                yield creation_in(schema_of(context, found))
     elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
         check_renamed(statement, context)
         raise unsupported("unsupported object in RENAME statement")
 
 
 def rename(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a RenameStmt for a table, column, constraint, index, schema or role."""
+    """Run a RenameStmt for a relation, column, constraint, schema or role."""
     match nodes.enum_name(statement, "rename_type"):
         case "OBJECT_COLUMN":
             return _rename_column(statement, context)
@@ -96,60 +113,50 @@ def _rename_relation(statement: Any, context: UtilityContext, tag: str) -> Utili
         writer = CatalogWriter(context.transaction)
         _put_renamed_index(table, index.name, statement.newname, writer)
         return UtilityResult(tag)
-    table = require_table(context, statement.relation)
+    table = require_table(context, statement.relation, "rvS")
     _refuse_taken(context, table.schema, statement.newname)
-    move_table(table, table.schema, statement.newname, context)
+    writer = CatalogWriter(context.transaction)
+    put_all(context.catalog, [moved(table, table.schema, statement.newname, writer)], writer)
     return UtilityResult(tag)
 
 
-def move_table(table: Table, schema: str, name: str, context: UtilityContext) -> None:
-    """Give a table another name or schema; its indexes move along."""
-    writer = CatalogWriter(context.transaction)
+def moved(table: Table, schema: str, name: str, writer: CatalogWriter) -> Table:
+    """Return a relation of another name or in another schema; its indexes move along."""
     writer.release_name(table.schema, table.name)
     writer.claim_name(schema, name)
     if schema != table.schema:
         for index in table.indexes:
             writer.release_name(table.schema, index.name)
             writer.claim_name(schema, index.name)
-    writer.put_table(replace(table, schema=schema, name=name))
+    return replace(table, schema=schema, name=name)
 
 
 def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
+    word = nodes.enum_name(statement, "relation_type").removeprefix("OBJECT_")
+    tag = f"ALTER {word}"
     if is_missing(context, statement):
-        return _skipped(statement)
-    table = require_table(context, statement.relation)
+        return _skipped(statement, tag)
+    table = require_table(context, statement.relation, "rv")
     old = statement.subname
     refuse_system_column(table, old, f'cannot rename system column "{old}"')
+    column = find_column(table, old)
+    if column is None:
+        raise SqlError("42703", f'column "{old}" does not exist')
     if find_column(table, statement.newname):
         raise SqlError(
             "42701", f'column "{statement.newname}" of relation "{table.name}" already exists'
         )
-    column = find_column(table, old)
-    if column is None:
-        raise SqlError("42703", f'column "{old}" does not exist')
-    refuse_system_name(statement.newname)
-    uses_text = [check.name for check in table.checks]
-    uses_text += [other.name for other in table.live_columns if other.generated]
-    uses_text += [
-        index.name
-        for index in table.indexes
-        if index.predicate or any(part.expression for part in index.columns)
-    ]
-    if uses_text:
-        # Expressions are kept as text, which names columns.
-        raise unsupported(
-            f"renaming a column of a table with expressions ({', '.join(uses_text)}) is not supported"
-        )
-    columns = list(table.columns)
-    columns[column.number - 1] = replace(column, name=statement.newname)
-    CatalogWriter(context.transaction).put_table(replace(table, columns=tuple(columns)))
-    return UtilityResult("ALTER TABLE")
+    if table.kind == "r":
+        refuse_system_name(statement.newname)
+    renamed = table.with_columns([replace(column, name=statement.newname)])
+    put_all(context.catalog, [renamed], CatalogWriter(context.transaction))
+    return UtilityResult(tag)
 
 
 def _rename_constraint(statement: Any, context: UtilityContext) -> UtilityResult:
     if is_missing(context, statement):
         return _skipped(statement)
-    table = require_table(context, statement.relation)
+    table = require_table(context, statement.relation, "rv")
     old, new = statement.subname, statement.newname
     writer = CatalogWriter(context.transaction)
     if any(check.name == old for check in table.checks):
@@ -185,33 +192,42 @@ def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     writer.release_name("", schema.name)
     writer.claim_name("", statement.newname)
     writer.put_schema(replace(schema, name=statement.newname))
-    for table in context.catalog.tables_in(schema.name):
-        move_table(table, statement.newname, table.name, context)
+    members = [
+        moved(table, statement.newname, table.name, writer)
+        for table in context.catalog.tables_in(schema.name)
+    ]
+    put_all(context.catalog, members, writer)
     return UtilityResult("ALTER SCHEMA")
 
 
 def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
-    """Yield what an AlterObjectSchemaStmt needs: the table, and a place in the new schema."""
+    """Yield what an AlterObjectSchemaStmt needs: the relation, and a place in the new schema."""
     statement = parsed.node
-    if nodes.enum_name(statement, "object_type") != "OBJECT_TABLE":
+    kind = nodes.enum_name(statement, "object_type")
+    if kind not in _RELATIONS:
         if statement.HasField("object"):
             check_owned(statement, context)
         raise unsupported("SET SCHEMA of this kind of object is not supported")
     yield from owned_relation(context, statement)
     if not is_missing(context, statement):
-        require_table(context, statement.relation)
+        found = find_any(context, statement.relation)
+        assert found is not None
+        check_kind(statement.relation, kind, found)
+        require_table(context, statement.relation, "rvS")
         yield creation_in(require_schema(context, statement.newschema))
 
 
 def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run an AlterObjectSchemaStmt for a table."""
+    """Run an AlterObjectSchemaStmt for a table, view or sequence."""
+    tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
     if is_missing(context, statement):
-        return _skipped(statement)
-    table = require_table(context, statement.relation)
+        return _skipped(statement, tag)
+    table = require_table(context, statement.relation, "rvS")
     new = statement.newschema
     if new != table.schema:
         if table.name in taken_names(context, new):
             message = f'relation "{table.name}" already exists in schema "{new}"'
             raise SqlError("42P07", message)
-        move_table(table, new, table.name, context)
-    return UtilityResult("ALTER TABLE")
+        writer = CatalogWriter(context.transaction)
+        put_all(context.catalog, [moved(table, new, table.name, writer)], writer)
+    return UtilityResult(tag)

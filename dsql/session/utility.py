@@ -25,7 +25,7 @@ from dsql.session import cursors, prepared, procedures
 from dsql.session.copying import CopyStatement
 from dsql.session.executing import ExecuteStatement
 from dsql.session.explain import explain_statement
-from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query, describe_query
+from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
 from dsql.session.role_settings import run_alter_role_set
 from dsql.session.state import SessionState
 from dsql.session.statement import (
@@ -88,28 +88,15 @@ def _runner(state: SessionState, parsed: ParsedStatement) -> Callable[[], Utilit
 def _refused(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     """Refuse a statement that there is no handler for, once its names and its query have passed."""
     check_names(parsed, state.context)
-    if parsed.name in ("View", "CreateTableAs"):
+    if parsed.name == "CreateTableAs":
         node = inner(parsed.node.query)
         name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
-        query = replace(parsed, node=node, name=name)
-        if name in QUERIES and parsed.name == "View":  # whose rights are asked for when it is read
-            describe_query(query, None, state.context.standpoint, state.settings)
-        elif name in QUERIES:
-            plans = state.environment.plans
+        if name in QUERIES:
+            query, plans = replace(parsed, node=node, name=name), state.environment.plans
             compile_query(query, None, state.context.standpoint, state.settings, plans)
-        _check_place(parsed, state)
+        into = parsed.node
+        check_place(into.into.rel, state.context, if_not_exists=into.if_not_exists)
     raise unsupported(f"unsupported statement: {parsed.name}")
-
-
-def _check_place(parsed: ParsedStatement, state: SessionState) -> None:
-    """Check the place of a view, or of a table that a query fills."""
-    node, made = parsed.node, parsed.name == "CreateTableAs"
-    check_place(
-        node.into.rel if made else node.view,
-        state.context,
-        if_not_exists=made and node.if_not_exists,
-        replace=not made and node.replace,
-    )
 
 
 def _run_ddl(

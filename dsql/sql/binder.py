@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+import dsql.sql.view_catalog  # noqa: F401 (makes its tables and functions known)
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Table

@@ -91,7 +91,9 @@ class Binding:
 
     def use(self, relation: Table | VirtualTable, privileges: int, depth: int) -> Use:
         """Note that the statement does something with a relation, and return the note."""
-        use = Use(relation, int(privileges), depth + len(self.views), self.as_role, self.inside)
+        view = self.views[-1] if self.views else 0
+        depth += len(self.views)
+        use = Use(relation, int(privileges), depth, self.as_role, self.inside, view)
         self.uses.append(use)
         return use
 

@@ -65,10 +65,11 @@ class VirtualEntry(Entry):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SubqueryEntry(Entry):
-    """(query) AS alias, or a view. `lateral`: it may refer to entries before it."""
+    """(query) AS alias, or `view`. `lateral`: it may refer to entries before it."""
 
     query: Query
     lateral: bool = False
+    view: Table | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

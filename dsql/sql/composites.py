@@ -208,10 +208,10 @@ def _subscript_index(scope: Scope, tree: exp.Expression) -> Expression:
 
 def record_columns(scope: Scope, expression: Expression) -> list[tuple[str, int]] | None:
     """Return (name, type OID) of a composite value's fields, None if they are not known."""
-    return _fields_of(expression, scope.range_tables())
+    return fields_of(expression, scope.range_tables())
 
 
-def _fields_of(expression: Expression, tables: Tables) -> list[tuple[str, int]] | None:
+def fields_of(expression: Expression, tables: Tables) -> list[tuple[str, int]] | None:
     """Return the fields of a value under the range tables of its query and of those around it."""
     if isinstance(expression, ColumnRef):
         return _fields_of_column(expression, tables[expression.levels_up :])
@@ -224,7 +224,7 @@ def _fields_of(expression: Expression, tables: Tables) -> list[tuple[str, int]] 
         return list(expression.function.columns)
     if isinstance(expression, ScalarSubquery):
         query = expression.query
-        return _fields_of(query.targets[0].expression, [query.range_table, *tables])
+        return fields_of(query.targets[0].expression, [query.range_table, *tables])
     return None
 
 
@@ -234,7 +234,7 @@ def _fields_of_column(column: ColumnRef, tables: Tables) -> list[tuple[str, int]
     if not isinstance(entry, SubqueryEntry):
         return None
     query = entry.query
-    return _fields_of(query.targets[column.column].expression, [query.range_table, *tables])
+    return fields_of(query.targets[column.column].expression, [query.range_table, *tables])
 
 
 def select_field(record: Expression, index: int, type_oid: int, position: int) -> Expression:

@@ -2,17 +2,21 @@
 
 This is how defaults, checks, index expressions and predicates are kept in the catalog and shown by
 pg_get_expr and its kin: `(total > (0)::numeric)`, `'new'::character varying`. Columns are those of one
-table, printed by their bare names. The text binds again to the same expression.
+table, printed by their bare names; `dsql.sql.query_text` prints those of queries. The text binds again to
+the same expression.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from dsql.errors import unsupported
 from dsql.sql import bound
+from dsql.sql.bound_query import Entry
+from dsql.sql.composites import fields_of
 from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
@@ -24,25 +28,65 @@ _BARE_NUMBERS = (oids.INT4, oids.NUMERIC)
 
 def expression_text(expression: bound.Expression) -> str:
     """Return the text of an expression. Raises SqlError 0A000 for subqueries and aggregates."""
-    return _text(expression, show_implicit=False)
+    return ExpressionPrinter().text(expression)
 
 
-def _text(expression: bound.Expression, *, show_implicit: bool) -> str:
-    printer = _PRINTERS.get(type(expression))
-    if printer is None:
+class ExpressionPrinter:
+    """Prints expressions over the columns of one table, and is the base of what prints queries."""
+
+    def text(self, expression: bound.Expression) -> str:
+        """Return an expression's text, without the casts around it that nobody wrote."""
+        return _text(self, expression, show_implicit=False)
+
+    def operand(self, expression: bound.Expression) -> str:
+        """Return its text as the operand or argument of another one, with all of its casts."""
+        return _text(self, expression, show_implicit=True)
+
+    def column(self, node: bound.ColumnRef) -> str:
+        """Return the text of a column."""
+        return quote_identifier(node.name)
+
+    def row(self, node: bound.RowConstructor) -> str:
+        """Return the text of a row."""
+        return f"ROW({', '.join(map(self.operand, node.fields))})"
+
+    def constant(self, node: bound.Constant) -> str:
+        """Return the text of a constant."""
+        return constant_text(node)
+
+    def range_tables(self) -> list[list[Entry]]:
+        """Return the range tables of the query at hand and of those around it."""
+        return []
+
+    def case_line(self, words: str) -> str:
+        """Return a line of a CASE: it is all one line here."""
+        return words if words == "CASE" else f" {words}"
+
+    @contextmanager
+    def inside_case(self) -> Iterator[None]:
+        """While what stands between CASE and END is printed, lines begin further to the right."""
+        yield
+
+    def other(self, node: bound.Expression) -> str:
+        """Return the text of what only queries have. Raises SqlError 0A000."""
+        del node
         raise unsupported("subqueries and aggregates are not allowed in stored expressions")
+
+
+def _text(printer: ExpressionPrinter, expression: bound.Expression, *, show_implicit: bool) -> str:
     if _is_cast(expression):
-        return _cast(expression, show_implicit=show_implicit)
-    return printer(expression)
+        return _cast(printer, expression, show_implicit=show_implicit)
+    write = _PRINTERS.get(type(expression))
+    return printer.other(expression) if write is None else write(printer, expression)
 
 
-def _operand(expression: bound.Expression) -> str:
-    return _text(expression, show_implicit=True)
+_Write = Callable[[ExpressionPrinter, Any], str]
 
 
-def _constant(node: Any) -> str:
+def constant_text(node: Any) -> str:
+    """Return the text of a constant, with its type where the parser would read another one."""
     if node.value is None:
-        return f"NULL::{format_type(node.type_oid, node.typmod)}"
+        return f"NULL::{type_text(node.type_oid, node.typmod)}"
     if node.type_oid == oids.BOOL:
         return "true" if node.value else "false"
     text = registry.get(node.type_oid).text_encoder(_SETTINGS)(node.value).decode()
@@ -50,7 +94,7 @@ def _constant(node: Any) -> str:
         return text
     type_oid = oids.TEXT if node.type_oid == oids.UNKNOWN else node.type_oid
     literal = "'" + text.replace("'", "''") + "'"
-    return f"{literal}::{format_type(type_oid, node.typmod)}"
+    return f"{literal}::{type_text(type_oid, node.typmod)}"
 
 
 def _is_bare_number(node: Any, text: str) -> bool:
@@ -62,12 +106,8 @@ def _is_bare_number(node: Any, text: str) -> bool:
     return isinstance(node.value, Decimal) and not text.isdigit() and "e" not in text.lower()
 
 
-def _column(node: Any) -> str:
-    return quote_identifier(node.name)
-
-
-def _call(node: Any) -> str:
-    arguments = [_operand(argument) for argument in node.arguments]
+def _call(printer: ExpressionPrinter, node: Any) -> str:
+    arguments = [printer.operand(argument) for argument in spread(node.function, node.arguments)]
     if node.operator:
         if len(arguments) == 1:
             return f"({node.operator} {arguments[0]})"
@@ -79,7 +119,29 @@ def _call(node: Any) -> str:
         return f"EXTRACT({node.arguments[0].value} FROM {arguments[1]})"
     if name == "position":
         return f"POSITION(({arguments[1]}) IN ({arguments[0]}))"
+    if _takes_array(node.function) and not isinstance(node.arguments[-1], bound.ArrayConstructor):
+        arguments[-1] = f"VARIADIC {arguments[-1]}"
     return f"{quote_identifier(name)}({', '.join(arguments)})"
+
+
+def spread(function: Any, arguments: Sequence[bound.Expression]) -> list[bound.Expression]:
+    """Return arguments as they are written: the binder has gathered variadic ones in an array."""
+    if _takes_array(function) and isinstance(arguments[-1], bound.ArrayConstructor):
+        return [*arguments[:-1], *arguments[-1].elements]
+    return list(arguments)
+
+
+def _takes_array(function: Any) -> bool:
+    """Tell whether a function is variadic and not VARIADIC "any", which takes what comes as it is."""
+    if not getattr(function, "variadic", False):
+        return False
+    last = function.argument_types[-1]
+    return last == oids.ANYARRAY or registry.get(last).category == "A"
+
+
+def type_text(type_oid: int, typmod: int) -> str:
+    """Return a type as a cast takes it: bpchar is not character, which means character(1)."""
+    return "bpchar" if (type_oid, typmod) == (oids.BPCHAR, -1) else format_type(type_oid, typmod)
 
 
 def _is_cast(node: Any) -> bool:
@@ -92,7 +154,7 @@ def _cast_argument(node: Any) -> Any:
     return node.arguments[0] if isinstance(node, bound.Call) else node.argument
 
 
-def _cast(node: Any, *, show_implicit: bool) -> str:
+def _cast(printer: ExpressionPrinter, node: Any, *, show_implicit: bool) -> str:
     argument = _cast_argument(node)
     if isinstance(node, bound.ApplyTypmod):
         # A length coercion stands on top of the cast it belongs to, and prints as one.
@@ -104,81 +166,100 @@ def _cast(node: Any, *, show_implicit: bool) -> str:
     else:
         implicit = node.implicit
     if implicit and not show_implicit:
-        return _text(argument, show_implicit=show_implicit)
-    target = format_type(node.type_oid, node.typmod)
+        return _text(printer, argument, show_implicit=show_implicit)
+    target = type_text(node.type_oid, node.typmod)
     constant = isinstance(argument, bound.Constant) and argument.typmod == -1
     if constant and argument.type_oid == node.type_oid and argument.value is not None:
-        text = _constant(argument)
+        text = constant_text(argument)
         return f"{text.rpartition('::')[0] or text}::{target}"
-    return f"({_text(argument, show_implicit=False)})::{target}"
+    return f"({printer.text(argument)})::{target}"
 
 
-def _joined(word: str) -> Callable[[Any], str]:
-    def text(node: Any) -> str:
-        return "(" + f" {word} ".join(_text(a, show_implicit=False) for a in node.arguments) + ")"
+def _joined(word: str) -> _Write:
+    def text(printer: ExpressionPrinter, node: Any) -> str:
+        return "(" + f" {word} ".join(printer.text(a) for a in node.arguments) + ")"
 
     return text
 
 
-def _not(node: Any) -> str:
-    return f"(NOT {_text(node.argument, show_implicit=False)})"
+def _not(printer: ExpressionPrinter, node: Any) -> str:
+    return f"(NOT {printer.text(node.argument)})"
 
 
-def _null_test(node: Any) -> str:
-    return f"({_operand(node.argument)} IS {'NOT ' if node.negated else ''}NULL)"
+def _null_test(printer: ExpressionPrinter, node: Any) -> str:
+    return f"({printer.operand(node.argument)} IS {'NOT ' if node.negated else ''}NULL)"
 
 
-def _boolean_test(node: Any) -> str:
+def _boolean_test(printer: ExpressionPrinter, node: Any) -> str:
     word = {True: "TRUE", False: "FALSE", None: "UNKNOWN"}[node.value]
-    return (
-        f"({_text(node.argument, show_implicit=False)} IS {'NOT ' if node.negated else ''}{word})"
-    )
+    return f"({printer.text(node.argument)} IS {'NOT ' if node.negated else ''}{word})"
 
 
-def _distinct(node: Any) -> str:
+def _distinct(printer: ExpressionPrinter, node: Any) -> str:
     word = "IS NOT DISTINCT FROM" if node.negated else "IS DISTINCT FROM"
-    return f"({_operand(node.left)} {word} {_operand(node.right)})"
+    return f"({printer.operand(node.left)} {word} {printer.operand(node.right)})"
 
 
-def _null_if(node: Any) -> str:
-    return f"NULLIF({_operand(node.left)}, {_operand(node.right)})"
+def _null_if(printer: ExpressionPrinter, node: Any) -> str:
+    return f"NULLIF({printer.operand(node.left)}, {printer.operand(node.right)})"
 
 
-def _case(node: Any) -> str:
-    parts = ["CASE"]
-    for condition, result in node.branches:
-        parts.append(f"WHEN {_text(condition, show_implicit=False)}")
-        parts.append(f"THEN {_operand(result)}")
-    nothing = bound.Constant(type_oid=node.type_oid, typmod=node.typmod, value=None)
-    parts.append(f"ELSE {_operand(node.otherwise or nothing)}")
-    return " ".join([*parts, "END"])
+def _case(printer: ExpressionPrinter, node: Any) -> str:
+    text = printer.case_line("CASE")
+    with printer.inside_case():
+        for condition, result in node.branches:
+            words = f"WHEN {printer.text(condition)} THEN {printer.operand(result)}"
+            text += printer.case_line(words)
+        nothing = bound.Constant(type_oid=node.type_oid, typmod=node.typmod, value=None)
+        text += printer.case_line(f"ELSE {printer.operand(node.otherwise or nothing)}")
+    return text + printer.case_line("END")
 
 
-def _coalesce(node: Any) -> str:
-    return f"COALESCE({', '.join(_operand(argument) for argument in node.arguments)})"
+def _coalesce(printer: ExpressionPrinter, node: Any) -> str:
+    return f"COALESCE({', '.join(printer.operand(argument) for argument in node.arguments)})"
 
 
-def _min_max(node: Any) -> str:
+def _min_max(printer: ExpressionPrinter, node: Any) -> str:
     word = "GREATEST" if node.greatest else "LEAST"
-    return f"{word}({', '.join(_operand(argument) for argument in node.arguments)})"
+    return f"{word}({', '.join(printer.operand(argument) for argument in node.arguments)})"
 
 
-def _array_compare(node: Any) -> str:
+def _array_compare(printer: ExpressionPrinter, node: Any) -> str:
     word = "ALL" if node.all else "ANY"
-    return f"({_operand(node.left)} {node.operator or '='} {word} ({_operand(node.array)}))"
+    return f"({printer.operand(node.left)} {node.operator or '='} {word} ({printer.operand(node.array)}))"
 
 
-def _array(node: Any) -> str:
-    return f"ARRAY[{', '.join(_operand(element) for element in node.elements)}]"
+def _array(printer: ExpressionPrinter, node: Any) -> str:
+    text = f"ARRAY[{', '.join(printer.operand(element) for element in node.elements)}]"
+    return text if node.elements else f"{text}::{type_text(node.type_oid, node.typmod)}"
 
 
-def _row(node: Any) -> str:
-    return f"ROW({', '.join(_operand(item) for item in node.fields)})"
+def _subscript(printer: ExpressionPrinter, node: Any) -> str:
+    text = printer.operand(node.array)
+    if not isinstance(node.array, bound.ColumnRef | bound.Subscript):
+        text = f"({text})"
+    uppers = node.upper if node.slice else [None] * len(node.indexes)
+    for low, high in zip(node.indexes, uppers, strict=True):
+        first = "" if low is None else printer.operand(low)
+        second = "" if high is None else printer.operand(high)
+        text += f"[{first}:{second}]" if node.slice else f"[{first}]"
+    return text
 
 
-_PRINTERS: dict[type[bound.Expression], Callable[[Any], str]] = {
-    bound.Constant: _constant,
-    bound.ColumnRef: _column,
+def _field(printer: ExpressionPrinter, node: Any) -> str:
+    columns = fields_of(node.record, printer.range_tables())
+    assert columns is not None, "whoever selects a field knows what there is"
+    return f"({printer.operand(node.record)}).{quote_identifier(columns[node.index][0])}"
+
+
+def _row_compare(printer: ExpressionPrinter, node: Any) -> str:
+    sides = [", ".join(printer.operand(part) for part in side) for side in (node.left, node.right)]
+    return f"(ROW({sides[0]}) {node.operator} ROW({sides[1]}))"
+
+
+_PRINTERS: dict[type[bound.Expression], _Write] = {
+    bound.Constant: lambda printer, node: printer.constant(node),
+    bound.ColumnRef: lambda printer, node: printer.column(node),
     bound.Call: _call,
     bound.Relabel: _call,
     bound.TextCast: _call,
@@ -195,5 +276,8 @@ _PRINTERS: dict[type[bound.Expression], Callable[[Any], str]] = {
     bound.MinMax: _min_max,
     bound.ArrayCompare: _array_compare,
     bound.ArrayConstructor: _array,
-    bound.RowConstructor: _row,
+    bound.RowConstructor: lambda printer, node: printer.row(node),
+    bound.RowCompare: _row_compare,
+    bound.Subscript: _subscript,
+    bound.FieldSelect: _field,
 }

@@ -145,6 +145,8 @@ _ACCEPTED_COMMANDS = frozenset(
 )
 _REFUSED_COMMANDS = {
     pg.AT_SetNotNull: "ALTER COLUMN ... SET NOT NULL",
+    pg.AT_DropNotNull: "ALTER COLUMN ... DROP NOT NULL",
+    pg.AT_SetStorage: "ALTER COLUMN ... SET STORAGE",
     pg.AT_AlterColumnType: "ALTER COLUMN ... SET DATA TYPE",
     pg.AT_SetStatistics: "ALTER COLUMN ... SET STATISTICS",
     pg.AT_SetRelOptions: "SET",
@@ -165,12 +167,17 @@ _REFUSED_COMMANDS = {
 }
 
 
+_OF_VIEWS = (pg.AT_SetRelOptions, pg.AT_ResetRelOptions)
+
+
 def check_alter_table(parsed: ParsedStatement) -> None:
     """Raise SqlError 0A000 for a form of ALTER TABLE that dsql refuses."""
     if parsed.node.objtype == pg.OBJECT_TYPE:
         raise unsupported("ALTER TYPE not supported")
     for item in parsed.node.cmds:
         command = item.alter_table_cmd
+        if parsed.node.objtype == pg.OBJECT_VIEW and command.subtype in _OF_VIEWS:
+            continue
         if command.subtype == pg.AT_AddColumn:
             _check_added_column(parsed, command)
         elif command.subtype == pg.AT_AddConstraint:
@@ -183,8 +190,12 @@ def check_alter_table(parsed: ParsedStatement) -> None:
 
 def alter_table_error(subtype: int) -> SqlError:
     """Return the refusal of a subcommand of ALTER TABLE."""
-    words = _REFUSED_COMMANDS.get(subtype) or _spelled(subtype)
-    return unsupported(f"unsupported ALTER TABLE {words} statement")
+    return unsupported(f"unsupported ALTER TABLE {command_words(subtype)} statement")
+
+
+def command_words(subtype: int) -> str:
+    """Return a subcommand of ALTER TABLE in words."""
+    return _REFUSED_COMMANDS.get(subtype) or _spelled(subtype)
 
 
 def _spelled(subtype: int) -> str:

@@ -158,7 +158,7 @@ def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int
         for column, target in zip(view.live_columns, query.targets, strict=False)
     ]
     name = renamed(columns, alias, view.name, position)
-    return SubqueryEntry(alias=name, columns=columns, use=use, query=query)
+    return SubqueryEntry(alias=name, columns=columns, use=use, query=query, view=view)
 
 
 def _cte(scope: Scope, name: str, found: Any, alias: exp.Expression | None, position: int) -> Item:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from dsql.catalog.schema import Table, Use
 from dsql.sql.bound import ColumnRef, Constant, Expression
-from dsql.sql.walk import nodes
+from dsql.sql.bound_query import SubqueryEntry
+from dsql.sql.walk import children, nodes
 from dsql.types import oids
 
 
 def expression_uses(expression: Expression, table: Table) -> tuple[Use, ...]:
     """Return what a stored expression over the columns of `table` reads, without repetition."""
     numbers = {column.name: column.number for column in table.live_columns}
-    found = set()
-    for node, _ in nodes(expression):
-        if isinstance(node, ColumnRef):
-            found.add(Use(table.oid, numbers[node.name]))
-        elif isinstance(node, Constant) and node.type_oid == oids.REGCLASS and node.value:
-            found.add(Use(node.value))
-    return in_order(found)
+    columns = {node.name for node, _ in nodes(expression) if isinstance(node, ColumnRef)}
+    found = {Use(table.oid, numbers[name]) for name in columns}
+    return in_order(found | {Use(oid) for oid in named_relations(expression)})
+
+
+def named_relations(root: Any) -> Iterator[int]:
+    """Yield the OIDs that constants of type regclass have, outside of the queries of views."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Constant) and node.type_oid == oids.REGCLASS and node.value:
+            yield node.value
+        if not (isinstance(node, SubqueryEntry) and node.view is not None):
+            waiting += children(node)
 
 
 def in_order(uses: Collection[Use]) -> tuple[Use, ...]:

@@ -26,7 +26,8 @@ _SELECT, _UPDATE = (
 class Use:
     """The use of one range-table entry, `depth` queries deep, `inside` these WITH queries.
 
-    Of the system's relations only those are noted that nobody may read.
+    `view` is the OID of the view that asks for it, 0: the statement itself does. Of the system's relations
+    only those are noted that nobody may read.
     """
 
     relation: Table | VirtualTable
@@ -34,6 +35,7 @@ class Use:
     depth: int = 0
     as_role: int = 0
     inside: tuple[Cte, ...] = ()
+    view: int = 0
     selected: set[int] = field(default_factory=set)
     inserted: set[int] = field(default_factory=set)
     updated: set[int] = field(default_factory=set)

@@ -1,51 +1,83 @@
-"""Views in queries: their definition bound afresh wherever one is used."""
+"""Views: what CREATE VIEW keeps of a query, and that query bound afresh wherever the view is used.
+
+The text in the catalog is that of `dsql.sql.query_text`: relations with their schemas, columns spelled
+out, constants with their types. So it means the same whatever search path and settings it is bound under.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from sqlglot import exp
-
+from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import Table
+from dsql.catalog.schema import Table, Use
 from dsql.errors import SqlError
 from dsql.sql.binding import Binding
-from dsql.sql.bound import ColumnRef
-from dsql.sql.bound_query import Query, SubqueryEntry, Target
+from dsql.sql.bound_query import Query
 from dsql.sql.gate import ParsedStatement, parse_stored
-from dsql.sql.keywords import identifier
-from dsql.sql.printer import print_tree
+from dsql.sql.query_names import TextStyle, visible
+from dsql.sql.query_text import query_text
 from dsql.sql.scope import Scope
+from dsql.sql.stored_uses import in_order, named_relations
 from dsql.sql.tree import TreeBuilder
 from dsql.sql.tree_query import statement_tree
 from dsql.types.type import FormatSettings
 
-_UNNAMED = frozenset({"unnamed_subquery", "*VALUES*"})
+_FALSE = frozenset(("false", "off", "0", "no", "f", "n"))
+
+
+def view_option(view: Table, name: str) -> bool:
+    """Return a boolean option of a view: security_barrier or security_invoker."""
+    return dict(view.options).get(name, "false").lower() not in _FALSE
+
+
+@lru_cache(1024)
+def _tree(text: str) -> Any:
+    """Return the tree of a view's query; binding does not change trees."""
+    return statement_tree(parse_stored(text))
 
 
 def bind_view(binding: Binding, view: Table) -> Query:
-    """Return the query a view stands for. Its names were qualified when it was made."""
+    """Return the query a view stands for. Raises SqlError 42P17 for one that reads itself."""
     from dsql.sql.query import bind_query
 
     if view.oid in binding.views:
         raise SqlError("42P17", f'infinite recursion detected in rules for relation "{view.name}"')
-    statement = parse_stored(view.view_definition or "")
     # A view needs the rights of its owner on what it reads, not those of the user.
-    inner = binding.for_stored_text(views=(*binding.views, view.oid), as_role=view.owner_oid)
-    return bind_query(Scope(inner), statement_tree(statement))
+    as_role = binding.as_role if view_option(view, "security_invoker") else view.owner_oid
+    inner = binding.for_stored_text(views=(*binding.views, view.oid), as_role=as_role)
+    return bind_query(Scope(inner), _tree(view.view_definition or ""))
 
 
-def view_text(
-    parsed: ParsedStatement, query: Query, catalog: Catalog, search_path: Sequence[str]
-) -> str:
-    """Return the text a view keeps of its query: relations with their schemas, * spelled out.
+def stored_query(view: Table, catalog: Catalog) -> Query:
+    """Return the query of a view as its text has it, nothing folded, to be printed or looked at."""
+    binding = Binding(catalog, (), FormatSettings(), [], profile="postgres", folding=False)
+    return bind_view(binding, view)
 
-    `parsed` is the ViewStmt, `query` its bound query: columns added to a table later are not the view's.
+
+def view_text(oid: int, catalog: Catalog, style: TextStyle, names: Catalog | None = None) -> str:
+    """Return the text of a view's query with the names that objects have in `names`, or in `catalog`.
+
+    Its output columns are called as the view's.
     """
-    tree = TreeBuilder(parsed).query(parsed.node.query.select_stmt)
-    _spell_stars(tree, query)
-    _qualify(tree, catalog, search_path)
-    return print_tree(tree)
+    now = names or catalog
+    columns = [column.name for column in now.tables_by_oid[oid].live_columns]
+    return query_text(stored_query(catalog.tables_by_oid[oid], catalog), now, style, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDefinition:
+    """What a ViewStmt says: its bound query, and what that reads."""
+
+    query: Query
+    uses: tuple[Use, ...]
+
+    def text(self, catalog: Catalog, columns: Sequence[str]) -> str:
+        """Return the text that the catalog keeps."""
+        return query_text(self.query, catalog, TextStyle(), columns)
 
 
 def bind_definition(
@@ -53,78 +85,32 @@ def bind_definition(
     catalog: Catalog,
     search_path: Sequence[str],
     settings: FormatSettings,
-) -> tuple[Query, frozenset[int]]:
-    """Return the bound query of a ViewStmt and the OIDs of the relations it reads."""
+    authority: Authority | None = None,
+) -> ViewDefinition:
+    """Return the definition of a ViewStmt; `authority` has the rights of who names things in it."""
     from dsql.sql.query import bind_query
 
-    binding = Binding(catalog, search_path, settings, [], profile="postgres")
-    tree = TreeBuilder(parsed).query(parsed.node.query.select_stmt)
-    query = bind_query(Scope(binding), tree)
+    binding = Binding(
+        catalog, search_path, settings, [], authority=authority, profile="postgres", folding=False
+    )
+    query = bind_query(Scope(binding), TreeBuilder(parsed).query(parsed.node.query.select_stmt))
     binding.check_parameters()
-    return query, frozenset(binding.tables)
+    return ViewDefinition(query, _uses(binding, query))
 
 
-def _spell_stars(tree: exp.Expression, query: Query) -> None:
-    if isinstance(tree, exp.SetOperation) and query.set_operation is not None:
-        _spell_stars(tree.this, _unwrapped(query.set_operation.left))
-        _spell_stars(tree.args["expression"], _unwrapped(query.set_operation.right))
-    if not isinstance(tree, exp.Select) or not any(map(_is_star, tree.expressions)):
-        return
-    targets = [target for target in query.targets if not target.junk]
-    widths = [_width(target, query) for target in tree.expressions]
-    bare = widths.count(None)
-    rest = len(targets) - sum(width for width in widths if width is not None)
-    spelled: list[exp.Expression] = []
-    for written, width in zip(tree.expressions, widths, strict=True):
-        count = rest // bare if width is None else width
-        taken, targets = targets[:count], targets[count:]
-        if _is_star(written):
-            spelled.extend(_column_tree(target, query) for target in taken)
-        else:
-            spelled.append(written)
-    tree.set("expressions", spelled)
+def _uses(binding: Binding, query: Query) -> tuple[Use, ...]:
+    """Return the relations and columns that a query reads itself, not through views."""
+    found = {Use(oid) for oid in named_relations(query)}
+    for use in binding.uses:
+        if use.view == 0 and isinstance(use.relation, Table):
+            numbers = {max(number, 0) for number in use.selected} or {0}
+            found.update(Use(use.relation.oid, number) for number in numbers)
+    return in_order(found)
 
 
-def _unwrapped(query: Query) -> Query:
-    """Return the query as it was written, without the one around it that casts its columns."""
-    first = query.range_table[0] if len(query.range_table) == 1 else None
-    if isinstance(first, SubqueryEntry) and first.alias == "*SELECT*":
-        return first.query
-    return query
-
-
-def _width(target: exp.Expression, query: Query) -> int | None:
-    """Return how many columns a target stands for; None for a bare *, which takes what is left."""
-    if not _is_star(target):
-        return 1
-    table = target.args.get("table")
-    if table is None:
-        return None
-    name = table.args["this"]
-    return next(len(entry.columns) for entry in query.range_table if entry.alias == name)
-
-
-def _column_tree(target: Target, query: Query) -> exp.Expression:
-    column = target.expression
-    if isinstance(column, ColumnRef) and column.levels_up == 0:
-        entry = query.range_table[column.entry]
-        name = entry.columns[column.column].name
-        if entry.alias not in _UNNAMED:
-            return exp.Column(this=identifier(name), table=identifier(entry.alias))
-    return exp.Column(this=identifier(target.name))
-
-
-def _qualify(tree: exp.Expression, catalog: Catalog, search_path: Sequence[str]) -> None:
-    """Write the schema before every relation name that is not a WITH query's."""
-    ctes = {cte.args["alias"].this.args["this"] for cte in tree.find_all(exp.CTE)}
-    for table in tree.find_all(exp.Table):
-        name = table.args.get("this")
-        if name is None or table.args.get("db") is not None or name.args["this"] in ctes:
-            continue
-        found = catalog.find_relation(None, name.args["this"], search_path)
-        if found is not None:
-            table.set("db", identifier(found.schema))
-
-
-def _is_star(target: exp.Expression) -> bool:
-    return isinstance(target, exp.Column) and isinstance(target.this, exp.Star)
+def output_columns(query: Query) -> list[tuple[str, int, int]]:
+    """Return the (name, type OID, typmod) of a query's output columns."""
+    return [
+        (target.name, target.expression.type_oid, target.expression.typmod)
+        for target in visible(query)
+    ]

@@ -1,0 +1,149 @@
+"""What the members of FROM and their columns are called in a query that is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dsql.catalog.catalog import Catalog
+from dsql.catalog.names import is_visible, relation_name
+from dsql.catalog.schema import Table
+from dsql.sql import bound
+from dsql.sql import bound_query as query
+from dsql.sql.expression_text import ExpressionPrinter
+from dsql.types import oids
+from dsql.types.identifier import quote_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class TextStyle:
+    """How a query is written. `search_path` None: for the catalog. `is_pretty`: few parentheses."""
+
+    search_path: Sequence[str] | None = None
+    is_pretty: bool = False
+
+
+@dataclass(slots=True)
+class Level:
+    """A query that is being printed, and what its range table's entries are called in it."""
+
+    query: query.Query
+    names: list[str]
+    columns: list[list[str]]
+
+
+class NamePrinter(ExpressionPrinter):
+    """Prints columns and relations by the names that `catalog` has for them."""
+
+    def __init__(self, catalog: Catalog, style: TextStyle) -> None:
+        self._catalog = catalog
+        self._style = style
+        self._levels: list[Level] = []
+
+    def _enter(self, node: query.Query) -> None:
+        """Go into a query; whoever does takes the last of `_levels` away again."""
+        names, columns = self._entry_names(node)
+        self._levels.append(Level(node, names, columns))
+
+    def range_tables(self) -> list[list[query.Entry]]:
+        """See `ExpressionPrinter`."""
+        return [level.query.range_table for level in reversed(self._levels)]
+
+    def _level(self, levels_up: int) -> Level:
+        return self._levels[len(self._levels) - 1 - levels_up]
+
+    def constant(self, node: bound.Constant) -> str:
+        """Return the text of a constant; one that means a relation has its name."""
+        named = node.type_oid == oids.REGCLASS and node.value
+        found = relation_name(self._catalog, node.value) if named else None
+        if found is None:
+            return super().constant(node)
+        text = self._relation(*found).replace("'", "''")
+        return f"'{text}'::regclass"
+
+    def _relation(self, schema: str, name: str) -> str:
+        """Return a relation's name, qualified unless the search path and no WITH query has it."""
+        path = self._style.search_path
+        hidden = any(cte.name == name for level in self._levels for cte in level.query.ctes)
+        if path is not None and not hidden and is_visible(self._catalog, path, (schema, name)):
+            return quote_identifier(name)
+        return f"{quote_identifier(schema)}.{quote_identifier(name)}"
+
+    def _entry_names(self, node: query.Query) -> tuple[list[str], list[list[str]]]:
+        """Return what each entry is called, so that no two in sight are called alike, and its columns."""
+        taken = list({name for level in self._levels for name in level.names})
+        names: list[str] = []
+        columns: list[list[str]] = []
+        for entry in node.range_table:
+            names.append(self._alias(entry))
+            columns.append(self._columns(entry))
+        return _distinct((*taken, *names))[len(taken) :], columns
+
+    def _alias(self, entry: query.Entry) -> str:
+        """Return an entry's alias; without one, the name that its relation has now."""
+        table = relation_of(entry)
+        if table is not None and entry.alias == table.name:
+            return self._catalog.tables_by_oid[table.oid].name
+        return entry.alias
+
+    def _columns(self, entry: query.Entry) -> list[str]:
+        """Return the names of an entry's columns: those of an alias list, else what they have now."""
+        table = relation_of(entry)
+        if table is None:
+            return _distinct(column.name for column in entry.columns)
+        now = self._catalog.tables_by_oid[table.oid]
+        return [
+            now.columns[column.number - 1].name
+            if column.name == table.columns[column.number - 1].name
+            else column.name
+            for column in entry.columns
+        ]
+
+    def _own_columns(self, entry: query.Entry) -> list[str]:
+        """Return the names that an entry's columns have without an alias list."""
+        match entry:
+            case query.TableEntry(table=table) | query.SubqueryEntry(view=table) if table:
+                now = self._catalog.tables_by_oid[table.oid]
+                return [now.columns[column.number - 1].name for column in entry.columns]
+            case query.VirtualEntry():
+                return [name for name, _ in entry.relation.columns]
+            case query.SubqueryEntry():
+                return [target.name for target in visible(entry.query)]
+            case query.CteEntry():
+                level = self._level(entry.levels_up)
+                return [column.name for column in level.query.ctes[entry.index].columns]
+            case _:
+                return []
+
+    def column(self, node: bound.ColumnRef) -> str:
+        """Return a column with its entry's name."""
+        level = self._level(node.levels_up)
+        return f"{quote_identifier(level.names[node.entry])}.{quote_identifier(self._column_name(node))}"
+
+    def _column_name(self, node: bound.ColumnRef) -> str:
+        level = self._level(node.levels_up)
+        return level.columns[node.entry][node.column]
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Return names with numbers behind those that were there before."""
+    found: list[str] = []
+    for base in names:
+        name, number = base, 0
+        while name in found:
+            number += 1
+            name = f"{base}_{number}"
+        found.append(name)
+    return found
+
+
+def relation_of(entry: query.Entry) -> Table | None:
+    """Return the stored table or the view that an entry is, None for anything else."""
+    if isinstance(entry, query.TableEntry):
+        return entry.table
+    return entry.view if isinstance(entry, query.SubqueryEntry) else None
+
+
+def visible(node: query.Query) -> list[query.Target]:
+    """Return the targets of a query that are its output."""
+    return [target for target in node.targets if not target.junk]

@@ -1,0 +1,131 @@
+"""Views: what they show, to whom, and what becomes of them when something else changes."""
+
+from __future__ import annotations
+
+import pytest
+from memory_server import Peer, Server, errors, rows, tags
+
+from dsql.wire import client
+
+
+@pytest.fixture
+def admin(postgres: Server) -> Peer:
+    peer = postgres.connect()
+    for statement in (
+        "create role owner login; grant owner to admin",
+        "create role reader login; grant reader to admin",
+        "create schema s authorization owner; grant usage on schema s to reader",
+        "set role owner",
+        "create table s.t (a int primary key, b text)",
+        "insert into s.t values (1, 'one'), (2, 'two')",
+        "create view s.v as select a, b from s.t",
+        "create view s.asking with (security_invoker) as select a, b from s.t",
+        "grant select on s.v, s.asking to reader",
+        "reset role",
+    ):
+        for part in statement.split("; "):
+            answers = peer.query(part)
+            assert not errors(answers), (part, errors(answers))
+    return peer
+
+
+def test_a_view_reads_with_the_rights_of_its_owner(admin: Peer):
+    admin.query("set role reader")
+    assert admin.rows("select b from s.v order by a") == [[b"one"], [b"two"]]
+    assert admin.fails("select b from s.t") == ("42501", "permission denied for table t")
+
+
+def test_a_view_with_security_invoker_reads_with_those_of_the_user(admin: Peer):
+    admin.query("set role reader")
+    assert admin.fails("select b from s.asking") == ("42501", "permission denied for table t")
+    admin.query("reset role")
+    admin.query("set role owner")
+    assert len(admin.rows("select b from s.asking")) == 2
+
+
+def test_a_view_over_a_view_asks_the_owner_of_each(admin: Peer):
+    admin.query("set role reader")
+    assert admin.fails("create view s.over as select * from s.v")[0] == "42501"
+    admin.query("reset role")
+    admin.query("grant create on schema s to reader")
+    admin.query("set role reader")
+    assert tags(admin.query("create view s.over as select * from s.v")) == ["CREATE VIEW"]
+    assert len(admin.rows("select * from s.over")) == 2
+    admin.query("reset role")
+    admin.query("set role owner")
+    admin.query("revoke select on s.v from reader")
+    admin.query("grant select on s.over to owner")
+    assert admin.fails("select * from s.over")[0] == "42501"
+
+
+def test_a_prepared_statement_over_a_replaced_view_is_compiled_again(admin: Peer):
+    ask = (client.bind(statement="q"), client.execute(), client.sync())
+    assert not errors(admin.ask(client.parse("select b from s.v where a = 1", "q"), client.sync()))
+    assert rows(admin.ask(*ask)) == [[b"one"]]
+    admin.query("set role owner")
+    admin.query("create or replace view s.v as select a, upper(b) as b from s.t")
+    admin.query("reset role")
+    assert rows(admin.ask(*ask)) == [[b"ONE"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter table s.t rename to other",
+        'alter table s.t rename column b to "B b"',
+        "alter schema s rename to s2",
+        "alter view s.v rename column b to c",
+        "alter view s.v rename to w",
+    ],
+)
+def test_views_follow_what_is_renamed(admin: Peer, change: str):
+    admin.query("set role owner")
+    admin.query("create view s.over as select b || '!' as x from s.v where b <> 'two'")
+    admin.query("create view s.direct as select t.*, (select max(b) from s.t) as m from s.t")
+    admin.query("reset role")
+    admin.query("grant create on database postgres to owner")
+    admin.query("set role owner")
+    assert not errors(admin.query(change))
+    schema = "s2" if "s2" in change else "s"
+    assert admin.rows(f"select x from {schema}.over") == [[b"one!"]]
+    assert admin.rows(f"select m from {schema}.direct where a = 1") == [[b"two"]]
+
+
+def test_expressions_of_a_table_follow_its_renamed_columns(postgres: Server):
+    peer = postgres.connect()
+    for statement in (
+        "create table t (a int check (a > 0), b int generated always as (a * 2) stored)",
+        "create index i on t ((a + 1)) where a < 100",
+        'alter table t rename a to "A a"',
+        'insert into t ("A a") values (3)',
+    ):
+        assert not errors(peer.query(statement)), statement
+    assert peer.rows("select * from t") == [[b"3", b"6"]]
+    assert peer.fails('insert into t ("A a") values (0)')[0] == "23514"
+    definition = peer.rows("select pg_get_indexdef('i'::regclass, 1, true)")
+    assert definition == [[b'("A a" + 1)']]
+
+
+def test_the_dsql_profile_has_views_but_none_that_are_temporary_or_materialized(peer: Peer):
+    temporary = "TEMPORARY or TEMP view not supported for CREATE VIEW"
+    assert peer.fails("create temp view v as select 1") == ("0A000", temporary)
+    assert peer.fails("create materialized view v as select 1")[0] == "0A000"
+    for statement in (
+        "create view v with (security_barrier) as select 1 as a",
+        "alter view v set (security_invoker = true)",
+        "alter view v rename a to b",
+        "create or replace view v as select 2 as b",
+    ):
+        assert not errors(peer.query(statement)), statement
+    assert peer.rows("select b from v") == [[b"2"]]
+    assert tags(peer.query("drop view v")) == ["DROP VIEW"]
+
+
+def test_a_view_over_itself_is_refused_when_it_is_read(admin: Peer):
+    admin.query("set role owner")
+    assert tags(admin.query("create or replace view s.v as select a, b from s.v")) == [
+        "CREATE VIEW"
+    ]
+    message = 'infinite recursion detected in rules for relation "v"'
+    assert admin.fails("select * from s.v") == ("42P17", message)
+    assert tags(admin.query("drop view s.v")) == ["DROP VIEW"]
