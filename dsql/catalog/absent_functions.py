@@ -24,8 +24,6 @@ for _name, _types in (
     ("pg_get_triggerdef", (oids.OID, oids.BOOL)),
     ("pg_get_function_sqlbody", (oids.OID,)),
     ("pg_get_serial_sequence", (oids.TEXT, oids.TEXT)),
-    ("col_description", (oids.OID, oids.INT4)),
-    ("shobj_description", (oids.OID, oids.NAME)),
 ):
     define(_name, _types, oids.TEXT)(_always(None))
 

@@ -110,23 +110,6 @@ def _pg_char_to_encoding(context: Any, name: str) -> int:
     return 6 if name.lower().replace("-", "") in ("utf8", "unicode") else -1
 
 
-# ---------------------------------------------------------------- comments
-
-
-@define("obj_description", (oids.OID, oids.NAME), oids.TEXT)
-def _obj_description(context: Any, oid: int, catalog_name: str) -> str | None:
-    if catalog_name != "pg_class":
-        return None
-    table = context.catalog.tables_by_oid.get(oid)
-    return table.comment if table else None
-
-
-@define("obj_description", (oids.OID,), oids.TEXT)
-def _obj_description_any(context: Any, oid: int) -> str | None:
-    text: str | None = _obj_description(context, oid, "pg_class")
-    return text
-
-
 # ---------------------------------------------------------------- functions
 
 

@@ -322,18 +322,6 @@ def _pg_constraint(context: Any) -> Iterator[Row]:
             }
 
 
-@provides("pg_catalog", "pg_description")
-def _pg_description(context: Any) -> Iterator[Row]:
-    for table in context.catalog.tables.values():
-        if table.comment is not None:
-            yield {
-                "objoid": table.oid,
-                "classoid": 1259,
-                "objsubid": 0,
-                "description": table.comment,
-            }
-
-
 @provides("pg_catalog", "pg_tables")
 def _pg_tables(context: Any) -> Iterator[Row]:
     owners = {role.oid: role.name for role in context.catalog.roles.values()}

@@ -180,6 +180,15 @@ class SequenceOptions(msgspec.Struct, frozen=True, array_like=True):
     is_identity: bool = False
 
 
+class PartComment(msgspec.Struct, frozen=True, array_like=True):
+    """A comment on a part of a relation, a column, index or constraint: a row of pg_description."""
+
+    class_oid: int
+    oid: int
+    column: int
+    text: str
+
+
 class Table(msgspec.Struct, frozen=True, array_like=True):
     """A table. Its rows live under `keyspace_id`, keyed by the primary key's columns.
 
@@ -211,6 +220,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     options: tuple[tuple[str, str], ...] = ()  # pg_class.reloptions
     sequence: SequenceOptions | None = None
     foreign_keys: tuple[ForeignKey, ...] = ()
+    part_comments: tuple[PartComment, ...] = ()
 
     @property
     def keyspace_id(self) -> int:
@@ -274,6 +284,7 @@ class Database(msgspec.Struct, frozen=True, array_like=True):
     name: str
     owner_oid: int
     acl: Acl | None = None
+    comment: str | None = None
 
 
 class DefaultAcl(msgspec.Struct, frozen=True, array_like=True):
@@ -322,6 +333,7 @@ class Role(msgspec.Struct, frozen=True, array_like=True):
     replication: bool = False
     bypassrls: bool = False
     settings: tuple[tuple[str, str], ...] = ()
+    comment: str | None = None
 
 
 class SqlParameter(msgspec.Struct, frozen=True, array_like=True):

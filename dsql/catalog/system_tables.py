@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsql.catalog import (
     absent_functions,
     builtins,
+    comments,
     dependencies,
     information_functions,
     information_privileges,
@@ -26,6 +27,7 @@ from dsql.catalog import (
 __all__ = [
     "absent_functions",
     "builtins",
+    "comments",
     "dependencies",
     "information_functions",
     "information_privileges",

@@ -72,6 +72,11 @@ def _without_parts(
         foreign_keys=tuple(
             key for key in table.foreign_keys if Address(PG_CONSTRAINT, key.oid) not in gone
         ),
+        part_comments=tuple(
+            comment
+            for comment in table.part_comments
+            if Address(comment.class_oid, comment.oid, comment.column) not in gone
+        ),
     )
     return table if left == table else left
 
