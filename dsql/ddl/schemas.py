@@ -1,4 +1,4 @@
-"""CREATE SCHEMA."""
+"""CREATE SCHEMA; what is nested in it the session runs afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsql.catalog.schema import FIRST_USER_OID, Role, Schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
 from dsql.limits import SCHEMAS_MAX
 from dsql.sql.gate import ParsedStatement
 
@@ -30,6 +30,11 @@ def _owner(statement: Any, context: UtilityContext) -> Role:
     return role_of(statement.authrole, context) if statement.HasField("authrole") else context.user
 
 
+def schema_name(statement: Any, context: UtilityContext) -> str:
+    """Return the name of the schema that a CreateSchemaStmt makes: without one, its owner's."""
+    return statement.schemaname or _owner(statement, context).name
+
+
 def refuse_reserved(name: str) -> None:
     """Raise SqlError 42939 for a name that only the system's schemas have."""
     if name.startswith("pg_"):
@@ -44,9 +49,7 @@ def create_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a CreateSchemaStmt."""
     result = UtilityResult("CREATE SCHEMA")
     owner = _owner(statement, context)
-    name = statement.schemaname or owner.name
-    if statement.schema_elts:
-        raise unsupported("CREATE SCHEMA with nested statements is not supported")
+    name = schema_name(statement, context)
     refuse_reserved(name)
     if name in context.catalog.schemas:
         if not statement.if_not_exists:

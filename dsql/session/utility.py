@@ -27,6 +27,7 @@ from dsql.session.executing import ExecuteStatement
 from dsql.session.explain import explain_statement
 from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
 from dsql.session.role_settings import run_alter_role_set
+from dsql.session.schema_elements import run_elements
 from dsql.session.state import SessionState
 from dsql.session.statement import (
     Columns,
@@ -105,7 +106,10 @@ def _run_ddl(
     if parsed.name not in _NOT_DDL:
         state.block.note_ddl(parsed.text.split(None, 1)[0].upper())
     try:
-        return utility.run(parsed, state.context, state.context.authority)
+        result = utility.run(parsed, state.context, state.context.authority)
+        if parsed.name == "CreateSchema" and parsed.node.schema_elts:
+            run_elements(parsed, result, state)
+        return result
     finally:
         state.block.forget_catalog()
 
