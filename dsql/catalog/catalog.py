@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from functools import cached_property
 
 from dsql.access.membership import Memberships
 from dsql.catalog.schema import (
@@ -70,6 +71,23 @@ class Catalog:
         changed = copy(self)
         changed._set_tables(tables)
         return changed
+
+    @cached_property
+    def _owned_sequences(self) -> dict[tuple[int, int], list[Table]]:
+        owned: dict[tuple[int, int], list[Table]] = {}
+        for table in self.tables.values():
+            if table.sequence is not None and table.sequence.owner is not None:
+                owned.setdefault(table.sequence.owner, []).append(table)
+        return owned
+
+    def sequences_of(self, table_oid: int, column_number: int) -> Sequence[Table]:
+        """Return the sequences that a column owns: OWNED BY, and that of an identity column."""
+        return self._owned_sequences.get((table_oid, column_number), ())
+
+    def identity_sequence(self, table_oid: int, column_number: int) -> Table:
+        """Return the sequence of an identity column."""
+        owned = self.sequences_of(table_oid, column_number)
+        return next(table for table in owned if table.sequence and table.sequence.is_identity)
 
     def tables_in(self, schema: str) -> Iterator[Table]:
         """Yield the tables, views and sequences of a schema."""

@@ -14,6 +14,7 @@ from dsql.catalog.definitions import (
 from dsql.catalog.index_forms import index_column_numbers
 from dsql.catalog.names import find_index
 from dsql.catalog.pretty import pretty
+from dsql.catalog.stored_text import shown_text
 from dsql.errors import SqlError
 from dsql.functions.function import Function
 from dsql.functions.registry import by_oid
@@ -80,14 +81,14 @@ def _pg_get_constraintdef(context: Any, oid: int) -> str | None:
 
 @define("pg_get_expr", (oids.PG_NODE_TREE, oids.OID), oids.TEXT)
 def _pg_get_expr(context: Any, expression: str, relation: int) -> str:
-    del context, relation
-    return expression  # expressions are kept as their text
+    del relation
+    return shown_text(expression, context.catalog, context.search_path)
 
 
 @define("pg_get_expr", (oids.PG_NODE_TREE, oids.OID, oids.BOOL), oids.TEXT)
 def _pg_get_expr_pretty(context: Any, expression: str, relation: int, is_pretty: bool) -> str:
-    del context, relation
-    return pretty(expression) if is_pretty else expression
+    text: str = _pg_get_expr(context, expression, relation)
+    return pretty(text) if is_pretty else text
 
 
 @define("pg_get_userbyid", (oids.OID,), oids.NAME)

@@ -7,7 +7,9 @@ from typing import Any
 
 from dsql.access.authority import Authority
 from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, in_words
+from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Schema, Table
+from dsql.catalog.stored_text import shown_text
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.types import oids, registry
 
@@ -129,13 +131,15 @@ def _columns(context: Any) -> Iterator[Row]:
             changeable = _changeable[table.kind](context, table)
             for column in table.live_columns:
                 if sight.column(table, column):
-                    yield _column_row(
+                    row = _column_row(
                         table.schema,
                         table.name,
                         column.number,
                         column,
                         updatable=column.number in changeable,
                     )
+                    row = {**row, **_identity_facts(context.catalog, table, column)}
+                    yield {**row, **_shown_texts(context, column)}
 
 
 def _column_row(schema: str, table: str, number: int, column: Column, *, updatable: bool) -> Row:
@@ -146,7 +150,6 @@ def _column_row(schema: str, table: str, number: int, column: Column, *, updatab
         "table_name": table,
         "column_name": column.name,
         "ordinal_position": number,
-        "column_default": None if column.generated else column.default,
         "is_nullable": _yes_no(not column.not_null),
         "data_type": "ARRAY" if kind.category == "A" else kind.sql_name,
         "udt_catalog": DATABASE,
@@ -157,10 +160,31 @@ def _column_row(schema: str, table: str, number: int, column: Column, *, updatab
         "is_identity": _yes_no(column.identity),
         "identity_cycle": "NO",
         "is_generated": "ALWAYS" if column.generated else "NEVER",
-        "generation_expression": column.default if column.generated else None,
         "is_updatable": _yes_no(updatable),
     }
     return {**row, **_type_facts(column.type_oid, column.typmod)}
+
+
+def _shown_texts(context: Any, column: Column) -> Row:
+    if column.default is None:
+        return {}
+    name = "generation_expression" if column.generated else "column_default"
+    return {name: shown_text(column.default, context.catalog, context.search_path)}
+
+
+def _identity_facts(catalog: Catalog, table: Table, column: Column) -> Row:
+    if not column.identity:
+        return {}
+    of = catalog.identity_sequence(table.oid, column.number).sequence
+    assert of is not None, "a sequence"
+    return {
+        "identity_generation": "ALWAYS" if column.identity == "a" else "BY DEFAULT",
+        "identity_start": str(of.start),
+        "identity_increment": str(of.increment),
+        "identity_maximum": str(of.maximum),
+        "identity_minimum": str(of.minimum),
+        "identity_cycle": _yes_no(of.cycle),
+    }
 
 
 def _type_facts(type_oid: int, typmod: int) -> Row:

@@ -17,6 +17,7 @@ from dsql.functions.registry import Callee, by_oid, candidates
 from dsql.types import registry
 from dsql.types.identifier import quote_identifier, split_name
 
+_OID_DIGITS_MAX = 10
 _TYPE_MODIFIER = re.compile(r"\([^()]*\)")
 
 
@@ -123,7 +124,8 @@ def _check_usage(view: View, text: str) -> None:
 # ---------------------------------------------------------------- kind by kind
 
 
-def _relation_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
+def relation_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
+    """Return a relation's name, quoted, and qualified where the search path does not find it."""
     relation = relation_name(catalog, oid)
     if relation is None:
         return None
@@ -262,7 +264,7 @@ def _quoted(name: str | None) -> str | None:
 
 
 _NAMES: dict[str, Callable[[Catalog, Sequence[str], int], str | None]] = {
-    "regclass": _relation_text,
+    "regclass": relation_text,
     "regproc": _function_text,
     "regprocedure": _procedure_text,
     "regnamespace": _schema_text,

@@ -15,6 +15,7 @@ from dsql.ddl import nodes
 from dsql.ddl.alter_view import alter_view
 from dsql.ddl.cascade import all_dropped
 from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.identity import add_identity, drop_identity, set_identity
 from dsql.ddl.keys import add_key
 from dsql.ddl.lacking_commands import check_command
 from dsql.ddl.lacking_statements import check_reference
@@ -34,10 +35,11 @@ from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
+from dsql.ddl.sequences import linked, owned_sequences
 from dsql.ddl.table_limits import check_column_count
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
-from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints
+from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints, command_words
 
 
 def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -49,37 +51,39 @@ def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     _check_kind(statement, context)
     if isinstance(find_any(context, statement.relation), tuple):
         return  # an index is its table's
-    table = require_table(context, statement.relation, "rv")
+    table = require_table(context, statement.relation, "rvS")
     schema = context.catalog.schemas[table.schema]
     for command in map(nodes.inner, statement.cmds):
         match nodes.enum_name(command, "subtype"):
             case "AT_ChangeOwner":
                 role = role_of(command.newowner, context)
                 if role.oid != table.owner_oid:
+                    if table.sequence is not None and table.sequence.owner is not None:
+                        message = f'cannot change owner of sequence "{table.name}"'
+                        raise linked(table, context, message)
                     yield RoleMembership(role)
                     yield creation_in(schema, as_role=role.oid)
             case "AT_AddConstraint" if _is_key(getattr(command, "def").constraint):
                 yield creation_in(schema)  # for its index
 
 
-# What ALTER names, as libpg_query and as an error message has it. ALTER TABLE is for every kind.
+# What ALTER names, as pg_class.relkind and as an error message has it. ALTER TABLE is for every kind.
 _KINDS = {
-    "OBJECT_INDEX": "an index",
-    "OBJECT_VIEW": "a view",
-    "OBJECT_SEQUENCE": "a sequence",
-    "OBJECT_MATVIEW": "a materialized view",
-    "OBJECT_FOREIGN_TABLE": "a foreign table",
-    "OBJECT_TYPE": "a composite type",
+    "OBJECT_INDEX": ("i", "an index"),
+    "OBJECT_VIEW": ("v", "a view"),
+    "OBJECT_SEQUENCE": ("S", "a sequence"),
+    "OBJECT_MATVIEW": ("m", "a materialized view"),
+    "OBJECT_FOREIGN_TABLE": ("f", "a foreign table"),
+    "OBJECT_TYPE": ("c", "a composite type"),
 }
-_KINDS_OF = {"i": "an index", "v": "a view", "S": "a sequence"}  # by pg_class.relkind
 
 
 def _check_kind(statement: Any, context: UtilityContext) -> None:
-    kind = _KINDS.get(nodes.enum_name(statement, "objtype"))
+    letter, words = _KINDS.get(nodes.enum_name(statement, "objtype"), ("", ""))
     found = find_any(context, statement.relation)
-    letter = "i" if isinstance(found, tuple) else getattr(found, "kind", "r")
-    if kind is not None and kind != _KINDS_OF.get(letter):
-        raise SqlError("42809", f'"{statement.relation.relname}" is not {kind}')
+    kind = "i" if isinstance(found, tuple) else found and found.kind
+    if letter not in ("", kind):
+        raise SqlError("42809", f'"{statement.relation.relname}" is not {words}')
 
 
 def _is_key(constraint: Any) -> bool:
@@ -97,7 +101,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     if isinstance(found, tuple):
         _alter_index(*found, statement, context, result)
         return result
-    table = require_table(context, statement.relation, "rv")
+    table = require_table(context, statement.relation, "rvS")
     if table.kind == "v":
         alter_view(parsed, table, context)
         return result
@@ -105,7 +109,15 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     alteration = _Alteration(context, StatementExpressions(parsed, context), writer, result)
     for wrapped in statement.cmds:
         command = nodes.inner(wrapped)
-        action = _ACTIONS.get(nodes.enum_name(command, "subtype"))
+        subtype = nodes.enum_name(command, "subtype")
+        if table.kind == "S" and subtype != "AT_ChangeOwner":
+            words = command_words(command.subtype)
+            raise SqlError(
+                "42809",
+                f'ALTER action {words} cannot be performed on relation "{table.name}"',
+                detail="This operation is not supported for sequences.",
+            )
+        action = _ACTIONS.get(subtype)
         if action is None:
             check_command(table, command, context)
             raise alter_table_error(command.subtype)
@@ -206,6 +218,13 @@ def _column_default(alteration: _Alteration, table: Table, command: Any) -> Tabl
         raise SqlError(
             "42601", f'column "{column.name}" of relation "{table.name}" is a generated column'
         )
+    if column.identity:
+        hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."
+        raise SqlError(
+            "42601",
+            f'column "{column.name}" of relation "{table.name}" is an identity column',
+            hint="" if command.HasField("def") else hint,
+        )
     source = ColumnSource(column.name, column.type_oid, column.typmod)
     if command.HasField("def"):
         source.default = getattr(command, "def")
@@ -216,6 +235,9 @@ def _column_default(alteration: _Alteration, table: Table, command: Any) -> Tabl
 def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table:
     del alteration
     column = changeable_column(table, command.name)
+    if column.identity:
+        message = f'column "{column.name}" of relation "{table.name}" is an identity column'
+        raise SqlError("42601", message)
     key = table.primary_key
     if key and any(part.column_number == column.number for part in key.columns):
         raise SqlError("42P16", f'column "{column.name}" is in a primary key')
@@ -300,7 +322,27 @@ def _drop_constraint(alteration: _Alteration, table: Table, command: Any) -> Tab
 
 
 def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
-    return with_owner(table, role_of(command.newowner, alteration.context).oid)
+    """A table's sequences have its owner, and none of their own."""
+    context = alteration.context
+    role = role_of(command.newowner, context)
+    for sequence in owned_sequences(table, context.catalog):
+        alteration.writer.put_table(with_owner(sequence, role.oid))
+    return with_owner(table, role.oid)
+
+
+def _add_identity(alteration: _Alteration, table: Table, command: Any) -> Table:
+    position = alteration.expressions.position
+    return add_identity(table, command, alteration.context, alteration.writer, position)
+
+
+def _set_identity(alteration: _Alteration, table: Table, command: Any) -> Table:
+    position = alteration.expressions.position
+    return set_identity(table, command, alteration.context, alteration.writer, position)
+
+
+def _drop_identity(alteration: _Alteration, table: Table, command: Any) -> Table:
+    result = alteration.result
+    return drop_identity(table, command, alteration.context, alteration.writer, result)
 
 
 def _set_storage(alteration: _Alteration, table: Table, command: Any) -> Table:
@@ -322,6 +364,9 @@ _ACTIONS: dict[str, _Action] = {
     "AT_ColumnDefault": _column_default,
     "AT_DropNotNull": _drop_not_null,
     "AT_DropExpression": _drop_expression,
+    "AT_AddIdentity": _add_identity,
+    "AT_SetIdentity": _set_identity,
+    "AT_DropIdentity": _drop_identity,
     "AT_SetStorage": _set_storage,
     "AT_AddConstraint": _add_constraint,
     "AT_DropConstraint": _drop_constraint,

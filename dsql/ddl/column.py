@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dsql.catalog.schema import CheckConstraint, Column, Table, Use
 from dsql.ddl.naming import unique_name
 from dsql.ddl.result import UtilityContext
+from dsql.ddl.sequence_options import Written
 from dsql.errors import SqlError, unsupported
 from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
 from dsql.sql.binder import ColumnExpression, bind_standalone
@@ -36,7 +37,10 @@ _VARHDRSZ = 4
 
 @dataclass(slots=True)
 class ColumnSource:
-    """A column as written: `default` is the expression's node, `default_text` a ready text instead."""
+    """A column as written: `default` is the expression's node, `default_text` a ready text instead.
+
+    `sequence` are the options of a sequence that is made for it, `identity` as in Column.
+    """
 
     name: str
     type_oid: int
@@ -44,7 +48,10 @@ class ColumnSource:
     not_null: bool = False
     default: Any = None
     default_text: str | None = None
+    default_uses: tuple[Use, ...] = ()
     generated: bool = False
+    identity: str = ""
+    sequence: Written | None = None
 
 
 class StatementExpressions:
@@ -53,6 +60,7 @@ class StatementExpressions:
     def __init__(self, statement: ParsedStatement, context: UtilityContext) -> None:
         self._statement = statement
         self._context = context
+        self.position = statement.position
 
     def column_type(self, type_name: Any) -> tuple[int, int]:
         """Return (type OID, typmod) of a TypeName node, if a column may have it.
@@ -85,7 +93,7 @@ class StatementExpressions:
     def with_default(self, table: Table, column: Column, source: ColumnSource) -> Column:
         """Return the column with the default (or generation expression) of its source."""
         if source.default is None:
-            return replace(column, default=source.default_text)
+            return replace(column, default=source.default_text, uses=source.default_uses)
         clause = "column generation expressions" if source.generated else "DEFAULT expressions"
         bound = self._bind(source.default, ColumnExpression(clause, column), table)
         if source.generated and volatility(bound) != "i":

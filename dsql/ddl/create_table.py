@@ -15,6 +15,14 @@ from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Sch
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.identity import (
+    check_counting,
+    copied_options,
+    counting_column,
+    make_column_sequence,
+    read_identity,
+    serial_type,
+)
 from dsql.ddl.lacking_names import type_of
 from dsql.ddl.lacking_statements import check_reference
 from dsql.ddl.naming import (
@@ -92,7 +100,7 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     if context.profile == "dsql" and tables >= TABLES_MAX:
         raise SqlError("54000", f"creating more than {TABLES_MAX} tables not allowed")
     expressions = StatementExpressions(parsed, context)
-    definition = _read_elements(statement.table_elts, context, expressions)
+    definition = _read_elements(parsed, context, expressions)
     _check_parents(statement, context)
     check_table_clauses(statement, lenient=True)
     for constraint in definition.references:
@@ -124,14 +132,14 @@ def _refuse_reference(
 
 
 def _read_elements(
-    elements: Any, context: UtilityContext, expressions: StatementExpressions
+    parsed: ParsedStatement, context: UtilityContext, expressions: StatementExpressions
 ) -> _Definition:
     definition = _Definition()
-    for element in elements:
+    for element in parsed.node.table_elts:
         item = nodes.inner(element)
         match nodes.kind(element):
             case "column_def":
-                _read_column(item, definition, expressions)
+                _read_column(item, definition, parsed, expressions)
             case "constraint":
                 _read_constraint(item, definition, "")
             case "table_like_clause":
@@ -141,17 +149,21 @@ def _read_elements(
     return definition
 
 
-def _read_column(item: Any, definition: _Definition, expressions: StatementExpressions) -> None:
-    type_oid, typmod = expressions.column_type(item.type_name)
-    column = ColumnSource(item.colname, type_oid, typmod)
+def _read_column(
+    item: Any, definition: _Definition, parsed: ParsedStatement, expressions: StatementExpressions
+) -> None:
+    serial = serial_type(item.type_name)
+    type_oid, typmod = (serial, -1) if serial else expressions.column_type(item.type_name)
+    column = ColumnSource(item.colname, type_oid, typmod, sequence={} if serial else None)
     definition.columns.append(column)
+    table, says_null = parsed.node.relation.relname, False
     for wrapped in item.constraints:
         constraint = nodes.inner(wrapped)
         match nodes.enum_name(constraint, "contype"):
             case "CONSTR_NOTNULL":
                 column.not_null = True
             case "CONSTR_NULL":
-                column.not_null = False
+                column.not_null, says_null = False, True
             case "CONSTR_DEFAULT":
                 if column.default is not None:
                     raise SqlError(
@@ -162,9 +174,10 @@ def _read_column(item: Any, definition: _Definition, expressions: StatementExpre
                 column.default = constraint.raw_expr
                 column.generated = True
             case "CONSTR_IDENTITY":
-                raise unsupported("identity columns are not supported")
+                read_identity(column, constraint, table, parsed.position)
             case _:
                 _read_constraint(constraint, definition, column.name)
+    check_counting(column, table, says_null=says_null)
 
 
 def _read_constraint(constraint: Any, definition: _Definition, column: str) -> None:
@@ -195,10 +208,14 @@ def _read_like(clause: Any, definition: _Definition, context: UtilityContext) ->
     if not isinstance(source, Table):
         raise missing_relation(clause.relation)
     including_defaults = bool(clause.options & 8)  # CREATE_TABLE_LIKE_DEFAULTS
+    including_identity = bool(clause.options & 32)  # CREATE_TABLE_LIKE_IDENTITY
     for column in source.live_columns:
         copied = ColumnSource(column.name, column.type_oid, column.typmod, not_null=column.not_null)
         if including_defaults:
-            copied.default_text = column.default
+            copied.default_text, copied.default_uses = column.default, column.uses
+        if including_identity and column.identity:
+            copied.identity = column.identity
+            copied.sequence = copied_options(context, source, column)
         definition.columns.append(copied)
 
 
@@ -248,7 +265,7 @@ class _Builder:
                 self._context.catalog, Kind.TABLE, self._context.user.oid, self._schema.oid
             ),
         )
-        table = self._with_expressions(table)
+        table = self._with_sequences(self._with_expressions(table))
         self._writer.claim_name(self._schema.name, self._name)
         return self._writer.put_table(table)
 
@@ -320,6 +337,18 @@ class _Builder:
         )
         checks = tuple(self._check(table, check) for check in self._definition.checks)
         return replace(table, columns=columns, checks=checks)
+
+    def _with_sequences(self, table: Table) -> Table:
+        """Return the table with the sequences of its columns, which are made here."""
+        counting = []
+        for column, source in zip(table.columns, self._definition.columns, strict=True):
+            if source.sequence is not None:
+                sequence = make_column_sequence(
+                    self._context, self._writer, self._schema, self._name, source,
+                    (table.oid, column.number), taken=self._taken,
+                )  # fmt: skip
+                counting.append(counting_column(column, source, sequence))
+        return table.with_columns(counting)
 
     def _check(self, table: Table, check: _Check) -> CheckConstraint:
         made = self._expressions.check(table, check.expression, check.name, self._constraint_names)

@@ -25,6 +25,12 @@ from dsql.ddl.rename import rename, rename_requires, set_schema, set_schema_requ
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import alter_role, create_role, drop_role
 from dsql.ddl.schemas import create_schema, create_schema_requires
+from dsql.ddl.sequences import (
+    alter_sequence,
+    alter_sequence_requires,
+    create_sequence,
+    create_sequence_requires,
+)
 from dsql.ddl.views import create_view, create_view_requires
 from dsql.sql.gate import ParsedStatement
 
@@ -88,6 +94,8 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "AlterObjectSchema": Utility(set_schema_requires, _of_node(set_schema)),
     "CreateFunction": Utility(create_function_requires, create_function),
     "CreateSchema": Utility(create_schema_requires, _of_node(create_schema)),
+    "CreateSeq": Utility(create_sequence_requires, create_sequence),
+    "AlterSeq": Utility(alter_sequence_requires, alter_sequence),
     "CreateRole": Utility(own_rules, _of_node(create_role)),
     "AlterRole": Utility(own_rules, _of_node(alter_role)),
     "DropRole": Utility(own_rules, _of_node(drop_role)),

@@ -1,7 +1,8 @@
 """Texts of the catalog follow what they name: they are written anew when it is renamed or moved.
 
 PostgreSQL keeps OIDs in stored queries and expressions, and prints today's names. We keep text, so a text
-that reads a relation (its `uses`) is bound once more as it was and printed with the names of after.
+that reads a relation (its `uses`) is bound once more as it was and printed with the names of after. (Where
+an expression has a relation as a value, it has its OID: see `dsql.catalog.stored_text`.)
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Collection, Iterable
 from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.names import relation_name
 from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Table, Use
 from dsql.catalog.store import CatalogWriter
 from dsql.sql import bound
@@ -19,7 +19,6 @@ from dsql.sql.binder import ColumnExpression, bind_column_expression
 from dsql.sql.expression_text import ExpressionPrinter
 from dsql.sql.query_names import TextStyle
 from dsql.sql.views import view_text
-from dsql.types import oids
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
 
@@ -43,7 +42,7 @@ def _followed(table: Table, changed: Collection[int], before: Catalog, after: Ca
         if table.oid not in changed and not _reads(table.uses, changed):
             return table
         return replace(table, view_definition=view_text(table.oid, before, TextStyle(), after))
-    texts = _Texts(before.tables_by_oid[table.oid], table, changed, before, after)
+    texts = _Texts(before.tables_by_oid[table.oid], table, changed, before)
     followed = replace(
         table,
         columns=tuple(map(texts.column, table.columns)),
@@ -60,16 +59,13 @@ def _reads(uses: Iterable[Use], changed: Collection[int]) -> bool:
 class _Texts:
     """The expressions of one table, bound as it was `before` and printed with its columns' new names."""
 
-    def __init__(
-        self, old: Table, new: Table, changed: Collection[int], before: Catalog, after: Catalog
-    ) -> None:
+    def __init__(self, old: Table, new: Table, changed: Collection[int], before: Catalog) -> None:
         self._old = old
         self._names = [
             now.name for was, now in zip(old.columns, new.columns, strict=True) if not was.dropped
         ]
         self._changed = changed
         self._before = before
-        self._after = after
 
     def column(self, column: Column) -> Column:
         """Return a column with its default's text."""
@@ -104,25 +100,15 @@ class _Texts:
         expression = bind_column_expression(
             text, self._old, self._before, (), FormatSettings(), use=use
         )
-        return _Renaming(self._names, self._after).text(expression)
+        return _Renaming(self._names).text(expression)
 
 
 class _Renaming(ExpressionPrinter):
     """Prints expressions of one table with other names."""
 
-    def __init__(self, names: list[str], catalog: Catalog) -> None:
+    def __init__(self, names: list[str]) -> None:
         self._names = names
-        self._catalog = catalog
 
     def column(self, node: bound.ColumnRef) -> str:
         """Return the text of a column."""
         return quote_identifier(self._names[node.column])
-
-    def constant(self, node: bound.Constant) -> str:
-        """Return the text of a constant; one that means a relation has its qualified name."""
-        named = node.type_oid == oids.REGCLASS and node.value
-        found = relation_name(self._catalog, node.value) if named else None
-        if found is None:
-            return super().constant(node)
-        text = ".".join(map(quote_identifier, found)).replace("'", "''")
-        return f"'{text}'::regclass"

@@ -13,12 +13,9 @@ from dsql.errors import SqlError
 
 _OF_COLUMNS = frozenset(
     (
-        "AT_AddIdentity",
         "AT_AlterColumnType",
-        "AT_DropIdentity",
         "AT_ResetOptions",
         "AT_SetCompression",
-        "AT_SetIdentity",
         "AT_SetNotNull",
         "AT_SetOptions",
         "AT_SetStatistics",

@@ -109,12 +109,6 @@ def triggered(node: Any, context: UtilityContext) -> None:
         check(privilege_on(found, Privilege.TRIGGER), context.authority)
 
 
-def sequence(node: Any, context: UtilityContext) -> None:
-    """Check who changes a sequence, and that it is one."""
-    owned_relation(node.sequence, context)
-    raise SqlError("42809", f'"{node.sequence.relname}" is not a sequence')
-
-
 def refreshed(node: Any, context: UtilityContext) -> None:
     """Check who refreshes a materialized view, and that it is one."""
     owned_relation(node.relation, context)

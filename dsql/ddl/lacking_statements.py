@@ -17,7 +17,6 @@ from dsql.ddl import lacking_rights as rights
 from dsql.ddl import nodes
 from dsql.ddl.lacking_names import (
     OF_TABLES,
-    Name,
     check_access_method,
     check_language,
     missing,
@@ -28,7 +27,6 @@ from dsql.ddl.naming import (
     creation_schema,
     find_any,
     find_column,
-    no_column,
     require_schema,
     taken_names,
 )
@@ -175,23 +173,6 @@ def _argument(parameter: Any) -> None:
 def _domain(node: Any, context: UtilityContext) -> None:
     _place("domainname")(node, context)
     type_of(node.type_name)
-
-
-def _sequence(node: Any, context: UtilityContext) -> None:
-    options = {item.def_elem.defname: item.def_elem.arg for item in node.options}
-    if "as" in options:
-        type_of(options["as"].type_name)
-    check_place(node.sequence, context, if_not_exists=node.if_not_exists)
-    owner = nodes.strings(options["owned_by"].list.items) if "owned_by" in options else ["none"]
-    if owner != ["none"]:
-        _column(owner, context)
-
-
-def _column(names: list[str], context: UtilityContext) -> None:
-    """Check a column's qualified name. Raises SqlError 3F000, 42P01, 42703."""
-    table = rights.found_relation(Name(names[:-1]), context)
-    if isinstance(table, Table) and find_column(table, names[-1]) is None:
-        raise no_column(table.name, names[-1])
 
 
 def _composite(node: Any, context: UtilityContext) -> None:
@@ -359,7 +340,6 @@ _CHECKS: dict[str, Check] = {
     "AlterOperator": _object("OBJECT_OPERATOR", "opername"),
     "AlterPolicy": _policy_of,
     "AlterPublication": _absent("publication", lambda node: node.pubname),
-    "AlterSeq": rights.sequence,
     "AlterStats": _absent("statistics object", _last("defnames")),
     "AlterSubscription": _absent("subscription", lambda node: node.subname),
     "AlterSystem": rights.system_setting,
@@ -387,7 +367,6 @@ _CHECKS: dict[str, Check] = {
     "CreatePolicy": _policy,
     "CreatePublication": _published,
     "CreateRange": _place("type_name"),
-    "CreateSeq": _sequence,
     "CreateStats": _statistics,
     "CreateSubscription": rights.denied("permission denied to create subscription"),
     "CreateTableSpace": rights.of_superusers("create", "a", "tablespace", "tablespacename"),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dsql.access.privileges import Privilege
-from dsql.access.requirements import Requirement, privilege_on
+from dsql.access.requirements import Requirement, owner_of, privilege_on
 from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
@@ -23,6 +23,7 @@ from dsql.ddl.naming import (
 )
 from dsql.ddl.removal import give_up, keyspaces_of
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.sequences import owned_sequences, restarted
 from dsql.errors import SqlError
 from dsql.sql.gate import ParsedStatement
 
@@ -38,6 +39,8 @@ def truncate_requires(parsed: ParsedStatement, context: UtilityContext) -> Itera
     for wrapped in parsed.node.relations:
         table = require_table(context, nodes.inner(wrapped))
         yield privilege_on(table, Privilege.TRUNCATE)
+        if parsed.node.restart_seqs:
+            yield from map(owner_of, owned_sequences(table, context.catalog))
 
 
 def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
@@ -55,6 +58,9 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
             msgspec.structs.replace(table, keyspace=writer.allocate_oid(), indexes=indexes)
         )
         give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
+        if statement.restart_seqs:
+            for sequence in owned_sequences(table, context.catalog):
+                restarted(sequence, context, writer)
     return UtilityResult("TRUNCATE TABLE")
 
 

@@ -48,7 +48,9 @@ def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) 
     for index in table.indexes:
         writer.release_name(table.schema, index.name)
     writer.drop_table(table)
-    if table.kind == "r":
+    if table.kind == "S":
+        forget_rows(context.transaction, [table.keyspace_id])
+    elif table.kind == "r":
         give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
 
 
@@ -105,13 +107,18 @@ def keyspaces_of(table: Table) -> list[int]:
     return [table.keyspace_id, *indexes]
 
 
-def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> None:
-    """Give up keyspaces that no catalog row refers to from this commit on, and note it in sys.jobs.
+def forget_rows(transaction: Transaction, keyspaces: Iterable[int]) -> None:
+    """Give up keyspaces that no catalog row refers to from this commit on.
 
-    Storage removes their keys as soon as no older snapshot can need them. `now`: microseconds since 2000.
+    Storage removes their keys as soon as no older snapshot can need them.
     """
     for keyspace in keyspaces:
         transaction.delete(prefix(keyspace), Mode.BLIND)
+
+
+def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> None:
+    """Give up keyspaces as `forget_rows` does, and note it in sys.jobs. `now`: microseconds since 2000."""
+    forget_rows(transaction, keyspaces)
     job = new_job("DROP", now)
     job.status, job.update_time = "completed", now
     write_job(transaction, job)

@@ -36,6 +36,7 @@ from dsql.ddl.naming import (
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import rename_role
 from dsql.ddl.schemas import refuse_reserved
+from dsql.ddl.sequences import linked, owned_sequences
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -218,16 +219,20 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
 
 
 def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run an AlterObjectSchemaStmt for a table, view or sequence."""
+    """Run an AlterObjectSchemaStmt for a relation; a table takes the sequences of its columns along."""
     tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
     if is_missing(context, statement):
         return _skipped(statement, tag)
     table = require_table(context, statement.relation, "rvS")
+    if table.sequence is not None and table.sequence.owner is not None:
+        raise linked(table, context, "cannot move an owned sequence into another schema")
     new = statement.newschema
     if new != table.schema:
-        if table.name in taken_names(context, new):
-            message = f'relation "{table.name}" already exists in schema "{new}"'
-            raise SqlError("42P07", message)
-        writer = CatalogWriter(context.transaction)
-        put_all(context.catalog, [moved(table, new, table.name, writer)], writer)
+        writer, taken = CatalogWriter(context.transaction), taken_names(context, new)
+        members = [table, *owned_sequences(table, context.catalog)]
+        for each in members:
+            if each.name in taken:
+                message = f'relation "{each.name}" already exists in schema "{new}"'
+                raise SqlError("42P07", message)
+        put_all(context.catalog, [moved(each, new, each.name, writer) for each in members], writer)
     return UtilityResult(tag)

@@ -112,6 +112,11 @@ class Context(Protocol):
         """The running statement's `dsql.executor.memory.StatementMemory`, a `Memory`."""
         ...
 
+    @property
+    def sequences(self) -> Any:
+        """The session's `dsql.sequences.session.SessionSequences`."""
+        ...
+
     def setting(self, name: str) -> str:
         """Return a session parameter as SHOW prints it. Raises SqlError 42704."""
         ...

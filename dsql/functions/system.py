@@ -12,7 +12,7 @@ from dsql.functions.arithmetic import check_int8, divide_int
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.functions.numerics import trunc
-from dsql.types import array, registry
+from dsql.types import array, reg, registry
 from dsql.types.numeric import EXACT, format_numeric, parse_numeric, rescale
 from dsql.types.type import Type
 
@@ -125,6 +125,7 @@ define("current_database", lambda: "postgres")
 define("current_setting(text)", _current_setting, needs_context=True)
 define("current_setting(text,bool)", _current_setting, needs_context=True)
 define("set_config", _set_config, needs_context=True)
+define("regclass", lambda text: reg.oid_of("regclass", text))
 define("version", lambda: VERSION)
 define("pg_typeof", typed=lambda oid: lambda _value: oid)
 define("pg_column_size", typed=_column_size)

@@ -19,6 +19,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.encoding.keyspace import role_version_key
 from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
+from dsql.sequences.session import SessionSequences
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.interrupts import HELD, Interrupts
@@ -88,12 +89,14 @@ class TransactionBlock:
         settings: Settings,
         interrupts: Interrupts,
         recording: Recording,
+        sequences: SessionSequences,
         on_end: Callable[[], None],
     ) -> None:
         self._environment = environment
         self._settings = settings
         self._interrupts = interrupts
         self._recording = recording
+        self._sequences = sequences
         self._on_end = on_end
         self.state = State.IDLE
         self.in_script = False  # one of several statements of a simple query runs
@@ -275,6 +278,8 @@ class TransactionBlock:
             self.rollback()
             raise
         self._settings.commit()
+        if self._sequences.made:
+            self._sequences.settle()
         requested, jobs = self._jobs_requested, self._jobs
         self._end()
         if requested:
@@ -348,6 +353,8 @@ class TransactionBlock:
         if self._transaction is not None:
             self._transaction.rollback()
         self._settings.rollback()
+        if self._sequences.made:
+            self._sequences.undo()
         self._end()
 
     def _end(self) -> None:
@@ -480,6 +487,8 @@ class TransactionBlock:
         self._settings.restore(savepoint.settings)
         self._ddl_statements = savepoint.ddl_statements
         self._catalog = None
+        if self._sequences.made:
+            self._sequences.rewind(transaction, self.catalog)
         self.state = State.OPEN
 
     def _find_savepoint(self, name: str) -> int:

@@ -14,6 +14,7 @@ from dsql.catalog.schema import Role
 from dsql.ddl.nodes import enum_name
 from dsql.executor.memory import StatementMemory
 from dsql.functions.function import SessionFacts
+from dsql.sequences.session import SessionSequences
 from dsql.session.block import TransactionBlock
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.identity import Standpoint, find_standpoint
@@ -41,6 +42,7 @@ class SessionContext:
         settings: Settings,
         interrupts: Interrupts,
         block: TransactionBlock,
+        sequences: SessionSequences,
         flush: Callable[[bytearray], None],
     ) -> None:
         self._environment = environment
@@ -50,6 +52,7 @@ class SessionContext:
         self.pause = interrupts.pause
         self._settings = settings
         self._block = block
+        self.sequences = sequences
         self.flush = flush
         self.statement_timestamp = 0
         self.known_session_id = ""
@@ -110,6 +113,11 @@ class SessionContext:
     def transaction(self) -> SessionTransaction:
         """The running transaction."""
         return self._block.transaction
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the running transaction is."""
+        return self._block.read_only
 
     @property
     def catalog(self) -> Catalog:

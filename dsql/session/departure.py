@@ -100,6 +100,7 @@ def _record_of(
         _portal(state),
         state.client.address,
         state.client.since,
+        state.sequences.record(),
     )
 
 
@@ -135,6 +136,8 @@ def take_up(state: SessionState, record: SessionRecord) -> None:
         state.statements[name] = moved_statement(state, prepared)
         state.sources[name] = Source(prepared.text, prepared.by_sql, prepared.time)
     state.context.known_session_id = record.session_id
+    if record.sequences is not None:
+        state.sequences.take_up(record.sequences)
     if record.block is not None:
         state.block.take_up(record.block)
         state.recording.take_up(record.block.replay)

@@ -13,6 +13,7 @@ from dsql.executor.memory import ProcessMemory
 from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.hub.waiter import Blocking, Waiter
 from dsql.limits import CONNECTION_SECONDS_MAX
+from dsql.sequences.server import SequenceServer
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import Transaction
 from dsql.transaction.record import TransactionRecord
@@ -88,6 +89,10 @@ class Environment:
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000
     waiter: Waiter = field(default_factory=Blocking)
+    sequences: SequenceServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sequences = SequenceServer(lambda: self.begin(), self.catalogs, self.waiter)
 
     @property
     def monotonic(self) -> Callable[[], float]:

@@ -38,6 +38,7 @@ _ATOMIC = (
     "dsql.executor.temporary.",  # which blocks are free
     "dsql.hub.hub.",  # who is ready
     "dsql.rpc.",
+    "dsql.sequences.server.",  # who waits in which line
     "dsql.session.plan_cache.",  # what it holds, and how much that is
     "dsql.session.agent_line.",  # the same, and descriptors
     "dsql.session.interrupts.",  # by a tick that comes before the last one has been seen to

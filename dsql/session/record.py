@@ -17,10 +17,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from dsql.limits import PREPARED_CHARACTERS_MAX
+from dsql.sequences.session import SequencesRecord
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.transaction.record import Count, TransactionRecord
 
-VERSION = 3  # of what the fields mean; a process refuses what another version has written
+VERSION = 4  # of what the fields mean; a process refuses what another version has written
 RECORD_BYTES_MAX = 32 * 1024  # a session with a larger one is not parked
 MOVED_BYTES_MAX = 96 * 1024  # nor does it move, with a larger one than this
 _OID_MAX = 2**32 - 1
@@ -179,6 +180,7 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     portal: PortalRecord | None = None
     address: str = ""
     since: Count = 0
+    sequences: SequencesRecord | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

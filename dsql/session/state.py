@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from dsql.errors import ClientGoneError, Origin, SqlError
 from dsql.executor.datarow import FLUSH_BYTES
 from dsql.limits import truncate_identifier
+from dsql.sequences.session import SessionSequences
 from dsql.session.block import State, TransactionBlock
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
 from dsql.session.interrupts import Interrupts
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
+from dsql.sql.refusals import DSQL
 from dsql.tls.connection import Connection
 from dsql.wire import backend
 from dsql.wire.buffer import MessageReader
@@ -60,11 +62,22 @@ class SessionState:
         self.interrupts = Interrupts(self.settings, self, environment.waiter)
         connection.on_stall = self.interrupts.attend
         self.recording = Recording(self)
+        self.sequences = SessionSequences(environment.sequences)
         self.block = TransactionBlock(
-            environment, self.settings, self.interrupts, self.recording, self._transaction_ended
+            environment,
+            self.settings,
+            self.interrupts,
+            self.recording,
+            self.sequences,
+            self._transaction_ended,
         )
         self.context = SessionContext(
-            environment, self.settings, self.interrupts, self.block, self.flush_rows
+            environment,
+            self.settings,
+            self.interrupts,
+            self.block,
+            self.sequences,
+            self.flush_rows,
         )
         # Those of another process are made again with the first use (`dsql.session.prepared`). The sources
         # are those of the statements, and of some that are gone.
@@ -92,6 +105,8 @@ class SessionState:
         self.recording.clear()
         if self.portals:
             self.portals.clear()
+        if self.sequences.latest and self.settings.profile == DSQL:
+            self.sequences.latest = 0  # Aurora DSQL's lastval looks no further back
 
     def send(self) -> None:
         """Send what has been gathered."""

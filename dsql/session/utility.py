@@ -150,6 +150,8 @@ def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
         state.settings.reset_all()
         state.statements.clear()
         state.portals.clear()
+    if target in ("ALL", "SEQUENCES"):
+        state.sequences.discard()
     return UtilityResult(f"DISCARD {target}")
 
 

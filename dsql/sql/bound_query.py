@@ -55,12 +55,13 @@ class TableEntry(Entry):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class VirtualEntry(Entry):
-    """A table the server computes (pg_catalog, information_schema, sys).
+    """A table the server computes (pg_catalog, information_schema, sys), or the row of a sequence.
 
     `relation` is the `dsql.catalog.virtual.VirtualTable`; entry column i is its column i.
     """
 
     relation: Any
+    sequence: Table | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

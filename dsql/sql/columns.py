@@ -11,10 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from dsql.catalog.schema import Column, Index, Table
+from dsql.catalog.sequences import NEXT_OF_COLUMN
 from dsql.errors import SqlError
 from dsql.sql import coercion
 from dsql.sql.binding import Binding, type_name
-from dsql.sql.bound import Call, Expression, TextCast
+from dsql.sql.bound import Call, Constant, Expression, TextCast
 from dsql.sql.bound_query import EntryColumn, Query, TableEntry
 from dsql.sql.calls import clause
 from dsql.sql.expressions import bind_expression
@@ -86,15 +87,23 @@ def refuse_subqueries(bound: Expression, what: str) -> None:
         raise SqlError("0A000", refusal)
 
 
-def bind_default(binding: Binding, column: Column) -> Expression | None:
+def bind_default(binding: Binding, table: Table, column: Column) -> Expression | None:
     """Return a column's default as a value of its type; None if it is NULL.
 
-    Identity columns take theirs from their sequence: the default text is that nextval call.
+    Identity columns take theirs from their sequence.
     """
-    if column.default is None or column.generated:
+    if column.identity:
+        bound = _next_of_column(binding.catalog.identity_sequence(table.oid, column.number))
+    elif column.default is None or column.generated:
         return None
-    bound = bind_stored(stored_scope(binding, None), column.default, "DEFAULT expressions")
+    else:
+        bound = bind_stored(stored_scope(binding, None), column.default, "DEFAULT expressions")
     return coercion.assign(binding, bound, column.type_oid, column.typmod, column.name)
+
+
+def _next_of_column(sequence: Table) -> Expression:
+    oid = Constant(type_oid=oids.REGCLASS, value=sequence.oid)
+    return Call(type_oid=oids.INT8, function=NEXT_OF_COLUMN, arguments=[oid])
 
 
 def bind_row_expressions(binding: Binding, table: Table) -> Stored:

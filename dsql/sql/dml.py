@@ -122,7 +122,7 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
     table = target_table(scope, tree.this, "insert")
     use = scope.binding.use(table, Privilege.INSERT, scope.depth)
     columns = _insert_columns(table, tree)
-    source, columns = _source(scope, tree, columns)
+    source, columns = _source(scope, table, tree, columns)
     numbers = [column.number for column in columns]
     alias = tree.this.args.get("alias")
     use.inserted.update(numbers)
@@ -141,7 +141,7 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
         range_table=scope.range_table,
         column_numbers=numbers,
         source=source,
-        defaults=_defaults(scope, table, numbers),
+        defaults=_defaults(scope, table, _given(tree, columns)),
         generated=stored.generated,
         checks=stored.checks,
         index_expressions=stored.index_expressions,
@@ -152,11 +152,18 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
     )
 
 
-def _defaults(scope: Scope, table: Table, given: Sequence[int]) -> list[Assignment]:
+def _given(tree: exp.Insert, columns: Sequence[Column]) -> set[int]:
+    """Return the numbers of the columns whose values a query gives: OVERRIDING USER VALUE drops some."""
+    query = tree.args.get("expression")
+    drops = tree.args.get("override") == "user" and query is not None and not is_plain_values(query)
+    return {column.number for column in columns if not (drops and column.identity)}
+
+
+def _defaults(scope: Scope, table: Table, given: set[int]) -> list[Assignment]:
     defaults = []
     for column in _live(table):
         if column.number not in given:
-            default = bind_default(scope.binding, column)
+            default = bind_default(scope.binding, table, column)
             if default is not None:
                 defaults.append((column.number, default))
     return defaults
@@ -180,22 +187,23 @@ def _insert_columns(table: Table, tree: exp.Insert) -> list[Column]:
     return columns
 
 
-def _source(scope: Scope, tree: exp.Insert, columns: list[Column]) -> tuple[Query, list[Column]]:
+def _source(
+    scope: Scope, table: Table, tree: exp.Insert, columns: list[Column]
+) -> tuple[Query, list[Column]]:
     """Bind what is inserted; return it with the columns that it really gives values for."""
     query = tree.args.get("expression")
     if query is None:
         return Query(), []
     override = tree.args.get("override")
     if is_plain_values(query):
-        return _values_source(scope, tree, query, columns, override)
+        return _values_source(scope, table, tree, query, columns, override)
     source = bind_query(scope.child(), query, settle=False)
     visible = [target for target in source.targets if not target.junk]
     values = [target.expression for target in visible]
     columns = _fitting(tree, columns, values)
     for column in columns:
-        _check_writable(column, None, override)
-    if override == "user" and any(column.identity for column in columns):
-        raise unsupported("OVERRIDING USER VALUE with a query is not supported")
+        if not (override == "user" and column.identity):
+            _check_writable(column, None, override)
     return _assigned_query(scope, source, columns), columns
 
 
@@ -250,6 +258,7 @@ def _assigned_query(scope: Scope, source: Query, columns: list[Column]) -> Query
 
 def _values_source(
     scope: Scope,
+    table: Table,
     tree: exp.Insert,
     values: exp.Expression,
     columns: list[Column],
@@ -271,7 +280,10 @@ def _values_source(
         rows.append(_cells(inner, row_tree.expressions))
     columns = _fitting(tree, columns, rows[0])
     done = [
-        [_cell(scope, column, value, override) for column, value in zip(columns, row, strict=True)]
+        [
+            _cell(scope, table, column, value, override)
+            for column, value in zip(columns, row, strict=True)
+        ]
         for row in rows
     ]
     if len(done) == 1:
@@ -297,18 +309,20 @@ def _cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
         return _cells_in_place(scope, trees)
 
 
-def _cell(scope: Scope, column: Column, value: Expression, override: str | None) -> Expression:
+def _cell(
+    scope: Scope, table: Table, column: Column, value: Expression, override: str | None
+) -> Expression:
     if override == "user" and column.identity:
         value = DefaultValue(type_oid=oids.UNKNOWN)
     _check_writable(column, value, override)
     if isinstance(value, DefaultValue):
-        return default_of(scope, column)
+        return default_of(scope, table, column)
     return coercion.assign(scope.binding, value, column.type_oid, column.typmod, column.name)
 
 
-def default_of(scope: Scope, column: Column) -> Expression:
+def default_of(scope: Scope, table: Table, column: Column) -> Expression:
     """Return what DEFAULT means for a column; NULL (a DefaultValue) if it has none."""
-    default = bind_default(scope.binding, column)
+    default = bind_default(scope.binding, table, column)
     if default is not None:
         return default
     return DefaultValue(type_oid=column.type_oid, typmod=column.typmod)
@@ -355,7 +369,7 @@ def bind_assignments(
             if any(number == column.number for number, _ in assignments):
                 raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
             use.update(column.number)
-            assignments.append((column.number, _assigned(scope, column, value)))
+            assignments.append((column.number, _assigned(scope, table, column, value)))
     return assignments
 
 
@@ -401,9 +415,9 @@ def _query_values(scope: Scope, tree: exp.Subquery, count: int, position: int) -
         raise
 
 
-def _assigned(scope: Scope, column: Column, value: Expression) -> Expression:
+def _assigned(scope: Scope, table: Table, column: Column, value: Expression) -> Expression:
     if isinstance(value, DefaultValue):
-        return default_of(scope, column)
+        return default_of(scope, table, column)
     if column.generated or column.identity == "a":
         kind = (
             "a generated column"

@@ -89,6 +89,8 @@ def constant_text(node: Any) -> str:
         return f"NULL::{type_text(node.type_oid, node.typmod)}"
     if node.type_oid == oids.BOOL:
         return "true" if node.value else "false"
+    if node.type_oid == oids.REGCLASS:
+        return f"'{node.value}'::regclass"  # its name may change: see dsql.catalog.stored_text
     text = registry.get(node.type_oid).text_encoder(_SETTINGS)(node.value).decode()
     if node.type_oid in _BARE_NUMBERS and _is_bare_number(node, text):
         return text

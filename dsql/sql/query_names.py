@@ -101,8 +101,9 @@ class NamePrinter(ExpressionPrinter):
 
     def _own_columns(self, entry: query.Entry) -> list[str]:
         """Return the names that an entry's columns have without an alias list."""
+        table = relation_of(entry)
         match entry:
-            case query.TableEntry(table=table) | query.SubqueryEntry(view=table) if table:
+            case query.TableEntry() | query.SubqueryEntry() | query.VirtualEntry() if table:
                 now = self._catalog.tables_by_oid[table.oid]
                 return [now.columns[column.number - 1].name for column in entry.columns]
             case query.VirtualEntry():
@@ -138,9 +139,11 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def relation_of(entry: query.Entry) -> Table | None:
-    """Return the stored table or the view that an entry is, None for anything else."""
+    """Return the stored table, the sequence or the view that an entry is, None for anything else."""
     if isinstance(entry, query.TableEntry):
         return entry.table
+    if isinstance(entry, query.VirtualEntry):
+        return entry.sequence
     return entry.view if isinstance(entry, query.SubqueryEntry) else None
 
 

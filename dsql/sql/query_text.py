@@ -15,7 +15,7 @@ from dsql.errors import unsupported
 from dsql.sql import bound
 from dsql.sql import bound_query as query
 from dsql.sql.query_expressions import STEP, QueryExpressionPrinter
-from dsql.sql.query_names import TextStyle, visible
+from dsql.sql.query_names import TextStyle, relation_of, visible
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
 from dsql.types.typmod import format_type
@@ -194,8 +194,9 @@ class _QueryPrinter(QueryExpressionPrinter):
 
     def _source(self, entry: query.Entry) -> tuple[str, str]:
         """Return what is read, and the name that it has without an alias."""
+        table = relation_of(entry)
         match entry:
-            case query.TableEntry(table=table) | query.SubqueryEntry(view=table) if table:
+            case query.TableEntry() | query.SubqueryEntry() | query.VirtualEntry() if table:
                 now = self._catalog.tables_by_oid[table.oid]
                 return self._relation(now.schema, now.name), now.name
             case query.VirtualEntry():

@@ -65,7 +65,8 @@ def _check_column(parsed: ParsedStatement, column: Any) -> None:
     _check_type(parsed, column.type_name)
     for item in column.constraints:
         if item.constraint.contype == pg.CONSTR_IDENTITY:
-            _check_identity(column, item.constraint)
+            name = column.type_name.names[-1].string.sval
+            check_identity(_INTEGER_TYPES.get(name, name), item.constraint.options)
         _check_constraint(item.constraint)
 
 
@@ -84,18 +85,15 @@ def _check_constraint(constraint: Any) -> None:
         raise unsupported("EXCLUDE not supported for CREATE TABLE")
 
 
-_IDENTITY_TYPES = {
-    "int2": "smallint",
-    "int4": "integer",
-}
+_INTEGER_TYPES = {"int2": "smallint", "int4": "integer", "int8": "bigint"}
 
 
-def _check_identity(column: Any, constraint: Any) -> None:
-    name = column.type_name.names[-1].string.sval
-    if name != "int8":
-        shown = _IDENTITY_TYPES.get(name, name)
-        raise unsupported(f"datatype {shown} not supported, identity column type must be bigint")
-    if not _has_cache(constraint.options):
+def check_identity(type_name: str, options: Any) -> None:
+    """Raise SqlError 0A000 for an identity column of a type, with these options, that dsql refuses."""
+    if type_name != "bigint":
+        message = f"datatype {type_name} not supported, identity column type must be bigint"
+        raise unsupported(message)
+    if not _has_cache(options):
         raise unsupported(f"identity column is not supported {_CACHE_ADVICE}")
 
 

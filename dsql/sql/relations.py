@@ -10,6 +10,7 @@ from dsql.access.authorize import check
 from dsql.access.privileges import Privilege
 from dsql.access.requirements import usage_of
 from dsql.catalog.schema import Table
+from dsql.catalog.sequences import sequence_relation
 from dsql.catalog.virtual import VirtualTable
 from dsql.errors import SqlError, unsupported
 from dsql.sql.bound_query import (
@@ -65,6 +66,8 @@ def bind_relation(scope: Scope, tree: exp.Expression) -> Item:
         entry: Any = VirtualEntry(alias=shown, columns=virtual, relation=relation)
     elif relation.kind == "v":
         entry = _view(scope, relation, alias, position)
+    elif relation.kind == "S":
+        entry = _sequence(scope, relation, alias, position)
     else:
         entry = table_entry(scope, relation, alias, position)
     return shown_item(scope, entry, relation.schema if alias is None else "")
@@ -159,6 +162,20 @@ def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int
     ]
     name = renamed(columns, alias, view.name, position)
     return SubqueryEntry(alias=name, columns=columns, use=use, query=query, view=view)
+
+
+def _sequence(
+    scope: Scope, sequence: Table, alias: exp.Expression | None, position: int
+) -> VirtualEntry:
+    """Return the entry of a sequence, whose only row is not read at the snapshot."""
+    columns = [
+        EntryColumn(column.name, column.type_oid, -1, sequence.oid, column.number)
+        for column in sequence.columns
+    ]
+    name = renamed(columns, alias, sequence.name, position)
+    use = scope.binding.use(sequence, Privilege.SELECT, scope.depth)
+    relation = sequence_relation(sequence)
+    return VirtualEntry(alias=name, columns=columns, use=use, relation=relation, sequence=sequence)
 
 
 def _cte(scope: Scope, name: str, found: Any, alias: exp.Expression | None, position: int) -> Item:

@@ -207,6 +207,10 @@ class Transaction(Protocol):
         """Return whether one of `keys` may have a value, as `get` sees it. True proves nothing."""
         ...
 
+    def has_written(self, key: bytes) -> bool:
+        """Return whether the transaction itself has written `key`."""
+        ...
+
     @property
     def room(self) -> int:
         """How many more rows the transaction may modify."""

@@ -194,6 +194,10 @@ class BufferedTransaction:
         """Return whether one of `keys` may have a value, as `get` sees it. True proves nothing."""
         return not self._buffer.entries.keys().isdisjoint(keys) or self.snapshot.may_have(keys)
 
+    def has_written(self, key: bytes) -> bool:
+        """Return whether the transaction itself has written `key`."""
+        return key in self._buffer.entries
+
     @property
     def room(self) -> int:
         """How many more rows the transaction may modify."""

@@ -80,6 +80,7 @@ LAYERS = (
     ("dsql.transaction", "dsql.health"),
     ("dsql.functions",),
     ("dsql.access", "dsql.catalog"),
+    ("dsql.sequences",),
     ("dsql.sql",),
     ("dsql.planner",),
     ("dsql.executor",),

@@ -21,6 +21,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError
 from dsql.functions import registry
 from dsql.functions.function import Aggregate, Function
+from dsql.sequences.session import SessionSequences
 from dsql.types import registry as types
 from dsql.types.numeric import parse_numeric
 from dsql.types.type import Type
@@ -141,6 +142,7 @@ class Context(StatementContext):
     """A statement's context in which settings cannot be changed."""
 
     catalog: Catalog
+    sequences = SessionSequences(None)  # type: ignore[arg-type]  # has taken no value
 
 
 def callees() -> list[Function | Aggregate]:

@@ -1,0 +1,302 @@
+"""What one session keeps of sequences: its cached values, and what currval and lastval return.
+
+A block belongs to the session that took it, and moves with it (`record`). Values that it caches are given
+up where the sequence was altered, which puts its counter into another keyspace, and by setval.
+
+A sequence that the running transaction has made or altered is nobody else's yet: its values are taken in
+that transaction, one by one, and go with it (`undo`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from dsql.access.authorize import check
+from dsql.access.privileges import Privilege
+from dsql.access.requirements import privilege_on
+from dsql.catalog.schema import SequenceOptions, Table
+from dsql.catalog.sequences import no_relation, require_sequence
+from dsql.errors import SqlError
+from dsql.sequences import counter
+from dsql.sequences.counter import Block, Counter, counter_key, next_block
+from dsql.sequences.server import SequenceServer, read, write
+from dsql.transaction.interface import Transaction
+
+Oid = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Value = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class CachedRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A `Cached`, and what `SessionSequences.made` has of it."""
+
+    oid: Oid
+    keyspace: Oid
+    last: Value
+    end: Value
+    step: Value
+    is_called: bool
+    made: bool | None = None
+
+
+class SequencesRecord(msgspec.Struct, array_like=True, frozen=True):
+    """What a session keeps of sequences, for another process."""
+
+    latest: Oid
+    cached: tuple[CachedRecord, ...]
+
+
+class Caller(Protocol):
+    """The running statement: see `dsql.session.context.SessionContext`."""
+
+    @property
+    def standpoint(self) -> Any:
+        """What names and rights mean now; the same object as long as they mean the same."""
+        ...
+
+    @property
+    def transaction(self) -> Transaction:
+        """The running transaction."""
+        ...
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the running transaction is."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Raise what ends the statement, after so many seconds or at once."""
+        ...
+
+
+class Cached:
+    """What is kept of one sequence: values from behind `last` up to `end` are this session's to give.
+
+    `keyspace` is that of the counter they come from, which has not changed in `catalog`. `is_called`:
+    currval has a value. `seen_from` is the standpoint from which nextval was last allowed.
+    """
+
+    __slots__ = ("catalog", "end", "is_called", "keyspace", "last", "seen_from", "step")
+
+    def __init__(self) -> None:
+        self.keyspace = 0
+        self.last = self.end = 0
+        self.step = 1
+        self.is_called = False
+        self.catalog: Any = None
+        self.seen_from: Any = None
+
+    def begin(self, keyspace: int, block: Block) -> None:
+        """Go on with a new block, whose first value is given away at once."""
+        self.keyspace = keyspace
+        self.last, self.end, self.step = block
+        self.is_called = True
+
+
+class SessionSequences:
+    """One per session. `latest` is the OID of the sequence whose value lastval returns, 0 for none."""
+
+    __slots__ = ("_cached", "_server", "latest", "made")
+
+    def __init__(self, server: SequenceServer) -> None:
+        self._server = server
+        self._cached: dict[int, Cached] = {}
+        # Those that the running transaction has made or altered, and has taken values from: whether they
+        # had any before.
+        self.made: dict[int, bool] = {}
+        self.latest = 0
+
+    # ------------------------------------------------------------ functions
+
+    def nextval(self, caller: Caller, oid: int) -> int:
+        """Return the next value. Raises SqlError 42501, 25006, 2200H, 42809, 42P01."""
+        here = caller.standpoint
+        cached = self._cached.get(oid)
+        if cached is None or cached.seen_from is not here:
+            sequence = require_sequence(here.catalog, oid)
+            check(privilege_on(sequence, Privilege.USAGE | Privilege.UPDATE), here.authority)
+            cached = self._refreshed(here.catalog, sequence)
+            cached.seen_from = here
+        if caller.read_only:
+            raise _read_only("nextval")
+        return self._next(caller, oid, cached)
+
+    def next_of_column(self, caller: Caller, oid: int) -> int:
+        """Return the next value for an identity column: who may insert needs no right on its sequence."""
+        cached = self._cached.get(oid)
+        catalog = caller.standpoint.catalog
+        if cached is None or cached.catalog is not catalog:
+            cached = self._refreshed(catalog, require_sequence(catalog, oid))
+        return self._next(caller, oid, cached)
+
+    def _next(self, caller: Caller, oid: int, cached: Cached) -> int:
+        if cached.last == cached.end:
+            self._begin_block(caller, oid, cached)
+        else:
+            cached.last += cached.step
+            cached.is_called = True
+        self.latest = oid
+        return cached.last
+
+    def currval(self, caller: Caller, oid: int) -> int:
+        """Return the value that this session was given last. Raises SqlError 55000, 42501, 42809, 42P01."""
+        sequence = require_sequence(caller.standpoint.catalog, oid)
+        _check_readable(caller, sequence)
+        cached = self._cached.get(oid)
+        if cached is None or not cached.is_called:
+            message = f'currval of sequence "{sequence.name}" is not yet defined in this session'
+            raise SqlError("55000", message)
+        return cached.last
+
+    def lastval(self, caller: Caller) -> int:
+        """Return what nextval returned last, of whatever sequence. Raises SqlError 55000, 42501."""
+        sequence = self.latest and caller.standpoint.catalog.tables_by_oid.get(self.latest)
+        if not sequence:
+            raise SqlError("55000", "lastval is not yet defined in this session")
+        _check_readable(caller, sequence)
+        return self._cached[self.latest].last
+
+    def setval(self, caller: Caller, oid: int, value: int, is_called: bool = True) -> int:
+        """Set a counter, and give up what is cached. Raises SqlError 42501, 25006, 22003, 42809, 42P01."""
+        sequence = require_sequence(caller.standpoint.catalog, oid)
+        check(privilege_on(sequence, Privilege.UPDATE), caller.standpoint.authority)
+        if caller.read_only:
+            raise _read_only("setval")
+        options = options_of(sequence)
+        if not options.minimum <= value <= options.maximum:
+            raise counter.out_of_bounds(sequence.name, options, value)
+        cached = self._refreshed(caller.standpoint.catalog, sequence)
+        wanted = Counter(value, is_called=is_called)
+        if caller.transaction.has_written(counter_key(sequence)):
+            write(caller.transaction, sequence, wanted)
+            self.made.setdefault(oid, cached.is_called)
+        elif not self._server.set(oid, wanted):
+            raise no_relation(oid)
+        if is_called:
+            cached.last, cached.is_called = value, True
+        cached.end = cached.last
+        return value
+
+    def counters(self, caller: Caller, sequences: Sequence[Table]) -> list[Counter | None]:
+        """Return the counters of sequences as they are now, or as the running transaction has made them."""
+        own = caller.transaction
+        with self._server.reading() as current:
+            return [
+                read(own, sequence)
+                if own.has_written(counter_key(sequence))
+                else current(sequence.oid)
+                for sequence in sequences
+            ]
+
+    # ------------------------------------------------------------ blocks
+
+    def _refreshed(self, catalog: Any, sequence: Table) -> Cached:
+        """Return what is kept of a sequence, without values from before it was altered."""
+        cached = self._cached.get(sequence.oid)
+        if cached is None:
+            cached = self._cached[sequence.oid] = Cached()
+        if cached.keyspace != sequence.keyspace_id:
+            cached.keyspace, cached.end = sequence.keyspace_id, cached.last
+        cached.catalog = catalog
+        return cached
+
+    def _begin_block(self, caller: Caller, oid: int, cached: Cached) -> None:
+        sequence = require_sequence(caller.standpoint.catalog, oid)
+        transaction = caller.transaction
+        if transaction.has_written(counter_key(sequence)):
+            block = _own_value(transaction, sequence)
+            self.made.setdefault(oid, cached.is_called)
+            cached.begin(sequence.keyspace_id, block)
+            return
+        taken = self._server.take(oid, lambda: caller.pause(0))
+        if taken is None:
+            raise no_relation(oid)
+        sequence, block = taken
+        cached.begin(sequence.keyspace_id, block)
+
+    # ------------------------------------------------------------ transactions
+
+    def settle(self) -> None:
+        """Say that the transaction was committed: what it made is everybody's."""
+        self.made.clear()
+
+    def undo(self) -> None:
+        """Say that the transaction was rolled back, and what it made with it."""
+        for oid in list(self.made):
+            self._forget(oid)
+
+    def rewind(self, transaction: Transaction, catalog: Any) -> None:
+        """Say that the transaction has taken its last writes back, of which it now sees this catalog.
+
+        Values that were taken from what it has still made stay given away.
+        """
+        for oid in list(self.made):
+            sequence = catalog.tables_by_oid.get(oid)
+            if sequence is not None and transaction.has_written(counter_key(sequence)):
+                write(transaction, sequence, Counter(self._cached[oid].last, is_called=True))
+            else:
+                self._forget(oid)
+
+    def _forget(self, oid: int) -> None:
+        """Give up what was made in the transaction: another object may get its OID."""
+        if not self.made.pop(oid):
+            del self._cached[oid]
+
+    def discard(self) -> None:
+        """Forget all that was cached (DISCARD SEQUENCES)."""
+        self._cached.clear()
+        self.made.clear()
+        self.latest = 0
+
+    # ------------------------------------------------------------ moves
+
+    def record(self) -> SequencesRecord | None:
+        """Return all of it for another process, None for nothing."""
+        if not self._cached:
+            return None
+        entries = tuple(
+            CachedRecord(oid, c.keyspace, c.last, c.end, c.step, c.is_called, self.made.get(oid))
+            for oid, c in self._cached.items()
+        )
+        return SequencesRecord(self.latest, entries)
+
+    def take_up(self, record: SequencesRecord) -> None:
+        """Go on with what another process has left."""
+        self.latest = record.latest
+        for entry in record.cached:
+            cached = self._cached[entry.oid] = Cached()
+            cached.keyspace, cached.is_called = entry.keyspace, entry.is_called
+            cached.last, cached.end, cached.step = entry.last, entry.end, entry.step
+            if entry.made is not None:
+                self.made[entry.oid] = entry.made
+
+
+def _own_value(transaction: Transaction, sequence: Table) -> Block:
+    """Take one value in a transaction that has made the sequence: it caches none."""
+    options = options_of(sequence)
+    before = read(transaction, sequence)
+    assert before is not None, "it was written"
+    taken = next_block(before, replace(options, cache=1))
+    if taken is None:
+        raise counter.exhausted(sequence.name, options)
+    block, after = taken
+    write(transaction, sequence, after)
+    return block
+
+
+def options_of(sequence: Table) -> SequenceOptions:
+    """Return the options that every sequence has."""
+    assert sequence.sequence is not None, sequence.name
+    return sequence.sequence
+
+
+def _check_readable(caller: Caller, sequence: Table) -> None:
+    allowed = privilege_on(sequence, Privilege.SELECT | Privilege.USAGE)
+    check(allowed, caller.standpoint.authority)
+
+
+def _read_only(function: str) -> SqlError:
+    return SqlError("25006", f"cannot execute {function}() in a read-only transaction")
