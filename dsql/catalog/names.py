@@ -17,7 +17,6 @@ from dsql.functions.registry import Callee, by_oid, candidates
 from dsql.types import registry
 from dsql.types.identifier import quote_identifier, split_name
 
-_OID_DIGITS_MAX = 10
 _TYPE_MODIFIER = re.compile(r"\([^()]*\)")
 
 
