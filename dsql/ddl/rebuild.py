@@ -101,7 +101,8 @@ def copy_program(source: Table, target: Table, catalog: Catalog) -> CompiledProg
     columns = ", ".join(
         quote_identifier(column.name) for column in target.live_columns if not column.generated
     )
-    text = f"INSERT INTO {_name(target)} ({columns}) SELECT {columns} FROM {_name(renamed)}"
+    into = f"INSERT INTO {_name(target)} ({columns}) OVERRIDING SYSTEM VALUE"
+    text = f"{into} SELECT {columns} FROM {_name(renamed)}"
     return prepare(_bind(text, both))
 
 

@@ -203,6 +203,13 @@ class TestIdentity:
             3,
         ]
 
+    def test_a_primary_key_that_is_added_keeps_its_values(self, one: Peer) -> None:
+        one.query("create table t (id int generated always as identity, a text)")
+        one.query("insert into t(a) values ('x'), ('y')")
+        one.query("alter table t add primary key (id)")
+        assert texts(one, "select * from t order by id") == ["1|x", "2|y"]
+        assert numbers(one, "insert into t(a) values ('z') returning id") == [3]
+
     def test_a_sequence_goes_with_its_column_and_not_before(self, one: Peer) -> None:
         one.query("create table t (a int, id int generated always as identity, b serial)")
         (error,) = errors(one.query("drop sequence t_id_seq"))
