@@ -57,6 +57,8 @@ class Generator:
         self.expressions = Expressions(self)
         self.whole_scans = WholeScans()
         self.made = MadeSlots()
+        self.ctes: dict[int, str] = {}  # the functions that give their rows, by id
+        self.working: dict[int, str] = {}  # what the last round of a recursive one has made
         self._nesting = Nesting()
         self._nodes = nodes
 

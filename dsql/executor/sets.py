@@ -202,18 +202,13 @@ def _meet(
                 source.line(f"yield {row}")
 
 
-def cte_name(cte: int) -> str:
-    """Return the function that gives a CTE's rows."""
-    return f"cte_{cte}"
-
-
 def produce_cte(
     generator: Generator, cte: p.CtePlan, env: Env, _required: set[int], _consume: Consume
 ) -> None:
     """Write the function of a CTE, which returns its `SharedRows`."""
     source = generator.source
-    name, run, memory = cte_name(cte.id), source.fresh("run"), source.fresh("memo")
-    kept = source.fresh("kept")
+    name, run, memory, kept = map(source.fresh, ("cte", "run", "memo", "kept"))
+    generator.ctes[cte.id] = name
     with source.nested(run, kept):
         if cte.recursive is not None:
             _recursion(generator, cte, cte.recursive, env, kept)
@@ -252,12 +247,13 @@ def _row(codes: Sequence[Code]) -> str:
 def _recursion(
     generator: Generator, cte: p.CtePlan, recursive: p.RecursivePlan, env: Env, kept: str
 ) -> None:
-    """Write the rounds. `work_N` are the last round's rows, where the recursive part reads them.
+    """Write the rounds. `working` are the last round's rows, where the recursive part reads them.
 
     What is yielded is among the `kept` rows when the next is asked for, see `SharedRows`.
     """
     source = generator.source
-    work, rows, done, end = (f"work_{cte.id}", *map(source.fresh, ("rows", "done", "end")))
+    work, rows, done, end = map(source.fresh, ("working", "rows", "done", "end"))
+    generator.working[cte.id] = work
     seen = _Seen(generator) if recursive.distinct else None
     types = [item.type_oid for item in cte.query.expressions]
     give_kept = _yield_kept(generator, types, kept)
@@ -324,7 +320,7 @@ def produce_cte_scan(
 ) -> None:
     """Write a loop over a CTE's rows, or over the last round of a recursion."""
     source = generator.source
-    rows = f"work_{node.cte}" if node.working else f"{cte_name(node.cte)}()"
+    rows = generator.working[node.cte] if node.working else f"{generator.ctes[node.cte]}()"
     if node in generator.whole_scans and not node.working:
         rows += ".whole()"
     inner, names = generator.bind(env, [slot.id for slot in node.slots], [True] * len(node.slots))

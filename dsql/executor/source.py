@@ -17,12 +17,10 @@ is compiled as a unit of its own.
 from __future__ import annotations
 
 import re
-import symtable
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from typing import Any
 
 from dsql.executor.codes import code_of
@@ -30,7 +28,10 @@ from dsql.executor.codes import code_of
 _INDENT = "    "
 _NESTED_FUNCTIONS_MAX = 8  # deeper ones are lifted
 _UNIT_CHARACTERS = 32 * 1024
-_NUMBERED = re.compile(r".*\d")  # as `fresh` names things
+# A string, or a name; attributes are none.
+_NAME = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<![\w.])([A-Za-z_]\w*)""")
+_ASSIGNED = re.compile(r"(\w+) := ")
+_NUMBER = re.compile(r"(?<=\D)[0-9]+$")  # with which `fresh` ends a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ class Function:
     parameters: str = ""
     stop: str = "return"  # the statement that ends the function early
     nesting: int = 0  # in how many functions it is written
+    first: int = (
+        0  # number of the names that are fresh in it; it reads those before as its enclosers'
+    )
     passed: list[str] = field(default_factory=list)
     prologue: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
@@ -79,7 +83,7 @@ class Source:
 
     def __init__(self) -> None:
         self.names: dict[str, Any] = {}
-        self._counter = count(1)
+        self._names = 0  # that were fresh
         self._functions: list[Function] = []
         self._constants: dict[Any, str] = {}
         self._passed: dict[str, list[str]] = {}  # what lifted functions are given
@@ -94,7 +98,8 @@ class Source:
 
     def fresh(self, prefix: str) -> str:
         """Return a name that is used nowhere else in the program."""
-        return f"{prefix}{next(self._counter)}"
+        self._names += 1
+        return f"{prefix}{self._names}"
 
     def line(self, text: str) -> None:
         """Add a statement to the current block."""
@@ -133,7 +138,7 @@ class Source:
         """
         nesting = self._functions[-1].nesting + 1 if self._functions else 0
         lifted = nesting > _NESTED_FUNCTIONS_MAX and not closure
-        function = Function(name, parameters, stop, 1 if lifted else nesting)
+        function = Function(name, parameters, stop, 1 if lifted else nesting, self._names + 1)
         self._functions.append(function)
         yield
         self._functions.pop()
@@ -172,23 +177,18 @@ class Source:
 
         Those of the outermost one only for a function that is to be `alone`: others are inside of it.
         """
-        found: set[str] = set()
-        tables = symtable.symtable(_joined(function.text()), "", "exec").get_children()
-        while tables:
-            table = tables.pop()
-            tables += table.get_children()
-            found |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
-        outermost = self._functions[0].parameters.split(", ")
+        text = "\n".join((*function.prologue, *function.body))
+        words = {*_NAME.findall(text)}.difference(_ASSIGNED.findall(text))
+        words -= {"", *function.parameters.split(", "), *self.names, *self._units}
+        outermost = self._functions[0].parameters.split(", ") if alone else ()
         return sorted(
-            name
-            for name in found
-            if name not in self.names
-            and name not in self._units
-            and (
-                (alone and (name in outermost or _NUMBERED.fullmatch(name)))
-                or (
-                    _NUMBERED.fullmatch(name) and not (name in self._passed or name in self._set_up)
-                )
+            word
+            for word in words
+            if word in outermost
+            or (
+                alone
+                if word in self._passed or word in self._set_up
+                else (number := _NUMBER.search(word)) and int(number.group()) < function.first
             )
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,13 +17,14 @@ from dsql.planner.explain import Style, show
 from dsql.planner.explain_formats import FORMATS, decimal, document
 from dsql.planner.explain_text import text_of
 from dsql.session import dpu
+from dsql.session.compiled import DescribedQuery
 from dsql.session.executing import arguments_of
-from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
+from dsql.session.pipeline import QUERIES, ParameterTypes
 from dsql.session.portal import ResultPortal
 from dsql.session.prepared import find_statement
 from dsql.session.state import SessionState
 from dsql.session.statement import Columns, QueryStatement, Settled, Statement, UtilityStatement
-from dsql.sql.gate import ParsedStatement
+from dsql.sql.gate import ParsedStatement, explained
 from dsql.sql.libpg_query import query_identifier
 from dsql.types import oids
 from dsql.wire.copy_options import read_boolean
@@ -65,19 +66,26 @@ class ExplainStatement:
     def __init__(
         self, state: SessionState, parsed: ParsedStatement, declared: ParameterTypes
     ) -> None:
-        node = inner(parsed.node.query)
-        name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
-        self._parsed = replace(parsed, node=node, name=name)
-        if name not in QUERIES:
-            check_names(self._parsed, state.context)
-            raise unsupported(f"unsupported statement: {name}")
+        query = explained(parsed)
+        if query.name not in QUERIES:
+            check_names(query, state.context)
+            raise unsupported(f"unsupported statement: {query.name}")
         self._state = state
         self._options = _options(parsed.node)
-        self._query = QueryStatement(state, self._parsed, declared, "")
+        self._query = QueryStatement(state, query, declared, "")
+        self._planning_seconds = 0.0
 
     def describe(self) -> tuple[tuple[int, ...], Columns]:
         """See `Statement`."""
-        return self._query.described().parameter_types, self._options.columns
+        return self._described().parameter_types, self._options.columns
+
+    def _described(self) -> DescribedQuery:
+        """Return what is known of its query, which is planned now if it was not before."""
+        clock = self._state.environment.monotonic
+        started = clock()
+        query = self._query.described()
+        self._planning_seconds = max(self._planning_seconds, clock() - started)
+        return query
 
     def settled(self) -> Settled:
         """See `Statement`."""
@@ -89,9 +97,9 @@ class ExplainStatement:
 
     def bind(self, message: Bind) -> ResultPortal:
         """See `Statement`."""
-        query = self._query.described()
+        query = self._described()
         values = self._query.decode(message, query.shape(message.formats, ()))
-        run = partial(_run, self._state, self._parsed, self._options, query.parameter_types, values)
+        run = partial(_run, self._state, self._query, self._options, values, self._planning_seconds)
         return ResultPortal(self._state, self._options.columns, message.result_formats, run)
 
 
@@ -113,7 +121,7 @@ def _run_execute(state: SessionState, parsed: ParsedStatement, options: Options)
     values = arguments_of(state, parsed, node, types)
     if not isinstance(statement, QueryStatement):
         raise unsupported("EXPLAIN EXECUTE of a utility statement is not supported")
-    return _run(state, statement.parsed, options, types, values)
+    return _run(state, statement, options, values, 0.0)
 
 
 def _options(node: Any) -> Options:
@@ -139,17 +147,16 @@ def _options(node: Any) -> Options:
 
 def _run(
     state: SessionState,
-    parsed: ParsedStatement,
+    query: QueryStatement,
     options: Options,
-    types: tuple[int, ...],
     values: Sequence[Any],
+    planning_seconds: float,
 ) -> UtilityResult:
+    """Raises SqlError 42501 if the role may not run the query."""
     clock, flags = state.environment.monotonic, options.flags
-    started, processor = clock(), time.thread_time()
-    compiled = compile_query(
-        parsed, types, state.context.standpoint, state.settings, state.environment.plans
-    )
-    program, planned = compiled.program, clock()
+    processor = time.thread_time()
+    compiled = query.compiled()
+    program, started = compiled.program, clock()
     verbose, analyze = flags.get("verbose", False), flags.get("analyze", False)
     style = Style(flags.get("costs", True), verbose, flags.get("timing", True))
     summary: dict[str, Any] = {}
@@ -160,14 +167,14 @@ def _run(
         style = style._replace(actual=measurement.actual)
         summary["Triggers"] = []
         if verbose:
-            summary["Query Identifier"] = query_identifier(parsed.text)
+            summary["Query Identifier"] = query_identifier(query.parsed.text)
     if flags.get("summary", analyze):
-        summary["Planning Time"] = decimal((planned - started) * 1e3, 3)
+        summary["Planning Time"] = decimal(planning_seconds * 1e3, 3)
         if analyze:
-            summary["Execution Time"] = decimal((clock() - planned) * 1e3, 3)
+            summary["Execution Time"] = decimal((clock() - started) * 1e3, 3)
     estimate = None
     if verbose and measurement is not None and state.settings.profile == "dsql":
-        seconds = time.thread_time() - processor
+        seconds = planning_seconds + time.thread_time() - processor
         estimate = dpu.estimate(seconds, measurement.read_bytes, measurement.written_bytes)
     result = UtilityResult("EXPLAIN", options.columns)
     shown = show(program.plan, style)
@@ -176,8 +183,8 @@ def _run(
         result.rows = [(line,) for line in (*lines, *(estimate.lines() if estimate else ()))]
     else:
         summary |= {"Statement DPU Estimate": estimate.document()} if estimate else {}
-        query = {"Plan": document(shown, style), **summary}
-        result.rows = [(FORMATS[options.format](query),)]
+        shown_query = {"Plan": document(shown, style), **summary}
+        result.rows = [(FORMATS[options.format](shown_query),)]
     return result
 
 

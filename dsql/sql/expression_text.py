@@ -8,15 +8,18 @@ the same expression.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
 
 from dsql.errors import unsupported
 from dsql.sql import bound
 from dsql.sql.bound_query import Entry
 from dsql.sql.composites import fields_of
+from dsql.sql.walk import nodes
 from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
@@ -24,6 +27,7 @@ from dsql.types.typmod import format_type
 
 _SETTINGS = FormatSettings()
 _BARE_NUMBERS = (oids.INT4, oids.NUMERIC)
+_GIVEN = re.compile(r"\0(\d+)\0")  # no text has a zero
 
 
 def expression_text(expression: bound.Expression) -> str:
@@ -206,12 +210,18 @@ def _null_if(printer: ExpressionPrinter, node: Any) -> str:
     return f"NULLIF({printer.operand(node.left)}, {printer.operand(node.right)})"
 
 
+def _branch(printer: ExpressionPrinter, branch: Sequence[bound.Expression]) -> str:
+    condition, result = branch
+    return f"WHEN {printer.text(condition)} THEN {printer.operand(result)}"
+
+
 def _case(printer: ExpressionPrinter, node: Any) -> str:
     text = printer.case_line("CASE")
     with printer.inside_case():
-        for condition, result in node.branches:
-            words = f"WHEN {printer.text(condition)} THEN {printer.operand(result)}"
-            text += printer.case_line(words)
+        for branch in node.branches:
+            alike = isinstance(branch, bound.Alike)
+            lines = _items(printer, branch, _branch) if alike else [_branch(printer, branch)]
+            text += "".join(map(printer.case_line, lines))
         nothing = bound.Constant(type_oid=node.type_oid, typmod=node.typmod, value=None)
         text += printer.case_line(f"ELSE {printer.operand(node.otherwise or nothing)}")
     return text + printer.case_line("END")
@@ -259,7 +269,57 @@ def _row_compare(printer: ExpressionPrinter, node: Any) -> str:
     return f"(ROW({sides[0]}) {node.operator} ROW({sides[1]}))"
 
 
+def _alike(printer: ExpressionPrinter, node: Any) -> str:
+    """Return the items of a list that are alike, without what is around all of the list."""
+    separator = _SEPARATORS.get(node.joined, ", ")
+    return separator.join(_items(printer, node, _operand_of))
+
+
+def _operand_of(printer: ExpressionPrinter, item: Sequence[bound.Expression]) -> str:
+    return printer.operand(item[0])
+
+
+_SEPARATORS: dict[type[bound.Expression] | None, str] = {bound.And: " AND ", bound.Or: " OR "}
+
+
+def _items(
+    printer: ExpressionPrinter,
+    node: bound.Alike,
+    write: Callable[[ExpressionPrinter, Sequence[bound.Expression]], str],
+) -> Iterator[str]:
+    """Yield what `write` makes of each item; each kind is written once, and then what is given put in."""
+    kinds = [_each(printer, template, write(printer, template)) for template in node.templates]
+    return (next(kinds[kind]) for kind in node.order)
+
+
+def _each(
+    printer: ExpressionPrinter, template: Sequence[bound.Expression], text: str
+) -> Iterator[str]:
+    parts: list[Any] = _GIVEN.split(text)
+    if len(parts) == 1:
+        return repeat(text)
+    given = {id(node): node for part in template for node, _ in nodes(part)}
+    places = [given[int(number)] for number in parts[1::2]]
+    parts[1::2] = [map(_written, repeat(printer), repeat(place), place.values) for place in places]
+    parts[::2] = map(repeat, parts[::2])
+    return map("".join, zip(*parts, strict=False))
+
+
+def _given(_printer: ExpressionPrinter, node: Any) -> str:
+    return f"\0{id(node)}\0"
+
+
+def _written(printer: ExpressionPrinter, node: Any, value: Any) -> str:
+    """Return the text of what is given for one item."""
+    if isinstance(value, bound.Parameter):
+        return f"${value.index + 1}"
+    constant = bound.Constant(type_oid=node.type_oid, typmod=node.typmod, value=value)
+    return printer.constant(constant)
+
+
 _PRINTERS: dict[type[bound.Expression], _Write] = {
+    bound.Alike: _alike,
+    bound.Given: _given,
     bound.Constant: lambda printer, node: printer.constant(node),
     bound.ColumnRef: lambda printer, node: printer.column(node),
     bound.Call: _call,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -138,7 +138,20 @@ def check_script(text: str) -> tuple[str, ...]:
 def whole(statement: ParsedStatement) -> ParsedStatement:
     """Return a statement of a script with its long lists of constants in its node."""
     text = " " * statement.offset + statement.text
-    return _with_lists(text, text.encode())[0]
+    found = _with_lists(text, text.encode())[0]
+    return found if found.name == statement.name else explained(found)
+
+
+def explained(statement: ParsedStatement) -> ParsedStatement:
+    """Return the statement in an EXPLAIN."""
+    query = statement.node.query
+    node = getattr(query, query.WhichOneof("node"))
+    return replace(statement, node=node, name=_node_name(type(node).DESCRIPTOR.name))
+
+
+def _has_tree(statement: ParsedStatement) -> bool:
+    explains = statement.name == "Explain"
+    return (explained(statement) if explains else statement).name in _WITH_TREES
 
 
 def _without_lists(text: str, script: bytes) -> list[ParsedStatement]:
@@ -155,7 +168,7 @@ def _without_lists(text: str, script: bytes) -> list[ParsedStatement]:
         statements = _split(parse(short), text, _characters_of(text, script), [])
     except SqlError:
         return []
-    if any(statement.name not in _WITH_TREES for statement in statements):
+    if not all(map(_has_tree, statements)):
         return []
     waiting, others = deque(lists), deque(alike)
     for statement in statements:

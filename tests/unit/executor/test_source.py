@@ -14,9 +14,10 @@ def nested_sum(depth: int) -> tuple[Any, str]:
     source = Source()
 
     def write(level: int) -> str:
-        name, variable = source.fresh("level"), source.fresh("v")
-        variables.append(variable)
+        name = source.fresh("level")
         with source.nested(name):
+            variable = source.fresh("v")
+            variables.append(variable)
             source.line(f"{variable} = {level}")
             if level == depth:
                 source.line(f"return {' + '.join(variables)}")

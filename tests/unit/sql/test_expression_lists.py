@@ -235,3 +235,35 @@ def test_parameters_between_what_is_alike_keep_their_numbers(peer: Peer) -> None
     assert len(take_out_expressions(text)[1]) == 1
     found = peer.ask(client.parse(text), client.bind([b"y", b"x"]), client.execute(), client.sync())
     assert rows(found) == [[b"3"]]
+
+
+@pytest.mark.parametrize(
+    ("form", "separator", "item"),
+    [
+        ("{}", " or ", "a = {0}"),
+        ("{}", " and ", "a * {0} > {0} or b = 'x''{0}'"),
+        ("a in ({})", ", ", "a - {0}"),
+        ("a = any(array[{}])", ", ", "case when a = {0} then null else a end"),
+        ("coalesce({}) = 1", ", ", "nullif(a, {0})"),
+        ("greatest({}) = 1", ", ", "position('{0}' in b)"),
+        ("case {} end = 1", " ", "when a = {0} then a + {0}"),
+    ],
+)
+def test_explain_shows_every_item_of_a_long_list(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, form: str, separator: str, item: str
+) -> None:
+    items = separator.join(item.format(number) for number in range(2_000))
+    text = f"explain (costs false) select from t where {form.format(items)}"
+    (found,) = take_out_expressions(text)[1]
+    assert len(found.order) >= 1_998
+    shown = rows(peer.query(text))
+    monkeypatch.setattr(expression_lists, "TEXT_CHARACTERS_MIN", sys.maxsize)
+    assert shown == rows(peer.query(text))
+    assert len(shown) == 5
+
+
+def test_many_kinds_of_a_few_items_each_are_taken_out() -> None:
+    kinds = [f"a {'+ b ' * (number % 40)}{'- c ' * (number // 40)}" for number in range(2_000)]
+    items = [f"{kinds[number % 2_000]}+ {number}" for number in range(10_000)]
+    (found,) = take_out_expressions(f"select a in ({', '.join(items)})")[1]
+    assert len(found.kinds) == 2_000
