@@ -26,6 +26,7 @@ from dsql.sql.walk import nodes as walk
 from dsql.types import oids, registry
 from dsql.types.type import Type
 from dsql.types.typmod import format_type
+from dsql.types.vector import VECTORS
 
 _DSQL_NUMERIC_TYPMOD = (18 << 16 | 6) + 4  # a bare NUMERIC is numeric(18,6)
 _DECLARED_BYTES_MAX = {
@@ -85,10 +86,12 @@ class StatementExpressions:
         return type_oid, typmod
 
     def _may_be_a_column(self, kind: Type) -> bool:
-        """Tell whether a column may have a type: arrays only outside the dsql profile."""
-        if kind.element_oid and self._context.profile == "postgres":
+        """Tell whether a column may have a type: more, and arrays, outside the dsql profile."""
+        if self._context.profile == "dsql":
+            return kind.column_allowed
+        if kind.element_oid and kind.oid not in VECTORS:
             kind = registry.get(kind.element_oid)
-        return kind.column_allowed
+        return kind.column_allowed or kind.column_of_postgres
 
     def with_default(self, table: Table, column: Column, source: ColumnSource) -> Column:
         """Return the column with the default (or generation expression) of its source."""

@@ -94,7 +94,15 @@ int2 int4 int8 float4 float8 numeric bpchar varchar text bytea json jsonb date t
 timestamptz timetz interval bool uuid
 """
 COLUMN_TYPES = frozenset(_COLUMN_TYPES.split())
-KEY_TYPES = COLUMN_TYPES - {"bytea", "json", "jsonb", "timetz", "interval"}
+# Those that the postgres profile lets tables have too, most of them of the catalogs; some can be keys.
+_POSTGRES_KEY_TYPES = frozenset(
+    "name char oid regproc regprocedure regoper regoperator regclass regtype regrole regnamespace "
+    "regcollation".split()
+)
+_POSTGRES_COLUMN_TYPES = _POSTGRES_KEY_TYPES | frozenset(
+    "xid cid xid8 tid pg_lsn inet int2vector oidvector".split()
+)
+KEY_TYPES = COLUMN_TYPES - {"bytea", "json", "jsonb", "timetz", "interval"} | _POSTGRES_KEY_TYPES
 
 _lines = {line.split()[1]: line.split() for line in FACTS.strip().splitlines()}
 
@@ -148,6 +156,7 @@ def define(
             array_oid=array_oid,
             kind=facts[7],
             column_allowed=name in COLUMN_TYPES,
+            column_of_postgres=name in _POSTGRES_COLUMN_TYPES,
             key_allowed=name in KEY_TYPES,
         )
     )

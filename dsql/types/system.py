@@ -141,6 +141,8 @@ define(
     decode=_decode_tid,
     binary_encode=lambda value: _TID.pack(*value),
     binary_decode=_decode_tid_binary,
+    store_template="list({0})",
+    load_template="tuple({0})",
 )
 define(
     "pg_lsn",

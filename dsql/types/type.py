@@ -85,4 +85,7 @@ class Type:
     array_oid: int = 0
     kind: str = "b"  # pg_type.typtype
     column_allowed: bool = True  # may be the type of a table column in the dsql profile
+    column_of_postgres: bool = (
+        False  # may be that in the postgres profile, though not in the dsql one
+    )
     key_allowed: bool = True  # may be part of a key or index

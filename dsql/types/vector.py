@@ -92,6 +92,8 @@ define(
     decode=_decode_int2vector,
     binary_encode=_binary_encoder(INT2, "!h"),
     binary_decode=_binary_decoder("int2vector", INT2),
+    store_template="list({0})",
+    load_template="tuple({0})",
 )
 define(
     "oidvector",
@@ -99,5 +101,7 @@ define(
     decode=_decode_oidvector,
     binary_encode=_binary_encoder(OID, "!I"),
     binary_decode=_binary_decoder("oidvector", OID),
+    store_template="list({0})",
+    load_template="tuple({0})",
     sort_key=_length_first,
 )

@@ -150,6 +150,32 @@ SCRIPTS = {
         select pg_tablespace_size('nope')
         select inet_server_addr(), inet_server_port(), inet_client_addr(), inet_client_port()
     """,
+    "columns of the catalogs' types": """
+        create table t (a name, b oid, c regclass, d "char", e xid, f regtype, g name[], h oid[], \
+            i regproc, j pg_lsn, k xid8, l cid, m tid, n inet, o int2vector, p oidvector)
+        insert into t values ('x', 1, 'pg_class', 'c', '7', 'int4', '{a,b}', '{1,2}', \
+            'now', '0/1', '18446744073709551615', '1', '(0,1)', '10.0.0.1', '1 2', '3 4')
+        insert into t values (repeat('x', 70), 4294967295, 1259, 'longer', '8', 23)
+        select * from t order by a
+        select a, b::int8, c::oid, d, f::oid, o[0], p[1], m = '(0,1)' from t order by a
+        select b from t where a = 'x' and b = 1 and c = 'pg_class'::regclass and d = 'c' and e = '7'
+        create index on t (a)
+        create index on t (b)
+        create index on t (d)
+        create index on t (c)
+        select a from t where a > 'a' order by a desc
+        select b from t where b >= 1 order by b desc
+        update t set b = 7 where a = 'x' returning b, m, o
+        create table u (a name primary key, b oid unique, c "char" not null default 'x', \
+            d regclass default 'pg_class'::regclass)
+        insert into u values ('q', 5), ('r', 6)
+        insert into u values ('q', 5)
+        insert into u values ('z', 6)
+        select a || 'x', length(a), c, d from u order by 1
+        select * from u x join u y on x.a = y.a and x.b = y.b order by 1
+        select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 't'::regclass \
+            and attnum > 0 order by attnum
+    """,
     "discard": """
         prepare p as select 1
         set application_name = 'discarded'
