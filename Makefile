@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PACKAGES := dsql relay placement journal adjudicator storage
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup compiled up test soak bench attacks chaos-load lint clean
+.PHONY: setup compiled up test soak bench attacks chaos-load regression lint clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 .venv/.server: pyproject.toml requirements.lock
@@ -77,6 +77,11 @@ attacks: $(VENV)/.bench
 # clients saw. Options: make chaos-load LOAD="--seconds 1800 -- --hold 2"
 chaos-load: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m load $(LOAD)
+
+# Runs PostgreSQL's own regression files here and on a real PostgreSQL, and prints where the answers differ.
+# The files are not ours: apt-get source postgresql-15, then make regression REGRESSION=.../src/test/regress
+regression: $(VENV)/.test
+	cd tests && PYTHONPATH=.. ../$(BIN)/python -m tests.differential.regression $(REGRESSION)
 
 clean:
 	rm -rf .venv .compiled build .mypy_cache .ruff_cache
