@@ -125,6 +125,7 @@ _NAMES: dict[str, Any] = {
     "VALUE_BYTES_MAX": VALUE_BYTES_MAX,
     "not_null_violation": violations.not_null_violation,
     "check_violation": violations.check_violation,
+    "view_check_violation": violations.view_check_violation,
     "unique_violation": violations.unique_violation,
     "second_update": violations.second_update,
     "too_many_rows": too_many_rows,

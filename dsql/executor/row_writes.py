@@ -75,7 +75,7 @@ def key_code(generator: Generator, node: p.Modification, env: Env) -> str:
 def write_constraints(
     generator: Generator, node: p.Modification, env: Env, row: str, changed: set[int] | None
 ) -> None:
-    """Write the NOT NULL and CHECK tests of a new row; `changed` None: of all columns."""
+    """Write the NOT NULL, CHECK and CHECK OPTION tests of a new row; `changed` None: of all columns."""
     source, table = generator.source, node.table
     shown = f"{source.constant(table, 'table')}, {source.constant(node.written, 'written')}"
     for column in table.live_columns:
@@ -91,6 +91,9 @@ def write_constraints(
     for name, condition in node.checks:
         with source.block(f"if {generator.expressions.false(condition, env)}:"):
             source.line(f"raise check_violation({shown}, {name!r}, {row}, context)")
+    for name, condition in node.view_checks:
+        with source.block(f"if not {generator.expressions.true(condition, env)}:"):
+            source.line(f"raise view_check_violation({shown}, {name!r}, {row}, context)")
 
 
 def encode_row(generator: Generator, table: Table, row: str) -> str:

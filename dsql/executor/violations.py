@@ -109,6 +109,21 @@ def check_violation(
     )
 
 
+def view_check_violation(
+    table: Table,
+    written: Collection[int],
+    view: str,
+    row: Sequence[Any],
+    context: ExecutionContext,
+) -> SqlError:
+    """Return the error of a new row that a view WITH CHECK OPTION would not show."""
+    return SqlError(
+        "44000",
+        f'new row violates check option for view "{view}"',
+        detail=failing_row(table, written, row, context),
+    )
+
+
 def unique_violation(
     table: Table, index: Index, values: Sequence[Any], context: ExecutionContext
 ) -> SqlError:

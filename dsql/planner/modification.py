@@ -45,6 +45,40 @@ def row_slots(scope: Scope, table: Table) -> dict[int, Slot]:
     }
 
 
+def _as_seen(
+    scope: Scope, layers: Sequence[bound_query.ViewLayer], row: Sequence[Expression]
+) -> tuple[list[Expression], list[Scope]]:
+    """Return a table's row as the outermost of some views has it, and a scope for each view's condition."""
+    scopes: list[Scope] = []
+    for layer in reversed(layers):
+        inner = Scope(scope.planner, scope)
+        inner.entries = [list(row)]
+        scopes.insert(0, inner)
+        targets = [target for target in layer.query.targets if not target.junk]
+        row = [inner.convert(target.expression) for target in targets]
+    return list(row), scopes
+
+
+def _show_new_row(scope: Scope, statement: Modifying, row: dict[int, Slot]) -> list[Scope]:
+    """Have a row of the table be what the statement's names mean, through its views."""
+    scope.entries[0] = list(row.values())
+    seen, scopes = _as_seen(scope, statement.layers, scope.entries[0])
+    if statement.layers:
+        scope.entries[1] = seen
+    return scopes
+
+
+def _view_checks(
+    layers: Sequence[bound_query.ViewLayer], scopes: Sequence[Scope]
+) -> tuple[tuple[str, Expression], ...]:
+    """Return what new rows have to meet for each CHECK OPTION, those of inner views first."""
+    return tuple(
+        (layer.view.name, optimizer.fold(inner.convert(layer.query.where)))
+        for layer, inner in reversed(list(zip(layers, scopes, strict=True)))
+        if layer.is_checked and layer.query.where is not None
+    )
+
+
 def plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
     """Plan a modifying statement whose CTEs `scope` has already."""
     scope.entries += [[] for _ in statement.range_table]
@@ -87,7 +121,7 @@ def _insert(scope: Scope, statement: bound_query.Insert) -> InsertNode:
     values: dict[int, Expression] = dict(zip(statement.column_numbers, slots, strict=False))
     values.update(_numbered(scope, statement.defaults))
     new = row_slots(scope, statement.table)
-    scope.entries[0] = list(new.values())
+    seen = _show_new_row(scope, statement, new)
     return InsertNode(
         estimate=_estimate(child),
         table=statement.table,
@@ -95,6 +129,7 @@ def _insert(scope: Scope, statement: bound_query.Insert) -> InsertNode:
         child=child,
         new=new,
         checks=_numbered(scope, statement.checks),
+        view_checks=_view_checks(statement.layers, seen),
         generated=_numbered(scope, statement.generated),
         values=values,
         written=_written(statement),
@@ -116,6 +151,9 @@ def _conflict(scope: Scope, statement: bound_query.Insert) -> ConflictAction | N
     existing, excluded = row_slots(scope, statement.table), row_slots(scope, statement.table)
     inner = Scope(scope.planner, scope.parent, ctes=scope.ctes)
     inner.entries = [list(existing.values()), list(excluded.values())]
+    if statement.layers:
+        both = [_as_seen(inner, statement.layers, row)[0] for row in inner.entries]
+        inner.entries = [inner.entries[0], *both]
     return ConflictAction(
         index_oids=tuple(action.index_oids),
         assignments=(None if action.assignments is None else _numbered(inner, action.assignments)),
@@ -133,6 +171,10 @@ def _target_rows(
     leaf = group.members[0]
     assert isinstance(leaf, TableLeaf)
     leaf.row_slot, leaf.key_slot = scope.planner.number(), scope.planner.number()
+    if statement.layers:
+        scope.entries[1], seen = _as_seen(scope, statement.layers, scope.entries[0])
+        for layer, inner in reversed(list(zip(statement.layers, seen, strict=True))):
+            add_condition(inner, group, layer.query.where)
     items = [
         item
         for item in statement.from_items
@@ -150,7 +192,7 @@ def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:
     child, leaf, joined = _target_rows(scope, statement)
     assignments = _numbered(scope, statement.assignments)
     new = row_slots(scope, statement.table)
-    scope.entries[0] = list(new.values())
+    seen = _show_new_row(scope, statement, new)
     return UpdateNode(
         estimate=_estimate(child),
         written=frozenset(number for number, _ in statement.assignments),
@@ -159,6 +201,7 @@ def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:
         child=child,
         new=new,
         checks=_numbered(scope, statement.checks),
+        view_checks=_view_checks(statement.layers, seen),
         generated=_numbered(scope, statement.generated),
         old=leaf.columns,
         assignments=assignments,

@@ -293,7 +293,8 @@ class LockRows(Node):
 class Modification(Node):
     """What INSERT, UPDATE and DELETE share. `returning` are its output expressions.
 
-    `new` and `old` map column numbers to the slots of the row after and before; index
+    `new` and `old` map column numbers to the slots of the row after and before; `view_checks` are the
+    conditions of views WITH CHECK OPTION that it has to meet, by their names; index
     expressions and predicates read `new` slots. `written`: the columns that the statement names itself,
     whose values its user knows.
     """
@@ -303,6 +304,7 @@ class Modification(Node):
     child: Node
     new: dict[int, Slot]
     checks: tuple[tuple[str, Expression], ...] = ()
+    view_checks: tuple[tuple[str, Expression], ...] = ()
     generated: tuple[tuple[int, Expression], ...] = ()
     index_expressions: dict[tuple[int, int], Expression] = field(default_factory=dict)
     index_predicates: dict[int, Expression] = field(default_factory=dict)

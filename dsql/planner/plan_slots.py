@@ -166,7 +166,7 @@ def _hash_join(node: p.HashJoin) -> Iterable[Expression]:
 
 
 def _modification(node: Any) -> Iterator[Expression]:
-    yield from (expression for _, expression in node.checks)
+    yield from (expression for _, expression in (*node.checks, *node.view_checks))
     yield from (expression for _, expression in node.generated)
     yield from node.index_expressions.values()
     yield from node.index_predicates.values()

@@ -15,7 +15,7 @@ from typing import Any
 from dsql.access.privileges import RELATION_KINDS, permission_denied
 from dsql.catalog.schema import Column, Table
 from dsql.catalog.virtual import VirtualTable
-from dsql.ddl.naming import find_relation, refuse_index, require_table
+from dsql.ddl.naming import KIND_NAMES, find_relation, refuse_index, require_table
 from dsql.ddl.nodes import inner, option_value, strings
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TRANSACTION_BYTES_MAX
@@ -105,6 +105,9 @@ class CopyPortal:
         found = find_relation(state.context, node.relation)
         if isinstance(found, VirtualTable):
             raise permission_denied(RELATION_KINDS[found.kind], found.name)
+        if found is not None and found.kind != "r":
+            hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger."
+            raise _not_copied("to", found, hint)
         table = require_table(state.context, node.relation)
         columns = _target_columns(table, strings(node.attlist))
         names = [column.name for column in columns]
@@ -182,6 +185,8 @@ class CopyPortal:
         if isinstance(table, VirtualTable) and table.kind == "r":
             names = names or [name for name, _ in table.columns]
         else:
+            if table is not None and table.kind != "r":
+                raise _not_copied("from", table, "Try the COPY (SELECT ...) TO variant.")
             table = require_table(context, node.relation)
             names = [column.name for column in _target_columns(table, names)]
         listed = ", ".join(map(_quoted, names))
@@ -332,6 +337,13 @@ def _check_forced(options: CopyOptions, table: Table, names: list[str]) -> None:
             if name not in names:
                 raise SqlError("42P10", f'{words} column "{name}" not referenced by COPY')
     del table
+
+
+def _not_copied(direction: str, found: Table | VirtualTable, hint: str) -> SqlError:
+    """Return the error (42809) of a view or a sequence; the hint is about views."""
+    word = KIND_NAMES[found.kind]
+    message = f'cannot copy {direction} {word} "{found.name}"'
+    return SqlError("42809", message, hint=hint if found.kind == "v" else "")
 
 
 def _quoted(name: str) -> str:

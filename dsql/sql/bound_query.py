@@ -204,11 +204,21 @@ class Query:
 
 
 @dataclass(slots=True, eq=False)
+class ViewLayer:
+    """An updatable view that a statement writes through. `is_checked`: new rows must be seen in it."""
+
+    view: Table
+    query: Query
+    is_checked: bool
+
+
+@dataclass(slots=True, eq=False)
 class OnConflict:
     """ON CONFLICT. `index_oids`: the unique indexes that arbitrate, [] for any.
 
     `assignments` None: DO NOTHING; else (column number, expression). In its expressions entry 0 is the
-    existing row and entry 1 the row proposed for insertion (excluded).
+    existing row and entry 1 the row proposed for insertion (excluded); through a view entry 1 is the
+    existing row as the view has it, and entry 2 the proposed one.
     """
 
     index_oids: list[int]
@@ -222,7 +232,8 @@ class Insert:
 
     `defaults` gives the expression of every other column that is not NULL by default, as
     (column number, expression); `generated` those computed from the finished row.
-    RETURNING, ON CONFLICT, `checks` and `generated` see the row as entry 0 of `range_table`.
+    RETURNING, ON CONFLICT, `checks` and `generated` see the row as entry 0 of `range_table`. `layers`, here
+    and below, are views that the statement writes through, the one that it names first, which is entry 1.
     """
 
     table: Table
@@ -237,6 +248,7 @@ class Insert:
     returning: list[Target] | None = None
     on_conflict: OnConflict | None = None
     ctes: list[Cte] = field(default_factory=list)
+    layers: list[ViewLayer] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -258,6 +270,7 @@ class Update:
     index_predicates: dict[int, Expression]
     returning: list[Target] | None = None
     ctes: list[Cte] = field(default_factory=list)
+    layers: list[ViewLayer] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -272,6 +285,7 @@ class Delete:
     index_predicates: dict[int, Expression]
     returning: list[Target] | None = None
     ctes: list[Cte] = field(default_factory=list)
+    layers: list[ViewLayer] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

@@ -32,16 +32,15 @@ from dsql.sql.columns import (
     bind_default,
     bind_index_expressions,
     bind_row_expressions,
-    row_entry,
 )
 from dsql.sql.composites import row_fields
 from dsql.sql.ctes import bind_with
+from dsql.sql.destination import Destination, bind_destination, find_column, show_row
 from dsql.sql.expressions import bind_boolean, bind_expression
 from dsql.sql.from_clause import bind_from
 from dsql.sql.operators import subquery_fields
 from dsql.sql.query import bind_query
-from dsql.sql.relations import find_relation
-from dsql.sql.scope import Scope, entry_item
+from dsql.sql.scope import Scope
 from dsql.sql.set_operations import wrapped
 from dsql.sql.targets import bind_targets
 from dsql.sql.tree import position_of
@@ -64,43 +63,13 @@ def bind_modification(scope: Scope, tree: exp.Expression) -> Insert | Update | D
     return _delete(scope, tree)
 
 
-def target_table(scope: Scope, tree: exp.Expression, action: str) -> Table:
-    """Return the table a statement writes. Raises SqlError 42P01, 42809, 42501."""
-    relation = find_relation(scope, tree)
-    name = relation.name
-    if not isinstance(relation, Table):
-        raise SqlError("42501", f"permission denied for table {name}")
-    if relation.kind == "v":
-        verb = {"insert": "insert into", "update": "update", "delete": "delete from"}[action]
-        raise SqlError("55000", f'cannot {verb} view "{name}"')
-    if relation.kind == "S":
-        raise SqlError("42809", f'cannot change sequence "{name}"')
-    return relation
-
-
-def _live(table: Table) -> list[Column]:
-    return [column for column in table.columns if not column.dropped]
-
-
-def find_column(table: Table, name: str, position: int) -> Column:
-    """Return a live column of a table by name. Raises SqlError 42703."""
-    for column in table.columns:
-        if column.name == name and not column.dropped:
-            return column
-    raise SqlError(
-        "42703",
-        f'column "{name}" of relation "{table.name}" does not exist',
-        position=position,
-    )
-
-
-def _assignable_column(table: Table, tree: exp.Expression) -> Column:
+def _assignable_column(destination: Destination, tree: exp.Expression) -> Column:
     """Return the column that SET names. Raises SqlError 42703, 0A000 for a system column."""
     name, position = tree.this.args["this"], position_of(tree)
-    if name in SYSTEM_COLUMN_NUMBERS:
+    if name in SYSTEM_COLUMN_NUMBERS and not destination.layers:
         message = f'cannot assign to system column "{name}"'
         raise SqlError("0A000", message, position=position)
-    return find_column(table, name, position)
+    return find_column(destination, name, position)
 
 
 def _returning(scope: Scope, tree: exp.Expression) -> list[Target] | None:
@@ -119,64 +88,77 @@ def _returning(scope: Scope, tree: exp.Expression) -> list[Target] | None:
 
 def _insert(scope: Scope, tree: exp.Insert) -> Insert:
     binding = scope.binding
-    table = target_table(scope, tree.this, "insert")
-    use = scope.binding.use(table, Privilege.INSERT, scope.depth)
-    columns = _insert_columns(table, tree)
-    source, columns = _source(scope, table, tree, columns)
-    numbers = [column.number for column in columns]
-    alias = tree.this.args.get("alias")
-    use.inserted.update(numbers)
-    entry = row_entry(table, alias.this.args["this"] if alias is not None else "", use)
-    item = entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)
-    scope.items = [item]
+    destination = bind_destination(
+        scope, tree.this, Privilege.INSERT, tree.args.get("columns") or ()
+    )
+    table = destination.table
+    columns = _insert_columns(destination, tree)
+    source, columns = _source(scope, destination, tree, columns)
+    destination.use.inserted.update(column.number for column in columns)
+    numbers = [destination.number(column, "insert into") for column in columns]
+    scope.items = [show_row(scope, destination, _alias(tree.this))]
     conflict = tree.args.get("conflict")
     on_conflict = None
     if conflict is not None:
         from dsql.sql.on_conflict import bind_on_conflict
 
-        on_conflict = bind_on_conflict(scope, table, conflict)
+        on_conflict = bind_on_conflict(scope, destination, conflict)
     stored = bind_row_expressions(binding, table)
+    returning = _returning(scope, tree)
+    destination.pass_on()
     return Insert(
         table=table,
         range_table=scope.range_table,
         column_numbers=numbers,
         source=source,
-        defaults=_defaults(scope, table, _given(tree, columns)),
+        defaults=_defaults(scope, destination, _given(tree, columns, numbers)),
         generated=stored.generated,
         checks=stored.checks,
         index_expressions=stored.index_expressions,
         index_predicates=stored.index_predicates,
-        returning=_returning(scope, tree),
+        returning=returning,
         on_conflict=on_conflict,
         ctes=scope.ctes,
+        layers=destination.layers,
     )
 
 
-def _given(tree: exp.Insert, columns: Sequence[Column]) -> set[int]:
+def _given(tree: exp.Insert, columns: Sequence[Column], numbers: Sequence[int]) -> set[int]:
     """Return the numbers of the columns whose values a query gives: OVERRIDING USER VALUE drops some."""
     query = tree.args.get("expression")
     drops = tree.args.get("override") == "user" and query is not None and not is_plain_values(query)
-    return {column.number for column in columns if not (drops and column.identity)}
+    pairs = zip(columns, numbers, strict=True)
+    return {number for column, number in pairs if not (drops and column.identity)}
 
 
-def _defaults(scope: Scope, table: Table, given: set[int]) -> list[Assignment]:
+def _alias(tree: exp.Expression) -> str:
+    alias = tree.args.get("alias")
+    return "" if alias is None else str(alias.this.args["this"])
+
+
+def _defaults(scope: Scope, destination: Destination, given: set[int]) -> list[Assignment]:
+    """Return the defaults of the columns that are not given: a view's own come before the table's."""
+    columns = {column.number: column for column in destination.table.live_columns}
+    for column in destination.columns() if destination.layers else ():
+        if destination.named.columns[column.number - 1].default is not None:
+            columns[destination.number(column, "insert into")] = destination.stored(column)
     defaults = []
-    for column in _live(table):
-        if column.number not in given:
-            default = bind_default(scope.binding, table, column)
+    for number, column in columns.items():
+        if number not in given:
+            default = bind_default(scope.binding, destination.table, column)
             if default is not None:
-                defaults.append((column.number, default))
+                defaults.append((number, default))
     return defaults
 
 
-def _insert_columns(table: Table, tree: exp.Insert) -> list[Column]:
+def _insert_columns(destination: Destination, tree: exp.Insert) -> list[Column]:
     written = tree.args.get("columns")
     if not written:
-        return _live(table)
+        return destination.columns()
     columns: list[Column] = []
     for item in written:
         name = item.this.args["this"]
-        column = find_column(table, name, position_of(item))
+        column = find_column(destination, name, position_of(item))
         if column in columns:
             raise SqlError(
                 "42701",
@@ -188,7 +170,7 @@ def _insert_columns(table: Table, tree: exp.Insert) -> list[Column]:
 
 
 def _source(
-    scope: Scope, table: Table, tree: exp.Insert, columns: list[Column]
+    scope: Scope, destination: Destination, tree: exp.Insert, columns: list[Column]
 ) -> tuple[Query, list[Column]]:
     """Bind what is inserted; return it with the columns that it really gives values for."""
     query = tree.args.get("expression")
@@ -196,7 +178,7 @@ def _source(
         return Query(), []
     override = tree.args.get("override")
     if is_plain_values(query):
-        return _values_source(scope, table, tree, query, columns, override)
+        return _values_source(scope, destination, tree, query, columns, override)
     source = bind_query(scope.child(), query, settle=False)
     visible = [target for target in source.targets if not target.junk]
     values = [target.expression for target in visible]
@@ -258,7 +240,7 @@ def _assigned_query(scope: Scope, source: Query, columns: list[Column]) -> Query
 
 def _values_source(
     scope: Scope,
-    table: Table,
+    destination: Destination,
     tree: exp.Insert,
     values: exp.Expression,
     columns: list[Column],
@@ -281,7 +263,7 @@ def _values_source(
     columns = _fitting(tree, columns, rows[0])
     done = [
         [
-            _cell(scope, table, column, value, override)
+            _cell(scope, destination, column, value, override)
             for column, value in zip(columns, row, strict=True)
         ]
         for row in rows
@@ -310,19 +292,19 @@ def _cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
 
 
 def _cell(
-    scope: Scope, table: Table, column: Column, value: Expression, override: str | None
+    scope: Scope, destination: Destination, column: Column, value: Expression, override: str | None
 ) -> Expression:
     if override == "user" and column.identity:
         value = DefaultValue(type_oid=oids.UNKNOWN)
     _check_writable(column, value, override)
     if isinstance(value, DefaultValue):
-        return default_of(scope, table, column)
+        return default_of(scope, destination, column)
     return coercion.assign(scope.binding, value, column.type_oid, column.typmod, column.name)
 
 
-def default_of(scope: Scope, table: Table, column: Column) -> Expression:
+def default_of(scope: Scope, destination: Destination, column: Column) -> Expression:
     """Return what DEFAULT means for a column; NULL (a DefaultValue) if it has none."""
-    default = bind_default(scope.binding, table, column)
+    default = bind_default(scope.binding, destination.table, destination.stored(column))
     if default is not None:
         return default
     return DefaultValue(type_oid=column.type_oid, typmod=column.typmod)
@@ -351,11 +333,9 @@ def _check_writable(column: Column, value: Expression | None, override: str | No
 
 
 def bind_assignments(
-    scope: Scope, table: Table, trees: Sequence[exp.Expression]
+    scope: Scope, destination: Destination, trees: Sequence[exp.Expression]
 ) -> list[Assignment]:
-    """Bind the SET list of UPDATE or ON CONFLICT DO UPDATE; entry 0 is the target's row."""
-    use = scope.range_table[0].use
-    assert use is not None
+    """Bind the SET list of UPDATE or ON CONFLICT DO UPDATE, to columns of the table."""
     assignments: list[Assignment] = []
     for tree in trees:
         left, right = tree.args["this"], tree.args["expression"]
@@ -365,11 +345,13 @@ def bind_assignments(
         else:
             values = _cells_in_place(scope, [right])
         for column_tree, value in zip(columns, values, strict=True):
-            column = _assignable_column(table, column_tree)
-            if any(number == column.number for number, _ in assignments):
+            column = _assignable_column(destination, column_tree)
+            destination.use.update(column.number)
+            stored = destination.number(column, "update")
+            if any(number == stored for number, _ in assignments):
                 raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
-            use.update(column.number)
-            assignments.append((column.number, _assigned(scope, table, column, value)))
+            value = _assigned(scope, destination, destination.reset(column), value)
+            assignments.append((stored, value))
     return assignments
 
 
@@ -415,9 +397,11 @@ def _query_values(scope: Scope, tree: exp.Subquery, count: int, position: int) -
         raise
 
 
-def _assigned(scope: Scope, table: Table, column: Column, value: Expression) -> Expression:
+def _assigned(
+    scope: Scope, destination: Destination, column: Column, value: Expression
+) -> Expression:
     if isinstance(value, DefaultValue):
-        return default_of(scope, table, column)
+        return default_of(scope, destination, column)
     if column.generated or column.identity == "a":
         kind = (
             "a generated column"
@@ -433,13 +417,6 @@ def _assigned(scope: Scope, table: Table, column: Column, value: Expression) -> 
 
 
 # ---------------------------------------------------------------- UPDATE and DELETE
-
-
-def _show_target(scope: Scope, table: Table, tree: exp.Expression, privilege: Privilege) -> None:
-    alias = tree.args.get("alias")
-    use = scope.binding.use(table, privilege, scope.depth)
-    entry = row_entry(table, alias.this.args["this"] if alias is not None else "", use)
-    scope.items = [entry_item(entry, scope.add_entry(entry), "" if alias else table.schema)]
 
 
 def _show_indexes(scope: Scope, stored: Stored) -> None:
@@ -467,12 +444,15 @@ def _joined(scope: Scope, tree: exp.Expression | None) -> list[FromItem]:
 
 
 def _update(scope: Scope, tree: exp.Update) -> Update:
-    table = target_table(scope, tree.this, "update")
-    _show_target(scope, table, tree.this, Privilege.UPDATE)
+    destination = bind_destination(scope, tree.this, Privilege.UPDATE)
+    table = destination.table
+    scope.items = [show_row(scope, destination, _alias(tree.this))]
     from_items = _joined(scope, tree.args.get("from_"))
     with clause(scope, "UPDATE"):
-        assignments = bind_assignments(scope, table, tree.expressions)
+        assignments = bind_assignments(scope, destination, tree.expressions)
     where = _where(scope, tree)
+    returning = _returning(scope, tree)
+    destination.pass_on()
     stored = bind_row_expressions(scope.binding, table)
     _show_indexes(scope, stored)
     return Update(
@@ -485,8 +465,9 @@ def _update(scope: Scope, tree: exp.Update) -> Update:
         checks=stored.checks,
         index_expressions=stored.index_expressions,
         index_predicates=stored.index_predicates,
-        returning=_returning(scope, tree),
+        returning=returning,
         ctes=scope.ctes,
+        layers=destination.layers,
     )
 
 
@@ -497,10 +478,13 @@ def _without_generated(table: Table, assignments: list[Assignment]) -> list[Assi
 
 
 def _delete(scope: Scope, tree: exp.Delete) -> Delete:
-    table = target_table(scope, tree.this, "delete")
-    _show_target(scope, table, tree.this, Privilege.DELETE)
+    destination = bind_destination(scope, tree.this, Privilege.DELETE)
+    table = destination.table
+    scope.items = [show_row(scope, destination, _alias(tree.this))]
     from_items = _joined(scope, tree.args.get("using"))
     where = _where(scope, tree)
+    returning = _returning(scope, tree)
+    destination.pass_on()
     stored = Stored()
     bind_index_expressions(scope.binding, table, stored)
     _show_indexes(scope, stored)
@@ -511,6 +495,7 @@ def _delete(scope: Scope, tree: exp.Delete) -> Delete:
         where=where,
         index_expressions=stored.index_expressions,
         index_predicates=stored.index_predicates,
-        returning=_returning(scope, tree),
+        returning=returning,
         ctes=scope.ctes,
+        layers=destination.layers,
     )

@@ -7,24 +7,25 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from dsql.access.privileges import Privilege
-from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Index, Table
+from dsql.catalog.schema import Column, Index, Table
 from dsql.errors import SqlError
 from dsql.sql import coercion
 from dsql.sql.bound import Expression
 from dsql.sql.bound_query import OnConflict
 from dsql.sql.calls import clause
-from dsql.sql.columns import bind_predicate, bind_stored, row_entry, stored_scope
-from dsql.sql.dml import bind_assignments, find_column
+from dsql.sql.columns import bind_predicate, bind_stored, stored_scope
+from dsql.sql.destination import Destination, find_column, show_row
+from dsql.sql.dml import bind_assignments
 from dsql.sql.expressions import bind_boolean, bind_expression
-from dsql.sql.scope import Scope, entry_item
+from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
 from dsql.sql.walk import same
 
 
-def bind_on_conflict(scope: Scope, table: Table, tree: exp.Expression) -> OnConflict:
-    """Bind an ON CONFLICT clause; in `scope` the table's row is entry 0."""
+def bind_on_conflict(scope: Scope, destination: Destination, tree: exp.Expression) -> OnConflict:
+    """Bind an ON CONFLICT clause; in `scope` the row in the way is shown."""
     updates = tree.args["action"] == "update"
-    indexes = _arbiters(scope, table, tree)
+    indexes = _arbiters(scope, destination, tree)
     if not updates:
         return OnConflict(indexes, None)
     if not indexes and not tree.args.get("conflict_keys") and not tree.args.get("constraint"):
@@ -35,13 +36,13 @@ def bind_on_conflict(scope: Scope, table: Table, tree: exp.Expression) -> OnConf
             position=position_of(tree),
         )
     own = list(scope.items)
-    entry = row_entry(table, "excluded", scope.binding.use(table, Privilege.NONE, scope.depth))
-    excluded = entry_item(entry, scope.add_entry(entry))
+    use = scope.binding.use(destination.named, Privilege.NONE, scope.depth)
+    excluded = show_row(scope, destination, "excluded", use)
     with clause(scope, "UPDATE"):
         # SET may name the target's columns bare; those of EXCLUDED need its name.
         excluded.columns_visible = False
         scope.items = [*own, excluded]
-        assignments = bind_assignments(scope, table, tree.expressions)
+        assignments = bind_assignments(scope, destination, tree.expressions)
     where = _where(scope, tree)
     scope.items = own
     return OnConflict(indexes, assignments, where)
@@ -54,17 +55,19 @@ def _where(scope: Scope, tree: exp.Expression) -> Expression | None:
         return bind_boolean(scope, tree.args["where"], "WHERE")
 
 
-def _arbiters(scope: Scope, table: Table, tree: exp.Expression) -> list[int]:
+def _arbiters(scope: Scope, destination: Destination, tree: exp.Expression) -> list[int]:
+    table = destination.table
     constraint = tree.args.get("constraint")
     if constraint is not None:
-        index = _constraint_index(table, constraint.args["this"])
-        _read_keys(scope, (part.column_number for part in index.columns))
+        index = _constraint_index(destination.named, constraint.args["this"])
+        _read_keys(destination, (part.column_number for part in index.columns))
         return [index.oid]
     keys = tree.args.get("conflict_keys")
     if not keys:
         return []
-    columns, expressions = _keys(scope, table, keys)
-    _read_keys(scope, columns)
+    named, expressions = _keys(scope, destination, keys)
+    _read_keys(destination, (column.number for column in named))
+    columns = {destination.arbiter(column) for column in named}
     predicate = _predicate(scope, tree)
     found = [
         index.oid
@@ -80,12 +83,10 @@ def _arbiters(scope: Scope, table: Table, tree: exp.Expression) -> list[int]:
     return found
 
 
-def _read_keys(scope: Scope, numbers: Iterable[int]) -> None:
+def _read_keys(destination: Destination, numbers: Iterable[int]) -> None:
     """Who names the arbiter finds out what is there: it takes the right to read its columns."""
-    use = scope.range_table[0].use
-    assert use is not None
     for number in numbers:
-        use.read(number)
+        destination.use.read(number)
 
 
 def _constraint_index(table: Table, name: str) -> Index:
@@ -96,18 +97,19 @@ def _constraint_index(table: Table, name: str) -> Index:
 
 
 def _keys(
-    scope: Scope, table: Table, keys: list[exp.Expression]
-) -> tuple[set[int], list[Expression]]:
-    columns: set[int] = set()
+    scope: Scope, destination: Destination, keys: list[exp.Expression]
+) -> tuple[list[Column], list[Expression]]:
+    columns: list[Column] = []
+    system = {column.name: column for column in destination.named.system_columns}
     expressions: list[Expression] = []
     for key in keys:
         if isinstance(key, exp.Column) and key.args.get("table") is None:
             name = key.this.args["this"]
-            if name in SYSTEM_COLUMN_NUMBERS:
-                columns.add(SYSTEM_COLUMN_NUMBERS[name])
+            if name in system:
+                columns.append(system[name])
                 continue
             try:
-                columns.add(find_column(table, name, position_of(key)).number)
+                columns.append(find_column(destination, name, position_of(key)))
             except SqlError:
                 raise SqlError(
                     "42703", f'column "{name}" does not exist', position=position_of(key)

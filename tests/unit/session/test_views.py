@@ -129,3 +129,68 @@ def test_a_view_over_itself_is_refused_when_it_is_read(admin: Peer):
     message = 'infinite recursion detected in rules for relation "v"'
     assert admin.fails("select * from s.v") == ("42P17", message)
     assert tags(admin.query("drop view s.v")) == ["DROP VIEW"]
+
+
+@pytest.fixture
+def writer(admin: Peer) -> Peer:
+    """A session of reader, who may write through views of owner's table."""
+    for statement in (
+        "set role owner",
+        "create view s.w as select a as key, b from s.t where a < 100",
+        "create view s.unreadable as select a, b from s.t",
+        "grant insert (key, b), update (b), delete on s.w to reader",
+        "grant insert, update, delete on s.unreadable to reader",
+        "reset role",
+        "set role reader",
+    ):
+        assert not errors(admin.query(statement)), statement
+    return admin
+
+
+def test_writing_through_a_view_takes_rights_on_the_view_only(writer: Peer):
+    assert tags(writer.query("insert into s.w values (3, 'three')")) == ["INSERT 0 1"]
+    assert tags(writer.query("update s.w set b = 'x'")) == ["UPDATE 3"]
+    assert tags(writer.query("delete from s.unreadable")) == ["DELETE 3"]
+    assert writer.fails("insert into s.t values (4, 'four')")[0] == "42501"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update s.w set key = 4",
+        "update s.w set b = b",
+        "delete from s.w where key = 1",
+        "insert into s.w values (5, 'x') returning key",
+        "insert into s.w values (1, 'x') on conflict (key) do nothing",
+    ],
+)
+def test_a_column_of_a_view_is_written_and_read_by_its_own_rights(writer: Peer, statement: str):
+    assert writer.fails(statement) == ("42501", "permission denied for view w")
+
+
+def test_the_owner_of_a_view_needs_the_rights_too(writer: Peer):
+    writer.query("reset role")
+    for statement in (
+        "set role owner",
+        "revoke insert on s.t from owner",
+        "reset role",
+        "set role reader",
+    ):
+        assert not errors(writer.query(statement)), statement
+    refusal = ("42501", "permission denied for table t")
+    assert writer.fails("insert into s.w values (3, 'three')") == refusal
+    assert tags(writer.query("delete from s.w")) == ["DELETE 2"]
+
+
+def test_a_check_option_tells_of_the_row_only_what_may_be_read(writer: Peer):
+    for statement in (
+        "reset role",
+        "set role owner",
+        "alter view s.w set (check_option = local)",
+        "reset role",
+        "set role reader",
+    ):
+        assert not errors(writer.query(statement)), statement
+    (error,) = errors(writer.query("insert into s.w values (300, 'far')"))
+    assert (error["C"], error["M"]) == ("44000", 'new row violates check option for view "w"')
+    assert error["D"] == "Failing row contains (a, b) = (300, far)."
