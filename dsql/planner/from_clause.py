@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, TypeGuard
 
 from dsql.planner import estimates
@@ -16,6 +17,7 @@ from dsql.planner.expressions import (
     transform,
     walk,
 )
+from dsql.planner.leakproof import is_leakproof
 from dsql.planner.lookups import is_joins_only
 from dsql.planner.optimizer import fold
 from dsql.planner.plan import (
@@ -31,7 +33,14 @@ from dsql.planner.plan import (
     VirtualScan,
     expressions_of_rows,
 )
-from dsql.planner.relations import DerivedLeaf, Group, IndexTexts, OuterJoin, TableLeaf
+from dsql.planner.relations import (
+    DerivedLeaf,
+    Group,
+    IndexTexts,
+    OuterJoin,
+    TableLeaf,
+    table_leaves,
+)
 from dsql.planner.scope import CteSource, Scope
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
@@ -88,10 +97,19 @@ def _take_lateral(right: Group, outer: set[int]) -> list[Expression]:
 def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable: bool) -> Group:
     """Return the group of one range-table entry, alone as a rule."""
     if isinstance(entry, bound_query.SubqueryEntry):
-        merged = _pull_up(scope, number, entry.query, nullable=nullable)
+        strength = scope.row_marks.get(number, "")
+        merged = None
+        if not entry.is_barrier:
+            merged = _pull_up(scope, number, entry.query, strength, nullable=nullable)
         if merged is not None:
+            scope.merged[number] = table_leaves(merged) if strength else []
             return merged
-        return Group([_subquery(scope, number, entry.alias, entry.query, entry.columns, scope)])
+        query = _locking(entry.query, strength)
+        barrier = entry.is_barrier
+        columns = entry.columns
+        return Group(
+            [_subquery(scope, number, entry.alias, query, columns, scope, is_barrier=barrier)]
+        )
     if isinstance(entry, bound_query.CteEntry):
         return Group([_cte(scope, number, entry)])
     slots = [
@@ -107,6 +125,19 @@ def entry_group(scope: Scope, number: int, entry: bound_query.Entry, *, nullable
         return Group([_function(scope, entry, slots)])
     assert isinstance(entry, bound_query.ValuesEntry), entry
     return Group([_values(scope, entry, slots)])
+
+
+def _locking(query: bound_query.Query, strength: str) -> bound_query.Query:
+    """Return a subquery that locks the rows of its tables itself, if there is a strength."""
+    if not strength or query.row_marks:
+        return query
+    return dataclasses.replace(query, row_marks=_all_marked(query, strength))
+
+
+def _all_marked(query: bound_query.Query, strength: str) -> list[tuple[int, str]]:
+    lockable = (bound_query.TableEntry, bound_query.SubqueryEntry)
+    entries = enumerate(query.range_table)
+    return [(number, strength) for number, entry in entries if isinstance(entry, lockable)]
 
 
 def _table(scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]) -> TableLeaf:
@@ -269,16 +300,22 @@ def _subquery(
     query: bound_query.Query,
     columns: list[bound_query.EntryColumn],
     parent: Scope,
+    *,
+    is_barrier: bool = False,
 ) -> DerivedLeaf:
-    """Return a leaf that is planned once it is known which conditions it has to meet."""
+    """Return a leaf that is planned once it is known which conditions it has to meet.
+
+    Behind a barrier only conditions are met that tell nothing of the rows that it hides.
+    """
     slots = [
         scope.planner.slot(column.type_oid, column.typmod, name=column.name) for column in columns
     ]
     scope.entries[number] = list(slots)
 
     def build_node(conditions: list[Expression]) -> Node:
-        rest: list[Expression] = []
-        plan = scope.planner.plan_query(query, parent, slots, conditions, rest)
+        rest = [each for each in conditions if is_barrier and not is_leakproof(each)]
+        pushed = [each for each in conditions if each not in rest]
+        plan = scope.planner.plan_query(query, parent, slots, pushed, rest)
         node = SubqueryScan(
             estimate=plan.node.estimate, query=plan, alias=alias, slots=tuple(slots)
         )
@@ -292,7 +329,7 @@ def _subquery(
 
 
 def _pull_up(
-    scope: Scope, number: int, query: bound_query.Query, *, nullable: bool
+    scope: Scope, number: int, query: bound_query.Query, strength: str, *, nullable: bool
 ) -> Group | None:
     """Merge a simple subquery into its surroundings; None if it has to stay a query of its own.
 
@@ -308,6 +345,7 @@ def _pull_up(
     ):
         return None
     inner = Scope(scope.planner, scope)
+    inner.row_marks = dict(_all_marked(query, strength)) if strength else {}
     group = build(inner, query.from_items, query.range_table)
     if query.where is not None:
         group.conditions.append(inner.convert(query.where))

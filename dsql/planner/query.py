@@ -42,7 +42,7 @@ from dsql.planner.plan import (
     Sort,
     WindowNode,
 )
-from dsql.planner.relations import Group, OuterJoin, TableLeaf
+from dsql.planner.relations import Group, table_leaves
 from dsql.planner.scope import Scope
 from dsql.planner.semi_joins import add_condition
 from dsql.sql import bound, bound_query
@@ -116,6 +116,7 @@ def plan_select(
     applied inside are appended to `rest`.
     """
     scope.has_grouping_sets = len(query.grouping_sets or ()) > 1
+    scope.row_marks = dict(query.row_marks)
     group = build(scope, query.from_items, query.range_table)
     add_condition(scope, group, query.where)
     builder = QueryBuilder(scope, query)
@@ -203,23 +204,17 @@ def _prepare_locks(scope: Scope, group: Group, query: bound_query.Query) -> list
     """Make the locked tables carry their row keys; return (key slot, strength)."""
     locks = []
     for entry, strength in query.row_marks:
+        for leaf in scope.merged.get(entry, ()):
+            leaf.key_slot = leaf.key_slot or scope.planner.number()
+            locks.append((leaf.key_slot, strength))
+        if not isinstance(query.range_table[entry], bound_query.TableEntry):
+            continue  # what is not merged locks its rows itself
         own = {slot for expression in scope.entries[entry] for slot in slots_of(expression)}
         for leaf in table_leaves(group):
             if own & leaf.slots:
                 leaf.key_slot = leaf.key_slot or scope.planner.number()
                 locks.append((leaf.key_slot, strength))
     return locks
-
-
-def table_leaves(group: Group) -> list[TableLeaf]:
-    """Return the stored tables anywhere in a group, semi joins excluded."""
-    found = []
-    for member in group.members:
-        if isinstance(member, TableLeaf):
-            found.append(member)
-        elif isinstance(member, OuterJoin):
-            found += table_leaves(member.left) + table_leaves(member.right)
-    return found
 
 
 def _joined(builder: QueryBuilder, group: Group) -> tuple[Node, bool]:

@@ -158,3 +158,14 @@ def _extent(part: Group | Member) -> tuple[frozenset[int], frozenset[int]]:
         read |= slots_of_all(join.conditions) | needs
         read -= slots
     return frozenset(made), frozenset(read - made)
+
+
+def table_leaves(group: Group) -> list[TableLeaf]:
+    """Return the stored tables anywhere in a group, semi joins excluded."""
+    found = []
+    for member in group.members:
+        if isinstance(member, TableLeaf):
+            found.append(member)
+        elif isinstance(member, OuterJoin):
+            found += table_leaves(member.left) + table_leaves(member.right)
+    return found

@@ -18,6 +18,7 @@ from dsql.planner.lookups import exists_lookup
 from dsql.planner.plan import CtePlan, QueryPlan, Scan
 from dsql.planner.plan_slots import outer_slots
 from dsql.planner.references import References
+from dsql.planner.relations import TableLeaf
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 from dsql.types import oids
@@ -47,6 +48,8 @@ class Scope:
     windows: list[tuple[Slot, bound.WindowCall]] = field(default_factory=list)
     nullable: set[int] = field(default_factory=set)  # entries that outer joins fill up with NULLs
     has_grouping_sets: bool = False
+    row_marks: dict[int, str] = field(default_factory=dict)  # how FOR UPDATE locks an entry's rows
+    merged: dict[int, list[TableLeaf]] = field(default_factory=dict)  # tables of merged subqueries
 
     def ancestor(self, levels: int) -> Scope:
         """Return the scope `levels` queries out."""

@@ -66,11 +66,15 @@ class VirtualEntry(Entry):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SubqueryEntry(Entry):
-    """(query) AS alias, or `view`. `lateral`: it may refer to entries before it."""
+    """(query) AS alias, or `view`. `lateral`: it may refer to entries before it.
+
+    `is_barrier`: nothing that could tell of a row is evaluated before `query` has chosen it.
+    """
 
     query: Query
     lateral: bool = False
     view: Table | None = None
+    is_barrier: bool = False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -146,7 +146,7 @@ def table_entry(
 
 
 def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int) -> SubqueryEntry:
-    from dsql.sql.views import bind_view
+    from dsql.sql.views import bind_view, view_option
 
     use = scope.binding.use(view, Privilege.SELECT, scope.depth)
     query = bind_view(scope.binding, view)
@@ -161,7 +161,14 @@ def _view(scope: Scope, view: Table, alias: exp.Expression | None, position: int
         for column, target in zip(view.live_columns, query.targets, strict=False)
     ]
     name = renamed(columns, alias, view.name, position)
-    return SubqueryEntry(alias=name, columns=columns, use=use, query=query, view=view)
+    return SubqueryEntry(
+        alias=name,
+        columns=columns,
+        use=use,
+        query=query,
+        view=view,
+        is_barrier=view_option(view, "security_barrier"),
+    )
 
 
 def _sequence(

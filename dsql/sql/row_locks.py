@@ -12,11 +12,12 @@ from sqlglot import exp
 
 from dsql.access.privileges import Privilege
 from dsql.errors import SqlError, unsupported
-from dsql.sql.bound_query import FunctionEntry, Query, TableEntry
+from dsql.sql.bound_query import Entry, FunctionEntry, Query, SubqueryEntry, TableEntry
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
 from dsql.sql.walk import any_node
 
+_LOCKABLE = (TableEntry, SubqueryEntry)
 _STRENGTHS = ("", "key share", "share", "no key update", "update")
 
 
@@ -30,10 +31,22 @@ def bind_row_marks(scope: Scope, query: Query, locks: list[exp.Expression]) -> N
             )
         _check_lockable(query, f"FOR {strength}")
         for index in _locked_entries(scope, lock, f"FOR {strength}"):
-            use = scope.range_table[index].use
-            assert use is not None
-            use.privileges |= Privilege.UPDATE
+            _need_update(scope.range_table[index], f"FOR {strength}")
             _mark(query, index, strength.lower())
+
+
+def _need_update(entry: Entry, name: str) -> None:
+    """Note that the tables of an entry are locked, all of those that a subquery or view reads.
+
+    Raises SqlError 0A000 where rows of a query are not rows of its tables.
+    """
+    if entry.use is not None:
+        entry.use.privileges |= Privilege.UPDATE
+    if isinstance(entry, SubqueryEntry):
+        _check_lockable(entry.query, name)
+        for inner in entry.query.range_table:
+            if isinstance(inner, _LOCKABLE):
+                _need_update(inner, name)
 
 
 def _mark(query: Query, index: int, strength: str) -> None:
@@ -46,7 +59,9 @@ def _mark(query: Query, index: int, strength: str) -> None:
 
 def _check_lockable(query: Query, name: str) -> None:
     problem = ""
-    if query.distinct_on is not None:
+    if query.set_operation is not None:
+        problem = "UNION/INTERSECT/EXCEPT"
+    elif query.distinct_on is not None:
         problem = "DISTINCT clause"
     elif query.group_by or (query.grouping_sets or [[]]) != [[]]:
         problem = "GROUP BY clause"
@@ -68,7 +83,7 @@ def _is_window(node: Any) -> bool:
 
 def _locked_entries(scope: Scope, lock: exp.Expression, name: str) -> list[int]:
     if not lock.expressions:
-        return [i for i, entry in enumerate(scope.range_table) if isinstance(entry, TableEntry)]
+        return [i for i, entry in enumerate(scope.range_table) if isinstance(entry, _LOCKABLE)]
     found = []
     for tree in lock.expressions:
         alias = tree.this.args["this"]
@@ -82,6 +97,6 @@ def _locked_entries(scope: Scope, lock: exp.Expression, name: str) -> list[int]:
         entry = scope.range_table[matches[0]]
         if isinstance(entry, FunctionEntry):
             raise unsupported(f"{name} cannot be applied to a function", position=position_of(tree))
-        if isinstance(entry, TableEntry):
+        if isinstance(entry, _LOCKABLE):
             found.append(matches[0])
     return found

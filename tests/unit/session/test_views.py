@@ -194,3 +194,57 @@ def test_a_check_option_tells_of_the_row_only_what_may_be_read(writer: Peer):
     (error,) = errors(writer.query("insert into s.w values (300, 'far')"))
     assert (error["C"], error["M"]) == ("44000", 'new row violates check option for view "w"')
     assert error["D"] == "Failing row contains (a, b) = (300, far)."
+
+
+@pytest.fixture
+def locked(server: Server) -> tuple[Peer, Peer]:
+    """Two sessions, and views over one table."""
+    one, two = server.connect(), server.connect()
+    for statement in (
+        "create table t (id int primary key, a int)",
+        "insert into t values (1, 1), (2, 2), (3, 3)",
+        "create view v as select id, a from t where a > 0",
+        "create view top as select id, a from t order by id limit 2",
+        "create view barrier with (security_barrier) as select id, a from t where a < 3",
+    ):
+        assert not errors(one.query(statement)), statement
+    return one, two
+
+
+@pytest.mark.parametrize(
+    ("query", "free"),
+    [
+        ("select * from t where id = 1 for update", 2),
+        ("select * from v where id = 1 for update", 2),
+        ("select * from (select * from v) s where id = 1 for update", 2),
+        ("select * from top for update", 3),
+        ("select * from barrier for update", 3),
+    ],
+)
+def test_rows_that_are_locked_through_a_view_are_those_of_its_table(
+    locked: tuple[Peer, Peer], query: str, free: int
+):
+    one, two = locked
+    for id_, outcome in ((1, "40001"), (free, "")):
+        two.query("begin")
+        assert not errors(two.query(query))
+        assert not errors(one.query(f"update t set a = a where id = {id_}"))
+        found = errors(two.query("commit"))
+        assert (found[0]["C"] if found else "") == outcome, id_
+
+
+def test_nothing_that_can_fail_is_asked_of_rows_that_a_barrier_hides(postgres: Server):
+    peer = postgres.connect()
+    for statement in (
+        "create table t (id int primary key, a int)",
+        "insert into t values (1, 0), (2, 2)",
+        "create view barrier with (security_barrier) as select id, a from t where a <> 0",
+        "create view over as select * from barrier",
+    ):
+        assert not errors(peer.query(statement)), statement
+    assert peer.rows("select id from barrier where 4 / a = 2") == [[b"2"]]
+    assert peer.rows("select id from over where 4 / a = 2 and id > 0") == [[b"2"]]
+    peer.query("update barrier set a = 4 where 4 / a = 2")
+    assert peer.rows("select a from t order by id") == [[b"0"], [b"4"]]
+    plan = peer.rows("explain select a from barrier where id = 2")
+    assert any(b"Index" in (line[0] or b"") for line in plan)
