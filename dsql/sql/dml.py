@@ -400,7 +400,8 @@ def _query_values(scope: Scope, tree: exp.Subquery, count: int, position: int) -
 def _assigned(
     scope: Scope, destination: Destination, column: Column, value: Expression
 ) -> Expression:
-    if isinstance(value, DefaultValue):
+    is_always = column.identity == "a" and bool(destination.layers)  # a view's DEFAULT is NULL
+    if isinstance(value, DefaultValue) and not is_always:
         return default_of(scope, destination, column)
     if column.generated or column.identity == "a":
         kind = (
