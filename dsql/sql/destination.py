@@ -95,9 +95,11 @@ class Destination:
 
     def reset(self, column: Column) -> Column:
         """Return a column as SET column = DEFAULT takes it: of a view that means the view's own default."""
-        if not self.layers or column.generated:
+        if not self.layers:
             return column
-        return replace(column, default=self.named.columns[column.number - 1].default)
+        identity = "a" if column.identity == "a" else ""
+        default = self.named.columns[column.number - 1].default
+        return replace(column, default=default, identity=identity)
 
     def arbiter(self, column: Column) -> int:
         """Return the number in the table of a key of ON CONFLICT, 0 for what is no column there."""

@@ -400,10 +400,11 @@ def _query_values(scope: Scope, tree: exp.Subquery, count: int, position: int) -
 def _assigned(
     scope: Scope, destination: Destination, column: Column, value: Expression
 ) -> Expression:
-    is_always = column.identity == "a" and bool(destination.layers)  # a view's DEFAULT is NULL
-    if isinstance(value, DefaultValue) and not is_always:
+    is_computed = column.generated or column.identity == "a"
+    # DEFAULT of a view's column is not that of the table's: without a default of its own it is NULL.
+    if isinstance(value, DefaultValue) and not (is_computed and destination.layers):
         return default_of(scope, destination, column)
-    if column.generated or column.identity == "a":
+    if is_computed:
         kind = (
             "a generated column"
             if column.generated
