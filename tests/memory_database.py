@@ -89,6 +89,9 @@ class MemoryFacts:
     def settings(self) -> list[Any]:
         return []
 
+    def cursors(self) -> list[Any]:
+        return []
+
     def prepared_statements(self) -> list[Any]:
         return []
 

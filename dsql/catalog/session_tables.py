@@ -1,4 +1,4 @@
-"""What a session has, as system tables: its settings and its prepared statements."""
+"""What a session has, as system tables: its settings, its prepared statements and its cursors."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def _pg_settings(context: Any) -> Iterator[Row]:
 @define("pg_show_all_settings", (), oids.RECORD, columns=_SETTINGS.columns)
 def _pg_show_all_settings(context: Any) -> Iterator[tuple[Any, ...]]:
     return _SETTINGS.rows(context)
+
+
+@provides("pg_catalog", "pg_cursors")
+def _pg_cursors(context: Any) -> Iterator[Row]:
+    yield from context.facts.cursors()
 
 
 @provides("pg_catalog", "pg_prepared_statements")

@@ -132,6 +132,12 @@ class Rows:
         count = self.written - place
         return _Part(self._runs[0], place, count, rows) if count > 0 else rows
 
+    def between(self, start: int, end: int) -> Iterable[Row]:
+        """Return the rows from one place up to another one, to be read while others are appended."""
+        if start >= self.written:
+            return self.list[start - self.written : end - self.written]
+        return islice(self.since(start), end - start)
+
     def __iter__(self) -> Iterator[Row]:
         if not self._runs:
             return iter(self.list)

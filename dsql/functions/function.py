@@ -49,6 +49,10 @@ class SessionFacts(Protocol):
         """Return the rows of pg_settings."""
         ...
 
+    def cursors(self) -> Iterable[Mapping[str, Any]]:
+        """Return the rows of pg_cursors."""
+        ...
+
     def prepared_statements(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of pg_prepared_statements."""
         ...

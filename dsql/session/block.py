@@ -21,7 +21,7 @@ from dsql.encoding.keyspace import role_version_key
 from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
 from dsql.sequences.session import SessionSequences
 from dsql.session.compiled import CompiledQuery
-from dsql.session.environment import Environment, SessionTransaction
+from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
 from dsql.session.record import BlockRecord, InvalidRecordError, SavepointRecord, UsedRecord
 from dsql.session.settings import Settings, Snapshot
@@ -80,7 +80,7 @@ class TransactionBlock:
     What begins or ends a transaction holds the interrupts: a commit that was asked for is told as it came
     out, and nothing is left half undone. Only what runs on behalf of a commit, the replays before it and
     the jobs behind it, may be interrupted. `on_end` is called after every transaction (portals die with
-    theirs).
+    theirs), `hold_cursors` before the commit of one that has cursors which outlive it.
     """
 
     def __init__(
@@ -98,6 +98,9 @@ class TransactionBlock:
         self._recording = recording
         self._sequences = sequences
         self._on_end = on_end
+        self.hold_cursors: Callable[[], None] = (
+            do_nothing  # `dsql.session.cursors`, says the session
+        )
         self.state = State.IDLE
         self.in_script = False  # one of several statements of a simple query runs
         self.started_at = 0  # microseconds since 1970, 0 before the first statement
@@ -118,6 +121,7 @@ class TransactionBlock:
         self._has_read = False  # before the first statement that counts
         self._jobs_requested = False
         self._identified = False
+        self.holds_cursors = False  # some of its cursors are to outlive it
         self._jobs: list[Job] = []
         self._savepoints.clear()
 
@@ -273,6 +277,10 @@ class TransactionBlock:
             self.rollback()
             return
         try:
+            if self.holds_cursors:
+                self._interrupts.resume()
+                self.hold_cursors()
+                self._interrupts.state = HELD
             self._commit(transaction)
         except BaseException:
             self.rollback()
@@ -367,6 +375,7 @@ class TransactionBlock:
             or self._jobs_requested
             or self.read_only
             or self._identified
+            or self.holds_cursors
         ):
             self._reset()
         else:
@@ -475,8 +484,8 @@ class TransactionBlock:
         """RELEASE: forget the savepoint and those after it."""
         del self._savepoints[self._find_savepoint(name) :]
 
-    def rollback_to_savepoint(self, name: str) -> None:
-        """ROLLBACK TO: undo what came after the savepoint, which stays."""
+    def rollback_to_savepoint(self, name: str) -> int:
+        """ROLLBACK TO: undo what came after the savepoint, which stays. Return the savepoint's number."""
         self._interrupts.state = HELD
         index = self._find_savepoint(name)
         savepoint = self._savepoints[index]
@@ -490,6 +499,7 @@ class TransactionBlock:
         if self._sequences.made:
             self._sequences.rewind(transaction, self.catalog)
         self.state = State.OPEN
+        return savepoint.statement
 
     def _find_savepoint(self, name: str) -> int:
         for index in range(len(self._savepoints) - 1, -1, -1):

@@ -12,6 +12,7 @@ from typing import Any
 from dsql.errors import SqlError, syntax_error
 from dsql.session.block import State
 from dsql.session.compiled import describe_columns
+from dsql.session.cursors import DeclareStatement
 from dsql.session.explain import ExplainStatement
 from dsql.session.pipeline import ParameterTypes, parse
 from dsql.session.prepared import (
@@ -127,6 +128,8 @@ class ExtendedProtocol:
         target = frontend.parse_target(body)
         known: dict[bytes, Any] = self._portals if target.kind == b"P" else self._statements
         known.pop(target.name, None)
+        if target.kind == b"P":
+            self._state.held.pop(target.name, None)
         self._out += backend.CLOSE_COMPLETE
 
     def flush(self, body: bytes) -> None:
@@ -144,7 +147,7 @@ class ExtendedProtocol:
             self._block.commit()
             state = State.IDLE
         elif state is State.IDLE and self._portals:
-            self._portals.clear()  # of the empty statement, which needs no transaction
+            self._state.forget_portals()  # of the empty statement, which needs no transaction
         self._out += READY[state]
 
 
@@ -169,7 +172,7 @@ def moved_statement(state: SessionState, record: PreparedRecord) -> MovedStateme
             made: Statement = make_prepared(state, only.parsed(), moved.types)
         else:
             made = _make(state, script, moved.types, record.name)
-        if isinstance(made, QueryStatement | ExplainStatement):
+        if isinstance(made, QueryStatement | ExplainStatement | DeclareStatement):
             made.settle(moved.types, moved.columns)
         return made
 

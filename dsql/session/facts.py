@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dsql.session.cursors import describe_cursors
 from dsql.session.parameters import DEFINITIONS, in_base_unit, parameter_key
 from dsql.session.prepared import describe_statements
 
@@ -80,6 +81,10 @@ class Facts:
                 "reset_val": in_base_unit(definition, default),
                 "pending_restart": False,
             }
+
+    def cursors(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of pg_cursors."""
+        return describe_cursors(self._state)
 
     def prepared_statements(self) -> Iterator[Mapping[str, Any]]:
         """Yield the rows of pg_prepared_statements."""

@@ -19,6 +19,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dsql.catalog.names import CatalogNames, view_of
@@ -27,6 +28,7 @@ from dsql.executor.memory import out_of_memory
 from dsql.hub.waiter import NEVER
 from dsql.session import departure
 from dsql.session.block import State
+from dsql.session.cursors import hold_cursors
 from dsql.session.departure import Departure
 from dsql.session.environment import Environment, do_nothing
 from dsql.session.extended import READY, ExtendedProtocol
@@ -88,6 +90,7 @@ class Session:
         self._arrived = arrived
         self._state = state = SessionState(_client_of(origin, environment), connection, environment)
         state.context.facts = Facts(state)
+        state.block.hold_cursors = partial(hold_cursors, state)
         extended = ExtendedProtocol(state)
         simple = SimpleProtocol(state)
         self._handlers: dict[int, Callable[[bytes], None]] = {

@@ -84,6 +84,7 @@ class SessionState:
         self.statements: dict[bytes, Statement | MovedStatement] = {}
         self.sources: dict[bytes, Source] = {}
         self.portals: dict[bytes, Portal] = {}
+        self.held: dict[bytes, Portal] = {}  # those of them that outlive their transaction
         self.out = bytearray()
         self.mark = -1
         self.reader = MessageReader()
@@ -104,9 +105,15 @@ class SessionState:
     def _transaction_ended(self) -> None:
         self.recording.clear()
         if self.portals:
-            self.portals.clear()
+            self.forget_portals()
         if self.sequences.latest and self.settings.profile == DSQL:
             self.sequences.latest = 0  # Aurora DSQL's lastval looks no further back
+
+    def forget_portals(self) -> None:
+        """Forget the portals of a transaction."""
+        self.portals.clear()
+        if self.held:
+            self.portals.update(self.held)
 
     def send(self) -> None:
         """Send what has been gathered."""

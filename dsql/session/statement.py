@@ -222,7 +222,10 @@ def _wrong_count(given: int, name: str, wanted: int) -> SqlError:
 
 
 class UtilityStatement:
-    """A statement without parameters that a handler runs."""
+    """A statement without parameters that a handler runs.
+
+    `simple_formats` are those of its columns in the simple protocol, which cannot ask for any.
+    """
 
     def __init__(
         self,
@@ -231,8 +234,10 @@ class UtilityStatement:
         run: Callable[[], UtilityResult],
         *,
         ends_failed_block: bool = False,
+        simple_formats: tuple[int, ...] = (),
     ) -> None:
         self._state = state
+        self._simple_formats = simple_formats
         self._columns = columns
         self._run = run
         self.ends_failed_block = ends_failed_block
@@ -244,7 +249,8 @@ class UtilityStatement:
     def bind(self, message: Bind) -> ResultPortal:
         """See `Statement`."""
         check_no_parameters(message)
-        return ResultPortal(self._state, self._columns, message.result_formats, self._run)
+        formats = self._simple_formats if message is SIMPLE_BIND else message.result_formats
+        return ResultPortal(self._state, self._columns, formats, self._run)
 
     def settled(self) -> Settled:
         """See `Statement`."""

@@ -10,6 +10,7 @@ from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.session.block import State
+from dsql.session.cursors import forget_since
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals import DSQL, check_statement
@@ -127,5 +128,5 @@ def _savepoint(command: TransactionCommand, state: SessionState) -> UtilityResul
     if command.kind == "RELEASE":
         block.release_savepoint(command.savepoint)
         return UtilityResult("RELEASE")
-    block.rollback_to_savepoint(command.savepoint)
+    forget_since(state, block.rollback_to_savepoint(command.savepoint))
     return UtilityResult("ROLLBACK")

@@ -72,6 +72,7 @@ ROADS: dict[str, Callable[[SessionState, ParsedStatement, ParameterTypes], State
     "Copy": lambda state, parsed, _: CopyStatement(state, parsed),
     "Execute": lambda state, parsed, _: ExecuteStatement(state, parsed),
     "Explain": explain_statement,
+    "DeclareCursor": cursors.DeclareStatement,
     "Fetch": lambda state, parsed, _: cursors.fetch_statement(state, parsed),
 }
 
@@ -149,7 +150,7 @@ def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
         state.settings.set("session_authorization", None, local=False)
         state.settings.reset_all()
         state.statements.clear()
-        state.portals.clear()
+        cursors.close_all(state)
     if target in ("ALL", "SEQUENCES"):
         state.sequences.discard()
     return UtilityResult(f"DISCARD {target}")
@@ -215,6 +216,5 @@ UTILITIES: dict[str, Utility[SessionState]] = {
     "ConstraintsSet": Utility(nothing, _run_constraints),
     "Call": Utility(nothing, procedures.run_call),
     "AlterRoleSet": Utility(own_rules, run_alter_role_set),
-    "DeclareCursor": Utility(nothing, cursors.run_declare),  # its query passes the step itself
     "ClosePortal": Utility(nothing, cursors.run_close),
 }

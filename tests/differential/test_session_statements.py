@@ -176,6 +176,131 @@ SCRIPTS = {
         select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 't'::regclass \
             and attnum > 0 order by attnum
     """,
+    "cursors with hold": """
+        create table t (id int primary key, b text)
+        insert into t select g, 'r' || g from generate_series(1, 10) g
+        declare c cursor for select 1
+        declare h cursor with hold for select id from t order by id
+        fetch 2 from h
+        fetch backward 1 from h
+        move 3 in h
+        fetch next from h
+        fetch prior from h
+        fetch first from h
+        fetch last from h
+        fetch absolute 3 from h
+        fetch absolute -2 from h
+        fetch relative 1 from h
+        fetch relative -3 from h
+        fetch relative 0 from h
+        fetch 0 from h
+        fetch all from h
+        fetch h
+        fetch relative 0 from h
+        fetch backward all from h
+        fetch relative 0 from h
+        fetch -2 from h
+        fetch 100 from h
+        fetch -100 from h
+        fetch absolute 0 from h
+        fetch absolute 100 from h
+        move absolute 5 in h
+        move backward all in h
+        move forward 2 in h
+        move 0 in h
+        move last in h
+        move first in h
+        select name, statement, is_holdable, is_binary, is_scrollable from pg_cursors
+        close h
+        close h
+        begin
+        declare x cursor with hold for select id from t order by id
+        fetch 2 from x
+        delete from t where id in (1, 4)
+        commit
+        fetch 3 from x
+        fetch backward 1 from x
+        begin; fetch x; rollback
+        fetch x
+        declare n no scroll cursor with hold for select id from t order by id
+        fetch 2 from n
+        fetch n
+        fetch prior from n
+        close all
+        begin
+        declare y cursor with hold for select id from t order by id
+        rollback
+        fetch y
+        begin
+        declare y cursor with hold for select id from t order by id
+        declare y cursor with hold for select 1
+        rollback
+        begin
+        declare z cursor with hold for select * from t for update
+        rollback
+        begin
+        declare e cursor with hold for select 1 / (g - 3) from generate_series(1, 5) g
+        fetch 1 from e
+        commit
+        fetch e
+        declare v cursor with hold for values (1), (2)
+        discard all
+        fetch v
+    """,
+    "cursors that scroll": """
+        create table t (id int primary key, b text)
+        insert into t select g, 'r' || g from generate_series(1, 10) g
+        begin
+        declare s scroll cursor for select id from t order by id
+        fetch 3 from s
+        fetch backward 2 from s
+        fetch prior from s
+        fetch prior from s
+        update t set b = 'changed'
+        fetch 100 from s
+        declare n no scroll cursor for select id from t order by id
+        fetch 2 from n
+        fetch backward 1 from n
+        rollback
+        begin
+        declare n no scroll cursor for select id from t order by id
+        fetch absolute 3 from n
+        fetch absolute 4 from n
+        fetch relative 2 from n
+        fetch last from n
+        rollback
+        begin
+        declare b binary cursor for select id from t order by id
+        fetch 2 from b
+        rollback
+        begin
+        declare z scroll cursor for select * from t for update
+        rollback
+        begin
+        declare z insensitive cursor for select * from t for share
+        rollback
+        begin
+        declare z asensitive cursor for select 1 as a, 'x' as b
+        fetch all z
+        fetch all in z
+        move all z
+        rollback
+        begin
+        declare p cursor for select id from t order by id
+        savepoint a
+        fetch 1 from p
+        declare q cursor for select 1
+        rollback to a
+        fetch 1 from p
+        fetch 1 from q
+        rollback
+        begin
+        declare q cursor for select 1
+        fetch relative 5 from q
+        fetch q
+        fetch prior from q
+        rollback
+    """,
     "discard": """
         prepare p as select 1
         set application_name = 'discarded'

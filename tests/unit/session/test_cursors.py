@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from memory_server import tags
 
@@ -41,3 +43,19 @@ def test_a_pool_may_reset_its_connections(peer):
         "RESET",
     ]
     assert tags(peer.query("DISCARD ALL")) == ["DISCARD ALL"]
+
+
+def test_a_held_cursor_reads_backward_from_temporary_space(peer, postgres):
+    peer.query("SET work_mem = '1MB'")
+    peer.query(
+        "DECLARE c CURSOR WITH HOLD FOR SELECT g, repeat('x', 100) FROM generate_series(1, 20000) g"
+    )
+    temporary = os.fstat(postgres.environments[-1].temporary._file)
+    assert temporary.st_size > 0
+    assert peer.rows("FETCH LAST FROM c")[0][0] == b"20000"
+    assert tags(peer.query("MOVE BACKWARD 2000 IN c")) == ["MOVE 2000"]
+    assert [row[0] for row in peer.rows("FETCH BACKWARD 3 FROM c")] == [
+        b"17999",
+        b"17998",
+        b"17997",
+    ]

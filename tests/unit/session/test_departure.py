@@ -257,6 +257,15 @@ def test_what_keeps_a_transaction_is_told(
     assert told == ([reason] if reason else [])
 
 
+def test_a_held_cursor_keeps_its_session_until_it_is_closed(moving: Server) -> None:
+    peer = moving.connect()
+    assert moving.wait_until_silent()
+    peer.query("DECLARE c CURSOR WITH HOLD FOR SELECT 1")
+    assert not moving.wait_until_silent()
+    peer.query("CLOSE c")
+    assert moving.wait_until_silent()
+
+
 def test_a_timeout_of_a_transaction_counts_on_elsewhere(moving: Server) -> None:
     peer = moving.connect()
     peer.query("SET idle_in_transaction_session_timeout TO '300ms'")
