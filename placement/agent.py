@@ -33,7 +33,7 @@ from dsql.control.secret_file import read_or_make
 from dsql.rpc.link_server import LinkServer
 from dsql.rpc.process import condition_of
 from dsql.rpc.tick import until_tick
-from dsql.session.control import Busy
+from dsql.session.control import Busy, Signal, Told
 from placement import decisions
 from placement.account import Account
 from placement.agent_settings import AgentSettings
@@ -50,6 +50,7 @@ from placement.reporting import Reporting
 from placement.seed_line import SeedLine
 from placement.sessions import Keys, ParkedRecord
 from placement.starting import Starts
+from placement.surveys import Surveys
 from placement.vouchers import Vouchers
 from placement.watch import Watch
 from placement.worker import Worker
@@ -84,6 +85,7 @@ class HostAgent:
         self._pending: dict[int, Pending] = {}
         self._starts = Starts()
         self._watch = Watch(condition_of)
+        self._surveys = Surveys()
         self._lot = ParkingLot(self._wake)
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
@@ -338,6 +340,8 @@ class HostAgent:
         self._keys.arrived(session)
         if session.cancelled:
             worker.cancel(session.number, session.keys.secret_key)
+        if session.ended:
+            worker.end_session(session.number)
         times = self._account.moves if session.left else self._lot.wakes
         times.append(time.monotonic() - session.woken_at)
 
@@ -395,6 +399,31 @@ class HostAgent:
             self._run_jobs(worker.cluster)
         self._reporting.schedule()
 
+    def on_look_around(self, worker: Worker, inquiry: int) -> None:
+        """See placement.worker.WorkerEvents."""
+        cluster = worker.cluster
+        assert cluster is not None, "else it was refused"
+        workers = [one for one in self._workers.values() if one.cluster == cluster and one.ready]
+        parked = [session.activity for session in self._lot if session.cluster == cluster]
+        seen = filter(None, (*parked, *self._keys.activities(cluster)))
+        self._surveys.begin(worker, inquiry, {worker, *workers}, seen)
+
+    def on_told(self, worker: Worker, told: Told) -> None:
+        """See placement.worker.WorkerEvents."""
+        self._surveys.told(worker, told.inquiry, told.activities, told.last)
+
+    def on_signal(self, worker: Worker, wanted: Signal) -> None:
+        """See placement.worker.WorkerEvents. Who is parked runs nothing, and is woken to be ended."""
+        cluster = worker.cluster
+        assert cluster is not None, "else it was refused"
+        if self._keys.signal(cluster, wanted.process_id, ends=wanted.ends) or not wanted.ends:
+            return
+        for session in self._lot:
+            if session.cluster == cluster and session.keys.process_key == wanted.process_id:
+                session.ended = True
+                self._lot.wake(session)
+                return
+
     def on_pong(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         self._watch.answered(worker.process_id)
@@ -416,6 +445,7 @@ class HostAgent:
             self._keys.left(worker, number, keys)
             self._background.lost(number, time.monotonic())
         self._crashes.lost(worker)
+        self._surveys.lost(worker)
         if self._closing:
             if not self._workers:
                 self._deserted.set()

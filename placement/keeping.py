@@ -51,6 +51,7 @@ class Keep(msgspec.Struct, frozen=True, tag="keep", array_like=True):
     keys: tuple[int, int]
     deadline: float
     record: bytes
+    activity: bytes = b""
 
 
 class Forget(msgspec.Struct, frozen=True, tag="forget", array_like=True):
@@ -113,7 +114,9 @@ class Keeping:
         """Have the keeper hold a session that was just parked."""
         if self._connection is not None:
             keys, deadline = session.keys, session.deadline
-            kept = Keep(session.number, session.cluster, keys, deadline, session.record)
+            kept = Keep(
+                session.number, session.cluster, keys, deadline, session.record, session.activity
+            )
             session.kept = self._send(encode(kept), session.client)
 
     def forget(self, session: ParkedSession) -> None:
@@ -175,8 +178,8 @@ class Keeping:
             self._end_keeper("it has ended")
             return
         found = _decode_found(packet)
-        number, cluster, keys, deadline, record = msgspec.structs.astuple(found)
-        parked = ParkedRecord(number, Keys(*keys), descriptors.pop(), record, deadline)
+        number, cluster, keys, deadline, record, activity = msgspec.structs.astuple(found)
+        parked = ParkedRecord(number, Keys(*keys), descriptors.pop(), record, deadline, activity)
         session = ParkedSession(cluster, parked)
         session.kept = True
         self._found(session)

@@ -32,6 +32,28 @@ class KeyRing:
             worker, number = self._served[process_key]
             worker.cancel(number, secret_key)
 
+    def signal(self, cluster: str, process_key: int, *, ends: bool) -> bool:
+        """Interrupt a session of a cluster as `cancel` does, or end it; return whether it is known here."""
+        arriving = self._arriving.get(process_key)
+        if arriving is not None and arriving.cluster == cluster:
+            arriving.cancelled |= not ends
+            arriving.ended |= ends
+            return True
+        worker, number = self._served.get(process_key, (None, 0))
+        if worker is None or worker.cluster != cluster:
+            return False
+        if ends:
+            worker.end_session(number)
+        else:
+            worker.interrupt(number)
+        return True
+
+    def activities(self, cluster: str) -> list[bytes]:
+        """Return what sessions of a cluster that are on their way have said of themselves."""
+        return [
+            session.activity for session in self._arriving.values() if session.cluster == cluster
+        ]
+
     def served(self, worker: Worker, number: int, keys: Keys) -> None:
         """A query processor has been given a session."""
         self._served[keys.process_key] = worker, number

@@ -12,16 +12,20 @@ import math
 from typing import NamedTuple
 
 from dsql.session.control import (
+    TOLD_AT_ONCE,
     Adopted,
     Busy,
     Ended,
     Full,
+    LookAround,
     Moved,
     Parked,
     Ready,
+    Signal,
     Started,
     Surviving,
     ToAgent,
+    Told,
 )
 from dsql.session.record import MOVED_BYTES_MAX, RECORD_BYTES_MAX
 from placement.sessions import Keys
@@ -30,6 +34,7 @@ from placement.vouchers import Voucher
 # Who finds no adjudicator asks again every few milliseconds. Each session adds one more: it may want jobs.
 # Starts, parkings and ends of sessions do not count: each follows one that we have sent.
 MESSAGES_PER_SECOND_MAX = 500
+_ACTIVITY_BYTES_MAX = 8 * 1024  # what one session says of itself
 
 
 class _Given(NamedTuple):
@@ -51,6 +56,10 @@ class Ledger:
         self._given: dict[int, _Given] = {}  # by session
         self._unstarted: set[int] = set()
         self._may_leave = 0  # sessions that were asked to, and have not
+        self.looks_around = False  # it has asked what other sessions do
+        self._asked: dict[
+            int, int
+        ] = {}  # parts that it may still say, by the number of the question
         self._counting_from = 0.0  # and since then it has said
         self._messages = 0
 
@@ -76,6 +85,10 @@ class Ledger:
         """So many of its sessions are asked to leave."""
         self._may_leave = min(len(self.work), self._may_leave + count)
 
+    def ask(self, inquiry: int) -> None:
+        """It is asked what its sessions do, and may say that in so many parts."""
+        self._asked[inquiry] = len(self.work) // TOLD_AT_ONCE + 2
+
     # What it says, after it was looked for what is wrong with that
 
     def started(self, number: int) -> None:
@@ -86,6 +99,12 @@ class Ledger:
         """A session, or the run, is over; return its keys."""
         self._given.pop(number, None)
         return self.work.pop(number)
+
+    def told(self, inquiry: int, *, last: bool) -> None:
+        """It has said what some of its sessions do."""
+        self._asked[inquiry] -= 1
+        if last:
+            del self._asked[inquiry]
 
     def departed(self, message: Parked | Moved) -> Keys:
         """A session has left it; return its keys."""
@@ -106,6 +125,21 @@ class Ledger:
             return "" if begun else "has finished what it was not given"
         if isinstance(message, Surviving | Adopted):
             return "shows what nobody has asked for"
+        if isinstance(message, Told):
+            most = _ACTIVITY_BYTES_MAX * len(message.activities)
+            fits = (
+                len(message.activities) <= TOLD_AT_ONCE
+                and sum(map(len, message.activities)) <= most
+            )
+            return (
+                ""
+                if fits and self._asked.get(message.inquiry)
+                else "tells what nobody has asked for"
+            )
+        if isinstance(message, LookAround | Signal) and self.cluster is None:
+            return "asks about others before it was assigned"
+        if isinstance(message, LookAround) and self.looks_around:
+            return "asks twice"
         if isinstance(message, Full | Busy) and self.cluster is None:
             return "is busy before it was assigned"
         twice = (self.ready_at is not None and isinstance(message, Ready)) or (
@@ -122,7 +156,8 @@ class Ledger:
         if sockets != [given.socket]:
             return "gives back another socket"
         most = MOVED_BYTES_MAX if isinstance(message, Moved) else RECORD_BYTES_MAX
-        if len(message.record) > most:
+        said = 0 if isinstance(message, Moved) else len(message.activity)
+        if len(message.record) > most or said > _ACTIVITY_BYTES_MAX:
             return "gives back what is no session"
         if isinstance(message, Moved):
             asked = self._may_leave > 0 or not self.park_seconds  # then all move all the time

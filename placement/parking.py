@@ -34,8 +34,18 @@ class ParkedSession:
     """A session between two query processors; implements `placement.pending.Pending`. Owns the socket."""
 
     __slots__ = (
-        *("cancelled", "client", "cluster", "deadline", "kept", "keys", "left", "number"),
-        *("parks", "record", "starts", "woken_at"),
+        *(
+            "activity",
+            "cancelled",
+            "client",
+            "cluster",
+            "deadline",
+            "kept",
+            "keys",
+            "left",
+            "number",
+        ),
+        *("ended", "parks", "record", "starts", "woken_at"),
     )
 
     def __init__(self, cluster: str, parked: ParkedRecord) -> None:
@@ -45,10 +55,12 @@ class ParkedSession:
         self.client = parked.client
         self.record = parked.record
         self.deadline = parked.deadline
+        self.activity = parked.activity
         self.starts = 0
         self.kept = False  # by the keeper, which gives it to the next agent: see placement.keeping
         self.parks = True  # again, when it has been resumed
         self.cancelled = False  # on its way to a query processor
+        self.ended = False  # likewise, or parked: it is woken to hear that it is to end
         self.left: Worker | None = None  # to move on at once, without being parked
         self.woken_at = 0.0
 
@@ -120,6 +132,10 @@ class ParkingLot:
         session.deadline = min(session.deadline, time.monotonic() + CONNECTION_SECONDS_MAX)
         if session.deadline < self._alarm_at:
             self._set_alarm(session.deadline)
+
+    def wake(self, session: ParkedSession) -> None:
+        """Let a parked session go on."""
+        self._let_go(session)
 
     def wake_all(self) -> None:
         """Let every session go on."""

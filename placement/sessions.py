@@ -24,7 +24,7 @@ def _eight_bytes(number: int) -> bytes:
 class ParkedRecord(NamedTuple):
     """What a query processor gives back of a session, to be resumed elsewhere; `client` is the socket.
 
-    `deadline` is when it has to be resumed at the latest.
+    `deadline` is when it has to be resumed at the latest, `activity` what others may hear of it.
     """
 
     number: int
@@ -32,3 +32,4 @@ class ParkedRecord(NamedTuple):
     client: int
     record: bytes
     deadline: float = 0.0
+    activity: bytes = b""

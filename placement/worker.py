@@ -25,6 +25,7 @@ from dsql.session.control import (
     Cancel,
     Ended,
     Full,
+    LookAround,
     Moved,
     NeedAdjudicator,
     Parked,
@@ -32,14 +33,19 @@ from dsql.session.control import (
     Pong,
     Ready,
     Release,
+    Report,
     Resume,
     Retire,
     RunJobs,
     Serve,
     Shed,
+    Signal,
     Started,
+    Surveyed,
     Surviving,
+    Terminate,
     ToAgent,
+    Told,
     ToQueryProcessor,
     WantJobs,
     decode_from_query_processor,
@@ -91,6 +97,18 @@ class WorkerEvents(Protocol):
 
     def on_busy(self, worker: Worker, busy: Busy) -> None:
         """It has said how much it has to do."""
+        ...
+
+    def on_look_around(self, worker: Worker, inquiry: int) -> None:
+        """It asks what the sessions of its cluster do."""
+        ...
+
+    def on_told(self, worker: Worker, told: Told) -> None:
+        """It has said what some of its sessions do."""
+        ...
+
+    def on_signal(self, worker: Worker, wanted: Signal) -> None:
+        """It asks to have a session of its cluster interrupted."""
         ...
 
     def on_pong(self, worker: Worker) -> None:
@@ -235,7 +253,26 @@ class Worker:
         """Cancel the statement that a session runs, if this is its key."""
         keys = self.work.get(number)
         if keys is not None and keys.allow(secret_key):
-            self._tell(Cancel(number))
+            self.interrupt(number)
+
+    def interrupt(self, number: int) -> None:
+        """Cancel the statement that a session runs."""
+        self._tell(Cancel(number))
+
+    def end_session(self, number: int) -> None:
+        """End one of its sessions."""
+        self._tell(Terminate(number))
+
+    def report(self, inquiry: int) -> None:
+        """Ask what its sessions do: `on_told` follows, until that was the last."""
+        self._ledger.ask(inquiry)
+        self._tell(Report(inquiry))
+
+    def survey(self, inquiry: int, activities: tuple[bytes, ...], *, last: bool) -> None:
+        """Tell it what sessions of its cluster do, in answer to `on_look_around`."""
+        if last:
+            self._ledger.looks_around = False
+        self._tell(Surveyed(inquiry, activities, last))
 
     def shed(self, count: int) -> None:
         """Ask so many of its sessions to leave."""
@@ -345,6 +382,14 @@ class Worker:
                 self._events.on_ended(self, number, self._ledger.ended(number))
             case Busy():
                 self._events.on_busy(self, message)
+            case LookAround(inquiry):
+                self._ledger.looks_around = True
+                self._events.on_look_around(self, inquiry)
+            case Told(inquiry, _, last):
+                self._ledger.told(inquiry, last=last)
+                self._events.on_told(self, message)
+            case Signal():
+                self._events.on_signal(self, message)
             case Pong():
                 self._events.on_pong(self)
             case Full():
@@ -368,7 +413,7 @@ class Worker:
             return
         number, record, keys = message.number, message.record, self._ledger.departed(message)
         if isinstance(message, Parked):
-            parked = ParkedRecord(number, keys, client, record, message.deadline)
+            parked = ParkedRecord(number, keys, client, record, message.deadline, message.activity)
             self._events.on_parked(self, parked)
         else:
             self._events.on_moved(self, ParkedRecord(number, keys, client, record))

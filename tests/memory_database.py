@@ -83,6 +83,15 @@ class MemoryFacts:
     server_since = 0
     stored_bytes = 0
 
+    def timestamp(self, time: int) -> int | None:
+        return time or None
+
+    def sessions(self) -> list[Any]:
+        return []
+
+    def signal(self, process_id: int, *, ends: bool) -> None:
+        raise AssertionError("there are no sessions")
+
     def transaction_id(self, *, assign: bool) -> int | None:
         return 1 if assign else None
 

@@ -15,6 +15,8 @@ import msgspec
 
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.hub.waiter import Blocking, Waiter
+from dsql.session.activity import Activity
+from dsql.session.activity import decode as decode_activity
 from dsql.session.departure import Departure
 from dsql.session.environment import Environment
 from dsql.session.handed import HandedSession
@@ -204,6 +206,8 @@ class Server:
             request_jobs=lambda: jobs.run_pending(time.sleep),
             run_job=lambda job, pause: jobs.run_and_report(job.identifier, pause),
             give_up_job=lambda job, reason: jobs.give_up(job.identifier, reason),
+            look_around=lambda pause: self.look_around(),
+            signal=self.signal,
             profile_changes=self.profile_changes,
             since=TIME_MICROSECONDS,
             stored_bytes=lambda: sum(len(key) + len(row) for key, row in self.store.rows.items()),
@@ -212,6 +216,19 @@ class Server:
         )
         jobs = JobRunner(Store(manager.begin, environment.catalogs.current, lambda: 0))
         return environment
+
+    def look_around(self) -> list[Activity]:
+        """What sessions see of each other; none of them may have moved."""
+        running = zip(self.sessions, self.lives, strict=False)
+        found = (decode_activity(one.activity()) for one, life in running if not life.done())
+        return [activity for activity in found if activity is not None]
+
+    def signal(self, process_id: int, pause: object, *, ends: bool) -> None:
+        (found,) = (one for one in self.sessions if one.connection_id == process_id)
+        if ends:
+            found.interrupts.terminate()
+        else:
+            found.interrupts.cancel()
 
     def refuses(self, **parameters: str) -> dict[str, str]:
         """Return the FATAL error that a connection ends with before it is ready."""
@@ -291,7 +308,8 @@ class Server:
         self, environment: Environment | None = None, pending: bytes = b"", **parameters: str
     ) -> Peer:
         environment = environment or self.environment()
-        session, peer = self.pair(environment, pending, **parameters)
+        number = 7 + len(self.peers)
+        session, peer = self.pair(environment, pending, number, **parameters)
         life = _threads.submit(contextvars.Context().run, self.live, session)
         self.environments.append(environment)
         self.sessions.append(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsql.catalog import (
     absent_functions,
+    activity_functions,
     builtins,
     comments,
     dependencies,
@@ -27,6 +28,7 @@ from dsql.catalog import (
 
 __all__ = [
     "absent_functions",
+    "activity_functions",
     "builtins",
     "comments",
     "dependencies",

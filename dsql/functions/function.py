@@ -41,6 +41,18 @@ class SessionFacts(Protocol):
         """What the database takes on disk."""
         ...
 
+    def timestamp(self, time: int) -> int | None:
+        """Return a time in microseconds since 1970 as a timestamptz, None for 0."""
+        ...
+
+    def sessions(self) -> Iterable[Any]:
+        """Return the `dsql.session.activity.Activity` of every session of the cluster."""
+        ...
+
+    def signal(self, process_id: int, *, ends: bool) -> None:
+        """Have a session of the cluster cancel what it runs, or end."""
+        ...
+
     def transaction_id(self, *, assign: bool) -> int | None:
         """Return the transaction's id; unless it is to `assign` one, None if there is none yet."""
         ...

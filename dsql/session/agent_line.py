@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -20,6 +21,7 @@ from dsql.session.control import (
     decode_from_agent,
     encode,
 )
+from dsql.session.surveys import Surveys
 
 # Given a message and its descriptors, which it owns.
 Deliver = Callable[[ToQueryProcessor, list[int]], None]
@@ -56,6 +58,7 @@ class AgentLine:
         self.alone = False  # there is none now
         self._prepared: dict[str, _Wanted] = {}  # by zone, the likely leader's first
         self._wanted: deque[_Wanted] = deque()
+        self.surveys = Surveys(self.tell, time.monotonic)
         self._deferred: deque[tuple[ToQueryProcessor, list[int]]] = deque()
 
     def tell(self, message: ToAgent, descriptors: Iterable[int] = ()) -> None:
@@ -114,6 +117,7 @@ class AgentLine:
     def desert(self) -> None:
         """The agent is gone: say nothing, and let nobody wait for its answers. For signal handlers too."""
         self.alone = True
+        self.surveys.deserted()
         for wanted in self._wanted:
             wanted.answer = ("", [])
             self._waiter.wake(wanted.activity)

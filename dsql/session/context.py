@@ -73,6 +73,11 @@ class SessionContext:
         """Return a time in microseconds since 1970 as a timestamptz."""
         return time - POSTGRES_EPOCH_MICROSECONDS
 
+    @staticmethod
+    def since_1970(timestamp: int) -> int:
+        """Return a timestamptz in microseconds since 1970."""
+        return timestamp + POSTGRES_EPOCH_MICROSECONDS
+
     def start_statement(self) -> None:
         """Take the statement's time; its timeout begins, if it has not before."""
         if self._settings.statement_timeout_seconds:

@@ -14,6 +14,12 @@
       Release                  -->                 it has arrived, or never will
       RunJobs                  -->                 the cluster's background jobs, likewise
       Cancel                   -->                 interrupt what a session runs
+      Terminate                -->                 end a session
+                               <-- LookAround      what do the cluster's sessions do?
+      Report                   -->                 what do yours? (to each of its processes)
+                               <-- Told            this
+      Surveyed                 -->                 a part of the answer to LookAround
+                               <-- Signal          cancel what another session runs, or end it
                                <-- Ended           a session, or a run of jobs, is over
                                <-- WantJobs        a session has left a job behind
                                <-- Full            no more sessions, please: those that run are the last
@@ -97,12 +103,14 @@ class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
 
     It is to be resumed when its client says something, and at `deadline` at the latest (CLOCK_MONOTONIC).
     `voucher` here and in `Moved` is the one that it came with, for an agent that was not there then.
+    `activity` is what others may hear of the session: see `dsql.session.activity`.
     """
 
     number: int
     record: bytes
     deadline: float
     voucher: bytes = b""
+    activity: bytes = b""
 
 
 class Moved(msgspec.Struct, frozen=True, tag="moved", array_like=True):
@@ -151,6 +159,47 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
     """Cancel the statement that a session runs; one that has ended, or runs none, is left alone."""
 
     number: int
+
+
+class Terminate(msgspec.Struct, frozen=True, tag="terminate", array_like=True):
+    """End a session, with a word to its client; one that has ended is left alone."""
+
+    number: int
+
+
+class LookAround(msgspec.Struct, frozen=True, tag="look_around", array_like=True):
+    """Find out what the sessions of the cluster do; one such question at a time."""
+
+    inquiry: int
+
+
+class Report(msgspec.Struct, frozen=True, tag="report", array_like=True):
+    """Say what your sessions do."""
+
+    inquiry: int
+
+
+class Told(msgspec.Struct, frozen=True, tag="told", array_like=True):
+    """What some of them do, encoded; the `last` of so many."""
+
+    inquiry: int
+    activities: tuple[bytes, ...]
+    last: bool
+
+
+class Surveyed(msgspec.Struct, frozen=True, tag="surveyed", array_like=True):
+    """What some sessions of the cluster do; the `last` part of the answer."""
+
+    inquiry: int
+    activities: tuple[bytes, ...]
+    last: bool
+
+
+class Signal(msgspec.Struct, frozen=True, tag="signal", array_like=True):
+    """Cancel what a session of the cluster runs, or end it. Who may ask for that is the asker's affair."""
+
+    process_id: int
+    ends: bool
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
@@ -227,6 +276,9 @@ ToQueryProcessor = (
     | Release
     | RunJobs
     | Cancel
+    | Terminate
+    | Report
+    | Surveyed
     | Ping
     | Retire
     | Adjudicator
@@ -242,11 +294,16 @@ ToAgent = (
     | Ended
     | Full
     | Pong
+    | LookAround
+    | Told
+    | Signal
     | NeedAdjudicator
     | WantJobs
     | Surviving
     | Adopted
 )
+
+TOLD_AT_ONCE = 64  # of what sessions do, in one packet
 
 encode = msgspec.msgpack.Encoder().encode
 _from_agent: msgspec.msgpack.Decoder[ToQueryProcessor] = msgspec.msgpack.Decoder(ToQueryProcessor)

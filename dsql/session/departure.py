@@ -31,12 +31,14 @@ class Departure(NamedTuple):
 
     The time is in seconds of the host's monotonic clock; None: the session goes on elsewhere at once.
     `release` is to be called when it does: up to then the snapshot of its transaction is shown here, so
-    that there is always somebody who shows it.
+    that there is always somebody who shows it. `activity`, of one that is parked, is what others may hear
+    of it meanwhile.
     """
 
     record: bytes
     deadline: float | None
     release: Callable[[], None]
+    activity: bytes = b""
 
 
 def reason_to_stay(state: SessionState) -> str | None:

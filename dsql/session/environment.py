@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dsql.catalog.jobs import Job
 from dsql.catalog.loader import CatalogCache
@@ -17,6 +17,9 @@ from dsql.sequences.server import SequenceServer
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import Transaction
 from dsql.transaction.record import TransactionRecord
+
+if TYPE_CHECKING:
+    from dsql.session.activity import Activity
 
 
 class SessionTransaction(Transaction, Protocol):
@@ -51,8 +54,27 @@ class SessionTransaction(Transaction, Protocol):
         ...
 
 
+Pause = Callable[[float], None]
+
+
+class SendSignal(Protocol):
+    """See `dsql.session.surveys.Surveys.signal`."""
+
+    def __call__(self, process_id: int, pause: Pause, *, ends: bool) -> None:
+        """Interrupt a session."""
+        ...
+
+
 def do_nothing() -> None:
     """Do nothing: there is nothing to prepare, or nobody to ask."""
+
+
+def _nobody_else(_pause: Pause) -> list[Activity]:
+    return []
+
+
+def _no_signal(process_id: int, pause: Pause, *, ends: bool) -> None:
+    raise AssertionError(f"no session {process_id} to signal: {pause}, {ends}")
 
 
 def _cannot_run(job: Job, _: object) -> Any:
@@ -68,8 +90,9 @@ class Environment:
     wait. `now` is the time in microseconds since 1970. `request_jobs` has the cluster's background jobs
     looked at; `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given;
     `give_up_job` undoes one, for a reason, unless it was completed: then it returns False.
-    `profile_changes`: sessions may set dsql.profile. `since` is when the host's agent began, in
-    microseconds since 1970; `stored_bytes` what the cluster takes on disk in the zone that is read from.
+    `look_around` and `signal` are those of `dsql.session.surveys`. `profile_changes`: sessions may set
+    dsql.profile. `since` is when the host's agent began, in microseconds since 1970; `stored_bytes` what
+    the cluster takes on disk in the zone that is read from.
     """
 
     cluster: str
@@ -83,6 +106,8 @@ class Environment:
     request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
     give_up_job: Callable[[Job, str], bool] = _cannot_run
+    look_around: Callable[[Pause], list[Activity]] = _nobody_else
+    signal: SendSignal = _no_signal
     profile_changes: bool = False
     since: int = 0
     stored_bytes: Callable[[], int] = lambda: 0

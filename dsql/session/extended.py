@@ -63,6 +63,7 @@ class ExtendedProtocol:
         self._interrupts.begin_statement()
         message = frontend.parse_parse(body)
         state, name = self._state, message.statement.encode()
+        state.said = message.query
         if name:
             check_is_new(state, name)
         else:
@@ -83,6 +84,7 @@ class ExtendedProtocol:
         self._interrupts.begin_statement()
         message = frontend.parse_bind(body)
         statement = find_statement(self._state, message.statement)
+        self._state.said = self._state.sources[message.statement].text
         if self._block.state is State.FAILED:
             check_may_run(self._state, statement)
         name = message.portal

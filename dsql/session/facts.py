@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dsql.session.activity import Activity
 from dsql.session.cursors import describe_cursors
 from dsql.session.parameters import DEFINITIONS, in_base_unit, parameter_key
 from dsql.session.prepared import describe_statements
@@ -42,6 +43,18 @@ class Facts:
     def stored_bytes(self) -> int:
         """What the database takes on disk, in the zone that is read from."""
         return self._state.environment.stored_bytes()
+
+    def timestamp(self, time: int) -> int | None:
+        """Return a time in microseconds since 1970 as a timestamptz, None for 0."""
+        return self._state.context.since_2000(time) if time else None
+
+    def sessions(self) -> list[Activity]:
+        """Return what the cluster's sessions do, this one too."""
+        return self._state.environment.look_around(self._state.context.pause)
+
+    def signal(self, process_id: int, *, ends: bool) -> None:
+        """Have a session of the cluster cancel what it runs, or end."""
+        self._state.environment.signal(process_id, self._state.context.pause, ends=ends)
 
     def transaction_id(self, *, assign: bool) -> int | None:
         """Return the transaction's id; unless it is to `assign` one, None if there is none yet.

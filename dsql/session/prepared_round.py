@@ -111,6 +111,7 @@ class PreparedRounds:
         if parameters is None or not statement.is_current(block.catalog):
             return False
         self._out += known.prologue
+        self._state.said = known.query.text
         run_to_end(self._state, known.query, known.emit, parameters)
         if idle:
             block.commit()

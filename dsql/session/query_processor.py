@@ -32,6 +32,7 @@ from dsql.rpc import packets
 from dsql.session import signals
 from dsql.session.agent_line import AgentLine
 from dsql.session.control import (
+    TOLD_AT_ONCE,
     Adopt,
     Adopted,
     Assign,
@@ -45,13 +46,17 @@ from dsql.session.control import (
     Pong,
     Ready,
     Release,
+    Report,
     Resume,
     Retire,
     RunJobs,
     Serve,
     Shed,
     Started,
+    Surveyed,
     Surviving,
+    Terminate,
+    Told,
     ToQueryProcessor,
 )
 from dsql.session.departure import Departure
@@ -205,6 +210,12 @@ class QueryProcessor:
                 self._hub.spawn(lambda: self._run_jobs(tenant, number))
             case Cancel(number):
                 self._roster.cancel(number)
+            case Terminate(number):
+                self._roster.terminate(number)
+            case Report(inquiry):
+                self._hub.spawn(partial(self._report, inquiry))
+            case Surveyed(inquiry, activities, last):
+                self._line.surveys.heard(inquiry, activities, last=last)
             case Shed(count):
                 self._roster.shed(count)
             case Release(number):
@@ -224,6 +235,14 @@ class QueryProcessor:
         """A task, so that it proves that the hub turns and not only that signals come."""
         with contextlib.suppress(OSError):
             self._line.tell(Pong())
+
+    def _report(self, inquiry: int) -> None:
+        """Say what the sessions do, in packets of some."""
+        found = self._roster.activities()
+        with contextlib.suppress(OSError):  # without an agent nobody asks any more
+            for start in range(0, len(found) or 1, TOLD_AT_ONCE):
+                part = tuple(found[start : start + TOLD_AT_ONCE])
+                self._line.tell(Told(inquiry, part, start + TOLD_AT_ONCE >= len(found)))
 
     def _show_vouchers(self) -> None:
         """Tell another agent what there is. Does not give way: it is the state of one moment."""
@@ -285,14 +304,14 @@ class QueryProcessor:
     ) -> bool:
         """Give a session to the agent; where that is not possible, run it to its end and return False."""
         self._look_at_size()
-        record, deadline, release = departure
+        record, deadline, release, activity = departure
         voucher = self._given[number].voucher
         leaving: Moved | Parked
         if deadline is None:
             leaving = Moved(number, record, voucher)
             self._moving.departs(number, release)
         else:
-            leaving = Parked(number, record, deadline, voucher)
+            leaving = Parked(number, record, deadline, voucher, activity)
         try:
             self._line.tell(leaving, (client.fileno(),))
         except OSError:  # there is no agent any more, or too many descriptors are under way

@@ -22,6 +22,10 @@ class Occupant(Protocol):
         """A number that another statement does not have: when it began."""
         ...
 
+    def activity(self) -> bytes:
+        """Return what others may hear of it, b"" for nothing: see `dsql.session.activity`."""
+        ...
+
     def leave(self) -> bool:
         """Ask it to depart, if it is its client's turn; return whether it was asked.
 
@@ -38,6 +42,10 @@ class JobRun:
 
     def __init__(self, interrupts: Interrupts) -> None:
         self.interrupts = interrupts
+
+    def activity(self) -> bytes:
+        """See `Occupant`."""
+        return b""
 
     def leave(self) -> bool:
         """See `Occupant`."""
@@ -64,6 +72,17 @@ class Roster:
         occupant = self._by_number.get(number)
         if occupant is not None:
             occupant.interrupts.cancel()
+
+    def terminate(self, number: int) -> None:
+        """End a session. For signal handlers."""
+        occupant = self._by_number.get(number)
+        if occupant is not None:
+            occupant.interrupts.terminate()
+
+    def activities(self) -> list[bytes]:
+        """Return what the sessions do."""
+        found = (occupant.activity() for occupant in list(self._by_number.values()))
+        return [activity for activity in found if activity]
 
     def shed(self, count: int) -> None:
         """Ask so many sessions to depart, or fewer if it is their clients' turn in fewer."""

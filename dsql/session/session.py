@@ -27,6 +27,7 @@ from dsql.errors import FatalError, Interrupted, SqlError
 from dsql.executor.memory import out_of_memory
 from dsql.hub.waiter import NEVER
 from dsql.session import departure
+from dsql.session.activity import PARKED_CHARACTERS_MAX, QUERY_CHARACTERS_MAX, describe
 from dsql.session.block import State
 from dsql.session.cursors import hold_cursors
 from dsql.session.departure import Departure
@@ -127,6 +128,11 @@ class Session:
     def statement(self) -> int:
         """See `dsql.session.roster.Occupant`."""
         return 0 if self.interrupts.state == RESTING else self._state.context.statement_timestamp
+
+    def activity(self) -> bytes:
+        """See `dsql.session.roster.Occupant`."""
+        resting = self.interrupts.state == RESTING
+        return describe(self._state, resting=resting, characters_max=QUERY_CHARACTERS_MAX)
 
     def leave(self) -> bool:
         """See `dsql.session.roster.Occupant`."""
@@ -350,7 +356,9 @@ class Session:
                 bytes_max=MOVED_BYTES_MAX if deadline is None else RECORD_BYTES_MAX,
             )
             if record is not None:
-                return Departure(record, deadline, state.block.release)
+                parks = deadline is not None
+                seen = describe(state, resting=True, characters_max=PARKED_CHARACTERS_MAX)
+                return Departure(record, deadline, state.block.release, seen if parks else b"")
             reason = "its record is too long"
         if deadline is None:
             logger.info("session stays", extra={"reason": reason})

@@ -43,6 +43,7 @@ class SimpleProtocol:
         interrupts, block, out = state.interrupts, state.block, state.out
         if state.settings.statement_timeout_seconds:
             interrupts.begin_statement()
+        state.said = body
         state.statements.pop(b"", None)
         text, plans = frontend.parse_query(body), state.environment.plans
         script = parsed_before(text, plans)

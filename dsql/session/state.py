@@ -85,6 +85,7 @@ class SessionState:
         self.sources: dict[bytes, Source] = {}
         self.portals: dict[bytes, Portal] = {}
         self.held: dict[bytes, Portal] = {}  # those of them that outlive their transaction
+        self.said: bytes | str = ""  # the last query, as the client has sent it
         self.out = bytearray()
         self.mark = -1
         self.reader = MessageReader()

@@ -85,6 +85,8 @@ class ClusterTenant:
             request_jobs=line.want_jobs,
             run_job=self._run_job,
             give_up_job=self._give_up_job,
+            look_around=line.surveys.look_around,
+            signal=line.surveys.signal,
             waiter=hub,
         )
         self._jobs = JobRunner(

@@ -182,3 +182,21 @@ def test_parked_clients_do_not_notice_a_killed_agent_and_are_told_when_it_stops(
                 connection.execute("SELECT 1")
     finally:
         cluster.stop()
+
+
+def test_a_parked_session_is_seen_and_ended_from_another_one(cluster: RunningCluster) -> None:
+    activity = "SELECT state, query FROM pg_stat_activity WHERE pid = %s"
+    with connect(cluster, application_name="silent") as silent, connect(cluster) as other:
+        number = silent.execute("SELECT pg_backend_pid()").fetchone()
+        assert number is not None
+        wait_until_parked(cluster, 2)
+        assert other.execute(activity, number).fetchone() == ("idle", "SELECT pg_backend_pid()")
+        assert other.execute("SELECT count(*) FROM pg_stat_activity").fetchone() == (2,)
+        assert other.execute("SELECT pg_cancel_backend(%s)", number).fetchone() == (True,)
+        assert silent.execute("SELECT 1").fetchone() == (1,)
+        wait_until_parked(cluster, 2)
+        ended = other.execute("SELECT pg_terminate_backend(%s, 10000)", number)
+        assert ended.fetchone() == (True,)
+        with pytest.raises(psycopg.OperationalError, match="administrator command"):
+            silent.execute("SELECT 1")
+        assert other.execute(activity, number).fetchone() is None

@@ -102,5 +102,6 @@ def context(rows: Rows, writer: CatalogWriter, orders: Table) -> Any:
         statement_timestamp=0,
         transaction_timestamp=0,
         profile="dsql",
-        facts=SimpleNamespace(settings=list, cursors=list, prepared_statements=list),
+        authority=None,
+        facts=SimpleNamespace(sessions=list, settings=list, cursors=list, prepared_statements=list),
     )

@@ -1,0 +1,113 @@
+"""pg_stat_activity, pg_cancel_backend and pg_terminate_backend: the sessions of the whole cluster.
+
+A session sees all of those whose role it has the rights of, and that there are others. So it is with what
+it may interrupt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dsql.catalog.context_functions import define
+from dsql.catalog.virtual import provides
+from dsql.errors import SqlError
+from dsql.types import oids
+
+_POLL_SECONDS = 0.05
+
+
+@provides("pg_catalog", "pg_stat_activity")
+def _pg_stat_activity(context: Any) -> Iterator[Mapping[str, Any]]:
+    catalog, authority = context.catalog, context.authority
+    for session in context.facts.sessions():
+        role = catalog.memberships.role(session.role)
+        yield {
+            "datid": catalog.database.oid,
+            "datname": catalog.database.name,
+            "pid": session.process_id,
+            "usesysid": session.role,
+            "usename": None if role is None else role.name,
+            "application_name": session.application_name,
+            "query": "<insufficient privilege>",
+        } | (_details(context, session) if authority.owns(session.role) else {})
+
+
+def _details(context: Any, session: Any) -> dict[str, Any]:
+    """Return what only those see who have the rights of a session's role."""
+    host, _, port = session.address.rpartition(":")
+    waits = session.state != "active"
+    since = context.facts.timestamp
+    return {
+        "client_addr": host.strip("[]") or None,
+        "client_port": int(port) if port.isdigit() else None,
+        "backend_start": since(session.since),
+        "xact_start": since(session.transaction_since),
+        "query_start": since(session.query_since),
+        "state_change": since(session.query_since),
+        "wait_event_type": "Client" if waits else None,
+        "wait_event": "ClientRead" if waits else None,
+        "state": session.state,
+        "query": session.query,
+        "backend_type": "client backend",
+    }
+
+
+def _may_signal(context: Any, pid: int, action: str, participle: str, verb: str) -> bool:
+    """Return whether there is such a session. Raises SqlError 42501 for another role's."""
+    for session in context.facts.sessions():
+        if session.process_id == pid:
+            if not context.authority.owns(session.role):
+                raise SqlError(
+                    "42501",
+                    f"permission denied to {action}",
+                    detail=f"Only roles with privileges of the role whose {participle} or with "
+                    f'privileges of the "pg_signal_backend" role may {verb}.',
+                )
+            return True
+    return False
+
+
+@define("pg_cancel_backend", (oids.INT4,), oids.BOOL, volatility="v")
+def _pg_cancel_backend(context: Any, pid: int) -> bool:
+    found = _may_signal(
+        context, pid, "cancel query", "query is being canceled", "cancel this query"
+    )
+    if found:
+        context.facts.signal(pid, ends=False)
+    return found
+
+
+def _terminate(context: Any, pid: int) -> bool:
+    found = _may_signal(
+        context,
+        pid,
+        "terminate process",
+        "process is being terminated",
+        "terminate this process",
+    )
+    if found:
+        context.facts.signal(pid, ends=True)
+    return found
+
+
+@define("pg_terminate_backend", (oids.INT4,), oids.BOOL, volatility="v")
+def _pg_terminate_backend(context: Any, pid: int) -> bool:
+    return _terminate(context, pid)
+
+
+@define("pg_terminate_backend", (oids.INT4, oids.INT8), oids.BOOL, volatility="v")
+def _pg_terminate_backend_and_wait(context: Any, pid: int, timeout: int) -> bool:
+    """Return whether the session is gone, after `timeout` milliseconds at most (0: nobody waits)."""
+    if timeout < 0:
+        raise SqlError("22003", '"timeout" must not be negative')
+    found = _terminate(context, pid)
+    if not found or not timeout:
+        return found
+    left = timeout / 1_000
+    while any(session.process_id == pid for session in context.facts.sessions()):
+        if left <= 0:
+            return False
+        context.pause(min(left, _POLL_SECONDS))
+        left -= _POLL_SECONDS
+    return True

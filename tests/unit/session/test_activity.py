@@ -1,0 +1,149 @@
+"""What sessions see of each other, and who may interrupt whom."""
+
+from __future__ import annotations
+
+import pytest
+from memory_server import ARN, Peer, Server, errors, rows
+
+from dsql.errors import SqlError
+from dsql.session.control import LookAround, Signal, ToAgent
+from dsql.session.surveys import Surveys
+from dsql.wire import client
+
+
+def pid(peer: Peer) -> bytes:
+    ((found,),) = peer.rows("SELECT pg_backend_pid()")
+    assert found is not None
+    return found
+
+
+def seen(peer: Peer, of: bytes, columns: str) -> list[bytes | None]:
+    (found,) = peer.rows(f"SELECT {columns} FROM pg_stat_activity WHERE pid = {of.decode()}")
+    return found
+
+
+@pytest.fixture
+def other(postgres: Server) -> Peer:
+    """A session of another role, which has the rights of nobody else."""
+    admin = postgres.connect()
+    admin.query("CREATE ROLE other LOGIN")
+    admin.query(f"AWS IAM GRANT other TO '{ARN}'")
+    return postgres.connect(user="other", application_name="other's")
+
+
+def test_a_session_sees_what_the_others_of_its_role_do(postgres: Server) -> None:
+    one, two = postgres.connect(application_name="app"), postgres.connect()
+    one.query("BEGIN; SELECT 'hello'")
+    state = "state, query, usename, application_name, datname, wait_event, xact_start IS NOT NULL"
+    assert seen(two, pid(one), state)[:2] == [b"idle in transaction", b"SELECT pg_backend_pid()"]
+    assert seen(two, pid(one), state)[2:] == [b"admin", b"app", b"postgres", b"ClientRead", b"t"]
+    one.query("SELECT nonsense")
+    assert seen(two, pid(two), "state") == [b"active"]
+    found = two.rows("SELECT state FROM pg_stat_activity WHERE state LIKE '%aborted%'")
+    assert found == [[b"idle in transaction (aborted)"]]
+
+
+def test_of_prepared_statements_the_text_is_seen(postgres: Server) -> None:
+    one, two = postgres.connect(), postgres.connect()
+    number = pid(one)
+    one.ask(client.parse("SELECT $1::int + 1", "p"), client.sync())
+    for value in (b"1", b"2"):
+        one.ask(client.bind([value], statement="p"), client.execute(), client.sync())
+        two.query("SELECT 1")
+        assert seen(two, number, "query") == [b"SELECT $1::int + 1"]
+
+
+def test_what_another_role_does_is_hidden(postgres: Server, other: Peer) -> None:
+    admin = postgres.connect()
+    hidden = seen(other, pid(admin), "query, state, client_addr, backend_start, usename")
+    assert hidden == [b"<insufficient privilege>", None, None, None, b"admin"]
+    assert seen(other, pid(other), "state, application_name") == [b"active", b"other's"]
+
+
+def test_a_statement_is_cancelled_by_another_session(postgres: Server) -> None:
+    one, two = postgres.connect(), postgres.connect()
+    number = pid(one)
+    one.send(client.query("SELECT pg_sleep(60)"))
+    assert seen(two, number, "pid") == [number]
+    while seen(two, number, "state") != [b"active"]:
+        pass
+    assert two.rows(f"SELECT pg_cancel_backend({number.decode()})") == [[b"t"]]
+    assert errors(one.until_ready())[0]["C"] == "57014"
+
+
+def test_a_session_is_ended_by_another_one(postgres: Server) -> None:
+    one, two = postgres.connect(), postgres.connect()
+    number = pid(one).decode()
+    assert two.rows(f"SELECT pg_terminate_backend({number}, 10000)") == [[b"t"]]
+    (fields,) = errors(one.until("E"))
+    assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
+    assert two.rows(f"SELECT pg_terminate_backend({number})") == [[b"f"]]
+
+
+def test_only_who_has_a_sessions_role_may_interrupt_it(postgres: Server, other: Peer) -> None:
+    admin = postgres.connect()
+    number = pid(admin).decode()
+    assert other.fails(f"SELECT pg_cancel_backend({number})") == (
+        "42501",
+        "permission denied to cancel query",
+    )
+    assert other.fails(f"SELECT pg_terminate_backend({number})") == (
+        "42501",
+        "permission denied to terminate process",
+    )
+    assert rows(admin.query("SELECT 1")) == [[b"1"]]
+
+
+class Agent:
+    """What a query processor's surveys ask, and a clock that goes on while they wait."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.told: list[ToAgent] = []
+        self.surveys = Surveys(self.told.append, lambda: self.now)
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+    def answer(self, seconds: float) -> None:
+        """Pause, while the last question is answered with what makes no sense."""
+        self.pause(seconds)
+        last = self.told[-1]
+        assert isinstance(last, LookAround)
+        self.surveys.heard(last.inquiry, (b"nonsense",), last=True)
+
+    def leave(self, seconds: float) -> None:
+        self.pause(seconds)
+        self.surveys.deserted()
+
+
+def test_those_who_look_at_the_same_time_ask_once() -> None:
+    agent = Agent()
+    for _ in range(100):
+        assert agent.surveys.look_around(agent.answer) == []
+    assert agent.told == [LookAround(1)]
+    agent.pause(0.1)
+    agent.surveys.look_around(agent.answer)
+    assert agent.told == [LookAround(1), LookAround(2)]
+
+
+def test_signals_are_few_however_many_want_to_send_them() -> None:
+    agent = Agent()
+    for _ in range(100):
+        agent.surveys.signal(7, agent.pause, ends=False)
+    assert agent.told == [Signal(7, False)] * 100
+    assert agent.now > 0.9
+
+
+def test_nobody_waits_for_ever() -> None:
+    agent = Agent()
+    with pytest.raises(SqlError, match="does not answer"):
+        agent.surveys.look_around(agent.pause)
+
+
+def test_who_asked_an_agent_that_leaves_is_told_and_may_ask_the_next_one() -> None:
+    agent = Agent()
+    with pytest.raises(SqlError, match="does not answer"):
+        agent.surveys.look_around(agent.leave)
+    assert agent.surveys.look_around(agent.answer) == []
+    assert agent.told == [LookAround(1), LookAround(2)]
