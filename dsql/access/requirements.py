@@ -12,7 +12,16 @@ from typing import NamedTuple, Protocol
 
 from dsql.access.authority import Authority
 from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, must_own, permission_denied
-from dsql.catalog.schema import FIRST_USER_OID, Acl, Database, Index, Role, Schema, Table
+from dsql.catalog.schema import (
+    FIRST_USER_OID,
+    Acl,
+    Database,
+    Index,
+    Role,
+    Schema,
+    SqlFunction,
+    Table,
+)
 from dsql.errors import SqlError
 
 NOBODY = 0  # no role's OID
@@ -120,6 +129,22 @@ class RelationUse(NamedTuple):
     def error(self) -> SqlError:
         """See `Requirement`."""
         return permission_denied(RELATION_KINDS[self.relation.kind], self.relation.name)
+
+
+class CallUse(NamedTuple):
+    """What a query does with a function in LANGUAGE SQL: to call it takes EXECUTE."""
+
+    function: SqlFunction
+
+    def is_met(self, authority: Authority) -> bool:
+        """See `Requirement`."""
+        function = self.function
+        held = authority.masks(Kind.FUNCTION, function.owner_oid, function.acl)[0]
+        return bool(held & Privilege.EXECUTE)
+
+    def error(self) -> SqlError:
+        """See `Requirement`."""
+        return permission_denied(Kind.FUNCTION, self.function.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ for _name, _types in (
     ("pg_get_partkeydef", (oids.OID,)),
     ("pg_get_ruledef", (oids.OID,)),
     ("pg_get_triggerdef", (oids.OID, oids.BOOL)),
-    ("pg_get_function_sqlbody", (oids.OID,)),
 ):
     define(_name, _types, oids.TEXT)(_always(None))
 

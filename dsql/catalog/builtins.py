@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from dsql.catalog.domains import domain_rows
 from dsql.catalog.index_forms import BTREE_AM, access_method, table_method
 from dsql.catalog.relations import (
     C_COLLATION,
@@ -15,6 +16,7 @@ from dsql.catalog.relations import (
     namespace_oids,
     type_collation,
 )
+from dsql.catalog.routines import sql_function_rows
 from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
 from dsql.functions import registry as functions
@@ -46,6 +48,7 @@ def _pg_type(context: Any) -> Iterator[Row]:
             "typstorage": "x",
             "typtypmod": -1,
         } | _io_functions("record")
+    yield from domain_rows(context.catalog, namespaces)
 
 
 @cache
@@ -90,8 +93,8 @@ def _io_functions(type_name: str) -> dict[str, Any]:
 
 @provides("pg_catalog", "pg_proc")
 def _pg_proc(context: Any) -> Iterator[Row]:
-    del context
     yield from _builtin_functions()
+    yield from sql_function_rows(context.catalog)
 
 
 @cache

@@ -11,6 +11,7 @@ from dsql.catalog.schema import (
     ADMIN_OID,
     Database,
     DefaultAcl,
+    Domain,
     Role,
     Schema,
     SqlFunction,
@@ -36,6 +37,7 @@ class Catalog:
         database: Database = POSTGRES,
         default_acls: Iterable[DefaultAcl] = (),
         functions: Iterable[SqlFunction] = (),
+        domains: Iterable[Domain] = (),
     ) -> None:
         self.version = version
         self.schemas = {schema.name: schema for schema in schemas}
@@ -46,6 +48,7 @@ class Catalog:
         self.default_acls = {(acl.role, acl.schema_oid, acl.letter): acl for acl in default_acls}
         self.virtual = virtual_tables()
         self._set_functions(functions)
+        self._set_domains(domains)
 
     def _set_tables(self, tables: Iterable[Table]) -> None:
         self.tables = {(table.schema, table.name): table for table in tables}
@@ -88,6 +91,41 @@ class Catalog:
         """Return the sequence of an identity column."""
         owned = self.sequences_of(table_oid, column_number)
         return next(table for table in owned if table.sequence and table.sequence.is_identity)
+
+    def without_function(self, function: SqlFunction) -> Catalog:
+        """Return the catalog without a function."""
+        changed = copy(self)
+        changed._set_functions(each for each in self.functions.values() if each is not function)
+        return changed
+
+    def _set_domains(self, domains: Iterable[Domain]) -> None:
+        self.domains_by_oid = {domain.oid: domain for domain in domains}
+        self.domains = {
+            (domain.schema, domain.name): domain for domain in self.domains_by_oid.values()
+        }
+        self._domains_by_array = {
+            domain.array_oid: domain for domain in self.domains_by_oid.values()
+        }
+
+    def with_domains(self, domains: Iterable[Domain]) -> Catalog:
+        """Return the catalog with other domains."""
+        changed = copy(self)
+        changed._set_domains(domains)
+        return changed
+
+    def find_domain(
+        self, schema: str | None, name: str, search_path: Sequence[str]
+    ) -> Domain | None:
+        """Return the domain of that name, None if there is none."""
+        if not self.domains:
+            return None
+        schemas = (schema,) if schema is not None else searched(search_path)
+        found = (self.domains.get((candidate, name)) for candidate in schemas)
+        return next((domain for domain in found if domain is not None), None)
+
+    def domain_of(self, type_oid: int) -> Domain | None:
+        """Return the domain of an OID, or over whose values an array type is; None for other types."""
+        return self.domains_by_oid.get(type_oid) or self._domains_by_array.get(type_oid)
 
     def tables_in(self, schema: str) -> Iterator[Table]:
         """Yield the tables, views and sequences of a schema."""

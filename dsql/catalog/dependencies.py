@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import FIRST_USER_OID, Index, Table, Use
+from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, SqlFunction, Table, Use
 from dsql.catalog.virtual import provides
 
-PG_CLASS, PG_NAMESPACE = 1259, 2615
+PG_CLASS, PG_NAMESPACE, PG_PROC, PG_TYPE = 1259, 2615, 1255, 1247
 PG_CONSTRAINT, PG_ATTRDEF, PG_REWRITE = 2606, 2604, 2618
 
 _DERIVED_OIDS = 0x8000_0000  # of what has no OID of its own: above all real ones
@@ -69,10 +69,44 @@ def dependencies(catalog: Catalog) -> Iterator[Dependency]:
     """Yield every dependency among users' objects."""
     for table in catalog.tables.values():
         yield from _of_relation(table, catalog)
-        yield from _of_columns(table)
+        yield from _of_columns(table, catalog)
         for index in table.indexes:
             yield from _of_index(index, table)
         yield from _of_constraints(table)
+    for function in catalog.functions.values():
+        yield from _of_function(function, catalog)
+    for domain in catalog.domains.values():
+        yield from _of_domain(domain, catalog)
+
+
+def _of_domain(domain: Domain, catalog: Catalog) -> Iterator[Dependency]:
+    address = Address(PG_TYPE, domain.oid)
+    yield Dependency(address, Address(PG_NAMESPACE, catalog.schemas[domain.schema].oid), "n")
+    if domain.base:
+        yield Dependency(address, Address(PG_TYPE, domain.base), "n")
+    yield from _uses(address, domain.uses, "n")
+    for check in domain.checks:
+        constraint = Address(PG_CONSTRAINT, check.oid)
+        yield Dependency(constraint, address, "a")
+        yield from _uses(constraint, check.uses, "n")
+
+
+def _of_function(function: SqlFunction, catalog: Catalog) -> Iterator[Dependency]:
+    """A body in a string depends on nothing: its names are looked up when it runs."""
+    address = Address(PG_PROC, function.oid)
+    yield Dependency(address, Address(PG_NAMESPACE, catalog.schemas[function.schema].oid), "n")
+    yield from _uses(address, function.uses, "n")
+    for parameter in function.parameters:
+        yield from _uses(address, parameter.uses, "n")
+    for type_oid in {function.domain, *(each.domain for each in function.parameters)}:
+        domain = catalog.domain_of(type_oid) if type_oid else None
+        if domain is not None:
+            yield Dependency(address, Address(PG_TYPE, domain.oid), "n")
+    table = catalog.table_of_row_type(function.return_type)
+    if table is not None:
+        row_type = Address(PG_TYPE, table.row_type_oid)
+        yield Dependency(row_type, Address(PG_CLASS, table.oid), "i")
+        yield Dependency(address, row_type, "n")
 
 
 def _of_relation(table: Table, catalog: Catalog) -> Iterator[Dependency]:
@@ -88,8 +122,12 @@ def _of_relation(table: Table, catalog: Catalog) -> Iterator[Dependency]:
         yield Dependency(relation, owner, "i" if table.sequence.is_identity else "a")
 
 
-def _of_columns(table: Table) -> Iterator[Dependency]:
+def _of_columns(table: Table, catalog: Catalog) -> Iterator[Dependency]:
     for column in table.live_columns:
+        domain = catalog.domain_of(column.domain) if column.domain else None
+        if domain is not None:
+            own = Address(PG_CLASS, table.oid, column.number)
+            yield Dependency(own, Address(PG_TYPE, domain.oid), "n")
         if column.default is not None:
             default = default_address(table, column.number)
             own = Address(PG_CLASS, table.oid, column.number)
@@ -137,7 +175,7 @@ def _uses(address: Address, uses: Iterable[Use], kind: str) -> Iterator[Dependen
     """Yield what a stored text depends on: nothing of the system's, which nobody drops."""
     for use in uses:
         if use.oid >= FIRST_USER_OID:
-            yield Dependency(address, Address(PG_CLASS, use.oid, use.column), kind)
+            yield Dependency(address, Address(use.class_oid, use.oid, use.column), kind)
 
 
 # ---------------------------------------------------------------- the closure

@@ -10,13 +10,17 @@ from dsql.catalog.dependencies import (
     PG_CLASS,
     PG_CONSTRAINT,
     PG_NAMESPACE,
+    PG_PROC,
     PG_REWRITE,
+    PG_TYPE,
     Address,
     default_address,
     rule_address,
 )
+from dsql.catalog.domain_text import domain_name
+from dsql.catalog.function_text import function_signature
 from dsql.catalog.names import find_index, is_visible
-from dsql.catalog.schema import Table
+from dsql.catalog.schema import SqlFunction, Table
 from dsql.types.identifier import quote_identifier
 
 
@@ -24,14 +28,33 @@ def description(address: Address, catalog: Catalog, search_path: Sequence[str]) 
     """Return what an object is called, None if there is none of this address."""
     if address.class_oid == PG_CLASS:
         return _relation(address, catalog, search_path)
+    if address.class_oid == PG_PROC:
+        function = catalog.functions.get(address.oid)
+        return None if function is None else _function(function, catalog, search_path)
+    if address.class_oid == PG_TYPE and address.oid in catalog.domains_by_oid:
+        domain = catalog.domains_by_oid[address.oid]
+        return f"type {domain_name(domain, catalog, search_path)}"
+    if address.class_oid == PG_TYPE:
+        table = catalog.table_of_row_type(address.oid)
+        if table is None:
+            return None
+        return f"type {shown_name((table.schema, table.name), catalog, search_path)}"
     if address.class_oid == PG_NAMESPACE:
         names = (schema.name for schema in catalog.schemas.values() if schema.oid == address.oid)
         return next((f"schema {quote_identifier(name)}" for name in names), None)
+    for domain in catalog.domains.values():
+        for check in domain.checks:
+            if address == (PG_CONSTRAINT, check.oid, 0):
+                return f"constraint {quote_identifier(check.name)}"
     for table in catalog.tables.values():
         part = _part(address, table)
         if part is not None:
             return f"{part} {described(table, catalog, search_path)}"
     return None
+
+
+def _function(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
+    return f"function {function_signature(function, catalog, search_path)}"
 
 
 def _relation(address: Address, catalog: Catalog, search_path: Sequence[str]) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dsql.catalog.catalog import Catalog, searched
+from dsql.catalog.domain_text import type_name
 from dsql.catalog.schema import SqlFunction, SqlParameter
-from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
 from dsql.types.typmod import format_type
 
@@ -36,8 +36,10 @@ def function_name(function: SqlFunction, catalog: Catalog, search_path: Sequence
     return f"{quote_identifier(function.schema)}.{name}"
 
 
-def type_text(type_oid: int, catalog: Catalog) -> str:
-    """Return a type's name, a row type's included."""
+def type_text(type_oid: int, catalog: Catalog, domain: int = 0) -> str:
+    """Return a type's name, a row type's included, or that of the domain over it."""
+    if domain:
+        return type_name(domain, -1, catalog, ("public",))
     table = catalog.table_of_row_type(type_oid)
     return format_type(type_oid, -1) if table is None else quote_identifier(table.name)
 
@@ -55,7 +57,9 @@ def arguments_text(
 
 def _parameter(parameter: SqlParameter, catalog: Catalog, *, defaults: bool) -> str:
     name = f"{quote_identifier(parameter.name)} " if parameter.name else ""
-    text = f"{_MODES[parameter.mode]}{name}{type_text(parameter.type_oid, catalog)}"
+    text = (
+        f"{_MODES[parameter.mode]}{name}{type_text(parameter.type_oid, catalog, parameter.domain)}"
+    )
     if defaults and parameter.default is not None:
         text += f" DEFAULT {parameter.default}"
     return text
@@ -68,7 +72,7 @@ def result_text(function: SqlFunction, catalog: Catalog) -> str:
         listed = ", ".join(_parameter(one, catalog, defaults=False) for one in columns)
         return f"TABLE({listed})"
     setof = "SETOF " if function.returns_set else ""
-    return setof + type_text(function.return_type, catalog)
+    return setof + type_text(function.return_type, catalog, function.domain)
 
 
 def function_definition(function: SqlFunction, catalog: Catalog) -> str:
@@ -121,12 +125,8 @@ def body_text(function: SqlFunction) -> str:
     return f"AS {quote}{function.body}{quote}"
 
 
-def call_text(
-    name: Callable[[SqlFunction], str], function: SqlFunction, types: Sequence[int]
-) -> str:
-    """Return "f(integer,text)" as regprocedure prints it."""
-    return f"{name(function)}({','.join(_word(oid) for oid in types)})"
-
-
-def _word(type_oid: int) -> str:
-    return "record" if type_oid == oids.RECORD else registry.get(type_oid).sql_name
+def function_signature(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
+    """Return "f(integer,text)", as regprocedure prints it."""
+    name = function_name(function, catalog, search_path)
+    types = ",".join(type_text(one.type_oid, catalog, one.domain) for one in function.inputs)
+    return f"{name}({types})"

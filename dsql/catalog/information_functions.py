@@ -11,13 +11,12 @@ from dsql.catalog.definitions import (
     index_part,
     key_definition,
 )
+from dsql.catalog.domain_text import domain_check_definition, type_name
 from dsql.catalog.index_forms import index_column_numbers
 from dsql.catalog.names import find_index
 from dsql.catalog.pretty import pretty
 from dsql.catalog.stored_text import shown_text
 from dsql.errors import SqlError
-from dsql.functions.function import Function
-from dsql.functions.registry import by_oid
 from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
 from dsql.types.typmod import format_type
@@ -29,6 +28,8 @@ from dsql.types.typmod import format_type
 def _format_type(context: Any, type_oid: int | None, typmod: int | None) -> str | None:
     if type_oid is None:
         return None
+    if context.catalog.domain_of(type_oid) is not None:
+        return type_name(type_oid, -1, context.catalog, context.search_path)
     try:
         registry.get(type_oid)
     except SqlError:
@@ -70,6 +71,10 @@ def _pg_get_constraintdef_pretty(context: Any, oid: int, is_pretty: bool) -> str
         for check in table.checks:
             if check.oid == oid:
                 return check_definition(check, is_pretty=is_pretty)
+    for domain in context.catalog.domains.values():
+        for constraint in domain.checks:
+            if constraint.oid == oid:
+                return domain_check_definition(constraint, is_pretty=is_pretty)
     return None
 
 
@@ -109,33 +114,3 @@ def _pg_encoding_to_char(context: Any, encoding: int) -> str:
 def _pg_char_to_encoding(context: Any, name: str) -> int:
     del context
     return 6 if name.lower().replace("-", "") in ("utf8", "unicode") else -1
-
-
-# ---------------------------------------------------------------- functions
-
-
-@define("pg_get_function_result", (oids.OID,), oids.TEXT)
-def _pg_get_function_result(context: Any, oid: int) -> str | None:
-    del context
-    function = _function(oid)
-    if function is None:
-        return None
-    setof = "SETOF " if function.returns_set else ""
-    return setof + format_type(function.return_type, -1)
-
-
-def _function(oid: int) -> Function | None:
-    callee = by_oid(oid)
-    return callee if isinstance(callee, Function) else None
-
-
-@define("pg_get_function_arguments", (oids.OID,), oids.TEXT)
-def _pg_get_function_arguments(context: Any, oid: int) -> str | None:
-    del context
-    function = _function(oid)
-    if function is None:
-        return None
-    return ", ".join(format_type(kind, -1) for kind in function.argument_types)
-
-
-define("pg_get_function_identity_arguments", (oids.OID,), oids.TEXT)(_pg_get_function_arguments)

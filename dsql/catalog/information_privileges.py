@@ -13,6 +13,7 @@ from dsql.access.authority import Authority
 from dsql.access.privileges import Kind, Privilege, in_words
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.information_schema import DATABASE
+from dsql.catalog.routines import specific_name
 from dsql.catalog.schema import ADMIN_OID, PUBLIC, Acl, AclItem, Table
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.functions import registry as functions
@@ -175,7 +176,16 @@ def _object(schema: str, name: str, kind: str) -> dict[str, Any]:
 
 
 def _routine_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem, Row]]:
-    del context
+    for function in context.catalog.functions.values():
+        own = function.acl or Kind.FUNCTION.default_acl(function.owner_oid)
+        routine = {
+            **specific_name(function),
+            "routine_catalog": DATABASE,
+            "routine_schema": function.schema,
+            "routine_name": function.name,
+        }
+        for item, row in viewer.rows(own, Kind.FUNCTION, function.owner_oid):
+            yield item, {**row, **routine}
     acl = Kind.FUNCTION.default_acl(ADMIN_OID)
     granted = list(viewer.rows(acl, Kind.FUNCTION, PUBLIC))
     for callee in functions.all_callees():

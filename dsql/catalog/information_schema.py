@@ -139,7 +139,19 @@ def _columns(context: Any) -> Iterator[Row]:
                         updatable=column.number in changeable,
                     )
                     row = {**row, **_identity_facts(context.catalog, table, column)}
+                    row = {**row, **_domain(column, context.catalog)}
                     yield {**row, **_shown_texts(context, column)}
+
+
+def _domain(column: Column, catalog: Catalog) -> Row:
+    domain = catalog.domains_by_oid.get(column.domain)
+    if domain is None:
+        return {}
+    return {
+        "domain_catalog": DATABASE,
+        "domain_schema": domain.schema,
+        "domain_name": domain.name,
+    }
 
 
 def _column_row(schema: str, table: str, number: int, column: Column, *, updatable: bool) -> Row:
@@ -162,7 +174,7 @@ def _column_row(schema: str, table: str, number: int, column: Column, *, updatab
         "is_generated": "ALWAYS" if column.generated else "NEVER",
         "is_updatable": _yes_no(updatable),
     }
-    return {**row, **_type_facts(column.type_oid, column.typmod)}
+    return {**row, **type_facts(column.type_oid, column.typmod)}
 
 
 def _shown_texts(context: Any, column: Column) -> Row:
@@ -187,7 +199,8 @@ def _identity_facts(catalog: Catalog, table: Table, column: Column) -> Row:
     }
 
 
-def _type_facts(type_oid: int, typmod: int) -> Row:
+def type_facts(type_oid: int, typmod: int) -> Row:
+    """Return the columns that tell a type's length, precision and scale."""
     if type_oid in (oids.VARCHAR, oids.BPCHAR):
         length = typmod - _TYPMOD_OFFSET if typmod >= 0 else None
         octets = length * 4 if length is not None else 1_073_741_824

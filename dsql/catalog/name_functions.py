@@ -58,7 +58,6 @@ def _always_visible(context: Any, oid: int) -> bool:
 
 for _kind in (
     "type",
-    "function",
     "operator",
     "opclass",
     "opfamily",

@@ -10,7 +10,9 @@ from dsql.access.authority import Authority
 from dsql.access.authorize import check
 from dsql.access.requirements import usage_of
 from dsql.catalog.catalog import POSTGRES, Catalog, searched
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.domain_text import type_name
+from dsql.catalog.function_text import function_name, function_signature
+from dsql.catalog.schema import Index, SqlFunction, Table
 from dsql.catalog.virtual import virtual_table
 from dsql.errors import SqlError, unsupported
 from dsql.functions.registry import Callee, by_oid, candidates
@@ -149,13 +151,15 @@ def _require_schema(catalog: Catalog, schema: list[str]) -> None:
         raise SqlError("3F000", f'schema "{schema[0]}" does not exist')
 
 
-def _function_text(_catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
-    callee = by_oid(oid)
+def _function_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
+    callee = catalog.functions.get(oid) or by_oid(oid)
+    if isinstance(callee, SqlFunction):
+        return function_name(callee, catalog, search_path)
     return None if callee is None else quote_identifier(callee.name)
 
 
-def _function_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
-    found = _functions_named(catalog, text)
+def _function_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
+    found = _functions_named(catalog, search_path, text)
     if not found:
         raise SqlError("42883", f'function "{text}" does not exist')
     if len(found) > 1:
@@ -163,15 +167,27 @@ def _function_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> in
     return found[0].oid
 
 
-def _functions_named(catalog: Catalog, text: str) -> list[Callee]:
+def _functions_named(
+    catalog: Catalog, search_path: Sequence[str], text: str
+) -> list[Callee | SqlFunction]:
+    """Return the functions of a name, the nearest of each signature."""
     *schema, name = _qualified(text)
-    if schema in ([], ["pg_catalog"]):
-        return candidates(name)
     _require_schema(catalog, schema)
-    return []
+    found: dict[tuple[int, ...], Callee | SqlFunction] = {}
+    for candidate in schema or searched(search_path):
+        if candidate == "pg_catalog":
+            for callee in candidates(name):
+                found.setdefault(callee.argument_types, callee)
+        for function in catalog.functions_named(name):
+            if function.schema == candidate:
+                found.setdefault(function.argument_types, function)
+    return list(found.values())
 
 
-def _procedure_text(_catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:
+def _procedure_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
+    function = catalog.functions.get(oid)
+    if function is not None:
+        return function_signature(function, catalog, search_path)
     callee = by_oid(oid)
     if callee is None:
         return None
@@ -186,7 +202,7 @@ def _procedure_of(catalog: Catalog, search_path: Sequence[str], text: str) -> in
         raise SqlError("22P02", "expected a left parenthesis")
     if not rest.endswith(")"):
         raise SqlError("22P02", "expected a right parenthesis")
-    found = _functions_named(catalog, name)
+    found = _functions_named(catalog, search_path, name)
     words = rest[:-1].split(",") if rest[:-1].strip() else []
     types = tuple(_type_of(catalog, search_path, word) for word in words)
     match = next((callee for callee in found if callee.argument_types == types), None)
@@ -195,8 +211,30 @@ def _procedure_of(catalog: Catalog, search_path: Sequence[str], text: str) -> in
     return match.oid
 
 
-def _type_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+def _type_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
+    """Return a domain's name; those of other types are known without a catalog."""
+    if catalog.domain_of(oid) is None:
+        return None
+    return type_name(oid, -1, catalog, search_path)
+
+
+def _domain_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
+    """Return the OID of a domain, or of its array type, 0 for another type."""
+    if not catalog.domains:
+        return 0
+    element = name.removesuffix("[]").strip()
+    *schema, bare = _qualified(element)
+    domain = catalog.find_domain(schema[0] if schema else None, bare, search_path)
+    if domain is None:
+        return 0
+    return domain.oid if element == name else domain.array_oid
+
+
+def _type_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
     name = _TYPE_MODIFIER.sub("", text).strip()
+    domain = _domain_of(catalog, search_path, name)
+    if domain:
+        return domain
     if "." in name and '"' not in name:
         *schema, name = _qualified(name)
         if schema != ["pg_catalog"]:
@@ -265,6 +303,7 @@ def _quoted(name: str | None) -> str | None:
 _NAMES: dict[str, Callable[[Catalog, Sequence[str], int], str | None]] = {
     "regclass": relation_text,
     "regproc": _function_text,
+    "regtype": _type_text,
     "regprocedure": _procedure_text,
     "regnamespace": _schema_text,
     "regrole": _role_text,

@@ -26,7 +26,9 @@ from dsql.catalog.schema import (
     PUBLIC,
     SYSTEM_COLUMN_NUMBERS,
     Database,
+    Domain,
     Schema,
+    SqlFunction,
     Table,
 )
 from dsql.catalog.virtual import VirtualTable, virtual_table
@@ -193,7 +195,7 @@ def _column_number(relation: Table | VirtualTable, column: str | int) -> int | N
 # ---------------------------------------------------------------- other objects
 
 
-def _owned(kind: Kind, found: Schema | Database | None) -> Rights | None:
+def _owned(kind: Kind, found: Schema | Database | SqlFunction | Domain | None) -> Rights | None:
     if found is None:
         return None
     return lambda authority: authority.masks(kind, found.owner_oid, found.acl)
@@ -217,12 +219,19 @@ def _database(context: Any, target: str | int) -> Rights | None:
 
 
 def _function(context: Any, target: str | int) -> Rights | None:
-    known = functions.by_oid(_oid("regprocedure", context, target)) is not None
+    oid = _oid("regprocedure", context, target)
+    own = context.catalog.functions.get(oid)
+    if own is not None:
+        return _owned(Kind.FUNCTION, own)
+    known = functions.by_oid(oid) is not None
     return _open(Kind.FUNCTION) if known else None
 
 
 def _type(context: Any, target: str | int) -> Rights | None:
     oid = _oid("regtype", context, target)
+    domain = context.catalog.domains_by_oid.get(oid)
+    if domain is not None:
+        return _owned(Kind.TYPE, domain)
     for table in context.catalog.tables.values():
         if table.row_type_oid == oid:
             acl = Kind.TYPE.default_acl(table.owner_oid)

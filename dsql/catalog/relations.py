@@ -9,6 +9,7 @@ from typing import Any
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
 from dsql.catalog.dependencies import default_address
+from dsql.catalog.domains import domain_constraint_rows
 from dsql.catalog.index_forms import HEAP_AM, access_method, index_column_numbers
 from dsql.catalog.opclasses import default_class
 from dsql.catalog.schema import (
@@ -143,7 +144,7 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
                 table.oid,
                 column.number,
                 column.name,
-                0 if column.dropped else column.type_oid,
+                0 if column.dropped else column.domain or column.type_oid,
                 typmod=column.typmod,
                 not_null=column.not_null,
                 has_default=column.default is not None,
@@ -151,6 +152,7 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
                 identity=column.identity,
                 dropped=column.dropped,
                 acl=column.acl,
+                base=0 if column.dropped else column.type_oid,
             )
         for index in table.indexes:
             yield from _index_attributes(index, table, context.profile)
@@ -200,6 +202,7 @@ def _attribute(
     identity: str = "",
     dropped: bool = False,
     acl: Acl | None = None,
+    base: int = 0,
 ) -> Row:
     row: dict[str, Any] = {
         "attrelid": relation,
@@ -217,6 +220,7 @@ def _attribute(
         "attislocal": True,
         "attacl": acl_value(acl),
     }
+    type_oid = base or type_oid
     if type_oid:
         column_type = registry.get(type_oid)
         row["attlen"] = column_type.size
@@ -320,6 +324,7 @@ def _pg_constraint(context: Any) -> Iterator[Row]:
                 "connoinherit": False,
                 "conbin": check.expression,
             }
+    yield from domain_constraint_rows(context.catalog, namespaces)
 
 
 @provides("pg_catalog", "pg_tables")

@@ -19,18 +19,29 @@ from dsql.catalog.schema import (
     Column,
     Database,
     DefaultAcl,
+    Domain,
     Membership,
     Role,
     Schema,
+    SqlFunction,
     Table,
 )
 from dsql.catalog.virtual import provides
 
-Dependent = Table | tuple[Table, Column] | Schema | Database | DefaultAcl | tuple[Role, Membership]
+Dependent = (
+    Table
+    | tuple[Table, Column]
+    | Schema
+    | SqlFunction
+    | Domain
+    | Database
+    | DefaultAcl
+    | tuple[Role, Membership]
+)
 
 # The OIDs of the catalogs that dependents are rows of.
 _PG_CLASS, _PG_NAMESPACE, _PG_DATABASE, _PG_DEFAULT_ACL = 1259, 2615, 1262, 826
-_PG_AUTH_MEMBERS, _PG_AUTHID = 1261, 1260
+_PG_AUTH_MEMBERS, _PG_AUTHID, _PG_PROC, _PG_TYPE = 1261, 1260, 1255, 1247
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,10 @@ def role_dependencies(catalog: Catalog) -> Iterator[RoleDependency]:
             yield from _granted((table, column), table.oid, table.owner_oid, column.acl)
     for schema in catalog.schemas.values():
         yield from _of(schema, schema.oid, schema.owner_oid, schema.acl)
+    for function in catalog.functions.values():
+        yield from _of(function, function.oid, function.owner_oid, function.acl)
+    for domain in catalog.domains.values():
+        yield from _of(domain, domain.oid, domain.owner_oid, domain.acl)
     database = catalog.database
     yield from _of(database, database.oid, database.owner_oid, database.acl)
     for default in catalog.default_acls.values():
@@ -98,6 +113,10 @@ def _address(dependent: Dependent) -> tuple[int, int, int]:
             return _PG_CLASS, table.oid, column.number
         case Schema():
             return _PG_NAMESPACE, dependent.oid, 0
+        case SqlFunction():
+            return _PG_PROC, dependent.oid, 0
+        case Domain():
+            return _PG_TYPE, dependent.oid, 0
         case Database():
             return _PG_DATABASE, dependent.oid, 0
         case DefaultAcl():

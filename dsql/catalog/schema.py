@@ -50,10 +50,14 @@ class Identity(enum.Enum):
 
 
 class Use(msgspec.Struct, frozen=True, array_like=True):
-    """What a stored query or expression reads: a column of a relation, number 0 for the relation itself."""
+    """What a stored query or expression reads: a column of a relation, number 0 for the relation itself.
+
+    Of another kind of object `class_oid` is the catalog that has it: 1255, pg_proc.
+    """
 
     oid: int
     column: int = 0
+    class_oid: int = 1259
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +66,8 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     `acl` here and below: None is the default of the kind of object (`dsql.access.privileges.Kind`).
 
     `default` is SQL text of an expression (binder: `bind_column_expression`), None if there is none; `uses`
-    here and below is what such texts read.
+    here and below is what such texts read. `domain` is the OID of a domain, or of its array type, over
+    whose base type the column is, 0 for none: its values are checked, and are of the base type.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     dropped: bool = False
     acl: Acl | None = None
     uses: tuple[Use, ...] = ()
+    domain: int = 0
 
 
 # The columns that every table and sequence has by itself; views have none. Of their values only tableoid's
@@ -339,13 +345,16 @@ class Role(msgspec.Struct, frozen=True, array_like=True):
 class SqlParameter(msgspec.Struct, frozen=True, array_like=True):
     """A parameter of a function. `mode` is pg_proc's letter: i IN, o OUT, b INOUT, v VARIADIC, t TABLE.
 
-    `default` is SQL text of an expression, None if there is none.
+    `default` is SQL text of an expression, None if there is none, `uses` what it names. `domain`: see
+    `Column`.
     """
 
     name: str
     type_oid: int
     mode: str = "i"
     default: str | None = None
+    uses: tuple[Use, ...] = ()
+    domain: int = 0
 
     @property
     def is_input(self) -> bool:
@@ -363,8 +372,8 @@ class SqlFunction(msgspec.Struct, frozen=True, array_like=True):
 
     `body` is a script of queries. `form` tells how it was written: "s" a string, whose names are looked up
     by each call's search path, "r" RETURN and "a" BEGIN ATOMIC, whose names mean what they did under
-    `path`. The letters of `volatility` (i, s, v) and `parallel` (s, r, u) are pg_proc's. `settings`:
-    (parameter, value) of its SET clauses.
+    `path`; `uses` is what it names. The letters of `volatility` (i, s, v) and `parallel` (s, r, u) are
+    pg_proc's. `settings`: (parameter, value) of its SET clauses.
     """
 
     oid: int
@@ -387,6 +396,8 @@ class SqlFunction(msgspec.Struct, frozen=True, array_like=True):
     settings: tuple[tuple[str, str], ...] = ()
     acl: Acl | None = None
     comment: str | None = None
+    uses: tuple[Use, ...] = ()
+    domain: int = 0  # of the result
 
     @property
     def inputs(self) -> tuple[SqlParameter, ...]:
@@ -407,3 +418,36 @@ class SqlFunction(msgspec.Struct, frozen=True, array_like=True):
     def variadic(self) -> bool:
         """Whether the last argument takes all that follow."""
         return any(parameter.mode == "v" for parameter in self.parameters)
+
+
+class DomainCheck(msgspec.Struct, frozen=True, array_like=True):
+    """CHECK (expression) of a domain; in the expression `VALUE` is what is checked."""
+
+    oid: int
+    name: str
+    expression: str
+    validated: bool = True
+    uses: tuple[Use, ...] = ()
+
+
+class Domain(msgspec.Struct, frozen=True, array_like=True):
+    """A domain: a row of pg_type. `type_oid` is the type under all domains, `typmod` its modifier.
+
+    `base`: the domain that it is made over, 0 for none, whose constraints hold as well. `default` is SQL
+    text of an expression. `array_oid` is the OID of its array type.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    owner_oid: int
+    type_oid: int
+    typmod: int = -1
+    base: int = 0
+    array_oid: int = 0
+    not_null: bool = False
+    default: str | None = None
+    checks: tuple[DomainCheck, ...] = ()
+    acl: Acl | None = None
+    comment: str | None = None
+    uses: tuple[Use, ...] = ()

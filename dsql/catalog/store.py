@@ -22,6 +22,7 @@ from dsql.catalog.schema import (
     AclItem,
     Database,
     DefaultAcl,
+    Domain,
     Role,
     Schema,
     SqlFunction,
@@ -45,8 +46,9 @@ OIDS = 5
 DATABASE = 8
 DEFAULT_ACLS = 9
 FUNCTIONS = 10
+DOMAINS = 11
 
-_Object = TypeVar("_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction)
+_Object = TypeVar("_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction, Domain)
 
 ADMIN = Role(oid=ADMIN_OID, name="admin", login=True, createrole=True)
 _OPEN_TO_ALL = (
@@ -92,7 +94,8 @@ def load(reader: Reader) -> Catalog:
     defaults = _objects(reader, DEFAULT_ACLS, DefaultAcl)
     functions = _objects(reader, FUNCTIONS, SqlFunction)
     version = read_version(reader)
-    return Catalog(version, schemas.values(), tables, roles, database, defaults, functions)
+    domains = _objects(reader, DOMAINS, Domain)
+    return Catalog(version, schemas.values(), tables, roles, database, defaults, functions, domains)
 
 
 def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:
@@ -172,12 +175,24 @@ class CatalogWriter:
         self._delete(FUNCTIONS, function.oid)
         self._touch(table_version_key(function.oid))
 
+    def put_domain(self, domain: Domain) -> None:
+        """Write a new or changed domain."""
+        self._put(DOMAINS, domain.oid, domain)
+        self._touch(table_version_key(domain.oid))
+
+    def drop_domain(self, domain: Domain) -> None:
+        """Remove a domain."""
+        self._delete(DOMAINS, domain.oid)
+        self._touch(table_version_key(domain.oid))
+
     def put_securable(
-        self, changed: Table | Schema | Database | SqlFunction, catalog: Catalog
+        self, changed: Table | Schema | Database | SqlFunction | Domain, catalog: Catalog
     ) -> None:
         """Write an object of a catalog whose owner or ACL has changed."""
         if isinstance(changed, SqlFunction):
             self.put_function(changed)
+        elif isinstance(changed, Domain):
+            self.put_domain(changed)
         elif isinstance(changed, Table):
             self.put_table(changed)
         elif isinstance(changed, Schema):

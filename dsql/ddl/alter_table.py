@@ -12,6 +12,7 @@ from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
 from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.alter_domain import check_new_column
 from dsql.ddl.alter_view import alter_view
 from dsql.ddl.cascade import all_dropped
 from dsql.ddl.column import ColumnSource, StatementExpressions
@@ -193,7 +194,10 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
     check_column_constraints(definition)
     check_column_count(len(table.live_columns) + 1, keyed=table.primary_key is not None)
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
-    column = Column(definition.colname, len(table.columns) + 1, type_oid, typmod)
+    domain = alteration.expressions.column_domain(definition.type_name)
+    number = len(table.columns) + 1
+    column = Column(definition.colname, number, type_oid, typmod, domain=domain)
+    check_new_column(table, column, alteration.context)
     return replace(table, columns=(*table.columns, column))
 
 

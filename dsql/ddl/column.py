@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dsql.catalog.schema import CheckConstraint, Column, Table, Use
+from dsql.catalog.schema import CheckConstraint, Column, Domain, Table, Use
+from dsql.ddl import nodes
 from dsql.ddl.naming import unique_name
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.sequence_options import Written
@@ -17,6 +18,7 @@ from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
 from dsql.sql.binder import ColumnExpression, bind_standalone
 from dsql.sql.bound import ColumnRef, Expression
 from dsql.sql.columns import volatility
+from dsql.sql.domains import array_over
 from dsql.sql.expression_text import expression_text
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.stored_uses import expression_uses
@@ -53,6 +55,7 @@ class ColumnSource:
     generated: bool = False
     identity: str = ""
     sequence: Written | None = None
+    domain: int = 0
 
 
 class StatementExpressions:
@@ -63,15 +66,39 @@ class StatementExpressions:
         self._context = context
         self.position = statement.position
 
-    def column_type(self, type_name: Any) -> tuple[int, int]:
-        """Return (type OID, typmod) of a TypeName node, if a column may have it.
+    def written_domain(self, type_name: Any) -> Domain | None:
+        """Return the domain that a TypeName node names, alone or as an array's elements."""
+        names = nodes.strings(type_name.names)
+        schema = names[-2] if len(names) > 1 else None
+        context = self._context
+        return context.catalog.find_domain(schema, names[-1], context.search_path)
 
-        Raises SqlError 42704, 0A000 `datatype x not supported`, 54000.
+    def column_domain(self, type_name: Any) -> int:
+        """Return the OID of the domain, or of its array type, that a TypeName node names; 0 for none."""
+        domain = self.written_domain(type_name)
+        if domain is None:
+            return 0
+        return domain.array_oid if type_name.array_bounds else domain.oid
+
+    def column_type(
+        self, type_name: Any, *, pseudo: str = "column has pseudo-type {}"
+    ) -> tuple[int, int]:
+        """Return (type OID, typmod) of a TypeName node, of a domain what it is over.
+
+        `pseudo` is what there is to say of a pseudo-type. Raises SqlError 42704, 42804, 42P16, 0A000
+        `datatype x not supported`, 54000.
         """
-        type_oid, typmod = resolve_type(type_tree(TreeBuilder(self._statement), type_name))
+        domain = self.written_domain(type_name)
+        if domain is None:
+            type_oid, typmod = resolve_type(type_tree(TreeBuilder(self._statement), type_name))
+        elif type_name.array_bounds:
+            type_oid, typmod = array_over(domain), domain.typmod
+        else:
+            type_oid, typmod = domain.type_oid, domain.typmod
         kind = registry.get(type_oid)
         if kind.kind == "p":
-            raise SqlError("42P16", f"column has pseudo-type {kind.sql_name}")
+            code = "42P16" if pseudo.startswith("column") else "42804"
+            raise SqlError(code, pseudo.format(kind.sql_name))
         if not self._may_be_a_column(kind):
             raise unsupported(f"datatype {format_type(type_oid, typmod)} not supported")
         if self._context.profile == "dsql":

@@ -155,6 +155,7 @@ def _read_column(
     serial = serial_type(item.type_name)
     type_oid, typmod = (serial, -1) if serial else expressions.column_type(item.type_name)
     column = ColumnSource(item.colname, type_oid, typmod, sequence={} if serial else None)
+    column.domain = 0 if serial else expressions.column_domain(item.type_name)
     definition.columns.append(column)
     table, says_null = parsed.node.relation.relname, False
     for wrapped in item.constraints:
@@ -210,7 +211,13 @@ def _read_like(clause: Any, definition: _Definition, context: UtilityContext) ->
     including_defaults = bool(clause.options & 8)  # CREATE_TABLE_LIKE_DEFAULTS
     including_identity = bool(clause.options & 32)  # CREATE_TABLE_LIKE_IDENTITY
     for column in source.live_columns:
-        copied = ColumnSource(column.name, column.type_oid, column.typmod, not_null=column.not_null)
+        copied = ColumnSource(
+            column.name,
+            column.type_oid,
+            column.typmod,
+            not_null=column.not_null,
+            domain=column.domain,
+        )
         if including_defaults:
             copied.default_text, copied.default_uses = column.default, column.uses
         if including_identity and column.identity:
@@ -290,6 +297,7 @@ class _Builder:
                 typmod=column.typmod,
                 not_null=column.not_null or column.name in key_columns,
                 generated=column.generated,
+                domain=column.domain,
             )
             for number, column in enumerate(self._definition.columns, 1)
         )

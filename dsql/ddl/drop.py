@@ -13,12 +13,18 @@ from dsql.access.requirements import (
     owner_of_index,
     owner_of_schema,
 )
-from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, Address
-from dsql.catalog.schema import FIRST_USER_OID, Index, Schema, Table
+from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, PG_TYPE, Address
+from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
 from dsql.ddl.cascade import all_dropped
+from dsql.ddl.domain_names import find_domain, own_domain
+from dsql.ddl.drop_function import (
+    DROPPED_BY_SIGNATURE,
+    drop_function,
+    drop_function_requires,
+)
 from dsql.ddl.lacking import drop_of_nothing
 from dsql.ddl.naming import (
     KIND_NAMES,
@@ -49,6 +55,8 @@ class _Target(NamedTuple):
 def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what a DropStmt needs. Raises what is wrong with a name, and 3F000 for its schema."""
     statement = parsed.node
+    if nodes.enum_name(statement, "remove_type") in DROPPED_BY_SIGNATURE:
+        yield from drop_function_requires(statement, context)
     target = _target(statement)
     if target is None:
         return
@@ -66,6 +74,8 @@ def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[
 
 def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a DropStmt."""
+    if nodes.enum_name(statement, "remove_type") in DROPPED_BY_SIGNATURE:
+        return drop_function(statement, context)
     target = _target(statement)
     if target is None:
         return drop_of_nothing(statement, context)
@@ -92,6 +102,8 @@ def _target(statement: Any) -> _Target | None:
 def _name_parts(item: Any) -> list[str]:
     if nodes.kind(item) == "list":
         return nodes.strings(item.list.items)
+    if nodes.kind(item) == "type_name":
+        return nodes.strings(item.type_name.names)
     return [nodes.inner(item).sval]
 
 
@@ -114,6 +126,8 @@ def _skip(
 def _missing_text(target: _Target, names: list[str], context: UtilityContext) -> str:
     if len(names) > 1 and names[-2] not in context.catalog.schemas:
         return f'schema "{names[-2]}" does not exist'
+    if target.word == "DOMAIN":
+        return f'type "{".".join(names)}" does not exist'
     return f'{target.word.lower()} "{names[-1]}" does not exist'
 
 
@@ -166,6 +180,10 @@ def _own_index(context: UtilityContext, found: tuple[Table, Index]) -> Requireme
     return _or_owner_of_schema(context, owner_of_index(*found), found[0].schema)
 
 
+def _own_domain(context: UtilityContext, found: Domain) -> Requirement:
+    return own_domain(context, found, or_schema=True)
+
+
 def _own_schema(context: UtilityContext, found: Schema) -> Requirement:
     del context
     return owner_of_schema(found)
@@ -185,6 +203,10 @@ def _index(found: tuple[Table, Index]) -> Address:
     return Address(PG_CLASS, found[1].oid)
 
 
+def _domain(found: Domain) -> Address:
+    return Address(PG_TYPE, found.oid)
+
+
 def _schema(found: Schema) -> Address:
     if found.oid < FIRST_USER_OID:
         raise owner_of_schema(found).error()
@@ -196,5 +218,6 @@ _TARGETS = {
     "OBJECT_VIEW": _Target("VIEW", "42P01", _find_of_kind("v"), _own_table, _table),
     "OBJECT_SEQUENCE": _Target("SEQUENCE", "42P01", _find_of_kind("S"), _own_table, _table),
     "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _index),
+    "OBJECT_DOMAIN": _Target("DOMAIN", "42704", find_domain, _own_domain, _domain),
     "OBJECT_SCHEMA": _Target("SCHEMA", "3F000", _find_schema, _own_schema, _schema),
 }

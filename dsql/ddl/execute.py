@@ -8,10 +8,13 @@ from typing import Any, Generic, TypeVar
 from dsql.access.authority import Authority
 from dsql.access.authorize import authorize
 from dsql.access.requirements import Requirement
+from dsql.ddl.alter_domain import alter_domain, alter_domain_requires
+from dsql.ddl.alter_function import alter_function, alter_function_requires
 from dsql.ddl.alter_table import alter_table, alter_table_requires
 from dsql.ddl.comment import comment, comment_requires
 from dsql.ddl.create_table import create_table, create_table_requires
 from dsql.ddl.default_privileges import alter_default_privileges
+from dsql.ddl.domains import create_domain, create_domain_requires
 from dsql.ddl.drop import drop, drop_requires
 from dsql.ddl.functions import create_function, create_function_requires
 from dsql.ddl.grant import grant
@@ -92,6 +95,9 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Drop": Utility(drop_requires, _of_node(drop)),
     "Rename": Utility(rename_requires, _of_node(rename)),
     "AlterObjectSchema": Utility(set_schema_requires, _of_node(set_schema)),
+    "AlterDomain": Utility(alter_domain_requires, alter_domain),
+    "AlterFunction": Utility(alter_function_requires, alter_function),
+    "CreateDomain": Utility(create_domain_requires, create_domain),
     "CreateFunction": Utility(create_function_requires, create_function),
     "CreateSchema": Utility(create_schema_requires, _of_node(create_schema)),
     "CreateSeq": Utility(create_sequence_requires, create_sequence),

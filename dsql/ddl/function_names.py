@@ -13,6 +13,7 @@ from dsql.ddl.naming import find_column, schemas_to_search
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 from dsql.functions.registry import Callee, candidates
+from dsql.sql.domains import array_over
 from dsql.sql.type_names import type_oid_and_typmod
 from dsql.types import registry
 
@@ -54,10 +55,11 @@ def _named(names: list[str], context: UtilityContext) -> list[Found]:
     return list(found.values())
 
 
-def missing_function_text(word: str, node: Any, context: UtilityContext) -> str:
-    """Return the notice of a DROP ... IF EXISTS of no function, types by their names in the catalog."""
+def skipped_function_text(word: str, node: Any, error: SqlError) -> str:
+    """Return the notice of an IF EXISTS about no function: with types by their names in the catalog."""
+    if error.sqlstate != "42883":
+        return error.message
     types = ",".join(_written(each.type_name) for each in node.objargs)
-    del context
     return f"{word} {'.'.join(nodes.strings(node.objname))}({types}) does not exist"
 
 
@@ -70,12 +72,34 @@ def type_of_function(type_name: Any, context: UtilityContext, *, rows: bool = Fa
     names = nodes.strings(type_name.names)
     if type_name.pct_type:
         return _type_of_column(names, context)
+    domain = domain_of_function(type_name, context)
+    if domain:
+        return base_type(domain, context)
     table = _table(names, context)
     if table is None:
         return type_oid_and_typmod(names, [], len(type_name.array_bounds))[0]
     if not rows or type_name.array_bounds:
         raise SqlError("0A000", f"parameters of composite type {table.name} are not supported")
     return table.row_type_oid
+
+
+def domain_of_function(type_name: Any, context: UtilityContext) -> int:
+    """Return the OID of the domain, or of its array type, that a TypeName names; 0 for none."""
+    names = nodes.strings(type_name.names)
+    schema = names[-2] if len(names) > 1 else None
+    domain = context.catalog.find_domain(schema, names[-1], context.search_path)
+    if domain is None or type_name.pct_type:
+        return 0
+    return domain.array_oid if type_name.array_bounds else domain.oid
+
+
+def base_type(domain_oid: int, context: UtilityContext) -> int:
+    """Return the OID of the type of the values of a domain, or of its array type."""
+    domain = context.catalog.domain_of(domain_oid)
+    assert domain is not None
+    if domain_oid == domain.oid:
+        return domain.type_oid
+    return array_over(domain)
 
 
 def _table(names: list[str], context: UtilityContext) -> Table | None:
@@ -106,12 +130,3 @@ def type_word(type_oid: int, context: UtilityContext) -> str:
 def signature(name: str, types: Sequence[int], context: UtilityContext) -> str:
     """Return "f(integer, text)"."""
     return f"{name}({', '.join(type_word(oid, context) for oid in types)})"
-
-
-def described_function(function: SqlFunction, context: UtilityContext) -> str:
-    """Return a function as messages describe it: `function f(integer)`, qualified if it has to be."""
-    from dsql.catalog.function_text import function_name
-
-    name = function_name(function, context.catalog, context.search_path)
-    types = ",".join(type_word(oid, context) for oid in function.argument_types)
-    return f"function {name}({types})"

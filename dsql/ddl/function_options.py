@@ -46,6 +46,8 @@ _FIELDS = {"security": "security_definer"}
 def _value(name: str, element: Any) -> Any:
     if name in ("strict", "security", "leakproof", "window"):
         return nodes.option_flag(element)
+    if name == "transform":
+        return [nodes.strings(each.type_name.names)[-1] for each in element.arg.list.items]
     value = nodes.option_value(element)
     if name == "volatility":
         return _VOLATILITIES[value]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsql.catalog.schema import SqlParameter
+from dsql.catalog.schema import SqlParameter, Table, Use
 from dsql.ddl import nodes
-from dsql.ddl.function_names import type_of_function
+from dsql.ddl.function_names import domain_of_function, type_of_function
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 from dsql.functions.polymorphism import POLYMORPHIC
 from dsql.sql.binder import bind_parameter_default
+from dsql.sql.bound import Constant
 from dsql.sql.expression_text import expression_text
 from dsql.sql.gate import ParsedStatement
+from dsql.sql.stored_uses import expression_uses
 from dsql.types import oids, registry
 
 _MODES = {
@@ -44,12 +46,14 @@ def _parameter(parsed: ParsedStatement, node: Any, context: UtilityContext) -> S
     type_oid = _type(node.arg_type, context)
     if mode == "v" and type_oid not in _ARRAYS and not registry.get(type_oid).element_oid:
         raise SqlError("42P13", "VARIADIC parameter must be an array")
-    default = None
+    default: str | None = None
+    uses: tuple[Use, ...] = ()
     if node.HasField("defexpr"):
         if mode not in "ibv":
             raise SqlError("42P13", "only input parameters can have default values")
-        default = _default(parsed, node.defexpr, type_oid, context)
-    return SqlParameter(node.name, type_oid, mode, default)
+        default, uses = _default(parsed, node.defexpr, type_oid, context)
+    domain = domain_of_function(node.arg_type, context)
+    return SqlParameter(node.name, type_oid, mode, default, uses, domain)
 
 
 def _type(type_name: Any, context: UtilityContext) -> int:
@@ -62,12 +66,20 @@ def _type(type_name: Any, context: UtilityContext) -> int:
         raise
 
 
-def _default(parsed: ParsedStatement, node: Any, type_oid: int, context: UtilityContext) -> str:
+def _default(
+    parsed: ParsedStatement, node: Any, type_oid: int, context: UtilityContext
+) -> tuple[str, tuple[Use, ...]]:
+    """Return the text of a default, and what it names."""
     wanted = 0 if type_oid in POLYMORPHIC else type_oid
     bound = bind_parameter_default(
         parsed, node, wanted, context.catalog, context.search_path, context.settings
     )
-    return expression_text(bound)
+    if not wanted and isinstance(bound, Constant) and bound.value is None:
+        return "NULL", ()  # of whatever type the call has
+    return expression_text(bound), expression_uses(bound, _NO_TABLE)
+
+
+_NO_TABLE = Table(oid=0, schema="", name="", owner_oid=0, columns=())
 
 
 def _check_place(parameter: SqlParameter, before: list[SqlParameter]) -> None:
@@ -82,8 +94,8 @@ def _check_place(parameter: SqlParameter, before: list[SqlParameter]) -> None:
     if not parameter.name:
         return
     for one in before:
-        shared = {one.mode, parameter.mode} in ({"i", "o"}, {"v", "o"}, {"i", "t"}, {"v", "t"})
-        if one.name == parameter.name and not ("t" not in (one.mode, parameter.mode) and shared):
+        apart = {one.is_input, parameter.is_input} == {True, False}
+        if one.name == parameter.name and not (apart and "b" not in (one.mode, parameter.mode)):
             message = f'parameter name "{parameter.name}" used more than once'
             raise SqlError("42P13", message)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -10,10 +10,15 @@ from msgspec.structs import replace
 from dsql.access.default_acls import initial_acl
 from dsql.access.privileges import Kind
 from dsql.access.requirements import Ownership, Requirement, creation_in
-from dsql.catalog.schema import Schema, SqlFunction
+from dsql.catalog.schema import Schema, SqlFunction, SqlParameter
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.function_names import signature, type_of_function, type_word
+from dsql.ddl.function_names import (
+    domain_of_function,
+    signature,
+    type_of_function,
+    type_word,
+)
 from dsql.ddl.function_options import (
     changed_settings,
     check_rows,
@@ -25,8 +30,14 @@ from dsql.ddl.lacking_names import check_language
 from dsql.ddl.naming import creation_schema
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
-from dsql.functions.polymorphism import POLYMORPHIC
-from dsql.sql.function_bodies import bind_body, parse_body, written_body
+from dsql.functions.polymorphism import COMPATIBLE_FAMILY, ELEMENT_FAMILY, POLYMORPHIC
+from dsql.sql.function_bodies import (
+    BodyStatement,
+    bind_body,
+    body_uses,
+    parse_body,
+    written_body,
+)
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.sql_functions import callee_of
 from dsql.types import oids, registry
@@ -59,9 +70,11 @@ def create_function(parsed: ParsedStatement, context: UtilityContext) -> Utility
     else:
         acl = initial_acl(context.catalog, Kind.FUNCTION, context.user.oid, schema.oid)
         function = replace(function, oid=writer.allocate_oid(), acl=acl)
-    writer.put_function(function)
     if context.setting("check_function_bodies") == "on" or function.form != "s":
-        _check_body(parsed, function, context)
+        statements = _checked_body(function, context)
+        if function.form != "s":
+            function = replace(function, uses=body_uses(statements, function))
+    writer.put_function(function)
     return UtilityResult("CREATE FUNCTION")
 
 
@@ -82,8 +95,14 @@ def _read(parsed: ParsedStatement, schema: Schema, context: UtilityContext) -> S
     return_type, returns_set = _result(statement, result_of_outputs(parameters), context)
     if any(parameter.mode == "t" for parameter in parameters):
         returns_set = True
-    _check_types(return_type, [one.type_oid for one in parameters if one.is_input], context)
+    inputs = [one.type_oid for one in parameters if one.is_input]
+    _check_types(return_type, inputs, context)
+    for type_oid in (return_type, *(one.type_oid for one in parameters if one.is_output)):
+        _check_determined(type_oid, inputs)
     form, body = _body(parsed, options)
+    if form != "s" and any(one.type_oid in POLYMORPHIC for one in parameters):
+        message = "SQL function with unquoted function body cannot have polymorphic arguments"
+        raise SqlError("42P13", message)
     check_rows(rows_given="rows" in options, returns_set=returns_set)
     chosen = {name: options[name] for name in _CHOSEN if name in options}
     return SqlFunction(
@@ -99,6 +118,7 @@ def _read(parsed: ParsedStatement, schema: Schema, context: UtilityContext) -> S
         returns_set=returns_set,
         rows=options.get("rows", _ROWS if returns_set else 0.0),
         settings=changed_settings((), options.get("changes", ())),
+        domain=_domain(statement, parameters, context),
         **chosen,
     )
 
@@ -114,10 +134,15 @@ def _check_language(statement: Any, options: dict[str, Any]) -> None:
         check_language(language)
         raise unsupported(f"CREATE FUNCTION with language {language} not supported")
     if "transform" in options:
-        name = nodes.strings(options["transform"])[-1] if options["transform"] else ""
-        raise SqlError("42704", f'transform for type {name} language "sql" does not exist')
+        word = _type_word(options["transform"][0])
+        raise SqlError("42704", f'transform for type {word} language "sql" does not exist')
     if options.get("window"):
         raise unsupported("WINDOW functions in LANGUAGE SQL are not supported")
+
+
+def _type_word(name: str) -> str:
+    known = registry.find(name)
+    return name if known is None else known.sql_name
 
 
 def _result(statement: Any, of_outputs: int, context: UtilityContext) -> tuple[int, bool]:
@@ -135,6 +160,14 @@ def _result(statement: Any, of_outputs: int, context: UtilityContext) -> tuple[i
     return found, bool(node.setof)
 
 
+def _domain(statement: Any, parameters: tuple[SqlParameter, ...], context: UtilityContext) -> int:
+    """Return the domain that a plain result is of, 0 for none."""
+    outputs = [one for one in parameters if one.is_output]
+    if outputs:
+        return outputs[0].domain if len(outputs) == 1 else 0
+    return domain_of_function(statement.return_type, context)
+
+
 def _check_types(return_type: int, inputs: list[int], context: UtilityContext) -> None:
     """Refuse pseudo-types that LANGUAGE SQL has no values of, and results that nothing decides."""
     if context.catalog.table_of_row_type(return_type) is None:
@@ -145,11 +178,17 @@ def _check_types(return_type: int, inputs: list[int], context: UtilityContext) -
         kind = registry.get(type_oid)
         if kind.kind == "p" and type_oid not in POLYMORPHIC and type_oid != oids.RECORD:
             raise SqlError("42P13", f"SQL functions cannot have arguments of type {kind.sql_name}")
-    if return_type in POLYMORPHIC and not any(oid in POLYMORPHIC for oid in inputs):
-        word = registry.get(return_type).sql_name
-        family = "anycompatible" if word.startswith("anycompatible") else "any"
-        detail = f"A result of type {word} requires at least one input of type {_INPUTS[family]}."
-        raise SqlError("42P13", "cannot determine result data type", detail=detail)
+
+
+def _check_determined(type_oid: int, inputs: Collection[int]) -> None:
+    """Raise SqlError 42P13 for a polymorphic type of the result that no argument decides."""
+    for family, words in ((ELEMENT_FAMILY, "any"), (COMPATIBLE_FAMILY, "anycompatible")):
+        if type_oid in family and family.isdisjoint(inputs):
+            word = registry.get(type_oid).sql_name
+            detail = (
+                f"A result of type {word} requires at least one input of type {_INPUTS[words]}."
+            )
+            raise SqlError("42P13", "cannot determine result data type", detail=detail)
 
 
 _INPUTS = {
@@ -191,7 +230,8 @@ def _replaced(
     if not replaces:
         message = f'function "{after.name}" already exists with same argument types'
         raise SqlError("42723", message)
-    hint = f"Use DROP FUNCTION {signature(after.name, after.argument_types, context)} first."
+    shown = signature(after.name, after.argument_types, context).replace(", ", ",")
+    hint = f"Use DROP FUNCTION {shown} first."
     same_result = (before.return_type, before.returns_set) == (after.return_type, after.returns_set)
     if not same_result:
         raise SqlError("42P13", "cannot change return type of existing function", hint=hint)
@@ -213,16 +253,15 @@ def _replaced(
     )
 
 
-def _check_body(parsed: ParsedStatement, function: SqlFunction, context: UtilityContext) -> None:
-    """Raise what is wrong with a body, as far as it can be known before the arguments' types are."""
-    del parsed
+def _checked_body(function: SqlFunction, context: UtilityContext) -> Sequence[BodyStatement]:
+    """Return a body's statements, none if the arguments' types are still open. Raises what is wrong."""
     catalog = context.catalog.with_function(function)  # which may call itself
     try:
         if any(oid in POLYMORPHIC for oid in (*function.argument_types, function.return_type)):
             parse_body(function)
-            return
+            return ()
         implementation: Any = callee_of(function, catalog).implementation
-        bind_body(
+        return bind_body(
             implementation,
             catalog,
             context.search_path,

@@ -8,9 +8,18 @@ from typing import Any
 from dsql.access.acl import without_role
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
-from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, Address
+from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, PG_PROC, PG_TYPE, Address
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
-from dsql.catalog.schema import ADMIN_OID, Column, Database, Role, Schema, Table
+from dsql.catalog.schema import (
+    ADMIN_OID,
+    Column,
+    Database,
+    Domain,
+    Role,
+    Schema,
+    SqlFunction,
+    Table,
+)
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.cascade import all_dropped
@@ -92,7 +101,7 @@ def _securable(dependent: Dependent) -> Securable | None:
     match dependent:
         case (Table() as table, Column()):
             return table
-        case Table() | Schema() | Database():
+        case Table() | Schema() | Database() | SqlFunction() | Domain():
             return dependent
         case _:
             return None
@@ -124,6 +133,8 @@ def _refuse_admin(roles: list[Role], action: str) -> None:
 def _securables(context: UtilityContext) -> Iterator[Securable]:
     yield from context.catalog.tables.values()
     yield from context.catalog.schemas.values()
+    yield from context.catalog.functions.values()
+    yield from context.catalog.domains.values()
     yield context.catalog.database
 
 
@@ -143,6 +154,14 @@ def _drop_objects(
     ]
     owned += [
         (table.oid, PG_CLASS) for table in catalog.tables.values() if table.owner_oid in owners
+    ]
+    owned += [
+        (function.oid, PG_PROC)
+        for function in catalog.functions.values()
+        if function.owner_oid in owners
+    ]
+    owned += [
+        (domain.oid, PG_TYPE) for domain in catalog.domains.values() if domain.owner_oid in owners
     ]
     targets = [Address(class_oid, oid) for oid, class_oid in sorted(owned, reverse=True)]
     gone = all_dropped(targets, catalog, context, result, cascade=cascade)

@@ -11,8 +11,10 @@ from dsql.access.requirements import (
     Refusal,
     Requirement,
     RoleMembership,
+    creation_in,
     schema_creation,
 )
+from dsql.catalog.schema import Domain, SqlFunction
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.lacking import check_owned
@@ -40,7 +42,9 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     kind = kind_of(securable)
     yield Ownership(kind, securable.name, securable.owner_oid)
     yield RoleMembership(role)
-    if kind is Kind.SCHEMA:
+    if isinstance(securable, SqlFunction | Domain):
+        yield creation_in(context.catalog.schemas[securable.schema], role.oid)
+    elif kind is Kind.SCHEMA:
         yield schema_creation(context.catalog.database)
     elif not context.user.createdb:
         yield Refusal(SqlError("42501", "permission denied to change owner of database"))
@@ -64,4 +68,5 @@ def alter_owner(statement: Any, context: UtilityContext) -> UtilityResult:
     assert not isinstance(securable, SystemObject), "nobody owns what is the system's"
     changed = with_owner(securable, role.oid)
     CatalogWriter(context.transaction).put_securable(changed, context.catalog)
-    return UtilityResult(f"ALTER {kind_of(securable).word.upper()}")
+    word = nodes.enum_name(statement, "object_type").removeprefix("OBJECT_")
+    return UtilityResult(f"ALTER {word.replace('_', ' ')}")

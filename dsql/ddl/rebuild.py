@@ -14,9 +14,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.schema import Column, Index, Table
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
+from dsql.executor.program import ExecutionContext
 from dsql.planner.plan import DeleteNode, IndexBuildNode
 from dsql.planner.planner import plan
 from dsql.sql.binder import bind
@@ -104,6 +105,13 @@ def copy_program(source: Table, target: Table, catalog: Catalog) -> CompiledProg
     into = f"INSERT INTO {_name(target)} ({columns}) OVERRIDING SYSTEM VALUE"
     text = f"{into} SELECT {columns} FROM {_name(renamed)}"
     return prepare(_bind(text, both))
+
+
+def read_column(table: Table, column: Column, context: ExecutionContext) -> Iterator[Any]:
+    """Yield the values of a column of a table of the context's catalog."""
+    text = f"SELECT {quote_identifier(column.name)} FROM {_name(table)}"
+    rows = prepare(_bind(text, context.catalog)).rows(context, ())
+    return (row[0] for row in rows)
 
 
 def _bind(text: str, catalog: Catalog) -> Any:

@@ -11,6 +11,8 @@ from dsql.catalog.dependencies import (
     PG_CLASS,
     PG_CONSTRAINT,
     PG_NAMESPACE,
+    PG_PROC,
+    PG_TYPE,
     Address,
     default_address,
 )
@@ -35,6 +37,11 @@ def remove(
         if left is not table:
             writer.put_table(left)
         tables.append(left)
+    for function in catalog.functions.values():
+        if Address(PG_PROC, function.oid) in gone:
+            writer.drop_function(function)
+            catalog = catalog.without_function(function)
+    catalog = _without_domains(catalog, gone, writer)
     schemas = {s.oid: s for s in catalog.schemas.values() if Address(PG_NAMESPACE, s.oid) in gone}
     for default in catalog.default_acls.values():
         if default.schema_oid in schemas:
@@ -42,6 +49,20 @@ def remove(
     for schema in schemas.values():
         writer.drop_schema(schema)
     return catalog.with_tables(tables)
+
+
+def _without_domains(catalog: Catalog, gone: Collection[Address], writer: CatalogWriter) -> Catalog:
+    kept = []
+    for domain in catalog.domains.values():
+        if Address(PG_TYPE, domain.oid) in gone:
+            writer.drop_domain(domain)
+            continue
+        checks = tuple(c for c in domain.checks if Address(PG_CONSTRAINT, c.oid) not in gone)
+        left = domain if checks == domain.checks else replace(domain, checks=checks)
+        if left is not domain:
+            writer.put_domain(left)
+        kept.append(left)
+    return catalog.with_domains(kept)
 
 
 def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:

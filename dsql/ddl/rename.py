@@ -16,6 +16,21 @@ from dsql.access.requirements import (
 from dsql.catalog.schema import FIRST_USER_OID, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.alter_domain import (
+    move_domain_requires,
+    put_domain,
+    rename_domain,
+    rename_domain_requires,
+    set_domain_schema,
+)
+from dsql.ddl.alter_function import (
+    CALLED,
+    move_function,
+    move_requires,
+    rename_function,
+    rename_function_requires,
+    set_function_schema,
+)
 from dsql.ddl.following import put_all
 from dsql.ddl.lacking import check_owned, check_renamed
 from dsql.ddl.naming import (
@@ -71,6 +86,10 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
             check_kind(statement.relation, named, found)
             if kind in _RELATIONS:
                 yield creation_in(schema_of(context, found))
+    elif kind in CALLED:
+        yield from rename_function_requires(statement, context)
+    elif kind in ("OBJECT_DOMAIN", "OBJECT_DOMCONSTRAINT"):
+        yield from rename_domain_requires(statement, context)
     elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
         check_renamed(statement, context)
         raise unsupported("unsupported object in RENAME statement")
@@ -87,6 +106,10 @@ def rename(statement: Any, context: UtilityContext) -> UtilityResult:
             return _rename_schema(statement, context)
         case "OBJECT_ROLE":
             return rename_role(statement, context)
+        case "OBJECT_FUNCTION" | "OBJECT_ROUTINE":
+            return rename_function(statement, context)
+        case "OBJECT_DOMAIN" | "OBJECT_DOMCONSTRAINT":
+            return rename_domain(statement, context)
         case kind:
             return _rename_relation(statement, context, f"ALTER {kind.removeprefix('OBJECT_')}")
 
@@ -198,6 +221,11 @@ def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
         for table in context.catalog.tables_in(schema.name)
     ]
     put_all(context.catalog, members, writer)
+    for function in context.catalog.functions_in(schema.name):
+        move_function(function, statement.newname, function.name, context)
+    for domain in context.catalog.domains.values():
+        if domain.schema == schema.name:
+            put_domain(replace(domain, schema=statement.newname), context)
     return UtilityResult("ALTER SCHEMA")
 
 
@@ -205,6 +233,12 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
     """Yield what an AlterObjectSchemaStmt needs: the relation, and a place in the new schema."""
     statement = parsed.node
     kind = nodes.enum_name(statement, "object_type")
+    if kind in CALLED:
+        yield from move_requires(statement, context)
+        return
+    if kind == "OBJECT_DOMAIN":
+        yield from move_domain_requires(statement, context)
+        return
     if kind not in _RELATIONS:
         if statement.HasField("object"):
             check_owned(statement, context)
@@ -219,7 +253,11 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
 
 
 def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run an AlterObjectSchemaStmt for a relation; a table takes the sequences of its columns along."""
+    """Run an AlterObjectSchemaStmt; a table takes the sequences of its columns along."""
+    if nodes.enum_name(statement, "object_type") in CALLED:
+        return set_function_schema(statement, context)
+    if nodes.enum_name(statement, "object_type") == "OBJECT_DOMAIN":
+        return set_domain_schema(statement, context)
     tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
     if is_missing(context, statement):
         return _skipped(statement, tag)

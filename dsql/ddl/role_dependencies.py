@@ -6,8 +6,20 @@ from collections.abc import Collection, Sequence
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.descriptions import described
+from dsql.catalog.domain_text import domain_name
+from dsql.catalog.function_text import function_signature
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
-from dsql.catalog.schema import Column, Database, DefaultAcl, Membership, Role, Schema, Table
+from dsql.catalog.schema import (
+    Column,
+    Database,
+    DefaultAcl,
+    Domain,
+    Membership,
+    Role,
+    Schema,
+    SqlFunction,
+    Table,
+)
 from dsql.ddl.role_specs import role_name
 from dsql.types.identifier import quote_identifier
 
@@ -49,6 +61,10 @@ def _described(dependent: Dependent, catalog: Catalog, search_path: Sequence[str
             return f"column {quote_identifier(column.name)} of {shown}"
         case Schema():
             return f"schema {dependent.name}"
+        case SqlFunction():
+            return f"function {function_signature(dependent, catalog, search_path)}"
+        case Domain():
+            return f"type {domain_name(dependent, catalog, search_path)}"
         case Database():
             return f"database {dependent.name}"
         case DefaultAcl():

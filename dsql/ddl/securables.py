@@ -21,15 +21,17 @@ from dsql.catalog.schema import (
     Acl,
     AclItem,
     Database,
+    Domain,
     Schema,
+    SqlFunction,
     Table,
 )
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
+from dsql.ddl.function_names import find_function
 from dsql.ddl.naming import find_any, missing_relation, require_schema, usable_schema
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
-from dsql.functions.registry import candidates
 from dsql.types import registry
 
 _SYSTEM = 1  # the owner of what the system has: no role has this OID
@@ -47,7 +49,7 @@ class SystemObject:
     owner_oid: int = _SYSTEM
 
 
-Securable = Table | Schema | Database
+Securable = Table | Schema | Database | SqlFunction | Domain
 Owned = TypeVar("Owned", bound=Securable)
 
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "sys")
@@ -140,30 +142,18 @@ def _database(name: str, context: UtilityContext) -> Database:
     return database
 
 
-def _function(kind: Kind, node: Any, context: UtilityContext) -> SystemObject:
-    """Look a function up: those there are belong to the system. Raises SqlError 42883, 42725, 3F000."""
-    names = nodes.strings(node.objname)
-    if len(names) > 1:
-        usable_schema(context, names[-2])
-    word = "procedure" if kind is Kind.PROCEDURE else "function"
-    shown = ".".join(names)
-    found = [] if names[:-1] not in ([], ["pg_catalog"]) else candidates(names[-1])
-    if node.args_unspecified:
-        if len(found) > 1:
-            hint = f"Specify the argument list to select the {word} unambiguously."
-            raise SqlError("42725", f'{word} name "{shown}" is not unique', hint=hint)
-        if not found:
-            raise SqlError("42883", f'could not find a {word} named "{shown}"')
-        return _of_system(kind, names[-1])
-    types = tuple(_type_oid(argument.type_name, context) for argument in node.objargs)
-    if any(callee.argument_types == types for callee in found):
-        return _of_system(kind, names[-1])
-    arguments = ", ".join(registry.get(oid).sql_name for oid in types)
-    raise SqlError("42883", f"{word} {shown}({arguments}) does not exist")
+def _function(kind: Kind, node: Any, context: UtilityContext) -> SqlFunction | SystemObject:
+    """Look a function up. Raises SqlError 42883, 42725, 42704, 3F000."""
+    found = find_function(kind, node, context)
+    return found if isinstance(found, SqlFunction) else _of_system(kind, found.name)
 
 
-def _type(kind: Kind, names: list[str], context: UtilityContext) -> SystemObject:
+def _type(kind: Kind, names: list[str], context: UtilityContext) -> Domain | SystemObject:
     """Look a type up: those there are belong to the system. Raises SqlError 42704, 42809, 0LP01, 3F000."""
+    schema = names[-2] if len(names) > 1 else None
+    domain = context.catalog.find_domain(schema, names[-1], context.search_path)
+    if domain is not None:
+        return domain
     found = _find_type(names, context)
     if kind is Kind.DOMAIN:
         raise SqlError("42809", f'"{found}" is not a domain')
@@ -176,13 +166,6 @@ def _type(kind: Kind, names: list[str], context: UtilityContext) -> SystemObject
 def _of_system(kind: Kind, name: str) -> SystemObject:
     """Return a function or type. No OID is asked for: statements name few, and rarely one twice."""
     return SystemObject(0, kind, name, kind.default_acl(_SYSTEM))
-
-
-def _type_oid(type_name: Any, context: UtilityContext) -> int:
-    name = _find_type(nodes.strings(type_name.names), context)
-    found = registry.find("_" + name if type_name.array_bounds else name)
-    assert found is not None, name
-    return found.oid
 
 
 def _find_type(names: list[str], context: UtilityContext) -> str:
@@ -198,11 +181,14 @@ def securables_in_schemas(
     kind: Kind, schemas: Iterable[Any], context: UtilityContext
 ) -> list[Securable | SystemObject]:
     """Return every object of a kind in some schemas (ALL ... IN SCHEMA); views count as tables."""
+    in_functions = kind in (Kind.FUNCTION, Kind.ROUTINE)
     found: list[Securable | SystemObject] = []
     for wrapped in schemas:
         schema = usable_schema(context, nodes.inner(wrapped).sval)
         if schema.name in _SYSTEM_SCHEMAS:
             raise permission_denied(Kind.SCHEMA, schema.name)
+        if in_functions:
+            found += context.catalog.functions_in(schema.name)
         found += [
             table
             for table in context.catalog.tables.values()
@@ -238,4 +224,8 @@ def kind_of(found: Securable | SystemObject) -> Kind:
         return found.kind
     if isinstance(found, Table):
         return RELATION_KINDS[found.kind]
+    if isinstance(found, SqlFunction):
+        return Kind.FUNCTION
+    if isinstance(found, Domain):
+        return Kind.TYPE
     return Kind.SCHEMA if isinstance(found, Schema) else Kind.DATABASE

@@ -123,6 +123,11 @@ def all_casts() -> Iterator[tuple[int, int, str, Function | None, bool]]:
         yield (source, target, *entry)
 
 
-def signature(name: str, argument_oids: tuple[int, ...]) -> str:
-    """Return "name(integer, text)" as error messages spell a call."""
-    return f"{name}({', '.join(types.get(oid).sql_name for oid in argument_oids)})"
+def signature(
+    name: str, argument_oids: tuple[int, ...], argument_names: tuple[str, ...] = ()
+) -> str:
+    """Return "name(integer, a => text)" as error messages spell a call; the last ones have the names."""
+    words = [types.get(oid).sql_name for oid in argument_oids]
+    positional = len(words) - len(argument_names)
+    named = zip(argument_names, words[positional:], strict=True)
+    return f"{name}({', '.join([*words[:positional], *(f'{n} => {word}' for n, word in named)])})"

@@ -207,7 +207,7 @@ def resolve_among(
     if len(exact) == 1:
         return _resolved(exact[0], argument_oids)
     if exact:
-        raise _function_error(name, argument_oids, schema, ambiguous=True)
+        raise _function_error(name, argument_oids, schema, argument_names, ambiguous=True)
     if count == 1 and schema in (None, "pg_catalog") and not argument_names:
         coerced = _coercion(name, argument_oids[0])
         if coerced is not None:
@@ -218,7 +218,7 @@ def resolve_among(
         plain = [at for at in left if fitting[at].variadic_from < 0]
         left = plain if len(plain) == 1 else left
     if len(left) != 1:
-        raise _function_error(name, argument_oids, schema, ambiguous=bool(left))
+        raise _function_error(name, argument_oids, schema, argument_names, ambiguous=bool(left))
     return _resolved(fitting[left[0]], argument_oids)
 
 
@@ -383,13 +383,19 @@ def _coercion(name: str, source: int) -> Resolved | None:
 
 
 def _function_error(
-    name: str, argument_oids: tuple[int, ...], schema: str | None, *, ambiguous: bool
+    name: str,
+    argument_oids: tuple[int, ...],
+    schema: str | None,
+    argument_names: tuple[str, ...],
+    *,
+    ambiguous: bool,
 ) -> SqlError:
     procedure = _PROCEDURES.get((schema, name))
     if procedure is not None:
         message = f"{procedure} is a procedure"
         return SqlError("42809", message, hint="To call a procedure, use CALL.")
-    call = registry.signature(f"{schema}.{name}" if schema else name, argument_oids)
+    shown = f"{schema}.{name}" if schema else name
+    call = registry.signature(shown, argument_oids, argument_names)
     advice = "You might need to add explicit type casts."
     if ambiguous:
         return SqlError(

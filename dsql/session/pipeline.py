@@ -107,7 +107,15 @@ def compile_body(
     Raises what is wrong with the body, and SqlError 42501 if the role may not run it.
     """
     version, function = standpoint.catalog.version, call.function
-    key = (function.oid, call.argument_types, call.columns, version, settings.plan_key)
+    # The body as well: ALTER DOMAIN tries checks that the catalog does not have.
+    key = (
+        function.oid,
+        function.body,
+        call.argument_types,
+        call.columns,
+        version,
+        settings.plan_key,
+    )
     found: tuple[CompiledQuery, ...] | None = plans.get(key)
     if found is not None:
         return found

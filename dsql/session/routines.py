@@ -7,9 +7,8 @@ A SECURITY DEFINER function has its owner's role while it runs, one with SET cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dsql.errors import SqlError, unsupported
@@ -20,8 +19,6 @@ from dsql.session.compiled import CompiledQuery
 from dsql.session.pipeline import compile_body
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.sql_functions import SqlCall
-from dsql.types import oids
-from dsql.types.record import record_class
 
 if TYPE_CHECKING:
     from dsql.catalog.schema import SqlFunction
@@ -85,7 +82,7 @@ class Routines:
             except SqlError as error:
                 raise _told(error, function, f"statement {number}") from None
             columns = query.program.columns
-        return _result(call, rows, columns)
+        return call.result(rows, columns)
 
     def _rows(
         self, function: SqlFunction, query: CompiledQuery, arguments: Sequence[Any], *, last: bool
@@ -121,23 +118,11 @@ class Routines:
         return () if first is None else (first,)
 
 
-def _result(call: SqlCall, rows: Iterable[Row], columns: Sequence[OutputColumn]) -> Any:
-    """Return what a call gives of the last statement's rows."""
-    returns_set = call.function.returns_set
-    if call.return_type == oids.VOID:
-        return () if returns_set else None
-    make: Callable[[Row], Any] = itemgetter(0)
-    if call.columns or call.return_type == oids.RECORD:
-        names = tuple(name for name, _ in call.columns) or tuple(each.name for each in columns)
-        make = record_class(names, tuple(each.type_oid for each in columns))
-    if returns_set:
-        return map(make, rows)
-    return next(map(make, rows), None)
-
-
 def _told(error: SqlError, function: SqlFunction, place: str) -> SqlError:
     """Return an error of a body with its place in it; a position would be one in another text."""
     error.position = 0
+    if not function.name:  # a domain's checks, which tell for themselves
+        return error
     line = f'SQL function "{function.name}" {place}'
     error.where = f"{error.where}\n{line}" if error.where else line
     return error

@@ -259,16 +259,19 @@ class Settings:
     def within(self, role: int, changes: Sequence[tuple[str, str]]) -> Iterator[None]:
         """While a function runs, be its owner (0: stay who one is) and have the values of its SET clauses.
 
-        What the function itself sets beyond that stays, as SET LOCAL does.
+        What the function itself sets beyond that stays, as SET LOCAL does. If the statement is interrupted
+        in the midst of this, its rollback restores what there was.
         """
+        self._change()
         before, generation = self._effective, self.generation
         inside = before.copy()
         for name, text in changes:
             inside.texts[parameter_key(name)] = text
         inside.role = role or before.role
-        self._effective, entered = inside, inside.copy()
-        self._derive()
+        entered = inside.copy()
         try:
+            self._effective = inside
+            self._derive()
             yield
         finally:
             if self._effective is inside:

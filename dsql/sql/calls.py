@@ -80,8 +80,24 @@ def _argument(scope: Scope, tree: exp.Expression) -> Expression:
     return bind_expression(scope, tree)
 
 
+def _argument_names(tree: exp.Anonymous) -> list[str]:
+    """Return the names of the arguments that have one. Raises SqlError 42601."""
+    names: list[str] = []
+    for item in tree.expressions:
+        if not isinstance(item, exp.Kwarg):
+            if names:
+                message = "positional argument cannot follow named argument"
+                raise SqlError("42601", message, position=position_of(item))
+            continue
+        if item.this.this in names:
+            message = f'argument name "{item.this.this}" used more than once'
+            raise SqlError("42601", message, position=position_of(item))
+        names.append(item.this.this)
+    return names
+
+
 def _resolve(scope: Scope, tree: exp.Anonymous, types: list[int]) -> Resolved:
-    names = [item.this.this for item in tree.expressions if isinstance(item, exp.Kwarg)]
+    names = _argument_names(tree)
     schema, variadic = tree.args.get("schema"), bool(tree.args.get("variadic"))
     position = position_of(tree)
     try:

@@ -18,6 +18,7 @@ from dsql.sql.binding import Binding, type_name
 from dsql.sql.bound import Call, Constant, Expression, TextCast
 from dsql.sql.bound_query import EntryColumn, Query, TableEntry
 from dsql.sql.calls import clause
+from dsql.sql.domains import column_check, column_default
 from dsql.sql.expressions import bind_expression
 from dsql.sql.gate import parse_expression
 from dsql.sql.scope import Scope
@@ -92,12 +93,13 @@ def bind_default(binding: Binding, table: Table, column: Column) -> Expression |
 
     Identity columns take theirs from their sequence.
     """
+    text = column_default(column, binding.catalog)
     if column.identity:
         bound = _next_of_column(binding.catalog.identity_sequence(table.oid, column.number))
-    elif column.default is None or column.generated:
+    elif text is None or column.generated:
         return None
     else:
-        bound = bind_stored(stored_scope(binding, None), column.default, "DEFAULT expressions")
+        bound = bind_stored(stored_scope(binding, None), text, "DEFAULT expressions")
     return coercion.assign(binding, bound, column.type_oid, column.typmod, column.name)
 
 
@@ -110,7 +112,7 @@ def bind_row_expressions(binding: Binding, table: Table) -> Stored:
     """Bind what every written row of a table goes through."""
     stored = Stored()
     has_any = table.checks or any(
-        column.generated and not column.dropped for column in table.columns
+        (column.generated or column.domain) and not column.dropped for column in table.columns
     )
     scope = stored_scope(binding, table) if has_any else None
     for column in table.columns:
@@ -119,6 +121,12 @@ def bind_row_expressions(binding: Binding, table: Table) -> Stored:
             bound = bind_stored(scope, column.default, "column generation expressions")
             done = coercion.assign(binding, bound, column.type_oid, column.typmod, column.name)
             stored.generated.append((column.number, done))
+    for column in table.live_columns:
+        if column.domain:
+            assert scope is not None
+            passes = column_check(binding, column, scope.column(column.name, 0))
+            if passes is not None:
+                stored.checks.append((column.name, passes))
     for check in table.checks:
         assert scope is not None
         bound = bind_stored(scope, check.expression, "check constraints")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from dsql.catalog.schema import Domain
 from dsql.errors import SqlError
 from dsql.functions.coercion import CastContext
 from dsql.limits import TARGETS_MAX
@@ -24,6 +25,7 @@ from dsql.sql.bound import (
 )
 from dsql.sql.bound_query import Entry, SubqueryEntry
 from dsql.sql.bulk import array_as, constant_array
+from dsql.sql.domains import coerce_to_domain, written_domain
 from dsql.sql.expressions import BINDERS, bind_expression, bind_subquery, check_one_column
 from dsql.sql.scope import Scope
 from dsql.sql.tree import items_of, position_of
@@ -38,6 +40,9 @@ _COLLATIONS = frozenset({"C", "POSIX", "default", "ucs_basic"})
 
 
 def _cast(scope: Scope, tree: exp.Cast) -> Expression:
+    domain = written_domain(scope.binding, tree.args["to"])
+    if domain is not None:
+        return _cast_to_domain(scope, tree, *domain)
     type_oid, typmod = resolve_type(tree.args["to"])
     element = registry.get(type_oid).element_oid if type_oid != oids.RECORD else 0
     if element and isinstance(tree.this, exp.Array) and "query" not in tree.this.args:
@@ -45,6 +50,17 @@ def _cast(scope: Scope, tree: exp.Cast) -> Expression:
     else:
         argument = bind_expression(scope, tree.this)
     return coercion.cast_to(scope.binding, argument, type_oid, typmod, position=position_of(tree))
+
+
+def _cast_to_domain(
+    scope: Scope, tree: exp.Cast, domain: Domain, type_oid: int, of_elements: bool
+) -> Expression:
+    position = position_of(tree)
+    argument = bind_expression(scope, tree.this)
+    value = coercion.cast_to(scope.binding, argument, type_oid, domain.typmod, position=position)
+    return coerce_to_domain(
+        scope.binding, value, domain, of_elements=of_elements, position=position
+    )
 
 
 def _array_literal(scope: Scope, tree: exp.Array, type_oid: int, element: int) -> Expression:

@@ -16,9 +16,11 @@ from itertools import repeat
 from typing import Any
 
 from dsql.errors import unsupported
+from dsql.functions.function import Function
 from dsql.sql import bound
 from dsql.sql.bound_query import Entry
 from dsql.sql.composites import fields_of
+from dsql.sql.domains import DomainCoercion
 from dsql.sql.walk import nodes
 from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
@@ -53,6 +55,16 @@ class ExpressionPrinter:
     def row(self, node: bound.RowConstructor) -> str:
         """Return the text of a row."""
         return f"ROW({', '.join(map(self.operand, node.fields))})"
+
+    def function(self, function: Function) -> str:
+        """Return a function's name, with the schema where another path might not find it."""
+        name = quote_identifier(function.name)
+        definition = function.definition
+        return name if definition is None else f"{quote_identifier(definition.schema)}.{name}"
+
+    def domain(self, function: Function) -> str:
+        """Return the name of the domain that a coercion leads to, with its schema."""
+        return f"{quote_identifier(function.schema)}.{quote_identifier(function.name)}"
 
     def constant(self, node: bound.Constant) -> str:
         """Return the text of a constant."""
@@ -127,7 +139,7 @@ def _call(printer: ExpressionPrinter, node: Any) -> str:
         return f"POSITION(({arguments[1]}) IN ({arguments[0]}))"
     if _takes_array(node.function) and not isinstance(node.arguments[-1], bound.ArrayConstructor):
         arguments[-1] = f"VARIADIC {arguments[-1]}"
-    return f"{quote_identifier(name)}({', '.join(arguments)})"
+    return f"{printer.function(node.function)}({', '.join(arguments)})"
 
 
 def spread(function: Any, arguments: Sequence[bound.Expression]) -> list[bound.Expression]:
@@ -160,6 +172,14 @@ def _cast_argument(node: Any) -> Any:
     return node.arguments[0] if isinstance(node, bound.Call) else node.argument
 
 
+def _target(printer: ExpressionPrinter, node: Any) -> str:
+    """Return the type that a cast leads to."""
+    coercion = node.function.implementation if isinstance(node, bound.Call) else None
+    if isinstance(coercion, DomainCoercion):
+        return printer.domain(node.function) + "[]" * coercion.of_elements
+    return type_text(node.type_oid, node.typmod)
+
+
 def _cast(printer: ExpressionPrinter, node: Any, *, show_implicit: bool) -> str:
     argument = _cast_argument(node)
     if isinstance(node, bound.ApplyTypmod):
@@ -173,7 +193,7 @@ def _cast(printer: ExpressionPrinter, node: Any, *, show_implicit: bool) -> str:
         implicit = node.implicit
     if implicit and not show_implicit:
         return _text(printer, argument, show_implicit=show_implicit)
-    target = type_text(node.type_oid, node.typmod)
+    target = _target(printer, node)
     constant = isinstance(argument, bound.Constant) and argument.typmod == -1
     if constant and argument.type_oid == node.type_oid and argument.value is not None:
         text = constant_text(argument)

@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dsql.access.authority import Authority
+from dsql.access.requirements import CallUse, RelationUse
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import SqlFunction
+from dsql.catalog.dependencies import PG_PROC
+from dsql.catalog.schema import SqlFunction, Use
 from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
 from dsql.sql.binding import Arguments, Binding, type_name
 from dsql.sql.bound_query import BoundStatement, Query, Target
+from dsql.sql.domains import checked_as
 from dsql.sql.gate import ParsedStatement, parse_script, whole
 from dsql.sql.libpg_query import grammar, scan
 from dsql.sql.set_operations import wrapped
 from dsql.sql.sql_functions import SqlCall
+from dsql.sql.stored_uses import in_order
 from dsql.sql.tree_query import statement_tree
 from dsql.sql.uses import requirements
 from dsql.types import oids
@@ -57,7 +61,8 @@ def written_body(parsed: ParsedStatement) -> tuple[str, str]:
     written = parsed.text[start:end]
     if written[:6].upper() == "RETURN":
         return "r", "SELECT " + written[6:].strip()
-    return "a", _with_selects(_BEGIN_ATOMIC.sub("", written)[: -len("END")].strip())
+    script = _with_selects(_BEGIN_ATOMIC.sub("", written)[: -len("END")].strip())
+    return "a", "\n ".join(f"{statement.text};" for statement in parse_script(script))
 
 
 def _with_selects(script: str) -> str:
@@ -158,6 +163,19 @@ def _bind(binding: Binding, statement: ParsedStatement) -> BoundStatement:
     )
 
 
+def body_uses(statements: Sequence[BodyStatement], function: SqlFunction) -> tuple[Use, ...]:
+    """Return what a body names: relations and their columns, and functions, but for itself."""
+    found: set[Use] = set()
+    for _, bound in statements:
+        for required in bound.required:
+            if isinstance(required, RelationUse):
+                numbers = required.selected | required.inserted | required.updated
+                found |= {Use(required.relation.oid, max(number, 0)) for number in numbers or {0}}
+            elif isinstance(required, CallUse) and required.function.oid != function.oid:
+                found.add(Use(required.function.oid, class_oid=PG_PROC))
+    return in_order(found)
+
+
 # ---------------------------------------------------------------- the result
 
 _FINAL = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."
@@ -180,7 +198,7 @@ def _check_value(binding: Binding, call: SqlCall, statement: BoundStatement) -> 
     targets = _castable(statement, [call.return_type])
     if len(targets) != 1:
         raise _mismatch(call, "Final statement must return exactly one column.")
-    if not _cast(binding, targets[0], call.return_type):
+    if not _cast(binding, targets[0], call.return_type, call.function.domain):
         actual = type_name(targets[0].expression.type_oid)
         raise _mismatch(call, f"Actual return type is {actual}.")
 
@@ -188,8 +206,11 @@ def _check_value(binding: Binding, call: SqlCall, statement: BoundStatement) -> 
 def _check_row(binding: Binding, call: SqlCall, statement: BoundStatement) -> None:
     wanted = [type_oid for _, type_oid in call.columns]
     targets = _castable(statement, wanted)
-    for number, (target, type_oid) in enumerate(zip(targets, wanted, strict=False), 1):
-        if not _cast(binding, target, type_oid):
+    domains = [one.domain for one in call.function.outputs] or [0] * len(wanted)
+    for number, (target, type_oid, domain) in enumerate(
+        zip(targets, wanted, domains, strict=False), 1
+    ):
+        if not _cast(binding, target, type_oid, domain):
             actual, expected = type_name(target.expression.type_oid), type_name(type_oid)
             text = f"Final statement returns {actual} instead of {expected} at column {number}."
             raise _mismatch(call, text)
@@ -213,11 +234,12 @@ def _castable(statement: BoundStatement, wanted: list[int]) -> list[Target]:
     return query.targets
 
 
-def _cast(binding: Binding, target: Target, type_oid: int) -> bool:
+def _cast(binding: Binding, target: Target, type_oid: int, domain: int) -> bool:
+    """Give a column a type, and have its values checked if they are of a domain; False if it cannot be."""
     done = coercion.coerce(binding, target.expression, type_oid, CastContext.ASSIGNMENT)
     if done is None:
         return False
-    target.expression = done
+    target.expression = checked_as(binding, done, domain)
     return True
 
 

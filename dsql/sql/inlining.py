@@ -67,7 +67,12 @@ def _implementation(binding: Binding, call: Call) -> SqlCall | None:
     if not isinstance(found, SqlCall) or not binding.folding:
         return None
     function = found.function
-    if function.security_definer or function.settings or function.oid in binding.inlining:
+    if (
+        function.domain
+        or function.security_definer
+        or function.settings
+        or function.oid in binding.inlining
+    ):
         return None
     return found
 

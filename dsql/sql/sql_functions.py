@@ -6,19 +6,19 @@ as an expression is written into the query (`dsql.sql.inlining`); else its body 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from dsql.access.authorize import check
-from dsql.access.privileges import Kind, Privilege
-from dsql.access.requirements import Holding, usage_of
+from dsql.access.requirements import CallUse, usage_of
 from dsql.catalog.catalog import Catalog, searched
 from dsql.catalog.schema import SqlFunction
 from dsql.errors import SqlError
 from dsql.functions import polymorphism, registry
-from dsql.functions.coercion import select_common_type
+from dsql.functions.coercion import CastContext, select_common_type
 from dsql.functions.function import Function
 from dsql.functions.registry import Callee
 from dsql.functions.resolution import Resolved, resolve_among
@@ -26,6 +26,7 @@ from dsql.sql import coercion
 from dsql.sql.binding import Binding
 from dsql.sql.bound import Call, Expression
 from dsql.types import oids
+from dsql.types.record import record_class
 
 Columns = tuple[tuple[str, int], ...]
 
@@ -46,6 +47,17 @@ class SqlCall:
     def __call__(self, context: Any, *arguments: Any) -> Any:
         """Return the value, or an iterable of the values of a set; of a composite type: tuples."""
         return context.call_sql_function(self, arguments)
+
+    def result(self, rows: Iterable[tuple[Any, ...]], columns: Sequence[Any]) -> Any:
+        """Return what the call gives of its last statement's rows; `columns` are `OutputColumn`s."""
+        returns_set = self.function.returns_set
+        if self.return_type == oids.VOID:
+            return () if returns_set else None
+        make: Callable[[tuple[Any, ...]], Any] = itemgetter(0)
+        if self.columns or self.return_type == oids.RECORD:
+            names = tuple(name for name, _ in self.columns) or tuple(each.name for each in columns)
+            make = record_class(names, tuple(each.type_oid for each in columns))
+        return map(make, rows) if returns_set else next(map(make, rows), None)
 
 
 def resolve_own(
@@ -126,12 +138,19 @@ def result_columns(function: SqlFunction, catalog: Catalog) -> Columns:
 
 def sql_call(binding: Binding, found: Resolved, given: list[Expression], position: int) -> Call:
     """Return the call of a function of the catalog, given its arguments as the call has them, cast."""
+    from dsql.sql.domains import checked_as
+
     callee = found.callee
     assert isinstance(callee, Function)
     assert callee.definition is not None
     definition = callee.definition
     _note_use(binding, definition)
-    arguments = _with_defaults(binding, definition, found, given)
+    arguments = [
+        checked_as(binding, argument, parameter.domain)
+        for argument, parameter in zip(
+            _with_defaults(binding, definition, found, given), definition.inputs, strict=True
+        )
+    ]
     types = tuple(argument.type_oid for argument in arguments)
     columns = tuple(
         (name, _actual(definition.argument_types, types, oid)) for name, oid in callee.columns
@@ -159,9 +178,7 @@ def define_columns(call: Call, columns: Columns) -> None:
 
 def _note_use(binding: Binding, function: SqlFunction) -> None:
     binding.tables.add(function.oid)
-    binding.calls.append(
-        Holding(Kind.FUNCTION, function.name, function.owner_oid, function.acl, Privilege.EXECUTE)
-    )
+    binding.calls.append(CallUse(function))
 
 
 def _with_defaults(
@@ -170,21 +187,30 @@ def _with_defaults(
     """Return an argument for each parameter: those of the call in their places, defaults in others."""
     if found.order is None:
         return given
+    places = list(zip(found.order, function.inputs, strict=True))
+    declared = [one.type_oid for place, one in places if place >= 0]
+    actual = [given[place].type_oid for place, _ in places if place >= 0]
     return [
-        _default(binding, parameter.default or "", parameter.type_oid)
+        _default(binding, one.default or "", one.type_oid, declared, actual)
         if place < 0
         else given[place]
-        for place, parameter in zip(found.order, function.inputs, strict=True)
+        for place, one in places
     ]
 
 
-def _default(binding: Binding, text: str, type_oid: int) -> Expression:
+def _default(
+    binding: Binding, text: str, type_oid: int, declared: Sequence[int], actual: Sequence[int]
+) -> Expression:
+    """Return a default as the parameter takes it, a polymorphic one by what the call has given it."""
     from dsql.sql.columns import bind_stored, stored_scope
 
     bound = bind_stored(stored_scope(binding, None), text, "DEFAULT expressions")
     if type_oid in polymorphism.POLYMORPHIC:
-        return coercion.known(binding, bound)
-    done = coercion.coerce(binding, bound, type_oid)
+        solved = polymorphism.solve(declared, actual, type_oid, _common)
+        if solved is None or solved[1] in polymorphism.POLYMORPHIC:
+            return coercion.known(binding, bound)
+        type_oid = solved[1]
+    done = coercion.coerce(binding, bound, type_oid, CastContext.ASSIGNMENT)
     assert done is not None, text
     return done
 

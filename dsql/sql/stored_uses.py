@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from dsql.catalog.dependencies import PG_PROC, PG_TYPE
 from dsql.catalog.schema import Table, Use
-from dsql.sql.bound import ColumnRef, Constant, Expression
+from dsql.sql.bound import Call, ColumnRef, Constant, Expression
 from dsql.sql.bound_query import SubqueryEntry
+from dsql.sql.domains import DomainCoercion
 from dsql.sql.walk import children, nodes
 from dsql.types import oids
 
@@ -17,16 +19,20 @@ def expression_uses(expression: Expression, table: Table) -> tuple[Use, ...]:
     numbers = {column.name: column.number for column in table.live_columns}
     columns = {node.name for node, _ in nodes(expression) if isinstance(node, ColumnRef)}
     found = {Use(table.oid, numbers[name]) for name in columns}
-    return in_order(found | {Use(oid) for oid in named_relations(expression)})
+    return in_order(found | set(named_objects(expression)))
 
 
-def named_relations(root: Any) -> Iterator[int]:
-    """Yield the OIDs that constants of type regclass have, outside of the queries of views."""
+def named_objects(root: Any) -> Iterator[Use]:
+    """Yield what constants of type regclass, calls and casts to domains name, outside of views' queries."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
         if isinstance(node, Constant) and node.type_oid == oids.REGCLASS and node.value:
-            yield node.value
+            yield Use(node.value)
+        elif isinstance(node, Call) and node.function.definition is not None:
+            yield Use(node.function.oid, class_oid=PG_PROC)
+        elif isinstance(node, Call) and isinstance(node.function.implementation, DomainCoercion):
+            yield Use(node.function.oid, class_oid=PG_TYPE)
         if not (isinstance(node, SubqueryEntry) and node.view is not None):
             waiting += children(node)
 

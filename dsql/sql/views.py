@@ -21,7 +21,7 @@ from dsql.sql.gate import ParsedStatement, parse_stored
 from dsql.sql.query_names import TextStyle, visible
 from dsql.sql.query_text import query_text
 from dsql.sql.scope import Scope
-from dsql.sql.stored_uses import in_order, named_relations
+from dsql.sql.stored_uses import in_order, named_objects
 from dsql.sql.tree import TreeBuilder
 from dsql.sql.tree_query import statement_tree
 from dsql.types.type import FormatSettings
@@ -100,7 +100,7 @@ def bind_definition(
 
 def _uses(binding: Binding, query: Query) -> tuple[Use, ...]:
     """Return the relations and columns that a query reads itself, not through views."""
-    found = {Use(oid) for oid in named_relations(query)}
+    found = set(named_objects(query))
     for use in binding.uses:
         if use.view == 0 and isinstance(use.relation, Table):
             numbers = {max(number, 0) for number in use.selected} or {0}

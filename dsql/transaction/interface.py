@@ -159,7 +159,7 @@ class Transaction(Protocol):
     def begin_inner(self) -> int:
         """Say that a function of the running statement begins one of its own, which sees what was written.
 
-        Return what `end_inner` takes.
+        Return the number of the statement around it, for `end_inner`.
         """
         ...
 

@@ -36,6 +36,8 @@ def _modified_inside() -> SqlError:
     return SqlError(
         "27000",
         "tuple to be updated was already modified by an operation triggered by the current command",
+        hint="Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to "
+        "other rows.",
     )
 
 
@@ -122,7 +124,7 @@ class WriteBuffer:
             if self._sorted is not None:
                 insort(self._sorted, key)
         else:
-            if row and earlier.statement > self.statement and earlier.value is not None:
+            if row and earlier.statement > self.statement:
                 raise _modified_inside()
             self._replace(key, value, mode, earlier)
         if self.size > self._bytes_max:

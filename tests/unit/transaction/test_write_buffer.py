@@ -162,3 +162,32 @@ def test_a_buffer_that_moves_is_the_same_buffer(
 def test_what_no_buffer_can_have_been_is_refused(record: BufferRecord) -> None:
     with pytest.raises(ValueError, match="that"):
         WriteBuffer(None).take_up(record)
+
+
+def test_an_inner_statement_sees_what_was_written_and_the_outer_one_does_not_see_the_inner() -> (
+    None
+):
+    buffer = WriteBuffer(None)
+    buffer.begin_statement()
+    buffer.write(b"a", b"outer", Mode.EXCLUSIVE, row=True)
+    outer = buffer.begin_inner()
+    assert buffer.overlay(b"a", b"z") == [(b"a", b"outer")]
+    buffer.write(b"b", b"inner", Mode.EXCLUSIVE, row=True)
+    assert buffer.overlay(b"a", b"z") == [(b"a", b"outer")]
+    buffer.end_inner(outer)
+    assert buffer.overlay(b"a", b"z") == []
+    buffer.write(b"c", b"outer", Mode.EXCLUSIVE, row=True)
+    assert buffer.begin_statement() == 3
+    assert [key for key, _ in buffer.overlay(b"a", b"z")] == [b"a", b"b", b"c"]
+    buffer.rewind(outer)
+    assert buffer.overlay(b"a", b"z") == []
+
+
+def test_a_row_that_an_inner_statement_has_written_is_not_written_by_the_outer_one() -> None:
+    buffer = WriteBuffer(None)
+    outer = buffer.begin_inner()
+    buffer.write(b"k", b"inner", Mode.EXCLUSIVE, row=True)
+    buffer.end_inner(outer)
+    with pytest.raises(SqlError) as caught:
+        buffer.write(b"k", b"outer", Mode.EXCLUSIVE, row=True)
+    assert caught.value.sqlstate == "27000"
