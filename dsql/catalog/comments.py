@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.context_functions import define
-from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, Address
+from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, PG_TYPE, Address
 from dsql.catalog.schema import Table
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.types import oids
@@ -32,6 +32,9 @@ def comments(catalog: Catalog) -> Iterator[Comment]:
     for function in catalog.functions.values():
         if function.comment is not None:
             yield Comment(Address(PG_PROC, function.oid), function.comment)
+    for domain in catalog.domains.values():
+        if domain.comment is not None:
+            yield Comment(Address(PG_TYPE, domain.oid), domain.comment)
 
 
 def shared_comments(catalog: Catalog) -> Iterator[Comment]:

@@ -148,7 +148,8 @@ def _of_index(index: Index, table: Table) -> Iterator[Dependency]:
         yield from _on_columns(constraint, table, numbers, "a")
         return
     yield from _on_columns(address, table, numbers or [0], "a")
-    yield from _uses(address, index.uses, "a")
+    for use in index.uses:
+        yield from _uses(address, [use], "a" if use.class_oid == PG_CLASS else "n")
 
 
 def _of_constraints(table: Table) -> Iterator[Dependency]:

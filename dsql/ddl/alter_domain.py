@@ -14,6 +14,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import own_domain, require_domain
 from dsql.ddl.domains import DomainReader, refuse_taken_type
+from dsql.ddl.following import put_all
 from dsql.ddl.naming import require_schema
 from dsql.ddl.rebuild import read_column
 from dsql.ddl.result import UtilityContext, UtilityResult
@@ -52,10 +53,8 @@ def alter_domain(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
 def put_domain(domain: Domain, context: UtilityContext) -> None:
     """Write a changed domain, and the tables with values of it: who writes to them has to know it."""
     writer = CatalogWriter(context.transaction)
-    writer.put_domain(domain)
     tables = {table.oid: table for table, _ in _columns_of(domain, context.catalog)}
-    for table in tables.values():
-        writer.put_table(table)
+    put_all(context.catalog, [domain, *tables.values()], writer)
 
 
 def _columns_of(domain: Domain, catalog: Catalog) -> Iterator[tuple[Table, Column]]:

@@ -13,6 +13,7 @@ from dsql.catalog.schema import SqlFunction
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.drop_function import own_function
+from dsql.ddl.following import put_all
 from dsql.ddl.function_names import find_function, signature
 from dsql.ddl.function_options import (
     changed_settings,
@@ -80,7 +81,7 @@ def rename_function(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a RenameStmt of a function."""
     kind = _kind(statement, "rename_type")
     function = _own(kind, nodes.inner(statement.object), context)
-    move_function(function, function.schema, statement.newname, context)
+    _move(function, function.schema, statement.newname, context)
     return UtilityResult(f"ALTER {kind.word.upper()}")
 
 
@@ -99,13 +100,14 @@ def set_function_schema(statement: Any, context: UtilityContext) -> UtilityResul
     """Run an AlterObjectSchemaStmt of a function."""
     kind = _kind(statement, "object_type")
     function = _own(kind, nodes.inner(statement.object), context)
-    move_function(function, statement.newschema, function.name, context)
+    _move(function, statement.newschema, function.name, context)
     return UtilityResult(f"ALTER {kind.word.upper()}")
 
 
-def move_function(function: SqlFunction, schema: str, name: str, context: UtilityContext) -> None:
+def _move(function: SqlFunction, schema: str, name: str, context: UtilityContext) -> None:
     """Give a function another name or schema."""
-    CatalogWriter(context.transaction).put_function(replace(function, schema=schema, name=name))
+    moved = replace(function, schema=schema, name=name)
+    put_all(context.catalog, [moved], CatalogWriter(context.transaction))
 
 
 def _refuse_taken(function: SqlFunction, name: str, schema: str, context: UtilityContext) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from dsql.access.privileges import Kind
 from dsql.access.requirements import Ownership, Refusal, Requirement
 from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
-from dsql.catalog.schema import Database, PartComment, Role, Schema, SqlFunction, Table
+from dsql.catalog.schema import Database, Domain, PartComment, Role, Schema, SqlFunction, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.lacking_names import Name, missing
@@ -31,7 +31,7 @@ _RELATIONS = {
     "OBJECT_VIEW": ("v", "a view"),
 }
 # What is commented on: an object with a `comment`, or a part of a table.
-_Subject = Table | Schema | Role | Database | SqlFunction | tuple[Table, Address]
+_Subject = Table | Schema | Role | Database | SqlFunction | Domain | tuple[Table, Address]
 
 
 def comment_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -92,7 +92,7 @@ def _subject(kind: str, item: Any, context: UtilityContext) -> _Subject:
     if securable is None:
         raise unsupported("unsupported statement: Comment")
     (owned,) = find_securables(KINDS[securable[0]], [securable[1]], context)
-    if not isinstance(owned, Table | Schema | Database | SqlFunction):
+    if not isinstance(owned, Table | Schema | Database | SqlFunction | Domain):
         raise unsupported("unsupported statement: Comment")
     return owned
 

@@ -18,7 +18,7 @@ from dsql.ddl.naming import creation_schema, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError
 from dsql.sql.binder import ColumnExpression, bind_standalone
-from dsql.sql.domains import VALUE, value_in_capitals
+from dsql.sql.domains import row_of_value, value_in_capitals
 from dsql.sql.expression_text import expression_text
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.stored_uses import expression_uses
@@ -130,7 +130,7 @@ class DomainReader:
         """Return the domain with a default. Raises SqlError 42804."""
         column = Column(domain.name, 1, domain.type_oid, domain.typmod)
         bound = self._bind(node, ColumnExpression("DEFAULT expressions", column), None)
-        text, table = expression_text(bound), _row_of_value(domain)
+        text, table = expression_text(bound), row_of_value(domain)
         if text.startswith("NULL::"):
             return replace(domain, default=None, uses=())
         return replace(domain, default=text, uses=_without_value(expression_uses(bound, table)))
@@ -149,7 +149,7 @@ class DomainReader:
             raise SqlError("42P16", message)
         taken = {check.name for check in domain.checks}
         name = _check_name(constraint.conname, domain, taken)
-        table = _row_of_value(domain)
+        table = row_of_value(domain)
         bound = self._bind(constraint.raw_expr, ColumnExpression("check constraints"), table)
         text = value_in_capitals(expression_text(bound))
         uses = _without_value(expression_uses(bound, table))
@@ -173,12 +173,6 @@ def _check_name(name: str, domain: Domain, taken: Collection[str]) -> str:
         message = f'constraint "{name}" for domain "{domain.name}" already exists'
         raise SqlError("42710", message)
     return name or unique_name(domain.name, "", "check", taken)
-
-
-def _row_of_value(domain: Domain) -> Table:
-    """Return the table whose only column is what a check calls VALUE."""
-    column = Column(VALUE, 1, domain.type_oid, domain.typmod)
-    return Table(oid=0, schema="", name="", owner_oid=0, columns=(column,))
 
 
 def _without_value(uses: Collection[Use]) -> tuple[Use, ...]:

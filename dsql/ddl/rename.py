@@ -13,19 +13,17 @@ from dsql.access.requirements import (
     owner_of_schema,
     schema_creation,
 )
-from dsql.catalog.schema import FIRST_USER_OID, Table
+from dsql.catalog.schema import FIRST_USER_OID, Domain, SqlFunction, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.alter_domain import (
     move_domain_requires,
-    put_domain,
     rename_domain,
     rename_domain_requires,
     set_domain_schema,
 )
 from dsql.ddl.alter_function import (
     CALLED,
-    move_function,
     move_requires,
     rename_function,
     rename_function_requires,
@@ -216,17 +214,24 @@ def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     writer.release_name("", schema.name)
     writer.claim_name("", statement.newname)
     writer.put_schema(replace(schema, name=statement.newname))
-    members = [
-        moved(table, statement.newname, table.name, writer)
-        for table in context.catalog.tables_in(schema.name)
-    ]
-    put_all(context.catalog, members, writer)
-    for function in context.catalog.functions_in(schema.name):
-        move_function(function, statement.newname, function.name, context)
-    for domain in context.catalog.domains.values():
-        if domain.schema == schema.name:
-            put_domain(replace(domain, schema=statement.newname), context)
+    put_all(context.catalog, _members(schema.name, statement.newname, context, writer), writer)
     return UtilityResult("ALTER SCHEMA")
+
+
+def _members(
+    old: str, new: str, context: UtilityContext, writer: CatalogWriter
+) -> Iterator[Table | SqlFunction | Domain]:
+    """Yield all that is in a schema as what is in it under its new name, and bodies that look there."""
+    for table in context.catalog.tables_in(old):
+        yield moved(table, new, table.name, writer)
+    for function in context.catalog.functions.values():
+        path = tuple(new if name == old else name for name in function.path)
+        schema = new if function.schema == old else function.schema
+        if (schema, path) != (function.schema, function.path):
+            yield replace(function, schema=schema, path=path)
+    for domain in context.catalog.domains.values():
+        if domain.schema == old:
+            yield replace(domain, schema=new)
 
 
 def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.domain_text import domain_name
-from dsql.catalog.schema import Column, Domain, SqlFunction, SqlParameter
+from dsql.catalog.schema import Column, Domain, SqlFunction, SqlParameter, Table
 from dsql.errors import SqlError, unsupported
 from dsql.functions.function import Function
 from dsql.sql.binding import Binding
@@ -225,6 +225,12 @@ def written_domain(binding: Binding, tree: exp.DataType) -> tuple[Domain, int, b
     of_elements = bool(tree.args["dimensions"])
     type_oid = array_over(domain) if of_elements else domain.type_oid
     return domain, type_oid, of_elements
+
+
+def row_of_value(domain: Domain) -> Table:
+    """Return the table whose only column is what a check calls VALUE."""
+    column = Column(VALUE, 1, domain.type_oid, domain.typmod)
+    return Table(oid=0, schema="", name="", owner_oid=0, columns=(column,))
 
 
 def value_in_capitals(text: str) -> str:

@@ -194,7 +194,10 @@ def _cast(printer: ExpressionPrinter, node: Any, *, show_implicit: bool) -> str:
     if implicit and not show_implicit:
         return _text(printer, argument, show_implicit=show_implicit)
     target = _target(printer, node)
-    constant = isinstance(argument, bound.Constant) and argument.typmod == -1
+    checked = isinstance(node, bound.Call) and isinstance(
+        node.function.implementation, DomainCoercion
+    )
+    constant = isinstance(argument, bound.Constant) and argument.typmod == -1 and not checked
     if constant and argument.type_oid == node.type_oid and argument.value is not None:
         text = constant_text(argument)
         return f"{text.rpartition('::')[0] or text}::{target}"

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.domain_text import domain_name
+from dsql.catalog.function_text import is_visible as is_visible_function
 from dsql.catalog.names import is_visible, relation_name
 from dsql.catalog.schema import Table
+from dsql.functions.function import Function
 from dsql.sql import bound
 from dsql.sql import bound_query as query
 from dsql.sql.expression_text import ExpressionPrinter
@@ -60,6 +63,24 @@ class NamePrinter(ExpressionPrinter):
             return super().constant(node)
         text = self._relation(*found).replace("'", "''")
         return f"'{text}'::regclass"
+
+    def function(self, function: Function) -> str:
+        """Return a function's name, qualified unless the search path has it."""
+        now = self._catalog.functions.get(function.oid)
+        path = self._style.search_path
+        if now is None:
+            return super().function(function)
+        if path is not None and is_visible_function(now, self._catalog, path):
+            return quote_identifier(now.name)
+        return f"{quote_identifier(now.schema)}.{quote_identifier(now.name)}"
+
+    def domain(self, function: Function) -> str:
+        """Return a domain's name, qualified unless the search path has it."""
+        now = self._catalog.domains_by_oid[function.oid]
+        path = self._style.search_path
+        if path is not None:
+            return domain_name(now, self._catalog, path)
+        return f"{quote_identifier(now.schema)}.{quote_identifier(now.name)}"
 
     def _relation(self, schema: str, name: str) -> str:
         """Return a relation's name, qualified unless the search path and no WITH query has it."""

@@ -48,7 +48,9 @@ def bind_view(binding: Binding, view: Table) -> Query:
         raise SqlError("42P17", f'infinite recursion detected in rules for relation "{view.name}"')
     # A view needs the rights of its owner on what it reads, not those of the user.
     as_role = binding.as_role if view_option(view, "security_invoker") else view.owner_oid
-    inner = binding.for_stored_text(views=(*binding.views, view.oid), as_role=as_role)
+    inner = binding.for_stored_text(
+        views=(*binding.views, view.oid), folding=binding.folding, as_role=as_role
+    )
     return bind_query(Scope(inner), _tree(view.view_definition or ""))
 
 
