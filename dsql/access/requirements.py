@@ -148,6 +148,28 @@ class CallUse(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnsHolding:
+    """To hold a privilege on a relation, or on each of some columns of it."""
+
+    relation: Table
+    privilege: int
+    columns: tuple[int, ...]
+
+    def is_met(self, authority: Authority) -> bool:
+        """See `Requirement`."""
+        if authority.holds_on_relation(self.relation, self.privilege):
+            return True
+        return bool(self.columns) and all(
+            authority.holds_on_column(self.relation, number, self.privilege)
+            for number in self.columns
+        )
+
+    def error(self) -> SqlError:
+        """See `Requirement`."""
+        return permission_denied(RELATION_KINDS[self.relation.kind], self.relation.name)
+
+
+@dataclass(frozen=True, slots=True)
 class RoleMembership:
     """To be able to become a role, for who gives something away to it."""
 

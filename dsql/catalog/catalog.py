@@ -12,6 +12,7 @@ from dsql.catalog.schema import (
     Database,
     DefaultAcl,
     Domain,
+    ForeignKey,
     Role,
     Schema,
     SqlFunction,
@@ -51,6 +52,8 @@ class Catalog:
         self._set_domains(domains)
 
     def _set_tables(self, tables: Iterable[Table]) -> None:
+        for derived in ("foreign_keys", "references", "_owned_sequences"):
+            self.__dict__.pop(derived, None)
         self.tables = {(table.schema, table.name): table for table in tables}
         self._tables_by_row_type = {
             table.row_type_oid: table for table in self.tables.values() if table.row_type_oid
@@ -68,6 +71,21 @@ class Catalog:
         changed = copy(self)
         changed._set_functions({**self.functions, function.oid: function}.values())
         return changed
+
+    @cached_property
+    def foreign_keys(self) -> dict[int, tuple[Table, ForeignKey]]:
+        """Every foreign key by its OID, with the table that has it."""
+        return {
+            key.oid: (table, key) for table in self.tables.values() for key in table.foreign_keys
+        }
+
+    @cached_property
+    def references(self) -> dict[int, list[tuple[Table, ForeignKey]]]:
+        """The foreign keys that refer to a table, by its OID, each with the table that has it."""
+        found: dict[int, list[tuple[Table, ForeignKey]]] = {}
+        for table, key in self.foreign_keys.values():
+            found.setdefault(key.table_oid, []).append((table, key))
+        return found
 
     def with_tables(self, tables: Iterable[Table]) -> Catalog:
         """Return the catalog with other tables, views and sequences."""

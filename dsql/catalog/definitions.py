@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dsql.catalog.foreign_keys import Reference
 from dsql.catalog.index_forms import access_method, included_columns
 from dsql.catalog.pretty import pretty
 from dsql.catalog.schema import CheckConstraint, Index, IndexColumn, Table
@@ -64,6 +65,26 @@ def key_definition(index: Index, table: Table) -> str:
     if index.include:
         text += f" INCLUDE ({column_list(index.include, table)})"
     return text
+
+
+_MATCHES = {"s": "", "f": " MATCH FULL"}
+_ACTIONS = {"a": "", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+def foreign_key_definition(reference: Reference, target: str) -> str:
+    """Return a FOREIGN KEY as ALTER TABLE ... ADD takes it; `target` is the table's name in it."""
+    key, child, parent = reference
+    text = f"FOREIGN KEY ({column_list(key.columns, child)}) REFERENCES {target}"
+    text += f"({column_list(key.referenced, parent)}){_MATCHES[key.match]}"
+    if key.on_update != "a":
+        text += f" ON UPDATE {_ACTIONS[key.on_update]}"
+    if key.on_delete != "a":
+        text += f" ON DELETE {_ACTIONS[key.on_delete]}"
+        if key.delete_columns:
+            text += f" ({column_list(key.delete_columns, child)})"
+    if key.deferrable:
+        text += " DEFERRABLE INITIALLY DEFERRED" if key.initially_deferred else " DEFERRABLE"
+    return text + ("" if key.validated else " NOT VALID")
 
 
 def check_definition(check: CheckConstraint, *, is_pretty: bool = False) -> str:

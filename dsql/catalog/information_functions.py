@@ -7,11 +7,14 @@ from typing import Any
 from dsql.catalog.context_functions import define
 from dsql.catalog.definitions import (
     check_definition,
+    foreign_key_definition,
     index_definition,
     index_part,
     key_definition,
 )
+from dsql.catalog.descriptions import shown_name
 from dsql.catalog.domain_text import domain_check_definition, type_name
+from dsql.catalog.foreign_keys import find_reference
 from dsql.catalog.index_forms import index_column_numbers
 from dsql.catalog.names import find_index
 from dsql.catalog.pretty import pretty
@@ -75,7 +78,12 @@ def _pg_get_constraintdef_pretty(context: Any, oid: int, is_pretty: bool) -> str
         for constraint in domain.checks:
             if constraint.oid == oid:
                 return domain_check_definition(constraint, is_pretty=is_pretty)
-    return None
+    reference = find_reference(oid, context.catalog)
+    if reference is None:
+        return None
+    parent = reference.parent
+    name = shown_name((parent.schema, parent.name), context.catalog, context.search_path)
+    return foreign_key_definition(reference, name)
 
 
 @define("pg_get_constraintdef", (oids.OID,), oids.TEXT)

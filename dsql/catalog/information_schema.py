@@ -8,7 +8,7 @@ from typing import Any
 from dsql.access.authority import Authority
 from dsql.access.privileges import RELATION_KINDS, Kind, Privilege, in_words
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import Column, Schema, Table
+from dsql.catalog.schema import Column, ForeignKey, Index, Schema, Table
 from dsql.catalog.stored_text import shown_text
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.types import oids, registry
@@ -234,6 +234,8 @@ def _constraints(context: Any) -> Iterator[tuple[Table, str, str, tuple[int, ...
                 yield table, index.constraint, word, numbers
         for check in table.checks:
             yield table, check.name, "CHECK", ()
+        for key in table.foreign_keys:
+            yield table, key.name, "FOREIGN KEY", key.columns
 
 
 def _constraint_base(table: Table, name: str) -> dict[str, Any]:
@@ -252,10 +254,11 @@ def _table_constraints(context: Any) -> Iterator[Row]:
     sight = Sight(context)
     for table, name, word, _ in _constraints(context):
         if sight.table(table, Kind.TABLE.every & ~Privilege.SELECT):
+            key = next((key for key in table.foreign_keys if key.name == name), None)
             yield _constraint_base(table, name) | {
                 "constraint_type": word,
-                "is_deferrable": "NO",
-                "initially_deferred": "NO",
+                "is_deferrable": _yes_no(key and key.deferrable),
+                "initially_deferred": _yes_no(key and key.initially_deferred),
                 "enforced": "YES",
                 "nulls_distinct": "YES" if word == "UNIQUE" else None,
             }
@@ -265,21 +268,70 @@ def _table_constraints(context: Any) -> Iterator[Row]:
 def _key_column_usage(context: Any) -> Iterator[Row]:
     sight = Sight(context)
     for table, name, _, numbers in _constraints(context):
+        places = _places_in_unique(table, name, context)
         for position, number in enumerate(numbers, 1):
             column = table.columns[number - 1]
             if sight.column(table, column):
                 yield _constraint_base(table, name) | {
                     "column_name": column.name,
                     "ordinal_position": position,
+                    "position_in_unique_constraint": places.get(position),
                 }
+
+
+def _places_in_unique(table: Table, name: str, context: Any) -> dict[int, int]:
+    """Return where a foreign key's columns, by position, stand in the key that they refer to."""
+    for key in table.foreign_keys:
+        if key.name == name:
+            unique = _unique_key(key, context)
+            order = [part.column_number for part in unique.columns]
+            return {place: order.index(n) + 1 for place, n in enumerate(key.referenced, 1)}
+    return {}
+
+
+def _unique_key(key: ForeignKey, context: Any) -> Index:
+    parent: Table = context.catalog.tables_by_oid[key.table_oid]
+    return next(index for index in parent.indexes if index.oid == key.index_oid)
+
+
+_MATCH_OPTIONS = {"s": "NONE", "f": "FULL"}
+_RULES = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+@provides("information_schema", "referential_constraints")
+def _referential_constraints(context: Any) -> Iterator[Row]:
+    sight = Sight(context)
+    for table, key in context.catalog.foreign_keys.values():
+        if sight.table(table, Kind.TABLE.every & ~Privilege.SELECT):
+            unique, parent = _unique_key(key, context), context.catalog.tables_by_oid[key.table_oid]
+            yield {
+                "constraint_catalog": DATABASE,
+                "constraint_schema": table.schema,
+                "constraint_name": key.name,
+                "unique_constraint_catalog": DATABASE if unique.constraint else None,
+                "unique_constraint_schema": parent.schema if unique.constraint else None,
+                "unique_constraint_name": unique.constraint,
+                "match_option": _MATCH_OPTIONS[key.match],
+                "update_rule": _RULES[key.on_update],
+                "delete_rule": _RULES[key.on_delete],
+            }
 
 
 @provides("information_schema", "constraint_column_usage")
 def _constraint_column_usage(context: Any) -> Iterator[Row]:
     sight = Sight(context)
-    for table, name, _, numbers in _constraints(context):
+    for table, name, numbers in _used_columns(context):
         for number in numbers if sight.owned(table) else ():
             yield _constraint_base(table, name) | {"column_name": table.columns[number - 1].name}
+
+
+def _used_columns(context: Any) -> Iterator[tuple[Table, str, tuple[int, ...]]]:
+    """Yield what constraints use: keys their own columns, foreign keys those that they refer to."""
+    for table, name, word, numbers in _constraints(context):
+        if word != "FOREIGN KEY":
+            yield table, name, numbers
+    for _, key in context.catalog.foreign_keys.values():
+        yield context.catalog.tables_by_oid[key.table_oid], key.name, key.referenced
 
 
 @provides("information_schema", "check_constraints")

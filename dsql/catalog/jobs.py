@@ -24,9 +24,11 @@ RETENTION_MICROSECONDS = 30 * 60 * 1_000_000  # sys.jobs forgets a finished job 
 class Job(msgspec.Struct, array_like=True):
     """One row of sys.jobs with what its runner needs. Times are microseconds since 2000-01-01 UTC.
 
-    `job_type` is INDEX_BUILD, REWRITE, or DROP, which is done when it is submitted. `cursor` is the
-    last row key a build has done; it goes on from there after a crash. `target` is the encoded Table that
-    a REWRITE ends with. `synchronous`: its statement waits for it, and a failure leaves nothing behind.
+    `job_type` is INDEX_BUILD, REWRITE, VALIDATE_CONSTRAINT, or DROP, which is done when it is submitted.
+    `cursor` is the last row key a build has done; it goes on from there after a crash. `target` is the
+    encoded Table that a REWRITE ends with. `synchronous`: its statement waits for it, and a failure leaves
+    nothing behind. What VALIDATE_CONSTRAINT looks at is a constraint (`object_oid`) or the NOT NULL of
+    `columns`; `is_new`: it goes again if a row violates it.
     """
 
     identifier: bytes
@@ -42,6 +44,8 @@ class Job(msgspec.Struct, array_like=True):
     target: bytes = b""
     synchronous: bool = False
     sqlstate: str = ""
+    columns: tuple[int, ...] = ()
+    is_new: bool = False
 
     @property
     def text_id(self) -> str:

@@ -10,6 +10,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.definitions import index_definition
 from dsql.catalog.dependencies import default_address
 from dsql.catalog.domains import domain_constraint_rows
+from dsql.catalog.foreign_keys import Reference, find_reference
 from dsql.catalog.index_forms import HEAP_AM, access_method, index_column_numbers
 from dsql.catalog.opclasses import default_class
 from dsql.catalog.schema import (
@@ -22,6 +23,7 @@ from dsql.catalog.schema import (
     Table,
 )
 from dsql.catalog.virtual import VirtualTable, provides, virtual_tables
+from dsql.functions.registry import all_operators
 from dsql.types import oids, registry
 
 Row = Mapping[str, Any]
@@ -65,12 +67,14 @@ def _pg_class(context: Any) -> Iterator[Row]:
     yield from _system_relations()
     for table in catalog.tables.values():
         namespace = namespaces.get(table.schema, 0)
-        yield _table_row(table, namespace)
+        # PostgreSQL enforces foreign keys by triggers, and psql asks for those first.
+        has_triggers = bool(table.foreign_keys) or table.oid in catalog.references
+        yield _table_row(table, namespace, has_triggers=has_triggers)
         for index in table.indexes:
             yield _index_row(index, table, namespace, context.profile)
 
 
-def _table_row(table: Table, namespace: int) -> Row:
+def _table_row(table: Table, namespace: int, *, has_triggers: bool) -> Row:
     return {
         "oid": table.oid,
         "relname": table.name,
@@ -87,6 +91,7 @@ def _table_row(table: Table, namespace: int) -> Row:
         "relnatts": len(table.columns),
         "relchecks": len(table.checks),
         "relhasrules": table.kind == "v",
+        "relhastriggers": has_triggers,
         "relispopulated": True,
         "relreplident": "d",
         "relacl": acl_value(table.acl),
@@ -324,7 +329,54 @@ def _pg_constraint(context: Any) -> Iterator[Row]:
                 "connoinherit": False,
                 "conbin": check.expression,
             }
+        for key in table.foreign_keys:
+            yield base | _foreign_key_row(find_reference(key.oid, context.catalog))
     yield from domain_constraint_rows(context.catalog, namespaces)
+
+
+def _foreign_key_row(reference: Reference | None) -> dict[str, Any]:
+    assert reference is not None, "it is in the catalog"
+    key, child, parent = reference
+    own = [child.columns[number - 1].type_oid for number in key.columns]
+    other = [parent.columns[number - 1].type_oid for number in key.referenced]
+    return {
+        "oid": key.oid,
+        "conname": key.name,
+        "contype": "f",
+        "condeferrable": key.deferrable,
+        "condeferred": key.initially_deferred,
+        "convalidated": key.validated,
+        "conindid": key.index_oid,
+        "confrelid": parent.oid,
+        "confupdtype": key.on_update,
+        "confdeltype": key.on_delete,
+        "confmatchtype": key.match,
+        "conkey": list(key.columns),
+        "confkey": list(key.referenced),
+        "conpfeqop": list(map(_equality, other, own)),
+        "conppeqop": list(map(_equality, other, other)),
+        "conffeqop": list(map(_equality, own, own)),
+        "confdelsetcols": list(key.delete_columns) or None,
+    }
+
+
+def _equality(left: int, right: int) -> int:
+    """Return the OID of the operator = for two types; that of the left one if there is none for both."""
+    equals = _equality_operators()
+    left, right = _COMPARED_AS.get(left, left), _COMPARED_AS.get(right, right)
+    return equals.get((left, right)) or equals.get((left, left), 0)
+
+
+_COMPARED_AS = {oids.VARCHAR: oids.TEXT}
+
+
+@cache
+def _equality_operators() -> dict[tuple[int, int], int]:
+    return {
+        (operator.left_type, operator.right_type): operator.oid
+        for operator in all_operators()
+        if operator.name == "="
+    }
 
 
 @provides("pg_catalog", "pg_tables")
@@ -341,7 +393,7 @@ def _pg_tables(context: Any) -> Iterator[Row]:
                 "tableowner": owners.get(table.owner_oid),
                 "hasindexes": bool(table.indexes),
                 "hasrules": False,
-                "hastriggers": False,
+                "hastriggers": bool(table.foreign_keys) or table.oid in context.catalog.references,
                 "rowsecurity": False,
             }
 

@@ -8,23 +8,28 @@ from typing import Any
 from msgspec.structs import replace
 
 from dsql.access.requirements import Requirement, RoleMembership, creation_in
-from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
+from dsql.catalog.dependencies import PG_CLASS, Address
 from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.alter_constraints import (
+    add_constraint,
+    alter_constraint,
+    drop_constraint,
+    is_key,
+    validate_constraint,
+)
 from dsql.ddl.alter_domain import check_new_column
 from dsql.ddl.alter_view import alter_view
-from dsql.ddl.cascade import all_dropped
+from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.foreign_keys import foreign_key_nodes, references_requires
 from dsql.ddl.identity import add_identity, drop_identity, set_identity
-from dsql.ddl.keys import add_key
 from dsql.ddl.lacking_commands import check_command
-from dsql.ddl.lacking_statements import check_reference
 from dsql.ddl.naming import (
     changeable_column,
     find_any,
     find_column,
-    find_index,
     is_missing,
     missing_text,
     owned_relation,
@@ -32,7 +37,6 @@ from dsql.ddl.naming import (
     refuse_system_name,
     require_table,
 )
-from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
@@ -64,8 +68,11 @@ def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> It
                         raise linked(table, context, message)
                     yield RoleMembership(role)
                     yield creation_in(schema, as_role=role.oid)
-            case "AT_AddConstraint" if _is_key(getattr(command, "def").constraint):
+            case "AT_AddConstraint" if is_key(getattr(command, "def").constraint):
                 yield creation_in(schema)  # for its index
+            case "AT_AddConstraint" | "AT_AddColumn":
+                for constraint in foreign_key_nodes([getattr(command, "def")]):
+                    yield from references_requires(constraint, context)
 
 
 # What ALTER names, as pg_class.relkind and as an error message has it. ALTER TABLE is for every kind.
@@ -87,10 +94,6 @@ def _check_kind(statement: Any, context: UtilityContext) -> None:
         raise SqlError("42809", f'"{statement.relation.relname}" is not {words}')
 
 
-def _is_key(constraint: Any) -> bool:
-    return nodes.enum_name(constraint, "contype") in ("CONSTR_PRIMARY", "CONSTR_UNIQUE")
-
-
 def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
     """Run an AlterTableStmt."""
     statement = parsed.node
@@ -107,7 +110,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         alter_view(parsed, table, context)
         return result
     writer = CatalogWriter(context.transaction)
-    alteration = _Alteration(context, StatementExpressions(parsed, context), writer, result)
+    alteration = Alteration(context, StatementExpressions(parsed, context), writer, result)
     for wrapped in statement.cmds:
         command = nodes.inner(wrapped)
         subtype = nodes.enum_name(command, "subtype")
@@ -123,7 +126,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
             check_command(table, command, context)
             raise alter_table_error(command.subtype)
         table = action(alteration, table, command)
-    writer.put_table(table)
+    alteration.finish(table)
     return result
 
 
@@ -148,41 +151,7 @@ def _alter_index(
             )
 
 
-class _Alteration:
-    """What every subcommand may need."""
-
-    def __init__(
-        self,
-        context: UtilityContext,
-        expressions: StatementExpressions,
-        writer: CatalogWriter,
-        result: UtilityResult,
-    ) -> None:
-        self.context = context
-        self.expressions = expressions
-        self.writer = writer
-        self.result = result
-        self._catalog = context.catalog
-
-    def drop(self, table: Table, part: Address, command: Any) -> Table:
-        """Drop a part of the table, as it is by now, and what goes along. Raises SqlError 2BP01."""
-        tables = self._catalog.tables.values()
-        catalog = self._catalog.with_tables(
-            table if other.oid == table.oid else other for other in tables
-        )
-        cascade = nodes.enum_name(command, "behavior") == "DROP_CASCADE"
-        gone = all_dropped([part], catalog, self.context, self.result, cascade=cascade)
-        self._catalog = remove(gone, catalog, self.context, self.writer)
-        return self._catalog.tables_by_oid[table.oid]
-
-
-def _with_column(table: Table, column: Column) -> Table:
-    columns = list(table.columns)
-    columns[column.number - 1] = column
-    return replace(table, columns=tuple(columns))
-
-
-def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _add_column(alteration: Alteration, table: Table, command: Any) -> Table:
     definition = getattr(command, "def").column_def
     if find_column(table, definition.colname):
         text = f'column "{definition.colname}" of relation "{table.name}" already exists'
@@ -201,7 +170,7 @@ def _add_column(alteration: _Alteration, table: Table, command: Any) -> Table:
     return replace(table, columns=(*table.columns, column))
 
 
-def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _drop_column(alteration: Alteration, table: Table, command: Any) -> Table:
     refuse_system_column(table, command.name, f'cannot drop system column "{command.name}"')
     found = find_column(table, command.name)
     if found is None:
@@ -216,7 +185,7 @@ def _drop_column(alteration: _Alteration, table: Table, command: Any) -> Table:
     return alteration.drop(table, Address(PG_CLASS, table.oid, found.number), command)
 
 
-def _column_default(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _column_default(alteration: Alteration, table: Table, command: Any) -> Table:
     column = changeable_column(table, command.name)
     if column.generated:
         raise SqlError(
@@ -233,10 +202,10 @@ def _column_default(alteration: _Alteration, table: Table, command: Any) -> Tabl
     if command.HasField("def"):
         source.default = getattr(command, "def")
     cleared = replace(column, default=None, uses=())
-    return _with_column(table, alteration.expressions.with_default(table, cleared, source))
+    return with_column(table, alteration.expressions.with_default(table, cleared, source))
 
 
-def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _drop_not_null(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration
     column = changeable_column(table, command.name)
     if column.identity:
@@ -245,10 +214,10 @@ def _drop_not_null(alteration: _Alteration, table: Table, command: Any) -> Table
     key = table.primary_key
     if key and any(part.column_number == column.number for part in key.columns):
         raise SqlError("42P16", f'column "{column.name}" is in a primary key')
-    return _with_column(table, replace(column, not_null=False))
+    return with_column(table, replace(column, not_null=False))
 
 
-def _drop_expression(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _drop_expression(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration
     column = changeable_column(table, command.name)
     if not column.generated and not command.missing_ok:
@@ -256,76 +225,10 @@ def _drop_expression(alteration: _Alteration, table: Table, command: Any) -> Tab
             "55000",
             f'column "{column.name}" of relation "{table.name}" is not a stored generated column',
         )
-    return _with_column(table, replace(column, generated=False, default=None, uses=()))
+    return with_column(table, replace(column, generated=False, default=None, uses=()))
 
 
-def _add_constraint(alteration: _Alteration, table: Table, command: Any) -> Table:
-    constraint = getattr(command, "def").constraint
-    contype = nodes.enum_name(constraint, "contype")
-    if contype == "CONSTR_CHECK" and constraint.skip_validation:
-        return _add_check(alteration, table, constraint)
-    if contype == "CONSTR_UNIQUE" and constraint.indexname:
-        return _unique_using_index(alteration, table, constraint)
-    if _is_key(constraint):
-        return add_key(table, constraint, alteration.context, alteration.writer)
-    if contype == "CONSTR_FOREIGN":
-        columns = [column.name for column in table.live_columns]
-        check_reference(constraint, columns, alteration.context)
-    raise alter_table_error(command.subtype)
-
-
-def _add_check(alteration: _Alteration, table: Table, constraint: Any) -> Table:
-    taken = {check.name for check in table.checks}
-    check = alteration.expressions.check(table, constraint.raw_expr, constraint.conname, taken)
-    check = replace(check, oid=alteration.writer.allocate_oid(), validated=False)
-    return replace(table, checks=(*table.checks, check))
-
-
-def _unique_using_index(alteration: _Alteration, table: Table, constraint: Any) -> Table:
-    found = find_index(alteration.context, table.schema, constraint.indexname)
-    if found is None or found[0].oid != table.oid:
-        raise SqlError("42704", f'index "{constraint.indexname}" does not exist')
-    index = found[1]
-    if not index.valid:
-        raise SqlError("55000", f'index "{index.name}" is not valid')
-    if not index.unique or index.predicate or any(part.expression for part in index.columns):
-        raise SqlError(
-            "42809",
-            f'"{index.name}" is not a unique index'
-            if not index.unique
-            else f'index "{index.name}" contains expressions or a predicate',
-            detail="Cannot create a primary key or unique constraint using such an index.",
-        )
-    name = constraint.conname or index.name
-    if name != index.name:
-        alteration.writer.release_name(table.schema, index.name)
-        alteration.writer.claim_name(table.schema, name)
-    oid = alteration.writer.allocate_oid()
-    return _with_index(table, replace(index, name=name, constraint=name, constraint_oid=oid))
-
-
-def _with_index(table: Table, index: Index) -> Table:
-    indexes = tuple(index if other.oid == index.oid else other for other in table.indexes)
-    return replace(table, indexes=indexes)
-
-
-def _drop_constraint(alteration: _Alteration, table: Table, command: Any) -> Table:
-    constraints = {check.name: check.oid for check in table.checks}
-    constraints |= {key.name: key.oid for key in table.foreign_keys}
-    constraints |= {i.constraint: i.constraint_oid for i in table.indexes if i.constraint}
-    key = table.primary_key
-    if key and key.constraint == command.name:
-        raise unsupported("cannot drop the primary key: rows are stored by it")
-    if command.name in constraints:
-        return alteration.drop(table, Address(PG_CONSTRAINT, constraints[command.name]), command)
-    text = f'constraint "{command.name}" of relation "{table.name}" does not exist'
-    if not command.missing_ok:
-        raise SqlError("42704", text)
-    alteration.result.notice("00000", f"{text}, skipping")
-    return table
-
-
-def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _change_owner(alteration: Alteration, table: Table, command: Any) -> Table:
     """A table's sequences have its owner, and none of their own."""
     context = alteration.context
     role = role_of(command.newowner, context)
@@ -334,34 +237,34 @@ def _change_owner(alteration: _Alteration, table: Table, command: Any) -> Table:
     return with_owner(table, role.oid)
 
 
-def _add_identity(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _add_identity(alteration: Alteration, table: Table, command: Any) -> Table:
     position = alteration.expressions.position
     return add_identity(table, command, alteration.context, alteration.writer, position)
 
 
-def _set_identity(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _set_identity(alteration: Alteration, table: Table, command: Any) -> Table:
     position = alteration.expressions.position
     return set_identity(table, command, alteration.context, alteration.writer, position)
 
 
-def _drop_identity(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _drop_identity(alteration: Alteration, table: Table, command: Any) -> Table:
     result = alteration.result
     return drop_identity(table, command, alteration.context, alteration.writer, result)
 
 
-def _set_storage(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _set_storage(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration
     # Values are never compressed, so the setting changes nothing.
     changeable_column(table, command.name)
     return table
 
 
-def _nothing(alteration: _Alteration, table: Table, command: Any) -> Table:
+def _nothing(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration, command
     return table
 
 
-_Action = Callable[[_Alteration, Table, Any], Table]
+_Action = Callable[[Alteration, Table, Any], Table]
 _ACTIONS: dict[str, _Action] = {
     "AT_AddColumn": _add_column,
     "AT_DropColumn": _drop_column,
@@ -372,8 +275,10 @@ _ACTIONS: dict[str, _Action] = {
     "AT_SetIdentity": _set_identity,
     "AT_DropIdentity": _drop_identity,
     "AT_SetStorage": _set_storage,
-    "AT_AddConstraint": _add_constraint,
-    "AT_DropConstraint": _drop_constraint,
+    "AT_AddConstraint": add_constraint,
+    "AT_AlterConstraint": alter_constraint,
+    "AT_ValidateConstraint": validate_constraint,
+    "AT_DropConstraint": drop_constraint,
     "AT_ChangeOwner": _change_owner,
     "AT_EnableTrigAll": _nothing,
     "AT_EnableTrigUser": _nothing,

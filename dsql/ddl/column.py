@@ -66,6 +66,11 @@ class StatementExpressions:
         self._context = context
         self.position = statement.position
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the statement has the word ASYNC."""
+        return self._statement.asynchronous
+
     def written_domain(self, type_name: Any) -> Domain | None:
         """Return the domain that a TypeName node names, alone or as an array's elements."""
         names = nodes.strings(type_name.names)

@@ -15,6 +15,12 @@ from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Sch
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.foreign_keys import (
+    add_foreign_key,
+    foreign_key_nodes,
+    references_requires,
+    with_attributes,
+)
 from dsql.ddl.identity import (
     check_counting,
     copied_options,
@@ -24,7 +30,6 @@ from dsql.ddl.identity import (
     serial_type,
 )
 from dsql.ddl.lacking_names import type_of
-from dsql.ddl.lacking_statements import check_reference
 from dsql.ddl.naming import (
     creation_schema,
     find_relation,
@@ -85,6 +90,8 @@ def create_table_requires(
             source = find_relation(context, nodes.inner(element).relation)
             if isinstance(source, Table):
                 yield privilege_on(source, Privilege.SELECT)
+    for constraint in foreign_key_nodes(statement.table_elts):
+        yield from references_requires(constraint, context)
 
 
 def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
@@ -103,8 +110,6 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     definition = _read_elements(parsed, context, expressions)
     _check_parents(statement, context)
     check_table_clauses(statement, lenient=True)
-    for constraint in definition.references:
-        _refuse_reference(constraint, name, definition, context)
     _Builder(context, expressions, schema, name, definition).build()
     return result
 
@@ -120,15 +125,6 @@ def _check_parents(statement: Any, context: UtilityContext) -> None:
     if statement.HasField("of_typename"):
         name = registry.get(type_of(statement.of_typename)).sql_name
         raise SqlError("42809", f"type {name} is not a composite type")
-
-
-def _refuse_reference(
-    constraint: Any, table: str, definition: _Definition, context: UtilityContext
-) -> None:
-    """Refuse a FOREIGN KEY, once its names have passed. It may refer to the table that it is made with."""
-    if constraint.pktable.relname != table:
-        check_reference(constraint, [column.name for column in definition.columns], context)
-    raise unsupported("FOREIGN KEY constraints are not supported")
 
 
 def _read_elements(
@@ -158,8 +154,7 @@ def _read_column(
     column.domain = 0 if serial else expressions.column_domain(item.type_name)
     definition.columns.append(column)
     table, says_null = parsed.node.relation.relname, False
-    for wrapped in item.constraints:
-        constraint = nodes.inner(wrapped)
+    for constraint in with_attributes([nodes.inner(wrapped) for wrapped in item.constraints]):
         match nodes.enum_name(constraint, "contype"):
             case "CONSTR_NOTNULL":
                 column.not_null = True
@@ -197,11 +192,21 @@ def _read_constraint(constraint: Any, definition: _Definition, column: str) -> N
         case "CONSTR_CHECK":
             definition.checks.append(_Check(constraint.conname, constraint.raw_expr))
         case "CONSTR_FOREIGN":
-            definition.references.append(constraint)
+            definition.references.append(_reference(constraint, column))
         case "CONSTR_EXCLUSION":
             raise unsupported("EXCLUDE constraints are not supported")
-        case _:
-            raise unsupported("constraint deferrability clauses are not supported here")
+        case other:
+            raise unsupported(f"{other.removeprefix('CONSTR_')} constraints are not supported")
+
+
+def _reference(constraint: Any, column: str) -> Any:
+    """Return a FOREIGN KEY that names its columns, as one of a column does not."""
+    if not column:
+        return constraint
+    named = type(constraint)()
+    named.CopyFrom(constraint)
+    named.fk_attrs.add().string.sval = column
+    return named
 
 
 def _read_like(clause: Any, definition: _Definition, context: UtilityContext) -> None:
@@ -274,6 +279,8 @@ class _Builder:
         )
         table = self._with_sequences(self._with_expressions(table))
         self._writer.claim_name(self._schema.name, self._name)
+        for constraint in self._definition.references:
+            table = add_foreign_key(table, constraint, self._context, self._writer, validated=True)
         return self._writer.put_table(table)
 
     def _check_columns(self) -> None:

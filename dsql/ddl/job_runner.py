@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
 from dsql.ddl.removal import give_up, keyspaces_of
+from dsql.ddl.validation import Validation, validated, without_new
 from dsql.encoding.keyspace import keyspace_range, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram
@@ -60,6 +62,7 @@ class Store:
 
 
 Pause = Callable[[float], None]
+_Program = TypeVar("_Program")
 
 
 class JobRunner:
@@ -71,10 +74,11 @@ class JobRunner:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._programs: dict[tuple[int, int], CompiledProgram] = {}
+        self._programs: dict[tuple[int, ...], Any] = {}
         self._steps: dict[str, Callable[[Transaction, Job], bool]] = {
             "INDEX_BUILD": self._build_step,
             "REWRITE": self._rewrite_step,
+            "VALIDATE_CONSTRAINT": self._validate_step,
         }
 
     def run_pending(self, pause: Pause) -> None:
@@ -171,6 +175,8 @@ class JobRunner:
         write_job(transaction, job)
         if job.job_type == "REWRITE":
             self._thaw(transaction, job)
+        elif job.job_type == "VALIDATE_CONSTRAINT":
+            self._change_table(transaction, job, without_new)
         elif job.synchronous:
             self._discard_index(transaction, job)
         transaction.commit()
@@ -215,13 +221,11 @@ class JobRunner:
         key = (catalog.version, index.oid)
         return self._program(key, lambda: index_build_program(table, index, catalog))
 
-    def _program(
-        self, key: tuple[int, int], compile_it: Callable[[], CompiledProgram]
-    ) -> CompiledProgram:
+    def _program(self, key: tuple[int, ...], make: Callable[[], _Program]) -> _Program:
         """Return the program of a job's step; the last one is kept, whoever runs jobs besides."""
-        program = self._programs.get(key)
+        program: _Program | None = self._programs.get(key)
         if program is None:
-            program = compile_it()
+            program = make()
             self._programs = {key: program}
         return program
 
@@ -243,6 +247,32 @@ class JobRunner:
         rest = tuple(other for other in table.indexes if other.oid != index.oid)
         writer.put_table(replace(table, indexes=rest))
         give_up(transaction, [index.keyspace_id], self._store.now())
+
+    # ------------------------------------------------------------ VALIDATE_CONSTRAINT
+
+    def _validate_step(self, transaction: Transaction, job: Job) -> bool:
+        """Look at a batch of rows; True when the constraint is known to hold for all, or is gone."""
+        catalog = self._store.catalog(transaction)
+        table = catalog.tables_by_oid.get(job.table_oid)
+        if table is None:
+            job.details = "Skipped job for nonexistent table."
+            return True
+        key = (catalog.version, job.object_oid, *job.columns)
+        validation = self._program(key, lambda: Validation(table, job, catalog))
+        rows = self._rows_after(transaction, job, table, _ROWS_PER_COPY)
+        if rows and validation.is_of_something:
+            validation.look(transaction, rows)
+            job.cursor = rows[-1][0]
+            return False
+        self._change_table(transaction, job, validated)
+        return True
+
+    def _change_table(
+        self, transaction: Transaction, job: Job, change: Callable[[Table, Job], Table]
+    ) -> None:
+        table = self._store.catalog(transaction).tables_by_oid.get(job.table_oid)
+        if table is not None and (changed := change(table, job)) != table:
+            CatalogWriter(transaction).put_table(changed)
 
     # ------------------------------------------------------------ REWRITE
 
@@ -314,7 +344,7 @@ def _failure_text(error: SqlError, job: Job) -> str:
     if error.sqlstate == "23502" and job.job_type == "REWRITE":
         return f'column "{error.column}" of relation "{error.table}" contains null values'
     if error.sqlstate != "23505":
-        return error.message
+        return f"{error.message}\n{error.detail}" if job.synchronous else error.message
     if not job.synchronous:
         return "Found duplicate key while validating index for UCVs"
     name = (job.object_name or "").rpartition(".")[2]

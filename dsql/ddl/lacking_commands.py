@@ -21,9 +21,6 @@ _OF_COLUMNS = frozenset(
         "AT_SetStatistics",
     )
 )
-_OF_CONSTRAINTS = frozenset(("AT_AlterConstraint", "AT_ValidateConstraint"))
-
-
 _OF_TRIGGERS = frozenset(
     f"AT_{switch}"
     for switch in (
@@ -55,10 +52,3 @@ def check_command(table: Table, command: Any, context: UtilityContext) -> None:
     elif subtype in _OF_RULES:
         message = f'rule "{command.name}" for relation "{table.name}" does not exist'
         raise SqlError("42704", message)
-    elif subtype in _OF_CONSTRAINTS:
-        constraints = {check.name for check in table.checks}
-        constraints |= {index.constraint for index in table.indexes if index.constraint}
-        name = command.name or getattr(command, "def").atalter_constraint.conname
-        if name not in constraints:
-            message = f'constraint "{name}" of relation "{table.name}" does not exist'
-            raise SqlError("42704", message)

@@ -6,7 +6,7 @@ may make something there, then types, roles, relations and columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from dsql.access.authorize import check
@@ -53,27 +53,6 @@ def check_place(relation: Any, context: UtilityContext, *, if_not_exists: bool =
     schema = _may_create(relation.schemaname, context)
     if relation.relname in taken_names(context, schema) and not if_not_exists:
         raise SqlError("42P07", f'relation "{relation.relname}" already exists')
-
-
-def check_reference(constraint: Any, columns: Iterable[str], context: UtilityContext) -> None:
-    """Check what a FOREIGN KEY of a table with these columns names. Raises SqlError 42P01, 42703, 42704."""
-    relation = constraint.pktable
-    table = rights.found_relation(relation, context)
-    if not isinstance(table, Table):
-        raise SqlError("42809", f'referenced relation "{relation.relname}" is not a table')
-    _check_key_columns(constraint.fk_attrs, columns)
-    _check_key_columns(constraint.fk_del_set_cols, columns)
-    _check_key_columns(constraint.pk_attrs, [column.name for column in table.live_columns])
-    if not constraint.pk_attrs and table.primary_key is None:
-        message = f'there is no primary key for referenced table "{table.name}"'
-        raise SqlError("42704", message)
-
-
-def _check_key_columns(wanted: Any, columns: Iterable[str]) -> None:
-    for name in nodes.strings(wanted):
-        if name not in columns:
-            message = f'column "{name}" referenced in foreign key constraint does not exist'
-            raise SqlError("42703", message)
 
 
 def _may_create(schema: str, context: UtilityContext) -> str:

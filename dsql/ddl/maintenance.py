@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from dsql.access.privileges import Privilege
-from dsql.access.requirements import Requirement, owner_of, privilege_on
+from dsql.access.requirements import Requirement, Told, owner_of, privilege_on
 from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
@@ -35,19 +35,58 @@ _VACUUM_OPTIONS = _ANALYZE_OPTIONS | {
 
 
 def truncate_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
-    """Yield what a TruncateStmt needs: TRUNCATE on every table."""
+    """Yield what a TruncateStmt needs: TRUNCATE on every table, also those that CASCADE adds."""
     for wrapped in parsed.node.relations:
         table = require_table(context, nodes.inner(wrapped))
         yield privilege_on(table, Privilege.TRUNCATE)
         if parsed.node.restart_seqs:
             yield from map(owner_of, owned_sequences(table, context.catalog))
+    result = UtilityResult("")
+    for table in _added_by_cascade(parsed.node, context):
+        result.notice("00000", f'truncate cascades to table "{table.name}"')
+        yield Told(privilege_on(table, Privilege.TRUNCATE), [*result.notices])
+
+
+def _added_by_cascade(statement: Any, context: UtilityContext) -> Iterator[Table]:
+    """Yield the tables that refer to those to be truncated, and to each other, if CASCADE is said."""
+    known = {require_table(context, nodes.inner(wrapped)).oid for wrapped in statement.relations}
+    waiting = [*known]
+    cascade = nodes.enum_name(statement, "behavior") == "DROP_CASCADE"
+    while waiting and cascade:
+        for child, _ in context.catalog.references.get(waiting.pop(0), ()):
+            if child.oid not in known:
+                known.add(child.oid)
+                waiting.append(child.oid)
+                yield child
+
+
+def _refuse_referenced(tables: Sequence[Table], context: UtilityContext) -> None:
+    """Raise SqlError 0A000 for a table that others refer to which are not truncated with it."""
+    truncated = {table.oid for table in tables}
+    for table in tables:
+        for child, _ in context.catalog.references.get(table.oid, ()):
+            if child.oid not in truncated:
+                raise SqlError(
+                    "0A000",
+                    "cannot truncate a table referenced in a foreign key constraint",
+                    detail=f'Table "{child.name}" references "{table.name}".',
+                    hint=f'Truncate table "{child.name}" at the same time, '
+                    "or use TRUNCATE ... CASCADE.",
+                )
 
 
 def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a TruncateStmt: the table goes on in an empty keyspace."""
+    result = UtilityResult("TRUNCATE TABLE")
+    named = [require_table(context, nodes.inner(wrapped)) for wrapped in statement.relations]
+    tables = list({table.oid: table for table in named}.values())
+    for table in _added_by_cascade(statement, context):
+        result.notice("00000", f'truncate cascades to table "{table.name}"')
+        tables.append(table)
+    with result.told():
+        _refuse_referenced(tables, context)
     writer = CatalogWriter(context.transaction)
-    for wrapped in statement.relations:
-        table = require_table(context, nodes.inner(wrapped))
+    for table in tables:
         indexes = tuple(
             index
             if index.primary
@@ -61,7 +100,7 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
         if statement.restart_seqs:
             for sequence in owned_sequences(table, context.catalog):
                 restarted(sequence, context, writer)
-    return UtilityResult("TRUNCATE TABLE")
+    return result
 
 
 def vacuum(statement: Any, context: UtilityContext) -> UtilityResult:

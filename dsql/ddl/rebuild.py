@@ -1,13 +1,13 @@
-"""Programs that read a table's stored rows and write what a job needs: index entries, or copied rows.
+"""Programs that read a table's stored rows for a job: for index entries, for copies, or for their values.
 
-They are compiled from ordinary plans (DELETE without a condition, INSERT ... SELECT), whose full scan is
-given a batch of rows instead: a job decides itself how far one transaction goes.
+They are compiled from ordinary plans (DELETE without a condition, INSERT ... SELECT, SELECT), whose full
+scan is given a batch of rows instead: a job decides itself how far one transaction goes.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -50,14 +50,14 @@ class _Batch:
         return iter(self._rows)
 
 
-class _BatchContext:
+class _Context:
     """The context of a program that only reads and writes rows."""
 
     settings = FormatSettings()
     authority = None
 
-    def __init__(self, transaction: Transaction, rows: Rows) -> None:
-        self.transaction = _Batch(transaction, rows)
+    def __init__(self, transaction: Transaction | _Batch) -> None:
+        self.transaction = transaction
 
     def check_cancel(self) -> None:
         """Do nothing: a batch is short, and the job looks between them."""
@@ -65,11 +65,44 @@ class _BatchContext:
 
 def run_on(program: CompiledProgram, transaction: Transaction, rows: Rows) -> None:
     """Run a program over a batch of stored rows."""
-    context: Any = _BatchContext(transaction, rows)
+    context: Any = _Context(_Batch(transaction, rows))
     with suppress(SqlError):  # of which there may be another one before it
         if program.insert_new(context):
             return
     program.emit(context, (), bytearray(), ())
+
+
+def values_of(
+    program: CompiledProgram, transaction: Transaction, rows: Rows
+) -> Iterator[tuple[Any, ...]]:
+    """Yield what a query without conditions over one table makes of a batch of its stored rows."""
+    context: Any = _Context(_Batch(transaction, rows))
+    return program.rows(context, ())
+
+
+def finds_row(
+    program: CompiledProgram, transaction: Transaction, parameters: Sequence[Any]
+) -> bool:
+    """Return whether a query has a row for these parameters."""
+    context: Any = _Context(transaction)
+    return any(True for _ in program.rows(context, parameters))
+
+
+def values_program(table: Table, targets: Sequence[str], catalog: Catalog) -> CompiledProgram:
+    """Return the program for the values of some expressions in each row of a table.
+
+    Nothing is taken for granted of the rows, neither constraints nor indexes.
+    """
+    columns = tuple(replace(column, not_null=False) for column in table.columns)
+    primary = tuple(index for index in table.indexes if index.primary)
+    plain = replace(table, columns=columns, indexes=primary, frozen=False)
+    text = f"SELECT {', '.join(targets)} FROM {_name(table)}"
+    return prepare(_bind(text, _with_table(catalog, plain)))
+
+
+def query_program(text: str, types: tuple[int, ...], catalog: Catalog) -> CompiledProgram:
+    """Return the program of a query of the server's own with parameters of these types."""
+    return prepare(_bind(text, catalog, types))
 
 
 def index_build_program(table: Table, index: Index, catalog: Catalog) -> CompiledProgram:
@@ -98,7 +131,8 @@ def index_build_program(table: Table, index: Index, catalog: Catalog) -> Compile
 def copy_program(source: Table, target: Table, catalog: Catalog) -> CompiledProgram:
     """Return the program that inserts the source's rows it is given into the target."""
     renamed = replace(source, oid=source.oid + (1 << 31), name=f"{source.name} before {target.oid}")
-    both = _with_table(_with_table(catalog, target), renamed)
+    copied = replace(target, foreign_keys=())  # what refers is where it was
+    both = _with_table(_with_table(catalog, copied), renamed)
     columns = ", ".join(
         quote_identifier(column.name) for column in target.live_columns if not column.generated
     )
@@ -114,8 +148,8 @@ def read_column(table: Table, column: Column, context: ExecutionContext) -> Iter
     return (row[0] for row in rows)
 
 
-def _bind(text: str, catalog: Catalog) -> Any:
-    return bind(parse_statement(text), catalog, (), FormatSettings(), profile="postgres")
+def _bind(text: str, catalog: Catalog, types: tuple[int, ...] = ()) -> Any:
+    return bind(parse_statement(text), catalog, (), FormatSettings(), types, profile="postgres")
 
 
 def _name(table: Table) -> str:

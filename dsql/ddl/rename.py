@@ -30,6 +30,7 @@ from dsql.ddl.alter_function import (
     set_function_schema,
 )
 from dsql.ddl.following import put_all
+from dsql.ddl.foreign_keys import constraint_names
 from dsql.ddl.lacking import check_owned, check_renamed
 from dsql.ddl.naming import (
     KIND_NAMES,
@@ -180,12 +181,19 @@ def _rename_constraint(statement: Any, context: UtilityContext) -> UtilityResult
         return _skipped(statement)
     table = require_table(context, statement.relation, "rv")
     old, new = statement.subname, statement.newname
+    if old != new and new in constraint_names(table) and old in constraint_names(table):
+        raise SqlError("42710", f'constraint "{new}" for relation "{table.name}" already exists')
     writer = CatalogWriter(context.transaction)
     if any(check.name == old for check in table.checks):
         checks = tuple(
             replace(check, name=new) if check.name == old else check for check in table.checks
         )
         writer.put_table(replace(table, checks=checks))
+    elif any(key.name == old for key in table.foreign_keys):
+        keys = tuple(
+            replace(key, name=new) if key.name == old else key for key in table.foreign_keys
+        )
+        writer.put_table(replace(table, foreign_keys=keys))
     elif any(index.constraint == old for index in table.indexes):
         _refuse_taken(context, table.schema, new)
         _put_renamed_index(table, old, new, writer)

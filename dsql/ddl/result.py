@@ -75,6 +75,11 @@ class UtilityContext(ExecutionContext, Protocol):
         """
         ...
 
+    @property
+    def is_block(self) -> bool:
+        """Whether more than the running statement belongs to the transaction."""
+        ...
+
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""
         ...

@@ -166,6 +166,7 @@ class CompiledProgram:
         self.parameter_types = plan.parameter_types
         self.tag = plan.tag
         self.writes = plan.writes
+        self.watches = plan.watches
         self.sources: dict[str, str] = {}
         self._rows: Callable[..., Iterator[tuple[Any, ...]]] | None = None
         self._load: Callable[..., int] | None = None

@@ -332,4 +332,5 @@ _RUNTIME = {
     "row_time": "first_row_time(context)",
     "check": "context.check_cancel",
     "memory": "context.memory",
+    "key_changes": "context.key_changes",
 }

@@ -13,6 +13,12 @@ from dsql.catalog.schema import Index, Table
 from dsql.errors import SqlError
 from dsql.executor.code import Code
 from dsql.executor.generator import Generator
+from dsql.executor.key_changes import (
+    note_deleted,
+    note_inserted,
+    note_updated,
+    watched_columns,
+)
 from dsql.executor.row_writes import (
     Entry,
     check_duplicate,
@@ -141,6 +147,7 @@ def _put_row(
         source.line(f"{generator.runtime('tx_put')}({key}, {encoded}, EXCLUSIVE, row=True)")
     for index, entry in entries:
         put_entry(generator, table, index, entry, key)
+    note_inserted(generator, node, values)
     source.line("touched += 1")
 
 
@@ -324,6 +331,7 @@ def _update_reads(node: p.UpdateNode, required: set[int]) -> set[int]:
         primary = node.table.primary_key
         assert primary is not None
         reads |= {node.old[part.column_number].id for part in primary.columns}
+    reads |= {node.old[number].id for number in watched_columns(node, changed)}
     by_new = {slot.id: node.old[number].id for number, slot in node.new.items()}
     reads |= {by_new[slot] for slot in list(reads) if slot in by_new}
     return reads | {node.row_slot, node.key_slot}
@@ -374,6 +382,7 @@ def _write_change(
         with source.block(same):
             delete_entry(generator, index, old)
             put_entry(generator, table, index, new, key)
+    note_updated(generator, node, old_env, env, changed)
     return key
 
 
@@ -419,6 +428,7 @@ def produce_delete(
     reads = required | {node.row_slot, node.key_slot}
     for index in indexes:
         reads |= {node.new[n].id for n in index_columns(node, index) if n in node.new}
+    reads |= {node.new[number].id for number in watched_columns(node)}
 
     def delete(inner: Env) -> None:
         key = inner[node.key_slot].code
@@ -429,6 +439,7 @@ def produce_delete(
             for index in indexes:
                 delete_entry(generator, index, index_entry(generator, node, index, inner, key))
             source.line(f"{generator.runtime('tx_delete')}({key}, EXCLUSIVE, row=True)")
+            note_deleted(generator, node, inner)
             source.line("touched += 1")
             consume(inner)
 

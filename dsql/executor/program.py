@@ -37,6 +37,11 @@ class ExecutionContext(Context, Protocol):
         """The rights of the role that errors are shown to; None: a job's, which keeps their values."""
         ...
 
+    @property
+    def key_changes(self) -> dict[tuple[Any, ...], tuple[Any, ...] | None]:
+        """What the running statement has noted for foreign keys: see `dsql.executor.key_changes`."""
+        ...
+
     def flush(self, out: bytearray) -> None:
         """Send and empty `out` if it has grown large; only ever called between two rows."""
         ...
@@ -82,6 +87,11 @@ class Program(Protocol):
     @property
     def writes(self) -> bool:
         """True if it may modify rows."""
+        ...
+
+    @property
+    def watches(self) -> bool:
+        """True if it notes values for foreign keys, which are to be checked when it has run."""
         ...
 
     @property

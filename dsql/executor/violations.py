@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dsql.access.privileges import Privilege
+from dsql.catalog.foreign_keys import Reference
 from dsql.catalog.schema import Index, Table
 from dsql.encoding.keyspace import PREFIX_BYTES
 from dsql.errors import SqlError
@@ -145,6 +146,59 @@ def unique_violation(
         schema=table.schema,
         table=table.name,
         constraint=index.constraint or index.name,
+    )
+
+
+def orphan(
+    reference: Reference, values: Sequence[Any], settings: FormatSettings, *, is_shown: bool
+) -> SqlError:
+    """Return the error of a foreign key's (runtime) values that nothing has; `is_shown`: tell which."""
+    key, child, parent = reference
+    if None in values:
+        detail = "MATCH FULL does not allow mixing of null and nonnull key values."
+    else:
+        shown = _key(child, key.columns, values, settings) if is_shown else "Key"
+        detail = f'{shown} is not present in table "{parent.name}".'
+    message = (
+        f'insert or update on table "{child.name}" violates foreign key constraint "{key.name}"'
+    )
+    return _foreign_key_violation(reference, message, detail)
+
+
+def still_referenced(
+    reference: Reference, values: Sequence[Any], settings: FormatSettings, *, is_shown: bool
+) -> SqlError:
+    """Return the error of values that are gone although a foreign key has them; as `orphan`."""
+    key, child, parent = reference
+    shown = _key(parent, key.referenced, values, settings) if is_shown else "Key"
+    message = (
+        f'update or delete on table "{parent.name}" '
+        f'violates foreign key constraint "{key.name}" on table "{child.name}"'
+    )
+    detail = f'{shown} is still referenced from table "{child.name}".'
+    return _foreign_key_violation(reference, message, detail)
+
+
+def _key(
+    table: Table, numbers: Sequence[int], values: Sequence[Any], settings: FormatSettings
+) -> str:
+    columns = [table.columns[number - 1] for number in numbers]
+    texts = [
+        value_text(column.type_oid, value, settings)
+        for column, value in zip(columns, values, strict=True)
+    ]
+    return f"Key ({', '.join(column.name for column in columns)})=({', '.join(texts)})"
+
+
+def _foreign_key_violation(reference: Reference, message: str, detail: str) -> SqlError:
+    key, child, _ = reference
+    return SqlError(
+        "23503",
+        message,
+        detail=detail,
+        schema=child.schema,
+        table=child.name,
+        constraint=key.name,
     )
 
 

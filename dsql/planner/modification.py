@@ -99,8 +99,10 @@ def _numbered(
     return tuple((key, optimizer.fold(scope.convert(item))) for key, item in pairs)
 
 
-def _index_parts(scope: Scope, statement: Modifying) -> dict[str, Any]:
+def _write_parts(scope: Scope, statement: Modifying) -> dict[str, Any]:
+    scope.planner.watches |= bool(statement.watched)
     return {
+        "watched": statement.watched,
         "index_expressions": {
             key: scope.convert(item) for key, item in statement.index_expressions.items()
         },
@@ -134,7 +136,7 @@ def _insert(scope: Scope, statement: bound_query.Insert) -> InsertNode:
         values=values,
         written=_written(statement),
         conflict=_conflict(scope, statement),
-        **_index_parts(scope, statement),
+        **_write_parts(scope, statement),
     )
 
 
@@ -208,7 +210,7 @@ def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:
         row_slot=leaf.row_slot,
         key_slot=leaf.key_slot,
         once=joined,
-        **_index_parts(scope, statement),
+        **_write_parts(scope, statement),
     )
 
 
@@ -223,5 +225,5 @@ def _delete(scope: Scope, statement: bound_query.Delete) -> DeleteNode:
         row_slot=leaf.row_slot,
         key_slot=leaf.key_slot,
         once=joined,
-        **_index_parts(scope, statement),
+        **_write_parts(scope, statement),
     )

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from dsql.catalog.foreign_keys import WatchedKey
 from dsql.catalog.schema import Index, Table
 from dsql.planner.expressions import Slot
 from dsql.sql import bound
@@ -296,7 +297,7 @@ class Modification(Node):
     `new` and `old` map column numbers to the slots of the row after and before; `view_checks` are the
     conditions of views WITH CHECK OPTION that it has to meet, by their names; index
     expressions and predicates read `new` slots. `written`: the columns that the statement names itself,
-    whose values its user knows.
+    whose values its user knows. `watched`: whose values foreign keys have to know.
     """
 
     table: Table
@@ -309,6 +310,7 @@ class Modification(Node):
     index_expressions: dict[tuple[int, int], Expression] = field(default_factory=dict)
     index_predicates: dict[int, Expression] = field(default_factory=dict)
     written: frozenset[int] = frozenset()
+    watched: tuple[WatchedKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -406,7 +408,8 @@ class QueryPlan:
 class Plan:
     """A planned statement. `tag` is the command tag's word.
 
-    `is_generic`: with constants instead of parameters there may be a better plan.
+    `is_generic`: with constants instead of parameters there may be a better plan. `watches`: it notes
+    values for foreign keys.
     """
 
     query: QueryPlan
@@ -414,3 +417,4 @@ class Plan:
     tag: str
     writes: bool
     is_generic: bool = False
+    watches: bool = False

@@ -39,6 +39,7 @@ def plan(statement: bound_query.BoundStatement) -> Plan:
         tag=_TAGS.get(type(body), "SELECT"),
         writes=_modifies(query),
         is_generic=state.is_generic,
+        watches=state.watches,
     )
 
 

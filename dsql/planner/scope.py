@@ -80,6 +80,7 @@ class PlannerState:
     `plan_query` and `plan_cte` break the import cycle with the planner. `copies` counts the uses of CTEs
     that are planned anew at each of several uses: n of them in a row, each using the last one twice, would
     be 2 ** n queries. `is_generic`: an index could be used if a parameter's value were known.
+    `watches`: something in the statement notes values for foreign keys.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class PlannerState:
         self.plan_cte = plan_cte
         self.copies = 0
         self.is_generic = False
+        self.watches = False
         self.references = References()
 
     def number(self) -> int:

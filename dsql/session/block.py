@@ -13,10 +13,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
+from dsql.catalog.schema import ForeignKey
 from dsql.encoding.keyspace import role_version_key
 from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
 from dsql.sequences.session import SessionSequences
@@ -26,6 +28,8 @@ from dsql.session.interrupts import HELD, Interrupts
 from dsql.session.record import BlockRecord, InvalidRecordError, SavepointRecord, UsedRecord
 from dsql.session.settings import Settings, Snapshot
 from dsql.transaction.interface import Mode
+
+KeyChanges = dict[tuple[Any, ...], tuple[Any, ...] | None]  # see dsql.executor.key_changes
 
 
 class State(enum.Enum):
@@ -50,6 +54,9 @@ class _Savepoint:
     settings: Snapshot
     ddl_statements: int
     writes: bool
+    deferred: dict[tuple[Any, ...], None]
+    deferred_count: int
+    constraint_modes: dict[int, bool]
 
 
 class _Used(Protocol):
@@ -78,9 +85,13 @@ class TransactionBlock:
     """Begins, commits and rolls back, and answers for the rules of a block.
 
     What begins or ends a transaction holds the interrupts: a commit that was asked for is told as it came
-    out, and nothing is left half undone. Only what runs on behalf of a commit, the replays before it and
-    the jobs behind it, may be interrupted. `on_end` is called after every transaction (portals die with
-    theirs), `hold_cursors` before the commit of one that has cursors which outlive it.
+    out, and nothing is left half undone. Only what runs on behalf of a commit, the checks and replays
+    before it and the jobs behind it, may be interrupted. `on_end` is called after every transaction
+    (portals die with theirs), `hold_cursors` before the commit of one that has cursors which outlive it.
+
+    `key_changes` is what the running statement has noted for foreign keys, `deferred` what is still to be
+    checked of that at the commit, the newest last. `check_deferred` does so. `constraint_modes` is what SET
+    CONSTRAINTS has said: True for deferred, by the foreign key's OID, 0 for all others.
     """
 
     def __init__(
@@ -90,6 +101,7 @@ class TransactionBlock:
         interrupts: Interrupts,
         recording: Recording,
         sequences: SessionSequences,
+        check_deferred: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
         self._environment = environment
@@ -97,10 +109,12 @@ class TransactionBlock:
         self._interrupts = interrupts
         self._recording = recording
         self._sequences = sequences
+        self._check_deferred = check_deferred
         self._on_end = on_end
         self.hold_cursors: Callable[[], None] = (
             do_nothing  # `dsql.session.cursors`, says the session
         )
+        self.key_changes: KeyChanges = {}
         self.state = State.IDLE
         self.in_script = False  # one of several statements of a simple query runs
         self.started_at = 0  # microseconds since 1970, 0 before the first statement
@@ -124,6 +138,8 @@ class TransactionBlock:
         self.holds_cursors = False  # some of its cursors are to outlive it
         self._jobs: list[Job] = []
         self._savepoints.clear()
+        self.deferred: dict[tuple[Any, ...], None] = {}
+        self.constraint_modes: dict[int, bool] = {}
 
     @property
     def transaction(self) -> SessionTransaction:
@@ -212,12 +228,28 @@ class TransactionBlock:
         """
         if query.writes:
             self._check_write(query)
+            if query.watches:
+                self.key_changes = {}
         self._queries.add(query)
         if self._writes or self.state is _OPEN:
             self.transaction.begin_statement()
             return True
         self._has_read = True
         return False
+
+    def follow(self, query: CompiledQuery) -> None:
+        """Announce a statement that follows from the running one: it sees what that has written."""
+        transaction = self.transaction
+        transaction.begin_inner()
+        for key in query.version_keys:
+            transaction.check(key, Mode.CATALOG)
+
+    def is_deferred(self, key: ForeignKey) -> bool:
+        """Return whether a foreign key is checked at the commit only, as things are."""
+        if not key.deferrable:
+            return False
+        modes = self.constraint_modes
+        return modes.get(key.oid, modes.get(0, key.initially_deferred))
 
     def use_inside(self, query: CompiledQuery, *, volatile: bool) -> int:
         """Announce a query that a function of the running statement runs.
@@ -227,6 +259,8 @@ class TransactionBlock:
         """
         if query.writes:
             self._check_write(query)
+            if query.watches:
+                self.key_changes = {}
         self._queries.add(query)
         if volatile and (self._writes or self.state is _OPEN):
             return self.transaction.begin_inner()
@@ -303,6 +337,10 @@ class TransactionBlock:
         """
         refusals = 0
         while True:
+            if self.deferred:
+                self._interrupts.resume()
+                self._check_deferred()
+                self._interrupts.state = HELD
             if self._writes and transaction.has_writes:
                 self._check_versions(transaction)
             replayable = not self._has_read and self._recording.covers(transaction.statements)
@@ -341,6 +379,7 @@ class TransactionBlock:
 
     def _replay(self) -> bool:
         catalog, self._catalog = self._catalog, None
+        self.deferred = {}
         self._interrupts.resume()
         same = self.catalog is catalog and self._recording.replay()
         self._interrupts.state = HELD
@@ -376,6 +415,7 @@ class TransactionBlock:
             or self.read_only
             or self._identified
             or self.holds_cursors
+            or self.constraint_modes
         ):
             self._reset()
         else:
@@ -462,6 +502,9 @@ class TransactionBlock:
                 self._settings.restored_snapshot(savepoint.settings),
                 savepoint.ddl_statements,
                 savepoint.writes,
+                {},
+                0,
+                {},
             )
             for savepoint in record.savepoints
         ]
@@ -477,7 +520,16 @@ class TransactionBlock:
         self._interrupts.state = HELD
         number = self.transaction.begin_statement()
         self._savepoints.append(
-            _Savepoint(name, number, self._settings.snapshot(), self._ddl_statements, self._writes)
+            _Savepoint(
+                name,
+                number,
+                self._settings.snapshot(),
+                self._ddl_statements,
+                self._writes,
+                self.deferred,
+                len(self.deferred),
+                self.constraint_modes,
+            )
         )
 
     def release_savepoint(self, name: str) -> None:
@@ -495,6 +547,8 @@ class TransactionBlock:
         transaction.begin_statement()
         self._settings.restore(savepoint.settings)
         self._ddl_statements = savepoint.ddl_statements
+        self.deferred = dict.fromkeys(islice(savepoint.deferred, savepoint.deferred_count))
+        self.constraint_modes = savepoint.constraint_modes
         self._catalog = None
         if self._sequences.made:
             self._sequences.rewind(transaction, self.catalog)

@@ -86,10 +86,11 @@ class CompiledQuery(DescribedQuery):
     """A query that may run: its program, and what the session needs to know about it.
 
     `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
-    to `role`. It was compiled from `text`, with its parameters' types as they were `declared`.
+    to `role`. It was compiled from `text`, with its parameters' types as they were `declared`. `watches`:
+    something follows for foreign keys when it has run (`dsql.session.constraints`).
     """
 
-    __slots__ = ("_tags", "declared", "program", "role", "text", "version_keys")
+    __slots__ = ("_tags", "declared", "program", "role", "text", "version_keys", "watches")
 
     def __init__(
         self,
@@ -102,6 +103,7 @@ class CompiledQuery(DescribedQuery):
         self.text = text
         self.declared = declared
         self.program = prepare(bound)
+        self.watches = self.program.watches
         super().__init__(self.program, settings)
         self.role = statement.role
         self.version_keys = (

@@ -15,7 +15,8 @@ from dsql.ddl.nodes import enum_name
 from dsql.executor.memory import StatementMemory
 from dsql.functions.function import SessionFacts
 from dsql.sequences.session import SessionSequences
-from dsql.session.block import TransactionBlock
+from dsql.session.block import KeyChanges, TransactionBlock
+from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction
 from dsql.session.identity import Standpoint, find_standpoint
 from dsql.session.interrupts import Interrupts
@@ -30,7 +31,8 @@ POSTGRES_EPOCH_MICROSECONDS = 946_684_800_000_000  # 2000-01-01 since 1970-01-01
 class SessionContext:
     """An ExecutionContext and UtilityContext, one object for the whole session.
 
-    `flush` sends what a program has appended to its output so far, whole messages only, and empties it.
+    `after_statement` enforces foreign keys (`dsql.session.constraints`). `flush` sends what a program has
+    appended to its output so far, whole messages only, and empties it.
     `facts`, what the session tells about itself, it gets from the session.
     """
 
@@ -43,6 +45,7 @@ class SessionContext:
         interrupts: Interrupts,
         block: TransactionBlock,
         sequences: SessionSequences,
+        after_statement: Callable[[CompiledQuery], None],
         flush: Callable[[bytearray], None],
     ) -> None:
         self._environment = environment
@@ -60,7 +63,8 @@ class SessionContext:
         self._accounts: WeakSet[StatementMemory] = WeakSet()  # suspended statements keep theirs
         self._standpoint: Standpoint | None = None
         self._generation = -1
-        self.call_sql_function = Routines(self, settings, block, environment.plans).run
+        routines = Routines(self, settings, block, environment.plans, after_statement)
+        self.call_sql_function = routines.run
 
     @property
     def session_id(self) -> str:
@@ -123,6 +127,11 @@ class SessionContext:
     def read_only(self) -> bool:
         """Whether the running transaction is."""
         return self._block.read_only
+
+    @property
+    def key_changes(self) -> KeyChanges:
+        """What the running statement has noted for foreign keys."""
+        return self._block.key_changes
 
     @property
     def catalog(self) -> Catalog:
@@ -192,6 +201,11 @@ class SessionContext:
         text = value_of(node, self._settings)
         checked = self._settings.check(node.name, text)
         return parameter_key(node.name), None if text is None else checked
+
+    @property
+    def is_block(self) -> bool:
+        """Whether more than the running statement belongs to the transaction."""
+        return self._block.is_block
 
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""

@@ -163,6 +163,7 @@ class CopyPortal:
             start = b""
             state.flush_rows(state.out)
             count += 1
+        state.constraints.after_statement(query)
         if end := start + encoder.finish():
             backend.copy_data(state.out, end)
         state.out += backend.COPY_DONE
@@ -228,6 +229,7 @@ class _Loader:
                 committed, size_before = self._count, 0
                 self._commit_batch()
         self._insert(decoder.finish(), decoder)
+        self._state.constraints.after_statement(self._query)
         return self._count
 
     def _commit_batch(self) -> None:
@@ -239,6 +241,7 @@ class _Loader:
             )
             detail = "It is larger than a transaction can be. A ROLLBACK does not undo it."
             state.notice("WARNING", "01000", message, detail=detail)
+        state.constraints.after_statement(self._query)
         state.block.renew()
         state.block.use(self._query)
 

@@ -51,6 +51,8 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "a statement's time is running"
     if state.block.waits_for_jobs:
         return "its transaction has begun a job"
+    if state.block.deferred or state.block.constraint_modes:
+        return "its transaction has constraints to be checked"
     if any(name or portal.epilogue() is None for name, portal in state.portals.items()):
         return "it has open portals"
     if not state.connection.may_move:

@@ -164,6 +164,7 @@ def _run(
     if analyze:
         state.block.use(compiled)
         measurement = program.measure(state.context, values, clock, dpu.SMALLEST_BYTES)
+        state.constraints.after_statement(compiled)
         style = style._replace(actual=measurement.actual)
         summary["Triggers"] = []
         if verbose:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dsql.access.authority import Authority
 from dsql.access.authorize import authorize
+from dsql.catalog.catalog import Catalog
 from dsql.session.compiled import CompiledQuery, DescribedQuery, describe_denied
 from dsql.session.identity import Standpoint
 from dsql.session.plan_cache import PlanCache
@@ -19,10 +21,11 @@ from dsql.sql.arguments import bind_arguments
 from dsql.sql.binder import bind
 from dsql.sql.bound_query import BoundStatement
 from dsql.sql.function_bodies import bind_body
-from dsql.sql.gate import ParsedStatement
+from dsql.sql.gate import ParsedStatement, parse_statement
 from dsql.sql.refusals import check_statement
 from dsql.sql.script import Script, read_script
 from dsql.sql.sql_functions import SqlCall
+from dsql.types.type import FormatSettings
 
 QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
 # Type OIDs of $1, $2, ..., 0 where the client leaves one open (there may be more than it declares).
@@ -137,6 +140,33 @@ def compile_body(
     body = tuple(compiled)
     plans.keep(key, body, function.body)
     return body
+
+
+def compile_for_owner(
+    text: str, types: tuple[int, ...], catalog: Catalog, owner: int, plans: PlanCache
+) -> CompiledQuery:
+    """Return a statement of the server's own, compiled for the owner of what it is about.
+
+    It names everything in full and has no literals, so neither search path nor settings matter.
+    Raises SqlError 42501 if the owner has lost the rights that it takes.
+    """
+    key = (text, types, catalog.version, owner)
+    found: CompiledQuery | None = plans.get(key)
+    if found is None:
+        authority, settings = Authority(catalog, owner), FormatSettings()
+        bound = bind(
+            parse_statement(text),
+            catalog,
+            (),
+            settings,
+            types,
+            authority=authority,
+            profile="postgres",
+        )
+        authorized = authorize(bound, bound.required, authority)
+        found = CompiledQuery(authorized, settings, text, types)
+        plans.keep(key, found, text)
+    return found
 
 
 def describe_query(

@@ -57,6 +57,8 @@ def run_to_end(
     context.start_statement()
     state.mark = start = len(out)
     count = emit(context, parameters, out)
+    if query.watches:
+        state.constraints.after_statement(query)
     whole = state.mark == start
     state.mark = -1
     out += query.complete(count)
@@ -147,6 +149,7 @@ class QueryPortal:
         kept = Rows(state.context.memory)
         for row in rows:
             kept.add(row)
+        state.constraints.after_statement(query)
         return iter(kept)
 
     def _execute_some(self, row_limit: int) -> None:

@@ -174,6 +174,7 @@ class Recording:
                 statement = statement.compiled(state)
             state.block.use(statement.query)
             count = statement.emit(context, statement.parameters, answer)
+            state.constraints.after_statement(statement.query)
         except (AnswerTooLongError, SqlError):
             return None
         return bytes(answer + statement.query.complete(count))

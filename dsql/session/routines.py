@@ -7,7 +7,7 @@ A SECURITY DEFINER function has its owner's role while it runs, one with SET cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,10 @@ Row = tuple[Any, ...]
 
 
 class Routines:
-    """Runs calls one inside another, for one session. Compiled bodies are kept with the plans."""
+    """Runs calls one inside another, for one session. Compiled bodies are kept with the plans.
+
+    `after_statement` is called behind each statement of a body.
+    """
 
     def __init__(
         self,
@@ -39,8 +42,10 @@ class Routines:
         settings: Settings,
         block: TransactionBlock,
         plans: PlanCache,
+        after_statement: Callable[[CompiledQuery], None],
     ) -> None:
         self._context = context
+        self._after_statement = after_statement
         self._settings = settings
         self._block = block
         self._plans = plans
@@ -92,12 +97,16 @@ class Routines:
         if query.writes and not volatile:
             word = query.program.tag.removesuffix(" 0")
             raise unsupported(f"{word} is not allowed in a non-volatile function")
-        transaction = self._block.transaction
-        outer = self._block.use_inside(query, volatile=volatile)
+        block, noted = self._block, self._block.key_changes
+        transaction = block.transaction
+        outer = block.use_inside(query, volatile=volatile)
         try:
             found = query.program.rows(self._context, arguments)
-            return self._taken(function, found, last=last, only_first=not query.writes)
+            taken = self._taken(function, found, last=last, only_first=not query.writes)
+            self._after_statement(query)
+            return taken
         finally:
+            block.key_changes = noted  # of the statement around it
             if outer:
                 transaction.end_inner(outer)
 

@@ -12,6 +12,7 @@ from dsql.executor.datarow import FLUSH_BYTES
 from dsql.limits import truncate_identifier
 from dsql.sequences.session import SessionSequences
 from dsql.session.block import State, TransactionBlock
+from dsql.session.constraints import Constraints
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
 from dsql.session.interrupts import Interrupts
@@ -63,12 +64,14 @@ class SessionState:
         connection.on_stall = self.interrupts.attend
         self.recording = Recording(self)
         self.sequences = SessionSequences(environment.sequences)
+        self.constraints = Constraints(self)
         self.block = TransactionBlock(
             environment,
             self.settings,
             self.interrupts,
             self.recording,
             self.sequences,
+            self.constraints.check_deferred,
             self._transaction_ended,
         )
         self.context = SessionContext(
@@ -77,6 +80,7 @@ class SessionState:
             self.interrupts,
             self.block,
             self.sequences,
+            self.constraints.after_statement,
             self.flush_rows,
         )
         # Those of another process are made again with the first use (`dsql.session.prepared`). The sources

@@ -22,6 +22,7 @@ from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session import cursors, prepared, procedures
+from dsql.session.constraint_modes import run_set_constraints
 from dsql.session.copying import CopyStatement
 from dsql.session.executing import ExecuteStatement
 from dsql.session.explain import explain_statement
@@ -192,19 +193,6 @@ def _run_lock(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     return UtilityResult("LOCK TABLE")
 
 
-def _run_constraints(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
-    """Without deferrable constraints, ALL of them are none."""
-    result = UtilityResult("SET CONSTRAINTS")
-    with result.told():
-        if not state.block.is_block:
-            message = "SET CONSTRAINTS can only be used in transaction blocks"
-            result.notice("25P01", message, severity="WARNING")
-        if parsed.node.constraints:
-            name = parsed.node.constraints[0].range_var.relname
-            raise SqlError("42704", f'constraint "{name}" does not exist')
-    return result
-
-
 UTILITIES: dict[str, Utility[SessionState]] = {
     "VariableSet": Utility(nothing, _run_set),  # a parameter has its own check
     "VariableShow": Utility(nothing, _run_show),
@@ -213,7 +201,7 @@ UTILITIES: dict[str, Utility[SessionState]] = {
     "Discard": Utility(nothing, _run_discard),
     "Unlisten": Utility(nothing, _run_unlisten),
     "Lock": Utility(_lock_requires, _run_lock),
-    "ConstraintsSet": Utility(nothing, _run_constraints),
+    "ConstraintsSet": Utility(nothing, run_set_constraints),
     "Call": Utility(nothing, procedures.run_call),
     "AlterRoleSet": Utility(own_rules, run_alter_role_set),
     "ClosePortal": Utility(nothing, cursors.run_close),

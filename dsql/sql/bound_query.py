@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dsql.catalog.foreign_keys import WatchedKey
 from dsql.catalog.schema import Table
 from dsql.sql.bound import Alike, Expression, SortKey
 
@@ -238,6 +239,7 @@ class Insert:
     (column number, expression); `generated` those computed from the finished row.
     RETURNING, ON CONFLICT, `checks` and `generated` see the row as entry 0 of `range_table`. `layers`, here
     and below, are views that the statement writes through, the one that it names first, which is entry 1.
+    `watched`: whose values foreign keys have to know.
     """
 
     table: Table
@@ -253,6 +255,7 @@ class Insert:
     on_conflict: OnConflict | None = None
     ctes: list[Cte] = field(default_factory=list)
     layers: list[ViewLayer] = field(default_factory=list)
+    watched: tuple[WatchedKey, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -275,6 +278,7 @@ class Update:
     returning: list[Target] | None = None
     ctes: list[Cte] = field(default_factory=list)
     layers: list[ViewLayer] = field(default_factory=list)
+    watched: tuple[WatchedKey, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -290,6 +294,7 @@ class Delete:
     returning: list[Target] | None = None
     ctes: list[Cte] = field(default_factory=list)
     layers: list[ViewLayer] = field(default_factory=list)
+    watched: tuple[WatchedKey, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from dsql.access.privileges import Privilege
+from dsql.catalog.foreign_keys import watched_keys
 from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Column, Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
@@ -120,6 +121,7 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
         on_conflict=on_conflict,
         ctes=scope.ctes,
         layers=destination.layers,
+        watched=watched_keys(table, scope.binding.catalog),
     )
 
 
@@ -470,6 +472,7 @@ def _update(scope: Scope, tree: exp.Update) -> Update:
         returning=returning,
         ctes=scope.ctes,
         layers=destination.layers,
+        watched=watched_keys(table, scope.binding.catalog),
     )
 
 
@@ -500,4 +503,5 @@ def _delete(scope: Scope, tree: exp.Delete) -> Delete:
         returning=returning,
         ctes=scope.ctes,
         layers=destination.layers,
+        watched=watched_keys(table, scope.binding.catalog),
     )
