@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -68,6 +68,8 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     `default` is SQL text of an expression (binder: `bind_column_expression`), None if there is none; `uses`
     here and below is what such texts read. `domain` is the OID of a domain, or of its array type, over
     whose base type the column is, 0 for none: its values are checked, and are of the base type.
+    `missing` is what a row has that is older than the column: as a
+    row value holds it. `unproved`: NOT NULL holds for what is written, but not yet for all that is stored.
     """
 
     name: str
@@ -82,6 +84,13 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     acl: Acl | None = None
     uses: tuple[Use, ...] = ()
     domain: int = 0
+    missing: Any = None
+    unproved: bool = False
+
+    @property
+    def is_present(self) -> bool:
+        """Whether no stored row has NULL in it, by its own constraint."""
+        return self.not_null and not self.unproved
 
 
 # The columns that every table and sequence has by itself; views have none. Of their values only tableoid's

@@ -16,6 +16,7 @@ from dsql.ddl.keys import add_key
 from dsql.ddl.naming import find_index
 from dsql.ddl.validation import NewRule, submit_validation
 from dsql.errors import SqlError, unsupported
+from dsql.sql.libpg_query import grammar as pg
 from dsql.sql.refusals_ddl import alter_table_error
 
 
@@ -26,7 +27,11 @@ def is_key(constraint: Any) -> bool:
 
 def add_constraint(alteration: Alteration, table: Table, command: Any) -> Table:
     """ADD [CONSTRAINT name] ..."""
-    constraint = getattr(command, "def").constraint
+    return add_constraint_node(alteration, table, getattr(command, "def").constraint)
+
+
+def add_constraint_node(alteration: Alteration, table: Table, constraint: Any) -> Table:
+    """Add a constraint that names its columns. Raises SqlError as PostgreSQL does for its kind."""
     contype = nodes.enum_name(constraint, "contype")
     if contype == "CONSTR_CHECK":
         return _add_check(alteration, table, constraint)
@@ -37,8 +42,11 @@ def add_constraint(alteration: Alteration, table: Table, command: Any) -> Table:
     if is_key(constraint):
         if constraint.deferrable:
             raise unsupported("DEFERRABLE is supported for FOREIGN KEY constraints only")
-        return add_key(table, constraint, alteration.context, alteration.writer)
-    raise alter_table_error(command.subtype)
+        table = add_key(table, constraint, alteration.context, alteration.writer)
+        if contype == "CONSTR_UNIQUE":
+            alteration.unique.append(table.indexes[-1])
+        return table
+    raise alter_table_error(pg.AT_AddConstraint)
 
 
 def _add_check(alteration: Alteration, table: Table, constraint: Any) -> Table:

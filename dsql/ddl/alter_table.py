@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from dsql.access.requirements import Requirement, RoleMembership, creation_in
 from dsql.catalog.dependencies import PG_CLASS, Address
-from dsql.catalog.schema import Column, Index, Table
+from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.add_column import add_column
 from dsql.ddl.alter_constraints import (
     add_constraint,
     alter_constraint,
@@ -19,7 +20,6 @@ from dsql.ddl.alter_constraints import (
     is_key,
     validate_constraint,
 )
-from dsql.ddl.alter_domain import check_new_column
 from dsql.ddl.alter_view import alter_view
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource, StatementExpressions
@@ -34,17 +34,16 @@ from dsql.ddl.naming import (
     missing_text,
     owned_relation,
     refuse_system_column,
-    refuse_system_name,
     require_table,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
 from dsql.ddl.sequences import linked, owned_sequences
-from dsql.ddl.table_limits import check_column_count
+from dsql.ddl.validation import NewRule
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
-from dsql.sql.refusals_ddl import alter_table_error, check_column_constraints, command_words
+from dsql.sql.refusals_ddl import alter_table_error, command_words
 
 
 def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -110,9 +109,9 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         alter_view(parsed, table, context)
         return result
     writer = CatalogWriter(context.transaction)
-    alteration = Alteration(context, StatementExpressions(parsed, context), writer, result)
-    for wrapped in statement.cmds:
-        command = nodes.inner(wrapped)
+    expressions, several = StatementExpressions(parsed, context), len(statement.cmds) > 1
+    alteration = Alteration(context, expressions, writer, result, looks_at_once=several)
+    for command in sorted(map(nodes.inner, statement.cmds), key=_turn):
         subtype = nodes.enum_name(command, "subtype")
         if table.kind == "S" and subtype != "AT_ChangeOwner":
             words = command_words(command.subtype)
@@ -128,6 +127,20 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         table = action(alteration, table, command)
     alteration.finish(table)
     return result
+
+
+def _turn(command: Any) -> int:
+    """Return when a subcommand is run: drops, new columns, what is said of columns, keys, constraints."""
+    subtype = nodes.enum_name(command, "subtype")
+    if subtype.startswith("AT_Drop"):
+        return 0
+    if subtype == "AT_ColumnDefault":
+        return 4 if command.HasField("def") else 0
+    if subtype == "AT_AddColumn":
+        return 1
+    if subtype != "AT_AddConstraint":
+        return 2
+    return 3 if is_key(getattr(command, "def").constraint) else 4
 
 
 def _tag(statement: Any) -> str:
@@ -149,25 +162,6 @@ def _alter_index(
                 severity="WARNING",
                 hint="Change the ownership of the index's table, instead.",
             )
-
-
-def _add_column(alteration: Alteration, table: Table, command: Any) -> Table:
-    definition = getattr(command, "def").column_def
-    if find_column(table, definition.colname):
-        text = f'column "{definition.colname}" of relation "{table.name}" already exists'
-        if not command.missing_ok:
-            raise SqlError("42701", text)
-        alteration.result.notice("42701", f"{text}, skipping")
-        return table
-    refuse_system_name(definition.colname)
-    check_column_constraints(definition)
-    check_column_count(len(table.live_columns) + 1, keyed=table.primary_key is not None)
-    type_oid, typmod = alteration.expressions.column_type(definition.type_name)
-    domain = alteration.expressions.column_domain(definition.type_name)
-    number = len(table.columns) + 1
-    column = Column(definition.colname, number, type_oid, typmod, domain=domain)
-    check_new_column(table, column, alteration.context)
-    return replace(table, columns=(*table.columns, column))
 
 
 def _drop_column(alteration: Alteration, table: Table, command: Any) -> Table:
@@ -214,7 +208,15 @@ def _drop_not_null(alteration: Alteration, table: Table, command: Any) -> Table:
     key = table.primary_key
     if key and any(part.column_number == column.number for part in key.columns):
         raise SqlError("42P16", f'column "{column.name}" is in a primary key')
-    return with_column(table, replace(column, not_null=False))
+    return with_column(table, replace(column, not_null=False, unproved=False))
+
+
+def _set_not_null(alteration: Alteration, table: Table, command: Any) -> Table:
+    column = changeable_column(table, command.name)
+    if column.not_null:
+        return table
+    alteration.rules.append(NewRule(column.name, columns=(column.number,)))
+    return with_column(table, replace(column, not_null=True, unproved=True))
 
 
 def _drop_expression(alteration: Alteration, table: Table, command: Any) -> Table:
@@ -266,10 +268,11 @@ def _nothing(alteration: Alteration, table: Table, command: Any) -> Table:
 
 _Action = Callable[[Alteration, Table, Any], Table]
 _ACTIONS: dict[str, _Action] = {
-    "AT_AddColumn": _add_column,
+    "AT_AddColumn": add_column,
     "AT_DropColumn": _drop_column,
     "AT_ColumnDefault": _column_default,
     "AT_DropNotNull": _drop_not_null,
+    "AT_SetNotNull": _set_not_null,
     "AT_DropExpression": _drop_expression,
     "AT_AddIdentity": _add_identity,
     "AT_SetIdentity": _set_identity,

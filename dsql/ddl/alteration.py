@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from dsql.catalog.dependencies import Address
-from dsql.catalog.schema import Column, Table
+from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.cascade import all_dropped
 from dsql.ddl.column import StatementExpressions
+from dsql.ddl.keys import refuse_duplicates
+from dsql.ddl.rebuild import fill
 from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.validation import NewRule, submit_validation
 
 
 class Alteration:
-    """One ALTER TABLE. A subcommand maps its Table to the next one; `rules` are what all rows must meet."""
+    """One ALTER TABLE. A subcommand maps its Table to the next one.
+
+    `rules` are what all rows must meet, `unique` what none may have twice, `fill` are the columns whose
+    values have to be written into them. `looks_at_once`: there is more to be undone than one of these.
+    """
 
     def __init__(
         self,
@@ -24,12 +30,17 @@ class Alteration:
         expressions: StatementExpressions,
         writer: CatalogWriter,
         result: UtilityResult,
+        *,
+        looks_at_once: bool,
     ) -> None:
         self.context = context
         self.expressions = expressions
         self.writer = writer
         self.result = result
         self.rules: list[NewRule] = []
+        self.fill: list[int] = []
+        self.unique: list[Index] = []
+        self.looks_at_once = looks_at_once or context.is_block
         self._catalog = context.catalog
 
     def drop(self, table: Table, part: Address, command: Any) -> Table:
@@ -44,10 +55,19 @@ class Alteration:
         return self._catalog.tables_by_oid[table.oid]
 
     def finish(self, table: Table) -> None:
-        """Write the table, and have the rows that are there looked at."""
+        """Write the table and what its rows have to have, and have them looked at."""
+        context = self.context
         self.writer.put_table(table)
+        if self.fill or self.rules or self.unique:
+            context.forget_catalog()
+        if self.fill:
+            fill(table, self.fill, context.catalog, context)
+            context.forget_catalog()  # and be another statement, which sees what is filled in
         for rule in self.rules:
-            submit_validation(table, rule, self.context)
+            at_once = self.looks_at_once or bool(rule.columns)
+            submit_validation(table, rule, context, at_once=at_once)
+        for index in self.unique if self.looks_at_once else ():
+            refuse_duplicates(table, index, context)
 
 
 def with_column(table: Table, column: Column) -> Table:

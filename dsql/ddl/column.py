@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from dsql.catalog.schema import CheckConstraint, Column, Domain, Table, Use
 from dsql.ddl import nodes
 from dsql.ddl.naming import unique_name
+from dsql.ddl.rebuild import value_of
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.sequence_options import Written
 from dsql.errors import SqlError, unsupported
 from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
-from dsql.sql.binder import ColumnExpression, bind_standalone
+from dsql.sql.binder import ColumnExpression, bind_column_expression, bind_standalone
 from dsql.sql.bound import ColumnRef, Expression
 from dsql.sql.columns import volatility
 from dsql.sql.domains import array_over
@@ -138,6 +139,19 @@ class StatementExpressions:
             return column
         uses = expression_uses(bound, table)
         return replace(column, default=text, generated=source.generated, uses=uses)
+
+    def constant_default(self, table: Table, column: Column) -> tuple[Any] | None:
+        """Return the value of a column's default as of now; None if each row has one of its own."""
+        assert column.default is not None
+        if column.generated:
+            return None
+        context, use = self._context, ColumnExpression("DEFAULT expressions", column)
+        bound = bind_column_expression(
+            column.default, table, context.catalog, (), context.settings, use=use
+        )
+        if volatility(bound) == "v":
+            return None
+        return (value_of(bound, context),)
 
     def check(self, table: Table, node: Any, name: str, taken: Collection[str]) -> CheckConstraint:
         """Return a CHECK constraint without OID. Raises SqlError 42710 for a name that is taken.

@@ -26,7 +26,6 @@ from dsql.ddl.identity import (
     copied_options,
     counting_column,
     make_column_sequence,
-    read_identity,
     serial_type,
 )
 from dsql.ddl.lacking_names import type_of
@@ -39,6 +38,7 @@ from dsql.ddl.naming import (
     unique_name,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.table_elements import read_column_constraint
 from dsql.ddl.table_limits import (
     check_column_count,
     check_index_count,
@@ -155,24 +155,9 @@ def _read_column(
     definition.columns.append(column)
     table, says_null = parsed.node.relation.relname, False
     for constraint in with_attributes([nodes.inner(wrapped) for wrapped in item.constraints]):
-        match nodes.enum_name(constraint, "contype"):
-            case "CONSTR_NOTNULL":
-                column.not_null = True
-            case "CONSTR_NULL":
-                column.not_null, says_null = False, True
-            case "CONSTR_DEFAULT":
-                if column.default is not None:
-                    raise SqlError(
-                        "42601", f'multiple default values specified for column "{column.name}"'
-                    )
-                column.default = constraint.raw_expr
-            case "CONSTR_GENERATED":
-                column.default = constraint.raw_expr
-                column.generated = True
-            case "CONSTR_IDENTITY":
-                read_identity(column, constraint, table, parsed.position)
-            case _:
-                _read_constraint(constraint, definition, column.name)
+        if not read_column_constraint(column, constraint, table, parsed.position):
+            _read_constraint(constraint, definition, column.name)
+        says_null |= nodes.enum_name(constraint, "contype") == "CONSTR_NULL"
     check_counting(column, table, says_null=says_null)
 
 

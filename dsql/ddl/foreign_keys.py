@@ -159,7 +159,8 @@ def _referenced(parent: Table, constraint: Any) -> tuple[list[Column], Index]:
     wanted = sorted(column.number for column in columns)
     for index in parent.indexes:
         numbers = sorted(part.column_number for part in index.columns)
-        if index.unique and index.valid and index.predicate is None and numbers == wanted:
+        is_key = index.unique and index.predicate is None and (index.valid or index.constraint)
+        if is_key and numbers == wanted:
             return columns, index
     message = (
         f'there is no unique constraint matching given keys for referenced table "{parent.name}"'

@@ -18,9 +18,11 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.indexes import add_index
 from dsql.ddl.naming import find_column, taken_names, unique_name
+from dsql.ddl.rebuild import duplicated
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.table_limits import check_key, no_key_column
 from dsql.errors import SqlError, unsupported
+from dsql.executor.violations import value_text
 
 
 def add_key(table: Table, constraint: Any, context: UtilityContext, writer: CatalogWriter) -> Table:
@@ -33,11 +35,32 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
     columns = [_key_column(table, name, primary) for name in nodes.strings(constraint.keys)]
     index = _index(table, constraint, columns, primary, context)
     if not primary:
-        job = add_index(replace(index, constraint=index.name), table, context, synchronous=True)
+        index = replace(index, constraint=index.name, constraint_oid=writer.allocate_oid())
+        job = add_index(index, table, context, synchronous=True)
         return replace(
             table, indexes=(*table.indexes, replace(index, oid=job.object_oid, valid=False))
         )
     return _add_primary_key(table, index, columns, context, writer)
+
+
+def refuse_duplicates(table: Table, index: Index, context: UtilityContext) -> None:
+    """Raise SqlError 23505 if two rows, as the statement's snapshot has them, have one new unique key."""
+    columns = [table.columns[part.column_number - 1] for part in index.columns]
+    found = duplicated(table, columns, context, nulls=index.nulls_not_distinct)
+    if found is not None:
+        texts = [
+            value_text(column.type_oid, value, context.settings)
+            for column, value in zip(columns, found, strict=True)
+        ]
+        names = ", ".join(column.name for column in columns)
+        raise SqlError(
+            "23505",
+            f'could not create unique index "{index.name}"',
+            detail=f"Key ({names})=({', '.join(texts)}) is duplicated.",
+            schema=table.schema,
+            table=table.name,
+            constraint=index.name,
+        )
 
 
 def _add_primary_key(

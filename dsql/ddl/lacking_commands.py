@@ -16,7 +16,6 @@ _OF_COLUMNS = frozenset(
         "AT_AlterColumnType",
         "AT_ResetOptions",
         "AT_SetCompression",
-        "AT_SetNotNull",
         "AT_SetOptions",
         "AT_SetStatistics",
     )

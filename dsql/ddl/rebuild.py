@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Index, Table
+from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
 from dsql.executor.program import ExecutionContext
 from dsql.planner.plan import DeleteNode, IndexBuildNode
 from dsql.planner.planner import plan
 from dsql.sql.binder import bind
+from dsql.sql.bound import Expression
+from dsql.sql.bound_query import BoundStatement, Query, Target
 from dsql.sql.gate import parse_statement
 from dsql.transaction.interface import Transaction
 from dsql.types.identifier import quote_identifier
@@ -86,6 +89,39 @@ def finds_row(
     """Return whether a query has a row for these parameters."""
     context: Any = _Context(transaction)
     return any(True for _ in program.rows(context, parameters))
+
+
+def value_of(expression: Expression, context: UtilityContext) -> Any:
+    """Return what an expression without columns comes to in the running statement."""
+    statement = BoundStatement(Query(targets=[Target("", expression)]), [])
+    ((value,),) = prepare(statement).rows(context, ())
+    return value
+
+
+def fill(table: Table, numbers: Sequence[int], catalog: Catalog, context: UtilityContext) -> None:
+    """Write the defaults of some columns into every row of a table, in the running transaction.
+
+    `catalog` has the table as it is now. Raises SqlError 54000 if that is more than one transaction takes.
+    """
+    columns = tuple(replace(column, not_null=False) for column in table.columns)
+    plain = replace(table, columns=columns, checks=(), foreign_keys=(), frozen=False)
+    names = [quote_identifier(table.columns[number - 1].name) for number in numbers]
+    changes = ", ".join(f"{name} = DEFAULT" for name in names)
+    program = prepare(_bind(f"UPDATE {_name(table)} SET {changes}", _with_table(catalog, plain)))
+    program.emit(context, (), bytearray(), ())
+
+
+def duplicated(
+    table: Table, columns: Sequence[Column], context: UtilityContext, *, nulls: bool
+) -> tuple[Any, ...] | None:
+    """Return values of some columns that several rows have, None for none; `nulls`: NULLs count."""
+    names = [quote_identifier(column.name) for column in columns]
+    listed, present = ", ".join(names), " AND ".join(f"{name} IS NOT NULL" for name in names)
+    where = "" if nulls else f" WHERE {present}"
+    text = (
+        f"SELECT {listed} FROM {_name(table)}{where} GROUP BY {listed} HAVING count(*) > 1 LIMIT 1"
+    )
+    return next(prepare(_bind(text, context.catalog)).rows(context, ()), None)
 
 
 def values_program(table: Table, targets: Sequence[str], catalog: Catalog) -> CompiledProgram:

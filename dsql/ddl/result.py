@@ -80,6 +80,10 @@ class UtilityContext(ExecutionContext, Protocol):
         """Whether more than the running statement belongs to the transaction."""
         ...
 
+    def forget_catalog(self) -> None:
+        """Have `catalog` be looked up again, because the statement has changed it."""
+        ...
+
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""
         ...

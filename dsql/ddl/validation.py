@@ -98,8 +98,7 @@ class Validation:
 
 def validate(table: Table, job: Job, context: UtilityContext) -> None:
     """Look at all rows of a table as the statement's snapshot has them. Raises as `Validation.look`."""
-    tables = {**context.catalog.tables, (table.schema, table.name): table}
-    validation = Validation(table, job, context.catalog.with_tables(tables.values()))
+    validation = Validation(table, job, context.catalog)
     scan = context.transaction.scan(*keyspace_range(table.keyspace_id))
     while rows := list(islice(scan, _ROWS_PER_LOOK)):
         context.check_cancel()
@@ -107,9 +106,18 @@ def validate(table: Table, job: Job, context: UtilityContext) -> None:
 
 
 def submit_validation(
-    table: Table, rule: NewRule, context: UtilityContext, *, synchronous: bool = True
+    table: Table,
+    rule: NewRule,
+    context: UtilityContext,
+    *,
+    at_once: bool = False,
+    synchronous: bool = True,
 ) -> Job:
-    """Have the rows of a table looked at once this transaction has committed, in a block now as well."""
+    """Have the rows of a table looked at once this transaction has committed.
+
+    If they have to be looked at `at_once`, that is done here as well: an error then takes back all that the
+    statement does. The context's catalog has the table as it is now.
+    """
     job = new_job("VALIDATE_CONSTRAINT", context.statement_timestamp)
     job.object_oid, job.table_oid = rule.constraint_oid, table.oid
     job.columns, job.is_new = rule.columns, rule.is_new
@@ -119,7 +127,7 @@ def submit_validation(
     if not synchronous:
         context.request_jobs()
         return job
-    if context.is_block:
+    if at_once:
         validate(table, job, context)
     context.run_after_commit(job)
     return job
@@ -127,8 +135,11 @@ def submit_validation(
 
 def validated(table: Table, job: Job) -> Table:
     """Return the table whose rows have all been found to be as a job's constraint has it."""
+    proved = [
+        replace(column, unproved=False) for column in table.columns if column.number in job.columns
+    ]
     return replace(
-        table,
+        table.with_columns(proved),
         checks=tuple(
             replace(check, validated=True) if check.oid == job.object_oid else check
             for check in table.checks
@@ -145,7 +156,7 @@ def without_new(table: Table, job: Job) -> Table:
     if not job.is_new:
         return table
     columns = tuple(
-        replace(column, not_null=False) if column.number in job.columns else column
+        replace(column, not_null=False, unproved=False) if column.number in job.columns else column
         for column in table.columns
     )
     return replace(

@@ -33,7 +33,7 @@ from dsql.executor.row_writes import (
     unique_key_columns,
     write_constraints,
 )
-from dsql.executor.scans import bind_columns
+from dsql.executor.scans import bind_columns, lengthen
 from dsql.executor.source import Binding, Consume, Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import Slot, slots_of_all
@@ -241,7 +241,7 @@ def _update_existing(
     source = generator.source
     row = source.fresh("row")
     source.line(f"{row} = decode_row({generator.runtime('tx_get')}({existing}))")
-    _lengthen(generator, node.table, row)
+    lengthen(generator, node.table, row, len(node.table.columns))
     env: dict[int, Binding] = dict(values)
     bind_columns(generator, row, list(conflict.existing.items()), env)
     for number, slot in conflict.excluded.items():
@@ -256,12 +256,6 @@ def _update_existing(
         new_key = _write_change(generator, node, change, env)
         source.line(f"affected.add({new_key}); touched += 1")
         settle(env)
-
-
-def _lengthen(generator: Generator, table: Table, row: str) -> None:
-    count = len(table.columns)
-    with generator.source.block(f"if len({row}) < {count}:"):
-        generator.source.line(f"{row} += [None] * ({count} - len({row}))")
 
 
 # ---------------------------------------------------------------- UPDATE

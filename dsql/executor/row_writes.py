@@ -79,7 +79,7 @@ def write_constraints(
     source, table = generator.source, node.table
     shown = f"{source.constant(table, 'table')}, {source.constant(node.written, 'written')}"
     for column in table.live_columns:
-        if not column_is_present(table, column.number):
+        if not (column.not_null or column_is_present(table, column.number)):
             continue
         if changed is not None and column.number not in changed:
             continue

@@ -41,7 +41,7 @@ def column_is_present(table: Table, number: int) -> bool:
     """Return True if the column can not be NULL."""
     primary = table.primary_key
     keys = {part.column_number for part in primary.columns} if primary is not None else set()
-    return table.columns[number - 1].not_null or number in keys
+    return table.columns[number - 1].is_present or number in keys
 
 
 def primary_types(table: Table) -> list[int]:
@@ -252,18 +252,33 @@ def _row(
 def _pad(generator: Generator, node: p.Scan, row: str, numbers: Sequence[int]) -> None:
     """Lengthen a row written before its last columns were added.
 
-    A row holds at least every column up to the last one that can not be NULL.
+    A row holds at least every column up to the last one that can not be NULL and has no `missing` value.
     """
     if node.row_slot:
         numbers = [len(node.table.columns)]
     always = max(
-        (c.number for c in node.table.columns if column_is_present(node.table, c.number)),
+        (
+            c.number
+            for c in node.table.columns
+            if c.missing is None and column_is_present(node.table, c.number)
+        ),
         default=0,
     )
     last = max(numbers, default=0)
     if last > always:
-        with generator.source.block(f"if len({row}) < {last}:"):
-            generator.source.line(f"{row} += [None] * ({last} - len({row}))")
+        lengthen(generator, node.table, row, last)
+
+
+def lengthen(generator: Generator, table: Table, row: str, count: int) -> None:
+    """Write the lengthening of a row to `count` columns, with what it has of those that came later."""
+    source = generator.source
+    values = [column.missing for column in table.columns]
+    with source.block(f"if len({row}) < {count}:"):
+        if any(value is not None for value in values):
+            known = source.constant(values, "missing")
+            source.line(f"{row} += {known}[len({row}):{count}]")
+        else:
+            source.line(f"{row} += [None] * ({count} - len({row}))")
 
 
 def bind_columns(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from dsql.access.privileges import Privilege
@@ -11,24 +11,13 @@ from dsql.catalog.schema import Index, Table
 from dsql.encoding.keyspace import PREFIX_BYTES
 from dsql.errors import SqlError
 from dsql.executor.program import ExecutionContext
+from dsql.executor.stored import load
 from dsql.limits import KEY_BYTES_MAX, ROW_BYTES_MAX, VALUE_BYTES_MAX
 from dsql.types import registry
-from dsql.types import templates as type_templates
 from dsql.types.type import FormatSettings
 
 _SHOWN_MAX = 64  # bytes of a value in "Failing row contains", as ExecBuildSlotValueDescription
 LONGEST_KEY = KEY_BYTES_MAX + PREFIX_BYTES
-_loaders: dict[int, Callable[[Any], Any]] = {}
-
-
-def load(type_oid: int, stored: Any) -> Any:
-    """Return the runtime value of what a row value holds."""
-    loader = _loaders.get(type_oid)
-    if loader is None:
-        template = registry.get(type_oid).load_template or "{0}"
-        loader = eval(f"lambda value: {template.format('value')}", dict(type_templates.NAMES))
-        _loaders[type_oid] = loader
-    return None if stored is None else loader(stored)
 
 
 def value_text(type_oid: int, value: Any, settings: FormatSettings) -> str:
@@ -52,7 +41,7 @@ def failing_row(
     ]
     texts = []
     for column in columns:
-        stored = row[column.number - 1] if column.number <= len(row) else None
+        stored = row[column.number - 1] if column.number <= len(row) else column.missing
         text = value_text(column.type_oid, load(column.type_oid, stored), context.settings)
         if len(text.encode()) > _SHOWN_MAX:
             text = text.encode()[:_SHOWN_MAX].decode(errors="ignore") + "..."

@@ -209,7 +209,7 @@ def _with_index(
 
 def _may_be_null(leaf: TableLeaf, index: Index, number: int) -> bool:
     column = index.columns[number].column_number
-    return not index.primary and not (column and leaf.table.columns[column - 1].not_null)
+    return not index.primary and not (column and leaf.table.columns[column - 1].is_present)
 
 
 def _best_equality(items: Iterable[Comparison]) -> Comparison | None:

@@ -145,7 +145,7 @@ def _table(scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]) -> Ta
     primary = entry.table.primary_key
     keys = {part.column_number for part in primary.columns} if primary is not None else set()
     for slot, column in zip(slots, entry.table.live_columns, strict=False):
-        slot.not_null = column.not_null or column.number in keys
+        slot.not_null = column.is_present or column.number in keys
     return TableLeaf(
         table=entry.table,
         alias=entry.alias,

@@ -39,7 +39,7 @@ def row_slots(scope: Scope, table: Table) -> dict[int, Slot]:
             column.type_oid,
             column.typmod,
             name=column.name,
-            not_null=column.not_null or column.number in keys,
+            not_null=column.is_present or column.number in keys,
         )
         for column in table.live_columns
     }

@@ -207,6 +207,10 @@ class SessionContext:
         """Whether more than the running statement belongs to the transaction."""
         return self._block.is_block
 
+    def forget_catalog(self) -> None:
+        """Have `catalog` be looked up again, because the running statement has changed it."""
+        self._block.forget_catalog()
+
     def request_jobs(self) -> None:
         """Have the cluster's background jobs looked at once this transaction has committed."""
         self._block.request_jobs()

@@ -1,0 +1,82 @@
+"""ALTER TABLE on tables that others write to. That answers are PostgreSQL's is in `tests/differential`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from memory_server import Peer, Server, errors
+
+from dsql.transaction.interface import CommitOutcome
+
+
+@pytest.fixture
+def peers(postgres: Server) -> tuple[Peer, Peer]:
+    one, other = postgres.connect(), postgres.connect()
+    one.rows("CREATE TABLE t (id int PRIMARY KEY, a int)")
+    one.rows("INSERT INTO t VALUES (1, 1)")
+    return one, other
+
+
+def _before_next_commit(server: Server, act: Callable[[], object]) -> None:
+    """Have something happen when the next commit reaches the store, before it counts."""
+    store, commit = server.store, server.store.commit
+
+    def commit_behind(encoded: bytes, identity: bytes) -> CommitOutcome:
+        store.commit = commit  # type: ignore[method-assign]
+        act()
+        return commit(encoded, identity)
+
+    store.commit = commit_behind  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("change", "sqlstate"),
+    [
+        ("ALTER a SET NOT NULL", "23502"),
+        ("ADD CHECK (a > 0)", "23514"),
+        ("ADD FOREIGN KEY (a) REFERENCES t", "23503"),
+    ],
+)
+def test_a_row_that_was_written_meanwhile_is_found(postgres, peers, change, sqlstate):
+    one, other = peers
+    values = "(2, NULL)" if "NULL" in change else "(2, -7)"
+    _before_next_commit(postgres, lambda: other.rows(f"INSERT INTO t VALUES {values}"))
+    assert one.fails(f"ALTER TABLE t {change}")[0] == sqlstate
+    other.rows("INSERT INTO t VALUES (3, NULL), (4, -8)")
+    assert one.rows("SELECT count(*) FROM t WHERE a IS NULL OR a < 0") in ([[b"3"]], [[b"4"]])
+
+
+def test_rows_older_than_a_column_have_its_default_whoever_writes_them(postgres, peers):
+    one, other = peers
+    _before_next_commit(postgres, lambda: other.rows("INSERT INTO t VALUES (2, 2)"))
+    one.rows("ALTER TABLE t ADD COLUMN b int NOT NULL DEFAULT 5")
+    other.rows("UPDATE t SET a = 9 WHERE id = 1")
+    assert one.rows("SELECT * FROM t ORDER BY id") == [[b"1", b"9", b"5"], [b"2", b"2", b"5"]]
+
+
+def test_a_failed_constraint_takes_its_column_back(peers):
+    one, _ = peers
+    one.rows("INSERT INTO t VALUES (2, 2)")
+    for constraint in ("UNIQUE", "CHECK (b > 5)", "REFERENCES t"):
+        assert errors(one.query(f"ALTER TABLE t ADD COLUMN b int DEFAULT 5 {constraint}"))
+        assert one.fails("SELECT b FROM t")[0] == "42703"
+
+
+def test_an_index_over_rows_older_than_its_column_finds_them(peers):
+    one, _ = peers
+    one.rows("ALTER TABLE t ADD COLUMN b int DEFAULT 5")
+    one.rows("CREATE INDEX ON t (b)")
+    assert one.rows("SELECT id FROM t WHERE b = 5") == [[b"1"]]
+    one.rows("UPDATE t SET b = 6")
+    assert one.rows("SELECT id FROM t WHERE b = 5") == []
+
+
+def test_dsql_takes_bare_columns_only(server):
+    peer = server.connect()
+    peer.rows("CREATE TABLE t (id int PRIMARY KEY)")
+    refusal = ("0A000", "ALTER TABLE ADD COLUMN with constraint not supported")
+    assert peer.fails("ALTER TABLE t ADD COLUMN a int DEFAULT 5") == refusal
+    message = "unsupported ALTER TABLE ALTER COLUMN ... SET NOT NULL statement"
+    assert peer.fails("ALTER TABLE t ALTER id SET NOT NULL") == ("0A000", message)
+    peer.rows("ALTER TABLE t ADD COLUMN a int")
