@@ -101,6 +101,12 @@ class StatementExpressions:
             type_oid, typmod = array_over(domain), domain.typmod
         else:
             type_oid, typmod = domain.type_oid, domain.typmod
+        return self.checked_type(type_oid, typmod, pseudo=pseudo)
+
+    def checked_type(
+        self, type_oid: int, typmod: int, *, pseudo: str = "column has pseudo-type {}"
+    ) -> tuple[int, int]:
+        """Return a type as a column has it, if it may. Raises as `column_type`."""
         kind = registry.get(type_oid)
         if kind.kind == "p":
             code = "42P16" if pseudo.startswith("column") else "42804"

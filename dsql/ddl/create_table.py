@@ -23,12 +23,12 @@ from dsql.ddl.foreign_keys import (
 )
 from dsql.ddl.identity import (
     check_counting,
-    copied_options,
     counting_column,
     make_column_sequence,
     serial_type,
 )
 from dsql.ddl.lacking_names import type_of
+from dsql.ddl.like_clause import Like, read_like, with_copies
 from dsql.ddl.naming import (
     creation_schema,
     find_relation,
@@ -77,6 +77,7 @@ class _Definition:
     keys: list[_Key] = field(default_factory=list)
     checks: list[_Check] = field(default_factory=list)
     references: list[Any] = field(default_factory=list)  # FOREIGN KEY constraints' nodes
+    likes: list[Like] = field(default_factory=list)
 
 
 def create_table_requires(
@@ -112,6 +113,12 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     check_table_clauses(statement, lenient=True)
     _Builder(context, expressions, schema, name, definition).build()
     return result
+
+
+def _check_keys(table: Table) -> None:
+    if sum(index.primary for index in table.indexes) > 1:
+        message = f'multiple primary keys for table "{table.name}" are not allowed'
+        raise SqlError("42P16", message)
 
 
 def _check_parents(statement: Any, context: UtilityContext) -> None:
@@ -195,25 +202,20 @@ def _reference(constraint: Any, column: str) -> Any:
 
 
 def _read_like(clause: Any, definition: _Definition, context: UtilityContext) -> None:
-    source = find_relation(context, clause.relation)
-    if not isinstance(source, Table):
-        raise missing_relation(clause.relation)
-    including_defaults = bool(clause.options & 8)  # CREATE_TABLE_LIKE_DEFAULTS
-    including_identity = bool(clause.options & 32)  # CREATE_TABLE_LIKE_IDENTITY
-    for column in source.live_columns:
-        copied = ColumnSource(
-            column.name,
-            column.type_oid,
-            column.typmod,
-            not_null=column.not_null,
-            domain=column.domain,
-        )
-        if including_defaults:
-            copied.default_text, copied.default_uses = column.default, column.uses
-        if including_identity and column.identity:
-            copied.identity = column.identity
-            copied.sequence = copied_options(context, source, column)
-        definition.columns.append(copied)
+    like = read_like(clause, context)
+    definition.columns += like.columns(context)
+    definition.likes.append(like)
+
+
+def make_table(
+    context: UtilityContext,
+    expressions: StatementExpressions,
+    schema: Schema,
+    name: str,
+    columns: list[ColumnSource],
+) -> Table:
+    """Write and return a table of the user's with columns and nothing else."""
+    return _Builder(context, expressions, schema, name, _Definition(columns)).build()
 
 
 class _Builder:
@@ -241,10 +243,6 @@ class _Builder:
         self._check_columns()
         oid = self._writer.allocate_oid()
         keys = sorted(self._definition.keys, key=lambda key: not key.primary)
-        if sum(key.primary for key in keys) > 1:
-            raise SqlError(
-                "42P16", f'multiple primary keys for table "{self._name}" are not allowed'
-            )
         if self._name in self._taken:
             raise SqlError("42P07", f'relation "{self._name}" already exists')
         self._taken.add(self._name)
@@ -263,6 +261,9 @@ class _Builder:
             ),
         )
         table = self._with_sequences(self._with_expressions(table))
+        for like in self._definition.likes:
+            table = with_copies(table, like, self._writer, self._taken)
+        _check_keys(table)
         self._writer.claim_name(self._schema.name, self._name)
         for constraint in self._definition.references:
             table = add_foreign_key(table, constraint, self._context, self._writer, validated=True)

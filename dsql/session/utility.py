@@ -8,25 +8,25 @@ when they run, queries on whatever road when they are compiled (`dsql.session.pi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from dsql.access.privileges import Privilege
 from dsql.access.requirements import Requirement, privilege_on
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import execute as ddl
 from dsql.ddl.execute import Utility, nothing, own_rules
-from dsql.ddl.lacking_statements import check_names, check_place
+from dsql.ddl.lacking_statements import check_names
 from dsql.ddl.naming import find_relation, refuse_index, require_table
-from dsql.ddl.nodes import enum_name, inner
+from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session import cursors, prepared, procedures
 from dsql.session.constraint_modes import run_set_constraints
 from dsql.session.copying import CopyStatement
+from dsql.session.create_table_as import create_table_as, create_table_as_requires
 from dsql.session.executing import ExecuteStatement
 from dsql.session.explain import explain_statement
-from dsql.session.pipeline import QUERIES, ParameterTypes, compile_query
+from dsql.session.pipeline import QUERIES, ParameterTypes
 from dsql.session.role_settings import run_alter_role_set
 from dsql.session.schema_elements import run_elements
 from dsql.session.state import SessionState
@@ -91,14 +91,6 @@ def _runner(state: SessionState, parsed: ParsedStatement) -> Callable[[], Utilit
 def _refused(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     """Refuse a statement that there is no handler for, once its names and its query have passed."""
     check_names(parsed, state.context)
-    if parsed.name == "CreateTableAs":
-        node = inner(parsed.node.query)
-        name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
-        if name in QUERIES:
-            query, plans = replace(parsed, node=node, name=name), state.environment.plans
-            compile_query(query, None, state.context.standpoint, state.settings, plans)
-        into = parsed.node
-        check_place(into.into.rel, state.context, if_not_exists=into.if_not_exists)
     raise unsupported(f"unsupported statement: {parsed.name}")
 
 
@@ -201,6 +193,7 @@ UTILITIES: dict[str, Utility[SessionState]] = {
     "Discard": Utility(nothing, _run_discard),
     "Unlisten": Utility(nothing, _run_unlisten),
     "Lock": Utility(_lock_requires, _run_lock),
+    "CreateTableAs": Utility(create_table_as_requires, create_table_as),
     "ConstraintsSet": Utility(nothing, run_set_constraints),
     "Call": Utility(nothing, procedures.run_call),
     "AlterRoleSet": Utility(own_rules, run_alter_role_set),

@@ -269,7 +269,7 @@ def _split(
         end = start + raw.stmt_len if raw.stmt_len else None
         field = raw.stmt.WhichOneof("node")
         node = getattr(raw.stmt, field)
-        if field == "select_stmt" and node.HasField("into_clause"):
+        if field == "select_stmt" and _first_select(node).HasField("into_clause"):
             node = _as_create_table(node)
         offset = _before(characters, start)
         part = text[offset:] if end is None else text[offset : _before(characters, end)]
@@ -292,17 +292,25 @@ def _split(
 
 def _as_create_table(select: Any) -> Any:
     """Return SELECT ... INTO as the CREATE TABLE ... AS that it is."""
-    into = grammar.IntoClause()
-    into.CopyFrom(select.into_clause)
     query = grammar.SelectStmt()
     query.CopyFrom(select)
-    query.ClearField("into_clause")
+    first = _first_select(query)
+    into = grammar.IntoClause()
+    into.CopyFrom(first.into_clause)
+    first.ClearField("into_clause")
     return grammar.CreateTableAsStmt(
         query=grammar.Node(select_stmt=query),
         into=into,
         objtype=grammar.OBJECT_TABLE,
         is_select_into=True,
     )
+
+
+def _first_select(select: Any) -> Any:
+    """Return the first SELECT of a set operation, which is the one that may have INTO."""
+    while select.op not in (0, grammar.SETOP_NONE):
+        select = select.larg
+    return select
 
 
 def _node_name(message_name: str) -> str:

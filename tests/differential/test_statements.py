@@ -73,7 +73,7 @@ def own_postgres() -> Iterator[psycopg.Connection[Any]]:
         yield one
 
 
-@pytest.mark.parametrize("name", ["foreign_keys.sql", "alter_table.sql"])
+@pytest.mark.parametrize("name", ["foreign_keys.sql", "alter_table.sql", "create_table_as.sql"])
 def test_a_script_is_answered_as_postgresql_does(name, own_postgres):
     server = Server("postgres")
     peer = server.connect()

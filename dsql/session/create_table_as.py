@@ -1,0 +1,117 @@
+"""CREATE TABLE AS and SELECT INTO (postgres profile): a table with the columns of a query, and its rows.
+
+Table and rows are one transaction's, which bounds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dsql.access.requirements import Requirement, creation_in
+from dsql.catalog.schema import Table
+from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.create_table import make_table
+from dsql.ddl.lacking_statements import check_place
+from dsql.ddl.naming import creation_schema, taken_names
+from dsql.ddl.nodes import inner, strings
+from dsql.ddl.result import UtilityResult
+from dsql.errors import SqlError, unsupported
+from dsql.executor.program import OutputColumn
+from dsql.session.compiled import CompiledQuery
+from dsql.session.pipeline import QUERIES, compile_query, describe_query
+from dsql.session.state import SessionState
+from dsql.sql.gate import ParsedStatement
+from dsql.sql.libpg_query import grammar as pg
+from dsql.sql.refusals_ddl import check_persistence
+from dsql.types import registry
+
+
+def create_table_as_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Requirement]:
+    """Yield what a CreateTableAsStmt needs: what its query does, then a place in the schema."""
+    if _is_skipped(parsed, state):
+        describe_query(_query(parsed), None, state.context.standpoint, state.settings)
+    else:
+        _source(parsed, state)
+    yield creation_in(creation_schema(state.context, parsed.node.into.rel.schemaname))
+
+
+def create_table_as(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
+    """Run a CreateTableAsStmt. Raises SqlError 42P07, 42601, 42701, 42P16, 0A000 and the query's own."""
+    node = parsed.node
+    if _is_skipped(parsed, state):
+        result = UtilityResult("CREATE TABLE AS")
+        result.notice("42P07", f'relation "{node.into.rel.relname}" already exists, skipping')
+        return result
+    state.block.note_ddl("SELECT INTO" if node.is_select_into else "CREATE TABLE AS")
+    try:
+        table = _make(parsed, state)
+    finally:
+        state.block.forget_catalog()
+    if node.into.skip_data:
+        return UtilityResult("CREATE TABLE AS")
+    return UtilityResult(f"SELECT {_fill(table, parsed, state)}")
+
+
+def _is_skipped(parsed: ParsedStatement, state: SessionState) -> bool:
+    """Tell whether the table is there already, and need not be made."""
+    node, context = parsed.node, state.context
+    schema = creation_schema(context, node.into.rel.schemaname)
+    return node.if_not_exists and node.into.rel.relname in taken_names(context, schema.name)
+
+
+def _query(parsed: ParsedStatement) -> ParsedStatement:
+    node = inner(parsed.node.query)
+    name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
+    if name not in QUERIES:
+        raise unsupported(f"CREATE TABLE AS {name.upper()} is not supported")
+    return replace(parsed, node=node, name=name)
+
+
+def _source(parsed: ParsedStatement, state: SessionState) -> CompiledQuery:
+    """Return the query, compiled for who may run it. Raises SqlError 42501."""
+    return _compile(_query(parsed), state)
+
+
+def _compile(query: ParsedStatement, state: SessionState) -> CompiledQuery:
+    plans = state.environment.plans
+    return compile_query(query, None, state.context.standpoint, state.settings, plans)
+
+
+def _make(parsed: ParsedStatement, state: SessionState) -> Table:
+    node, context = parsed.node, state.context
+    into = node.into
+    if pg.ObjectType.Name(node.objtype) != "OBJECT_TABLE":
+        check_place(into.rel, context)
+        raise unsupported("materialized views are not supported")
+    check_persistence(into.rel)
+    if into.table_space_name:
+        raise unsupported("TABLESPACE not supported for CREATE TABLE")
+    found = _source(parsed, state).columns or ()
+    names = strings(into.col_names)
+    if len(names) > len(found):
+        raise SqlError("42601", "too many column names were specified")
+    names += [column.name for column in found[len(names) :]]
+    check_place(into.rel, context)
+    expressions = StatementExpressions(parsed, context)
+    columns = [_column(name, each, expressions) for name, each in zip(names, found, strict=True)]
+    schema = creation_schema(context, into.rel.schemaname)
+    return make_table(context, expressions, schema, into.rel.relname, columns)
+
+
+def _column(name: str, column: OutputColumn, expressions: StatementExpressions) -> ColumnSource:
+    kind = registry.get(column.type_oid)
+    if kind.kind == "p":
+        raise SqlError("42P16", f'column "{name}" has pseudo-type {kind.sql_name}')
+    return ColumnSource(name, *expressions.checked_type(column.type_oid, column.typmod))
+
+
+def _fill(table: Table, parsed: ParsedStatement, state: SessionState) -> int:
+    """Run the query into its table; return the number of rows."""
+    relation = pg.RangeVar(
+        schemaname=table.schema, relname=table.name, inh=True, relpersistence="p"
+    )
+    insert = pg.InsertStmt(relation=relation, select_stmt=parsed.node.query)
+    query = _compile(replace(parsed, node=insert, name="Insert"), state)
+    state.block.use(query)
+    return query.program.emit(state.context, (), bytearray(), ())
