@@ -15,6 +15,7 @@ import msgspec
 from dsql.encoding.keyspace import keyspace_range, prefix
 from dsql.errors import SqlError
 from dsql.transaction.interface import Mode, Snapshot, Transaction
+from dsql.types.type import FormatSettings
 
 JOBS = 7
 FINISHED = ("completed", "failed")
@@ -28,7 +29,8 @@ class Job(msgspec.Struct, array_like=True):
     `cursor` is the last row key a build has done; it goes on from there after a crash. `target` is the
     encoded Table that a REWRITE ends with. `synchronous`: its statement waits for it, and a failure leaves
     nothing behind. What VALIDATE_CONSTRAINT looks at is a constraint (`object_oid`) or the NOT NULL of
-    `columns`; `is_new`: it goes again if a row violates it.
+    `columns`; `is_new`: it goes again if a row violates it. `using`, of a REWRITE, are expressions for new
+    values by column number, and `settings` those of the session that has written them.
     """
 
     identifier: bytes
@@ -46,6 +48,8 @@ class Job(msgspec.Struct, array_like=True):
     sqlstate: str = ""
     columns: tuple[int, ...] = ()
     is_new: bool = False
+    using: tuple[tuple[int, str], ...] = ()
+    settings: FormatSettings = FormatSettings()
 
     @property
     def text_id(self) -> str:

@@ -45,6 +45,8 @@ def add_constraint_node(alteration: Alteration, table: Table, constraint: Any) -
         table = add_key(table, constraint, alteration.context, alteration.writer)
         if contype == "CONSTR_UNIQUE":
             alteration.unique.append(table.indexes[-1])
+        else:
+            alteration.rewrite()
         return table
     raise alter_table_error(pg.AT_AddConstraint)
 

@@ -20,6 +20,7 @@ from dsql.ddl.alter_constraints import (
     is_key,
     validate_constraint,
 )
+from dsql.ddl.alter_type import alter_type
 from dsql.ddl.alter_view import alter_view
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource, StatementExpressions
@@ -37,6 +38,7 @@ from dsql.ddl.naming import (
     require_table,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.rewriting import pending_rewrite, target_of
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
 from dsql.ddl.sequences import linked, owned_sequences
@@ -110,7 +112,12 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         return result
     writer = CatalogWriter(context.transaction)
     expressions, several = StatementExpressions(parsed, context), len(statement.cmds) > 1
-    alteration = Alteration(context, expressions, writer, result, looks_at_once=several)
+    before, pending = table, pending_rewrite(table, context)
+    alteration = Alteration(
+        context, expressions, writer, result, before=before, pending=pending, looks_at_once=several
+    )
+    if pending is not None:
+        table = target_of(pending)
     for command in sorted(map(nodes.inner, statement.cmds), key=_turn):
         subtype = nodes.enum_name(command, "subtype")
         if table.kind == "S" and subtype != "AT_ChangeOwner":
@@ -135,12 +142,15 @@ def _turn(command: Any) -> int:
     if subtype.startswith("AT_Drop"):
         return 0
     if subtype == "AT_ColumnDefault":
-        return 4 if command.HasField("def") else 0
-    if subtype == "AT_AddColumn":
-        return 1
+        return 5 if command.HasField("def") else 0
+    if subtype in _EARLY:
+        return _EARLY[subtype]
     if subtype != "AT_AddConstraint":
-        return 2
-    return 3 if is_key(getattr(command, "def").constraint) else 4
+        return 3
+    return 4 if is_key(getattr(command, "def").constraint) else 5
+
+
+_EARLY = {"AT_AlterColumnType": 1, "AT_AddColumn": 2}
 
 
 def _tag(statement: Any) -> str:
@@ -270,6 +280,7 @@ _Action = Callable[[Alteration, Table, Any], Table]
 _ACTIONS: dict[str, _Action] = {
     "AT_AddColumn": add_column,
     "AT_DropColumn": _drop_column,
+    "AT_AlterColumnType": alter_type,
     "AT_ColumnDefault": _column_default,
     "AT_DropNotNull": _drop_not_null,
     "AT_SetNotNull": _set_not_null,

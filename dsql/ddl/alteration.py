@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from dsql.catalog.dependencies import Address
+from dsql.catalog.jobs import Job
 from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
@@ -14,6 +17,7 @@ from dsql.ddl.keys import refuse_duplicates
 from dsql.ddl.rebuild import fill
 from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.rewriting import submit_rewrite
 from dsql.ddl.validation import NewRule, submit_validation
 
 
@@ -22,6 +26,7 @@ class Alteration:
 
     `rules` are what all rows must meet, `unique` what none may have twice, `fill` are the columns whose
     values have to be written into them. `looks_at_once`: there is more to be undone than one of these.
+    `before` is the table as it is stored, `pending` the job that replaces its rows already.
     """
 
     def __init__(
@@ -31,6 +36,8 @@ class Alteration:
         writer: CatalogWriter,
         result: UtilityResult,
         *,
+        before: Table,
+        pending: Job | None,
         looks_at_once: bool,
     ) -> None:
         self.context = context
@@ -40,6 +47,9 @@ class Alteration:
         self.rules: list[NewRule] = []
         self.fill: list[int] = []
         self.unique: list[Index] = []
+        self.before = before
+        self.pending = pending
+        self._using: dict[int, str] | None = None if pending is None else {}
         self.looks_at_once = looks_at_once or context.is_block
         self._catalog = context.catalog
 
@@ -54,9 +64,18 @@ class Alteration:
         self._catalog = remove(gone, catalog, self.context, self.writer)
         return self._catalog.tables_by_oid[table.oid]
 
+    def rewrite(self, number: int = 0, using: str = "") -> None:
+        """Have all rows be replaced, with the value of an expression for a column if one is given."""
+        self._using = self._using or {}
+        if using:
+            self._using[number] = using
+
     def finish(self, table: Table) -> None:
         """Write the table and what its rows have to have, and have them looked at."""
         context = self.context
+        if self._using is not None:
+            self._replace_rows(table, self._using)
+            return
         self.writer.put_table(table)
         if self.fill or self.rules or self.unique:
             context.forget_catalog()
@@ -68,6 +87,17 @@ class Alteration:
             submit_validation(table, rule, context, at_once=at_once)
         for index in self.unique if self.looks_at_once else ():
             refuse_duplicates(table, index, context)
+
+    def _replace_rows(self, table: Table, using: dict[int, str]) -> None:
+        new = table.columns[len(self.before.columns) :]
+        before = replace(self.before, columns=(*self.before.columns, *new))
+        if self.fill:
+            self.writer.put_table(before)
+            self.context.forget_catalog()
+            fill(before, self.fill, self.context.catalog, self.context)
+        submit_rewrite(before, table, using, self.pending, self.context, self.writer)
+        for rule in self.rules:
+            submit_validation(table, rule, self.context)
 
 
 def with_column(table: Table, column: Column) -> Table:

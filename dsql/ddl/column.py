@@ -15,6 +15,7 @@ from dsql.ddl.rebuild import value_of
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.sequence_options import Written
 from dsql.errors import SqlError, unsupported
+from dsql.functions.coercion import CastContext, find_cast
 from dsql.limits import CHAR_BYTES_MAX, VARCHAR_BYTES_MAX
 from dsql.sql.binder import ColumnExpression, bind_column_expression, bind_standalone
 from dsql.sql.bound import ColumnRef, Expression
@@ -151,13 +152,81 @@ class StatementExpressions:
         assert column.default is not None
         if column.generated:
             return None
-        context, use = self._context, ColumnExpression("DEFAULT expressions", column)
-        bound = bind_column_expression(
-            column.default, table, context.catalog, (), context.settings, use=use
-        )
+        use = ColumnExpression("DEFAULT expressions", column)
+        bound = self._bind_text(column.default, use, table)
         if volatility(bound) == "v":
             return None
-        return (value_of(bound, context),)
+        return (value_of(bound, self._context),)
+
+    def can_assign(self, column: Column, typed: Column) -> bool:
+        """Tell whether a column's values may be assigned to one of another type."""
+        cast = find_cast(column.type_oid, typed.type_oid, CastContext.ASSIGNMENT)
+        return column.type_oid == typed.type_oid or cast is not None
+
+    def conversion(self, table: Table, typed: Column, node: Any) -> str | None:
+        """Return the text of an expression over a table's columns that gives a column's new values.
+
+        None if it has another type.
+        """
+        try:
+            bound = self._bind(node, ColumnExpression("transform expressions", typed), table)
+        except SqlError as error:
+            if error.sqlstate != "42804":
+                raise
+            return None
+        return expression_text(bound)
+
+    def converted_default(self, column: Column, typed: Column) -> Column:
+        """Return a column of another type with the default that it had. Raises SqlError 42804."""
+        assert column.default is not None
+        try:
+            bound = self._bind_text(
+                column.default, ColumnExpression("DEFAULT expressions", typed), None
+            )
+        except SqlError as error:
+            if error.sqlstate != "42804":
+                raise
+            shown = format_type(typed.type_oid, typed.typmod)
+            message = (
+                f'default for column "{column.name}" cannot be cast automatically to type {shown}'
+            )
+            raise SqlError("42804", message) from None
+        return replace(typed, default=expression_text(bound))
+
+    def bound_anew(self, table: Table, number: int) -> Table:
+        """Return a table with the expressions over a column whose type has changed, as they are now.
+
+        Raises SqlError 42883 for one that is none any more.
+        """
+        read = Use(table.oid, number)
+
+        def anew(text: str | None, clause: str, uses: tuple[Use, ...]) -> str | None:
+            if text is None or read not in uses:
+                return text
+            return expression_text(self._bind_text(text, ColumnExpression(clause), table))
+
+        checks = tuple(
+            replace(check, expression=anew(check.expression, "check constraints", check.uses) or "")
+            for check in table.checks
+        )
+        indexes = tuple(
+            replace(
+                index,
+                predicate=anew(index.predicate, "index predicates", index.uses),
+                columns=tuple(
+                    replace(part, expression=anew(part.expression, "index expressions", index.uses))
+                    for part in index.columns
+                ),
+            )
+            for index in table.indexes
+        )
+        return replace(table, checks=checks, indexes=indexes)
+
+    def _bind_text(self, text: str, use: ColumnExpression, table: Table | None) -> Expression:
+        context = self._context
+        return bind_column_expression(
+            text, table, context.catalog, context.search_path, context.settings, use=use
+        )
 
     def check(self, table: Table, node: Any, name: str, taken: Collection[str]) -> CheckConstraint:
         """Return a CHECK constraint without OID. Raises SqlError 42710 for a name that is taken.

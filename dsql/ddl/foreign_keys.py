@@ -100,7 +100,7 @@ def add_foreign_key(
         validated,
     )
     for column, other in zip(columns, referenced, strict=True):
-        _check_types(key, column, other)
+        check_types(key, column, other)
     if parent.oid != table.oid:
         writer.put_table(parent)
     return replace(table, foreign_keys=(*table.foreign_keys, key))
@@ -181,7 +181,8 @@ def _check_generated(columns: Sequence[Column], constraint: Any) -> None:
                 )
 
 
-def _check_types(key: ForeignKey, column: Column, referenced: Column) -> None:
+def check_types(key: ForeignKey, column: Column, referenced: Column) -> None:
+    """Raise SqlError 42804 if a column's values cannot be compared with those that it refers to."""
     types = {column.type_oid, referenced.type_oid}
     alike = len(types) == 1 or any(types <= family for family in _FAMILIES)
     if not alike and not can_coerce(column.type_oid, referenced.type_oid):

@@ -27,7 +27,7 @@ from dsql.ddl.naming import (
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import check_index_count, check_key_type
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import check_index_keys
@@ -79,6 +79,8 @@ def add_index(index: Index, table: Table, context: UtilityContext, *, synchronou
 
     A synchronous build runs when the transaction has committed, before its statement's end.
     """
+    if table.frozen:
+        raise unsupported("CREATE INDEX is not supported where all rows are being replaced")
     check_index_count(len(table.indexes) + 1)
     writer = CatalogWriter(context.transaction)
     writer.claim_name(table.schema, index.name)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
@@ -33,6 +32,7 @@ from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
 from dsql.ddl.removal import give_up, keyspaces_of
+from dsql.ddl.rewriting import target_of
 from dsql.ddl.validation import Validation, validated, without_new
 from dsql.encoding.keyspace import keyspace_range, table_version_key
 from dsql.errors import SqlError
@@ -283,13 +283,16 @@ class JobRunner:
         if table is None:
             job.details = "Skipped job for nonexistent table."
             return True
-        target = msgspec.msgpack.decode(job.target, type=Table)
+        target = target_of(job)
         transaction.check(table_version_key(table.oid), Mode.CATALOG)
         rows = self._rows_after(transaction, job, table, _ROWS_PER_COPY)
         if rows:
             key = (catalog.version, target.keyspace_id)
-            program = self._program(key, lambda: copy_program(table, target, catalog))
-            run_on(program, transaction, rows)
+            using = dict(job.using)
+            program = self._program(
+                key, lambda: copy_program(table, target, catalog, using, job.settings)
+            )
+            run_on(program, transaction, rows, job.settings, self._store.now())
             job.cursor = rows[-1][0]
             return False
         self._swap(transaction, table, target)
@@ -317,12 +320,14 @@ class JobRunner:
     def _thaw(self, transaction: Transaction, job: Job) -> None:
         """Give a table back to its writers after a failed copy, and remove what was copied."""
         table = self._store.catalog(transaction).tables_by_oid.get(job.table_oid)
-        target = msgspec.msgpack.decode(job.target, type=Table)
+        target = target_of(job)
         writer = CatalogWriter(transaction)
+        kept = set()
         if table is not None:
             writer.put_table(replace(table, frozen=False))
+            kept = {index.name for index in table.indexes}
         for index in target.indexes:
-            if index.primary:
+            if index.name not in kept:
                 writer.release_name(target.schema, index.name)
         give_up(transaction, keyspaces_of(target), self._store.now())
 
@@ -347,6 +352,6 @@ def _failure_text(error: SqlError, job: Job) -> str:
         return f"{error.message}\n{error.detail}" if job.synchronous else error.message
     if not job.synchronous:
         return "Found duplicate key while validating index for UCVs"
-    name = (job.object_name or "").rpartition(".")[2]
+    name = error.constraint or (job.object_name or "").rpartition(".")[2]
     detail = error.detail.replace("already exists.", "is duplicated.")
     return f'could not create unique index "{name}"\n{detail}'

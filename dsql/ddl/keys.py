@@ -1,18 +1,11 @@
-"""ALTER TABLE ... ADD PRIMARY KEY or UNIQUE on a table that may have rows (postgres profile).
-
-A primary key is the order rows are stored in, so adding one means copying every row to another keyspace.
-The first transaction freezes the table: writers that started before carry the older version of the table
-and fail with OC001, later ones are refused. The job then copies, and swaps the keyspaces in one commit.
-"""
+"""ALTER TABLE ... ADD PRIMARY KEY or UNIQUE on a table that may have rows (postgres profile)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
-from dsql.catalog.jobs import new_job, write_job
 from dsql.catalog.schema import Column, Index, IndexColumn, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
@@ -26,7 +19,10 @@ from dsql.executor.violations import value_text
 
 
 def add_key(table: Table, constraint: Any, context: UtilityContext, writer: CatalogWriter) -> Table:
-    """Add a PRIMARY KEY or UNIQUE constraint; its build runs when the transaction has committed."""
+    """Add a PRIMARY KEY, for which the rows have to be replaced, or a UNIQUE constraint.
+
+    The latter's build runs when the transaction has committed.
+    """
     primary = nodes.enum_name(constraint, "contype") == "CONSTR_PRIMARY"
     if primary and table.primary_key is not None:
         raise SqlError("42P16", f'multiple primary keys for table "{table.name}" are not allowed')
@@ -40,7 +36,7 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
         return replace(
             table, indexes=(*table.indexes, replace(index, oid=job.object_oid, valid=False))
         )
-    return _add_primary_key(table, index, columns, context, writer)
+    return _add_primary_key(table, index, columns, writer)
 
 
 def refuse_duplicates(table: Table, index: Index, context: UtilityContext) -> None:
@@ -64,11 +60,7 @@ def refuse_duplicates(table: Table, index: Index, context: UtilityContext) -> No
 
 
 def _add_primary_key(
-    table: Table,
-    index: Index,
-    columns: list[Column],
-    context: UtilityContext,
-    writer: CatalogWriter,
+    table: Table, index: Index, columns: list[Column], writer: CatalogWriter
 ) -> Table:
     writer.claim_name(table.schema, index.name)
     index = replace(
@@ -77,28 +69,8 @@ def _add_primary_key(
         constraint=index.name,
         constraint_oid=writer.allocate_oid(),
     )
-    numbers = {column.number for column in columns}
-    target = replace(
-        table,
-        keyspace=writer.allocate_oid(),
-        columns=tuple(
-            replace(column, not_null=True) if column.number in numbers else column
-            for column in table.columns
-        ),
-        indexes=(
-            index,
-            *(replace(other, keyspace=writer.allocate_oid()) for other in table.indexes),
-        ),
-    )
-    job = new_job("REWRITE", context.statement_timestamp)
-    job.table_oid = table.oid
-    job.object_oid = table.oid
-    job.object_name = f"{table.schema}.{index.name}"
-    job.target = msgspec.msgpack.encode(target)
-    job.synchronous = True
-    write_job(context.transaction, job)
-    context.run_after_commit(job)
-    return replace(table, frozen=True)
+    keyed = table.with_columns([replace(column, not_null=True) for column in columns])
+    return replace(keyed, indexes=(index, *table.indexes))
 
 
 def _index(

@@ -6,14 +6,12 @@ from typing import Any
 
 from dsql.catalog.schema import Table
 from dsql.ddl import nodes
-from dsql.ddl.lacking_names import type_of
 from dsql.ddl.naming import changeable_column, find_any, missing_relation
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
 
 _OF_COLUMNS = frozenset(
     (
-        "AT_AlterColumnType",
         "AT_ResetOptions",
         "AT_SetCompression",
         "AT_SetOptions",
@@ -37,8 +35,6 @@ def check_command(table: Table, command: Any, context: UtilityContext) -> None:
     subtype = nodes.enum_name(command, "subtype")
     if subtype in _OF_COLUMNS and command.name:
         changeable_column(table, command.name)
-        if subtype == "AT_AlterColumnType":
-            type_of(getattr(command, "def").column_def.type_name)
     elif subtype in ("AT_AddInherit", "AT_DropInherit"):
         parent = getattr(command, "def").range_var
         if find_any(context, parent) is None:

@@ -7,7 +7,7 @@ scan is given a batch of rows instead: a job decides itself how far one transact
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Index, Table
 from dsql.ddl.result import UtilityContext
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
 from dsql.executor.program import ExecutionContext
 from dsql.planner.plan import DeleteNode, IndexBuildNode
@@ -54,21 +54,39 @@ class _Batch:
 
 
 class _Context:
-    """The context of a program that only reads and writes rows."""
+    """The context of a program that only reads and writes rows. Raises SqlError 0A000 for what it lacks."""
 
-    settings = FormatSettings()
     authority = None
 
-    def __init__(self, transaction: Transaction | _Batch) -> None:
+    def __init__(
+        self,
+        transaction: Transaction | _Batch,
+        settings: FormatSettings | None = None,
+        now: int = 0,
+    ) -> None:
         self.transaction = transaction
+        self.settings = settings or FormatSettings()
+        self.statement_timestamp = now
+
+    def __getattr__(self, name: str) -> Any:
+        raise unsupported("what only a session knows cannot be asked for while rows are replaced")
 
     def check_cancel(self) -> None:
         """Do nothing: a batch is short, and the job looks between them."""
 
 
-def run_on(program: CompiledProgram, transaction: Transaction, rows: Rows) -> None:
-    """Run a program over a batch of stored rows."""
-    context: Any = _Context(_Batch(transaction, rows))
+def run_on(
+    program: CompiledProgram,
+    transaction: Transaction,
+    rows: Rows,
+    settings: FormatSettings | None = None,
+    now: int = 0,
+) -> None:
+    """Run a program over a batch of stored rows.
+
+    `settings` are a session's, whose expressions are in it; rows without a key are new ones of `now`.
+    """
+    context: Any = _Context(_Batch(transaction, rows), settings, now)
     with suppress(SqlError):  # of which there may be another one before it
         if program.insert_new(context):
             return
@@ -164,17 +182,32 @@ def index_build_program(table: Table, index: Index, catalog: Catalog) -> Compile
     return compile_plan(dataclasses.replace(planned, query=query))
 
 
-def copy_program(source: Table, target: Table, catalog: Catalog) -> CompiledProgram:
-    """Return the program that inserts the source's rows it is given into the target."""
+def copy_program(
+    source: Table,
+    target: Table,
+    catalog: Catalog,
+    using: Mapping[int, str],
+    settings: FormatSettings,
+) -> CompiledProgram:
+    """Return the program that inserts the source's rows it is given into the target.
+
+    `using` are expressions over the source for columns by number; the others are assigned as they are.
+    """
     renamed = replace(source, oid=source.oid + (1 << 31), name=f"{source.name} before {target.oid}")
-    copied = replace(target, foreign_keys=())  # what refers is where it was
+    # What refers is where it was, and what need not hold for all rows need not now.
+    checks = tuple(check for check in target.checks if check.validated)
+    copied = replace(target, foreign_keys=(), checks=checks)
     both = _with_table(_with_table(catalog, copied), renamed)
-    columns = ", ".join(
-        quote_identifier(column.name) for column in target.live_columns if not column.generated
+    columns = [column for column in target.live_columns if not column.generated]
+    names = ", ".join(quote_identifier(column.name) for column in columns)
+    values = ", ".join(
+        using.get(c.number) or quote_identifier(source.columns[c.number - 1].name) for c in columns
     )
-    into = f"INSERT INTO {_name(target)} ({columns}) OVERRIDING SYSTEM VALUE"
-    text = f"{into} SELECT {columns} FROM {_name(renamed)}"
-    return prepare(_bind(text, both))
+    text = (
+        f"INSERT INTO {_name(target)} ({names}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {values} FROM {_name(renamed)}"
+    )
+    return prepare(_bind(text, both, settings=settings))
 
 
 def read_column(table: Table, column: Column, context: ExecutionContext) -> Iterator[Any]:
@@ -184,8 +217,14 @@ def read_column(table: Table, column: Column, context: ExecutionContext) -> Iter
     return (row[0] for row in rows)
 
 
-def _bind(text: str, catalog: Catalog, types: tuple[int, ...] = ()) -> Any:
-    return bind(parse_statement(text), catalog, (), FormatSettings(), types, profile="postgres")
+def _bind(
+    text: str,
+    catalog: Catalog,
+    types: tuple[int, ...] = (),
+    settings: FormatSettings | None = None,
+) -> Any:
+    found = settings or FormatSettings()
+    return bind(parse_statement(text), catalog, (), found, types, profile="postgres")
 
 
 def _name(table: Table) -> str:

@@ -19,7 +19,7 @@ from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session.compiled import CompiledQuery
-from dsql.session.pipeline import QUERIES, compile_query, describe_query
+from dsql.session.pipeline import QUERIES, compile_filling, compile_query, describe_query
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
@@ -70,12 +70,8 @@ def _query(parsed: ParsedStatement) -> ParsedStatement:
 
 def _source(parsed: ParsedStatement, state: SessionState) -> CompiledQuery:
     """Return the query, compiled for who may run it. Raises SqlError 42501."""
-    return _compile(_query(parsed), state)
-
-
-def _compile(query: ParsedStatement, state: SessionState) -> CompiledQuery:
     plans = state.environment.plans
-    return compile_query(query, None, state.context.standpoint, state.settings, plans)
+    return compile_query(_query(parsed), None, state.context.standpoint, state.settings, plans)
 
 
 def _make(parsed: ParsedStatement, state: SessionState) -> Table:
@@ -112,6 +108,7 @@ def _fill(table: Table, parsed: ParsedStatement, state: SessionState) -> int:
         schemaname=table.schema, relname=table.name, inh=True, relpersistence="p"
     )
     insert = pg.InsertStmt(relation=relation, select_stmt=parsed.node.query)
-    query = _compile(replace(parsed, node=insert, name="Insert"), state)
+    filling = replace(parsed, node=insert, name="Insert")
+    query = compile_filling(filling, state.context.standpoint, state.settings)
     state.block.use(query)
     return query.program.emit(state.context, (), bytearray(), ())

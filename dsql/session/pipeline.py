@@ -142,6 +142,26 @@ def compile_body(
     return body
 
 
+def compile_filling(
+    parsed: ParsedStatement, standpoint: Standpoint, settings: Settings
+) -> CompiledQuery:
+    """Return the INSERT that fills a table which its statement has just made.
+
+    Its names were looked up when its query was compiled; the table may be in a schema that the role may
+    make something in and not use. Raises SqlError 42501.
+    """
+    bound = bind(
+        parsed,
+        standpoint.catalog,
+        standpoint.search_path,
+        settings.formats,
+        None,
+        profile=settings.profile,
+    )
+    authorized = authorize(bound, bound.required, standpoint.authority)
+    return CompiledQuery(authorized, settings.formats, parsed.text, None)
+
+
 def compile_for_owner(
     text: str, types: tuple[int, ...], catalog: Catalog, owner: int, plans: PlanCache
 ) -> CompiledQuery:

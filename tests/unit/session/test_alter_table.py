@@ -80,3 +80,34 @@ def test_dsql_takes_bare_columns_only(server):
     message = "unsupported ALTER TABLE ALTER COLUMN ... SET NOT NULL statement"
     assert peer.fails("ALTER TABLE t ALTER id SET NOT NULL") == ("0A000", message)
     peer.rows("ALTER TABLE t ADD COLUMN a int")
+
+
+def test_a_row_that_was_written_meanwhile_gets_the_new_type(postgres, peers):
+    one, other = peers
+    _before_next_commit(postgres, lambda: other.rows("INSERT INTO t VALUES (2, 20)"))
+    one.rows("ALTER TABLE t ALTER a TYPE text USING 'n' || a")
+    assert other.rows("SELECT a FROM t ORDER BY id") == [[b"n1"], [b"n20"]]
+    other.rows("INSERT INTO t VALUES (3, 'x')")
+
+
+def test_a_block_that_replaces_rows_twice_replaces_them_once(peers):
+    one, other = peers
+    one.rows("BEGIN")
+    one.rows("ALTER TABLE t ALTER a TYPE text")
+    assert one.rows("SELECT a FROM t") == [[b"1"]]
+    one.rows("ALTER TABLE t ALTER id TYPE bigint, ADD CHECK (a <> '2')")
+    one.rows("COMMIT")
+    assert other.fails("INSERT INTO t VALUES (2, '2')")[0] == "23514"
+    types = (
+        "SELECT atttypid::regtype FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0"
+    )
+    assert other.rows(types) == [[b"bigint"], [b"text"]]
+    assert other.rows("SELECT count(*) FROM sys.jobs WHERE status <> 'completed'") == [[b"0"]]
+
+
+def test_what_rows_cannot_become_leaves_them_as_they_are(peers):
+    one, _ = peers
+    one.rows("ALTER TABLE t ADD COLUMN b text DEFAULT 'long'")
+    assert one.fails("ALTER TABLE t ALTER b TYPE varchar(2)")[0] == "22001"
+    one.rows("UPDATE t SET b = b || 'er'")
+    assert one.rows("SELECT b FROM t") == [[b"longer"]]
