@@ -18,6 +18,7 @@ from typing import cast
 
 from dsql.control.access_keys import mapped_identity
 from dsql.errors import FatalError
+from dsql.limits import truncate_identifier
 from dsql.session.handed import HandedSession
 from dsql.wire.backend import error_response
 from placement.client import Place
@@ -166,7 +167,7 @@ class RelaySession(asyncio.Protocol):
         """Find the cluster."""
         door, attempt = self._door, self._attempt
         assert self._channel is not None
-        attempt.user = parameters["user"]
+        attempt.user = truncate_identifier(parameters["user"])
         option, options = take_cluster_option(parameters.get("options", ""))
         identifier = choose_cluster(self._channel.server_name, option)
         attempt.cluster = identifier
@@ -188,7 +189,7 @@ class RelaySession(asyncio.Protocol):
         attempt.principal = identity.principal
         attempt.access_key_id = identity.access_key_id
         attempt.action = identity.action
-        database = self._parameters.get("database", DATABASE)
+        database = truncate_identifier(self._parameters.get("database", DATABASE))
         if database != DATABASE:
             raise FatalError("3D000", f'database "{database}" does not exist')
         assert self._channel is not None

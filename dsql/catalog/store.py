@@ -88,14 +88,23 @@ def load(reader: Reader) -> Catalog:
     """Read the whole catalog of a snapshot."""
     schemas = {schema.name: schema for schema in BUILTIN_SCHEMAS}
     schemas.update((schema.name, schema) for schema in _objects(reader, SCHEMAS, Schema))
-    roles = [ADMIN, *_objects(reader, ROLES, Role)]
+    roles = {role.oid: role for role in (ADMIN, *_objects(reader, ROLES, Role))}
     tables = list(_objects(reader, TABLES, Table))
     database = next(_objects(reader, DATABASE, Database), POSTGRES)
     defaults = _objects(reader, DEFAULT_ACLS, DefaultAcl)
     functions = _objects(reader, FUNCTIONS, SqlFunction)
     version = read_version(reader)
     domains = _objects(reader, DOMAINS, Domain)
-    return Catalog(version, schemas.values(), tables, roles, database, defaults, functions, domains)
+    return Catalog(
+        version,
+        schemas.values(),
+        tables,
+        roles.values(),
+        database,
+        defaults,
+        functions,
+        domains,
+    )
 
 
 def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:

@@ -47,9 +47,10 @@ def _admitted_role(state: SessionState, handed: HandedSession) -> Role:
     wrong with a role is not told apart: nobody should find out in this way which roles there are.
     """
     user, identity = handed.user, handed.identity
-    if user == ADMIN.name:
-        return ADMIN
     role = state.block.catalog.roles.get(user)
+    if user == ADMIN.name:
+        assert role is not None, "every catalog has admin"
+        return role
     if role is None or not role.login or identity not in role.arns:
         raise FatalError(
             "28000",

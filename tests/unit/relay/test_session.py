@@ -307,6 +307,14 @@ async def test_other_database_does_not_exist(installation, refusal) -> None:
     assert (answer["C"], answer["M"]) == ("3D000", 'database "shop" does not exist')
 
 
+async def test_names_are_as_long_as_an_identifier(installation, refusal) -> None:
+    names = {"user": "ä" * 40, "database": "shop" * 20}
+    answer = await refusal(installation.token(), names)
+    assert answer["H"].startswith(f"Wrong user to action mapping. user: {'ä' * 31},")
+    answer = await refusal(installation.token(), names | {"user": "admin"})
+    assert answer["M"] == f'database "{("shop" * 20)[:63]}" does not exist'
+
+
 async def test_refusal_of_placement_reaches_the_client(installation, refusal) -> None:
     message = "Unable to accept connection, too many open connections."
     installation.neighbours.refusal = ("53300", message)

@@ -268,13 +268,22 @@ def test_a_role_begins_its_sessions_with_its_settings(postgres: Server, admin: P
         ),
         ("alter role nobody set work_mem = 1", "42704", 'role "nobody" does not exist'),
         ("alter role all set work_mem = 1", "42501", "permission denied to alter setting"),
-        ("alter role admin set work_mem = 1", "42501", "permission denied to alter role"),
     ],
 )
 def test_settings_that_a_role_cannot_begin_with(
     admin: Peer, statement: str, sqlstate: str, message: str
 ):
     assert admin.fails(statement) == (sqlstate, message)
+
+
+def test_admin_sets_what_its_own_sessions_begin_with(postgres: Server, admin: Peer):
+    assert tags(admin.query("alter role admin set timezone = 'Asia/Tokyo'")) == ["ALTER ROLE"]
+    assert postgres.connect().rows("show timezone") == [[b"Asia/Tokyo"]]
+    boss = postgres.connect(user="boss")
+    denied = "42501", "permission denied to alter role"
+    assert boss.fails("alter role admin reset timezone") == denied
+    assert tags(admin.query("alter role current_user reset all")) == ["ALTER ROLE"]
+    assert postgres.connect().rows("show timezone") == [[b"UTC"]]
 
 
 def test_a_session_begins_in_the_role_that_its_role_is_set_to(postgres: Server, admin: Peer):

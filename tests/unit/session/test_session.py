@@ -306,3 +306,12 @@ def test_a_running_statement_that_is_too_old_ends(signals):
     (fields,) = errors(peer.until("E"))
     assert (fields["C"], fields["M"]) == ("54000", "transaction age limit of 0.05s exceeded")
     peer.socket.close()
+
+
+def test_vectors_of_rows_begin_at_zero_and_are_grouped(postgres: Server):
+    peer = postgres.connect()
+    peer.query("create table v (a int2vector); insert into v values ('7 8'), (null), ('7 8')")
+    assert peer.rows("select a, a[0], count(*) from v group by a, a[0] order by 3 desc") == [
+        [b"7 8", b"7", b"2"],
+        [None, None, b"1"],
+    ]
