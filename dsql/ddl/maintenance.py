@@ -12,6 +12,7 @@ from dsql.access.privileges import Privilege
 from dsql.access.requirements import Requirement, Told, owner_of, privilege_on
 from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
+from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
 from dsql.ddl.naming import (
     Found,
@@ -139,8 +140,11 @@ def _owned(
     if found is None:
         raise missing_relation(relation)
     own = replace(ownership(found), others=(context.catalog.database.owner_oid,))
-    if own.is_met(context.authority):
+    is_table = isinstance(found, VirtualTable) or (isinstance(found, Table) and found.kind == "r")
+    if own.is_met(context.authority) and is_table:
         return found
     message = f'permission denied to {verb} "{own.name}", skipping it'
+    if not is_table:
+        message = f'skipping "{own.name}" --- cannot {verb} non-tables or special system tables'
     result.notice("01000", message, severity="WARNING")
     return None

@@ -22,6 +22,7 @@ from dsql.errors import SqlError
 from dsql.limits import IDENTIFIER_BYTES_MAX
 
 Found = Table | VirtualTable | tuple[Table, Index]  # an index comes with its table
+KIND_PLURALS = {"r": "tables", "v": "views", "S": "sequences", "i": "indexes"}
 KIND_NAMES = {"r": "table", "v": "view", "S": "sequence", "i": "index"}
 
 
@@ -108,13 +109,15 @@ def require_table(context: UtilityContext, relation: Any, kinds: str = "r") -> T
     return found
 
 
-def refuse_index(context: UtilityContext, relation: Any, verb: str) -> None:
-    """Raise SqlError 42809 if a RangeVar names an index, where `verb` needs rows."""
-    if isinstance(find_any(context, relation, missing_ok=True), tuple):
+def refuse_kinds(context: UtilityContext, relation: Any, verb: str, kinds: str = "i") -> None:
+    """Raise SqlError 42809 if a RangeVar names an index (or one of `kinds`), where `verb` needs rows."""
+    found = find_any(context, relation, missing_ok=True)
+    kind = "i" if isinstance(found, tuple) else found.kind if found is not None else ""
+    if kind and kind in kinds:
         raise SqlError(
             "42809",
             f'cannot {verb} relation "{relation.relname}"',
-            detail="This operation is not supported for indexes.",
+            detail=f"This operation is not supported for {KIND_PLURALS[kind]}.",
         )
 
 

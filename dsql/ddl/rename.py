@@ -159,7 +159,13 @@ def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
     tag = f"ALTER {word}"
     if is_missing(context, statement):
         return _skipped(statement, tag)
-    table = require_table(context, statement.relation, "rv")
+    table = require_table(context, statement.relation, "rvS")
+    if table.kind == "S":
+        raise SqlError(
+            "42809",
+            f'cannot rename columns of relation "{table.name}"',
+            detail="This operation is not supported for sequences.",
+        )
     old = statement.subname
     refuse_system_column(table, old, f'cannot rename system column "{old}"')
     column = find_column(table, old)

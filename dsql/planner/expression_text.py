@@ -16,6 +16,7 @@ from dsql.planner.plan_slots import children
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.sql.expression_text import expression_text
+from dsql.types import oids, reg
 
 _MARK = re.compile(r"dsql_part_(\d+)_")
 
@@ -98,6 +99,9 @@ class Namer:
             if result is not None and not isinstance(result, Slot):
                 return f"({self(result)})"
             return self._names.get(node.id, node.name or f"column{node.id}")
+        if isinstance(node, bound.Constant) and node.type_oid == oids.REGCLASS and node.value:
+            name = reg.name_of("regclass", node.value).replace("'", "''")
+            return f"'{name}'::regclass"
         if isinstance(node, SubPlan):
             return f"({self.subplan_title(node)})"
         if isinstance(node, bound.Parameter):

@@ -13,6 +13,7 @@ conflict with it; nobody sees that, because nothing else of the transaction coul
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from dsql.hub.waiter import Activity, Waiter
 from dsql.sequences import counter
 from dsql.sequences.counter import Block, Counter, counter_key, next_block
 from dsql.transaction.interface import Mode, Transaction
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -169,7 +172,10 @@ class SequenceServer:
                 transaction.commit()
                 return result
             except SqlError as error:
-                if error.sqlstate not in _AGAIN or attempt + 1 == _ATTEMPTS_MAX:
+                if error.sqlstate not in _AGAIN:
+                    raise
+                if attempt + 1 == _ATTEMPTS_MAX:
+                    logger.warning("a sequence is given up", extra={"attempts": _ATTEMPTS_MAX})
                     raise
             finally:
                 transaction.rollback()

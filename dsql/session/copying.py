@@ -15,7 +15,7 @@ from typing import Any
 from dsql.access.privileges import RELATION_KINDS, permission_denied
 from dsql.catalog.schema import Column, Table
 from dsql.catalog.virtual import VirtualTable
-from dsql.ddl.naming import KIND_NAMES, find_relation, refuse_index, require_table
+from dsql.ddl.naming import KIND_NAMES, find_relation, refuse_kinds, require_table
 from dsql.ddl.nodes import inner, option_value, strings
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TRANSACTION_BYTES_MAX
@@ -101,7 +101,7 @@ class CopyPortal:
         state, node = self._state, self._node
         if node.HasField("where_clause"):
             raise unsupported("COPY FROM with WHERE is not supported")
-        refuse_index(state.context, node.relation, "open")
+        refuse_kinds(state.context, node.relation, "open")
         found = find_relation(state.context, node.relation)
         if isinstance(found, VirtualTable):
             raise permission_denied(RELATION_KINDS[found.kind], found.name)
@@ -181,7 +181,7 @@ class CopyPortal:
                 raise unsupported("COPY query must have a RETURNING clause")
             return replace(parsed, node=query, name=name)
         context, names = self._state.context, strings(node.attlist)
-        refuse_index(context, node.relation, "open")
+        refuse_kinds(context, node.relation, "open")
         table = find_relation(context, node.relation)
         if isinstance(table, VirtualTable) and table.kind == "r":
             names = names or [name for name, _ in table.columns]

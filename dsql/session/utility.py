@@ -15,7 +15,7 @@ from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import execute as ddl
 from dsql.ddl.execute import Utility, nothing, own_rules
 from dsql.ddl.lacking_statements import check_names
-from dsql.ddl.naming import find_relation, refuse_index, require_table
+from dsql.ddl.naming import find_relation, refuse_kinds, require_table
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
@@ -169,7 +169,7 @@ def _lock_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Req
     if not state.block.is_block:
         raise SqlError("25P01", "LOCK TABLE can only be used in transaction blocks")
     for wrapped in parsed.node.relations:
-        refuse_index(state.context, wrapped.range_var, "lock")
+        refuse_kinds(state.context, wrapped.range_var, "lock", "iS")
         found = find_relation(state.context, wrapped.range_var)
         if isinstance(found, VirtualTable):
             continue  # everybody may read it

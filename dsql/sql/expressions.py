@@ -30,7 +30,7 @@ from dsql.sql.bound import (
     RowConstructor,
     ScalarSubquery,
 )
-from dsql.sql.bound_query import Query
+from dsql.sql.bound_query import Query, VirtualEntry
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.expression_lists import NotAlikeError
 from dsql.sql.scope import Item, Scope, is_function_item
@@ -163,6 +163,10 @@ def _column(scope: Scope, tree: exp.Column) -> Expression:
 def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expression:
     """Return a reference to a whole row of FROM, spelled out; of a scalar function: its value."""
     item, levels = scope.find_item(schema, table, position)
+    entry = scope.outer(levels).range_table[item.entry] if item.entry >= 0 else None
+    if isinstance(entry, VirtualEntry) and entry.sequence is not None:
+        message = f'relation "{entry.sequence.name}" does not have a composite type'
+        raise SqlError("42809", message)
     fields = item_columns(scope, item, levels)
     if levels == 0 and len(fields) == 1 and is_function_item(scope, item):
         return fields[0]

@@ -298,6 +298,7 @@ def _check_function(parsed: ParsedStatement) -> None:
 
 
 _CHECKS: dict[str, Callable[[ParsedStatement], None]] = {
+    "AlterSeq": refusals_ddl.check_altered_sequence,
     "AlterTable": refusals_ddl.check_alter_table,
     "Create": refusals_ddl.check_create_table,
     "CreateFunction": _check_function,

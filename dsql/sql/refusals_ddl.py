@@ -102,8 +102,8 @@ def check_identity(type_name: str, options: Any) -> None:
         raise unsupported(f"identity column is not supported {_CACHE_ADVICE}")
 
 
-def _has_cache(options: Any) -> bool:
-    """Tell whether sequence options have a CACHE of 1 or of at least 65,536."""
+def _has_cache(options: Any, *, default: bool = False) -> bool:
+    """Tell whether sequence options have a CACHE of 1 or of at least 65,536; `default`: if none."""
     for option in options:
         element = option.def_elem
         if element.defname == "cache":
@@ -113,13 +113,31 @@ def _has_cache(options: Any) -> bool:
             else:
                 size = int(argument.float.fval)
             return bool(size == 1 or size >= SEQUENCE_CACHE_MIN)
-    return False
+    return default
 
 
 def check_sequence(parsed: ParsedStatement) -> None:
-    """Raise SqlError 0A000 for CREATE SEQUENCE without an acceptable CACHE."""
+    """Raise SqlError 0A000 for CREATE SEQUENCE without an acceptable CACHE, or of another type."""
     if not _has_cache(parsed.node.options):
         raise unsupported(f"CREATE SEQUENCE is not supported {_CACHE_ADVICE}")
+    _check_sequence_type(parsed.node.options)
+
+
+def check_altered_sequence(parsed: ParsedStatement) -> None:
+    """Raise SqlError 0A000 for ALTER SEQUENCE to a CACHE or a type that CREATE SEQUENCE refuses."""
+    if not _has_cache(parsed.node.options, default=True):
+        raise unsupported(f"ALTER SEQUENCE is not supported {_CACHE_ADVICE}")
+    _check_sequence_type(parsed.node.options)
+
+
+def _check_sequence_type(options: Any) -> None:
+    for option in options:
+        if option.def_elem.defname == "as":
+            name = option.def_elem.arg.type_name.names[-1].string.sval
+            if name != "int8":
+                shown = _INTEGER_TYPES.get(name, name)
+                message = f"datatype {shown} not supported, sequence type must be bigint"
+                raise unsupported(message)
 
 
 # ---------------------------------------------------------------- ALTER TABLE

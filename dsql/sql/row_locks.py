@@ -12,7 +12,14 @@ from sqlglot import exp
 
 from dsql.access.privileges import Privilege
 from dsql.errors import SqlError, unsupported
-from dsql.sql.bound_query import Entry, FunctionEntry, Query, SubqueryEntry, TableEntry
+from dsql.sql.bound_query import (
+    Entry,
+    FunctionEntry,
+    Query,
+    SubqueryEntry,
+    TableEntry,
+    VirtualEntry,
+)
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
 from dsql.sql.walk import any_node
@@ -81,8 +88,15 @@ def _is_window(node: Any) -> bool:
     return isinstance(node, WindowCall)
 
 
+def _refuse_sequence(entry: Entry) -> None:
+    if isinstance(entry, VirtualEntry) and entry.sequence is not None:
+        raise SqlError("42809", f'cannot lock rows in sequence "{entry.sequence.name}"')
+
+
 def _locked_entries(scope: Scope, lock: exp.Expression, name: str) -> list[int]:
     if not lock.expressions:
+        for entry in scope.range_table:
+            _refuse_sequence(entry)
         return [i for i, entry in enumerate(scope.range_table) if isinstance(entry, _LOCKABLE)]
     found = []
     for tree in lock.expressions:
@@ -95,6 +109,7 @@ def _locked_entries(scope: Scope, lock: exp.Expression, name: str) -> list[int]:
                 position=position_of(tree),
             )
         entry = scope.range_table[matches[0]]
+        _refuse_sequence(entry)
         if isinstance(entry, FunctionEntry):
             raise unsupported(f"{name} cannot be applied to a function", position=position_of(tree))
         if isinstance(entry, _LOCKABLE):

@@ -281,12 +281,22 @@ class TestDsqlProfile:
                 "alter table b alter c add generated always as identity (cache 1)",
                 "datatype integer not supported, identity column type must be bigint",
             ),
+            (
+                "create sequence s as integer cache 1",
+                "datatype integer not supported, sequence type must be bigint",
+            ),
+            (
+                "alter sequence q cache 5",
+                "ALTER SEQUENCE is not supported without an explicit cache size. "
+                "please define CACHE greater than or equal to 65536 or equal to 1",
+            ),
         ],
     )
     def test_what_it_refuses_it_refuses_in_its_words(
         self, peer: Peer, statement: str, message: str
     ) -> None:
         peer.query("create table b (a bigint not null, c int not null)")
+        peer.query("create sequence q cache 1")
         assert peer.fails(statement) == ("0A000", message)
 
     def test_an_identity_column_is_added_with_a_cache(self, peer: Peer) -> None:
