@@ -48,6 +48,13 @@ class SequencesRecord(msgspec.Struct, array_like=True, frozen=True):
     latest: Oid
     cached: tuple[CachedRecord, ...]
 
+    def is_sound(self) -> bool:
+        """Return whether a session can have left it behind."""
+        known = {entry.oid for entry in self.cached}
+        return self.latest in (0, *known) and all(
+            entry.step and (entry.end - entry.last) % entry.step == 0 for entry in self.cached
+        )
+
 
 class Caller(Protocol):
     """The running statement: see `dsql.session.context.SessionContext`."""

@@ -207,6 +207,8 @@ def decode(data: bytes) -> SessionRecord:
         raise InvalidRecordError("no session's id")
     if record.random is not None and len(record.random.numbers) != _RANDOM_BYTES:
         raise InvalidRecordError("no generator's state")
+    if record.sequences is not None and not record.sequences.is_sound():
+        raise InvalidRecordError("values of no sequence")
     transaction = record.block and record.block.transaction
     if transaction and not math.isfinite(transaction.started_at):
         raise InvalidRecordError("a transaction that never began")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from memory_server import Server
 
 from dsql.errors import SqlError
+from dsql.sequences.session import CachedRecord, SequencesRecord
 from dsql.session.departure import take_up
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.session.record import (
@@ -99,6 +100,27 @@ BLOCKS = st.builds(
         max_size=2,
     ).map(tuple),
 )
+VALUE = st.integers(-(2**63), 2**63 - 1)
+
+
+def _cached(oid: int, last: int, step: int, called: bool, made: bool | None) -> CachedRecord:
+    return CachedRecord(
+        oid, oid, last, last + step if abs(last) < 2**62 else last, step, called, made
+    )
+
+
+def _of_the_first(cached: list[CachedRecord]) -> SequencesRecord:
+    return SequencesRecord(cached[0].oid, tuple(cached))
+
+
+CACHED = st.builds(
+    _cached,
+    OIDS,
+    VALUE,
+    st.integers(-(2**62), 2**62).filter(bool),
+    st.booleans(),
+    st.none() | st.booleans(),
+)
 RECORDS = st.builds(
     SessionRecord,
     st.just(VERSION),
@@ -114,6 +136,7 @@ RECORDS = st.builds(
     TEXTS.filter(lambda text: len(text) <= 26),
     st.none() | BLOCKS,
     st.none() | st.builds(PortalRecord, BYTES, BYTES),
+    sequences=st.none() | st.lists(CACHED, min_size=1).map(_of_the_first),
 )
 PLAIN = SessionRecord(VERSION, None, 1.0, 1.0, 7, SettingsRecord(10))
 SECRETS = bytes(32)
@@ -162,6 +185,10 @@ def test_a_damaged_record_is_refused_or_another_record(
         {"statements": (PreparedRecord("a", "SELECT $1", (2**32,)),)},
         {"settings": SettingsRecord(-1)},
         {"random": RandomRecord(bytes(2496), None)},
+        {"sequences": SequencesRecord(5, ())},
+        {"sequences": SequencesRecord(0, (CachedRecord(5, 5, 1, 3, 0, True),))},
+        {"sequences": SequencesRecord(5, (CachedRecord(5, 5, 1, 4, 2, True),))},
+        {"sequences": SequencesRecord(5, (CachedRecord(5, 5, 1, 2**63, 1, True),))},
         {"block": BlockRecord("open", TransactionRecord(1, float("nan")))},
         {"block": BlockRecord("idle", None)},  # type: ignore[arg-type]
         {"block": BlockRecord("open", TransactionRecord(-1, 0.0))},
