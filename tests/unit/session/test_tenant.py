@@ -115,15 +115,13 @@ def test_the_end_that_was_asked_for_before_a_session_ends_it(layout: Layout) -> 
         run(found, read, encode_query("SELECT 1"))
 
 
-def test_statement_without_a_replica_fails_and_the_session_goes_on(layout: Layout) -> None:
-    def ask(peer: Peer) -> None:
-        (fields,) = errors(peer.query("SELECT 1"))
-        assert fields["C"] == "58000"
-        with stored(layout):
-            assert peer.rows("SELECT 1") == [[b"1"]]
+def test_who_comes_while_there_is_no_replica_is_told_so(layout: Layout) -> None:
+    def read(peer: Peer) -> None:
+        (fields,) = errors(peer.until("E"))
+        assert (fields["S"], fields["C"]) == ("FATAL", "58000")
 
     with led(layout), opened() as found:
-        run(found, after_greeting(ask))
+        run(found, read)
 
 
 def test_opening_at_once_tells_that_there_is_no_replica(layout: Layout) -> None:
