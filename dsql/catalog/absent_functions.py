@@ -20,7 +20,6 @@ def _always(value: Any) -> Callable[..., Any]:
 for _name, _types in (
     ("pg_get_statisticsobjdef_columns", (oids.OID,)),
     ("pg_get_partkeydef", (oids.OID,)),
-    ("pg_get_ruledef", (oids.OID,)),
     ("pg_get_triggerdef", (oids.OID, oids.BOOL)),
 ):
     define(_name, _types, oids.TEXT)(_always(None))

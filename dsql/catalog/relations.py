@@ -82,7 +82,7 @@ def _table_row(table: Table, namespace: int, *, has_triggers: bool) -> Row:
         "reltype": table.row_type_oid,
         "relowner": table.owner_oid,
         "relam": HEAP_AM if table.kind == "r" else 0,
-        "relfilenode": table.keyspace_id,
+        "relfilenode": 0 if table.kind == "v" else table.keyspace_id,
         "relpages": 0,
         "reltuples": -1.0,
         "relhasindex": bool(table.indexes),

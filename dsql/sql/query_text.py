@@ -111,7 +111,7 @@ class _QueryPrinter(QueryExpressionPrinter):
         if isinstance(expression, bound.Constant) and isinstance(expression.value, int):
             return str(expression.value)
         text = self._top(expression)
-        return text if text.startswith("(") else f"({text})"
+        return text if text.isdigit() or text.startswith("(") else f"({text})"
 
     def _distinct(self, node: query.Query) -> str:
         if node.distinct_on is None:

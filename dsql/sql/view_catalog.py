@@ -10,6 +10,7 @@ from typing import Any
 
 from dsql.catalog.context_functions import define
 from dsql.catalog.dependencies import rule_address
+from dsql.catalog.descriptions import shown_name
 from dsql.catalog.information_schema import Sight, changes
 from dsql.catalog.names import CatalogNames, view_of
 from dsql.catalog.schema import Column, Table
@@ -18,6 +19,7 @@ from dsql.sql.query_names import TextStyle, relation_of, visible
 from dsql.sql.updatable import why_not_assignable, why_not_updatable
 from dsql.sql.views import stored_query, view_text
 from dsql.types import oids
+from dsql.types.identifier import quote_identifier
 
 Row = Mapping[str, Any]
 
@@ -66,6 +68,29 @@ def _pg_get_viewdef_named_pretty(context: Any, name: str, is_pretty: bool) -> st
 
 def _oid(context: Any, name: str) -> int:
     return CatalogNames(lambda: view_of(context)).oid_of("regclass", name)
+
+
+@define("pg_get_ruledef", (oids.OID,), oids.TEXT)
+def _pg_get_ruledef(context: Any, oid: int) -> str | None:
+    return _rule_text(context, oid, is_pretty=False)
+
+
+@define("pg_get_ruledef", (oids.OID, oids.BOOL), oids.TEXT)
+def _pg_get_ruledef_pretty(context: Any, oid: int, is_pretty: bool) -> str | None:
+    return _rule_text(context, oid, is_pretty=is_pretty)
+
+
+def _rule_text(context: Any, oid: int, *, is_pretty: bool) -> str | None:
+    """Return the rule that a view is: there are no others."""
+    for view in _views(context):
+        if rule_address(view).oid == oid:
+            name = ".".join(map(quote_identifier, (view.schema, view.name)))
+            if is_pretty:
+                found = (view.schema, view.name)
+                name = shown_name(found, context.catalog, context.search_path)
+            text = definition(context, view, is_pretty=is_pretty)
+            return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO {name} DO INSTEAD {text}'
+    return None
 
 
 # ---------------------------------------------------------------- what can be changed
