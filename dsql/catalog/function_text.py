@@ -36,51 +36,54 @@ def function_name(function: SqlFunction, catalog: Catalog, search_path: Sequence
     return f"{quote_identifier(function.schema)}.{name}"
 
 
-def type_text(type_oid: int, catalog: Catalog, domain: int = 0) -> str:
+def type_text(
+    type_oid: int, catalog: Catalog, domain: int = 0, search_path: Sequence[str] = ()
+) -> str:
     """Return a type's name, a row type's included, or that of the domain over it."""
     if domain:
-        return type_name(domain, -1, catalog, ("public",))
+        return type_name(domain, -1, catalog, search_path)
     table = catalog.table_of_row_type(type_oid)
     return format_type(type_oid, -1) if table is None else quote_identifier(table.name)
 
 
 def arguments_text(
-    function: SqlFunction, catalog: Catalog, *, defaults: bool = True, outputs: bool = True
+    function: SqlFunction, catalog: Catalog, search_path: Sequence[str], *, defaults: bool = True
 ) -> str:
     """Return the parameters as pg_get_function_arguments prints them, TABLE columns left out."""
     return ", ".join(
-        _parameter(parameter, catalog, defaults=defaults)
+        _parameter(parameter, catalog, search_path, defaults=defaults)
         for parameter in function.parameters
-        if parameter.mode != "t" and (outputs or parameter.is_input)
+        if parameter.mode != "t"
     )
 
 
-def _parameter(parameter: SqlParameter, catalog: Catalog, *, defaults: bool) -> str:
+def _parameter(
+    parameter: SqlParameter, catalog: Catalog, search_path: Sequence[str], *, defaults: bool
+) -> str:
     name = f"{quote_identifier(parameter.name)} " if parameter.name else ""
-    text = (
-        f"{_MODES[parameter.mode]}{name}{type_text(parameter.type_oid, catalog, parameter.domain)}"
-    )
+    kind = type_text(parameter.type_oid, catalog, parameter.domain, search_path)
+    text = f"{_MODES[parameter.mode]}{name}{kind}"
     if defaults and parameter.default is not None:
         text += f" DEFAULT {parameter.default}"
     return text
 
 
-def result_text(function: SqlFunction, catalog: Catalog) -> str:
+def result_text(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
     """Return the result as pg_get_function_result prints it."""
     columns = [one for one in function.parameters if one.mode == "t"]
     if columns:
-        listed = ", ".join(_parameter(one, catalog, defaults=False) for one in columns)
+        listed = ", ".join(_parameter(one, catalog, search_path, defaults=False) for one in columns)
         return f"TABLE({listed})"
     setof = "SETOF " if function.returns_set else ""
-    return setof + type_text(function.return_type, catalog, function.domain)
+    return setof + type_text(function.return_type, catalog, function.domain, search_path)
 
 
-def function_definition(function: SqlFunction, catalog: Catalog) -> str:
+def function_definition(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
     """Return the CREATE OR REPLACE FUNCTION statement, as pg_get_functiondef prints it."""
     name = f"{quote_identifier(function.schema)}.{quote_identifier(function.name)}"
     lines = [
-        f"CREATE OR REPLACE FUNCTION {name}({arguments_text(function, catalog)})",
-        f" RETURNS {result_text(function, catalog)}",
+        f"CREATE OR REPLACE FUNCTION {name}({arguments_text(function, catalog, search_path)})",
+        f" RETURNS {result_text(function, catalog, search_path)}",
         " LANGUAGE sql",
     ]
     options = _options(function)
@@ -128,5 +131,7 @@ def body_text(function: SqlFunction) -> str:
 def function_signature(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
     """Return "f(integer,text)", as regprocedure prints it."""
     name = function_name(function, catalog, search_path)
-    types = ",".join(type_text(one.type_oid, catalog, one.domain) for one in function.inputs)
+    types = ",".join(
+        type_text(one.type_oid, catalog, one.domain, search_path) for one in function.inputs
+    )
     return f"{name}({types})"

@@ -92,7 +92,7 @@ def _builtin(oid: int) -> Function | None:
 def _pg_get_function_result(context: Any, oid: int) -> str | None:
     function = context.catalog.functions.get(oid)
     if function is not None:
-        return result_text(function, context.catalog)
+        return result_text(function, context.catalog, context.search_path)
     builtin = _builtin(oid)
     if builtin is None:
         return None
@@ -103,7 +103,7 @@ def _pg_get_function_result(context: Any, oid: int) -> str | None:
 def _arguments(context: Any, oid: int, *, defaults: bool) -> str | None:
     function = context.catalog.functions.get(oid)
     if function is not None:
-        return arguments_text(function, context.catalog, defaults=defaults)
+        return arguments_text(function, context.catalog, context.search_path, defaults=defaults)
     builtin = _builtin(oid)
     if builtin is None:
         return None
@@ -124,7 +124,7 @@ def _pg_get_function_identity_arguments(context: Any, oid: int) -> str | None:
 def _pg_get_functiondef(context: Any, oid: int) -> str | None:
     function = context.catalog.functions.get(oid)
     if function is not None:
-        return function_definition(function, context.catalog)
+        return function_definition(function, context.catalog, context.search_path)
     callee = by_oid(oid)
     if callee is not None and not isinstance(callee, Function):
         raise SqlError("42809", f'"{callee.name}" is an aggregate function')

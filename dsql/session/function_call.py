@@ -7,6 +7,7 @@ of every other query.
 
 from __future__ import annotations
 
+from dsql.catalog.catalog import Catalog
 from dsql.errors import SqlError, unsupported
 from dsql.functions import registry as functions
 from dsql.functions.function import Function
@@ -17,6 +18,7 @@ from dsql.session.portal import QueryPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import QueryStatement
 from dsql.sql.gate import parse_statement
+from dsql.sql.sql_functions import callee_of
 from dsql.types import oids
 from dsql.types import registry as types
 from dsql.wire import backend, frontend
@@ -34,7 +36,7 @@ class FunctionCalls:
         message = frontend.parse_function_call(body)
         state.interrupts.begin_statement()
         state.check_not_failed()
-        result = self._run(_find(message.function), message)
+        result = self._run(_find(message.function, block.catalog), message)
         if block.state is State.IMPLICIT:
             block.commit()
         state.interrupts.hold()
@@ -57,9 +59,10 @@ class FunctionCalls:
         return None if value is None else encode(value)
 
 
-def _find(oid: int) -> Function:
+def _find(oid: int, catalog: Catalog) -> Function:
     """Return a function that may be called in this way. Raises SqlError 42883, 0A000."""
-    callee = functions.by_oid(oid)
+    own = catalog.functions.get(oid)
+    callee = functions.by_oid(oid) if own is None else callee_of(own, catalog)
     if callee is None:
         raise SqlError("42883", f"function with OID {oid} does not exist")
     if not isinstance(callee, Function) or callee.returns_set:

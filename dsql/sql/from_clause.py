@@ -169,7 +169,9 @@ def _functions(scope: Scope, tree: exp.Expression) -> Item:
             name = renamed(columns, alias, output_name(trees[0]), position)
             lateral = any(map(has_variables, _arguments_of(calls[0])))
             entry = SubqueryEntry(alias=name, columns=columns, query=query, lateral=lateral)
-            return shown_item(scope, entry)
+            item = shown_item(scope, entry)
+            item.of_function = True
+            return item
     if tree.args.get("ordinality"):
         columns.append(EntryColumn("ordinality", oids.INT8))
     fallback = output_name(trees[0])

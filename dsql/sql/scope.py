@@ -34,7 +34,7 @@ class Item:
 
     `alias` None: a join without a name. `relation_visible`: its name may qualify a column;
     `columns_visible`: its columns resolve without one. `lateral_only`: it may be used in LATERAL
-    places only, and not even there unless `lateral_ok`.
+    places only, and not even there unless `lateral_ok`. `of_function`: it is a function's query.
     """
 
     alias: str | None
@@ -45,6 +45,7 @@ class Item:
     columns_visible: bool = True
     lateral_only: bool = False
     lateral_ok: bool = True
+    of_function: bool = False
 
 
 @dataclass(slots=True)
@@ -328,4 +329,6 @@ def system_column(
 
 def is_function_item(scope: Scope, item: Item) -> bool:
     """Tell whether a FROM item is a function, whose name then also means its only column."""
+    if item.of_function:
+        return True
     return item.entry >= 0 and isinstance(scope.range_table[item.entry], FunctionEntry)
