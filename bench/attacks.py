@@ -71,7 +71,7 @@ class Watch:
     def running(self) -> Iterator[None]:
         """Watch while the block runs."""
         self.peak_bytes, ended = 0, threading.Event()
-        before = self._computed()
+        before = self.computed()
         thread = threading.Thread(target=self._sample, args=(ended,), daemon=True)
         thread.start()
         try:
@@ -79,10 +79,10 @@ class Watch:
         finally:
             ended.set()
             thread.join()
-            used = (ticks - before.get(pid, 0) for pid, ticks in self._computed().items())
+            used = (ticks - before.get(pid, 0) for pid, ticks in self.computed().items())
             self.processor_seconds = max(used, default=0) / os.sysconf("SC_CLK_TCK")
 
-    def _computed(self) -> dict[int, int]:
+    def computed(self) -> dict[int, int]:
         """Return the clock ticks that each process has computed for."""
         found = {}
         for pid in workloads.tree(self._root):

@@ -1,0 +1,233 @@
+"""How soon statements end that are cancelled, time out or lose their client, in phases of many kinds.
+
+    python bench/cancels.py                 every phase in both profiles, as a table of Markdown
+    python bench/cancels.py --only COPY     those with the word in their name
+    python bench/cancels.py --times 10      each so many times; the latest counts
+
+Each is let run for `RUNS_SECONDS`. The client notes when it hears of the end; a client that has gone
+cannot, so there it is the time until no process of the server computes any more, seen every 10 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import server
+import workloads
+from attacks import PROFILES, Watch, connect
+from psycopg.pq import DiagnosticField, ExecStatus
+
+RUNS_SECONDS = 0.3
+ROWS = 200_000
+_BLOCK = b"".join(b"%d\tsome text of a row\n" % number for number in range(1_000))
+_IDLE_TICKS_SECONDS = 0.02
+_PACE_SECONDS = 0.02
+
+Variables = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """`run` works on a connection until the server ends it, and returns the SQLSTATE.
+
+    `begin` comes before, with libpq's variables to open others with; None where `text` is all.
+    """
+
+    name: str
+    text: str
+    profiles: tuple[str, ...] = PROFILES
+    run: Callable[[psycopg.Connection, str], str] | None = None
+    begin: Callable[[psycopg.Connection, Variables], None] | None = None
+    computes: bool = True  # so that one sees when it does not any more
+
+
+def _code(result: psycopg.pq.PGresult) -> str:
+    code = result.error_field(DiagnosticField.SQLSTATE)
+    return "answered" if code is None else code.decode()
+
+
+def _execute(connection: psycopg.Connection, text: str) -> str:
+    return _code(connection.pgconn.exec_(text.encode()))
+
+
+def _end(raw: psycopg.pq.abc.PGconn) -> str:
+    """Return the SQLSTATE of what is answered now, up to the end of the answer."""
+    codes = []
+    while (result := raw.get_result()) is not None:
+        codes.append(_code(result))
+    return codes[0]
+
+
+def _copy_in(connection: psycopg.Connection, text: str) -> str:
+    """Send rows until the server says something; so slowly that libpq need not read while it sends."""
+    raw = connection.pgconn
+    if raw.exec_(text.encode()).status != ExecStatus.COPY_IN:
+        return "refused"
+    while not select.select([raw.socket], [], [], _PACE_SECONDS)[0]:
+        raw.put_copy_data(_BLOCK)
+    raw.put_copy_end()
+    return _end(raw)
+
+
+def _copy_out(connection: psycopg.Connection, text: str) -> str:
+    raw = connection.pgconn
+    if raw.exec_(text.encode()).status != ExecStatus.COPY_OUT:
+        return "refused"
+    while raw.get_copy_data(0)[0] > 0:
+        pass
+    return _end(raw)
+
+
+def _wait_for_job(connection: psycopg.Connection, _text: str) -> str:
+    connection.execute("drop index if exists big_b")
+    found = connection.execute("create index async big_b on big (b)").fetchone()
+    assert found is not None
+    return _execute(connection, f"call sys.wait_for_job('{found[0]}')")
+
+
+def _begin_replay(connection: psycopg.Connection, variables: Variables) -> None:
+    """Have a transaction read for long, write, and be in conflict with another one."""
+    connection.execute("begin")
+    connection.execute("select count(*) from generate_series(1, 2000000) a where a % 7 = 3")
+    connection.execute("update one set a = a + 1")
+    with connect(variables) as other:
+        other.execute("update one set a = a + 1")
+
+
+PHASES = (
+    Phase("parsing", "select " + "1 + a, " * 200_000 + "1"),
+    Phase("planning", "select " + ", ".join(f"(select {n} + a)" for n in range(20_000)) + " x"),
+    Phase("running", "select count(*) from generate_series(1, 100000000) a where a % 7 = 3"),
+    Phase("sorting", "select md5(a::text) v from generate_series(1, 5000000) a order by v offset 9"),
+    Phase("calls", "select " + " || ".join(["md5(repeat('x', 100000000))"] * 40)),
+    Phase("sleeping", "select pg_sleep(60)", computes=False),
+    Phase("COPY FROM", "copy big from stdin", ("postgres",), run=_copy_in),
+    Phase("COPY TO", "copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout",
+          run=_copy_out),
+    Phase("index build", "create index on big (b)", ("postgres",)),
+    Phase("CALL, waiting for a job", "", ("dsql",), run=_wait_for_job, computes=False),
+    Phase("replay", "commit", ("postgres",), begin=_begin_replay),
+)  # fmt: skip
+
+
+def cancelled(phase: Phase, variables: Variables) -> tuple[str, float]:
+    """Return the outcome, and how many seconds after a CancelRequest it was there."""
+    with connect(variables) as connection:
+        if phase.begin is not None:
+            phase.begin(connection, variables)
+        asked: list[float] = []
+
+        def cancel() -> None:
+            asked.append(time.monotonic())
+            connection.cancel_safe()
+
+        timer = threading.Timer(RUNS_SECONDS, cancel)
+        timer.start()
+        outcome = (phase.run or _execute)(connection, phase.text)
+        ended = time.monotonic()
+        timer.cancel()
+        timer.join()
+    return outcome, ended - asked[0] if asked else float("nan")
+
+
+def timed_out(phase: Phase, variables: Variables) -> tuple[str, float]:
+    """Return the outcome, and how many seconds after the statement_timeout it was there."""
+    with connect(variables) as connection:
+        if phase.begin is not None:
+            phase.begin(connection, variables)
+        connection.execute(f"set statement_timeout = {round(RUNS_SECONDS * 1000)}")
+        started = time.monotonic()
+        outcome = (phase.run or _execute)(connection, phase.text)
+        return outcome, time.monotonic() - started - RUNS_SECONDS
+
+
+def abandoned(phase: Phase, variables: Variables, watch: Watch) -> tuple[str, float]:
+    """Return how many seconds after its client's end the server computes no more."""
+    connection = connect(variables)
+    if phase.begin is not None:
+        phase.begin(connection, variables)
+    work = threading.Thread(target=_left_alone, args=(phase, connection), daemon=True)
+    work.start()
+    time.sleep(RUNS_SECONDS)
+    ours = socket.socket(fileno=os.dup(connection.pgconn.socket))
+    ours.shutdown(socket.SHUT_RDWR)
+    left = time.monotonic()
+    work.join(10)
+    before = watch.computed()
+    while time.monotonic() < left + 10:
+        time.sleep(_IDLE_TICKS_SECONDS)
+        now = watch.computed()
+        if sum(now.values()) <= sum(before.values()):
+            return "idle", time.monotonic() - left - _IDLE_TICKS_SECONDS
+        before = now
+    return "computing", float("inf")
+
+
+def _left_alone(phase: Phase, connection: psycopg.Connection) -> None:
+    try:
+        (phase.run or _execute)(connection, phase.text)
+    except (psycopg.Error, OSError):
+        return
+
+
+def _latest(found: list[tuple[str, float]]) -> str:
+    outcomes = sorted({outcome for outcome, _ in found})
+    return f"{', '.join(outcomes)}, {max(seconds for _, seconds in found) * 1000:.0f}"
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", default=[""], help="words in the phases' names")
+    parser.add_argument("--profile", choices=PROFILES, nargs="+", default=PROFILES)
+    parser.add_argument("--times", type=int, default=3, help="the latest of so many counts")
+    arguments = parser.parse_args()
+    print("| phase | profile | cancel, ms | statement_timeout, ms | client gone, ms |")
+    print("|---|---|---|---|---|", flush=True)
+    for profile in arguments.profile:
+        with tempfile.TemporaryDirectory(prefix="dsql-cancels-") as temporary:
+            os.chmod(temporary, 0o711)
+            port = workloads.free_port()
+            with server.running(Path(temporary) / "dsql", port, profile=profile) as variables:
+                _fill(variables)
+                watch = Watch(port)
+                for phase in PHASES:
+                    if profile in phase.profiles and any(w in phase.name for w in arguments.only):
+                        _measure(phase, profile, variables, watch, arguments.times)
+
+
+def _fill(variables: Variables) -> None:
+    """Make the tables that phases work on."""
+    with connect(variables) as connection:
+        connection.execute("create table big (a int, b text)")
+        connection.execute("create table one (a int)")
+        connection.execute("insert into one values (1)")
+        for start in range(0, ROWS, 2_000):
+            rows = f"select a, md5(a::text) from generate_series({start}, {start + 1_999}) a"
+            connection.execute(f"insert into big {rows}")
+
+
+def _measure(phase: Phase, profile: str, variables: Variables, watch: Watch, times: int) -> None:
+    cells = [phase.name, profile]
+    cells.append(_latest([cancelled(phase, variables) for _ in range(times)]))
+    may = profile == "postgres" and phase.begin is None  # set a statement_timeout
+    cells.append(_latest([timed_out(phase, variables) for _ in range(times)]) if may else "")
+    gone = [abandoned(phase, variables, watch) for _ in range(times)] if phase.computes else []
+    cells.append(_latest(gone) if gone else "")
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
