@@ -104,7 +104,7 @@ async def test_many_sessions_dialled_at_once_are_all_served(cluster) -> None:
             assert await session.query("select 1") == [b"1"]
             return session
 
-    for session in await asyncio.gather(*(dial() for _ in range(240))):
+    for session in await asyncio.gather(*(dial() for _ in range(500))):
         await session.close()
 
 
