@@ -24,7 +24,11 @@ from dsql.ddl.alter_type import alter_type
 from dsql.ddl.alter_view import alter_view
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource, StatementExpressions
-from dsql.ddl.foreign_keys import foreign_key_nodes, references_requires
+from dsql.ddl.foreign_keys import (
+    foreign_key_nodes,
+    references_requires,
+    refuse_pending_checks,
+)
 from dsql.ddl.identity import add_identity, drop_identity, set_identity
 from dsql.ddl.lacking_commands import check_command
 from dsql.ddl.naming import (
@@ -112,6 +116,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         return result
     writer = CatalogWriter(context.transaction)
     expressions, several = StatementExpressions(parsed, context), len(statement.cmds) > 1
+    refuse_pending_checks(table, context, "ALTER TABLE")
     before, pending = table, pending_rewrite(table, context)
     alteration = Alteration(
         context, expressions, writer, result, before=before, pending=pending, looks_at_once=several

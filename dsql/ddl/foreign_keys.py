@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dsql.access.privileges import Privilege
 from dsql.access.requirements import ColumnsHolding, Requirement
-from dsql.catalog.schema import Column, ForeignKey, Index, Table
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Column, ForeignKey, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
@@ -124,6 +124,8 @@ def _columns(table: Table, names: Sequence[str]) -> list[Column]:
     columns = []
     for name in names:
         column = find_column(table, name)
+        if column is None and name in SYSTEM_COLUMN_NUMBERS:
+            raise SqlError("0A000", "system columns cannot be used in foreign keys")
         if column is None:
             message = f'column "{name}" referenced in foreign key constraint does not exist'
             raise SqlError("42703", message)
@@ -202,6 +204,13 @@ def _name(table: Table, constraint: Any, columns: Sequence[Column]) -> str:
     if name in taken:
         raise SqlError("42710", f'constraint "{name}" for relation "{table.name}" already exists')
     return name
+
+
+def refuse_pending_checks(table: Table, context: UtilityContext, command: str) -> None:
+    """Raise SqlError 55006 if what the transaction has done to a table is still to be checked."""
+    if table.oid in context.tables_to_be_checked:
+        message = f'cannot {command} "{table.name}" because it has pending trigger events'
+        raise SqlError("55006", message)
 
 
 def constraint_names(table: Table) -> set[str]:

@@ -14,6 +14,7 @@ from dsql.catalog.schema import Table
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
+from dsql.ddl.foreign_keys import refuse_pending_checks
 from dsql.ddl.naming import (
     Found,
     find_any,
@@ -88,6 +89,7 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
         _refuse_referenced(tables, context)
     writer = CatalogWriter(context.transaction)
     for table in tables:
+        refuse_pending_checks(table, context, "TRUNCATE")
         indexes = tuple(
             index
             if index.primary

@@ -19,6 +19,7 @@ from dsql.catalog.dependencies import (
 from dsql.catalog.jobs import new_job, write_job
 from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
+from dsql.ddl.foreign_keys import refuse_pending_checks
 from dsql.ddl.result import UtilityContext
 from dsql.encoding.keyspace import prefix
 from dsql.transaction.interface import Mode, Transaction
@@ -72,6 +73,7 @@ def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) 
     if table.kind == "S":
         forget_rows(context.transaction, [table.keyspace_id])
     elif table.kind == "r":
+        refuse_pending_checks(table, context, "DROP TABLE")
         give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
 
 

@@ -80,6 +80,11 @@ class UtilityContext(ExecutionContext, Protocol):
         """Whether more than the running statement belongs to the transaction."""
         ...
 
+    @property
+    def tables_to_be_checked(self) -> frozenset[int]:
+        """The OIDs of the tables for whose changes so far foreign keys are checked at the commit."""
+        ...
+
     def forget_catalog(self) -> None:
         """Have `catalog` be looked up again, because the statement has changed it."""
         ...

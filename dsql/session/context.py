@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.foreign_keys import find_reference
 from dsql.catalog.jobs import Job, format_identifier
 from dsql.catalog.schema import Role
 from dsql.ddl.nodes import enum_name
@@ -206,6 +207,16 @@ class SessionContext:
     def is_block(self) -> bool:
         """Whether more than the running statement belongs to the transaction."""
         return self._block.is_block
+
+    @property
+    def tables_to_be_checked(self) -> frozenset[int]:
+        """See `dsql.ddl.result.UtilityContext`."""
+        written = set()
+        for noted in self._block.deferred:
+            reference = find_reference(noted[0], self.catalog)
+            if reference is not None:
+                written.add((reference.parent if noted[1] else reference.child).oid)
+        return frozenset(written)
 
     def forget_catalog(self) -> None:
         """Have `catalog` be looked up again, because the running statement has changed it."""
