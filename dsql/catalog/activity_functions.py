@@ -1,7 +1,7 @@
 """pg_stat_activity, pg_cancel_backend and pg_terminate_backend: the sessions of the whole cluster.
 
 A session sees all of those whose role it has the rights of, and that there are others. So it is with what
-it may interrupt.
+it may interrupt. Aurora DSQL shows nobody, and has no such functions (`dsql.sql.refusals`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dsql.catalog.context_functions import define
+from dsql.catalog.index_forms import DSQL
 from dsql.catalog.virtual import provides
 from dsql.errors import SqlError
 from dsql.types import oids
@@ -20,6 +21,8 @@ _POLL_SECONDS = 0.05
 @provides("pg_catalog", "pg_stat_activity")
 def _pg_stat_activity(context: Any) -> Iterator[Mapping[str, Any]]:
     catalog, authority = context.catalog, context.authority
+    if context.profile == DSQL:
+        return
     for session in context.facts.sessions():
         role = catalog.memberships.role(session.role)
         yield {

@@ -1,6 +1,7 @@
 """pg_stat_*_tables, pg_stat_*_indexes and their pg_statio_* kin: what there is, with nothing counted.
 
 Reads and writes are not counted by table. The counters say 0, as PostgreSQL's do where track_counts is off.
+Aurora DSQL has no such views, which are therefore empty in its profile.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.index_forms import DSQL
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.virtual import provides, virtual_tables
 
@@ -25,6 +27,8 @@ def _provide(name: str, *, indexes: bool) -> None:
     }
 
     def rows(context: Any) -> Iterator[Row]:
+        if context.profile == DSQL:
+            return
         for table in _tables(context.catalog):
             if indexes:
                 for index in table.indexes:

@@ -25,8 +25,12 @@ _REFUSED_FUNCTIONS = frozenset(
         "inet_server_port",
         "pg_backend_pid",
         "pg_cancel_backend",
+        "pg_database_size",
+        "pg_indexes_size",
         "pg_notify",
+        "pg_relation_size",
         "pg_table_size",
+        "pg_tablespace_size",
         "pg_terminate_backend",
         "pg_total_relation_size",
     }

@@ -9,6 +9,8 @@ import pytest
 CALLS = [
     ("pg_try_advisory_lock(1)", "0A000", "function pg_try_advisory_lock not supported"),
     ("pg_backend_pid()", "0A000", "function pg_backend_pid not supported"),
+    ("pg_relation_size('t')", "0A000", "function pg_relation_size not supported"),
+    ("pg_terminate_backend(1)", "0A000", "function pg_terminate_backend not supported"),
     ("lo_create(0)", "0A000", "function lo_create not supported"),
     ("line(point(1, 2), point(3, 4))", "0A000", "datatype line not supported"),
     ("circle(point(1, 2), 3)", "0A000", "datatype circle not supported"),
@@ -74,3 +76,24 @@ def test_a_role_keeps_no_setting_that_its_sessions_could_not_make(peer):
         )
     peer.query("ALTER ROLE someone SET search_path = 'a'; ")
     peer.query("ALTER ROLE someone RESET role")
+
+
+@pytest.mark.parametrize(
+    ("text", "node"),
+    [
+        ("PREPARE p AS SELECT 1", "Prepare"),
+        ("EXECUTE p", "Execute"),
+        ("EXPLAIN EXECUTE p", "Execute"),
+        ("DEALLOCATE p", "Deallocate"),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "DeclareCursor"),
+        ("FETCH c", "Fetch"),
+        ("DISCARD ALL", "Discard"),
+    ],
+)
+def test_statements_about_the_session_are_refused(peer, text, node):
+    assert peer.fails(text) == ("0A000", f"unsupported statement: {node}")
+
+
+def test_nobody_is_seen_at_work(peer):
+    for view in ("pg_stat_activity", "pg_stat_user_tables"):
+        assert peer.rows(f"SELECT count(*) FROM {view}") == [[b"0"]]
