@@ -1,7 +1,8 @@
 """Functions about what this server does not have, as clients' catalog queries call them.
 
-No rules, triggers, partitions, publications, extended statistics, tablespaces, standbys or advisory
-locks: the answers are those of a PostgreSQL that happens to have none.
+No rules, triggers, partitions, publications, extended statistics, tablespaces, standbys, temporary schemas,
+advisory locks or waits for locks, and no JIT: the answers are those of a PostgreSQL that happens to have
+none.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ for _name, _types in (
 ):
     define(_name, _types, oids.TEXT)(_always(None))
 
+define("pg_get_partition_constraintdef", (oids.OID,), oids.TEXT)(_always(None))
+define("pg_my_temp_schema", (), oids.OID)(_always(0))
+define("pg_is_other_temp_schema", (oids.OID,), oids.BOOL)(_always(False))
+define("pg_trigger_depth", (), oids.INT4)(_always(0))
+define("pg_jit_available", (), oids.BOOL, volatility="v")(_always(False))
+define("pg_blocking_pids", (oids.INT4,), oids.INT4_ARRAY, volatility="v")(lambda *_arguments: [])
 define("pg_advisory_unlock_all", (), oids.VOID, volatility="v")(_always(""))
 define("pg_is_in_recovery", (), oids.BOOL)(_always(False))
 define("pg_relation_is_publishable", (oids.REGCLASS,), oids.BOOL)(_always(False))

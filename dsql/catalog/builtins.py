@@ -8,9 +8,8 @@ from typing import Any
 
 from dsql.catalog.domains import domain_rows
 from dsql.catalog.index_forms import BTREE_AM, access_method, table_method
+from dsql.catalog.operator_names import COLLATIONS
 from dsql.catalog.relations import (
-    C_COLLATION,
-    DEFAULT_COLLATION,
     PG_CATALOG_NAMESPACE,
     SYSTEM_NAMESPACES,
     namespace_oids,
@@ -198,7 +197,7 @@ def _pg_am(context: Any) -> Iterator[Row]:
 @provides("pg_catalog", "pg_collation")
 def _pg_collation(context: Any) -> Iterator[Row]:
     del context
-    for oid, name in ((DEFAULT_COLLATION, "default"), (C_COLLATION, "C"), (951, "POSIX")):
+    for name, oid in COLLATIONS.items():
         yield {
             "oid": oid,
             "collname": name,

@@ -35,6 +35,9 @@ for _kind, _oid in (
     ("regprocedure", oids.REGPROCEDURE),
     ("regnamespace", oids.REGNAMESPACE),
     ("regrole", oids.REGROLE),
+    ("regoper", oids.REGOPER),
+    ("regoperator", oids.REGOPERATOR),
+    ("regcollation", oids.REGCOLLATION),
 ):
     _define_lookup(_kind, _oid)
 

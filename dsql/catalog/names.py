@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from dsql.access.authority import Authority
 from dsql.access.authorize import check
 from dsql.access.requirements import usage_of
+from dsql.catalog import operator_names
 from dsql.catalog.catalog import POSTGRES, Catalog, searched
 from dsql.catalog.domain_text import type_name
 from dsql.catalog.function_text import function_name, function_signature
@@ -300,6 +301,17 @@ def _quoted(name: str | None) -> str | None:
     return None if name is None else quote_identifier(name)
 
 
+def _signature_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
+    return operator_names.signature_of(text, lambda word: _type_of(catalog, search_path, word))
+
+
+def _collation_of(catalog: Catalog, _search_path: Sequence[str], text: str) -> int:
+    *schema, name = split_name(text)
+    if schema not in ([], ["pg_catalog"]):
+        _require_schema(catalog, schema)
+    return operator_names.collation_of(name)
+
+
 _NAMES: dict[str, Callable[[Catalog, Sequence[str], int], str | None]] = {
     "regclass": relation_text,
     "regproc": _function_text,
@@ -307,6 +319,9 @@ _NAMES: dict[str, Callable[[Catalog, Sequence[str], int], str | None]] = {
     "regprocedure": _procedure_text,
     "regnamespace": _schema_text,
     "regrole": _role_text,
+    "regoper": lambda _catalog, _path, oid: operator_names.operator_text(oid),
+    "regoperator": lambda _catalog, _path, oid: operator_names.signature_text(oid),
+    "regcollation": lambda _catalog, _path, oid: operator_names.collation_text(oid),
 }
 _OIDS: dict[str, Callable[[Catalog, Sequence[str], str], int]] = {
     "regclass": _relation_of,
@@ -315,4 +330,7 @@ _OIDS: dict[str, Callable[[Catalog, Sequence[str], str], int]] = {
     "regtype": _type_of,
     "regnamespace": _schema_of,
     "regrole": _role_of,
+    "regoper": lambda _catalog, _path, text: operator_names.operator_of(text),
+    "regoperator": _signature_of,
+    "regcollation": _collation_of,
 }

@@ -301,6 +301,25 @@ SCRIPTS = {
         fetch prior from q
         rollback
     """,
+    "names of operators and collations": """
+        select '+(int4,int4)'::regoperator, '-(none,int4)'::regoperator, '+(int4,int4)'::regoperator::oid
+        select '+(int4)'::regoperator
+        select '+(int4,int4,int4)'::regoperator
+        select '+(int4,nope)'::regoperator
+        select '@#@(int4,int4)'::regoperator
+        select '+(int4,int4'::regoperator
+        select '+ int4'::regoperator
+        select '||/'::regoper, '||/'::regoper::oid
+        select '+'::regoper
+        select '@#@'::regoper
+        select 'C'::regcollation
+        select '"C"'::regcollation, '"C"'::regcollation::oid, 'pg_catalog."POSIX"'::regcollation
+        select 950::regcollation, 551::regoper, 551::regoperator
+        select to_regoper('+'), to_regoperator('+(int4,int4)'), to_regcollation('"C"')
+        select to_regcollation('nope'), to_regoperator('nope(int4,int4)'), to_regoper('nope')
+        select oprname, oid::regoper, oid::regoperator from pg_operator where oid in (551, 96) order by 1
+        select pg_my_temp_schema(), pg_is_other_temp_schema(2200), pg_trigger_depth(), pg_blocking_pids(1)
+    """,
     "discard": """
         prepare p as select 1
         set application_name = 'discarded'
