@@ -18,8 +18,8 @@ from dsql.ddl.alter_domain import check_new_column
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource
 from dsql.ddl.foreign_keys import with_attributes
-from dsql.ddl.identity import check_counting, counting_column, make_column_sequence, serial_type
-from dsql.ddl.naming import find_column, refuse_system_name, taken_names
+from dsql.ddl.identity import added_sequence, check_counting, counting_column, serial_type
+from dsql.ddl.naming import find_column, refuse_system_name
 from dsql.ddl.sequence_options import Written
 from dsql.ddl.table_elements import read_column_constraint
 from dsql.ddl.table_limits import check_column_count
@@ -95,7 +95,8 @@ def _with_values(
 ) -> Column:
     """Return the column with its default, and see to it that older rows have a value."""
     if source.sequence is not None:
-        column = _counting(alteration, table, column, source)
+        sequence = added_sequence(alteration, table, column, source)
+        column = counting_column(column, source, sequence)
         alteration.fill.append(column.number)
     else:
         column = alteration.expressions.with_default(table, column, source)
@@ -109,18 +110,3 @@ def _with_values(
         column = replace(column, unproved=True)
         alteration.rules.append(NewRule(column.name, columns=(column.number,)))
     return column
-
-
-def _counting(alteration: Alteration, table: Table, column: Column, source: ColumnSource) -> Column:
-    context = alteration.context
-    sequence = make_column_sequence(
-        context,
-        alteration.writer,
-        context.catalog.schemas[table.schema],
-        table.name,
-        source,
-        (table.oid, column.number),
-        taken=taken_names(context, table.schema),
-        owner_oid=table.owner_oid,
-    )
-    return counting_column(column, source, sequence)

@@ -254,21 +254,6 @@ def _change_owner(alteration: Alteration, table: Table, command: Any) -> Table:
     return with_owner(table, role.oid)
 
 
-def _add_identity(alteration: Alteration, table: Table, command: Any) -> Table:
-    position = alteration.expressions.position
-    return add_identity(table, command, alteration.context, alteration.writer, position)
-
-
-def _set_identity(alteration: Alteration, table: Table, command: Any) -> Table:
-    position = alteration.expressions.position
-    return set_identity(table, command, alteration.context, alteration.writer, position)
-
-
-def _drop_identity(alteration: Alteration, table: Table, command: Any) -> Table:
-    result = alteration.result
-    return drop_identity(table, command, alteration.context, alteration.writer, result)
-
-
 def _set_storage(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration
     # Values are never compressed, so the setting changes nothing.
@@ -290,9 +275,9 @@ _ACTIONS: dict[str, _Action] = {
     "AT_DropNotNull": _drop_not_null,
     "AT_SetNotNull": _set_not_null,
     "AT_DropExpression": _drop_expression,
-    "AT_AddIdentity": _add_identity,
-    "AT_SetIdentity": _set_identity,
-    "AT_DropIdentity": _drop_identity,
+    "AT_AddIdentity": add_identity,
+    "AT_SetIdentity": set_identity,
+    "AT_DropIdentity": drop_identity,
     "AT_SetStorage": _set_storage,
     "AT_AddConstraint": add_constraint,
     "AT_AlterConstraint": alter_constraint,

@@ -16,6 +16,7 @@ from dsql.catalog.foreign_keys import Reference, referring
 from dsql.catalog.schema import Column, Index, Table
 from dsql.ddl.alteration import Alteration
 from dsql.ddl.foreign_keys import check_types
+from dsql.ddl.identity import retype_identity
 from dsql.ddl.naming import changeable_column
 from dsql.ddl.table_limits import check_key_type
 from dsql.errors import SqlError
@@ -45,6 +46,8 @@ def alter_type(alteration: Alteration, table: Table, command: Any) -> Table:
     changed = _with_types(table.with_columns([typed]), typed)
     changed = alteration.expressions.bound_anew(changed, column.number)
     _check_references(alteration, changed)
+    if column.identity and type_oid != column.type_oid:
+        retype_identity(alteration, changed, typed)
     if using or not _keeps_rows(table, column, typed):
         alteration.rewrite(column.number, using)
     elif typed.missing is not None and type_oid != column.type_oid:

@@ -26,7 +26,8 @@ class Alteration:
 
     `rules` are what all rows must meet, `unique` what none may have twice, `fill` are the columns whose
     values have to be written into them. `looks_at_once`: there is more to be undone than one of these.
-    `before` is the table as it is stored, `pending` the job that replaces its rows already.
+    `before` is the table as it is stored, `pending` the job that replaces its rows already. `catalog` has
+    what the subcommands have dropped, and the sequences that they have made.
     """
 
     def __init__(
@@ -51,18 +52,24 @@ class Alteration:
         self.pending = pending
         self._using: dict[int, str] | None = None if pending is None else {}
         self.looks_at_once = looks_at_once or context.is_block
-        self._catalog = context.catalog
+        self.catalog = context.catalog
 
     def drop(self, table: Table, part: Address, command: Any) -> Table:
         """Drop a part of the table, as it is by now, and what goes along. Raises SqlError 2BP01."""
-        tables = self._catalog.tables.values()
-        catalog = self._catalog.with_tables(
+        tables = self.catalog.tables.values()
+        catalog = self.catalog.with_tables(
             table if other.oid == table.oid else other for other in tables
         )
         cascade = nodes.enum_name(command, "behavior") == "DROP_CASCADE"
         gone = all_dropped([part], catalog, self.context, self.result, cascade=cascade)
-        self._catalog = remove(gone, catalog, self.context, self.writer)
-        return self._catalog.tables_by_oid[table.oid]
+        self.catalog = remove(gone, catalog, self.context, self.writer)
+        return self.catalog.tables_by_oid[table.oid]
+
+    def put_sequence(self, sequence: Table) -> None:
+        """Write a sequence of a column, which the next subcommand may be about."""
+        self.writer.put_table(sequence)
+        tables = {table.oid: table for table in self.catalog.tables.values()}
+        self.catalog = self.catalog.with_tables({**tables, sequence.oid: sequence}.values())
 
     def rewrite(self, number: int = 0, using: str = "") -> None:
         """Have all rows be replaced, with the value of an expression for a column if one is given."""

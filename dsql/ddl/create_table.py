@@ -155,6 +155,8 @@ def _read_elements(
 def _read_column(
     item: Any, definition: _Definition, parsed: ParsedStatement, expressions: StatementExpressions
 ) -> None:
+    if not item.HasField("type_name"):
+        return  # of a typed table or a partition, which is refused
     serial = serial_type(item.type_name)
     type_oid, typmod = (serial, -1) if serial else expressions.column_type(item.type_name)
     column = ColumnSource(item.colname, type_oid, typmod, sequence={} if serial else None)

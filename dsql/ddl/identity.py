@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from dsql.catalog.schema import Column, Schema, Table, Use
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.alteration import Alteration
 from dsql.ddl.column import ColumnSource
 from dsql.ddl.naming import changeable_column, require_schema, taken_names, unique_name
 from dsql.ddl.removal import forget_rows
-from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.result import UtilityContext
 from dsql.ddl.sequence_options import Written, new_sequence, read_options
 from dsql.ddl.sequences import make_sequence, with_options
 from dsql.errors import SqlError, unsupported
@@ -157,33 +158,35 @@ def copied_options(context: UtilityContext, table: Table, column: Column) -> Wri
 # ---------------------------------------------------------------- ALTER TABLE ... ALTER COLUMN
 
 
-def add_identity(
-    table: Table,
-    command: Any,
-    context: UtilityContext,
-    writer: CatalogWriter,
-    position: Callable[[int], int],
-) -> Table:
+def add_identity(alteration: Alteration, table: Table, command: Any) -> Table:
     """Return a table one of whose columns counts from now on. Raises SqlError 42703, 55000, 0A000, ..."""
-    column = changeable_column(table, command.name)
+    context, column = alteration.context, changeable_column(table, command.name)
     constraint = getattr(command, "def").constraint
     if context.profile == "dsql":
         check_identity(registry.get(column.type_oid).sql_name, constraint.options)
     source = ColumnSource(column.name, column.type_oid, column.typmod)
-    read_identity(source, constraint, table.name, position)
-    schema, owner = context.catalog.schemas[table.schema], (table.oid, column.number)
-    sequence = make_column_sequence(
-        context,
-        writer,
-        schema,
-        table.name,
-        source,
-        owner,
-        taken=taken_names(context, schema.name),
-        owner_oid=table.owner_oid,
-    )
+    read_identity(source, constraint, table.name, alteration.expressions.position)
+    sequence = added_sequence(alteration, table, column, source)
     _check_addable(table, column)  # after what is wrong with the sequence, as PostgreSQL has it
     return table.with_columns([counting_column(column, source, sequence)])
+
+
+def added_sequence(
+    alteration: Alteration, table: Table, column: Column, source: ColumnSource
+) -> Table:
+    """Write and return the sequence of a column of a table that is there already."""
+    sequence = make_column_sequence(
+        alteration.context,
+        alteration.writer,
+        alteration.catalog.schemas[table.schema],
+        table.name,
+        source,
+        (table.oid, column.number),
+        taken=taken_names(alteration.context, table.schema),
+        owner_oid=table.owner_oid,
+    )
+    alteration.put_sequence(sequence)
+    return sequence
 
 
 def _check_addable(table: Table, column: Column) -> None:
@@ -197,45 +200,43 @@ def _check_addable(table: Table, column: Column) -> None:
         raise SqlError("55000", f"{shown} already has a default value")
 
 
-def set_identity(
-    table: Table,
-    command: Any,
-    context: UtilityContext,
-    writer: CatalogWriter,
-    position: Callable[[int], int],
-) -> Table:
+def set_identity(alteration: Alteration, table: Table, command: Any) -> Table:
     """Return a table whose identity column counts otherwise. Raises SqlError 42703, 55000, 22023, 42601."""
     column = changeable_column(table, command.name)
     if not column.identity:
         raise _no_identity(table, column)
-    written = read_options(getattr(command, "def").list.items, position)
+    items = getattr(command, "def").list.items
+    written = read_options(items, alteration.expressions.position)
     generated = written.pop("generated", None)
     if written:
-        sequence = context.catalog.identity_sequence(table.oid, column.number)
-        writer.put_table(with_options(sequence, written, context, writer))
+        _put_options(alteration, table, column, written)
     if generated is not None:
         column = replace(column, identity=chr(generated))
     return table.with_columns([column])
 
 
-def drop_identity(
-    table: Table,
-    command: Any,
-    context: UtilityContext,
-    writer: CatalogWriter,
-    result: UtilityResult,
-) -> Table:
+def retype_identity(alteration: Alteration, table: Table, column: Column) -> None:
+    """Have the sequence of an identity column count in the column's type. Raises SqlError 22023."""
+    _put_options(alteration, table, column, {"as": column.type_oid})
+
+
+def _put_options(alteration: Alteration, table: Table, column: Column, written: Written) -> None:
+    sequence = alteration.catalog.identity_sequence(table.oid, column.number)
+    alteration.put_sequence(with_options(sequence, written, alteration.context, alteration.writer))
+
+
+def drop_identity(alteration: Alteration, table: Table, command: Any) -> Table:
     """Return a table whose column does not count any more. Raises SqlError 42703, 55000."""
     column = changeable_column(table, command.name)
     if not column.identity:
         error = _no_identity(table, column)
         if not command.missing_ok:
             raise error
-        result.notice("00000", f"{error.message}, skipping")
+        alteration.result.notice("00000", f"{error.message}, skipping")
         return table
-    sequence = context.catalog.identity_sequence(table.oid, column.number)
-    writer.drop_table(sequence)
-    forget_rows(context.transaction, [sequence.keyspace_id])
+    sequence = alteration.catalog.identity_sequence(table.oid, column.number)
+    alteration.writer.drop_table(sequence)
+    forget_rows(alteration.context.transaction, [sequence.keyspace_id])
     return table.with_columns([replace(column, identity="")])
 
 
