@@ -26,6 +26,19 @@ for _name, _types in (
     define(_name, _types, oids.TEXT)(_always(None))
 
 define("pg_get_partition_constraintdef", (oids.OID,), oids.TEXT)(_always(None))
+define("pg_partition_ancestors", (oids.REGCLASS,), oids.REGCLASS, returns_set=True)(_always(()))
+define("pg_partition_root", (oids.REGCLASS,), oids.REGCLASS)(_always(None))
+define(
+    "pg_partition_tree",
+    (oids.REGCLASS,),
+    oids.RECORD,
+    columns=(
+        ("relid", oids.REGCLASS),
+        ("parentrelid", oids.REGCLASS),
+        ("isleaf", oids.BOOL),
+        ("level", oids.INT4),
+    ),
+)(_always(()))
 define("pg_my_temp_schema", (), oids.OID)(_always(0))
 define("pg_is_other_temp_schema", (oids.OID,), oids.BOOL)(_always(False))
 define("pg_trigger_depth", (), oids.INT4)(_always(0))

@@ -28,11 +28,12 @@ def define(
     schema: str = "pg_catalog",
     columns: Columns = (),
     columns_for: Callable[[int], Columns] | None = None,
+    returns_set: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function (context, *arguments) under a name and signature.
 
-    One with `columns` returns a set of rows. `columns_for` returns them for the actual type of the only
-    argument, which is polymorphic.
+    One with `columns` returns a set of rows, one that `returns_set` without them of values. `columns_for`
+    returns them for the actual type of the only argument, which is polymorphic.
     """
 
     def register(implementation: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +47,7 @@ def define(
             volatility=volatility,
             needs_context=True,
             schema=schema,
-            returns_set=bool(columns or columns_for),
+            returns_set=returns_set or bool(columns or columns_for),
             columns=columns,
         )
         specializer = None

@@ -272,3 +272,8 @@ select put(1);
 select put(4);
 insert into r select put(1);
 select * from r;
+
+-- what psql asks about a table that others refer to
+SELECT pg_partition_ancestors('pg_class'::regclass) UNION ALL VALUES ('pg_class'::regclass);
+SELECT * FROM pg_partition_tree('pg_class');
+SELECT pg_partition_root('pg_class');
