@@ -106,13 +106,11 @@ def refuse_check_option(why_not: str) -> None:
 
 
 def _columns(statement: Any, definition: ViewDefinition) -> tuple[Column, ...]:
-    """Return the view's columns. Raises SqlError 42601, 42701, 42P16, 42P17."""
+    """Return the view's columns. Raises SqlError 42601, 42701, 42P16."""
     given = nodes.strings(statement.aliases)
     found = output_columns(definition.query)
     if len(given) > len(found):
         raise SqlError("42601", "CREATE VIEW specifies more column names than columns")
-    if not found:
-        raise SqlError("42P17", "view must have at least one column")
     columns: list[Column] = []
     for number, (name, type_oid, typmod) in enumerate(found, 1):
         name = given[number - 1] if number <= len(given) else name

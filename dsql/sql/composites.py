@@ -246,7 +246,8 @@ def fields_of(expression: Expression, tables: Tables) -> list[tuple[str, int]] |
 
 def _fields_of_column(column: ColumnRef, tables: Tables) -> list[tuple[str, int]] | None:
     """Return the fields of what a sub-query in FROM has computed."""
-    entry = tables[0][column.entry] if column.entry < len(tables[0]) else None
+    own = tables[0] if tables else []
+    entry = own[column.entry] if column.entry < len(own) else None
     if not isinstance(entry, SubqueryEntry):
         return None
     query = entry.query

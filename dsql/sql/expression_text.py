@@ -283,7 +283,8 @@ def _subscript(printer: ExpressionPrinter, node: Any) -> str:
 
 def _field(printer: ExpressionPrinter, node: Any) -> str:
     columns = fields_of(node.record, printer.range_tables())
-    assert columns is not None, "whoever selects a field knows what there is"
+    if columns is None:
+        raise unsupported("a field of this record has no text")
     return f"({printer.operand(node.record)}).{quote_identifier(columns[node.index][0])}"
 
 

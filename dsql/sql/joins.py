@@ -1,7 +1,8 @@
 """Binds what joins make of their two sides: the condition, and the columns that NATURAL and USING merge.
 
-Those leave no trace but their result: a merged column is the left one for an inner or left join, the
-right one for a right join, and COALESCE of both for a full join; the condition is the pairs' equality.
+Those leave no trace but their result: a merged column is the left one for a left join, the right one for a
+right join, of an inner join the one that needs no cast, and COALESCE of both for a full join; the condition
+is the pairs' equality.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def _merged(scope: Scope, side: str, a: Expression, b: Expression) -> Expression
     (left, right), type_oid, typmod = coercion.unify(scope.binding, [a, b], "JOIN/USING")
     if side == "full":
         return Coalesce(type_oid=type_oid, typmod=typmod, arguments=[left, right])
-    return right if side == "right" else left
+    takes_right = side == "right" or (side == "inner" and left is not a and right is b)
+    return right if takes_right else left  # of an inner join what is not cast
 
 
 def aliased_join(visible: list[Item], alias: exp.Expression) -> Item:

@@ -33,6 +33,7 @@ class Level:
     query: query.Query
     names: list[str]
     columns: list[list[str]]
+    is_side: bool = False
 
 
 class NamePrinter(ExpressionPrinter):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.pretty import pretty
 from dsql.errors import unsupported
 from dsql.sql import bound
 from dsql.sql import bound_query as query
@@ -39,12 +40,22 @@ class _QueryPrinter(QueryExpressionPrinter):
     # ------------------------------------------------------------ queries
 
     def whole(
-        self, node: query.Query, columns: Sequence[str], indent: int, *, named: bool = True
+        self,
+        node: query.Query,
+        columns: Sequence[str],
+        indent: int,
+        *,
+        named: bool = True,
+        is_side: bool = False,
     ) -> str:
-        """Return a query's text, beginning in a column. `named`: somebody sees its columns' names."""
+        """Return a query's text, beginning in a column. `named`: somebody sees its columns' names.
+
+        `is_side`: of a set operation, which casts its columns where nobody has.
+        """
         before = self._indent, self._cases
         self._indent, self._cases = indent, 0
         self._enter(node)
+        self._levels[-1].is_side = is_side
         text = self._with(node) + self._body(node, columns, named) + self._tail(node)
         self._levels.pop()
         self._indent, self._cases = before
@@ -127,12 +138,18 @@ class _QueryPrinter(QueryExpressionPrinter):
             own = "" if named else "?column?"
             if isinstance(expression, bound.ColumnRef):
                 own = self._column_name(expression)
-            text = self._relation_of_row(expression) or self._top(expression)
+            text = self._relation_of_row(expression) or self._output(expression)
             parts.append(text if name == own else f"{text} AS {quote_identifier(name)}")
         text = parts[0] if parts else ""
         for part in parts[1:]:
             text += f",{part}" if part.startswith("\n") else f",{self._line(part, _LIST)}"
-        return text if text.startswith("\n") else f" {text}"
+        return text if not text or text.startswith("\n") else f" {text}"
+
+    def _output(self, expression: bound.Expression) -> str:
+        if self._levels[-1].is_side:
+            return self._top(expression)
+        text = self.operand(expression)
+        return pretty(text) if self._style.is_pretty else text
 
     def _set_operation(self, node: query.SetOperation, columns: Sequence[str], named: bool) -> str:
         inner = _plain_operation(node.left)
@@ -153,7 +170,7 @@ class _QueryPrinter(QueryExpressionPrinter):
         return text
 
     def _side(self, node: query.Query, columns: Sequence[str], named: bool) -> str:
-        text = self.whole(node, columns, self._indent, named=named)
+        text = self.whole(node, columns, self._indent, named=named, is_side=True)
         is_simple = _plain_operation(node) is not None or not (
             node.ctes or node.order_by or node.limit or node.offset or node.row_marks
         )
