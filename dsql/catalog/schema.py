@@ -93,8 +93,8 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
         return self.not_null and not self.unproved
 
 
-# The columns that every table and sequence has by itself; views have none. Of their values only tableoid's
-# can be asked for, but each may be granted by itself.
+# The columns that every table and sequence has by itself; views have none. Of their values only those
+# of tableoid and xmin can be asked for, but each may be granted by itself.
 SYSTEM_COLUMNS = (
     Column("tableoid", -6, oids.OID, not_null=True),
     Column("cmax", -5, oids.CID, not_null=True),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS
+from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Table
 from dsql.errors import SqlError
+from dsql.functions.row_version import ROW_VERSION
 from dsql.sql.binding import Binding
-from dsql.sql.bound import ColumnRef, Constant, Expression, WindowCall
+from dsql.sql.bound import Call, ColumnRef, Constant, Expression, RowConstructor, WindowCall
 from dsql.sql.bound_query import Cte, Entry, FunctionEntry, TableEntry, VirtualEntry
 from dsql.sql.walk import nodes, raised
 from dsql.types import oids
@@ -308,7 +309,10 @@ def _check_lateral(item: Item, position: int) -> None:
 def system_column(
     scope: Scope, item: Item, levels: int, name: str, position: int
 ) -> Expression | None:
-    """Return tableoid of a table, None for no system column. Raises 0A000 for the others by name."""
+    """Return tableoid of a table, or xmin of one with a key; None for no system column.
+
+    Raises 0A000 for the others by name.
+    """
     owner = scope.outer(levels)
     entry = owner.range_table[item.entry] if item.entry >= 0 else None
     if not isinstance(entry, (TableEntry, VirtualEntry)):
@@ -322,9 +326,26 @@ def system_column(
         if entry.use is not None:
             entry.use.read(SYSTEM_COLUMN_NUMBERS[name])
         return Constant(type_oid=oids.OID, value=relation.oid, position=position)
+    if name == "xmin" and isinstance(entry, TableEntry) and _has_versions(scope, entry.table):
+        if entry.use is not None:
+            entry.use.read(SYSTEM_COLUMN_NUMBERS[name])
+        return _row_version(item, levels, position)
     if name in SYSTEM_COLUMN_NUMBERS:
         raise SqlError("0A000", f'system column "{name}" is not supported', position=position)
     return None
+
+
+def _has_versions(scope: Scope, table: Table) -> bool:
+    """Tell whether xmin means something: not in what is stored, nor of rows that nothing tells apart."""
+    stored = ("check", "index", "column generation")
+    return table.primary_key is not None and not scope.clause.startswith(stored)
+
+
+def _row_version(item: Item, levels: int, position: int) -> Expression:
+    fields = [raised(column.expression, levels) for column in item.columns if not column.hidden]
+    names = [column.name for column in item.columns if not column.hidden]
+    row = RowConstructor(type_oid=oids.RECORD, fields=fields, names=names, position=position)
+    return Call(type_oid=oids.XID, position=position, function=ROW_VERSION, arguments=[row])
 
 
 def is_function_item(scope: Scope, item: Item) -> bool:
