@@ -144,7 +144,7 @@ def set_rows(generator: Generator, call: Expression, width: int, env: Env) -> st
             return f"(() if {' or '.join(guards)} else {applied})"
         return applied
     value = generator.expressions.call(function, codes)
-    if width > 1 and value.nullable:
+    if value.nullable and not _wraps_rows(call, width):
         nothing = tuple_code(["None"] * width)
         return f"({value.text} or {nothing},)"
     return f"({value.text},)"

@@ -255,7 +255,7 @@ def _members(finish: Finish, key_oid: int, oid: int) -> dict[str, Any]:
 
     def item(context: Context, key: Any, value: Any) -> str:
         if key is None:
-            raise SqlError("22004", "field name must not be null")
+            raise SqlError("22023", "field name must not be null")
         name = key_text(context, key_oid, key, 1)
         return f"{quote(name)} : {value_text(context, oid, value)}"
 

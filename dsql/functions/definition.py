@@ -17,7 +17,7 @@ from typing import Any
 
 import dsql.types.builtin  # noqa: F401  (signatures name the built-in types)
 from dsql.functions import registry
-from dsql.functions.function import Aggregate, Function, Operator, WindowFunction
+from dsql.functions.function import Aggregate, Columns, Function, Operator, WindowFunction
 from dsql.types import registry as types
 
 Implementation = Callable[..., Any]
@@ -107,8 +107,9 @@ def define(
     defaults: tuple[Any, ...] = (),
     typed: Callable[..., Implementation] | None = None,
     strict: bool | None = None,
+    shape: Callable[[Columns], Implementation] | None = None,
 ) -> None:
-    """Register the functions with these keys.
+    """Register the functions with these keys. `shape`: see `Function`.
 
     `template` may stand alone: the implementation is then compiled from it. `typed(*argument_oids)`
     makes the implementation for the actual types of a call, for polymorphic functions.
@@ -136,6 +137,7 @@ def define(
                 default_arguments=defaults,
                 argument_names=row.argument_names,
                 columns=row.columns,
+                shape=shape,
             )
 
         specializer = None

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from dsql.catalog.schema import Role, SqlFunction
 from dsql.types.type import FormatSettings
 
+Columns = tuple[tuple[str, int, int], ...]
+
 
 class Memory(Protocol):
     """The running statement's account: what aggregates and functions that gather values charge."""
@@ -168,6 +170,8 @@ class Function:
     of a call (never with None if strict); its free names are in `dsql.functions.templates.NAMES`.
     Polymorphic signatures use the OIDs of anyelement, anyarray and so on; `resolve` returns them with
     the actual types filled in. `variadic` functions take the last argument as a list.
+    `shape`, of a function that returns records, makes the implementation of a call in FROM whose columns
+    (name, type OID, typmod) are defined there.
     """
 
     oid: int
@@ -186,6 +190,7 @@ class Function:
     columns: tuple[tuple[str, int], ...] = ()  # of a record-returning function: (name, type OID)
     schema: str = "pg_catalog"
     definition: SqlFunction | None = None  # of a function in LANGUAGE SQL; its defaults are texts
+    shape: Callable[[Columns], Callable[..., Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

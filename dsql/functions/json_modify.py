@@ -179,6 +179,8 @@ def _delete_path(text: str, path: list[str | None]) -> str:
     value = load(text)
     if not isinstance(value, dict | list):
         raise SqlError("22023", "cannot delete path in scalar")
+    if not value:
+        return text
     return dump(delete_path(value, _check_path(path)))
 
 

@@ -25,6 +25,7 @@ from dsql.functions.coercion import (
     select_common_type,
 )
 from dsql.functions.function import Aggregate, Context, Function, Operator, WindowFunction
+from dsql.functions.variadic import spread
 from dsql.types import oids
 from dsql.types import registry as types
 
@@ -81,6 +82,7 @@ class _Candidate:
     order: tuple[int, ...] | None = (
         None  # callee argument i is call argument order[i], -1 a default
     )
+    spread: bool = False  # the last argument is an array of what VARIADIC "any" takes
 
 
 def _common(type_oids: Sequence[int]) -> int | None:
@@ -251,7 +253,7 @@ def _fitted(
     if takes_list and not variadic and count >= len(declared):
         return _expanded(callee, count)
     if count == len(declared) and (takes_list or not variadic):
-        return _Candidate(callee, declared)
+        return _Candidate(callee, declared, spread=variadic and declared[-1] == oids.ANY)
     defaults = len(callee.default_arguments) if isinstance(callee, Function) else 0
     if isinstance(callee, Function) and len(declared) - defaults <= count < len(declared):
         order = tuple(at if at < count else -1 for at in range(len(declared)))
@@ -305,6 +307,9 @@ def _resolved(candidate: _Candidate, actual: tuple[int, ...]) -> Resolved:
         else want
         for want, have in zip(arguments, actual, strict=True)
     )
+    if candidate.spread:
+        assert isinstance(callee, Function)
+        return Resolved(spread(callee, arguments), arguments, result)
     own = arguments
     if candidate.variadic_from >= 0:
         gathered = types.get(arguments[candidate.variadic_from]).array_oid

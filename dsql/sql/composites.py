@@ -27,6 +27,7 @@ from dsql.sql.bound_query import Entry, SubqueryEntry
 from dsql.sql.bulk import array_as, constant_array
 from dsql.sql.domains import coerce_to_domain, written_domain
 from dsql.sql.expressions import BINDERS, bind_expression, bind_subquery, check_one_column
+from dsql.sql.json_subscripts import jsonb_element
 from dsql.sql.scope import Scope
 from dsql.sql.tree import items_of, position_of
 from dsql.sql.type_names import resolve_type
@@ -178,6 +179,8 @@ def array_of(element_oid: int, position: int) -> int:
 
 def _bracket(scope: Scope, tree: exp.Bracket) -> Expression:
     array = bind_expression(scope, tree.this)
+    if array.type_oid == oids.JSONB:
+        return jsonb_element(scope, array, tree.expressions, position_of(tree))
     element = registry.get(array.type_oid).element_oid
     position = position_of(tree)
     if not element:

@@ -39,6 +39,7 @@ from dsql.sql.ctes import bind_with
 from dsql.sql.destination import Destination, bind_destination, find_column, show_row
 from dsql.sql.expressions import bind_boolean, bind_expression
 from dsql.sql.from_clause import bind_from
+from dsql.sql.json_subscripts import assigned_part, is_part_assigned
 from dsql.sql.operators import subquery_fields
 from dsql.sql.query import bind_query
 from dsql.sql.scope import Scope
@@ -161,6 +162,9 @@ def _insert_columns(destination: Destination, tree: exp.Insert) -> list[Column]:
     for item in written:
         name = item.this.args["this"]
         column = find_column(destination, name, position_of(item))
+        if item.args.get("subscripts"):
+            what = "assignment to elements in INSERT is not supported"
+            raise unsupported(what, position=position_of(item))
         if column in columns:
             raise SqlError(
                 "42701",
@@ -350,8 +354,15 @@ def bind_assignments(
             column = _assignable_column(destination, column_tree)
             destination.use.update(column.number)
             stored = destination.number(column, "update")
-            if any(number == stored for number, _ in assignments):
-                raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
+            before = next((item for item in assignments if item[0] == stored), None)
+            if column_tree.args.get("subscripts"):
+                value = assigned_part(
+                    scope, column, stored, column_tree, value, before and before[1]
+                )
+            if before is not None:
+                if not is_part_assigned(before[1]) or not is_part_assigned(value):
+                    raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
+                assignments.remove(before)
             value = _assigned(scope, destination, destination.reset(column), value)
             assignments.append((stored, value))
     return assignments

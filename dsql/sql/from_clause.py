@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
 from dsql.errors import SqlError
+from dsql.functions.function import Function
 from dsql.sql.bound import Call, Expression
 from dsql.sql.bound_query import (
     EntryColumn,
@@ -161,8 +163,12 @@ def _functions(scope: Scope, tree: exp.Expression) -> Item:
     with clause(scope, "functions in FROM"):
         for call_tree in trees:
             call = bind_expression(scope, call_tree)
+            defined = call_tree.args.get("column_definitions") or definitions
+            own = _function_columns(call, call_tree, alias, defined, len(trees))
+            if defined and isinstance(call, Call) and call.function.shape is not None:
+                call.function = _shaped(call.function, own)
             calls.append(call)
-            columns.extend(_function_columns(call, call_tree, alias, definitions, len(trees)))
+            columns.extend(own)
     if len(calls) == 1 and not definitions and not tree.args.get("ordinality"):
         query = _inlined(scope, calls[0])
         if query is not None:
@@ -192,6 +198,17 @@ def _inlined(scope: Scope, call: Expression) -> Query | None:
 
 def _arguments_of(call: Expression) -> list[Expression]:
     return call.arguments if isinstance(call, Call) else []
+
+
+def _shaped(function: Function, columns: list[EntryColumn]) -> Function:
+    """Return a function whose records have the columns that are defined here."""
+    assert function.shape is not None
+    defined = tuple((column.name, column.type_oid, column.typmod) for column in columns)
+    return replace(
+        function,
+        implementation=function.shape(defined),
+        columns=tuple((name, type_oid) for name, type_oid, _ in defined),
+    )
 
 
 def _unnested(tree: exp.Expression) -> list[exp.Expression]:

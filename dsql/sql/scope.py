@@ -349,7 +349,11 @@ def _row_version(item: Item, levels: int, position: int) -> Expression:
 
 
 def is_function_item(scope: Scope, item: Item) -> bool:
-    """Tell whether a FROM item is a function, whose name then also means its only column."""
+    """Tell whether a FROM item is a function, whose name then also means its only column.
+
+    Not one that returns records: that column is a field of them.
+    """
     if item.of_function:
         return True
-    return item.entry >= 0 and isinstance(scope.range_table[item.entry], FunctionEntry)
+    entry = scope.range_table[item.entry] if item.entry >= 0 else None
+    return isinstance(entry, FunctionEntry) and entry.calls[0].type_oid != oids.RECORD

@@ -246,7 +246,7 @@ def _indirection(build: TreeBuilder, node: Any) -> exp.Expression:
     indexes: list[exp.Expression] = []
     for part in node.indirection:
         if part.WhichOneof("node") == "a_indices":
-            indexes.append(_subscript(build, part.a_indices))
+            indexes.append(subscript_tree(build, part.a_indices))
             continue
         if indexes:
             tree, indexes = exp.Bracket(this=tree, expressions=indexes), []
@@ -261,7 +261,8 @@ def _indirection(build: TreeBuilder, node: Any) -> exp.Expression:
     return tree
 
 
-def _subscript(build: TreeBuilder, node: Any) -> exp.Expression:
+def subscript_tree(build: TreeBuilder, node: Any) -> exp.Expression:
+    """Return the tree of what stands in brackets."""
     if node.is_slice:
         return exp.Slice(this=build.optional(node, "lidx"), expression=build.optional(node, "uidx"))
     return build.expression(node.uidx)

@@ -4,7 +4,8 @@ The shapes, where they are not sqlglot's usual ones:
 
     From            expressions: the items of the comma list, each a
         Table       this, db, catalog, alias, only
-        Table       rows_from (function calls), is_rows_from, ordinality, column_definitions, lateral
+        Table       rows_from (calls, which may have column_definitions), is_rows_from,
+                    ordinality, column_definitions, lateral
         Subquery    this, alias, lateral
         Join        this (left) and expression (right), side, on, using (names), natural, alias, using_alias
     Select          windows: Window with `this` its name; limit: Limit with `with_ties`
@@ -25,7 +26,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement, whole
 from dsql.sql.keywords import identifier
 from dsql.sql.libpg_query import grammar as pg
-from dsql.sql.tree import TreeBuilder, columns_of, constant_trees, type_tree
+from dsql.sql.tree import TreeBuilder, columns_of, constant_trees, subscript_tree, type_tree
 from dsql.sql.tree_calls import order_tree, window_tree
 
 _SET_OPERATIONS = {
@@ -272,9 +273,10 @@ def _function_item(build: TreeBuilder, node: Any) -> exp.Expression:
     calls = []
     for item in node.functions:
         call, definitions = item.list.items
-        if definitions.WhichOneof("node"):
-            raise unsupported("column definition lists inside ROWS FROM are not supported")
         calls.append(build.expression(call))
+        if definitions.WhichOneof("node"):
+            columns = [_column_definition(build, c.column_def) for c in definitions.list.items]
+            calls[-1].set("column_definitions", columns)
     tree = exp.Table(
         rows_from=calls,
         is_rows_from=node.is_rowsfrom,
@@ -322,12 +324,13 @@ def _finish(build: TreeBuilder, node: Any, tree: exp.Expression) -> exp.Expressi
 
 
 def _target_column(build: TreeBuilder, node: Any) -> exp.Expression:
-    if node.indirection:
+    if any(part.WhichOneof("node") != "a_indices" for part in node.indirection):
         raise unsupported(
-            "assignment to array elements and fields is not supported",
-            position=build.position(node.location),
+            "assignment to fields is not supported", position=build.position(node.location)
         )
-    return build.placed(exp.Column(this=identifier(node.name)), node.location)
+    subscripts = [subscript_tree(build, part.a_indices) for part in node.indirection]
+    tree = exp.Column(this=identifier(node.name), subscripts=subscripts)
+    return build.placed(tree, node.location)
 
 
 _OVERRIDES = {

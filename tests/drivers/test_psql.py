@@ -16,9 +16,19 @@ create table psql_orders (
     total numeric(10,2) check (total > 0),
     unique (status, total)
 );
+create domain psql_count as int check (value > 0);
+create sequence psql_numbers cache 1;
+create table psql_lines (
+    id bigint generated always as identity (cache 1) primary key,
+    orders bigint references psql_orders on delete cascade,
+    pieces psql_count
+);
+create view psql_pieces as select orders, sum(pieces) as pieces from psql_lines group by orders;
+create function psql_double(n int) returns int language sql immutable return n * 2;
+comment on view psql_pieces is 'by order';
 """
 
-ABSENT = r"\dv,\ds,\dm,\dE,\dx,\db,\dd,\dD,\ddp,\des,\dF,\dL,\dO,\dP"
+ABSENT = r"\dm,\dE,\dx,\db,\dd,\ddp,\des,\dF,\dL,\dO,\dP"
 ABSENT += r",\dRp,\dRs,\drds,\dX,\dy,\dconfig,\dA,\df *,\dS"
 
 
@@ -52,6 +62,17 @@ def test_a_table_is_described(orders: RunningCluster) -> None:
         (r"\dn", "public | admin"),
         (r"\du", "admin"),
         (r"\l", "postgres"),
+        (r"\d psql_orders", "Referenced by: TABLE"),
+        (r"\d psql_lines", "FOREIGN KEY (orders) REFERENCES psql_orders(id) ON DELETE CASCADE"),
+        (r"\d psql_lines", "id | bigint | | not null | generated always as identity"),
+        (r"\d psql_lines_id_seq", "Sequence for identity column: public.psql_lines.id"),
+        (r"\ds", "psql_numbers | sequence | admin"),
+        (r"\dv+", "psql_pieces | view | admin | permanent | 0 bytes | by order"),
+        (r"\d+ psql_pieces", "sum(pieces::integer) AS pieces"),
+        (r"\sv psql_pieces", "CREATE OR REPLACE VIEW public.psql_pieces AS"),
+        (r"\df psql_*", "public | psql_double | integer | n integer | func"),
+        (r"\sf psql_double", "RETURN (n * 2)"),
+        (r"\dD", "public | psql_count | integer"),
         (r"\d psql_orders_pkey", 'primary key, btree_index, for table "public.psql_orders"'),
         (r"\d+ psql_orders", "Access method: btree-table"),
         (r"\df num_nulls", "pg_catalog | num_nulls | integer"),
@@ -70,7 +91,7 @@ def test_a_table_is_described(orders: RunningCluster) -> None:
 def test_backslash_commands_answer(orders: RunningCluster, command: str, expected: str) -> None:
     done = orders.psql("-c", command)
     assert done.stderr == ""
-    squeezed = "\n".join(" ".join(line.split()) for line in done.stdout.splitlines())
+    squeezed = " ".join(done.stdout.split())
     assert expected in squeezed, done.stdout
 
 
