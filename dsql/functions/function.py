@@ -10,6 +10,8 @@ from dsql.catalog.schema import Role, SqlFunction
 from dsql.types.type import FormatSettings
 
 Columns = tuple[tuple[str, int, int], ...]
+# How a call with a syntax of its own is written, given its arguments' texts and its ORDER BY's ("").
+Written = Callable[[Sequence[str], str], str]
 
 
 class Memory(Protocol):
@@ -191,6 +193,7 @@ class Function:
     schema: str = "pg_catalog"
     definition: SqlFunction | None = None  # of a function in LANGUAGE SQL; its defaults are texts
     shape: Callable[[Columns], Callable[..., Any]] | None = None
+    written: Written | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class Aggregate:
     gathers: bool = False
     item: Callable[..., str] | None = None
     any_order: bool = False
+    written: Written | None = None
 
 
 @dataclass(frozen=True, slots=True)

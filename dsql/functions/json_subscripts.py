@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from dsql.errors import SqlError
@@ -81,6 +82,7 @@ def _integer(step: str) -> int | None:
     return value if value is not None and -(2**31) <= value < 2**31 else None
 
 
+@lru_cache(256)
 def assignment(integers: tuple[bool, ...]) -> Function:
     """Return the function of a container, what is assigned, and the subscripts as texts."""
 

@@ -25,6 +25,7 @@ from dsql.sql.bound import (
 )
 from dsql.sql.composites import array_of
 from dsql.sql.expressions import BINDERS, bind_boolean, bind_expression, whole_row
+from dsql.sql.json_constructors import constructed, returned
 from dsql.sql.refusals import check_function
 from dsql.sql.scope import Scope
 from dsql.sql.sql_functions import resolve_own, sql_call
@@ -58,6 +59,8 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
         raise SqlError("54023", message, position=position)
     check_function(tree.this, tree.expressions, scope.binding.profile, position)
     arguments = [_argument(scope, item) for item in tree.expressions]
+    if tree.args.get("constructor") is not None:
+        return _constructor(scope, tree, arguments)
     if tree.args.get("within_group") is not None:
         return _ordered_set(scope, tree, arguments, tree.args["within_group"])
     types = [argument.type_oid for argument in arguments]
@@ -69,6 +72,18 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
         return _window_call(scope, tree, callee, found, arguments)
     _check_plain(tree, position)
     return plain_call(scope, callee, found, arguments, position)
+
+
+def _constructor(scope: Scope, tree: exp.Anonymous, arguments: list[Expression]) -> Expression:
+    """Bind JSON_OBJECT, JSON_ARRAY and their aggregates."""
+    arguments = [coercion.known(scope.binding, argument) for argument in arguments]
+    callee = constructed(tree, tuple(argument.type_oid for argument in arguments))
+    found = Resolved(callee, callee.argument_types, callee.return_type)
+    if isinstance(callee, Aggregate):
+        made = _aggregate(scope, tree, callee, found, arguments)
+    else:
+        made = plain_call(scope, callee, found, arguments, position_of(tree))
+    return returned(scope, tree, made)
 
 
 def _argument(scope: Scope, tree: exp.Expression) -> Expression:

@@ -126,6 +126,8 @@ def _is_bare_number(node: Any, text: str) -> bool:
 
 def _call(printer: ExpressionPrinter, node: Any) -> str:
     arguments = [printer.operand(argument) for argument in spread(node.function, node.arguments)]
+    if node.function.written is not None:
+        return str(node.function.written(arguments, ""))
     if node.operator:
         if len(arguments) == 1:
             return f"({node.operator} {arguments[0]})"

@@ -224,6 +224,10 @@ def _not(scope: Scope, tree: exp.Not) -> Expression:
 def _is(scope: Scope, tree: exp.Is) -> Expression:
     negated = tree.args["negate"]
     against = tree.args["expression"]
+    if isinstance(against, exp.Var) and against.this.startswith("JSON"):
+        from dsql.sql.json_constructors import bind_is_json
+
+        return bind_is_json(scope, tree)
     argument = bind_expression(scope, tree.this)
     position = position_of(tree)
     if isinstance(against, exp.Null):

@@ -106,7 +106,10 @@ class QueryExpressionPrinter(NamePrinter):
         """Return an aggregate call."""
         arguments = ", ".join(map(self.operand, spread(node.aggregate, node.arguments))) or "*"
         name = quote_identifier(node.aggregate.name)
-        if node.aggregate.ordered_set:
+        if node.aggregate.written is not None:
+            order = self._order_by(node.order_by) if node.order_by else ""
+            text = str(node.aggregate.written(list(map(self.operand, node.arguments)), order))
+        elif node.aggregate.ordered_set:
             direct = ", ".join(map(self.operand, node.direct))
             text = f"{name}({direct}) WITHIN GROUP ({self._order_by(node.order_by)})"
         else:
@@ -129,8 +132,11 @@ class QueryExpressionPrinter(NamePrinter):
             parts.append(self._order_by(node.order_by))
         frame = self._frame(node.frame)
         parts += [frame] if frame else []
-        name = quote_identifier(node.function.name)
-        return f"{name}({arguments}){self._filter(node)} OVER ({' '.join(parts)})"
+        call = f"{quote_identifier(node.function.name)}({arguments})"
+        written = getattr(node.function, "written", None)
+        if written is not None:
+            call = written(list(map(self.operand, node.arguments)), "")
+        return f"{call}{self._filter(node)} OVER ({' '.join(parts)})"
 
     def _frame(self, frame: bound.WindowFrame) -> str:
         default = bound.WindowFrame()

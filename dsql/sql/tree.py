@@ -9,14 +9,14 @@ The shapes, where they are not sqlglot's usual ones:
 
     Anonymous       any function call; args schema, distinct, star, variadic, order, within_group,
                     filter, over (a Window, or an Identifier for OVER name), sql_syntax (EXTRACT(x FROM
-                    y) and its kind)
+                    y) and its kind), constructor (see tree_json)
     Operator        an operator without a class of its own: operator, schema; prefix ones lack `this`
     Any, All        the right side of a comparison; `this` is a query or an array
     In, Between     `negate` for NOT IN, NOT BETWEEN
     In, Array       `constants`, a ConstantList, in place of `expressions` where that was long
     List            many items of a list: `kinds`, each a Tuple, and the `order` in which they come
     Placeholder     the literals of a kind at one place: `values`, `is_string`
-    Is              `expression` is Null, Boolean or Var UNKNOWN; `negate`
+    Is              `expression` is Null, Boolean, Var UNKNOWN or Var JSON ...; `negate`
     DataType        names (list of str), expressions (typmods), dimensions (int), setof
     Tuple           a row; `row` if ROW was written
     Array           `query` for ARRAY(SELECT ...)
@@ -38,6 +38,7 @@ from dsql.sql.gate import ParsedStatement
 from dsql.sql.keywords import identifier
 from dsql.sql.libpg_query import grammar as pg
 from dsql.sql.tree_calls import CALLS
+from dsql.sql.tree_json import JSON
 from dsql.sql.tree_operators import OPERATIONS, operator_tree
 
 
@@ -298,6 +299,7 @@ def _sublink(build: TreeBuilder, node: Any) -> exp.Expression:
 EXPRESSIONS: dict[str | None, Callable[[TreeBuilder, Any], exp.Expression]] = {
     **OPERATIONS,
     **CALLS,
+    **JSON,
     "column_ref": _column_ref,
     "a_const": _constant,
     "param_ref": _parameter,
