@@ -25,6 +25,7 @@ from dsql.sql.bound import (
 )
 from dsql.sql.composites import array_of
 from dsql.sql.expressions import BINDERS, bind_boolean, bind_expression, whole_row
+from dsql.sql.hypothetical_sets import HYPOTHETICAL_SETS, bind_hypothetical_set
 from dsql.sql.json_constructors import constructed, returned
 from dsql.sql.refusals import check_function
 from dsql.sql.scope import Scope
@@ -37,7 +38,6 @@ from dsql.types import oids
 # Where PostgreSQL lets aggregates and window functions stand.
 _AGGREGATE_CLAUSES = frozenset({"SELECT", "HAVING", "ORDER BY", "DISTINCT ON", "WINDOW"})
 _WINDOW_CLAUSES = frozenset({"SELECT", "ORDER BY", "DISTINCT ON"})
-_HYPOTHETICAL = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
 _SET_CLAUSES = frozenset({"SELECT", "ORDER BY", "DISTINCT ON", "GROUP BY", "functions in FROM"})
 
 
@@ -291,12 +291,12 @@ def _ordered_set(
 ) -> Expression:
     """Bind percentile_cont(0.5) WITHIN GROUP (ORDER BY x): direct arguments and the sorted one."""
     position = position_of(tree)
+    if tree.this in HYPOTHETICAL_SETS and tree.args.get("over") is None:
+        return bind_hypothetical_set(scope, tree, direct, within)
     keys = [
         sort_key(item, coercion.known(scope.binding, bind_expression(scope, item.this)))
         for item in within.expressions
     ]
-    if tree.this in _HYPOTHETICAL:
-        raise unsupported(f"hypothetical-set aggregate {tree.this}", position=position)
     if tree.args.get("over") is not None:
         raise unsupported(
             f"OVER is not supported for ordered-set aggregate {tree.this}", position=position
