@@ -11,7 +11,8 @@ from dsql.catalog.context_functions import Columns, define
 from dsql.catalog.virtual import provides
 from dsql.errors import SqlError
 from dsql.types import array, oids, registry
-from dsql.types.timezone import ABBREVIATIONS, DAYLIGHT, find_zone, zone_names
+from dsql.types.timezone import find_abbreviation, find_zone, zone_names
+from dsql.types.zone_abbreviations import DAYLIGHT, OFFSETS, ZONES
 
 _CATEGORIES = {
     "U": "unreserved",
@@ -97,10 +98,12 @@ def _pg_timezone_names(context: Any) -> Iterator[Mapping[str, Any]]:
 
 @provides("pg_catalog", "pg_timezone_abbrevs")
 def _pg_timezone_abbrevs(context: Any) -> Iterator[Mapping[str, Any]]:
-    del context
-    for name, offset in sorted(ABBREVIATIONS.items()):
+    now = context.transaction_timestamp
+    for name in sorted((*OFFSETS, *ZONES)):
+        zone = find_abbreviation(name)
+        assert zone is not None, name
         yield {
             "abbrev": name,
-            "utc_offset": (0, 0, offset * 1_000_000),
+            "utc_offset": (0, 0, zone.offset_at(now) * 1_000_000),
             "is_dst": name in DAYLIGHT,
         }

@@ -14,17 +14,19 @@ from dataclasses import dataclass, field
 from dsql.errors import SqlError
 from dsql.types import calendar
 from dsql.types.calendar import DAYS, MONTHS
-from dsql.types.timezone import ABBREVIATIONS, Zone, find_zone
+from dsql.types.timezone import Zone, find_abbreviation, find_zone
 
+_NAMED = "|".join(name[:3] for name in (*MONTHS, *DAYS))
 _TOKEN = re.compile(
     r"\s*(?:"
     r"(?P<iso>\d{4,6}-\d{1,2}-\d{1,2}(?=[T\s]|$))"
     r"|(?P<time>\d{1,7}:\d{1,2}(?::\d{1,2}(?:\.\d*)?)?)"
-    r"|(?P<date>\d{1,7}[-/.](?:\d{1,7}|[A-Za-z]{3,9})[-/.]\d{1,7}|[A-Za-z]{3,9}[-/.]\d{1,2}[-/.]\d{1,6})"
+    r"|(?P<date>\d{1,7}(?P<mark>[-/.])(?:\d{1,7}|[A-Za-z]{3,9})(?P=mark)\d{1,7}"
+    r"|[A-Za-z]{3,9}[-/.]\d{1,2}[-/.]\d{1,6})"
     r"|(?P<ordinal>\d{4,6}[-.]\d{3}(?!\d))"
     r"|(?P<sign_zone>[+-](?:\d{1,2}(?::\d{1,2}){1,2}|\d{1,6}))"
     r"|(?P<number>\d+(?:\.\d*)?)"
-    r"|(?P<zone>[A-Za-z]+(?:[/_+-][A-Za-z0-9_+-]+)+)"
+    rf"|(?P<zone>[A-Za-z]+(?:[/_+-][A-Za-z0-9_+:.-]+)+|(?!(?i:{_NAMED}))[A-Za-z]{{3,}}\d[\w+:./-]*)"
     r"|(?P<word>[+-]?[A-Za-z]+\.?)"
     r"|(?P<skip>[,/;()\[\]])"
     r")"
@@ -39,6 +41,7 @@ _MONTH_OF = {name.lower()[:3]: number for number, name in enumerate(MONTHS, 1)}
 _MONTH_OF |= {name.lower(): number for number, name in enumerate(MONTHS, 1)} | {"sept": 9}
 _DAY_WORDS = {name.lower() for name in DAYS} | {name.lower()[:3] for name in DAYS}
 _DAY_WORDS |= {"tues", "weds", "thur", "thurs"}
+_UNITS = {"y", "m", "d", "h", "mm", "s"}
 _NOISE = {"at", "on", "t", "of"}
 _SPECIAL = {"now", "today", "tomorrow", "yesterday", "epoch", "infinity", "-infinity", "+infinity"}
 
@@ -64,8 +67,10 @@ class _OutOfRangeError(Exception):
     """A field has an impossible value. `args[0]`: whether the order of day and month may be why."""
 
 
-def parse_fields(text: str, type_name: str, order: str = "MDY") -> Fields:
+def parse_fields(text: str, type_name: str, order: str = "MDY", *, timed: bool = False) -> Fields:
     """Read a date, time or timestamp. `order` is DateStyle's: MDY, DMY or YMD.
+
+    `timed`: six digits are a time and no date.
 
     Raises SqlError 22007 (malformed), 22008 (out of range), 22009 (zone displacement).
     """
@@ -73,9 +78,9 @@ def parse_fields(text: str, type_name: str, order: str = "MDY") -> Fields:
     try:
         if len(text) > _LENGTH_MAX:
             raise _MalformedError
-        if match and match[3] != "00" and match[2] != "00":
+        if match and match[3] != "00" and match[2] != "00" and match[1] != "0000":
             return _from_iso(match)
-        return _Reader(order).read(text)
+        return _Reader(order, time_begins=timed).read(text)
     except _MalformedError:
         raise SqlError("22007", f'invalid input syntax for type {type_name}: "{text}"') from None
     except _OutOfRangeError as error:
@@ -145,6 +150,8 @@ class _Reader:
     before_christ: bool = False
     numbers: list[str] = field(default_factory=list)
     year_first: bool = False
+    time_begins: bool = False  # behind a T
+    unit: str = ""  # of the number that comes
     seen: int = 0
 
     def read(self, text: str) -> Fields:
@@ -187,6 +194,9 @@ class _Reader:
         self.numbers = parts
 
     def take_ordinal(self, token: str) -> None:
+        if self.has_date() or self.time_begins:
+            self.take_number(token)
+            return
         year, day = re.split(r"[-.]", token)
         self.from_days(calendar.days_of(int(year), 1, 1) + int(day) - 1)
 
@@ -204,10 +214,11 @@ class _Reader:
 
     def take_number(self, token: str) -> None:
         whole, point, fraction = token.partition(".")
-        has_date = (
-            self.fields.day is not None or len(self.numbers) + (self.fields.month is not None) >= 3
-        )
-        if has_date and self.fields.time is None and len(whole) in (4, 6):
+        if self.unit:
+            self.take_unit(whole, fraction)
+            return
+        is_clock = self.has_date() or self.time_begins
+        if is_clock and self.fields.time is None and len(whole) in (4, 6):
             hours, minutes, seconds = int(whole[:2]), int(whole[2:4]), int(whole[4:] or 0)
             micros = round(float("0." + (fraction or "0")) * 1e6)
             self.fields.time = _time_of(hours, minutes, seconds, micros)
@@ -222,8 +233,33 @@ class _Reader:
         else:
             self.numbers.append(whole)
 
+    def has_date(self) -> bool:
+        known = len(self.numbers) + (self.fields.month is not None)
+        return self.fields.day is not None or known >= 3
+
+    def take_unit(self, whole: str, fraction: str) -> None:
+        """Take a number behind its unit, as in Y2001M12D27H04MM05S06.789."""
+        unit, self.unit = self.unit, ""
+        fields = self.fields
+        if unit == "y":
+            fields.year = int(whole)
+        elif unit == "d":
+            fields.day = int(whole)
+        elif unit == "m" and fields.time is None:
+            fields.month = int(whole)
+        else:
+            size = {"h": calendar.HOUR, "m": calendar.MINUTE, "mm": calendar.MINUTE}.get(unit)
+            micros = round(float("0." + (fraction or "0")) * 1e6)
+            passed = int(whole) * (size or calendar.SECOND) + micros
+            fields.time = (fields.time or 0) + passed
+
     def take_word(self, token: str) -> None:
         word = token.lower().rstrip(".")
+        if word == "t":
+            self.time_begins = True
+        if word in _UNITS and not self.unit:
+            self.unit = word
+            return
         if word in ("am", "pm"):
             self.meridian = word
         elif word in ("ad", "bc"):
@@ -238,8 +274,8 @@ class _Reader:
             self.numbers = ["julian"]
         elif word in _NOISE or word in _DAY_WORDS:
             return
-        elif token.upper() in ABBREVIATIONS:
-            self.fields.offset = ABBREVIATIONS[token.upper()]
+        elif (abbreviation := find_abbreviation(token)) is not None:
+            self.fields.offset, self.fields.zone = abbreviation.fixed, abbreviation
         elif find_zone(token) is not None and self.seen:
             self.fields.zone = find_zone(token)
         else:
@@ -256,8 +292,12 @@ class _Reader:
 
     def finish(self) -> None:
         fields = self.fields
-        if not self.seen:
+        if not self.seen or self.unit:
             raise _MalformedError
+        if fields.year is not None and not self.numbers:
+            if fields.month is None or fields.day is None:
+                raise _MalformedError
+            _check_date(fields)
         if self.numbers[:1] == ["julian"]:
             if len(self.numbers) != 2:
                 raise _MalformedError

@@ -96,10 +96,7 @@ def _in_range(value: int, text: str) -> int:
 
 
 def _time_fields(text: str, type_name: str, settings: FormatSettings) -> Fields:
-    digits = text.strip()
-    if digits.isdigit() and len(digits) in (4, 6):
-        text = ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
-    fields = parse_fields(text, type_name, split_style(settings.date_style)[1])
+    fields = parse_fields(text, type_name, split_style(settings.date_style)[1], timed=True)
     if fields.special == "now":
         fields.time = local_now(zone(settings.time_zone)) % DAY
     if fields.time is None:

@@ -7,12 +7,15 @@ kept per quarter of an hour; a quarter inside which the offset changes is always
 from __future__ import annotations
 
 import datetime
+import io
 import re
+import struct
 import zoneinfo
 from functools import lru_cache
 
 from dsql.errors import SqlError
 from dsql.types.calendar import DAY, SECOND
+from dsql.types.zone_abbreviations import OFFSETS, ZONES
 
 _QUARTER = 900 * SECOND
 _CYCLE = 146_097 * DAY  # the calendar repeats every 400 years
@@ -21,27 +24,12 @@ _EPOCH_UTC = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _YEAR_2 = -(365 * 1998 + 484) * DAY
 _YEAR_9998 = 2_921_000 * DAY
 _CACHED_QUARTERS_MAX = 50_000
+_MONTH, _YEAR_OF_MONTHS = 30 * DAY, 13
+_DAYLIGHT = "M3.2.0,M11.1.0"  # when a POSIX zone changes that does not say so
 _POSIX = re.compile(
     r"(?:<([+-]?\w+)>|([A-Za-z]{3,}))?([+-]?)(\d{1,3})(?::(\d{1,2})(?::(\d{1,2}))?)?"
-    r"(?:(?:<[+-]?\w+>|[A-Za-z]{3,}).*)?",
+    r"(<[+-]?\w+>[^,]*|[A-Za-z]{3,}[^,]*)?(,.*)?",
     re.ASCII,
-)
-
-_ABBREVIATIONS = """
-UTC:0 GMT:0 Z:0 ZULU:0 UT:0 UCT:0 WET:0 WEST:1 WETDST:1 BST:1 IST:2 CET:1 CEST:2 CETDST:2 MET:1
-MEST:2 METDST:2 EET:2 EEST:3 EETDST:3 SAST:2 MSK:3 MSD:4 EAT:3 EST:-5 EDT:-4 CST:-6 CDT:-5 MST:-7
-MDT:-6 PST:-8 PDT:-7 AKST:-9 AKDT:-8 HST:-10 AST:-4 ADT:-3 NST:-3.5 NDT:-2.5 BRT:-3 BRST:-2 ART:-3
-CLT:-4 COT:-5 PET:-5 JST:9 KST:9 PKT:5 UZT:5 SGT:8 HKT:8 PHT:8 AWST:8 ACST:9.5 ACDT:10.5 AEST:10
-AEDT:11 NZST:12 NZDT:13
-"""
-ABBREVIATIONS = {
-    name: int(float(hours) * 3600)
-    for name, hours in (pair.split(":") for pair in _ABBREVIATIONS.split())
-}
-# Those that are in force in summer only.
-DAYLIGHT = frozenset(
-    "WEST WETDST BST CEST CETDST MEST METDST EEST EETDST MSD EDT CDT MDT PDT AKDT ADT NDT BRST ACDT "
-    "AEDT NZDT".split()
 )
 
 
@@ -103,6 +91,26 @@ class Zone:
         return _seconds(moment.astimezone(self._source))
 
 
+class _Abbreviation(Zone):
+    """An abbreviation whose offset was not always the same: MSK has been three hours, and four.
+
+    It is the one in which the zone has last used it, be it summer or winter now.
+    """
+
+    def __init__(self, name: str, zone_name: str) -> None:
+        super().__init__(name, zoneinfo.ZoneInfo(zone_name))
+
+    def offset_at(self, instant: int) -> int:
+        for age in range(_YEAR_OF_MONTHS):
+            earlier = instant - age * _MONTH
+            if self.abbreviation_at(earlier) == self.name:
+                return super().offset_at(earlier)
+        return super().offset_at(instant)
+
+    def offset_of_local(self, local: int) -> int:
+        return self.offset_at(local - super().offset_of_local(local) * SECOND)
+
+
 def _seconds(moment: datetime.datetime) -> int:
     offset = moment.utcoffset()
     assert offset is not None
@@ -131,12 +139,20 @@ def zone_names() -> list[str]:
 @lru_cache(1024)
 def find_zone(name: str) -> Zone | None:
     """Return the zone of a full name, abbreviation or POSIX specification; None if there is none."""
-    full = name if name == "UTC" else _names().get(name.lower())
+    full = name if name == "UTC" else _names().get(name.lower().removeprefix("posix/"))
     if full:
         return Zone(full, zoneinfo.ZoneInfo(full))
-    if name.upper() in ABBREVIATIONS:
-        return fixed_zone(ABBREVIATIONS[name.upper()], name.upper())
-    return _posix_zone(name)
+    return find_abbreviation(name) or _posix_zone(name)
+
+
+def find_abbreviation(name: str) -> Zone | None:
+    """Return the zone of an abbreviation (CEST, MSK), None if there is none."""
+    upper = name.upper()
+    if upper in OFFSETS:
+        return fixed_zone(OFFSETS[upper], upper)
+    if upper in ZONES:
+        return _Abbreviation(upper, ZONES[upper])
+    return None
 
 
 def zone(name: str) -> Zone:
@@ -156,16 +172,30 @@ def fixed_zone(offset: int, name: str = "") -> Zone:
 
 
 def _posix_zone(name: str) -> Zone | None:
-    """Read "EST5", "<+03>-3" or "+3". POSIX counts west as positive."""
+    """Read "EST5", "<+03>-3", "+3", "0:30" or "CST7CDT,M4.1.0,M10.5.0". POSIX counts west as positive."""
     match = _POSIX.fullmatch(name)
-    if not match or not (match[1] or match[2] or match[3]) or int(match[4]) > 167:
+    if not match or not (match[1] or match[2] or match[3] or match[5]) or int(match[4]) > 167:
         return None
+    if match[7]:
+        return _daylight_zone(name, match[8] or f",{_DAYLIGHT}")
     seconds = int(match[4]) * 3600 + int(match[5] or 0) * 60 + int(match[6] or 0)
     if seconds >= 86_400:
         return None
     east = seconds if match[3] == "-" else -seconds
     label = match[1] or match[2] or name
     return Zone(name, datetime.timezone(datetime.timedelta(seconds=east), label))
+
+
+def _daylight_zone(name: str, rules: str) -> Zone | None:
+    """Return a zone whose whole file is its POSIX rule."""
+    text = name if "," in name else name + rules
+    head = b"TZif2" + bytes(15) + struct.pack("!6I", 0, 0, 0, 0, 1, 4)
+    block = head + struct.pack("!iBB", 0, 0, 0) + b"LMT\0"
+    try:
+        source = zoneinfo.ZoneInfo.from_file(io.BytesIO(block + block + f"\n{text}\n".encode()))
+    except ValueError:
+        return None
+    return Zone(name, source)
 
 
 @lru_cache(512)

@@ -36,6 +36,7 @@ KINDS = (
     "hang",
 )
 STATEMENT_SECONDS_MAX = 30
+SETTINGS = {"timezone": "PST8PDT", "datestyle": "Postgres,MDY", "intervalstyle": "postgres_verbose"}
 
 
 def kind_of(theirs: Answer, ours: Answer) -> str:
@@ -94,12 +95,11 @@ def databases(sources: Path) -> Iterator[Make]:
                 server.store.rows = dict(first.store.rows)
                 server.store.changed = dict(first.store.changed)
                 server.store.now = first.store.now
-                ours = server.connect(timezone="PST8PDT", datestyle="Postgres, MDY")
+                ours = server.connect(**SETTINGS)
                 ours.socket.settimeout(STATEMENT_SECONDS_MAX)
-                with psycopg.connect(address + name, autocommit=True) as theirs:
-                    theirs.execute("set timezone = 'PST8PDT'")
-                    theirs.execute("set datestyle = 'Postgres, MDY'")
-                    theirs.execute(f"set statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
+                given = SETTINGS | {"statement_timeout": f"{STATEMENT_SECONDS_MAX}s"}
+                options = " ".join(f"-c {key}={value}" for key, value in given.items())
+                with psycopg.connect(address + name, autocommit=True, options=options) as theirs:
                     yield Reference(theirs), Ours(ours)
                 ours.socket.close()
 
