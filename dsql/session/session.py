@@ -48,6 +48,7 @@ from dsql.sql import collection
 from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection
 from dsql.types import reg
+from dsql.types.datetime_parse import install_clock
 from dsql.wire import backend, frontend
 
 logger = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ class Session:
     def _start(self, origin: HandedSession | SessionRecord) -> None:
         state = self._state
         reg.install(CatalogNames(lambda: view_of(state.context)))
+        install_clock(lambda: state.context.transaction_timestamp)
         if isinstance(origin, SessionRecord):
             self._take_up(origin)
             return

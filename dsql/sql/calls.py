@@ -58,6 +58,7 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
         message = f"cannot pass more than {ARGUMENTS_MAX} arguments to a function"
         raise SqlError("54023", message, position=position)
     check_function(tree.this, tree.expressions, scope.binding.profile, position)
+    before = scope.last_set
     arguments = [_argument(scope, item) for item in tree.expressions]
     if tree.args.get("constructor") is not None:
         return _constructor(scope, tree, arguments)
@@ -67,11 +68,24 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
     found = _resolve(scope, tree, types)
     callee = found.callee
     if isinstance(callee, Aggregate):
+        _check_no_sets(scope, "aggregate", before)
         return _aggregate(scope, tree, callee, found, arguments)
     if isinstance(callee, WindowFunction):
+        _check_no_sets(scope, "window", before)
         return _window_call(scope, tree, callee, found, arguments)
     _check_plain(tree, position)
     return plain_call(scope, callee, found, arguments, position)
+
+
+def _check_no_sets(scope: Scope, kind: str, before: int) -> None:
+    """Refuse a set-returning function among the arguments, which have been bound since `before`."""
+    if scope.last_set != before:
+        raise SqlError(
+            "0A000",
+            f"{kind} function calls cannot contain set-returning function calls",
+            hint="You might be able to move the set-returning function into a LATERAL FROM item.",
+            position=scope.last_set,
+        )
 
 
 def _constructor(scope: Scope, tree: exp.Anonymous, arguments: list[Expression]) -> Expression:
@@ -172,6 +186,8 @@ def plain_call(
     """Return the call of an ordinary function."""
     if function.returns_set and scope.clause and scope.clause not in _SET_CLAUSES:
         raise scope.forbid("set-returning functions", "0A000", position)
+    if function.returns_set:
+        scope.last_set = position
     done = cast_arguments(scope, found, arguments, position)
     if function.definition is not None:
         from dsql.sql.inlining import inlined_value

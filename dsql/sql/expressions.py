@@ -33,7 +33,7 @@ from dsql.sql.bound import (
 from dsql.sql.bound_query import Query, VirtualEntry
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.expression_lists import NotAlikeError
-from dsql.sql.scope import Item, Scope, is_function_item
+from dsql.sql.scope import Item, Scope, is_function_item, without_sets
 from dsql.sql.tree import position_of
 from dsql.sql.walk import raised
 from dsql.types import oids
@@ -245,6 +245,11 @@ def _is(scope: Scope, tree: exp.Is) -> Expression:
 
 
 def _case(scope: Scope, tree: exp.Case) -> Expression:
+    with without_sets(scope, "set-returning functions are not allowed in CASE"):
+        return _bind_case(scope, tree)
+
+
+def _bind_case(scope: Scope, tree: exp.Case) -> Expression:
     from dsql.sql.operators import make_operator
 
     operand = None
@@ -286,7 +291,8 @@ def _unknown_null() -> Constant:
 
 def _coalesce(scope: Scope, tree: exp.Coalesce) -> Expression:
     parts = Spread((tree.this, *tree.expressions))
-    arguments = [bind_expression(scope, part) for part in parts.trees]
+    with without_sets(scope, "set-returning functions are not allowed in COALESCE"):
+        arguments = [bind_expression(scope, part) for part in parts.trees]
     done, type_oid, typmod = coercion.unify(scope.binding, arguments, "COALESCE")
     arguments = parts.joined(done, Coalesce)
     return Coalesce(

@@ -87,6 +87,13 @@ def find_relation(scope: Scope, tree: exp.Expression) -> Table | VirtualTable:
     name = tree.this.args["this"]
     db = tree.args.get("db")
     schema = db.args["this"] if db is not None else None
+    if (
+        tree.args.get("catalog") is not None
+        and tree.args["catalog"].args["this"] != binding.catalog.database.name
+    ):
+        shown = f"{tree.args['catalog'].args['this']}.{schema}.{name}"
+        message = f'cross-database references are not implemented: "{shown}"'
+        raise unsupported(message, position=position_of(tree))
     if schema in binding.catalog.schemas and binding.authority is not None:
         try:
             check(usage_of(binding.catalog.schemas[schema]), binding.authority)

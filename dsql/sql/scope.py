@@ -7,6 +7,8 @@ A lookup goes from the innermost query outwards and stops at the first level tha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +67,7 @@ class Scope:
     aggregated: bool = False
     window_calls: list[WindowCall] = field(default_factory=list)
     default_allowed: bool = False
+    last_set: int = 0  # where the last set-returning function of this level stands
 
     def child(self) -> Scope:
         """Return the scope of a query inside this one."""
@@ -260,6 +263,20 @@ class Scope:
     def forbid(self, what: str, sqlstate: str, position: int) -> SqlError:
         """Return the error of a kind of call that this clause may not hold."""
         return SqlError(sqlstate, f"{what} are not allowed in {self.clause}", position=position)
+
+
+@contextmanager
+def without_sets(scope: Scope, message: str) -> Iterator[None]:
+    """Refuse set-returning functions in what is bound inside, with `message`. Raises SqlError 0A000."""
+    before = scope.last_set
+    yield
+    if scope.last_set != before:
+        raise SqlError(
+            "0A000",
+            message,
+            hint="You might be able to move the set-returning function into a LATERAL FROM item.",
+            position=scope.last_set,
+        )
 
 
 def entry_item(entry: Entry, index: int, schema: str = "") -> Item:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import time as clock
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from dsql.errors import SqlError
@@ -351,7 +353,22 @@ class _Reader:
         fields.time += calendar.HOUR * ((12 if self.meridian == "pm" else 0) - (12 if noon else 0))
 
 
+_clock: ContextVar[Callable[[], int]] = ContextVar("_clock")
+
+
+def install_clock(now: Callable[[], int]) -> None:
+    """Have "now", "today" and their kind mean this time, in microseconds since 2000-01-01 UTC.
+
+    A session installs the start of its transaction; where nobody has, it is the wall clock's time.
+    """
+    _clock.set(now)
+
+
+def _wall_clock() -> int:
+    return clock.time_ns() // 1000 + calendar.UNIX_EPOCH
+
+
 def local_now(at: Zone) -> int:
-    """Return the wall clock in a zone, microseconds since 2000-01-01."""
-    instant = clock.time_ns() // 1000 + calendar.UNIX_EPOCH
+    """Return what "now" is in a zone, microseconds since 2000-01-01."""
+    instant = _clock.get(_wall_clock)()
     return instant + at.offset_at(instant) * 1_000_000
