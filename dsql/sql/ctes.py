@@ -9,6 +9,7 @@ from sqlglot import exp
 from dsql.errors import SqlError, unsupported
 from dsql.sql.bound_query import Cte, CteEntry, EntryColumn, Query
 from dsql.sql.scope import Scope
+from dsql.sql.search_cycle import HIDDEN, expanded
 from dsql.sql.tree import position_of
 from dsql.sql.walk import nodes
 from dsql.types.typmod import format_type
@@ -56,7 +57,27 @@ def _ordered(items: list[Any], names: list[str]) -> list[Any]:
     return done
 
 
+def _bind_searching(scope: Scope, item: exp.CTE, recursive: bool) -> None:
+    """Bind a query with SEARCH or CYCLE: the recursion, and under the same name what it shows."""
+    from dsql.sql.query import bind_query
+    from dsql.sql.targets import query_columns
+
+    name, body = item.args["alias"].this.args["this"], item.this
+    if not recursive or not _refers_to(body, name):
+        raise SqlError("42601", "WITH query is not recursive", position=position_of(item))
+    if not isinstance(body, exp.Union) or _refers_to(body.this, name):
+        raise _not_recursive_form(name, item)
+    first = bind_query(scope.child(), body.this.copy())
+    names = [column.name for column in _named(query_columns(first), item, name)]
+    for part in expanded(item, names):
+        _bind_cte(scope, part, recursive and part.this.key == "union")
+
+
 def _bind_cte(scope: Scope, item: exp.Expression, recursive: bool) -> None:
+    if item.args.get("search") is not None or item.args.get("cycle") is not None:
+        assert isinstance(item, exp.CTE)
+        _bind_searching(scope, item, recursive)
+        return
     name = item.args["alias"].this.args["this"]
     body = item.this
     cte = Cte(name, Query(), [], materialized=item.args.get("materialized"))
@@ -102,6 +123,7 @@ def _named(columns: list[EntryColumn], item: exp.Expression, name: str) -> list[
     renamed = [EntryColumn(c.name, c.type_oid, c.typmod, c.table_oid, c.number) for c in columns]
     for column, new in zip(renamed, given, strict=False):
         column.name = new.args["this"]
+        column.hidden = column.name.startswith(HIDDEN)
     return renamed
 
 
@@ -122,12 +144,7 @@ def _bind_recursive(scope: Scope, item: exp.Expression, cte: Cte) -> None:
 
     body, name = item.this, cte.name
     if not isinstance(body, exp.Union) or _refers_to(body.this, name):
-        raise SqlError(
-            "42P19",
-            f'recursive query "{name}" does not have the form '
-            "non-recursive-term UNION [ALL] recursive-term",
-            position=position_of(item),
-        )
+        raise _not_recursive_form(name, item)
     for key, what in (("order", "ORDER BY"), ("limit", "LIMIT"), ("offset", "OFFSET")):
         if body.args.get(key):
             raise unsupported(f"{what} in a recursive query is not implemented")
@@ -145,6 +162,15 @@ def _bind_recursive(scope: Scope, item: exp.Expression, cte: Cte) -> None:
     cte.statement = statement
     _check_columns(cte, statement)
     _check_reference(cte, further)
+
+
+def _not_recursive_form(name: str, item: exp.Expression) -> SqlError:
+    return SqlError(
+        "42P19",
+        f'recursive query "{name}" does not have the form '
+        "non-recursive-term UNION [ALL] recursive-term",
+        position=position_of(item),
+    )
 
 
 def _check_columns(cte: Cte, statement: Query) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.functions.function import Function
 from dsql.functions.registry import signature
 from dsql.sql.bound import AggregateCall, Call, Expression
@@ -125,5 +125,10 @@ def _result(
         argument_types=tuple(oids.INT8 for _ in counts),
         return_type=type_oid,
         implementation=compute,
+        written=_no_text,
     )
     return Call(type_oid=type_oid, function=function, arguments=counts)
+
+
+def _no_text(_arguments: Sequence[str], _order: str) -> str:
+    raise unsupported("hypothetical-set aggregates are not supported in stored queries")

@@ -73,6 +73,8 @@ class _QueryPrinter(QueryExpressionPrinter):
         for cte in node.ctes:
             if not isinstance(cte.statement, query.Query):
                 raise unsupported("data-modifying statements in WITH have no text")
+            if any(column.hidden for column in cte.columns):
+                raise unsupported("SEARCH and CYCLE clauses are not supported in stored queries")
             made = {True: "MATERIALIZED ", False: "NOT MATERIALIZED ", None: ""}[cte.materialized]
             names = [column.name for column in cte.columns]
             listed = names != [target.name for target in visible(cte.statement)]

@@ -196,7 +196,8 @@ def _cte(scope: Scope, name: str, found: Any, alias: exp.Expression | None, posi
     cte, index, levels = found
     cte.references += 1
     columns = [
-        EntryColumn(c.name, c.type_oid, c.typmod, c.table_oid, c.number) for c in cte.columns
+        EntryColumn(c.name, c.type_oid, c.typmod, c.table_oid, c.number, c.hidden)
+        for c in cte.columns
     ]
     if not isinstance(cte.statement, Query) and cte.statement.returning is None:
         raise unsupported(

@@ -9,6 +9,8 @@ The shapes, where they are not sqlglot's usual ones:
         Subquery    this, alias, lateral
         Join        this (left) and expression (right), side, on, using (names), natural, alias, using_alias
     Select          windows: Window with `this` its name; limit: Limit with `with_ties`
+    CTE             search: dict of breadth, columns, sequence; cycle: of columns, mark, value, default,
+                    path; both may be None
     Values          expressions: Tuple per row, or `constants`, a ConstantList; order, limit, offset, with_
                     like a Select
     Insert          columns, expression (query, None for DEFAULT VALUES), override, conflict, returning
@@ -184,8 +186,6 @@ def _with(build: TreeBuilder, node: Any) -> exp.Expression:
     ctes = []
     for item in node.ctes:
         cte = item.common_table_expr
-        if cte.HasField("search_clause") or cte.HasField("cycle_clause"):
-            raise unsupported("SEARCH and CYCLE clauses are not supported")
         query = cte.ctequery
         field = query.WhichOneof("node")
         message = getattr(query, field)
@@ -198,9 +198,29 @@ def _with(build: TreeBuilder, node: Any) -> exp.Expression:
             materialized={pg.CTEMaterializeAlways: True, pg.CTEMaterializeNever: False}.get(
                 cte.ctematerialized
             ),
+            search=_search(cte.search_clause) if cte.HasField("search_clause") else None,
+            cycle=_cycle(build, cte.cycle_clause) if cte.HasField("cycle_clause") else None,
         )
         ctes.append(build.placed(tree, cte.location))
     return exp.With(expressions=ctes, recursive=node.recursive)
+
+
+def _search(node: Any) -> dict[str, Any]:
+    return {
+        "breadth": node.search_breadth_first,
+        "columns": [name.string.sval for name in node.search_col_list],
+        "sequence": node.search_seq_column,
+    }
+
+
+def _cycle(build: TreeBuilder, node: Any) -> dict[str, Any]:
+    return {
+        "columns": [name.string.sval for name in node.cycle_col_list],
+        "mark": node.cycle_mark_column,
+        "value": build.expression(node.cycle_mark_value),
+        "default": build.expression(node.cycle_mark_default),
+        "path": node.cycle_path_column,
+    }
 
 
 # ---------------------------------------------------------------- FROM
