@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from memory_server import ARN, Peer, Server, errors, rows
 
@@ -20,6 +22,13 @@ def pid(peer: Peer) -> bytes:
 def seen(peer: Peer, of: bytes, columns: str) -> list[bytes | None]:
     (found,) = peer.rows(f"SELECT {columns} FROM pg_stat_activity WHERE pid = {of.decode()}")
     return found
+
+
+@pytest.fixture
+def postgres() -> Iterator[Server]:
+    server = Server("postgres", moves=False)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

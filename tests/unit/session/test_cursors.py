@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from memory_server import tags
+from memory_server import Server, tags
 
 
 @pytest.fixture
@@ -45,12 +45,14 @@ def test_a_pool_may_reset_its_connections(peer):
     assert tags(peer.query("DISCARD ALL")) == ["DISCARD ALL"]
 
 
-def test_a_held_cursor_reads_backward_from_temporary_space(peer, postgres):
+def test_a_held_cursor_reads_backward_from_temporary_space():
+    server = Server("postgres", moves=False)
+    peer = server.connect()
     peer.query("SET work_mem = '1MB'")
     peer.query(
         "DECLARE c CURSOR WITH HOLD FOR SELECT g, repeat('x', 100) FROM generate_series(1, 20000) g"
     )
-    temporary = os.fstat(postgres.environments[-1].temporary._file)
+    temporary = os.fstat(server.environments[-1].temporary._file)
     assert temporary.st_size > 0
     assert peer.rows("FETCH LAST FROM c")[0][0] == b"20000"
     assert tags(peer.query("MOVE BACKWARD 2000 IN c")) == ["MOVE 2000"]
@@ -59,3 +61,4 @@ def test_a_held_cursor_reads_backward_from_temporary_space(peer, postgres):
         b"17998",
         b"17997",
     ]
+    server.stop()
