@@ -60,9 +60,18 @@ class SimpleProtocol:
         else:
             out += backend.EMPTY_QUERY_RESPONSE
         if block.state is State.IMPLICIT:
-            block.commit()
+            self._commit()
         interrupts.state = HELD
         out += READY[block.state]
+
+    def _commit(self) -> None:
+        """Commit what the script has done. Its last statement is not complete if that fails."""
+        out = self._state.out
+        try:
+            self._state.block.commit()
+        except SqlError:
+            del out[_last_completion(out) :]
+            raise
 
     def _run_all(self, script: Script) -> None:
         state, interrupts = self._state, self._state.interrupts
@@ -101,6 +110,14 @@ class SimpleProtocol:
             if isinstance(portal, ResultPortal | ExecutePortal | DeniedPortal):
                 del out[position:]  # what fails before it has a row describes nothing
             raise
+
+
+def _last_completion(out: bytearray) -> int:
+    """Return where the CommandComplete begins that is the last of these messages, else their end."""
+    start = at = 0
+    while at < len(out):
+        start, at = at, at + 1 + int.from_bytes(out[at + 1 : at + 5], "big")
+    return start if out[start : start + 1] == b"C" else at
 
 
 class NormalizedQueries:

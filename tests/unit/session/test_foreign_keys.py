@@ -10,7 +10,7 @@ import threading
 
 import msgspec
 import pytest
-from memory_server import ARN, MemoryStore, Peer, Server, errors, rows, tags
+from memory_server import ARN, MemoryStore, Peer, Server, errors, letters, rows, tags
 
 from adjudicator.conflict_set import DATA_CONFLICT, SCHEMA_CONFLICT, ConflictSet
 from adjudicator.messages import KeyEntry
@@ -271,3 +271,16 @@ def test_copy_checks_at_its_end(server):
     assert tags(copy(b"1\t2\n2\t1\n")) == ["COPY 2"]
     assert errors(copy(b"3\t4\n"))[0]["C"] == "23503"
     assert peer.rows("SELECT id FROM tree ORDER BY 1") == [[b"1"], [b"2"]]
+
+
+def test_a_statement_is_not_complete_before_its_commit_is(postgres: Server) -> None:
+    peer = postgres.connect()
+    peer.query("CREATE TABLE parent (id int PRIMARY KEY)")
+    peer.query(
+        "CREATE TABLE child (id int PRIMARY KEY,"
+        " parent int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"
+    )
+    assert letters(peer.query("INSERT INTO child VALUES (1, 7)")) == "EZ"
+    assert letters(peer.query("SELECT 1; INSERT INTO child VALUES (1, 7)")) == "TDCEZ"
+    assert letters(peer.query("INSERT INTO child VALUES (1, 7) RETURNING id")) == "TDEZ"
+    assert peer.rows("SELECT * FROM child") == []
