@@ -26,6 +26,7 @@ from dsql.sql.tree import TreeBuilder
 from dsql.sql.tree_query import statement_tree
 from dsql.types.type import FormatSettings
 
+_KEPT_CHARACTERS_MAX = 2_000  # of a tree that takes 130 bytes for each
 _FALSE = frozenset(("false", "off", "0", "no", "f", "n"))
 
 
@@ -34,10 +35,16 @@ def view_option(view: Table, name: str) -> bool:
     return dict(view.options).get(name, "false").lower() not in _FALSE
 
 
-@lru_cache(1024)
 def _tree(text: str) -> Any:
-    """Return the tree of a view's query; binding does not change trees."""
+    """Return the tree of a query, which binding does not change. Short ones are kept: 70 MB at most."""
+    return _kept_tree(text) if len(text) <= _KEPT_CHARACTERS_MAX else _new_tree(text)
+
+
+def _new_tree(text: str) -> Any:
     return statement_tree(parse_stored(text))
+
+
+_kept_tree = lru_cache(256)(_new_tree)
 
 
 def bind_view(binding: Binding, view: Table) -> Query:
