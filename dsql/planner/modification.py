@@ -7,9 +7,10 @@ from typing import Any
 
 from dsql.catalog.schema import Table
 from dsql.planner import optimizer
-from dsql.planner.expressions import Slot
-from dsql.planner.from_clause import build
+from dsql.planner.expressions import Slot, conjuncts
+from dsql.planner.from_clause import build, with_filter
 from dsql.planner.join_order import plan_group
+from dsql.planner.leakproof import is_leakproof
 from dsql.planner.plan import (
     ConflictAction,
     DeleteNode,
@@ -183,11 +184,23 @@ def _target_rows(
         if not (isinstance(item, bound_query.FromEntry) and item.entry == 0)
     ]
     group.absorb(build(scope, items, statement.range_table))
-    add_condition(scope, group, statement.where)
+    late = _add_where(scope, group, statement)
     joined = len(group.members) > 1
     optimizer.optimize(group)
     node, _ = plan_group(group)
-    return node, leaf, joined
+    return with_filter(node, late), leaf, joined
+
+
+def _add_where(
+    scope: Scope, group: Group, statement: bound_query.Update | bound_query.Delete
+) -> list[Expression]:
+    """Add WHERE to a group; return what must wait until a security barrier has chosen the rows."""
+    if not any(layer.is_barrier for layer in statement.layers):
+        add_condition(scope, group, statement.where)
+        return []
+    conditions = conjuncts(scope.convert(statement.where)) if statement.where is not None else []
+    group.conditions += [each for each in conditions if is_leakproof(each)]
+    return [each for each in conditions if not is_leakproof(each)]
 
 
 def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:

@@ -210,11 +210,15 @@ class Query:
 
 @dataclass(slots=True, eq=False)
 class ViewLayer:
-    """An updatable view that a statement writes through. `is_checked`: new rows must be seen in it."""
+    """An updatable view that a statement writes through. `is_checked`: new rows must be seen in it.
+
+    `is_barrier`: see `SubqueryEntry`.
+    """
 
     view: Table
     query: Query
     is_checked: bool
+    is_barrier: bool
 
 
 @dataclass(slots=True, eq=False)

@@ -32,7 +32,7 @@ from dsql.sql.scope import Item, Scope, entry_item
 from dsql.sql.tree import position_of
 from dsql.sql.updatable import why_not_assignable, why_not_updatable
 from dsql.sql.uses import Use
-from dsql.sql.views import bind_view
+from dsql.sql.views import bind_view, view_option
 
 _VERBS = {"INSERT": "insert into", "UPDATE": "update", "DELETE": "delete from"}
 _DOING = {"INSERT": "inserting into", "UPDATE": "updating", "DELETE": "deleting from"}
@@ -168,8 +168,9 @@ def bind_destination(
         _refuse(entry, privilege)
         option = dict(entry.view.options).get("check_option", "").lower()
         checks_below = checks_below or option == "cascaded"
-        layer = ViewLayer(entry.view, entry.query, is_checked=checks_below or option == "local")
-        destination.layers.append(layer)
+        is_barrier = view_option(entry.view, "security_barrier")
+        is_checked = checks_below or option == "local"
+        destination.layers.append(ViewLayer(entry.view, entry.query, is_checked, is_barrier))
         entry = entry.query.range_table[0]
         if entry.use is not None:
             destination.below.append(entry.use)

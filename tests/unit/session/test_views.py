@@ -240,11 +240,15 @@ def test_nothing_that_can_fail_is_asked_of_rows_that_a_barrier_hides(postgres: S
         "insert into t values (1, 0), (2, 2)",
         "create view barrier with (security_barrier) as select id, a from t where a <> 0",
         "create view over as select * from barrier",
+        "create view asking with (security_barrier) as select id, a from t"
+        " where exists (select 1 from t u where u.id = t.id and u.a <> 0)",
     ):
         assert not errors(peer.query(statement)), statement
     assert peer.rows("select id from barrier where 4 / a = 2") == [[b"2"]]
     assert peer.rows("select id from over where 4 / a = 2 and id > 0") == [[b"2"]]
     peer.query("update barrier set a = 4 where 4 / a = 2")
     assert peer.rows("select a from t order by id") == [[b"0"], [b"4"]]
+    assert tags(peer.query("update asking set a = 5 where 4 / a = 1 and id = 2")) == ["UPDATE 1"]
+    assert tags(peer.query("delete from asking where 5 / a = 1 and id > 0")) == ["DELETE 1"]
     plan = peer.rows("explain select a from barrier where id = 2")
     assert any(b"Index" in (line[0] or b"") for line in plan)
