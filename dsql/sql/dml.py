@@ -97,7 +97,7 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
     columns = _insert_columns(destination, tree)
     source, columns = _source(scope, destination, tree, columns)
     destination.use.inserted.update(column.number for column in columns)
-    numbers = [destination.number(column, "insert into") for column in columns]
+    numbers = _numbers(destination, columns)
     scope.items = [show_row(scope, destination, _alias(tree.this))]
     conflict = tree.args.get("conflict")
     on_conflict = None
@@ -132,6 +132,21 @@ def _given(tree: exp.Insert, columns: Sequence[Column], numbers: Sequence[int]) 
     drops = tree.args.get("override") == "user" and query is not None and not is_plain_values(query)
     pairs = zip(columns, numbers, strict=True)
     return {number for column, number in pairs if not (drops and column.identity)}
+
+
+def _numbers(destination: Destination, columns: Sequence[Column]) -> list[int]:
+    """Return the numbers in the table of what INSERT gives. Raises SqlError 0A000, 42601 for one twice."""
+    numbers: list[int] = []
+    for column in columns:
+        number = destination.number(column, "insert into")
+        if number in numbers:
+            raise _assigned_twice(destination.table.columns[number - 1])
+        numbers.append(number)
+    return numbers
+
+
+def _assigned_twice(column: Column) -> SqlError:
+    return SqlError("42601", f'multiple assignments to same column "{column.name}"')
 
 
 def _alias(tree: exp.Expression) -> str:
@@ -343,6 +358,7 @@ def bind_assignments(
 ) -> list[Assignment]:
     """Bind the SET list of UPDATE or ON CONFLICT DO UPDATE, to columns of the table."""
     assignments: list[Assignment] = []
+    names: dict[int, int] = {}  # by column of the table the one of what is named
     for tree in trees:
         left, right = tree.args["this"], tree.args["expression"]
         columns = left.expressions if isinstance(left, exp.Tuple) else [left]
@@ -361,8 +377,11 @@ def bind_assignments(
                 )
             if before is not None:
                 if not is_part_assigned(before[1]) or not is_part_assigned(value):
-                    raise SqlError("42601", f'multiple assignments to same column "{column.name}"')
+                    is_same = names.get(stored) == column.number
+                    below = destination.table.columns[stored - 1]
+                    raise _assigned_twice(column if is_same else below)
                 assignments.remove(before)
+            names[stored] = column.number
             value = _assigned(scope, destination, destination.reset(column), value)
             assignments.append((stored, value))
     return assignments
