@@ -30,7 +30,7 @@ from dsql.catalog.jobs import (
 )
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
-from dsql.ddl.rebuild import Rows, copy_program, index_build_program, run_on
+from dsql.ddl.rebuild import Calls, Rows, copy_program, index_build_program, run_on
 from dsql.ddl.removal import give_up, keyspaces_of
 from dsql.ddl.rewriting import target_of
 from dsql.ddl.validation import Validation, validated, without_new
@@ -211,7 +211,9 @@ class JobRunner:
         transaction.check(table_version_key(table.oid), Mode.CATALOG)
         rows = self._rows_after(transaction, job, table, _ROWS_PER_BUILD)
         if rows:
-            run_on(self._build_program(table, index, catalog), transaction, rows)
+            calls = Calls(transaction, catalog, table.owner_oid)
+            program = self._build_program(table, index, catalog)
+            run_on(program, transaction, rows, calls=calls)
             job.cursor = rows[-1][0]
             return False
         self._make_valid(transaction, table, index)
@@ -292,7 +294,8 @@ class JobRunner:
             program = self._program(
                 key, lambda: copy_program(table, target, catalog, using, job.settings)
             )
-            run_on(program, transaction, rows, job.settings, self._store.now())
+            calls = Calls(transaction, catalog, table.owner_oid)
+            run_on(program, transaction, rows, job.settings, self._store.now(), calls)
             job.cursor = rows[-1][0]
             return False
         self._swap(transaction, table, target)

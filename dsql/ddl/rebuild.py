@@ -13,6 +13,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dsql.access.authority import Authority
+from dsql.access.authorize import authorize
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Index, Table
 from dsql.ddl.result import UtilityContext
@@ -24,7 +26,9 @@ from dsql.planner.planner import plan
 from dsql.sql.binder import bind
 from dsql.sql.bound import Expression
 from dsql.sql.bound_query import BoundStatement, Query, Target
+from dsql.sql.function_bodies import bind_body
 from dsql.sql.gate import parse_statement
+from dsql.sql.sql_functions import SqlCall
 from dsql.transaction.interface import Transaction
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
@@ -63,16 +67,63 @@ class _Context:
         transaction: Transaction | _Batch,
         settings: FormatSettings | None = None,
         now: int = 0,
+        calls: Calls | None = None,
     ) -> None:
         self.transaction = transaction
+        self._calls = calls
         self.settings = settings or FormatSettings()
         self.statement_timestamp = now
 
     def __getattr__(self, name: str) -> Any:
-        raise unsupported("what only a session knows cannot be asked for while rows are replaced")
+        raise _unknown()
+
+    def call_sql_function(self, call: SqlCall, arguments: Sequence[Any]) -> Any:
+        """See `dsql.functions.function.Context`."""
+        if self._calls is None:
+            raise _unknown()
+        return self._calls.run(call, arguments)
 
     def check_cancel(self) -> None:
         """Do nothing: a batch is short, and the job looks between them."""
+
+
+def _unknown() -> SqlError:
+    return unsupported("what only a session knows cannot be asked for while rows are replaced")
+
+
+class Calls:
+    """Runs the functions in LANGUAGE SQL that expressions of a table call, with its owner's rights.
+
+    Bare names in their bodies are those of `public`. Raises SqlError 42501, and 0A000 for one that writes.
+    """
+
+    def __init__(self, transaction: Transaction, catalog: Catalog, owner: int) -> None:
+        self._catalog = catalog
+        self._authority = Authority(catalog, owner)
+        self._context: Any = _Context(transaction, calls=self)
+        self._bodies: dict[SqlCall, list[CompiledProgram]] = {}
+
+    def run(self, call: SqlCall, arguments: Sequence[Any]) -> Any:
+        """See `dsql.functions.function.Context.call_sql_function`."""
+        body = self._bodies.get(call)
+        if body is None:
+            body = self._bodies[call] = self._compiled(call)
+        rows: list[tuple[Any, ...]] = []
+        for program in body:
+            rows = list(program.rows(self._context, arguments))
+        return call.result(rows, body[-1].columns if body else ())
+
+    def _compiled(self, call: SqlCall) -> list[CompiledProgram]:
+        path, settings, authority = ("public",), FormatSettings(), self._authority
+        statements = bind_body(
+            call, self._catalog, path, settings, authority=authority, profile="postgres"
+        )
+        programs = [
+            prepare(authorize(bound, bound.required, authority).subject) for _, bound in statements
+        ]
+        if any(program.writes for program in programs):
+            raise unsupported("functions that write cannot be called while rows are replaced")
+        return programs
 
 
 def run_on(
@@ -81,12 +132,14 @@ def run_on(
     rows: Rows,
     settings: FormatSettings | None = None,
     now: int = 0,
+    calls: Calls | None = None,
 ) -> None:
     """Run a program over a batch of stored rows.
 
     `settings` are a session's, whose expressions are in it; rows without a key are new ones of `now`.
+    `calls` runs the functions that it calls.
     """
-    context: Any = _Context(_Batch(transaction, rows), settings, now)
+    context: Any = _Context(_Batch(transaction, rows), settings, now, calls)
     with suppress(SqlError):  # of which there may be another one before it
         if program.insert_new(context):
             return

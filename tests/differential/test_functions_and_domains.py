@@ -71,10 +71,17 @@ def _theirs(connection: psycopg.Connection[Any], statement: str) -> Any:
     return names, values, [(result.command_status or b"").decode()], told
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["sql_functions", "inlined_functions", "renamed_functions", "domains", "domain_arguments"],
+FILES = (
+    "sql_functions",
+    "inlined_functions",
+    "renamed_functions",
+    "indexed_functions",
+    "domains",
+    "domain_arguments",
 )
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_every_statement_is_answered_as_postgresql_does(
     postgres: psycopg.Connection[Any], name: str
 ) -> None:

@@ -134,3 +134,45 @@ def test_a_function_that_writes_is_part_of_its_statements_transaction(postgres: 
     assert peer.rows("select id from t") == [[b"1"]]
     assert peer.fails("select put(3), 1 / (select 0)") == ("22012", "division by zero")
     assert peer.rows("select id from t") == [[b"1"]]
+
+
+def test_an_index_is_built_with_the_rights_of_its_tables_owner(admin: Peer) -> None:
+    run(
+        admin,
+        "create function leak(n int) returns int immutable language sql as"
+        " 'select id from secret where id > n limit 1'",
+        "create table own (a int primary key)",
+        "insert into own values (1)",
+    )
+    denied = ("42501", "permission denied for table secret")
+    assert admin.fails("create index on own (leak(a))") == denied
+
+
+def test_domains_are_checked_on_every_road_to_a_row(postgres: Server) -> None:
+    peer = postgres.connect()
+    run(
+        peer,
+        "create domain positive as int check (value > 0)",
+        "create table t (id int primary key, n positive default 0)",
+    )
+    violated = ("23514", 'value for domain positive violates check constraint "positive_check"')
+    for statement in (
+        "insert into t values (1, -1)",
+        "insert into t (id) values (1)",
+        "insert into t select 1, -1",
+        "insert into t values (1, (select -1))",
+        "select (-1)::positive",
+        "select cast('-1' as positive)",
+        "select '{1,-1}'::positive[]",
+    ):
+        assert peer.fails(statement) == violated, statement
+    answers = peer.ask(
+        client.parse("insert into t values (1, $1)"),
+        client.bind([b"-1"]),
+        client.execute(),
+        client.sync(),
+    )
+    assert (errors(answers)[0]["C"], errors(answers)[0]["M"]) == violated
+    run(peer, "insert into t values (1, 1)")
+    assert peer.fails("update t set n = -n") == violated
+    assert peer.rows("select n from t") == [[b"1"]]
