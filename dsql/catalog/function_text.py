@@ -78,8 +78,10 @@ def result_text(function: SqlFunction, catalog: Catalog, search_path: Sequence[s
     return setof + type_text(function.return_type, catalog, function.domain, search_path)
 
 
-def function_definition(function: SqlFunction, catalog: Catalog, search_path: Sequence[str]) -> str:
-    """Return the CREATE OR REPLACE FUNCTION statement, as pg_get_functiondef prints it."""
+def function_definition(
+    function: SqlFunction, body: str, catalog: Catalog, search_path: Sequence[str]
+) -> str:
+    """Return the CREATE OR REPLACE FUNCTION statement with a body, as pg_get_functiondef prints it."""
     name = f"{quote_identifier(function.schema)}.{quote_identifier(function.name)}"
     lines = [
         f"CREATE OR REPLACE FUNCTION {name}({arguments_text(function, catalog, search_path)})",
@@ -90,7 +92,7 @@ def function_definition(function: SqlFunction, catalog: Catalog, search_path: Se
     if options:
         lines.append(options)
     lines += [f" SET {name} TO {_setting(name, value)}" for name, value in function.settings]
-    return "\n".join((*lines, body_text(function), ""))
+    return "\n".join((*lines, body, ""))
 
 
 def _options(function: SqlFunction) -> str:

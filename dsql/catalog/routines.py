@@ -12,7 +12,6 @@ from dsql.catalog.context_functions import define
 from dsql.catalog.function_text import (
     arguments_text,
     body_text,
-    function_definition,
     is_visible,
     result_text,
 )
@@ -20,7 +19,6 @@ from dsql.catalog.information_schema import DATABASE
 from dsql.catalog.relations import namespace_oids
 from dsql.catalog.schema import SqlFunction, SqlParameter
 from dsql.catalog.virtual import provides
-from dsql.errors import SqlError
 from dsql.functions.function import Function
 from dsql.functions.registry import by_oid
 from dsql.types import oids, registry
@@ -118,23 +116,6 @@ def _pg_get_function_arguments(context: Any, oid: int) -> str | None:
 @define("pg_get_function_identity_arguments", (oids.OID,), oids.TEXT)
 def _pg_get_function_identity_arguments(context: Any, oid: int) -> str | None:
     return _arguments(context, oid, defaults=False)
-
-
-@define("pg_get_functiondef", (oids.OID,), oids.TEXT)
-def _pg_get_functiondef(context: Any, oid: int) -> str | None:
-    function = context.catalog.functions.get(oid)
-    if function is not None:
-        return function_definition(function, context.catalog, context.search_path)
-    callee = by_oid(oid)
-    if callee is not None and not isinstance(callee, Function):
-        raise SqlError("42809", f'"{callee.name}" is an aggregate function')
-    return None
-
-
-@define("pg_get_function_sqlbody", (oids.OID,), oids.TEXT)
-def _pg_get_function_sqlbody(context: Any, oid: int) -> str | None:
-    function = context.catalog.functions.get(oid)
-    return None if function is None or function.form == "s" else body_text(function)
 
 
 @define("pg_get_function_arg_default", (oids.OID, oids.INT4), oids.TEXT)

@@ -28,6 +28,7 @@ from dsql.sql import bound
 from dsql.sql.binder import ColumnExpression, bind_column_expression
 from dsql.sql.domains import VALUE, row_of_value, value_in_capitals
 from dsql.sql.expression_text import ExpressionPrinter
+from dsql.sql.function_printing import kept_body
 from dsql.sql.query_names import TextStyle
 from dsql.sql.sql_functions import callee_of
 from dsql.sql.views import view_text
@@ -82,7 +83,10 @@ def _put_followers(
 def _with_defaults(
     function: SqlFunction, changed: Collection[int], before: Catalog, after: Catalog
 ) -> SqlFunction:
-    """Return a function with the texts of its parameters' defaults."""
+    """Return a function with the texts of its body and of its parameters' defaults."""
+    if function.form != "s" and _reads(function.uses, changed):
+        old = before.functions[function.oid]
+        function = replace(function, body=kept_body(old, before, after))
     if not any(_reads(parameter.uses, changed) for parameter in function.parameters):
         return function
     use = ColumnExpression("DEFAULT expressions")

@@ -38,6 +38,7 @@ from dsql.sql.function_bodies import (
     parse_body,
     written_body,
 )
+from dsql.sql.function_printing import kept_body
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.sql_functions import callee_of
 from dsql.types import oids, registry
@@ -74,6 +75,8 @@ def create_function(parsed: ParsedStatement, context: UtilityContext) -> Utility
         statements = _checked_body(function, context)
         if function.form != "s":
             function = replace(function, uses=body_uses(statements, function))
+            catalog = context.catalog.with_function(function)
+            function = replace(function, body=kept_body(function, catalog, catalog))
     writer.put_function(function)
     return UtilityResult("CREATE FUNCTION")
 

@@ -117,6 +117,7 @@ def bind_body(
     *,
     authority: Authority | None,
     profile: str,
+    folding: bool = True,
 ) -> list[BodyStatement]:
     """Return a body's statements for a call, the last one's columns being those of the result.
 
@@ -136,6 +137,7 @@ def bind_body(
             profile=profile,
             parameters_max=len(call.argument_types),
             arguments=arguments,
+            folding=folding,
         )
         bound = _bind(binding, statement)
         if number == len(parsed):

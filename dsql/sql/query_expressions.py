@@ -97,6 +97,8 @@ class QueryExpressionPrinter(NamePrinter):
 
     def other(self, node: bound.Expression) -> str:
         """Return the text of what only queries have: aggregates, window calls, subqueries."""
+        if isinstance(node, bound.Parameter):
+            return self.parameter(node)
         write = _WRITERS.get(type(node))
         if write is None:
             raise unsupported(f"{type(node).__name__} has no text")

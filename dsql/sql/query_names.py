@@ -13,6 +13,7 @@ from dsql.catalog.schema import Table
 from dsql.functions.function import Function
 from dsql.sql import bound
 from dsql.sql import bound_query as query
+from dsql.sql.binding import Arguments
 from dsql.sql.expression_text import ExpressionPrinter
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
@@ -20,10 +21,14 @@ from dsql.types.identifier import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class TextStyle:
-    """How a query is written. `search_path` None: for the catalog. `is_pretty`: few parentheses."""
+    """How a query is written. `search_path` None: for the catalog. `is_pretty`: few parentheses.
+
+    `arguments`: what the parameters of a function's body are called; None: $1, $2, ...
+    """
 
     search_path: Sequence[str] | None = None
     is_pretty: bool = False
+    arguments: Arguments | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +69,16 @@ class NamePrinter(ExpressionPrinter):
             return super().constant(node)
         text = self._relation(*found).replace("'", "''")
         return f"'{text}'::regclass"
+
+    def parameter(self, node: bound.Parameter) -> str:
+        """Return an argument of a function: by its name, which in a query with FROM has the function's."""
+        arguments = self._style.arguments
+        name = arguments.names[node.index] if arguments is not None else ""
+        if arguments is None or not name:
+            return f"${node.index + 1}"
+        if any(level.query.range_table for level in self._levels):
+            return f"{quote_identifier(arguments.function)}.{quote_identifier(name)}"
+        return quote_identifier(name)
 
     def function(self, function: Function) -> str:
         """Return a function's name, qualified unless the search path has it."""

@@ -29,15 +29,32 @@ def query_text(
 ) -> str:
     """Return the text of a query whose output columns are called `columns`, by default as they are.
 
-    Raises SqlError 0A000 for what has no text: parameters, statements that change data.
+    Raises SqlError 0A000 for what has no text: statements that change data.
     """
     return _QueryPrinter(catalog, style).whole(root, columns, 0)
+
+
+def statement_text(root: query.Query, catalog: Catalog, style: TextStyle) -> str:
+    """Return the text of a statement of a function's body, whose columns' names nobody sees."""
+    return _QueryPrinter(catalog, style).whole(root, (), 1, named=False)
+
+
+def value_text(root: query.Query, catalog: Catalog, style: TextStyle) -> str:
+    """Return the text of the only value of a query without FROM."""
+    return _QueryPrinter(catalog, style).value(root)
 
 
 class _QueryPrinter(QueryExpressionPrinter):
     """Prints one statement."""
 
     # ------------------------------------------------------------ queries
+
+    def value(self, node: query.Query) -> str:
+        """Return the first target of a query."""
+        self._enter(node)
+        text = self.text(node.targets[0].expression)
+        self._levels.pop()
+        return text
 
     def whole(
         self,

@@ -73,6 +73,7 @@ def _theirs(connection: psycopg.Connection[Any], statement: str) -> Any:
 
 FILES = (
     "sql_functions",
+    "function_bodies",
     "inlined_functions",
     "renamed_functions",
     "indexed_functions",
