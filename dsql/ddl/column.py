@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from dsql.catalog.schema import CheckConstraint, Column, Domain, Table, Use
 from dsql.ddl import nodes
+from dsql.ddl.domain_names import usable_domain
 from dsql.ddl.naming import unique_name
 from dsql.ddl.rebuild import value_of
 from dsql.ddl.result import UtilityContext
@@ -74,11 +75,11 @@ class StatementExpressions:
         return self._statement.asynchronous
 
     def written_domain(self, type_name: Any) -> Domain | None:
-        """Return the domain that a TypeName node names, alone or as an array's elements."""
-        names = nodes.strings(type_name.names)
-        schema = names[-2] if len(names) > 1 else None
-        context = self._context
-        return context.catalog.find_domain(schema, names[-1], context.search_path)
+        """Return the domain that a TypeName node names, alone or as an array's elements.
+
+        Raises SqlError 42501 without USAGE.
+        """
+        return usable_domain(self._context, nodes.strings(type_name.names))
 
     def column_domain(self, type_name: Any) -> int:
         """Return the OID of the domain, or of its array type, that a TypeName node names; 0 for none."""

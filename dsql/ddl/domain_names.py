@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dsql.access.privileges import Kind
-from dsql.access.requirements import Ownership
+from dsql.access.authorize import check
+from dsql.access.privileges import Kind, Privilege
+from dsql.access.requirements import Holding, Ownership
 from dsql.catalog.schema import Domain
 from dsql.ddl.naming import schemas_to_search
 from dsql.ddl.result import UtilityContext
@@ -35,6 +36,17 @@ def require_domain(context: UtilityContext, names: list[str]) -> Domain:
     if found is None:
         raise SqlError("42704", f'type "{".".join(names)}" does not exist')
     return found
+
+
+def usable_domain(context: UtilityContext, names: list[str]) -> Domain | None:
+    """Return the domain of a name, for who makes something of it. Raises SqlError 42501 without USAGE."""
+    schema = names[-2] if len(names) > 1 else None
+    domain = context.catalog.find_domain(schema, names[-1], context.search_path)
+    if domain is not None:
+        usage = Privilege.USAGE
+        held = Holding(Kind.TYPE, domain.name, domain.owner_oid, domain.acl, usage)
+        check(held, context.authority)
+    return domain
 
 
 def own_domain(context: UtilityContext, domain: Domain, *, or_schema: bool = False) -> Ownership:

@@ -57,7 +57,7 @@ def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[
     statement = parsed.node
     if nodes.enum_name(statement, "remove_type") in DROPPED_BY_SIGNATURE:
         yield from drop_function_requires(statement, context)
-    target = _target(statement)
+    target = _target(statement, context)
     if target is None:
         return
     if statement.concurrent:
@@ -76,7 +76,7 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run a DropStmt."""
     if nodes.enum_name(statement, "remove_type") in DROPPED_BY_SIGNATURE:
         return drop_function(statement, context)
-    target = _target(statement)
+    target = _target(statement, context)
     if target is None:
         return drop_of_nothing(statement, context)
     result = UtilityResult(f"DROP {target.word}")
@@ -95,8 +95,18 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
     return result
 
 
-def _target(statement: Any) -> _Target | None:
-    return _TARGETS.get(nodes.enum_name(statement, "remove_type"))
+def _target(statement: Any, context: UtilityContext) -> _Target | None:
+    kind = nodes.enum_name(statement, "remove_type")
+    if kind == "OBJECT_TYPE" and any(_is_domain(item, context) for item in statement.objects):
+        return _TARGETS["OBJECT_DOMAIN"]._replace(word="TYPE")
+    return _TARGETS.get(kind)
+
+
+def _is_domain(item: Any, context: UtilityContext) -> bool:
+    """Tell whether a TypeName is that of a domain, which DROP TYPE drops as well."""
+    names = nodes.strings(item.type_name.names)
+    schema = names[-2] if len(names) > 1 else None
+    return context.catalog.find_domain(schema, names[-1], context.search_path) is not None
 
 
 def _name_parts(item: Any) -> list[str]:
@@ -126,7 +136,7 @@ def _skip(
 def _missing_text(target: _Target, names: list[str], context: UtilityContext) -> str:
     if len(names) > 1 and names[-2] not in context.catalog.schemas:
         return f'schema "{names[-2]}" does not exist'
-    if target.word == "DOMAIN":
+    if target.word in ("DOMAIN", "TYPE"):
         return f'type "{".".join(names)}" does not exist'
     return f'{target.word.lower()} "{names[-1]}" does not exist'
 

@@ -9,6 +9,7 @@ from dsql.access.privileges import Kind
 from dsql.catalog.catalog import searched
 from dsql.catalog.schema import SqlFunction, Table
 from dsql.ddl import nodes
+from dsql.ddl.domain_names import usable_domain
 from dsql.ddl.naming import find_column, schemas_to_search
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
@@ -72,9 +73,10 @@ def type_of_function(type_name: Any, context: UtilityContext, *, rows: bool = Fa
     names = nodes.strings(type_name.names)
     if type_name.pct_type:
         return _type_of_column(names, context)
-    domain = domain_of_function(type_name, context)
-    if domain:
-        return base_type(domain, context)
+    schema = names[-2] if len(names) > 1 else None
+    domain = context.catalog.find_domain(schema, names[-1], context.search_path)
+    if domain is not None:
+        return array_over(domain) if type_name.array_bounds else domain.type_oid
     table = _table(names, context)
     if table is None:
         return type_oid_and_typmod(names, [], len(type_name.array_bounds))[0]
@@ -84,22 +86,16 @@ def type_of_function(type_name: Any, context: UtilityContext, *, rows: bool = Fa
 
 
 def domain_of_function(type_name: Any, context: UtilityContext) -> int:
-    """Return the OID of the domain, or of its array type, that a TypeName names; 0 for none."""
-    names = nodes.strings(type_name.names)
-    schema = names[-2] if len(names) > 1 else None
-    domain = context.catalog.find_domain(schema, names[-1], context.search_path)
-    if domain is None or type_name.pct_type:
+    """Return the OID of the domain, or of its array type, that a TypeName names; 0 for none.
+
+    Raises SqlError 42501 without USAGE: it is for who makes a function.
+    """
+    if type_name.pct_type:
+        return 0
+    domain = usable_domain(context, nodes.strings(type_name.names))
+    if domain is None:
         return 0
     return domain.array_oid if type_name.array_bounds else domain.oid
-
-
-def base_type(domain_oid: int, context: UtilityContext) -> int:
-    """Return the OID of the type of the values of a domain, or of its array type."""
-    domain = context.catalog.domain_of(domain_oid)
-    assert domain is not None
-    if domain_oid == domain.oid:
-        return domain.type_oid
-    return array_over(domain)
 
 
 def _table(names: list[str], context: UtilityContext) -> Table | None:

@@ -79,6 +79,7 @@ FILES = (
     "indexed_functions",
     "domains",
     "domain_arguments",
+    "domain_usage",
 )
 
 
