@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from dsql.catalog.loader import CatalogCache
 from dsql.catalog.schema import Table
 from dsql.encoding.keyspace import table_version_key
@@ -44,10 +46,11 @@ _AGAIN = ("40001", "08007")
 class _Request:
     """One session's wish for a block; `done` once it has that, or an error."""
 
-    __slots__ = ("activity", "block", "done", "error", "sequence")
+    __slots__ = ("activity", "block", "done", "error", "sequence", "wanted")
 
-    def __init__(self, activity: Activity | None) -> None:
+    def __init__(self, activity: Activity | None, wanted: int) -> None:
         self.activity = activity
+        self.wanted = wanted
         self.done = False
         self.sequence: Table | None = None
         self.block: Block | None = None
@@ -76,15 +79,18 @@ class SequenceServer:
         self._waiter = waiter
         self._lines: dict[int, deque[_Request]] = {}
 
-    def take(self, oid: int, attend: Callable[[], None]) -> tuple[Table, Block] | None:
+    def take(
+        self, oid: int, attend: Callable[[], None], wanted: int = 0
+    ) -> tuple[Table, Block] | None:
         """Return a sequence as it is now, and a block of its values; None if it is nobody's yet, or gone.
 
+        The block has CACHE values, or as many as are `wanted` if these are more; less before a bound.
         `attend` is called while others are served first, and may raise. Raises SqlError 2200H if there
         are no more values, 40001 if one attempt after the other has met another commit, and what a commit
         raises.
         """
         line = self._lines.setdefault(oid, deque())
-        request = _Request(self._waiter.current)
+        request = _Request(self._waiter.current, wanted)
         line.append(request)
         try:
             while not request.done:
@@ -123,10 +129,11 @@ class SequenceServer:
             request.block = None
         if sequence is None or found is None:
             return
-        assert sequence.sequence is not None
+        of = sequence.sequence
+        assert of is not None
         before = found
         for request in requests:
-            taken = next_block(found, sequence.sequence)
+            taken = next_block(found, replace(of, cache=max(of.cache, request.wanted)))
             if taken is None:
                 break
             request.block, found = taken
@@ -144,6 +151,19 @@ class SequenceServer:
             return True
 
         return self._change(put)
+
+    def give_back(self, sequence_oid: int, end: int, last: int) -> None:
+        """Take back what was handed out behind `last`, if nobody has gone on from its `end`."""
+        transaction = self._begin()
+        try:
+            sequence = self._sequence(transaction, sequence_oid)
+            if sequence is not None and read(transaction, sequence) == Counter(end, is_called=True):
+                write(transaction, sequence, Counter(last, is_called=True))
+                transaction.commit()
+        except SqlError:
+            pass  # the values are a gap
+        finally:
+            transaction.rollback()
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], Counter | None]]:

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from dsql.limits import PREPARED_CHARACTERS_MAX
-from dsql.sequences.session import SequencesRecord
+from dsql.sequences.record import SequencesRecord
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.transaction.record import Count, TransactionRecord
 

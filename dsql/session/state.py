@@ -111,6 +111,8 @@ class SessionState:
         self.recording.clear()
         if self.portals:
             self.forget_portals()
+        if self.sequences.ahead:
+            self.sequences.end()
         if self.sequences.latest and self.settings.profile == DSQL:
             self.sequences.latest = 0  # Aurora DSQL's lastval looks no further back
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_server import Server
 
 from dsql.errors import SqlError
-from dsql.sequences.session import CachedRecord, SequencesRecord
+from dsql.sequences.record import CachedRecord, SequencesRecord
 from dsql.session.departure import take_up
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.session.record import (

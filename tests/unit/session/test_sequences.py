@@ -50,6 +50,32 @@ class TestNextval:
         assert numbers(other, "select nextval('s')") == [101]
         assert numbers(one, "select nextval('s')") == [201]
 
+    def test_many_values_of_a_transaction_take_few_commits_and_leave_no_gap(
+        self, postgres: Server, one: Peer, other: Peer
+    ) -> None:
+        one.query("create table t (id serial, a int)")
+        before = postgres.store.now
+        one.query("insert into t(a) select g from generate_series(1, 5000) g")
+        assert postgres.store.now < before + 20
+        assert texts(other, "select min(id), max(id), count(distinct id) from t") == ["1|5000|5000"]
+        assert numbers(other, "select last_value from t_id_seq") == [5000]
+        assert numbers(other, "insert into t(a) values (1) returning id") == [5001]
+        assert numbers(one, "insert into t(a) values (1) returning id") == [5002]
+
+    def test_what_a_transaction_took_ahead_nobody_gets_while_it_runs(
+        self, one: Peer, other: Peer
+    ) -> None:
+        one.query("create sequence s")
+        one.query("begin")
+        assert numbers(one, "select nextval('s') from generate_series(1, 10)")[-1] == 10
+        assert numbers(one, "select last_value from s") == [10]
+        (taken,) = numbers(other, "select nextval('s')")
+        assert taken is not None
+        assert taken > 10
+        assert numbers(one, "select nextval('s')") == [11]
+        one.query("rollback")
+        assert numbers(one, "select nextval('s')") == [taken + 1]
+
     def test_an_old_snapshot_sees_the_counter_as_it_is_now(self, one: Peer, other: Peer) -> None:
         one.query("create sequence s")
         one.query("begin")
