@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from dsql.catalog.schema import Column, Table
 from dsql.ddl import nodes
 from dsql.ddl.alter_constraints import add_constraint_node
-from dsql.ddl.alter_domain import check_new_column
+from dsql.ddl.alter_domain import check_new_column, checked_value
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource
 from dsql.ddl.foreign_keys import with_attributes
@@ -105,7 +105,8 @@ def _with_values(
             if constant is None:
                 alteration.fill.append(column.number)
             else:
-                column = replace(column, missing=store(column.type_oid, constant[0]))
+                value = checked_value(column, constant[0], alteration.context)
+                column = replace(column, missing=store(column.type_oid, value))
     if column.not_null and column.missing is None:
         column = replace(column, unproved=True)
         alteration.rules.append(NewRule(column.name, columns=(column.number,)))

@@ -112,6 +112,15 @@ def check_new_column(table: Table, column: Column, context: UtilityContext) -> N
     coercion_of(domain, catalog, context.search_path)(context, None)
 
 
+def checked_value(column: Column, value: Any, context: UtilityContext) -> Any:
+    """Return a new column's value as its domain has it, if it is of one. Raises SqlError 23514, 23502."""
+    catalog = context.catalog
+    domain = catalog.domain_of(column.domain) if column.domain else None
+    if domain is None or column.domain != domain.oid:
+        return value
+    return coercion_of(domain, catalog, context.search_path)(context, value)
+
+
 _NO_ROW = object()
 
 

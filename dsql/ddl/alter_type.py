@@ -19,7 +19,7 @@ from dsql.ddl.foreign_keys import check_types
 from dsql.ddl.identity import retype_identity
 from dsql.ddl.naming import changeable_column
 from dsql.ddl.table_limits import check_key_type
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
 from dsql.types.typmod import format_type
@@ -39,7 +39,10 @@ def alter_type(alteration: Alteration, table: Table, command: Any) -> Table:
     if column.identity and type_oid not in _INTEGERS:
         raise SqlError("22023", "identity column type must be smallint, integer, or bigint")
     _refuse_dependents(alteration, table, column)
-    typed = replace(column, type_oid=type_oid, typmod=typmod)
+    domain = alteration.expressions.column_domain(definition.type_name)
+    if domain not in (0, column.domain):
+        raise unsupported("ALTER COLUMN TYPE to a domain is not supported")
+    typed = replace(column, type_oid=type_oid, typmod=typmod, domain=domain)
     using = _conversion(alteration, table, column, typed, definition)
     if typed.default is not None and not typed.generated:
         typed = alteration.expressions.converted_default(column, typed)

@@ -249,12 +249,17 @@ def copy_program(
     renamed = replace(source, oid=source.oid + (1 << 31), name=f"{source.name} before {target.oid}")
     # What refers is where it was, and what need not hold for all rows need not now.
     checks = tuple(check for check in target.checks if check.validated)
-    copied = replace(target, foreign_keys=(), checks=checks)
+    # Nor do domains have to be asked about values that are theirs already.
+    columns = tuple(
+        replace(column, domain=0) if column.domain == before.domain else column
+        for column, before in zip(target.columns, source.columns, strict=True)
+    )
+    copied = replace(target, foreign_keys=(), checks=checks, columns=columns)
     both = _with_table(_with_table(catalog, copied), renamed)
-    columns = [column for column in target.live_columns if not column.generated]
-    names = ", ".join(quote_identifier(column.name) for column in columns)
+    given = [column for column in target.live_columns if not column.generated]
+    names = ", ".join(quote_identifier(column.name) for column in given)
     values = ", ".join(
-        using.get(c.number) or quote_identifier(source.columns[c.number - 1].name) for c in columns
+        using.get(c.number) or quote_identifier(source.columns[c.number - 1].name) for c in given
     )
     text = (
         f"INSERT INTO {_name(target)} ({names}) OVERRIDING SYSTEM VALUE"

@@ -178,3 +178,21 @@ insert into ii (x) values (1), (2);
 alter table ii alter id type bigint, alter x type text;
 insert into ii (x) values ('z');
 select * from ii order by 1;
+
+-- Domains.
+create domain above_zero as int check (value > 0);
+create table dk (a above_zero primary key, b above_zero);
+create table dr (a above_zero references dk, b int references dk);
+insert into dk values (1, 1);
+insert into dr values (1, 1), (2, null);
+insert into dr values (1, 1);
+delete from dk;
+alter table dk add column c above_zero default 5;
+select * from dk;
+alter table dk add column d above_zero default -5;
+alter table dk alter b type text;
+insert into dk values (0, 'x');
+insert into dk values (2, 'x');
+select * from dk order by a;
+alter table dr add primary key (a);
+insert into dr values (-1, null);
