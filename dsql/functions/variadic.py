@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -37,4 +37,15 @@ def spread(callee: Function, arguments: tuple[int, ...]) -> Function:
         items = [] if array is None else list(leaves(array))
         return implementation(len(items))(*before, *items)
 
-    return replace(callee, argument_types=arguments, implementation=call, template="")
+    def write(texts: Sequence[str], _order: str) -> str:
+        *first, last = texts
+        return f"{callee.name}({', '.join([*first, f'VARIADIC {last}'])})"
+
+    return replace(
+        callee,
+        argument_types=arguments,
+        implementation=call,
+        template="",
+        variadic=False,
+        written=write,
+    )

@@ -8,7 +8,8 @@ them, which need not be those that the query was bound under: so a text follows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.pretty import pretty
@@ -255,10 +256,24 @@ class _QueryPrinter(QueryExpressionPrinter):
     def _functions(self, entry: query.FunctionEntry) -> str:
         text = ", ".join(map(self.operand, entry.calls))
         if len(entry.calls) > 1:
-            text = self._unnested(entry.calls) or f"ROWS FROM({text})"
+            text = self._unnested(entry.calls) or f"ROWS FROM({', '.join(self._each(entry))})"
         if entry.ordinality:
             text += " WITH ORDINALITY"
         return ("LATERAL " if self._reads_others(entry) else "") + text
+
+    def _each(self, entry: query.FunctionEntry) -> Iterator[str]:
+        """Yield the calls of ROWS FROM, with the columns that are defined for one of them."""
+        columns = iter(entry.columns)
+        for call in entry.calls:
+            function = call.function if isinstance(call, bound.Call) else None
+            own = list(islice(columns, len(function.columns) or 1 if function else 1))
+            if function is None or function.shape is None:
+                yield self.operand(call)
+                continue
+            defined = ", ".join(
+                f"{quote_identifier(c.name)} {format_type(c.type_oid, c.typmod)}" for c in own
+            )
+            yield f"{self.operand(call)} AS ({defined})"
 
     def _unnested(self, calls: Sequence[bound.Expression]) -> str:
         """Return unnest(a, b) for calls that are what it stands for."""
@@ -320,5 +335,8 @@ def _is_values(node: query.Query) -> bool:
 def _is_defined(entry: query.FunctionEntry) -> bool:
     """Tell whether a function's columns have to be written because it returns any record."""
     (call, *others) = entry.calls
-    is_record = call.type_oid == oids.RECORD and not others
-    return is_record and not (isinstance(call, bound.Call) and call.function.columns)
+    if others:
+        return False
+    if isinstance(call, bound.Call) and call.function.columns:
+        return call.function.shape is not None
+    return call.type_oid == oids.RECORD
