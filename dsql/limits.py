@@ -8,6 +8,7 @@ from __future__ import annotations
 
 ROWS_PER_TRANSACTION_MAX = 3_000
 TRANSACTION_BYTES_MAX = 10 * 1024 * 1024
+LOCAL_BYTES_MAX = 64 * 1024 * 1024  # which a transaction may write to temporary tables besides
 TRANSACTION_AGE_SECONDS_MAX = 300
 WIRE_MESSAGE_BYTES_MAX = 10 * 1024 * 1024
 STARTUP_PACKET_BYTES_MAX = 10_000  # PostgreSQL's MAX_STARTUP_PACKET_LENGTH

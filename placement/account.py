@@ -11,6 +11,7 @@ from placement.messages import LoadReport, PoolLoad, agent_number
 from placement.parking import ParkingLot
 from placement.pool import QueryProcessorPool
 from placement.sessions import Keys
+from placement.worker import Worker
 
 _TIMES_KEPT = 100
 
@@ -82,3 +83,15 @@ class Account:
             link=self._link,
             number=self._number,
         )
+
+
+def temporary_tables(workers: Iterable[Worker]) -> dict[str, int]:
+    """Return by name what query processors have said of each cluster's temporary tables."""
+    found: dict[str, int] = {}
+    for worker in workers:
+        if worker.cluster is not None:
+            told = worker.temporary if worker.work else (0, 0)  # who has no work says nothing
+            for name, value in zip(("temporary_sessions", "temporary_bytes"), told, strict=True):
+                key = f"{worker.cluster}.{name}"
+                found[key] = found.get(key, 0) + value
+    return found

@@ -35,7 +35,7 @@ from dsql.rpc.process import condition_of
 from dsql.rpc.tick import until_tick
 from dsql.session.control import Busy, Signal, Told
 from placement import decisions
-from placement.account import Account
+from placement.account import Account, temporary_tables
 from placement.agent_settings import AgentSettings
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
@@ -181,6 +181,7 @@ class HostAgent:
             sessions=len(self._keys),
             **({"linked_relays": self._reception.linked} if self._linked else {}),
             **({"kept": len(self._lot)} if self._keeping.connected else {}),
+            **temporary_tables(self._workers.values()),
         )
 
     def _tick(self) -> None:

@@ -156,6 +156,10 @@ class Worker:
         self._assigned_at = 0.0
         self._aborting = False
         self._ledger = Ledger()
+        self.temporary = (
+            0,
+            0,
+        )  # sessions with temporary tables, and the bytes of these, as it last said
         self._channel = PacketChannel(control, self._received, self._closed)
         self._adjudicators = AdjudicatorLines(self._channel)
 
@@ -390,7 +394,8 @@ class Worker:
                 self._events.on_told(self, message)
             case Signal():
                 self._events.on_signal(self, message)
-            case Pong():
+            case Pong(sessions, size):
+                self.temporary = sessions, size
                 self._events.on_pong(self)
             case Full():
                 self._ledger.full = True

@@ -21,6 +21,7 @@ from dsql.catalog.schema import (
     Schema,
     SqlFunction,
     Table,
+    is_temporary_schema,
 )
 from dsql.errors import SqlError
 
@@ -218,6 +219,24 @@ class Refusal:
         return self.refusal
 
 
+@dataclass(frozen=True, slots=True)
+class TemporaryCreation:
+    """To be allowed to make temporary tables in the database."""
+
+    database: Database
+
+    def is_met(self, authority: Authority) -> bool:
+        """See `Requirement`."""
+        database = self.database
+        held = authority.masks(Kind.DATABASE, database.owner_oid, database.acl)[0]
+        return bool(held & Privilege.TEMPORARY)
+
+    def error(self) -> SqlError:
+        """See `Requirement`."""
+        message = f'permission denied to create temporary tables in database "{self.database.name}"'
+        return SqlError("42501", message)
+
+
 def owner_of(relation: Table) -> Ownership:
     """Return the requirement of who changes a table, view or sequence."""
     return Ownership(RELATION_KINDS[relation.kind], relation.name, relation.owner_oid)
@@ -246,7 +265,8 @@ def usage_of(schema: Schema) -> Holding:
 
 def creation_in(schema: Schema, as_role: int = 0) -> Requirement:
     """Return the requirement of who makes something in a schema, or takes it over (`as_role`)."""
-    if schema.oid < FIRST_USER_OID and schema.name != "public":
+    own = is_temporary_schema(schema.name)
+    if schema.oid < FIRST_USER_OID and schema.name != "public" and not own:
         return Refusal(permission_denied(Kind.SCHEMA, schema.name))
     return Holding(
         Kind.SCHEMA, schema.name, schema.owner_oid, schema.acl, Privilege.CREATE, as_role

@@ -39,8 +39,6 @@ define(
         ("level", oids.INT4),
     ),
 )(_always(()))
-define("pg_my_temp_schema", (), oids.OID)(_always(0))
-define("pg_is_other_temp_schema", (oids.OID,), oids.BOOL)(_always(False))
 define("pg_trigger_depth", (), oids.INT4)(_always(0))
 define("pg_jit_available", (), oids.BOOL, volatility="v")(_always(False))
 define("pg_blocking_pids", (oids.INT4,), oids.INT4_ARRAY, volatility="v")(lambda *_arguments: [])

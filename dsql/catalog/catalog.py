@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
+from typing import Any
 
 from dsql.access.membership import Memberships
 from dsql.catalog.schema import (
     ADMIN_OID,
+    TEMPORARY_ALIAS,
     Database,
     DefaultAcl,
     Domain,
@@ -17,16 +19,37 @@ from dsql.catalog.schema import (
     Schema,
     SqlFunction,
     Table,
+    is_temporary_schema,
 )
 from dsql.catalog.virtual import VirtualTable, virtual_tables
 
 POSTGRES = Database(oid=5, name="postgres", owner_oid=ADMIN_OID)
 
 
+class _Schemas(dict[str, Schema]):
+    """The schemas by name, for a session that has a temporary one: pg_temp is another name of that."""
+
+    def __init__(self, schemas: Iterable[Schema], temporary: Schema) -> None:
+        super().__init__({schema.name: schema for schema in (*schemas, temporary)})
+        self._temporary = temporary
+
+    def __missing__(self, name: str) -> Schema:
+        if name == TEMPORARY_ALIAS:
+            return self._temporary
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name == TEMPORARY_ALIAS or super().__contains__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(self._temporary.name if name == TEMPORARY_ALIAS else name, default)
+
+
 class Catalog:
     """Every object of one cluster at one catalog version.
 
     `version` changes with every DDL commit; a program compiled against one version is valid for it only.
+    `temporary` is the session's own schema, None for the catalog that all sessions share.
     """
 
     def __init__(
@@ -39,9 +62,15 @@ class Catalog:
         default_acls: Iterable[DefaultAcl] = (),
         functions: Iterable[SqlFunction] = (),
         domains: Iterable[Domain] = (),
+        temporary: Schema | None = None,
     ) -> None:
         self.version = version
-        self.schemas = {schema.name: schema for schema in schemas}
+        self.temporary = temporary
+        self.schemas: dict[str, Schema] = (
+            {schema.name: schema for schema in schemas}
+            if temporary is None
+            else _Schemas(schemas, temporary)
+        )
         self._set_tables(tables)
         self.roles = {role.name: role for role in roles}
         self.memberships = Memberships(self.roles.values())
@@ -92,6 +121,24 @@ class Catalog:
         changed = copy(self)
         changed._set_tables(tables)
         return changed
+
+    def with_temporary(self, schema: Schema, tables: Iterable[Table], version: int) -> Catalog:
+        """Return what a session sees that has temporary tables, in a schema of its own.
+
+        `version` is that of these: 64 bits, as this catalog's.
+        """
+        assert self.temporary is None, "a session has one temporary schema"
+        return Catalog(
+            self.version << 64 | version,
+            self.schemas.values(),
+            (*self.tables.values(), *tables),
+            self.roles.values(),
+            self.database,
+            self.default_acls.values(),
+            self.functions.values(),
+            self.domains.values(),
+            schema,
+        )
 
     @cached_property
     def _owned_sequences(self) -> dict[tuple[int, int], list[Table]]:
@@ -168,6 +215,8 @@ class Catalog:
 
         Without `schema`, it is looked for in all that is `searched`.
         """
+        if schema == TEMPORARY_ALIAS and self.temporary is not None:
+            schema = self.temporary.name
         for candidate in (schema,) if schema is not None else searched(search_path):
             found = self.tables.get((candidate, name)) or self.virtual.get((candidate, name))
             if found is not None:
@@ -176,5 +225,11 @@ class Catalog:
 
 
 def searched(search_path: Sequence[str]) -> Sequence[str]:
-    """Return the schemas in which bare names are looked up: pg_catalog first, unless the path has it."""
-    return search_path if "pg_catalog" in search_path else ("pg_catalog", *search_path)
+    """Return the schemas in which bare names are looked up: pg_catalog first, unless the path has it.
+
+    A session's temporary schema comes even before that, where it is the path's first.
+    """
+    if "pg_catalog" in search_path:
+        return search_path
+    own = 1 if search_path and is_temporary_schema(search_path[0]) else 0
+    return (*search_path[:own], "pg_catalog", *search_path[own:])

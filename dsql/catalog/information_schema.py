@@ -16,6 +16,7 @@ from dsql.types import oids, registry
 Row = Mapping[str, Any]
 DATABASE = "postgres"
 _TABLE_TYPES = {"r": "BASE TABLE", "v": "VIEW"}
+_TEMPORARY = {"table_type": "LOCAL TEMPORARY", "commit_action": "PRESERVE"}
 _INTEGER_PRECISION = {oids.INT2: 16, oids.INT4: 32, oids.INT8: 64}
 _FLOAT_PRECISION = {oids.FLOAT4: 24, oids.FLOAT8: 53}
 _DATETIME = frozenset((oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ, oids.INTERVAL))
@@ -105,7 +106,8 @@ def _tables(context: Any) -> Iterator[Row]:
     for table in filter(Sight(context).table, context.catalog.tables.values()):
         if table.kind in _TABLE_TYPES:
             insertable = bool(_changeable[table.kind](context, table))
-            yield _table_row(table.schema, table.name, table.kind, insertable=insertable)
+            row = _table_row(table.schema, table.name, table.kind, insertable=insertable)
+            yield {**row, **_TEMPORARY} if table.is_temporary and table.kind == "r" else row
 
 
 def _table_row(schema: str, name: str, kind: str, *, insertable: bool) -> Row:

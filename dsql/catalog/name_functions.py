@@ -42,6 +42,19 @@ for _kind, _oid in (
     _define_lookup(_kind, _oid)
 
 
+@define("pg_my_temp_schema", (), oids.OID)
+def _pg_my_temp_schema(context: Any) -> int:
+    own = context.catalog.temporary
+    return 0 if own is None else int(own.oid)
+
+
+@define("pg_is_other_temp_schema", (oids.OID,), oids.BOOL)
+def _pg_is_other_temp_schema(context: Any, oid: int) -> bool:
+    """Nobody sees other sessions' schemas."""
+    del context, oid
+    return False
+
+
 @define("pg_table_is_visible", (oids.OID,), oids.BOOL)
 def _pg_table_is_visible(context: Any, oid: int) -> bool | None:
     relation = relation_name(context.catalog, oid)

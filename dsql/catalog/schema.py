@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import msgspec
 
+from dsql.encoding.keyspace import is_local_id
 from dsql.types import oids
 
 FIRST_USER_OID = 16_384  # PostgreSQL's FirstNormalObjectId
@@ -39,6 +40,28 @@ class AclItem(msgspec.Struct, frozen=True, array_like=True):
 
 
 Acl = tuple[AclItem, ...]
+
+
+TEMPORARY_ALIAS = "pg_temp"  # by which every session names its own temporary schema
+_TEMPORARY_NAMES = "pg_temp_"
+
+
+def temporary_schema_name(number: int) -> str:
+    """Return what the temporary schema of a session with this number is called."""
+    return f"{_TEMPORARY_NAMES}{number}"
+
+
+def is_temporary_schema(name: str) -> bool:
+    """Return whether a schema's name is that of some session's temporary schema."""
+    return name.startswith(_TEMPORARY_NAMES)
+
+
+class OnCommit(enum.Enum):
+    """What a commit leaves of a temporary table: all, the table without rows, nothing."""
+
+    PRESERVE = "p"
+    DELETE_ROWS = "d"
+    DROP = "x"
 
 
 class Identity(enum.Enum):
@@ -212,6 +235,8 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     primary key); `frozen` refuses writes while such a replacement runs. `system_acls` is what is granted on
     system columns, as (number, ACL).
 
+    A temporary table is known to its session only, which has OIDs and keyspaces of its own for it.
+
     A view has its query in `view_definition`, what that reads in `uses`, and its WITH (...) options; a
     sequence (its next value is no part of the catalog) has `sequence`.
     """
@@ -236,6 +261,17 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     sequence: SequenceOptions | None = None
     foreign_keys: tuple[ForeignKey, ...] = ()
     part_comments: tuple[PartComment, ...] = ()
+    on_commit: OnCommit = OnCommit.PRESERVE
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it belongs to one session."""
+        return is_local_id(self.oid)
+
+    @property
+    def persistence(self) -> str:
+        """pg_class.relpersistence: p permanent, t temporary."""
+        return "t" if self.is_temporary else "p"
 
     @property
     def keyspace_id(self) -> int:

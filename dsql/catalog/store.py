@@ -3,6 +3,9 @@
 One row per table, schema, role, sequence and job, msgpack of the value in `schema.py`. A second row per
 name makes two sessions that create the same name meet at commit. Every change also writes the version
 keys that transactions check (OC001): the catalog's own, and those of the tables and roles it touches.
+
+The rows of temporary tables are the session's own, in the same order `FIRST_LOCAL` higher; a change of one
+changes nothing for anybody else. Their names need no rows: nobody else makes any in their schema.
 """
 
 from __future__ import annotations
@@ -27,14 +30,20 @@ from dsql.catalog.schema import (
     Schema,
     SqlFunction,
     Table,
+    is_temporary_schema,
+    temporary_schema_name,
 )
 from dsql.encoding.keyspace import (
+    FIRST_LOCAL,
     catalog_version_key,
+    is_local,
+    is_local_id,
     keyspace_range,
     prefix,
     role_version_key,
     table_version_key,
 )
+from dsql.errors import SqlError, unsupported
 from dsql.transaction.interface import Mode, Transaction
 
 TABLES = 1
@@ -66,6 +75,19 @@ BUILTIN_SCHEMAS = tuple(
 )
 
 
+_TEMPORARY_SCHEMA_OID = 13_002
+
+
+def temporary_schema(number: int) -> Schema:
+    """Return the temporary schema of a session with this number. Nobody can change it.
+
+    Who may make something in it is a question of the database (`dsql.access.requirements`).
+    """
+    anything = Privilege.USAGE | Privilege.CREATE
+    acl = (*_OPEN_TO_ALL, AclItem(PUBLIC, ADMIN_OID, anything.value))
+    return Schema(_TEMPORARY_SCHEMA_OID, temporary_schema_name(number), ADMIN_OID, acl)
+
+
 class Reader(Protocol):
     """What loading needs: a snapshot or a transaction."""
 
@@ -78,9 +100,9 @@ class Reader(Protocol):
         ...
 
 
-def read_version(reader: Reader) -> int:
-    """Return the catalog's version at a snapshot; 0 before the first DDL."""
-    value = reader.get(catalog_version_key())
+def read_version(reader: Reader, *, local: bool = False) -> int:
+    """Return the catalog's version at a snapshot, or that of the session's own; 0 before the first DDL."""
+    value = reader.get(catalog_version_key(local=local))
     return int.from_bytes(value, "big") if value else 0
 
 
@@ -107,6 +129,11 @@ def load(reader: Reader) -> Catalog:
     )
 
 
+def load_temporary(reader: Reader) -> list[Table]:
+    """Read the temporary tables of a session that has some."""
+    return list(_objects(reader, FIRST_LOCAL + TABLES, Table))
+
+
 def _objects(reader: Reader, keyspace: int, kind: type[_Object]) -> Iterator[_Object]:
     decode = msgspec.msgpack.Decoder(kind).decode
     for _, value in reader.scan(*keyspace_range(keyspace)):
@@ -117,24 +144,29 @@ class CatalogWriter:
     """The catalog changes of one transaction.
 
     Names are taken by `claim_name`, which the caller does once per new relation or schema; the version
-    keys are written by every change, so that a caller cannot forget them.
+    keys are written by every change, so that a caller cannot forget them. `local`: the OIDs that it
+    allocates are for a temporary table.
     """
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, *, local: bool = False) -> None:
         self._transaction = transaction
+        self._first = FIRST_LOCAL if local else 0
         # Random, not counted: a version that was rolled back must never name another catalog later.
         self._version = secrets.token_bytes(8)
 
     def allocate_oid(self) -> int:
         """Return a new OID; OIDs are never used twice."""
-        key = prefix(OIDS)
+        key = prefix(self._first + OIDS)
         stored = self._transaction.get(key)
-        oid = int.from_bytes(stored, "big") if stored else FIRST_USER_OID
+        oid = int.from_bytes(stored, "big") if stored else self._first + FIRST_USER_OID
         self._transaction.put(key, (oid + 1).to_bytes(4, "big"), Mode.EXCLUSIVE)
         return oid
 
     def put_table(self, table: Table) -> Table:
         """Write a new or changed table (view, sequence), and return it."""
+        assert _in_one_half(table), "what is temporary has nothing that is shared"
+        if table.is_temporary != is_temporary_schema(table.schema):
+            raise _not_to_be_moved()
         self._put(TABLES, table.oid, table)
         self._touch(table_version_key(table.oid))
         return table
@@ -150,6 +182,8 @@ class CatalogWriter:
 
         Who writes to one of them has used the schema as it was, and checks no key but the table's.
         """
+        if is_temporary_schema(schema.name):
+            raise unsupported("a temporary schema cannot be changed")
         self._put(SCHEMAS, schema.oid, schema)
         self._touch(*(table_version_key(table.oid) for table in members))
 
@@ -176,6 +210,8 @@ class CatalogWriter:
 
     def put_function(self, function: SqlFunction) -> None:
         """Write a new or changed function. Two of one name and arguments meet at the catalog's version."""
+        if is_temporary_schema(function.schema):
+            raise _not_to_be_moved()
         self._put(FUNCTIONS, function.oid, function)
         self._touch(table_version_key(function.oid))
 
@@ -221,24 +257,42 @@ class CatalogWriter:
 
     def claim_name(self, schema: str, name: str) -> None:
         """Take a relation's name in a schema (a schema's own name under "")."""
-        self._transaction.put(_name_key(schema, name), b"", Mode.EXCLUSIVE)
+        if not is_temporary_schema(schema):
+            self._transaction.put(_name_key(schema, name), b"", Mode.EXCLUSIVE)
 
     def release_name(self, schema: str, name: str) -> None:
         """Give a name back."""
-        self._transaction.delete(_name_key(schema, name), Mode.EXCLUSIVE)
+        if not is_temporary_schema(schema):
+            self._transaction.delete(_name_key(schema, name), Mode.EXCLUSIVE)
 
     def _put(self, keyspace: int, oid: int, value: msgspec.Struct) -> None:
         encoded = msgspec.msgpack.encode(value)
-        self._transaction.put(prefix(keyspace) + prefix(oid), encoded, Mode.EXCLUSIVE)
+        self._transaction.put(_row_key(keyspace, oid), encoded, Mode.EXCLUSIVE)
 
     def _delete(self, keyspace: int, oid: int) -> None:
-        self._transaction.delete(prefix(keyspace) + prefix(oid), Mode.EXCLUSIVE)
+        self._transaction.delete(_row_key(keyspace, oid), Mode.EXCLUSIVE)
 
     def _touch(self, *keys: bytes) -> None:
         """Write the catalog's version key and those of what has changed."""
-        for key in (catalog_version_key(), *keys):
+        local = any(map(is_local, keys))
+        for key in (catalog_version_key(local=local), *keys):
             self._transaction.check(key, Mode.CATALOG)
             self._transaction.put(key, self._version, Mode.EXCLUSIVE)
+
+
+def _not_to_be_moved() -> SqlError:
+    return unsupported("cannot move objects into or out of temporary schemas")
+
+
+def _row_key(keyspace: int, oid: int) -> bytes:
+    first = FIRST_LOCAL if is_local_id(oid) else 0
+    return prefix(first + keyspace) + prefix(oid)
+
+
+def _in_one_half(table: Table) -> bool:
+    """Return whether a table has its rows and index entries where it is itself."""
+    ids = (table.keyspace_id, *(index.keyspace_id for index in table.indexes))
+    return {*map(is_local_id, ids)} == {table.is_temporary}
 
 
 def _name_key(schema: str, name: str) -> bytes:

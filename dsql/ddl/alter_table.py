@@ -114,7 +114,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     if table.kind == "v":
         alter_view(parsed, table, context)
         return result
-    writer = CatalogWriter(context.transaction)
+    writer = CatalogWriter(context.transaction, local=table.is_temporary)
     expressions, several = StatementExpressions(parsed, context), len(statement.cmds) > 1
     refuse_pending_checks(table, context, "ALTER TABLE")
     before, pending = table, pending_rewrite(table, context)

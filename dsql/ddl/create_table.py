@@ -10,8 +10,17 @@ from msgspec.structs import replace
 
 from dsql.access.default_acls import initial_acl
 from dsql.access.privileges import Kind, Privilege
-from dsql.access.requirements import Requirement, creation_in, privilege_on
-from dsql.catalog.schema import CheckConstraint, Column, Index, IndexColumn, Schema, Table
+from dsql.access.requirements import Requirement, privilege_on
+from dsql.catalog.schema import (
+    CheckConstraint,
+    Column,
+    Index,
+    IndexColumn,
+    OnCommit,
+    Schema,
+    Table,
+    is_temporary_schema,
+)
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import ColumnSource, StatementExpressions
@@ -30,10 +39,11 @@ from dsql.ddl.identity import (
 from dsql.ddl.lacking_names import type_of
 from dsql.ddl.like_clause import Like, read_like, with_copies
 from dsql.ddl.naming import (
-    creation_schema,
     find_relation,
     missing_relation,
     refuse_system_name,
+    relation_creation,
+    relation_schema,
     taken_names,
     unique_name,
 )
@@ -85,7 +95,7 @@ def create_table_requires(
 ) -> Iterator[Requirement]:
     """Yield what a CreateStmt needs: a place in the schema, and to read what it is made LIKE."""
     statement = parsed.node
-    yield creation_in(creation_schema(context, statement.relation.schemaname))
+    yield relation_creation(context, statement.relation)
     for element in statement.table_elts:
         if nodes.kind(element) == "table_like_clause":
             source = find_relation(context, nodes.inner(element).relation)
@@ -100,7 +110,8 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     statement = parsed.node
     result = UtilityResult("CREATE TABLE")
     name = statement.relation.relname
-    schema = creation_schema(context, statement.relation.schemaname)
+    schema = relation_schema(context, statement.relation)
+    on_commit = read_on_commit(nodes.enum_name(statement, "oncommit"), schema)
     if statement.if_not_exists and name in taken_names(context, schema.name):
         result.notice("42P07", f'relation "{name}" already exists, skipping')
         return result
@@ -111,7 +122,7 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     definition = _read_elements(parsed, context, expressions)
     _check_parents(statement, context)
     check_table_clauses(statement, lenient=True)
-    _Builder(context, expressions, schema, name, definition).build()
+    _Builder(context, expressions, schema, name, definition, on_commit).build()
     return result
 
 
@@ -119,6 +130,21 @@ def _check_keys(table: Table) -> None:
     if sum(index.primary for index in table.indexes) > 1:
         message = f'multiple primary keys for table "{table.name}" are not allowed'
         raise SqlError("42P16", message)
+
+
+def read_on_commit(action: str, schema: Schema) -> OnCommit:
+    """Return what ON COMMIT asks for, of a table in a schema. Raises SqlError 42P16 if it is permanent."""
+    found = _ON_COMMIT.get(action)
+    if found is not None and not is_temporary_schema(schema.name):
+        raise SqlError("42P16", "ON COMMIT can only be used on temporary tables")
+    return found or OnCommit.PRESERVE
+
+
+_ON_COMMIT = {
+    "ONCOMMIT_PRESERVE_ROWS": OnCommit.PRESERVE,
+    "ONCOMMIT_DELETE_ROWS": OnCommit.DELETE_ROWS,
+    "ONCOMMIT_DROP": OnCommit.DROP,
+}
 
 
 def _check_parents(statement: Any, context: UtilityContext) -> None:
@@ -215,9 +241,10 @@ def make_table(
     schema: Schema,
     name: str,
     columns: list[ColumnSource],
+    on_commit: OnCommit,
 ) -> Table:
     """Write and return a table of the user's with columns and nothing else."""
-    return _Builder(context, expressions, schema, name, _Definition(columns)).build()
+    return _Builder(context, expressions, schema, name, _Definition(columns), on_commit).build()
 
 
 class _Builder:
@@ -230,13 +257,16 @@ class _Builder:
         schema: Schema,
         name: str,
         definition: _Definition,
+        on_commit: OnCommit,
     ) -> None:
         self._context = context
         self._expressions = expressions
         self._schema = schema
         self._name = name
         self._definition = definition
-        self._writer = CatalogWriter(context.transaction)
+        self._on_commit = on_commit
+        local = is_temporary_schema(schema.name)
+        self._writer = CatalogWriter(context.transaction, local=local)
         self._taken = taken_names(context, schema.name)
         self._constraint_names: set[str] = set()
 
@@ -261,6 +291,7 @@ class _Builder:
             acl=initial_acl(
                 self._context.catalog, Kind.TABLE, self._context.user.oid, self._schema.oid
             ),
+            on_commit=self._on_commit,
         )
         table = self._with_sequences(self._with_expressions(table))
         for like in self._definition.likes:

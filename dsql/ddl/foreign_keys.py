@@ -77,6 +77,10 @@ def add_foreign_key(
     that is referred to is written: whoever deletes from it has to know.
     """
     parent = _parent(table, constraint.pktable, context)
+    if parent.is_temporary != table.is_temporary:
+        kind = "temporary" if table.is_temporary else "permanent"
+        message = f"constraints on {kind} tables may reference only {kind} tables"
+        raise SqlError("42P16", message)
     columns = _columns(table, nodes.strings(constraint.fk_attrs))
     chosen = _chosen(columns, _columns(table, nodes.strings(constraint.fk_del_set_cols)))
     referenced, index = _referenced(parent, constraint)

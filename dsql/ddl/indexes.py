@@ -27,6 +27,7 @@ from dsql.ddl.naming import (
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import check_index_count, check_key_type
+from dsql.ddl.temporary_tables import build_index
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.sql.gate import ParsedStatement
@@ -68,6 +69,11 @@ def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
             result.rows = [(new_job("INDEX_BUILD", 0).text_id,)]
         return result
     index = _index(statement, table, taken, StatementExpressions(parsed, context))
+    if table.is_temporary:
+        writer = CatalogWriter(context.transaction, local=True)
+        writer.put_table(build_index(index, table, context, writer))
+        result.rows = [(new_job("INDEX_BUILD", 0).text_id,)] if asynchronous else ()
+        return result
     job = add_index(index, table, context, synchronous=not asynchronous)
     if asynchronous:
         result.rows = [(job.text_id,)]

@@ -14,6 +14,7 @@ from dsql.ddl.naming import find_column, taken_names, unique_name
 from dsql.ddl.rebuild import duplicated
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.table_limits import check_key, no_key_column
+from dsql.ddl.temporary_tables import build_index
 from dsql.errors import SqlError, unsupported
 from dsql.executor.violations import value_text
 
@@ -30,6 +31,9 @@ def add_key(table: Table, constraint: Any, context: UtilityContext, writer: Cata
         raise unsupported("ADD PRIMARY KEY USING INDEX is not supported")
     columns = [_key_column(table, name, primary) for name in nodes.strings(constraint.keys)]
     index = _index(table, constraint, columns, primary, context)
+    if table.is_temporary and not primary:
+        index = replace(index, constraint=index.name, constraint_oid=writer.allocate_oid())
+        return build_index(index, table, context, writer)
     if not primary:
         index = replace(index, constraint=index.name, constraint_oid=writer.allocate_oid())
         job = add_index(index, table, context, synchronous=True)

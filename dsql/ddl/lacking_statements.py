@@ -27,6 +27,8 @@ from dsql.ddl.naming import (
     creation_schema,
     find_any,
     find_column,
+    relation_creation,
+    relation_schema,
     require_schema,
     taken_names,
 )
@@ -50,7 +52,8 @@ def check_names(parsed: ParsedStatement, context: UtilityContext) -> None:
 
 def check_place(relation: Any, context: UtilityContext, *, if_not_exists: bool = False) -> None:
     """Check where a relation is to be made. Raises SqlError 3F000, 42501, 42P07."""
-    schema = _may_create(relation.schemaname, context)
+    check(relation_creation(context, relation), context.authority)
+    schema = relation_schema(context, relation).name
     if relation.relname in taken_names(context, schema) and not if_not_exists:
         raise SqlError("42P07", f'relation "{relation.relname}" already exists')
 

@@ -87,8 +87,8 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
         tables.append(table)
     with result.told():
         _refuse_referenced(tables, context)
-    writer = CatalogWriter(context.transaction)
     for table in tables:
+        writer = CatalogWriter(context.transaction, local=table.is_temporary)
         refuse_pending_checks(table, context, "TRUNCATE")
         indexes = tuple(
             index

@@ -11,14 +11,24 @@ from dsql.access.requirements import (
     NOBODY,
     Ownership,
     Requirement,
+    TemporaryCreation,
+    creation_in,
     owner_of,
     owner_of_index,
     usage_of,
 )
-from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Column, Index, Schema, Table
+from dsql.catalog.schema import (
+    SYSTEM_COLUMN_NUMBERS,
+    TEMPORARY_ALIAS,
+    Column,
+    Index,
+    Schema,
+    Table,
+    is_temporary_schema,
+)
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.result import UtilityContext
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.limits import IDENTIFIER_BYTES_MAX
 
 Found = Table | VirtualTable | tuple[Table, Index]  # an index comes with its table
@@ -33,10 +43,43 @@ def creation_schema(context: UtilityContext, schema: str) -> Schema:
     (`dsql.access.requirements.creation_in`).
     """
     if schema:
-        return require_schema(context, schema)
-    if not context.search_path:
+        found = require_schema(context, schema)
+        if is_temporary_schema(found.name):
+            raise unsupported("only tables can be temporary")
+        return found
+    path = [name for name in context.search_path if not is_temporary_schema(name)]
+    if not path:
         raise SqlError("3F000", "no schema has been selected to create in")
-    return context.catalog.schemas[context.search_path[0]]
+    return context.catalog.schemas[path[0]]
+
+
+def is_made_temporary(context: UtilityContext, relation: Any) -> bool:
+    """Return whether what a RangeVar is to name is temporary, as it says or by its schema.
+
+    Raises 42P16 for a temporary relation in another schema.
+    """
+    schema, own = relation.schemaname, context.catalog.temporary
+    by_schema = context.profile != "dsql" and (
+        schema == TEMPORARY_ALIAS or (own is not None and schema == own.name)
+    )
+    wanted = relation.relpersistence == "t"
+    if wanted and schema and not by_schema:
+        raise SqlError("42P16", "cannot create temporary relation in non-temporary schema")
+    return wanted or by_schema
+
+
+def relation_schema(context: UtilityContext, relation: Any) -> Schema:
+    """Return the schema that a new relation goes to: see `creation_schema` and `is_made_temporary`."""
+    if is_made_temporary(context, relation):
+        return context.temporary_schema()
+    return creation_schema(context, relation.schemaname)
+
+
+def relation_creation(context: UtilityContext, relation: Any) -> Requirement:
+    """Return the requirement of who makes a relation."""
+    if is_made_temporary(context, relation):
+        return TemporaryCreation(context.catalog.database)
+    return creation_in(creation_schema(context, relation.schemaname))
 
 
 def require_schema(context: UtilityContext, name: str) -> Schema:
@@ -139,7 +182,9 @@ def system_catalog(table: VirtualTable) -> SqlError:
 def find_any(context: UtilityContext, relation: Any, *, missing_ok: bool = False) -> Found | None:
     """Look a RangeVar up as `find_relation` does, among indexes as well."""
     found = find_relation(context, relation, missing_ok=missing_ok)
-    if found is not None or relation.schemaname not in ("", *context.catalog.schemas):
+    if found is not None or (
+        relation.schemaname and relation.schemaname not in context.catalog.schemas
+    ):
         return found
     return find_index(context, relation.schemaname, relation.relname)
 

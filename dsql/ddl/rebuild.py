@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from dsql.access.authorize import authorize
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Column, Index, Table
 from dsql.ddl.result import UtilityContext
+from dsql.encoding.keyspace import keyspace_range
 from dsql.errors import SqlError, unsupported
 from dsql.executor.compiler import CompiledProgram, compile_plan, prepare
 from dsql.executor.program import ExecutionContext
@@ -32,6 +34,8 @@ from dsql.sql.sql_functions import SqlCall
 from dsql.transaction.interface import Transaction
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings
+
+_ROWS_PER_BATCH = 1_000  # between two looks at what may end the statement
 
 Rows = list[tuple[bytes, bytes]]
 
@@ -212,6 +216,15 @@ def query_program(text: str, types: tuple[int, ...], catalog: Catalog) -> Compil
     return prepare(_bind(text, catalog, types))
 
 
+def run_on_all(program: CompiledProgram, table: Table, context: UtilityContext) -> None:
+    """Run a program over all rows of a table, in the statement's own transaction."""
+    transaction = context.transaction
+    stored = transaction.scan(*keyspace_range(table.keyspace_id))
+    while rows := list(islice(stored, _ROWS_PER_BATCH)):
+        context.check_cancel()
+        run_on(program, transaction, rows, context.settings, context.statement_timestamp)
+
+
 def index_build_program(table: Table, index: Index, catalog: Catalog) -> CompiledProgram:
     """Return the program that adds an index's entries for the rows it is given."""
     kept = tuple(other for other in table.indexes if other.primary or other.oid == index.oid)
@@ -246,7 +259,7 @@ def copy_program(
 
     `using` are expressions over the source for columns by number; the others are assigned as they are.
     """
-    renamed = replace(source, oid=source.oid + (1 << 31), name=f"{source.name} before {target.oid}")
+    renamed = replace(source, oid=source.oid ^ (1 << 31), name=f"{source.name} before {target.oid}")
     # What refers is where it was, and what need not hold for all rows need not now.
     checks = tuple(check for check in target.checks if check.validated)
     # Nor do domains have to be asked about values that are theirs already.

@@ -21,7 +21,7 @@ from dsql.catalog.schema import Column, Index, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.foreign_keys import refuse_pending_checks
 from dsql.ddl.result import UtilityContext
-from dsql.encoding.keyspace import prefix
+from dsql.encoding.keyspace import is_local_id, prefix
 from dsql.transaction.interface import Mode, Transaction
 
 
@@ -133,15 +133,22 @@ def keyspaces_of(table: Table) -> list[int]:
 def forget_rows(transaction: Transaction, keyspaces: Iterable[int]) -> None:
     """Give up keyspaces that no catalog row refers to from this commit on.
 
-    Storage removes their keys as soon as no older snapshot can need them.
+    Storage removes their keys as soon as no older snapshot can need them; those of a temporary table are
+    the session's to remove.
     """
     for keyspace in keyspaces:
         transaction.delete(prefix(keyspace), Mode.BLIND)
 
 
 def give_up(transaction: Transaction, keyspaces: Iterable[int], now: int) -> None:
-    """Give up keyspaces as `forget_rows` does, and note it in sys.jobs. `now`: microseconds since 2000."""
+    """Give up keyspaces as `forget_rows` does, and note it in sys.jobs. `now`: microseconds since 2000.
+
+    Of temporary tables nobody else has to know.
+    """
+    keyspaces = list(keyspaces)
     forget_rows(transaction, keyspaces)
+    if all(map(is_local_id, keyspaces)):
+        return
     job = new_job("DROP", now)
     job.status, job.update_time = "completed", now
     write_job(transaction, job)

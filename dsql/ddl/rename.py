@@ -283,7 +283,7 @@ def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     table = require_table(context, statement.relation, "rvS")
     if table.sequence is not None and table.sequence.owner is not None:
         raise linked(table, context, "cannot move an owned sequence into another schema")
-    new = statement.newschema
+    new = require_schema(context, statement.newschema).name
     if new != table.schema:
         writer, taken = CatalogWriter(context.transaction), taken_names(context, new)
         members = [table, *owned_sequences(table, context.catalog)]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
+from dsql.catalog.schema import Schema
 from dsql.errors import SqlError
 from dsql.executor.program import ExecutionContext, OutputColumn
 
@@ -61,6 +62,10 @@ class UtilityContext(ExecutionContext, Protocol):
     @property
     def catalog(self) -> Catalog:
         """The catalog of the running transaction."""
+        ...
+
+    def temporary_schema(self) -> Schema:
+        """Return the session's temporary schema, made now if need be. Raises SqlError 53100, 58030."""
         ...
 
     @property

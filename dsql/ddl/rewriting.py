@@ -15,6 +15,7 @@ from dsql.catalog.jobs import Job, new_job, read_jobs, write_job
 from dsql.catalog.schema import Column, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.result import UtilityContext
+from dsql.ddl.temporary_tables import copy_rows
 from dsql.errors import SqlError
 
 
@@ -42,7 +43,15 @@ def submit_rewrite(
     context: UtilityContext,
     writer: CatalogWriter,
 ) -> None:
-    """Freeze a table, and have its rows be copied to `target`, with `using` for columns by number."""
+    """Freeze a table, and have its rows be copied to `target`, with `using` for columns by number.
+
+    Those of a temporary table, which nobody else writes, are copied now.
+    """
+    if before.is_temporary:
+        target = writer.put_table(_in_new_keyspaces(target, writer))
+        copy_rows(before, target, using, context)
+        context.forget_catalog()
+        return
     job = pending or new_job("REWRITE", context.statement_timestamp)
     new_keys = [index for index in target.indexes if index not in before.indexes]
     job.table_oid = job.object_oid = before.oid

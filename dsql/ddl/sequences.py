@@ -9,18 +9,19 @@ from msgspec.structs import replace
 
 from dsql.access.default_acls import initial_acl
 from dsql.access.privileges import Kind
-from dsql.access.requirements import Requirement, creation_in
+from dsql.access.requirements import Requirement
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import Schema, SequenceOptions, Table
+from dsql.catalog.schema import Schema, SequenceOptions, Table, is_temporary_schema
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.lacking_names import Name
 from dsql.ddl.naming import (
-    creation_schema,
     find_any,
     missing_relation,
     missing_text,
     ownership,
+    relation_creation,
+    relation_schema,
     require_column,
     require_table,
     taken_names,
@@ -46,18 +47,19 @@ def create_sequence_requires(
     parsed: ParsedStatement, context: UtilityContext
 ) -> Iterator[Requirement]:
     """Yield what a CreateSeqStmt needs: a place in the schema."""
-    yield creation_in(creation_schema(context, parsed.node.sequence.schemaname))
+    yield relation_creation(context, parsed.node.sequence)
 
 
 def create_sequence(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
     """Run a CreateSeqStmt."""
     statement = parsed.node
     result = UtilityResult("CREATE SEQUENCE")
-    if statement.sequence.relpersistence != "p":
-        kind = "TEMPORARY" if statement.sequence.relpersistence == "t" else "UNLOGGED"
+    persistence = statement.sequence.relpersistence
+    if persistence == "u" or (persistence == "t" and context.profile == "dsql"):
+        kind = "TEMPORARY" if persistence == "t" else "UNLOGGED"
         raise unsupported(f"{kind} not supported for CREATE SEQUENCE")
     name = statement.sequence.relname
-    schema = creation_schema(context, statement.sequence.schemaname)
+    schema = relation_schema(context, statement.sequence)
     taken = name in taken_names(context, schema.name)
     if statement.if_not_exists and taken:
         result.notice("42P07", f'relation "{name}" already exists, skipping')
@@ -66,7 +68,7 @@ def create_sequence(parsed: ParsedStatement, context: UtilityContext) -> Utility
     options, first = new_sequence(written, for_identity=False)
     if taken:
         raise SqlError("42P07", f'relation "{name}" already exists')
-    writer = CatalogWriter(context.transaction)
+    writer = CatalogWriter(context.transaction, local=is_temporary_schema(schema.name))
     sequence = make_sequence(context, writer, schema, name, options, first)
     if written.get(_OWNED_BY):
         sequence = _owned_by(sequence, written[_OWNED_BY], context)
@@ -192,7 +194,7 @@ def alter_sequence(parsed: ParsedStatement, context: UtilityContext) -> UtilityR
     sequence = require_table(context, statement.sequence, "S")
     written = read_options(statement.options, parsed.position)
     owner = written.pop(_OWNED_BY, None)
-    writer = CatalogWriter(context.transaction)
+    writer = CatalogWriter(context.transaction, local=sequence.is_temporary)
     if written:
         sequence = with_options(sequence, written, context, writer)
     if owner:

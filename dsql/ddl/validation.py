@@ -19,6 +19,7 @@ from dsql.catalog.foreign_keys import Reference, find_reference
 from dsql.catalog.jobs import Job, new_job, write_job
 from dsql.catalog.referential_queries import find_parent
 from dsql.catalog.schema import Table
+from dsql.catalog.store import CatalogWriter
 from dsql.ddl.rebuild import Rows, finds_row, query_program, values_of, values_program
 from dsql.ddl.result import UtilityContext
 from dsql.encoding.keyspace import keyspace_range
@@ -123,6 +124,9 @@ def submit_validation(
     job.columns, job.is_new = rule.columns, rule.is_new
     job.object_name = f"{table.schema}.{rule.name}"
     job.synchronous = synchronous
+    if table.is_temporary:
+        _validate_now(job, context)
+        return job
     write_job(context.transaction, job)
     if not synchronous:
         context.request_jobs()
@@ -131,6 +135,14 @@ def submit_validation(
         validate(table, job, context)
     context.run_after_commit(job)
     return job
+
+
+def _validate_now(job: Job, context: UtilityContext) -> None:
+    """Look at the rows of a temporary table, and write what they have been found to be."""
+    table = context.catalog.tables_by_oid[job.table_oid]
+    validate(table, job, context)
+    CatalogWriter(context.transaction, local=True).put_table(validated(table, job))
+    context.forget_catalog()
 
 
 def validated(table: Table, job: Job) -> Table:

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from dsql.access.default_acls import initial_acl
 from dsql.access.privileges import Kind
-from dsql.access.requirements import Requirement, creation_in, owner_of
-from dsql.catalog.schema import Column, Table
+from dsql.access.requirements import Requirement, owner_of
+from dsql.catalog.schema import Column, Table, is_temporary_schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.naming import creation_schema, taken_names
+from dsql.ddl.naming import relation_creation, relation_schema, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.view_options import set_options, with_check_option
+from dsql.encoding.keyspace import is_local_id
 from dsql.errors import SqlError, unsupported
 from dsql.limits import VIEW_BYTES_MAX, VIEWS_MAX
 from dsql.sql.gate import ParsedStatement
@@ -34,8 +35,9 @@ def create_view_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     definition = _definition(parsed, context)
     _options(statement, definition)
     _columns(statement, definition)
-    schema = creation_schema(context, statement.view.schemaname)
-    yield creation_in(schema)
+    view = _as_made(statement.view, definition)
+    yield relation_creation(context, view)
+    schema = relation_schema(context, view)
     found = _replaced(statement, schema.name, context)
     if found is not None:
         yield owner_of(found)
@@ -46,9 +48,13 @@ def create_view(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     statement = parsed.node
     definition = _definition(parsed, context)
     columns = _columns(statement, definition)
-    schema = creation_schema(context, statement.view.schemaname)
+    view = _as_made(statement.view, definition)
+    result = UtilityResult("CREATE VIEW")
+    if view.relpersistence != statement.view.relpersistence:
+        result.notice("00000", f'view "{view.relname}" will be a temporary view')
+    schema = relation_schema(context, view)
     before = _replaced(statement, schema.name, context)
-    writer = CatalogWriter(context.transaction)
+    writer = CatalogWriter(context.transaction, local=is_temporary_schema(schema.name))
     if before is None:
         before = _new(statement.view.relname, schema.name, schema.oid, context, writer)
     else:
@@ -65,7 +71,17 @@ def create_view(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
             options=_options(statement, definition),
         )
     )
-    return UtilityResult("CREATE VIEW")
+    return result
+
+
+def _as_made(view: Any, definition: ViewDefinition) -> Any:
+    """Return a view's RangeVar: it is temporary if anything is that it reads."""
+    if not any(is_local_id(use.oid) for use in definition.uses):
+        return view
+    made = type(view)()
+    made.CopyFrom(view)
+    made.relpersistence = "t"
+    return made
 
 
 def _definition(parsed: ParsedStatement, context: UtilityContext) -> ViewDefinition:
@@ -79,7 +95,7 @@ def _definition(parsed: ParsedStatement, context: UtilityContext) -> ViewDefinit
         raise unsupported("views must not contain SELECT INTO")
     if any(_changes_data(nodes.inner(cte)) for cte in query.with_clause.ctes):
         raise unsupported("views must not contain data-modifying statements in WITH")
-    if parsed.node.view.relpersistence == "t":
+    if parsed.node.view.relpersistence == "t" and context.profile == "dsql":
         raise unsupported("TEMPORARY or TEMP view not supported for CREATE VIEW")
     return bind_definition(
         parsed, context.catalog, context.search_path, context.settings, context.authority

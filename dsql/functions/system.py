@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from dsql.catalog.schema import is_temporary_schema
 from dsql.errors import SqlError
 from dsql.functions.arithmetic import check_int8, divide_int
 from dsql.functions.definition import define
@@ -21,12 +22,16 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def _current_schema(context: Context) -> str | None:
-    return next(iter(context.search_path), None)
+    return next(iter(_current_schemas(context, False)), None)
 
 
 def _current_schemas(context: Context, implicit: bool) -> list[str]:
     path = list(context.search_path)
-    return ["pg_catalog", *path] if implicit and "pg_catalog" not in path else path
+    temporary = [name for name in path[:1] if is_temporary_schema(name)]
+    named = path[len(temporary) :]
+    if not implicit:
+        return named
+    return [*temporary, *named] if "pg_catalog" in path else [*temporary, "pg_catalog", *named]
 
 
 def _current_setting(context: Context, name: str, missing_ok: bool = False) -> str | None:

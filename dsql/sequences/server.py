@@ -219,3 +219,8 @@ def write(transaction: Transaction, sequence: Table, value: Counter) -> None:
     """Write a counter, unless somebody alters or drops the sequence before the commit."""
     transaction.check(table_version_key(sequence.oid), Mode.CATALOG)
     transaction.put(counter_key(sequence), counter.encode(value), Mode.EXCLUSIVE)
+
+
+def put_through(transaction: Transaction, sequence: Table, value: Counter) -> None:
+    """Write the counter of a temporary sequence, whatever becomes of the transaction."""
+    transaction.put_through(counter_key(sequence), counter.encode(value))

@@ -7,13 +7,15 @@ A transaction that goes on asking takes twice as many each time (`ahead`): a com
 rows of an INSERT would be too much. What is left when it ends, never more than it has used, is given back,
 so that the next value is the one that PostgreSQL would give, unless others have gone on meanwhile.
 
+A temporary sequence is the session's own: it takes values one by one, and asks nobody.
+
 A sequence that the running transaction has made or altered is nobody else's yet: its values are taken in
 that transaction, one by one, and go with it (`undo`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -23,11 +25,12 @@ from dsql.access.privileges import Privilege
 from dsql.access.requirements import privilege_on
 from dsql.catalog.schema import SequenceOptions, Table
 from dsql.catalog.sequences import no_relation, require_sequence
+from dsql.encoding.keyspace import is_local_id
 from dsql.errors import SqlError
 from dsql.sequences import counter
 from dsql.sequences.counter import Block, Counter, counter_key, next_block
 from dsql.sequences.record import CachedRecord, SequencesRecord
-from dsql.sequences.server import SequenceServer, read, write
+from dsql.sequences.server import SequenceServer, put_through, read, write
 from dsql.transaction.interface import Transaction
 
 _AHEAD_MAX = 16_384
@@ -161,6 +164,8 @@ class SessionSequences:
         if caller.transaction.has_written(counter_key(sequence)):
             write(caller.transaction, sequence, wanted)
             self.made.setdefault(oid, cached.is_called)
+        elif sequence.is_temporary:
+            put_through(caller.transaction, sequence, wanted)
         elif not self._server.set(oid, wanted):
             raise no_relation(oid)
         if is_called:
@@ -174,7 +179,7 @@ class SessionSequences:
         with self._server.reading() as current:
             return [
                 read(own, sequence)
-                if own.has_written(counter_key(sequence))
+                if sequence.is_temporary or own.has_written(counter_key(sequence))
                 else self._without_ahead(sequence.oid, current(sequence.oid))
                 for sequence in sequences
             ]
@@ -202,9 +207,12 @@ class SessionSequences:
         sequence = require_sequence(caller.standpoint.catalog, oid)
         transaction = caller.transaction
         if transaction.has_written(counter_key(sequence)):
-            block = _own_value(transaction, sequence)
+            block = _next_own(transaction, sequence, write)
             self.made.setdefault(oid, cached.is_called)
             cached.begin(sequence.keyspace_id, block)
+            return
+        if sequence.is_temporary:
+            cached.begin(sequence.keyspace_id, _next_own(transaction, sequence, put_through))
             return
         wanted = self.ahead.get(oid, 0)
         taken = self._server.take(oid, lambda: caller.pause(0), wanted)
@@ -272,6 +280,7 @@ class SessionSequences:
                 self.made.get(oid), c.is_ahead, self.ahead.get(oid, 0),
             )
             for oid, c in self._cached.items()
+            if not is_local_id(oid)  # who departs has dropped it
         )  # fmt: skip
         return SequencesRecord(self.latest, entries)
 
@@ -289,16 +298,20 @@ class SessionSequences:
                 self.ahead[entry.oid] = min(entry.ahead, _AHEAD_MAX)
 
 
-def _own_value(transaction: Transaction, sequence: Table) -> Block:
-    """Take one value in a transaction that has made the sequence: it caches none."""
+def _next_own(
+    transaction: Transaction,
+    sequence: Table,
+    write_to: Callable[[Transaction, Table, Counter], None],
+) -> Block:
+    """Take one value of a sequence that nobody else has: there is nothing to cache."""
     options = options_of(sequence)
     before = read(transaction, sequence)
-    assert before is not None, "it was written"
+    assert before is not None, "it was made"
     taken = next_block(before, replace(options, cache=1))
     if taken is None:
         raise counter.exhausted(sequence.name, options)
     block, after = taken
-    write(transaction, sequence, after)
+    write_to(transaction, sequence, after)
     return block
 
 

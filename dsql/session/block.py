@@ -27,6 +27,7 @@ from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
 from dsql.session.record import BlockRecord, InvalidRecordError, SavepointRecord, UsedRecord
 from dsql.session.settings import Settings, Snapshot
+from dsql.session.temporary_objects import TemporaryObjects
 from dsql.transaction.interface import Mode
 
 KeyChanges = dict[tuple[Any, ...], tuple[Any, ...] | None]  # see dsql.executor.key_changes
@@ -124,6 +125,7 @@ class TransactionBlock:
         self._last_catalog: Catalog | None = None
         self._last_timestamp = -1
         self._savepoints: list[_Savepoint] = []
+        self.temporary: TemporaryObjects | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -198,17 +200,42 @@ class TransactionBlock:
         return timeout - (self._environment.now() - self.started_at) / 1_000_000
 
     def _find_catalog(self) -> Catalog:
+        shared, own = self._find_shared_catalog(), self.temporary
+        self._catalog = found = shared if own is None else own.catalog(shared, self.transaction)
+        return found
+
+    def _find_shared_catalog(self) -> Catalog:
         """Look the catalog's version up, unless nothing at all was committed since the last time."""
         transaction = self.transaction
         if self._catalog_changed:
-            self._catalog = catalog = self._environment.catalogs.current(transaction)
-            return catalog
+            return self._environment.catalogs.current(transaction)
         timestamp = transaction.start_timestamp
         if timestamp != self._last_timestamp or self._last_catalog is None:
             self._last_catalog = self._environment.catalogs.current(transaction)
             self._last_timestamp = timestamp
-        self._catalog = self._last_catalog
         return self._last_catalog
+
+    def open_temporary(self) -> TemporaryObjects:
+        """Return the session's temporary objects; from the first time on its catalog has their schema.
+
+        Raises SqlError 53100, 58030 if there can be none.
+        """
+        found = self.temporary
+        if found is None:
+            self._interrupts.state = HELD
+            store = self._environment.local.new_store(lambda: self._settings.bounds.temporary_max)
+            self.temporary = found = TemporaryObjects(store)
+            self.transaction.join(store)
+            self._catalog = None
+            self._interrupts.resume()
+        return found
+
+    def close_temporary(self) -> None:
+        """Remove the session's temporary objects, between two transactions."""
+        if self.temporary is not None and self._own is not None:
+            self._own.join(None)
+            self.temporary.store.close()
+            self.temporary = None
 
     def begin(self, *, read_only: bool) -> bool:
         """Open a block. Return False if there was one already."""
@@ -267,7 +294,7 @@ class TransactionBlock:
         return 0
 
     def _check_write(self, query: CompiledQuery) -> None:
-        if self.read_only:
+        if self.read_only and query.writes_shared:
             raise read_only_error(query.program.tag.removesuffix(" 0"))
         if self._ddl_statements and self._settings.profile == "dsql":
             raise _mixed()
@@ -343,6 +370,8 @@ class TransactionBlock:
                 self._interrupts.state = HELD
             if self._writes and transaction.has_writes:
                 self._check_versions(transaction)
+                if self.temporary is not None:
+                    self.temporary.before_commit(self.catalog, transaction)
             replayable = not self._has_read and self._recording.covers(transaction.statements)
             try:
                 if replayable and transaction.is_outdated():

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dsql.access.authorize import Authorized
+from dsql.access.privileges import Privilege
+from dsql.access.requirements import RelationUse
 from dsql.encoding.keyspace import role_version_key, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram, prepare
@@ -87,10 +89,20 @@ class CompiledQuery(DescribedQuery):
 
     `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
     to `role`. It was compiled from `text`, with its parameters' types as they were `declared`. `watches`:
-    something follows for foreign keys when it has run (`dsql.session.constraints`).
+    something follows for foreign keys when it has run (`dsql.session.constraints`). It `writes_shared`
+    what others may see: not temporary tables alone.
     """
 
-    __slots__ = ("_tags", "declared", "program", "role", "text", "version_keys", "watches")
+    __slots__ = (
+        "_tags",
+        "declared",
+        "program",
+        "role",
+        "text",
+        "version_keys",
+        "watches",
+        "writes_shared",
+    )
 
     def __init__(
         self,
@@ -105,6 +117,7 @@ class CompiledQuery(DescribedQuery):
         self.program = prepare(bound)
         self.watches = self.program.watches
         super().__init__(self.program, settings)
+        self.writes_shared = self.writes and _writes_shared(bound)
         self.role = statement.role
         self.version_keys = (
             *map(table_version_key, bound.tables),
@@ -132,6 +145,12 @@ class CompiledQuery(DescribedQuery):
             if len(self._tags) < _TAGS_MAX:
                 self._tags[count] = message
         return message
+
+
+def _writes_shared(bound: BoundStatement) -> bool:
+    changes = Privilege.INSERT | Privilege.UPDATE | Privilege.DELETE
+    uses = [use for use in bound.required if isinstance(use, RelationUse)]
+    return not all(use.relation.is_temporary for use in uses if use.privileges & changes)
 
 
 def describe_denied(bound: BoundStatement, settings: FormatSettings) -> DescribedQuery:

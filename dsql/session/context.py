@@ -11,7 +11,7 @@ from dsql.access.authority import Authority
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.foreign_keys import find_reference
 from dsql.catalog.jobs import Job, format_identifier
-from dsql.catalog.schema import Role
+from dsql.catalog.schema import Role, Schema
 from dsql.ddl.nodes import enum_name
 from dsql.executor.memory import StatementMemory
 from dsql.functions.function import SessionFacts
@@ -107,7 +107,9 @@ class SessionContext:
                 held,
                 environment.memory,
             )
-            memory.temporary = sum(account.temporary for account in self._accounts)
+            own = self._block.temporary
+            memory.temporary = 0 if own is None else own.store.size
+            memory.temporary += sum(account.temporary for account in self._accounts)
             self._memory = memory
             self._accounts.add(memory)
         return memory
@@ -138,6 +140,10 @@ class SessionContext:
     def catalog(self) -> Catalog:
         """The catalog at the transaction's snapshot."""
         return self._block.catalog
+
+    def temporary_schema(self) -> Schema:
+        """Return the session's temporary schema, made now if need be. Raises SqlError 53100, 58030."""
+        return self._block.open_temporary().schema
 
     @property
     def settings(self) -> FormatSettings:

@@ -225,7 +225,10 @@ class Ping(msgspec.Struct, frozen=True, tag="ping", array_like=True):
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong", array_like=True):
-    """The hub turns."""
+    """The hub turns. So many of its sessions have made temporary tables, which take so many bytes."""
+
+    temporary_sessions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    temporary_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):

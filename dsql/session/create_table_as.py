@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dsql.access.requirements import Requirement, creation_in
+from dsql.access.requirements import Requirement
 from dsql.catalog.schema import Table
 from dsql.ddl.column import ColumnSource, StatementExpressions
-from dsql.ddl.create_table import make_table
+from dsql.ddl.create_table import make_table, read_on_commit
 from dsql.ddl.lacking_statements import check_place
-from dsql.ddl.naming import creation_schema, taken_names
-from dsql.ddl.nodes import inner, strings
+from dsql.ddl.naming import relation_creation, relation_schema, taken_names
+from dsql.ddl.nodes import enum_name, inner, strings
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
@@ -23,7 +23,6 @@ from dsql.session.pipeline import QUERIES, compile_filling, compile_query, descr
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
-from dsql.sql.refusals_ddl import check_persistence
 from dsql.types import registry
 
 
@@ -33,7 +32,7 @@ def create_table_as_requires(parsed: ParsedStatement, state: SessionState) -> It
         describe_query(_query(parsed), None, state.context.standpoint, state.settings)
     else:
         _source(parsed, state)
-    yield creation_in(creation_schema(state.context, parsed.node.into.rel.schemaname))
+    yield relation_creation(state.context, parsed.node.into.rel)
 
 
 def create_table_as(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
@@ -56,8 +55,10 @@ def create_table_as(parsed: ParsedStatement, state: SessionState) -> UtilityResu
 def _is_skipped(parsed: ParsedStatement, state: SessionState) -> bool:
     """Tell whether the table is there already, and need not be made."""
     node, context = parsed.node, state.context
-    schema = creation_schema(context, node.into.rel.schemaname)
-    return node.if_not_exists and node.into.rel.relname in taken_names(context, schema.name)
+    if not node.if_not_exists:
+        return False
+    schema = relation_schema(context, node.into.rel)
+    return node.into.rel.relname in taken_names(context, schema.name)
 
 
 def _query(parsed: ParsedStatement) -> ParsedStatement:
@@ -80,7 +81,6 @@ def _make(parsed: ParsedStatement, state: SessionState) -> Table:
     if pg.ObjectType.Name(node.objtype) != "OBJECT_TABLE":
         check_place(into.rel, context)
         raise unsupported("materialized views are not supported")
-    check_persistence(into.rel)
     if into.table_space_name:
         raise unsupported("TABLESPACE not supported for CREATE TABLE")
     found = _source(parsed, state).columns or ()
@@ -91,8 +91,9 @@ def _make(parsed: ParsedStatement, state: SessionState) -> Table:
     check_place(into.rel, context)
     expressions = StatementExpressions(parsed, context)
     columns = [_column(name, each, expressions) for name, each in zip(names, found, strict=True)]
-    schema = creation_schema(context, into.rel.schemaname)
-    return make_table(context, expressions, schema, into.rel.relname, columns)
+    schema = relation_schema(context, into.rel)
+    on_commit = read_on_commit(enum_name(into, "on_commit"), schema)
+    return make_table(context, expressions, schema, into.rel.relname, columns, on_commit)
 
 
 def _column(name: str, column: OutputColumn, expressions: StatementExpressions) -> ColumnSource:

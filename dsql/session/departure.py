@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from dsql.functions import session_random
+from dsql.session.block import State
 from dsql.session.extended import moved_statement
 from dsql.session.portal import SpentPortal
 from dsql.session.prepared import Source
@@ -49,6 +50,9 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "it is about to end"
     if state.interrupts.deadline:
         return "a statement's time is running"
+    own = state.block.temporary
+    if own is not None and (state.block.state is not State.IDLE or own.has_tables):
+        return "it has temporary tables"
     if state.block.waits_for_jobs:
         return "its transaction has begun a job"
     if state.block.deferred or state.block.constraint_modes:

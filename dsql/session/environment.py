@@ -15,7 +15,8 @@ from dsql.hub.waiter import Blocking, Waiter
 from dsql.limits import CONNECTION_SECONDS_MAX
 from dsql.sequences.server import SequenceServer
 from dsql.session.plan_cache import PlanCache
-from dsql.transaction.interface import Transaction
+from dsql.transaction.interface import LocalHalf, Transaction
+from dsql.transaction.local_store import LocalSpace
 from dsql.transaction.record import TransactionRecord
 
 if TYPE_CHECKING:
@@ -43,6 +44,14 @@ class SessionTransaction(Transaction, Protocol):
 
     def rewind(self, statement: int) -> None:
         """Take back the writes made since `begin_statement` returned this number."""
+        ...
+
+    def join(self, local: LocalHalf | None) -> None:
+        """Read and write local keys in `local` from now on; None: there are none any more."""
+        ...
+
+    def forget(self, prefixes: tuple[bytes, ...]) -> None:
+        """Take back every write below one of these prefixes."""
         ...
 
     def record(self) -> TransactionRecord:
@@ -103,6 +112,7 @@ class Environment:
     plans: PlanCache = field(default_factory=PlanCache)
     memory: ProcessMemory = field(default_factory=ProcessMemory)
     temporary: TemporarySpace = field(default_factory=lambda: TemporarySpace(unnamed_file))
+    local: LocalSpace = field(default_factory=lambda: LocalSpace(unnamed_file))
     request_jobs: Callable[[], None] = do_nothing
     run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
     give_up_job: Callable[[Job, str], bool] = _cannot_run

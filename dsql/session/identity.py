@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Standpoint:
     """What names and rights mean to a session's statements under one catalog and one state of its settings.
 
-    `role` is the one whose rights count. `search_path` has the schemas that exist and that it may use.
+    `role` is the one whose rights count. `search_path` has the schemas that exist and that it may use;
+    the session's temporary one, if there is one, is the first unless the setting says otherwise.
     """
 
     catalog: Catalog
@@ -41,12 +42,16 @@ def find_standpoint(catalog: Catalog, settings: Settings) -> Standpoint:
     session_role = _living_role(catalog, settings.session_role)
     authority = Authority(catalog, role.oid)
     names = (role.name if name == "$user" else name for name in settings.search_path)
-    path = tuple(name for name in names if _may_use(catalog.schemas.get(name), authority))
+    schemas = map(catalog.schemas.get, names)
+    path = tuple(schema.name for schema in schemas if schema and _may_use(schema, authority))
+    own = catalog.temporary
+    if own is not None and own.name not in path:
+        path = (own.name, *path)
     return Standpoint(catalog, role, session_role, authority, path)
 
 
-def _may_use(schema: Schema | None, authority: Authority) -> bool:
-    return schema is not None and usage_of(schema).is_met(authority)
+def _may_use(schema: Schema, authority: Authority) -> bool:
+    return usage_of(schema).is_met(authority)
 
 
 def _living_role(catalog: Catalog, oid: int) -> Role:

@@ -110,6 +110,11 @@ class Tenant(Protocol):
         """Work off the cluster's background jobs, in a task; return whether that came to its end."""
         ...
 
+    @property
+    def temporary_sizes(self) -> list[int]:
+        """The bytes of temporary tables of each session that has made some."""
+        ...
+
     def close(self) -> None:
         """Let go of everything."""
         ...
@@ -221,7 +226,7 @@ class QueryProcessor:
             case Release(number):
                 self._hub.spawn(self._moving.arrived(number))
             case Ping():
-                self._hub.spawn(self._give_sign)
+                self._hub.spawn(partial(self._give_sign, tenant))
             case Retire():
                 self._retiring = True
             case Deserted():
@@ -231,10 +236,11 @@ class QueryProcessor:
                 self._hub.spawn(self._show_vouchers)
         packets.close_all(descriptors)
 
-    def _give_sign(self) -> None:
+    def _give_sign(self, tenant: Tenant) -> None:
         """A task, so that it proves that the hub turns and not only that signals come."""
+        sizes = tenant.temporary_sizes
         with contextlib.suppress(OSError):
-            self._line.tell(Pong())
+            self._line.tell(Pong(len(sizes), sum(sizes)))
 
     def _report(self, inquiry: int) -> None:
         """Say what the sessions do, in packets of some."""

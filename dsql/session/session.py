@@ -162,6 +162,7 @@ class Session:
             if departing is None:
                 self._state.block.rollback()
                 self._connection.close()
+            self._state.block.close_temporary()
         return departing
 
     def _live(self) -> Departure | None:

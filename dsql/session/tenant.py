@@ -38,6 +38,7 @@ from dsql.session.roster import JobRun, Roster
 from dsql.session.session import Session
 from dsql.sql import collection, large_texts
 from dsql.tls.connection import open_connection
+from dsql.transaction.local_store import LocalSpace
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
 from storage.client import LocalReplica, ReaderSlot
 
@@ -72,12 +73,14 @@ class ClusterTenant:
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._committer.close)
         temporary = self._make_room()
+        local = self._make_local_room()
         pairs = zip(slots[::2], slots[1::2], strict=True)
         self._slots = [self._opened.enter_context(closing(ReaderSlot(pair))) for pair in pairs]
         self._environment = environment = Environment(
             cluster=assignment.cluster,
             profile=assignment.profile,
             temporary=temporary,
+            local=local,
             profile_changes=assignment.profile_changes,
             since=assignment.since,
             begin=self._open_and_begin,
@@ -106,6 +109,17 @@ class ClusterTenant:
         except SqlError as error:  # then statements that need it fail, and no others
             logger.warning("no temporary space", extra={"reason": error.message})
         return temporary
+
+    def _make_local_room(self) -> LocalSpace:
+        """Return where sessions have temporary tables, made now for the same reason."""
+        local = LocalSpace(lambda: unnamed_file(self._layout.root))
+        self._opened.callback(local.close)
+        if self._assignment.profile == "postgres" or self._assignment.profile_changes:
+            try:
+                local.open()
+            except SqlError as error:
+                logger.warning("no room for temporary tables", extra={"reason": error.message})
+        return local
 
     def open(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""
@@ -211,6 +225,11 @@ class ClusterTenant:
             logger.warning("background jobs stopped", extra={"reason": error.message})
             return False
         return True
+
+    @property
+    def temporary_sizes(self) -> list[int]:
+        """See `dsql.session.query_processor.Tenant`."""
+        return self._environment.local.sizes
 
     def close(self) -> None:
         """See `dsql.session.query_processor.Tenant`."""

@@ -18,6 +18,7 @@ from dsql.ddl.lacking_statements import check_names
 from dsql.ddl.naming import find_relation, refuse_kinds, require_table
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.temporary_tables import drop_temporary_tables
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session import cursors, prepared, procedures
@@ -137,9 +138,12 @@ def _run_show(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
 
 def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     target = enum_name(parsed.node, "target").removeprefix("DISCARD_")
+    if target == "ALL" and state.block.is_block:
+        raise SqlError("25001", "DISCARD ALL cannot run inside a transaction block")
+    if target in ("ALL", "TEMP") and state.block.catalog.temporary is not None:
+        drop_temporary_tables(state.context)
+        state.block.forget_catalog()
     if target == "ALL":
-        if state.block.is_block:
-            raise SqlError("25001", "DISCARD ALL cannot run inside a transaction block")
         state.settings.set("session_authorization", None, local=False)
         state.settings.reset_all()
         state.statements.clear()

@@ -40,17 +40,12 @@ def check_create_table(parsed: ParsedStatement) -> None:
             _check_constraint(element.constraint)
 
 
-def check_persistence(relation: Any) -> None:
-    """Raise SqlError 0A000 for a table that is not to be kept like others."""
-    if relation.relpersistence == "t":
-        raise unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
-    if relation.relpersistence == "u":
-        raise unsupported("UNLOGGED table not supported for CREATE TABLE")
-
-
 def check_table_clauses(node: Any, *, lenient: bool) -> None:
     """Raise SqlError 0A000 for a clause about the table as a whole."""
-    check_persistence(node.relation)
+    if node.relation.relpersistence == "t" and not lenient:
+        raise unsupported("TEMPORARY or TEMP table not supported for CREATE TABLE")
+    if node.relation.relpersistence == "u" and not lenient:  # no table is less durable than others
+        raise unsupported("UNLOGGED table not supported for CREATE TABLE")
     for present, clause in (
         (node.HasField("partbound"), "PARTITION OF"),
         (node.inh_relations, "INHERITS"),

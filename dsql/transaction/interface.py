@@ -211,6 +211,10 @@ class Transaction(Protocol):
         """Return whether the transaction itself has written `key`."""
         ...
 
+    def put_through(self, key: bytes, value: bytes) -> None:
+        """Write a local key at once, whatever becomes of the transaction. Raises SqlError 53100, 58030."""
+        ...
+
     @property
     def room(self) -> int:
         """How many more rows the transaction may modify."""

@@ -133,7 +133,10 @@ class LocalStore:
         self._limit = limit
         self.number = number
         self._environment = space.environment
-        self._database = self._environment.open_db(b"%d" % number)
+        try:
+            self._database = self._environment.open_db(b"%d" % number)
+        except lmdb.Error as error:
+            raise _failed(error) from None
         self._given_up: list[bytes] = []
         self.size = 0  # bytes of its pages
 

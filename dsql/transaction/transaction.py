@@ -12,6 +12,7 @@ from typing import Protocol
 
 from dsql.errors import FatalError, SqlError
 from dsql.limits import (
+    LOCAL_BYTES_MAX,
     ROWS_PER_TRANSACTION_MAX,
     TRANSACTION_AGE_SECONDS_MAX,
     TRANSACTION_BYTES_MAX,
@@ -110,6 +111,9 @@ class BufferedTransaction:
         assert self._local is None or local is None, "a session has one store"
         assert local is not None or self._snapshot is None, "what a transaction reads stays"
         self._local = local
+        self._buffer.bytes_max = self._shared.limits.bytes_max
+        if local is not None:
+            self._buffer.bytes_max += LOCAL_BYTES_MAX
         if self._snapshot is not None:
             self._snapshot = self._joined(self._snapshot)
 
@@ -197,6 +201,11 @@ class BufferedTransaction:
     def has_written(self, key: bytes) -> bool:
         """Return whether the transaction itself has written `key`."""
         return key in self._buffer.entries
+
+    def put_through(self, key: bytes, value: bytes) -> None:
+        """Write a local key at once, whatever becomes of the transaction."""
+        assert self._local is not None, "only what is local can be written so"
+        self._local.apply([(key, value)])
 
     @property
     def room(self) -> int:

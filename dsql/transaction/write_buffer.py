@@ -5,7 +5,8 @@ out what the same statement has written, and a savepoint is nothing but a statem
 Keys are sorted from the first scan on only: transactions that just insert never pay for order.
 
 What the buffer holds is bounded: the write that makes it larger than a commit may be raises the error at
-once. What later statements have replaced is kept for savepoints and bounded as well.
+once; where there are temporary tables it may hold more, and a commit that is too large fails itself. What
+later statements have replaced is kept for savepoints and bounded as well.
 """
 
 from __future__ import annotations
@@ -53,16 +54,16 @@ class Entry(msgspec.Struct, gc=False):
 class WriteBuffer:
     """Writes and checks of one transaction. `rows_max` None: any number of rows.
 
-    `entries` is public for the hot path of reads; change it through the methods only.
+    `bytes_max` may be set; `entries` is public for the hot path of reads, and changed by the methods only.
     """
 
     __slots__ = (
-        "_bytes_max",
         "_locked",
         "_replaced",
         "_rows",
         "_rows_max",
         "_sorted",
+        "bytes_max",
         "checks",
         "entries",
         "inner_statements",
@@ -73,7 +74,7 @@ class WriteBuffer:
 
     def __init__(self, rows_max: int | None, bytes_max: int = TRANSACTION_BYTES_MAX) -> None:
         self._rows_max = rows_max
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self.entries: dict[bytes, Entry] = {}
         self.checks: dict[bytes, Mode] = {}
         self.clear()
@@ -127,8 +128,8 @@ class WriteBuffer:
             if row and earlier.statement > self.statement:
                 raise _modified_inside()
             self._replace(key, value, mode, earlier)
-        if self.size > self._bytes_max:
-            raise transaction_too_large(self.size, self._bytes_max)
+        if self.size > self.bytes_max:
+            raise transaction_too_large(self.size, self.bytes_max)
 
     def _replace(self, key: bytes, value: bytes | None, mode: Mode, earlier: Entry) -> None:
         mode = min(mode, earlier.mode)
@@ -139,8 +140,8 @@ class WriteBuffer:
             earlier.mode = mode
             return
         self._replaced += before + _ENTRY_BYTES
-        if self._replaced > self._bytes_max * _REPLACED_TIMES_MAX:
-            raise transaction_too_large(self.size + self._replaced, self._bytes_max)
+        if self._replaced > self.bytes_max * _REPLACED_TIMES_MAX:
+            raise transaction_too_large(self.size + self._replaced, self.bytes_max)
         self.entries[key] = Entry(value, mode, self.statement, earlier)
 
     @property
@@ -156,8 +157,8 @@ class WriteBuffer:
         """
         entries, statement, mode = self.entries, self.statement, Mode.EXCLUSIVE
         size = self.size + sum(map(len, rows)) + sum(map(len, rows.values()))
-        if size > self._bytes_max:
-            raise transaction_too_large(size, self._bytes_max)
+        if size > self.bytes_max:
+            raise transaction_too_large(size, self.bytes_max)
         if not entries.keys().isdisjoint(rows):  # the transaction has deleted some of them before
             for key, value in rows.items():
                 self.write(key, value, mode, True)
@@ -183,8 +184,8 @@ class WriteBuffer:
             return
         self.checks[key] = mode
         self._locked += len(key)
-        if self._locked > self._bytes_max:
-            raise transaction_too_large(self._locked, self._bytes_max)
+        if self._locked > self.bytes_max:
+            raise transaction_too_large(self._locked, self.bytes_max)
 
     @property
     def has_locks(self) -> bool:

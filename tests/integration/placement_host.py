@@ -44,6 +44,7 @@ class EchoSession:
         pass
 
 class EchoTenant:
+    temporary_sizes = []
     def __init__(self, assignment, slots, line, hub, roster):
         self.assignment, self.line, self.hub, self.roster = assignment, line, hub, roster
         self.slots = [ReaderSlot(pair) for pair in zip(slots[::2], slots[1::2])]

@@ -43,6 +43,7 @@ class FakeWorker:
         self.released: list[int] = []
         self.equipped = False
         self.gone = False
+        self.temporary = 0, 0
         self._agent = agent
 
     def serve(self, number: int, _packet: bytes, _client: int, keys: Keys) -> None:
@@ -260,6 +261,15 @@ async def test_status_tells_processes_sessions_and_who_waits_of_each_cluster(
     status = host.status()
     assert [waiting[f"c.{name}"] for name in ("processes", "sessions", "waiting")] == [0, 0, 1]
     assert [status[f"c.{name}"] for name in ("processes", "sessions", "waiting")] == [1, 1, 0]
+
+
+async def test_status_adds_up_the_temporary_tables_of_each_cluster(host: FakeHost) -> None:
+    number = host.arrived(session(1))
+    worker = host.fork(10)
+    worker.temporary = 2, 8_192
+    told = [host.status()[f"c.temporary_{name}"] for name in ("sessions", "bytes")]
+    worker.end(number)
+    assert (told, host.status()["c.temporary_sessions"]) == ([2, 8_192], 0)
 
 
 async def test_a_session_is_accepted_when_it_is_taken_up(host: FakeHost) -> None:

@@ -341,9 +341,10 @@ async def test_last_words_of_a_process_count(hostile: Hostile) -> None:
 async def test_a_sign_is_passed_on(hostile: Hostile) -> None:
     hostile.worker.ping()
     assert hostile.heard() == [Ping()]
-    hostile.say(Pong())
+    hostile.say(Pong(2, 8_192))
     while not hostile.events.pongs:
         await asyncio.sleep(0)
+    assert hostile.worker.temporary == (2, 8_192)
 
 
 async def test_who_hangs_is_asked_where_and_killed(

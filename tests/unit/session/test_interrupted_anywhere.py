@@ -39,7 +39,7 @@ PROBES = (
     "SELECT count(*), sum(n) FROM u",
     "UPDATE w SET x = x",
     "SHOW timezone",
-    "SELECT relname FROM pg_class WHERE relname IN ('t', 'u', 'v', 'i', 'w_pkey') ORDER BY 1",
+    "SELECT relname FROM pg_class WHERE relname IN ('t', 'u', 'v', 'i', 'p', 'w_pkey') ORDER BY 1",
     "SELECT count(*) FROM sys.jobs WHERE status NOT IN ('completed', 'failed')",
 )
 
@@ -93,6 +93,10 @@ STATEMENTS = {
     "create index": client.query("CREATE INDEX i ON t (a)"),
     "rewrite": client.query("ALTER TABLE w ADD PRIMARY KEY (x)"),
     "drop": client.query("DROP TABLE u"),
+    "temporary": client.query(
+        "CREATE TEMP TABLE p (id serial PRIMARY KEY, b text); INSERT INTO p (b) SELECT b FROM t;"
+        " CREATE INDEX ON p (b); INSERT INTO u SELECT id + 90 FROM p"
+    ),
     "copy in": copy_in("COPY u FROM STDIN", b"70\t1\t1.5\n71\t2\t2.5\n"),
     "copy out": client.query("COPY (SELECT * FROM t ORDER BY id) TO STDOUT"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -36,6 +36,8 @@ def undisturbed() -> Iterator[None]:
 
 class Builder:
     """A tenant with one long job, which goes on after its process was told to end."""
+
+    temporary_sizes: ClassVar[list[int]] = []
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub

@@ -137,3 +137,19 @@ def test_what_is_forgotten_is_not_committed(transaction: BufferedTransaction) ->
     assert [key for key, _ in transaction.scan(*RANGE)] == [LOCAL + b"b"]
     transaction.commit()
     assert [key for key, _ in transaction.scan(*RANGE)] == [LOCAL + b"b"]
+
+
+def test_local_writes_may_be_more_than_a_commit_and_others_may_not(
+    cluster: Any, transaction: BufferedTransaction, space: LocalSpace
+) -> None:
+    transaction.join(None)
+    transaction.join(space.new_store(lambda: 1 << 30))
+    value = bytes(1 << 20)
+    for number in range(20):
+        put(transaction, LOCAL + b"%d" % number, value)
+    transaction.commit()
+    for number in range(20):
+        put(transaction, SHARED + b"%d" % number, value)
+    with pytest.raises(SqlError, match="transaction size limit 10mb exceeded"):
+        transaction.commit()
+    assert cluster.committed == []
