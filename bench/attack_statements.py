@@ -181,6 +181,10 @@ _KINDS = (
 )
 _CONDITIONS = tuple(f"{kind} = {{n}} + 1" for kind in _KINDS)
 
+_FEW_EACH = tuple(f"{one} + {{n}}" for one in _unlike(2_500).split(", "))
+_INTERVAL = "(interval '{n} days')"
+_DATES = ", ".join(f"'2024-01-{number % 28 + 1:02}'" for number in range(99_999))
+
 _TEXTS = (
     Attack("IN list of 500,000", f"select 1 where 5 in ({_list('{n}', 500_000)})"),
     Attack("VALUES of 300,000 rows", f"select count(*) from (values {_list('({n})', 300_000)}) t"),
@@ -225,6 +229,26 @@ _TEXTS = (
     Attack(
         "IN list of 30,000 expressions that are not alike",
         f"select count(*) from {_ONE} where a in ({_unlike(30_000)})",
+    ),
+    Attack(
+        "IN list of 30,000 expressions of 2,500 kinds",
+        f"select count(*) from {_ONE} where a in ({_mixed(_FEW_EACH, 30_000)})",
+    ),
+    Attack(
+        "EXPLAIN of 50,000 terms of OR",
+        f"explain select count(*) from {_ONE} where {_list('a = {n}', 50_000, ' or ')}",
+    ),
+    Attack(
+        "10,000 scalar sub-selects",
+        f"select count(*) from {_ONE} where a in ({_list('(select {n})', 10_000)})",
+    ),
+    Attack(
+        "100,000 intervals",
+        f"select count(*) from (values {_list(_INTERVAL, 100_000)}) t",
+    ),
+    Attack(
+        "100,000 dates, the last of them bad",
+        f"select count(*) from (values (date '2024-01-01')) t(a) where a in ({_DATES}, 'bad')",
     ),
     Attack(
         "100,000 rows of expressions",
