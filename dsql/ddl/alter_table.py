@@ -46,7 +46,9 @@ from dsql.ddl.rewriting import pending_rewrite, target_of
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
 from dsql.ddl.sequences import linked, owned_sequences
+from dsql.ddl.storage_options import read_storage_option
 from dsql.ddl.validation import NewRule
+from dsql.ddl.view_options import reset_options, set_options
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals_ddl import alter_table_error, command_words
@@ -261,6 +263,17 @@ def _set_storage(alteration: Alteration, table: Table, command: Any) -> Table:
     return table
 
 
+def _set_options(alteration: Alteration, table: Table, command: Any) -> Table:
+    del alteration
+    elements = getattr(command, "def").list.items
+    return replace(table, options=set_options(table.options, elements, read_storage_option))
+
+
+def _reset_options(alteration: Alteration, table: Table, command: Any) -> Table:
+    del alteration
+    return replace(table, options=reset_options(table.options, getattr(command, "def").list.items))
+
+
 def _nothing(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration, command
     return table
@@ -268,6 +281,8 @@ def _nothing(alteration: Alteration, table: Table, command: Any) -> Table:
 
 _Action = Callable[[Alteration, Table, Any], Table]
 _ACTIONS: dict[str, _Action] = {
+    "AT_SetRelOptions": _set_options,
+    "AT_ResetRelOptions": _reset_options,
     "AT_AddColumn": add_column,
     "AT_DropColumn": _drop_column,
     "AT_AlterColumnType": alter_type,

@@ -15,7 +15,7 @@ from dsql.ddl.naming import require_column
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.role_specs import role_of
 from dsql.ddl.securables import with_owner
-from dsql.ddl.view_options import reset_options, set_options
+from dsql.ddl.view_options import read_view_option, reset_options, set_options
 from dsql.ddl.views import refuse_check_option
 from dsql.errors import SqlError
 from dsql.sql.gate import ParsedStatement
@@ -67,7 +67,7 @@ def _set(
     view: Table, command: Any, expressions: StatementExpressions, context: UtilityContext
 ) -> Table:
     del expressions
-    options = set_options(view.options, getattr(command, "def").list.items)
+    options = set_options(view.options, getattr(command, "def").list.items, read_view_option)
     if "check_option" in dict(options):
         query = stored_query(view, context.catalog)
         refuse_check_option(why_not_updatable(query, needs_column=True))

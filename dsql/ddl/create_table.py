@@ -48,6 +48,7 @@ from dsql.ddl.naming import (
     unique_name,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.storage_options import read_storage_option
 from dsql.ddl.table_elements import read_column_constraint
 from dsql.ddl.table_limits import (
     check_column_count,
@@ -55,6 +56,7 @@ from dsql.ddl.table_limits import (
     check_key,
     no_key_column,
 )
+from dsql.ddl.view_options import set_options
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TABLES_MAX
 from dsql.sql.gate import ParsedStatement
@@ -88,6 +90,7 @@ class _Definition:
     checks: list[_Check] = field(default_factory=list)
     references: list[Any] = field(default_factory=list)  # FOREIGN KEY constraints' nodes
     likes: list[Like] = field(default_factory=list)
+    options: tuple[tuple[str, str], ...] = ()
 
 
 def create_table_requires(
@@ -122,6 +125,7 @@ def create_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     definition = _read_elements(parsed, context, expressions)
     _check_parents(statement, context)
     check_table_clauses(statement, lenient=True)
+    definition.options = set_options((), statement.options, read_storage_option)
     _Builder(context, expressions, schema, name, definition, on_commit).build()
     return result
 
@@ -287,6 +291,7 @@ class _Builder:
             owner_oid=self._context.user.oid,
             columns=self._columns(),
             indexes=indexes,
+            options=self._definition.options,
             row_type_oid=self._writer.allocate_oid(),
             acl=initial_acl(
                 self._context.catalog, Kind.TABLE, self._context.user.oid, self._schema.oid

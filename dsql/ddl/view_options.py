@@ -1,8 +1,8 @@
-"""The WITH (...) options of views: security_barrier, security_invoker and check_option."""
+"""Lists of WITH (...) options, and those of views: security_barrier, security_invoker and check_option."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dsql.ddl import nodes
@@ -14,15 +14,17 @@ _FLAGS = ("security_barrier", "security_invoker")
 _BOOLEANS = frozenset(("true", "false", "on", "off", "yes", "no", "1", "0", "t", "f", "y", "n"))
 
 
-def set_options(before: Options, elements: Iterable[Any]) -> Options:
-    """Return options with those of a SET or WITH list. Raises SqlError 22023."""
+def set_options(
+    before: Options, elements: Iterable[Any], read: Callable[[str, Any], str]
+) -> Options:
+    """Return options with those of a SET or WITH list, as `read`. Raises SqlError 22023."""
     given: dict[str, str] = {}
     for wrapped in elements:
         element = nodes.inner(wrapped)
         name = element.defname
         if name in given:
             raise SqlError("22023", f'parameter "{name}" specified more than once')
-        given[name] = _value(name, element)
+        given[name] = read(name, element)
     return (*((name, value) for name, value in before if name not in given), *given.items())
 
 
@@ -47,7 +49,8 @@ def with_check_option(before: Options, node: Any) -> Options:
     return (*before, ("check_option", kind))
 
 
-def _value(name: str, element: Any) -> str:
+def read_view_option(name: str, element: Any) -> str:
+    """Return the text of a view's option. Raises SqlError 22023."""
     value = nodes.option_value(element)
     text = "true" if value is None else str(value).lower() if value is True else str(value)
     if name in _FLAGS:

@@ -15,7 +15,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.naming import relation_creation, relation_schema, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
-from dsql.ddl.view_options import set_options, with_check_option
+from dsql.ddl.view_options import read_view_option, set_options, with_check_option
 from dsql.encoding.keyspace import is_local_id
 from dsql.errors import SqlError, unsupported
 from dsql.limits import VIEW_BYTES_MAX, VIEWS_MAX
@@ -108,7 +108,7 @@ def _changes_data(cte: Any) -> bool:
 
 def _options(statement: Any, definition: ViewDefinition) -> tuple[tuple[str, str], ...]:
     """Return the view's options. Raises SqlError 22023, and 0A000 for a check that nothing passes."""
-    options = with_check_option(set_options((), statement.options), statement)
+    options = with_check_option(set_options((), statement.options, read_view_option), statement)
     if "check_option" in dict(options):
         refuse_check_option(why_not_updatable(definition.query, needs_column=True))
     return options

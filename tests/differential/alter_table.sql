@@ -196,3 +196,22 @@ insert into dk values (2, 'x');
 select * from dk order by a;
 alter table dr add primary key (a);
 insert into dr values (-1, null);
+
+-- Options.
+create table w1 (a int) with (fillfactor = 70, autovacuum_enabled = false);
+select reloptions from pg_class where relname = 'w1';
+alter table w1 set (fillfactor = 80);
+alter table w1 reset (autovacuum_enabled);
+select reloptions from pg_class where relname = 'w1';
+create table w2 (a int) with (nope = 1);
+create table w2 (a int) with (fillfactor = 1000);
+create table w2 (a int) with (fillfactor = 'x');
+create table w2 (a int) with (autovacuum_enabled, autovacuum_vacuum_scale_factor = 0.5);
+select reloptions from pg_class where relname = 'w2';
+alter table w2 set (fillfactor = 50, fillfactor = 60);
+alter table w2 set (nope = 5);
+alter table w2 reset (fillfactor = 5);
+create view wv with (security_barrier) as select 1 as a;
+alter view wv set (security_invoker = true);
+select reloptions from pg_class where relname = 'wv';
+alter view wv set (nope = true);
