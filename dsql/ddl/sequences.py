@@ -46,7 +46,9 @@ _OWNED_BY = "owned_by"
 def create_sequence_requires(
     parsed: ParsedStatement, context: UtilityContext
 ) -> Iterator[Requirement]:
-    """Yield what a CreateSeqStmt needs: a place in the schema."""
+    """Yield what a CreateSeqStmt needs: a place in the schema, for options that a sequence may have."""
+    if not parsed.node.if_not_exists:
+        new_sequence(read_options(parsed.node.options, parsed.position), for_identity=False)
     yield relation_creation(context, parsed.node.sequence)
 
 
