@@ -17,7 +17,7 @@ from dsql.catalog.function_text import (
 )
 from dsql.catalog.information_schema import DATABASE
 from dsql.catalog.relations import namespace_oids
-from dsql.catalog.schema import SqlFunction, SqlParameter
+from dsql.catalog.schema import SqlFunction, SqlParameter, Table
 from dsql.catalog.virtual import provides
 from dsql.functions.function import Function
 from dsql.functions.registry import by_oid
@@ -218,3 +218,74 @@ def _type(type_oid: int, catalog: Catalog, prefix: str = "udt") -> Row:
         schema, name = "pg_catalog", kind.name
     place = {"catalog": DATABASE, "schema": schema, "name": name}
     return {"data_type": word, **{f"{prefix}_{part}": value for part, value in place.items()}}
+
+
+# What bodies name is known of those that are no strings.
+
+
+def _used(context: Any) -> Iterator[tuple[Row, Table, int]]:
+    """Yield (columns of a function, relation, column's number) for what its owner's functions name."""
+    authority = Authority(context.catalog, context.user.oid)
+    for function in context.catalog.functions.values():
+        for use in function.uses:
+            relation = context.catalog.tables_by_oid.get(use.oid)
+            if relation is not None and authority.owns(relation.owner_oid):
+                yield _routine(function), relation, use.column
+
+
+def _routine(function: SqlFunction) -> Row:
+    return {
+        **specific_name(function),
+        "routine_catalog": DATABASE,
+        "routine_schema": function.schema,
+        "routine_name": function.name,
+    }
+
+
+def _relation(table: Table, word: str) -> Row:
+    return {
+        f"{word}_catalog": DATABASE,
+        f"{word}_schema": table.schema,
+        f"{word}_name": table.name,
+    }
+
+
+@provides("information_schema", "routine_table_usage")
+def _routine_table_usage(context: Any) -> Iterator[Row]:
+    seen = set()
+    for routine, table, _ in _used(context):
+        key = routine["specific_name"], table.oid
+        if table.kind != "S" and key not in seen:
+            seen.add(key)
+            yield {**routine, **_relation(table, "table")}
+
+
+@provides("information_schema", "routine_column_usage")
+def _routine_column_usage(context: Any) -> Iterator[Row]:
+    for routine, table, number in _used(context):
+        if table.kind != "S" and number:
+            name = table.columns[number - 1].name
+            yield {**routine, **_relation(table, "table"), "column_name": name}
+
+
+@provides("information_schema", "routine_sequence_usage")
+def _routine_sequence_usage(context: Any) -> Iterator[Row]:
+    for function in context.catalog.functions.values():
+        defaults = (use for one in function.parameters for use in one.uses)
+        for use in (*function.uses, *defaults):
+            sequence = context.catalog.tables_by_oid.get(use.oid)
+            if sequence is not None and sequence.kind == "S":
+                yield {**_routine(function), **_relation(sequence, "sequence")}
+
+
+@provides("information_schema", "routine_routine_usage")
+def _routine_routine_usage(context: Any) -> Iterator[Row]:
+    functions = context.catalog.functions
+    for function in functions.values():
+        defaults = (use for one in function.parameters for use in one.uses)
+        for use in (*function.uses, *defaults):
+            called = functions.get(use.oid)
+            if called is not None:
+                named = _routine(called)
+                user = specific_name(function)
+                yield {**named, **user, "routine_name": f"{called.name}_{called.oid}"}

@@ -224,6 +224,15 @@ def _unnested(tree: exp.Expression) -> list[exp.Expression]:
     return calls
 
 
+def _redundant(function: Function, position: int) -> SqlError:
+    """Return the error of columns that are defined for a function that has its own."""
+    definition = function.definition
+    named = definition is not None and not definition.outputs
+    what = "returning a named composite type" if named else "with OUT parameters"
+    message = f"a column definition list is redundant for a function {what}"
+    return SqlError("42601", message, position=position)
+
+
 def _function_columns(
     call: Expression,
     tree: exp.Expression,
@@ -233,6 +242,8 @@ def _function_columns(
 ) -> list[EntryColumn]:
     """Return the columns one function offers: its own, those written, or the one it returns."""
     if definitions:
+        if isinstance(call, Call) and call.function.columns:
+            raise _redundant(call.function, position_of(tree))
         if call.type_oid != oids.RECORD:
             raise SqlError(
                 "42601",

@@ -26,7 +26,7 @@ from dsql.sql.gate import ParsedStatement, parse_script, whole
 from dsql.sql.libpg_query import grammar, scan
 from dsql.sql.set_operations import wrapped
 from dsql.sql.sql_functions import SqlCall
-from dsql.sql.stored_uses import in_order
+from dsql.sql.stored_uses import in_order, named_objects
 from dsql.sql.tree_query import statement_tree
 from dsql.sql.uses import requirements
 from dsql.types import oids
@@ -169,6 +169,7 @@ def body_uses(statements: Sequence[BodyStatement], function: SqlFunction) -> tup
     """Return what a body names: relations and their columns, and functions, but for itself."""
     found: set[Use] = set()
     for _, bound in statements:
+        found |= {use for use in named_objects(bound.statement) if use.oid != function.oid}
         for required in bound.required:
             if isinstance(required, RelationUse):
                 numbers = required.selected | required.inserted | required.updated

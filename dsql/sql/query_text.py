@@ -337,6 +337,9 @@ def _is_defined(entry: query.FunctionEntry) -> bool:
     (call, *others) = entry.calls
     if others:
         return False
+    own = call.function.definition if isinstance(call, bound.Call) else None
+    if own is not None:
+        return own.return_type == oids.RECORD and not own.outputs
     if isinstance(call, bound.Call) and call.function.columns:
         return call.function.shape is not None
     return call.type_oid == oids.RECORD
