@@ -143,7 +143,7 @@ class StatementExpressions:
         if source.generated and volatility(bound) != "i":
             raise SqlError("42P17", "generation expression is not immutable")
         text = expression_text(bound)
-        if text.startswith("NULL::"):
+        if text.startswith("NULL::") and not column.domain:  # which may have a default
             return column
         uses = expression_uses(bound, table)
         return replace(column, default=text, generated=source.generated, uses=uses)

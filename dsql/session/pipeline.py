@@ -116,6 +116,7 @@ def compile_body(
         function.body,
         call.argument_types,
         call.columns,
+        call.typmods,
         version,
         settings.plan_key,
     )

@@ -254,7 +254,8 @@ def _function_columns(
             EntryColumn(d.this.args["this"], *resolve_type(d.args["kind"])) for d in definitions
         ]
         if isinstance(call, Call) and call.function.definition is not None:
-            define_columns(call, tuple((column.name, column.type_oid) for column in columns))
+            named = tuple((column.name, column.type_oid) for column in columns)
+            define_columns(call, named, tuple(column.typmod for column in columns))
         return columns
     if isinstance(call, Call) and call.function.columns:
         return [EntryColumn(name, oid) for name, oid in call.function.columns]

@@ -208,7 +208,7 @@ def _check_value(binding: Binding, call: SqlCall, statement: BoundStatement) -> 
 
 def _check_row(binding: Binding, call: SqlCall, statement: BoundStatement) -> None:
     wanted = [type_oid for _, type_oid in call.columns]
-    targets = _castable(statement, wanted)
+    targets = _castable(statement, wanted, call.typmods)
     domains = [one.domain for one in call.function.outputs] or [0] * len(wanted)
     for number, (target, type_oid, domain) in enumerate(
         zip(targets, wanted, domains, strict=False), 1
@@ -217,12 +217,16 @@ def _check_row(binding: Binding, call: SqlCall, statement: BoundStatement) -> No
             actual, expected = type_name(target.expression.type_oid), type_name(type_oid)
             text = f"Final statement returns {actual} instead of {expected} at column {number}."
             raise _mismatch(call, text)
+    for target, typmod in zip(targets, call.typmods, strict=False):
+        target.expression = coercion.apply_typmod(target.expression, typmod, explicit=False)
     if len(targets) != len(wanted):
         amount = "few" if len(targets) < len(wanted) else "many"
         raise _mismatch(call, f"Final statement returns too {amount} columns.")
 
 
-def _castable(statement: BoundStatement, wanted: list[int]) -> list[Target]:
+def _castable(
+    statement: BoundStatement, wanted: list[int], typmods: Sequence[int] = ()
+) -> list[Target]:
     """Return the columns of a statement, with a query around it where casts would change what it sees."""
     query = statement.statement
     if not isinstance(query, Query):
@@ -230,6 +234,7 @@ def _castable(statement: BoundStatement, wanted: list[int]) -> list[Target]:
         return query.returning
     targets = [target for target in query.targets if not target.junk]
     fits = [target.expression.type_oid for target in targets] == wanted
+    fits = fits and all(typmod < 0 for typmod in typmods)
     plain = query.set_operation is None and not query.order_by and query.distinct_on is None
     if fits or plain:
         return targets

@@ -35,14 +35,15 @@ Columns = tuple[tuple[str, int], ...]
 class SqlCall:
     """What runs a function for actual types: the implementation of a bound call.
 
-    `columns`: those of a composite result, else none. A record whose columns nobody has named has none
-    either; the body then decides.
+    `columns`: those of a composite result, else none, with `typmods` where they have some. A record whose
+    columns nobody has named has none either; the body then decides.
     """
 
     function: SqlFunction
     argument_types: tuple[int, ...]
     return_type: int
     columns: Columns
+    typmods: tuple[int, ...] = ()
 
     def __call__(self, context: Any, *arguments: Any) -> Any:
         """Return the value, or an iterable of the values of a set; of a composite type: tuples."""
@@ -97,11 +98,13 @@ def _usable(binding: Binding, schema: str) -> tuple[str]:
 
 def callee_of(function: SqlFunction, catalog: Catalog) -> Function:
     """Return a function of the catalog as calls are resolved to it."""
-    return _callee(function, result_columns(function, catalog))
+    table = catalog.table_of_row_type(function.return_type)
+    typmods = tuple(column.typmod for column in table.live_columns) if table is not None else ()
+    return _callee(function, result_columns(function, catalog), typmods)
 
 
 @lru_cache(2048)
-def _callee(function: SqlFunction, columns: Columns) -> Function:
+def _callee(function: SqlFunction, columns: Columns, typmods: tuple[int, ...]) -> Function:
     inputs = function.inputs
     return_type = oids.RECORD if columns else function.return_type
     return Function(
@@ -109,7 +112,7 @@ def _callee(function: SqlFunction, columns: Columns) -> Function:
         name=function.name,
         argument_types=function.argument_types,
         return_type=return_type,
-        implementation=SqlCall(function, function.argument_types, return_type, columns),
+        implementation=SqlCall(function, function.argument_types, return_type, columns, typmods),
         strict=function.strict,
         volatility=function.volatility,
         returns_set=function.returns_set,
@@ -143,6 +146,8 @@ def sql_call(binding: Binding, found: Resolved, given: list[Expression], positio
     callee = found.callee
     assert isinstance(callee, Function)
     assert callee.definition is not None
+    made = callee.implementation
+    assert isinstance(made, SqlCall)
     definition = callee.definition
     _note_use(binding, definition)
     arguments = [
@@ -161,18 +166,20 @@ def sql_call(binding: Binding, found: Resolved, given: list[Expression], positio
         argument_types=types,
         return_type=return_type,
         columns=columns,
-        implementation=SqlCall(definition, types, return_type, columns),
+        implementation=SqlCall(definition, types, return_type, columns, made.typmods),
         default_arguments=(),
     )
     return Call(type_oid=return_type, position=position, function=function, arguments=arguments)
 
 
-def define_columns(call: Call, columns: Columns) -> None:
+def define_columns(call: Call, columns: Columns, typmods: tuple[int, ...]) -> None:
     """Give a record the columns that FROM defines for it."""
     implementation = call.function.implementation
     assert isinstance(implementation, SqlCall)
     call.function = replace(
-        call.function, columns=columns, implementation=replace(implementation, columns=columns)
+        call.function,
+        columns=columns,
+        implementation=replace(implementation, columns=columns, typmods=typmods),
     )
 
 

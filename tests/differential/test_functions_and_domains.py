@@ -80,6 +80,7 @@ FILES = (
     "domains",
     "domain_arguments",
     "domain_usage",
+    "result_columns",
 )
 
 
