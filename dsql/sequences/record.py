@@ -20,8 +20,9 @@ class CachedRecord(msgspec.Struct, array_like=True, frozen=True):
     step: Value
     is_called: bool
     made: bool | None = None
-    is_ahead: bool = False
     ahead: Value = 0
+    first: Value = 0
+    cache: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
 
 
 class SequencesRecord(msgspec.Struct, array_like=True, frozen=True):

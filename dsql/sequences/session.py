@@ -63,20 +63,42 @@ class Cached:
     """What is kept of one sequence: values from behind `last` up to `end` are this session's to give.
 
     `keyspace` is that of the counter they come from, which has not changed in `catalog`. `is_called`:
-    currval has a value. `is_ahead`: the block is longer than CACHE, and for the running transaction only.
-    `seen_from` is the standpoint from which nextval was last allowed.
+    currval has a value. `seen_from` is the standpoint from which nextval was last allowed. `cache` is 0,
+    unless the block, which begins with `first`, is longer than CACHE: then it is that.
     """
 
-    __slots__ = ("catalog", "end", "is_ahead", "is_called", "keyspace", "last", "seen_from", "step")
+    __slots__ = (
+        "cache",
+        "catalog",
+        "end",
+        "first",
+        "is_called",
+        "keyspace",
+        "last",
+        "seen_from",
+        "step",
+    )
 
     def __init__(self) -> None:
         self.keyspace = 0
         self.last = self.end = 0
         self.step = 1
         self.is_called = False
-        self.is_ahead = False
+        self.first = self.cache = 0
         self.catalog: Any = None
         self.seen_from: Any = None
+
+    def give_up(self) -> None:
+        """Give no more values of the block away."""
+        self.end, self.cache = self.last, 0
+
+    def own_end(self) -> int:
+        """Return the last value that stays the session's: where a block of CACHE values would end."""
+        if not self.cache:
+            return self.end
+        blocks = (self.last - self.first) // self.step // self.cache + 1
+        own = self.first + self.step * (blocks * self.cache - 1)
+        return min(own, self.end) if self.step > 0 else max(own, self.end)
 
     def begin(self, keyspace: int, block: Block) -> None:
         """Go on with a new block, whose first value is given away at once."""
@@ -170,7 +192,7 @@ class SessionSequences:
             raise no_relation(oid)
         if is_called:
             cached.last, cached.is_called = value, True
-        cached.end = cached.last
+        cached.give_up()
         return value
 
     def counters(self, caller: Caller, sequences: Sequence[Table]) -> list[Counter | None]:
@@ -187,8 +209,8 @@ class SessionSequences:
     def _without_ahead(self, oid: int, counter: Counter | None) -> Counter | None:
         """Return a counter as it will be when the running transaction has given back what it has left."""
         cached = self._cached.get(oid)
-        if cached is not None and cached.is_ahead and counter == Counter(cached.end, 0, True):
-            return Counter(cached.last, is_called=True)
+        if cached is not None and counter == Counter(cached.end, is_called=True):
+            return Counter(cached.own_end(), is_called=True)
         return counter
 
     # ------------------------------------------------------------ blocks
@@ -199,7 +221,8 @@ class SessionSequences:
         if cached is None:
             cached = self._cached[sequence.oid] = Cached()
         if cached.keyspace != sequence.keyspace_id:
-            cached.keyspace, cached.end = sequence.keyspace_id, cached.last
+            cached.keyspace = sequence.keyspace_id
+            cached.give_up()
         cached.catalog = catalog
         return cached
 
@@ -220,7 +243,8 @@ class SessionSequences:
             raise no_relation(oid)
         sequence, block = taken
         cached.begin(sequence.keyspace_id, block)
-        cached.is_ahead = wanted > options_of(sequence).cache
+        cache = options_of(sequence).cache
+        cached.first, cached.cache = block.first, cache if wanted > cache else 0
         self.ahead[oid] = min(max(2 * wanted, 2), _AHEAD_MAX)
 
     # ------------------------------------------------------------ transactions
@@ -229,10 +253,9 @@ class SessionSequences:
         """Say that the transaction has ended, however it did: what it took ahead is given back."""
         for oid in self.ahead:
             cached = self._cached.get(oid)
-            if cached is not None and cached.is_ahead:
-                if cached.last != cached.end:
-                    self._server.give_back(oid, cached.end, cached.last)
-                cached.end, cached.is_ahead = cached.last, False
+            if cached is not None and (end := cached.own_end()) != cached.end:
+                self._server.give_back(oid, cached.end, end)
+                cached.end, cached.cache = end, 0
         self.ahead.clear()
 
     def settle(self) -> None:
@@ -277,7 +300,7 @@ class SessionSequences:
         entries = tuple(
             CachedRecord(
                 oid, c.keyspace, c.last, c.end, c.step, c.is_called,
-                self.made.get(oid), c.is_ahead, self.ahead.get(oid, 0),
+                self.made.get(oid), self.ahead.get(oid, 0), c.first, c.cache,
             )
             for oid, c in self._cached.items()
             if not is_local_id(oid)  # who departs has dropped it
@@ -291,7 +314,7 @@ class SessionSequences:
             cached = self._cached[entry.oid] = Cached()
             cached.keyspace, cached.is_called = entry.keyspace, entry.is_called
             cached.last, cached.end, cached.step = entry.last, entry.end, entry.step
-            cached.is_ahead = entry.is_ahead
+            cached.first, cached.cache = entry.first, entry.cache
             if entry.made is not None:
                 self.made[entry.oid] = entry.made
             if entry.ahead:

@@ -62,6 +62,22 @@ class TestNextval:
         assert numbers(other, "insert into t(a) values (1) returning id") == [5001]
         assert numbers(one, "insert into t(a) values (1) returning id") == [5002]
 
+    def test_of_what_was_taken_ahead_a_block_of_cache_stays_the_sessions(self, one: Peer) -> None:
+        one.query("create sequence s increment -2 cache 3")
+        one.query("begin")
+        one.query("select nextval('s') from generate_series(1, 8)")
+        one.query("commit")
+        assert numbers(one, "select last_value from s") == [-17]  # the third block's end
+        assert numbers(one, "select nextval('s') from generate_series(1, 2)") == [-17, -19]
+
+    def test_a_value_that_was_set_is_not_given_back(self, one: Peer, other: Peer) -> None:
+        one.query("create sequence s")
+        one.query("begin")
+        one.query("select nextval('s') from generate_series(1, 10)")
+        one.query("select setval('s', 5)")
+        one.query("commit")
+        assert numbers(other, "select nextval('s')") == [6]
+
     def test_what_a_transaction_took_ahead_nobody_gets_while_it_runs(
         self, one: Peer, other: Peer
     ) -> None:
