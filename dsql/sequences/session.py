@@ -134,7 +134,7 @@ class SessionSequences:
             cached = self._refreshed(here.catalog, sequence)
             cached.seen_from = here
         if caller.read_only:
-            raise _read_only("nextval")
+            _refuse_read_only(here.catalog.tables_by_oid[oid], "nextval")
         return self._next(caller, oid, cached)
 
     def next_of_column(self, caller: Caller, oid: int) -> int:
@@ -177,7 +177,7 @@ class SessionSequences:
         sequence = require_sequence(caller.standpoint.catalog, oid)
         check(privilege_on(sequence, Privilege.UPDATE), caller.standpoint.authority)
         if caller.read_only:
-            raise _read_only("setval")
+            _refuse_read_only(sequence, "setval")
         options = options_of(sequence)
         if not options.minimum <= value <= options.maximum:
             raise counter.out_of_bounds(sequence.name, options, value)
@@ -349,5 +349,7 @@ def _check_readable(caller: Caller, sequence: Table) -> None:
     check(allowed, caller.standpoint.authority)
 
 
-def _read_only(function: str) -> SqlError:
-    return SqlError("25006", f"cannot execute {function}() in a read-only transaction")
+def _refuse_read_only(sequence: Table, function: str) -> None:
+    """Raise SqlError 25006 for all but a temporary sequence."""
+    if not sequence.is_temporary:
+        raise SqlError("25006", f"cannot execute {function}() in a read-only transaction")

@@ -1,0 +1,21 @@
+-- Sequences that only their session knows count as others do.
+create temp sequence ts;
+select nextval('ts'), nextval('ts');
+select last_value, is_called from ts;
+create temp table tt(a serial, b int, c int generated always as identity);
+insert into tt(b) select g from generate_series(1,100) g;
+select max(a), max(c), count(distinct a) from tt;
+insert into tt(b) values (1) returning a, c;
+begin;
+insert into tt(b) values (1) returning a, c;
+rollback;
+insert into tt(b) values (1) returning a, c;
+select setval('ts', 10), nextval('ts');
+truncate tt restart identity;
+insert into tt(b) values (1) returning a, c;
+begin read only;
+select nextval('ts') > 0;
+select setval('ts', 3);
+rollback;
+drop table tt;
+drop sequence ts;
