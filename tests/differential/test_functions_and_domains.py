@@ -86,16 +86,16 @@ FILES = (
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_statement_is_answered_as_postgresql_does(
-    postgres: psycopg.Connection[Any], name: str
+    own_postgres: psycopg.Connection[Any], name: str
 ) -> None:
     server = Server("postgres")
     peer = server.connect()
     place = f"create schema {name}; set search_path = {name}"
-    postgres.execute(place)
+    own_postgres.execute(place)
     assert not errors(peer.query(place))
     different = []
     for statement in statements(name):
-        theirs, ours = _theirs(postgres, statement), _ours(peer, statement)
+        theirs, ours = _theirs(own_postgres, statement), _ours(peer, statement)
         if ours != theirs:
             different.append(f"{statement}\n  PostgreSQL {theirs}\n  ours       {ours}")
     server.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import psycopg
 import pytest
 from memory_server import Peer, Server, errors, notices, rows, tags
 from psycopg import pq
-from reference import is_installed, running
 
 HERE = Path(__file__).parent
 _FIELDS = {
@@ -59,18 +57,6 @@ def _theirs(connection: psycopg.Connection[Any], statement: str) -> list[str]:
     columns = range(result.nfields)
     found = [[result.get_value(row, c) for c in columns] for row in range(result.ntuples)]
     return [*answers, *map(_row, found), (result.command_status or b"").decode()]
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[psycopg.Connection[Any]]:
-    """A PostgreSQL whose tables are this test's alone."""
-    if not is_installed():
-        pytest.skip("no PostgreSQL on this machine")
-    with (
-        running() as directory,
-        psycopg.connect(f"host={directory} user=postgres dbname=postgres", autocommit=True) as one,
-    ):
-        yield one
 
 
 @pytest.mark.parametrize("name", ["foreign_keys.sql", "alter_table.sql", "create_table_as.sql"])
