@@ -85,7 +85,7 @@ def test_reflection_sees_what_was_created(profile: str, request: pytest.FixtureR
     assert [constraint["column_names"] for constraint in unique] == [["name"]]
     assert inspector.get_foreign_keys("alchemy_items") == []
     assert inspector.get_check_constraints("alchemy_items") == []
-    assert inspector.get_view_names() == []
+    assert "alchemy_items" not in inspector.get_view_names()
     found = sa.Table("alchemy_items", sa.MetaData(), autoload_with=engine)
     assert list(found.columns.keys()) == list(ITEMS.columns.keys())
 
