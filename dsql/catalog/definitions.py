@@ -43,6 +43,8 @@ def index_part(part: IndexColumn, table: Table, *, is_pretty: bool = False) -> s
         text = pretty(text) if is_pretty else text
         if not _FUNCTION_CALL.fullmatch(text):
             text = f"({text})"
+    if part.opclass:
+        text += f" {part.opclass}"
     if part.descending:
         text += " DESC"
     if part.nulls_first != part.descending:

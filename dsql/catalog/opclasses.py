@@ -1,7 +1,8 @@
 """The operator classes of btree: by which order a type's values lie in an index (pg_opclass, pg_opfamily).
 
-OIDs and names are PostgreSQL's. There are those that a type has by default; a type without one of its own
-goes by that of the type it is binary-coercible to, as varchar does by text's.
+OIDs and names are PostgreSQL's. There are those that a type has by default, and for text those that an
+index may name besides, which all mean the same order here: that of the C collation. A type without one of
+its own goes by that of the type it is binary-coercible to, as varchar does by text's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 from dsql.catalog.index_forms import access_method
 from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
+from dsql.errors import SqlError
 from dsql.types import oids
+from dsql.types.typmod import format_type
 
 _PG_CATALOG_NAMESPACE = 11
 
@@ -51,20 +54,48 @@ CLASSES = (
     OperatorClass(10_065, "uuid_ops", oids.UUID, 2968, "uuid_ops"),
     OperatorClass(10_088, "jsonb_ops", oids.JSONB, 4033, "jsonb_ops"),
 )
+OTHERS = (
+    OperatorClass(4217, "text_pattern_ops", oids.TEXT, 2095, "text_pattern_ops"),
+    OperatorClass(4218, "varchar_pattern_ops", oids.TEXT, 2095, "text_pattern_ops"),
+    OperatorClass(4219, "bpchar_pattern_ops", oids.BPCHAR, 2097, "bpchar_pattern_ops"),
+    OperatorClass(10_044, "varchar_ops", oids.TEXT, 1994, "text_ops"),
+)
+_ALL = (*CLASSES, *OTHERS)
+_BY_NAME = {each.name: each for each in _ALL}
 _BY_TYPE = {each.type_oid: each for each in CLASSES}
 _BY_TYPE[oids.VARCHAR] = _BY_TYPE[oids.TEXT]
 
 
-def default_class(type_oid: int) -> int:
-    """Return the OID of a type's default operator class."""
-    found = _BY_TYPE.get(type_oid) or _BY_TYPE[oids.ANYARRAY]
-    return found.oid
+def class_oid(type_oid: int, name: str) -> int:
+    """Return the OID of an operator class by its name, "" for a type's default one."""
+    return _BY_NAME[name].oid if name else _default(type_oid).oid
+
+
+def _default(type_oid: int) -> OperatorClass:
+    return _BY_TYPE.get(type_oid) or _BY_TYPE[oids.ANYARRAY]
+
+
+def written_class(name: str, type_oid: int) -> str:
+    """Return what an index keeps of the class that its key names: "" for the default one.
+
+    Raises SqlError 42704 if there is none, 42804 for one of another type.
+    """
+    found = _BY_NAME.get(name)
+    if found is None:
+        message = f'operator class "{name}" does not exist for access method "btree"'
+        raise SqlError("42704", message)
+    default = _default(type_oid)
+    if found.type_oid != default.type_oid:
+        shown = format_type(type_oid, -1)
+        message = f'operator class "{name}" does not accept data type {shown}'
+        raise SqlError("42804", message)
+    return "" if found is default else name
 
 
 @provides("pg_catalog", "pg_opclass")
 def _pg_opclass(context: Any) -> Iterator[Mapping[str, Any]]:
     method, _ = access_method(context.profile)
-    for each in CLASSES:
+    for each in _ALL:
         yield {
             "oid": each.oid,
             "opcmethod": method,
@@ -73,14 +104,14 @@ def _pg_opclass(context: Any) -> Iterator[Mapping[str, Any]]:
             "opcowner": ADMIN_OID,
             "opcfamily": each.family,
             "opcintype": each.type_oid,
-            "opcdefault": True,
+            "opcdefault": each in CLASSES,
         }
 
 
 @provides("pg_catalog", "pg_opfamily")
 def _pg_opfamily(context: Any) -> Iterator[Mapping[str, Any]]:
     method, _ = access_method(context.profile)
-    for oid, name in dict.fromkeys((each.family, each.family_name) for each in CLASSES):
+    for oid, name in dict.fromkeys((each.family, each.family_name) for each in _ALL):
         yield {
             "oid": oid,
             "opfmethod": method,

@@ -12,7 +12,7 @@ from dsql.catalog.dependencies import default_address
 from dsql.catalog.domains import domain_constraint_rows
 from dsql.catalog.foreign_keys import Reference, find_reference
 from dsql.catalog.index_forms import HEAP_AM, access_method, index_column_numbers
-from dsql.catalog.opclasses import default_class
+from dsql.catalog.opclasses import class_oid
 from dsql.catalog.schema import (
     ADMIN_OID,
     SYSTEM_COLUMNS,
@@ -276,7 +276,9 @@ def _pg_index(context: Any) -> Iterator[Row]:
                 "indislive": True,
                 "indkey": tuple(keys),
                 "indcollation": tuple(type_collation(part.type_oid) for part in index.columns),
-                "indclass": tuple(default_class(_key_type(part, table)) for part in index.columns),
+                "indclass": tuple(
+                    class_oid(_key_type(part, table), part.opclass) for part in index.columns
+                ),
                 "indoption": tuple(
                     part.descending + 2 * part.nulls_first for part in index.columns
                 ),

@@ -130,13 +130,17 @@ SYSTEM_COLUMN_NUMBERS = {column.name: column.number for column in SYSTEM_COLUMNS
 
 
 class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
-    """One key part of an index: a column number, or SQL text of an expression."""
+    """One key part of an index: a column number, or SQL text of an expression.
+
+    `opclass` is the operator class that was named, if that is not the type's default one.
+    """
 
     column_number: int  # 0 for an expression
     expression: str | None = None
     type_oid: int = 0
     descending: bool = False
     nulls_first: bool = False
+    opclass: str = ""
 
 
 class Index(msgspec.Struct, frozen=True, array_like=True):

@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dsql.catalog.opclasses import written_class
 from dsql.catalog.schema import CheckConstraint, Column, Domain, Table, Use
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import usable_domain
-from dsql.ddl.naming import unique_name
+from dsql.ddl.naming import require_schema, unique_name
 from dsql.ddl.rebuild import value_of
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.sequence_options import Written
@@ -73,6 +74,18 @@ class StatementExpressions:
     def asynchronous(self) -> bool:
         """Whether the statement has the word ASYNC."""
         return self._statement.asynchronous
+
+    def operator_class(self, element: Any, type_oid: int) -> str:
+        """Return what an index keeps of the operator class of a key. Raises 42704, 42804, 3F000."""
+        if not element.opclass:
+            return ""
+        *schema, name = nodes.strings(element.opclass)
+        if schema and schema != ["pg_catalog"]:
+            require_schema(self._context, schema[-1])
+            name = ".".join((*schema, name))
+        if element.opclassopts:
+            raise SqlError("22023", f"operator class {name} has no options")
+        return written_class(name, type_oid)
 
     def written_domain(self, type_name: Any) -> Domain | None:
         """Return the domain that a TypeName node names, alone or as an array's elements.

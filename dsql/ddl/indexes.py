@@ -157,7 +157,8 @@ def _part(
         expression, type_oid, read = expressions.index_expression(table, element.expr)
         uses.update(read)
     check_key_type(type_oid)
-    return IndexColumn(number, expression, type_oid, descending, nulls_first)
+    opclass = expressions.operator_class(element, type_oid)
+    return IndexColumn(number, expression, type_oid, descending, nulls_first, opclass)
 
 
 def _column_number(table: Table, name: str) -> int:

@@ -283,7 +283,7 @@ def check_key_count(keys: int) -> None:
 def _check_key(element: Any, lenient: bool) -> None:
     if element.ordering not in (pg.SORTBY_DEFAULT, 0) and not lenient:
         raise unsupported("specifying sort order not supported for index keys")
-    if element.opclass:
+    if element.opclass and not lenient:
         raise unsupported("opclass not supported for index keys")
     if element.collation:
         binary = element.collation[-1].string.sval in _BINARY_COLLATIONS

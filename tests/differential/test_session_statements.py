@@ -112,7 +112,8 @@ SCRIPTS = {
             from pg_settings where name in ('max_identifier_length', 'row_security') order by 1
         select name, setting from pg_show_all_settings() where name = 'server_encoding'
         select relname, n_tup_ins from pg_stat_user_tables where relid = 't'::regclass
-        select relname, indexrelname, idx_scan from pg_stat_user_indexes where relid = 't'::regclass order by 2
+        select relname, indexrelname, idx_scan from pg_stat_user_indexes \
+            where relid = 't'::regclass order by 2
         select relname from pg_statio_user_tables where relid = 't'::regclass
         select indkey, indnatts, indnkeyatts, indclass from pg_index where indrelid = 't'::regclass \
             order by 1

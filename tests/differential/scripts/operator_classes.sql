@@ -1,0 +1,20 @@
+-- keys that name their operator class; the order is that of the C collation in any case
+create table t (a int, b varchar(10), c text, d char(3));
+create index i1 on t (b varchar_pattern_ops);
+create index i2 on t (c text_ops);
+create index i3 on t (a text_pattern_ops);
+create index i4 on t (a nope);
+create index i5 on t (c pg_catalog.text_pattern_ops desc nulls last);
+create index i6 on t (c varchar_ops);
+create index i7 on t (lower(c) text_pattern_ops);
+create index i8 on t (d bpchar_pattern_ops);
+create index i9 on t (c x.y);
+create index i10 on t (d text_pattern_ops);
+create index i11 on t (c text_pattern_ops(a=1));
+create index i12 on t using btree (c gin_trgm_ops);
+create unique index i13 on t (b text_pattern_ops);
+select pg_get_indexdef(indexrelid), indclass from pg_index where indrelid = 't'::regclass order by 1;
+select distinct opcname from pg_opclass join pg_index on pg_opclass.oid = any(indclass) where indrelid = 't'::regclass order by 1;
+insert into t values (1, 'ab', 'ab', 'ab'), (2, 'ac', null, 'x');
+select a from t where b like 'a%' order by b;
+select a from t where c = 'ab';
