@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from running_cluster import RunningCluster
 from sqlalchemy import orm
 
@@ -127,3 +130,83 @@ def test_rows_stream_through_a_cursor(plain_engine: sa.Engine) -> None:
             sa.text("select n from generate_series(1, 100) n")
         )
         assert sum(rows.scalars()) == 5050
+
+
+class Shelf(Base):
+    __tablename__ = "alchemy_shelves"
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)  # a serial column
+    name: orm.Mapped[str] = orm.mapped_column(sa.String(20), unique=True)
+    books: orm.Mapped[list[Book]] = orm.relationship(
+        back_populates="shelf", cascade="all, delete-orphan"
+    )
+
+
+class Book(Base):
+    __tablename__ = "alchemy_books"
+    id: orm.Mapped[int] = orm.mapped_column(sa.BigInteger, sa.Identity(), primary_key=True)
+    shelf_id: orm.Mapped[int] = orm.mapped_column(
+        sa.ForeignKey("alchemy_shelves.id", ondelete="CASCADE"), index=True
+    )
+    data: orm.Mapped[dict[str, int]] = orm.mapped_column(sa.JSON)
+    shelf: orm.Mapped[Shelf] = orm.relationship(back_populates="books")
+
+
+LIBRARY = [Base.metadata.tables[name] for name in ("alchemy_shelves", "alchemy_books")]
+
+
+@pytest.fixture
+def library(plain_engine: sa.Engine) -> Iterator[sa.Engine]:
+    Base.metadata.create_all(plain_engine, tables=LIBRARY)
+    yield plain_engine
+    with plain_engine.begin() as connection:
+        connection.execute(sa.text("drop table if exists alchemy_books, alchemy_shelves cascade"))
+
+
+def test_keys_are_counted_and_orphans_deleted(library: sa.Engine) -> None:
+    with orm.Session(library) as session:
+        shelf = Shelf(name="one", books=[Book(data={"pages": 10}), Book(data={})])
+        session.add(shelf)
+        session.commit()
+        assert [book.id for book in shelf.books] == [1, 2]
+        counted = sa.select(Shelf.name, sa.func.count(Book.id)).join(Book).group_by(Shelf.name)
+        assert session.execute(counted).all() == [("one", 2)]
+        session.delete(shelf)
+        session.commit()
+        assert session.scalar(sa.select(sa.func.count()).select_from(Book)) == 0
+
+
+def test_keys_and_counters_are_reflected(library: sa.Engine) -> None:
+    inspector = sa.inspect(library)
+    (key,) = inspector.get_foreign_keys("alchemy_books")
+    assert (key["referred_table"], key["options"]) == ("alchemy_shelves", {"ondelete": "CASCADE"})
+    assert inspector.get_pk_constraint("alchemy_books")["constrained_columns"] == ["id"]
+    (index,) = inspector.get_indexes("alchemy_books")
+    assert index["column_names"] == ["shelf_id"]
+    columns = {column["name"]: column for column in inspector.get_columns("alchemy_books")}
+    assert columns["id"]["identity"]["increment"] == 1
+    shelf_id, _ = inspector.get_columns("alchemy_shelves")
+    assert shelf_id["default"] == "nextval('alchemy_shelves_id_seq'::regclass)"
+
+
+def test_alembic_finds_no_difference_and_changes_tables(library: sa.Engine) -> None:
+    with library.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        ours = [
+            change
+            for change in compare_metadata(context, Base.metadata)
+            if "alchemy_shelves" in repr(change) or "alchemy_books" in repr(change)
+        ]
+        assert ours == []
+        operations = Operations(context)
+        operations.add_column(
+            "alchemy_shelves", sa.Column("age", sa.Integer, nullable=False, server_default="3")
+        )
+        operations.alter_column("alchemy_shelves", "name", type_=sa.Text, nullable=True)
+        operations.create_check_constraint("positive", "alchemy_shelves", "age > 0")
+        operations.create_index("by_age", "alchemy_shelves", ["age"])
+        operations.rename_table("alchemy_shelves", "alchemy_racks")
+    columns = {c["name"]: c for c in sa.inspect(library).get_columns("alchemy_racks")}
+    assert (str(columns["name"]["type"]), columns["name"]["nullable"]) == ("TEXT", True)
+    assert (columns["age"]["nullable"], columns["age"]["default"]) == (False, "3")
+    with library.begin() as connection:
+        connection.execute(sa.text("alter table alchemy_racks rename to alchemy_shelves"))
