@@ -14,11 +14,11 @@ from dsql.ddl import nodes
 from dsql.ddl.cascade import all_dropped
 from dsql.ddl.column import StatementExpressions
 from dsql.ddl.keys import refuse_duplicates
-from dsql.ddl.rebuild import fill
+from dsql.ddl.rebuild import fill, has_rows
 from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.rewriting import submit_rewrite
-from dsql.ddl.validation import NewRule, submit_validation
+from dsql.ddl.validation import NewRule, contains_nulls, submit_validation
 
 
 class Alteration:
@@ -96,7 +96,7 @@ class Alteration:
             refuse_duplicates(table, index, context)
 
     def _replace_rows(self, table: Table, using: dict[int, str]) -> None:
-        new = table.columns[len(self.before.columns) :]
+        new = [self._unproved(table, c) for c in table.columns[len(self.before.columns) :]]
         before = replace(self.before, columns=(*self.before.columns, *new))
         if self.fill:
             self.writer.put_table(before)
@@ -105,6 +105,14 @@ class Alteration:
         submit_rewrite(before, table, using, self.pending, self.context, self.writer)
         for rule in self.rules:
             submit_validation(table, rule, self.context)
+
+    def _unproved(self, table: Table, column: Column) -> Column:
+        """Return a new column as the rows have it that are there. Raises SqlError 23502 for a key's."""
+        if not column.not_null or column.missing is not None or column.number in self.fill:
+            return column
+        if has_rows(self.before, self.context):
+            raise contains_nulls(table, column.number)
+        return replace(column, unproved=True)
 
 
 def with_column(table: Table, column: Column) -> Table:

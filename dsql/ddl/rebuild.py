@@ -281,6 +281,12 @@ def copy_program(
     return prepare(_bind(text, both, settings=settings))
 
 
+def has_rows(table: Table, context: ExecutionContext) -> bool:
+    """Tell whether a table of the context's catalog has any row."""
+    program = prepare(_bind(f"SELECT FROM {_name(table)} LIMIT 1", context.catalog))
+    return next(program.rows(context, ()), None) is not None
+
+
 def read_column(table: Table, column: Column, context: ExecutionContext) -> Iterator[Any]:
     """Yield the values of a column of a table of the context's catalog."""
     text = f"SELECT {quote_identifier(column.name)} FROM {_name(table)}"

@@ -82,7 +82,7 @@ class Validation:
         else:
             for are_null in values:
                 if any(are_null):
-                    raise _contains_nulls(self._table, self._columns[are_null.index(True)])
+                    raise contains_nulls(self._table, self._columns[are_null.index(True)])
 
     def _look_for_parents(
         self, reference: Reference, transaction: Transaction, rows: Iterator[tuple[Any, ...]]
@@ -189,7 +189,8 @@ def _violated_check(table: Table, name: str) -> SqlError:
     )
 
 
-def _contains_nulls(table: Table, number: int) -> SqlError:
+def contains_nulls(table: Table, number: int) -> SqlError:
+    """Return the error (23502) of NOT NULL for a column that some row has none in."""
     column = table.columns[number - 1].name
     return SqlError(
         "23502",

@@ -111,3 +111,20 @@ def test_what_rows_cannot_become_leaves_them_as_they_are(peers):
     assert one.fails("ALTER TABLE t ALTER b TYPE varchar(2)")[0] == "22001"
     one.rows("UPDATE t SET b = b || 'er'")
     assert one.rows("SELECT b FROM t") == [[b"longer"]]
+
+
+def test_a_key_that_rows_have_no_value_for_is_not_added(postgres: Server) -> None:
+    peer = postgres.connect()
+    peer.query("CREATE TABLE t (a int)")
+    peer.query("INSERT INTO t VALUES (1)")
+    refused = ("23502", 'column "k" of relation "t" contains null values')
+    assert peer.fails("ALTER TABLE t ADD COLUMN k int PRIMARY KEY") == refused
+    assert peer.rows("SELECT * FROM t") == [[b"1"]]
+    peer.query("ALTER TABLE t ADD COLUMN k int DEFAULT 5 PRIMARY KEY")
+    peer.query("ALTER TABLE t ADD COLUMN s serial")
+    assert peer.rows("SELECT a, k, s FROM t") == [[b"1", b"5", b"1"]]
+    peer.query("CREATE TABLE none (a int)")
+    peer.query("ALTER TABLE none ADD COLUMN k int PRIMARY KEY")
+    assert peer.fails("INSERT INTO none VALUES (1)")[0] == "23502"
+    peer.query("INSERT INTO none VALUES (1, 2)")
+    assert peer.rows("SELECT * FROM none") == [[b"1", b"2"]]
