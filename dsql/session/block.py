@@ -200,20 +200,20 @@ class TransactionBlock:
         return timeout - (self._environment.now() - self.started_at) / 1_000_000
 
     def _find_catalog(self) -> Catalog:
-        shared, own = self._find_shared_catalog(), self.temporary
-        self._catalog = found = shared if own is None else own.catalog(shared, self.transaction)
-        return found
-
-    def _find_shared_catalog(self) -> Catalog:
         """Look the catalog's version up, unless nothing at all was committed since the last time."""
         transaction = self.transaction
         if self._catalog_changed:
-            return self._environment.catalogs.current(transaction)
-        timestamp = transaction.start_timestamp
-        if timestamp != self._last_timestamp or self._last_catalog is None:
-            self._last_catalog = self._environment.catalogs.current(transaction)
-            self._last_timestamp = timestamp
-        return self._last_catalog
+            found = self._environment.catalogs.current(transaction)
+        else:
+            timestamp = transaction.start_timestamp
+            if timestamp != self._last_timestamp or self._last_catalog is None:
+                self._last_catalog = self._environment.catalogs.current(transaction)
+                self._last_timestamp = timestamp
+            found = self._last_catalog
+        if self.temporary is not None:
+            found = self.temporary.catalog(found, transaction)
+        self._catalog = found
+        return found
 
     def open_temporary(self) -> TemporaryObjects:
         """Return the session's temporary objects; from the first time on its catalog has their schema.

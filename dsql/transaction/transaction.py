@@ -100,11 +100,10 @@ class BufferedTransaction:
         shared = self._shared
         self._started_at = shared.monotonic()  # first, so that `rollback` releases in any case
         snapshot = shared.replica.snapshot(shared.clock.latest(), self)
-        self._snapshot = snapshot = self._joined(snapshot)
+        if self._local is not None:
+            snapshot = JoinedSnapshot(snapshot, self._local)
+        self._snapshot = snapshot
         return snapshot
-
-    def _joined(self, snapshot: Snapshot) -> Snapshot:
-        return snapshot if self._local is None else JoinedSnapshot(snapshot, self._local)
 
     def join(self, local: LocalHalf | None) -> None:
         """Read and write local keys in `local` from now on; None: there are none any more."""
@@ -114,8 +113,8 @@ class BufferedTransaction:
         self._buffer.bytes_max = self._shared.limits.bytes_max
         if local is not None:
             self._buffer.bytes_max += LOCAL_BYTES_MAX
-        if self._snapshot is not None:
-            self._snapshot = self._joined(self._snapshot)
+            if self._snapshot is not None:
+                self._snapshot = JoinedSnapshot(self._snapshot, local)
 
     def begin_statement(self) -> int:
         """Say that a statement begins; return its number, for `rewind`.
