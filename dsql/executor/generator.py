@@ -45,8 +45,11 @@ class Generator:
 
     `gathers`: an INSERT puts its rows into the dict `gathered` instead of the transaction, and raises an
     error once `touched` has come to `room`. `assumes_new`: nor does it look whether a row's key exists, but
-    makes the function return False at a key that is there twice.
+    makes the function return False at a key that is there twice. `ends_functions`: a LIMIT that
+    nothing follows may end the function that it is in.
     """
+
+    ends_functions = True
 
     def __init__(
         self, nodes: dict[type, Produce], *, gathers: bool = False, assumes_new: bool = False
@@ -285,7 +288,7 @@ class Generator:
         def give(inner: Env) -> None:
             consume([self.value(item, inner) for item in query.expressions], inner)
 
-        if terminal and isinstance(query.node, p.Limit):
+        if terminal and self.ends_functions and isinstance(query.node, p.Limit):
             self._nodes[TerminalLimit](self, query.node, env, required, give)
         else:
             self.produce(query.node, env, required, give)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dsql.encoding.keyspace import PREFIX_BYTES
-from dsql.executor.code import Code
 from dsql.executor.generator import Generator, Produce
 from dsql.executor.program import ExecutionContext, Measurement
 from dsql.executor.source import Consume, Env
@@ -83,6 +82,8 @@ class Meter:
 class MeteringGenerator(Generator):
     """Writes a program that tells `context.meter` what it does. `numbers` and `parents` grow with it."""
 
+    ends_functions = False  # who ended that way would not tell of it
+
     def __init__(self, nodes: dict[type, Produce]) -> None:
         super().__init__(nodes)
         self.numbers: dict[p.Node, int] = {}
@@ -107,19 +108,6 @@ class MeteringGenerator(Generator):
         super().produce(node, env, required, give)
         self._reader = reader
         self.source.line(f"{meter}.leave({number})")
-
-    def query(
-        self,
-        query: p.QueryPlan,
-        env: Env,
-        consume: Callable[[list[Code], Env], None],
-        *,
-        terminal: bool = False,
-        whole: bool = False,
-    ) -> None:
-        """See `Generator`. A LIMIT that ends the statement would leave nobody to tell of it."""
-        del terminal
-        super().query(query, env, consume, whole=whole)
 
     def scanned(self, node: p.Scan) -> None:
         """See `Generator`."""

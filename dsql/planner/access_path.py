@@ -16,7 +16,7 @@ or both integers (bounds outside the column's range are clamped at run time), or
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsql.catalog.schema import Index
@@ -51,7 +51,8 @@ class Candidate:
     access: Access
     rest: list[Expression]
     rows: float
-    cost: float = field(default=0.0)
+    cost: float
+    keys: Keys
 
 
 def same_form(first: int, second: int) -> bool:
@@ -149,7 +150,9 @@ def candidates(
     partial = PartialIndexes(leaf.texts, conditions) if leaf.texts is not None else None
     rows = estimates.table_rows(table)
     ways = [
-        Candidate(table.primary_key, Access(), list(conditions), rows, rows * estimates.ROW_COST)
+        Candidate(
+            table.primary_key, Access(), list(conditions), rows, rows * estimates.ROW_COST, keys
+        )
     ]
     for index in table.indexes:
         if not index.valid:
@@ -204,7 +207,7 @@ def _with_index(
     read = estimates.access_rows(leaf.table, index, access)
     read = estimates.filtered(read, covered)
     per_row = estimates.ROW_COST + (0.0 if index.primary else estimates.LOOKUP_COST)
-    return Candidate(index, access, rest, read, read * per_row)
+    return Candidate(index, access, rest, read, read * per_row, keys)
 
 
 def _may_be_null(leaf: TableLeaf, index: Index, number: int) -> bool:
@@ -254,7 +257,7 @@ def order_direction(
 
     Parts fixed by an equality do not matter, wherever they stand in `wanted`.
     """
-    index, keys = candidate.index, Keys(leaf)
+    index, keys = candidate.index, candidate.keys
     if index is None or any(isinstance(part, AnyOf) for part in candidate.access.prefix):
         return None
     parts = _order(leaf, index, keys)
