@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -10,12 +11,9 @@ import pytest
 from reference import is_installed, running
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[psycopg.Connection[Any]]:
-    """A connection in autocommit mode to an empty database (C collation, UTC), of a server of its own.
-
-    Roles, and the order in which PostgreSQL lists what depends on them, are a whole server's.
-    """
+@contextmanager
+def _connected() -> Iterator[psycopg.Connection[Any]]:
+    """A connection in autocommit mode to an empty database (C collation, UTC), of a server of its own."""
     if not is_installed():
         pytest.skip("no PostgreSQL on this machine")
     with (
@@ -28,13 +26,15 @@ def postgres() -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[psycopg.Connection[Any]]:
+    """A PostgreSQL of a module: roles, and the order of what depends on them, are a whole server's."""
+    with _connected() as connection:
+        yield connection
+
+
 @pytest.fixture
 def own_postgres() -> Iterator[psycopg.Connection[Any]]:
     """A PostgreSQL whose tables are this test's alone."""
-    if not is_installed():
-        pytest.skip("no PostgreSQL on this machine")
-    with (
-        running() as directory,
-        psycopg.connect(f"host={directory} user=postgres dbname=postgres", autocommit=True) as one,
-    ):
-        yield one
+    with _connected() as connection:
+        yield connection
