@@ -115,6 +115,10 @@ class Log:
         """The spans of the segments that are not as they were written, as far as it is known."""
         return [(segment.first, segment.last) for segment in self._segments.damaged]
 
+    def grows(self, first: int) -> bool:
+        """Return whether the segment that begins with `first` is the one that is written to."""
+        return self._segments.grows(first)
+
     # Writing
 
     def write(self, frames: list[Frame]) -> None:

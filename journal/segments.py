@@ -47,6 +47,11 @@ class Segments:
         with self.mutex:
             return [segment for segment in self._all if segment.damaged]
 
+    def grows(self, first: int) -> bool:
+        """Return whether the one that begins with `first` is the newest."""
+        with self.mutex:
+            return bool(self._all) and self._all[-1].first == first
+
     def __bool__(self) -> bool:
         """False before the first one is created, and between `clear` and that."""
         return bool(self._all)

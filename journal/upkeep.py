@@ -92,7 +92,7 @@ class Upkeep:
             await self._host.damage.wait()
             disk = self._host.disk
             mended = [await self._mend(disk, *span) for span in disk.damaged]
-            if all(mended):
+            if all(mended) and not self._host.disk.damaged:
                 self._host.mended()
                 pause = _PAUSE_SECONDS_MIN
             else:
@@ -101,11 +101,13 @@ class Upkeep:
 
     async def _mend(self, disk: Log, first: int, last: int) -> bool:
         """Write the segment of these records anew; return whether that is done."""
+        if disk.grows(first):  # and while it does, its end may never be known to be committed
+            self._host.seal()
+            return False
         if self._host.replica.commit < last:
             return False
         replacement = await self._attempt(disk, lambda: disk.begin_replacement(first))
         if replacement is None:
-            self._host.seal()
             return False
         for peer in self._peers:
             with contextlib.suppress(OSError, TimeoutError, JournalTrimmedError, CorruptionError):

@@ -19,6 +19,8 @@ from journal.client import SocketJournal
 from journal.followers import Follower, Quorum
 from journal.leader import Phase
 from journal.messages import Record, RecordKind
+from journal.replica import Replica
+from journal.segment import CorruptionError
 from journal.server import JournalServer, serve
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
@@ -160,6 +162,16 @@ class Cluster:
             file.write(bytes(byte ^ 0xFF for byte in there))
 
 
+class ReplicaThatNeverKnowsItsEndCommitted(Replica):
+    @property
+    def commit(self) -> int:
+        return min(self.__dict__["commit"], self.log.last - 1)
+
+    @commit.setter
+    def commit(self, sequence: int) -> None:
+        self.__dict__["commit"] = sequence
+
+
 @pytest.fixture
 async def cluster(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -183,6 +195,23 @@ async def test_damage_met_by_a_reader_is_mended_from_the_peers_and_no_record_is_
     await cluster.sound()
     assert (cluster.said(zone, "repaired"), cluster.said(zone, "last_sequence")) == (1, 21)
     await cluster.append(3)
+
+
+async def test_segment_that_grows_is_mended_though_its_end_is_never_known_to_be_committed(cluster):
+    """So it is under load: a replica hears with a record only that those before it are committed."""
+    await cluster.append(20)
+    await cluster.sound()
+    host = cluster.servers["c"]._replicas[CLUSTER].opening.result()
+    host.replica.__class__ = ReplicaThatNeverKnowsItsEndCommitted
+    cluster.damage("c", 0, 700)
+    host.feed.recent.cut(0)
+    with pytest.raises(CorruptionError):
+        host.disk.read(5, 1)
+    host.noticed(CorruptionError("as a reader says"))
+    await cluster.until(lambda: len(cluster.segments("c")) == 2)
+    await cluster.append()
+    await cluster.until(lambda: cluster.said("c", "damaged") == 0)
+    assert cluster.said("c", "repaired") == 1
 
 
 @pytest.mark.parametrize("has", [1, 20, 21, 22, 500])
