@@ -51,10 +51,15 @@ SOURCES := $(if $(COMPILED),setup.py $(shell find $(PACKAGES) -name '*.py' -o -n
 up: $(VENV)/.server
 	$(BIN)/dsql up $(UP)
 
+# Tests of single rooms run on two processors, each file in one process; what starts whole clusters, alone.
+APART := tests/architecture tests/differential tests/fuzz tests/unit
+TOGETHER := tests/drivers tests/integration tests/simulation
+
 # Also installs a PostgreSQL to compare with, where apt-get can.
 test: $(VENV)/.test
 	sh tests/install_reference.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(APART)
+	$(BIN)/python -m pytest $(TOGETHER)
 
 # Simulates cluster after cluster until stopped. Options: make soak SOAK="--seeds 1000"
 soak: $(VENV)/.test

@@ -9,26 +9,26 @@ from contextlib import contextmanager
 import pytest
 from memory_server import tags
 
-LARGE = "generate_series(1, 20000) a"
-LONG = "repeat(md5(a::text), 5)"
-OTHER = "generate_series(10, 20009) b"
-OTHER_LONG = "repeat(md5(b::text), 5)"
+LARGE = "generate_series(1, 8000) a"
+LONG = "repeat(md5(a::text), 8)"
+OTHER = "generate_series(10, 8009) b"
+OTHER_LONG = "repeat(md5(b::text), 8)"
 STATEMENTS = [
-    f"select {LONG} v from {LARGE} order by v offset 19999",
+    f"select {LONG} v from {LARGE} order by v offset 7999",
     f"select count(*) from (select {LONG} from {LARGE} union select {OTHER_LONG} from {OTHER}) t",
     f"select count(*) from (select {LONG} from {LARGE} intersect select {OTHER_LONG} from {OTHER}) t",
     f"select count(*) from {LARGE} full join {OTHER} on {LONG} = {OTHER_LONG}",
     f"with c as materialized (select a, {LONG} from {LARGE}) select count(*) from c",
-    "with recursive r (n, t) as (select 1, '' union select n + 1, repeat(md5(n::text), 5) from r"
-    " where n < 20000) select count(*) from r",
-    f"select count(*) from {LARGE} where {LONG} not in (select md5(b::text || 'x') from"
-    " generate_series(1, 20000) b)",
+    "with recursive r (n, t) as (select 1, '' union select n + 1, repeat(md5(n::text), 8) from r"
+    " where n < 8000) select count(*) from r",
+    f"select count(*) from {LARGE} where {LONG} not in (select repeat(md5(b::text || 'x'), 8) from"
+    " generate_series(1, 8000) b)",
     f"select count(distinct {LONG}) from {LARGE}",
     f"select count(*) from (select a, {LONG}, count(*) from {LARGE} group by cube (1, 2)) t",
     f"select percentile_disc(0.5) within group (order by {LONG}) from {LARGE}",
     f"select max(r) from (select rank() over (order by {LONG}) r from {LARGE}) t",
     f"explain analyze select {LONG} v from {LARGE} order by v",
-    f"insert into t select a, {LONG} from {LARGE} order by 2 offset 19999",
+    f"insert into t select a, {LONG} from {LARGE} order by 2 offset 7999",
     "insert into t select a + 100000, v from t, generate_series(1, 20000) a order by v, a offset 19999",
     f"update t set v = 'new' from (select distinct {LONG} m from {LARGE}) s where m = t.v",
     f"delete from t using (select {LONG} m from {LARGE} order by 1) s where m = t.v returning id",
