@@ -34,6 +34,7 @@ from dsql.rpc.link_server import LinkServer
 from dsql.rpc.process import condition_of
 from dsql.rpc.tick import until_tick
 from dsql.session.control import Busy, Signal, Told
+from dsql.transaction.usage import Usage
 from placement import decisions
 from placement.account import Account, temporary_tables
 from placement.agent_settings import AgentSettings
@@ -42,6 +43,7 @@ from placement.background import BackgroundRuns
 from placement.crashes import Crashes
 from placement.keeping import Keeping
 from placement.key_ring import KeyRing
+from placement.metering import Metering
 from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
 from placement.pool import QueryProcessorPool
@@ -89,6 +91,7 @@ class HostAgent:
         self._lot = ParkingLot(self._wake)
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
+        self._metering = Metering(layout, settings.name)
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
         self._vouchers = Vouchers(read_or_make(layout.voucher_key))
@@ -136,6 +139,7 @@ class HostAgent:
             worker.kill()
         self._lot.close()
         self._keeping.close()
+        await self._metering.close()
 
     async def leave(self, seconds: float) -> None:
         """Let query processors have every session, and go on without an agent until the next one comes.
@@ -182,6 +186,7 @@ class HostAgent:
             **({"linked_relays": self._reception.linked} if self._linked else {}),
             **({"kept": len(self._lot)} if self._keeping.connected else {}),
             **temporary_tables(self._workers.values()),
+            usage=self._metering.describe(),
         )
 
     def _tick(self) -> None:
@@ -192,6 +197,7 @@ class HostAgent:
             worker.abort()
         self._act(self._pool.tick(now))
         self._reception.tick(now)
+        self._metering.tick(now)
         self._assigner.keep_open(self._pool.loads())
         for cluster in self._background.due(time.monotonic()):
             self._run_jobs(cluster)
@@ -428,6 +434,11 @@ class HostAgent:
     def on_pong(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         self._watch.answered(worker.process_id)
+
+    def on_used(self, worker: Worker, usage: Usage) -> None:
+        """See placement.worker.WorkerEvents."""
+        assert worker.cluster is not None, "it was assigned"
+        self._metering.add(worker.cluster, usage)
 
     def on_full(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""

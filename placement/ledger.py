@@ -26,6 +26,7 @@ from dsql.session.control import (
     Surviving,
     ToAgent,
     Told,
+    Used,
 )
 from dsql.session.record import MOVED_BYTES_MAX, RECORD_BYTES_MAX
 from placement.sessions import Keys
@@ -140,7 +141,7 @@ class Ledger:
             return "asks about others before it was assigned"
         if isinstance(message, LookAround) and self.looks_around:
             return "asks twice"
-        if isinstance(message, Full | Busy) and self.cluster is None:
+        if isinstance(message, Full | Busy | Used) and self.cluster is None:
             return "is busy before it was assigned"
         twice = (self.ready_at is not None and isinstance(message, Ready)) or (
             self.full and isinstance(message, Full)

@@ -47,10 +47,12 @@ from dsql.session.control import (
     ToAgent,
     Told,
     ToQueryProcessor,
+    Used,
     WantJobs,
     decode_from_query_processor,
     encode,
 )
+from dsql.transaction.usage import Usage
 from placement.adjudicator_lines import AdjudicatorLines, ConnectAdjudicator
 from placement.ledger import Ledger
 from placement.sessions import Keys, ParkedRecord
@@ -113,6 +115,10 @@ class WorkerEvents(Protocol):
 
     def on_pong(self, worker: Worker) -> None:
         """Its hub turns."""
+        ...
+
+    def on_used(self, worker: Worker, usage: Usage) -> None:
+        """Its sessions have done this since it said so last."""
         ...
 
     def on_full(self, worker: Worker) -> None:
@@ -397,6 +403,8 @@ class Worker:
             case Pong(sessions, size):
                 self.temporary = sessions, size
                 self._events.on_pong(self)
+            case Used(usage):
+                self._events.on_used(self, usage)
             case Full():
                 self._ledger.full = True
                 self._events.on_full(self)

@@ -116,10 +116,11 @@ class RemoteReplica:
 class RemoteSnapshot:
     """A `dsql.transaction.interface.Snapshot` over a storage server."""
 
-    __slots__ = ("_replica", "timestamp")
+    __slots__ = ("_replica", "bytes_read", "timestamp")
 
     def __init__(self, replica: RemoteReplica, timestamp: int) -> None:
         self.timestamp = timestamp
+        self.bytes_read = 0
         self._replica = replica
 
     def get(self, key: bytes) -> bytes | None:
@@ -159,4 +160,5 @@ class RemoteSnapshot:
         reply = self._replica.ask(request)
         if not isinstance(reply, Rows):
             raise SqlError("58000", "a storage server gave no rows")
+        self.bytes_read += sum(map(len, chain.from_iterable(reply.rows)))
         return reply

@@ -99,6 +99,7 @@ class LocalSnapshot:
         "_releases",
         "_replica",
         "_words",
+        "bytes_read",
         "timestamp",
     )
 
@@ -112,6 +113,7 @@ class LocalSnapshot:
     ) -> None:
         """`careful`: every row takes the slow road, where its checksum is verified."""
         self.timestamp = timestamp
+        self.bytes_read = 0
         self._bound = b"" if careful else snapshot_bound(timestamp)
         self._elsewhere = elsewhere
         self._enter(replica)
@@ -140,6 +142,7 @@ class LocalSnapshot:
             if value >= self._bound:
                 return self._get_slowly(key)
             value = value[HEADER_BYTES:]
+            self.bytes_read += len(value)
         return value
 
     def scan(self, low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[Row]:
@@ -160,6 +163,7 @@ class LocalSnapshot:
                 raw, rows = self._chunk(start, end, _FIRST_CHUNK_ROWS, reverse)
         if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
             rows = [row for row in rows if low <= row[0] < high]
+        self.bytes_read += _bytes_of(raw)
         if len(raw) < _FIRST_CHUNK_ROWS:
             return iter(rows)
         return chain(rows, chain.from_iterable(self._chunks(low, high, raw, reverse)))
@@ -213,6 +217,7 @@ class LocalSnapshot:
             raw, rows = self._chunk(start, end, size, reverse)
             if len(low) > INLINE_BYTES or len(high) > INLINE_BYTES:
                 rows = [row for row in rows if low <= row[0] < high]
+            self.bytes_read += _bytes_of(raw)
             yield rows
 
     def _begin(self) -> LmdbTransaction:
@@ -270,7 +275,10 @@ class LocalSnapshot:
             return open_version(stored, self._version(transaction, stored, newest))
 
         row = self._read(find)
-        return None if row is None or row[0] != key else row[1]
+        if row is None or row[0] != key:
+            return None
+        self.bytes_read += len(row[1])
+        return row[1]
 
     def _version(self, transaction: LmdbTransaction, stored: bytes, newest: bytes) -> bytes | None:
         undo = self._replica.databases.undo
@@ -358,6 +366,10 @@ class LocalSnapshot:
                     group = []
                 rows.append(row)
         return rows + sorted(group, reverse=reverse)
+
+
+def _bytes_of(rows: list[Row]) -> int:
+    return sum(map(len, chain.from_iterable(rows)))
 
 
 def _next_size(size: int, raw: list[Row], rows_max: int) -> int:

@@ -43,9 +43,12 @@ class MemorySnapshot:
         self._rows = rows
         self._changed = store.changed
         self.timestamp = timestamp
+        self.bytes_read = 0
 
     def get(self, key: bytes) -> bytes | None:
-        return self._rows.get(key)
+        value = self._rows.get(key)
+        self.bytes_read += len(value or b"")
+        return value
 
     def is_outdated(self, keys: Iterable[bytes]) -> bool:
         return any(self._changed.get(key, 0) > self.timestamp for key in keys)

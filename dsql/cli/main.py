@@ -19,6 +19,7 @@ COMMANDS = {
     "up": ("dsql.cli.up", "start a whole cluster on this host and keep it running"),
     "down": ("dsql.cli.down", "stop what `dsql up` started"),
     "status": ("dsql.cli.status", "show every role: zone, process, health, watermarks"),
+    "usage": ("dsql.cli.usage", "show what a cluster has used: transactions, bytes, DPU"),
     "recover": ("dsql.cli.recover", "show each zone's log; choose one when most are lost"),
     "chaos": ("dsql.cli.chaos", "do a cluster harm, and measure how long its clients wait"),
     "psql": ("dsql.cli.psql", "open psql on a cluster, with a fresh token"),

@@ -8,6 +8,7 @@
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
     link/certificate.pem, key.pem    by which the installation's hosts know each other
     relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
+    clusters/ID/usage.AGENT       what it has used on that agent's host: see `placement.metering`
     clusters/ID/clock             some words, mapped by many: see `dsql.rpc.clock`
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost.
                                   What is in it is a copy of cluster.json
@@ -169,6 +170,10 @@ class Layout:
     def clock(self, identifier: str) -> Path:
         """The file that publishes the newest acknowledged commit timestamp."""
         return self.cluster(identifier) / "clock"
+
+    def usage(self, identifier: str, agent: str) -> Path:
+        """The file of what a cluster has used on one agent's host."""
+        return self.cluster(identifier) / f"usage.{agent}"
 
     def journal(self, az: str, identifier: str) -> Path:
         """The folder of one journal replica."""

@@ -32,13 +32,17 @@ _Asking = Callable[[], "RoleStatus"]
 
 
 class RoleStatus(msgspec.Struct):
-    """A role: its zone and process, OK or why it does not answer, and what it says of itself."""
+    """A role: its zone and process, OK or why it does not answer, and what it says of itself.
+
+    `usage`: what an agent has metered, by cluster (`placement.metering`).
+    """
 
     role: str
     az: str
     pid: int
     health: str
     values: Values
+    usage: dict[str, Values] = msgspec.field(default_factory=dict)
 
     def of_cluster(self, cluster: str) -> Values:
         """Return what it says of a cluster, by name."""
@@ -104,7 +108,9 @@ def _packet_role(layout: Layout, name: str) -> RoleStatus:
             await client.close()
 
     process_id, health, values = _asked(path, socket.SOCK_SEQPACKET, lambda: asyncio.run(ask()))
-    return RoleStatus(name, str(values.pop("az", "")), process_id, health, values)
+    usage = values.pop("usage", {})
+    assert isinstance(usage, dict), "it is an agent's"
+    return RoleStatus(name, str(values.pop("az", "")), process_id, health, values, usage)
 
 
 def _asked(path: Path, kind: int, ask: Callable[[], Values]) -> tuple[int, str, Values]:

@@ -25,6 +25,7 @@
                                <-- Full            no more sessions, please: those that run are the last
       Ping                     -->                 does the hub turn?
                                <-- Pong            it does
+                               <-- Used            what its sessions have done since it said so last
       Retire                   -->                 exit, after the last session
                                <-- NeedAdjudicator a zone's connection broke, or may be needed soon
       Adjudicator [connection] -->                 another one; without descriptor: it does not answer
@@ -42,6 +43,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+
+from dsql.transaction.usage import Usage
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign", array_like=True):
@@ -231,6 +234,12 @@ class Pong(msgspec.Struct, frozen=True, tag="pong", array_like=True):
     temporary_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+class Used(msgspec.Struct, frozen=True, tag="used", array_like=True):
+    """What the sessions have done and not been metered for yet. A liar cheats its own cluster."""
+
+    usage: Usage
+
+
 class Retire(msgspec.Struct, frozen=True, tag="retire", array_like=True):
     """Exit as soon as no session runs; none will be given any more."""
 
@@ -297,6 +306,7 @@ ToAgent = (
     | Ended
     | Full
     | Pong
+    | Used
     | LookAround
     | Told
     | Signal

@@ -26,6 +26,7 @@ from dsql.session.state import SessionState
 from dsql.session.statement import Columns, QueryStatement, Settled, Statement, UtilityStatement
 from dsql.sql.gate import ParsedStatement, explained
 from dsql.sql.libpg_query import query_identifier
+from dsql.transaction.usage import SMALLEST_BYTES
 from dsql.types import oids
 from dsql.wire.copy_options import read_boolean
 from dsql.wire.frontend import Bind
@@ -163,7 +164,7 @@ def _run(
     measurement = None
     if analyze:
         state.block.use(compiled)
-        measurement = program.measure(state.context, values, clock, dpu.SMALLEST_BYTES)
+        measurement = program.measure(state.context, values, clock, SMALLEST_BYTES)
         state.constraints.after_statement(compiled)
         style = style._replace(actual=measurement.actual)
         summary["Triggers"] = []

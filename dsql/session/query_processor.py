@@ -58,6 +58,7 @@ from dsql.session.control import (
     Terminate,
     Told,
     ToQueryProcessor,
+    Used,
 )
 from dsql.session.departure import Departure
 from dsql.session.load_meter import LoadMeter
@@ -65,6 +66,7 @@ from dsql.session.log_names import named
 from dsql.session.moving import Moving
 from dsql.session.roster import Roster
 from dsql.sql import large_texts
+from dsql.transaction.usage import Usage
 
 # Python's heap seldom gives back what large statements took, which later sessions have no use for.
 RESIDENT_BYTES_MAX = 256 * 1024 * 1024
@@ -115,6 +117,11 @@ class Tenant(Protocol):
         """The bytes of temporary tables of each session that has made some."""
         ...
 
+    @property
+    def usage(self) -> Usage:
+        """What its transactions have done, and nobody was told yet."""
+        ...
+
     def close(self) -> None:
         """Let go of everything."""
         ...
@@ -149,6 +156,8 @@ class QueryProcessor:
         self._given: dict[int, _Given] = {}  # what runs, by number
         self._retiring = False
         self._full = False
+        self._usage = Usage()  # the tenant's
+        self._computed = 0  # processor time that was metered, in microseconds
 
     def run(self) -> None:
         """Live. Returns when the process should exit."""
@@ -168,6 +177,7 @@ class QueryProcessor:
                         self._hub, lambda *heard: self._obey(tenant, *heard), self._go_on_alone
                     )
                     self._hub.run(self._is_over)
+                    self._tell_usage()
 
     def _settle(self, assignment: Assign, slots: list[int]) -> Tenant:
         """Become the cluster's."""
@@ -176,6 +186,7 @@ class QueryProcessor:
         tenant = self._open_tenant(assignment, slots, self._line, self._hub, self._roster)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
+        self._usage = tenant.usage
         signals.listen(self)
         self._line.tell(Ready(self._confine(assignment, large_texts.thread.start)))
         return tenant
@@ -241,6 +252,21 @@ class QueryProcessor:
         sizes = tenant.temporary_sizes
         with contextlib.suppress(OSError):
             self._line.tell(Pong(len(sizes), sum(sizes)))
+        self._tell_usage()
+
+    def _tell_usage(self) -> None:
+        """Have the agent meter what was done. A process that does nothing has nothing to say."""
+        usage = self._usage
+        if not usage:
+            return
+        computed = int(time.process_time() * 1_000_000)
+        usage.compute_microseconds += computed - self._computed
+        self._computed = computed
+        told = usage.take()
+        try:
+            self._line.tell(Used(told))
+        except OSError:  # the next agent hears of it
+            usage.add(told)
 
     def _report(self, inquiry: int) -> None:
         """Say what the sessions do, in packets of some."""
@@ -279,6 +305,8 @@ class QueryProcessor:
             if not departed:
                 self._tell_start(number)
                 self._tell_end(number)
+            if not self._given:  # and who has no sessions is not asked for a sign
+                self._tell_usage()
 
     def _serve(self, tenant: Tenant, number: int, session: bytes, client: socket.socket) -> bool:
         """Run a session to its end, or until the agent has it; return whether it has."""

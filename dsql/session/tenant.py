@@ -40,6 +40,7 @@ from dsql.sql import collection, large_texts
 from dsql.tls.connection import open_connection
 from dsql.transaction.local_store import LocalSpace
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
+from dsql.transaction.usage import Usage
 from storage.client import LocalReplica, ReaderSlot
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class ClusterTenant:
         self, assignment: Assign, slots: list[int], line: AgentLine, hub: Hub, roster: Roster
     ) -> None:
         """`slots`: the descriptors that came with the assignment."""
+        self.usage = Usage()
         self._assignment = assignment
         self._layout = Layout(Path())
         self._line = line
@@ -152,7 +154,9 @@ class ClusterTenant:
         )
         self._opened.callback(replica.close)
         limits = POSTGRES_LIMITS if assignment.profile == "postgres" else None
-        manager = TransactionManager(replica, self._committer, self._clock, limits)
+        manager = TransactionManager(
+            replica, self._committer, self._clock, limits, usage=self.usage
+        )
         environment.begin, environment.prepare = manager.begin, do_nothing
         environment.stored_bytes = lambda: replica.stored_bytes
 

@@ -46,6 +46,7 @@ class EmptyStore:
     """A snapshot of a database in which nothing was ever written."""
 
     timestamp = 0
+    bytes_read = 0
 
     def get(self, key: bytes) -> bytes | None:  # noqa: ARG002 (nothing is there)
         """Return None."""

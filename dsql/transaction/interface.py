@@ -30,9 +30,17 @@ class Mode(enum.IntEnum):
 
 
 class Snapshot(Protocol):
-    """Reads at one timestamp. Never blocks on writers; waits until the replica has reached it."""
+    """Reads at one timestamp. Never blocks on writers; waits until the replica has reached it.
+
+    `bytes_read` counts the keys and values of scans, and the values that were got.
+    """
 
     timestamp: int
+
+    @property
+    def bytes_read(self) -> int:
+        """So far."""
+        ...
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key` at the timestamp, None if there is none."""

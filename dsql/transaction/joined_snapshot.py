@@ -20,6 +20,11 @@ class JoinedSnapshot:
         self._shared = shared
         self._local = local
 
+    @property
+    def bytes_read(self) -> int:
+        """Of the cluster's: what a session has for itself is not metered."""
+        return self._shared.bytes_read
+
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`, None if there is none."""
         return self._local.get(key) if is_local(key) else self._shared.get(key)

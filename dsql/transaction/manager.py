@@ -15,6 +15,7 @@ from dsql.transaction.transaction import (
     StartClock,
     Surroundings,
 )
+from dsql.transaction.usage import Usage
 
 POSTGRES_LIMITS = Limits(rows_max=None)
 
@@ -41,8 +42,9 @@ class TransactionManager:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         new_id: Callable[[], bytes] | None = None,
+        usage: Usage | None = None,
     ) -> None:
-        """`limits`: DSQL's by default; `POSTGRES_LIMITS` for the other profile."""
+        """`limits`: DSQL's by default; `POSTGRES_LIMITS` for the other profile. `usage`: where to count."""
         self._surroundings = Surroundings(
             replica,
             committer,
@@ -50,6 +52,7 @@ class TransactionManager:
             limits or Limits(),
             monotonic,
             new_id or transaction_ids(),
+            Usage() if usage is None else usage,
         )
 
     def begin(self) -> BufferedTransaction:

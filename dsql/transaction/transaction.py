@@ -21,6 +21,7 @@ from dsql.transaction.commit import Committer, commit_write_set
 from dsql.transaction.interface import LocalHalf, LocalWrite, Mode, Snapshot
 from dsql.transaction.joined_snapshot import JoinedSnapshot
 from dsql.transaction.record import TransactionRecord
+from dsql.transaction.usage import READ_BYTES_MIN, Usage
 from dsql.transaction.write_buffer import WriteBuffer, merge
 
 Row = tuple[bytes, bytes]
@@ -67,6 +68,7 @@ class Surroundings:
     limits: Limits
     monotonic: Callable[[], float]
     new_id: Callable[[], bytes]
+    usage: Usage
 
 
 class BufferedTransaction:
@@ -147,6 +149,7 @@ class BufferedTransaction:
             return
         age = self._shared.monotonic() - self._started_at
         if age > limit:
+            self._shared.usage.timeouts += 1
             raise SqlError(
                 "54000",
                 f"transaction age limit of {limit:g}s exceeded",
@@ -265,6 +268,7 @@ class BufferedTransaction:
             self._started_at = record.started_at  # first, so that `rollback` releases in any case
             self._snapshot = shared.replica.snapshot(record.start_timestamp, self)
             assert self._local is None, "who has temporary tables does not move"
+            shared.usage.transactions -= 1  # it was counted where it came from
 
     def is_outdated(self) -> bool:
         """Return whether a commit is known to fail while a new transaction may see more.
@@ -305,10 +309,17 @@ class BufferedTransaction:
 
     def _commit_shared(self) -> None:
         shared = self._shared
+        size, rows = self._buffer.size, len(self._buffer.entries)
         write_set = self._buffer.write_set(shared.new_id(), self.start_timestamp)
-        self.commit_timestamp = commit_write_set(
-            shared.committer, write_set, shared.limits.bytes_max, shared.new_id
-        )
+        began = shared.monotonic()
+        try:
+            self.commit_timestamp = commit_write_set(
+                shared.committer, write_set, shared.limits.bytes_max, shared.new_id
+            )
+        except SqlError as error:
+            shared.usage.conflicts += error.sqlstate == "40001"
+            raise
+        shared.usage.committed(size, rows, shared.monotonic() - began)
 
     def _commit_both(self, local: LocalHalf, writes: list[LocalWrite]) -> None:
         """Commit what is the cluster's, if anything is, and then what is the session's own."""
@@ -331,9 +342,18 @@ class BufferedTransaction:
     def rollback(self) -> None:
         """Forget every buffered write, and the snapshot."""
         if self._started_at != _NOT_STARTED:
+            if self._snapshot is not None:
+                self._count(self._snapshot.bytes_read)
             self._snapshot = None
             self._shared.replica.release(self)
             self._started_at = _NOT_STARTED
         buffer = self._buffer
         if buffer.entries or buffer.checks or buffer.statement:
             buffer.clear()
+
+    def _count(self, bytes_read: int) -> None:
+        usage = self._shared.usage
+        usage.transactions += 1
+        usage.bytes_read += bytes_read
+        if bytes_read > READ_BYTES_MIN:
+            usage.read_surplus += bytes_read - READ_BYTES_MIN

@@ -40,11 +40,13 @@ MAY_IMPORT = {
     },
     "placement": {
         "dsql.rpc",
+        "dsql.disk",
         "dsql.control",
         "dsql.limits",
         "dsql.rate_limit",
         "dsql.errors",
         "dsql.session",
+        "dsql.transaction.usage",
         "adjudicator",
         "storage",
     },

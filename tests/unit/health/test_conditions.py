@@ -20,6 +20,17 @@ ID = "c" * 26
 ZONES = ["east-a", "east-b", "east-c"]
 CLUSTER = ClusterRecord(ID, "east", "c.example", "1", "dsql", ZONES, "east-a", 0.0)
 
+USED: dict[str, object] = {
+    **dict.fromkeys(("transactions", "read_only_transactions", "query_timeouts", "since"), 0),
+    **dict.fromkeys(("bytes_read", "bytes_written", "compute_seconds", "commit_seconds_sum"), 0),
+    "occ_conflicts": 2,
+    "compute_dpu": 0,
+    "read_dpu": 0,
+    "write_dpu": 0.5,
+    "commit_seconds": {"0.001": 3, "+Inf": 4},
+    "commit_seconds_median": 0.001,
+}
+
 
 def healthy() -> dict[str, RoleStatus]:
     """All roles of an installation that is well, by zone and role."""
@@ -157,6 +168,7 @@ def test_prometheus_reads_conditions_and_every_number() -> None:
     roles["east-c journal"].values |= {f"{ID}.lost": 1, f"{ID}.repaired": 4}
     roles["seed"].values["code"] = "compiled"
     roles["relay-2"].values |= {"listen": "x", "open_logins": 2, "broken": 3, "refused.53300": 4}
+    roles["agent"].usage[ID] = USED
     found = found_in(roles)
     lines = exposition([CLUSTER], list(roles.values()), found).splitlines()
     where = f'cluster="{ID}",az="east-c"'
@@ -170,5 +182,10 @@ def test_prometheus_reads_conditions_and_every_number() -> None:
     assert 'dsql_relay_open_logins{relay="relay-2"} 2' in lines
     assert 'dsql_relay_broken_total{relay="relay-2"} 3' in lines
     assert 'dsql_relay_refused_total{relay="relay-2",sqlstate="53300"} 4' in lines
+    assert f'dsql_occ_conflicts_total{{cluster="{ID}"}} 2' in lines
+    assert f'dsql_dpu_total{{cluster="{ID}",kind="write"}} 0.5' in lines
+    assert "# TYPE dsql_commit_latency_seconds histogram" in lines
+    assert f'dsql_commit_latency_seconds_bucket{{cluster="{ID}",le="+Inf"}} 7' in lines
+    assert f'dsql_commit_latency_seconds_count{{cluster="{ID}"}} 7' in lines
     typed = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(typed) == len(set(typed))

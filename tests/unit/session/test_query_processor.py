@@ -17,10 +17,12 @@ from dsql.session.control import (
     Ready,
     Retire,
     RunJobs,
+    Used,
     decode_from_query_processor,
     encode,
 )
 from dsql.session.query_processor import QueryProcessor
+from dsql.transaction.usage import Usage
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,7 @@ class Builder:
     temporary_sizes: ClassVar[list[int]] = []
 
     def __init__(self, hub: Hub) -> None:
+        self.usage = Usage(transactions=2)
         self.hub = hub
         self.processor: QueryProcessor
         self.built = 0
@@ -75,9 +78,12 @@ def test_a_process_that_is_told_to_end_finishes_its_job_first() -> None:
         processor.run()
         assert builders[0].built == 10
         told: list[Any] = []
-        while not (told and isinstance(told[-1], Ended)):
+        while not (told and isinstance(told[-1], Used)):
             told.append(decode_from_query_processor(packets.receive(agents)[0]))
     told = [
         message for message in told if not isinstance(message, Full)
     ]  # as large as the tests are
-    assert told == [Ready([]), Ended(1, cut=False)]
+    assert told[:-1] == [Ready([]), Ended(1, cut=False)]
+    assert told[-1].usage.transactions == 2
+    assert told[-1].usage.compute_microseconds > 0
+    assert not builders[0].usage

@@ -10,15 +10,19 @@ import pytest
 
 from dsql.transaction.interface import CommitOutcome, Committed, WriteSet
 from dsql.transaction.manager import TransactionManager
+from dsql.transaction.usage import Usage
 
 
 @dataclass
 class DictionarySnapshot:
     timestamp: int
     rows: dict[bytes, bytes]
+    bytes_read: int = 0
 
     def get(self, key: bytes) -> bytes | None:
-        return self.rows.get(key)
+        value = self.rows.get(key)
+        self.bytes_read += len(value or b"")
+        return value
 
     def may_have(self, keys: Iterable[bytes]) -> bool:
         return any(key in self.rows for key in keys)
@@ -80,5 +84,12 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def manager(cluster: Cluster) -> TransactionManager:
-    return TransactionManager(cluster, cluster, cluster, monotonic=lambda: cluster.seconds)
+def usage() -> Usage:
+    return Usage()
+
+
+@pytest.fixture
+def manager(cluster: Cluster, usage: Usage) -> TransactionManager:
+    return TransactionManager(
+        cluster, cluster, cluster, monotonic=lambda: cluster.seconds, usage=usage
+    )
