@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -16,12 +15,12 @@ from dsql.types.binary import decode_bytea, decode_hex
 from dsql.types.pieces import PIECE, in_pieces, pieces
 from dsql.types.size import check_size
 from dsql.types.string import decode_utf8
+from dsql.types.text_encodings import TextEncoding, encoding_name, find_encoding
 
 _NO_SPACES = str.maketrans("", "", " \t\n\r")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
 _BASE64_LINE_BYTES = 57  # 76 characters
 _ENCODED_GROWTH = {"hex": 2, "base64": 2, "escape": 4}
-_CODECS = {"utf8": "utf-8", "unicode": "utf-8", "sqlascii": "ascii", "latin1": "latin-1"}
 
 
 def _index_error(index: int, last: int) -> SqlError:
@@ -135,38 +134,23 @@ def _base64_decoded(data: str) -> Iterator[bytes]:
     yield base64.b64decode(data[last:], validate=True)
 
 
-def _codec(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    try:
-        found = _CODECS.get(plain) or codecs.lookup(plain.replace("win", "cp")).name
-        "".encode(found)  # some of Python's codecs, hex for one, are no encodings of text
-        return found
-    except LookupError:
-        raise SqlError("22023", f'invalid encoding name "{name}"') from None
+def _encoding(name: str, role: str) -> TextEncoding | None:
+    known = encoding_name(name)
+    if known is None:
+        raise SqlError("22023", f'invalid {role} encoding name "{name}"')
+    return find_encoding(known)
 
 
 def convert_from(value: bytes, name: str) -> str:
-    """Read bytes in an encoding. Raises SqlError 22021 or 22023."""
-    codec = _codec(name)
-    if codec == "utf-8":
-        return decode_utf8(value)
-    try:
-        return value.decode(codec)
-    except UnicodeDecodeError as error:
-        byte = value[error.start]
-        raise SqlError(
-            "22021", f'invalid byte sequence for encoding "{name.upper()}": 0x{byte:02x}'
-        ) from None
+    """Read bytes in an encoding. Raises SqlError 22021, 22023, 22P05, or 0A000."""
+    encoding = _encoding(name, "source")
+    return decode_utf8(value if encoding is None else encoding.to_utf8(value))
 
 
 def convert_to(text: str, name: str) -> bytes:
-    """Write text in an encoding. Raises SqlError 22P05 or 22023."""
-    try:
-        return text.encode(_codec(name))
-    except UnicodeEncodeError:
-        raise SqlError(
-            "22P05", f'character has no equivalent in encoding "{name.upper()}"'
-        ) from None
+    """Write text in an encoding. Raises SqlError 22023, 22P05, or 0A000."""
+    encoding = _encoding(name, "destination")
+    return text.encode() if encoding is None else encoding.encoded(text)
 
 
 def trim(value: bytes, chars: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dsql.access.authorize import Authorized
@@ -18,9 +19,11 @@ from dsql.encoding.keyspace import role_version_key, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram, prepare
 from dsql.executor.program import Emit, OutputColumn
+from dsql.session import conversion
 from dsql.sql.bound_query import BoundStatement
 from dsql.types import registry
 from dsql.types.binary_input import INCORRECT_BINARY
+from dsql.types.text_encodings import find_encoding
 from dsql.types.type import Encode, FormatSettings
 from dsql.wire import backend
 
@@ -81,7 +84,7 @@ class DescribedQuery:
         if columns is None:
             return Shape(decoders, (), backend.NO_DATA)
         chosen = expand_result_formats(result_formats, len(columns))
-        return Shape(decoders, chosen, describe_columns(columns, chosen))
+        return Shape(decoders, chosen, describe_columns(columns, chosen, self._formats))
 
 
 class CompiledQuery(DescribedQuery):
@@ -134,8 +137,14 @@ class CompiledQuery(DescribedQuery):
         """Return the function that appends the rows in a shape's formats."""
         emit = shape.emit
         if emit is None:
-            emit = shape.emit = self.program.emitter(shape.formats)
+            emit = shape.emit = self._make_emitter(shape.formats)
         return emit
+
+    def _make_emitter(self, formats: tuple[int, ...]) -> Emit:
+        if self._formats.client_encoding and self.columns:
+            encode = encoders(self.columns, formats, self._formats)
+            return conversion.emitter(self.program, encode)
+        return self.program.emitter(formats)
 
     def complete(self, count: int) -> bytes:
         """Return the CommandComplete for so many rows."""
@@ -189,24 +198,41 @@ def _expand(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
 def decoder(oid: int, code: int, settings: FormatSettings) -> Decoder:
     """Return the function from a parameter's bytes to its runtime value."""
     found = registry.get(oid)
-    return found.binary_decode if code == _BINARY else found.text_decoder(settings)
+    decode = found.binary_decode if code == _BINARY else found.text_decoder(settings)
+    encoding = find_encoding(settings.client_encoding)
+    return decode if encoding is None else conversion.reading(encoding, oid, code, decode)
+
+
+def utf8_decoders(types: Sequence[int], code: int, settings: FormatSettings) -> tuple[Decoder, ...]:
+    """Return decoders of values that are no client's, or were converted as a whole."""
+    settings = replace(settings, client_encoding="")
+    return tuple(decoder(oid, code, settings) for oid in types)
 
 
 def encoders(
     columns: Sequence[OutputColumn], codes: Sequence[int], settings: FormatSettings
 ) -> list[Encode]:
     """Return a function from runtime value to bytes for each column."""
-    found = [registry.get(column.type_oid) for column in columns]
-    return [
-        one.binary_encode if code == _BINARY else one.text_encoder(settings)
-        for one, code in zip(found, codes, strict=True)
-    ]
+    types = [column.type_oid for column in columns]
+    return [encoder(oid, code, settings) for oid, code in zip(types, codes, strict=True)]
 
 
-def describe_columns(columns: Sequence[OutputColumn], codes: Sequence[int]) -> bytes:
-    """Return the RowDescription of columns."""
+def encoder(oid: int, code: int, settings: FormatSettings) -> Encode:
+    """Return the function from a value to the bytes that a client gets."""
+    found = registry.get(oid)
+    encode = found.binary_encode if code == _BINARY else found.text_encoder(settings)
+    encoding = find_encoding(settings.client_encoding)
+    return encode if encoding is None else conversion.writing(encoding, oid, code, encode)
+
+
+def describe_columns(
+    columns: Sequence[OutputColumn], codes: Sequence[int], settings: FormatSettings
+) -> bytes:
+    """Return the RowDescription of columns. Raises SqlError 22P05."""
     sizes = [registry.get(column.type_oid).size for column in columns]
-    return backend.row_description(columns, sizes, codes)
+    encoding = find_encoding(settings.client_encoding)
+    encode = backend.encode_text if encoding is None else encoding.encoded
+    return backend.row_description(columns, sizes, codes, encode)
 
 
 def decode_parameters(

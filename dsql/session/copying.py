@@ -8,6 +8,7 @@ COPY FROM may be larger than a transaction: it is then committed in batches.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from operator import length_hint
 from typing import Any
@@ -20,11 +21,12 @@ from dsql.ddl.nodes import inner, option_value, strings
 from dsql.errors import SqlError, unsupported
 from dsql.limits import TRANSACTION_BYTES_MAX
 from dsql.session.block import State
-from dsql.session.compiled import CompiledQuery, Decoder, encoders
+from dsql.session.compiled import CompiledQuery, Decoder, encoders, utf8_decoders
 from dsql.session.pipeline import QUERIES, compile_query
 from dsql.session.state import SessionState
 from dsql.session.statement import UNSETTLED, Settled
 from dsql.sql.gate import ParsedStatement, parse_statement
+from dsql.types.text_encodings import TextEncoding, encoding_name, find_encoding
 from dsql.wire import backend, frontend
 from dsql.wire.copy_binary import BinaryDecoder, BinaryEncoder
 from dsql.wire.copy_csv import CsvDecoder, CsvEncoder
@@ -89,7 +91,9 @@ class CopyPortal:
             for name, value in pairs
         ]
         options = parse_options(pairs, reading=node.is_from)
-        count = self._copy_in(options) if node.is_from else self._copy_out(options)
+        encoding = _encoding_of(options, state)
+        copy = self._copy_in if node.is_from else self._copy_out
+        count = copy(options, encoding)
         state.out += backend.command_complete(f"COPY {count}")
 
     def epilogue(self) -> None:
@@ -97,7 +101,7 @@ class CopyPortal:
 
     # ------------------------------------------------------------ in
 
-    def _copy_in(self, options: CopyOptions) -> int:
+    def _copy_in(self, options: CopyOptions, encoding: TextEncoding | None) -> int:
         state, node = self._state, self._node
         if node.HasField("where_clause"):
             raise unsupported("COPY FROM with WHERE is not supported")
@@ -115,9 +119,11 @@ class CopyPortal:
         query = self._insert(table, columns)
         state.block.use(query)
         code = 1 if options.format == "binary" else 0
-        shape = query.shape((code,), ())
+        decoders = query.shape((code,), ()).decoders
+        if not code:
+            decoders = utf8_decoders(query.parameter_types, code, state.settings.formats)
         state.out += backend.copy_in_response(code, [code] * len(columns))
-        return _Loader(state, table.name, names, query, shape.decoders).load(
+        return _Loader(state, table.name, names, query, decoders, encoding).load(
             _decoder(options, table.name, names)
         )
 
@@ -138,19 +144,24 @@ class CopyPortal:
 
     # ------------------------------------------------------------ out
 
-    def _copy_out(self, options: CopyOptions) -> int:
+    def _copy_out(self, options: CopyOptions, encoding: TextEncoding | None) -> int:
         state = self._state
         query = self._compile(self._source())
         assert query.columns is not None, "a SELECT, or with RETURNING"
         names = [column.name for column in query.columns]
         code = 1 if options.format == "binary" else 0
         state.out += backend.copy_out_response(code, [code] * len(names))
-        encode = encoders(query.columns, [code] * len(names), state.settings.formats)
+        formats = state.settings.formats
+        if not code:
+            formats = replace(formats, client_encoding="")  # whole lines are converted
+        encode = encoders(query.columns, [code] * len(names), formats)
         encoder = _encoder(options, names)
         state.block.use(query)
         count = 0
         # PostgreSQL sends the binary header with the first row, and drivers count on it.
         start = encoder.start()
+        if encoding is not None:
+            start = encoding.from_utf8(start)
         if start and not code:
             backend.copy_data(state.out, start)
             start = b""
@@ -159,7 +170,8 @@ class CopyPortal:
                 None if value is None else one(value)
                 for value, one in zip(row, encode, strict=True)
             ]
-            backend.copy_data(state.out, start + encoder.row(fields))
+            line = encoder.row(fields)
+            backend.copy_data(state.out, start + (encoding.from_utf8(line) if encoding else line))
             start = b""
             state.flush_rows(state.out)
             count += 1
@@ -206,12 +218,14 @@ class _Loader:
         columns: list[str],
         query: CompiledQuery,
         decoders: tuple[Decoder, ...],
+        encoding: TextEncoding | None,
     ) -> None:
         self._state = state
         self._table = table
         self._columns = columns
         self._query = query
         self._decoders = decoders
+        self._encoding = encoding
         self._in_batches = state.settings.profile == "postgres"
         self._warned = False
         self._count = 0
@@ -220,7 +234,10 @@ class _Loader:
         """Read to CopyDone and return the number of rows."""
         block = self._state.block
         committed, size_before = 0, block.transaction.size
-        for chunk in _chunks(self._state):
+        chunks = _chunks(self._state)
+        if self._encoding is not None:
+            chunks = self._in_utf8(chunks, self._encoding)
+        for chunk in chunks:
             self._insert(decoder.feed(chunk), decoder)
             if self._in_batches and (
                 self._count - committed >= _BATCH_ROWS
@@ -231,6 +248,31 @@ class _Loader:
         self._insert(decoder.finish(), decoder)
         self._state.constraints.after_statement(self._query)
         return self._count
+
+    def _in_utf8(self, chunks: Iterator[bytes], encoding: TextEncoding) -> Iterator[bytes]:
+        """Yield the same text in UTF-8, whole characters of it."""
+        rest, line = b"", 1
+        for chunk in chunks:
+            data = rest + chunk
+            size = encoding.whole(data)
+            rest = data[size:]
+            yield self._converted(data[:size], encoding, line)
+            line += data.count(b"\n", 0, size)
+        if rest:
+            yield self._converted(rest, encoding, line)
+
+    def _converted(self, data: bytes, encoding: TextEncoding, line: int) -> bytes:
+        try:
+            return encoding.to_utf8(data)
+        except SqlError as error:
+            for text in data.splitlines(keepends=True):
+                with suppress(SqlError):
+                    encoding.to_utf8(text)
+                    line += 1
+                    continue
+                break
+            error.where = f"COPY {self._table}, line {line}"
+            raise
 
     def _commit_batch(self) -> None:
         state = self._state
@@ -284,6 +326,18 @@ class _Loader:
                 raise
 
 
+def _encoding_of(options: CopyOptions, state: SessionState) -> TextEncoding | None:
+    """Return the encoding of the text to copy, None for UTF-8 or no text. Raises SqlError 22023, 0A000."""
+    encoding = state.settings.encoding
+    if options.encoding is not None:
+        name = encoding_name(options.encoding)
+        if name is None:
+            message = 'argument to option "encoding" must be a valid encoding name'
+            raise SqlError("22023", message)
+        encoding = find_encoding(name)
+    return None if options.format == "binary" else encoding
+
+
 def _chunks(state: SessionState) -> Iterator[bytes]:
     """Yield the data of CopyData messages until CopyDone: of all at once that are there."""
     state.send()
@@ -294,7 +348,8 @@ def _chunks(state: SessionState) -> Iterator[bytes]:
         elif kind == _COPY_DONE:
             return
         elif kind == _COPY_FAIL:
-            reason = frontend.parse_copy_fail(body)
+            encoding = state.settings.encoding
+            reason = frontend.parse_copy_fail(encoding.to_utf8(body) if encoding else body)
             raise SqlError("57014", f"COPY from stdin failed: {reason}")
         elif kind not in (_FLUSH, _SYNC):
             message = f"unexpected message type 0x{kind:02X} during COPY from stdin"

@@ -67,7 +67,7 @@ class ExecuteStatement:
         description = backend.NO_DATA
         if columns is not None:
             codes = expand_result_formats(message.result_formats, len(columns))
-            description = describe_columns(columns, codes)
+            description = describe_columns(columns, codes, self._state.settings.formats)
         return ExecutePortal(self._state, self._parsed, message.result_formats, description)
 
     def settled(self) -> Settled:

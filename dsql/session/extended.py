@@ -110,7 +110,9 @@ class ExtendedProtocol:
         if columns is None:
             self._out += backend.NO_DATA
         else:
-            self._out += describe_columns(columns, (0,) * len(columns))
+            self._out += describe_columns(
+                columns, (0,) * len(columns), self._state.settings.formats
+            )
 
     def execute(self, body: bytes) -> None:
         """Execute: run a portal."""

@@ -16,7 +16,7 @@ from importlib.resources import files
 import msgspec
 
 from dsql.errors import SqlError
-from dsql.session.encodings import client_encoding
+from dsql.session.conversion import client_encoding
 from dsql.sql.refusals import isolation_error
 from dsql.types.timezone import find_zone
 

@@ -192,7 +192,12 @@ class ResultPortal:
         self.description = backend.NO_DATA
         if columns is not None:
             self._codes = expand_result_formats(result_formats, len(columns))
-            self.description = describe_columns(columns, self._codes)
+            self.description = describe_columns(columns, self._codes, state.settings.formats)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a result."""
+        return self._result is not None
 
     def execute(self, row_limit: int) -> None:
         """See `Portal`. Raises SqlError 55000 for what has no rows and was run before."""

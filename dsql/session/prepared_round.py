@@ -89,6 +89,10 @@ class PreparedRounds:
         self._out = state.out
         self._spent = SpentPortal(state, backend.NO_DATA, b"")
 
+    def be_used(self, *, used: bool) -> None:
+        """Answer no round until it is `used` again: of a client whose names have to be converted."""
+        self._statements = self._state.statements if used else {}
+
     def answer(self, data: bytes) -> bool:
         """Answer `data` if it is one such round and nothing else; else append nothing and return False.
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsql.errors import SqlError
 from dsql.executor.program import Emit
-from dsql.session.compiled import CompiledQuery, decode_parameters
+from dsql.session.compiled import CompiledQuery, decode_parameters, utf8_decoders
 from dsql.session.pipeline import QUERIES, compile_query, parse
 from dsql.session.record import ReplayRecord
 from dsql.types import registry
@@ -77,7 +77,8 @@ class _Moved(NamedTuple):
             environment.plans,
         )
         shape = query.shape((1,), record.formats)
-        parameters = decode_parameters(shape.decoders, record.parameters, b"")
+        decoders = utf8_decoders(query.parameter_types, 1, state.settings.formats)
+        parameters = decode_parameters(decoders, record.parameters, b"")
         return _Statement(query, query.emitter(shape), parameters, self.timestamp, b"")
 
 

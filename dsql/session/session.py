@@ -26,7 +26,7 @@ from dsql.catalog.names import CatalogNames, view_of
 from dsql.errors import FatalError, Interrupted, SqlError
 from dsql.executor.memory import out_of_memory
 from dsql.hub.waiter import NEVER
-from dsql.session import departure
+from dsql.session import conversion, departure
 from dsql.session.activity import PARKED_CHARACTERS_MAX, QUERY_CHARACTERS_MAX, describe
 from dsql.session.block import State
 from dsql.session.cursors import hold_cursors
@@ -49,7 +49,7 @@ from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection
 from dsql.types import reg
 from dsql.types.datetime_parse import install_clock
-from dsql.wire import backend, frontend
+from dsql.wire import frontend
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Session:
         state.block.hold_cursors = partial(hold_cursors, state)
         extended = ExtendedProtocol(state)
         simple = SimpleProtocol(state)
-        self._handlers: dict[int, Callable[[bytes], None]] = {
+        plain: dict[int, Callable[[bytes], None]] = {
             _QUERY: simple.query,
             ord("P"): extended.parse,
             ord("B"): extended.bind,
@@ -111,7 +111,9 @@ class Session:
             ord("f"): _ignore,
             ord("X"): _terminate,
         }
+        self._plain_handlers, self._handlers = plain, dict(plain)
         self._rounds = PreparedRounds(state)
+        state.settings.on_encoding(self._understand)
         self.interrupts = state.interrupts
         self._skipping = False
         self._leaving = False
@@ -164,6 +166,12 @@ class Session:
                 self._connection.close()
             self._state.block.close_temporary()
         return departing
+
+    def _understand(self) -> None:
+        """Take what the client says from now on as its encoding has it."""
+        encoding, plain = self._state.settings.encoding, self._plain_handlers
+        self._handlers |= plain if encoding is None else conversion.understanding(encoding, plain)
+        self._rounds.be_used(used=encoding is None)
 
     def _live(self) -> Departure | None:
         try:
@@ -379,7 +387,7 @@ class Session:
             error = _give_back(error)
         shown = _visible(error)
         send_notices(state, shown.notices)
-        state.out += backend.error_response(shown)
+        state.out += state.error_response(shown)
         try:
             state.block.fail()
         except Exception as failure:
@@ -390,7 +398,7 @@ class Session:
             self._skipping = True
 
     def _say_last(self, error: FatalError) -> None:
-        self._state.out += backend.error_response(error)
+        self._state.out += self._state.error_response(error)
         self._send_last()
 
     def _send_last(self) -> None:

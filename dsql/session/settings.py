@@ -36,7 +36,9 @@ from dsql.session.record import (
     ValuesRecords,
 )
 from dsql.sql.refusals import DSQL, setting_error, setting_refused
+from dsql.types.text_encodings import TextEncoding, find_encoding
 from dsql.types.type import FormatSettings
+from dsql.wire.backend import encode_text
 
 _SESSION_AUTHORIZATION, _ROLE = "session_authorization", "role"
 _KEPT_BY_RESET_ALL = (_ROLE, _SESSION_AUTHORIZATION, "dsql.profile")
@@ -64,6 +66,8 @@ class Settings:
     `_session` is what SET has made, `_effective` that with SET LOCAL on top. A transaction that changes
     something keeps what there was before in `_saved`.
 
+    `encoding` is the client's, None for UTF-8, and `encode` writes a text in it.
+
     `session_role` is the OID of the role that logged in. Nobody is a superuser, so no session can become
     another role's by SET SESSION AUTHORIZATION. `catalog` finds the catalog in which roles are looked up.
     """
@@ -83,6 +87,9 @@ class Settings:
         self._saved: Snapshot | None = None
         self._reported: dict[str, str | None] = dict.fromkeys(REPORTED)
         self._generations = count(1)  # none is used for two states
+        self.encoding: TextEncoding | None = None
+        self.encode = encode_text
+        self._encoding_changed: Callable[[], None] = _nobody_cares
         self.identify(session_role)
 
     def identify(self, role: Role) -> None:
@@ -99,12 +106,14 @@ class Settings:
         values = self._effective.texts
         self.generation = next(self._generations)
         self.changed = True  # perhaps something the client has to be told
+        self._speak(find_encoding(values["client_encoding"]))
         self.formats = FormatSettings(
             date_style=values["datestyle"],
             interval_style=values["intervalstyle"],
             time_zone=values["timezone"],
             extra_float_digits=int(values["extra_float_digits"]),
             bytea_output=values["bytea_output"],
+            client_encoding="" if self.encoding is None else self.encoding.name,
         )
         self.profile = values["dsql.profile"]
         self.statement_timeout_seconds = self._seconds("statement_timeout")
@@ -116,6 +125,16 @@ class Settings:
         self.bounds = self._bounds()
         self.default_read_only = values["default_transaction_read_only"] == "on"
         self.search_path = tuple(split_names(values["search_path"]))
+
+    def on_encoding(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called whenever `encoding` has become another one."""
+        self._encoding_changed = changed
+
+    def _speak(self, encoding: TextEncoding | None) -> None:
+        if encoding is not self.encoding:
+            self.encoding = encoding
+            self.encode = encode_text if encoding is None else encoding.encoded
+            self._encoding_changed()
 
     @property
     def current_role(self) -> int:
@@ -387,6 +406,10 @@ class Settings:
                 self._reported[key] = value
                 changed.append((DEFINITIONS[key].name, value))
         return changed
+
+
+def _nobody_cares() -> None:
+    """The session does not run yet."""
 
 
 def _put(values: _Values, key: str, text: str, role: int) -> None:

@@ -107,7 +107,9 @@ class SimpleProtocol:
         try:
             portal.execute(0)
         except SqlError:
-            if isinstance(portal, ResultPortal | ExecutePortal | DeniedPortal):
+            if isinstance(portal, ExecutePortal | DeniedPortal) or (
+                isinstance(portal, ResultPortal) and not portal.has_run
+            ):
                 del out[position:]  # what fails before it has a row describes nothing
             raise
 
@@ -134,8 +136,11 @@ class NormalizedQueries:
         self._known: OrderedDict[_Key, QueryStatement | None] = OrderedDict()
 
     def bind(self, text: str) -> Portal | None:
-        """Return a portal for a query, None if the text has to be taken as it is."""
-        if self._state.block.state is State.FAILED:
+        """Return a portal for a query, None if the text has to be taken as it is.
+
+        So has that of a client whose encoding the constants are not in any more.
+        """
+        if self._state.block.state is State.FAILED or self._state.settings.encoding is not None:
             return None
         normalized = normalize(text)
         if normalized is None:

@@ -77,7 +77,7 @@ def _set_parameters(settings: Settings, parameters: dict[str, str]) -> None:
 def report_changes(state: SessionState) -> None:
     """Append ParameterStatus for each reported parameter that has changed since the last time."""
     for name, value in state.settings.changed_reports():
-        state.out += backend.parameter_status(name, value)
+        state.out += backend.parameter_status(name, value, state.settings.encode)
 
 
 def _parameters(given: dict[str, str]) -> dict[str, str]:

@@ -164,6 +164,14 @@ class SessionState:
                     raise ClientGoneError("the client has gone during COPY")
                 self.pending.extend(self.reader.feed(data))
 
+    def error_response(self, error: SqlError) -> bytes:
+        """Return an ErrorResponse, or the one of what the client's encoding lacks in it."""
+        encode = self.settings.encode
+        try:
+            return backend.error_response(error, encode)
+        except SqlError as lacking:
+            return backend.error_response(lacking, encode)
+
     def notice(self, severity: str, sqlstate: str, message: str, **fields: str) -> None:
         """Append a NoticeResponse if client_min_messages lets it through."""
         if (
@@ -172,7 +180,9 @@ class SessionState:
         ):
             notice = SqlError(sqlstate, message, **fields)  # type: ignore[arg-type]
             here = sys._getframe()  # who calls may be compiled, and then has no frame
-            self.out += backend.notice_response(severity, notice, Origin.of(here, here.f_lineno))
+            self.out += backend.notice_response(
+                severity, notice, Origin.of(here, here.f_lineno), self.settings.encode
+            )
 
     def notice_long_names(self, names: tuple[str, ...]) -> None:
         """Append a notice for each of a script's identifiers that were truncated."""

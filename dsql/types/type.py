@@ -39,6 +39,7 @@ class FormatSettings:
     time_zone: str = "UTC"
     extra_float_digits: int = 1
     bytea_output: str = "hex"
+    client_encoding: str = ""  # "" is UTF-8, or none at all: nothing to convert
 
 
 Encode = Callable[[Any], bytes]

@@ -7,7 +7,7 @@ bytearray and sends it once.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from dsql.errors import Origin, SqlError
@@ -24,6 +24,8 @@ COPY_DONE = b"c\0\0\0\x04"
 READY_IDLE = b"Z\0\0\0\x05I"
 READY_IN_BLOCK = b"Z\0\0\0\x05T"
 READY_FAILED = b"Z\0\0\0\x05E"
+
+Encode = Callable[[str], bytes]  # texts as a client takes them
 
 _pack_header = struct.Struct("!cI").pack
 _pack_field = struct.Struct("!IHIhih").pack
@@ -60,17 +62,25 @@ class FieldDescription(Protocol):
         ...
 
 
+def encode_text(text: str) -> bytes:
+    """Return a text in UTF-8, with question marks for what is none."""
+    return text.encode(errors="replace")
+
+
 def _message(kind: bytes, body: bytes) -> bytes:
     return _pack_header(kind, len(body) + 4) + body
 
 
 def row_description(
-    columns: Sequence[FieldDescription], type_sizes: Sequence[int], formats: Sequence[int]
+    columns: Sequence[FieldDescription],
+    type_sizes: Sequence[int],
+    formats: Sequence[int],
+    encode: Encode = encode_text,
 ) -> bytes:
     """Return a RowDescription. `type_sizes` are pg_type.typlen, `formats` one code per column."""
     body = bytearray(len(columns).to_bytes(2, "big"))
     for column, size, code in zip(columns, type_sizes, formats, strict=True):
-        body += column.name.encode() + b"\0"
+        body += encode(column.name) + b"\0"
         body += _pack_field(
             column.table_oid, column.number, column.type_oid, size, column.typmod, code
         )
@@ -96,9 +106,9 @@ def command_complete(tag: str) -> bytes:
     return _message(b"C", tag.encode() + b"\0")
 
 
-def parameter_status(name: str, value: str) -> bytes:
+def parameter_status(name: str, value: str, encode: Encode = encode_text) -> bytes:
     """Return a ParameterStatus."""
-    return _message(b"S", f"{name}\0{value}\0".encode())
+    return _message(b"S", encode(f"{name}\0{value}\0"))
 
 
 def backend_key_data(process_id: int, secret_key: int) -> bytes:
@@ -137,17 +147,19 @@ def function_call_response(value: bytes | None) -> bytes:
     return _message(b"V", _NULL if value is None else _pack_int32(len(value)) + value)
 
 
-def error_response(error: SqlError) -> bytes:
+def error_response(error: SqlError, encode: Encode = encode_text) -> bytes:
     """Return the ErrorResponse of an error."""
-    return _message(b"E", _fields(error.severity, error, error.origin))
+    return _message(b"E", encode(_fields(error.severity, error, error.origin)) + b"\0")
 
 
-def notice_response(severity: str, notice: SqlError, origin: Origin) -> bytes:
+def notice_response(
+    severity: str, notice: SqlError, origin: Origin, encode: Encode = encode_text
+) -> bytes:
     """Return a NoticeResponse; `severity` is WARNING, NOTICE, INFO, LOG or DEBUG."""
-    return _message(b"N", _fields(severity, notice, origin))
+    return _message(b"N", encode(_fields(severity, notice, origin)) + b"\0")
 
 
-def _fields(severity: str, error: SqlError, origin: Origin | None) -> bytes:
+def _fields(severity: str, error: SqlError, origin: Origin | None) -> str:
     file, line, routine = origin or ("", 0, "")
     fields: Iterable[tuple[str, str]] = (
         ("S", severity),
@@ -167,8 +179,7 @@ def _fields(severity: str, error: SqlError, origin: Origin | None) -> bytes:
         ("L", str(line) if file else ""),
         ("R", routine),
     )
-    text = "".join(f"{code}{_clean(value)}\0" for code, value in fields if value or code == "M")
-    return text.encode(errors="replace") + b"\0"
+    return "".join(f"{code}{_clean(value)}\0" for code, value in fields if value or code == "M")
 
 
 def _clean(text: str) -> str:

@@ -9,7 +9,6 @@ import msgspec
 
 from dsql.errors import SqlError
 
-_ENCODINGS = ("utf8", "unicode", "utf-8")
 _NOT_A_TEXT_DELIMITER = "\\.abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -28,6 +27,7 @@ class CopyOptions(msgspec.Struct, frozen=True):
     force_quote: tuple[str, ...] | None = ()
     force_not_null: tuple[str, ...] | None = ()
     force_null: tuple[str, ...] | None = ()
+    encoding: str | None = None  # as it was written
 
 
 OptionValue = str | bool | int | float | list[str] | None
@@ -46,7 +46,6 @@ def parse_options(pairs: Iterable[tuple[str, OptionValue]], *, reading: bool) ->
         if name in given:
             raise SqlError("42601", "conflicting or redundant options")
         given[name] = reader(name, value)
-    given.pop("encoding", None)
     given.pop("freeze", None)
     return _with_defaults(given, reading)
 
@@ -162,13 +161,6 @@ def _read_columns(name: str, value: OptionValue) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _read_encoding(name: str, value: OptionValue) -> str:
-    text = _text(name, value)
-    if text.lower().replace("_", "") not in _ENCODINGS:
-        raise SqlError("22023", f'argument to option "{name}" must be a valid encoding name')
-    return text
-
-
 _READERS: dict[str, Callable[[str, OptionValue], Any]] = {
     "format": _read_format,
     "freeze": read_boolean,
@@ -180,5 +172,5 @@ _READERS: dict[str, Callable[[str, OptionValue], Any]] = {
     "force_quote": _read_columns,
     "force_not_null": _read_columns,
     "force_null": _read_columns,
-    "encoding": _read_encoding,
+    "encoding": _text,
 }

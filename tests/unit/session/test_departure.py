@@ -335,6 +335,18 @@ def test_a_record_is_small(moving: Server) -> None:
     assert len(encode(last(moving))) < 2_000
 
 
+def test_the_encoding_of_a_client_moves_with_it(moving: Server) -> None:
+    peer = moving.connect(client_encoding="windows-1252")
+    assert moving.wait_until_silent()
+    (row,) = rows(peer.ask(client.message(b"Q", b"SELECT '\x80', length('\x80')\0")))
+    assert row == [b"\x80", b"1"]
+    peer.query("BEGIN; SET LOCAL client_encoding = 'UTF8'")
+    assert moving.wait_until_silent()
+    assert peer.rows("SELECT 'é'") == [["é".encode()]]
+    peer.query("ROLLBACK")
+    assert rows(peer.ask(client.message(b"Q", b"SELECT '\x80'\0"))) == [[b"\x80"]]
+
+
 def test_an_idle_session_is_ended_elsewhere_in_time() -> None:
     server = Server("postgres", moves=True)
     peer = server.connect()

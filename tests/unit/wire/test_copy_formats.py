@@ -178,7 +178,6 @@ def test_broken_binary_data_is_refused(data, message):
         ),
         ([("format", "binary"), ("null", "")], True, "42601", "cannot specify NULL in BINARY"),
         ([("header", "maybe")], True, "42601", 'header requires a Boolean value or "match"'),
-        ([("encoding", "LATIN9x")], True, "22023", 'argument to option "encoding" must be a valid'),
     ],
 )
 def test_options_are_refused_as_postgresql_does(pairs, reading, sqlstate, message):
