@@ -32,6 +32,7 @@ class MemoryTransaction:
         self.modes: dict[bytes, Mode] = {}
         self.rows = 0
         self.reads = 0
+        self.scans = 0
 
     def get(self, key: bytes) -> bytes | None:
         return self.data.get(key)
@@ -49,6 +50,7 @@ class MemoryTransaction:
     def scan(
         self, low: bytes, high: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
+        self.scans += 1
         items = sorted(item for item in self.data.items() if low <= item[0] < high)
         return iter(items[::-1] if reverse else items)
 

@@ -44,6 +44,8 @@ from dsql.executor.hashed import HashedRows
 from dsql.executor.index_build import produce_index_build
 from dsql.executor.join_table import CountTable, JoinTable
 from dsql.executor.key_set import KeySet
+from dsql.executor.keyed_rows import KeyedRows
+from dsql.executor.materialize import Results, produce_materialize
 from dsql.executor.memory import Flight, Held
 from dsql.executor.meter import MeteringGenerator, measure
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
@@ -78,6 +80,7 @@ NODES: dict[type, Produce] = {
     p.ProjectSet: rows.produce_project_set,
     p.NestedLoop: joins.produce_nested_loop,
     p.HashJoin: joins.produce_hash_join,
+    p.Materialize: produce_materialize,
     p.AggregateNode: grouping.produce_aggregate,
     p.WindowNode: windows.produce_window,
     p.Sort: ordering.produce_sort,
@@ -109,6 +112,9 @@ _NAMES: dict[str, Any] = {
     "CountTable": CountTable,
     "JoinTable": JoinTable,
     "KeySet": KeySet,
+    "KeyedRows": KeyedRows,
+    "Results": Results,
+    "UNKNOWN": object(),
     "DistinctInOrder": DistinctInOrder,
     "DistinctRows": DistinctRows,
     "GroupSpill": GroupSpill,

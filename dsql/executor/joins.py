@@ -23,7 +23,7 @@ from dsql.types import registry
 
 
 @contextmanager
-def _join_key(
+def join_key(
     generator: Generator, keys: Sequence[Expression], env: Env
 ) -> Iterator[tuple[str, list[str]]]:
     """Write a join key around what is written inside: a NULL in it matches nothing.
@@ -100,7 +100,7 @@ def _outer_functions(
     outer, names = generator.bind(env, slots, nullable)
     with source.nested(defer, "row, partitions", closure=True):
         source.line(f"{unpack_code(names)} = row; {key} = None")
-        with _join_key(generator, node.outer_keys, outer) as (code, _):
+        with join_key(generator, node.outer_keys, outer) as (code, _):
             source.line(f"{key} = {code}")
         source.line(f"partitions.add({key}, row)")
         generator.note_large("partitions", names, [known.get(slot, 0) for slot in slots])
@@ -131,7 +131,7 @@ def _build(
         for position, slot in enumerate(carried):
             nullable[position] = nullable[position] or inner[slot].nullable
         fields = [inner[slot].code for slot in carried]
-        with _join_key(generator, node.inner_keys, inner) as (key, parts):
+        with join_key(generator, node.inner_keys, inner) as (key, parts):
             source.line(f"{table}.setdefault({key}, []).append({tuple_code(fields)})")
             generator.note_large(join, [*parts, *fields], types)
             generator.sample_each(counter, f"{join}.sample({tuple_code([key, *fields])})")

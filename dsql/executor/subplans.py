@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from dsql.executor.code import Code
 from dsql.executor.generator import Generator, tuple_code, unpack_code
+from dsql.executor.materialize import remembered
 from dsql.executor.source import Env
 from dsql.planner import plan as p
 from dsql.planner.expressions import SubPlan
@@ -26,8 +27,7 @@ def compile_subplan(generator: Generator, node: SubPlan, env: Env) -> Code:
     name = generator.source.fresh("sub")
     with generator.source.nested(name):
         nullable = writer(generator, node, env)
-    if not node.outer:
-        name = _once(generator, name)
+    name = remembered(generator, name, node, env) if node.outer else _once(generator, name)
     return Code(generator.source.call(name), nullable)
 
 
@@ -188,6 +188,7 @@ def _compared(generator: Generator, node: SubPlan, env: Env) -> Code:
             with source.block("if outcome is None:"):
                 source.line("unknown = True")
         source.line(f"return None if unknown else {not decisive}")
+    name = remembered(generator, name, node, env, lefts)
     return Code(source.call(name, ", ".join(code.text for code in left)), nullable=True)
 
 

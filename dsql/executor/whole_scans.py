@@ -17,6 +17,7 @@ _WHOLE = (
     p.Sort,
     p.WindowNode,
     p.Modification,
+    p.Materialize,
 )  # give nothing before the child's end
 
 

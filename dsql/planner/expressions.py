@@ -38,7 +38,8 @@ class SubPlan(Expression):
 
     `outer` are the slots of enclosing plans that it mentions: with none it is evaluated once (an
     initplan). "any" and "all" compare `left` with the columns of each row through `functions`; "lookup" is
-    TRUE if `left` is among the rows, else FALSE.
+    TRUE if `left` is among the rows, else FALSE. `depends_on`: the slots of `outer`, if with the same
+    values of them (and of `left`) it is the same again; None if not.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class SubPlan(Expression):
     left: list[Expression] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     operator: str = "="
+    depends_on: tuple[Slot, ...] | None = None
 
 
 class Holds(enum.Enum):

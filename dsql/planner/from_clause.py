@@ -33,6 +33,7 @@ from dsql.planner.plan import (
     VirtualScan,
     expressions_of_rows,
 )
+from dsql.planner.plan_slots import cte_outer_slots
 from dsql.planner.relations import (
     DerivedLeaf,
     Group,
@@ -289,6 +290,7 @@ def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:
         alias=entry.alias,
         slots=tuple(slots),
         working=bool(source.working),
+        outer=frozenset() if planned is None else frozenset(cte_outer_slots(planned)),
     )
     return _derived(slots, set(), node)
 

@@ -12,16 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsql.planner import access_path, estimates
-from dsql.planner.expressions import is_volatile, slots_of
+from dsql.planner.expressions import slots_of
 from dsql.planner.from_clause import scan, with_filter
+from dsql.planner.join_keys import join_sides
+from dsql.planner.optimizer import push_down
 from dsql.planner.plan import Estimate, HashJoin, NestedLoop, Node, Result
 from dsql.planner.relations import DerivedLeaf, Group, Member, OuterJoin, SemiJoin, TableLeaf
+from dsql.planner.repetition import repeated_node
 from dsql.sql import bound
 from dsql.sql.bound import Expression, SortKey
 
 HASH_ROW_COST = 0.02
 LOOP_ROW_COST = 0.005
-FLOATS = frozenset({700, 701})
 
 
 @dataclass(slots=True)
@@ -163,6 +165,11 @@ def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Ex
         lookup = _lookup_join(kind, left, plain, conditions)
         if lookup is not None:
             ways.append(lookup)
+    if needs and isinstance(right, Group):
+        # it is run for each outer row, so that its parts may as well look at that
+        right.conditions += conditions
+        conditions = ()
+        push_down(right)
     inner = plan_group(right)[0] if isinstance(right, Group) else member_node(right)
     if not needs:
         hashed = _hash_join(kind, left, Joined(inner, own), conditions)
@@ -170,6 +177,8 @@ def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Ex
             ways.append(hashed)
     if kind == "full":  # a nested loop never learns which inner rows nobody met
         return ways[0] if ways else _hash_join_without_keys(left, Joined(inner, own), conditions)
+    if needs and left.node.estimate.rows > 1.0:
+        inner = repeated_node(inner, whole=False)
     ways.append(_nested_loop(kind, left, inner, conditions, parameterized=bool(needs)))
     return min(ways, key=lambda way: way.estimate.total)
 
@@ -206,30 +215,10 @@ def _lookup_join(
     )
 
 
-def equality_keys(
-    condition: Expression, left: set[int], right: set[int]
-) -> tuple[Expression, Expression] | None:
-    """Split an equality into its outer and inner side; None if it is none that can be hashed."""
-    if not (isinstance(condition, bound.Call) and condition.strategy == "="):
-        return None
-    first, second = condition.arguments
-    forms = {first.type_oid, second.type_oid}
-    if not access_path.same_form(first.type_oid, second.type_oid) and not forms <= FLOATS:
-        return None
-    if is_volatile(condition):
-        return None
-    for one, other in ((first, second), (second, first)):
-        outer_read, inner_read = slots_of(one), slots_of(other)
-        apart = not outer_read & right and not inner_read & left
-        if apart and outer_read & left and inner_read & right:
-            return one, other
-    return None
-
-
 def _hash_join(
     kind: str, left: Joined, right: Joined, conditions: Sequence[Expression]
 ) -> Node | None:
-    pairs = [(item, equality_keys(item, left.slots, right.slots)) for item in conditions]
+    pairs = [(item, join_sides(item, left.slots, right.slots)) for item in conditions]
     keys = [pair for _, pair in pairs if pair is not None]
     if not keys:
         return None

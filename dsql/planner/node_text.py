@@ -121,6 +121,7 @@ _LABELS: dict[type, Callable[[Any, str], str]] = {
     p.SubqueryScan: lambda n, _: f"Subquery Scan on {n.alias}",
     p.CteScan: _cte_label,
     p.ProjectSet: lambda _, __: "ProjectSet",
+    p.Materialize: lambda _, __: "Materialize",
     p.HashJoin: lambda n, _: f"Hash{_join_word(n.kind)} Join",
     p.NestedLoop: lambda n, _: f"Nested Loop{_join_word(n.kind)}{' Join' * (n.kind != 'inner')}",
     p.AggregateNode: _aggregate_label,
@@ -150,6 +151,13 @@ def _hash_details(text: Namer, node: Any) -> Iterator[Pair]:
     if node.hash_conditions:
         yield "Hash Cond", text.conjunction(node.hash_conditions)
     yield from _loop_details(text, node)
+
+
+def _materialize_details(text: Namer, node: Any) -> Iterator[Pair]:
+    if node.hash_conditions:
+        yield "Hash Cond", text.conjunction(node.hash_conditions)
+    if node.conditions:
+        yield "Filter", text.conjunction(node.conditions)
 
 
 def _loop_details(text: Namer, node: Any) -> Iterator[Pair]:
@@ -188,6 +196,7 @@ _DETAILS: dict[type, Callable[[Namer, Any], Iterator[Pair]]] = {
     p.Scan: _scan_details,
     p.VirtualScan: _filter_details,
     p.HashJoin: _hash_details,
+    p.Materialize: _materialize_details,
     p.NestedLoop: _loop_details,
     p.AggregateNode: _aggregate_details,
     p.Sort: _sort_details,

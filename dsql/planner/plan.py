@@ -157,13 +157,17 @@ class SubqueryScan(Node):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CteScan(Node):
-    """The rows of a materialised CTE; `working` reads a recursive one's last round only."""
+    """The rows of a materialised CTE; `working` reads a recursive one's last round only.
+
+    `outer` are the slots that the CTE reads of the queries around it.
+    """
 
     cte: int
     name: str
     alias: str
     slots: tuple[Slot, ...]
     working: bool = False
+    outer: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -216,6 +220,21 @@ class HashJoin(Node):
     outer_keys: tuple[Expression, ...]
     inner_keys: tuple[Expression, ...]
     hash_conditions: tuple[Expression, ...]
+    conditions: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Materialize(Node):
+    """The child's rows that meet `conditions`, and whose `keys` are equal to `values`.
+
+    They are kept, by their keys, the first time that the node is run: the child reads nothing of the rows
+    that it is run for. `hash_conditions` are the equalities.
+    """
+
+    child: Node
+    keys: tuple[Expression, ...] = ()
+    values: tuple[Expression, ...] = ()
+    hash_conditions: tuple[Expression, ...] = ()
     conditions: tuple[Expression, ...] = ()
 
 
@@ -373,6 +392,11 @@ class CtePlan:
     query: QueryPlan
     recursive: RecursivePlan | None = None
     modifies: bool = False
+
+    @property
+    def queries(self) -> tuple[QueryPlan, ...]:
+        """The query, and its recursive part if it has one."""
+        return (self.query,) if self.recursive is None else (self.query, self.recursive.query)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

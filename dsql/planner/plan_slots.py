@@ -20,12 +20,27 @@ def outer_slots(query: p.QueryPlan) -> set[int]:
     return read - made
 
 
+def cte_outer_slots(cte: p.CtePlan) -> set[int]:
+    """Return the slots that a CTE reads of the queries around it."""
+    read: set[int] = set()
+    made: set[int] = set()
+    _cte(cte, read, made)
+    return read - made
+
+
 def node_outer_slots(node: p.Node) -> set[int]:
     """Return the slots that a node reads but does not make."""
     read: set[int] = set()
     made: set[int] = set()
     _node(node, read, made)
     return read - made
+
+
+def made_slots(node: p.Node) -> set[int]:
+    """Return the slots that a node and what is below it make."""
+    made: set[int] = set()
+    _node(node, set(), made)
+    return made
 
 
 def read_slots(query: p.QueryPlan) -> set[int]:
@@ -43,7 +58,7 @@ def children(node: p.Node) -> Iterator[p.Node]:
             yield below
 
 
-def _queries(node: p.Node) -> Iterator[p.QueryPlan]:
+def inner_queries(node: p.Node) -> Iterator[p.QueryPlan]:
     """Yield the queries that a node runs for its rows."""
     for name in ("query", "left", "right"):
         inner = getattr(node, name, None)
@@ -53,21 +68,27 @@ def _queries(node: p.Node) -> Iterator[p.QueryPlan]:
 
 def _query(query: p.QueryPlan, read: set[int], made: set[int]) -> None:
     for cte in query.ctes:
-        _query(cte.query, read, made)
-        if cte.recursive is not None:
-            _query(cte.recursive.query, read, made)
+        _cte(cte, read, made)
     _node(query.node, read, made)
     read |= slots_of_all(query.expressions)
+
+
+def _cte(cte: p.CtePlan, read: set[int], made: set[int]) -> None:
+    for query in cte.queries:
+        _query(query, read, made)
+    made.add(-cte.id)
 
 
 def _node(node: p.Node, read: set[int], made: set[int]) -> None:
     for below in children(node):
         _node(below, read, made)
-    for inner in _queries(node):
+    for inner in inner_queries(node):
         _query(inner, read, made)
     read |= slots_of_all(node_expressions(node))
     if isinstance(node, p.CteScan) and node.working:
         read.add(-node.cte)  # not a slot, but what changes between the rounds of a recursion
+    if isinstance(node, p.CteScan):
+        read |= node.outer
     made |= own_slots(node)
 
 
@@ -85,7 +106,7 @@ class MadeSlots:
             made = own_slots(node)
             for below in children(node):
                 made |= self.slots(below)
-            for query in _queries(node):
+            for query in inner_queries(node):
                 _query(query, set(), made)
             found = self._slots[node] = frozenset(made)
         return found
@@ -143,6 +164,21 @@ def node_expressions(node: p.Node) -> list[Expression]:
     return list(found(node)) if found is not None else []
 
 
+def query_expressions(query: p.QueryPlan) -> Iterator[Expression]:
+    """Yield every expression that a query evaluates, in its nodes, CTEs and the queries in its FROM too."""
+    waiting: list[p.Node] = [query.node]
+    yield from query.expressions
+    for cte in query.ctes:
+        for part in cte.queries:
+            yield from query_expressions(part)
+    while waiting:
+        node = waiting.pop()
+        yield from node_expressions(node)
+        for inner in inner_queries(node):
+            yield from query_expressions(inner)
+        waiting += children(node)
+
+
 def access_expressions(access: p.Access) -> Iterator[Expression]:
     """Yield what is evaluated to make an access path's keys."""
     for part in access.prefix:
@@ -197,6 +233,7 @@ _READS: dict[type, Callable[[Any], Iterable[Expression]]] = {
     p.ProjectSet: lambda node: (call for _, call in node.calls),
     p.NestedLoop: lambda node: node.conditions,
     p.HashJoin: _hash_join,
+    p.Materialize: lambda node: (*node.keys, *node.values, *node.conditions),
     p.AggregateNode: lambda node: (
         *(expression for _, expression in node.keys),
         *(call for _, call in node.calls),

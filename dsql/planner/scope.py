@@ -19,6 +19,7 @@ from dsql.planner.plan import CtePlan, QueryPlan, Scan
 from dsql.planner.plan_slots import outer_slots
 from dsql.planner.references import References
 from dsql.planner.relations import TableLeaf
+from dsql.planner.repetition import depends_on, repeated
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 from dsql.types import oids
@@ -158,16 +159,24 @@ def _grouping(scope: Scope, node: Any) -> Expression:
     return slot
 
 
+def _planned(scope: Scope, query: bound_query.Query, kind: str, **parts: Any) -> SubPlan:
+    """Plan a subquery as a value, whose type is among `parts`."""
+    plan = scope.planner.plan_query(query, scope)
+    outer = frozenset(outer_slots(plan))
+    if outer:
+        plan = repeated(plan, whole=kind != "exists")
+    return SubPlan(kind=kind, plan=plan, outer=outer, depends_on=depends_on(plan, outer), **parts)
+
+
 def _subplan(kind: str) -> Callable[[Scope, Any], Expression]:
     def convert(scope: Scope, node: Any) -> Expression:
-        plan = scope.planner.plan_query(node.query, scope)
-        return SubPlan(
+        return _planned(
+            scope,
+            node.query,
+            kind,
             type_oid=node.type_oid,
             typmod=node.typmod,
             position=node.position,
-            kind=kind,
-            plan=plan,
-            outer=frozenset(outer_slots(plan)),
         )
 
     return convert
@@ -187,25 +196,23 @@ def _exists(scope: Scope, node: bound.Exists) -> Expression:
         scan = correlated.plan.node
         if isinstance(scan, Scan) and not scan.access.whole:
             return correlated
-    plan = scope.planner.plan_query(lookup.query, scope)
-    return SubPlan(
+    return _planned(
+        scope,
+        lookup.query,
+        "lookup",
         type_oid=node.type_oid,
         position=node.position,
-        kind="lookup",
-        plan=plan,
-        outer=frozenset(outer_slots(plan)),
         left=scope.convert_all(lookup.values),
         functions=lookup.functions,
     )
 
 
 def _quantified(scope: Scope, node: bound.QuantifiedSubquery) -> Expression:
-    plan = scope.planner.plan_query(node.query, scope)
-    return SubPlan(
+    return _planned(
+        scope,
+        node.query,
+        "all" if node.all else "any",
         type_oid=node.type_oid,
-        kind="all" if node.all else "any",
-        plan=plan,
-        outer=frozenset(outer_slots(plan)),
         left=scope.convert_all(node.left),
         functions=node.functions,
         operator=node.operator,
