@@ -26,6 +26,7 @@ from dsql.hub.waiter import Blocking, Waiter
 from dsql.rpc.boot import current_boot
 from storage.board import DELAYING, RETIRED, WATERMARK, BoardUnavailableError
 from storage.environment import ENVIRONMENT, ReadableEnvironment
+from storage.range_counts import count_rows
 from storage.reader_slot import ELSEWHERE, START, ReaderSlot
 from storage.snapshot import LocalSnapshot, no_replica
 
@@ -105,6 +106,12 @@ class LocalReplica:
         pages: int = environment.info()["last_pgno"] + 1
         page_bytes: int = environment.stat()["psize"]
         return pages * page_bytes
+
+    def count_rows(self, low: bytes, high: bytes) -> float | None:
+        """Return about how many rows lie in [low, high); None if that cannot be said now."""
+        environment = self._environment
+        page_bytes: int = environment.environment.stat()["psize"]
+        return count_rows(environment.directory, page_bytes, low, high)
 
     def snapshot(self, timestamp: int, reader: object = None) -> LocalSnapshot:
         """Return the snapshot at `timestamp`, once a replica has reached it. Raises SqlError 58000.

@@ -12,8 +12,9 @@ The pages are those of one transaction, and somebody holds them (`storage.checkp
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import lt
+from typing import overload
 
 from storage.lmdb_format import (
     BRANCH,
@@ -44,6 +45,35 @@ class DamagedPageError(Exception):
     """A page is not what its place in the tree asks for."""
 
 
+class PageKeys(Sequence[bytes]):
+    """The keys of one page, taken out as they are asked for."""
+
+    def __init__(self, page: bytes, offsets: tuple[int, ...]) -> None:
+        self._page = page
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        offset = self._offsets[place]
+        begin = offset + _NODE.size
+        return self._page[begin : begin + _NODE.unpack_from(self._page, offset)[2]]
+
+    def child(self, place: int) -> int:
+        """Return the number of the page below, if the page is a branch."""
+        low, high, _ = _NODE.unpack_from(self._page, self._offsets[place])
+        return int(low | high << 32)
+
+
 class Pages:
     """The pages of one transaction. `read` may raise OSError, which is damage as well."""
 
@@ -66,6 +96,10 @@ class Pages:
                 if key == name and len(value) == TREE_BYTES:
                     return read_tree(value)
         raise DamagedPageError(f"there is no database {name!r}")
+
+    def keys(self, number: int, *, is_leaf: bool) -> PageKeys:
+        """Return the keys of a page, of bytes. Raises DamagedPageError."""
+        return PageKeys(*self._page(number, LEAF if is_leaf else BRANCH))
 
     def given_up(self, after: int = 0) -> Iterator[tuple[int, ...]]:
         """Yield the free pages that each transaction later than `after` has given up.

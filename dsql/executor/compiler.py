@@ -61,6 +61,7 @@ from dsql.functions import templates as function_templates
 from dsql.limits import VALUE_BYTES_MAX
 from dsql.planner import plan as p
 from dsql.planner.planner import plan as plan_statement
+from dsql.planner.row_counts import RowCounts
 from dsql.sql.bound_query import BoundStatement
 from dsql.transaction.interface import Mode
 from dsql.transaction.write_buffer import too_many_rows
@@ -372,6 +373,6 @@ def compile_plan(plan: p.Plan) -> CompiledProgram:
     return CompiledProgram(plan)
 
 
-def prepare(statement: BoundStatement) -> CompiledProgram:
-    """Plan and compile a bound statement."""
-    return compile_plan(plan_statement(statement))
+def prepare(statement: BoundStatement, counts: RowCounts | None = None) -> CompiledProgram:
+    """Plan and compile a bound statement. `counts`: how many rows tables have."""
+    return compile_plan(plan_statement(statement, counts))

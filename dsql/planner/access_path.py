@@ -148,7 +148,7 @@ def candidates(
     found = [comparison(condition, keys, own) for condition in conditions]
     usable = [item for item in found if item is not None]
     partial = PartialIndexes(leaf.texts, conditions) if leaf.texts is not None else None
-    rows = estimates.table_rows(table)
+    rows = leaf.rows
     ways = [
         Candidate(
             table.primary_key, Access(), list(conditions), rows, rows * estimates.ROW_COST, keys
@@ -204,7 +204,7 @@ def _with_index(
     )
     taken = {id(condition) for condition in (*used, *covered)}
     rest = [condition for condition in conditions if id(condition) not in taken]
-    read = estimates.access_rows(leaf.table, index, access)
+    read = estimates.access_rows(leaf.rows, index, access)
     read = estimates.filtered(read, covered)
     per_row = estimates.ROW_COST + (0.0 if index.primary else estimates.LOOKUP_COST)
     return Candidate(index, access, rest, read, read * per_row, keys)

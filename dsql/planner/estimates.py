@@ -1,20 +1,20 @@
 """How many rows a step yields: rough numbers that only have to rank plans.
 
-There are no statistics: a table is taken for `TABLE_ROWS` rows, and predicates for PostgreSQL's
-default selectivities (src/include/utils/selfuncs.h).
+How many rows a table has storage knows, about (`dsql.planner.row_counts`); predicates are taken for
+PostgreSQL's default selectivities (src/include/utils/selfuncs.h).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dsql.catalog.schema import Index, Table
+from dsql.catalog.schema import Index
 from dsql.planner.plan import Access, Estimate
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.types import registry
 
-TABLE_ROWS = 1000.0
+CTE_ROWS = 1000.0  # of a recursion
 FUNCTION_ROWS = 100.0
 EQUAL_SELECTIVITY = 0.005
 RANGE_SELECTIVITY = 1 / 3
@@ -24,11 +24,6 @@ LIMIT_ROWS = 100.0  # of a LIMIT whose count is not known: PostgreSQL takes a te
 SCAN_STARTUP = 100.0  # Aurora DSQL's plans show the cost of asking storage as a fixed start
 ROW_COST = 0.01
 LOOKUP_COST = 0.5
-
-
-def table_rows(_table: Table) -> float:
-    """Return how many rows the table is taken to have."""
-    return TABLE_ROWS
 
 
 def selectivity(condition: Expression) -> float:
@@ -58,9 +53,8 @@ def filtered(rows: float, conditions: Iterable[Expression]) -> float:
     return max(1.0, round(rows))
 
 
-def access_rows(table: Table, index: Index | None, access: Access) -> float:
-    """Return the number of rows that an access path reads."""
-    rows = table_rows(table)
+def access_rows(rows: float, index: Index | None, access: Access) -> float:
+    """Return the number of rows that an access path reads of a table of `rows`."""
     lists = ARRAY_LENGTH ** sum(type(part).__name__ == "AnyOf" for part in access.prefix)
     if access.unique:
         return lists

@@ -152,6 +152,7 @@ def _table(scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]) -> Ta
         alias=entry.alias,
         columns=dict(zip(numbers, slots, strict=False)),
         texts=_index_texts(scope, entry, slots),
+        rows=scope.planner.table_rows(entry.table),
     )
 
 
@@ -282,7 +283,7 @@ def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:
     ]
     scope.entries[number] = list(slots)
     planned = source.planned
-    rows = planned.query.node.estimate.rows if planned is not None else estimates.TABLE_ROWS
+    rows = planned.query.node.estimate.rows if planned is not None else estimates.CTE_ROWS
     node = CteScan(
         estimate=Estimate(rows, _width(slots), 0.0, rows * estimates.ROW_COST),
         cte=source.working or (planned.id if planned is not None else 0),

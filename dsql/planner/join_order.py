@@ -23,6 +23,7 @@ from dsql.sql import bound
 from dsql.sql.bound import Expression, SortKey
 
 HASH_ROW_COST = 0.02
+BUILD_ROW_COST = 0.03  # of a row that is kept in the hash table
 LOOP_ROW_COST = 0.005
 
 
@@ -172,9 +173,11 @@ def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Ex
         push_down(right)
     inner = plan_group(right)[0] if isinstance(right, Group) else member_node(right)
     if not needs:
-        hashed = _hash_join(kind, left, Joined(inner, own), conditions)
-        if hashed is not None:
-            ways.append(hashed)
+        sides = [(left, Joined(inner, own))]
+        if kind == "inner":
+            sides.append((Joined(inner, own), left))
+        hashed = [_hash_join(kind, outer, kept, conditions) for outer, kept in sides]
+        ways += [way for way in hashed if way is not None]
     if kind == "full":  # a nested loop never learns which inner rows nobody met
         return ways[0] if ways else _hash_join_without_keys(left, Joined(inner, own), conditions)
     if needs and left.node.estimate.rows > 1.0:
@@ -206,7 +209,7 @@ def _lookup_join(
     way = access_path.best(ways)
     inner = scan(leaf, way)
     outer = left.node.estimate
-    rows = _joined_rows(kind, outer.rows, estimates.table_rows(leaf.table), conditions)
+    rows = _joined_rows(kind, outer.rows, leaf.rows, conditions)
     per_lookup = estimates.LOOKUP_COST + way.rows * estimates.ROW_COST
     total = outer.total + outer.rows * per_lookup + (inner.estimate.total - way.cost)
     estimate = Estimate(rows, outer.width + inner.estimate.width, outer.startup, total)
@@ -224,7 +227,7 @@ def _hash_join(
         return None
     outer, inner = left.node.estimate, right.node.estimate
     rows = _joined_rows(kind, outer.rows, inner.rows, conditions)
-    startup = inner.total + inner.rows * HASH_ROW_COST
+    startup = inner.total + inner.rows * BUILD_ROW_COST
     total = startup + outer.total + outer.rows * HASH_ROW_COST
     return HashJoin(
         estimate=Estimate(rows, outer.width + inner.width, startup, total),

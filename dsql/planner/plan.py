@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from dsql.catalog.foreign_keys import WatchedKey
 from dsql.catalog.schema import Index, Table
 from dsql.planner.expressions import Slot
+from dsql.planner.row_counts import Planned
 from dsql.sql import bound
 from dsql.sql.bound import AggregateCall, Expression, SortKey, WindowCall
 from dsql.sql.bound_query import ConstantRows
@@ -433,7 +434,8 @@ class Plan:
     """A planned statement. `tag` is the command tag's word.
 
     `is_generic`: with constants instead of parameters there may be a better plan. `watches`: it notes
-    values for foreign keys.
+    values for foreign keys. `rows`: how many its tables were taken to have, if it would be another one with
+    others.
     """
 
     query: QueryPlan
@@ -442,3 +444,4 @@ class Plan:
     writes: bool
     is_generic: bool = False
     watches: bool = False
+    rows: Planned = ()

@@ -13,8 +13,21 @@ from collections.abc import Sequence
 
 from dsql.planner.expressions import Slot
 from dsql.planner.modification import Modifying, plan_modification
-from dsql.planner.plan import CtePlan, Modification, Plan, QueryPlan, RecursivePlan
+from dsql.planner.plan import (
+    CtePlan,
+    DeleteNode,
+    Limit,
+    LockRows,
+    Modification,
+    Node,
+    Plan,
+    QueryPlan,
+    RecursivePlan,
+    Scan,
+    UpdateNode,
+)
 from dsql.planner.query import plan_select, plan_set_operation
+from dsql.planner.row_counts import RowCounts, planned_rows
 from dsql.planner.scope import CteSource, PlannerState, Scope
 from dsql.sql import bound_query
 from dsql.sql.bound import Call, Expression
@@ -25,9 +38,12 @@ _TAGS = {bound_query.Insert: "INSERT 0", bound_query.Update: "UPDATE", bound_que
 
 
 @uncollected
-def plan(statement: bound_query.BoundStatement) -> Plan:
-    """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000)."""
-    state = PlannerState(_plan_query, _plan_cte)
+def plan(statement: bound_query.BoundStatement, counts: RowCounts | None = None) -> Plan:
+    """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000).
+
+    `counts` knows how many rows tables have; None: nobody does.
+    """
+    state = PlannerState(_plan_query, _plan_cte, counts or RowCounts())
     body = statement.statement
     if isinstance(body, bound_query.Query):
         query = _plan_query(body, None, state=state)
@@ -40,7 +56,15 @@ def plan(statement: bound_query.BoundStatement) -> Plan:
         writes=_modifies(query),
         is_generic=state.is_generic,
         watches=state.watches,
+        rows=() if _is_lookup(query.node) else planned_rows(state.counted),
     )
+
+
+def _is_lookup(node: Node) -> bool:
+    """Return True for a plan that no number of rows would change: one row of one table by its key."""
+    while isinstance(node, Limit | UpdateNode | DeleteNode | LockRows):
+        node = node.child
+    return isinstance(node, Scan) and node.access.unique
 
 
 def _modifies(query: QueryPlan) -> bool:

@@ -30,7 +30,7 @@ class IndexTexts:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TableLeaf:
-    """A stored table. `columns` maps column numbers to slots.
+    """A stored table. `columns` maps column numbers to slots; `rows`: how many it is taken to have.
 
     `texts` is None if all its indexes are on plain columns, and whole.
     """
@@ -39,6 +39,7 @@ class TableLeaf:
     alias: str
     columns: dict[int, Slot]
     texts: IndexTexts | None = None
+    rows: float = 1.0
     conditions: list[Expression] = field(default_factory=list)
     row_slot: int = 0
     key_slot: int = 0

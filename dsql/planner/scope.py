@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsql.catalog.schema import Table
 from dsql.planner.expressions import Slot, SubPlan, fingerprint, map_children
 from dsql.planner.lookups import exists_lookup
 from dsql.planner.plan import CtePlan, QueryPlan, Scan
@@ -20,6 +21,7 @@ from dsql.planner.plan_slots import outer_slots
 from dsql.planner.references import References
 from dsql.planner.relations import TableLeaf
 from dsql.planner.repetition import depends_on, repeated
+from dsql.planner.row_counts import RowCounts
 from dsql.sql import bound, bound_query
 from dsql.sql.bound import Expression
 from dsql.types import oids
@@ -81,13 +83,15 @@ class PlannerState:
     `plan_query` and `plan_cte` break the import cycle with the planner. `copies` counts the uses of CTEs
     that are planned anew at each of several uses: n of them in a row, each using the last one twice, would
     be 2 ** n queries. `is_generic`: an index could be used if a parameter's value were known.
-    `watches`: something in the statement notes values for foreign keys.
+    `watches`: something in the statement notes values for foreign keys. `counted`: tables and the rows that
+    they were taken to have.
     """
 
     def __init__(
         self,
         plan_query: Callable[..., QueryPlan],
         plan_cte: Callable[[Scope, CteSource], None],
+        counts: RowCounts,
     ) -> None:
         self._next = 0
         self.plan_query = plan_query
@@ -96,6 +100,14 @@ class PlannerState:
         self.is_generic = False
         self.watches = False
         self.references = References()
+        self.counted: list[tuple[Table, float]] = []
+        self._counts = counts
+
+    def table_rows(self, table: Table) -> float:
+        """Return how many rows a table has, about, and take note that the plan rests on that."""
+        rows = self._counts.rows(table)
+        self.counted.append((table, rows))
+        return rows
 
     def number(self) -> int:
         """Return a number not used before in the statement."""

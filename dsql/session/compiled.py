@@ -19,6 +19,7 @@ from dsql.encoding.keyspace import role_version_key, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram, prepare
 from dsql.executor.program import Emit, OutputColumn
+from dsql.planner.row_counts import RowCounts
 from dsql.session import conversion
 from dsql.sql.bound_query import BoundStatement
 from dsql.types import registry
@@ -93,12 +94,14 @@ class CompiledQuery(DescribedQuery):
     `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
     to `role`. It was compiled from `text`, with its parameters' types as they were `declared`. `watches`:
     something follows for foreign keys when it has run (`dsql.session.constraints`). It `writes_shared`
-    what others may see: not temporary tables alone.
+    what others may see: not temporary tables alone. `is_outdated`: its tables have many more rows now, or
+    far fewer, than it was planned for.
     """
 
     __slots__ = (
         "_tags",
         "declared",
+        "is_outdated",
         "program",
         "role",
         "text",
@@ -113,11 +116,13 @@ class CompiledQuery(DescribedQuery):
         settings: FormatSettings,
         text: str,
         declared: tuple[int, ...] | None,
+        counts: RowCounts | None = None,
     ) -> None:
         bound = statement.subject
         self.text = text
         self.declared = declared
-        self.program = prepare(bound)
+        self.program = prepare(bound, counts)
+        self.is_outdated = False
         self.watches = self.program.watches
         super().__init__(self.program, settings)
         self.writes_shared = self.writes and _writes_shared(bound)

@@ -32,6 +32,7 @@ QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
 # None: the statement cannot have any.
 ParameterTypes = tuple[int, ...] | None
 
+_REVIEWED_MAX = 100  # of plans
 _CACHED_TEXT_CHARACTERS_MAX = 10_000  # longer texts are rarely sent twice
 
 
@@ -62,19 +63,31 @@ def compile_query(
     """Return the compiled form of a SELECT, VALUES, INSERT, UPDATE or DELETE.
 
     Raises SqlError 42501 if the role may not run it. A cached query was compiled for the same role under
-    the same catalog.
+    the same catalog, and for tables of about the size that they have.
     """
     version = standpoint.catalog.version
     key = (parsed.text, parameter_types, version, settings.plan_key)
     found: CompiledQuery | None = plans.get(key)
-    if found is not None:
+    review(plans)
+    if found is not None and not found.is_outdated:
         return found
     bound = _bind(parsed, parameter_types, standpoint, settings)
     authorized = authorize(bound, bound.required, standpoint.authority)
-    compiled = CompiledQuery(authorized, settings.formats, parsed.text, parameter_types)
+    compiled = CompiledQuery(
+        authorized, settings.formats, parsed.text, parameter_types, plans.row_counts
+    )
     if len(parsed.text) <= _CACHED_TEXT_CHARACTERS_MAX:
         plans.keep(key, compiled, parsed.text)
     return compiled
+
+
+def review(plans: PlanCache) -> None:
+    """Look whether the queries that were used last were planned for other numbers of rows, now and then."""
+    if not plans.is_review_due():
+        return
+    for query in plans.latest(_REVIEWED_MAX):
+        if isinstance(query, CompiledQuery) and not query.is_outdated:
+            query.is_outdated = plans.row_counts.have_moved(query.program.plan.rows)
 
 
 def compile_arguments(
@@ -136,7 +149,9 @@ def compile_body(
         check_statement(parsed, settings.profile)
         authorized = authorize(bound, bound.required, standpoint.authority)
         compiled.append(
-            CompiledQuery(authorized, settings.formats, parsed.text, call.argument_types)
+            CompiledQuery(
+                authorized, settings.formats, parsed.text, call.argument_types, plans.row_counts
+            )
         )
     body = tuple(compiled)
     plans.keep(key, body, function.body)
@@ -185,7 +200,7 @@ def compile_for_owner(
             profile="postgres",
         )
         authorized = authorize(bound, bound.required, authority)
-        found = CompiledQuery(authorized, settings, text, types)
+        found = CompiledQuery(authorized, settings, text, types, plans.row_counts)
         plans.keep(key, found, text)
     return found
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from itertools import islice
 from typing import Any
 
 from dsql.limits import PLAN_BYTES_PER_CHARACTER, PLANS_BYTES_MAX
+from dsql.planner.row_counts import RowCounts
 
 PLANS_MAX = 2_000
+REVIEW_SECONDS = 10.0
 
 
 class PlanCache:
     """What texts were parsed and compiled to: the most recently used, as many as fit.
 
     They are bounded by number and by the memory that they are likely to take, judged by their texts.
+    `row_counts` is what queries are planned by.
     """
 
-    def __init__(self, count_max: int = PLANS_MAX, bytes_max: int = PLANS_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        count_max: int = PLANS_MAX,
+        bytes_max: int = PLANS_BYTES_MAX,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._reviewed_at = monotonic()
         self._count_max = count_max
         self._bytes_max = bytes_max
+        self.row_counts = RowCounts()
         self._plans: OrderedDict[Hashable, Any] = OrderedDict()
         self._sizes: dict[Hashable, int] = {}
         self._bytes = 0
@@ -42,6 +55,18 @@ class PlanCache:
             oldest, _ = self._plans.popitem(last=False)
             self._bytes -= self._sizes.pop(oldest)
         assert self._bytes >= 0, "what goes gives back what it took"
+
+    def latest(self, most: int) -> list[Any]:
+        """Return what was used last, `most` of it."""
+        return list(islice(reversed(self._plans.values()), most))
+
+    def is_review_due(self) -> bool:
+        """Return True once in `REVIEW_SECONDS`."""
+        now = self._monotonic()
+        if now < self._reviewed_at + REVIEW_SECONDS:
+            return False
+        self._reviewed_at = now
+        return True
 
     def __len__(self) -> int:
         return len(self._plans)

@@ -114,6 +114,8 @@ class PreparedRounds:
         parameters = known.decode(data)
         if parameters is None or not statement.is_current(block.catalog):
             return False
+        if known.query.is_outdated:
+            return False
         self._out += known.prologue
         self._state.said = known.query.text
         run_to_end(self._state, known.query, known.emit, parameters)

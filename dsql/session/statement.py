@@ -85,7 +85,7 @@ class QueryStatement:
         state = self._state
         catalog = state.block.catalog
         compiled = self._compiled
-        if compiled is not None and self.is_current(catalog):
+        if compiled is not None and self.is_current(catalog) and not compiled.is_outdated:
             return compiled
         return self._recompile(catalog)
 

@@ -33,6 +33,7 @@ from dsql.session.departure import Departure
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Alone, Interrupts, Untimed
+from dsql.session.pipeline import review
 from dsql.session.record import SessionRecord, decode
 from dsql.session.roster import JobRun, Roster
 from dsql.session.session import Session
@@ -159,6 +160,7 @@ class ClusterTenant:
         )
         environment.begin, environment.prepare = manager.begin, do_nothing
         environment.stored_bytes = lambda: replica.stored_bytes
+        environment.plans.row_counts.count = replica.count_rows
 
     def _open_clock(self) -> PublishedClock:
         path = self._layout.clock(self._assignment.cluster)
@@ -202,6 +204,7 @@ class ClusterTenant:
         if park_seconds < BRIEF_SECONDS:
             connection.never_block()
         self._hub.on_hurry(connection.hurry)
+        review(self._environment.plans)
         session = Session(origin, connection, self._environment, park_seconds, arrived)
         with self._roster.entered(number, session):
             return session.run()
