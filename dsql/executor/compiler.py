@@ -47,6 +47,7 @@ from dsql.executor.key_set import KeySet
 from dsql.executor.keyed_rows import KeyedRows
 from dsql.executor.materialize import Results, produce_materialize
 from dsql.executor.memory import Flight, Held
+from dsql.executor.merge import produce_merge
 from dsql.executor.meter import MeteringGenerator, measure
 from dsql.executor.modify import produce_delete, produce_insert, produce_update
 from dsql.executor.partition import DistinctInOrder, DistinctRows, GroupSpill
@@ -93,6 +94,7 @@ NODES: dict[type, Produce] = {
     p.InsertNode: produce_insert,
     p.UpdateNode: produce_update,
     p.DeleteNode: produce_delete,
+    p.MergeNode: produce_merge,
     p.IndexBuildNode: produce_index_build,
 }
 
@@ -135,6 +137,7 @@ _NAMES: dict[str, Any] = {
     "view_check_violation": violations.view_check_violation,
     "unique_violation": violations.unique_violation,
     "second_update": violations.second_update,
+    "second_merge": violations.second_merge,
     "too_many_rows": too_many_rows,
     "key_too_large": violations.key_too_large,
     "check_row_size": violations.check_row_size,

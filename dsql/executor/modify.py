@@ -41,7 +41,8 @@ from dsql.planner.plan_slots import node_expressions
 from dsql.sql.bound import Expression
 
 
-def _refuse_frozen(table: Table) -> None:
+def refuse_frozen(table: Table) -> None:
+    """Raise SqlError 55006 for a table whose rows are being replaced."""
     if table.frozen:
         raise SqlError(
             "55006", f'cannot modify table "{table.name}" while its rows are being replaced'
@@ -69,7 +70,7 @@ def produce_insert(
     generator: Generator, node: p.InsertNode, env: Env, _required: set[int], consume: Consume
 ) -> None:
     """Write an INSERT."""
-    _refuse_frozen(node.table)
+    refuse_frozen(node.table)
     source = generator.source
     updates = node.conflict is not None and node.conflict.assignments is not None
     if updates:
@@ -89,6 +90,13 @@ def produce_insert(
             consume(values)
 
     generator.produce(node.child, env, slots_of_all(node_expressions(node)), insert)
+
+
+def write_insertion(generator: Generator, node: p.InsertNode, env: Env) -> None:
+    """Write the insertion of one row without ON CONFLICT."""
+    values = _new_values(generator, node, env)
+    row, key, entries = _proposed(generator, node, values)
+    _put_row(generator, node, values, row, key, entries)
 
 
 def _new_values(generator: Generator, node: p.InsertNode, env: Env) -> dict[int, Binding]:
@@ -282,7 +290,7 @@ def produce_update(
     generator: Generator, node: p.UpdateNode, env: Env, required: set[int], consume: Consume
 ) -> None:
     """Write an UPDATE."""
-    _refuse_frozen(node.table)
+    refuse_frozen(node.table)
     source = generator.source
     seen = _seen_rows(generator, once=node.once)
 
@@ -296,13 +304,19 @@ def produce_update(
                 fresh = source.fresh("row")
                 source.line(f"{fresh} = {row}.copy()")
                 row = fresh
-            found = dict(inner)
-            change = _Change(old=node.old, assignments=node.assignments, row=row, key=key)
-            _write_change(generator, node, change, found)
-            source.line("touched += 1")
-            consume(found)
+            consume(write_update(generator, node, inner, row))
 
-    generator.produce(node.child, env, _update_reads(node, required), update)
+    generator.produce(node.child, env, update_reads(node, required), update)
+
+
+def write_update(generator: Generator, node: p.UpdateNode, env: Env, row: str) -> Env:
+    """Write the update of a row, whose list is called `row`; return the env with the new one."""
+    found = dict(env)
+    key = env[node.key_slot].code
+    change = _Change(old=node.old, assignments=node.assignments, row=row, key=key)
+    _write_change(generator, node, change, found)
+    generator.source.line("touched += 1")
+    return found
 
 
 def _seen_rows(generator: Generator, *, once: bool) -> str:
@@ -313,7 +327,7 @@ def _seen_rows(generator: Generator, *, once: bool) -> str:
     return name
 
 
-def _update_reads(node: p.UpdateNode, required: set[int]) -> set[int]:
+def update_reads(node: p.UpdateNode, required: set[int]) -> set[int]:
     """Return the slots an UPDATE needs: those its expressions read, old values for new included."""
     changed = _changed_columns(node, node.assignments)
     reads = slots_of_all(node_expressions(node)) | required
@@ -415,14 +429,9 @@ def produce_delete(
     generator: Generator, node: p.DeleteNode, env: Env, required: set[int], consume: Consume
 ) -> None:
     """Write a DELETE."""
-    _refuse_frozen(node.table)
-    source, table = generator.source, node.table
+    refuse_frozen(node.table)
+    source = generator.source
     seen = _seen_rows(generator, once=node.once)
-    indexes = secondary_indexes(table)
-    reads = required | {node.row_slot, node.key_slot}
-    for index in indexes:
-        reads |= {node.new[n].id for n in index_columns(node, index) if n in node.new}
-    reads |= {node.new[number].id for number in watched_columns(node)}
 
     def delete(inner: Env) -> None:
         key = inner[node.key_slot].code
@@ -430,11 +439,25 @@ def produce_delete(
             if seen:
                 blocks.enter_context(source.block(f"if {key} not in {seen}:"))
                 source.line(f"{seen}.add({key})")
-            for index in indexes:
-                delete_entry(generator, index, index_entry(generator, node, index, inner, key))
-            source.line(f"{generator.runtime('tx_delete')}({key}, EXCLUSIVE, row=True)")
-            note_deleted(generator, node, inner)
-            source.line("touched += 1")
+            write_deletion(generator, node, inner)
             consume(inner)
 
-    generator.produce(node.child, env, reads, delete)
+    generator.produce(node.child, env, delete_reads(node, required), delete)
+
+
+def delete_reads(node: p.DeleteNode, required: set[int]) -> set[int]:
+    """Return the slots a DELETE needs."""
+    reads = required | {node.row_slot, node.key_slot}
+    for index in secondary_indexes(node.table):
+        reads |= {node.new[n].id for n in index_columns(node, index) if n in node.new}
+    return reads | {node.new[number].id for number in watched_columns(node)}
+
+
+def write_deletion(generator: Generator, node: p.DeleteNode, env: Env) -> None:
+    """Write the deletion of a row and its index entries."""
+    key = env[node.key_slot].code
+    for index in secondary_indexes(node.table):
+        delete_entry(generator, index, index_entry(generator, node, index, env, key))
+    generator.source.line(f"{generator.runtime('tx_delete')}({key}, EXCLUSIVE, row=True)")
+    note_deleted(generator, node, env)
+    generator.source.line("touched += 1")

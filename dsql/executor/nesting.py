@@ -118,4 +118,5 @@ _WEIGHTS: dict[type, Callable[[Any], tuple[int, tuple[p.Node, ...]]]] = {
     p.InsertNode: _child(1),
     p.UpdateNode: _child(1),
     p.DeleteNode: _child(1),
+    p.MergeNode: _child(2),
 }

@@ -201,6 +201,15 @@ def second_update() -> SqlError:
     )
 
 
+def second_merge() -> SqlError:
+    """Return the error of MERGE meeting a row that it has changed already."""
+    return SqlError(
+        "21000",
+        "MERGE command cannot affect row a second time",
+        hint="Ensure that not more than one source row matches any one target row.",
+    )
+
+
 def key_too_large() -> SqlError:
     """Return the error of a key or index entry above its limit."""
     return SqlError("54000", "key size too large")

@@ -1,4 +1,4 @@
-"""Planning INSERT, UPDATE and DELETE: which rows, and the expressions over the old and the new row."""
+"""Planning INSERT, UPDATE, DELETE and MERGE: which rows, and the expressions over old and new ones."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from dsql.planner.plan import (
     DeleteNode,
     Estimate,
     InsertNode,
+    MergeAction,
+    MergeNode,
+    Modification,
     Node,
     QueryPlan,
     SubqueryScan,
     UpdateNode,
 )
 from dsql.planner.query import outputs
-from dsql.planner.relations import Group, TableLeaf
+from dsql.planner.relations import Group, TableLeaf, table_leaves
 from dsql.planner.scope import Scope
 from dsql.planner.semi_joins import add_condition
 from dsql.sql import bound_query
 from dsql.sql.bound import Expression
-
-Modifying = bound_query.Insert | bound_query.Update | bound_query.Delete
+from dsql.sql.bound_query import Modifying
 
 
 def row_slots(scope: Scope, table: Table) -> dict[int, Slot]:
@@ -87,8 +89,10 @@ def plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
         node: Node = _insert(scope, statement)
     elif isinstance(statement, bound_query.Update):
         node = _update(scope, statement)
-    else:
+    elif isinstance(statement, bound_query.Delete):
         node = _delete(scope, statement)
+    else:
+        node = _merge(scope, statement)
     returning = statement.returning or []
     expressions = tuple(scope.convert(target.expression) for target in returning)
     return QueryPlan(node=node, expressions=expressions, outputs=outputs(returning))
@@ -240,3 +244,62 @@ def _delete(scope: Scope, statement: bound_query.Delete) -> DeleteNode:
         once=joined,
         **_write_parts(scope, statement),
     )
+
+
+# ---------------------------------------------------------------- MERGE
+
+
+def _merge(scope: Scope, statement: bound_query.Merge) -> MergeNode:
+    group = build(scope, statement.from_items, statement.range_table)
+    own = scope.entries[0]
+    leaf = next(leaf for leaf in table_leaves(group) if own == list(leaf.columns.values()))
+    leaf.row_slot, leaf.key_slot = scope.planner.number(), scope.planner.number()
+    actions = []
+    for action in statement.actions:
+        scope.entries[0] = own
+        condition = None
+        if action.condition is not None:
+            condition = optimizer.fold(scope.convert(action.condition))
+        actions.append((action, condition, _merge_parts(scope, statement, action, leaf)))
+    scope.entries[0] = own
+    optimizer.optimize(group)
+    child, _ = plan_group(group)
+    return MergeNode(
+        estimate=_estimate(child),
+        table=statement.table,
+        alias=leaf.alias,
+        child=child,
+        new=leaf.columns,
+        actions=tuple(
+            MergeAction(action.matched, condition, kind(child=child, **parts) if kind else None)
+            for action, condition, (kind, parts) in actions
+        ),
+        row_slot=leaf.row_slot,
+        key_slot=leaf.key_slot,
+    )
+
+
+def _merge_parts(
+    scope: Scope, statement: bound_query.Merge, action: bound_query.MergeAction, leaf: TableLeaf
+) -> tuple[type[Modification] | None, dict[str, Any]]:
+    """Return the node of what an action does, as its class and all of its fields but the child."""
+    if action.kind == "nothing":
+        return None, {}
+    assignments = _numbered(scope, action.assignments)
+    parts: dict[str, Any] = {
+        "estimate": Estimate(0, 0, 0.0, 0.0),
+        "table": statement.table,
+        "alias": leaf.alias,
+        "written": action.written,
+    }
+    own = {"row_slot": leaf.row_slot, "key_slot": leaf.key_slot}
+    if action.kind == "delete":
+        return DeleteNode, {**parts, **own, "new": leaf.columns, **_write_parts(scope, statement)}
+    new = parts["new"] = row_slots(scope, statement.table)
+    scope.entries[0] = list(new.values())
+    parts["checks"] = _numbered(scope, statement.checks)
+    parts["generated"] = _numbered(scope, statement.generated)
+    parts |= _write_parts(scope, statement)
+    if action.kind == "insert":
+        return InsertNode, {**parts, "values": dict(assignments)}
+    return UpdateNode, {**parts, **own, "old": leaf.columns, "assignments": assignments}

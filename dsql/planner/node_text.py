@@ -69,6 +69,7 @@ _NODE_TYPES: dict[type, str] = {
     p.InsertNode: "ModifyTable",
     p.UpdateNode: "ModifyTable",
     p.DeleteNode: "ModifyTable",
+    p.MergeNode: "ModifyTable",
 }
 
 
@@ -134,6 +135,7 @@ _LABELS: dict[type, Callable[[Any, str], str]] = {
     p.InsertNode: lambda _, target: f"Insert on {target}",
     p.UpdateNode: lambda _, target: f"Update on {target}",
     p.DeleteNode: lambda _, target: f"Delete on {target}",
+    p.MergeNode: lambda _, target: f"Merge on {target}",
 }
 
 

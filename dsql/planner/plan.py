@@ -375,6 +375,26 @@ class DeleteNode(Modification):
     once: bool = False
 
 
+class MergeAction(NamedTuple):
+    """What a WHEN of MERGE does to a row: `write` (None: nothing) has the child of its `MergeNode`."""
+
+    matched: bool
+    condition: Expression | None
+    write: Modification | None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MergeNode(Modification):
+    """MERGE: the first action whose condition is true for each row of the child.
+
+    A row with NULL in `key_slot` is one of the source that matches nothing.
+    """
+
+    actions: tuple[MergeAction, ...]
+    row_slot: int
+    key_slot: int
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class IndexBuildNode(Modification):
     """The entries of one index for rows that are there already, as the child yields them."""

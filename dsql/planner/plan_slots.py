@@ -148,6 +148,8 @@ def _made(node: p.Node) -> Iterable[Slot]:
         return [slot for slot, _ in node.calls]
     if isinstance(node, p.AggregateNode):
         return [slot for slot, _ in (*node.keys, *node.calls, *node.groupings)]
+    if isinstance(node, p.MergeNode):
+        return [slot for action in node.actions if action.write for slot in _made(action.write)]
     if isinstance(node, p.Modification):
         made = [*node.new.values()]
         if isinstance(node, p.UpdateNode):
@@ -221,6 +223,13 @@ def _update(node: p.UpdateNode) -> Iterator[Expression]:
     yield from (expression for _, expression in node.assignments)
 
 
+def _merge(node: p.MergeNode) -> Iterator[Expression]:
+    for action in node.actions:
+        yield from _present(action.condition)
+        if action.write is not None:
+            yield from node_expressions(action.write)
+
+
 _READS: dict[type, Callable[[Any], Iterable[Expression]]] = {
     p.Scan: _scan,
     p.VirtualScan: lambda node: node.filter,
@@ -251,4 +260,5 @@ _READS: dict[type, Callable[[Any], Iterable[Expression]]] = {
     p.InsertNode: _insert,
     p.UpdateNode: _update,
     p.DeleteNode: _modification,
+    p.MergeNode: _merge,
 }

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from dsql.planner.expressions import Slot
-from dsql.planner.modification import Modifying, plan_modification
+from dsql.planner.modification import plan_modification
 from dsql.planner.plan import (
     CtePlan,
     DeleteNode,
@@ -34,7 +34,12 @@ from dsql.sql.bound import Call, Expression
 from dsql.sql.collection import uncollected
 from dsql.sql.walk import nodes
 
-_TAGS = {bound_query.Insert: "INSERT 0", bound_query.Update: "UPDATE", bound_query.Delete: "DELETE"}
+_TAGS = {
+    bound_query.Insert: "INSERT 0",
+    bound_query.Update: "UPDATE",
+    bound_query.Delete: "DELETE",
+    bound_query.Merge: "MERGE",
+}
 
 
 @uncollected
@@ -92,7 +97,7 @@ def _plan_query(
     return dataclasses.replace(planned, ctes=tuple(scope.cte_plans)) if scope.cte_plans else planned
 
 
-def _plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
+def _plan_modification(scope: Scope, statement: bound_query.Modifying) -> QueryPlan:
     _plan_ctes(scope, statement.ctes)
     planned = plan_modification(scope, statement)
     return dataclasses.replace(planned, ctes=tuple(scope.cte_plans)) if scope.cte_plans else planned

@@ -187,6 +187,8 @@ class CopyPortal:
         if node.HasField("query"):
             query = inner(node.query)
             name = type(query).DESCRIPTOR.name.removesuffix("Stmt")
+            if name == "Merge":
+                raise unsupported("MERGE not supported in COPY")
             if name not in QUERIES:
                 raise unsupported(f"unsupported statement: {name}")
             if name != "Select" and not query.HasField("returning_clause"):

@@ -27,7 +27,7 @@ from dsql.sql.script import Script, read_script
 from dsql.sql.sql_functions import SqlCall
 from dsql.types.type import FormatSettings
 
-QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
+QUERIES = frozenset(("Select", "Insert", "Update", "Delete", "Merge"))
 # Type OIDs of $1, $2, ..., 0 where the client leaves one open (there may be more than it declares).
 # None: the statement cannot have any.
 ParameterTypes = tuple[int, ...] | None

@@ -20,7 +20,7 @@ from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
 from dsql.sql.binding import PARAMETERS_MAX, Binding, type_name
 from dsql.sql.bound import Expression
-from dsql.sql.bound_query import BoundStatement, Delete, Insert, Query, Update
+from dsql.sql.bound_query import BoundStatement, Modifying, Query
 from dsql.sql.calls import clause
 from dsql.sql.collection import uncollected
 from dsql.sql.columns import assignable, bind_stored, refuse_subqueries, stored_scope
@@ -50,7 +50,7 @@ def bind(
     authority: Authority | None = None,
     profile: str = "dsql",
 ) -> BoundStatement:
-    """Return the bound form of a SELECT, VALUES, INSERT, UPDATE or DELETE.
+    """Return the bound form of a SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE.
 
     `parameter_types` are the OIDs the client declared for $1..., 0 where it left one open; None for a
     statement that cannot have any, as in the simple protocol. Literals take the text formats of
@@ -59,7 +59,7 @@ def bind(
     Raises SqlError with PostgreSQL's codes and positions.
     """
 
-    def bound(parsed: ParsedStatement) -> tuple[Binding, Query | Insert | Update | Delete]:
+    def bound(parsed: ParsedStatement) -> tuple[Binding, Query | Modifying]:
         binding = Binding(
             catalog,
             search_path,
@@ -87,7 +87,7 @@ def bind(
     )
 
 
-def bind_tree(binding: Binding, tree: exp.Expression) -> Query | Insert | Update | Delete:
+def bind_tree(binding: Binding, tree: exp.Expression) -> Query | Modifying:
     """Bind a whole statement's tree."""
     scope = Scope(binding)
     if isinstance(tree, _QUERIES):

@@ -302,13 +302,53 @@ class Delete:
 
 
 @dataclass(slots=True, eq=False)
+class MergeAction:
+    """A WHEN of MERGE: what is done to a row of the source, and the target's if it is `matched`.
+
+    `kind`: "insert", "update", "delete" or "nothing". `assignments` are (column number, expression); for
+    an INSERT they are the row's values, defaults included.
+    """
+
+    matched: bool
+    kind: str
+    condition: Expression | None
+    assignments: list[tuple[int, Expression]] = field(default_factory=list)
+    written: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True, eq=False)
+class Merge:
+    """MERGE. Entry 0 of `range_table` is the target, the source's entries follow.
+
+    `from_items` is one join of the two; it keeps the source's rows that match nothing if any action
+    inserts. Checks, generated columns and index expressions see the new row as entry 0.
+    """
+
+    table: Table
+    range_table: list[Entry]
+    from_items: list[FromItem]
+    actions: list[MergeAction]
+    generated: list[tuple[int, Expression]]
+    checks: list[tuple[str, Expression]]
+    index_expressions: dict[tuple[int, int], Expression]
+    index_predicates: dict[int, Expression]
+    returning: list[Target] | None = None
+    ctes: list[Cte] = field(default_factory=list)
+    layers: list[ViewLayer] = field(default_factory=list)
+    watched: tuple[WatchedKey, ...] = ()
+
+
+Modifying = Insert | Update | Delete | Merge
+
+
+@dataclass(slots=True, eq=False)
 class BoundStatement:
     """A statement with its parameter types. `tables` are the OIDs whose catalog version it depends on.
 
     `required`: what the user has to hold for it.
     """
 
-    statement: Query | Insert | Update | Delete
+    statement: Query | Modifying
     parameter_types: list[int]
     tables: frozenset[int] = frozenset()
     required: tuple[Requirement, ...] = ()

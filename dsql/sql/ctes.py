@@ -102,6 +102,8 @@ def _modifying(scope: Scope, body: exp.Expression) -> tuple[Any, list[EntryColum
     from dsql.sql.dml import bind_modification
     from dsql.sql.targets import target_columns
 
+    if isinstance(body, exp.Merge):
+        raise unsupported("MERGE not supported in WITH query", position=position_of(body))
     if scope.parent is not None:
         raise unsupported(
             "WITH clause containing a data-modifying statement must be at the top level",

@@ -19,6 +19,7 @@ from dsql.sql.bound_query import (
     FromEntry,
     FromItem,
     Insert,
+    Modifying,
     Query,
     TableEntry,
     Target,
@@ -53,8 +54,12 @@ from dsql.types import oids
 Assignment = tuple[int, Expression]
 
 
-def bind_modification(scope: Scope, tree: exp.Expression) -> Insert | Update | Delete:
+def bind_modification(scope: Scope, tree: exp.Expression) -> Modifying:
     """Bind a data-modifying statement in a fresh scope."""
+    if isinstance(tree, exp.Merge):
+        from dsql.sql.merge import bind_merge
+
+        return bind_merge(scope, tree)
     if tree.args.get("with_") is not None:
         bind_with(scope, tree.args["with_"])
     if isinstance(tree, exp.Insert):
@@ -94,11 +99,11 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
         scope, tree.this, Privilege.INSERT, tree.args.get("columns") or ()
     )
     table = destination.table
-    columns = _insert_columns(destination, tree)
+    columns = insert_columns(destination, tree)
     source, columns = _source(scope, destination, tree, columns)
     destination.use.inserted.update(column.number for column in columns)
-    numbers = _numbers(destination, columns)
-    scope.items = [show_row(scope, destination, _alias(tree.this))]
+    numbers = column_numbers(destination, columns)
+    scope.items = [show_row(scope, destination, alias_of(tree.this))]
     conflict = tree.args.get("conflict")
     on_conflict = None
     if conflict is not None:
@@ -113,7 +118,7 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
         range_table=scope.range_table,
         column_numbers=numbers,
         source=source,
-        defaults=_defaults(scope, destination, _given(tree, columns, numbers)),
+        defaults=missing_defaults(scope, destination, _given(tree, columns, numbers)),
         generated=stored.generated,
         checks=stored.checks,
         index_expressions=stored.index_expressions,
@@ -134,7 +139,7 @@ def _given(tree: exp.Insert, columns: Sequence[Column], numbers: Sequence[int]) 
     return {number for column, number in pairs if not (drops and column.identity)}
 
 
-def _numbers(destination: Destination, columns: Sequence[Column]) -> list[int]:
+def column_numbers(destination: Destination, columns: Sequence[Column]) -> list[int]:
     """Return the numbers in the table of what INSERT gives. Raises SqlError 0A000, 42601 for one twice."""
     numbers: list[int] = []
     for column in columns:
@@ -149,12 +154,13 @@ def _assigned_twice(column: Column) -> SqlError:
     return SqlError("42601", f'multiple assignments to same column "{column.name}"')
 
 
-def _alias(tree: exp.Expression) -> str:
+def alias_of(tree: exp.Expression) -> str:
+    """Return the alias of a Table, "" for none."""
     alias = tree.args.get("alias")
     return "" if alias is None else str(alias.this.args["this"])
 
 
-def _defaults(scope: Scope, destination: Destination, given: set[int]) -> list[Assignment]:
+def missing_defaults(scope: Scope, destination: Destination, given: set[int]) -> list[Assignment]:
     """Return the defaults of the columns that are not given: a view's own come before the table's."""
     columns = {column.number: column for column in destination.table.live_columns}
     for column in destination.columns() if destination.layers else ():
@@ -169,7 +175,8 @@ def _defaults(scope: Scope, destination: Destination, given: set[int]) -> list[A
     return defaults
 
 
-def _insert_columns(destination: Destination, tree: exp.Insert) -> list[Column]:
+def insert_columns(destination: Destination, tree: exp.Insert) -> list[Column]:
+    """Return the columns that an INSERT names, all for none. Raises SqlError 42701, 42703, 0A000."""
     written = tree.args.get("columns")
     if not written:
         return destination.columns()
@@ -203,14 +210,16 @@ def _source(
     source = bind_query(scope.child(), query, settle=False)
     visible = [target for target in source.targets if not target.junk]
     values = [target.expression for target in visible]
-    columns = _fitting(tree, columns, values)
+    columns = fitting_columns(tree, columns, values)
     for column in columns:
         if not (override == "user" and column.identity):
             _check_writable(column, None, override)
     return _assigned_query(scope, source, columns), columns
 
 
-def _fitting(tree: exp.Insert, columns: list[Column], values: Sequence[Expression]) -> list[Column]:
+def fitting_columns(
+    tree: exp.Insert, columns: list[Column], values: Sequence[Expression]
+) -> list[Column]:
     """Return the columns that the values go to. Raises SqlError 42601."""
     count = len(values)
     if count > len(columns):
@@ -280,11 +289,11 @@ def _values_source(
     for row_tree in spread.trees:
         if len(row_tree.expressions) != width:
             raise uneven_row(row_tree)
-        rows.append(_cells(inner, row_tree.expressions))
-    columns = _fitting(tree, columns, rows[0])
+        rows.append(cells(inner, row_tree.expressions))
+    columns = fitting_columns(tree, columns, rows[0])
     done = [
         [
-            _cell(scope, destination, column, value, override)
+            assigned_cell(scope, destination, column, value, override)
             for column, value in zip(columns, row, strict=True)
         ]
         for row in rows
@@ -307,14 +316,16 @@ def _values_as_query(
     return Query(range_table=inner.range_table, from_items=[FromEntry(0)], targets=targets)
 
 
-def _cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
+def cells(scope: Scope, trees: Sequence[exp.Expression]) -> list[Expression]:
+    """Bind a row of VALUES, in which DEFAULT may stand."""
     with clause(scope, "VALUES"):
         return _cells_in_place(scope, trees)
 
 
-def _cell(
+def assigned_cell(
     scope: Scope, destination: Destination, column: Column, value: Expression, override: str | None
 ) -> Expression:
+    """Return a cell of VALUES as its column takes it. Raises SqlError 428C9, 42804."""
     if override == "user" and column.identity:
         value = DefaultValue(type_oid=oids.UNKNOWN)
     _check_writable(column, value, override)
@@ -453,7 +464,7 @@ def _assigned(
 # ---------------------------------------------------------------- UPDATE and DELETE
 
 
-def _show_indexes(scope: Scope, stored: Stored) -> None:
+def show_indexes(scope: Scope, stored: Stored) -> None:
     """Let the planner know the target's indexes on expressions, and the partial ones."""
     target = scope.range_table[0]
     assert isinstance(target, TableEntry)
@@ -480,7 +491,7 @@ def _joined(scope: Scope, tree: exp.Expression | None) -> list[FromItem]:
 def _update(scope: Scope, tree: exp.Update) -> Update:
     destination = bind_destination(scope, tree.this, Privilege.UPDATE)
     table = destination.table
-    scope.items = [show_row(scope, destination, _alias(tree.this))]
+    scope.items = [show_row(scope, destination, alias_of(tree.this))]
     from_items = _joined(scope, tree.args.get("from_"))
     with clause(scope, "UPDATE"):
         assignments = bind_assignments(scope, destination, tree.expressions)
@@ -488,13 +499,13 @@ def _update(scope: Scope, tree: exp.Update) -> Update:
     returning = _returning(scope, tree)
     destination.pass_on()
     stored = bind_row_expressions(scope.binding, table)
-    _show_indexes(scope, stored)
+    show_indexes(scope, stored)
     return Update(
         table=table,
         range_table=scope.range_table,
         from_items=from_items,
         where=where,
-        assignments=_without_generated(table, assignments),
+        assignments=without_generated(table, assignments),
         generated=stored.generated,
         checks=stored.checks,
         index_expressions=stored.index_expressions,
@@ -506,7 +517,7 @@ def _update(scope: Scope, tree: exp.Update) -> Update:
     )
 
 
-def _without_generated(table: Table, assignments: list[Assignment]) -> list[Assignment]:
+def without_generated(table: Table, assignments: list[Assignment]) -> list[Assignment]:
     """SET generated = DEFAULT is allowed and changes nothing: it is computed anyway."""
     generated = {column.number for column in table.columns if column.generated}
     return [one for one in assignments if one[0] not in generated]
@@ -515,14 +526,14 @@ def _without_generated(table: Table, assignments: list[Assignment]) -> list[Assi
 def _delete(scope: Scope, tree: exp.Delete) -> Delete:
     destination = bind_destination(scope, tree.this, Privilege.DELETE)
     table = destination.table
-    scope.items = [show_row(scope, destination, _alias(tree.this))]
+    scope.items = [show_row(scope, destination, alias_of(tree.this))]
     from_items = _joined(scope, tree.args.get("using"))
     where = _where(scope, tree)
     returning = _returning(scope, tree)
     destination.pass_on()
     stored = Stored()
     bind_index_expressions(scope.binding, table, stored)
-    _show_indexes(scope, stored)
+    show_indexes(scope, stored)
     return Delete(
         table=table,
         range_table=scope.range_table,

@@ -32,7 +32,7 @@ from dsql.sql.uses import requirements
 from dsql.types import oids
 from dsql.types.type import FormatSettings
 
-_QUERIES = frozenset(("Select", "Insert", "Update", "Delete"))
+_QUERIES = frozenset(("Select", "Insert", "Update", "Delete", "Merge"))
 
 
 class BodyStatement(NamedTuple):

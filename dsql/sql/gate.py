@@ -33,7 +33,7 @@ _LONG_NAME = re.compile(rb'[\w$\x80-\xff]{64}|"(?:[^"]|""){64}')
 _LONG_NAME_BYTES = 129  # that the pattern looks at
 _PIECE_BYTES = 1024 * 1024  # of one step of it
 # Statements that are read as trees only (`dsql.sql.tree_query`), not node by node.
-_WITH_TREES = frozenset(("Select", "Insert", "Update", "Delete"))
+_WITH_TREES = frozenset(("Select", "Insert", "Update", "Delete", "Merge"))
 _BLOCK_BYTES = 1_024
 _CHECKED_CHARACTERS_MAX = 200_000  # in what is longer, long lists are worth looking for
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))

@@ -15,6 +15,8 @@ The shapes, where they are not sqlglot's usual ones:
                     like a Select
     Insert          columns, expression (query, None for DEFAULT VALUES), override, conflict, returning
     Update, Delete  from_ / using: From
+    Merge           using: From of one item, on, whens: When with matched, condition, and then: an Insert
+                    (expression: a Tuple), Update or Delete without a table, None for DO NOTHING
     EQ in SET       this: a Column, or a Tuple of them
 """
 
@@ -442,8 +444,40 @@ def _delete(build: TreeBuilder, node: Any) -> exp.Expression:
     return _finish(build, node, tree)
 
 
-def _merge(_build: TreeBuilder, _node: Any) -> exp.Expression:
-    raise unsupported("unsupported statement type: MERGE")
+def _merge(build: TreeBuilder, node: Any) -> exp.Expression:
+    if node.returning_clause.exprs:
+        raise SqlError("42601", 'syntax error at or near "RETURNING"')
+    tree = exp.Merge(
+        this=_table(build, node.relation),
+        using=from_tree(build, [node.source_relation]),
+        on=build.expression(node.join_condition),
+        whens=[_when(build, item.merge_when_clause) for item in node.merge_when_clauses],
+    )
+    if node.HasField("with_clause"):
+        tree.set("with_", _with(build, node.with_clause))
+    return tree
+
+
+def _when(build: TreeBuilder, node: Any) -> exp.Expression:
+    if node.match_kind == pg.MERGE_WHEN_NOT_MATCHED_BY_SOURCE:
+        raise SqlError("42601", 'syntax error at or near "BY"')  # PostgreSQL's from 17 on
+    then: exp.Expression | None = None
+    if node.command_type == pg.CMD_UPDATE:
+        then = exp.Update(expressions=_assignments(build, node.target_list))
+    elif node.command_type == pg.CMD_DELETE:
+        then = exp.Delete()
+    elif node.command_type == pg.CMD_INSERT:
+        then = exp.Insert(
+            columns=[_target_column(build, item.res_target) for item in node.target_list],
+            override=_OVERRIDES.get(node.override),
+        )
+        if node.values:
+            then.set("expression", exp.Tuple(expressions=build.expressions(node.values)))
+    return exp.When(
+        matched=node.match_kind == pg.MERGE_WHEN_MATCHED,
+        condition=build.optional(node, "condition"),
+        then=then,
+    )
 
 
 _STATEMENTS = {

@@ -62,6 +62,10 @@ insert into {t} (a, b) values (1, 1) on conflict (a) do update set b = excluded.
 insert into {t} (a, b) values (1, 1) on conflict (a) do update set c = 1
 update {t} set b = 1; update {t} set b = b; update {t} set c = 1; update {t} set b = 1 where a = 1
 update {t} set b = 1 where c = 1; update {t} set b = 1 returning c; update {t} set b = x.a from {t} x
+merge into {t} using {t} x on false when matched then delete
+merge into {t} x using (values (-1)) y(i) on x.a = i when matched then update set b = 1
+merge into {t} x using (values (-1)) y(i) on x.b = i when matched then do nothing
+merge into {t} using (values (1)) y(i) on false when not matched and i = 2 then insert (a) values (i)
 delete from {t}; delete from {t} where a = 1; with q as (delete from {t} returning a) select * from q
 select * from closed.t; select nope from closed.t; select * from closed.nope; select nope from {t}
 select * from nope.t; insert into closed.t values (1); select relname from pg_catalog.pg_class limit 1
@@ -351,12 +355,11 @@ def test_nobody_may_more_or_less_than_on_postgresql(
 # What libpg_query's grammar has nodes for, but no statement that a client can send.
 NO_STATEMENTS = {"CreatePLang", "PLAssign", "Raw", "ReplicaIdentity", "Return", "SetOperation"}
 # Statements that would leave something in PostgreSQL's sessions, or are compared elsewhere:
-# those about roles in test_role_statements.py and privileges/, of the others MERGE is lacking here.
+# those about roles in test_role_statements.py and privileges/.
 ELSEWHERE = """
 alter default privileges grant select on tables to outsider; grant owner to outsider
 alter role idle nologin; alter role idle set work_mem = 64; drop owned by idle
 reassign owned by idle to owner; notify x; prepare x as select * from {t}
-merge into {t} using {t} x on false when matched then delete
 alter table all in tablespace pg_default set tablespace pg_default
 """
 BLOCKS = {"Transaction"}  # which say nothing about anything that has an owner
