@@ -16,6 +16,7 @@ import os
 import select
 
 from adjudicator.dialing import Connect, Prepare, ZoneConnections
+from adjudicator.listening import NotificationFeed
 from adjudicator.messages import (
     TRANSACTION_ID_BYTES,
     Request,
@@ -37,6 +38,8 @@ from dsql.transaction.interface import (
     Unavailable,
     Unknown,
 )
+
+__all__ = ["AdjudicatorClient", "NotificationFeed", "hello"]
 
 _PATIENCE_SECONDS = 0.05  # some times what a commit takes; then the other zones are asked as well
 _HEARTBEAT_SECONDS = 10.0
@@ -70,6 +73,7 @@ class AdjudicatorClient:
     called after each round of theirs.
 
     A commit is sent to one zone; if that is silent for `patience_seconds`, all others are asked about it.
+    `zones` are the connections, for who listens to the same zones.
     """
 
     def __init__(
@@ -91,7 +95,7 @@ class AdjudicatorClient:
         self._leader = ""  # the zone that is believed to lead, "" before the first connection
         self._prepare_at = 0  # a commit timestamp
         self._dead, self._dead_until = "", 0.0  # a zone that others may still take for the leader
-        self._zones = ZoneConnections(
+        self.zones = self._zones = ZoneConnections(
             azs, connect, prepare, self._waiter, patience_seconds, self._died
         )
 

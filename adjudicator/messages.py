@@ -3,6 +3,9 @@
 A connection begins with a Hello that names the cluster. A request is one kind byte and raw bytes; a
 reply is fixed: the transaction it is about, what happened, and the commit timestamp. Replies to one
 connection may overtake each other, hence the identifier.
+
+LISTEN asks for a feed of what transactions notify (`adjudicator.notifying`). It is answered by what comes
+unasked from then on, under the name that the asker has given it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import struct
 from typing import Annotated
 
 import msgspec
+
+from dsql.transaction.interface import Notification
 
 TRANSACTION_ID_BYTES = 16
 
@@ -29,6 +34,7 @@ class Request(enum.IntEnum):
     COMMIT = 1  # then an encoded WriteSet
     STATUS = 2  # then the transaction's id and its start timestamp
     HEARTBEAT = 3  # then 16 bytes of the caller's choice; appends a record, so that time moves on
+    LISTEN = 4  # then a feed's name and the timestamp that it begins behind; 0: no feed any more
 
 
 class Verdict(enum.IntEnum):
@@ -47,7 +53,10 @@ class Verdict(enum.IntEnum):
     UNAVAILABLE = 9  # nobody can commit now, for want of journal replicas; nothing was done
     UNDECIDED = 10  # it may be in a journal; for want of others nobody can tell what becomes of it
     BEHIND = 11  # storage does not keep up with the journal; nothing was done
-    DIED = 12  # said unasked, about nothing: the timestamp is as of NOT_LEADER, of a zone that has died
+    # Said unasked:
+    DIED = 12  # about nothing: the timestamp is as of NOT_LEADER, of a zone that has died
+    HEARD = 13  # about a feed: it has come to the timestamp; then the notifications that this commit tells
+    FORGOTTEN = 14  # about a feed: the journal has not all any more that comes behind its beginning
 
 
 _KEY_BYTES_MAX = 64 * 1024  # far above what KEY_BYTES_MAX of values are encoded to
@@ -73,6 +82,16 @@ class WriteSetKeys(msgspec.Struct, array_like=True, gc=False):
     writes: _Entries
 
 
+class WriteSetNotifications(msgspec.Struct, array_like=True, gc=False):
+    """The last field of a WriteSet, still encoded; what comes before it is skipped."""
+
+    transaction_id: msgspec.Raw
+    start_timestamp: msgspec.Raw
+    checks: msgspec.Raw
+    writes: msgspec.Raw
+    notifications: msgspec.Raw = msgspec.Raw(b"")
+
+
 class WriteSetIdentity(msgspec.Struct, array_like=True, gc=False):
     """The first two fields of a WriteSet."""
 
@@ -82,6 +101,9 @@ class WriteSetIdentity(msgspec.Struct, array_like=True, gc=False):
 
 decode_keys = msgspec.msgpack.Decoder(WriteSetKeys).decode
 decode_identity = msgspec.msgpack.Decoder(WriteSetIdentity).decode
+decode_notifications = msgspec.msgpack.Decoder(tuple[Notification, ...]).decode
+_find_notifications = msgspec.msgpack.Decoder(WriteSetNotifications).decode
+_NO_NOTIFICATIONS = (b"", msgspec.msgpack.encode(()))
 
 
 def encode_reply(transaction_id: bytes, verdict: Verdict, timestamp: int = 0) -> bytes:
@@ -112,9 +134,34 @@ def subject_of(request: bytes) -> bytes:
 
 
 def decode_reply(body: bytes) -> tuple[bytes, int, int]:
-    """Return (transaction id, verdict, timestamp). Raises struct.error."""
-    transaction_id, verdict, timestamp = _REPLY.unpack(body)
+    """Return (transaction id, verdict, timestamp); notifications follow behind. Raises struct.error."""
+    transaction_id, verdict, timestamp = _REPLY.unpack_from(body)
     return transaction_id, verdict, timestamp
+
+
+def encode_heard(feed: bytes, timestamp: int, notifications: bytes = b"") -> bytes:
+    """Return what a feed says that has come to a commit, with the encoded notifications of that."""
+    return encode_reply(feed, Verdict.HEARD, timestamp) + notifications
+
+
+def heard_notifications(body: bytes) -> tuple[Notification, ...]:
+    """Return the notifications in what a feed says. Raises msgspec.DecodeError."""
+    told = body[_REPLY.size :]
+    return decode_notifications(told) if told else ()
+
+
+def find_notifications(write_set: bytes) -> bytes:
+    """Return the encoded notifications of an encoded WriteSet, b"" for none.
+
+    Raises msgspec.DecodeError for what is no write set.
+    """
+    found = bytes(_find_notifications(write_set).notifications)
+    return b"" if found in _NO_NOTIFICATIONS else found
+
+
+def encode_listen(feed: bytes, timestamp: int) -> bytes:
+    """Return the body of a LISTEN request. `feed`: 16 bytes, new for each."""
+    return bytes((Request.LISTEN,)) + _STATUS.pack(feed, timestamp)
 
 
 def encode_status(transaction_id: bytes, start_timestamp: int) -> bytes:
@@ -123,6 +170,6 @@ def encode_status(transaction_id: bytes, start_timestamp: int) -> bytes:
 
 
 def decode_status(body: bytes) -> tuple[bytes, int]:
-    """Return (transaction id, start timestamp) of a STATUS request. Raises struct.error."""
+    """Return (transaction id, start timestamp) of a STATUS request, or a LISTEN. Raises struct.error."""
     transaction_id, start_timestamp = _STATUS.unpack_from(body, 1)
     return transaction_id, start_timestamp

@@ -22,7 +22,14 @@ from random import Random, SystemRandom
 
 from adjudicator.electorate import Electorate, Lead
 from adjudicator.leadership import Leadership
-from adjudicator.messages import REQUESTS_BYTES_MAX, REQUESTS_MAX, TRANSACTION_ID_BYTES
+from adjudicator.messages import (
+    REQUESTS_BYTES_MAX,
+    REQUESTS_MAX,
+    TRANSACTION_ID_BYTES,
+    Request,
+    decode_status,
+)
+from adjudicator.notifying import Notifier
 from adjudicator.peer_messages import Claims, Leads
 from adjudicator.peers import Peers
 from adjudicator.seat import Seat
@@ -44,6 +51,7 @@ _WORD_SECONDS = 0.01  # for the others to say that they stop too
 _POLL_SECONDS = 0.002
 _CLOCKS_PER_LOOK = 64  # a look takes some microseconds
 _BUSY_SECONDS = 1.0  # after the last request
+_LISTEN = bytes((Request.LISTEN,))
 _REFUSED_SECONDS_MIN, _REFUSED_SECONDS_MAX = 0.05, 2.0
 
 
@@ -254,6 +262,15 @@ class AdjudicatorServer:
         leadership = seat.leadership
         return 0 if leadership is None or leadership.pipeline is None else leadership.epoch
 
+    # Notifications
+
+    def notify(
+        self, connection: FramedConnection, cluster: str, name: bytes, behind: int
+    ) -> asyncio.Task[None]:
+        """Begin a feed of notifications; see `adjudicator.notifying`."""
+        notifier = Notifier(connection, self._journal, cluster, name, behind, self._loop.time)
+        return self._loop.create_task(notifier.run())
+
     # Operators
 
     def status(self) -> StatusReply:
@@ -330,6 +347,7 @@ class _Connection(FramedConnection):
         self._waiting = self._waiting_bytes = 0
         self._came_together = 0
         self._part_bytes = 0
+        self._notifying: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         self._came_together = 0
@@ -340,6 +358,8 @@ class _Connection(FramedConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        if self._notifying is not None:
+            return  # which waits until that was taken, or ends the connection
         log.warning("closed a connection: it does not take its answers")
         self.abort()
 
@@ -347,6 +367,9 @@ class _Connection(FramedConnection):
         seat = self._seat
         if seat is None:
             self._open(body)
+            return
+        if body[:1] == _LISTEN:
+            self._listen(seat, body)
             return
         self._server.requests += 1
         self._came_together += 1
@@ -361,6 +384,18 @@ class _Connection(FramedConnection):
             seat.handle(body, partial(self._answer, len(body)))
         except (ValueError, struct.error) as error:
             raise ProtocolError(f"malformed adjudicator request: {error}") from error
+
+    def _listen(self, seat: Seat, body: bytes) -> None:
+        """Begin the feed that is asked for in the place of another one, or end it."""
+        try:
+            name, behind = decode_status(body)
+        except struct.error as error:
+            raise ProtocolError(f"malformed adjudicator request: {error}") from error
+        if self._notifying is not None:
+            self._notifying.cancel()
+            self._notifying = None
+        if behind:
+            self._notifying = self._server.notify(self, seat.cluster, name, behind)
 
     def _answer(self, size: int, reply: bytes) -> None:
         self._waiting -= 1
@@ -378,6 +413,9 @@ class _Connection(FramedConnection):
             slowest.abort()
 
     def closed(self) -> None:
+        if self._notifying is not None:
+            self._notifying.cancel()
+            self._notifying = None
         if self._seat is not None:
             self._seat.connections.discard(self)
             self._seat.half_requests.hold(self, 0)

@@ -11,7 +11,9 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
+
+import msgspec
 
 from adjudicator.messages import REQUESTS_BYTES_MAX, REQUESTS_MAX, Verdict, decode_reply
 from dsql.hub.waiter import Activity, Source, Waiter
@@ -27,6 +29,18 @@ _READ_BYTES = 64 * 1024  # some two thousand answers
 Reply = tuple[int, int]  # verdict, timestamp
 LOST: Final = 0  # a verdict of our own: the connection broke, the request may have been done
 UNSENT: Final = -1  # another: the request never went out as a whole, so nobody has looked at it
+
+
+class Feed(Protocol):
+    """Who has asked a zone to tell of commits: see `adjudicator.listening`."""
+
+    def said(self, az: str, feed: bytes, verdict: int, timestamp: int, body: bytes) -> None:
+        """The zone says something of a feed. Raises msgspec.DecodeError."""
+        ...
+
+    def lost(self, az: str) -> None:
+        """The connection to the zone has ended."""
+        ...
 
 
 class Question:
@@ -64,6 +78,7 @@ class ZoneConnection:
         self._died = died
         with contextlib.suppress(BlockingIOError):  # what was said before anybody listened is old
             connected.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+        self.feed: Feed | None = None  # who listens to what the zone tells of commits
         self.answers = 0  # so many have come
         self.is_open = True
         self._socket = connected
@@ -105,6 +120,16 @@ class ZoneConnection:
             if not unsent:
                 self._taken_at = self._waiter.monotonic()
             unsent += framed
+
+    def tell(self, request: bytes) -> None:
+        """Send a request that nobody waits for the answer of."""
+        framed = frame(request)
+        self._gathered += len(framed)
+        if not self._unsent:
+            self._taken_at = self._waiter.monotonic()
+        self._unsent += framed
+        if self._waiter.alone:
+            self.flush()
 
     def flush(self) -> None:
         """Send what has gathered: all of it, or what the kernel takes now if others would run."""
@@ -193,6 +218,8 @@ class ZoneConnection:
         self._unsent.clear()
         for question, end in list(self._asked.values()):
             self._settle(question, (LOST if end <= self._sent else UNSENT, 0))
+        if self.feed is not None:
+            self.feed.lost(self.az)
 
     def _on_change(self) -> None:
         """Take what has come; a read that is not full has emptied the socket."""
@@ -215,17 +242,24 @@ class ZoneConnection:
         try:
             for body in self._decoder.feed(data):
                 about, verdict, timestamp = decode_reply(body)
-                if verdict == Verdict.DIED:
-                    self._died(timestamp)
+                if verdict >= Verdict.DIED:
+                    self._hear(about, verdict, timestamp, body)
                     continue
                 self.answers += 1
                 self._unanswered_bytes -= self._unanswered.pop(about, 0)
                 asked = self._asked.get(about)
                 if asked is not None:  # else it came too late
                     self._settle(asked[0], (verdict, timestamp))
-        except (FrameError, struct.error) as error:
+        except (FrameError, struct.error, msgspec.DecodeError) as error:
             logger.warning("no answer", extra={"az": self.az, "reason": str(error)})
             self.lose()
+
+    def _hear(self, about: bytes, verdict: int, timestamp: int, body: bytes) -> None:
+        """Pass on what the zone says unasked."""
+        if verdict == Verdict.DIED:
+            self._died(timestamp)
+        elif self.feed is not None:
+            self.feed.said(self.az, about, verdict, timestamp, body)
 
     def _settle(self, question: Question, reply: Reply) -> None:
         del self._asked[question.transaction_id]

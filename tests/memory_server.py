@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from adjudicator.client import NotificationFeed
+from adjudicator.messages import Verdict, encode_heard
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.hub.waiter import Blocking, Waiter
 from dsql.session.activity import Activity
@@ -72,6 +74,7 @@ class MemoryStore:
         self.changed: dict[bytes, int] = {}
         self.now = 1
         self.readers: dict[object, tuple[int, dict[bytes, bytes]]] = {}
+        self.feeds: list[NotificationFeed] = []
 
     def snapshot(self, timestamp: int, reader: object) -> MemorySnapshot:
         known = [(self.now, self.rows), *self.readers.copy().values()]
@@ -101,6 +104,10 @@ class MemoryStore:
                 rows[key] = value
         # In one step: no interrupt finds half of a commit.
         self.now, self.rows, self.changed = now, rows, changed
+        if writes.notifications:
+            body = encode_heard(b"", now, msgspec.msgpack.encode(writes.notifications))
+            for feed in self.feeds:
+                feed.said("az", feed._name, Verdict.HEARD, now, body)
         return Committed(self.now)
 
 
@@ -217,6 +224,11 @@ class Server:
             now=lambda: TIME_MICROSECONDS,
             waiter=waiter or Blocking(),
         )
+        # Nobody is asked: the store tells all.
+        environment.feed = NotificationFeed(
+            ["az"], lambda az: None, environment.waiter, lambda run: run, self.store.latest
+        )
+        self.store.feeds.append(environment.feed)
         jobs = JobRunner(Store(manager.begin, environment.catalogs.current, lambda: 0))
         return environment
 

@@ -61,6 +61,20 @@ class SessionFacts(Protocol):
         """Return the transaction's id; unless it is to `assign` one, None if there is none yet."""
         ...
 
+    def notify(self, channel: str, payload: str) -> None:
+        """Have the transaction tell a channel when it commits. Raises SqlError 22023, 54000."""
+        ...
+
+    @property
+    def channels(self) -> Iterable[str]:
+        """The channels that the session listens to."""
+        ...
+
+    @property
+    def notification_usage(self) -> float:
+        """What waits for the client of what may wait, from 0 to 1."""
+        ...
+
     def settings(self) -> Iterable[Mapping[str, Any]]:
         """Return the rows of pg_settings."""
         ...

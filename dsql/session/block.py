@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
@@ -25,8 +24,10 @@ from dsql.sequences.session import SessionSequences
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
-from dsql.session.record import BlockRecord, InvalidRecordError, SavepointRecord, UsedRecord
-from dsql.session.settings import Settings, Snapshot
+from dsql.session.listening import Listening
+from dsql.session.record import BlockRecord, InvalidRecordError, UsedRecord
+from dsql.session.savepoints import Savepoint, find, restored
+from dsql.session.settings import Settings
 from dsql.session.temporary_objects import TemporaryObjects
 from dsql.transaction.interface import Mode
 
@@ -46,18 +47,6 @@ REPLAYS_MAX = 50
 
 # A member of an enum costs two look-ups each time.
 _IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
-
-
-@dataclass(slots=True)
-class _Savepoint:
-    name: str
-    statement: int
-    settings: Snapshot
-    ddl_statements: int
-    writes: bool
-    deferred: dict[tuple[Any, ...], None]
-    deferred_count: int
-    constraint_modes: dict[int, bool]
 
 
 class _Used(Protocol):
@@ -124,8 +113,9 @@ class TransactionBlock:
         self._catalog: Catalog | None = None
         self._last_catalog: Catalog | None = None
         self._last_timestamp = -1
-        self._savepoints: list[_Savepoint] = []
+        self._savepoints: list[Savepoint] = []
         self.temporary: TemporaryObjects | None = None
+        self.listening: Listening | None = None  # from the session's first LISTEN on
         self._reset()
 
     def _reset(self) -> None:
@@ -342,6 +332,8 @@ class TransactionBlock:
                 self._interrupts.resume()
                 self.hold_cursors()
                 self._interrupts.state = HELD
+            if self.listening is not None:
+                self.listening.prepare(transaction)
             self._commit(transaction)
         except BaseException:
             self.rollback()
@@ -349,6 +341,8 @@ class TransactionBlock:
         self._settings.commit()
         if self._sequences.made:
             self._sequences.settle()
+        if self.listening is not None:
+            self.listening.commit(transaction.commit_timestamp)
         requested, jobs = self._jobs_requested, self._jobs
         self._end()
         if requested:
@@ -431,6 +425,8 @@ class TransactionBlock:
         self._settings.rollback()
         if self._sequences.made:
             self._sequences.undo()
+        if self.listening is not None:
+            self.listening.rollback()
         self._end()
 
     def _end(self) -> None:
@@ -488,18 +484,9 @@ class TransactionBlock:
             self._jobs_requested,
             self.has_looked,
             tuple({UsedRecord(query.version_keys, query.role) for query in self._queries}),
-            tuple(map(self._savepoint_record, self._savepoints)),
+            tuple(savepoint.record(self._settings) for savepoint in self._savepoints),
             self._settings.transaction_record(),
             has_id=self._identified,
-        )
-
-    def _savepoint_record(self, savepoint: _Savepoint) -> SavepointRecord:
-        return SavepointRecord(
-            savepoint.name,
-            savepoint.statement,
-            self._settings.snapshot_record(savepoint.settings),
-            savepoint.ddl_statements,
-            savepoint.writes,
         )
 
     def release(self) -> None:
@@ -524,19 +511,7 @@ class TransactionBlock:
         self._jobs_requested = record.jobs_requested
         self._queries.update(record.used)
         self._settings.take_up_transaction(record.settings)
-        self._savepoints = [
-            _Savepoint(
-                savepoint.name,
-                savepoint.statement,
-                self._settings.restored_snapshot(savepoint.settings),
-                savepoint.ddl_statements,
-                savepoint.writes,
-                {},
-                0,
-                {},
-            )
-            for savepoint in record.savepoints
-        ]
+        self._savepoints = [restored(found, self._settings) for found in record.savepoints]
         if record.has_id:
             self.give_id()
         if record.looked:
@@ -549,7 +524,7 @@ class TransactionBlock:
         self._interrupts.state = HELD
         number = self.transaction.begin_statement()
         self._savepoints.append(
-            _Savepoint(
+            Savepoint(
                 name,
                 number,
                 self._settings.snapshot(),
@@ -563,18 +538,20 @@ class TransactionBlock:
 
     def release_savepoint(self, name: str) -> None:
         """RELEASE: forget the savepoint and those after it."""
-        del self._savepoints[self._find_savepoint(name) :]
+        del self._savepoints[find(self._savepoints, name) :]
 
     def rollback_to_savepoint(self, name: str) -> int:
         """ROLLBACK TO: undo what came after the savepoint, which stays. Return the savepoint's number."""
         self._interrupts.state = HELD
-        index = self._find_savepoint(name)
+        index = find(self._savepoints, name)
         savepoint = self._savepoints[index]
         del self._savepoints[index + 1 :]
         transaction = self.transaction
         transaction.rewind(savepoint.statement)
         transaction.begin_statement()
         self._settings.restore(savepoint.settings)
+        if self.listening is not None:
+            self.listening.rewind(savepoint.statement)
         self._ddl_statements = savepoint.ddl_statements
         self.deferred = dict.fromkeys(islice(savepoint.deferred, savepoint.deferred_count))
         self.constraint_modes = savepoint.constraint_modes
@@ -583,12 +560,6 @@ class TransactionBlock:
             self._sequences.rewind(transaction, self.catalog)
         self.state = State.OPEN
         return savepoint.statement
-
-    def _find_savepoint(self, name: str) -> int:
-        for index in range(len(self._savepoints) - 1, -1, -1):
-            if self._savepoints[index].name == name:
-                return index
-        raise SqlError("3B001", f'savepoint "{name}" does not exist')
 
 
 def read_only_error(command: str) -> SqlError:

@@ -10,6 +10,7 @@ import msgspec
 from dsql.functions import session_random
 from dsql.session.block import State
 from dsql.session.extended import moved_statement
+from dsql.session.listening import listening_of
 from dsql.session.portal import SpentPortal
 from dsql.session.prepared import Source
 from dsql.session.record import (
@@ -53,6 +54,8 @@ def reason_to_stay(state: SessionState) -> str | None:
     own = state.block.temporary
     if own is not None and (state.block.state is not State.IDLE or own.has_tables):
         return "it has temporary tables"
+    if state.block.listening is not None and not state.block.listening.is_settled:
+        return "its transaction has begun to listen, or to do so no more"
     if state.block.waits_for_jobs:
         return "its transaction has begun a job"
     if state.block.deferred or state.block.constraint_modes:
@@ -109,6 +112,7 @@ def _record_of(
         state.client.address,
         state.client.since,
         state.sequences.record(),
+        None if state.block.listening is None else state.block.listening.record(),
     )
 
 
@@ -146,6 +150,8 @@ def take_up(state: SessionState, record: SessionRecord) -> None:
     state.context.known_session_id = record.session_id
     if record.sequences is not None:
         state.sequences.take_up(record.sequences)
+    if record.listening is not None:
+        listening_of(state).take_up(record.listening)
     if record.block is not None:
         state.block.take_up(record.block)
         state.recording.take_up(record.block.replay)

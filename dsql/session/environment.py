@@ -20,11 +20,14 @@ from dsql.transaction.local_store import LocalSpace
 from dsql.transaction.record import TransactionRecord
 
 if TYPE_CHECKING:
+    from adjudicator.client import NotificationFeed
     from dsql.session.activity import Activity
 
 
 class SessionTransaction(Transaction, Protocol):
     """A transaction whose statements are told apart, and whose age counts."""
+
+    commit_timestamp: int  # of its last commit with writes
 
     def check_age(self) -> None:
         """Raise SqlError 54000 if it is too old."""
@@ -101,7 +104,8 @@ class Environment:
     `give_up_job` undoes one, for a reason, unless it was completed: then it returns False.
     `look_around` and `signal` are those of `dsql.session.surveys`. `profile_changes`: sessions may set
     dsql.profile. `since` is when the host's agent began, in microseconds since 1970; `stored_bytes` what
-    the cluster takes on disk in the zone that is read from.
+    the cluster takes on disk in the zone that is read from. By the `feed` sessions hear what others notify;
+    without one there is no LISTEN.
     """
 
     cluster: str
@@ -121,6 +125,7 @@ class Environment:
     profile_changes: bool = False
     since: int = 0
     stored_bytes: Callable[[], int] = lambda: 0
+    feed: NotificationFeed | None = None
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000
     waiter: Waiter = field(default_factory=Blocking)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dsql.session import listening
 from dsql.session.activity import Activity
 from dsql.session.cursors import describe_cursors
 from dsql.session.parameters import DEFINITIONS, in_base_unit, parameter_key
@@ -70,6 +71,22 @@ class Facts:
         elif not state.block.has_id:
             return None
         return began << _SESSION_BITS | state.client.process_id & (1 << _SESSION_BITS) - 1
+
+    def notify(self, channel: str, payload: str) -> None:
+        """Have the transaction tell a channel when it commits. Raises SqlError 22023, 54000."""
+        listening.notify(self._state, channel, payload)
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels that the session listens to."""
+        found = self._state.block.listening
+        return [] if found is None else list(found.channels)
+
+    @property
+    def notification_usage(self) -> float:
+        """What waits for the client of what may wait, from 0 to 1."""
+        found = self._state.block.listening
+        return 0.0 if found is None else found.usage
 
     def settings(self) -> Iterator[Mapping[str, Any]]:
         """Yield the rows of pg_settings."""

@@ -149,6 +149,12 @@ class Interrupts:
         self._surroundings.end_input()
         self._deliver(frame)
 
+    def end(self, error: FatalError) -> None:
+        """End the session with an error as soon as that is allowed; whatever runs may say so."""
+        self._note(error)
+        self._surroundings.end_input()
+        self._is_elsewhere()
+
     def tick(self, frame: FrameType | None = None) -> None:
         """Look at the clock and at the client, and raise what is due."""
         raised = self._raised

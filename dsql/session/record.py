@@ -154,6 +154,13 @@ class RandomRecord(msgspec.Struct, array_like=True, frozen=True):
     half: float | None
 
 
+class ListeningRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Channels, each with the timestamp behind which it is listened to; up to `heard` all was told."""
+
+    channels: tuple[tuple[str, Count], ...]
+    heard: Count
+
+
 class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     """See the module.
 
@@ -181,6 +188,7 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     address: str = ""
     since: Count = 0
     sequences: SequencesRecord | None = None
+    listening: ListeningRecord | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

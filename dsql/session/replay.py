@@ -26,6 +26,7 @@ from dsql.executor.program import Emit
 from dsql.session.compiled import CompiledQuery, decode_parameters, utf8_decoders
 from dsql.session.pipeline import QUERIES, compile_query, parse
 from dsql.session.record import ReplayRecord
+from dsql.transaction.interface import Notification
 from dsql.types import registry
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class _Statement(NamedTuple):
     def has_answered(self, answer: bytes) -> bool:
         """Return whether this was the answer."""
         return answer == self.answer
+
+
+class _Told(NamedTuple):
+    """A NOTIFY, which says the same again."""
+
+    notification: Notification
+    timestamp: int
 
 
 class _Moved(NamedTuple):
@@ -97,7 +105,7 @@ class Recording:
 
     def __init__(self, state: SessionState) -> None:
         self._state = state
-        self._statements: list[_Statement | _Moved] = []
+        self._statements: list[_Statement | _Moved | _Told] = []
         self._bytes = 0
         self._generation = 0
 
@@ -124,6 +132,16 @@ class Recording:
         timestamp = self._state.context.statement_timestamp
         statements.append(_Statement(query, emit, parameters, timestamp, answer))
 
+    def note_notification(self, notification: Notification) -> None:
+        """Remember a NOTIFY."""
+        if not self._statements:
+            self._generation = self._state.settings.generation
+        if len(self._statements) == STATEMENTS_MAX:
+            self.clear()
+        else:
+            timestamp = self._state.context.statement_timestamp
+            self._statements.append(_Told(notification, timestamp))
+
     def covers(self, statements: int) -> bool:
         """Return whether this is all that a transaction of so many statements has done."""
         return len(self._statements) == statements > 0 and (
@@ -134,6 +152,10 @@ class Recording:
         """Run the queries again, in a transaction that has just begun; False if a client could tell."""
         last = len(self._statements) - 1
         for number, statement in enumerate(self._statements):
+            if isinstance(statement, _Told):
+                self._state.block.transaction.begin_statement()
+                self._state.block.transaction.notify(statement.notification)
+                continue
             answer = self._run(statement)
             if answer is None:
                 return False
@@ -154,10 +176,7 @@ class Recording:
         """Return the statements for another process; none if they could not be run again anyway."""
         if self._generation != self._state.settings.generation:
             return ()
-        found = [
-            statement.record if isinstance(statement, _Moved) else _record_of(statement)
-            for statement in self._statements
-        ]
+        found = [_record_of(statement) for statement in self._statements]
         return tuple(record for record in found if record is not None)
 
     def take_up(self, records: tuple[ReplayRecord, ...]) -> None:
@@ -181,8 +200,12 @@ class Recording:
         return bytes(answer + statement.query.complete(count))
 
 
-def _record_of(statement: _Statement) -> ReplayRecord | None:
+def _record_of(statement: _Statement | _Moved | _Told) -> ReplayRecord | None:
     """Return a statement for another process, None if it cannot be told how it was run."""
+    if isinstance(statement, _Moved):
+        return statement.record
+    if isinstance(statement, _Told):
+        return None
     query = statement.query
     formats = query.formats_of(statement.emit)
     if formats is None:

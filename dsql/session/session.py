@@ -165,6 +165,8 @@ class Session:
                 self._state.block.rollback()
                 self._connection.close()
             self._state.block.close_temporary()
+            if self._state.block.listening is not None:
+                self._state.block.listening.close()
         return departing
 
     def _understand(self) -> None:
@@ -262,6 +264,9 @@ class Session:
             except TimeoutError:
                 interrupts.check()
                 self._patience.check()
+                if self._has_heard():
+                    self._tell_heard()
+                    state.send()
                 departing = self._depart_if_due()
                 if departing is not None:
                     return departing
@@ -315,6 +320,11 @@ class Session:
         elif self._patience.limited:
             self._patience.begin()
             self._remember_to_park()
+        if state.block.listening is not None and self._has_heard():
+            ready = state.out[-6:]
+            del state.out[-6:]
+            self._tell_heard()
+            state.out += ready
         if state.block.state is _IDLE:
             now = self._monotonic()
             if now > self._deadline:
@@ -322,6 +332,19 @@ class Session:
             self._park_at = park_at = now + self._park_seconds
             if not self._patience.limited or park_at < self._connection.deadline:
                 self._connection.deadline = park_at  # the end of its age may come as much later
+
+    def _has_heard(self) -> bool:
+        """Whether there are notifications that the client may get now."""
+        block = self._state.block
+        return block.listening is not None and bool(block.listening.heard) and block.state is _IDLE
+
+    def _tell_heard(self) -> None:
+        listening = self._state.block.listening
+        assert listening is not None, "who has heard something listens"
+        for notification in listening.take():
+            self._state.out += backend.notification_response(
+                *notification, self._state.settings.encode
+            )
 
     def _remember_to_park(self) -> None:
         """Let `receive` wait no longer than until the session may be parked."""
@@ -353,7 +376,8 @@ class Session:
         Nobody is parked in a transaction. Tests have sessions move at every boundary.
         """
         state = self._state
-        if deadline is not None and state.block.state is not _IDLE:
+        listens = state.block.listening is not None and bool(state.block.listening.channels)
+        if deadline is not None and (listens or state.block.state is not _IDLE):
             if self._park_seconds:
                 return None
             deadline = None

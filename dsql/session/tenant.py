@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from adjudicator.client import AdjudicatorClient
+from adjudicator.client import AdjudicatorClient, NotificationFeed
 from dsql.catalog.jobs import Job
 from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
@@ -94,6 +94,9 @@ class ClusterTenant:
             look_around=line.surveys.look_around,
             signal=line.surveys.signal,
             waiter=hub,
+            feed=NotificationFeed(
+                sorted(assignment.azs), self._committer.zones.reach, hub, hub.spawn, self._latest
+            ),
         )
         self._jobs = JobRunner(
             Store(
@@ -245,6 +248,11 @@ class ClusterTenant:
     def _open_and_begin(self) -> SessionTransaction:
         self.open()
         return self._environment.begin()
+
+    def _latest(self) -> int:
+        """Return the cluster's clock, for a session that has begun a transaction."""
+        assert self._clock is not None, "it was opened for that"
+        return self._clock.latest()
 
     def _prepare(self) -> None:
         with contextlib.suppress(SqlError):  # the first transaction tries again, and says why not

@@ -21,7 +21,7 @@ from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.temporary_tables import drop_temporary_tables
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.session import cursors, prepared, procedures
+from dsql.session import cursors, listening, prepared, procedures
 from dsql.session.constraint_modes import run_set_constraints
 from dsql.session.copying import CopyStatement
 from dsql.session.create_table_as import create_table_as, create_table_as_requires
@@ -148,15 +148,10 @@ def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
         state.settings.reset_all()
         state.statements.clear()
         cursors.close_all(state)
+        listening.unlisten(state)
     if target in ("ALL", "SEQUENCES"):
         state.sequences.discard()
     return UtilityResult(f"DISCARD {target}")
-
-
-def _run_unlisten(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
-    """LISTEN does not exist, so there is never anything to stop."""
-    del parsed, state
-    return UtilityResult("UNLISTEN")
 
 
 _LOCK_PRIVILEGES = {
@@ -195,7 +190,9 @@ UTILITIES: dict[str, Utility[SessionState]] = {
     "Deallocate": Utility(nothing, prepared.run_deallocate),
     "Prepare": Utility(nothing, prepared.run_prepare),  # its statement passes the step itself
     "Discard": Utility(nothing, _run_discard),
-    "Unlisten": Utility(nothing, _run_unlisten),
+    "Listen": Utility(nothing, listening.run_listen),
+    "Unlisten": Utility(nothing, listening.run_unlisten),
+    "Notify": Utility(nothing, listening.run_notify),
     "Lock": Utility(_lock_requires, _run_lock),
     "CreateTableAs": Utility(create_table_as_requires, create_table_as),
     "ConstraintsSet": Utility(nothing, run_set_constraints),

@@ -92,17 +92,22 @@ class LocalHalf(Protocol):
         ...
 
 
+Notification = tuple[int, str, str]  # the sender's process id, a channel, a payload
+
+
 class WriteSet(msgspec.Struct, array_like=True):
     """All that a transaction asks to commit. Encoded once, by the query processor.
 
     `transaction_id`: 16 random bytes. `checks`: (key, mode) of locks and catalog versions, nothing is
     written for them. `writes`: (key, mode, value), value None deletes the key. Each key stands once.
+    `notifications`: what sessions that listen hear once it is committed, in this order.
     """
 
     transaction_id: bytes
     start_timestamp: int
     checks: list[tuple[bytes, int]]
     writes: list[tuple[bytes, int, bytes | None]]
+    notifications: tuple[Notification, ...] = ()
 
 
 class Committed(msgspec.Struct, frozen=True, tag="committed", array_like=True):
@@ -240,6 +245,18 @@ class Transaction(Protocol):
         """Lock or verify `key` at commit without writing it."""
         ...
 
+    def notify(self, notification: Notification) -> None:
+        """Have sessions that listen to a channel hear of the commit; what was said before is said once.
+
+        Raises SqlError 54000 if the transaction becomes too large.
+        """
+        ...
+
+    @property
+    def notifications(self) -> Iterable[Notification]:
+        """What has been said so by `notify`, and was not taken back."""
+        ...
+
     @property
     def size(self) -> int:
         """Bytes of keys and values that are written, about what the commit will carry."""
@@ -247,7 +264,7 @@ class Transaction(Protocol):
 
     @property
     def has_writes(self) -> bool:
-        """True if `commit` has to ask the adjudicator (writes, or locks)."""
+        """True if `commit` has to ask the adjudicator (writes, locks, or notifications)."""
         ...
 
     def is_outdated(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from dsql.transaction.interface import Mode
+from dsql.transaction.interface import Mode, Notification
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Version = tuple[bytes | None, Mode, Count]  # value, mode, number of the statement that wrote it
@@ -19,13 +19,15 @@ Version = tuple[bytes | None, Mode, Count]  # value, mode, number of the stateme
 class BufferRecord(msgspec.Struct, array_like=True, frozen=True):
     """The own writes: for each key its versions, the newest last, and the keys that are only checked.
 
-    `statement` is the number of the last one, `rows` how many have been modified.
+    `statement` is the number of the last one, `rows` how many have been modified. `notifications` are
+    with the number of the statement that has made each.
     """
 
     statement: Count = 0
     rows: Count = 0
     writes: tuple[tuple[bytes, tuple[Version, ...]], ...] = ()
     checks: tuple[tuple[bytes, Mode], ...] = ()
+    notifications: tuple[tuple[Notification, Count], ...] = ()
 
 
 class TransactionRecord(msgspec.Struct, array_like=True, frozen=True):

@@ -18,7 +18,7 @@ from dsql.limits import (
     TRANSACTION_BYTES_MAX,
 )
 from dsql.transaction.commit import Committer, commit_write_set
-from dsql.transaction.interface import LocalHalf, LocalWrite, Mode, Snapshot
+from dsql.transaction.interface import LocalHalf, LocalWrite, Mode, Notification, Snapshot
 from dsql.transaction.joined_snapshot import JoinedSnapshot
 from dsql.transaction.record import TransactionRecord
 from dsql.transaction.usage import READ_BYTES_MIN, Usage
@@ -238,6 +238,15 @@ class BufferedTransaction:
             self._start()
         self._buffer.check(key, mode)
 
+    def notify(self, notification: Notification) -> None:
+        """Have sessions that listen hear of the commit. Raises SqlError 54000 (bytes)."""
+        self._buffer.notify(notification)
+
+    @property
+    def notifications(self) -> Iterable[Notification]:
+        """What they will hear."""
+        return self._buffer.notifications
+
     @property
     def size(self) -> int:
         """Bytes of keys and values written so far, about what the commit will carry."""
@@ -245,9 +254,13 @@ class BufferedTransaction:
 
     @property
     def has_writes(self) -> bool:
-        """True if `commit` has to ask the adjudicator (writes, or locks)."""
+        """True if `commit` has to ask the adjudicator (writes, locks, or notifications)."""
         buffer = self._buffer
-        return bool(buffer.entries) or (bool(buffer.checks) and buffer.has_locks)
+        return (
+            bool(buffer.entries)
+            or bool(buffer.notifications)
+            or (bool(buffer.checks) and buffer.has_locks)
+        )
 
     def record(self) -> TransactionRecord:
         """Return what another process needs. The snapshot is shown on, until `rollback` here."""
@@ -348,7 +361,7 @@ class BufferedTransaction:
             self._shared.replica.release(self)
             self._started_at = _NOT_STARTED
         buffer = self._buffer
-        if buffer.entries or buffer.checks or buffer.statement:
+        if buffer.entries or buffer.checks or buffer.statement or buffer.notifications:
             buffer.clear()
 
     def _count(self, bytes_read: int) -> None:

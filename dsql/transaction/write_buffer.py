@@ -21,7 +21,7 @@ from dsql.encoding.keycode import check_key_size
 from dsql.encoding.keyspace import is_local
 from dsql.errors import SqlError
 from dsql.limits import ROW_BYTES_MAX, TRANSACTION_BYTES_MAX
-from dsql.transaction.interface import LocalWrite, Mode, WriteSet
+from dsql.transaction.interface import LocalWrite, Mode, Notification, WriteSet
 from dsql.transaction.record import BufferRecord, Version
 
 Row = tuple[bytes, bytes]
@@ -55,6 +55,7 @@ class WriteBuffer:
     """Writes and checks of one transaction. `rows_max` None: any number of rows.
 
     `bytes_max` may be set; `entries` is public for the hot path of reads, and changed by the methods only.
+    `notifications` are in their order, each with the number of the statement that has made it first.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class WriteBuffer:
         "entries",
         "inner_statements",
         "last_statement",
+        "notifications",
         "size",
         "statement",
     )
@@ -77,12 +79,14 @@ class WriteBuffer:
         self.bytes_max = bytes_max
         self.entries: dict[bytes, Entry] = {}
         self.checks: dict[bytes, Mode] = {}
+        self.notifications: dict[Notification, int] = {}
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
         self.entries.clear()
         self.checks.clear()
+        self.notifications.clear()
         self._sorted: list[bytes] | None = None
         self._rows = 0
         self.size = 0  # bytes of keys and values, a little less than what a commit would carry
@@ -187,6 +191,14 @@ class WriteBuffer:
         if self._locked > self.bytes_max:
             raise transaction_too_large(self._locked, self.bytes_max)
 
+    def notify(self, notification: Notification) -> None:
+        """Have it told at the commit, once. Raises SqlError 54000."""
+        if notification not in self.notifications:
+            self.notifications[notification] = self.statement
+            self.size += _size_of(notification)
+            if self.size > self.bytes_max:
+                raise transaction_too_large(self.size, self.bytes_max)
+
     @property
     def has_locks(self) -> bool:
         """True if a check is a lock, which has to be decided at commit even without any write."""
@@ -219,7 +231,11 @@ class WriteBuffer:
         return found
 
     def rewind(self, statement: int) -> None:
-        """Take back every write of `statement` and of later ones. Checks and counted rows stay."""
+        """Take back what `statement` and later ones have written or told. Checks and counted rows stay."""
+        for notification, made in list(self.notifications.items()):
+            if made >= statement:
+                del self.notifications[notification]
+                self.size -= _size_of(notification)
         kept: dict[bytes, Entry] = {}
         for key, newest in self.entries.items():
             entry: Entry | None = newest
@@ -252,7 +268,8 @@ class WriteBuffer:
     def record(self) -> BufferRecord:
         """Return all of it for another process."""
         writes = tuple((key, tuple(_versions(entry))) for key, entry in self.entries.items())
-        return BufferRecord(self.last_statement, self._rows, writes, tuple(self.checks.items()))
+        checks, notifications = tuple(self.checks.items()), tuple(self.notifications.items())
+        return BufferRecord(self.last_statement, self._rows, writes, checks, notifications)
 
     def take_up(self, record: BufferRecord) -> None:
         """Become what another buffer was. Raises ValueError for what none can have been."""
@@ -261,6 +278,8 @@ class WriteBuffer:
             if versions[-1][2] > record.statement:
                 raise ValueError("a write of a statement that is still to come")
         self.checks.update(record.checks)
+        self.notifications.update(record.notifications)
+        self.size += sum(map(_size_of, self.notifications))
         self._locked = sum(map(len, self.checks))
         self.statement = self.last_statement = record.statement
         self._rows = record.rows
@@ -297,7 +316,13 @@ class WriteBuffer:
             for key, mode in checks.items()
             if mode == Mode.CATALOG or key not in entries
         ]
-        return WriteSet(transaction_id, start_timestamp, [*locks], [*writes])
+        told = tuple(self.notifications) if self.notifications else ()
+        return WriteSet(transaction_id, start_timestamp, [*locks], [*writes], told)
+
+
+def _size_of(notification: Notification) -> int:
+    _, channel, payload = notification
+    return _ENTRY_BYTES + len(channel) + len(payload)
 
 
 def _versions(entry: Entry) -> list[Version]:

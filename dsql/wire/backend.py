@@ -147,6 +147,13 @@ def function_call_response(value: bytes | None) -> bytes:
     return _message(b"V", _NULL if value is None else _pack_int32(len(value)) + value)
 
 
+def notification_response(
+    process_id: int, channel: str, payload: str, encode: Encode = encode_text
+) -> bytes:
+    """Return a NotificationResponse: what a session with this process id has told a channel."""
+    return _message(b"A", _pack_int32(process_id) + encode(f"{channel}\0{payload}") + b"\0")
+
+
 def error_response(error: SqlError, encode: Encode = encode_text) -> bytes:
     """Return the ErrorResponse of an error."""
     return _message(b"E", encode(_fields(error.severity, error, error.origin)) + b"\0")
