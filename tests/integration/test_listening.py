@@ -1,0 +1,99 @@
+"""Listeners hear everything, or end: whatever dies, and wherever they go meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from running_cluster import DSQL, RunningCluster
+
+HEAR_SECONDS = 30.0
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    options = ("--park-seconds", "0.1", "--processes", "2")
+    running = RunningCluster(tmp_path_factory.mktemp("listening"), "postgres", options).start()
+    yield running
+    running.stop()
+
+
+def connect(cluster: RunningCluster) -> psycopg.Connection[Any]:
+    return psycopg.connect(**cluster.dsn(), autocommit=True)
+
+
+def hear(listener: psycopg.Connection[Any], count: int) -> list[str]:
+    found = listener.notifies(timeout=HEAR_SECONDS, stop_after=count)
+    return [notification.payload for notification in found]
+
+
+def tell(speaker: psycopg.Connection[Any], numbers: range) -> list[str]:
+    """Notify these; return them as they will be heard."""
+    for number in numbers:
+        speaker.execute("SELECT pg_notify('news', %s)", (str(number),))
+    return [str(number) for number in numbers]
+
+
+def test_what_is_told_while_zones_die_is_heard_once_and_in_order(cluster: RunningCluster) -> None:
+    with connect(cluster) as listener, connect(cluster) as speaker:
+        listener.execute("LISTEN news")
+        told = tell(speaker, range(10))
+        for round_, az in enumerate(ZONES, 1):
+            before = cluster.role(f"{az}.az")
+            os.kill(before, signal.SIGKILL)
+            told += tell(speaker, range(round_ * 10, round_ * 10 + 10))
+            cluster.wait_for_restart(f"{az}.az", before, HEAR_SECONDS)
+        assert hear(listener, len(told)) == told
+        listener.execute("UNLISTEN *")
+        speaker.execute("NOTIFY news")
+        assert not list(listener.notifies(timeout=0))
+
+
+def test_who_goes_to_another_process_hears_on(cluster: RunningCluster) -> None:
+    """A new seed takes over: all processes of before end, when their sessions have left."""
+    with connect(cluster) as listener, connect(cluster) as speaker:
+        listener.execute("LISTEN news")
+        told = tell(speaker, range(5))
+        seed = cluster.role("seed")
+        before = children_of(seed)
+        assert before
+        subprocess.run([DSQL, "agent", "reseed", "--data", cluster.directory / "data"], check=True)
+        deadline = time.monotonic() + HEAR_SECONDS
+        while cluster.role("seed") == seed or any(map(lives, before)):
+            assert time.monotonic() < deadline
+            told += tell(speaker, range(len(told), len(told) + 5))
+        told += tell(speaker, range(len(told), len(told) + 5))
+        assert hear(listener, len(told)) == told
+        assert listener.execute("SELECT * FROM pg_listening_channels()").fetchall() == [("news",)]
+
+
+def test_a_listener_whose_process_is_killed_ends(cluster: RunningCluster) -> None:
+    with connect(cluster) as listener:
+        listener.execute("LISTEN news")
+        for process_id in children_of(cluster.role("seed")):
+            os.kill(process_id, signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):
+            list(listener.notifies(timeout=HEAR_SECONDS))
+
+
+def children_of(process_id: int) -> list[int]:
+    """The query processors of a seed."""
+    text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def lives(process_id: int) -> bool:
+    """Whether a process runs; nobody may have waited for one that has ended."""
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
