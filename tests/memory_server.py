@@ -209,6 +209,10 @@ class Server:
     def environment(self, waiter: Waiter | None = None) -> Environment:
         limits = POSTGRES_LIMITS if self.profile == "postgres" else None
         manager = TransactionManager(self.store, self.store, self.store, limits)
+        waiter = waiter or Blocking()
+        # Nobody is asked: the store tells all.
+        feed = NotificationFeed(["az"], lambda az: None, waiter, lambda run: run, self.store.latest)
+        self.store.feeds.append(feed)
         environment = Environment(
             "a" * 26,
             self.profile,
@@ -222,13 +226,9 @@ class Server:
             since=TIME_MICROSECONDS,
             stored_bytes=lambda: sum(len(key) + len(row) for key, row in self.store.rows.items()),
             now=lambda: TIME_MICROSECONDS,
-            waiter=waiter or Blocking(),
+            waiter=waiter,
+            feed=feed,
         )
-        # Nobody is asked: the store tells all.
-        environment.feed = NotificationFeed(
-            ["az"], lambda az: None, environment.waiter, lambda run: run, self.store.latest
-        )
-        self.store.feeds.append(environment.feed)
         jobs = JobRunner(Store(manager.begin, environment.catalogs.current, lambda: 0))
         return environment
 

@@ -1,8 +1,7 @@
 """Functions about what this server does not have, as clients' catalog queries call them.
 
-No rules, triggers, partitions, publications, extended statistics, tablespaces, standbys, temporary schemas,
-advisory locks or waits for locks, and no JIT: the answers are those of a PostgreSQL that happens to have
-none.
+No rules, triggers, partitions, publications, extended statistics, tablespaces or standbys, and no JIT: the
+answers are those of a PostgreSQL that happens to have none.
 """
 
 from __future__ import annotations
@@ -41,8 +40,6 @@ define(
 )(_always(()))
 define("pg_trigger_depth", (), oids.INT4)(_always(0))
 define("pg_jit_available", (), oids.BOOL, volatility="v")(_always(False))
-define("pg_blocking_pids", (oids.INT4,), oids.INT4_ARRAY, volatility="v")(lambda *_arguments: [])
-define("pg_advisory_unlock_all", (), oids.VOID, volatility="v")(_always(""))
 define("pg_is_in_recovery", (), oids.BOOL)(_always(False))
 define("pg_relation_is_publishable", (oids.REGCLASS,), oids.BOOL)(_always(False))
 define("pg_tablespace_location", (oids.OID,), oids.TEXT)(_always(""))

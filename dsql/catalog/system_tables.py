@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsql.catalog import (
     absent_functions,
     activity_functions,
+    advisory_lock_functions,
     builtins,
     comments,
     dependencies,
@@ -32,6 +33,7 @@ from dsql.catalog import (
 __all__ = [
     "absent_functions",
     "activity_functions",
+    "advisory_lock_functions",
     "builtins",
     "comments",
     "dependencies",

@@ -65,6 +65,27 @@ class SessionFacts(Protocol):
         """Have the transaction tell a channel when it commits. Raises SqlError 22023, 54000."""
         ...
 
+    def take_lock(
+        self, tag: tuple[int, int, int], *, shared: bool, for_transaction: bool, waits: bool
+    ) -> bool:
+        """Take an advisory lock, for the session or its transaction; return whether it was taken.
+
+        `tag`: a bigint's halves and 1, or two integers and 2, unsigned. Raises SqlError 55P03, 40P01.
+        """
+        ...
+
+    def give_lock_up(self, tag: tuple[int, int, int], *, shared: bool) -> bool:
+        """Give up an advisory lock of the session; return whether it had it."""
+        ...
+
+    def give_all_locks_up(self) -> None:
+        """Give up all advisory locks of the session."""
+        ...
+
+    def locks(self) -> Iterable[Any]:
+        """Return the `dsql.session.advisory_locks.Entry` of every advisory lock of the cluster."""
+        ...
+
     @property
     def channels(self) -> Iterable[str]:
         """The channels that the session listens to."""

@@ -20,6 +20,7 @@ from dsql.catalog.jobs import Job
 from dsql.catalog.schema import ForeignKey
 from dsql.encoding.keyspace import role_version_key
 from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
+from dsql.locks.session import SessionLocks
 from dsql.sequences.session import SessionSequences
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
@@ -116,6 +117,7 @@ class TransactionBlock:
         self._savepoints: list[Savepoint] = []
         self.temporary: TemporaryObjects | None = None
         self.listening: Listening | None = None  # from the session's first LISTEN on
+        self.locks: SessionLocks | None = None  # from its first advisory lock on
         self._reset()
 
     def _reset(self) -> None:
@@ -312,6 +314,13 @@ class TransactionBlock:
         self._catalog_changed = self._writes = True
         self.transaction.begin_statement()
 
+    def look_anew(self) -> None:
+        """Have the next statement see what is committed by now, if only the first one has looked yet."""
+        transaction = self.transaction
+        if self.is_block and transaction.statements <= 1 and not transaction.has_writes:
+            transaction.look_anew()
+            self._catalog = None
+
     def request_jobs(self) -> None:
         """Have the background jobs looked at after the commit."""
         self._jobs_requested = True
@@ -334,6 +343,8 @@ class TransactionBlock:
                 self._interrupts.state = HELD
             if self.listening is not None:
                 self.listening.prepare(transaction)
+            if self.locks is not None and transaction.has_writes:
+                self.locks.fence(transaction)
             self._commit(transaction)
         except BaseException:
             self.rollback()
@@ -552,6 +563,8 @@ class TransactionBlock:
         self._settings.restore(savepoint.settings)
         if self.listening is not None:
             self.listening.rewind(savepoint.statement)
+        if self.locks is not None:
+            self.locks.rewind(savepoint.statement)
         self._ddl_statements = savepoint.ddl_statements
         self.deferred = dict.fromkeys(islice(savepoint.deferred, savepoint.deferred_count))
         self.constraint_modes = savepoint.constraint_modes

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from dsql.functions import session_random
+from dsql.session.advisory_locks import locks_of
 from dsql.session.block import State
 from dsql.session.extended import moved_statement
 from dsql.session.listening import listening_of
@@ -113,6 +114,7 @@ def _record_of(
         state.client.since,
         state.sequences.record(),
         None if state.block.listening is None else state.block.listening.record(),
+        None if state.block.locks is None else state.block.locks.record(),
     )
 
 
@@ -152,6 +154,8 @@ def take_up(state: SessionState, record: SessionRecord) -> None:
         state.sequences.take_up(record.sequences)
     if record.listening is not None:
         listening_of(state).take_up(record.listening)
+    if record.locks is not None:
+        locks_of(state).take_up(record.locks)
     if record.block is not None:
         state.block.take_up(record.block)
         state.recording.take_up(record.block.replay)

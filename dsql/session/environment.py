@@ -13,6 +13,7 @@ from dsql.executor.memory import ProcessMemory
 from dsql.executor.temporary import TemporarySpace, unnamed_file
 from dsql.hub.waiter import Blocking, Waiter
 from dsql.limits import CONNECTION_SECONDS_MAX
+from dsql.locks.server import LockServer, Spawn
 from dsql.sequences.server import SequenceServer
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import LocalHalf, Transaction
@@ -28,6 +29,15 @@ class SessionTransaction(Transaction, Protocol):
     """A transaction whose statements are told apart, and whose age counts."""
 
     commit_timestamp: int  # of its last commit with writes
+
+    @property
+    def statement(self) -> int:
+        """The number of the last statement, as `begin_statement` has returned it."""
+        ...
+
+    def look_anew(self) -> None:
+        """Read at a new snapshot from now on. Nothing may have been written."""
+        ...
 
     def check_age(self) -> None:
         """Raise SqlError 54000 if it is too old."""
@@ -105,7 +115,7 @@ class Environment:
     `look_around` and `signal` are those of `dsql.session.surveys`. `profile_changes`: sessions may set
     dsql.profile. `since` is when the host's agent began, in microseconds since 1970; `stored_bytes` what
     the cluster takes on disk in the zone that is read from. By the `feed` sessions hear what others notify;
-    without one there is no LISTEN.
+    without one there is no LISTEN, and there are no `locks`. `spawn` starts a task of the process's own.
     """
 
     cluster: str
@@ -126,12 +136,16 @@ class Environment:
     since: int = 0
     stored_bytes: Callable[[], int] = lambda: 0
     feed: NotificationFeed | None = None
+    spawn: Spawn | None = None
     session_seconds_max: float = CONNECTION_SECONDS_MAX
     now: Callable[[], int] = lambda: time.time_ns() // 1000
     waiter: Waiter = field(default_factory=Blocking)
     sequences: SequenceServer = field(init=False)
+    locks: LockServer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        if self.feed is not None:
+            self.locks = LockServer(lambda: self.begin(), self.waiter, self.feed, self.spawn)
         self.sequences = SequenceServer(lambda: self.begin(), self.catalogs, self.waiter)
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dsql.session import listening
+from dsql.locks.lock import Tag
+from dsql.session import advisory_locks, listening
 from dsql.session.activity import Activity
 from dsql.session.cursors import describe_cursors
 from dsql.session.parameters import DEFINITIONS, in_base_unit, parameter_key
@@ -75,6 +76,26 @@ class Facts:
     def notify(self, channel: str, payload: str) -> None:
         """Have the transaction tell a channel when it commits. Raises SqlError 22023, 54000."""
         listening.notify(self._state, channel, payload)
+
+    def take_lock(
+        self, tag: tuple[int, int, int], *, shared: bool, for_transaction: bool, waits: bool
+    ) -> bool:
+        """Take an advisory lock; return whether it was taken. Raises SqlError 55P03, 40P01."""
+        return advisory_locks.take(
+            self._state, Tag(*tag), shared=shared, for_transaction=for_transaction, waits=waits
+        )
+
+    def give_lock_up(self, tag: tuple[int, int, int], *, shared: bool) -> bool:
+        """Give up an advisory lock of the session; return whether it had it."""
+        return advisory_locks.give_up(self._state, Tag(*tag), shared=shared)
+
+    def give_all_locks_up(self) -> None:
+        """Give up all advisory locks of the session."""
+        advisory_locks.give_all_up(self._state)
+
+    def locks(self) -> Iterator[advisory_locks.Entry]:
+        """Yield who has which advisory lock, and who waits for it."""
+        return advisory_locks.entries(self._state)
 
     @property
     def channels(self) -> list[str]:

@@ -37,6 +37,7 @@ _ATOMIC = (
     "dsql.executor.memory.",  # what is charged, and given back by destructors
     "dsql.executor.temporary.",  # which blocks are free
     "dsql.hub.hub.",  # who is ready
+    "dsql.locks.",  # what is taken, and who knows of it
     "dsql.rpc.",
     "dsql.sequences.server.",  # who waits in which line
     "dsql.session.plan_cache.",  # what it holds, and how much that is

@@ -1,8 +1,8 @@
 """The session parameters there are: names, kinds, bounds, and how a value is checked and spelled.
 
-The list is PostgreSQL's (`parameters.tsv`), less what makes no sense here, plus our own. `lock_timeout` is
-accepted and has nothing to end: nothing waits for locks. Which of them the dsql profile allows to be set is
-in `dsql.sql.refusals`. Names with a dot are a user's own. How a parameter is set, and by whom, is in
+The list is PostgreSQL's (`parameters.tsv`), less what makes no sense here, plus our own. `lock_timeout`
+ends waits for advisory locks; there are no others. Which of them the dsql profile allows to be set is in
+`dsql.sql.refusals`. Names with a dot are a user's own. How a parameter is set, and by whom, is in
 `dsql.session.settings`.
 """
 

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from dsql.limits import PREPARED_CHARACTERS_MAX
+from dsql.locks.session import LocksRecord
 from dsql.sequences.record import SequencesRecord
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.transaction.record import Count, TransactionRecord
@@ -189,6 +190,7 @@ class SessionRecord(msgspec.Struct, array_like=True, frozen=True):
     since: Count = 0
     sequences: SequencesRecord | None = None
     listening: ListeningRecord | None = None
+    locks: LocksRecord | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -167,6 +167,8 @@ class Session:
             self._state.block.close_temporary()
             if self._state.block.listening is not None:
                 self._state.block.listening.close()
+            if self._state.block.locks is not None and departing is None:
+                self._state.block.locks.close()
         return departing
 
     def _understand(self) -> None:
@@ -376,8 +378,11 @@ class Session:
         Nobody is parked in a transaction. Tests have sessions move at every boundary.
         """
         state = self._state
-        listens = state.block.listening is not None and bool(state.block.listening.channels)
-        if deadline is not None and (listens or state.block.state is not _IDLE):
+        block = state.block
+        stays = (block.listening is not None and bool(block.listening.channels)) or (
+            block.locks is not None and block.locks.any
+        )
+        if deadline is not None and (stays or state.block.state is not _IDLE):
             if self._park_seconds:
                 return None
             deadline = None

@@ -117,6 +117,7 @@ class Settings:
         )
         self.profile = values["dsql.profile"]
         self.statement_timeout_seconds = self._seconds("statement_timeout")
+        self.lock_timeout_seconds = self._seconds("lock_timeout")
         self.transaction_timeout_seconds = self._seconds("transaction_timeout")
         self.idle_timeout_seconds = self._seconds("idle_session_timeout")
         self.idle_in_transaction_timeout_seconds = self._seconds(

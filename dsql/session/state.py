@@ -113,6 +113,8 @@ class SessionState:
             self.forget_portals()
         if self.sequences.ahead:
             self.sequences.end()
+        if self.block.locks is not None:
+            self.block.locks.end_transaction()
         if self.sequences.latest and self.settings.profile == DSQL:
             self.sequences.latest = 0  # Aurora DSQL's lastval looks no further back
 

@@ -94,6 +94,7 @@ class ClusterTenant:
             look_around=line.surveys.look_around,
             signal=line.surveys.signal,
             waiter=hub,
+            spawn=hub.spawn,
             feed=NotificationFeed(
                 sorted(assignment.azs), self._committer.zones.reach, hub, hub.spawn, self._latest
             ),
@@ -280,11 +281,13 @@ class ClusterTenant:
         return self._jobs.give_up(job.identifier, reason)
 
     def _pause(self, seconds: float) -> None:
-        running = self._roster.running
-        if running is None:  # nothing runs yet
-            time.sleep(seconds)
-        else:
+        running, hub = self._roster.running, self._hub
+        if running is not None:
             running.interrupts.pause(seconds)
+        elif hub.current is not None:  # a task of the process's own
+            hub.wait(hub.monotonic() + seconds)
+        else:  # nothing runs yet
+            time.sleep(seconds)
 
     def _eventually(self, open_it: Callable[[], Opened]) -> Opened:
         """Return what `open_it` returns once what it needs is there, or raise why it is not."""

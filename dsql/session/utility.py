@@ -21,7 +21,7 @@ from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.temporary_tables import drop_temporary_tables
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
-from dsql.session import cursors, listening, prepared, procedures
+from dsql.session import advisory_locks, cursors, listening, prepared, procedures
 from dsql.session.constraint_modes import run_set_constraints
 from dsql.session.copying import CopyStatement
 from dsql.session.create_table_as import create_table_as, create_table_as_requires
@@ -149,6 +149,7 @@ def _run_discard(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
         state.statements.clear()
         cursors.close_all(state)
         listening.unlisten(state)
+        advisory_locks.give_all_up(state)
     if target in ("ALL", "SEQUENCES"):
         state.sequences.discard()
     return UtilityResult(f"DISCARD {target}")

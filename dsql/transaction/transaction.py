@@ -142,6 +142,18 @@ class BufferedTransaction:
         """How many statements have begun, without those inside of others."""
         return self._buffer.last_statement - self._buffer.inner_statements
 
+    @property
+    def statement(self) -> int:
+        """The number of the last statement, as `begin_statement` has returned it."""
+        return self._buffer.last_statement
+
+    def look_anew(self) -> None:
+        """Read at a new snapshot from now on. Nothing may have been written."""
+        assert not self._buffer.entries, "what was written depends on what was read"
+        if self._snapshot is not None:
+            self._shared.replica.release(self)
+            self._start()
+
     def check_age(self) -> None:
         """Raise SqlError 54000 if the transaction has exceeded its age limit."""
         limit = self._shared.limits.age_seconds_max

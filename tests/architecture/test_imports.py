@@ -82,7 +82,7 @@ LAYERS = (
     ("dsql.transaction", "dsql.health"),
     ("dsql.functions",),
     ("dsql.access", "dsql.catalog"),
-    ("dsql.sequences",),
+    ("dsql.sequences", "dsql.locks"),
     ("dsql.sql",),
     ("dsql.planner",),
     ("dsql.executor",),

@@ -97,3 +97,30 @@ def lives(process_id: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_an_advisory_lock_is_free_again_when_its_process_was_killed(
+    cluster: RunningCluster,
+) -> None:
+    with connect(cluster) as watcher, connect(cluster) as holder:
+        holder.execute("SELECT pg_advisory_lock(5)")
+        assert watcher.execute("SELECT pg_try_advisory_lock(5)").fetchone() == (False,)
+        for process_id in children_of(cluster.role("seed")):
+            os.kill(process_id, signal.SIGKILL)
+        with connect(cluster) as next_one:
+            assert next_one.execute("SELECT pg_try_advisory_lock(5)").fetchone() == (False,)
+            next_one.execute("SET lock_timeout = '60s'")
+            next_one.execute("SELECT pg_advisory_lock(5)")
+            assert next_one.execute("SELECT count(*) FROM pg_locks").fetchone() == (1,)
+
+
+def test_an_advisory_lock_outlives_the_zones(cluster: RunningCluster) -> None:
+    with connect(cluster) as holder, connect(cluster) as other:
+        holder.execute("SELECT pg_advisory_lock(6)")
+        for az in ZONES:
+            before = cluster.role(f"{az}.az")
+            os.kill(before, signal.SIGKILL)
+            cluster.wait_for_restart(f"{az}.az", before, HEAR_SECONDS)
+            assert other.execute("SELECT pg_try_advisory_lock(6)").fetchone() == (False,)
+        assert holder.execute("SELECT pg_advisory_unlock(6)").fetchone() == (True,)
+        assert other.execute("SELECT pg_try_advisory_lock(6)").fetchone() == (True,)
