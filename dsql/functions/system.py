@@ -17,7 +17,6 @@ from dsql.types import array, reg, registry
 from dsql.types.numeric import EXACT, format_numeric, parse_numeric, rescale
 from dsql.types.type import Type
 
-VERSION = "PostgreSQL 16"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -41,6 +40,12 @@ def _current_setting(context: Context, name: str, missing_ok: bool = False) -> s
         if missing_ok and error.sqlstate == "42704":
             return None
         raise
+
+
+def _version(context: Context) -> str:
+    """Return what version() says: Aurora DSQL names the major version only."""
+    major, _, minor = context.setting("server_version").partition(".")
+    return f"PostgreSQL {major}" if context.profile == "dsql" else f"PostgreSQL {major}.{minor}"
 
 
 def _set_config(context: Context, name: str | None, value: str | None, local: bool | None) -> str:
@@ -131,7 +136,7 @@ define("current_setting(text)", _current_setting, needs_context=True)
 define("current_setting(text,bool)", _current_setting, needs_context=True)
 define("set_config", _set_config, needs_context=True)
 define("regclass", lambda text: reg.oid_of("regclass", text))
-define("version", lambda: VERSION)
+define("version", _version, needs_context=True)
 define("pg_typeof", typed=lambda oid: lambda _value: oid)
 define("pg_column_size", typed=_column_size)
 define("num_nulls", typed=_count_nulls)

@@ -37,6 +37,13 @@ REPORTED = (
     "server_encoding",
 )
 
+# Which PostgreSQL each profile follows. Tools choose their catalog queries by it: pg_dump serves no server
+# newer than itself.
+VERSIONS = {
+    "dsql": {"server_version": "16.15", "server_version_num": "160015"},
+    "postgres": {"server_version": "15.18", "server_version_num": "150018"},
+}
+
 
 class Definition(msgspec.Struct, frozen=True):
     """One parameter. `name` is its own spelling; bounds are in `unit`.

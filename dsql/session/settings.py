@@ -21,6 +21,7 @@ from dsql.session.identity import check_session_authorization, settable_role
 from dsql.session.parameters import (
     DEFINITIONS,
     REPORTED,
+    VERSIONS,
     Definition,
     canonical_value,
     check_custom_name,
@@ -40,8 +41,8 @@ from dsql.types.text_encodings import TextEncoding, find_encoding
 from dsql.types.type import FormatSettings
 from dsql.wire.backend import encode_text
 
-_SESSION_AUTHORIZATION, _ROLE = "session_authorization", "role"
-_KEPT_BY_RESET_ALL = (_ROLE, _SESSION_AUTHORIZATION, "dsql.profile")
+_SESSION_AUTHORIZATION, _ROLE, _PROFILE = "session_authorization", "role", "dsql.profile"
+_KEPT_BY_RESET_ALL = (_ROLE, _SESSION_AUTHORIZATION, _PROFILE, *VERSIONS[DSQL])
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Settings:
         session_role: Role = ADMIN,
         profile_changes: bool = False,
     ) -> None:
-        self._base = _BASE | {"dsql.profile": profile}
+        self._base = _BASE | {_PROFILE: profile} | VERSIONS[profile]
         self._defaults = _Values(dict(self._base))
         self._catalog = catalog
         self._profile_changes = profile_changes
@@ -115,7 +116,7 @@ class Settings:
             bytea_output=values["bytea_output"],
             client_encoding="" if self.encoding is None else self.encoding.name,
         )
-        self.profile = values["dsql.profile"]
+        self.profile = values[_PROFILE]
         self.statement_timeout_seconds = self._seconds("statement_timeout")
         self.lock_timeout_seconds = self._seconds("lock_timeout")
         self.transaction_timeout_seconds = self._seconds("transaction_timeout")
@@ -420,6 +421,8 @@ def _put(values: _Values, key: str, text: str, role: int) -> None:
         values.role = role
     if key == _SESSION_AUTHORIZATION:
         values.texts[_ROLE] = "none"
+    if key == _PROFILE:
+        values.texts |= VERSIONS[text]
 
 
 def _difference(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:

@@ -30,6 +30,15 @@ def test_the_greeting_is_that_of_postgresql_16(peer):
     assert peer.greeting[-2] == ("K", b"\0\0\0\7\0\0\0\x08")
 
 
+def test_the_postgres_profile_says_the_version_that_it_is_compared_with(postgres):
+    peer = postgres.connect()
+    assert statuses(peer.greeting)["server_version"] == "15.18"
+    text = "SELECT version(), current_setting('server_version_num')"
+    assert peer.rows(text) == [[b"PostgreSQL 15.18", b"150018"]]
+    peer.query("RESET ALL")
+    assert peer.rows("SHOW server_version") == [[b"15.18"]]
+
+
 def test_startup_parameters_and_options_become_defaults(server):
     peer = server.connect(application_name="me", options="-c TimeZone=Asia/Tokyo -cdatestyle=SQL")
     found = statuses(peer.greeting)
