@@ -32,6 +32,8 @@ def _pg_type(context: Any) -> Iterator[Row]:
     yield from _builtin_types()
     namespaces = namespace_oids(context.catalog)
     for table in context.catalog.tables.values():
+        if not table.row_type_oid:
+            continue  # a sequence has no row type
         yield {
             "oid": table.row_type_oid,
             "typname": table.name,

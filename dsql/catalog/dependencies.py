@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.extension import membership_rows
 from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, SqlFunction, Table, Use
 from dsql.catalog.virtual import provides
 
@@ -291,3 +292,4 @@ def _pg_depend(context: Any) -> Iterator[Mapping[str, Any]]:
             "refobjsubid": edge.on.column,
             "deptype": edge.kind,
         }
+    yield from membership_rows(context)

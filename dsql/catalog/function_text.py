@@ -43,7 +43,11 @@ def type_text(
     if domain:
         return type_name(domain, -1, catalog, search_path)
     table = catalog.table_of_row_type(type_oid)
-    return format_type(type_oid, -1) if table is None else quote_identifier(table.name)
+    if table is None:
+        return format_type(type_oid, -1)
+    found = catalog.find_relation(None, table.name, search_path)
+    prefix = "" if found is table else f"{quote_identifier(table.schema)}."
+    return prefix + quote_identifier(table.name)
 
 
 def arguments_text(

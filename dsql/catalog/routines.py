@@ -45,9 +45,11 @@ def _signature(function: SqlFunction) -> Row:
         "provariadic": registry.get(last).element_oid or last if last else 0,
         "pronargs": len(inputs),
         "pronargdefaults": len(defaults),
-        "prorettype": function.return_type,
-        "proargtypes": function.argument_types,
-        "proallargtypes": [one.type_oid for one in parameters] if has_others else None,
+        "prorettype": function.domain or function.return_type,
+        "proargtypes": tuple(one.domain or one.type_oid for one in inputs),
+        "proallargtypes": [one.domain or one.type_oid for one in parameters]
+        if has_others
+        else None,
         "proargmodes": [one.mode for one in parameters] if has_others else None,
         "proargnames": names if any(names) else None,
         "proargdefaults": ", ".join(defaults) or None,

@@ -65,12 +65,12 @@ _OPEN_TO_ALL = (
     AclItem(PUBLIC, ADMIN_OID, Privilege.USAGE.value),
 )
 BUILTIN_SCHEMAS = tuple(
-    Schema(oid, name, ADMIN_OID, _OPEN_TO_ALL)
-    for oid, name in (
-        (11, "pg_catalog"),
-        (2200, "public"),
-        (13_000, "information_schema"),
-        (13_001, "sys"),
+    Schema(oid, name, ADMIN_OID, _OPEN_TO_ALL, comment)
+    for oid, name, comment in (
+        (11, "pg_catalog", "system catalog schema"),
+        (2200, "public", "standard public schema"),
+        (13_000, "information_schema", None),
+        (13_001, "sys", None),
     )
 )
 

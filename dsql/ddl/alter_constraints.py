@@ -144,13 +144,18 @@ def validate_constraint(alteration: Alteration, table: Table, command: Any) -> T
 
 
 def drop_constraint(alteration: Alteration, table: Table, command: Any) -> Table:
-    """DROP CONSTRAINT [IF EXISTS] name [CASCADE]."""
+    """DROP CONSTRAINT [IF EXISTS] name [CASCADE].
+
+    Without its primary key a table has its rows in another order, so all are replaced.
+    """
     constraints = {check.name: check.oid for check in table.checks}
     constraints |= {key.name: key.oid for key in table.foreign_keys}
     constraints |= {i.constraint: i.constraint_oid for i in table.indexes if i.constraint}
     key = table.primary_key
     if key and key.constraint == command.name:
-        raise unsupported("cannot drop the primary key: rows are stored by it")
+        if alteration.context.profile == "dsql":
+            raise unsupported("cannot drop the primary key: rows are stored by it")
+        alteration.rewrite()
     if command.name in constraints:
         return alteration.drop(table, Address(PG_CONSTRAINT, constraints[command.name]), command)
     if not command.missing_ok:

@@ -335,7 +335,7 @@ class _Builder:
 
     def _index(self, key: _Key) -> Index:
         label = "pkey" if key.primary else "key"
-        middle = "" if key.primary else "_".join(key.columns)
+        middle = "" if key.primary else "_".join((*key.columns, *key.include))
         name = key.name or unique_name(self._name, middle, label, self._taken)
         if name in self._taken:
             raise SqlError("42P07", f'relation "{name}" already exists')

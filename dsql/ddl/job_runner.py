@@ -329,6 +329,8 @@ class JobRunner:
         if table is not None:
             writer.put_table(replace(table, frozen=False))
             kept = {index.name for index in table.indexes}
+            for name in kept - {index.name for index in target.indexes}:
+                writer.claim_name(table.schema, name)
         for index in target.indexes:
             if index.name not in kept:
                 writer.release_name(target.schema, index.name)

@@ -81,7 +81,8 @@ def _index(
     table: Table, constraint: Any, columns: list[Column], primary: bool, context: UtilityContext
 ) -> Index:
     taken = taken_names(context, table.schema)
-    middle = "" if primary else "_".join(column.name for column in columns)
+    include = [_key_column(table, name, primary) for name in nodes.strings(constraint.including)]
+    middle = "" if primary else "_".join(column.name for column in (*columns, *include))
     name = constraint.conname or unique_name(
         table.name, middle, "pkey" if primary else "key", taken
     )
@@ -95,6 +96,7 @@ def _index(
         unique=True,
         primary=primary,
         nulls_not_distinct=constraint.nulls_not_distinct,
+        include=tuple(column.number for column in include),
     )
 
 

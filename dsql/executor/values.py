@@ -173,9 +173,9 @@ def _mismatch() -> SqlError:
 def array_element(array: Any, indexes: Sequence[Any]) -> Any:
     """Return array[i, ...]: NULL outside the bounds or for fewer subscripts than dimensions.
 
-    A vector is a tuple; in an array of vectors its numbers are no dimension.
+    A vector is a tuple; in an array of vectors its numbers are no dimension. A name has characters.
     """
-    if isinstance(array, tuple):
+    if isinstance(array, (tuple, str)):
         array = FromZero(array)
     for index in indexes:
         if index is None or not isinstance(array, list):

@@ -1,0 +1,14 @@
+create schema shop;
+create domain shop.positive as int check (value > 0);
+create table shop.item (id int, amount shop.positive);
+create sequence shop.counter;
+create function shop.twice(shop.positive) returns shop.positive language sql return $1;
+create function shop.items() returns setof shop.item language sql as 'select * from shop.item';
+set search_path = '';
+select pg_catalog.pg_get_function_identity_arguments(oid), pg_catalog.pg_get_function_result(oid) from pg_catalog.pg_proc where pronamespace = 'shop'::regnamespace order by oid;
+select oid::regprocedure from pg_catalog.pg_proc where pronamespace = 'shop'::regnamespace order by oid;
+select proargtypes[0]::regtype, prorettype::regtype from pg_catalog.pg_proc where proname = 'twice';
+select typname, typname[0] = '_' as is_array, typname[70], typrelid::regclass from pg_type where typnamespace = 'shop'::regnamespace and (typname[0] <> '_' or typname = '_positive') order by typname;
+select count(*) from pg_type t where exists (select from pg_type o where o.oid = t.oid and o.typname <> t.typname);
+select n.nspname from pg_namespace n join pg_init_privs i on i.objoid = n.oid and i.classoid = 'pg_namespace'::regclass and i.objsubid = 0 where nspname <> 'information_schema' and nspname <> 'sys' order by 1;
+select obj_description('public'::regnamespace);
