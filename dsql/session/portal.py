@@ -66,8 +66,9 @@ def run_to_end(
         state.recording.note(query, emit, parameters, bytes(out[start:]))
 
 
-def raise_spent() -> NoReturn:
-    """Refuse to run what was run before."""
+def raise_spent(state: SessionState) -> NoReturn:
+    """Refuse to run what was run before, or in a block that has failed since."""
+    state.check_not_failed()
     raise SqlError("55000", "portal cannot be run")
 
 
@@ -127,7 +128,7 @@ class QueryPortal:
     def fetch(self, count: int | None) -> Rows:
         """Return the next rows as runtime values, all that are left for None."""
         if self._failed:
-            raise_spent()
+            raise_spent(self._state)
         self._failed = True  # unless all goes well: a generator that raised seems to be at its end
         if self._rows is None:
             self._rows = self._start()
@@ -154,9 +155,10 @@ class QueryPortal:
 
     def _execute_some(self, row_limit: int) -> None:
         state, query = self._state, self._query
+        state.check_not_failed()
         if not query.returns_rows:
             if self._rows is not None:
-                raise_spent()
+                raise_spent(self._state)
             self.execute(0)
             return
         if not self._encoders and query.columns:
@@ -209,7 +211,7 @@ class ResultPortal:
             send_notices(state, result.notices)
             self._rows = iter(result.rows)
         elif not result.columns:
-            raise_spent()
+            raise_spent(self._state)
         self._at_end = not row_limit or not result.columns
         if not result.columns:
             state.out += backend.command_complete(result.tag)
@@ -292,7 +294,7 @@ class SpentPortal:
         """See `Portal`. Raises SqlError 55000."""
         del row_limit
         if not self._epilogue:
-            raise_spent()
+            raise_spent(self._state)
         self._state.context.start_statement()
         self._state.out += self._epilogue
 
