@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 /usr/bin/python3; do \
 export COMPILED
 VENV := $(if $(COMPILED),.compiled,.venv)
 BIN := $(VENV)/bin
-PACKAGES := dsql relay placement journal adjudicator storage
+PACKAGES := dsql relay placement journal adjudicator storage control_plane
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .PHONY: setup compiled up test soak bench attacks chaos-load regression lint clean

@@ -55,6 +55,7 @@ CONNECTION_RATE_PER_SECOND = 100
 PARKED_BYTES_PER_CLUSTER_MAX = 64 * 1024 * 1024  # records that an agent keeps of silent sessions
 PARK_SECONDS = 1.0  # how long a session is silent before it gives its place in a process up
 CONNECTION_BURST = 1_000
+CLUSTERS_MAX = 20  # of an installation, as DSQL's quota of single-Region clusters
 CONNECTION_SECONDS_MAX = 3_600
 # of one relay, before a password is verified; many clients may share one address
 OPEN_LOGINS_MAX = 8_192

@@ -12,11 +12,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from dsql.control.cluster_changes import ClusterChanges
 from dsql.control.layout import ClusterRecord, Layout, encode_record
 from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
 from dsql.rpc.messages import encode as encode_opening
 from dsql.rpc.server import FramedConnection, ProtocolError, listen
+from dsql.rpc.tick import next_tick
 from journal.client import (
     Attachment,
     JournalTrimmedError,
@@ -42,6 +44,7 @@ from journal.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 _THREADS = 8
+_DISCOVERY_SECONDS = 1.0
 
 
 class UnknownClusterError(Exception):
@@ -78,6 +81,7 @@ class JournalServer:
         self._threads = threads or DiskThreads(f"journal-{az}", _THREADS)
         self._clock = clock or SystemClock()
         self._closed = False
+        self._changes = ClusterChanges(layout)
 
     async def host(self, cluster: str) -> ReplicaHost:
         """Return a cluster's replica once its log is open, however long that takes.
@@ -115,6 +119,12 @@ class JournalServer:
 
         replica = _Replica(opener, asyncio.create_task(open_host()))
         return replica
+
+    async def leave_deleted(self) -> None:
+        """Close the replicas of clusters that have disappeared."""
+        for cluster, is_there in self._changes.since(self._replicas):
+            if not is_there:
+                await _close(self._replicas.pop(cluster))
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
         """See journal.client.Journal."""
@@ -159,14 +169,18 @@ class JournalServer:
         """Close every log, and open none any more."""
         self._closed = True
         for replica in self._replicas.values():
-            if replica.keeping is not None:
-                await _cancelled(replica.keeping)
-            if replica.upkeep is None:
-                await _cancelled(replica.opening)
-            else:
-                await (await replica.opening).close()
+            await _close(replica)
         self._replicas.clear()
         await self._threads.close()
+
+
+async def _close(replica: _Replica) -> None:
+    if replica.keeping is not None:
+        await _cancelled(replica.keeping)
+    if replica.upkeep is None:
+        await _cancelled(replica.opening)
+    else:
+        await (await replica.opening).close()
 
 
 def _describe(replica: _Replica) -> dict[str, int | float | str]:
@@ -299,7 +313,9 @@ async def serve(
     listening = await listen(layout.socket(f"{az}.journal"), lambda: _Connection(journal))
     try:
         on_ready()
-        await asyncio.get_running_loop().create_future()
+        while True:
+            await next_tick(_DISCOVERY_SECONDS)
+            await journal.leave_deleted()
     finally:
         listening.close()
         await journal.close()

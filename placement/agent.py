@@ -41,6 +41,7 @@ from placement.agent_settings import AgentSettings
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
 from placement.crashes import Crashes
+from placement.dissolution import Dissolution
 from placement.keeping import Keeping
 from placement.key_ring import KeyRing
 from placement.metering import Metering
@@ -88,6 +89,7 @@ class HostAgent:
         self._starts = Starts()
         self._watch = Watch(condition_of)
         self._surveys = Surveys()
+        self._dissolution = Dissolution(layout)
         self._lot = ParkingLot(self._wake)
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
@@ -195,12 +197,23 @@ class HostAgent:
         hanging = *self._starts.hanging(now), *self._watch.look(self._workers.values(), now)
         for worker in (*hanging, *(self._workers[pid] for pid in overdue)):
             worker.abort()
+        for deleted in self._dissolution.look(self._pool.loads(), now):
+            self._dissolve(*deleted)
         self._act(self._pool.tick(now))
         self._reception.tick(now)
         self._metering.tick(now)
         self._assigner.keep_open(self._pool.loads())
         for cluster in self._background.due(time.monotonic()):
             self._run_jobs(cluster)
+
+    def _dissolve(self, cluster: str, overdue: bool) -> None:
+        """End what a deleted cluster still has here; of parked sessions nobody can tell the clients."""
+        self._lot.lose(cluster, self._keeping.forget)
+        self._background.dissolved(cluster)
+        self._assigner.forget(cluster)
+        self._act(self._pool.dissolved(cluster))
+        for worker in [one for one in self._workers.values() if one.cluster == cluster]:
+            worker.kill() if overdue else worker.terminate()
 
     # Seed and placement service
 

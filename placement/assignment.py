@@ -71,8 +71,13 @@ class Assigner:
     def keep_open(self, clusters: Iterable[str]) -> None:
         """Let the query processors of these clusters reach replicas that were made anew meanwhile."""
         for cluster in clusters:
-            if cluster in self._users:
-                open_to_user(self._layout, cluster, self._record(cluster).azs, self._users[cluster])
+            record = self._layout.read_cluster(cluster) if cluster in self._users else None
+            if record is not None:  # else it is just being deleted
+                open_to_user(self._layout, cluster, record.azs, self._users[cluster])
+
+    def forget(self, cluster: str) -> None:
+        """A cluster is no more: another one may have its user."""
+        self._users.pop(cluster, None)
 
     def connect_adjudicator(self, cluster: str, az: str) -> tuple[str, socket.socket] | None:
         """Return a zone and a connection to its adjudicator, bound to the cluster; None: no answer.

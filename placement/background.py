@@ -67,6 +67,13 @@ class BackgroundRuns:
         """There was no query processor for a run: try again with the next turn."""
         self._lost[cluster] = 0.0
 
+    def dissolved(self, cluster: str) -> None:
+        """A cluster is no more, and its jobs with it."""
+        for clusters in (self._seen, self._under_way, self._again):
+            clusters.discard(cluster)
+        self._lost.pop(cluster, None)
+        self._runs = {run: name for run, name in self._runs.items() if name != cluster}
+
     def due(self, now: float) -> Iterator[str]:
         """Yield the clusters whose lost runs should start again now."""
         for cluster in [cluster for cluster, when in self._lost.items() if when <= now]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 TOO_MANY_CONNECTIONS = "Unable to accept connection, too many open connections."
+CLUSTER_DELETED = "terminating connection because the cluster was deleted"
 CANNOT_START = "the database system is not accepting connections"
 
 

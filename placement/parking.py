@@ -142,6 +142,13 @@ class ParkingLot:
         for session in list(self._sessions.values()):
             self._let_go(session)
 
+    def lose(self, cluster: str, forget: Callable[[ParkedSession], None]) -> None:
+        """Close the sessions of a cluster that is no more; `forget` has nobody else wake them."""
+        for session in [one for one in self._sessions.values() if one.cluster == cluster]:
+            forget(session)
+            self._take_out(session)
+            session.refuse("57P01", "the cluster was deleted")
+
     def close(self) -> None:
         """Watch nothing any more, and close what is left."""
         self._loop.remove_reader(self._epoll.fileno())
@@ -157,6 +164,11 @@ class ParkingLot:
             self._let_go(self._sessions[descriptor])
 
     def _let_go(self, session: ParkedSession) -> None:
+        self._take_out(session)
+        session.woken_at = time.monotonic()
+        self._wake(session)
+
+    def _take_out(self, session: ParkedSession) -> None:
         del self._sessions[session.client]
         self._numbers.remove(session.number)
         self._bytes[session.cluster] -= len(session.record)
@@ -164,8 +176,6 @@ class ParkingLot:
             del self._bytes[session.cluster]
         # The process that parked it may not have closed its copy yet: closing ours would not be enough.
         self._epoll.unregister(session.client)
-        session.woken_at = time.monotonic()
-        self._wake(session)
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:

@@ -36,6 +36,7 @@ from placement import balance
 from placement.cluster_pool import ClusterLoad, ClusterPool, Load, Member
 from placement.decisions import (
     CANNOT_START,
+    CLUSTER_DELETED,
     TOO_MANY_CONNECTIONS,
     Action,
     Assign,
@@ -197,6 +198,18 @@ class QueryProcessorPool:
         if entry is None or entry.cluster is None or entry.ending:
             return []
         return [self._retire(entry), *self._empty(entry, now)]
+
+    def dissolved(self, cluster: str) -> list[Action]:
+        """A cluster is no more: nobody waits for it or is parked, and its query processors end."""
+        pool = self._clusters[cluster]
+        actions: list[Action] = [
+            Refuse(session, "57P01", CLUSTER_DELETED) for session in pool.waiting
+        ]
+        actions += [self._retire(entry) for entry in pool.workers.values() if not entry.ending]
+        pool.waiting.clear()
+        pool.parked = 0
+        self._settle_queue(cluster)
+        return actions
 
     def renewed(self, now: float) -> list[Action]:
         """Another seed has come, whose query processors are to replace all that there are."""

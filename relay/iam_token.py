@@ -8,37 +8,38 @@ tells its reason in the words of AWS, so that a wrong clock is not mistaken for 
 
 from __future__ import annotations
 
-import datetime
 import functools
-import hmac
-import re
-import time
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
-from dsql.client.auth_token import (
-    ADMIN_ACTION,
+from dsql.client.auth_token import ADMIN_ACTION, USER_ACTION, action_for, canonical_token
+from dsql.client.signature import (
     ALGORITHM,
     SERVICE,
-    TERMINATOR,
-    USER_ACTION,
-    action_for,
     credential_scope,
+    parse_timestamp,
     sign,
     signing_key,
 )
 from dsql.control.access_keys import AccessKey
+from dsql.control.signed_requests import (
+    Scope,
+    SignatureRefusedError,
+    check_scope,
+    check_signature,
+    check_time,
+    parse_scope,
+    usable_key,
+)
 from dsql.errors import FatalError
+from dsql.iam.document import Policy
+from dsql.iam.request import AccessRequest, Decision, request_context
 from dsql.limits import PASSWORD_BYTES_MAX, TOKEN_SECONDS_MAX
 
-CLOCK_SKEW_SECONDS = 300
 PARAMETERS_MAX = 16
 SIGNING_KEYS_MAX = 1024
 TOKENS_MAX = 256
-_TIMESTAMP = "%Y%m%dT%H%M%SZ"
-_TIMESTAMP_PARTS = re.compile(
-    "([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
-).fullmatch
 _REQUIRED = (
     "Action",
     "X-Amz-Algorithm",
@@ -47,11 +48,6 @@ _REQUIRED = (
     "X-Amz-Expires",
     "X-Amz-SignedHeaders",
     "X-Amz-Signature",
-)
-_BAD_KEY = "The security token included in the request is invalid."
-_BAD_SIGNATURE = (
-    "The request signature we calculated does not match the signature you provided. "
-    "Check your AWS Secret Access Key and signing method."
 )
 
 
@@ -70,17 +66,22 @@ class AccessPolicy(Protocol):
         """Return the key with this id."""
         ...
 
-    def allows(self, principal: str, action: str, resource: str) -> bool:
-        """Return whether the principal may do the action to the resource."""
+    def decide(self, request: AccessRequest, resource: Policy | None) -> Decision:
+        """Decide a request by its principal's policies, and by the cluster's."""
         ...
 
 
 class Target(NamedTuple):
-    """What a token has to be made for: a cluster's endpoint without port, its region and its ARN."""
+    """What a token has to be made for: a cluster's endpoint without port, its region and its ARN.
+
+    By its tags and its policy it is decided who may connect.
+    """
 
     endpoint: str
     region: str
     arn: str
+    tags: Mapping[str, str] = {}
+    policy: Policy | None = None
 
 
 class Identity(NamedTuple):
@@ -96,10 +97,7 @@ class Token(NamedTuple):
 
     host: str
     action: str
-    access_key_id: str
-    date: str
-    region: str
-    service: str
+    scope: Scope
     timestamp: str
     signed_at: int
     expires_at: int
@@ -123,23 +121,21 @@ def parse(text: str) -> Token:
         raise _malformed("its X-Amz-Algorithm is not supported")
     if parameters["X-Amz-SignedHeaders"] != "host":
         raise _malformed("its X-Amz-SignedHeaders must be host")
-    scope = parameters["X-Amz-Credential"].split("/")
-    if len(scope) != 5 or scope[4] != TERMINATOR:
+    scope = parse_scope(parameters["X-Amz-Credential"])
+    if scope is None:
         raise _malformed("its X-Amz-Credential is not a credential scope")
-    access_key_id, date, region, service, _ = scope
     timestamp = parameters["X-Amz-Date"]
-    signed_at = _parse_timestamp(timestamp)
-    if not timestamp.startswith(date) or len(date) != 8:
+    signed_at = parse_timestamp(timestamp)
+    if signed_at is None:
+        raise _malformed("its X-Amz-Date is not a time")
+    if not timestamp.startswith(scope.date):
         raise _malformed("its X-Amz-Date is not of the day in its X-Amz-Credential")
     lifetime = _parse_lifetime(parameters["X-Amz-Expires"])
     signature = parameters.pop("X-Amz-Signature")
     return Token(
         host=host,
         action=parameters["Action"],
-        access_key_id=access_key_id,
-        date=date,
-        region=region,
-        service=service,
+        scope=scope,
         timestamp=timestamp,
         signed_at=signed_at,
         expires_at=signed_at + lifetime,
@@ -162,45 +158,39 @@ class Verifier:
         self._parse = functools.lru_cache(TOKENS_MAX)(parse)
         self._signature = functools.lru_cache(TOKENS_MAX)(self._right_signature)
 
-    def verify(self, text: str, target: Target, user: str, now: float) -> Identity:
+    def verify(
+        self, text: str, target: Target, user: str, now: float, address: str = ""
+    ) -> Identity:
         """Return who signed the token, if it lets `user` into `target` at `now` (seconds since 1970).
 
-        Raises AccessDeniedError.
+        `address` is the client's IP address. Raises AccessDeniedError.
         """
         token = self._parse(text)
-        _check_scope(token, target)
-        _check_time(token, now)
-        key = self._check_key(token, now)
-        expected = self._signature(text, key.secret_access_key)
-        if not hmac.compare_digest(expected, token.signature.encode()):
-            raise AccessDeniedError("wrong signature", _BAD_SIGNATURE)
+        try:
+            check_scope(token.scope, target.region)
+            _check_host(token, target)
+            check_time(token.signed_at, token.expires_at, now)
+            access_key_id = token.scope.access_key_id
+            key = usable_key(self._access, access_key_id, token.session_token, now)
+            check_signature(self._signature(text, key.secret_access_key), token.signature)
+        except SignatureRefusedError as error:
+            raise AccessDeniedError(error.reason, error.text) from None
         _check_action(token, user)
         permission = f"{SERVICE}:{token.action}"
-        if not self._access.allows(key.principal, permission, target.arn):
-            raise AccessDeniedError(
-                "not authorized",
-                f"User: {key.principal} is not authorized to perform: {permission} "
-                f"on resource: {target.arn}",
-            )
+        context = request_context(target.tags, address, now) | {"dsql:dbuser": (user,)}
+        request = AccessRequest(key.principal, permission, target.arn, context)
+        decision = self._access.decide(request, target.policy)
+        if not decision.allowed:
+            raise AccessDeniedError("not authorized", decision.message(request))
         return Identity(key.principal, key.access_key_id, token.action)
-
-    def _check_key(self, token: Token, now: float) -> AccessKey:
-        key = self._access.find(token.access_key_id)
-        if key is None or not key.active:
-            raise AccessDeniedError("unknown key", _BAD_KEY)
-        if not hmac.compare_digest(key.session_token.encode(), token.session_token.encode()):
-            raise AccessDeniedError("wrong session token", _BAD_KEY)
-        if not key.usable(now):
-            raise AccessDeniedError(
-                "expired credentials", "The security token included in the request is expired"
-            )
-        return key
 
     def _right_signature(self, text: str, secret_access_key: str) -> bytes:
         token = self._parse(text)
-        signing = self._signing_key(secret_access_key, token.date, token.region)
-        scope = credential_scope(token.date, token.region)
-        return sign(signing, token.host, token.parameters, token.timestamp, scope).encode()
+        date, region = token.scope.date, token.scope.region
+        signing = self._signing_key(secret_access_key, date, region)
+        scope = credential_scope(date, region)
+        request = canonical_token(token.host, token.parameters)
+        return sign(signing, request, token.timestamp, scope).encode()
 
 
 def _parse_query(query: str) -> dict[str, str]:
@@ -221,18 +211,6 @@ def _parse_query(query: str) -> dict[str, str]:
     return parameters
 
 
-def _parse_timestamp(timestamp: str) -> int:
-    match = _TIMESTAMP_PARTS(timestamp)
-    if match is None:
-        raise _malformed("its X-Amz-Date is not a time")
-    year, month, day, hour, minute, second = map(int, match.groups())
-    try:  # a third of what time.strptime costs
-        moment = datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
-    except ValueError:
-        raise _malformed("its X-Amz-Date is not a time") from None
-    return int(moment.timestamp())
-
-
 def _parse_lifetime(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 6):
         raise _malformed("its X-Amz-Expires is not a number of seconds")
@@ -242,29 +220,9 @@ def _parse_lifetime(text: str) -> int:
     return lifetime
 
 
-def _check_scope(token: Token, target: Target) -> None:
-    if token.service != SERVICE:
-        raise AccessDeniedError(
-            "wrong service", f"Credential should be scoped to correct service: '{SERVICE}'."
-        )
-    if token.region != target.region:
-        raise AccessDeniedError("wrong region", "Credential should be scoped to a valid region.")
+def _check_host(token: Token, target: Target) -> None:
     if token.host.lower() != target.endpoint.lower():
         raise AccessDeniedError("wrong host", "The token was made for another endpoint.")
-
-
-def _check_time(token: Token, now: float) -> None:
-    if token.expires_at <= now:
-        raise AccessDeniedError(
-            "expired",
-            f"Signature expired: {_show(token.expires_at)} is now earlier than {_show(now)}",
-        )
-    if token.signed_at > now + CLOCK_SKEW_SECONDS:
-        raise AccessDeniedError(
-            "not yet current",
-            f"Signature not yet current: {token.timestamp} is still later than "
-            f"{_show(now + CLOCK_SKEW_SECONDS)} ({_show(now)} + {CLOCK_SKEW_SECONDS // 60} min.)",
-        )
 
 
 def _check_action(token: Token, user: str) -> None:
@@ -273,10 +231,6 @@ def _check_action(token: Token, user: str) -> None:
             "wrong action",
             f"Wrong user to action mapping. user: {user}, action: {token.action}",
         )
-
-
-def _show(moment: float) -> str:
-    return time.strftime(_TIMESTAMP, time.gmtime(moment))
 
 
 def _malformed(why: str) -> AccessDeniedError:

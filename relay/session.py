@@ -16,8 +16,8 @@ import logging
 import time
 from typing import cast
 
-from dsql.control.access_keys import mapped_identity
 from dsql.errors import FatalError
+from dsql.iam.request import mapped_identity
 from dsql.limits import truncate_identifier
 from dsql.session.handed import HandedSession
 from dsql.wire.backend import error_response
@@ -45,6 +45,7 @@ class RelaySession(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _attempt: LoginAttempt
+    _address: str
     _source: str
     _cluster: Cluster
     _parameters: dict[str, str]
@@ -69,6 +70,7 @@ class RelaySession(asyncio.Protocol):
         metrics.open_logins += 1
         host, port = _peer(self._transport)
         self._attempt = LoginAttempt(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self._address = host
         self._source = source_of(host)
         self._set_deadline(door.settings.login_seconds)
         loser = door.admission.enter(self, self._source)
@@ -184,7 +186,7 @@ class RelaySession(asyncio.Protocol):
         """
         door, attempt = self._door, self._attempt
         identity = door.verifier.verify(
-            token, self._cluster.target, attempt.user, door.wall_clock()
+            token, self._cluster.target, attempt.user, door.wall_clock(), self._address
         )
         attempt.principal = identity.principal
         attempt.access_key_id = identity.access_key_id

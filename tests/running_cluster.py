@@ -46,6 +46,7 @@ class RunningCluster:
     directory: Path
     profile: str = "dsql"
     options: tuple[str, ...] = ()
+    api: bool = False  # a process less to start
     port: int = field(default_factory=free_port)
     variables: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -60,6 +61,7 @@ class RunningCluster:
                 [
                     *(DSQL, "up", "--data", self.directory / "data", "--profile", self.profile),
                     *("--listen", f"127.0.0.1:{self.port}", "--env-file", env_file),
+                    *(() if self.api else ("--no-api",)),
                     *self.options,
                 ],
                 stdout=log,

@@ -15,7 +15,10 @@ TOKEN_SECONDS = 24 * 3600
 
 
 class Access(NamedTuple):
-    """How to reach a cluster as admin. `authority` is the root certificate's absolute path."""
+    """How to reach a cluster as admin. `authority` is the root certificate's absolute path.
+
+    `api` is the URL of the control plane, "" if there is none.
+    """
 
     record: ClusterRecord
     host: str
@@ -23,6 +26,7 @@ class Access(NamedTuple):
     authority: Path
     credentials: Credentials
     token: str
+    api: str = ""
 
     def variables(self) -> dict[str, str]:
         """Return libpq's, AWS's and our own environment variables."""
@@ -40,6 +44,9 @@ class Access(NamedTuple):
             "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
             "AWS_REGION": self.record.region,
+            "AWS_DEFAULT_REGION": self.record.region,
+            **({"AWS_ENDPOINT_URL_DSQL": self.api} if self.api else {}),
+            **({"AWS_CA_BUNDLE": str(self.authority)} if self.api.startswith("https:") else {}),
         }
 
     def psql_line(self, data: Path) -> str:
@@ -63,14 +70,18 @@ class Access(NamedTuple):
 
 
 def make_access(
-    record: ClusterRecord, listen: tuple[str, int], authority: Path, credentials: Credentials
+    record: ClusterRecord,
+    listen: tuple[str, int],
+    authority: Path,
+    credentials: Credentials,
+    api: str = "",
 ) -> Access:
     """Return the access to a cluster whose relay listens at `listen`, with a fresh token."""
     token = generate_db_connect_admin_auth_token(
         record.endpoint, record.region, credentials, TOKEN_SECONDS
     )
     host, port = listen
-    return Access(record, _reachable(host), port, authority, credentials, token)
+    return Access(record, _reachable(host), port, authority, credentials, token, api)
 
 
 def _own_command() -> list[str]:

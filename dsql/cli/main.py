@@ -28,6 +28,7 @@ COMMANDS = {
     "placement": ("dsql.cli.roles", "run the placement service"),
     "agent": ("dsql.cli.roles", "run a host agent: the pool of query processors"),
     "host": ("dsql.cli.roles", "run placement service and host agent in one process"),
+    "control": ("dsql.cli.roles", "run the control plane: the AWS API for clusters"),
     "seed": ("dsql.cli.roles", "run a seed: it forks query processors for the agent"),
     "keeper": ("dsql.cli.roles", "run a keeper: it holds parked sessions while there is no agent"),
     "journal": ("dsql.cli.roles", "run the journal replicas of one zone"),

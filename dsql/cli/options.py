@@ -13,6 +13,7 @@ from dsql.control.running import DEFAULT_HOST, DEFAULT_PORT
 from dsql.limits import (
     CANCEL_BURST,
     CANCEL_RATE_PER_SECOND,
+    CLUSTERS_MAX,
     OPEN_LOGINS_MAX,
     OPEN_LOGINS_PER_ADDRESS_MAX,
     PARK_SECONDS,
@@ -84,6 +85,48 @@ def add_door_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where Prometheus may fetch counters and health, as /metrics (default: nowhere)",
     )
+
+
+def add_api_options(parser: argparse.ArgumentParser) -> None:
+    """Add where the control plane's API is, and what bounds it."""
+    parser.add_argument(
+        "--api",
+        type=parse_endpoint,
+        default="",
+        metavar="HOST:PORT",
+        help="where the AWS API is served (default: 127.0.0.1, at the port of last time, or a free one)",
+    )
+    parser.add_argument(
+        "--plaintext", action="store_true", help="serve the AWS API as http, on this host only"
+    )
+    parser.add_argument(
+        "--clusters",
+        type=_parse_limit,
+        default=CLUSTERS_MAX,
+        metavar="N",
+        help="how many clusters there may be (default: %(default)s, as DSQL's)",
+    )
+
+
+def check_plaintext(arguments: argparse.Namespace) -> None:
+    """Raises CommandError if requests would go over a network in the clear."""
+    host = arguments.api[0]
+    if arguments.plaintext and host != "localhost" and not _is_loopback(host):
+        raise CommandError(f"--plaintext is for this host only, and {host} is not", 2)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_endpoint(text: str) -> tuple[str, int]:
+    """Return (host, port) of `HOST:PORT` as `parse_listen` does; without a port it is 0: any."""
+    if not text:
+        return DEFAULT_HOST, 0
+    return parse_listen(text)
 
 
 def add_link_option(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 
 from dsql.cli.options import (
+    add_api_options,
     add_data_option,
     add_door_options,
     add_link_option,
@@ -18,6 +19,7 @@ from dsql.cli.options import (
     parse_name,
     parse_relay_name,
 )
+from dsql.control.clusters import DEFAULT_ACCOUNT, DEFAULT_REGION, PROFILES
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND, CONNECTION_SECONDS_MAX
 
 AGENT_DRAIN_SECONDS = 30.0
@@ -42,6 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--az", required=needed, default="", help="zone, e.g. us-east-1a")
     if role == "relay":
         _add_relay_options(parser)
+    if role == "control":
+        add_api_options(parser)
+        _add_cluster_options(parser)
     if role in ("placement", "agent", "host"):
         parser.epilog += f"\n  dsql {role} --data .dsql{zone} --link 10.0.0.1:5440"
         add_link_option(parser)
@@ -86,6 +91,16 @@ def _add_relay_options(parser: argparse.ArgumentParser) -> None:
         {"drain": "have the one that runs end in peace"},
         CONNECTION_SECONDS_MAX,
         "sessions that it copies may go on",
+    )
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """Add what new clusters are like."""
+    parser.add_argument("--region", default=DEFAULT_REGION, help="default: %(default)s")
+    parser.add_argument("--account", default=DEFAULT_ACCOUNT, help="default: %(default)s")
+    parser.add_argument("--azs", nargs="+", required=True, metavar="AZ", help="their zones")
+    parser.add_argument(
+        "--profile", choices=PROFILES, default="dsql", help="of new clusters (default: dsql)"
     )
 
 

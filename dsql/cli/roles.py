@@ -23,7 +23,7 @@ from dsql.cli.drain import drain_agent, drain_relay, reseed
 from dsql.cli.errors import CommandError
 from dsql.cli.heart import Heart
 from dsql.cli.logs import log_to_stderr
-from dsql.cli.options import MEBIBYTE, enter_data
+from dsql.cli.options import MEBIBYTE, check_plaintext, enter_data
 from dsql.cli.role_options import configure
 from dsql.control.layout import Layout
 from dsql.limits import CONNECTIONS_MAX
@@ -131,6 +131,22 @@ async def _serve_agent(
     await serve(layout, settings, link=link, on_ready=on_ready)
 
 
+async def _control(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
+    from control_plane.plane import Settings
+    from control_plane.server import Address, serve
+
+    settings = Settings(
+        region=arguments.region,
+        account=arguments.account,
+        azs=tuple(arguments.azs),
+        profile=arguments.profile,
+        clusters_max=arguments.clusters,
+    )
+    check_plaintext(arguments)
+    host, port = arguments.api
+    await serve(layout, settings, Address(host, port, not arguments.plaintext), on_ready)
+
+
 async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from journal.server import serve
 
@@ -170,6 +186,7 @@ SERVICES: dict[str, Service] = {
     "placement": _placement,
     "agent": _agent,
     "host": _host,
+    "control": _control,
     "journal": _journal,
     "adjudicator": _adjudicator,
     "storage": _storage,

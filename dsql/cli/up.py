@@ -25,6 +25,7 @@ from dsql.cli.errors import CommandError, reason
 from dsql.cli.first_connection import probe
 from dsql.cli.logs import log_to_stderr
 from dsql.cli.options import (
+    add_api_options,
     add_data_option,
     add_door_options,
     add_link_option,
@@ -33,12 +34,14 @@ from dsql.cli.options import (
     add_processes_option,
     add_rate_options,
     add_relays_option,
+    check_plaintext,
     parse_listen,
 )
 from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout, RecordDamagedError
-from dsql.control.running import relay_names
+from dsql.control.resources import ACTIVE, read_resource
+from dsql.control.running import control_address, relay_names
 from dsql.health.connection import make_door
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from dsql.rpc.watchdog import HANG_SECONDS
@@ -84,6 +87,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_relays_option(parser)
     add_link_option(parser)
     add_door_options(parser)
+    add_api_options(parser)
+    parser.add_argument("--no-api", action="store_true", help="serve no AWS API")
     parser.add_argument("--warm", type=int, default=4, help="query processors kept ready")
     add_processes_option(parser)
     add_park_option(parser)
@@ -112,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     layout = Layout(arguments.data)
     lock = claim(layout)
     try:
+        check_plaintext(arguments)
         _check_port(arguments.listen)
         log_to_stderr("supervisor", "warning")
         return asyncio.run(_supervise(arguments, layout, started))
@@ -193,11 +199,21 @@ async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supe
     # The seed imports the most, and needs nothing of what comes next.
     supervisor.start([RoleSpec("seed", ("seed", "--log-level", arguments.log_level))])
     record, credentials = await asyncio.to_thread(_prepare, arguments, layout)
-    for name in relay_names(layout):  # of those that ran before; there may have been more
+    for name in (
+        *relay_names(layout),
+        "control",
+    ):  # of those that ran before; there may have been more
         layout.socket(name).unlink(missing_ok=True)
     supervisor.start(_roles(arguments, record))
     await asyncio.wait_for(supervisor.wait_ready(), START_SECONDS)
-    access = make_access(record, arguments.listen, layout.ca_certificate, credentials)
+    api = control_address(layout)
+    access = make_access(
+        record,
+        arguments.listen,
+        layout.ca_certificate,
+        credentials,
+        api="" if arguments.no_api or api is None else api[0],
+    )
     where = (access.host, access.port)
     await probe(make_door(where, record.endpoint, access.authority, access.token), 10.0)
     access.write(arguments.env_file or layout.root / "env")
@@ -216,7 +232,7 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
         mend_records(layout)
     except RecordDamagedError as error:
         raise CommandError(str(error)) from error
-    clusters = list_clusters(layout)
+    clusters = [cluster for cluster in list_clusters(layout) if _is_active(layout, cluster)]
     if clusters:
         record = clusters[0]
         _check_format(record)
@@ -240,6 +256,11 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
     return record, Credentials(key.access_key_id, key.secret_access_key)
 
 
+def _is_active(layout: Layout, record: ClusterRecord) -> bool:
+    resource = read_resource(layout, record.identifier)
+    return resource is None or resource.status == ACTIVE
+
+
 def _check_format(record: ClusterRecord) -> None:
     if record.format != CLUSTER_FORMAT:
         raise CommandError(
@@ -259,6 +280,7 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
     door = (*listen, *_door_limits(arguments), *level)
     return [
         *zones,
+        *([] if arguments.no_api else [_control_plane(arguments, record)]),
         RoleSpec("keeper", ("keeper", *level)),
         *(
             RoleSpec(name, ("relay", "--name", name, "--az", home, *door), serves_clients=True)
@@ -276,6 +298,19 @@ def _roles(arguments: argparse.Namespace, record: ClusterRecord) -> list[RoleSpe
             serves_clients=True,
         ),
     ]
+
+
+def _control_plane(arguments: argparse.Namespace, record: ClusterRecord) -> RoleSpec:
+    """New clusters are like the first one."""
+    host, port = arguments.api
+    words = (
+        *("control", "--region", record.region, "--account", record.account),
+        *("--azs", *record.azs, "--profile", record.profile),
+        *("--clusters", str(arguments.clusters), "--log-level", arguments.log_level),
+        *(("--api", _host_and_port((host, port))) if port else ()),
+        *(("--plaintext",) if arguments.plaintext else ()),
+    )
+    return RoleSpec("control", words)
 
 
 def _rates(arguments: argparse.Namespace, record: ClusterRecord) -> tuple[str, ...]:
@@ -322,10 +357,12 @@ def _announce(
     access: Access, arguments: argparse.Namespace, layout: Layout, seconds: float
 ) -> None:
     record = access.record
+    api = f"AWS API   {access.api}\n" if access.api else ""
     print(
         f"ready in {seconds:.1f} s: cluster {record.identifier}, profile {record.profile}\n"
         f"endpoint  {record.endpoint} on {access.host}:{access.port}\n"
         f"psql      {access.psql_line(layout.root)}\n"
+        f"{api}"
         f"variables {arguments.env_file or layout.root / 'env'}\n"
         f"logs      {layout.root / 'logs'}\n"
         f"stop      Ctrl-C here, or: dsql down --data {os.path.relpath(layout.root)}",

@@ -11,23 +11,25 @@ the text is the same, byte for byte, as that of boto3's `generate_db_connect[_ad
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote
 
-ALGORITHM = "AWS4-HMAC-SHA256"
-SERVICE = "dsql"
-TERMINATOR = "aws4_request"
+from dsql.client.signature import (
+    ALGORITHM,
+    EMPTY_PAYLOAD_HASH,
+    TIMESTAMP,
+    canonical_request,
+    credential_scope,
+    encode,
+    sign,
+    signing_key,
+)
+
 ADMIN_ACTION = "DbConnectAdmin"
 USER_ACTION = "DbConnect"
 ADMIN_USER = "admin"
 DEFAULT_EXPIRES_SECONDS = 900
-_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*").fullmatch
-_EMPTY_PAYLOAD_HASH = hashlib.sha256(b"").hexdigest()
 
 
 class Credentials(NamedTuple):
@@ -85,7 +87,7 @@ def _generate(
     now: float | None,
 ) -> str:
     moment = time.gmtime(time.time() if now is None else now)
-    timestamp = time.strftime("%Y%m%dT%H%M%SZ", moment)
+    timestamp = time.strftime(TIMESTAMP, moment)
     scope = credential_scope(timestamp[:8], region)
     parameters = {
         "Action": action,
@@ -99,36 +101,10 @@ def _generate(
         parameters["X-Amz-Security-Token"] = credentials.session_token
     key = signing_key(credentials.secret_access_key, timestamp[:8], region)
     query = "&".join(f"{name}={encode(value)}" for name, value in parameters.items())
-    return f"{host}/?{query}&X-Amz-Signature={sign(key, host, parameters, timestamp, scope)}"
+    request = canonical_token(host, parameters)
+    return f"{host}/?{query}&X-Amz-Signature={sign(key, request, timestamp, scope)}"
 
 
-def credential_scope(date: str, region: str) -> str:
-    """Return what a signature is bound to beside the key: day, region, service."""
-    return f"{date}/{region}/{SERVICE}/{TERMINATOR}"
-
-
-def signing_key(secret_access_key: str, date: str, region: str) -> bytes:
-    """Return the key that signs everything of one day (yyyymmdd) in one region."""
-    key = f"AWS4{secret_access_key}".encode()
-    for part in (date, region, SERVICE, TERMINATOR):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
-
-
-def sign(key: bytes, host: str, parameters: Mapping[str, str], timestamp: str, scope: str) -> str:
-    """Return the signature (64 hexadecimal digits) of a token's parameters, the signature's own left out.
-
-    Parameters are sorted here, so the order in which a token lists them does not matter.
-    """
-    query = "&".join(
-        sorted(f"{encode(name)}={encode(value)}" for name, value in parameters.items())
-    )
-    request = f"GET\n/\n{query}\nhost:{host}\n\nhost\n{_EMPTY_PAYLOAD_HASH}"
-    digest = hashlib.sha256(request.encode()).hexdigest()
-    text = f"{ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
-    return hmac.digest(key, text.encode(), "sha256").hex()
-
-
-def encode(value: str) -> str:
-    """Percent-encode as Signature Version 4 wants it: everything but A-Z a-z 0-9 - . _ ~."""
-    return value if _UNRESERVED(value) else quote(value, safe="-._~")
+def canonical_token(host: str, parameters: Mapping[str, str]) -> str:
+    """Return what is signed of a token: its host and its parameters, the signature left out."""
+    return canonical_request("GET", "/", parameters.items(), [("host", host)], EMPTY_PAYLOAD_HASH)

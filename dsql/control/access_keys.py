@@ -1,30 +1,39 @@
-"""The installation's small IAM: access keys, whom they belong to, and who may connect to what.
+"""The installation's small IAM: access keys, whom they belong to, and what those may do.
 
 `iam.json` holds two lists. A key has AWS's shapes (20 characters `AKIA...`, 40 of secret) and belongs to a
-principal, an ARN. A statement allows or denies actions on cluster ARNs to principals, with the wildcards
-`*` and `?`; as in AWS, nothing is allowed unless a statement says so, and one Deny beats every Allow.
-There are no conditions, groups or boundaries. The file is read again when it changed; its mode is 0600.
+principal, an ARN. To a principal policies are attached, AWS's documents (`dsql.iam`); nothing is allowed
+unless one says so. There are no groups or boundaries. The file is read again when it changed, so that what
+is taken away is refused from then on; its mode is 0600.
 """
 
 from __future__ import annotations
 
-import functools
 import json
+import logging
 import os
-import re
 import secrets
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import msgspec
 
 from dsql.control.atomic_file import PRIVATE, write_atomically
+from dsql.iam.document import MalformedPolicyError, Policy, parse_identity_policy
+from dsql.iam.evaluation import decide
+from dsql.iam.request import AccessRequest, Decision, mapped_identity
 
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
-_ASSUMED_ROLE = re.compile(r"arn:(aws[^:]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
+_EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "dsql:*", "Resource": "*"}],
+}
+_NOTHING = parse_identity_policy(
+    {"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}},
+)
+_log = logging.getLogger(__name__)
 
 
 class AccessKey(msgspec.Struct, frozen=True):
@@ -42,38 +51,30 @@ class AccessKey(msgspec.Struct, frozen=True):
         return self.active and not (self.expires_at and self.expires_at <= now)
 
 
-class Statement(msgspec.Struct, frozen=True):
-    """Who may (or may not) do what to which clusters; every entry may hold wildcards."""
+class AttachedPolicy(msgspec.Struct, frozen=True):
+    """An identity policy, as AWS's JSON, and whose it is: a user's or role's ARN."""
 
-    effect: Literal["Allow", "Deny"]
-    principals: list[str]
-    actions: list[str]
-    resources: list[str]
-
-    def covers(self, principal: str, action: str, resource: str) -> bool:
-        """True if this statement speaks about the request."""
-        return (
-            _any_match(self.principals, principal)
-            and _any_match(self.actions, action)
-            and _any_match(self.resources, resource)
-        )
+    principal: str
+    name: str
+    document: dict[str, Any]
 
 
-class AccessDocument(msgspec.Struct, frozen=True):
+class AccessDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What iam.json holds."""
 
     keys: list[AccessKey] = []
-    statements: list[Statement] = []
+    policies: list[AttachedPolicy] = []
 
 
 class AccessKeyStore:
-    """The keys and statements of one iam.json, read again whenever the file was replaced."""
+    """The keys and policies of one iam.json, read again whenever the file was replaced."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._version: tuple[int, int, int] | None = None
         self._keys: dict[str, AccessKey] = {}
-        self._statements: list[Statement] = []
+        self._attached: list[AttachedPolicy] = []
+        self._policies: dict[str, list[Policy]] = {}
 
     def find(self, access_key_id: str) -> AccessKey | None:
         """Return the key with this id, None if it is not known."""
@@ -85,41 +86,64 @@ class AccessKeyStore:
         self._refresh()
         return list(self._keys.values())
 
-    def allows(self, principal: str, action: str, resource: str) -> bool:
-        """Return whether `principal` may do `action` (`dsql:DbConnect`) to `resource` (a cluster's ARN)."""
+    def policies(self) -> list[AttachedPolicy]:
+        """Return every policy, in the order of the file."""
         self._refresh()
-        covering = [s for s in self._statements if s.covers(principal, action, resource)]
-        return bool(covering) and all(statement.effect == "Allow" for statement in covering)
+        return list(self._attached)
 
-    def add(self, key: AccessKey, statements: Sequence[Statement] = ()) -> None:
-        """Add or replace a key and append statements."""
+    def decide(self, request: AccessRequest, resource: Policy | None = None) -> Decision:
+        """Decide a request by its principal's policies and `resource`, that of what it is about."""
         self._refresh()
-        others = [
-            known for known in self._keys.values() if known.access_key_id != key.access_key_id
-        ]
-        self._write(AccessDocument([*others, key], [*self._statements, *statements]))
+        own = self._policies.get(mapped_identity(request.principal), [])
+        return decide(request, own, resource)
+
+    def add(self, key: AccessKey, policies: Sequence[AttachedPolicy] = ()) -> None:
+        """Add or replace a key, and attach policies. Raises MalformedPolicyError."""
+        self._refresh()
+        for policy in policies:
+            parse_identity_policy(policy.document)
+        keys = self._keys | {key.access_key_id: key}
+        names = {(policy.principal, policy.name) for policy in policies}
+        others = [one for one in self._attached if (one.principal, one.name) not in names]
+        self._write(AccessDocument(list(keys.values()), [*others, *policies]))
 
     def remove(self, access_key_id: str) -> bool:
-        """Remove a key; return False if it was not known."""
+        """Remove a key; return False if it was not known. Its principal's policies go with the last one."""
         self._refresh()
-        if access_key_id not in self._keys:
+        keys = dict(self._keys)
+        removed = keys.pop(access_key_id, None)
+        if removed is None:
             return False
-        others = [key for key in self._keys.values() if key.access_key_id != access_key_id]
-        self._write(AccessDocument(others, self._statements))
+        owners = {mapped_identity(key.principal) for key in keys.values()}
+        gone = {mapped_identity(removed.principal)} - owners
+        left = [policy for policy in self._attached if policy.principal not in gone]
+        self._write(AccessDocument(list(keys.values()), left))
         return True
 
     def _refresh(self) -> None:
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
-            self._version, self._keys, self._statements = None, {}, []
+            self._version = None
+            self._take(AccessDocument())
             return
         version = (status.st_ino, status.st_mtime_ns, status.st_size)
         if version != self._version:
-            document = msgspec.json.decode(self._path.read_bytes(), type=AccessDocument)
-            self._keys = {key.access_key_id: key for key in document.keys}
-            self._statements = document.statements
+            self._take(msgspec.json.decode(self._path.read_bytes(), type=AccessDocument))
             self._version = version
+
+    def _take(self, document: AccessDocument) -> None:
+        self._keys = {key.access_key_id: key for key in document.keys}
+        self._attached = document.policies
+        self._policies = {}
+        for attached in document.policies:
+            of_principal = self._policies.setdefault(attached.principal, [])
+            try:
+                of_principal.append(parse_identity_policy(attached.document))
+            except MalformedPolicyError as error:  # somebody has edited the file
+                name = f"{attached.principal}/{attached.name}"
+                _log.error("policy %s denies everything until it is mended: %s", name, error)
+                of_principal.append(_NOTHING)
 
     def _write(self, document: AccessDocument) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,31 +165,5 @@ def ensure_first_key(store: AccessKeyStore, account: str) -> AccessKey:
         return existing[0]
     principal = f"arn:aws:iam::{account}:user/administrator"
     key = new_access_key(principal)
-    store.add(key, [Statement("Allow", [principal], ["dsql:*"], ["*"])])
+    store.add(key, [AttachedPolicy(principal, "administrator", _EVERYTHING)])
     return key
-
-
-def mapped_identity(principal: str) -> str:
-    """Return the ARN that `AWS IAM GRANT` maps: for a session of an assumed role, the role's own."""
-    assumed = _ASSUMED_ROLE.fullmatch(principal)
-    if assumed is None:
-        return principal
-    partition, account, role = assumed.groups()
-    return f"arn:{partition}:iam::{account}:role/{role}"
-
-
-def _any_match(patterns: Iterable[str], value: str) -> bool:
-    return any(_matches(pattern, value) for pattern in patterns)
-
-
-def _matches(pattern: str, value: str) -> bool:
-    """Match with `*` (any run of characters) and `?` (any one), without fnmatch's bracket classes."""
-    if "*" not in pattern and "?" not in pattern:
-        return pattern == value
-    return _compile(pattern).fullmatch(value) is not None
-
-
-@functools.lru_cache(1024)
-def _compile(pattern: str) -> re.Pattern[str]:
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(expression, re.DOTALL)

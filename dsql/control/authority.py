@@ -97,11 +97,12 @@ class Authority:
 
 
 def ensure_certificates(layout: Layout, authority: Authority, now: datetime.datetime) -> int:
-    """Make or renew the certificates of relays, hosts and every cluster; return how many were made."""
-    relay = "localhost", "127.0.0.1", "::1"
+    """Make or renew the certificates of relays, hosts, API and clusters; return how many were made."""
+    local = "localhost", "127.0.0.1", "::1"
     link = layout.link
     wanted = [
-        CertificateFiles(relay, layout.relay_certificate, layout.relay_key),
+        CertificateFiles(local, layout.control_certificate, layout.control_key),
+        CertificateFiles(local, layout.relay_certificate, layout.relay_key),
         CertificateFiles([LINK_NAME], link.certificate, link.key, _BOTH_ENDS),
     ]
     for identifier in layout.cluster_identifiers():

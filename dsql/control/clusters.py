@@ -1,7 +1,7 @@
-"""Creating, listing and deleting clusters: the door through which the control plane works.
+"""Creating and listing clusters (`dsql.control.removal` has their end).
 
-A cluster is a folder with a certificate and a record. The record is written last and removed first, so
-whatever a crash leaves behind without a record is not a cluster.
+A cluster is a folder with a resource, a certificate and a record. The record is written last, so whatever a
+crash leaves behind without one is not a cluster yet: its resource says what is to become of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import base64
 import datetime
 import os
 import re
-import shutil
 from collections.abc import Sequence
 
 from dsql.control.atomic_file import write_atomically
@@ -23,6 +22,7 @@ from dsql.control.layout import (
     decode_record,
     encode_record,
 )
+from dsql.control.resources import arn_of, of_record, write_resource
 from dsql.disk.files import read_file
 
 DEFAULT_REGION = "us-east-1"
@@ -44,7 +44,7 @@ def endpoint_name(identifier: str, region: str, domain: str = DEFAULT_DOMAIN) ->
 
 def cluster_arn(record: ClusterRecord) -> str:
     """Return a cluster's ARN, the resource of IAM statements."""
-    return f"arn:aws:dsql:{record.region}:{record.account}:cluster/{record.identifier}"
+    return arn_of(record.region, record.account, record.identifier)
 
 
 def create_cluster(
@@ -84,6 +84,8 @@ def create_cluster(
     )
     if layout.record(identifier).exists():
         raise FileExistsError(f"cluster {identifier} exists")
+    if not layout.resource(identifier).exists():
+        write_resource(layout, of_record(record))
     authority.issue(cluster_certificate(layout, identifier, record.endpoint), now)
     write_record(layout, record)
     return record
@@ -110,18 +112,3 @@ def list_clusters(layout: Layout) -> list[ClusterRecord]:
     """Return every cluster's record, in the order of creation."""
     records = [layout.read_cluster(identifier) for identifier in layout.cluster_identifiers()]
     return sorted((r for r in records if r is not None), key=lambda record: record.created_at)
-
-
-def delete_cluster(layout: Layout, identifier: str) -> bool:
-    """Remove a cluster's record and folders; return False if there was none.
-
-    The roles that serve it must have stopped: their data goes too.
-    """
-    record = layout.read_cluster(identifier)
-    if record is None:
-        return False
-    layout.record(identifier).unlink()
-    for az in record.azs:
-        shutil.rmtree(layout.root / az / identifier, ignore_errors=True)
-    shutil.rmtree(layout.cluster(identifier), ignore_errors=True)
-    return True

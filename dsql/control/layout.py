@@ -4,7 +4,9 @@
     ca/ca.pem, ca/ca.key          the local certificate authority
     iam.json                      access keys (secret: mode 0600)
     clusters/ID/cluster.json      a ClusterRecord
+    clusters/ID/resource.json     what the control plane keeps of it: see `control.resources`
     clusters/ID/certificate.pem, key.pem
+    deleted/ID/...                of a cluster that is being deleted
     relay/certificate.pem, key.pem   shown to a client that names no cluster in its TLS handshake
     link/certificate.pem, key.pem    by which the installation's hosts know each other
     relay/cancel.key              32 bytes, secret: by them a CancelRequest is recognised
@@ -13,9 +15,11 @@
     clusters/ID/AZ.founded        says that the journal replica of AZ exists: a missing one has been lost.
                                   What is in it is a copy of cluster.json
     AZ/ID/journal/, AZ/ID/storage/   see `journal.opening` for what lies beside them after damage
+    control/certificate.pem, key.pem   of the control plane's API
+    run/control.address           the URL where that is
     run/relay.address             HOST:PORT where the relays listen, for the command line
-    run/NAME.sock                 Unix sockets: relay-N, placement, agent, AZ.journal, AZ.adjudicator,
-                                  AZ.storage
+    run/NAME.sock                 Unix sockets: relay-N, placement, agent, control, AZ.journal,
+                                  AZ.adjudicator, AZ.storage
     run/voucher.key               32 bytes, secret: by them an agent recognises what an earlier one gave
     logs/NAME.log
 
@@ -159,6 +163,34 @@ class Layout:
         """The file of a cluster's record; the cluster exists once this file does."""
         return self.cluster(identifier) / "cluster.json"
 
+    def resource(self, identifier: str) -> Path:
+        """What the control plane keeps of a cluster."""
+        return self.cluster(identifier) / "resource.json"
+
+    @property
+    def deleted(self) -> Path:
+        """Where the folders of clusters are that are being deleted."""
+        return self.root / "deleted"
+
+    def deleted_resource(self, identifier: str) -> Path:
+        """What the control plane keeps of a cluster that is being deleted."""
+        return self.deleted / identifier / "resource.json"
+
+    @property
+    def control_certificate(self) -> Path:
+        """The certificate of the control plane's API."""
+        return self.root / "control" / "certificate.pem"
+
+    @property
+    def control_key(self) -> Path:
+        """The private key of the control plane's certificate."""
+        return self.root / "control" / "key.pem"
+
+    @property
+    def control_address(self) -> Path:
+        """The file that says where the control plane listens."""
+        return self.root / "run" / "control.address"
+
     def certificate(self, identifier: str) -> Path:
         """A cluster's TLS certificate."""
         return self.cluster(identifier) / "certificate.pem"
@@ -226,6 +258,11 @@ class Layout:
             f"{self.record(identifier)} is damaged, and so are its copies in the files AZ{_FOUNDED} beside "
             "it: put one of them back from a backup"
         )
+
+    def replicas(self, identifier: str) -> list[Path]:
+        """Return the folders that zones have of a cluster."""
+        found = self.root.glob(f"*/{identifier}")
+        return [path for path in found if path.parent not in (self.clusters, self.deleted)]
 
     def cluster_identifiers(self) -> list[str]:
         """Return every cluster's identifier, sorted."""

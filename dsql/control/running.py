@@ -54,5 +54,14 @@ def relay_address(layout: Layout) -> tuple[str, int]:
     return host, int(port)
 
 
+def control_address(layout: Layout) -> tuple[str, int] | None:
+    """Return (URL, port) of the control plane's API, None if there has never been one."""
+    try:
+        url = layout.control_address.read_text().strip()
+        return url, int(url.rpartition(":")[2])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def _processes(layout: Layout) -> Path:
     return layout.root / "run" / "processes.json"

@@ -61,6 +61,8 @@ def collect(layout: Layout, clusters: list[ClusterRecord]) -> list[RoleStatus]:
     processes = read_processes(layout)
     packet_roles = ["placement", "agent", *(relay_names(layout) or ["relay-1"])]
     asking: list[_Asking] = [lambda name=name: _packet_role(layout, name) for name in packet_roles]  # type: ignore[misc]
+    if layout.socket("control").exists():
+        asking.append(lambda: _zone_role(layout, "", "control"))
     for az in sorted({az for cluster in clusters for az in cluster.azs}):
         asking += [lambda az=az, role=role: _zone_role(layout, az, role) for role in ZONE_ROLES]  # type: ignore[misc]
     with ThreadPoolExecutor(len(asking)) as threads:
@@ -88,7 +90,7 @@ def _note_restarts(roles: list[RoleStatus], processes: dict[str, RoleProcess]) -
 
 
 def _zone_role(layout: Layout, az: str, role: str) -> RoleStatus:
-    path = layout.socket(f"{az}.{role}")
+    path = layout.socket(f"{az}.{role}" if az else role)
     return RoleStatus(role, az, *_asked(path, socket.SOCK_STREAM, lambda: _zone_values(path)))
 
 

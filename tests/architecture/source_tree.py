@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("dsql", "relay", "placement", "journal", "adjudicator", "storage")
+PACKAGES = ("dsql", "relay", "placement", "journal", "adjudicator", "storage", "control_plane")
 
 
 @cache

@@ -12,7 +12,7 @@ from source_tree import ROOT, modules
 # What is called from outside: by users of the package, by tests as clients; and PostgreSQL's list of types.
 ENTRANCES = ("dsql.client", "dsql.wire.client", "dsql.types.oids")
 # What the catalog can hold, though no statement makes it; and what only an installation's own tools name.
-SPARE = {"view_text", "bind_definition", "delete_cluster", "CIPHERS"}
+SPARE = {"view_text", "bind_definition", "CIPHERS"}
 # Of a name that is read more often than this nobody asks whether it is only by itself.
 _OWN_USES_MAX = 10
 _WORD = re.compile(r"\w+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from source_tree import PACKAGES, imports_of, modules, top_level_imports_of
 
-ROLES = ("relay", "placement", "journal", "adjudicator", "storage")
+ROLES = ("relay", "placement", "journal", "adjudicator", "storage", "control_plane")
 DOORS = ("messages", "client")
 
 # Which packages each role may import at all (through their doors where they are roles).
@@ -50,6 +50,17 @@ MAY_IMPORT = {
         "adjudicator",
         "storage",
     },
+    "control_plane": {
+        "dsql.rpc",
+        "dsql.control",
+        "dsql.client",
+        "dsql.disk",
+        "dsql.iam",
+        "dsql.limits",
+        "dsql.rate_limit",
+        "placement",
+        "storage",
+    },
     "relay": {
         "dsql.rpc",
         "dsql.control",
@@ -61,6 +72,7 @@ MAY_IMPORT = {
         "dsql.session.handed",
         "dsql.client",
         "dsql.health",
+        "dsql.iam",
         "placement",
     },
 }
@@ -68,7 +80,7 @@ MAY_IMPORT = {
 # Inside dsql, low to high: a layer may import those before it.
 LAYERS = (
     ("dsql.errors", "dsql.limits", "dsql.rate_limit", "dsql.call_thread"),
-    ("dsql.rpc", "dsql.disk", "dsql.hub", "dsql.regex"),
+    ("dsql.rpc", "dsql.disk", "dsql.hub", "dsql.regex", "dsql.iam"),
     ("dsql.control",),
     (
         "dsql.encoding",
@@ -93,6 +105,7 @@ LAYERS = (
 )
 PURE_PACKAGES = (
     "dsql.access",
+    "dsql.iam",
     "dsql.wire",
     "dsql.encoding",
     "dsql.regex",

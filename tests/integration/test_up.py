@@ -140,7 +140,7 @@ def test_status_shows_every_role_healthy(installation: Installation) -> None:
     roles = json.loads(answer.stdout)["roles"]
     assert answer.returncode == 0
     relays = len(os.sched_getaffinity(0))
-    assert len(roles) == relays + 4 + 3 * 3
+    assert len(roles) == relays + 5 + 3 * 3
     assert {role["health"] for role in roles} == {"ok"}
     assert all(role["pid"] for role in roles)
     (agent,) = (role for role in roles if role["role"] == "agent")

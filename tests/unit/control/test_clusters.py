@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,6 @@ from dsql.control.authority import Authority
 from dsql.control.clusters import (
     cluster_arn,
     create_cluster,
-    delete_cluster,
     list_clusters,
     mend_records,
     new_identifier,
@@ -20,6 +20,7 @@ from dsql.control.layout import (
     decode_record,
     encode_record,
 )
+from dsql.control.removal import erase_cluster, withdraw_cluster
 from placement.assignment import Assigner
 
 
@@ -100,10 +101,42 @@ def test_clusters_are_listed_in_the_order_of_creation(layout: Layout) -> None:
 def test_deleted_cluster_leaves_nothing_behind(layout: Layout) -> None:
     record = create_cluster(layout, Authority.open(layout))
     layout.storage(record.azs[0], record.identifier).mkdir(parents=True)
-    assert delete_cluster(layout, record.identifier)
-    assert not layout.cluster(record.identifier).exists()
-    assert not layout.storage(record.azs[0], record.identifier).exists()
-    assert not delete_cluster(layout, record.identifier)
+    withdraw_cluster(layout, record.identifier)
+    assert layout.read_cluster(record.identifier) is None
+    erase_cluster(layout, record.identifier)
+    assert not list(layout.root.rglob(f"*{record.identifier}*"))
+
+
+def test_a_removal_goes_on_wherever_another_one_ended(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority.open(layout)
+    for steps in range(5):  # the files of its folder, and the folder
+        record = create_cluster(layout, authority)
+        layout.storage(record.azs[0], record.identifier).mkdir(parents=True)
+        withdraw_cluster(layout, record.identifier)
+        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+            end_after(steps, patch)
+            erase_cluster(layout, record.identifier)
+        withdraw_cluster(layout, record.identifier)
+        erase_cluster(layout, record.identifier)
+        assert not list(layout.root.rglob(f"*{record.identifier}*"))
+
+
+def end_after(steps: int, patch: pytest.MonkeyPatch) -> None:
+    """Let so many names be removed, and then nothing more."""
+    left = iter(range(steps))
+
+    def ending(remove: Callable[..., None]) -> Callable[..., None]:
+        def step(path: Path, **options: bool) -> None:
+            if next(left, None) is None:
+                raise InterruptedError
+            remove(path, **options)
+
+        return step
+
+    patch.setattr(Path, "unlink", ending(Path.unlink))
+    patch.setattr(Path, "rmdir", ending(Path.rmdir))
 
 
 @pytest.mark.parametrize("identifier", ["../../../../../../../../x", "short", "A" * 26])

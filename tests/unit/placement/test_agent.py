@@ -18,6 +18,7 @@ from dsql.session.control import Busy
 from dsql.session.handed import HandedSession
 from placement.agent import HostAgent
 from placement.agent_settings import AgentSettings
+from placement.dissolution import NOTICE_SECONDS
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
 from placement.parking import ParkedSession
 from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
@@ -43,6 +44,7 @@ class FakeWorker:
         self.released: list[int] = []
         self.equipped = False
         self.gone = False
+        self.terminated = False
         self.temporary = 0, 0
         self._agent = agent
 
@@ -63,6 +65,9 @@ class FakeWorker:
 
     def abort(self) -> None:
         self.die()
+
+    def terminate(self) -> None:
+        self.terminated = True
 
     def ping(self) -> None:
         pass
@@ -149,7 +154,10 @@ class FakeHost(HostAgent):
 @pytest.fixture
 async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
     monkeypatch.chdir(tmp_path)
-    host = FakeHost(Layout(Path()), AgentSettings(pool=PoolSettings(warm=0)))
+    layout = Layout(Path())
+    layout.cluster("c").mkdir(parents=True)
+    layout.record("c").touch()
+    host = FakeHost(layout, AgentSettings(pool=PoolSettings(warm=0)))
     yield host
     host._reception.close()
     host._lot.close()
@@ -320,6 +328,22 @@ async def test_input_wakes_a_parked_session(host: FakeHost) -> None:
         assert host.status()["wake_ms"] >= 0  # type: ignore[operator]
         load = host._pool.loads()["c"]
         assert (load.parkings, load.wakes) == (1, 1)
+
+
+async def test_a_deleted_cluster_keeps_nothing(host: FakeHost) -> None:
+    numbers = [host.arrived(session(key)) for key in (1, 2)]
+    worker = host.fork(10)
+    worker.begin()
+    with worker.park(numbers[0]) as client:
+        host._layout.record("c").unlink()
+        host._tick()
+        assert client.recv(1) == b""
+    assert worker.terminated
+    assert not worker.gone
+    host._dissolution._noticed["c"] -= NOTICE_SECONDS
+    host._tick()
+    assert worker.gone
+    assert host._pool.loads() == {}
 
 
 class FakeKeeping:

@@ -6,6 +6,7 @@ import pytest
 
 from placement.decisions import (
     CANNOT_START,
+    CLUSTER_DELETED,
     TOO_MANY_CONNECTIONS,
     Action,
     Assign,
@@ -412,3 +413,16 @@ def test_a_new_seeds_query_processors_replace_all_others() -> None:
     pool.forked(20, 3)
     assert Shed(10, 1) in pool.tick(4)
     assert served(pool.moved(10, 1010, 5)) == [(20, 1010)]
+
+
+def test_a_deleted_cluster_has_nobody_left_who_waits() -> None:
+    pool = make_pool(warm=0)
+    pool.session_arrived(1, "c", 0)
+    pool.forked(10, 0)
+    pool.parked(10, 1, 0)
+    pool.full(10, 0)
+    pool.session_arrived(2, "c", 0)
+    assert pool.dissolved("c") == [Refuse(2, "57P01", CLUSTER_DELETED)]
+    assert pool.waiting == 0
+    pool.died(10, 1)
+    assert pool.loads() == {}

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from dsql.control.authority import Authority, cluster_certificate
-from dsql.control.clusters import create_cluster, delete_cluster
+from dsql.control.clusters import create_cluster
 from dsql.control.layout import Layout
+from dsql.control.removal import withdraw_cluster
+from dsql.control.resources import PENDING_SETUP, of_record, read_resource, write_resource
 from relay.clusters import RECHECK_SECONDS, ClusterDirectory
 from relay.tls import make_context
 
@@ -70,9 +72,32 @@ def test_half_written_certificate_leaves_the_old_one_in_use(
     assert directory.find(record.identifier).context is not first.context
 
 
-def test_deleted_cluster_is_gone_after_the_next_look(layout, authority, directory, clock) -> None:
+def test_a_deleted_cluster_is_gone_with_the_next_login(layout, authority, directory, clock) -> None:
     record = create_cluster(layout, authority)
     assert directory.find(record.identifier) is not None
-    delete_cluster(layout, record.identifier)
-    clock.now += RECHECK_SECONDS + 1
+    withdraw_cluster(layout, record.identifier)
+    assert directory.find(record.identifier) is None
+
+
+def test_what_changes_in_a_clusters_resource_binds_the_next_login(
+    layout, authority, directory
+) -> None:
+    record = create_cluster(layout, authority)
+    assert directory.find(record.identifier).target.tags == {}
+    resource = read_resource(layout, record.identifier)
+    resource.tags = {"Stage": "test"}
+    resource.policy = "spoilt"
+    write_resource(layout, resource)
+    target = directory.find(record.identifier).target
+    assert target.tags == {"Stage": "test"}
+    assert not target.policy.statements[0].allows
+    layout.resource(record.identifier).unlink()  # as one from before there were resources
+    assert directory.find(record.identifier).target.policy is None
+
+
+def test_a_cluster_that_is_not_active_is_not_served(layout, authority, directory) -> None:
+    record = create_cluster(layout, authority)
+    pending = of_record(record)
+    pending.status = PENDING_SETUP
+    write_resource(layout, pending)
     assert directory.find(record.identifier) is None

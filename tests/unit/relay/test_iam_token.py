@@ -13,6 +13,8 @@ from dsql.client.auth_token import (
     generate_db_connect_auth_token,
 )
 from dsql.control.access_keys import AccessKey
+from dsql.iam.document import Policy
+from dsql.iam.request import AccessRequest, Decision
 from relay.iam_token import AccessDeniedError, Target, Verifier, parse
 
 HOST = "abcdefghijklmnopqrstuvwxyz.dsql.eu-west-1.on.aws"
@@ -44,8 +46,9 @@ class Keys:
     def find(self, access_key_id: str) -> AccessKey | None:
         return self.keys.get(access_key_id)
 
-    def allows(self, principal: str, action: str, resource: str) -> bool:
-        return self.allow
+    def decide(self, request: AccessRequest, resource: Policy | None) -> Decision:
+        self.asked = request
+        return Decision(self.allow)
 
 
 VERIFIER = Verifier(Keys())
@@ -197,3 +200,15 @@ def test_a_token_that_was_good_is_refused_once_its_key_is_another_or_gone_or_its
             verifier.verify(token, TARGET, "admin", now)
     keys.keys[KEY.access_key_id] = known
     verifier.verify(token, TARGET, "admin", NOW)
+
+
+def test_policies_are_asked_with_where_from_and_as_whom() -> None:
+    keys = Keys()
+    tagged = TARGET._replace(tags={"Stage": "test"})
+    token = generate_db_connect_auth_token(HOST, REGION, KEY, now=NOW)
+    Verifier(keys).verify(token, tagged, "app", NOW, "192.0.2.7")
+    assert keys.asked[:3] == (ALICE, "dsql:DbConnect", ARN)
+    context = keys.asked.context
+    assert context["aws:sourceip"] == ("192.0.2.7",)
+    assert context["dsql:dbuser"] == ("app",)
+    assert context["aws:resourcetag/stage"] == ("test",)

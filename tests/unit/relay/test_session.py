@@ -12,7 +12,7 @@ from OpenSSL import SSL
 
 from dsql.client.auth_token import Credentials
 from dsql.client.pool import create_pool
-from dsql.control.access_keys import AccessKey, Statement
+from dsql.control.access_keys import AccessKey, AttachedPolicy
 from relay.front_door import Settings
 
 CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
@@ -296,7 +296,8 @@ async def test_token_of_users_does_not_open_the_door_for_admin(installation, ref
 async def test_principal_without_permission_is_refused(installation, refusal) -> None:
     bob = "arn:aws:iam::111122223333:user/bob"
     installation.key = AccessKey("AKIABOB", "secret", bob)
-    allowed = Statement("Allow", [bob], ["dsql:DbConnect"], ["*"])
+    statement = {"Effect": "Allow", "Action": "dsql:DbConnect", "Resource": "*"}
+    allowed = AttachedPolicy(bob, "connects", {"Statement": statement})
     installation.keys.add(installation.key, [allowed])
     answer = await refusal(installation.token())
     assert answer["H"].startswith(f"User: {bob} is not authorized to perform: dsql:DbConnectAdmin")

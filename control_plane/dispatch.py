@@ -1,0 +1,96 @@
+"""One request from beginning to end: route, authenticate, read, carry out, answer.
+
+No I/O but the registry's.
+
+Nothing is spent on a request before its signature is verified but its parsing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from control_plane import cluster_operations, policy_operations, tag_operations
+from control_plane.answering import write_failure, write_output
+from control_plane.audit import AuditLog, Event
+from control_plane.authentication import Authenticator
+from control_plane.failures import ServiceError, internal, invalid, throttled
+from control_plane.messages import HttpAnswer, HttpRequest
+from control_plane.permissions import Caller
+from control_plane.plane import Answer, Plane
+from control_plane.reading import read_input
+from control_plane.service_model import route
+from dsql.rate_limit import RateLimit
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Plane, Caller, Mapping[str, Any]], Answer]
+
+
+def _no_streams(plane: Plane, caller: Caller, given: Mapping[str, Any]) -> Answer:
+    plane.permitted(caller, "GetCluster", given["clusterIdentifier"])
+    raise invalid("Change data streams are not supported by this installation.")
+
+
+HANDLERS: dict[str, Handler] = {
+    "CreateCluster": cluster_operations.create_cluster,
+    "GetCluster": cluster_operations.get_cluster,
+    "UpdateCluster": cluster_operations.update_cluster,
+    "DeleteCluster": cluster_operations.delete_cluster,
+    "ListClusters": cluster_operations.list_clusters,
+    "GetVpcEndpointServiceName": cluster_operations.get_vpc_endpoint_service_name,
+    "PutClusterPolicy": policy_operations.put_cluster_policy,
+    "GetClusterPolicy": policy_operations.get_cluster_policy,
+    "DeleteClusterPolicy": policy_operations.delete_cluster_policy,
+    "TagResource": tag_operations.tag_resource,
+    "UntagResource": tag_operations.untag_resource,
+    "ListTagsForResource": tag_operations.list_tags_for_resource,
+    "CreateStream": _no_streams,
+    "GetStream": _no_streams,
+    "ListStreams": _no_streams,
+    "DeleteStream": _no_streams,
+}
+
+
+class Dispatcher:
+    """Answers requests, one after the other."""
+
+    def __init__(
+        self, plane: Plane, authenticator: Authenticator, rate: RateLimit, audit: AuditLog
+    ) -> None:
+        self._plane = plane
+        self._authenticator = authenticator
+        self._rate = rate
+        self._audit = audit
+
+    def answer(self, request: HttpRequest, request_id: str, now: float) -> HttpAnswer:
+        """Return the answer to a request; whatever happens, there is one. `now`: seconds since 1970."""
+        event = Event(request, request_id, now)
+        try:
+            return self._carry_out(request, event)
+        except ServiceError as error:
+            event.failure = error
+        except Exception:
+            log.exception("request %s failed", request_id)
+            event.failure = internal()
+        finally:
+            self._audit.record(event, self._plane.settings)
+        return write_failure(event.failure, request_id)
+
+    def _carry_out(self, request: HttpRequest, event: Event) -> HttpAnswer:
+        found = route(request.method, request.path)
+        event.operation = found.operation
+        key = self._authenticator.authenticate(request, event.now)
+        event.key = key
+        if not self._rate.take(key.access_key_id, event.now):
+            raise throttled()
+        given = read_input(found, request)
+        event.parameters = given
+        handler = HANDLERS.get(found.operation.name)
+        if handler is None:  # the installed model knows more than we do
+            raise invalid(f"{found.operation.name} is not supported", "unknownOperation")
+        caller = Caller(key, request.address, event.now, request.encrypted)
+        output = handler(self._plane, caller, given)
+        event.output = output
+        return write_output(found.operation, output, event.request_id)

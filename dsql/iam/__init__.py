@@ -1,0 +1,1 @@
+"""AWS policy documents: reading them, and deciding by them who may do what. Pure."""

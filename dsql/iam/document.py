@@ -1,0 +1,149 @@
+"""AWS policy documents: the JSON that people write, checked and in a form that can be evaluated.
+
+Source of the grammar: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html.
+An identity policy is attached to whom it speaks of; a resource policy says so (`Principal`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from dsql.iam.condition import Condition, parse_conditions
+
+VERSIONS = ("2012-10-17", "2008-10-17")
+STATEMENTS_MAX = 200
+_DOCUMENT = {"Version", "Id", "Statement"}
+_STATEMENT = {
+    *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
+    *("Resource", "NotResource", "Condition"),
+}
+_ACCOUNT = re.compile(r"\d{12}")
+
+
+class MalformedPolicyError(ValueError):
+    """The text is no policy; the message says why."""
+
+
+class Names(NamedTuple):
+    """Patterns of actions, resources or principals; `excluded`: all that match none of them."""
+
+    patterns: tuple[str, ...]
+    excluded: bool = False
+
+
+class Statement(NamedTuple):
+    """One statement. `principals` is None in an identity policy."""
+
+    allows: bool
+    principals: Names | None
+    actions: Names
+    resources: Names
+    conditions: tuple[Condition, ...] = ()
+
+
+class Policy(NamedTuple):
+    """A document's statements, in order."""
+
+    statements: tuple[Statement, ...]
+
+
+def parse_identity_policy(document: object) -> Policy:
+    """Return a policy as decoded JSON. Raises MalformedPolicyError."""
+    return _parse(document, names_principals=False)
+
+
+def parse_resource_policy(text: str) -> Policy:
+    """Return the policy that a text is. Raises MalformedPolicyError."""
+    try:
+        document = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise MalformedPolicyError(f"The policy is not valid JSON: {error}") from None
+    return _parse(document, names_principals=True)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name comes twice in an object")
+    return found
+
+
+def _parse(document: object, *, names_principals: bool) -> Policy:
+    whole = _object(document, "The policy", _DOCUMENT)
+    if whole.get("Version", VERSIONS[1]) not in VERSIONS:
+        raise MalformedPolicyError(f"Version must be one of {', '.join(VERSIONS)}")
+    statements = whole.get("Statement")
+    listed = statements if isinstance(statements, list) else [statements]
+    if not listed or len(listed) > STATEMENTS_MAX:
+        raise MalformedPolicyError(f"Statement must have 1 to {STATEMENTS_MAX} members")
+    return Policy(tuple(_statement(member, names_principals=names_principals) for member in listed))
+
+
+def _statement(member: object, *, names_principals: bool) -> Statement:
+    fields = _object(member, "A statement", _STATEMENT)
+    if fields.get("Effect") not in ("Allow", "Deny"):
+        raise MalformedPolicyError("Effect must be Allow or Deny")
+    principals = _principals(fields)
+    if names_principals != (principals is not None):
+        must = "must have a" if names_principals else "cannot have a"
+        raise MalformedPolicyError(f"A statement of this kind of policy {must} Principal")
+    try:
+        conditions = parse_conditions(fields.get("Condition", {}))
+    except ValueError as error:
+        raise MalformedPolicyError(str(error)) from None
+    actions = _names(fields, "Action", lowered=True)
+    return Statement(
+        fields["Effect"] == "Allow", principals, actions, _names(fields, "Resource"), conditions
+    )
+
+
+def _names(fields: Mapping[str, Any], name: str, *, lowered: bool = False) -> Names:
+    """Return what a statement has under NAME or NotNAME. Actions do not differ in their case."""
+    if (name in fields) == (f"Not{name}" in fields):
+        raise MalformedPolicyError(f"A statement must have either {name} or Not{name}")
+    excluded = name not in fields
+    value = fields[f"Not{name}" if excluded else name]
+    words = _words(value, name)
+    return Names(tuple(word.lower() for word in words) if lowered else words, excluded)
+
+
+def _principals(fields: Mapping[str, Any]) -> Names | None:
+    if "Principal" in fields and "NotPrincipal" in fields:
+        raise MalformedPolicyError("A statement must have either Principal or NotPrincipal")
+    excluded = "NotPrincipal" in fields
+    value = fields.get("NotPrincipal" if excluded else "Principal")
+    if value is None:
+        return None
+    if value == "*":
+        return Names(("*",), excluded)
+    kinds = _object(value, "Principal", {"AWS", "Service", "Federated", "CanonicalUser"})
+    # What is no AWS principal is nobody who could sign a request here.
+    return Names(tuple(map(_principal, _words(kinds.get("AWS", []), "Principal"))), excluded)
+
+
+def _principal(word: str) -> str:
+    """Return an ARN, or `*`. An account's number stands for the account."""
+    if _ACCOUNT.fullmatch(word):
+        return f"arn:aws:iam::{word}:root"
+    if word != "*" and ("*" in word or not word.startswith("arn:")):
+        raise MalformedPolicyError(f"Invalid principal in policy: {word!r}")
+    return word
+
+
+def _words(value: object, name: str) -> tuple[str, ...]:
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise MalformedPolicyError(f"{name} must be a string, or a list of strings")
+    return tuple(words)
+
+
+def _object(value: object, what: str, known: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedPolicyError(f"{what} must be an object")
+    unknown = sorted(value.keys() - known)
+    if unknown:
+        raise MalformedPolicyError(f"{what} cannot have {', '.join(map(repr, unknown))}")
+    return value
