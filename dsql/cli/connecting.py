@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dsql.cli.environment_file import Access, make_access
 from dsql.cli.errors import CommandError
 from dsql.client.auth_token import Credentials, generate_auth_token
 from dsql.control.access_keys import AccessKeyStore
 from dsql.control.layout import ClusterRecord, Layout
+from dsql.control.running import relay_address
 
 
 def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
@@ -25,6 +27,19 @@ def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
 
 def make_token(layout: Layout, record: ClusterRecord, user: str, expires_in: int) -> str:
     """Return a token for `user`, signed with the installation's first active key."""
+    credentials = _first_credentials(layout)
+    return generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
+
+
+def open_access(layout: Layout, record: ClusterRecord, user: str, expires_in: int) -> Access:
+    """Return all that a client of this host needs, with a token for `user`. Raises CommandError."""
+    authority = layout.ca_certificate.absolute()
+    credentials = _first_credentials(layout)
+    listen = relay_address(layout)
+    return make_access(record, listen, authority, credentials, user=user, expires_in=expires_in)
+
+
+def _first_credentials(layout: Layout) -> Credentials:
     try:
         keys = AccessKeyStore(layout.access_keys).keys()
     except PermissionError:
@@ -32,5 +47,4 @@ def make_token(layout: Layout, record: ClusterRecord, user: str, expires_in: int
     key = next((key for key in keys if key.active), None)
     if key is None:
         raise CommandError(f"there is no active access key in {layout.access_keys}")
-    credentials = Credentials(key.access_key_id, key.secret_access_key, key.session_token)
-    return generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
+    return Credentials(key.access_key_id, key.secret_access_key, key.session_token)

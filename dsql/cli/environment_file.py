@@ -1,4 +1,4 @@
-"""What a client must know, as shell variables in a file and as a psql line to paste."""
+"""What a client must know: environment variables, a file of them for a shell, a psql line to paste."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from dsql.client.auth_token import Credentials, generate_db_connect_admin_auth_token
+from dsql.client.auth_token import ADMIN_USER, Credentials, generate_auth_token
 from dsql.control.atomic_file import PRIVATE, write_atomically
 from dsql.control.layout import ClusterRecord
 
@@ -15,7 +15,7 @@ TOKEN_SECONDS = 24 * 3600
 
 
 class Access(NamedTuple):
-    """How to reach a cluster as admin. `authority` is the root certificate's absolute path.
+    """How to reach a cluster as `user`. `authority` is the root certificate's absolute path.
 
     `api` is the URL of the control plane, "" if there is none.
     """
@@ -27,18 +27,24 @@ class Access(NamedTuple):
     credentials: Credentials
     token: str
     api: str = ""
+    user: str = ADMIN_USER
 
-    def variables(self) -> dict[str, str]:
-        """Return libpq's, AWS's and our own environment variables."""
+    def libpq_variables(self) -> dict[str, str]:
+        """Return the variables with which every libpq program connects."""
         return {
             "PGHOST": self.record.endpoint,
             "PGHOSTADDR": self.host,
             "PGPORT": str(self.port),
-            "PGUSER": "admin",
+            "PGUSER": self.user,
             "PGDATABASE": "postgres",
             "PGSSLMODE": "verify-full",
             "PGSSLROOTCERT": str(self.authority),
             "PGPASSWORD": self.token,
+        }
+
+    def variables(self) -> dict[str, str]:
+        """Return libpq's, AWS's and our own environment variables."""
+        return self.libpq_variables() | {
             "DSQL_CLUSTER": self.record.identifier,
             "DSQL_ENDPOINT": self.record.endpoint,
             "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
@@ -55,18 +61,21 @@ class Access(NamedTuple):
         It may end up in a log or a scrollback, so that it makes its token when it runs.
         """
         conninfo = (
-            f"host={self.record.endpoint} hostaddr={self.host} port={self.port} user=admin "
+            f"host={self.record.endpoint} hostaddr={self.host} port={self.port} user={self.user} "
             f"dbname=postgres sslmode=verify-full sslrootcert='{self.authority}'"
         )
         token = shlex.join([*_own_command(), "token", "--data", str(data.absolute())])
         return f'PGPASSWORD="$({token} --cluster {self.record.identifier})" psql {shlex.quote(conninfo)}'
 
+    def shell_lines(self) -> str:
+        """Return the variables as lines that a POSIX shell reads, bash, zsh and fish among them."""
+        return "".join(
+            f"export {name}={shlex.quote(value)}\n" for name, value in self.variables().items()
+        )
+
     def write(self, path: Path) -> None:
         """Write the variables as a file for `source`, readable by its owner only."""
-        lines = [
-            f"export {name}={shlex.quote(value)}\n" for name, value in self.variables().items()
-        ]
-        write_atomically(path, "".join(lines).encode(), PRIVATE)
+        write_atomically(path, self.shell_lines().encode(), PRIVATE)
 
 
 def make_access(
@@ -75,13 +84,17 @@ def make_access(
     authority: Path,
     credentials: Credentials,
     api: str = "",
+    *,
+    user: str = ADMIN_USER,
+    expires_in: int = TOKEN_SECONDS,
 ) -> Access:
-    """Return the access to a cluster whose relay listens at `listen`, with a fresh token."""
-    token = generate_db_connect_admin_auth_token(
-        record.endpoint, record.region, credentials, TOKEN_SECONDS
-    )
+    """Return the access to a cluster whose relay listens at `listen`, with a fresh token.
+
+    `expires_in` is the token's age in seconds.
+    """
+    token = generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
     host, port = listen
-    return Access(record, _reachable(host), port, authority, credentials, token, api)
+    return Access(record, _reachable(host), port, authority, credentials, token, api, user)
 
 
 def _own_command() -> list[str]:

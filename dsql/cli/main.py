@@ -1,7 +1,8 @@
 """The `dsql` command: finds the subcommand's module, imports that one only, and runs it.
 
 A subcommand's module has `configure(parser)`, which adds its options and examples, and
-`run(arguments) -> int`, which returns the exit status. A `CommandError` ends with one line.
+`run(arguments) -> int`, which returns the exit status. A `CommandError` ends with one line. Words after
+`--` are another program's: a module that has one says so with `PASSES_ON`, and finds them in `passed_on`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import ModuleType
 
 from dsql.cli.errors import CommandError
@@ -23,7 +24,11 @@ COMMANDS = {
     "recover": ("dsql.cli.recover", "show each zone's log; choose one when most are lost"),
     "chaos": ("dsql.cli.chaos", "do a cluster harm, and measure how long its clients wait"),
     "psql": ("dsql.cli.psql", "open psql on a cluster, with a fresh token"),
+    "env": ("dsql.cli.env", "print the variables that a program connects with, for a shell"),
     "token": ("dsql.cli.token", "print an authentication token"),
+    "logs": ("dsql.cli.show_logs", "show what the roles have logged, and go on with -f"),
+    "doctor": ("dsql.cli.doctor", "check whether this host has what a cluster needs"),
+    "completion": ("dsql.cli.completion", "print completion for bash, zsh or fish"),
     "relay": ("dsql.cli.roles", "run a relay: TLS, authentication, hand-off"),
     "placement": ("dsql.cli.roles", "run the placement service"),
     "agent": ("dsql.cli.roles", "run a host agent: the pool of query processors"),
@@ -41,8 +46,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 well, 1 failed, 2 misused."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(words[0] if words else "")
-    parsed = parser.parse_args(words)
+    parser = make_parser([word for word in words[:1] if word in COMMANDS])
+    parsed = _parse(parser, words)
     if parsed.command is None:
         parser.print_help()
         return 2
@@ -60,7 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
+def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    passes_on = words[:1] and words[0] in COMMANDS and hasattr(_module(words[0]), "PASSES_ON")
+    if not passes_on or "--" not in words:
+        return parser.parse_args(words, argparse.Namespace(passed_on=[]))
+    end = words.index("--")
+    return parser.parse_args(words[:end], argparse.Namespace(passed_on=words[end + 1 :]))
+
+
+def make_parser(configured: Collection[str]) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; the subcommands in `configured` have their options."""
     parser = argparse.ArgumentParser(
         prog="dsql",
         description="A self-hosted distributed SQL server with the architecture of Aurora DSQL.",
@@ -75,7 +89,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
             description=summary[0].upper() + summary[1:] + ".",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name == chosen:
+        if name in configured:
             _module(name).configure(command)
     return parser
 

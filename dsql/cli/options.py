@@ -18,6 +18,7 @@ from dsql.limits import (
     OPEN_LOGINS_PER_ADDRESS_MAX,
     PARK_SECONDS,
     PROCESS_MEMORY_BYTES_MAX,
+    TOKEN_SECONDS_MAX,
 )
 
 DEFAULT_DATA = ".dsql"
@@ -33,6 +34,24 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
         default=Path(DEFAULT_DATA),
         metavar="DIR",
         help=f"data directory (default: ./{DEFAULT_DATA})",
+    )
+
+
+def add_cluster_argument(parser: argparse.ArgumentParser) -> None:
+    """Add CLUSTER."""
+    parser.add_argument(
+        "cluster", nargs="?", default="", metavar="CLUSTER", help="needed if there are several"
+    )
+
+
+def add_expires_in_option(parser: argparse.ArgumentParser, seconds: int) -> None:
+    """Add --expires-in of a token, with its default."""
+    parser.add_argument(
+        "--expires-in",
+        type=_parse_lifetime,
+        default=seconds,
+        metavar="SECONDS",
+        help=f"1 to {TOKEN_SECONDS_MAX}, default: {seconds}",
     )
 
 
@@ -192,6 +211,12 @@ def _parse_seconds(text: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return seconds
+
+
+def _parse_lifetime(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= TOKEN_SECONDS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {TOKEN_SECONDS_MAX}")
+    return int(text)
 
 
 def _parse_memory(text: str) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from dsql.cli.connecting import choose_cluster, make_token
-from dsql.cli.options import add_data_option
+from dsql.cli.options import add_data_option, add_expires_in_option
 from dsql.client.auth_token import ADMIN_USER, DEFAULT_EXPIRES_SECONDS
 from dsql.control.layout import Layout
-from dsql.limits import TOKEN_SECONDS_MAX
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,13 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_option(parser)
     parser.add_argument("--cluster", default="", metavar="ID", help="needed if there are several")
     parser.add_argument("--user", default=ADMIN_USER, help=f"default: {ADMIN_USER}")
-    parser.add_argument(
-        "--expires-in",
-        type=parse_lifetime,
-        default=DEFAULT_EXPIRES_SECONDS,
-        metavar="SECONDS",
-        help=f"1 to {TOKEN_SECONDS_MAX}, default: {DEFAULT_EXPIRES_SECONDS}",
-    )
+    add_expires_in_option(parser, DEFAULT_EXPIRES_SECONDS)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,10 +25,3 @@ def run(arguments: argparse.Namespace) -> int:
     record = choose_cluster(layout, arguments.cluster)
     print(make_token(layout, record, arguments.user, arguments.expires_in))
     return 0
-
-
-def parse_lifetime(text: str) -> int:
-    """Return the seconds that `text` says."""
-    if not text.isdecimal() or not 0 < int(text) <= TOKEN_SECONDS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {TOKEN_SECONDS_MAX}")
-    return int(text)

@@ -69,6 +69,15 @@ def watch_death(process_id: int, sentinels: Sequence[int]) -> list[int]:
     return descriptors
 
 
+def pidfd_of_thread_works() -> bool:
+    """Tell whether the kernel can tell of a thread's end."""
+    try:
+        os.close(os.pidfd_open(threading.get_native_id(), _PIDFD_THREAD))
+    except OSError:
+        return False
+    return True
+
+
 def _read(path: str) -> bytes:
     """Return a small file of proc(5). Zones ask tens of times a second: no more than its system calls."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

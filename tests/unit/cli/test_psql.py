@@ -1,13 +1,16 @@
 import argparse
 import datetime
+import json
 import os
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
-from dsql.cli import psql, token
+from dsql.cli import token
 from dsql.cli.errors import CommandError
+from dsql.cli.main import main
 from dsql.control.access_keys import AccessKeyStore, ensure_first_key
 from dsql.control.authority import Authority, ensure_certificates
 from dsql.control.clusters import DEFAULT_ACCOUNT, create_cluster
@@ -69,7 +72,7 @@ def test_psql_is_started_with_everything_it_needs(layout, cluster, monkeypatch) 
     monkeypatch.setattr(os, "execvpe", execute)
     layout.relay_address.parent.mkdir()
     layout.relay_address.write_text("0.0.0.0:5499\n")
-    psql.run(parsed(psql, layout, "-c", "select 1", "--", "-At"))
+    main(["psql", "--data", str(layout.root), "-c", "select 1", cluster.identifier, "--", "-At"])
     assert started["words"] == ["psql", "-At", "-c", "select 1"]
     environment = started["environment"]
     assert environment["PGHOST"] == cluster.endpoint
@@ -77,9 +80,23 @@ def test_psql_is_started_with_everything_it_needs(layout, cluster, monkeypatch) 
     assert environment["PGSSLMODE"] == "verify-full"
     assert Path(environment["PGSSLROOTCERT"]).is_absolute()
     assert environment["PGPASSWORD"].startswith(cluster.endpoint)
+    assert not environment.keys() & {"AWS_ACCESS_KEY_ID", "DSQL_CLUSTER"} - os.environ.keys()
 
 
-def test_missing_psql_is_one_line(layout, cluster, monkeypatch) -> None:
+def test_missing_psql_is_one_line(layout, cluster, monkeypatch, capsys) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(CommandError, match="psql is not installed"):
-        psql.run(parsed(psql, layout))
+    assert main(["psql", "--data", str(layout.root)]) == 1
+    assert capsys.readouterr().err.startswith("dsql psql: psql is not installed")
+
+
+def test_a_shell_reads_what_env_prints(layout, cluster, capsys) -> None:
+    assert main(["env", "--data", str(layout.root), "--user", "app"]) == 0
+    script = f"{capsys.readouterr().out}env -0"
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    seen = dict(line.partition("=")[::2] for line in output.split("\0"))
+    assert (seen["PGHOST"], seen["PGUSER"]) == (cluster.endpoint, "app")
+    assert "Action=DbConnect&" in seen["PGPASSWORD"]
+    main(["env", "--data", str(layout.root), "--user", "app", "--json"])
+    variables = json.loads(capsys.readouterr().out)
+    assert variables.keys() <= seen.keys()
+    assert variables["AWS_SECRET_ACCESS_KEY"] == seen["AWS_SECRET_ACCESS_KEY"]
