@@ -49,7 +49,7 @@ from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection
 from dsql.types import reg
 from dsql.types.datetime_parse import install_clock
-from dsql.wire import frontend
+from dsql.wire import backend, frontend
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,7 @@ import pytest
 from buildpg import V, Values, render
 from running_cluster import RunningCluster
 
-from dsql.client import pool as client_pool
-from dsql.client.auth_token import Credentials
-from dsql.client.retry import Backoff
+from dsql.client.endpoint import Endpoint
 
 
 async def connect(cluster: RunningCluster) -> Any:
@@ -27,7 +25,7 @@ async def connect(cluster: RunningCluster) -> Any:
         user="admin",
         database="postgres",
         password=cluster.token(),
-        ssl=client_pool.endpoint_context(variables["PGHOST"], variables["PGSSLROOTCERT"]),
+        ssl=Endpoint.from_environment(variables).tls_context(),
     )
 
 
@@ -91,7 +89,7 @@ async def test_asyncpgs_own_pool_works_in_the_postgres_profile(
         user="admin",
         database="postgres",
         password=postgres_cluster.token,
-        ssl=client_pool.endpoint_context(variables["PGHOST"], variables["PGSSLROOTCERT"]),
+        ssl=Endpoint.from_environment(variables).tls_context(),
         min_size=1,
         max_size=2,
     )
@@ -142,28 +140,3 @@ async def test_buildpg_renders_queries_for_it(cluster: RunningCluster) -> None:
     query, arguments = render("select v from apg_build where :where", where=V("id") == 1)
     assert await connection.fetchval(query, *arguments) == "x"
     await connection.close()
-
-
-async def test_the_clients_pool_makes_its_own_tokens_and_retries_conflicts(
-    cluster: RunningCluster,
-) -> None:
-    variables = cluster.variables
-    pool = await client_pool.create_pool(
-        variables["PGHOST"],
-        variables["AWS_REGION"],
-        Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]),
-        address=variables["PGHOSTADDR"],
-        port=int(variables["PGPORT"]),
-        certificate_authority=variables["PGSSLROOTCERT"],
-        max_size=4,
-    )
-    async with pool:
-        await pool.execute("create table apg_pool (id int primary key, v int)")
-        await pool.execute("insert into apg_pool values (1, 0)")
-
-        async def add_one(connection: Any) -> None:
-            await connection.execute("update apg_pool set v = v + 1 where id = 1")
-
-        patient = Backoff(retries=50)
-        await asyncio.gather(*(pool.run_transaction(add_one, patient) for _ in range(12)))
-        assert await pool.fetchval("select v from apg_pool") == 12

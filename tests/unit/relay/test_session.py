@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from OpenSSL import SSL
 
+from dsql.client.asyncpg import create_pool
 from dsql.client.auth_token import Credentials
-from dsql.client.pool import create_pool
+from dsql.client.endpoint import Endpoint
 from dsql.control.access_keys import AccessKey, AttachedPolicy
 from relay.front_door import Settings
 
@@ -105,21 +106,22 @@ async def test_psycopg_verifies_the_certificate_and_talks(installation, negotiat
 
 
 async def test_client_kit_pool_talks_and_retires_its_connections(installation) -> None:
-    pool = await create_pool(
+    key = installation.key
+    endpoint = Endpoint(
         installation.cluster.endpoint,
-        installation.cluster.region,
-        Credentials(installation.key.access_key_id, installation.key.secret_access_key),
         address="127.0.0.1",
         port=installation.port,
         certificate_authority=str(installation.layout.ca_certificate),
+        credentials=lambda: Credentials(key.access_key_id, key.secret_access_key),
     )
+    pool = await create_pool(endpoint)
     async with pool:
         assert await pool.execute("hello") == "SELECT 1"
         assert await pool.execute("again") == "SELECT 1"
         assert len(installation.neighbours.handed) == 1
         async with pool.acquire() as connection:
             connection._con.retire_at = 0.0
-        assert await pool.run_transaction(lambda c: c.execute("work")) == "SELECT 1"
+        assert await pool.run_in_transaction(lambda c: c.execute("work")) == "SELECT 1"
     assert len(installation.neighbours.handed) == 2
 
 
