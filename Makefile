@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PACKAGES := dsql relay placement journal adjudicator storage control_plane
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup compiled up test soak bench attacks chaos-load regression lint clean
+.PHONY: setup compiled up test soak bench attacks chaos-load regression lint dist clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 .venv/.server: pyproject.toml requirements.lock
@@ -24,7 +24,7 @@ setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(PIP) -e .
 	touch $@
 
-.venv/.test .venv/.lint .venv/.bench: .venv/.%: .venv/.server
+.venv/.test .venv/.lint .venv/.bench .venv/.dist: .venv/.%: .venv/.server
 	$(PIP) -e '.[$*]'
 	touch $@
 
@@ -88,5 +88,10 @@ chaos-load: $(VENV)/.test
 regression: $(VENV)/.test
 	cd tests && PYTHONPATH=.. ../$(BIN)/python -m tests.differential.regression $(REGRESSION)
 
+# Makes what pip installs: dist/dsql-*.tar.gz and a wheel. make dist DSQL_COMPILED=1: a wheel with compiled modules
+dist: $(VENV)/.dist
+	rm -rf build dist
+	$(BIN)/python -m build .
+
 clean:
-	rm -rf .venv .compiled build .mypy_cache .ruff_cache
+	rm -rf .venv .compiled build dist .mypy_cache .ruff_cache

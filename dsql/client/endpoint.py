@@ -90,6 +90,29 @@ class Endpoint:
         }
         return parameters | ({"hostaddr": self.address} if self.address else {})
 
+    def variables(self) -> dict[str, str]:
+        """Return environment variables for libpq's and AWS's programs; `from_environment` reads them back.
+
+        They hold secrets: a fresh token, and the credentials for the next ones.
+        """
+        key = self.credentials()
+        variables = {
+            "PGHOST": self.host,
+            "PGHOSTADDR": self.address,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGDATABASE": self.database,
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": self.certificate_authority or _SYSTEM,
+            "PGPASSWORD": self.token(),
+            "DSQL_ENDPOINT": self.host,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            "AWS_SESSION_TOKEN": key.session_token,
+        }
+        return {name: value for name, value in variables.items() if value}
+
     def tls_context(self) -> EndpointContext:
         """Return a context that verifies this endpoint."""
         context = EndpointContext(ssl.PROTOCOL_TLS_CLIENT)

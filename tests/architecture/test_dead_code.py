@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from source_tree import ROOT, modules
 
 # What is called from outside: by users of the package, by tests as clients; and PostgreSQL's list of types.
-ENTRANCES = ("dsql.client", "dsql.wire.client", "dsql.types.oids")
+ENTRANCES = ("dsql.client", "dsql.pytest_plugin", "dsql.wire.client", "dsql.types.oids")
 # What the catalog can hold, though no statement makes it; and what only an installation's own tools name.
 SPARE = {"view_text", "bind_definition", "CIPHERS"}
 # Of a name that is read more often than this nobody asks whether it is only by itself.

@@ -102,6 +102,7 @@ LAYERS = (
     ("dsql.session",),
     ("dsql.chaos",),
     ("dsql.cli",),
+    ("dsql.pytest_plugin",),
 )
 PURE_PACKAGES = (
     "dsql.access",

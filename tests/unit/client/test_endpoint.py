@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import botocore.session
@@ -47,6 +48,14 @@ def test_variables_of_libpq_and_aws_describe_an_endpoint() -> None:
     assert Endpoint.from_environment({"DSQL_ENDPOINT": HOST}).port == 5432
     with pytest.raises(KeyError):
         Endpoint.from_environment({})
+
+
+def test_an_endpoint_is_read_back_from_its_variables() -> None:
+    endpoint = Endpoint(HOST, address="127.0.0.1", port=5433, credentials=lambda: KEY)
+    variables = endpoint.variables()
+    assert variables["AWS_SESSION_TOKEN"] == "session"
+    again = Endpoint.from_environment(variables)
+    assert replace(again, credentials=endpoint.credentials) == endpoint
 
 
 def test_every_token_is_made_of_the_credentials_of_then() -> None:
