@@ -84,6 +84,8 @@ class MemoryFacts:
     client_address = None
     server_since = 0
     stored_bytes = 0
+    channels: tuple[str, ...] = ()
+    notification_usage = 0.0
 
     def timestamp(self, time: int) -> int | None:
         return time or None
@@ -98,6 +100,21 @@ class MemoryFacts:
         return 1 if assign else None
 
     def settings(self) -> list[Any]:
+        return []
+
+    def notify(self, channel: str, payload: str) -> None:
+        pass
+
+    def take_lock(self, tag: tuple[int, int, int], **how: bool) -> bool:
+        return True
+
+    def give_lock_up(self, tag: tuple[int, int, int], *, shared: bool) -> bool:
+        return False
+
+    def give_all_locks_up(self) -> None:
+        pass
+
+    def locks(self) -> list[Any]:
         return []
 
     def cursors(self) -> list[Any]:
