@@ -360,8 +360,8 @@ class Worker:
                 complaint = self._ledger.take_over(message, self._opened(message), sockets, now)
             else:
                 complaint = self._ledger.complaint(message, sockets, now)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            complaint = "makes no sense"
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            complaint = f"makes no sense: {error}"
         if complaint:
             close_all(descriptors)
             self._refuse(f"query processor {complaint}")

@@ -503,7 +503,7 @@ class TransactionBlock:
     def release(self) -> None:
         """Show the snapshot no more that `record` has told of."""
         if self._transaction is not None:
-            self._transaction.rollback()
+            self._transaction.leave()
 
     def take_up(self, record: BlockRecord) -> None:
         """Go on with a transaction of another process.

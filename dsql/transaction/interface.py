@@ -284,3 +284,7 @@ class Transaction(Protocol):
     def rollback(self) -> None:
         """Forget every buffered write."""
         ...
+
+    def leave(self) -> None:
+        """Do so because the transaction goes on in another process."""
+        ...

@@ -275,11 +275,18 @@ class BufferedTransaction:
         )
 
     def record(self) -> TransactionRecord:
-        """Return what another process needs. The snapshot is shown on, until `rollback` here."""
+        """Return what another process needs. The snapshot is shown on, until `leave` or `rollback` here."""
         snapshot = self._snapshot
         if snapshot is None:
             return TransactionRecord(buffer=self._buffer.record())
         return TransactionRecord(snapshot.timestamp, self._started_at, self._buffer.record())
+
+    def leave(self) -> None:
+        """Let go of a transaction that goes on in another process, by its `record`: it is counted there."""
+        if self._snapshot is not None:
+            self._shared.usage.bytes_read += self._snapshot.bytes_read
+            self._snapshot = None
+        self.rollback()
 
     def take_up(self, record: TransactionRecord) -> None:
         """Go on with a transaction of another process; this one is as new.
@@ -293,7 +300,6 @@ class BufferedTransaction:
             self._started_at = record.started_at  # first, so that `rollback` releases in any case
             self._snapshot = shared.replica.snapshot(record.start_timestamp, self)
             assert self._local is None, "who has temporary tables does not move"
-            shared.usage.transactions -= 1  # it was counted where it came from
 
     def is_outdated(self) -> bool:
         """Return whether a commit is known to fail while a new transaction may see more.

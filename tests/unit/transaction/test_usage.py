@@ -9,6 +9,7 @@ import pytest
 
 from dsql.errors import SqlError
 from dsql.transaction.interface import Conflict, Mode
+from dsql.transaction.manager import TransactionManager
 from dsql.transaction.usage import COUNT_MAX, Usage
 
 
@@ -56,13 +57,27 @@ def test_transaction_that_is_too_old_is_a_timeout(manager: Any, cluster: Any, us
     assert usage.timeouts == 1
 
 
-def test_transaction_that_moves_is_counted_once(manager: Any, usage: Usage) -> None:
-    """Both processes count into the same here."""
-    here, there = manager.begin(), manager.begin()
+def test_transaction_that_moves_is_counted_where_it_ends(cluster: Any) -> None:
+    cluster.rows = {b"a": bytes(100)}
+    usages = Usage(), Usage()
+    here, there = (
+        TransactionManager(cluster, cluster, cluster, usage=usage).begin() for usage in usages
+    )
     here.get(b"a")
     there.take_up(here.record())
-    here.rollback()
+    here.leave()
     there.commit()
+    assert [usage.transactions for usage in usages] == [0, 1]
+    assert [usage.bytes_read for usage in usages] == [100, 0]
+
+
+def test_transaction_that_stays_though_its_record_was_made_is_counted(
+    manager: Any, usage: Usage
+) -> None:
+    transaction = manager.begin()
+    transaction.get(b"a")
+    transaction.record()
+    transaction.commit()
     assert usage.transactions == 1
 
 
