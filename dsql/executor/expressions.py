@@ -15,7 +15,6 @@ where Python does.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from dsql.executor.branches import BRANCHES_MAX, case, groups
 from dsql.executor.code import Code
 from dsql.executor.source import Binding, Env
 from dsql.functions.function import Function
+from dsql.functions.templates import template_may_be_none
 from dsql.planner.expressions import Slot, SubPlan, strip_relabel, walk
 from dsql.sql import bound
 from dsql.sql.bound import Expression
@@ -35,7 +35,6 @@ from dsql.types import oids, registry
 if TYPE_CHECKING:
     from dsql.executor.generator import Generator
 
-_CALLS = re.compile(r"(?<![\w.])(?!(?:int|float|len|abs|str|bool|min|max|round)\b)[A-Za-z_]\w*\(")
 _DEPTH_MAX = 40  # CPython's parser takes 200 nested parentheses; an expression adds up to four
 _ITEMS_MAX = (
     100  # of a list in one function, and several times that in a source to be compiled in one step
@@ -278,9 +277,7 @@ class Expressions:
 
     def _application(self, function: Function, texts: list[str]) -> Code:
         if function.template:
-            nullable = function.return_type != oids.BOOL and (
-                "None" in function.template or _CALLS.search(function.template) is not None
-            )
+            nullable = function.return_type != oids.BOOL and template_may_be_none(function.template)
             return Code(f"({function.template.format(*texts)})", nullable)
         name = self.source.constant(function.implementation, "f")
         if function.needs_context:
