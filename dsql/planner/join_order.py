@@ -122,18 +122,21 @@ def _first(remaining: list[Member], pending: list[Expression], scope: set[int]) 
 def _add_cheapest(
     joined: Joined, remaining: list[Member], pending: list[Expression], scope: set[int]
 ) -> Joined:
-    """Join the member whose addition gives the cheapest plan."""
+    """Join the member that makes the cheapest plan, one that conditions connect if there is any."""
     options = []
-    for position, member in enumerate(remaining):
+    reads = [(item, slots_of(item) & scope) for item in pending]
+    for member in remaining:
         if member.needs & (scope - joined.slots - member.slots):
             continue
         reach = joined.slots | member.slots
-        conditions = [item for item in pending if not (slots_of(item) & scope) - reach]
-        node = join("inner", joined, member, conditions)
-        connected = bool(conditions) or bool(member.needs)
-        options.append((not connected, node.estimate.total, position, member, node))
+        options.append((member, [item for item, read in reads if read <= reach]))
     assert options, "members that need each other"
-    _, _, _, member, node = min(options, key=lambda option: option[:3])
+    connected = [option for option in options if option[1] or option[0].needs]
+    ways = [
+        (member, join("inner", joined, member, conditions))
+        for member, conditions in connected or options
+    ]
+    member, node = min(ways, key=lambda way: way[1].estimate.total)
     remaining.remove(member)
     slots = joined.slots | member.slots
     _take(pending, slots, scope)
@@ -201,6 +204,8 @@ def _lookup_join(
     kind: str, left: Joined, leaf: TableLeaf, conditions: Sequence[Expression]
 ) -> Node | None:
     """Return a nested loop whose inner side looks up the outer row's values in an index."""
+    if not conditions:
+        return None
     ways = access_path.candidates(leaf, [*leaf.conditions, *conditions])
     joins = {id(condition) for condition in conditions}
     ways = [way for way in ways if any(id(item) in joins for item in way.access.conditions)]
