@@ -26,6 +26,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from random import SystemRandom
 
 from dsql.control.layout import Layout
@@ -42,6 +43,7 @@ from placement.assignment import Assigner
 from placement.background import BackgroundRuns
 from placement.crashes import Crashes
 from placement.dissolution import Dissolution
+from placement.graves import Graves
 from placement.keeping import Keeping
 from placement.key_ring import KeyRing
 from placement.metering import Metering
@@ -94,6 +96,7 @@ class HostAgent:
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
         self._metering = Metering(layout, settings.name)
+        self._graves = Graves()
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
         self._vouchers = Vouchers(read_or_make(layout.voucher_key))
@@ -465,6 +468,10 @@ class HostAgent:
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         known = self._workers.pop(worker.process_id, None) is not None
+        work = worker.work.items()
+        gone = tuple(keys.process_key for one, keys in work if keys and one not in self._starts)
+        if worker.cluster is not None and gone:
+            worker.at_end(partial(self._mourn, worker.cluster, gone))
         self._adopting.pop(worker.process_id, None)
         for number, keys in worker.work.items():
             self._keys.left(worker, number, keys)
@@ -481,6 +488,13 @@ class HostAgent:
             if pending is not None:
                 self._pending[number] = pending
                 self._start_elsewhere(number, pending)
+
+    def _mourn(self, cluster: str, process_ids: tuple[int, ...]) -> None:
+        """Tell the others of a cluster, those that will be too, of sessions whose process has ended."""
+        self._graves.add(cluster, process_ids, time.monotonic())
+        for worker in self._workers.values():
+            if worker.cluster == cluster:
+                worker.mourn(process_ids)
 
     def _act(self, actions: list[decisions.Action]) -> None:
         for action in actions:
@@ -520,6 +534,8 @@ class HostAgent:
             worker.kill()
             return
         worker.assign(assignment, slots, lambda az: self._assigner.connect_adjudicator(cluster, az))
+        if gone := self._graves.of(cluster, time.monotonic()):
+            worker.mourn(gone)
         self._background.assigned(cluster, time.monotonic())
 
     def _start(self, process_id: int, number: int) -> None:

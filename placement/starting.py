@@ -27,6 +27,10 @@ class Starts:
     def __len__(self) -> int:
         return len(self._starts)
 
+    def __contains__(self, number: int) -> bool:
+        """Return whether a session is under way."""
+        return number in self._starts
+
     def begin(self, number: int, pending: Pending, worker: Worker, now: float) -> None:
         """A query processor is given a session."""
         self._starts[number] = _Start(pending, worker, now)

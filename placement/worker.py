@@ -25,6 +25,7 @@ from dsql.session.control import (
     Cancel,
     Ended,
     Full,
+    Gone,
     LookAround,
     Moved,
     NeedAdjudicator,
@@ -283,6 +284,10 @@ class Worker:
         if last:
             self._ledger.looks_around = False
         self._tell(Surveyed(inquiry, activities, last))
+
+    def mourn(self, process_ids: tuple[int, ...]) -> None:
+        """Tell it that sessions of its cluster have ended with their process."""
+        self._tell(Gone(process_ids))
 
     def shed(self, count: int) -> None:
         """Ask so many of its sessions to leave."""

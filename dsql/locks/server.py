@@ -115,6 +115,7 @@ class LockServer:
         self._observed: dict[
             bytes, tuple[bytes | None, float]
         ] = {}  # others' beats, and since when
+        self._gone: dict[int, int] = {}  # process ids of who has died, and by which timestamp
 
     # ------------------------------------------------------------ from sessions
 
@@ -136,6 +137,14 @@ class LockServer:
             for task in self._tasks:
                 self._waiter.wake(task)
             self._tasks = None
+
+    def mourn(self, process_ids: Iterable[int]) -> None:
+        """Sessions have ended with their process: what they have claimed before now is nobody's."""
+        now = self._feed.latest()
+        for process_id in process_ids:
+            while len(self._gone) >= _OBSERVED_MAX:
+                del self._gone[next(iter(self._gone))]
+            self._gone[process_id] = now
 
     def claim(self, owner: Owner, mode: LockMode) -> Claim:
         """Return what a session wants of a lock."""
@@ -226,8 +235,7 @@ class LockServer:
         if transaction.get(burial_key(owner)) is not None:
             raise lost_error()
         lock = decode(transaction.get(key))
-        blockers = {} if lock.taken(claim) else {one.owner: None for one in lock.blockers(claim)}
-        if self._bury(transaction, blockers):
+        if lock.taken(claim) is None and self._bury(transaction, lock.blockers(claim)):
             lock = decode(transaction.get(key))
         taken = lock.taken(claim)
         if taken is not None or waits:
@@ -352,9 +360,9 @@ class LockServer:
                 transaction.put(beat_key(key), os.urandom(_BEAT_BYTES), Mode.EXCLUSIVE)
         return lost
 
-    def _bury(self, transaction: Transaction, suspects: Iterable[bytes]) -> bool:
+    def _bury(self, transaction: Transaction, suspects: Iterable[Claim]) -> bool:
         """Take those out of all locks who seem to be dead; return whether any does."""
-        dead = [owner for owner in suspects if self._seems_dead(transaction, owner)]
+        dead = {one.owner for one in suspects if self._seems_dead(transaction, one)}
         if not dead:
             return False
         for tag, lock in read_locks(transaction).items():
@@ -370,9 +378,12 @@ class LockServer:
                 transaction.delete(key, Mode.EXCLUSIVE)
         return True
 
-    def _seems_dead(self, transaction: Transaction, owner: bytes) -> bool:
+    def _seems_dead(self, transaction: Transaction, claim: Claim) -> bool:
+        owner = claim.owner
         if owner in self._owners:
             return False
+        if claim.since < self._gone.get(claim.process_id, 0):
+            return True  # and no later session of that number: it would have claimed later
         beat, now = transaction.get(beat_key(owner)), self._waiter.monotonic()
         observed = self._observed.get(owner)
         if observed is None or observed[0] != beat:

@@ -20,6 +20,7 @@
                                <-- Told            this
       Surveyed                 -->                 a part of the answer to LookAround
                                <-- Signal          cancel what another session runs, or end it
+      Gone                     -->                 sessions that have ended with their process
                                <-- Ended           a session, or a run of jobs, is over
                                <-- WantJobs        a session has left a job behind
                                <-- Full            no more sessions, please: those that run are the last
@@ -205,6 +206,12 @@ class Signal(msgspec.Struct, frozen=True, tag="signal", array_like=True):
     ends: bool
 
 
+class Gone(msgspec.Struct, frozen=True, tag="gone", array_like=True):
+    """The process of these sessions of the cluster has ended lately, and they with it."""
+
+    process_ids: tuple[int, ...]
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
     """The session, or the run of background jobs, is over.
 
@@ -291,6 +298,7 @@ ToQueryProcessor = (
     | Terminate
     | Report
     | Surveyed
+    | Gone
     | Ping
     | Retire
     | Adjudicator

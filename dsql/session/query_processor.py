@@ -40,6 +40,7 @@ from dsql.session.control import (
     Deserted,
     Ended,
     Full,
+    Gone,
     Moved,
     Parked,
     Ping,
@@ -110,6 +111,10 @@ class Tenant(Protocol):
 
     def run_jobs(self, number: int) -> bool:
         """Work off the cluster's background jobs, in a task; return whether that came to its end."""
+        ...
+
+    def mourn(self, process_ids: tuple[int, ...]) -> None:
+        """Sessions of the cluster have ended with their process."""
         ...
 
     @property
@@ -232,6 +237,8 @@ class QueryProcessor:
                 self._hub.spawn(partial(self._report, inquiry))
             case Surveyed(inquiry, activities, last):
                 self._line.surveys.heard(inquiry, activities, last=last)
+            case Gone(process_ids):
+                self._hub.spawn(partial(tenant.mourn, process_ids))
             case Shed(count):
                 self._roster.shed(count)
             case Release(number):

@@ -237,6 +237,13 @@ class ClusterTenant:
             return False
         return True
 
+    def mourn(self, process_ids: tuple[int, ...]) -> None:
+        """See `dsql.session.query_processor.Tenant`."""
+        if self._environment.locks is not None:
+            with contextlib.suppress(SqlError):  # then what they had is free somewhat later
+                self.open()
+                self._environment.locks.mourn(process_ids)
+
     @property
     def temporary_sizes(self) -> list[int]:
         """See `dsql.session.query_processor.Tenant`."""

@@ -139,6 +139,25 @@ def test_who_was_taken_for_dead_commits_nothing_under_its_lock(
     assert {error.sqlstate for error in one.ends} == {"57P01"}
 
 
+def test_what_a_session_had_whose_process_has_ended_is_free_at_once(cluster: Cluster) -> None:
+    one, other = Process(cluster), Process(cluster)
+    one.session(1).try_to_take(TAG, EXCLUSIVE, None)
+    one.session(7).try_to_take(OTHER, EXCLUSIVE, None)
+    living = other.session(2)
+    other.server.mourn([1])
+    assert living.try_to_take(TAG, EXCLUSIVE, None)
+    assert not living.try_to_take(OTHER, EXCLUSIVE, None)
+
+
+def test_a_later_session_of_the_same_number_is_not_taken_for_the_dead_one(
+    cluster: Cluster,
+) -> None:
+    other = Process(cluster)
+    other.server.mourn([1])
+    Process(cluster).session(1).try_to_take(TAG, EXCLUSIVE, None)
+    assert not other.session(2).try_to_take(TAG, EXCLUSIVE, None)
+
+
 def test_what_a_session_has_goes_where_it_goes(cluster: Cluster) -> None:
     one, other = Process(cluster), Process(cluster)
     before = one.session(1)

@@ -42,6 +42,7 @@ class FakeWorker:
         self.resumed: list[tuple[int, bytes, bool]] = []
         self.shed_counts: list[int] = []
         self.released: list[int] = []
+        self.mourned: list[tuple[int, ...]] = []
         self.equipped = False
         self.gone = False
         self.terminated = False
@@ -74,6 +75,12 @@ class FakeWorker:
 
     def retire(self) -> None:
         pass
+
+    def mourn(self, process_ids: tuple[int, ...]) -> None:
+        self.mourned.append(process_ids)
+
+    def at_end(self, ended: Callable[[], None]) -> None:
+        ended()
 
     def equip(self) -> None:
         self.equipped = True
@@ -301,6 +308,17 @@ async def test_what_a_process_never_took_up_starts_elsewhere_when_it_dies(host: 
     second.begin()
     assert answers == [Accepted(1), Accepted(1)]
     assert host.sessions == 1
+
+
+async def test_others_learn_which_sessions_have_ended_with_a_process(host: FakeHost) -> None:
+    """One that it never took up lives on."""
+    taken, _ = (host.arrived(session(key)) for key in (1, 2))
+    first, second = host.fork(10), FakeWorker(host, 11)
+    host._workers[11] = second  # type: ignore[assignment]
+    first.begin(taken)
+    first.die()
+    assert second.mourned == [(1,)]
+    assert host._graves.of("c", 0.0) == (1,)
 
 
 async def test_a_process_that_takes_nothing_up_is_killed(host: FakeHost) -> None:
