@@ -22,11 +22,14 @@ from dsql.transaction.interface import Notification
 
 if TYPE_CHECKING:
     from adjudicator.client import NotificationFeed
+    from dsql.hub.waiter import Waiter
     from dsql.session.environment import SessionTransaction
     from dsql.session.state import SessionState
     from dsql.sql.gate import ParsedStatement
 
 _ECHO_SECONDS = 1.0  # for what the session itself has told; later it comes as what others tell does
+_PUBLISHED_SECONDS = 1.0  # more than a change of leaders takes
+_LOOK_SECONDS = 0.001
 _ENTRY_BYTES = 150  # what a notification takes besides its texts
 
 
@@ -74,11 +77,10 @@ class Listening:
 
     def hear(self, timestamp: int, notification: Notification) -> None:
         """See Listener."""
-        _, channel, payload = notification
-        if timestamp <= self.channels.get(channel, 0):
+        if timestamp <= self.channels.get(notification[1], 0):
             return
         self.heard.append((timestamp, notification))
-        self._bytes += _ENTRY_BYTES + len(channel) + len(payload)
+        self._bytes += _size_of(notification)
         if self._bytes > HEARD_BYTES_MAX:
             self._end(
                 FatalError(
@@ -106,11 +108,22 @@ class Listening:
         """Listen, or do no more, once the transaction commits. `channel` "" stands for all."""
         self._actions.append(_Action(statement, listens, channel))
 
-    def take(self) -> list[Notification]:
-        """Return what was heard, for the client."""
-        found = [notification for _, notification in self.heard]
-        self.heard.clear()
-        self._bytes = 0
+    def take(self, waiter: Waiter) -> list[Notification]:
+        """Return what was heard, for the client, which finds what was committed with it when it looks.
+
+        A zone may know of a commit some moments before it is published; that is waited for. What is not
+        published by then is told later.
+        """
+        deadline = waiter.monotonic() + _PUBLISHED_SECONDS
+        while self.heard[-1][0] > self._feed.latest() and waiter.monotonic() < deadline:
+            waiter.wait(waiter.monotonic() + _LOOK_SECONDS)
+        published, found = self._feed.latest(), []
+        while self.heard and self.heard[0][0] <= published:
+            notification = self.heard.popleft()[1]
+            self._bytes -= _size_of(notification)
+            found.append(notification)
+        if self.heard:
+            self._wake()
         return found
 
     @property
@@ -199,6 +212,11 @@ class Listening:
         heard, self.heard, self._bytes = self.heard, deque(), 0
         for timestamp, notification in heard:
             self.hear(timestamp, notification)
+
+
+def _size_of(notification: Notification) -> int:
+    _, channel, payload = notification
+    return _ENTRY_BYTES + len(channel) + len(payload)
 
 
 def listening_of(state: SessionState) -> Listening:

@@ -343,7 +343,7 @@ class Session:
     def _tell_heard(self) -> None:
         listening = self._state.block.listening
         assert listening is not None, "who has heard something listens"
-        for notification in listening.take():
+        for notification in listening.take(self._environment.waiter):
             self._state.out += backend.notification_response(
                 *notification, self._state.settings.encode
             )

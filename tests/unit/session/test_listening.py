@@ -7,6 +7,7 @@ import struct
 import pytest
 from memory_server import Peer, Server, letters
 
+from dsql.hub.waiter import Blocking
 from dsql.limits import HEARD_BYTES_MAX
 from dsql.session.listening import Listening
 
@@ -153,26 +154,57 @@ def test_the_dsql_profile_has_none_of_it(peer: Peer) -> None:
         assert peer.fails(statement)[0] == "0A000"
 
 
+class Feed:
+    """One whose clock a test sets."""
+
+    now = 5
+
+    def latest(self) -> int:
+        return self.now
+
+    def join(self, *_: object) -> None:
+        pass
+
+    listen = join
+
+
+class Transaction:
+    notifications = ()
+
+
+def listening_to(feed: Feed, *, ends: list[Exception], wakes: list[bool]) -> Listening:
+    found = Listening(feed, lambda: wakes.append(True), ends.append)  # type: ignore[arg-type]
+    found.act(1, "c", listens=True)
+    found.prepare(Transaction())  # type: ignore[arg-type]
+    found.commit(5)
+    return found
+
+
+def test_nothing_is_told_before_a_client_could_read_what_was_committed_with_it() -> None:
+    feed, wakes = Feed(), list[bool]()
+    listening = listening_to(feed, ends=[], wakes=wakes)
+    for timestamp in (6, 8, 9):
+        listening.hear(timestamp, (7, "c", str(timestamp)))
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        feed.now = 8 if now > 0.1 else 6
+
+    waiter = Blocking(lambda: now, sleep)
+    del wakes[:]
+    assert [payload for _, _, payload in listening.take(waiter)] == ["6", "8"]
+    assert wakes == [True]  # to be asked again
+    feed.now = 9
+    assert [payload for _, _, payload in listening.take(waiter)] == ["9"]
+    assert listening.usage == 0
+
+
 def test_who_does_not_take_what_it_hears_ends() -> None:
     """Its client is told so; it never misses something in silence."""
     ends: list[Exception] = []
-
-    class Feed:
-        def latest(self) -> int:
-            return 5
-
-        def join(self, *_: object) -> None:
-            pass
-
-        listen = join
-
-    class Transaction:
-        notifications = ()
-
-    listening = Listening(Feed(), lambda: None, ends.append)  # type: ignore[arg-type]
-    listening.act(1, "c", listens=True)
-    listening.prepare(Transaction())  # type: ignore[arg-type]
-    listening.commit(5)
+    listening = listening_to(Feed(), ends=ends, wakes=[])
     for timestamp in range(6, 8 + HEARD_BYTES_MAX // 7999):
         assert not ends
         listening.hear(timestamp, (7, "c", "p" * 7999))
