@@ -16,7 +16,7 @@ import os
 import select
 
 from adjudicator.dialing import Connect, Prepare, ZoneConnections
-from adjudicator.listening import NotificationFeed
+from adjudicator.listening import Feed, NotificationFeed
 from adjudicator.messages import (
     TRANSACTION_ID_BYTES,
     Request,
@@ -24,7 +24,7 @@ from adjudicator.messages import (
     decode_identity,
     encode_status,
 )
-from adjudicator.zone_connection import LOST, UNSENT, Question, Reply, ZoneConnection
+from adjudicator.zone_connection import LOST, UNSENT, Question, Reply, ZoneConnection, ZoneFeed
 from dsql.hub.waiter import Blocking, Waiter
 from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
@@ -39,7 +39,7 @@ from dsql.transaction.interface import (
     Unknown,
 )
 
-__all__ = ["AdjudicatorClient", "NotificationFeed", "hello"]
+__all__ = ["AdjudicatorClient", "Feed", "NotificationFeed", "ZoneFeed", "hello"]
 
 _PATIENCE_SECONDS = 0.05  # some times what a commit takes; then the other zones are asked as well
 _HEARTBEAT_SECONDS = 10.0

@@ -1,6 +1,9 @@
-"""A query processor's side of notifications: one feed of the cluster's commits for all who listen in it.
+"""The listeners' side of notifications: one feed of a cluster's commits for all who listen in a process.
 
     session --LISTEN--> join(listener, behind) ... every zone --HEARD--> hear(...) of each that listens
+
+`Feed` does no I/O but by the connections that it is given; query processors drive it in a task of their hub
+(`NotificationFeed`), agents for the sessions that they have parked in their event loop.
 
 What is notified is in the journal with the commit that tells it, and every zone reads it from its own
 replica. All zones are asked, and whichever is first is passed on: one that hangs, dies or is cut off is not
@@ -31,13 +34,33 @@ from adjudicator.messages import (
     encode_listen,
     heard_notifications,
 )
-from adjudicator.zone_connection import ZoneConnection
+from adjudicator.zone_connection import ZoneFeed
 from dsql.hub.waiter import NEVER, Activity, Waiter
 from dsql.transaction.interface import Notification
 
 _RETRY_SECONDS = 0.25  # between two attempts to reach a zone
 
-Reach = Callable[[str], ZoneConnection | None]
+
+class Zone(Protocol):
+    """A connection to one."""
+
+    feed: ZoneFeed | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not lost."""
+        ...
+
+    def tell(self, request: bytes) -> None:
+        """Send a request."""
+        ...
+
+    def watch(self, deadline: float) -> float:
+        """Have what the zone says taken as it comes."""
+        ...
+
+
+Reach = Callable[[str], Zone | None]
 
 
 class Listener(Protocol):
@@ -52,36 +75,30 @@ class Listener(Protocol):
         ...
 
 
-class NotificationFeed:
-    """Of one query processor.
+class Feed:
+    """Of one cluster, in one process.
 
-    `reach(az)` returns the connection to a zone, None if there is none now, and may wait. `spawn` starts
-    the task that asks the zones; `latest` is the cluster's clock.
+    `reach(az)` returns the connection to a zone, None if there is none now. `changed` is called when `ask`
+    has something to do.
     """
 
-    def __init__(
-        self,
-        azs: Sequence[str],
-        reach: Reach,
-        waiter: Waiter,
-        spawn: Callable[[Callable[[], None]], Activity],
-        latest: Callable[[], int],
-    ) -> None:
-        self.latest = latest
+    def __init__(self, azs: Sequence[str], reach: Reach, changed: Callable[[], None]) -> None:
         self._azs = azs
         self._reach = reach
-        self._waiter = waiter
-        self._spawn = spawn
+        self._changed = changed
         self._listeners: dict[Listener, int] = {}  # and up to where each of them has heard all
         self._channels: dict[str, dict[Listener, None]] = {}
         self._name = b""
         self._position = 0
-        self._asked: dict[str, ZoneConnection] = {}
+        self._asked: dict[str, Zone] = {}
         self._forgetful: set[str] = set()  # zones whose journals begin behind the position
-        self._task: Activity | None = None
-        self._awaited: list[tuple[int, Activity | None]] = []
 
     # ------------------------------------------------------------ from sessions
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether there are any."""
+        return bool(self._listeners)
 
     def join(self, listener: Listener, behind: int) -> None:
         """Let a listener hear what is committed behind a timestamp, on the channels that it names."""
@@ -99,7 +116,7 @@ class NotificationFeed:
         assert not any(listener in listening for listening in self._channels.values())
         del self._listeners[listener]
         if not self._listeners:
-            self._waiter.wake(self._task)
+            self._changed()
 
     def listen(self, listener: Listener, channel: str) -> None:
         """Add a channel to those that a listener hears."""
@@ -117,6 +134,102 @@ class NotificationFeed:
         """Return the timestamp up to which a listener has heard all."""
         return max(self._listeners[listener], self._position)
 
+    # ------------------------------------------------------------ adjudicator.zone_connection.ZoneFeed
+
+    def said(self, az: str, feed: bytes, verdict: int, timestamp: int, body: bytes) -> None:
+        """See ZoneFeed."""
+        if feed != self._name:
+            return  # an earlier one's, or nobody's any more
+        if verdict == Verdict.FORGOTTEN:
+            self._forgetful.add(az)
+            self._asked.pop(az, None)
+            self._changed()
+            if len(self._forgetful) > len(self._azs) // 2:
+                for listener in list(self._listeners):
+                    listener.forgotten()
+        elif timestamp > self._position:
+            self._pass_on(timestamp, heard_notifications(body))
+            self._position = timestamp
+            self._forgetful.clear()
+
+    def lost(self, az: str) -> None:
+        """See ZoneFeed."""
+        if self._asked.pop(az, None) is not None:
+            self._changed()
+
+    # ------------------------------------------------------------ from who drives it
+
+    def ask(self) -> float:
+        """Ask the zones that are not asked, or tell all that it is over; return when to do so again.
+
+        In seconds from now: inf if nothing is missing.
+        """
+        for az in self._azs if self._listeners else ():
+            if az not in self._asked:
+                self._ask(az)
+        if self._listeners:
+            return NEVER if len(self._asked) == len(self._azs) else _RETRY_SECONDS
+        for connection in self._asked.values():
+            if connection.is_open:
+                connection.tell(encode_listen(self._name, 0))
+        self._asked.clear()
+        return NEVER
+
+    # ------------------------------------------------------------ inside
+
+    def _pass_on(self, timestamp: int, notifications: Iterable[Notification]) -> None:
+        for notification in notifications:
+            for listener in list(self._channels.get(notification[1], ())):
+                if timestamp > self._listeners.get(listener, timestamp):  # one may leave at once
+                    listener.hear(timestamp, notification)
+
+    def _begin(self, behind: int) -> None:
+        """Have a new feed, which begins behind a timestamp."""
+        self._name = os.urandom(TRANSACTION_ID_BYTES)
+        self._position = behind
+        self._asked.clear()
+        self._forgetful.clear()
+        self._changed()
+
+    def _ask(self, az: str) -> None:
+        connection = self._reach(az)
+        if connection is not None and self._listeners:
+            self._forgetful.discard(az)
+            connection.feed = self
+            connection.watch(NEVER)
+            connection.tell(encode_listen(self._name, self._position))
+            if connection.is_open:
+                self._asked[az] = connection
+
+
+class NotificationFeed(Feed):
+    """Of one query processor: a task asks the zones as long as there are listeners.
+
+    `reach` may wait. `spawn` starts the task; `latest` is the cluster's clock.
+    """
+
+    def __init__(
+        self,
+        azs: Sequence[str],
+        reach: Reach,
+        waiter: Waiter,
+        spawn: Callable[[Callable[[], None]], Activity],
+        latest: Callable[[], int],
+    ) -> None:
+        super().__init__(azs, reach, self._see_to_it)
+        self.latest = latest
+        self._waiter = waiter
+        self._spawn = spawn
+        self._task: Activity | None = None
+        self._awaited: list[tuple[int, Activity | None]] = []
+
+    def said(self, az: str, feed: bytes, verdict: int, timestamp: int, body: bytes) -> None:
+        """See ZoneFeed."""
+        super().said(az, feed, verdict, timestamp, body)
+        for wanted, activity in self._awaited:
+            if wanted <= self._position:
+                self._waiter.wake(activity)
+
     def reached(self, timestamp: int, seconds: float) -> bool:
         """Wait until the commit at a timestamp was heard, or so long; return whether it was."""
         deadline = self._waiter.monotonic() + seconds
@@ -129,71 +242,15 @@ class NotificationFeed:
             self._awaited.remove(awaited)
         return self._position >= timestamp
 
-    # ------------------------------------------------------------ adjudicator.zone_connection.Feed
-
-    def said(self, az: str, feed: bytes, verdict: int, timestamp: int, body: bytes) -> None:
-        """See Feed."""
-        if feed != self._name:
-            return  # an earlier one's, or nobody's any more
-        if verdict == Verdict.FORGOTTEN:
-            self._forgetful.add(az)
-            self._asked.pop(az, None)
-            self._waiter.wake(self._task)
-            if len(self._forgetful) > len(self._azs) // 2:
-                for listener in list(self._listeners):
-                    listener.forgotten()
-        elif timestamp > self._position:
-            self._pass_on(timestamp, heard_notifications(body))
-            self._position = timestamp
-            self._forgetful.clear()
-            for wanted, activity in self._awaited:
-                if wanted <= timestamp:
-                    self._waiter.wake(activity)
-
-    def lost(self, az: str) -> None:
-        """See Feed."""
-        self._asked.pop(az, None)
-        self._waiter.wake(self._task)
-
-    # ------------------------------------------------------------ inside
-
-    def _pass_on(self, timestamp: int, notifications: Iterable[Notification]) -> None:
-        for notification in notifications:
-            for listener in list(self._channels.get(notification[1], ())):
-                if timestamp > self._listeners[listener]:
-                    listener.hear(timestamp, notification)
-
-    def _begin(self, behind: int) -> None:
-        """Have a new feed, which begins behind a timestamp."""
-        self._name = os.urandom(TRANSACTION_ID_BYTES)
-        self._position = behind
-        self._asked.clear()
-        self._forgetful.clear()
+    def _see_to_it(self) -> None:
         if self._task is None:
             self._task = self._spawn(self._keep_up)
         else:
             self._waiter.wake(self._task)
 
     def _keep_up(self) -> None:
-        """Have all zones asked, as long as there are listeners. A task."""
-        while self._listeners:
-            for az in self._azs:
-                if az not in self._asked:
-                    self._ask(az)
-            complete = len(self._asked) == len(self._azs)
-            self._waiter.wait(NEVER if complete else self._waiter.monotonic() + _RETRY_SECONDS)
+        """Have all zones asked. A task."""
+        while self.has_listeners:
+            self._waiter.wait(self._waiter.monotonic() + self.ask())
         self._task = None
-        for connection in self._asked.values():
-            if connection.is_open:
-                connection.tell(encode_listen(self._name, 0))
-        self._asked.clear()
-
-    def _ask(self, az: str) -> None:
-        connection = self._reach(az)
-        if connection is not None and self._listeners:
-            self._forgetful.discard(az)
-            connection.feed = self
-            connection.watch(NEVER)
-            connection.tell(encode_listen(self._name, self._position))
-            if connection.is_open:
-                self._asked[az] = connection
+        self.ask()

@@ -31,7 +31,7 @@ LOST: Final = 0  # a verdict of our own: the connection broke, the request may h
 UNSENT: Final = -1  # another: the request never went out as a whole, so nobody has looked at it
 
 
-class Feed(Protocol):
+class ZoneFeed(Protocol):
     """Who has asked a zone to tell of commits: see `adjudicator.listening`."""
 
     def said(self, az: str, feed: bytes, verdict: int, timestamp: int, body: bytes) -> None:
@@ -78,7 +78,7 @@ class ZoneConnection:
         self._died = died
         with contextlib.suppress(BlockingIOError):  # what was said before anybody listened is old
             connected.recv(_READ_BYTES, socket.MSG_DONTWAIT)
-        self.feed: Feed | None = None  # who listens to what the zone tells of commits
+        self.feed: ZoneFeed | None = None  # who listens to what the zone tells of commits
         self.answers = 0  # so many have come
         self.is_open = True
         self._socket = connected

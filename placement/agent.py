@@ -46,6 +46,7 @@ from placement.dissolution import Dissolution
 from placement.graves import Graves
 from placement.keeping import Keeping
 from placement.key_ring import KeyRing
+from placement.listening import Listening
 from placement.metering import Metering
 from placement.parking import ParkedSession, ParkingLot
 from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
@@ -93,6 +94,9 @@ class HostAgent:
         self._surveys = Surveys()
         self._dissolution = Dissolution(layout)
         self._lot = ParkingLot(self._wake)
+        self._listening = Listening(
+            self._assigner.zones, self._assigner.connect_adjudicator, self._lot.wake
+        )
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
         self._metering = Metering(layout, settings.name)
@@ -142,6 +146,7 @@ class HostAgent:
         self._seed.close()
         for worker in list(self._workers.values()):
             worker.kill()
+        self._listening.close()
         self._lot.close()
         self._keeping.close()
         await self._metering.close()
@@ -333,6 +338,7 @@ class HostAgent:
         return number
 
     def _wake(self, session: ParkedSession) -> None:
+        self._listening.woken(session)
         self._await_arrival(session)
         now = time.monotonic()
         self._act(self._pool.session_woken(session.number, session.cluster, now))
@@ -377,6 +383,7 @@ class HostAgent:
         if not self._leaving and self._lot.has_room(session):
             self._lot.park(session)
             self._keeping.keep(session)
+            self._listening.parked(session)
         else:
             session.parks = False
             self._wake(session)
@@ -390,6 +397,7 @@ class HostAgent:
         self._account.saw(session.keys)
         self._pool.found(session.cluster)
         self._lot.park(session)
+        self._listening.parked(session)
         self._reporting.schedule()
 
     def on_moved(self, worker: Worker, moved: ParkedRecord) -> None:

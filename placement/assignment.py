@@ -52,6 +52,10 @@ class Assigner:
             since=self._since,
         )
 
+    def zones(self, cluster: str) -> list[str]:
+        """Return the zones of a cluster. Raises LookupError for an unknown one."""
+        return self._record(cluster).azs
+
     def open_slots(self, assignment: Assign) -> list[int]:
         """Return what the query processor may write: two descriptors for each zone. Raises OSError."""
         opened: list[int] = []

@@ -28,6 +28,7 @@ from pathlib import Path
 import msgspec
 
 from dsql.rpc import packets
+from dsql.session.control import Ears
 from placement.parking import ParkedSession
 from placement.sessions import Keys, ParkedRecord
 
@@ -52,6 +53,7 @@ class Keep(msgspec.Struct, frozen=True, tag="keep", array_like=True):
     deadline: float
     record: bytes
     activity: bytes = b""
+    ears: Ears | None = None
 
 
 class Forget(msgspec.Struct, frozen=True, tag="forget", array_like=True):
@@ -113,10 +115,9 @@ class Keeping:
     def keep(self, session: ParkedSession) -> None:
         """Have the keeper hold a session that was just parked."""
         if self._connection is not None:
-            keys, deadline = session.keys, session.deadline
-            kept = Keep(
-                session.number, session.cluster, keys, deadline, session.record, session.activity
-            )
+            keys, deadline, ears = session.keys, session.deadline, session.ears
+            said = deadline, session.record, session.activity, ears
+            kept = Keep(session.number, session.cluster, keys, *said)
             session.kept = self._send(encode(kept), session.client)
 
     def forget(self, session: ParkedSession) -> None:
@@ -178,8 +179,9 @@ class Keeping:
             self._end_keeper("it has ended")
             return
         found = _decode_found(packet)
-        number, cluster, keys, deadline, record, activity = msgspec.structs.astuple(found)
-        parked = ParkedRecord(number, Keys(*keys), descriptors.pop(), record, deadline, activity)
-        session = ParkedSession(cluster, parked)
+        keys, client = Keys(*found.keys), descriptors.pop()
+        said = found.deadline, found.activity, found.ears
+        parked = ParkedRecord(found.number, keys, client, found.record, *said)
+        session = ParkedSession(found.cluster, parked)
         session.kept = True
         self._found(session)

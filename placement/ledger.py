@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 from dsql.session.control import (
+    EARS_BYTES_MAX,
     TOLD_AT_ONCE,
     Adopted,
     Busy,
@@ -158,7 +159,9 @@ class Ledger:
             return "gives back another socket"
         most = MOVED_BYTES_MAX if isinstance(message, Moved) else RECORD_BYTES_MAX
         said = 0 if isinstance(message, Moved) else len(message.activity)
-        if len(message.record) > most or said > _ACTIVITY_BYTES_MAX:
+        ears = None if isinstance(message, Moved) else message.ears
+        heard = 0 if ears is None else sum(len(channel) + 1 for channel in ears.channels)
+        if len(message.record) > most or said > _ACTIVITY_BYTES_MAX or heard > EARS_BYTES_MAX:
             return "gives back what is no session"
         if isinstance(message, Moved):
             asked = self._may_leave > 0 or not self.park_seconds  # then all move all the time

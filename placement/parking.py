@@ -40,6 +40,8 @@ class ParkedSession:
             "client",
             "cluster",
             "deadline",
+            "ears",
+            "heard",
             "kept",
             "keys",
             "left",
@@ -56,6 +58,8 @@ class ParkedSession:
         self.record = parked.record
         self.deadline = parked.deadline
         self.activity = parked.activity
+        self.ears = parked.ears
+        self.heard = 0  # up to this commit timestamp nothing was told to them
         self.starts = 0
         self.kept = False  # by the keeper, which gives it to the next agent: see placement.keeping
         self.parks = True  # again, when it has been resumed
@@ -73,7 +77,9 @@ class ParkedSession:
         """See Pending."""
         assert not self.kept, "a record that is given away is nobody else's"
         self.starts += 1
-        worker.resume(number, self.record, self.client, self.keys, parks=self.parks)
+        worker.resume(
+            number, self.record, self.client, self.keys, parks=self.parks, heard=self.heard
+        )
 
     def settle(self) -> None:
         """See Pending."""

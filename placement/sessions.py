@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from typing import NamedTuple
 
+from dsql.session.control import Ears
+
 
 class Keys(NamedTuple):
     """A session's BackendKeyData. `process_key` is unique among the sessions that live."""
@@ -24,7 +26,8 @@ def _eight_bytes(number: int) -> bytes:
 class ParkedRecord(NamedTuple):
     """What a query processor gives back of a session, to be resumed elsewhere; `client` is the socket.
 
-    `deadline` is when it has to be resumed at the latest, `activity` what others may hear of it.
+    `deadline` is when it has to be resumed at the latest, `activity` what others may hear of it, `ears`
+    what it has to hear itself.
     """
 
     number: int
@@ -33,3 +36,4 @@ class ParkedRecord(NamedTuple):
     record: bytes
     deadline: float = 0.0
     activity: bytes = b""
+    ears: Ears | None = None

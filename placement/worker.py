@@ -219,10 +219,19 @@ class Worker:
         self._give(number, client, keys, lambda voucher: Serve(number, packet, voucher))
 
     def resume(
-        self, number: int, record: bytes, client: int, keys: Keys, *, parks: bool = True
+        self,
+        number: int,
+        record: bytes,
+        client: int,
+        keys: Keys,
+        *,
+        parks: bool = True,
+        heard: int = 0,
     ) -> None:
         """Pass on a session that was parked. Raises ConnectionError as `serve` does."""
-        self._give(number, client, keys, lambda voucher: Resume(number, record, parks, voucher))
+        self._give(
+            number, client, keys, lambda voucher: Resume(number, record, parks, voucher, heard)
+        )
 
     def _give(
         self, number: int, client: int, keys: Keys, message: Callable[[bytes], Serve | Resume]
@@ -431,8 +440,8 @@ class Worker:
             return
         number, record, keys = message.number, message.record, self._ledger.departed(message)
         if isinstance(message, Parked):
-            parked = ParkedRecord(number, keys, client, record, message.deadline, message.activity)
-            self._events.on_parked(self, parked)
+            said = message.deadline, message.activity, message.ears
+            self._events.on_parked(self, ParkedRecord(number, keys, client, record, *said))
         else:
             self._events.on_moved(self, ParkedRecord(number, keys, client, record))
 

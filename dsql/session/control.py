@@ -87,13 +87,24 @@ class Serve(msgspec.Struct, frozen=True, tag="serve", array_like=True):
     voucher: bytes = b""
 
 
+class Ears(msgspec.Struct, frozen=True, array_like=True):
+    """What a session that is parked listens to, behind a commit timestamp: see `dsql.session.listening`."""
+
+    channels: tuple[str, ...]
+    heard: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class Resume(msgspec.Struct, frozen=True, tag="resume", array_like=True):
-    """A session by its record. Unless it `parks`, the agent has no room for it: it should stay."""
+    """A session by its record. Unless it `parks`, the agent has no room for it: it should stay.
+
+    Up to the timestamp `heard` nothing was told to the channels that it listens to.
+    """
 
     number: int
     record: bytes
     parks: bool = True
     voucher: bytes = b""
+    heard: int = 0
 
 
 class Started(msgspec.Struct, frozen=True, tag="started", array_like=True):
@@ -107,7 +118,8 @@ class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
 
     It is to be resumed when its client says something, and at `deadline` at the latest (CLOCK_MONOTONIC).
     `voucher` here and in `Moved` is the one that it came with, for an agent that was not there then.
-    `activity` is what others may hear of the session: see `dsql.session.activity`.
+    `activity` is what others may hear of the session: see `dsql.session.activity`. With `ears` it is to be
+    resumed when something is told to them, too.
     """
 
     number: int
@@ -115,6 +127,7 @@ class Parked(msgspec.Struct, frozen=True, tag="parked", array_like=True):
     deadline: float
     voucher: bytes = b""
     activity: bytes = b""
+    ears: Ears | None = None
 
 
 class Moved(msgspec.Struct, frozen=True, tag="moved", array_like=True):
@@ -324,6 +337,7 @@ ToAgent = (
     | Adopted
 )
 
+EARS_BYTES_MAX = 4 * 1024  # the names of channels of a session that is parked
 TOLD_AT_ONCE = 64  # of what sessions do, in one packet
 
 encode = msgspec.msgpack.Encoder().encode

@@ -10,6 +10,7 @@ import msgspec
 from dsql.functions import session_random
 from dsql.session.advisory_locks import locks_of
 from dsql.session.block import State
+from dsql.session.control import EARS_BYTES_MAX, Ears
 from dsql.session.extended import moved_statement
 from dsql.session.listening import listening_of
 from dsql.session.portal import SpentPortal
@@ -35,13 +36,14 @@ class Departure(NamedTuple):
     The time is in seconds of the host's monotonic clock; None: the session goes on elsewhere at once.
     `release` is to be called when it does: up to then the snapshot of its transaction is shown here, so
     that there is always somebody who shows it. `activity`, of one that is parked, is what others may hear
-    of it meanwhile.
+    of it meanwhile, `ears` are what it has to hear itself.
     """
 
     record: bytes
     deadline: float | None
     release: Callable[[], None]
     activity: bytes = b""
+    ears: Ears | None = None
 
 
 def reason_to_stay(state: SessionState) -> str | None:
@@ -70,6 +72,22 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "its statements are too long"
     if state.block.written_bytes > MOVED_BYTES_MAX:
         return "its transaction has written too much"
+    return None
+
+
+def ears_of(state: SessionState) -> Ears | None:
+    """Return what a session has to hear that is about to be parked."""
+    record = None if state.block.listening is None else state.block.listening.record()
+    return None if record is None else Ears(tuple(dict(record.channels)), record.heard)
+
+
+def reason_not_to_park(state: SessionState) -> str | None:
+    """Return why a session that could move is not to be parked; None: it may be."""
+    if state.block.locks is not None and state.block.locks.any:
+        return "somebody has to show that the owner of its locks lives"
+    ears = ears_of(state)
+    if ears is not None and sum(map(len, ears.channels)) > EARS_BYTES_MAX // 4:
+        return "it listens to too many channels"
     return None
 
 

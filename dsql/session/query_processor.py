@@ -102,10 +102,12 @@ class Tenant(Protocol):
         arrived: Callable[[], None],
         *,
         parks: bool,
+        heard: int = 0,
     ) -> Departure | None:
         """Go on with a session that has departed somewhere; one that does not park stays to its end.
 
-        `arrived` is called when it is whole. Raises InvalidRecordError.
+        `arrived` is called when it is whole. Up to the timestamp `heard` it has nothing to hear. Raises
+        InvalidRecordError.
         """
         ...
 
@@ -222,9 +224,11 @@ class QueryProcessor:
                 client = socket.socket(fileno=descriptors.pop())
                 serve = partial(self._serve, tenant, number, session, client)
                 self._start(number, client, voucher, serve)
-            case Resume(number, record, parks, voucher):
+            case Resume(number, record, parks, voucher, heard):
                 client = socket.socket(fileno=descriptors.pop())
-                resume = partial(self._resume, tenant, number, record, client, parks=parks)
+                resume = partial(
+                    self._resume, tenant, number, record, client, parks=parks, heard=heard
+                )
                 self._start(number, client, voucher, resume)
             case RunJobs(number, voucher):
                 self._given[number] = _Given(voucher, None)
@@ -329,12 +333,13 @@ class QueryProcessor:
         client: socket.socket,
         *,
         parks: bool,
+        heard: int = 0,
         release: Callable[[], None] | None = None,
     ) -> bool:
         """Do what `_serve` does with a session that has departed somewhere; from here: see Departure."""
         arrived = release or partial(self._tell_start, number)
         try:
-            departure = tenant.resume(number, record, client, arrived, parks=parks)
+            departure = tenant.resume(number, record, client, arrived, parks=parks, heard=heard)
         finally:
             if release is not None:
                 release()  # for one that has not come as far as that
@@ -345,14 +350,14 @@ class QueryProcessor:
     ) -> bool:
         """Give a session to the agent; where that is not possible, run it to its end and return False."""
         self._look_at_size()
-        record, deadline, release, activity = departure
+        record, deadline, release, activity, ears = departure
         voucher = self._given[number].voucher
         leaving: Moved | Parked
         if deadline is None:
             leaving = Moved(number, record, voucher)
             self._moving.departs(number, release)
         else:
-            leaving = Parked(number, record, deadline, voucher, activity)
+            leaving = Parked(number, record, deadline, voucher, activity, ears)
         try:
             self._line.tell(leaving, (client.fileno(),))
         except OSError:  # there is no agent any more, or too many descriptors are under way

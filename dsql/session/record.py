@@ -197,8 +197,11 @@ encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(SessionRecord).decode
 
 
-def decode(data: bytes) -> SessionRecord:
-    """Return an encoded record. Raises InvalidRecordError."""
+def decode(data: bytes, heard: int = 0) -> SessionRecord:
+    """Return an encoded record; up to the timestamp `heard` it has nothing to hear.
+
+    Raises InvalidRecordError.
+    """
     try:
         record = _decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -219,6 +222,9 @@ def decode(data: bytes) -> SessionRecord:
         raise InvalidRecordError("no generator's state")
     if record.sequences is not None and not record.sequences.is_sound():
         raise InvalidRecordError("values of no sequence")
+    if record.listening is not None and heard > record.listening.heard:
+        listening = msgspec.structs.replace(record.listening, heard=heard)
+        record = msgspec.structs.replace(record, listening=listening)
     transaction = record.block and record.block.transaction
     if transaction and not math.isfinite(transaction.started_at):
         raise InvalidRecordError("a transaction that never began")

@@ -378,16 +378,14 @@ class Session:
         Nobody is parked in a transaction. Tests have sessions move at every boundary.
         """
         state = self._state
-        block = state.block
-        stays = (block.listening is not None and bool(block.listening.channels)) or (
-            block.locks is not None and block.locks.any
-        )
+        stays = deadline is not None and departure.reason_not_to_park(state) is not None
         if deadline is not None and (stays or state.block.state is not _IDLE):
             if self._park_seconds:
                 return None
             deadline = None
         reason = departure.reason_to_stay(state)
         if reason is None:
+            ears = departure.ears_of(state)
             record = departure.depart(
                 state,
                 skipping=self._skipping,
@@ -398,7 +396,12 @@ class Session:
             if record is not None:
                 parks = deadline is not None
                 seen = describe(state, resting=True, characters_max=PARKED_CHARACTERS_MAX)
-                return Departure(record, deadline, state.block.release, seen if parks else b"")
+                release = state.block.release
+                return (
+                    Departure(record, deadline, release, seen, ears)
+                    if parks
+                    else Departure(record, None, release)
+                )
             reason = "its record is too long"
         if deadline is None:
             logger.info("session stays", extra={"reason": reason})

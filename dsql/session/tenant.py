@@ -191,10 +191,11 @@ class ClusterTenant:
         arrived: Callable[[], None],
         *,
         parks: bool,
+        heard: int = 0,
     ) -> Departure | None:
         """See `dsql.session.query_processor.Tenant`."""
         park_seconds = self._assignment.park_seconds if parks else NEVER
-        return self._run(number, decode(record), client, park_seconds, arrived)
+        return self._run(number, decode(record, heard), client, park_seconds, arrived)
 
     def _run(
         self,
@@ -258,8 +259,10 @@ class ClusterTenant:
         return self._environment.begin()
 
     def _latest(self) -> int:
-        """Return the cluster's clock, for a session that has begun a transaction."""
-        assert self._clock is not None, "it was opened for that"
+        """Return the cluster's clock, opened for who has come from elsewhere and hears something first."""
+        if self._clock is None:
+            self.open()
+        assert self._clock is not None, "it was opened"
         return self._clock.latest()
 
     def _prepare(self) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,28 @@ def test_what_is_told_while_zones_die_is_heard_once_and_in_order(cluster: Runnin
         listener.execute("UNLISTEN *")
         speaker.execute("NOTIFY news")
         assert not list(listener.notifies(timeout=0))
+
+
+def test_who_is_parked_is_woken_by_what_it_listens_to_and_nothing_else(
+    cluster: RunningCluster,
+) -> None:
+    with connect(cluster) as listener, connect(cluster) as speaker:
+        listener.execute("LISTEN news")
+        wait_until(lambda: cluster.host()["parked"] == 2)
+        wakes = cluster.host()["wakes"]
+        speaker.execute("NOTIFY weather")
+        wait_until(lambda: cluster.host()["parked"] == 2)
+        assert cluster.host()["wakes"] == wakes + 1  # that of the speaker
+        assert hear(listener, len(tell(speaker, range(3)))) == ["0", "1", "2"]
+        wait_until(lambda: cluster.host()["parked"] == 2)
+        assert hear(listener, len(tell(speaker, range(3)))) == ["0", "1", "2"]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + HEAR_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_who_goes_to_another_process_hears_on(cluster: RunningCluster) -> None:

@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from adjudicator.messages import decode_status, encode_heard
 from dsql.control.layout import Layout
-from dsql.session.control import Busy
+from dsql.rpc.framing import FrameDecoder, frame
+from dsql.session.control import Busy, Ears
 from dsql.session.handed import HandedSession
 from placement.agent import HostAgent
 from placement.agent_settings import AgentSettings
 from placement.dissolution import NOTICE_SECONDS
+from placement.listening import Listening
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
 from placement.parking import ParkedSession
 from placement.pending import START_SECONDS_MAX, STARTS_MAX, PendingSession
@@ -43,6 +47,7 @@ class FakeWorker:
         self.shed_counts: list[int] = []
         self.released: list[int] = []
         self.mourned: list[tuple[int, ...]] = []
+        self.heard = 0  # up to where, says the agent, the last one that was resumed
         self.equipped = False
         self.gone = False
         self.terminated = False
@@ -53,8 +58,11 @@ class FakeWorker:
         self._send()
         self.work[number] = keys
 
-    def resume(self, number: int, record: bytes, _client: int, keys: Keys, *, parks: bool) -> None:
+    def resume(
+        self, number: int, record: bytes, _client: int, keys: Keys, *, parks: bool, heard: int
+    ) -> None:
         self._send()
+        self.heard = heard
         self.work[number] = keys
         self.resumed.append((number, record, parks))
 
@@ -95,12 +103,13 @@ class FakeWorker:
         for number in numbers or tuple(self.work):
             self._agent.on_started(self, number)  # type: ignore[arg-type]
 
-    def park(self, number: int, deadline: float = 1e9) -> socket.socket:
+    def park(self, number: int, deadline: float = 1e9, ears: Ears | None = None) -> socket.socket:
         """Give a session back; return its client's end of the socket."""
         ours, theirs = socket.socketpair()
         keys = self.work.pop(number)
         assert keys is not None
-        parked = ParkedRecord(number, keys, os.dup(theirs.fileno()), b"record", deadline)
+        client = os.dup(theirs.fileno())
+        parked = ParkedRecord(number, keys, client, b"record", deadline, ears=ears)
         theirs.close()
         self._agent.on_parked(self, parked)  # type: ignore[arg-type]
         return ours
@@ -456,6 +465,39 @@ async def test_a_process_that_shows_what_it_has_long_let_go_ends(host: FakeHost)
         host.on_adopted(late)  # type: ignore[arg-type]
         assert late.gone
     assert not liar.gone or server is liar
+
+
+async def test_what_is_told_to_its_channels_wakes_a_parked_session_and_nothing_else(
+    host: FakeHost,
+) -> None:
+    zones: dict[str, list[socket.socket]] = {}
+
+    def connect(cluster: str, az: str) -> tuple[str, socket.socket]:
+        ours, theirs = socket.socketpair()
+        zones.setdefault(az, []).append(theirs)
+        return az, ours
+
+    host._listening = Listening(lambda _: ["az1", "az2"], connect, host._lot.wake)
+    number = host.arrived(session(1))
+    worker = host.fork(10)
+    worker.begin()
+    with worker.park(number, ears=Ears(("news",), 100)):
+        await wait_until(lambda: len(zones) == 2)
+        asked = FrameDecoder().feed(zones["az2"][0].recv(100))[0]
+        name, behind = decode_status(asked)
+        assert behind == 100
+
+        def tell(timestamp: int, channel: str) -> None:
+            told = msgspec.msgpack.encode(((7, channel, "a"),))
+            zones["az2"][0].sendall(frame(encode_heard(name, timestamp, told)))
+
+        tell(110, "weather")
+        tell(120, "news")
+        await wait_until(lambda: bool(worker.resumed))
+        assert worker.heard == 110
+    assert not host._listening._clusters
+    for end in [*zones["az1"], *zones["az2"]]:
+        end.close()
 
 
 async def test_the_end_of_input_wakes_a_parked_session(host: FakeHost) -> None:
