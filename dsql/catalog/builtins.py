@@ -70,7 +70,7 @@ def _builtin_types() -> tuple[Row, ...]:
             "typelem": kind.element_oid,
             "typarray": kind.array_oid,
             "typalign": kind.align,
-            "typstorage": "x" if kind.size == -1 else "p",
+            "typstorage": kind.storage,
             "typtypmod": -1,
             "typcollation": type_collation(kind.oid),
             "typsubscript": 6179 if kind.category == "A" else 0,

@@ -34,15 +34,18 @@ def index_definition(index: Index, table: Table, profile: str, *, is_pretty: boo
     return text
 
 
+def index_key(part: IndexColumn, table: Table, *, is_pretty: bool = False) -> str:
+    """Return a key part's column or expression."""
+    if part.column_number:
+        return quote_identifier(table.columns[part.column_number - 1].name)
+    text = part.expression or ""
+    text = pretty(text) if is_pretty else text
+    return text if _FUNCTION_CALL.fullmatch(text) else f"({text})"
+
+
 def index_part(part: IndexColumn, table: Table, *, is_pretty: bool = False) -> str:
     """Return one key part with its order, as inside CREATE INDEX's parentheses."""
-    if part.column_number:
-        text = quote_identifier(table.columns[part.column_number - 1].name)
-    else:
-        text = part.expression or ""
-        text = pretty(text) if is_pretty else text
-        if not _FUNCTION_CALL.fullmatch(text):
-            text = f"({text})"
+    text = index_key(part, table, is_pretty=is_pretty)
     if part.opclass:
         text += f" {part.opclass}"
     if part.descending:

@@ -38,7 +38,7 @@ def domain_rows(catalog: Catalog, namespaces: Mapping[str, int]) -> Iterator[Row
             "typcategory": base.category,
             "typarray": domain.array_oid,
             "typalign": base.align,
-            "typstorage": "x" if base.size == -1 else "p",
+            "typstorage": base.storage,
             "typnotnull": domain.not_null,
             "typbasetype": domain.base or domain.type_oid,
             "typtypmod": domain.typmod,

@@ -9,12 +9,13 @@ from dsql.catalog.definitions import (
     check_definition,
     foreign_key_definition,
     index_definition,
-    index_part,
+    index_key,
     key_definition,
 )
 from dsql.catalog.descriptions import shown_name
 from dsql.catalog.domain_text import domain_check_definition, type_name
 from dsql.catalog.foreign_keys import find_reference
+from dsql.catalog.function_text import type_text
 from dsql.catalog.index_forms import index_column_numbers
 from dsql.catalog.names import find_index
 from dsql.catalog.pretty import pretty
@@ -36,10 +37,11 @@ def _format_type(context: Any, type_oid: int | None, typmod: int | None) -> str 
     try:
         registry.get(type_oid)
     except SqlError:
-        table = next(
-            (t for t in context.catalog.tables.values() if t.row_type_oid == type_oid), None
-        )
-        return table.name if table else "???" if type_oid else "-"
+        if context.catalog.table_of_row_type(type_oid) is None:
+            return "???" if type_oid else "-"
+        return type_text(type_oid, context.catalog, search_path=context.search_path)
+    if type_oid == oids.BPCHAR and typmod == -1:
+        return "bpchar"  # character is character(1) to whoever reads it with a modifier
     return format_type(type_oid, -1 if typmod is None else typmod)
 
 
@@ -58,7 +60,7 @@ def _pg_get_indexdef_column(context: Any, oid: int, column: int, is_pretty: bool
     if column == 0:
         return index_definition(index, table, context.profile, is_pretty=is_pretty)
     if column <= len(index.columns):
-        return index_part(index.columns[column - 1], table, is_pretty=is_pretty)
+        return index_key(index.columns[column - 1], table, is_pretty=is_pretty)
     numbers = index_column_numbers(index, table, context.profile)
     if column > len(numbers):
         return ""

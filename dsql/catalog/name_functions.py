@@ -9,7 +9,7 @@ from dsql.catalog.dependencies import Address
 from dsql.catalog.descriptions import description
 from dsql.catalog.names import CatalogNames, is_visible, relation_name, view_of
 from dsql.errors import SqlError
-from dsql.types import oids, reg
+from dsql.types import oids, reg, registry
 
 _NOT_FOUND = ("22003", "42P01", "42704", "42883", "42725", "3F000")
 
@@ -67,13 +67,28 @@ def _pg_describe_object(context: Any, class_oid: int, oid: int, column: int) -> 
     return description(address, context.catalog, context.search_path)
 
 
+@define("pg_type_is_visible", (oids.OID,), oids.BOOL)
+def _pg_type_is_visible(context: Any, oid: int) -> bool | None:
+    catalog, path = context.catalog, context.search_path
+    domain = catalog.domain_of(oid)
+    if domain is not None:
+        return catalog.find_domain(None, domain.name, path) is domain
+    table = catalog.table_of_row_type(oid)
+    if table is not None:
+        return is_visible(catalog, path, (table.schema, table.name))
+    try:
+        registry.get(oid)
+    except SqlError:
+        return None
+    return True
+
+
 def _always_visible(context: Any, oid: int) -> bool:
     del context, oid
     return True  # all of these are in pg_catalog
 
 
 for _kind in (
-    "type",
     "operator",
     "opclass",
     "opfamily",

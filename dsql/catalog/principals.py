@@ -142,7 +142,8 @@ def _pg_database(context: Any) -> Iterator[Row]:
 @provides("pg_catalog", "pg_tablespace")
 def _pg_tablespace(context: Any) -> Iterator[Row]:
     del context
-    yield {"oid": 1663, "spcname": "pg_default", "spcowner": ADMIN_OID}
+    for oid, name in ((1663, "pg_default"), (1664, "pg_global")):
+        yield {"oid": oid, "spcname": name, "spcowner": ADMIN_OID}
 
 
 @provides("sys", "jobs")

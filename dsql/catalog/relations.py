@@ -36,7 +36,6 @@ SYSTEM_NAMESPACES = {
     "information_schema": 13_000,
     "sys": 13_001,
 }
-_STORAGE = {-1: "x", -2: "p"}
 
 
 def acl_value(acl: Acl | None) -> list[AclItem] | None:
@@ -232,7 +231,7 @@ def _attribute(
         row["attbyval"] = column_type.by_value
         row["attalign"] = column_type.align
         row["attndims"] = 1 if column_type.element_oid and column_type.category == "A" else 0
-        row["attstorage"] = _STORAGE.get(column_type.size, "p")
+        row["attstorage"] = column_type.storage
         row["attcollation"] = type_collation(type_oid)
     return row
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dsql.access.authority import Authority
 from dsql.access.privileges import Kind
-from dsql.catalog.catalog import Catalog
+from dsql.catalog.catalog import Catalog, searched
 from dsql.catalog.context_functions import define
 from dsql.catalog.function_text import (
     arguments_text,
@@ -133,6 +133,9 @@ def _pg_function_is_visible(context: Any, oid: int) -> bool | None:
     function = context.catalog.functions.get(oid)
     if function is not None:
         return is_visible(function, context.catalog, context.search_path)
+    builtin = _builtin(oid)
+    if builtin is not None:
+        return builtin.schema in searched(context.search_path)
     return True if by_oid(oid) is not None else None
 
 

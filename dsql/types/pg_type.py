@@ -55,12 +55,14 @@ FACTS = """
 2276 any 4 t P f i p 0 0
 2277 anyarray -1 f P f d p 0 0
 2278 void 4 t P f i p 0 0
+2279 trigger 4 t P f i p 0 0
 2281 internal 8 t P f d p 0 0
 2283 anyelement 4 t P f i p 0 0
 2776 anynonarray 4 t P f i p 0 0
 2950 uuid 16 f U f c b 0 2951
 3220 pg_lsn 8 t U f d b 0 3221
 3500 anyenum 4 t P f i p 0 0
+3838 event_trigger 4 t P f i p 0 0
 3802 jsonb -1 f U f i b 0 3807
 4072 jsonpath -1 f U f i b 0 4073
 4089 regnamespace 4 t N f i b 0 4090

@@ -182,7 +182,7 @@ define(
 )
 for _name in (
     "any", "anyelement", "anyarray", "anynonarray", "anyenum", "anycompatible",
-    "anycompatiblearray", "anycompatiblenonarray", "internal",
+    "anycompatiblearray", "anycompatiblenonarray", "internal", "trigger", "event_trigger",
 ):  # fmt: skip
     define(
         _name,

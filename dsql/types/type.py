@@ -90,3 +90,10 @@ class Type:
         False  # may be that in the postgres profile, though not in the dsql one
     )
     key_allowed: bool = True  # may be part of a key or index
+
+    @property
+    def storage(self) -> str:
+        """pg_type.typstorage: p in place, m in the row as long as it fits, x anywhere."""
+        if self.size != -1 or self.name in ("int2vector", "oidvector"):
+            return "p"
+        return "m" if self.name in ("numeric", "inet") else "x"

@@ -12,3 +12,10 @@ select typname, typname[0] = '_' as is_array, typname[70], typrelid::regclass fr
 select count(*) from pg_type t where exists (select from pg_type o where o.oid = t.oid and o.typname <> t.typname);
 select n.nspname from pg_namespace n join pg_init_privs i on i.objoid = n.oid and i.classoid = 'pg_namespace'::regclass and i.objsubid = 0 where nspname <> 'information_schema' and nspname <> 'sys' order by 1;
 select obj_description('public'::regnamespace);
+reset search_path;
+select format_type(oid, null), format_type(oid, -1), typstorage from pg_type where typname in ('bpchar', 'numeric', 'inet', 'text', 'int2vector', 'int4', 'trigger') order by oid;
+select typname, pg_type_is_visible(oid) from pg_type where typname in ('positive', '_positive', 'item', 'int4') order by 1;
+select format_type(reltype, -1) from pg_class where relname = 'item';
+create index item_text on shop.item ((id + 1) desc, id int4_ops desc);
+select pg_get_indexdef('shop.item_text'::regclass, 1, true), pg_get_indexdef('shop.item_text'::regclass, 2, false);
+select 'pg_catalog.trigger'::regtype, pg_function_is_visible('shop.twice'::regproc);
