@@ -55,7 +55,12 @@ class Facts:
         return self._state.environment.look_around(self._state.context.pause)
 
     def signal(self, process_id: int, *, ends: bool) -> None:
-        """Have a session of the cluster cancel what it runs, or end."""
+        """Have a session of the cluster cancel what it runs, or end; this one does so here and now."""
+        if process_id == self.process_id:
+            interrupts = self._state.interrupts
+            (interrupts.terminate if ends else interrupts.cancel)()
+            interrupts.attend()
+            return
         self._state.environment.signal(process_id, self._state.context.pause, ends=ends)
 
     def transaction_id(self, *, assign: bool) -> int | None:

@@ -89,6 +89,14 @@ def test_a_session_is_ended_by_another_one(postgres: Server) -> None:
     assert two.rows(f"SELECT pg_terminate_backend({number})") == [[b"f"]]
 
 
+def test_a_session_that_interrupts_itself_gets_no_row(postgres: Server) -> None:
+    one = postgres.connect()
+    cancelled = one.query("SELECT pg_cancel_backend(pg_backend_pid())")
+    assert (rows(cancelled), errors(cancelled)[0]["C"]) == ([], "57014")
+    ended = one.ask_for_the_last_time("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert (rows(ended), errors(ended)[0]["C"]) == ([], "57P01")
+
+
 def test_only_who_has_a_sessions_role_may_interrupt_it(postgres: Server, other: Peer) -> None:
     admin = postgres.connect()
     number = pid(admin).decode()
