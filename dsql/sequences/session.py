@@ -283,6 +283,8 @@ class SessionSequences:
         """Give up what was made in the transaction: another object may get its OID."""
         if not self.made.pop(oid):
             del self._cached[oid]
+            if self.latest == oid:
+                self.latest = 0
 
     def discard(self) -> None:
         """Forget all that was cached (DISCARD SEQUENCES)."""
@@ -305,7 +307,7 @@ class SessionSequences:
             for oid, c in self._cached.items()
             if not is_local_id(oid)  # who departs has dropped it
         )  # fmt: skip
-        return SequencesRecord(self.latest, entries)
+        return SequencesRecord(0 if is_local_id(self.latest) else self.latest, entries)
 
     def take_up(self, record: SequencesRecord) -> None:
         """Go on with what another process has left."""

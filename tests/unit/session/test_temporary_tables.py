@@ -247,6 +247,22 @@ def test_a_session_that_has_some_stays_where_it_is(moving: Server) -> None:
     assert peer.fails("select * from t")[0] == "42P01"
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["create temp table t (a serial)", "insert into t default values", "drop table t"],
+        ["begin; create sequence q; select nextval('q'); rollback"],
+    ],
+)
+def test_a_session_moves_whose_last_value_is_of_a_sequence_that_is_gone(
+    moving: Server, script: list[str]
+) -> None:
+    peer = moving.connect()
+    run(peer, *script)
+    assert moving.wait_until_silent()
+    assert peer.fails("select lastval()")[0] == "55000"
+
+
 def test_a_full_store_fails_the_transaction_and_not_the_session(peer: Peer) -> None:
     run(peer, "create temp table t (a int primary key, b text)", "set temp_file_limit = '1MB'")
     assert peer.fails(
