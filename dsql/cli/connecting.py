@@ -27,19 +27,20 @@ def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
 
 def make_token(layout: Layout, record: ClusterRecord, user: str, expires_in: int) -> str:
     """Return a token for `user`, signed with the installation's first active key."""
-    credentials = _first_credentials(layout)
+    credentials = first_credentials(layout)
     return generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
 
 
 def open_access(layout: Layout, record: ClusterRecord, user: str, expires_in: int) -> Access:
     """Return all that a client of this host needs, with a token for `user`. Raises CommandError."""
     authority = layout.ca_certificate.absolute()
-    credentials = _first_credentials(layout)
+    credentials = first_credentials(layout)
     listen = relay_address(layout)
     return make_access(record, listen, authority, credentials, user=user, expires_in=expires_in)
 
 
-def _first_credentials(layout: Layout) -> Credentials:
+def first_credentials(layout: Layout) -> Credentials:
+    """Return the installation's first active key. Raises CommandError."""
     try:
         keys = AccessKeyStore(layout.access_keys).keys()
     except PermissionError:

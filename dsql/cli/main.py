@@ -22,6 +22,7 @@ COMMANDS = {
     "status": ("dsql.cli.status", "show every role: zone, process, health, watermarks"),
     "usage": ("dsql.cli.usage", "show what a cluster has used: transactions, bytes, DPU"),
     "recover": ("dsql.cli.recover", "show each zone's log; choose one when most are lost"),
+    "cluster": ("dsql.cli.cluster", "make, list, describe, protect and delete clusters"),
     "chaos": ("dsql.cli.chaos", "do a cluster harm, and measure how long its clients wait"),
     "psql": ("dsql.cli.psql", "open psql on a cluster, with a fresh token"),
     "env": ("dsql.cli.env", "print the variables that a program connects with, for a shell"),
