@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from control_plane.answering import write_failure
-from control_plane.failures import ServiceError, too_large, unauthenticated
+from control_plane.failures import ServiceError, too_large, too_slow
 from control_plane.messages import HttpAnswer, HttpRequest
 
 BODY_BYTES_MAX = (
@@ -65,6 +65,5 @@ async def _read_body(request: Request) -> bytes:
                 if len(body) > BODY_BYTES_MAX:
                     raise too_large(BODY_BYTES_MAX)
     except TimeoutError:
-        name, text = "RequestTimeoutException", "The body did not come in time"
-        raise unauthenticated(name, text) from None
+        raise too_slow() from None
     return bytes(body)

@@ -94,6 +94,11 @@ def internal() -> ServiceError:
     )
 
 
+def too_slow() -> ServiceError:
+    """A body that does not come."""
+    return ServiceError("RequestTimeoutException", 408, "The body did not come in time")
+
+
 def too_large(limit: int) -> ServiceError:
     """A body that nobody needs."""
     return ServiceError(

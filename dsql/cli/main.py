@@ -23,6 +23,7 @@ COMMANDS = {
     "usage": ("dsql.cli.usage", "show what a cluster has used: transactions, bytes, DPU"),
     "recover": ("dsql.cli.recover", "show each zone's log; choose one when most are lost"),
     "cluster": ("dsql.cli.cluster", "make, list, describe, protect and delete clusters"),
+    "key": ("dsql.cli.key", "make, list, switch off and remove access keys"),
     "chaos": ("dsql.cli.chaos", "do a cluster harm, and measure how long its clients wait"),
     "psql": ("dsql.cli.psql", "open psql on a cluster, with a fresh token"),
     "env": ("dsql.cli.env", "print the variables that a program connects with, for a shell"),

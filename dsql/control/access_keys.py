@@ -8,12 +8,14 @@ is taken away is refused from then on; its mode is 0600.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import os
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,26 +101,38 @@ class AccessKeyStore:
 
     def add(self, key: AccessKey, policies: Sequence[AttachedPolicy] = ()) -> None:
         """Add or replace a key, and attach policies. Raises MalformedPolicyError."""
-        self._refresh()
         for policy in policies:
             parse_identity_policy(policy.document)
-        keys = self._keys | {key.access_key_id: key}
         names = {(policy.principal, policy.name) for policy in policies}
-        others = [one for one in self._attached if (one.principal, one.name) not in names]
-        self._write(AccessDocument(list(keys.values()), [*others, *policies]))
+        with self._changing():
+            keys = self._keys | {key.access_key_id: key}
+            others = [one for one in self._attached if (one.principal, one.name) not in names]
+            self._write(AccessDocument(list(keys.values()), [*others, *policies]))
 
     def remove(self, access_key_id: str) -> bool:
         """Remove a key; return False if it was not known. Its principal's policies go with the last one."""
-        self._refresh()
-        keys = dict(self._keys)
-        removed = keys.pop(access_key_id, None)
-        if removed is None:
-            return False
-        owners = {mapped_identity(key.principal) for key in keys.values()}
-        gone = {mapped_identity(removed.principal)} - owners
-        left = [policy for policy in self._attached if policy.principal not in gone]
-        self._write(AccessDocument(list(keys.values()), left))
-        return True
+        with self._changing():
+            keys = dict(self._keys)
+            removed = keys.pop(access_key_id, None)
+            if removed is None:
+                return False
+            owners = {mapped_identity(key.principal) for key in keys.values()}
+            gone = {mapped_identity(removed.principal)} - owners
+            left = [policy for policy in self._attached if policy.principal not in gone]
+            self._write(AccessDocument(list(keys.values()), left))
+            return True
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold what another process has changed, and let none change it meanwhile."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._refresh()
+            yield
+        finally:
+            os.close(lock)
 
     def _refresh(self) -> None:
         try:
@@ -146,7 +160,6 @@ class AccessKeyStore:
                 of_principal.append(_NOTHING)
 
     def _write(self, document: AccessDocument) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(msgspec.to_builtins(document), indent=2)
         write_atomically(self._path, text.encode(), PRIVATE)
 

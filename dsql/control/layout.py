@@ -2,7 +2,7 @@
 
     lock                          held by the running supervisor; holds its process id
     ca/ca.pem, ca/ca.key          the local certificate authority
-    iam.json                      access keys (secret: mode 0600)
+    iam.json, iam.lock            access keys and their owners' policies (secret: mode 0600)
     clusters/ID/cluster.json      a ClusterRecord
     clusters/ID/resource.json     what the control plane keeps of it: see `control.resources`
     clusters/ID/certificate.pem, key.pem

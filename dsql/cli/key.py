@@ -1,0 +1,153 @@
+"""`dsql key`: access keys of the installation's users, and the policies that say what those may do.
+
+It works on the data directory itself, for whoever may write there; relays and control plane notice at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from dsql.cli.errors import CommandError, reason
+from dsql.cli.options import add_data_option
+from dsql.control.access_keys import AccessKey, AccessKeyStore, AttachedPolicy, new_access_key
+from dsql.control.clusters import DEFAULT_ACCOUNT, list_clusters
+from dsql.control.layout import Layout
+from dsql.iam.document import VERSIONS, MalformedPolicyError
+
+_EPILOG = """examples:
+  dsql key create --user app --allow dsql:DbConnect
+  dsql key create --user ops --policy policy.json --json
+  dsql key disable AKIA..."""
+_USER = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their options."""
+    parser.epilog = _EPILOG
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (_, summary) in _ACTIONS.items():
+        action = actions.add_parser(name, help=summary, description=f"{summary}.")
+        add_data_option(action)
+        if name in ("create", "list"):
+            action.add_argument("--json", action="store_true", help="print JSON")
+        else:
+            action.add_argument("key", metavar="KEY", help="the access key's id")
+        if name == "create":
+            _add_policy_options(action)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the action out."""
+    layout = Layout(arguments.data)
+    if not layout.access_keys.exists():
+        raise CommandError(f"there is no installation in {arguments.data}; make one with `dsql up`")
+    try:
+        _ACTIONS[arguments.action][0](layout, AccessKeyStore(layout.access_keys), arguments)
+    except MalformedPolicyError as error:
+        raise CommandError(f"this is no policy: {error}") from None
+    except OSError as error:
+        raise CommandError(f"cannot use {error.filename}: {reason(error)}") from error
+    return 0
+
+
+def _create(layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
+    account = next((cluster.account for cluster in list_clusters(layout)), DEFAULT_ACCOUNT)
+    key = new_access_key(f"arn:aws:iam::{account}:user/{arguments.user}")
+    policies = []
+    if arguments.policy is not None:
+        name, document = arguments.policy.stem, _read(arguments.policy)
+        policies.append(AttachedPolicy(key.principal, name, document))
+    if arguments.allow:
+        statement = {"Effect": "Allow", "Action": arguments.allow, "Resource": "*"}
+        document = {"Version": VERSIONS[0], "Statement": statement}
+        policies.append(AttachedPolicy(key.principal, "allow", document))
+    store.add(key, policies)
+    shown = {
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+    }
+    if arguments.json:
+        print(json.dumps(shown | {"arn": key.principal}, indent=2))
+    else:
+        print("".join(f"export {name}={value}\n" for name, value in shown.items()), end="")
+
+
+def _list(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
+    policies = store.policies()
+    keys = [
+        {
+            "key": key.access_key_id,
+            "active": key.active,
+            "arn": key.principal,
+            "policies": [policy.name for policy in policies if policy.principal == key.principal],
+        }
+        for key in store.keys()  # noqa: SIM118 - it is no mapping
+    ]
+    if arguments.json:
+        print(json.dumps({"keys": keys}, indent=2))
+        return
+    for key in keys:
+        state = "on" if key["active"] else "off"
+        print(f"{key['key']}  {state:<3}  {key['arn']}  {' '.join(key['policies'])}")  # type: ignore[arg-type]
+
+
+def _enable(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
+    store.add(replace(_known(store, arguments.key), active=True))
+
+
+def _disable(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
+    store.add(replace(_known(store, arguments.key), active=False))
+
+
+def _remove(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
+    store.remove(_known(store, arguments.key).access_key_id)
+
+
+def _known(store: AccessKeyStore, access_key_id: str) -> AccessKey:
+    key = store.find(access_key_id)
+    if key is None:
+        raise CommandError(f"there is no access key {access_key_id!r}")
+    return key
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CommandError(f"{path} is not JSON: {error}") from None
+
+
+def _add_policy_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--user", type=_parse_user, required=True, help="whose it is")
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="an identity policy, as AWS has them"
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        metavar="ACTION",
+        help="an action, such as dsql:DbConnect, on every cluster; may be repeated",
+    )
+
+
+def _parse_user(text: str) -> str:
+    if not _USER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a user's name")
+    return text
+
+
+# name -> (what it does, one line for --help)
+_ACTIONS: dict[str, tuple[Callable[[Layout, AccessKeyStore, argparse.Namespace], None], str]] = {
+    "create": (_create, "Make a key for a user, with policies that are added to the user's"),
+    "list": (_list, "List all keys, and the policies of their users"),
+    "enable": (_enable, "Switch a key on again"),
+    "disable": (_disable, "Switch a key off"),
+    "remove": (_remove, "Remove a key; its user's policies go with the last one"),
+}
