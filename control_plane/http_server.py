@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -118,25 +116,3 @@ class _Connection(H11Protocol):
             self._watch()
         else:
             self.transport.abort()
-
-
-def make_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return a TLS context. Raises OSError, ssl.SSLError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-async def keep_certificate(
-    context: ssl.SSLContext, certificate: Path, key: Path, pause: Callable[[], Any]
-) -> None:
-    """Show a renewed certificate to new connections, until cancelled; `pause` waits for the next look."""
-    known = certificate.stat().st_mtime_ns
-    while True:
-        await pause()
-        found = certificate.stat().st_mtime_ns
-        if found != known:
-            context.load_cert_chain(certificate, key)
-            known = found

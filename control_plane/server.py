@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,9 @@ from typing import NamedTuple, TypeVar
 from control_plane.app import make_app
 from control_plane.audit import AuditLog
 from control_plane.authentication import Authenticator
+from control_plane.certificate import ApiCertificate, reachable
 from control_plane.dispatch import Dispatcher
-from control_plane.http_server import HttpServer, keep_certificate, make_context
+from control_plane.http_server import HttpServer
 from control_plane.lifecycle import Lifecycle
 from control_plane.messages import HttpAnswer, HttpRequest
 from control_plane.permissions import Permissions
@@ -61,9 +61,9 @@ class ControlPlane:
         self._rate = RateLimit(REQUESTS_PER_SECOND, REQUESTS_BURST)
         self._audit = AuditLog()
         self._requests = 0
-        self._lifecycle = Lifecycle(
-            layout, Authority.open(layout), self._registry, settings, self._work
-        )
+        self._authority = Authority.open(layout)
+        self._certificate: ApiCertificate | None = None
+        self._lifecycle = Lifecycle(layout, self._authority, self._registry, settings, self._work)
         keys = AccessKeyStore(layout.access_keys)
         plane = Plane(
             settings,
@@ -81,15 +81,14 @@ class ControlPlane:
         await self._work(self._registry.load)
         self._lifecycle.resume()
         layout = self._layout
-        context = None
         if address.encrypted:
-            files = layout.control_certificate, layout.control_key
-            context = make_context(*files)
-            self._keep(keep_certificate(context, *files, _pause))
-        port = await self._listen(address, context)
+            self._certificate = ApiCertificate(
+                layout, self._authority, address.host, self._settings.region
+            )
+        port = await self._listen(address)
         scheme = "https" if address.encrypted else "http"
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        write_atomically(layout.control_address, f"{scheme}://{host}:{port}\n".encode())
+        url = f"{scheme}://{reachable(address.host)}:{port}\n"
+        write_atomically(layout.control_address, url.encode())
         log.info("the control plane listens on %s:%d", address.host, port)
         self._keep(self._housekeep())
 
@@ -108,7 +107,8 @@ class ControlPlane:
         await self._lifecycle.close()
         self._thread.shutdown()
 
-    async def _listen(self, address: Address, context: ssl.SSLContext | None) -> int:
+    async def _listen(self, address: Address) -> int:
+        context = None if self._certificate is None else self._certificate.context
         last = control_address(self._layout)
         wanted = [address.port] if address.port else [*([last[1]] if last else []), 0]
         for port in wanted[:-1]:
@@ -130,10 +130,19 @@ class ControlPlane:
     def _keep(self, work: Coroutine[None, None, None]) -> None:
         self._keeping.append(asyncio.get_running_loop().create_task(work))
 
+    def _renew(self) -> None:
+        assert self._certificate is not None
+        try:
+            self._certificate.renew()
+        except OSError as error:  # a full disk, say: a month is left to try again
+            log.error("the certificate was not renewed: %s", error)
+
     async def _housekeep(self) -> None:
         while True:
-            await _pause()
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
             now = time.time()
+            if self._certificate is not None:
+                await self._work(self._renew)
             self._rate.forget_full(now)
             self._audit.forget_full(now)
 
@@ -164,7 +173,3 @@ async def serve(
     finally:
         listening.close()
         await asyncio.shield(plane.close())
-
-
-async def _pause() -> None:
-    await asyncio.sleep(HOUSEKEEPING_SECONDS)

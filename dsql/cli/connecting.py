@@ -7,7 +7,7 @@ from dsql.cli.errors import CommandError
 from dsql.client.auth_token import Credentials, generate_auth_token
 from dsql.control.access_keys import AccessKeyStore
 from dsql.control.layout import ClusterRecord, Layout
-from dsql.control.running import relay_address
+from dsql.control.running import control_address, relay_address
 
 
 def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
@@ -35,8 +35,16 @@ def open_access(layout: Layout, record: ClusterRecord, user: str, expires_in: in
     """Return all that a client of this host needs, with a token for `user`. Raises CommandError."""
     authority = layout.ca_certificate.absolute()
     credentials = first_credentials(layout)
-    listen = relay_address(layout)
-    return make_access(record, listen, authority, credentials, user=user, expires_in=expires_in)
+    listen, api = relay_address(layout), control_address(layout)
+    return make_access(
+        record,
+        listen,
+        authority,
+        credentials,
+        api="" if api is None else api[0],
+        user=user,
+        expires_in=expires_in,
+    )
 
 
 def first_credentials(layout: Layout) -> Credentials:

@@ -204,6 +204,8 @@ async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supe
         "control",
     ):  # of those that ran before; there may have been more
         layout.socket(name).unlink(missing_ok=True)
+    if arguments.no_api:
+        layout.control_address.unlink(missing_ok=True)
     supervisor.start(_roles(arguments, record))
     await asyncio.wait_for(supervisor.wait_ready(), START_SECONDS)
     api = control_address(layout)
@@ -212,7 +214,7 @@ async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supe
         arguments.listen,
         layout.ca_certificate,
         credentials,
-        api="" if arguments.no_api or api is None else api[0],
+        api="" if api is None else api[0],
     )
     where = (access.host, access.port)
     await probe(make_door(where, record.endpoint, access.authority, access.token), 10.0)

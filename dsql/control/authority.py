@@ -34,6 +34,7 @@ SERVER_LIFETIME = datetime.timedelta(days=90)
 RENEWAL_MARGIN = SERVER_LIFETIME / 3
 CLOCK_ALLOWANCE = datetime.timedelta(hours=1)  # a client's clock may be a little behind ours
 RENEWAL_CHECK_SECONDS = 3600.0
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _BOTH_ENDS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 COMMON_NAME_CHARACTERS_MAX = 64  # ub-common-name of RFC 5280
 
@@ -87,22 +88,21 @@ class Authority:
         write_atomically(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
     def ensure(self, files: CertificateFiles, now: datetime.datetime) -> bool:
-        """Issue if there is no certificate or it ends soon; return whether a new one was made."""
+        """Issue if there is no certificate, or for other names, or it ends soon; return whether one was."""
         if files.key.exists() and files.certificate.exists():
             certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-            if certificate.not_valid_after_utc - now > RENEWAL_MARGIN:
+            lasts = certificate.not_valid_after_utc - now > RENEWAL_MARGIN
+            if lasts and _names_of(certificate) == list(files.names):
                 return False
         self.issue(files, now)
         return True
 
 
 def ensure_certificates(layout: Layout, authority: Authority, now: datetime.datetime) -> int:
-    """Make or renew the certificates of relays, hosts, API and clusters; return how many were made."""
-    local = "localhost", "127.0.0.1", "::1"
+    """Make or renew the certificates of relays, hosts and every cluster; return how many were made."""
     link = layout.link
     wanted = [
-        CertificateFiles(local, layout.control_certificate, layout.control_key),
-        CertificateFiles(local, layout.relay_certificate, layout.relay_key),
+        CertificateFiles(LOCAL_NAMES, layout.relay_certificate, layout.relay_key),
         CertificateFiles([LINK_NAME], link.certificate, link.key, _BOTH_ENDS),
     ]
     for identifier in layout.cluster_identifiers():
@@ -127,6 +127,11 @@ async def keep_fresh(layout: Layout, authority: Authority) -> None:
         else:
             _log.log(logging.INFO if made else logging.DEBUG, "made %d certificates", made)
         await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+
+
+def _names_of(certificate: x509.Certificate) -> list[str]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(name.value) for name in names]
 
 
 def _create_root(layout: Layout) -> None:

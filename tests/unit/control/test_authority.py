@@ -62,10 +62,10 @@ def test_strict_client_accepts_a_cluster_certificate_under_its_endpoint_only(
 def test_certificates_are_renewed_only_when_a_third_of_their_life_is_left(layout: Layout) -> None:
     authority = Authority.open(layout)
     record = create_cluster(layout, authority)
-    assert ensure_certificates(layout, authority, NOW) == 3  # of relays, hosts and API
+    assert ensure_certificates(layout, authority, NOW) == 2  # the relays' own, and the hosts'
     assert ensure_certificates(layout, authority, NOW + datetime.timedelta(days=59)) == 0
     later = NOW + datetime.timedelta(days=61)
-    assert ensure_certificates(layout, authority, later) == 4
+    assert ensure_certificates(layout, authority, later) == 3
     text = layout.certificate(record.identifier).read_bytes()
     renewed = x509.load_pem_x509_certificate(text)
     assert renewed.not_valid_after_utc > later + datetime.timedelta(days=89)
