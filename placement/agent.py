@@ -491,6 +491,7 @@ class HostAgent:
                 self._deserted.set()
         elif known:
             self._act(self._pool.died(worker.process_id, time.monotonic()))
+            self._reporting.schedule()  # its cluster may be nowhere now
         for number in worker.work:
             pending = self._starts.end(number)
             if pending is not None:

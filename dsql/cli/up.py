@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from dsql.chaos.cuts import allow_cuts, forbid_cuts
 from dsql.cli.data_directory import claim
 from dsql.cli.environment_file import Access, make_access
@@ -254,12 +256,22 @@ def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterReco
             azs=azs,
         )
     ensure_certificates(layout, authority, datetime.datetime.now(datetime.UTC))
-    key = ensure_first_key(AccessKeyStore(layout.access_keys), record.account)
+    try:
+        key = ensure_first_key(AccessKeyStore(layout.access_keys), record.account)
+    except OSError as error:
+        raise CommandError(f"{layout.access_keys} {reason(error)}") from error
     return record, Credentials(key.access_key_id, key.secret_access_key)
 
 
 def _is_active(layout: Layout, record: ClusterRecord) -> bool:
-    resource = read_resource(layout, record.identifier)
+    try:
+        resource = read_resource(layout, record.identifier)
+    except msgspec.DecodeError as error:
+        path = layout.resource(record.identifier)
+        raise CommandError(
+            f"{path} is damaged ({error}): put it back from a backup, or remove it, and the cluster's "
+            "tags and policy with it"
+        ) from None
     return resource is None or resource.status == ACTIVE
 
 

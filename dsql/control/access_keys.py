@@ -9,6 +9,7 @@ is taken away is refused from then on; its mode is 0600.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -143,7 +144,12 @@ class AccessKeyStore:
             return
         version = (status.st_ino, status.st_mtime_ns, status.st_size)
         if version != self._version:
-            self._take(msgspec.json.decode(self._path.read_bytes(), type=AccessDocument))
+            try:
+                self._take(msgspec.json.decode(self._path.read_bytes(), type=AccessDocument))
+            except msgspec.DecodeError as error:
+                raise OSError(
+                    errno.EINVAL, f"is no list of access keys ({error})", self._path
+                ) from None
             self._version = version
 
     def _take(self, document: AccessDocument) -> None:
