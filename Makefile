@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PACKAGES := dsql relay placement journal adjudicator storage control_plane
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup compiled up test soak bench attacks chaos-load regression lint dist clean
+.PHONY: setup compiled up test soak bench attacks chaos-load regression lint dist docs clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 .venv/.server: pyproject.toml requirements.lock
@@ -24,7 +24,7 @@ setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(PIP) -e .
 	touch $@
 
-.venv/.test .venv/.lint .venv/.bench .venv/.dist: .venv/.%: .venv/.server
+.venv/.test .venv/.lint .venv/.bench .venv/.dist .venv/.docs: .venv/.%: .venv/.server
 	$(PIP) -e '.[$*]'
 	touch $@
 
@@ -93,5 +93,9 @@ dist: $(VENV)/.dist
 	rm -rf build dist
 	$(BIN)/python -m build .
 
+# Makes the site of docs/ in docs/_site; a warning is an error. What its pages show is run by tests/docs.
+docs: $(VENV)/.docs $(VENV)/.test
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_site
+
 clean:
-	rm -rf .venv .compiled build dist .mypy_cache .ruff_cache
+	rm -rf .venv .compiled build dist docs/_site .mypy_cache .ruff_cache

@@ -50,7 +50,7 @@ class Access(NamedTuple):
             "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
             "AWS_REGION": self.record.region,
-            "AWS_DEFAULT_REGION": self.record.region,
+            "AWS_DEFAULT_REGION": self.record.region,  # boto3 knows this one only
             **({"AWS_ENDPOINT_URL_DSQL": self.api} if self.api else {}),
             **({"AWS_CA_BUNDLE": str(self.authority)} if self.api.startswith("https:") else {}),
         }

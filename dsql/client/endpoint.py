@@ -107,6 +107,7 @@ class Endpoint:
             "PGPASSWORD": self.token(),
             "DSQL_ENDPOINT": self.host,
             "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,  # boto3 knows this one only
             "AWS_ACCESS_KEY_ID": key.access_key_id,
             "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
             "AWS_SESSION_TOKEN": key.session_token,
