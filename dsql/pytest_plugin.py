@@ -53,7 +53,15 @@ class Server:
 
     def start(self) -> None:
         """Start, and begin to make clusters. Raises RuntimeError with what the server has said."""
-        words = ["--azs", "1", "--profile", self._profile, "--listen", f"127.0.0.1:{self._port}"]
+        words = [
+            "--azs",
+            "1",
+            "--no-api",
+            "--profile",
+            self._profile,
+            "--listen",
+            f"127.0.0.1:{self._port}",
+        ]
         # To a file: what goes on in the background would keep a pipe open.
         with (self._data.parent / "up.log").open("w+") as log:
             self._command("up", *words, "--detach", output=log.fileno(), seconds=START_SECONDS_MAX)

@@ -67,19 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where clients connect (default: %(default)s)",
     )
-    parser.add_argument("--azs", type=int, default=3, choices=(1, 3), help="zones of a new cluster")
-    parser.add_argument("--region", default="us-east-1", help="region of a new cluster")
-    parser.add_argument(
-        "--profile",
-        choices=("dsql", "postgres"),
-        help="of a new cluster: refuse what Aurora DSQL refuses (dsql, the default), or little",
-    )
-    parser.add_argument(
-        "--allow-profile-change",
-        action=argparse.BooleanOptionalAction,
-        help="let sessions of the cluster choose the other profile with SET dsql.profile (default: as it "
-        "was, at first no)",
-    )
+    add_new_cluster_options(parser)
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="shell variables (default: DIR/env)"
     )
@@ -106,6 +94,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--chaos", action="store_true", help="let `dsql chaos` do it any harm")
     parser.add_argument("--detach", action="store_true", help="go on in the background")
+
+
+def add_new_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """Add what an installation's first cluster is made with."""
+    parser.add_argument("--azs", type=int, default=3, choices=(1, 3), help="zones of a new cluster")
+    parser.add_argument("--region", default="us-east-1", help="region of a new cluster")
+    parser.add_argument(
+        "--profile",
+        choices=("dsql", "postgres"),
+        help="of a new cluster: refuse what Aurora DSQL refuses (dsql, the default), or little",
+    )
+    parser.add_argument(
+        "--allow-profile-change",
+        action=argparse.BooleanOptionalAction,
+        help="let sessions of the cluster choose the other profile with SET dsql.profile (default: as it "
+        "was, at first no)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -184,7 +189,7 @@ async def _supervise(arguments: argparse.Namespace, layout: Layout, started: flo
         await asyncio.wait([stopped, starting], return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             _announce(starting.result(), arguments, layout, time.monotonic() - started)
-            renewing = asyncio.create_task(_renew_certificates(layout))
+            renewing = asyncio.create_task(renew_certificates(layout))
             await stopped
             renewing.cancel()
     except RoleFailedError as error:
@@ -200,7 +205,7 @@ async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supe
     """Start every role, wait until a client can connect, write the environment file."""
     # The seed imports the most, and needs nothing of what comes next.
     supervisor.start([RoleSpec("seed", ("seed", "--log-level", arguments.log_level))])
-    record, credentials = await asyncio.to_thread(_prepare, arguments, layout)
+    record, credentials = await asyncio.to_thread(prepare, arguments, layout)
     for name in (
         *relay_names(layout),
         "control",
@@ -224,8 +229,11 @@ async def _start(arguments: argparse.Namespace, layout: Layout, supervisor: Supe
     return access
 
 
-def _prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterRecord, Credentials]:
-    """Make authority, access key and first cluster if they are not there."""
+def prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterRecord, Credentials]:
+    """Make authority, access key, certificates and first cluster if they are not there.
+
+    Raises CommandError if what is there cannot be used, or is not what the arguments ask for.
+    """
     from dsql.control.access_keys import AccessKeyStore, ensure_first_key
     from dsql.control.authority import Authority, ensure_certificates
     from dsql.control.clusters import create_cluster, list_clusters, mend_records, write_record
@@ -360,8 +368,8 @@ def _host_and_port(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _renew_certificates(layout: Layout) -> None:
-    """Relays read the new files by themselves."""
+async def renew_certificates(layout: Layout) -> None:
+    """Make certificates anew before they end, for ever. Relays read the new files by themselves."""
     from dsql.control.authority import Authority, keep_fresh
 
     await keep_fresh(layout, Authority.open(layout))
