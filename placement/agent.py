@@ -38,6 +38,7 @@ from dsql.session.control import Busy, Signal, Told
 from dsql.transaction.usage import Usage
 from placement import decisions
 from placement.account import Account, temporary_tables
+from placement.adoptions import Adoptions
 from placement.agent_settings import AgentSettings
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
@@ -69,7 +70,6 @@ REFILL_SECONDS = 0.01
 QUIET_SECONDS = 0.25
 WAKE_SECONDS = 1.0  # for all that are parked, so that their clients hear of the end
 TERMINATE_SECONDS = 1.0
-ADOPT_SECONDS = 10.0  # a query processor that has not shown what it has by then hangs
 _WAKE_STEP_SECONDS = 0.01
 
 
@@ -104,7 +104,7 @@ class HostAgent:
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
         self._vouchers = Vouchers(read_or_make(layout.voucher_key))
-        self._adopting: dict[int, float] = {}  # who is to show what it has, since when
+        self._adoptions = Adoptions(self._assigner, self._is_elsewhere)
         self._account = Account(
             settings,
             self._pool,
@@ -201,9 +201,8 @@ class HostAgent:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        overdue = [pid for pid, since in self._adopting.items() if now - since > ADOPT_SECONDS]
         hanging = *self._starts.hanging(now), *self._watch.look(self._workers.values(), now)
-        for worker in (*hanging, *(self._workers[pid] for pid in overdue)):
+        for worker in (*hanging, *self._adoptions.overdue(now)):
             worker.abort()
         for deleted in self._dissolution.look(self._pool.loads(), now):
             self._dissolve(*deleted)
@@ -238,9 +237,7 @@ class HostAgent:
 
     def on_survivor(self, process_id: int, control: socket.socket, pidfd: int) -> None:
         """See placement.seed_line.SeedEvents."""
-        worker = self._take_in(process_id, control, pidfd)
-        self._adopting[process_id] = time.monotonic()
-        worker.adopt()
+        self._adoptions.begin(self._take_in(process_id, control, pidfd), time.monotonic())
 
     def _take_in(self, process_id: int, control: socket.socket, pidfd: int) -> Worker:
         known = self._workers.get(process_id)
@@ -275,22 +272,16 @@ class HostAgent:
 
     def on_adopted(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
-        del self._adopting[worker.process_id]
+        sessions = self._adoptions.complete(worker)
+        if sessions is None:
+            return
         now, cluster = time.monotonic(), worker.cluster
-        sessions = {number: keys for number, keys in worker.work.items() if keys is not None}
-        if cluster is None:
-            worker.kill()  # the forks that this agent has asked for are as warm
-            return
-        try:
-            if any(self._is_elsewhere(*session) for session in sessions.items()):
-                raise LookupError("a session that it shows is elsewhere")
-            assignment = self._assigner.assignment(cluster)
-        except LookupError as error:
-            logger.error("not adopted", extra={"cluster": cluster, "reason": str(error)})
-            worker.kill()
-            return
-        worker.readopt(assignment, lambda az: self._assigner.connect_adjudicator(cluster, az))
-        self._take_over(worker, cluster, sessions)
+        assert cluster is not None, "it has shown whose it is"
+        for number, keys in sessions.items():
+            self._keys.served(worker, number, keys)
+            self._account.saw(keys)
+        for number in worker.work.keys() - sessions.keys():
+            self._background.adopted(number, cluster)
         self._act(self._pool.adopted(worker.process_id, cluster, worker.work, now))
         self._background.assigned(cluster, now)
         if worker.full:
@@ -300,15 +291,6 @@ class HostAgent:
     def _is_elsewhere(self, number: int, keys: Keys) -> bool:
         served = self._keys.server_of(keys) is not None
         return served or number in self._lot or number in self._pending
-
-    def _take_over(self, worker: Worker, cluster: str, sessions: dict[int, Keys]) -> None:
-        for number, keys in sessions.items():
-            self._keys.served(worker, number, keys)
-            self._account.saw(keys)
-        for number in worker.work.keys() - sessions.keys():
-            self._background.adopted(number, cluster)
-        details = {"process_id": worker.process_id, "cluster": cluster, "sessions": len(sessions)}
-        logger.info("query processor adopted", extra=details)
 
     def _report_crash(self, cluster: str) -> None:
         """Have replicas looked at that a process was reading when it ended, if there are any."""
@@ -480,7 +462,7 @@ class HostAgent:
         gone = tuple(keys.process_key for one, keys in work if keys and one not in self._starts)
         if worker.cluster is not None and gone:
             worker.at_end(partial(self._mourn, worker.cluster, gone))
-        self._adopting.pop(worker.process_id, None)
+        self._adoptions.lost(worker)
         for number, keys in worker.work.items():
             self._keys.left(worker, number, keys)
             self._background.lost(number, time.monotonic())

@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "dsql.rate_limit",
         "dsql.errors",
         "dsql.session",
+        "dsql.transaction.interface",
         "dsql.transaction.usage",
         "adjudicator",
         "storage",

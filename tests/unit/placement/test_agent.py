@@ -54,6 +54,9 @@ class FakeWorker:
         self.temporary = 0, 0
         self._agent = agent
 
+    def adopt(self) -> None:
+        pass
+
     def serve(self, number: int, _packet: bytes, _client: int, keys: Keys) -> None:
         self._send()
         self.work[number] = keys
@@ -461,7 +464,7 @@ async def test_a_process_that_shows_what_it_has_long_let_go_ends(host: FakeHost)
         late = FakeWorker(host, 12)
         late.work = {number + 1_000: Keys(5, -5)}
         host._workers[12] = late  # type: ignore[assignment]
-        host._adopting[12] = 0.0
+        host._adoptions.begin(late, 0.0)  # type: ignore[arg-type]
         host.on_adopted(late)  # type: ignore[arg-type]
         assert late.gone
     assert not liar.gone or server is liar
