@@ -401,7 +401,7 @@ def _loop_left(
 ) -> None:
     """Write the inner rows as a function, which gives a row of NULLs if there were none."""
     source = generator.source
-    name, nothing = source.fresh("met"), source.fresh("nothing")
+    name = source.fresh("met")
     slots = sorted(required & generator.made.slots(node.inner))
 
     def give(inner: Env) -> None:
@@ -409,6 +409,7 @@ def _loop_left(
         source.line(f"yield {tuple_code([inner[slot].code for slot in slots])}")
 
     with source.nested(name):
+        nothing = source.fresh("nothing")
         source.line(f"{nothing} = True")
         _inner_rows(generator, node, kept, required, outer, give)
         with source.block(f"if {nothing}:"):

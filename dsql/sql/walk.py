@@ -20,7 +20,10 @@ from dsql.sql.bound import (
 from dsql.sql.bound_query import Cte, Entry, EntryColumn, FromItem, Query, SetOperation, Target
 
 _NODES = (Expression, SortKey, WindowFrame, Query, Target, Cte, SetOperation, Entry)
-_IGNORED = frozenset({"position", "implicit", "cast", "use"})
+# What says nothing of the meaning, or follows from a table that is said.
+_IGNORED = frozenset(
+    {"position", "implicit", "cast", "use", "index_expressions", "index_predicates"}
+)
 _fields_by_class: dict[type, tuple[str, ...]] = {}
 _meanings: dict[type, tuple[str, ...]] = {}
 

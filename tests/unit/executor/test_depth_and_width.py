@@ -422,3 +422,18 @@ def test_what_is_too_wide_is_refused(filled: Any, text: str, sqlstate: str, mess
 )
 def test_what_can_have_no_row_has_none(filled: Any, text: str) -> None:
     assert filled.run(text) == []
+
+
+@pytest.mark.parametrize("depth", range(7, 11))
+def test_an_outer_join_is_answered_in_sub_selects_of_any_depth(db: Any, depth: int) -> None:
+    query = (
+        "select count(z.v) from (values (1), (2)) x(v) "
+        "left join (select v from (values (1), (3)) y(v) offset 0) z on z.v > x.v + p1.v"
+    )
+    for level in range(1, depth):
+        outer = f"p{level + 1}.v" if level + 1 < depth else "0"
+        query = (
+            f"select (select max(c) from ({query}) i(c) where c > p{level}.v - 9) "
+            f"from (values (1), (2)) p{level}(v) where p{level}.v > {outer} - 5 limit 1"
+        )
+    assert db.run(query) == [(1,)]
