@@ -36,7 +36,9 @@ def alter_function_requires(
     parsed: ParsedStatement, context: UtilityContext
 ) -> Iterator[Requirement]:
     """Yield what an AlterFunctionStmt needs: to own the function."""
-    yield _ownership(_kind(parsed.node, "objtype"), parsed.node.func, context)
+    node = parsed.node.func
+    found = find_function(_kind(parsed.node, "objtype"), node, context)
+    yield own_function(found, context, ".".join(nodes.strings(node.objname)), or_schema=False)
 
 
 def _kind(statement: Any, field: str) -> Kind:
@@ -44,7 +46,8 @@ def _kind(statement: Any, field: str) -> Kind:
 
 
 def _ownership(kind: Kind, node: Any, context: UtilityContext) -> Requirement:
-    return own_function(find_function(kind, node, context), context, or_schema=False)
+    found = find_function(kind, node, context)
+    return own_function(found, context, found.name, or_schema=False)
 
 
 def alter_function(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

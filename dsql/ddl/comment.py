@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from dsql.access.privileges import Kind
 from dsql.access.requirements import Ownership, Refusal, Requirement
 from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
+from dsql.catalog.domain_text import domain_name
 from dsql.catalog.schema import Database, Domain, PartComment, Role, Schema, SqlFunction, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
@@ -53,7 +54,7 @@ def comment_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterat
         yield Ownership(Kind.COLUMN, need.name, need.owner_oid, need.others)
     elif (securable := _securable_node(kind, item)) is not None:
         (owned,) = find_securables(KINDS[securable[0]], [securable[1]], context)
-        yield Ownership(kind_of(owned), owned.name, owned.owner_oid)
+        yield Ownership(kind_of(owned), _called(owned, securable[1], context), owned.owner_oid)
     elif (error := missing(kind, item, context)) is not None:
         raise error
 
@@ -123,6 +124,16 @@ def _securable_node(kind: str, item: Any) -> tuple[str, Any] | None:
         names = item.list.items[0].type_name.names
         return "OBJECT_DOMAIN", pg.Node(list=pg.List(items=names))
     return (kind, item) if kind in KINDS else None
+
+
+def _called(owned: Any, node: Any, context: UtilityContext) -> str:
+    """Return what an object is called by who lacks the right: a function as it was written."""
+    if isinstance(owned, Domain):
+        return domain_name(owned, context.catalog, context.search_path)
+    if node.WhichOneof("node") == "object_with_args":
+        return ".".join(nodes.strings(node.object_with_args.objname))
+    name: str = owned.name
+    return name
 
 
 def _relation(names: list[str], context: UtilityContext) -> Found:

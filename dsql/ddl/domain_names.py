@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsql.access.authorize import check
 from dsql.access.privileges import Kind, Privilege
 from dsql.access.requirements import Holding, Ownership
+from dsql.catalog.domain_text import domain_name
 from dsql.catalog.schema import Domain
 from dsql.ddl.naming import schemas_to_search
 from dsql.ddl.result import UtilityContext
@@ -44,7 +45,8 @@ def usable_domain(context: UtilityContext, names: list[str]) -> Domain | None:
     domain = context.catalog.find_domain(schema, names[-1], context.search_path)
     if domain is not None:
         usage = Privilege.USAGE
-        held = Holding(Kind.TYPE, domain.name, domain.owner_oid, domain.acl, usage)
+        name = domain_name(domain, context.catalog, context.search_path)
+        held = Holding(Kind.TYPE, name, domain.owner_oid, domain.acl, usage)
         check(held, context.authority)
     return domain
 
@@ -52,4 +54,5 @@ def usable_domain(context: UtilityContext, names: list[str]) -> Domain | None:
 def own_domain(context: UtilityContext, domain: Domain, *, or_schema: bool = False) -> Ownership:
     """Return what changing a domain takes, dropping it: to own it `or_schema`."""
     others = (context.catalog.schemas[domain.schema].owner_oid,) if or_schema else ()
-    return Ownership(Kind.TYPE, domain.name, domain.owner_oid, others)
+    name = domain_name(domain, context.catalog, context.search_path)
+    return Ownership(Kind.TYPE, name, domain.owner_oid, others)

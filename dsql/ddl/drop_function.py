@@ -27,18 +27,21 @@ def drop_function_requires(statement: Any, context: UtilityContext) -> Iterator[
     for node in map(nodes.inner, statement.objects):
         found = _find(statement, node, context, result)
         if found is not None:
-            yield Told(own_function(found, context), result.notices)
+            name = ".".join(nodes.strings(node.objname))
+            yield Told(own_function(found, context, name), result.notices)
 
 
-def own_function(found: Found, context: UtilityContext, *, or_schema: bool = True) -> Ownership:
+def own_function(
+    found: Found, context: UtilityContext, name: str, *, or_schema: bool = True
+) -> Ownership:
     """Return what changing a function takes, dropping it: to own it `or_schema`.
 
-    The system's belong to nobody who logs in.
+    `name` is what it is called by who lacks that. The system's belong to nobody who logs in.
     """
     if not isinstance(found, SqlFunction):
-        return Ownership(Kind.FUNCTION, found.name, NOBODY)
+        return Ownership(Kind.FUNCTION, name, NOBODY)
     others = (context.catalog.schemas[found.schema].owner_oid,) if or_schema else ()
-    return Ownership(Kind.FUNCTION, found.name, found.owner_oid, others)
+    return Ownership(Kind.FUNCTION, name, found.owner_oid, others)
 
 
 def drop_function(statement: Any, context: UtilityContext) -> UtilityResult:

@@ -17,6 +17,7 @@ from dsql.access.requirements import (
 from dsql.catalog.schema import Domain, SqlFunction
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.domain_names import own_domain
 from dsql.ddl.lacking import check_owned
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
@@ -40,7 +41,10 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     if role.oid == securable.owner_oid:
         return
     kind = kind_of(securable)
-    yield Ownership(kind, securable.name, securable.owner_oid)
+    if isinstance(securable, Domain):
+        yield own_domain(context, securable)
+    else:
+        yield Ownership(kind, securable.name, securable.owner_oid)
     yield RoleMembership(role)
     if isinstance(securable, SqlFunction | Domain):
         yield creation_in(context.catalog.schemas[securable.schema], role.oid)
