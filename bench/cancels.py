@@ -5,12 +5,13 @@
     python bench/cancels.py --times 10      each so many times; the latest counts
 
 Each is let run for `RUNS_SECONDS`. The client notes when it hears of the end; a client that has gone
-cannot, so there it is the time until no process of the server computes any more, seen every 10 ms.
+cannot, so there it is the time until the agent, asked every few milliseconds, knows of no session.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import select
 import socket
@@ -24,13 +25,16 @@ from pathlib import Path
 import psycopg
 import server
 import workloads
-from attacks import PROFILES, Watch, connect
+from attacks import PROFILES, connect
 from psycopg.pq import DiagnosticField, ExecStatus
+
+from dsql.control.layout import Layout
+from placement.client import AgentClient
 
 RUNS_SECONDS = 0.3
 ROWS = 200_000
 _BLOCK = b"".join(b"%d\tsome text of a row\n" % number for number in range(1_000))
-_IDLE_TICKS_SECONDS = 0.02
+_GONE_SECONDS_MAX, _LOOK_SECONDS = 10.0, 0.005
 _PACE_SECONDS = 0.02
 
 Variables = Mapping[str, str]
@@ -48,7 +52,6 @@ class Phase:
     profiles: tuple[str, ...] = PROFILES
     run: Callable[[psycopg.Connection, str], str] | None = None
     begin: Callable[[psycopg.Connection, Variables], None] | None = None
-    computes: bool = True  # so that one sees when it does not any more
 
 
 def _code(result: psycopg.pq.PGresult) -> str:
@@ -110,12 +113,12 @@ PHASES = (
     Phase("running", "select count(*) from generate_series(1, 100000000) a where a % 7 = 3"),
     Phase("sorting", "select md5(a::text) v from generate_series(1, 5000000) a order by v offset 9"),
     Phase("calls", "select " + " || ".join(["md5(repeat('x', 100000000))"] * 40)),
-    Phase("sleeping", "select pg_sleep(60)", computes=False),
+    Phase("sleeping", "select pg_sleep(60)"),
     Phase("COPY FROM", "copy big from stdin", ("postgres",), run=_copy_in),
     Phase("COPY TO", "copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout",
           run=_copy_out),
     Phase("index build", "create index on big (b)", ("postgres",)),
-    Phase("CALL, waiting for a job", "", ("dsql",), run=_wait_for_job, computes=False),
+    Phase("CALL, waiting for a job", "", ("dsql",), run=_wait_for_job),
     Phase("replay", "commit", ("postgres",), begin=_begin_replay),
 )  # fmt: skip
 
@@ -151,8 +154,8 @@ def timed_out(phase: Phase, variables: Variables) -> tuple[str, float]:
         return outcome, time.monotonic() - started - RUNS_SECONDS
 
 
-def abandoned(phase: Phase, variables: Variables, watch: Watch) -> tuple[str, float]:
-    """Return how many seconds after its client's end the server computes no more."""
+def abandoned(phase: Phase, variables: Variables, agent: str) -> tuple[str, float]:
+    """Return how many seconds after its client's end an agent has no session any more."""
     connection = connect(variables)
     if phase.begin is not None:
         phase.begin(connection, variables)
@@ -162,15 +165,20 @@ def abandoned(phase: Phase, variables: Variables, watch: Watch) -> tuple[str, fl
     ours = socket.socket(fileno=os.dup(connection.pgconn.socket))
     ours.shutdown(socket.SHUT_RDWR)
     left = time.monotonic()
-    work.join(10)
-    before = watch.computed()
-    while time.monotonic() < left + 10:
-        time.sleep(_IDLE_TICKS_SECONDS)
-        now = watch.computed()
-        if sum(now.values()) <= sum(before.values()):
-            return "idle", time.monotonic() - left - _IDLE_TICKS_SECONDS
-        before = now
-    return "computing", float("inf")
+    return asyncio.run(_until_gone(agent, left))
+
+
+async def _until_gone(agent: str, left: float) -> tuple[str, float]:
+    asked = AgentClient(agent)
+    try:
+        while time.monotonic() < left + _GONE_SECONDS_MAX:
+            status = await asked.status()
+            if status["sessions"] == 0:
+                return "gone", time.monotonic() - left
+            await asyncio.sleep(_LOOK_SECONDS)
+    finally:
+        await asked.close()
+    return "there", float("inf")
 
 
 def _left_alone(phase: Phase, connection: psycopg.Connection) -> None:
@@ -199,13 +207,13 @@ def main() -> None:
     for profile in arguments.profile:
         with tempfile.TemporaryDirectory(prefix="dsql-cancels-") as temporary:
             os.chmod(temporary, 0o711)
-            port = workloads.free_port()
-            with server.running(Path(temporary) / "dsql", port, profile=profile) as variables:
+            directory, port = Path(temporary) / "dsql", workloads.free_port()
+            with server.running(directory, port, profile=profile) as variables:
                 _fill(variables)
-                watch = Watch(port)
+                agent = str(Layout(directory / "data").socket("agent"))
                 for phase in PHASES:
                     if profile in phase.profiles and any(w in phase.name for w in arguments.only):
-                        _measure(phase, profile, variables, watch, arguments.times)
+                        _measure(phase, profile, variables, agent, arguments.times)
 
 
 def _fill(variables: Variables) -> None:
@@ -219,13 +227,12 @@ def _fill(variables: Variables) -> None:
             connection.execute(f"insert into big {rows}")
 
 
-def _measure(phase: Phase, profile: str, variables: Variables, watch: Watch, times: int) -> None:
+def _measure(phase: Phase, profile: str, variables: Variables, agent: str, times: int) -> None:
     cells = [phase.name, profile]
     cells.append(_latest([cancelled(phase, variables) for _ in range(times)]))
     may = profile == "postgres" and phase.begin is None  # set a statement_timeout
     cells.append(_latest([timed_out(phase, variables) for _ in range(times)]) if may else "")
-    gone = [abandoned(phase, variables, watch) for _ in range(times)] if phase.computes else []
-    cells.append(_latest(gone) if gone else "")
+    cells.append(_latest([abandoned(phase, variables, agent) for _ in range(times)]))
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
