@@ -74,9 +74,10 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.bench
 	$(BIN)/python bench/run.py $(BENCH)
 
-# Sends statements that want too much, and prints what they got, in time and memory.
+# Sends statements that want too much, and writes what they got, in time and memory, into docs/SECURITY.md.
+# Some of them, to be printed: make attacks ATTACKS="--only sort", ATTACKS=--cancels
 attacks: $(VENV)/.bench
-	$(BIN)/python bench/attacks.py $(ATTACKS)
+	$(BIN)/python bench/$(if $(ATTACKS),attacks.py $(ATTACKS),security.py)
 
 # Runs bank, registers and lists over many connections while `dsql chaos` does its worst, and checks what the
 # clients saw. Options: make chaos-load LOAD="--seconds 1800 -- --hold 2"

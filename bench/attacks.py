@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,7 @@ from pathlib import Path
 import psycopg
 import server
 import workloads
-from attack_statements import ATTACKS, PREPARATIONS, Attack
+from attack_statements import ATTACKS, PREPARATIONS, WIDE, Attack
 
 PATIENCE_SECONDS = 30.0
 CANCEL_AFTER_SECONDS = 0.5
@@ -202,20 +201,17 @@ def main() -> None:
     else:
         columns += ("processor, s", "cancelled after, ms", "memory, MiB", "after")
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
-    attacks = PREPARATIONS if arguments.cancels else ATTACKS
+    attacks = PREPARATIONS if arguments.cancels else (*ATTACKS, *WIDE)
     chosen = [one for one in attacks if any(word in one.name for word in arguments.only)]
     for profile in arguments.profile:
-        with tempfile.TemporaryDirectory(prefix="dsql-attacks-") as temporary:
-            os.chmod(temporary, 0o711)
-            port = workloads.free_port()
-            with server.running(Path(temporary) / "dsql", port, profile=profile) as variables:
-                watch = Watch(port)
-                for attack in chosen:
-                    if arguments.cancels:
-                        seen = cancel_often(attack, variables, watch)
-                        print(_cancel_row(profile, attack, seen), flush=True)
-                    else:
-                        print(_row(profile, attack, run(attack, variables, watch)), flush=True)
+        with server.throwaway(profile) as (variables, port, _):
+            watch = Watch(port)
+            for attack in chosen:
+                if arguments.cancels:
+                    seen = cancel_often(attack, variables, watch)
+                    print(_cancel_row(profile, attack, seen), flush=True)
+                else:
+                    print(_row(profile, attack, run(attack, variables, watch)), flush=True)
 
 
 if __name__ == "__main__":

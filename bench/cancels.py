@@ -15,16 +15,14 @@ import asyncio
 import os
 import select
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import server
-import workloads
 from attacks import PROFILES, connect
 from psycopg.pq import DiagnosticField, ExecStatus
 
@@ -34,6 +32,7 @@ from placement.client import AgentClient
 RUNS_SECONDS = 0.3
 ROWS = 200_000
 _BLOCK = b"".join(b"%d\tsome text of a row\n" % number for number in range(1_000))
+_CALL = "md5(repeat('x', 100000000))"
 _GONE_SECONDS_MAX, _LOOK_SECONDS = 10.0, 0.005
 _PACE_SECONDS = 0.02
 
@@ -52,6 +51,13 @@ class Phase:
     profiles: tuple[str, ...] = PROFILES
     run: Callable[[psycopg.Connection, str], str] | None = None
     begin: Callable[[psycopg.Connection, Variables], None] | None = None
+
+
+class Latest(NamedTuple):
+    """How statements ended, and after how long the last of them."""
+
+    outcome: str
+    milliseconds: float
 
 
 def _code(result: psycopg.pq.PGresult) -> str:
@@ -112,14 +118,14 @@ PHASES = (
     Phase("planning", "select " + ", ".join(f"(select {n} + a)" for n in range(20_000)) + " x"),
     Phase("running", "select count(*) from generate_series(1, 100000000) a where a % 7 = 3"),
     Phase("sorting", "select md5(a::text) v from generate_series(1, 5000000) a order by v offset 9"),
-    Phase("calls", "select " + " || ".join(["md5(repeat('x', 100000000))"] * 40)),
+    Phase("one call after the other over 100 MB", "select " + " || ".join([_CALL] * 40)),
     Phase("sleeping", "select pg_sleep(60)"),
     Phase("COPY FROM", "copy big from stdin", ("postgres",), run=_copy_in),
     Phase("COPY TO", "copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout",
           run=_copy_out),
     Phase("index build", "create index on big (b)", ("postgres",)),
-    Phase("CALL, waiting for a job", "", ("dsql",), run=_wait_for_job),
-    Phase("replay", "commit", ("postgres",), begin=_begin_replay),
+    Phase("CALL that waits for a job", "", ("dsql",), run=_wait_for_job),
+    Phase("a commit's replay", "commit", ("postgres",), begin=_begin_replay),
 )  # fmt: skip
 
 
@@ -188,9 +194,13 @@ def _left_alone(phase: Phase, connection: psycopg.Connection) -> None:
         return
 
 
-def _latest(found: list[tuple[str, float]]) -> str:
+def _latest(found: list[tuple[str, float]]) -> Latest:
     outcomes = sorted({outcome for outcome, _ in found})
-    return f"{', '.join(outcomes)}, {max(seconds for _, seconds in found) * 1000:.0f}"
+    return Latest(", ".join(outcomes), max(seconds for _, seconds in found) * 1000)
+
+
+def _shown(latest: Latest | None) -> str:
+    return "" if latest is None else f"{latest.outcome}, {latest.milliseconds:.0f}"
 
 
 def main() -> None:
@@ -205,18 +215,16 @@ def main() -> None:
     print("| phase | profile | cancel, ms | statement_timeout, ms | client gone, ms |")
     print("|---|---|---|---|---|", flush=True)
     for profile in arguments.profile:
-        with tempfile.TemporaryDirectory(prefix="dsql-cancels-") as temporary:
-            os.chmod(temporary, 0o711)
-            directory, port = Path(temporary) / "dsql", workloads.free_port()
-            with server.running(directory, port, profile=profile) as variables:
-                _fill(variables)
-                agent = str(Layout(directory / "data").socket("agent"))
-                for phase in PHASES:
-                    if profile in phase.profiles and any(w in phase.name for w in arguments.only):
-                        _measure(phase, profile, variables, agent, arguments.times)
+        with server.throwaway(profile) as started:
+            fill(started.variables)
+            for phase in PHASES:
+                if profile in phase.profiles and any(w in phase.name for w in arguments.only):
+                    cells = measure(phase, profile, started, arguments.times)
+                    shown = (phase.name, profile, *map(_shown, cells))
+                    print(f"| {' | '.join(shown)} |", flush=True)
 
 
-def _fill(variables: Variables) -> None:
+def fill(variables: Variables) -> None:
     """Make the tables that phases work on."""
     with connect(variables) as connection:
         connection.execute("create table big (a int, b text)")
@@ -227,13 +235,17 @@ def _fill(variables: Variables) -> None:
             connection.execute(f"insert into big {rows}")
 
 
-def _measure(phase: Phase, profile: str, variables: Variables, agent: str, times: int) -> None:
-    cells = [phase.name, profile]
-    cells.append(_latest([cancelled(phase, variables) for _ in range(times)]))
+def measure(
+    phase: Phase, profile: str, started: server.Throwaway, times: int
+) -> tuple[Latest | None, Latest | None, Latest | None]:
+    """Return the latest end by a cancel, a statement_timeout, and without a client; None: not measured."""
+    variables, agent = started.variables, str(Layout(started.directory / "data").socket("agent"))
     may = profile == "postgres" and phase.begin is None  # set a statement_timeout
-    cells.append(_latest([timed_out(phase, variables) for _ in range(times)]) if may else "")
-    cells.append(_latest([abandoned(phase, variables, agent) for _ in range(times)]))
-    print(f"| {' | '.join(cells)} |", flush=True)
+    return (
+        _latest([cancelled(phase, variables) for _ in range(times)]),
+        _latest([timed_out(phase, variables) for _ in range(times)]) if may else None,
+        _latest([abandoned(phase, variables, agent) for _ in range(times)]),
+    )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,34 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+import workloads
 
 START_SECONDS_MAX = 60.0
+
+
+class Throwaway(NamedTuple):
+    """A server for one measurement: libpq's variables for it, its port and its directory."""
+
+    variables: dict[str, str]
+    port: int
+    directory: Path
+
+
+@contextmanager
+def throwaway(profile: str) -> Iterator[Throwaway]:
+    """Run a server of a profile in a directory that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="dsql-bench-") as temporary:
+        os.chmod(temporary, 0o711)
+        directory, port = Path(temporary) / "dsql", workloads.free_port()
+        with running(directory, port, profile=profile) as variables:
+            yield Throwaway(variables, port, directory)
 
 
 @contextmanager
