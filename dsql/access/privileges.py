@@ -76,6 +76,7 @@ class Kind(enum.Enum):
     DOMAIN = "domain", "T", _P.USAGE, _P.USAGE, _P.USAGE
     TYPE = "type", "T", _P.USAGE, _P.USAGE, _P.USAGE
     ROLE = "role", "", 0, 0, 0
+    STATISTICS = "statistics object", "", 0, 0, 0
 
     def __init__(self, word: str, letter: str, every: int, world: int, owner: int) -> None:
         self.word = word

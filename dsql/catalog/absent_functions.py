@@ -1,6 +1,6 @@
 """Functions about what this server does not have, as clients' catalog queries call them.
 
-No rules, triggers, partitions, publications, extended statistics, tablespaces or standbys, and no JIT: the
+No rules, triggers, partitions, publications, tablespaces or standbys, and no JIT: the
 answers are those of a PostgreSQL that happens to have none.
 """
 
@@ -18,7 +18,6 @@ def _always(value: Any) -> Callable[..., Any]:
 
 
 for _name, _types in (
-    ("pg_get_statisticsobjdef_columns", (oids.OID,)),
     ("pg_get_partkeydef", (oids.OID,)),
     ("pg_get_triggerdef", (oids.OID, oids.BOOL)),
 ):

@@ -19,7 +19,7 @@ from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, SqlFunction, Tabl
 from dsql.catalog.virtual import provides
 
 PG_CLASS, PG_NAMESPACE, PG_PROC, PG_TYPE = 1259, 2615, 1255, 1247
-PG_CONSTRAINT, PG_ATTRDEF, PG_REWRITE = 2606, 2604, 2618
+PG_CONSTRAINT, PG_ATTRDEF, PG_REWRITE, PG_STATISTIC_EXT = 2606, 2604, 2618, 3381
 
 _DERIVED_OIDS = 0x8000_0000  # of what has no OID of its own: above all real ones
 _PARTS_MAX = 2048  # of a relation that get one
@@ -74,6 +74,7 @@ def dependencies(catalog: Catalog) -> Iterator[Dependency]:
         for index in table.indexes:
             yield from _of_index(index, table)
         yield from _of_constraints(table)
+        yield from _of_statistics(table)
     for function in catalog.functions.values():
         yield from _of_function(function, catalog)
     for domain in catalog.domains.values():
@@ -164,6 +165,15 @@ def _of_constraints(table: Table) -> Iterator[Dependency]:
         yield from _on_columns(address, table, key.columns, "a")
         yield from _uses(address, [Use(key.table_oid, number) for number in key.referenced], "n")
         yield from _uses(address, [Use(key.index_oid)], "n")
+
+
+def _of_statistics(table: Table) -> Iterator[Dependency]:
+    for statistics in table.statistics:
+        address = Address(PG_STATISTIC_EXT, statistics.oid)
+        yield Dependency(address, Address(PG_NAMESPACE, statistics.schema_oid), "n")
+        yield from _on_columns(address, table, statistics.columns or [0], "a")
+        for use in statistics.uses:
+            yield from _uses(address, [use], "a" if use.class_oid == PG_CLASS else "n")
 
 
 def _on_columns(

@@ -12,12 +12,14 @@ from dsql.catalog.dependencies import (
     PG_NAMESPACE,
     PG_PROC,
     PG_REWRITE,
+    PG_STATISTIC_EXT,
     PG_TYPE,
     Address,
     default_address,
     rule_address,
 )
 from dsql.catalog.domain_text import domain_name
+from dsql.catalog.extended_statistics import statistics_name
 from dsql.catalog.function_text import function_signature
 from dsql.catalog.names import find_index, is_visible
 from dsql.catalog.schema import SqlFunction, Table
@@ -42,6 +44,9 @@ def description(address: Address, catalog: Catalog, search_path: Sequence[str]) 
     if address.class_oid == PG_NAMESPACE:
         names = (schema.name for schema in catalog.schemas.values() if schema.oid == address.oid)
         return next((f"schema {quote_identifier(name)}" for name in names), None)
+    if address.class_oid == PG_STATISTIC_EXT:
+        name = statistics_name(address.oid, catalog, search_path)
+        return name and f"statistics object {name}"
     for domain in catalog.domains.values():
         for check in domain.checks:
             if address == (PG_CONSTRAINT, check.oid, 0):

@@ -94,7 +94,6 @@ for _kind in (
     "opfamily",
     "collation",
     "conversion",
-    "statistics_obj",
     "ts_config",
     "ts_dict",
     "ts_parser",

@@ -14,7 +14,7 @@ from dsql.catalog.index_forms import access_method
 from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
 from dsql.errors import SqlError
-from dsql.types import oids
+from dsql.types import oids, registry
 from dsql.types.typmod import format_type
 
 _PG_CATALOG_NAMESPACE = 11
@@ -73,6 +73,11 @@ def class_oid(type_oid: int, name: str) -> int:
 
 def _default(type_oid: int) -> OperatorClass:
     return _BY_TYPE.get(type_oid) or _BY_TYPE[oids.ANYARRAY]
+
+
+def has_default(type_oid: int) -> bool:
+    """Return whether a type has an operator class for btree."""
+    return type_oid in _BY_TYPE or bool(registry.get(type_oid).element_oid)
 
 
 def written_class(name: str, type_oid: int) -> str:

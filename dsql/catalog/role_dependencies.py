@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsql.catalog.catalog import POSTGRES, Catalog
+from dsql.catalog.dependencies import PG_STATISTIC_EXT
 from dsql.catalog.principals import membership_oid
 from dsql.catalog.schema import (
     ADMIN_OID,
@@ -24,6 +25,7 @@ from dsql.catalog.schema import (
     Role,
     Schema,
     SqlFunction,
+    Statistics,
     Table,
 )
 from dsql.catalog.virtual import provides
@@ -31,6 +33,7 @@ from dsql.catalog.virtual import provides
 Dependent = (
     Table
     | tuple[Table, Column]
+    | tuple[Table, Statistics]
     | Schema
     | SqlFunction
     | Domain
@@ -60,6 +63,8 @@ def role_dependencies(catalog: Catalog) -> Iterator[RoleDependency]:
         yield from _of(table, table.oid, table.owner_oid, table.acl)
         for column in (*table.live_columns, *table.system_columns):  # as unsigned numbers
             yield from _granted((table, column), table.oid, table.owner_oid, column.acl)
+        for statistics in table.statistics:
+            yield from _of((table, statistics), statistics.oid, statistics.owner_oid, None)
     for schema in catalog.schemas.values():
         yield from _of(schema, schema.oid, schema.owner_oid, schema.acl)
     for function in catalog.functions.values():
@@ -111,6 +116,8 @@ def _address(dependent: Dependent) -> tuple[int, int, int]:
             return _PG_CLASS, dependent.oid, 0
         case (Table() as table, Column() as column):
             return _PG_CLASS, table.oid, column.number
+        case (Table(), Statistics() as statistics):
+            return PG_STATISTIC_EXT, statistics.oid, 0
         case Schema():
             return _PG_NAMESPACE, dependent.oid, 0
         case SqlFunction():

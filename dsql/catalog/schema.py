@@ -222,8 +222,26 @@ class SequenceOptions(msgspec.Struct, frozen=True, array_like=True):
     is_identity: bool = False
 
 
+class Statistics(msgspec.Struct, frozen=True, array_like=True):
+    """Extended statistics on columns and expressions of a table: a row of pg_statistic_ext.
+
+    `columns` are numbers, rising; `kinds` letters: d ndistinct, f dependencies, m mcv. It may be in another
+    schema than its table.
+    """
+
+    oid: int
+    name: str
+    schema_oid: int
+    owner_oid: int
+    columns: tuple[int, ...] = ()
+    expressions: tuple[str, ...] = ()
+    kinds: str = ""
+    target: int = -1
+    uses: tuple[Use, ...] = ()
+
+
 class PartComment(msgspec.Struct, frozen=True, array_like=True):
-    """A comment on a part of a relation, a column, index or constraint: a row of pg_description."""
+    """A comment on a part of a relation, of whatever kind: a row of pg_description."""
 
     class_oid: int
     oid: int
@@ -266,6 +284,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     foreign_keys: tuple[ForeignKey, ...] = ()
     part_comments: tuple[PartComment, ...] = ()
     on_commit: OnCommit = OnCommit.PRESERVE
+    statistics: tuple[Statistics, ...] = ()
 
     @property
     def is_temporary(self) -> bool:

@@ -270,6 +270,11 @@ class StatementExpressions:
             raise SqlError("42P17", "functions in index expression must be marked IMMUTABLE")
         return expression_text(bound), bound.type_oid, expression_uses(bound, table)
 
+    def statistics_expression(self, table: Table, node: Any) -> tuple[str, int, tuple[Use, ...]]:
+        """Return (text, type OID, what it reads) of an expression that statistics are on."""
+        bound = self._bind(node, ColumnExpression("statistics expressions"), table)
+        return expression_text(bound), bound.type_oid, expression_uses(bound, table)
+
     def _bind(self, node: Any, use: ColumnExpression, table: Table) -> Expression:
         context = self._context
         return bind_standalone(

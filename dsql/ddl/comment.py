@@ -11,14 +11,16 @@ from dsql.access.privileges import Kind
 from dsql.access.requirements import Ownership, Refusal, Requirement
 from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
 from dsql.catalog.domain_text import domain_name
+from dsql.catalog.extended_statistics import Found as StatisticsFound
 from dsql.catalog.schema import Database, Domain, PartComment, Role, Schema, SqlFunction, Table
 from dsql.catalog.store import CatalogWriter
-from dsql.ddl import nodes
+from dsql.ddl import nodes, statistics
 from dsql.ddl.lacking_names import Name, missing
 from dsql.ddl.naming import KIND_NAMES, Found, find_any, missing_relation, no_column, ownership
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import require_role
 from dsql.ddl.securables import KINDS, find_securables, kind_of
+from dsql.ddl.statistics import STATISTICS
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
@@ -52,6 +54,8 @@ def comment_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterat
         _PARTS[kind](found, names)
         need = ownership(found)
         yield Ownership(Kind.COLUMN, need.name, need.owner_oid, need.others)
+    elif kind == STATISTICS:
+        yield statistics.own(context, _statistics(item, context))
     elif (securable := _securable_node(kind, item)) is not None:
         (owned,) = find_securables(KINDS[securable[0]], [securable[1]], context)
         yield Ownership(kind_of(owned), _called(owned, securable[1], context), owned.owner_oid)
@@ -89,6 +93,9 @@ def _subject(kind: str, item: Any, context: UtilityContext) -> _Subject:
         assert isinstance(table, Table), "nobody owns a table of the system"
         assert address is not None, "parts of tables have one"
         return table, address
+    if kind == STATISTICS:
+        of_table = _statistics(item, context)
+        return of_table[0], statistics.address(of_table)
     securable = _securable_node(kind, item)
     if securable is None:
         raise unsupported("unsupported statement: Comment")
@@ -134,6 +141,10 @@ def _called(owned: Any, node: Any, context: UtilityContext) -> str:
         return ".".join(nodes.strings(node.object_with_args.objname))
     name: str = owned.name
     return name
+
+
+def _statistics(item: Any, context: UtilityContext) -> StatisticsFound:
+    return statistics.require(context, nodes.strings(item.list.items))
 
 
 def _relation(names: list[str], context: UtilityContext) -> Found:

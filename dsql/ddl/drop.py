@@ -35,6 +35,7 @@ from dsql.ddl.naming import (
 )
 from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.statistics import STATISTICS, address, look_up, own_to_drop
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -138,6 +139,8 @@ def _missing_text(target: _Target, names: list[str], context: UtilityContext) ->
         return f'schema "{names[-2]}" does not exist'
     if target.word in ("DOMAIN", "TYPE"):
         return f'type "{".".join(names)}" does not exist'
+    if target.word == "STATISTICS":
+        return f'statistics object "{".".join(names)}" does not exist'
     return f'{target.word.lower()} "{names[-1]}" does not exist'
 
 
@@ -229,5 +232,6 @@ _TARGETS = {
     "OBJECT_SEQUENCE": _Target("SEQUENCE", "42P01", _find_of_kind("S"), _own_table, _table),
     "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _index),
     "OBJECT_DOMAIN": _Target("DOMAIN", "42704", find_domain, _own_domain, _domain),
+    STATISTICS: _Target("STATISTICS", "42704", look_up, own_to_drop, address),
     "OBJECT_SCHEMA": _Target("SCHEMA", "3F000", _find_schema, _own_schema, _schema),
 }

@@ -34,6 +34,12 @@ from dsql.ddl.sequences import (
     create_sequence,
     create_sequence_requires,
 )
+from dsql.ddl.statistics import (
+    alter_statistics,
+    alter_statistics_requires,
+    create_statistics,
+    create_statistics_requires,
+)
 from dsql.ddl.views import create_view, create_view_requires
 from dsql.sql.gate import ParsedStatement
 
@@ -102,6 +108,8 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "CreateSchema": Utility(create_schema_requires, _of_node(create_schema)),
     "CreateSeq": Utility(create_sequence_requires, create_sequence),
     "AlterSeq": Utility(alter_sequence_requires, alter_sequence),
+    "CreateStats": Utility(create_statistics_requires, create_statistics),
+    "AlterStats": Utility(alter_statistics_requires, alter_statistics),
     "CreateRole": Utility(own_rules, _of_node(create_role)),
     "AlterRole": Utility(own_rules, _of_node(alter_role)),
     "DropRole": Utility(own_rules, _of_node(drop_role)),

@@ -19,6 +19,7 @@ from dsql.catalog.schema import (
     Index,
     IndexColumn,
     SqlFunction,
+    Statistics,
     Table,
     Use,
 )
@@ -149,6 +150,7 @@ def _followed(table: Table, changed: Collection[int], before: Catalog, after: Ca
         columns=tuple(map(texts.column, table.columns)),
         checks=tuple(map(texts.check, table.checks)),
         indexes=tuple(map(texts.index, table.indexes)),
+        statistics=tuple(map(texts.statistics, table.statistics)),
     )
     return table if followed == table else followed
 
@@ -193,6 +195,14 @@ class _Texts:
         use = ColumnExpression("index predicates")
         predicate = index.predicate and self._text(index.predicate, use)
         return replace(index, columns=tuple(map(self._part, index.columns)), predicate=predicate)
+
+    def statistics(self, statistics: Statistics) -> Statistics:
+        """Return a statistics object with the texts of its expressions."""
+        if not _reads(statistics.uses, self._changed):
+            return statistics
+        use = ColumnExpression("statistics expressions")
+        texts = tuple(self._text(text, use) for text in statistics.expressions)
+        return replace(statistics, expressions=texts)
 
     def _part(self, part: IndexColumn) -> IndexColumn:
         if part.expression is None:

@@ -11,8 +11,7 @@ from typing import Any
 
 from dsql.access.authorize import check
 from dsql.access.privileges import Kind, must_own
-from dsql.access.requirements import creation_in, owner_of, schema_creation
-from dsql.catalog.schema import Table
+from dsql.access.requirements import creation_in, schema_creation
 from dsql.ddl import lacking_rights as rights
 from dsql.ddl import nodes
 from dsql.ddl.lacking_names import (
@@ -25,8 +24,6 @@ from dsql.ddl.lacking_names import (
 )
 from dsql.ddl.naming import (
     creation_schema,
-    find_any,
-    find_column,
     relation_creation,
     relation_schema,
     require_schema,
@@ -224,19 +221,6 @@ def _unlabelled(node: Any, context: UtilityContext) -> None:
     raise SqlError("22023", "no security label providers have been loaded")
 
 
-def _statistics(node: Any, context: UtilityContext) -> None:
-    _relation("relations")(node, context)
-    table = find_any(context, nodes.inner(node.relations[0]))
-    if not isinstance(table, Table):
-        return
-    check(owner_of(table), context.authority)
-    _place("defnames")(node, context)
-    for wrapped in node.exprs:
-        name = nodes.inner(wrapped).name
-        if name and find_column(table, name) is None:
-            raise SqlError("42703", f'column "{name}" does not exist')
-
-
 def _trigger(node: Any, context: UtilityContext) -> None:
     rights.triggered(node, context)
     _trigger_function(node, context)
@@ -322,7 +306,6 @@ _CHECKS: dict[str, Check] = {
     "AlterOperator": _object("OBJECT_OPERATOR", "opername"),
     "AlterPolicy": _policy_of,
     "AlterPublication": _absent("publication", lambda node: node.pubname),
-    "AlterStats": _absent("statistics object", _last("defnames")),
     "AlterSubscription": _absent("subscription", lambda node: node.subname),
     "AlterSystem": rights.system_setting,
     "AlterTSConfiguration": _named("OBJECT_TSCONFIGURATION", "cfgname"),
@@ -349,7 +332,6 @@ _CHECKS: dict[str, Check] = {
     "CreatePolicy": _policy,
     "CreatePublication": _published,
     "CreateRange": _place("type_name"),
-    "CreateStats": _statistics,
     "CreateSubscription": rights.denied("permission denied to create subscription"),
     "CreateTableSpace": rights.of_superusers("create", "a", "tablespace", "tablespacename"),
     "CreateTransform": rights.transform,

@@ -8,7 +8,15 @@ from typing import Any
 from dsql.access.acl import without_role
 from dsql.access.default_acls import LETTERS
 from dsql.access.privileges import Kind
-from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, PG_PROC, PG_TYPE, Address
+from dsql.catalog.dependencies import (
+    PG_CLASS,
+    PG_NAMESPACE,
+    PG_PROC,
+    PG_STATISTIC_EXT,
+    PG_TYPE,
+    Address,
+)
+from dsql.catalog.extended_statistics import all_statistics
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
 from dsql.catalog.schema import (
     ADMIN_OID,
@@ -31,6 +39,7 @@ from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of, roles_of
 from dsql.ddl.securables import Securable, kind_of, with_owner
+from dsql.ddl.statistics import reassigned
 from dsql.errors import SqlError
 
 _EVERYTHING = PrivilegeList(every=True, mask=0)
@@ -49,6 +58,12 @@ def reassign_owned(statement: Any, context: UtilityContext) -> UtilityResult:
     for securable in _securables(context):
         if securable.owner_oid in owners:
             writer.put_securable(with_owner(securable, after.oid), context.catalog)
+    for table in context.catalog.tables.values():
+        changed = reassigned(table, owners, after.oid)
+        if changed is not table:
+            if table.owner_oid in owners:
+                changed = with_owner(changed, after.oid)
+            writer.put_table(changed)
     return UtilityResult("REASSIGN OWNED")
 
 
@@ -162,6 +177,11 @@ def _drop_objects(
     ]
     owned += [
         (domain.oid, PG_TYPE) for domain in catalog.domains.values() if domain.owner_oid in owners
+    ]
+    owned += [
+        (statistics.oid, PG_STATISTIC_EXT)
+        for _, statistics in all_statistics(catalog)
+        if statistics.owner_oid in owners
     ]
     targets = [Address(class_oid, oid) for oid, class_oid in sorted(owned, reverse=True)]
     gone = all_dropped(targets, catalog, context, result, cascade=cascade)

@@ -30,12 +30,16 @@ from dsql.ddl.securables import (
     kind_of,
     with_owner,
 )
+from dsql.ddl.statistics import STATISTICS, give_statistics, give_statistics_requires
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
 
 def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what an AlterOwnerStmt needs: the object, to be its owner-to-be, and the right to make one."""
+    if nodes.enum_name(parsed.node, "object_type") == STATISTICS:
+        yield from give_statistics_requires(parsed.node, context)
+        return
     securable = _securable(parsed.node, context)
     role = role_of(parsed.node.newowner, context)
     if role.oid == securable.owner_oid:
@@ -67,6 +71,8 @@ def _securable(statement: Any, context: UtilityContext) -> Securable | SystemObj
 
 def alter_owner(statement: Any, context: UtilityContext) -> UtilityResult:
     """Run an AlterOwnerStmt."""
+    if nodes.enum_name(statement, "object_type") == STATISTICS:
+        return give_statistics(statement, context)
     securable = _securable(statement, context)
     role = role_of(statement.newowner, context)
     assert not isinstance(securable, SystemObject), "nobody owns what is the system's"

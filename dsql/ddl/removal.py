@@ -12,6 +12,7 @@ from dsql.catalog.dependencies import (
     PG_CONSTRAINT,
     PG_NAMESPACE,
     PG_PROC,
+    PG_STATISTIC_EXT,
     PG_TYPE,
     Address,
     default_address,
@@ -96,6 +97,9 @@ def _without_parts(
         checks=tuple(c for c in table.checks if Address(PG_CONSTRAINT, c.oid) not in gone),
         foreign_keys=tuple(
             key for key in table.foreign_keys if Address(PG_CONSTRAINT, key.oid) not in gone
+        ),
+        statistics=tuple(
+            each for each in table.statistics if Address(PG_STATISTIC_EXT, each.oid) not in gone
         ),
         part_comments=tuple(
             comment

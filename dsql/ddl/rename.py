@@ -51,6 +51,13 @@ from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import rename_role
 from dsql.ddl.schemas import refuse_reserved
 from dsql.ddl.sequences import linked, owned_sequences
+from dsql.ddl.statistics import (
+    STATISTICS,
+    move_statistics,
+    move_statistics_requires,
+    rename_statistics,
+    rename_statistics_requires,
+)
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -89,6 +96,8 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
         yield from rename_function_requires(statement, context)
     elif kind in ("OBJECT_DOMAIN", "OBJECT_DOMCONSTRAINT"):
         yield from rename_domain_requires(statement, context)
+    elif kind == STATISTICS:
+        yield from rename_statistics_requires(statement, context)
     elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
         check_renamed(statement, context)
         raise unsupported("unsupported object in RENAME statement")
@@ -109,6 +118,8 @@ def rename(statement: Any, context: UtilityContext) -> UtilityResult:
             return rename_function(statement, context)
         case "OBJECT_DOMAIN" | "OBJECT_DOMCONSTRAINT":
             return rename_domain(statement, context)
+        case "OBJECT_STATISTIC_EXT":
+            return rename_statistics(statement, context)
         case kind:
             return _rename_relation(statement, context, f"ALTER {kind.removeprefix('OBJECT_')}")
 
@@ -258,6 +269,9 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
     if kind == "OBJECT_DOMAIN":
         yield from move_domain_requires(statement, context)
         return
+    if kind == STATISTICS:
+        yield from move_statistics_requires(statement, context)
+        return
     if kind not in _RELATIONS:
         if statement.HasField("object"):
             check_owned(statement, context)
@@ -277,6 +291,8 @@ def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
         return set_function_schema(statement, context)
     if nodes.enum_name(statement, "object_type") == "OBJECT_DOMAIN":
         return set_domain_schema(statement, context)
+    if nodes.enum_name(statement, "object_type") == STATISTICS:
+        return move_statistics(statement, context)
     tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
     if is_missing(context, statement):
         return _skipped(statement, tag)

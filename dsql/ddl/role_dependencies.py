@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.descriptions import described
+from dsql.catalog.dependencies import PG_STATISTIC_EXT, Address
+from dsql.catalog.descriptions import described, description
 from dsql.catalog.domain_text import domain_name
 from dsql.catalog.function_text import function_signature
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
@@ -18,6 +19,7 @@ from dsql.catalog.schema import (
     Role,
     Schema,
     SqlFunction,
+    Statistics,
     Table,
 )
 from dsql.ddl.role_specs import role_name
@@ -59,6 +61,9 @@ def _described(dependent: Dependent, catalog: Catalog, search_path: Sequence[str
         case (Table() as table, Column() as column):
             shown = described(table, catalog, search_path)
             return f"column {quote_identifier(column.name)} of {shown}"
+        case (Table(), Statistics() as statistics):
+            address = Address(PG_STATISTIC_EXT, statistics.oid)
+            return description(address, catalog, search_path) or ""
         case Schema():
             return f"schema {dependent.name}"
         case SqlFunction():
