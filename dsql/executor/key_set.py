@@ -7,10 +7,12 @@ hash: a key that is not there is hardly ever looked for on disk, and one that is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-from dsql.executor.memory import Held, StatementMemory
+from dsql.executor.memory import SET_ENTRY_BYTES, Held, StatementMemory
 from dsql.executor.runs import Run
+from dsql.types.size import size_of
 
 Key = Any
 
@@ -36,6 +38,23 @@ class KeySet:
         """Account for the last `SAMPLE_EVERY` keys by this one."""
         self._held.sample_entry(key)
         self._look()
+
+    def add(self, key: Key) -> None:
+        """Add a key of whatever size, if it is not there."""
+        if key in self:
+            return
+        self.recent.add(key)
+        self._held.add(SET_ENTRY_BYTES + size_of(key))
+        self._look()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self.recent or (bool(self.older) and self.has_written(key))
+
+    def __bool__(self) -> bool:
+        return bool(self.recent or self.older)
+
+    def __iter__(self) -> Iterator[Key]:
+        return chain(self.recent, *self.older)
 
     def large(self, value: Any) -> None:
         """Account for a large value in the last key."""
