@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PACKAGES := dsql relay placement journal adjudicator storage control_plane
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup compiled up test soak bench attacks chaos-load regression lint dist docs clean
+.PHONY: setup compiled up test soak bench attacks chaos-load regression compatibility lint dist docs clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 .venv/.server: pyproject.toml requirements.lock
@@ -84,10 +84,15 @@ attacks: $(VENV)/.bench
 chaos-load: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m load $(LOAD)
 
-# Runs PostgreSQL's own regression files here and on a real PostgreSQL, and prints where the answers differ.
-# The files are not ours: apt-get source postgresql-15, then make regression REGRESSION=.../src/test/regress
+# Runs PostgreSQL's own regression compatibility files here and on a real PostgreSQL, and prints where the answers differ.
+# The files are not ours: apt-get source postgresql-15, then make regression compatibility REGRESSION=.../src/test/regress
 regression: $(VENV)/.test
 	cd tests && PYTHONPATH=.. ../$(BIN)/python -m tests.differential.regression $(REGRESSION)
+
+# Runs clients' own suites here and on a real PostgreSQL (docs/COMPATIBILITY.md), and prints what passes there only.
+# They are fetched from GitHub, PyPI and npm. One or more of them: make compatibility SUITE="psycopg django"
+compatibility: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m compatibility $(SUITE)
 
 # Makes what pip installs: dist/dsql-*.tar.gz and a wheel. make dist DSQL_COMPILED=1: a wheel with compiled modules
 dist: $(VENV)/.dist

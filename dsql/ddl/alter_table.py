@@ -192,7 +192,9 @@ def _drop_column(alteration: Alteration, table: Table, command: Any) -> Table:
         return table
     key = table.primary_key
     if key and any(part.column_number == found.number for part in key.columns):
-        raise unsupported(f"cannot drop primary key column {found.name}")
+        if alteration.context.profile == "dsql":
+            raise unsupported(f"cannot drop primary key column {found.name}")
+        alteration.rewrite()
     return alteration.drop(table, Address(PG_CLASS, table.oid, found.number), command)
 
 

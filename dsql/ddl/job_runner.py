@@ -304,7 +304,7 @@ class JobRunner:
     def _swap(self, transaction: Transaction, table: Table, target: Table) -> None:
         """Put the target in the table's place, with the name, owner and rights that it has by now."""
         columns = tuple(
-            replace(column, name=now.name, acl=now.acl)
+            column if column.dropped else replace(column, name=now.name, acl=now.acl)
             for column, now in zip(target.columns, table.columns, strict=False)
         )
         swapped = replace(

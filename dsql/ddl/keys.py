@@ -81,6 +81,9 @@ def _index(
     table: Table, constraint: Any, columns: list[Column], primary: bool, context: UtilityContext
 ) -> Index:
     taken = taken_names(context, table.schema)
+    stored = context.catalog.tables_by_oid[table.oid]  # it may have an index still that was dropped
+    taken = taken.difference(index.name for index in stored.indexes)
+    taken = taken.union(index.name for index in table.indexes)
     include = [_key_column(table, name, primary) for name in nodes.strings(constraint.including)]
     middle = "" if primary else "_".join(column.name for column in (*columns, *include))
     name = constraint.conname or unique_name(

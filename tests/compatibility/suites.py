@@ -1,0 +1,263 @@
+"""The suites: where they come from, what they need, and how each is run against a server.
+
+`prepare` brings a suite into a directory, once, and returns what runs it there. Both runs leave out what
+measures time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from compatibility.results import Results, from_junit, from_unittest
+from compatibility.servers import Variables
+from compatibility.tools import BackslashCommands, dumps
+
+HERE = Path(__file__).parent
+SHIMS = HERE / "shims"
+_SECONDS_MAX = 3_600
+_FILE_SECONDS_MAX = 60
+
+Run = Callable[[Variables, str], Results]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """`prepare(directory)` returns what runs the suite with a server's variables, under a side's name."""
+
+    name: str
+    version: str
+    prepare: Callable[[Path], Run]
+
+
+# ---------------------------------------------------------------- sources and environments
+
+
+def _checkout(directory: Path, repository: str, revision: str) -> Path:
+    """Return a working tree of a GitHub repository."""
+    tree = directory / "source"
+    if not tree.exists():
+        git = ("git", "-C", str(tree))
+        subprocess.run(["git", "init", "--quiet", tree], check=True)
+        url = f"https://github.com/{repository}"
+        subprocess.run([*git, "fetch", "--quiet", "--depth", "1", url, revision], check=True)
+        subprocess.run([*git, "checkout", "--quiet", "FETCH_HEAD"], check=True)
+    return tree
+
+
+def _archive(directory: Path, requirement: str) -> Path:
+    """Return the unpacked source distribution of a PyPI project."""
+    tree = directory / "source"
+    if not tree.exists():
+        pip = (
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+        )
+        subprocess.run([*pip, "--dest", directory, requirement], check=True)
+        (archive,) = directory.glob("*.tar.gz")
+        tree.mkdir()
+        subprocess.run(["tar", "xzf", archive, "-C", tree, "--strip-components=1"], check=True)
+    return tree
+
+
+def _python(directory: Path, *requirements: str | Path) -> Path:
+    """Return the interpreter of an environment with these projects."""
+    python = directory / "venv" / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", directory / "venv"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+    return python
+
+
+def _call(
+    command: Sequence[str | Path], variables: Variables, output: Path, *, cwd: Path, seconds: int
+) -> int:
+    """Run a command, and return its exit status; what it prints goes to a file."""
+    paths = os.pathsep.join([str(SHIMS), *filter(None, [variables.get("PYTHONPATH")])])
+    environment = os.environ | variables | {"PYTHONPATH": paths}
+    with output.open("wb") as file:
+        try:
+            done = subprocess.run(
+                command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=file,
+                stderr=subprocess.STDOUT, timeout=seconds, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return -1
+    return done.returncode
+
+
+def _pytest(
+    python: Path, tree: Path, directory: Path, arguments: Callable[[Variables], list[str]],
+    variables: Variables, side: str,
+) -> Results:  # fmt: skip
+    report = directory / f"{side}.xml"
+    command = [python, "-m", "pytest", "-q", f"--junitxml={report}", *arguments(variables)]
+    _call(command, variables, directory / f"{side}.log", cwd=tree, seconds=_SECONDS_MAX)
+    return from_junit(report)
+
+
+# ---------------------------------------------------------------- the suites
+
+
+def _psycopg(directory: Path) -> Run:
+    tree = _checkout(directory, "psycopg/psycopg", "3.3.4")
+    parts = (tree / "psycopg", tree / "psycopg_pool")
+    python = _python(directory, *parts, "pytest", "pytest-randomly", "anyio", "pproxy", "dnspython")
+    chosen = "not slow and not flakey and not mypy and not timing"
+    options = ["tests", "-p", "no:randomly", "-m", chosen, "--test-dsn", "dbname=postgres"]
+    return partial(_pytest, python, tree, directory, lambda _variables: options)
+
+
+def _asyncpg(directory: Path) -> Run:
+    tree = _archive(directory, "asyncpg==0.31.0")
+    tests = (
+        directory / "tests-only"
+    )  # beside the package's own sources it would not be the built one
+    if not tests.exists():
+        tests.mkdir()
+        (tree / "tests").rename(tests / "tests")
+    python = _python(directory, "asyncpg==0.31.0", "pytest", "uvloop", "distro")
+    return partial(_pytest, python, tests, directory, lambda _variables: ["tests"])
+
+
+def _sqlalchemy(directory: Path) -> Run:
+    tree = _checkout(directory, "sqlalchemy/sqlalchemy", _SQLALCHEMY)
+    python = _python(directory, tree, "psycopg[binary]", "pytest")
+
+    def arguments(variables: Variables) -> list[str]:
+        for schema in ("test_schema", "test_schema_2"):
+            command = ["psql", "-qXc", f"CREATE SCHEMA {schema}"]
+            subprocess.run(command, env=os.environ | variables, check=True)
+        host, port, user = (variables[name] for name in ("PGHOST", "PGPORT", "PGUSER"))
+        url = f"postgresql+psycopg://{user}@/postgres?host={host}&port={port}"
+        files = ["test/dialect/test_suite.py", "test/dialect/postgresql"]
+        return [*files, "-p", "no_extensions", "--dburi", url, "--maxfail", "100000"]
+
+    return partial(_pytest, python, tree, directory, arguments)
+
+
+_DJANGO_APPS = """
+schema migrations backends introspection inspectdb constraints indexes queries lookup ordering aggregation
+annotations expressions bulk_create delete get_or_create select_for_update update transactions basic
+model_fields db_functions datetimes many_to_many
+""".split()
+_DJANGO_SETTINGS = """
+import os
+
+_ONE = {{"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "HOST": os.environ["PGHOST"],
+        "PORT": os.environ["PGPORT"], "USER": os.environ["PGUSER"]}}
+DATABASES = {{
+    "default": _ONE | {{"TEST": {{"NAME": "{database}"}}}},
+    "other": _ONE | {{"TEST": {{"MIRROR": "default"}}}},
+}}
+SECRET_KEY = "x"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+USE_TZ = False
+"""
+
+
+def _django(directory: Path) -> Run:
+    tree = _archive(directory, "django==5.2.8")
+    python = _python(directory, tree, "psycopg[binary]", "jinja2", "docutils")
+
+    def run(variables: Variables, side: str) -> Results:
+        is_here = side == "here"  # a cluster has one database, which is used as it is
+        database = "postgres" if is_here else "django"
+        (tree / "tests" / f"on_{side}.py").write_text(_DJANGO_SETTINGS.format(database=database))
+        results: Results = {}
+        for app in _DJANGO_APPS:
+            output = directory / f"{side}-{app}.log"
+            options = [
+                "--parallel",
+                "1",
+                "--noinput",
+                "-v",
+                "2",
+                *["--keepdb"][: int(is_here)],
+                app,
+            ]
+            command = [python, "runtests.py", "--settings", f"on_{side}", *options]
+            variables = variables | {"PYTHONPATH": str(tree / "tests")}
+            _call(command, variables, output, cwd=tree / "tests", seconds=_SECONDS_MAX)
+            results |= from_unittest(output.read_text())
+        return results
+
+    return run
+
+
+def _node_postgres(directory: Path) -> Run:
+    tree = _checkout(directory, "brianc/node-postgres", _NODE_POSTGRES)
+    package = tree / "packages" / "pg"
+    if not (tree / "node_modules").exists():
+        manifest = json.loads((package / "package.json").read_text())
+        for kind in ("devDependencies", "peerDependencies", "peerDependenciesMeta"):
+            manifest[kind] = {
+                name: version
+                for name, version in manifest.get(kind, {}).items()
+                if not any(word in name for word in ("native", "vitest", "wrangler", "workerd"))
+            }
+        (package / "package.json").write_text(json.dumps(manifest))
+        npm = [
+            "npm",
+            "install",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--legacy-peer-deps",
+        ]
+        subprocess.run(npm, cwd=tree, check=True)
+        subprocess.run(["npx", "tsc", "--build"], cwd=tree, check=False)
+
+    def run(variables: Variables, side: str) -> Results:
+        results: Results = {}
+        if "PGSSLROOTCERT" in variables:
+            variables = variables | {"NODE_EXTRA_CA_CERTS": variables["PGSSLROOTCERT"]}
+        else:
+            variables = variables | {"PGTESTNOSSL": "true"}
+        variables["NODE_OPTIONS"] = f"--require {SHIMS / 'resolve.js'}"
+        for test in sorted((package / "test" / "integration").rglob("*-tests.js")):
+            output = directory / f"{side}-{test.stem}.log"
+            status = _call(
+                ["node", test], variables, output, cwd=package, seconds=_FILE_SECONDS_MAX
+            )
+            results[test.stem] = output.read_text() if status else None
+        return results
+
+    return run
+
+
+def _dumps(directory: Path) -> Run:
+    def run(variables: Variables, side: str) -> Results:
+        return dumps(variables, Path(tempfile.mkdtemp(prefix=side, dir=directory)))
+
+    return run
+
+
+_SQLALCHEMY = "f35da7e2b9349a08b8de1f6bd3b07c8bf8616790"
+_NODE_POSTGRES = "c9e57617bc92c2ded23a75345f50eadc527bd131"
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("psycopg", "3.3.4", _psycopg),
+        Suite("asyncpg", "0.31.0", _asyncpg),
+        Suite("sqlalchemy", _SQLALCHEMY[:12], _sqlalchemy),
+        Suite("django", "5.2.8", _django),
+        Suite("psql", "15", lambda _directory: BackslashCommands().run),
+        Suite("pg_dump", "15", _dumps),
+        Suite("node-postgres", _NODE_POSTGRES[:12], _node_postgres),
+    )
+}
