@@ -221,9 +221,9 @@ def _type_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | 
 
 def _domain_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
     """Return the OID of a domain, or of its array type, 0 for another type."""
-    if not catalog.domains:
-        return 0
     element = name.removesuffix("[]").strip()
+    if not catalog.domains or (" " in element and '"' not in element):
+        return 0
     *schema, bare = _qualified(element)
     domain = catalog.find_domain(schema[0] if schema else None, bare, search_path)
     if domain is None:
@@ -236,12 +236,18 @@ def _type_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
     domain = _domain_of(catalog, search_path, name)
     if domain:
         return domain
-    if "." in name and '"' not in name:
-        *schema, name = _qualified(name)
-        if schema != ["pg_catalog"]:
+    if "." not in name and '"' not in name:
+        found = registry.find_sql_name(name)
+    else:
+        is_array = name.endswith("[]")
+        *schema, bare = _qualified(name.removesuffix("[]"))
+        name = ".".join((*schema, bare))
+        if schema not in ([], ["pg_catalog"]):
             _require_schema(catalog, schema)
-            raise SqlError("42704", f'type "{".".join((*schema, name))}" does not exist')
-    found = registry.find_sql_name(name)
+            raise SqlError("42704", f'type "{name}" does not exist')
+        found = registry.find(bare)
+        if found is not None and is_array:
+            found = registry.get(found.array_oid)
     if found is None:
         raise SqlError("42704", f'type "{name}" does not exist')
     return found.oid

@@ -16,7 +16,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.information_schema import DATABASE, Row
 from dsql.catalog.names import CatalogNames, relation_name, view_of
 from dsql.catalog.schema import SequenceOptions, Table
-from dsql.catalog.virtual import VirtualTable, provides
+from dsql.catalog.virtual import VirtualTable, provides, virtual_table
 from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Function
@@ -94,9 +94,11 @@ define("pg_sequence_last_value", _last_value, needs_context=True)
 
 def _serial_sequence(context: Any, table_name: str, column_name: str) -> str | None:
     catalog: Catalog = context.catalog
-    table = catalog.tables_by_oid.get(
-        reg.oid_of("regclass", table_name, CatalogNames(lambda: view_of(context)))
-    )
+    oid = reg.oid_of("regclass", table_name, CatalogNames(lambda: view_of(context)))
+    table = catalog.tables_by_oid.get(oid)
+    virtual = virtual_table(oid)
+    if virtual is not None and column_name in dict(virtual.columns):
+        return None
     for column in table.live_columns if table is not None else ():
         assert table is not None
         if column.name == column_name:

@@ -72,7 +72,9 @@ def _conversion(
                 f"cannot be cast automatically to type {shown}",
                 hint="You might need to add an explicit cast.",
             )
-        return text
+        name = quote_identifier(column.name)
+        is_itself = text in (name, f"({name})::{shown}")  # many tools say so
+        return "" if is_itself and _keeps_rows(table, column, typed) else text
     if not alteration.expressions.can_assign(column, typed):
         name = quote_identifier(column.name)
         raise SqlError(

@@ -19,3 +19,8 @@ select format_type(reltype, -1) from pg_class where relname = 'item';
 create index item_text on shop.item ((id + 1) desc, id int4_ops desc);
 select pg_get_indexdef('shop.item_text'::regclass, 1, true), pg_get_indexdef('shop.item_text'::regclass, 2, false);
 select 'pg_catalog.trigger'::regtype, pg_function_is_visible('shop.twice'::regproc);
+select '"pg_catalog"."int4"'::"regtype"::text, 'pg_catalog.int4'::regtype, '"int4"[]'::regtype, 'character varying(3)'::regtype, '"char"'::regtype, 'pg_catalog._int4'::regtype;
+select '"integer"'::regtype;
+select 'pg_catalog.integer'::regtype;
+select pg_get_serial_sequence('pg_class', 'oid');
+select pg_get_serial_sequence('pg_class', 'nosuch');
