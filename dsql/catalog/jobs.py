@@ -30,7 +30,8 @@ class Job(msgspec.Struct, array_like=True):
     encoded Table that a REWRITE ends with. `synchronous`: its statement waits for it, and a failure leaves
     nothing behind. What VALIDATE_CONSTRAINT looks at is a constraint (`object_oid`) or the NOT NULL of
     `columns`; `is_new`: it goes again if a row violates it. `using`, of a REWRITE, are expressions for new
-    values by column number, and `settings` those of the session that has written them.
+    values by column number, and `settings` those of the session that has written them. `begun` is the start
+    timestamp of the transaction that has submitted it, whose session runs all of its jobs one by one.
     """
 
     identifier: bytes
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, array_like=True):
     is_new: bool = False
     using: tuple[tuple[int, str], ...] = ()
     settings: FormatSettings = FormatSettings()
+    begun: int = 0
 
     @property
     def text_id(self) -> str:
@@ -83,6 +85,7 @@ def parse_identifier(text: str) -> bytes:
 
 def write_job(transaction: Transaction, job: Job) -> None:
     """Insert or replace a job's row."""
+    job.begun = job.begun or transaction.start_timestamp
     transaction.put(_key(job.identifier), msgspec.msgpack.encode(job), Mode.EXCLUSIVE)
 
 

@@ -10,12 +10,14 @@ repeated, so a busy table is built a little slower and its clients never wait.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from dsql.catalog.catalog import Catalog
@@ -62,6 +64,8 @@ class Store:
 
 
 Pause = Callable[[float], None]
+# Of the jobs that a transaction's session runs: how they were, and since when, by the runner's own clock.
+Moves = dict[int, tuple[list[bytes], int]]
 _Program = TypeVar("_Program")
 
 
@@ -86,8 +90,23 @@ class JobRunner:
 
         A job that is being run for a statement is only watched, and taken back if its session dies.
         """
-        while [job for job in self._jobs() if self._attend_to(job, pause)]:
+        moves: Moves = {}
+        while True:
+            jobs = self._jobs()
+            self._watch(jobs, moves)
+            if not [job for job in jobs if self._attend_to(job, moves, pause)]:
+                return
             pause(_LOOK_SECONDS)
+
+    def _watch(self, jobs: list[Job], moves: Moves) -> None:
+        """Note what has moved since the last look. A session that is at one job will come to its others."""
+        found: dict[int, list[bytes]] = defaultdict(list)
+        for job in jobs:
+            if job.synchronous:
+                found[job.begun].append(msgspec.msgpack.encode(job))
+        for begun, state in found.items():
+            if begun not in moves or moves[begun][0] != state:
+                moves[begun] = state, self._store.now()
 
     def run(self, identifier: bytes, pause: Pause) -> Job:
         """Run one job to its end and return it as it then is."""
@@ -130,11 +149,11 @@ class JobRunner:
                 return self._fail(identifier, SqlError("57014", reason))
         return True
 
-    def _attend_to(self, job: Job, pause: Pause) -> bool:
+    def _attend_to(self, job: Job, moves: Moves, pause: Pause) -> bool:
         """Run, forget or leave a job; return whether it is another one's and has to be watched."""
         if job.status in FINISHED:
             self._forget_if_old(job)
-        elif self._has_runner(job):
+        elif job.synchronous and self._moves(job, moves):
             return True
         elif job.synchronous:
             self.give_up(job.identifier, _ABANDONED)
@@ -142,9 +161,9 @@ class JobRunner:
             self.run(job.identifier, pause)
         return False
 
-    def _has_runner(self, job: Job) -> bool:
-        moved_at = job.update_time or job.start_time
-        return job.synchronous and self._store.now() < moved_at + _STANDSTILL_MICROSECONDS
+    def _moves(self, job: Job, moves: Moves) -> bool:
+        _, moved_at = moves[job.begun]
+        return self._store.now() < moved_at + _STANDSTILL_MICROSECONDS
 
     def _jobs(self) -> list[Job]:
         transaction = self._store.begin()

@@ -202,6 +202,6 @@ def test_grants_are_shown(cluster: RunningCluster) -> None:
         ],
         r"\ddp": ["admin||table|admin=arwdDxt/admin", "psql_reader=r/admin"],
         r"\du psql_reader": ["psql_reader|Cannot login|{}"],
-        r"\dn+ public": ["public|admin|admin=UC/admin", "=U/admin|"],
+        r"\dn+ public": ["public|admin|admin=UC/admin", "=U/admin|standard public schema"],
     }
     cluster.psql("-c", "alter default privileges revoke select on tables from psql_reader")

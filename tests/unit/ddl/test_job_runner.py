@@ -28,12 +28,27 @@ class Background:
         self.now += round(seconds * 1_000_000)
 
     def submit(self, *, synchronous: bool) -> bytes:
-        job = new_job("INDEX_BUILD", START)
-        job.synchronous = synchronous
+        (job,) = self.submit_all(1, synchronous=synchronous)
+        return job
+
+    def submit_all(self, count: int, *, synchronous: bool) -> list[bytes]:
+        """Submit jobs in one transaction, which has taken as long as there have been naps."""
+        jobs = [new_job("INDEX_BUILD", START) for _ in range(count)]
         transaction = self.manager.begin()
+        for job in jobs:
+            job.synchronous = synchronous
+            write_job(transaction, job)
+        transaction.commit()
+        return [job.identifier for job in jobs]
+
+    def move(self, identifier: bytes) -> None:
+        """Have the job's session do some of it."""
+        transaction = self.manager.begin()
+        job = read_job(transaction, identifier)
+        assert job is not None
+        job.update_time = self.now
         write_job(transaction, job)
         transaction.commit()
-        return job.identifier
 
     def status(self, identifier: bytes) -> str:
         job = read_job(self.manager.begin(), identifier)
@@ -82,3 +97,33 @@ def test_job_that_its_statement_finishes_is_left_alone(background: Background) -
 
     background.runner.run_pending(finish)
     assert (background.status(job), background.naps) == ("completed", 1)
+
+
+def test_job_that_its_session_will_come_to_is_left_alone(background: Background) -> None:
+    background.nap(60)  # a transaction that was long before it committed
+    first, second = background.submit_all(2, synchronous=True)
+
+    def work(seconds: float) -> None:
+        background.nap(seconds)
+        background.move(first)
+        assert background.status(second) == "submitted"
+        if background.naps > 100:
+            for job in (first, second):
+                background.runner.run(job, lambda _: None)
+
+    background.runner.run_pending(work)
+    assert (background.status(first), background.status(second)) == ("completed", "completed")
+
+
+def test_jobs_of_another_transaction_keep_none_alive(background: Background) -> None:
+    dead = background.submit(synchronous=True)
+    alive = background.submit(synchronous=True)
+
+    def work(seconds: float) -> None:
+        background.nap(seconds)
+        background.move(alive)
+        if background.status(dead) == "failed":
+            background.runner.run(alive, lambda _: None)
+
+    background.runner.run_pending(work)
+    assert (background.status(dead), background.status(alive)) == ("failed", "completed")
