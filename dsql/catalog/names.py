@@ -114,13 +114,22 @@ _IN_SCHEMAS = frozenset(("regclass", "regproc", "regprocedure", "regtype"))
 
 def _check_usage(view: View, text: str) -> None:
     """Raise SqlError 42501 for a qualified name in a schema whose USAGE is missing."""
-    name = text.partition("(")[0]  # regprocedure's types, regtype's modifier
+    name = _without_parentheses(text)
     if view.authority is None or "." not in name:
         return
     *database, schema, _name = ["", *split_name(name)]
     found = view.catalog.schemas.get(schema)
     if found is not None and database in ([], [""], ["", view.catalog.database.name]):
         check(usage_of(found), view.authority)
+
+
+def _without_parentheses(text: str) -> str:
+    """Return what stands before regprocedure's types or regtype's modifier; quotes hide a parenthesis."""
+    parts = text.split('"')
+    for number in range(0, len(parts), 2):
+        if "(" in parts[number]:
+            return '"'.join((*parts[:number], parts[number].partition("(")[0]))
+    return text
 
 
 # ---------------------------------------------------------------- kind by kind

@@ -7,8 +7,8 @@ import re
 from dsql.errors import SqlError
 from dsql.types.pieces import PIECE, in_pieces, pieces
 
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
-_PLAIN_REST = re.compile(r"[a-z0-9_$]*")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+_PLAIN_REST = re.compile(r"[a-z0-9_]*")
 _NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s."]+))\s*(\.|\Z)')
 
 # Every keyword of PostgreSQL but the unreserved ones.
