@@ -8,23 +8,33 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from dsql.cli.errors import CommandError, reason
-from dsql.cli.options import add_data_option
-from dsql.control.access_keys import AccessKey, AccessKeyStore, AttachedPolicy, new_access_key
+from dsql.cli.options import add_data_option, add_expires_in_option
+from dsql.control.access_keys import (
+    AccessKey,
+    AccessKeyStore,
+    AttachedPolicy,
+    new_access_key,
+    new_session_key,
+)
 from dsql.control.clusters import DEFAULT_ACCOUNT, list_clusters
 from dsql.control.layout import Layout
 from dsql.iam.document import VERSIONS, MalformedPolicyError
+from dsql.iam.request import mapped_identity
 
 _EPILOG = """examples:
   dsql key create --user app --allow dsql:DbConnect
   dsql key create --user ops --policy policy.json --json
+  dsql key create --role writer --allow dsql:DbConnect --expires-in 900
   dsql key disable AKIA..."""
+_SESSION, _SESSION_SECONDS = "dsql-key", 3600
 _USER = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 
 
@@ -59,24 +69,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _create(layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
     account = next((cluster.account for cluster in list_clusters(layout)), DEFAULT_ACCOUNT)
-    key = new_access_key(f"arn:aws:iam::{account}:user/{arguments.user}")
-    policies = []
-    if arguments.policy is not None:
-        name, document = arguments.policy.stem, _read(arguments.policy)
-        policies.append(AttachedPolicy(key.principal, name, document))
-    if arguments.allow:
-        statement = {"Effect": "Allow", "Action": arguments.allow, "Resource": "*"}
-        document = {"Version": VERSIONS[0], "Statement": statement}
-        policies.append(AttachedPolicy(key.principal, "allow", document))
-    store.add(key, policies)
+    if arguments.user:
+        key = new_access_key(f"arn:aws:iam::{account}:user/{arguments.user}")
+    else:
+        role = f"arn:aws:iam::{account}:role/{arguments.role}"
+        key = new_session_key(role, _SESSION, time.time() + arguments.expires_in)
+    owner = mapped_identity(key.principal)
+    store.add(key, list(_policies(owner, arguments)))
     shown = {
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        **({"AWS_SESSION_TOKEN": key.session_token} if key.session_token else {}),
     }
     if arguments.json:
-        print(json.dumps(shown | {"arn": key.principal}, indent=2))
+        print(json.dumps(shown | {"arn": owner}, indent=2))
     else:
         print("".join(f"export {name}={value}\n" for name, value in shown.items()), end="")
+
+
+def _policies(owner: str, arguments: argparse.Namespace) -> Iterator[AttachedPolicy]:
+    if arguments.policy is not None:
+        yield AttachedPolicy(owner, arguments.policy.stem, _read(arguments.policy))
+    if arguments.allow:
+        statement = {"Effect": "Allow", "Action": arguments.allow, "Resource": "*"}
+        yield AttachedPolicy(owner, "allow", {"Version": VERSIONS[0], "Statement": statement})
 
 
 def _list(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
@@ -86,7 +102,7 @@ def _list(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace)
             "key": key.access_key_id,
             "active": key.active,
             "arn": key.principal,
-            "policies": [policy.name for policy in policies if policy.principal == key.principal],
+            "policies": [p.name for p in policies if p.principal == mapped_identity(key.principal)],
         }
         for key in store.keys()  # noqa: SIM118 - it is no mapping
     ]
@@ -125,7 +141,12 @@ def _read(path: Path) -> Any:
 
 
 def _add_policy_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user", type=_parse_user, required=True, help="whose it is")
+    owner = parser.add_mutually_exclusive_group(required=True)
+    owner.add_argument("--user", type=_parse_user, help="whose it is")
+    owner.add_argument(
+        "--role", type=_parse_user, help="make credentials of a session of this role instead"
+    )
+    add_expires_in_option(parser, _SESSION_SECONDS)
     parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="an identity policy, as AWS has them"
     )
@@ -139,7 +160,7 @@ def _add_policy_options(parser: argparse.ArgumentParser) -> None:
 
 def _parse_user(text: str) -> str:
     if not _USER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be a user's name")
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a name")
     return text
 
 

@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import string
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ from dsql.iam.evaluation import decide
 from dsql.iam.request import AccessRequest, Decision, mapped_identity
 
 _ID_ALPHABET = string.ascii_uppercase + "234567"
+_TOKEN_BYTES = 96
+_REMEMBERED_SECONDS = (
+    86_400.0  # so long it is said that credentials have ended, and not that they are none
+)
 _SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
 _EVERYTHING = {
     "Version": "2012-10-17",
@@ -106,7 +111,8 @@ class AccessKeyStore:
             parse_identity_policy(policy.document)
         names = {(policy.principal, policy.name) for policy in policies}
         with self._changing():
-            keys = self._keys | {key.access_key_id: key}
+            known = [one for one in self._keys.values() if not _is_long_over(one)]
+            keys = {one.access_key_id: one for one in (*known, key)}
             others = [one for one in self._attached if (one.principal, one.name) not in names]
             self._write(AccessDocument(list(keys.values()), [*others, *policies]))
 
@@ -172,9 +178,32 @@ class AccessKeyStore:
 
 def new_access_key(principal: str) -> AccessKey:
     """Return a fresh long-lived key for `principal`."""
-    identifier = "AKIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
-    secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
-    return AccessKey(identifier, secret, principal)
+    return AccessKey(_identifier("AKIA"), _secret(), principal)
+
+
+def new_session_key(role: str, name: str, expires_at: float) -> AccessKey:
+    """Return credentials of a session of a role, as AssumeRole gives them; `role` is the role's ARN."""
+    principal = role.replace(":iam:", ":sts:", 1).replace(":role/", ":assumed-role/", 1)
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    return AccessKey(
+        _identifier("ASIA"),
+        _secret(),
+        f"{principal}/{name}",
+        session_token=token,
+        expires_at=expires_at,
+    )
+
+
+def _identifier(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
+
+
+def _secret() -> str:
+    return "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+
+
+def _is_long_over(key: AccessKey) -> bool:
+    return 0 < key.expires_at < time.time() - _REMEMBERED_SECONDS
 
 
 def ensure_first_key(store: AccessKeyStore, account: str) -> AccessKey:

@@ -64,3 +64,19 @@ def test_a_policys_file_has_to_be_one(
     run(tmp_path, *words)
     assert capsys.readouterr().out.startswith("export AWS_ACCESS_KEY_ID=AKIA")
     assert allows(store, "arn:aws:iam::111122223333:user/ops", "dsql:CreateCluster")
+
+
+def test_a_session_of_a_role_has_what_the_role_has_for_its_time(
+    store: AccessKeyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--role", "writer", "--allow", "dsql:DbConnect", "--expires-in", "900", "--json")
+    run(tmp_path, "create", *words)
+    made = json.loads(capsys.readouterr().out)
+    assert made["arn"] == "arn:aws:iam::111122223333:role/writer"
+    key = store.find(made["AWS_ACCESS_KEY_ID"])
+    assert key is not None
+    assert key.session_token == made["AWS_SESSION_TOKEN"]
+    assert key.usable(key.expires_at - 1)
+    assert not key.usable(key.expires_at)
+    assert key.principal == "arn:aws:sts::111122223333:assumed-role/writer/dsql-key"
+    assert allows(store, key.principal, "dsql:DbConnect")

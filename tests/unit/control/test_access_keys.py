@@ -1,4 +1,5 @@
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from dsql.control.access_keys import (
     AttachedPolicy,
     ensure_first_key,
     new_access_key,
+    new_session_key,
 )
 from dsql.iam.document import MalformedPolicyError
 from dsql.iam.request import AccessRequest
@@ -88,3 +90,12 @@ def test_inactive_and_ended_keys_are_not_usable() -> None:
     assert AccessKey("A", "s", ALICE).usable(now=5.0)
     assert not AccessKey("A", "s", ALICE, active=False).usable(now=5.0)
     assert not AccessKey("A", "s", ALICE, session_token="t", expires_at=5.0).usable(now=5.0)
+
+
+def test_sessions_that_are_long_over_are_forgotten(store: AccessKeyStore) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/Writer"
+    now = time.time()
+    old, late = (new_session_key(role, "s", now - age) for age in (90_000, 10))
+    store.add(old)
+    store.add(late)
+    assert store.keys() == [late]
