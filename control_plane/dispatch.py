@@ -1,8 +1,6 @@
 """One request from beginning to end: route, authenticate, read, carry out, answer.
 
-No I/O but the registry's.
-
-Nothing is spent on a request before its signature is verified but its parsing.
+No I/O but the registry's. Nothing is spent on a request before its signature is verified but its parsing.
 """
 
 from __future__ import annotations

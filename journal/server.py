@@ -82,6 +82,7 @@ class JournalServer:
         self._clock = clock or SystemClock()
         self._closed = False
         self._changes = ClusterChanges(layout)
+        self._deleted: list[str] = []
 
     async def host(self, cluster: str) -> ReplicaHost:
         """Return a cluster's replica once its log is open, however long that takes.
@@ -121,10 +122,14 @@ class JournalServer:
         return replica
 
     async def leave_deleted(self) -> None:
-        """Close the replicas of clusters that have disappeared."""
-        for cluster, is_there in self._changes.since(self._replicas):
-            if not is_there:
-                await _close(self._replicas.pop(cluster))
+        """Close the replicas of clusters that had disappeared by the last look.
+
+        Storage and adjudicators, which look as often, have let go of them since: they rest on this.
+        """
+        for cluster in self._deleted:
+            await _close(self._replicas.pop(cluster))
+        changes = self._changes.since(self._replicas)
+        self._deleted = [cluster for cluster, is_there in changes if not is_there]
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
         """See journal.client.Journal."""

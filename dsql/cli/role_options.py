@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of a role."""
     role = parser.prog.split()[-1]
     zone = " --az us-east-1a" if role in IN_A_ZONE else ""
+    zone = " --azs us-east-1a us-east-1b us-east-1c" if role == "control" else zone
     parser.epilog = f"example:\n  dsql {role} --data .dsql{zone}"
     add_data_option(parser)
     parser.add_argument("--log-level", default="info", help="debug, info, warning or error")

@@ -15,6 +15,7 @@ ROLES_ALONE = [
     ("adjudicator", "--az", "us-east-1a"),
     ("storage", "--az", "us-east-1a"),
     ("az", "--az", "us-east-1a"),
+    ("control", "--azs", "us-east-1a"),
 ]
 
 
