@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ import psycopg
 import pytest
 from running_cluster import DSQL, RunningCluster
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "clusters.md"
 WAITER = {"Delay": 0.05, "MaxAttempts": 400}
 
 
@@ -163,6 +166,18 @@ def test_status_shows_the_control_plane(running: RunningCluster) -> None:
     status = running.status("control")
     assert status["listen"] == running.variables["AWS_ENDPOINT_URL_DSQL"]
     assert status["clusters"] >= 1
+
+
+def test_the_page_about_clusters_is_true(running: RunningCluster) -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.S | re.M)
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | running.variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_the_command_line_finds_the_api_in_the_environment(running: RunningCluster) -> None:
