@@ -53,7 +53,7 @@ up: $(VENV)/.server
 
 # Tests of single rooms run on two processors, each file in one process; what starts whole clusters, alone.
 APART := tests/architecture tests/differential tests/fuzz tests/unit
-TOGETHER := tests/drivers tests/integration tests/simulation
+TOGETHER := tests/docs tests/drivers tests/integration tests/simulation
 
 # Also installs a PostgreSQL to compare with, where apt-get can.
 test: $(VENV)/.test

@@ -17,7 +17,7 @@ def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
         if not known:
             raise CommandError(f"there is no cluster in {layout.root}; start one with `dsql up`")
         if len(known) > 1:
-            raise CommandError(f"choose one of the clusters with --cluster: {', '.join(known)}", 2)
+            raise CommandError(f"there are several clusters, name one: {', '.join(known)}", 2)
         identifier = known[0]
     record = layout.read_cluster(identifier)
     if record is None:
