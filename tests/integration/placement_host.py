@@ -55,6 +55,8 @@ class EchoTenant:
         pass
     def close(self):
         pass
+    def mourn(self, process_ids):
+        pass
     def run_jobs(self, number):
         self.job_runs += 1
         return True

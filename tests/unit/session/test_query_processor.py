@@ -58,6 +58,9 @@ class Builder:
             self.built += 1
         return True
 
+    def mourn(self, process_ids: tuple[int, ...]) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
