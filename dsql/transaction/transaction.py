@@ -373,18 +373,16 @@ class BufferedTransaction:
     def rollback(self) -> None:
         """Forget every buffered write, and the snapshot."""
         if self._started_at != _NOT_STARTED:
-            if self._snapshot is not None:
-                self._count(self._snapshot.bytes_read)
+            shared, snapshot = self._shared, self._snapshot
+            if snapshot is not None:  # counted here, where a call would cost as much
+                usage, bytes_read = shared.usage, snapshot.bytes_read
+                usage.transactions += 1
+                usage.bytes_read += bytes_read
+                if bytes_read > READ_BYTES_MIN:
+                    usage.read_surplus += bytes_read - READ_BYTES_MIN
             self._snapshot = None
-            self._shared.replica.release(self)
+            shared.replica.release(self)
             self._started_at = _NOT_STARTED
         buffer = self._buffer
         if buffer.entries or buffer.checks or buffer.statement or buffer.notifications:
             buffer.clear()
-
-    def _count(self, bytes_read: int) -> None:
-        usage = self._shared.usage
-        usage.transactions += 1
-        usage.bytes_read += bytes_read
-        if bytes_read > READ_BYTES_MIN:
-            usage.read_surplus += bytes_read - READ_BYTES_MIN
