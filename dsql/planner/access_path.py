@@ -2,8 +2,8 @@
 
 A predicate is usable if it compares a column of the table with something known before the row is read:
 constants, parameters, or columns of tables joined before ("available" slots). An index can take an
-equality per key part from the left, IN lists counting as equalities, and a range on the part after. For
-example, with a primary key (a, b), `a IN (1, 2) AND b > 5 AND c = 1` reads two ranges,
+equality per key part from the left, IN lists and ORs of equalities counting as such, and a range on the
+part after. For example, with a primary key (a, b), `a IN (1, 2) AND b > 5 AND c = 1` reads two ranges,
 (1, 5)..(1, end] and (2, 5)..(2, end], and filters them by c = 1.
 
 An index on an expression answers the very same expression, and a partial index is used where its predicate
@@ -21,12 +21,20 @@ from typing import NamedTuple
 
 from dsql.catalog.schema import Index
 from dsql.planner import estimates
-from dsql.planner.expressions import Slot, fingerprint, is_volatile, slots_of, strip_relabel
+from dsql.planner.expressions import (
+    Slot,
+    conjuncts,
+    fingerprint,
+    is_volatile,
+    slots_of,
+    strip_relabel,
+)
 from dsql.planner.index_predicates import PartialIndexes, shape
 from dsql.planner.plan import Access, AnyOf, Bound
 from dsql.planner.relations import TableLeaf
 from dsql.sql import bound
 from dsql.sql.bound import Expression, SortKey
+from dsql.types import oids, registry
 
 INTEGERS = frozenset({20, 21, 23, 26})
 TEXTS = frozenset({25, 1043})
@@ -102,6 +110,46 @@ class Keys:
         return self._types[key]
 
 
+def comparisons(condition: Expression, keys: Keys, own: frozenset[int]) -> list[Comparison]:
+    """Read a predicate as comparisons of keys. See `comparison`.
+
+    `a = 1 AND b = 2 OR a = 3` has `a = 1 OR a = 3` follow from it.
+    """
+    if not isinstance(condition, bound.Or):
+        found = comparison(condition, keys, own)
+        return [] if found is None else [found]
+    branches = [_equalities(branch, keys, own) for branch in condition.arguments]
+    shared = [key for key in branches[0] if all(key in branch for branch in branches)]
+    whole = not any(isinstance(branch, bound.And) for branch in condition.arguments)
+    return [
+        _any_of([branch[key] for branch in branches], keys, condition if whole else None)
+        for key in shared
+    ]
+
+
+def _equalities(
+    condition: Expression, keys: Keys, own: frozenset[int]
+) -> dict[Hashable, Comparison]:
+    """Return what a condition wants to be equal to one value, by the keys."""
+    found = [comparison(part, keys, own) for part in conjuncts(condition)]
+    return {
+        item.key: item
+        for item in found
+        if item is not None and item.strategy == "=" and not isinstance(item.value, AnyOf)
+    }
+
+
+def _any_of(items: list[Comparison], keys: Keys, condition: Expression | None) -> Comparison:
+    """Return the comparison with any of some values; `condition` says no more, None: it does."""
+    key = items[0].key
+    array_oid = registry.get(keys.type_oid(key)).array_oid
+    values = [item.value for item in items if not isinstance(item.value, AnyOf)]
+    array = bound.ArrayConstructor(type_oid=array_oid, elements=values)
+    if condition is None:
+        condition = bound.Or(type_oid=oids.BOOL, arguments=[item.condition for item in items])
+    return Comparison(key, "=", AnyOf(array=array), condition)
+
+
 def comparison(condition: Expression, keys: Keys, own: frozenset[int]) -> Comparison | None:
     """Read a predicate as a comparison of one of the keys.
 
@@ -145,8 +193,7 @@ def candidates(
     `ordered`: also those that read all of an index, for the sake of its order.
     """
     table, keys, own = leaf.table, Keys(leaf), frozenset(leaf.slots)
-    found = [comparison(condition, keys, own) for condition in conditions]
-    usable = [item for item in found if item is not None]
+    usable = [item for condition in conditions for item in comparisons(condition, keys, own)]
     partial = PartialIndexes(leaf.texts, conditions) if leaf.texts is not None else None
     rows = leaf.rows
     ways = [

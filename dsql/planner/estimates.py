@@ -6,10 +6,11 @@ PostgreSQL's default selectivities (src/include/utils/selfuncs.h).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from dsql.catalog.schema import Index
-from dsql.planner.plan import Access, Estimate
+from dsql.planner.plan import Access, AnyOf, Estimate
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.types import registry
@@ -40,10 +41,19 @@ def selectivity(condition: Expression) -> float:
     if isinstance(condition, bound.Call) and condition.strategy:
         return EQUAL_SELECTIVITY if condition.strategy == "=" else RANGE_SELECTIVITY
     if isinstance(condition, bound.ArrayCompare) and condition.strategy == "=":
-        return min(1.0, EQUAL_SELECTIVITY * ARRAY_LENGTH)
+        return min(1.0, EQUAL_SELECTIVITY * array_length(condition.array))
     if isinstance(condition, bound.NullTest):
         return 1.0 - EQUAL_SELECTIVITY if condition.negated else EQUAL_SELECTIVITY
     return 0.5
+
+
+def array_length(array: Expression) -> float:
+    """Return how many elements an array is taken to have."""
+    if isinstance(array, bound.ArrayConstructor):
+        return float(len(array.elements))
+    if isinstance(array, bound.Constant) and isinstance(array.value, list):
+        return float(len(array.value))
+    return ARRAY_LENGTH
 
 
 def filtered(rows: float, conditions: Iterable[Expression]) -> float:
@@ -55,7 +65,7 @@ def filtered(rows: float, conditions: Iterable[Expression]) -> float:
 
 def access_rows(rows: float, index: Index | None, access: Access) -> float:
     """Return the number of rows that an access path reads of a table of `rows`."""
-    lists = ARRAY_LENGTH ** sum(type(part).__name__ == "AnyOf" for part in access.prefix)
+    lists = math.prod(array_length(part.array) for part in access.prefix if isinstance(part, AnyOf))
     if access.unique:
         return lists
     rows *= (EQUAL_SELECTIVITY ** len(access.prefix)) * lists

@@ -36,11 +36,15 @@ class Joined:
 
 
 def plan_group(
-    group: Group, order: Sequence[SortKey] = (), *, limit: float | None = None
+    group: Group,
+    order: Sequence[SortKey] = (),
+    *,
+    limit: float | None = None,
+    first: float | None = None,
 ) -> tuple[Node, bool]:
     """Return the node of a whole group, and whether its rows come in the wanted order.
 
-    `limit`: how many rows will be taken, None for all.
+    `limit`: how many rows will be taken if they do come in order, `first`: in any; None for all.
     """
     if not group.members:
         return with_filter(Result(), group.conditions), False
@@ -55,11 +59,11 @@ def plan_group(
         node, ordered = _ordered_scan(only, conditions, order, limit)
         joined = Joined(node, slots)
     else:
-        joined = _first(remaining, pending, slots)
+        joined = _first(remaining, pending, slots, first)
     while remaining:
-        joined = _add_cheapest(joined, remaining, pending, slots)
+        joined = _add_cheapest(joined, remaining, pending, slots, first)
     for join in group.semi_joins:
-        joined = _semi_join(joined, join)
+        joined = _semi_join(joined, join, first)
         # beyond its memory a hash join gives the outer rows partition by partition
         ordered = ordered and not isinstance(joined.node, HashJoin)
     return with_filter(joined.node, pending), ordered
@@ -94,17 +98,21 @@ def _ordered_scan(
     return scan(leaf, choice, reverse=bool(reverse)), reverse is not None
 
 
-def member_node(member: Member, extra: Sequence[Expression] = ()) -> Node:
+def member_node(
+    member: Member, extra: Sequence[Expression] = (), first: float | None = None
+) -> Node:
     """Return the node of one member alone, under its own conditions and `extra`."""
     if isinstance(member, TableLeaf):
         ways = access_path.candidates(member, [*member.conditions, *extra])
         return scan(member, access_path.best(ways))
     if isinstance(member, DerivedLeaf):
         return with_filter(member.node(), list(extra))
-    return with_filter(_outer_join(member), list(extra))
+    return with_filter(_outer_join(member, first), list(extra))
 
 
-def _first(remaining: list[Member], pending: list[Expression], scope: set[int]) -> Joined:
+def _first(
+    remaining: list[Member], pending: list[Expression], scope: set[int], first: float | None
+) -> Joined:
     """Take the member with the fewest rows that needs no other one."""
     free = [member for member in remaining if not member.needs & scope]
     assert free, "members that need each other"
@@ -112,7 +120,7 @@ def _first(remaining: list[Member], pending: list[Expression], scope: set[int]) 
     planned = []
     for member in free:
         conditions = [item for item, read in reads if read <= member.slots]
-        planned.append((member, member_node(member, conditions)))
+        planned.append((member, member_node(member, conditions, first)))
     member, node = min(planned, key=lambda item: item[1].estimate.rows)
     remaining.remove(member)
     _take(pending, member.slots, scope)
@@ -120,7 +128,11 @@ def _first(remaining: list[Member], pending: list[Expression], scope: set[int]) 
 
 
 def _add_cheapest(
-    joined: Joined, remaining: list[Member], pending: list[Expression], scope: set[int]
+    joined: Joined,
+    remaining: list[Member],
+    pending: list[Expression],
+    scope: set[int],
+    first: float | None,
 ) -> Joined:
     """Join the member that makes the cheapest plan, one that conditions connect if there is any."""
     options = []
@@ -133,30 +145,44 @@ def _add_cheapest(
     assert options, "members that need each other"
     connected = [option for option in options if option[1] or option[0].needs]
     ways = [
-        (member, join("inner", joined, member, conditions))
+        (member, join("inner", joined, member, conditions, first))
         for member, conditions in connected or options
     ]
-    member, node = min(ways, key=lambda way: way[1].estimate.total)
+    member, node = min(ways, key=lambda way: _cost(way[1], first))
     remaining.remove(member)
     slots = joined.slots | member.slots
     _take(pending, slots, scope)
     return Joined(node, slots)
 
 
-def _outer_join(member: OuterJoin) -> Node:
+def _outer_join(member: OuterJoin, first: float | None) -> Node:
     if member.built is None:
-        node, _ = plan_group(member.left)
+        node, _ = plan_group(member.left, first=first)
         left = Joined(node, member.left.slots)
-        member.built = join(member.kind, left, member.right, member.conditions)
+        member.built = join(member.kind, left, member.right, member.conditions, first)
     return member.built
 
 
-def _semi_join(joined: Joined, semi: SemiJoin) -> Joined:
-    return Joined(join(semi.kind, joined, semi.group, semi.conditions), joined.slots)
+def _semi_join(joined: Joined, semi: SemiJoin, first: float | None) -> Joined:
+    return Joined(join(semi.kind, joined, semi.group, semi.conditions, first), joined.slots)
 
 
-def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Expression]) -> Node:
-    """Return the cheapest join of `left` with `right` under the conditions."""
+def _cost(node: Node, first: float | None) -> float:
+    """Return what the `first` rows of a node cost; None: what all do."""
+    rows, _, startup, total = node.estimate
+    if first is None or first >= rows:
+        return total
+    return startup + (total - startup) * first / rows
+
+
+def join(
+    kind: str,
+    left: Joined,
+    right: Member | Group,
+    conditions: Sequence[Expression],
+    first: float | None = None,
+) -> Node:
+    """Return the cheapest join of `left` with `right`; `first`: how many rows are taken, None for all."""
     own = right.slots
     needs = right.needs & left.slots
     ways: list[Node] = []
@@ -186,7 +212,7 @@ def join(kind: str, left: Joined, right: Member | Group, conditions: Sequence[Ex
     if needs and left.node.estimate.rows > 1.0:
         inner = repeated_node(inner, whole=False)
     ways.append(_nested_loop(kind, left, inner, conditions, parameterized=bool(needs)))
-    return min(ways, key=lambda way: way.estimate.total)
+    return min(ways, key=lambda way: _cost(way, first))
 
 
 def _joined_rows(kind: str, left: float, right: float, conditions: Sequence[Expression]) -> float:

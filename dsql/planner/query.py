@@ -225,7 +225,10 @@ def _joined(builder: QueryBuilder, group: Group) -> tuple[Node, bool]:
         or any(returns_set(target) for target in builder.targets)
     )
     order = builder.order_by if sortable else []
-    return plan_group(group, order, limit=_limit(query))
+    limit = _limit(query)
+    # what looks at all rows before it gives one has no use for the first ones
+    first = None if builder.scope.windows or builder.query.order_by or query.distinct_on else limit
+    return plan_group(group, order, limit=limit, first=first)
 
 
 def _limit(query: bound_query.Query) -> float | None:

@@ -33,6 +33,9 @@ CONDITIONS = [
     "on_", "on_ and a = {n}", "not on_", "on_ and a between {n} and {m}", "b = '{s}' and a > {n}",
     "b = '{s}' and a is not null", "a = 5", "a = 5 and id > {n}", "on_ is not true", "a is null",
     "b = '{s}' and a = any (array[{n}, {m}])", "1 + a = {n}", "id = {n} and on_",
+    "a = {n} or a = {m}", "a = {n} or a = {m} or a = null", "a = {n} and b = '{s}' or a = {m} and on_",
+    "lower(b) = '{s}' or lower(b) = 'x'", "(a, b) in (({n}, '{s}'), ({m}, 'x'))", "a = {n} or id = {m}",
+    "on_ and (a = {n} or a = {m})", "a = {n} or a > {m}", "not (a = {n} or a = {m})",
 ]  # fmt: skip
 ORDERS = [
     "id", "a, id", "a desc, id desc", "a nulls first, id", "lower(b), a, id", "lower(b) desc, a desc, id",
