@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from dsql.catalog.domains import domain_rows
+from dsql.catalog.enums import enum_rows
 from dsql.catalog.index_forms import BTREE_AM, access_method, table_method
 from dsql.catalog.operator_names import COLLATIONS
 from dsql.catalog.relations import (
@@ -20,7 +21,7 @@ from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
 from dsql.functions import registry as functions
 from dsql.functions.function import Aggregate, Function, Operator, WindowFunction
-from dsql.functions.type_io import type_functions
+from dsql.functions.type_io import io_functions
 from dsql.types import registry
 
 Row = Mapping[str, Any]
@@ -48,8 +49,9 @@ def _pg_type(context: Any) -> Iterator[Row]:
             "typalign": "d",
             "typstorage": "x",
             "typtypmod": -1,
-        } | _io_functions("record")
+        } | io_functions("record")
     yield from domain_rows(context.catalog, namespaces)
+    yield from enum_rows(context.catalog, namespaces)
 
 
 @cache
@@ -75,21 +77,9 @@ def _builtin_types() -> tuple[Row, ...]:
             "typcollation": type_collation(kind.oid),
             "typsubscript": 6179 if kind.category == "A" else 0,
         }
-        | _io_functions(kind.name)
+        | io_functions(kind.name)
         for kind in registry.all_types()
     )
-
-
-def _io_functions(type_name: str) -> dict[str, Any]:
-    functions = type_functions()[type_name]
-    return {
-        "typinput": functions.input,
-        "typoutput": functions.output,
-        "typreceive": functions.receive,
-        "typsend": functions.send,
-        "typmodin": functions.modifier_input,
-        "typmodout": functions.modifier_output,
-    }
 
 
 @provides("pg_catalog", "pg_proc")

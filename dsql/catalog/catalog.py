@@ -14,6 +14,7 @@ from dsql.catalog.schema import (
     Database,
     DefaultAcl,
     Domain,
+    EnumType,
     ForeignKey,
     Role,
     Schema,
@@ -63,6 +64,7 @@ class Catalog:
         functions: Iterable[SqlFunction] = (),
         domains: Iterable[Domain] = (),
         temporary: Schema | None = None,
+        enums: Iterable[EnumType] = (),
     ) -> None:
         self.version = version
         self.temporary = temporary
@@ -79,6 +81,7 @@ class Catalog:
         self.virtual = virtual_tables()
         self._set_functions(functions)
         self._set_domains(domains)
+        self._set_enums(enums)
 
     def _set_tables(self, tables: Iterable[Table]) -> None:
         for derived in ("foreign_keys", "references", "_owned_sequences"):
@@ -138,6 +141,7 @@ class Catalog:
             self.functions.values(),
             self.domains.values(),
             schema,
+            self.enums.values(),
         )
 
     @cached_property
@@ -187,6 +191,33 @@ class Catalog:
         schemas = (schema,) if schema is not None else searched(search_path)
         found = (self.domains.get((candidate, name)) for candidate in schemas)
         return next((domain for domain in found if domain is not None), None)
+
+    def _set_enums(self, enums: Iterable[EnumType]) -> None:
+        self.enums = {(enum.schema, enum.name): enum for enum in enums}
+        self._enums_by_oid = {
+            oid: enum for enum in self.enums.values() for oid in (enum.oid, enum.array_oid)
+        }
+        self.types_by_path: dict[Sequence[str], Any] = {}  # see `dsql.catalog.user_types`
+
+    def enum_of(self, type_oid: int) -> EnumType | None:
+        """Return the enum of an OID, or over whose values an array type is; None for other types."""
+        return self._enums_by_oid.get(type_oid)
+
+    def with_enums(self, enums: Iterable[EnumType]) -> Catalog:
+        """Return the catalog with other enums."""
+        changed = copy(self)
+        changed._set_enums(enums)
+        return changed
+
+    def find_enum(
+        self, schema: str | None, name: str, search_path: Sequence[str]
+    ) -> EnumType | None:
+        """Return the enum of that name, None if there is none."""
+        if not self.enums:
+            return None
+        schemas = (schema,) if schema is not None else searched(search_path)
+        found = (self.enums.get((candidate, name)) for candidate in schemas)
+        return next((enum for enum in found if enum is not None), None)
 
     def domain_of(self, type_oid: int) -> Domain | None:
         """Return the domain of an OID, or over whose values an array type is; None for other types."""

@@ -35,6 +35,9 @@ def comments(catalog: Catalog) -> Iterator[Comment]:
     for domain in catalog.domains.values():
         if domain.comment is not None:
             yield Comment(Address(PG_TYPE, domain.oid), domain.comment)
+    for enum in catalog.enums.values():
+        if enum.comment is not None:
+            yield Comment(Address(PG_TYPE, enum.oid), enum.comment)
 
 
 def shared_comments(catalog: Catalog) -> Iterator[Comment]:

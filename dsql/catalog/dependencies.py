@@ -79,6 +79,16 @@ def dependencies(catalog: Catalog) -> Iterator[Dependency]:
         yield from _of_function(function, catalog)
     for domain in catalog.domains.values():
         yield from _of_domain(domain, catalog)
+    for enum in catalog.enums.values():
+        address = Address(PG_TYPE, enum.oid)
+        yield Dependency(address, Address(PG_NAMESPACE, catalog.schemas[enum.schema].oid), "n")
+        yield Dependency(Address(PG_TYPE, enum.array_oid), address, "i")
+
+
+def _on_type(address: Address, type_oid: int, catalog: Catalog) -> Iterator[Dependency]:
+    """Yield what depends on a type of a user's since it has values of it."""
+    if type_oid >= FIRST_USER_OID and catalog.enum_of(type_oid) is not None:
+        yield Dependency(address, Address(PG_TYPE, type_oid), "n")
 
 
 def _of_domain(domain: Domain, catalog: Catalog) -> Iterator[Dependency]:
@@ -86,6 +96,7 @@ def _of_domain(domain: Domain, catalog: Catalog) -> Iterator[Dependency]:
     yield Dependency(address, Address(PG_NAMESPACE, catalog.schemas[domain.schema].oid), "n")
     if domain.base:
         yield Dependency(address, Address(PG_TYPE, domain.base), "n")
+    yield from _on_type(address, domain.type_oid, catalog)
     yield from _uses(address, domain.uses, "n")
     for check in domain.checks:
         constraint = Address(PG_CONSTRAINT, check.oid)
@@ -104,6 +115,8 @@ def _of_function(function: SqlFunction, catalog: Catalog) -> Iterator[Dependency
         domain = catalog.domain_of(type_oid) if type_oid else None
         if domain is not None:
             yield Dependency(address, Address(PG_TYPE, domain.oid), "n")
+    for type_oid in {function.return_type, *(each.type_oid for each in function.parameters)}:
+        yield from _on_type(address, type_oid, catalog)
     table = catalog.table_of_row_type(function.return_type)
     if table is not None:
         row_type = Address(PG_TYPE, table.row_type_oid)
@@ -126,6 +139,7 @@ def _of_relation(table: Table, catalog: Catalog) -> Iterator[Dependency]:
 
 def _of_columns(table: Table, catalog: Catalog) -> Iterator[Dependency]:
     for column in table.live_columns:
+        yield from _on_type(Address(PG_CLASS, table.oid, column.number), column.type_oid, catalog)
         domain = catalog.domain_of(column.domain) if column.domain else None
         if domain is not None:
             own = Address(PG_CLASS, table.oid, column.number)

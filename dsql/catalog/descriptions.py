@@ -23,6 +23,7 @@ from dsql.catalog.extended_statistics import statistics_name
 from dsql.catalog.function_text import function_signature
 from dsql.catalog.names import find_index, is_visible
 from dsql.catalog.schema import SqlFunction, Table
+from dsql.catalog.user_types import types_of
 from dsql.types.identifier import quote_identifier
 
 
@@ -36,6 +37,8 @@ def description(address: Address, catalog: Catalog, search_path: Sequence[str]) 
     if address.class_oid == PG_TYPE and address.oid in catalog.domains_by_oid:
         domain = catalog.domains_by_oid[address.oid]
         return f"type {domain_name(domain, catalog, search_path)}"
+    if address.class_oid == PG_TYPE and address.oid in (known := types_of(catalog, search_path)):
+        return f"type {known[address.oid].sql_name}"
     if address.class_oid == PG_TYPE:
         table = catalog.table_of_row_type(address.oid)
         if table is None:

@@ -12,6 +12,7 @@ from dsql.catalog.schema import Column, ForeignKey, Index, Schema, Table
 from dsql.catalog.stored_text import shown_text
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.types import oids, registry
+from dsql.types.type import Type
 
 Row = Mapping[str, Any]
 DATABASE = "postgres"
@@ -165,9 +166,9 @@ def _column_row(schema: str, table: str, number: int, column: Column, *, updatab
         "column_name": column.name,
         "ordinal_position": number,
         "is_nullable": _yes_no(not column.not_null),
-        "data_type": "ARRAY" if kind.category == "A" else kind.sql_name,
+        "data_type": "ARRAY" if kind.category == "A" else _data_type(kind),
         "udt_catalog": DATABASE,
-        "udt_schema": "pg_catalog",
+        "udt_schema": kind.schema,
         "udt_name": kind.name,
         "dtd_identifier": str(number),
         "is_self_referencing": "NO",
@@ -177,6 +178,10 @@ def _column_row(schema: str, table: str, number: int, column: Column, *, updatab
         "is_updatable": _yes_no(updatable),
     }
     return {**row, **type_facts(column.type_oid, column.typmod)}
+
+
+def _data_type(kind: Type) -> str:
+    return kind.sql_name if kind.schema == "pg_catalog" else "USER-DEFINED"
 
 
 def _shown_texts(context: Any, column: Column) -> Row:

@@ -222,7 +222,10 @@ def _procedure_of(catalog: Catalog, search_path: Sequence[str], text: str) -> in
 
 
 def _type_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
-    """Return a domain's name; those of other types are known without a catalog."""
+    """Return a user type's name; those of other types are known without a catalog."""
+    enum = catalog.enum_of(oid)
+    if enum is not None:
+        return registry.get(oid).sql_name
     if catalog.domain_of(oid) is None:
         return None
     return type_name(oid, -1, catalog, search_path)
@@ -240,9 +243,21 @@ def _domain_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
     return domain.oid if element == name else domain.array_oid
 
 
+def _enum_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
+    """Return the OID of an enum, or of its array type, 0 for another type."""
+    if not catalog.enums:
+        return 0
+    element = name.removesuffix("[]").strip()
+    *schema, bare = _qualified(element)
+    enum = catalog.find_enum(schema[0] if schema else None, bare, search_path)
+    if enum is None:
+        return 0
+    return enum.oid if element == name else enum.array_oid
+
+
 def _type_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
     name = _TYPE_MODIFIER.sub("", text).strip()
-    domain = _domain_of(catalog, search_path, name)
+    domain = _domain_of(catalog, search_path, name) or _enum_of(catalog, search_path, name)
     if domain:
         return domain
     if "." not in name and '"' not in name:

@@ -27,6 +27,7 @@ from dsql.catalog.schema import (
     SYSTEM_COLUMN_NUMBERS,
     Database,
     Domain,
+    EnumType,
     Schema,
     SqlFunction,
     Table,
@@ -195,7 +196,9 @@ def _column_number(relation: Table | VirtualTable, column: str | int) -> int | N
 # ---------------------------------------------------------------- other objects
 
 
-def _owned(kind: Kind, found: Schema | Database | SqlFunction | Domain | None) -> Rights | None:
+def _owned(
+    kind: Kind, found: Schema | Database | SqlFunction | Domain | EnumType | None
+) -> Rights | None:
     if found is None:
         return None
     return lambda authority: authority.masks(kind, found.owner_oid, found.acl)
@@ -232,6 +235,9 @@ def _type(context: Any, target: str | int) -> Rights | None:
     domain = context.catalog.domains_by_oid.get(oid)
     if domain is not None:
         return _owned(Kind.TYPE, domain)
+    enum = context.catalog.enum_of(oid)
+    if enum is not None:
+        return _owned(Kind.TYPE, enum)
     for table in context.catalog.tables.values():
         if table.row_type_oid == oid:
             acl = Kind.TYPE.default_acl(table.owner_oid)

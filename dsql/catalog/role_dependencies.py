@@ -21,6 +21,7 @@ from dsql.catalog.schema import (
     Database,
     DefaultAcl,
     Domain,
+    EnumType,
     Membership,
     Role,
     Schema,
@@ -37,6 +38,7 @@ Dependent = (
     | Schema
     | SqlFunction
     | Domain
+    | EnumType
     | Database
     | DefaultAcl
     | tuple[Role, Membership]
@@ -71,6 +73,8 @@ def role_dependencies(catalog: Catalog) -> Iterator[RoleDependency]:
         yield from _of(function, function.oid, function.owner_oid, function.acl)
     for domain in catalog.domains.values():
         yield from _of(domain, domain.oid, domain.owner_oid, domain.acl)
+    for enum in catalog.enums.values():
+        yield from _of(enum, enum.oid, enum.owner_oid, enum.acl)
     database = catalog.database
     yield from _of(database, database.oid, database.owner_oid, database.acl)
     for default in catalog.default_acls.values():
@@ -122,7 +126,7 @@ def _address(dependent: Dependent) -> tuple[int, int, int]:
             return _PG_NAMESPACE, dependent.oid, 0
         case SqlFunction():
             return _PG_PROC, dependent.oid, 0
-        case Domain():
+        case Domain() | EnumType():
             return _PG_TYPE, dependent.oid, 0
         case Database():
             return _PG_DATABASE, dependent.oid, 0

@@ -498,6 +498,27 @@ class DomainCheck(msgspec.Struct, frozen=True, array_like=True):
     uses: tuple[Use, ...] = ()
 
 
+class EnumLabel(msgspec.Struct, frozen=True, array_like=True):
+    """A row of pg_enum. `place` is what rows have for the label, and tells its order."""
+
+    oid: int
+    place: float
+    name: str
+
+
+class EnumType(msgspec.Struct, frozen=True, array_like=True):
+    """An enum: a row of pg_type. `labels` are in order; `array_oid` is the OID of its array type."""
+
+    oid: int
+    schema: str
+    name: str
+    owner_oid: int
+    labels: tuple[EnumLabel, ...] = ()
+    array_oid: int = 0
+    acl: Acl | None = None
+    comment: str | None = None
+
+
 class Domain(msgspec.Struct, frozen=True, array_like=True):
     """A domain: a row of pg_type. `type_oid` is the type under all domains, `typmod` its modifier.
 

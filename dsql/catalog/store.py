@@ -26,6 +26,7 @@ from dsql.catalog.schema import (
     Database,
     DefaultAcl,
     Domain,
+    EnumType,
     Role,
     Schema,
     SqlFunction,
@@ -56,8 +57,11 @@ DATABASE = 8
 DEFAULT_ACLS = 9
 FUNCTIONS = 10
 DOMAINS = 11
+ENUMS = 12
 
-_Object = TypeVar("_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction, Domain)
+_Object = TypeVar(
+    "_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction, Domain, EnumType
+)
 
 ADMIN = Role(oid=ADMIN_OID, name="admin", login=True, createrole=True)
 _OPEN_TO_ALL = (
@@ -126,6 +130,7 @@ def load(reader: Reader) -> Catalog:
         defaults,
         functions,
         domains,
+        enums=_objects(reader, ENUMS, EnumType),
     )
 
 
@@ -230,14 +235,26 @@ class CatalogWriter:
         self._delete(DOMAINS, domain.oid)
         self._touch(table_version_key(domain.oid))
 
+    def put_enum(self, enum: EnumType) -> None:
+        """Write a new or changed enum."""
+        self._put(ENUMS, enum.oid, enum)
+        self._touch(table_version_key(enum.oid))
+
+    def drop_enum(self, enum: EnumType) -> None:
+        """Remove an enum."""
+        self._delete(ENUMS, enum.oid)
+        self._touch(table_version_key(enum.oid))
+
     def put_securable(
-        self, changed: Table | Schema | Database | SqlFunction | Domain, catalog: Catalog
+        self, changed: Table | Schema | Database | SqlFunction | Domain | EnumType, catalog: Catalog
     ) -> None:
         """Write an object of a catalog whose owner or ACL has changed."""
         if isinstance(changed, SqlFunction):
             self.put_function(changed)
         elif isinstance(changed, Domain):
             self.put_domain(changed)
+        elif isinstance(changed, EnumType):
+            self.put_enum(changed)
         elif isinstance(changed, Table):
             self.put_table(changed)
         elif isinstance(changed, Schema):

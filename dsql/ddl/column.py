@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dsql.catalog.opclasses import written_class
 from dsql.catalog.schema import CheckConstraint, Column, Domain, Table, Use
 from dsql.ddl import nodes
-from dsql.ddl.domain_names import usable_domain
+from dsql.ddl.domain_names import check_type_usage, usable_domain
 from dsql.ddl.naming import require_schema, unique_name
 from dsql.ddl.rebuild import value_of
 from dsql.ddl.result import UtilityContext
@@ -112,6 +112,7 @@ class StatementExpressions:
         domain = self.written_domain(type_name)
         if domain is None:
             type_oid, typmod = resolve_type(type_tree(TreeBuilder(self._statement), type_name))
+            check_type_usage(self._context, type_oid)
         elif type_name.array_bounds:
             type_oid, typmod = array_over(domain), domain.typmod
         else:

@@ -12,7 +12,16 @@ from dsql.access.requirements import Ownership, Refusal, Requirement
 from dsql.catalog.dependencies import PG_CLASS, PG_CONSTRAINT, Address
 from dsql.catalog.domain_text import domain_name
 from dsql.catalog.extended_statistics import Found as StatisticsFound
-from dsql.catalog.schema import Database, Domain, PartComment, Role, Schema, SqlFunction, Table
+from dsql.catalog.schema import (
+    Database,
+    Domain,
+    EnumType,
+    PartComment,
+    Role,
+    Schema,
+    SqlFunction,
+    Table,
+)
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes, statistics
 from dsql.ddl.lacking_names import Name, missing
@@ -34,7 +43,9 @@ _RELATIONS = {
     "OBJECT_VIEW": ("v", "a view"),
 }
 # What is commented on: an object with a `comment`, or a part of a table.
-_Subject = Table | Schema | Role | Database | SqlFunction | Domain | tuple[Table, Address]
+_Subject = (
+    Table | Schema | Role | Database | SqlFunction | Domain | EnumType | tuple[Table, Address]
+)
 
 
 def comment_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -100,7 +111,7 @@ def _subject(kind: str, item: Any, context: UtilityContext) -> _Subject:
     if securable is None:
         raise unsupported("unsupported statement: Comment")
     (owned,) = find_securables(KINDS[securable[0]], [securable[1]], context)
-    if not isinstance(owned, Table | Schema | Database | SqlFunction | Domain):
+    if not isinstance(owned, Table | Schema | Database | SqlFunction | Domain | EnumType):
         raise unsupported("unsupported statement: Comment")
     return owned
 

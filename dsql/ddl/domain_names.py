@@ -51,6 +51,14 @@ def usable_domain(context: UtilityContext, names: list[str]) -> Domain | None:
     return domain
 
 
+def check_type_usage(context: UtilityContext, type_oid: int) -> None:
+    """Raise SqlError 42501 for who makes something of an enum, or of arrays of it, without USAGE."""
+    enum = context.catalog.enum_of(type_oid)
+    if enum is not None:
+        held = Holding(Kind.TYPE, enum.name, enum.owner_oid, enum.acl, Privilege.USAGE)
+        check(held, context.authority)
+
+
 def own_domain(context: UtilityContext, domain: Domain, *, or_schema: bool = False) -> Ownership:
     """Return what changing a domain takes, dropping it: to own it `or_schema`."""
     others = (context.catalog.schemas[domain.schema].owner_oid,) if or_schema else ()

@@ -112,10 +112,12 @@ def _check_collation(clause: Any, type_oid: int, parsed: ParsedStatement) -> Non
 
 
 def refuse_taken_type(name: str, schema: str, context: UtilityContext) -> None:
-    """Raise SqlError 42710 if a domain or a relation's row type has a name already."""
+    """Raise SqlError 42710 if a domain, an enum or a relation's row type has a name already."""
     catalog = context.catalog
     table = catalog.tables.get((schema, name))
-    if (schema, name) in catalog.domains or (table is not None and table.row_type_oid):
+    if (schema, name) in {**catalog.domains, **catalog.enums} or (
+        table is not None and table.row_type_oid
+    ):
         raise SqlError("42710", f'type "{name}" already exists')
 
 

@@ -14,7 +14,7 @@ from dsql.access.requirements import (
     owner_of_schema,
 )
 from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, PG_TYPE, Address
-from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, Schema, Table
+from dsql.catalog.schema import FIRST_USER_OID, Domain, EnumType, Index, Schema, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
@@ -25,6 +25,7 @@ from dsql.ddl.drop_function import (
     drop_function,
     drop_function_requires,
 )
+from dsql.ddl.enums import find_enum, own_enum
 from dsql.ddl.lacking import drop_of_nothing
 from dsql.ddl.naming import (
     KIND_NAMES,
@@ -98,16 +99,23 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
 
 def _target(statement: Any, context: UtilityContext) -> _Target | None:
     kind = nodes.enum_name(statement, "remove_type")
-    if kind == "OBJECT_TYPE" and any(_is_domain(item, context) for item in statement.objects):
-        return _TARGETS["OBJECT_DOMAIN"]._replace(word="TYPE")
+    if kind == "OBJECT_TYPE" and any(_is_of_user(item, context) for item in statement.objects):
+        return _TYPES
     return _TARGETS.get(kind)
 
 
-def _is_domain(item: Any, context: UtilityContext) -> bool:
-    """Tell whether a TypeName is that of a domain, which DROP TYPE drops as well."""
-    names = nodes.strings(item.type_name.names)
+def _is_of_user(item: Any, context: UtilityContext) -> bool:
+    """Tell whether a TypeName is that of a domain or an enum."""
+    names, catalog, path = _name_parts(item), context.catalog, context.search_path
     schema = names[-2] if len(names) > 1 else None
-    return context.catalog.find_domain(schema, names[-1], context.search_path) is not None
+    found = catalog.find_domain(schema, names[-1], path) or catalog.find_enum(
+        schema, names[-1], path
+    )
+    return found is not None
+
+
+def _find_type(context: UtilityContext, names: list[str]) -> Domain | EnumType | None:
+    return find_enum(context, names) or find_domain(context, names)
 
 
 def _name_parts(item: Any) -> list[str]:
@@ -197,6 +205,12 @@ def _own_domain(context: UtilityContext, found: Domain) -> Requirement:
     return own_domain(context, found, or_schema=True)
 
 
+def _own_type(context: UtilityContext, found: Domain | EnumType) -> Requirement:
+    if isinstance(found, Domain):
+        return own_domain(context, found, or_schema=True)
+    return own_enum(context, found, or_schema=True)
+
+
 def _own_schema(context: UtilityContext, found: Schema) -> Requirement:
     del context
     return owner_of_schema(found)
@@ -216,7 +230,7 @@ def _index(found: tuple[Table, Index]) -> Address:
     return Address(PG_CLASS, found[1].oid)
 
 
-def _domain(found: Domain) -> Address:
+def _type(found: Domain | EnumType) -> Address:
     return Address(PG_TYPE, found.oid)
 
 
@@ -231,7 +245,8 @@ _TARGETS = {
     "OBJECT_VIEW": _Target("VIEW", "42P01", _find_of_kind("v"), _own_table, _table),
     "OBJECT_SEQUENCE": _Target("SEQUENCE", "42P01", _find_of_kind("S"), _own_table, _table),
     "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _index),
-    "OBJECT_DOMAIN": _Target("DOMAIN", "42704", find_domain, _own_domain, _domain),
+    "OBJECT_DOMAIN": _Target("DOMAIN", "42704", find_domain, _own_domain, _type),
     STATISTICS: _Target("STATISTICS", "42704", look_up, own_to_drop, address),
     "OBJECT_SCHEMA": _Target("SCHEMA", "3F000", _find_schema, _own_schema, _schema),
 }
+_TYPES = _Target("TYPE", "42704", _find_type, _own_type, _type)

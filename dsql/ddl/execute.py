@@ -16,6 +16,12 @@ from dsql.ddl.create_table import create_table, create_table_requires
 from dsql.ddl.default_privileges import alter_default_privileges
 from dsql.ddl.domains import create_domain, create_domain_requires
 from dsql.ddl.drop import drop, drop_requires
+from dsql.ddl.enums import (
+    alter_enum,
+    alter_enum_requires,
+    create_enum,
+    create_enum_requires,
+)
 from dsql.ddl.functions import create_function, create_function_requires
 from dsql.ddl.grant import grant
 from dsql.ddl.iam_mappings import iam_grant, iam_revoke
@@ -102,8 +108,10 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Rename": Utility(rename_requires, _of_node(rename)),
     "AlterObjectSchema": Utility(set_schema_requires, _of_node(set_schema)),
     "AlterDomain": Utility(alter_domain_requires, alter_domain),
+    "AlterEnum": Utility(alter_enum_requires, alter_enum),
     "AlterFunction": Utility(alter_function_requires, alter_function),
     "CreateDomain": Utility(create_domain_requires, create_domain),
+    "CreateEnum": Utility(create_enum_requires, create_enum),
     "CreateFunction": Utility(create_function_requires, create_function),
     "CreateSchema": Utility(create_schema_requires, _of_node(create_schema)),
     "CreateSeq": Utility(create_sequence_requires, create_sequence),

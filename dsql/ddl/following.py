@@ -16,6 +16,7 @@ from dsql.catalog.schema import (
     CheckConstraint,
     Column,
     Domain,
+    EnumType,
     Index,
     IndexColumn,
     SqlFunction,
@@ -24,6 +25,7 @@ from dsql.catalog.schema import (
     Use,
 )
 from dsql.catalog.store import CatalogWriter
+from dsql.catalog.user_types import types_of
 from dsql.functions.function import Function
 from dsql.sql import bound
 from dsql.sql.binder import ColumnExpression, bind_column_expression
@@ -34,9 +36,9 @@ from dsql.sql.query_names import TextStyle
 from dsql.sql.sql_functions import callee_of
 from dsql.sql.views import view_text
 from dsql.types.identifier import quote_identifier
-from dsql.types.type import FormatSettings
+from dsql.types.type import FormatSettings, Type
 
-Named = Table | SqlFunction | Domain
+Named = Table | SqlFunction | Domain | EnumType
 
 
 def put_all(before: Catalog, changed: Iterable[Named], writer: CatalogWriter) -> None:
@@ -57,6 +59,8 @@ def _after(before: Catalog, new: Mapping[int, Named]) -> Catalog:
     after = before.with_tables(tables.get(table.oid, table) for table in before.tables.values())
     domains = {each.oid: each for each in new.values() if isinstance(each, Domain)}
     after = after.with_domains({**before.domains_by_oid, **domains}.values())
+    enums = {each.oid: each for each in new.values() if isinstance(each, EnumType)}
+    after = after.with_enums(enums.get(enum.oid, enum) for enum in before.enums.values())
     for each in new.values():
         if isinstance(each, SqlFunction):
             after = after.with_function(each)
@@ -230,6 +234,10 @@ class _Renaming(ExpressionPrinter):
         """Return the name of a domain."""
         now = self._after.domains_by_oid[function.oid]
         return f"{quote_identifier(now.schema)}.{quote_identifier(now.name)}"
+
+    def kind(self, type_oid: int) -> Type:
+        """Return the type with an OID."""
+        return types_of(self._after, ()).get(type_oid) or super().kind(type_oid)
 
     def column(self, node: bound.ColumnRef) -> str:
         """Return the text of a column."""

@@ -9,7 +9,7 @@ from dsql.access.privileges import Kind
 from dsql.catalog.catalog import searched
 from dsql.catalog.schema import SqlFunction, Table
 from dsql.ddl import nodes
-from dsql.ddl.domain_names import usable_domain
+from dsql.ddl.domain_names import check_type_usage, usable_domain
 from dsql.ddl.naming import find_column, schemas_to_search
 from dsql.ddl.result import UtilityContext
 from dsql.errors import SqlError
@@ -88,12 +88,17 @@ def type_of_function(type_name: Any, context: UtilityContext, *, rows: bool = Fa
 def domain_of_function(type_name: Any, context: UtilityContext) -> int:
     """Return the OID of the domain, or of its array type, that a TypeName names; 0 for none.
 
-    Raises SqlError 42501 without USAGE: it is for who makes a function.
+    Raises SqlError 42501 without USAGE, on an enum as well: it is for who makes a function.
     """
     if type_name.pct_type:
         return 0
-    domain = usable_domain(context, nodes.strings(type_name.names))
+    names = nodes.strings(type_name.names)
+    domain = usable_domain(context, names)
     if domain is None:
+        schema = names[-2] if len(names) > 1 else None
+        enum = context.catalog.find_enum(schema, names[-1], context.search_path)
+        if enum is not None:
+            check_type_usage(context, enum.oid)
         return 0
     return domain.array_oid if type_name.array_bounds else domain.oid
 

@@ -30,8 +30,10 @@ from dsql.catalog.jobs import (
     read_jobs,
     write_job,
 )
+from dsql.catalog.names import View
 from dsql.catalog.schema import Index, Table
 from dsql.catalog.store import CatalogWriter
+from dsql.catalog.user_types import CatalogTypes
 from dsql.ddl.rebuild import Calls, Rows, copy_program, index_build_program, run_on
 from dsql.ddl.removal import give_up, keyspaces_of
 from dsql.ddl.rewriting import target_of
@@ -40,6 +42,7 @@ from dsql.encoding.keyspace import keyspace_range, table_version_key
 from dsql.errors import SqlError
 from dsql.executor.compiler import CompiledProgram
 from dsql.transaction.interface import Mode, Transaction
+from dsql.types import registry
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +177,10 @@ class JobRunner:
     def _advance(self, transaction: Transaction, job: Job) -> None:
         job.status = "processing"
         job.update_time = self._store.now()
-        if self._steps[job.job_type](transaction, job):
+        types = CatalogTypes(lambda: View(self._store.catalog(transaction), (), None))
+        with registry.installed(types):
+            is_done = self._steps[job.job_type](transaction, job)
+        if is_done:
             job.status = "completed"
         write_job(transaction, job)
         transaction.commit()

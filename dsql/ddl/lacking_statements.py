@@ -269,12 +269,18 @@ def _altered_type(word: str) -> Check:
 
     def checked(node: Any, context: UtilityContext) -> None:
         error = missing("OBJECT_TYPE", pg.Node(list=pg.List(items=node.type_name)), context)
-        if error is None and word == "a base type":
-            oid, _ = type_oid_and_typmod(nodes.strings(node.type_name), [])
-            raise must_own(Kind.TYPE, registry.get(oid).sql_name)
-        raise error or SqlError("42809", f"{'.'.join(nodes.strings(node.type_name))} is not {word}")
+        if error is not None:
+            raise error
+        oid, _ = type_oid_and_typmod(nodes.strings(node.type_name), [])
+        name = registry.get(oid).sql_name
+        if word == "a base type":
+            raise must_own(Kind.TYPE, name)
+        raise SqlError("42809", f"{name} is not {word}")
 
     return checked
+
+
+check_altered_enum = _altered_type("an enum")
 
 
 def _named(kind: str, field: str) -> Check:
@@ -294,7 +300,6 @@ _CHECKS: dict[str, Check] = {
     "AlterDatabaseRefreshColl": rights.database,
     "AlterDatabaseSet": rights.database,
     "AlterDomain": _altered_type("a domain"),
-    "AlterEnum": _altered_type("an enum"),
     "AlterEventTrig": _absent("event trigger", lambda node: node.trigname),
     "AlterExtension": _absent("extension", lambda node: node.extname),
     "AlterExtensionContents": _absent("extension", lambda node: node.extname),
@@ -320,7 +325,6 @@ _CHECKS: dict[str, Check] = {
     "CreateCast": rights.cast,
     "CreateConversion": _conversion,
     "CreateDomain": _domain,
-    "CreateEnum": _place("type_name"),
     "CreateEventTrig": rights.of_superusers("create", "an", "event trigger", "trigname"),
     "CreateExtension": _extension,
     "CreateFdw": rights.of_superusers("create", "a", "foreign-data wrapper", "fdwname"),

@@ -23,6 +23,7 @@ from dsql.catalog.schema import (
     Column,
     Database,
     Domain,
+    EnumType,
     Role,
     Schema,
     SqlFunction,
@@ -116,7 +117,7 @@ def _securable(dependent: Dependent) -> Securable | None:
     match dependent:
         case (Table() as table, Column()):
             return table
-        case Table() | Schema() | Database() | SqlFunction() | Domain():
+        case Table() | Schema() | Database() | SqlFunction() | Domain() | EnumType():
             return dependent
         case _:
             return None
@@ -150,6 +151,7 @@ def _securables(context: UtilityContext) -> Iterator[Securable]:
     yield from context.catalog.schemas.values()
     yield from context.catalog.functions.values()
     yield from context.catalog.domains.values()
+    yield from context.catalog.enums.values()
     yield context.catalog.database
 
 
@@ -183,6 +185,7 @@ def _drop_objects(
         for _, statistics in all_statistics(catalog)
         if statistics.owner_oid in owners
     ]
+    owned += [(enum.oid, PG_TYPE) for enum in catalog.enums.values() if enum.owner_oid in owners]
     targets = [Address(class_oid, oid) for oid, class_oid in sorted(owned, reverse=True)]
     gone = all_dropped(targets, catalog, context, result, cascade=cascade)
     remove(gone, catalog, context, writer)

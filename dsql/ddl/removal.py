@@ -43,7 +43,7 @@ def remove(
         if Address(PG_PROC, function.oid) in gone:
             writer.drop_function(function)
             catalog = catalog.without_function(function)
-    catalog = _without_domains(catalog, gone, writer)
+    catalog = _without_enums(_without_domains(catalog, gone, writer), gone, writer)
     schemas = {s.oid: s for s in catalog.schemas.values() if Address(PG_NAMESPACE, s.oid) in gone}
     for default in catalog.default_acls.values():
         if default.schema_oid in schemas:
@@ -65,6 +65,13 @@ def _without_domains(catalog: Catalog, gone: Collection[Address], writer: Catalo
             writer.put_domain(left)
         kept.append(left)
     return catalog.with_domains(kept)
+
+
+def _without_enums(catalog: Catalog, gone: Collection[Address], writer: CatalogWriter) -> Catalog:
+    lost = [enum for enum in catalog.enums.values() if Address(PG_TYPE, enum.oid) in gone]
+    for enum in lost:
+        writer.drop_enum(enum)
+    return catalog.with_enums(enum for enum in catalog.enums.values() if enum not in lost)
 
 
 def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:

@@ -13,7 +13,7 @@ from dsql.access.requirements import (
     owner_of_schema,
     schema_creation,
 )
-from dsql.catalog.schema import FIRST_USER_OID, Domain, SqlFunction, Table
+from dsql.catalog.schema import FIRST_USER_OID, Table
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.alter_domain import (
@@ -29,7 +29,14 @@ from dsql.ddl.alter_function import (
     rename_function_requires,
     set_function_schema,
 )
-from dsql.ddl.following import put_all
+from dsql.ddl.enums import (
+    move_enum_requires,
+    named_enum,
+    own_enum,
+    rename_enum,
+    set_enum_schema,
+)
+from dsql.ddl.following import Named, put_all
 from dsql.ddl.foreign_keys import constraint_names
 from dsql.ddl.lacking import check_owned, check_renamed
 from dsql.ddl.naming import (
@@ -98,6 +105,8 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
         yield from rename_domain_requires(statement, context)
     elif kind == STATISTICS:
         yield from rename_statistics_requires(statement, context)
+    elif kind == "OBJECT_TYPE" and (enum := named_enum(statement, context)) is not None:
+        yield own_enum(context, enum)
     elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
         check_renamed(statement, context)
         raise unsupported("unsupported object in RENAME statement")
@@ -120,6 +129,10 @@ def rename(statement: Any, context: UtilityContext) -> UtilityResult:
             return rename_domain(statement, context)
         case "OBJECT_STATISTIC_EXT":
             return rename_statistics(statement, context)
+        case "OBJECT_TYPE":
+            enum = named_enum(statement, context)
+            assert enum is not None, "it was found before"
+            return rename_enum(enum, statement.newname, context)
         case kind:
             return _rename_relation(statement, context, f"ALTER {kind.removeprefix('OBJECT_')}")
 
@@ -243,9 +256,7 @@ def _rename_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     return UtilityResult("ALTER SCHEMA")
 
 
-def _members(
-    old: str, new: str, context: UtilityContext, writer: CatalogWriter
-) -> Iterator[Table | SqlFunction | Domain]:
+def _members(old: str, new: str, context: UtilityContext, writer: CatalogWriter) -> Iterator[Named]:
     """Yield all that is in a schema as what is in it under its new name, and bodies that look there."""
     for table in context.catalog.tables_in(old):
         yield moved(table, new, table.name, writer)
@@ -257,6 +268,9 @@ def _members(
     for domain in context.catalog.domains.values():
         if domain.schema == old:
             yield replace(domain, schema=new)
+    for enum in context.catalog.enums.values():
+        if enum.schema == old:
+            yield replace(enum, schema=new)
 
 
 def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
@@ -271,6 +285,9 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
         return
     if kind == STATISTICS:
         yield from move_statistics_requires(statement, context)
+        return
+    if kind == "OBJECT_TYPE" and (enum := named_enum(statement, context)) is not None:
+        yield from move_enum_requires(enum, statement.newschema, context)
         return
     if kind not in _RELATIONS:
         if statement.HasField("object"):
@@ -293,6 +310,10 @@ def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
         return set_domain_schema(statement, context)
     if nodes.enum_name(statement, "object_type") == STATISTICS:
         return move_statistics(statement, context)
+    if nodes.enum_name(statement, "object_type") == "OBJECT_TYPE":
+        enum = named_enum(statement, context)
+        assert enum is not None, "it was found before"
+        return set_enum_schema(enum, statement.newschema, context)
     tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
     if is_missing(context, statement):
         return _skipped(statement, tag)

@@ -15,6 +15,7 @@ from dsql.catalog.schema import (
     Database,
     DefaultAcl,
     Domain,
+    EnumType,
     Membership,
     Role,
     Schema,
@@ -22,6 +23,7 @@ from dsql.catalog.schema import (
     Statistics,
     Table,
 )
+from dsql.catalog.user_types import enum_name
 from dsql.ddl.role_specs import role_name
 from dsql.types.identifier import quote_identifier
 
@@ -68,6 +70,8 @@ def _described(dependent: Dependent, catalog: Catalog, search_path: Sequence[str
             return f"schema {dependent.name}"
         case SqlFunction():
             return f"function {function_signature(dependent, catalog, search_path)}"
+        case EnumType():
+            return f"type {enum_name(dependent, catalog, search_path)}"
         case Domain():
             return f"type {domain_name(dependent, catalog, search_path)}"
         case Database():

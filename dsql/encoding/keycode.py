@@ -4,7 +4,7 @@ Every encoding is prefix-free, so the columns of a key are simply put one after 
 
     integers, oid, reg*      8 bytes, sign bit flipped; all integer types share the form
     bool                     1 byte
-    float4, float8           8 bytes of the double: positive with the sign bit set, negative inverted;
+    float4, float8, enums    8 bytes of the double: positive with the sign bit set, negative inverted;
                              -0 is 0, NaN comes last
     numeric                  class byte, exponent, decimal digits (`_numeric`); 1.0 and 1.00 are equal
     text family              UTF-8, 0x00 as 0x00 0xff, ended by 0x00 0x01 (collation C);
@@ -41,6 +41,7 @@ from typing import Any
 from dsql.encoding.keyspace import PREFIX_BYTES
 from dsql.errors import SqlError, unsupported
 from dsql.limits import KEY_BYTES_MAX
+from dsql.types import registry
 
 NULL_FIRST = b"\x00"
 NOT_NULL = b"\x01"
@@ -175,10 +176,12 @@ _ENCODINGS: dict[int, _Fixed | _Variable] = {
 
 
 def _encoding(type_oid: int) -> _Fixed | _Variable:
-    try:
-        return _ENCODINGS[type_oid]
-    except KeyError:
-        raise unsupported(f"keys of the type with OID {type_oid} are not supported") from None
+    found = _ENCODINGS.get(type_oid)
+    if found is None and registry.get(type_oid).kind == "e":
+        return _FLOAT
+    if found is None:
+        raise unsupported(f"keys of the type with OID {type_oid} are not supported")
+    return found
 
 
 class _Builder:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dsql.errors import SqlError
 from dsql.functions import registry
 from dsql.functions.function import Context, Function
+from dsql.functions.kept import kept
 from dsql.functions.polymorphism import POLYMORPHIC, is_array
 from dsql.types import oids
 from dsql.types import registry as types
@@ -50,7 +50,7 @@ class Cast:
 _CONTEXTS = {"i": CastContext.IMPLICIT, "a": CastContext.ASSIGNMENT, "e": CastContext.EXPLICIT}
 
 
-@lru_cache(4096)
+@kept(4096)
 def find_cast(source: int, target: int, context: CastContext) -> Cast | None:
     """Return the cast from `source` to `target` allowed in `context`; None if there is none."""
     if source == target or target == oids.ANY:
@@ -159,6 +159,3 @@ def common_type(type_oids: Sequence[int], context_name: str) -> int:
             first, second = types.get(oid).sql_name, types.get(chosen).sql_name
             raise SqlError("42846", f"{context_name} could not convert type {first} to {second}")
     return chosen
-
-
-registry.on_change(find_cast.cache_clear)

@@ -97,7 +97,9 @@ def record_key(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _define_row(name: str, left: int, right: int, key: str) -> None:
-    if left == right == oids.ANYARRAY:
+    if left == right == oids.ANYENUM:
+        define(key, _PYTHON[name], template=f"({{0}} {_SYMBOLS.get(name, name)} {{1}})")
+    elif left == right == oids.ANYARRAY:
         define(key, typed=lambda oid, _right: _array_compare(name, oid))
     elif left == right == oids.RECORD:
         compare = _PYTHON[name]

@@ -47,7 +47,7 @@ def solve(
             return None
         if want in _NOT_ARRAYS and is_array(have):
             return None
-        if want == oids.ANYENUM:
+        if want == oids.ANYENUM and registry.get(have).kind != "e":
             return None
         item = registry.get(have).element_oid if want in _ARRAYS else have
         if want == oids.ANYARRAY:

@@ -7,9 +7,8 @@ until something new is registered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import dsql.functions.builtin  # noqa: F401  (everything callable must be known here)
@@ -25,6 +24,7 @@ from dsql.functions.coercion import (
     select_common_type,
 )
 from dsql.functions.function import Aggregate, Context, Function, Operator, WindowFunction
+from dsql.functions.kept import kept
 from dsql.functions.variadic import spread
 from dsql.types import oids
 from dsql.types import registry as types
@@ -104,7 +104,7 @@ def _fits(actual: Sequence[int], declared: Sequence[int]) -> bool:
 # ---------------------------------------------------------------- operators
 
 
-@lru_cache(8192)
+@kept(8192)
 def resolve_operator(name: str, left_oid: int, right_oid: int) -> ResolvedOperator:
     """Return the operator for these operand types (`left_oid` 0: prefix operator).
 
@@ -172,7 +172,7 @@ def _operator_error(name: str, left: int, right: int, *, ambiguous: bool) -> Sql
 # ---------------------------------------------------------------- functions
 
 
-@lru_cache(8192)
+@kept(8192)
 def resolve_function(
     name: str,
     argument_oids: tuple[int, ...],
@@ -323,7 +323,7 @@ def _resolved(candidate: _Candidate, actual: tuple[int, ...]) -> Resolved:
     return Resolved(callee, arguments, result, candidate.variadic_from)
 
 
-@lru_cache(4096)
+@kept(4096)
 def specialize(callee: registry.Callee, arguments: tuple[int, ...], result: int) -> registry.Callee:
     """Return the callee for the actual types."""
     make = registry.specializer(callee.oid)
@@ -413,16 +413,3 @@ def _function_error(
         f"function {call} does not exist",
         hint=f"No function matches the given name and argument types. {advice}",
     )
-
-
-def _forget() -> None:
-    caches: tuple[Callable[[], None], ...] = (
-        resolve_operator.cache_clear,
-        resolve_function.cache_clear,
-        specialize.cache_clear,
-    )
-    for clear in caches:
-        clear()
-
-
-registry.on_change(_forget)

@@ -39,6 +39,19 @@ def type_functions() -> dict[str, TypeFunctions]:
     }
 
 
+def io_functions(type_name: str) -> dict[str, int]:
+    """Return what pg_type says of the functions of a type."""
+    functions = type_functions()[type_name]
+    return {
+        "typinput": functions.input,
+        "typoutput": functions.output,
+        "typreceive": functions.receive,
+        "typsend": functions.send,
+        "typmodin": functions.modifier_input,
+        "typmodout": functions.modifier_output,
+    }
+
+
 # Of (settings, *arguments).
 Implementation = Callable[..., Any]
 

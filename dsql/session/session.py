@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 from dsql.catalog.names import CatalogNames, view_of
+from dsql.catalog.user_types import CatalogTypes
 from dsql.errors import FatalError, Interrupted, SqlError
 from dsql.executor.memory import out_of_memory
 from dsql.hub.waiter import NEVER
@@ -47,7 +48,7 @@ from dsql.session.state import Client, SessionState
 from dsql.sql import collection
 from dsql.sql.depth import stack_depth_error
 from dsql.tls.connection import Connection
-from dsql.types import reg
+from dsql.types import reg, registry
 from dsql.types.datetime_parse import install_clock
 from dsql.wire import backend, frontend
 
@@ -188,6 +189,7 @@ class Session:
     def _start(self, origin: HandedSession | SessionRecord) -> None:
         state = self._state
         reg.install(CatalogNames(lambda: view_of(state.context)))
+        registry.install(CatalogTypes(lambda: view_of(state.context)))
         install_clock(lambda: state.context.transaction_timestamp)
         if isinstance(origin, SessionRecord):
             self._take_up(origin)

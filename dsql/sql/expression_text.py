@@ -15,6 +15,7 @@ from decimal import Decimal
 from itertools import repeat
 from typing import Any
 
+from dsql.catalog.schema import FIRST_USER_OID
 from dsql.errors import unsupported
 from dsql.functions.function import Function
 from dsql.sql import bound
@@ -24,7 +25,7 @@ from dsql.sql.domains import DomainCoercion
 from dsql.sql.walk import nodes
 from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
-from dsql.types.type import FormatSettings
+from dsql.types.type import FormatSettings, Type
 from dsql.types.typmod import format_type
 
 _SETTINGS = FormatSettings()
@@ -68,7 +69,25 @@ class ExpressionPrinter:
 
     def constant(self, node: bound.Constant) -> str:
         """Return the text of a constant."""
-        return constant_text(node)
+        return constant_text(node, self)
+
+    def kind(self, type_oid: int) -> Type:
+        """Return the type with an OID."""
+        return registry.get(type_oid)
+
+    def type(self, type_oid: int, typmod: int) -> str:
+        """Return a type as a cast takes it: bpchar is not character, which means character(1)."""
+        if (type_oid, typmod) == (oids.BPCHAR, -1):
+            return "bpchar"
+        if type_oid < FIRST_USER_OID:
+            return format_type(type_oid, typmod)
+        return self.user_type(self.kind(type_oid))
+
+    def user_type(self, kind: Type) -> str:
+        """Return the name of a type of a user's, with its schema."""
+        is_array = bool(kind.element_oid)
+        named = self.kind(kind.element_oid) if is_array else kind
+        return f"{quote_identifier(named.schema)}.{quote_identifier(named.name)}" + "[]" * is_array
 
     def range_tables(self) -> list[list[Entry]]:
         """Return the range tables of the query at hand and of those around it."""
@@ -99,20 +118,20 @@ def _text(printer: ExpressionPrinter, expression: bound.Expression, *, show_impl
 _Write = Callable[[ExpressionPrinter, Any], str]
 
 
-def constant_text(node: Any) -> str:
+def constant_text(node: Any, printer: ExpressionPrinter) -> str:
     """Return the text of a constant, with its type where the parser would read another one."""
     if node.value is None:
-        return f"NULL::{type_text(node.type_oid, node.typmod)}"
+        return f"NULL::{printer.type(node.type_oid, node.typmod)}"
     if node.type_oid == oids.BOOL:
         return "true" if node.value else "false"
     if node.type_oid == oids.REGCLASS:
         return f"'{node.value}'::regclass"  # its name may change: see dsql.catalog.stored_text
-    text = registry.get(node.type_oid).text_encoder(_SETTINGS)(node.value).decode()
+    text = printer.kind(node.type_oid).text_encoder(_SETTINGS)(node.value).decode()
     if node.type_oid in _BARE_NUMBERS and _is_bare_number(node, text):
         return text
     type_oid = oids.TEXT if node.type_oid == oids.UNKNOWN else node.type_oid
     literal = "'" + text.replace("'", "''") + "'"
-    return f"{literal}::{type_text(type_oid, node.typmod)}"
+    return f"{literal}::{printer.type(type_oid, node.typmod)}"
 
 
 def _is_bare_number(node: Any, text: str) -> bool:
@@ -159,11 +178,6 @@ def _takes_array(function: Any) -> bool:
     return last == oids.ANYARRAY or registry.get(last).category == "A"
 
 
-def type_text(type_oid: int, typmod: int) -> str:
-    """Return a type as a cast takes it: bpchar is not character, which means character(1)."""
-    return "bpchar" if (type_oid, typmod) == (oids.BPCHAR, -1) else format_type(type_oid, typmod)
-
-
 def _is_cast(node: Any) -> bool:
     if isinstance(node, bound.Call):
         return node.cast
@@ -179,7 +193,7 @@ def _target(printer: ExpressionPrinter, node: Any) -> str:
     coercion = node.function.implementation if isinstance(node, bound.Call) else None
     if isinstance(coercion, DomainCoercion):
         return printer.domain(node.function) + "[]" * coercion.of_elements
-    return type_text(node.type_oid, node.typmod)
+    return printer.type(node.type_oid, node.typmod)
 
 
 def _cast(printer: ExpressionPrinter, node: Any, *, show_implicit: bool) -> str:
@@ -201,7 +215,7 @@ def _cast(printer: ExpressionPrinter, node: Any, *, show_implicit: bool) -> str:
     )
     constant = isinstance(argument, bound.Constant) and argument.typmod == -1 and not checked
     if constant and argument.type_oid == node.type_oid and argument.value is not None:
-        text = constant_text(argument)
+        text = constant_text(argument, printer)
         return f"{text.rpartition('::')[0] or text}::{target}"
     return f"({printer.text(argument)})::{target}"
 
@@ -268,7 +282,7 @@ def _array_compare(printer: ExpressionPrinter, node: Any) -> str:
 
 def _array(printer: ExpressionPrinter, node: Any) -> str:
     text = f"ARRAY[{', '.join(printer.operand(element) for element in node.elements)}]"
-    return text if node.elements else f"{text}::{type_text(node.type_oid, node.typmod)}"
+    return text if node.elements else f"{text}::{printer.type(node.type_oid, node.typmod)}"
 
 
 def _subscript(printer: ExpressionPrinter, node: Any) -> str:

@@ -56,7 +56,7 @@ class QueryExpressionPrinter(NamePrinter):
         if isinstance(expression, bound.ColumnRef):
             return self.column(expression)
         if isinstance(expression, bound.Constant):
-            text = constant_text(expression)
+            text = constant_text(expression, self)
             return text if "::" in text else f"{text}::{format_type(expression.type_oid, -1)}"
         text = self._top(expression)
         return text if text.startswith("(") and not self._style.is_pretty else f"({text})"

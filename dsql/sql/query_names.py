@@ -10,6 +10,7 @@ from dsql.catalog.domain_text import domain_name
 from dsql.catalog.function_text import is_visible as is_visible_function
 from dsql.catalog.names import is_visible, relation_name
 from dsql.catalog.schema import Table
+from dsql.catalog.user_types import types_of
 from dsql.functions.function import Function
 from dsql.sql import bound
 from dsql.sql import bound_query as query
@@ -17,6 +18,7 @@ from dsql.sql.binding import Arguments
 from dsql.sql.expression_text import ExpressionPrinter
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
+from dsql.types.type import Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,15 @@ class NamePrinter(ExpressionPrinter):
         if path is not None:
             return domain_name(now, self._catalog, path)
         return f"{quote_identifier(now.schema)}.{quote_identifier(now.name)}"
+
+    def kind(self, type_oid: int) -> Type:
+        """Return the type with an OID, a user's as the search path finds it."""
+        path = self._style.search_path or ()
+        return types_of(self._catalog, path).get(type_oid) or super().kind(type_oid)
+
+    def user_type(self, kind: Type) -> str:
+        """Return the name of a type of a user's, qualified unless the search path has it."""
+        return kind.sql_name
 
     def _relation(self, schema: str, name: str) -> str:
         """Return a relation's name, qualified unless the search path and no WITH query has it."""

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from dsql.catalog.dependencies import PG_PROC, PG_TYPE
-from dsql.catalog.schema import Table, Use
+from dsql.catalog.schema import FIRST_USER_OID, Table, Use
 from dsql.sql.bound import Call, ColumnRef, Constant, Expression
 from dsql.sql.bound_query import SubqueryEntry
 from dsql.sql.domains import DomainCoercion
 from dsql.sql.walk import children, nodes
-from dsql.types import oids
+from dsql.types import oids, registry
 
 
 def expression_uses(expression: Expression, table: Table) -> tuple[Use, ...]:
@@ -33,8 +33,19 @@ def named_objects(root: Any) -> Iterator[Use]:
             yield Use(node.function.oid, class_oid=PG_PROC)
         elif isinstance(node, Call) and isinstance(node.function.implementation, DomainCoercion):
             yield Use(node.function.oid, class_oid=PG_TYPE)
+        if isinstance(node, Expression) and node.type_oid >= FIRST_USER_OID:
+            yield from _of_type(node)
         if not (isinstance(node, SubqueryEntry) and node.view is not None):
             waiting += children(node)
+
+
+def _of_type(node: Expression) -> Iterator[Use]:
+    """Yield the enum whose value, or array of values, something is that is no column."""
+    kind = registry.find_by_oid(node.type_oid)
+    if kind is not None and not isinstance(node, ColumnRef):
+        element = registry.get(kind.element_oid) if kind.element_oid else kind
+        if element.kind == "e":
+            yield Use(element.oid, class_oid=PG_TYPE)
 
 
 def in_order(uses: Collection[Use]) -> tuple[Use, ...]:

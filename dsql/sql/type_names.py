@@ -67,6 +67,8 @@ def type_oid_and_typmod(
     name = names[-1]
     schema = names[-2] if len(names) > 1 else ""
     found = registry.find(name) if schema in ("", "pg_catalog") else None
+    if found is None and name not in _PSEUDO and schema != "pg_catalog":
+        found = registry.find_user_type(schema, name)
     if found is None and name in _PSEUDO and schema in ("", "pg_catalog"):
         oid = _PSEUDO[name]
     elif found is None:

@@ -163,7 +163,7 @@ def define(
         )
     )
     if array_oid:
-        registry.register(_array_of(made))
+        registry.register(array_of(made))
     return made
 
 
@@ -172,7 +172,7 @@ def _always(function: Encode | Decode | None) -> Callable[[FormatSettings], Any]
     return lambda _settings: function
 
 
-def _array_of(element: Type) -> Type:
+def array_of(element: Type) -> Type:
     """Return the array type over `element`, values being lists (see dsql.types.type)."""
     return Type(
         oid=element.array_oid,

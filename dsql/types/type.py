@@ -18,6 +18,7 @@ Runtime values, by type (SQL NULL is None everywhere):
     timestamp, timestamptz    int, microseconds since 2000-01-01 (UTC); int64 extremes are infinities
     interval                  (months, days, microseconds)
     arrays                    list (lower bound 1), nested for more dimensions, None for NULL elements
+    enums                     float: the place of the label, as pg_enum.enumsortorder
     record                    tuple
     aclitem                   dsql.catalog.schema.AclItem
     void                      "" (an empty string)
@@ -90,6 +91,8 @@ class Type:
         False  # may be that in the postgres profile, though not in the dsql one
     )
     key_allowed: bool = True  # may be part of a key or index
+    schema: str = "pg_catalog"
+    values: tuple[Any, ...] = ()  # of an enum: all, in order
 
     @property
     def storage(self) -> str:
