@@ -26,7 +26,6 @@ import logging
 import socket
 import time
 from collections.abc import Callable
-from functools import partial
 from random import SystemRandom
 
 from dsql.control.layout import Layout
@@ -94,13 +93,11 @@ class HostAgent:
         self._surveys = Surveys()
         self._dissolution = Dissolution(layout)
         self._lot = ParkingLot(self._wake)
-        self._listening = Listening(
-            self._assigner.zones, self._assigner.connect_adjudicator, self._lot.wake
-        )
+        self._listening = Listening(self._assigner, self._lot)
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
         self._metering = Metering(layout, settings.name)
-        self._graves = Graves()
+        self._graves = Graves(self._workers)
         # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
         self._numbers = itertools.count(time.monotonic_ns() // 1_000)
         self._vouchers = Vouchers(read_or_make(layout.voucher_key))
@@ -320,7 +317,6 @@ class HostAgent:
         return number
 
     def _wake(self, session: ParkedSession) -> None:
-        self._listening.woken(session)
         self._await_arrival(session)
         now = time.monotonic()
         self._act(self._pool.session_woken(session.number, session.cluster, now))
@@ -365,7 +361,6 @@ class HostAgent:
         if not self._leaving and self._lot.has_room(session):
             self._lot.park(session)
             self._keeping.keep(session)
-            self._listening.parked(session)
         else:
             session.parks = False
             self._wake(session)
@@ -379,7 +374,6 @@ class HostAgent:
         self._account.saw(session.keys)
         self._pool.found(session.cluster)
         self._lot.park(session)
-        self._listening.parked(session)
         self._reporting.schedule()
 
     def on_moved(self, worker: Worker, moved: ParkedRecord) -> None:
@@ -458,10 +452,7 @@ class HostAgent:
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         known = self._workers.pop(worker.process_id, None) is not None
-        work = worker.work.items()
-        gone = tuple(keys.process_key for one, keys in work if keys and one not in self._starts)
-        if worker.cluster is not None and gone:
-            worker.at_end(partial(self._mourn, worker.cluster, gone))
+        self._graves.lost(worker, self._starts)
         self._adoptions.lost(worker)
         for number, keys in worker.work.items():
             self._keys.left(worker, number, keys)
@@ -479,13 +470,6 @@ class HostAgent:
             if pending is not None:
                 self._pending[number] = pending
                 self._start_elsewhere(number, pending)
-
-    def _mourn(self, cluster: str, process_ids: tuple[int, ...]) -> None:
-        """Tell the others of a cluster, those that will be too, of sessions whose process has ended."""
-        self._graves.add(cluster, process_ids, time.monotonic())
-        for worker in self._workers.values():
-            if worker.cluster == cluster:
-                worker.mourn(process_ids)
 
     def _act(self, actions: list[decisions.Action]) -> None:
         for action in actions:
@@ -525,8 +509,7 @@ class HostAgent:
             worker.kill()
             return
         worker.assign(assignment, slots, lambda az: self._assigner.connect_adjudicator(cluster, az))
-        if gone := self._graves.of(cluster, time.monotonic()):
-            worker.mourn(gone)
+        self._graves.assigned(worker, cluster)
         self._background.assigned(cluster, time.monotonic())
 
     def _start(self, process_id: int, number: int) -> None:

@@ -15,21 +15,20 @@ import math
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from adjudicator.client import Feed, ZoneFeed
 from adjudicator.messages import Verdict, decode_reply
 from dsql.rpc.framing import FrameDecoder, FrameError, frame
-from dsql.transaction.interface import Notification
-from placement.parking import ParkedSession
+from placement.parking import ParkedSession, ParkingLot
 
 logger = logging.getLogger(__name__)
 
 _READ_BYTES = 64 * 1024
 
-# Given a cluster and a zone: a connection to its adjudicator, bound to the cluster; None: no answer.
-Connect = Callable[[str, str], tuple[str, socket.socket] | None]
+Connect = Callable[[str, str], tuple[str, socket.socket] | None]  # see `Clusters`
 
 
 class _Zone:
@@ -136,7 +135,7 @@ class _Ears:
         self._feed = feed
         self._wake = wake
 
-    def hear(self, timestamp: int, notification: Notification) -> None:
+    def hear(self, timestamp: int, notification: object) -> None:
         """See Listener."""
         del timestamp, notification
         self._wake()
@@ -154,33 +153,37 @@ class _Ears:
         self._feed.leave(self)
 
 
+class Clusters(Protocol):
+    """What there is of zones: `placement.assignment.Assigner`."""
+
+    def zones(self, cluster: str) -> Sequence[str]:
+        """Return the zones of a cluster. Raises LookupError for an unknown one."""
+        ...
+
+    def connect_adjudicator(self, cluster: str, az: str) -> tuple[str, socket.socket] | None:
+        """Return a zone and a connection to its adjudicator, bound to the cluster; None: no answer."""
+        ...
+
+
 class Listening:
-    """The parked sessions of a host that listen. `wake` is called with each that has something to hear.
+    """The parked sessions of a host that listen, and are woken when they have something to hear."""
 
-    `zones(cluster)` names a cluster's zones. Raises LookupError for none.
-    """
-
-    def __init__(
-        self,
-        zones: Callable[[str], Sequence[str]],
-        connect: Connect,
-        wake: Callable[[ParkedSession], None],
-    ) -> None:
-        self._zones = zones
-        self._connect = connect
-        self._wake = wake
+    def __init__(self, clusters: Clusters, lot: ParkingLot) -> None:
+        self._at = clusters
+        self._wake = lot.wake
+        lot.parked, lot.woken = self._parked, self._woken
         self._clusters: dict[str, _Cluster] = {}
         self._ears: dict[int, _Ears] = {}  # by the session's number
 
-    def parked(self, session: ParkedSession) -> None:
+    def _parked(self, session: ParkedSession) -> None:
         """A session was parked: listen in its place, if it does."""
         if session.ears is None:
             return
         cluster = self._clusters.get(session.cluster)
         if cluster is None:
             with contextlib.suppress(LookupError):
-                azs = self._zones(session.cluster)
-                cluster = _Cluster(session.cluster, azs, self._connect)
+                azs = self._at.zones(session.cluster)
+                cluster = _Cluster(session.cluster, azs, self._at.connect_adjudicator)
                 self._clusters[session.cluster] = cluster
         if cluster is not None:
             feed = cluster.feed
@@ -190,7 +193,7 @@ class Listening:
             for channel in session.ears.channels:
                 feed.listen(ears, channel)
 
-    def woken(self, session: ParkedSession) -> None:
+    def _woken(self, session: ParkedSession) -> None:
         """It goes on, for whatever reason."""
         ears = self._ears.pop(session.number, None)
         if ears is None:

@@ -95,11 +95,20 @@ class ParkedSession:
         self.settle()
 
 
+def _do_nothing(session: ParkedSession) -> None:
+    """Do nothing: nobody listens in its place."""
+
+
 class ParkingLot:
-    """All parked sessions of a host. `wake` is called with each that has to go on, which is out by then."""
+    """All parked sessions of a host. `wake` is called with each that has to go on, which is out by then.
+
+    `parked` is called with each that comes in, `woken` with each that goes, before `wake`.
+    """
 
     def __init__(self, wake: Callable[[ParkedSession], None]) -> None:
         self._wake = wake
+        self.parked: Callable[[ParkedSession], None] = _do_nothing
+        self.woken: Callable[[ParkedSession], None] = _do_nothing
         self._sessions: dict[int, ParkedSession] = {}  # by descriptor
         self._numbers: set[int] = set()
         self._bytes: Counter[str] = Counter()  # of records, by cluster
@@ -138,6 +147,7 @@ class ParkingLot:
         session.deadline = min(session.deadline, time.monotonic() + CONNECTION_SECONDS_MAX)
         if session.deadline < self._alarm_at:
             self._set_alarm(session.deadline)
+        self.parked(session)
 
     def wake(self, session: ParkedSession) -> None:
         """Let a parked session go on."""
@@ -172,6 +182,7 @@ class ParkingLot:
     def _let_go(self, session: ParkedSession) -> None:
         self._take_out(session)
         session.woken_at = time.monotonic()
+        self.woken(session)
         self._wake(session)
 
     def _take_out(self, session: ParkedSession) -> None:

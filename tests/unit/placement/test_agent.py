@@ -330,7 +330,6 @@ async def test_others_learn_which_sessions_have_ended_with_a_process(host: FakeH
     first.begin(taken)
     first.die()
     assert second.mourned == [(1,)]
-    assert host._graves.of("c", 0.0) == (1,)
 
 
 async def test_a_process_that_takes_nothing_up_is_killed(host: FakeHost) -> None:
@@ -475,12 +474,16 @@ async def test_what_is_told_to_its_channels_wakes_a_parked_session_and_nothing_e
 ) -> None:
     zones: dict[str, list[socket.socket]] = {}
 
-    def connect(cluster: str, az: str) -> tuple[str, socket.socket]:
-        ours, theirs = socket.socketpair()
-        zones.setdefault(az, []).append(theirs)
-        return az, ours
+    class Clusters:
+        def zones(self, cluster: str) -> list[str]:
+            return ["az1", "az2"]
 
-    host._listening = Listening(lambda _: ["az1", "az2"], connect, host._lot.wake)
+        def connect_adjudicator(self, cluster: str, az: str) -> tuple[str, socket.socket]:
+            ours, theirs = socket.socketpair()
+            zones.setdefault(az, []).append(theirs)
+            return az, ours
+
+    host._listening = Listening(Clusters(), host._lot)
     number = host.arrived(session(1))
     worker = host.fork(10)
     worker.begin()
