@@ -138,6 +138,14 @@ class LockServer:
                 self._waiter.wake(task)
             self._tasks = None
 
+    def now(self) -> Locks:
+        """Return all locks as they are."""
+        transaction = self._begin()
+        try:
+            return read_locks(transaction)
+        finally:
+            transaction.rollback()
+
     def mourn(self, process_ids: Iterable[int]) -> None:
         """Sessions have ended with their process: what they have claimed before now is nobody's."""
         now = self._feed.latest()

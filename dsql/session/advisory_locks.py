@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from dsql.locks.lock import Claim, LockMode, Tag
-from dsql.locks.server import read_locks
 from dsql.locks.session import SessionLocks
 
 if TYPE_CHECKING:
@@ -53,9 +52,12 @@ def take(
 
 
 def give_up(state: SessionState, tag: Tag, *, shared: bool) -> bool:
-    """Give up a lock of the session's own; return whether it had it."""
+    """Give up a lock of the session's own; return whether it had it. Who had not is warned."""
     mode = LockMode.SHARE if shared else LockMode.EXCLUSIVE
-    return locks_of(state).give_up(tag, mode)
+    had = locks_of(state).give_up(tag, mode)
+    if not had:
+        state.notice("WARNING", "01000", f"you don't own a lock of type {mode.title}")
+    return had
 
 
 def give_all_up(state: SessionState) -> None:
@@ -65,8 +67,9 @@ def give_all_up(state: SessionState) -> None:
 
 
 def entries(state: SessionState) -> Iterator[Entry]:
-    """Yield who has which lock, and who waits for it, at the statement's snapshot."""
-    for tag, lock in read_locks(state.block.transaction).items():
+    """Yield who has which lock now, whatever the statement's snapshot, and who waits for it."""
+    server = state.environment.locks
+    for tag, lock in (server.now() if server is not None else {}).items():
         for claim in lock.holders:
             yield Entry(tag, claim, True, ())
         for claim in lock.line:

@@ -86,7 +86,8 @@ class WriteBuffer:
         """Forget everything."""
         self.entries.clear()
         self.checks.clear()
-        self.notifications.clear()
+        if self.notifications:
+            self.notifications.clear()
         self._sorted: list[bytes] | None = None
         self._rows = 0
         self.size = 0  # bytes of keys and values, a little less than what a commit would carry

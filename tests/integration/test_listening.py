@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,32 @@ def connect(cluster: RunningCluster) -> psycopg.Connection[Any]:
     return psycopg.connect(**cluster.dsn(), autocommit=True)
 
 
+@contextmanager
+def killed(cluster: RunningCluster, az: str) -> Iterator[None]:
+    """Kill a zone; go on when all are whole again, lest two of three are lost at once."""
+    before = cluster.role(f"{az}.az")
+    os.kill(before, signal.SIGKILL)
+    yield
+    cluster.wait_for_restart(f"{az}.az", before, HEAR_SECONDS)
+    wait_until(
+        lambda: (
+            subprocess.run(
+                [DSQL, "status", "--data", cluster.directory / "data"],
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 0
+        )
+    )
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + HEAR_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def hear(listener: psycopg.Connection[Any], count: int) -> list[str]:
     found = listener.notifies(timeout=HEAR_SECONDS, stop_after=count)
     return [notification.payload for notification in found]
@@ -47,10 +74,8 @@ def test_what_is_told_while_zones_die_is_heard_once_and_in_order(cluster: Runnin
         listener.execute("LISTEN news")
         told = tell(speaker, range(10))
         for round_, az in enumerate(ZONES, 1):
-            before = cluster.role(f"{az}.az")
-            os.kill(before, signal.SIGKILL)
-            told += tell(speaker, range(round_ * 10, round_ * 10 + 10))
-            cluster.wait_for_restart(f"{az}.az", before, HEAR_SECONDS)
+            with killed(cluster, az):
+                told += tell(speaker, range(round_ * 10, round_ * 10 + 10))
         assert hear(listener, len(told)) == told
         listener.execute("UNLISTEN *")
         speaker.execute("NOTIFY news")
@@ -70,13 +95,6 @@ def test_who_is_parked_is_woken_by_what_it_listens_to_and_nothing_else(
         assert hear(listener, len(tell(speaker, range(3)))) == ["0", "1", "2"]
         wait_until(lambda: cluster.host()["parked"] == 2)
         assert hear(listener, len(tell(speaker, range(3)))) == ["0", "1", "2"]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HEAR_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_who_goes_to_another_process_hears_on(cluster: RunningCluster) -> None:
@@ -139,9 +157,8 @@ def test_an_advisory_lock_outlives_the_zones(cluster: RunningCluster) -> None:
     with connect(cluster) as holder, connect(cluster) as other:
         holder.execute("SELECT pg_advisory_lock(6)")
         for az in ZONES:
-            before = cluster.role(f"{az}.az")
-            os.kill(before, signal.SIGKILL)
-            cluster.wait_for_restart(f"{az}.az", before, HEAR_SECONDS)
+            with killed(cluster, az):
+                pass
             assert other.execute("SELECT pg_try_advisory_lock(6)").fetchone() == (False,)
         assert holder.execute("SELECT pg_advisory_unlock(6)").fetchone() == (True,)
         assert other.execute("SELECT pg_try_advisory_lock(6)").fetchone() == (True,)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from memory_server import Peer, Server, errors, letters
+from memory_server import Peer, Server, errors, letters, notices
 
 from dsql.wire import client
 
@@ -71,7 +71,11 @@ def test_what_is_taken_twice_is_given_up_twice(pair: tuple[Peer, Peer]) -> None:
     assert tries(one, "pg_advisory_unlock(5)")
     assert not tries(other, "pg_try_advisory_lock(5)")
     assert tries(one, "pg_advisory_unlock(5)")
-    assert not tries(one, "pg_advisory_unlock(5)")
+    warned = notices(one.query("SELECT pg_advisory_unlock(5), pg_advisory_unlock_shared(5)"))
+    assert [(notice["C"], notice["M"]) for notice in warned] == [
+        ("01000", "you don't own a lock of type ExclusiveLock"),
+        ("01000", "you don't own a lock of type ShareLock"),
+    ]
     assert tries(other, "pg_try_advisory_lock(5)")
 
 
@@ -98,6 +102,7 @@ def test_a_transactions_lock_goes_with_its_savepoint(pair: tuple[Peer, Peer]) ->
     one, other = pair
     one.query("BEGIN; SELECT pg_advisory_xact_lock(5); SAVEPOINT s")
     one.query("SELECT pg_advisory_xact_lock(6); ROLLBACK TO s")
+    assert one.rows("SELECT objid FROM pg_locks") == [[b"5"]]  # whatever its snapshot
     assert tries(other, "pg_try_advisory_lock(6)")
     assert not tries(other, "pg_try_advisory_lock(5)")
 
