@@ -40,6 +40,8 @@ define(
 define("pg_trigger_depth", (), oids.INT4)(_always(0))
 define("pg_jit_available", (), oids.BOOL, volatility="v")(_always(False))
 define("pg_is_in_recovery", (), oids.BOOL)(_always(False))
+define("pg_is_wal_replay_paused", (), oids.BOOL, volatility="v")(_always(False))
+define("pg_stat_get_numscans", (oids.OID,), oids.INT8)(_always(0))
 define("pg_relation_is_publishable", (oids.REGCLASS,), oids.BOOL)(_always(False))
 define("pg_tablespace_location", (oids.OID,), oids.TEXT)(_always(""))
 define("getdatabaseencoding", (), oids.NAME)(_always("UTF8"))

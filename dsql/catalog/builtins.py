@@ -50,7 +50,10 @@ def _pg_type(context: Any) -> Iterator[Row]:
             "typstorage": "x",
             "typtypmod": -1,
         } | io_functions("record")
-    yield from domain_rows(context.catalog, namespaces)
+    for row in domain_rows(context.catalog, namespaces):
+        domain = context.catalog.domains_by_oid.get(row["oid"])  # else it is the array type of one
+        base = "_text" if domain is None else registry.get(domain.type_oid).name
+        yield {**row, **io_functions(base), "typmodin": 0, "typmodout": 0}
     yield from enum_rows(context.catalog, namespaces)
 
 

@@ -151,6 +151,7 @@ def _domain(column: Column, catalog: Catalog) -> Row:
     if domain is None:
         return {}
     return {
+        **({"is_nullable": "NO"} if domain.not_null else {}),
         "domain_catalog": DATABASE,
         "domain_schema": domain.schema,
         "domain_name": domain.name,
