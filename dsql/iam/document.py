@@ -15,6 +15,7 @@ from dsql.iam.condition import Condition, parse_conditions
 
 VERSIONS = ("2012-10-17", "2008-10-17")
 STATEMENTS_MAX = 200
+WORDS_MAX = 500  # patterns and values of a resource policy: each login may be compared with all
 _DOCUMENT = {"Version", "Id", "Statement"}
 _STATEMENT = {
     *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
@@ -61,7 +62,16 @@ def parse_resource_policy(text: str) -> Policy:
         document = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise MalformedPolicyError(f"The policy is not valid JSON: {error}") from None
-    return _parse(document, names_principals=True)
+    policy = _parse(document, names_principals=True)
+    if sum(map(_words_in, policy.statements)) > WORDS_MAX:
+        raise MalformedPolicyError(f"The policy must have {WORDS_MAX} patterns and values at most")
+    return policy
+
+
+def _words_in(statement: Statement) -> int:
+    names = (statement.actions, statement.resources, statement.principals)
+    conditions = (len(condition.values) for condition in statement.conditions)
+    return sum(len(one.patterns) for one in names if one is not None) + sum(conditions)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def _covering(statements: Iterable[Statement], request: AccessRequest) -> Iterat
         names = statement.resources
         resources = Names(tuple(substitute(p, context) for p in names.patterns), names.excluded)
         if (
-            _covers(statement.actions, request.action.lower())
+            (statement.principals is None or _concerns(statement.principals, request))
+            and _covers(statement.actions, request.action.lower())
             and _covers(resources, request.resource)
-            and (statement.principals is None or _concerns(statement.principals, request))
             and all(condition.holds(context) for condition in statement.conditions)
         ):
             yield statement

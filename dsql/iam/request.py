@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 _ASSUMED_ROLE = re.compile(r"arn:(aws[^:]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 _ACCOUNT = 4  # which of an ARN's parts it is
-_PATTERNS_MAX = 1024
 
 Context = Mapping[str, tuple[str, ...]]
 
@@ -74,20 +72,43 @@ def account_of(arn: str) -> str:
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Match with `*` (any run of characters) and `?` (any one); nothing else is special."""
-    if "*" not in pattern and "?" not in pattern:
-        return pattern == value
-    return _compile(pattern).fullmatch(value) is not None
+    """Match with `*` (any run of characters) and `?` (any one); nothing else is special.
 
-
-@functools.lru_cache(_PATTERNS_MAX)
-def _compile(pattern: str) -> re.Pattern[str]:
-    """Join runs of stars, and take no step back behind a piece that was found: linear in the value."""
-    pieces = [
-        re.escape(piece).replace(r"\?", ".") for piece in re.sub(r"\*+", "*", pattern).split("*")
-    ]
-    first, *others = pieces
+    A policy may hold thousands of patterns, so that none is worth compiling.
+    """
+    first, *others = pattern.split("*")
     if not others:
-        return re.compile(first, re.DOTALL)
-    middle = "".join(f"(?>.*?{piece})" for piece in others[:-1])
-    return re.compile(f"{first}{middle}.*{others[-1]}", re.DOTALL)
+        return _fits(first, value)
+    *middle, last = others
+    at, end = len(first), len(value) - len(last)
+    if at > end or not _fits(first, value[:at]) or not _fits(last, value[end:]):
+        return False
+    for piece in middle:
+        at = _behind(piece, value, at, end)
+        if at < 0:
+            return False
+    return True
+
+
+def _fits(piece: str, value: str) -> bool:
+    """Return whether characters are those of a piece without stars."""
+    if "?" not in piece:
+        return piece == value
+    return len(piece) == len(value) and all(
+        wanted in ("?", found) for wanted, found in zip(piece, value, strict=True)
+    )
+
+
+def _behind(piece: str, value: str, at: int, end: int) -> int:
+    """Return where a piece ends that is found first between two places, -1 if it is not there."""
+    size = len(piece)
+    sure = max(piece.split("?"), key=len)  # what has to be there in any case
+    before = piece.index(sure)
+    while True:
+        found = value.find(sure, at + before, end)
+        at = found - before
+        if found < 0 or at + size > end:
+            return -1
+        if _fits(piece, value[at : at + size]):
+            return at + size
+        at += 1

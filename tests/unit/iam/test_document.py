@@ -64,6 +64,12 @@ def test_what_is_no_document_is_refused(text: str) -> None:
         parse_resource_policy(text)
 
 
+def test_what_takes_long_to_compare_with_is_no_clusters_policy() -> None:
+    many = statement(Principal="*", Resource=["*?a"] * 500)
+    with pytest.raises(MalformedPolicyError, match="500"):
+        parse_resource_policy(json.dumps({"Statement": many}))
+
+
 @pytest.mark.parametrize(
     ("fields", "public"),
     [
