@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from dsql.control.atomic_file import write_atomically
+from dsql.control.atomic_file import PRIVATE, write_atomically
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.disk.files import read_file
 from dsql.iam.document import MalformedPolicyError, Policy, parse_resource_policy
@@ -88,7 +88,7 @@ def write_resource(layout: Layout, resource: ClusterResource) -> None:
     """Replace a cluster's resource. Raises OSError."""
     path = layout.resource(resource.identifier)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, msgspec.json.encode(resource), files=layout.files)
+    write_atomically(path, msgspec.json.encode(resource), PRIVATE, files=layout.files)
 
 
 def of_record(record: ClusterRecord) -> ClusterResource:
