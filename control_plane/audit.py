@@ -48,9 +48,9 @@ class AuditLog:
         self._strangers = RateLimit(STRANGERS_RATE, STRANGERS_BURST)
         self._suppressed = 0
 
-    def record(self, event: Event, settings: Settings) -> None:
-        """Log what a request has come to."""
-        if event.key is None and not self._strangers.take(event.request.address, event.now):
+    def record(self, event: Event, settings: Settings, now: float) -> None:
+        """Log what a request has come to; `now` is monotonic."""
+        if event.key is None and not self._strangers.take(event.request.address, now):
             self._suppressed += 1
             return
         fields = _fields(event, settings)

@@ -6,6 +6,7 @@ No I/O but the registry's. Nothing is spent on a request before its signature is
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,12 +56,18 @@ class Dispatcher:
     """Answers requests, one after the other."""
 
     def __init__(
-        self, plane: Plane, authenticator: Authenticator, rate: RateLimit, audit: AuditLog
+        self,
+        plane: Plane,
+        authenticator: Authenticator,
+        rate: RateLimit,
+        audit: AuditLog,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plane = plane
         self._authenticator = authenticator
         self._rate = rate
         self._audit = audit
+        self._monotonic = monotonic
 
     def answer(self, request: HttpRequest, request_id: str, now: float) -> HttpAnswer:
         """Return the answer to a request; whatever happens, there is one. `now`: seconds since 1970."""
@@ -73,7 +80,7 @@ class Dispatcher:
             log.exception("request %s failed", request_id)
             event.failure = internal()
         finally:
-            self._audit.record(event, self._plane.settings)
+            self._audit.record(event, self._plane.settings, self._monotonic())
         return write_failure(event.failure, request_id)
 
     def _carry_out(self, request: HttpRequest, event: Event) -> HttpAnswer:
@@ -81,7 +88,7 @@ class Dispatcher:
         event.operation = found.operation
         key = self._authenticator.authenticate(request, event.now)
         event.key = key
-        if not self._rate.take(key.access_key_id, event.now):
+        if not self._rate.take(key.access_key_id, self._monotonic()):
             raise throttled()
         given = read_input(found, request)
         event.parameters = given

@@ -140,7 +140,7 @@ class ControlPlane:
     async def _housekeep(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
-            now = time.time()
+            now = time.monotonic()
             if self._certificate is not None:
                 await self._work(self._renew)
             self._rate.forget_full(now)

@@ -61,7 +61,9 @@ class Service:
         permissions = Permissions(self.keys, REGION, ACCOUNT)
         plane = Plane(SETTINGS, self.registry, permissions, self._change)
         authenticator = Authenticator(self.keys, REGION)
-        self.dispatcher = Dispatcher(plane, authenticator, RateLimit(1, 500), AuditLog())
+        self.dispatcher = Dispatcher(
+            plane, authenticator, RateLimit(1, 500), AuditLog(), monotonic=lambda: 0.0
+        )
 
     def _change(self, identifier: str) -> None:
         self.changed.append(identifier)
