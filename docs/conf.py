@@ -20,6 +20,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+smartquotes = False  # messages are shown as they are
 html_theme = "furo"
 html_title = f"dsql {version}"
 html_copy_source = False

@@ -19,6 +19,7 @@ PACKAGE = Path(limits.__file__).parent
 ROOT = PACKAGE.parent
 _SQLSTATE = re.compile("[0-9][0-9A-Z]{4}|(P0|XX)[0-9]{3}").fullmatch
 SOURCES = ("dsql", "relay", "placement", "adjudicator", "storage")
+_NO_ERRORS = ("00", "01")  # the classes of notices and warnings
 _NOT_OURS_TO_SAY = {"wire", "cli", "chaos"}  # rooms without errors of statements
 
 
@@ -54,7 +55,8 @@ def errors() -> str:
     found: dict[str, set[str]] = defaultdict(set)
     for path in _modules():
         for sqlstate, message in _raised(ast.parse(path.read_text("utf-8"))):
-            found[sqlstate].add(message)
+            if not sqlstate.startswith(_NO_ERRORS):
+                found[sqlstate].add(message)
     rows = [
         (f"`{state}`", "<br>".join(map(_cell, sorted(found[state])))) for state in sorted(found)
     ]
