@@ -52,6 +52,7 @@ CLASSES = (
     OperatorClass(10_038, "time_ops", oids.TIME, 1996, "time_ops"),
     OperatorClass(10_041, "timetz_ops", oids.TIMETZ, 2000, "timetz_ops"),
     OperatorClass(10_065, "uuid_ops", oids.UUID, 2968, "uuid_ops"),
+    OperatorClass(10_069, "enum_ops", oids.ANYENUM, 3522, "enum_ops"),
     OperatorClass(10_088, "jsonb_ops", oids.JSONB, 4033, "jsonb_ops"),
 )
 OTHERS = (
@@ -72,12 +73,16 @@ def class_oid(type_oid: int, name: str) -> int:
 
 
 def _default(type_oid: int) -> OperatorClass:
-    return _BY_TYPE.get(type_oid) or _BY_TYPE[oids.ANYARRAY]
+    found = _BY_TYPE.get(type_oid)
+    if found is None:
+        found = _BY_TYPE[oids.ANYENUM if registry.get(type_oid).kind == "e" else oids.ANYARRAY]
+    return found
 
 
 def has_default(type_oid: int) -> bool:
     """Return whether a type has an operator class for btree."""
-    return type_oid in _BY_TYPE or bool(registry.get(type_oid).element_oid)
+    known = registry.get(type_oid)
+    return type_oid in _BY_TYPE or bool(known.element_oid) or known.kind == "e"
 
 
 def written_class(name: str, type_oid: int) -> str:

@@ -134,3 +134,15 @@ create table hued (h hue);
 reset role;
 drop type e3;
 drop type hue, e3 cascade;
+-- how enums are sorted is an operator class of their own
+create type kept_order as enum ('b', 'a');
+create table ordered_by_enum (id int primary key, o kept_order, p kept_order[]);
+create index ordered_by_enum_o on ordered_by_enum (o, id);
+select opcname, opcintype::regtype from pg_index, pg_opclass c where indexrelid = 'ordered_by_enum_o'::regclass and c.oid = any (indclass) order by 1;
+create index ordered_by_class on ordered_by_enum (o enum_ops);
+select pg_get_indexdef('ordered_by_class'::regclass);
+create index ordered_by_other on ordered_by_enum (o text_ops);
+create statistics about_enums on o, p from ordered_by_enum;
+select stxname, stxkeys from pg_statistic_ext where stxname = 'about_enums';
+drop table ordered_by_enum;
+drop type kept_order;
