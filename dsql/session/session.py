@@ -157,6 +157,8 @@ class Session:
             self._send_last()
         except FatalError as error:
             self._say_last(error)
+        except SqlError as error:  # of what was to be told between two statements
+            self._say_last(FatalError(error.sqlstate, error.message))
         except OSError as error:  # the client is gone, or broke TLS: nobody is left to tell
             logger.info("connection lost", extra={"reason": str(error)})
         except Exception as error:

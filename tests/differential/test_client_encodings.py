@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from memory_server import Peer, Server
+from memory_server import Peer, Server, errors
 
 from dsql.errors import SqlError
 from dsql.types.text_encodings import TextEncoding, encoding_name, find_encoding
@@ -247,6 +247,20 @@ def test_a_client_of_another_encoding_hears_what_postgresql_says(
         peer.query(text)
     for message in CONVERSATIONS[name]:
         assert answers(peer, message) == answers(theirs, message), message
+
+
+def test_a_notification_that_is_lacking_is_the_end(theirs: Peer, ours: Server) -> None:
+    told = []
+    for peer in (theirs, ours.connect()):
+        peer.ask(set_to("latin1"))
+        peer.ask(said(b'LISTEN "\xe9"'))
+        (heard,) = [
+            body for kind, body in peer.ask(said(b"NOTIFY \"\xe9\", '\xe8'")) if kind == "A"
+        ]
+        peer.send(said(b"NOTIFY \"\xe9\", U&'\\65E5'"))
+        (fields,) = errors(peer.until("E"))
+        told.append((heard[4:], [fields[code] for code in "SCM"]))
+    assert told[0] == told[1]
 
 
 def of(name: str) -> TextEncoding:
