@@ -159,6 +159,14 @@ CONVERSATIONS: dict[str, tuple[bytes, ...]] = {
         prepared(b"SELECT '\x81'"),
         prepared(b"SELECT a FROM t WHERE b = $1", b"1"),
     ),
+    "a domain": (
+        client.query("CREATE DOMAIN word AS text CHECK (value <> 'ö')"),
+        set_to("latin1"),
+        said(b"SELECT '\xe9'::word, ARRAY['\xe9']::word[]"),
+        prepared(b"SELECT $1::text::word", b"\xe9", formats=BINARY),
+        said(b"SELECT '\xf6'::word"),
+        client.query("DROP DOMAIN word"),
+    ),
     "a pipeline": (
         prepared(b"SET client_encoding = 'latin1'").removesuffix(client.sync())
         + prepared(b"SELECT '\xe9'"),
