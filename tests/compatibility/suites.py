@@ -122,14 +122,14 @@ def _psycopg(directory: Path) -> Run:
 
 
 def _asyncpg(directory: Path) -> Run:
-    tree = _archive(directory, "asyncpg==0.31.0")
+    tree = _checkout(directory, "MagicStack/asyncpg", _ASYNCPG)
     tests = (
         directory / "tests-only"
     )  # beside the package's own sources it would not be the built one
     if not tests.exists():
         tests.mkdir()
         (tree / "tests").rename(tests / "tests")
-    python = _python(directory, "asyncpg==0.31.0", "pytest", "uvloop", "distro")
+    python = _python(directory, "asyncpg==0.32.0", "pytest", "uvloop", "distro")
     return partial(_pytest, python, tests, directory, lambda _variables: ["tests"])
 
 
@@ -247,13 +247,14 @@ def _dumps(directory: Path) -> Run:
     return run
 
 
+_ASYNCPG = "db8ecc2a38e16fb0c090aef6f5506547c2831c24"
 _SQLALCHEMY = "f35da7e2b9349a08b8de1f6bd3b07c8bf8616790"
 _NODE_POSTGRES = "c9e57617bc92c2ded23a75345f50eadc527bd131"
 SUITES = {
     suite.name: suite
     for suite in (
         Suite("psycopg", "3.3.4", _psycopg),
-        Suite("asyncpg", "0.31.0", _asyncpg),
+        Suite("asyncpg", "0.32.0", _asyncpg),
         Suite("sqlalchemy", _SQLALCHEMY[:12], _sqlalchemy),
         Suite("django", "5.2.8", _django),
         Suite("psql", "15", lambda _directory: BackslashCommands().run),
