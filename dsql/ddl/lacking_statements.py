@@ -31,7 +31,7 @@ from dsql.ddl.naming import (
 )
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.role_specs import role_of
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
 from dsql.sql.type_names import type_oid_and_typmod
@@ -254,10 +254,12 @@ def _mapping(node: Any, context: UtilityContext) -> None:
 
 
 def _do(node: Any, context: UtilityContext) -> None:
+    """Refuse a block as PostgreSQL does in a language that runs none."""
     del context
-    for option in node.args:
-        if option.def_elem.defname == "language":
-            check_language(option.def_elem.arg.string.sval)
+    named = [each.def_elem for each in node.args if each.def_elem.defname == "language"]
+    language = named[0].arg.string.sval if named else "plpgsql"
+    check_language(language)
+    raise unsupported(f'language "{language}" does not support inline code execution')
 
 
 def _last(field: str) -> Callable[[Any], str]:

@@ -9,6 +9,7 @@ name and argument types ("substr(text,int4)"); several keys are separated by spa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -35,6 +36,11 @@ class Row:
     direct_arguments: int
     columns: tuple[tuple[str, int], ...]
     argument_names: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What `define` calls it."""
+        return f"{self.name}({','.join(types.get(oid).name for oid in self.argument_types)})"
 
 
 def type_oid(name: str) -> int:
@@ -84,6 +90,12 @@ def signatures(name: str) -> list[str]:
     """Return the keys of every function of a name."""
     prefix = f"{name}("
     return [key for key in _rows() if key.startswith(prefix)]
+
+
+def rows_named(pattern: re.Pattern[str]) -> list[Row]:
+    """Return the functions whose names match a pattern as a whole, in OID order."""
+    named = (row for row in _rows_by_oid().values() if pattern.fullmatch(row.name))
+    return sorted(named, key=lambda row: row.oid)
 
 
 def row_by_oid(oid: int) -> Row:

@@ -1,0 +1,10 @@
+select btint4cmp(1,2), btint4cmp(2,1), btint4cmp(1,1), bttextcmp('a','b') < 0, bpcharcmp('a ','a'), numeric_cmp(1.0,1.00), numeric_cmp('nan',1), btfloat8cmp('nan',1), btboolcmp(true,false);
+select int4larger(1,2), int4smaller(1,2), text_larger('a','b'), numeric_larger(1.0,1.00), numeric_smaller(1.0,1.00), date_larger('2001-01-01','2002-01-01'), interval_smaller('1 mon','30 days'), timestamptz_larger(null,now()), float8larger('nan',1);
+select text_pattern_lt('a','b'), 'a' ~<~ 'b', 'a' ~>=~ 'b', 'a'::bpchar ~<=~ 'a ';
+select btarraycmp(array[1,2],array[1,3]), array_larger(array[1],array[2]), btrecordcmp(row(1,2),row(1,3)), btrecordcmp(row(1,null::int),row(1,3));
+select jsonb_cmp('1','2') < 0, uuid_cmp('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11','a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12') < 0, byteacmp('a','b') < 0, btint48cmp(1,2::int8), btfloat48cmp(1,2);
+select timetz_cmp('10:00+01','09:00+00'), time_larger('10:00','11:00'), network_cmp('10.0.0.1','10.0.0.2'), btnametextcmp('a','b') < 0, bttidcmp('(0,1)','(0,2)');
+select enum_cmp('a'::text, 'b');
+select max(x) from (values ('a'::bpchar)) v(x);
+do language sql $$ select 1 $$;
+do language nope $$ select 1 $$;
