@@ -132,9 +132,11 @@ class DataConflictError(SqlError):
         super().__init__("40001", "change conflicts with another transaction (OC000)")
 
 
-def schema_conflict() -> SqlError:
-    """Return the error of a transaction that used an outdated catalog (DSQL's OC001)."""
-    return SqlError("40001", "schema has been updated by another transaction (OC001)")
+class SchemaConflictError(SqlError):
+    """A transaction has used an outdated catalog (DSQL's OC001)."""
+
+    def __init__(self) -> None:
+        super().__init__("40001", "schema has been updated by another transaction (OC001)")
 
 
 def outcome_unknown() -> SqlError:

@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -337,3 +337,15 @@ class Server:
             peer.socket.close()
         for life in self.lives:
             life.result(60)
+
+
+def before_next_commit(server: Server, act: Callable[[], None]) -> None:
+    """Have something happen when the next commit reaches the store, before it counts."""
+    store, commit = server.store, server.store.commit
+
+    def commit_behind(encoded: bytes, identity: bytes) -> CommitOutcome:
+        store.commit = commit  # type: ignore[method-assign]
+        act()
+        return commit(encoded, identity)
+
+    store.commit = commit_behind  # type: ignore[method-assign]

@@ -13,15 +13,23 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.catalog.schema import ForeignKey
 from dsql.encoding.keyspace import role_version_key
-from dsql.errors import DataConflictError, FatalError, Interrupted, SqlError, unsupported
+from dsql.errors import (
+    DataConflictError,
+    FatalError,
+    Interrupted,
+    SchemaConflictError,
+    SqlError,
+    unsupported,
+)
 from dsql.locks.session import SessionLocks
 from dsql.sequences.session import SessionSequences
+from dsql.session.attempts import DDL_REPEATS_MAX, REPLAYS_MAX, Again, Recording, Used
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
@@ -44,32 +52,8 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
-REPLAYS_MAX = 50
-
 # A member of an enum costs two look-ups each time.
 _IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
-
-
-class _Used(Protocol):
-    """What a commit has to know of a query: see CompiledQuery."""
-
-    @property
-    def version_keys(self) -> tuple[bytes, ...]: ...
-
-    @property
-    def role(self) -> int: ...
-
-
-class Recording(Protocol):
-    """What can run a transaction again; see `dsql.session.replay`."""
-
-    def covers(self, statements: int) -> bool:
-        """Return whether it can, for a transaction of so many statements."""
-        ...
-
-    def replay(self) -> bool:
-        """Run everything again in a fresh transaction; False if the client could tell."""
-        ...
 
 
 class TransactionBlock:
@@ -122,8 +106,10 @@ class TransactionBlock:
 
     def _reset(self) -> None:
         self.read_only = False
-        self._queries: set[_Used] = set()
+        self._queries: set[Used] = set()
         self._ddl_statements = 0
+        self._begins_with_ddl = False
+        self._again: tuple[Again, int] | None = None
         self._catalog_changed = False  # by this transaction; a later ROLLBACK TO does not reset it
         self._writes = False
         self._has_read = False  # before the first statement that counts
@@ -301,9 +287,21 @@ class TransactionBlock:
                 raise _mixed()
         if self.read_only:
             raise read_only_error(command)
+        if not (self._has_read or self._queries or self.transaction.statements):
+            self._begins_with_ddl = True
         self._ddl_statements += 1
         self._writes = True
         self.transaction.begin_statement()
+
+    def repeat_by(self, again: Again) -> None:
+        """Say how the statement that has just run is run again; `again` returns whether no client can tell.
+
+        That is done to DDL that is all of its transaction and has lost (OC001). Any job that ends changes
+        the catalog, too, so who makes a table would lose to an index that is built meanwhile.
+        """
+        alone = self._begins_with_ddl and self.state is _IMPLICIT and not self.in_script
+        if alone and self.temporary is None:
+            self._again = again, self.transaction.statements
 
     def forget_catalog(self) -> None:
         """Look the catalog up again: the transaction itself has changed it.
@@ -343,8 +341,6 @@ class TransactionBlock:
                 self._interrupts.state = HELD
             if self.listening is not None:
                 self.listening.prepare(transaction)
-            if self.locks is not None and transaction.has_writes:
-                self.locks.fence(transaction)
             self._commit(transaction)
         except BaseException:
             self.rollback()
@@ -377,7 +373,11 @@ class TransactionBlock:
                 self._check_versions(transaction)
                 if self.temporary is not None:
                     self.temporary.before_commit(self.catalog, transaction)
-            replayable = not self._has_read and self._recording.covers(transaction.statements)
+            if self.locks is not None and transaction.has_writes:
+                self.locks.fence(transaction)
+            statements = transaction.statements
+            replayable = not self._has_read and self._recording.covers(statements)
+            repeatable = self._again is not None and self._again[1] == statements
             try:
                 if replayable and transaction.is_outdated():
                     transaction.rollback()
@@ -387,6 +387,9 @@ class TransactionBlock:
                 return
             except DataConflictError:
                 if not replayable or refusals > REPLAYS_MAX or not self._replay():
+                    raise
+            except SchemaConflictError:
+                if not repeatable or refusals > DDL_REPEATS_MAX or not self._repeat():
                     raise
 
     def _run_job(self, job: Job) -> None:
@@ -410,6 +413,19 @@ class TransactionBlock:
         if became_another:
             for role in self.catalog.memberships.settable(session_role):
                 transaction.check(role_version_key(role), Mode.CATALOG)
+
+    def _repeat(self) -> bool:
+        """Run the DDL statement again that is all of the transaction; False if the client could tell."""
+        assert self._again is not None, "it can be repeated"
+        again, _ = self._again
+        if self._sequences.made:
+            self._sequences.undo()
+        self._reset()
+        self._catalog = None
+        self._interrupts.resume()
+        same = again()
+        self._interrupts.state = HELD
+        return same
 
     def _replay(self) -> bool:
         catalog, self._catalog = self._catalog, None

@@ -176,7 +176,16 @@ class QueryPortal:
 class ResultPortal:
     """A statement that makes its whole result at once: the utility statements."""
 
-    __slots__ = ("_at_end", "_codes", "_result", "_rows", "_run", "_state", "description")
+    __slots__ = (
+        "_answer",
+        "_at_end",
+        "_codes",
+        "_result",
+        "_rows",
+        "_run",
+        "_state",
+        "description",
+    )
 
     def __init__(
         self,
@@ -188,6 +197,7 @@ class ResultPortal:
         self._state = state
         self._run = run
         self._result: UtilityResult | None = None
+        self._answer = b""  # the whole of it, if it was given at once
         self._rows: Iterator[Row] = iter(())
         self._codes: tuple[int, ...] = ()
         self._at_end = False
@@ -203,15 +213,24 @@ class ResultPortal:
 
     def execute(self, row_limit: int) -> None:
         """See `Portal`. Raises SqlError 55000 for what has no rows and was run before."""
+        state, result = self._state, self._result
+        if result is not None:
+            if not result.columns:
+                raise_spent(state)
+            self._give(result, row_limit)
+            return
+        start = len(state.out)
+        state.context.start_statement()
+        self._result = result = self._run()
+        send_notices(state, result.notices)
+        self._rows = iter(result.rows)
+        self._give(result, row_limit)
+        if self._at_end:
+            self._answer = bytes(state.out[start:])
+            state.block.repeat_by(self._repeat)
+
+    def _give(self, result: UtilityResult, row_limit: int) -> None:
         state = self._state
-        result = self._result
-        if result is None:
-            state.context.start_statement()
-            self._result = result = self._run()
-            send_notices(state, result.notices)
-            self._rows = iter(result.rows)
-        elif not result.columns:
-            raise_spent(self._state)
         self._at_end = not row_limit or not result.columns
         if not result.columns:
             state.out += backend.command_complete(result.tag)
@@ -227,6 +246,26 @@ class ResultPortal:
             state.out += backend.PORTAL_SUSPENDED
         else:
             state.out += backend.command_complete(result.tag)
+
+    def _repeat(self) -> bool:
+        """Run again, in a transaction that has just begun: see `TransactionBlock.repeat_by`."""
+        out, answer, result = self._state.out, self._answer, self._result
+        unsent = out.endswith(answer)
+        if unsent:
+            del out[-len(answer) :]
+        start = len(out)
+        self._result = None
+        try:
+            self.execute(0)
+            same = unsent or out[start:] == answer
+        except SqlError:
+            same = False
+        if not (same and unsent):
+            del out[start:]
+        if not same:
+            self._result = result
+            out += answer if unsent else b""
+        return same
 
     def epilogue(self) -> bytes | None:
         """See `Portal`."""

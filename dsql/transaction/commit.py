@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from dsql.errors import DataConflictError, SqlError, outcome_unknown, schema_conflict
+from dsql.errors import DataConflictError, SchemaConflictError, SqlError, outcome_unknown
 from dsql.transaction.interface import (
     Behind,
     Buried,
@@ -58,7 +58,7 @@ def commit_write_set(
     if isinstance(outcome, Committed):
         return outcome.timestamp
     if isinstance(outcome, Conflict):
-        raise schema_conflict() if outcome.schema else DataConflictError()
+        raise SchemaConflictError if outcome.schema else DataConflictError
     if isinstance(outcome, Refused):
         raise _disk_full() if outcome.disk_full else _malformed()
     if isinstance(outcome, Behind):

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from memory_server import Peer, Server, errors, letters, notices
+from memory_server import Peer, Server, before_next_commit, errors, letters, notices
 
+from dsql.locks.lock import BURIAL, owner_range
 from dsql.wire import client
 
 HELD = "SELECT classid, objid, objsubid, mode, granted FROM pg_locks ORDER BY 1, 2, 3, 4"
@@ -193,3 +194,27 @@ def test_a_transaction_that_begins_with_a_lock_sees_what_was_committed_under_it(
     answers = other.until_ready()
     assert b"1" in [client.row_values(body)[0] for kind, body in answers if kind == "D"]
     assert letters(other.query("COMMIT")) == "CZ"
+
+
+def test_a_transaction_that_is_run_again_is_fenced_again(
+    pair: tuple[Peer, Peer], postgres: Server
+) -> None:
+    """Or a session that is taken for dead meanwhile could commit under a lock that another one has."""
+    one, two = pair
+    one.query("create table t (id int primary key, n int); insert into t values (1, 0)")
+    one.query("select pg_advisory_lock(1)")
+    store = postgres.store
+    low, high = owner_range()
+    (beat,) = (key for key in store.rows if low <= key < high)
+
+    def bury() -> None:
+        store.now += 1
+        store.changed[beat[: -len(BURIAL)] + BURIAL] = store.now
+
+    def overtake() -> None:
+        two.query("update t set n = n + 1")
+        before_next_commit(postgres, bury)  # what one does is run again first
+
+    before_next_commit(postgres, overtake)
+    assert one.fails("update t set n = n + 10")[0] == "40001"
+    assert two.rows("select n from t") == [[b"1"]]

@@ -6,11 +6,10 @@ import random
 from collections.abc import Callable
 
 import pytest
-from memory_server import Peer, Server, rows, tags
+from memory_server import Peer, Server, before_next_commit, rows, tags
 from msgspec.structs import replace
 
 from dsql.session import block, replay
-from dsql.transaction.interface import CommitOutcome
 from dsql.wire import client
 
 OC000 = ("40001", "change conflicts with another transaction (OC000)")
@@ -39,18 +38,6 @@ def overtaken(peers: tuple[Peer, Peer], *texts: str, by: str = "n = n + 1") -> C
     run(first, "BEGIN", *texts)
     run(second, f"UPDATE t SET {by} WHERE id = 1")
     return lambda: run(first, "COMMIT")
-
-
-def before_next_commit(server: Server, act: Callable[[], None]) -> None:
-    """Have something happen when the next commit reaches the store, before it counts."""
-    store, commit = server.store, server.store.commit
-
-    def commit_behind(encoded: bytes, identity: bytes) -> CommitOutcome:
-        store.commit = commit  # type: ignore[method-assign]
-        act()
-        return commit(encoded, identity)
-
-    store.commit = commit_behind  # type: ignore[method-assign]
 
 
 def test_update_goes_on_with_what_the_other_has_left(peers):
