@@ -51,15 +51,17 @@ SOURCES := $(if $(COMPILED),setup.py $(shell find $(PACKAGES) -name '*.py' -o -n
 up: $(VENV)/.server
 	$(BIN)/dsql up $(UP)
 
-# Tests of single rooms run on two processors, each file in one process; what starts whole clusters, alone.
-APART := tests/architecture tests/differential tests/fuzz tests/unit
-TOGETHER := tests/docs tests/drivers tests/integration tests/simulation
+# Tests of single rooms run on two processors, each file in one process; what starts whole clusters or measures
+# time, alone.
+TIMED := tests/unit/storage/test_upkeep.py
+APART := tests/architecture tests/differential tests/fuzz tests/unit --ignore $(TIMED)
+ALONE := tests/docs tests/drivers tests/integration tests/simulation $(TIMED)
 
 # Also installs a PostgreSQL to compare with, where apt-get can.
 test: $(VENV)/.test
 	sh tests/install_reference.sh
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(APART)
-	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest $(ALONE)
 
 # Simulates cluster after cluster until stopped. Options: make soak SOAK="--seeds 1000"
 soak: $(VENV)/.test

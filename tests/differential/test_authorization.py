@@ -133,7 +133,10 @@ NEWER_WORDS = (
 
 
 # How this server refuses what it cannot do, once all checks have passed.
-LACKING = r"^unsupported (statement: |ALTER TABLE )|not supported|cannot drop the primary key"
+LACKING = (
+    r"^unsupported (statement: |ALTER TABLE )|not supported|does not support inline code"
+    r"|cannot drop the primary key"
+)
 
 
 def listed(text: str) -> list[str]:
