@@ -67,7 +67,7 @@ test: $(VENV)/.test
 soak: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m simulation $(SOAK)
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
