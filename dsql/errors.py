@@ -125,6 +125,11 @@ def syntax_error(message: str, *, position: int = 0) -> SqlError:
     return SqlError("42601", message, position=position)
 
 
+def read_only_error(command: str) -> SqlError:
+    """Return the error of a command that writes in a read-only transaction."""
+    return SqlError("25006", f"cannot execute {command} in a read-only transaction")
+
+
 class DataConflictError(SqlError):
     """A transaction has lost against a concurrent one (DSQL's OC000)."""
 

@@ -25,11 +25,12 @@ from dsql.errors import (
     Interrupted,
     SchemaConflictError,
     SqlError,
+    read_only_error,
     unsupported,
 )
 from dsql.locks.session import SessionLocks
 from dsql.sequences.session import SessionSequences
-from dsql.session.attempts import DDL_REPEATS_MAX, REPLAYS_MAX, Again, Recording, Used
+from dsql.session import attempts
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
@@ -53,6 +54,7 @@ class State(enum.Enum):
 
 
 # A member of an enum costs two look-ups each time.
+_MIXED = "ddl and dml are not supported in the same transaction"
 _IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
 
 
@@ -74,7 +76,7 @@ class TransactionBlock:
         environment: Environment,
         settings: Settings,
         interrupts: Interrupts,
-        recording: Recording,
+        recording: attempts.Recording,
         sequences: SessionSequences,
         check_deferred: Callable[[], None],
         on_end: Callable[[], None],
@@ -106,10 +108,10 @@ class TransactionBlock:
 
     def _reset(self) -> None:
         self.read_only = False
-        self._queries: set[Used] = set()
+        self._queries: set[attempts.Used] = set()
         self._ddl_statements = 0
         self._begins_with_ddl = False
-        self._again: tuple[Again, int] | None = None
+        self._again: tuple[attempts.Again, int] | None = None
         self._catalog_changed = False  # by this transaction; a later ROLLBACK TO does not reset it
         self._writes = False
         self._has_read = False  # before the first statement that counts
@@ -275,7 +277,7 @@ class TransactionBlock:
         if self.read_only and query.writes_shared:
             raise read_only_error(query.program.tag.removesuffix(" 0"))
         if self._ddl_statements and self._settings.profile == "dsql":
-            raise _mixed()
+            raise unsupported(_MIXED)
         self._writes = True
 
     def note_ddl(self, command: str) -> None:
@@ -284,7 +286,7 @@ class TransactionBlock:
             if self._ddl_statements:
                 raise unsupported("multiple ddl statements not supported in a transaction")
             if self._writes:
-                raise _mixed()
+                raise unsupported(_MIXED)
         if self.read_only:
             raise read_only_error(command)
         if not (self._has_read or self._queries or self.transaction.statements):
@@ -293,7 +295,7 @@ class TransactionBlock:
         self._writes = True
         self.transaction.begin_statement()
 
-    def repeat_by(self, again: Again) -> None:
+    def repeat_by(self, again: attempts.Again) -> None:
         """Say how the statement that has just run is run again; `again` returns whether no client can tell.
 
         That is done to DDL that is all of its transaction and has lost (OC001). Any job that ends changes
@@ -386,10 +388,14 @@ class TransactionBlock:
                 transaction.commit()
                 return
             except DataConflictError:
-                if not replayable or refusals > REPLAYS_MAX or not self._replay():
+                if not replayable or refusals > attempts.REPLAYS_MAX or not self._replay():
                     raise
             except SchemaConflictError:
-                if not repeatable or refusals > DDL_REPEATS_MAX or not self._repeat():
+                if (
+                    not repeatable
+                    or refusals > attempts.DDL_REPEATS_MAX
+                    or not self._repeat(refusals)
+                ):
                     raise
 
     def _run_job(self, job: Job) -> None:
@@ -414,7 +420,7 @@ class TransactionBlock:
             for role in self.catalog.memberships.settable(session_role):
                 transaction.check(role_version_key(role), Mode.CATALOG)
 
-    def _repeat(self) -> bool:
+    def _repeat(self, times: int) -> bool:
         """Run the DDL statement again that is all of the transaction; False if the client could tell."""
         assert self._again is not None, "it can be repeated"
         again, _ = self._again
@@ -423,6 +429,7 @@ class TransactionBlock:
         self._reset()
         self._catalog = None
         self._interrupts.resume()
+        self._interrupts.pause(attempts.DDL_REPEAT_SECONDS * 2**times)
         same = again()
         self._interrupts.state = HELD
         return same
@@ -589,12 +596,3 @@ class TransactionBlock:
             self._sequences.rewind(transaction, self.catalog)
         self.state = State.OPEN
         return savepoint.statement
-
-
-def read_only_error(command: str) -> SqlError:
-    """Return the error of a command that writes in a read-only transaction."""
-    return SqlError("25006", f"cannot execute {command} in a read-only transaction")
-
-
-def _mixed() -> SqlError:
-    return unsupported("ddl and dml are not supported in the same transaction")

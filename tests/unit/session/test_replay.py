@@ -9,7 +9,7 @@ import pytest
 from memory_server import Peer, Server, before_next_commit, rows, tags
 from msgspec.structs import replace
 
-from dsql.session import block, replay
+from dsql.session import attempts, replay
 from dsql.wire import client
 
 OC000 = ("40001", "change conflicts with another transaction (OC000)")
@@ -199,7 +199,7 @@ def test_changed_catalog_is_not_run_again(peers):
 
 def test_it_gives_up_in_the_end(peers, postgres, monkeypatch):
     first, second = peers
-    monkeypatch.setattr(block, "REPLAYS_MAX", 3)
+    monkeypatch.setattr(attempts, "REPLAYS_MAX", 3)
     store, commit = postgres.store, postgres.store.commit
     overtakers = []
 
