@@ -60,8 +60,8 @@ ALONE := tests/docs tests/drivers tests/integration tests/simulation $(TIMED)
 # Also installs a PostgreSQL to compare with, where apt-get can.
 test: $(VENV)/.test
 	sh tests/install_reference.sh
-	$(BIN)/python -P -m pytest --numprocesses 2 --dist loadfile $(APART)
-	$(BIN)/python -P -m pytest $(ALONE)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(APART)
+	$(BIN)/python -m pytest $(ALONE)
 
 # Simulates cluster after cluster until stopped. Options: make soak SOAK="--seeds 1000"
 soak: $(VENV)/.test
