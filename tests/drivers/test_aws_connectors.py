@@ -109,14 +109,14 @@ class Base(orm.DeclarativeBase):
 class Author(Base):
     __tablename__ = "aws_authors"
     id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
-    name: orm.Mapped[str] = orm.mapped_column(sa.String(40), index=True)
+    name: orm.Mapped[str] = orm.mapped_column(sa.String(40))
     books: orm.Mapped[list[Book]] = orm.relationship(back_populates="author")
 
 
 class Book(Base):
     __tablename__ = "aws_books"
     id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
-    title: orm.Mapped[str] = orm.mapped_column(sa.String(40), index=True)
+    title: orm.Mapped[str] = orm.mapped_column(sa.String(40))
     author_id: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey(Author.id))
     author: orm.Mapped[Author] = orm.relationship(back_populates="books")
 
@@ -162,11 +162,11 @@ django.setup()
 from django.db import connection, models
 
 class Author(models.Model):
-    name = models.CharField(max_length=40, db_index=True)
+    name = models.CharField(max_length=40)
     class Meta: app_label = "kit"
 
 class Book(models.Model):
-    author = models.ForeignKey(Author, models.CASCADE, db_constraint=False)
+    author = models.ForeignKey(Author, models.CASCADE, db_index=False, db_constraint=False)
     added = models.DateTimeField(auto_now_add=True)
     class Meta: app_label = "kit"
 
