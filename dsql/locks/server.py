@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
@@ -42,6 +41,7 @@ from dsql.locks.lock import (
     tag_of,
 )
 from dsql.transaction.interface import Mode, Notification, Transaction
+from dsql.transaction.own_changes import commit_change
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +51,8 @@ EXPIRY_SECONDS = 12.0  # one beat more than the fence and a move: that may fall 
 DEADLOCK_SECONDS = 1.0  # PostgreSQL's deadlock_timeout; as often it is seen whether others live
 _BURIAL_MICROSECONDS = 2 * CONNECTION_SECONDS_MAX * 1_000_000  # longer than any session lives
 _OBSERVED_MAX = 1_000
-_ATTEMPTS_MAX = 200
-_BACKOFF_SECONDS_MIN, _BACKOFF_SECONDS_MAX = 0.001, 0.05
+_PUBLISHED_SECONDS = 0.001  # between two looks whether a commit is published
 _LOOK_SECONDS = 0.05  # between two looks at what may end a statement that waits
-_AGAIN = ("40001", "08007")  # done or not: the next look shows it, and all is done once only
 _CHANNEL = "\0lock"  # which no LISTEN can name
 _BEAT_BYTES = 8
 
@@ -289,7 +287,7 @@ class LockServer:
             while (
                 bell.timestamp > self._feed.latest()
             ):  # it is in the journal, and not published yet
-                self._waiter.wait(now() + _BACKOFF_SECONDS_MIN)
+                self._waiter.wait(now() + _PUBLISHED_SECONDS)
                 attend()
             rung = bell.timestamp
             if self._has(tag, claim):
@@ -402,23 +400,7 @@ class LockServer:
         return now - observed[1] > EXPIRY_SECONDS
 
     def _change(self, change: Callable[[Transaction], Result]) -> Result:
-        """Commit a change of a fresh transaction, as often as it takes; return what it returned."""
-        for attempt in range(_ATTEMPTS_MAX):
-            transaction = self._begin()
-            try:
-                result = change(transaction)
-                transaction.commit()
-                return result
-            except SqlError as error:
-                if error.sqlstate not in _AGAIN or attempt + 1 == _ATTEMPTS_MAX:
-                    raise
-            finally:
-                transaction.rollback()
-            seconds = min(_BACKOFF_SECONDS_MAX, _BACKOFF_SECONDS_MIN * 2 ** min(attempt, 10))
-            until = self._waiter.monotonic() + seconds * random.uniform(0.5, 1.0)
-            while self._waiter.monotonic() < until:
-                self._waiter.wait(until)
-        raise AssertionError("the last attempt returns or raises")
+        return commit_change(self._begin, change, self._waiter)
 
 
 def read_locks(transaction: Transaction) -> Locks:

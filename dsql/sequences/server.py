@@ -13,8 +13,6 @@ conflict with it; nobody sees that, because nothing else of the transaction coul
 
 from __future__ import annotations
 
-import logging
-import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,17 +28,11 @@ from dsql.hub.waiter import Activity, Waiter
 from dsql.sequences import counter
 from dsql.sequences.counter import Block, Counter, counter_key, next_block
 from dsql.transaction.interface import Mode, Transaction
-
-logger = logging.getLogger(__name__)
+from dsql.transaction.own_changes import commit_change
 
 Result = TypeVar("Result")
 
-_ATTEMPTS_MAX = 200
-_BACKOFF_SECONDS_MIN = 0.001
-_BACKOFF_SECONDS_MAX = 0.05
 _LOOK_SECONDS = 0.05  # between two looks at what may end a statement that waits
-# A conflict, and an outcome that nobody knows: if that was a commit, its values are a gap.
-_AGAIN = ("40001", "08007")
 
 
 class _Request:
@@ -184,29 +176,8 @@ class SequenceServer:
         return found if found is not None and found.kind == "S" else None
 
     def _change(self, change: Callable[[Transaction], Result]) -> Result:
-        """Commit a change of a fresh transaction, as often as it takes; return what it returned."""
-        for attempt in range(_ATTEMPTS_MAX):
-            transaction = self._begin()
-            try:
-                result = change(transaction)
-                transaction.commit()
-                return result
-            except SqlError as error:
-                if error.sqlstate not in _AGAIN:
-                    raise
-                if attempt + 1 == _ATTEMPTS_MAX:
-                    logger.warning("a sequence is given up", extra={"attempts": _ATTEMPTS_MAX})
-                    raise
-            finally:
-                transaction.rollback()
-            self._back_off(attempt)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _back_off(self, attempt: int) -> None:
-        seconds = min(_BACKOFF_SECONDS_MAX, _BACKOFF_SECONDS_MIN * 2 ** min(attempt, 10))
-        until = self._waiter.monotonic() + seconds * random.uniform(0.5, 1.0)
-        while self._waiter.monotonic() < until:
-            self._waiter.wait(until)
+        """Commit a change; if its outcome is unknown and it was a commit, its values are a gap."""
+        return commit_change(self._begin, change, self._waiter)
 
 
 def read(transaction: Transaction, sequence: Table) -> Counter | None:
