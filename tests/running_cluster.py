@@ -26,6 +26,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def children_of(process_id: int) -> list[int]:
+    """Return the processes that one has begun and that still are there: a seed's query processors."""
+    text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def lives(process_id: int) -> bool:
+    """Return whether a process runs; nobody may have waited for one that has ended."""
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
 def cancel_an_endless_query(session: psycopg.Connection[Any]) -> None:
     """Begin a query that never ends, and cancel it as its client can."""
     wire = session.pgconn

@@ -8,12 +8,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from running_cluster import DSQL, RunningCluster
+from running_cluster import DSQL, RunningCluster, children_of, lives
 
 HEAR_SECONDS = 30.0
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
@@ -122,21 +121,6 @@ def test_a_listener_whose_process_is_killed_ends(cluster: RunningCluster) -> Non
             os.kill(process_id, signal.SIGKILL)
         with pytest.raises(psycopg.OperationalError):
             list(listener.notifies(timeout=HEAR_SECONDS))
-
-
-def children_of(process_id: int) -> list[int]:
-    """The query processors of a seed."""
-    text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
-    return [int(word) for word in text.split()]
-
-
-def lives(process_id: int) -> bool:
-    """Whether a process runs; nobody may have waited for one that has ended."""
-    try:
-        stat = Path(f"/proc/{process_id}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_an_advisory_lock_is_free_again_when_its_process_was_killed(

@@ -6,10 +6,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
-from running_cluster import DSQL, RunningCluster
+from running_cluster import DSQL, RunningCluster, children_of, lives
 
 WORKERS = 4
 
@@ -82,21 +81,6 @@ def test_a_new_seed_takes_all_sessions_over_and_no_statement_fails(
         assert client.execute("show my.own").fetchone() == ("mine",)
         values = client.execute("select value from counters order by id").fetchall()
         assert [value for (value,) in values] == [*load.rounds, 7]
-
-
-def children_of(process_id: int) -> list[int]:
-    """Return the query processors of a seed."""
-    text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
-    return [int(word) for word in text.split()]
-
-
-def lives(process_id: int) -> bool:
-    """Return whether a process runs; nobody may have waited for one that has ended."""
-    try:
-        stat = Path(f"/proc/{process_id}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
