@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from running_cluster import children_of
 
 from dsql.control.authority import Authority
 from dsql.control.clusters import create_cluster, write_record
@@ -258,11 +259,6 @@ def query_processors(endpoint: str) -> list[int]:
             if (entry / "comm").read_text() == f"dsql: {endpoint[:8]}\n":
                 found.append(int(entry.name))
     return found
-
-
-def children_of(process_id: int) -> list[int]:
-    text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
-    return [int(word) for word in text.split()]
 
 
 def is_alive(process_id: int) -> bool:
