@@ -1,8 +1,9 @@
-"""Prints how PostgreSQL's regression files fare: python -m tests.differential.regression SOURCES [FILE...].
+"""Prints how other projects' test files fare: python -m tests.differential.regression SOURCES [FILE...].
 
-SOURCES is src/test/regress of PostgreSQL 15 (apt-get source postgresql-15). Each file runs in a database of
-its own, in which test_setup.sql has run, here in memory and on a real PostgreSQL. Of each statement it is
-told whether the answers are the same.
+SOURCES is src/test/regress of PostgreSQL 15 (apt-get source postgresql-15), or a directory of .test files
+as SQLite's sqllogictest and DuckDB have them. Each file runs in a database of its own (PostgreSQL's in one
+in which test_setup.sql has run), here in memory and on a real PostgreSQL. Of each statement it is told
+whether the answers are the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ import psycopg
 from memory_server import Server
 from reference import running
 
-from tests.differential.regression.script import Statement, statements
+from tests.differential.regression import logic_test, script
+from tests.differential.regression.script import Statement
 from tests.differential.regression.sides import Answer, Ours, Reference
 
 Make = Callable[[str], AbstractContextManager[tuple[Reference, Ours]]]
@@ -59,10 +61,13 @@ def cause_of(ours: Answer, kind: str) -> str:
 
 
 def compare(
-    path: Path, reference: Reference, ours: Ours, report: Callable[[Statement, str, Answer, Answer], None]
-) -> None:  # fmt: skip
-    """Run a file on both sides and report on each statement; a hang ends it."""
-    for statement in statements(path):
+    statements: Iterable[Statement],
+    reference: Reference,
+    ours: Ours,
+    report: Callable[[Statement, str, Answer, Answer], None],
+) -> None:
+    """Run statements on both sides and report on each; a hang ends it."""
+    for statement in statements:
         theirs = reference.ask(statement)
         try:
             answer = ours.ask(statement)
@@ -75,7 +80,8 @@ def compare(
 @contextmanager
 def databases(sources: Path) -> Iterator[Make]:
     """Yield what makes a pair of databases in which test_setup.sql has run."""
-    setup = [*statements(sources / "sql" / "test_setup.sql")]
+    before = sources / "sql" / "test_setup.sql"
+    setup = [*script.statements(before)] if before.exists() else []
     first = Server("postgres", moves=False)
     peer = first.connect()
     with running() as directory:
@@ -102,6 +108,7 @@ def databases(sources: Path) -> Iterator[Make]:
                 with psycopg.connect(address + name, autocommit=True, options=options) as theirs:
                     yield Reference(theirs), Ours(ours)
                 ours.socket.close()
+                admin.execute(f'drop database "{name}" with (force)')
 
             yield make
     peer.socket.close()
@@ -143,23 +150,47 @@ class Table:
             sys.stdout.write(f"{count:6} {cause}\n")
 
 
+def _paths(sources: Path, names: Sequence[str]) -> list[Path]:
+    """Return the files of some names without suffix, or all."""
+    if (sources / "sql" / "test_setup.sql").exists():
+        paths = {
+            path.stem: path
+            for path in sorted((sources / "sql").glob("*.sql"))
+            if path.stem != "test_setup"
+        }
+    else:
+        paths = {
+            str(path.relative_to(sources))[:-5]: path
+            for path in sorted(sources.rglob("*.test"))
+            if path.is_file()
+        }
+    return [paths[name] for name in names or paths]
+
+
 def main() -> int:
     """Compare the files; print a line for each, and what stands in the way, most frequent first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sources", type=Path)
-    parser.add_argument("files", nargs="*", help="names without .sql; all if none is given")
+    parser.add_argument(
+        "files", nargs="*", help="names without .sql or .test; all if none is given"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, help="of a .test file's queries, take each N-th"
+    )
     parser.add_argument("--show", default="", help="print the statements whose cause contains this")
     parser.add_argument("--causes", type=int, default=100, help="how many causes to print")
     options = parser.parse_args()
-    paths = sorted((options.sources / "sql").glob("*.sql"))
-    names = options.files or [path.stem for path in paths if path.stem != "test_setup"]
     table = Table(options.show)
     with databases(options.sources) as make:
-        for name in names:
+        for path in _paths(options.sources, options.files):
             started = time.monotonic()
-            with make(name) as (reference, ours):
-                compare(options.sources / "sql" / f"{name}.sql", reference, ours, table.add)
-            table.end_file(name, time.monotonic() - started)
+            if path.suffix == ".sql":
+                statements = script.statements(path)
+            else:
+                statements = logic_test.statements(path, options.every)
+            with make(path.stem) as (reference, ours):
+                compare(statements, reference, ours, table.add)
+            table.end_file(path.stem, time.monotonic() - started)
     table.end(options.causes)
     return 0
 
