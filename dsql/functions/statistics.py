@@ -67,19 +67,38 @@ class _Floats:
         return self.add_pair(0.0, value)
 
     def add_pair(self, y: float, x: float) -> _Floats:
-        before = self.count
+        before, sx, sy = self.count, self.sx, self.sy
         self.count = count = before + 1
-        self.sx += x
-        self.sy += y
+        self.sx = sx + x
+        self.sy = sy + y
         if before:
             dx, dy = x * count - self.sx, y * count - self.sy
             scale = 1.0 / (count * before)
             self.sxx += dx * dx * scale
             self.syy += dy * dy * scale
             self.sxy += dx * dy * scale
-        elif not (math.isfinite(x) and math.isfinite(y)):
-            self.sxx = self.syy = self.sxy = math.nan
+            if not math.isfinite(self.sx + self.sy + self.sxx + self.syy + self.sxy):
+                self._check_infinite(
+                    math.isfinite(x) and math.isfinite(sx), math.isfinite(y) and math.isfinite(sy)
+                )
+            return self
+        if not math.isfinite(x):
+            self.sxx = self.sxy = math.nan
+        if not math.isfinite(y):
+            self.syy = self.sxy = math.nan
         return self
+
+    def _check_infinite(self, finite_x: bool, finite_y: bool) -> None:
+        """Raise SqlError 22003 if finite inputs became infinite; infinite ones make NaN."""
+        if (
+            (finite_x and (math.isinf(self.sx) or math.isinf(self.sxx)))
+            or (finite_y and (math.isinf(self.sy) or math.isinf(self.syy)))
+            or (finite_x and finite_y and math.isinf(self.sxy))
+        ):
+            raise SqlError("22003", "value out of range: overflow")
+        for name in ("sxx", "syy", "sxy"):
+            if math.isinf(getattr(self, name)):
+                setattr(self, name, math.nan)
 
     def variance(self, *, sample: bool, root: bool) -> float | None:
         if self.count < (2 if sample else 1):

@@ -115,14 +115,17 @@ def _argument_names(tree: exp.Anonymous) -> list[str]:
     for item in tree.expressions:
         if not isinstance(item, exp.Kwarg):
             if names:
-                message = "positional argument cannot follow named argument"
-                raise SqlError("42601", message, position=position_of(item))
+                raise _positional_after_named(position_of(item))
             continue
         if item.this.this in names:
             message = f'argument name "{item.this.this}" used more than once'
             raise SqlError("42601", message, position=position_of(item))
         names.append(item.this.this)
     return names
+
+
+def _positional_after_named(position: int) -> SqlError:
+    return SqlError("42601", "positional argument cannot follow named argument", position=position)
 
 
 def _resolve(scope: Scope, tree: exp.Anonymous, types: list[int]) -> Resolved:
@@ -268,19 +271,22 @@ def _aggregate(
 def _aggregate_order(
     scope: Scope, tree: exp.Anonymous, arguments: list[Expression]
 ) -> list[SortKey]:
+    """Bind ORDER BY inside the call. An argument before its implicit cast stands for that argument."""
     from dsql.sql.walk import same
 
     order = tree.args.get("order")
+    given = [(coercion.without_implicit_cast(argument), argument) for argument in arguments]
     keys = []
     for item in order.expressions if order is not None else ():
         bound = coercion.known(scope.binding, bind_expression(scope, item.this))
-        if tree.args.get("distinct") and not any(same(bound, a) for a in arguments):
+        sorted_by = next((a for plain, a in given if same(bound, plain) or same(bound, a)), None)
+        if tree.args.get("distinct") and sorted_by is None:
             raise SqlError(
                 "42P10",
                 "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
                 position=bound.position,
             )
-        keys.append(sort_key(item, bound))
+        keys.append(sort_key(item, sorted_by or bound))
     return keys
 
 
@@ -317,6 +323,8 @@ def _ordered_set(
         raise unsupported(
             f"OVER is not supported for ordered-set aggregate {tree.this}", position=position
         )
+    if _argument_names(tree):
+        raise _positional_after_named(keys[0].expression.position)
     types = [a.type_oid for a in direct] + [key.expression.type_oid for key in keys]
     found = resolve(tree.this, types, position, schema=tree.args.get("schema"))
     if not isinstance(found.callee, Aggregate):
@@ -444,9 +452,12 @@ def _over(
 
 
 def _grouping(scope: Scope, tree: exp.Grouping) -> Expression:
+    position = position_of(tree)
     arguments = [bind_expression(scope, item) for item in tree.expressions]
+    if scope.clause not in _AGGREGATE_CLAUSES:
+        raise scope.forbid("grouping operations", "42803", position)
     scope.aggregated = True
-    return GroupingCall(type_oid=oids.INT4, arguments=arguments, position=position_of(tree))
+    return GroupingCall(type_oid=oids.INT4, arguments=arguments, position=position)
 
 
 # ---------------------------------------------------------------- SQL value functions

@@ -106,6 +106,16 @@ def coerce(
     return folded(binding, call)
 
 
+def without_implicit_cast(expression: Expression) -> Expression:
+    """Return what an expression was before it was cast to what its place takes."""
+    match expression:
+        case Relabel(implicit=True) | TextCast(implicit=True):
+            return expression.argument
+        case Call(cast=True, implicit=True):
+            return expression.arguments[0]
+    return expression
+
+
 def _from_unknown(
     binding: Binding, expression: Expression, type_oid: int, implicit: bool
 ) -> Expression:

@@ -1,0 +1,16 @@
+create table words (g int, s varchar(5), n int);
+insert into words values (1, 'b', 2), (1, 'a', 10), (1, 'b', 3), (2, 'd', 1), (2, null, 2);
+select string_agg(distinct s, ',' order by s desc) from words;
+select g, count(distinct s), string_agg(distinct s, ',' order by s) from words group by g order by g;
+select string_agg(distinct s, ',' order by s || 'x') from words;
+select array_agg(distinct s::text order by s) from words;
+select string_agg(distinct n::text, ',' order by n) from words;
+select percentile_cont(fraction := 0.5) within group (order by n) from words;
+select grouping(g) from words where grouping(g) = 0 group by g;
+select grouping(g) from words group by g having grouping(g) = 0 order by grouping(g);
+select g, count(*) filter (where grouping(g) = 0) from words group by g;
+select corr(a, b) from (values (1e301, 0), (-1e301, 0)) t(a, b);
+select var_pop(a) from (values (1e308::float8), (-1e308)) t(a);
+select corr(a, b), regr_sxx(a, b), regr_syy(a, b) from (values ('inf'::float8, 1), (2, 3)) t(a, b);
+select regr_sxx(a, b), regr_syy(a, b), regr_sxy(a, b) from (values ('nan'::float8, 1)) t(a, b);
+select regr_sxx(a, b), regr_syy(a, b), covar_pop(a, b) from (values (1, 2), (3, 'infinity'::float8)) t(a, b);
