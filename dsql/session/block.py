@@ -25,8 +25,6 @@ from dsql.errors import (
     Interrupted,
     SchemaConflictError,
     SqlError,
-    read_only_error,
-    unsupported,
 )
 from dsql.locks.session import SessionLocks
 from dsql.sequences.session import SessionSequences
@@ -35,9 +33,11 @@ from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
 from dsql.session.listening import Listening
+from dsql.session.progress import Progress
 from dsql.session.record import BlockRecord, InvalidRecordError, UsedRecord
 from dsql.session.savepoints import Savepoint, find, restored
 from dsql.session.settings import Settings
+from dsql.session.snapshot_catalog import SnapshotCatalog
 from dsql.session.temporary_objects import TemporaryObjects
 from dsql.transaction.interface import Mode
 
@@ -54,7 +54,6 @@ class State(enum.Enum):
 
 
 # A member of an enum costs two look-ups each time.
-_MIXED = "ddl and dml are not supported in the same transaction"
 _IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
 
 
@@ -66,9 +65,8 @@ class TransactionBlock:
     before it and the jobs behind it, may be interrupted. `on_end` is called after every transaction
     (portals die with theirs), `hold_cursors` before the commit of one that has cursors which outlive it.
 
-    `key_changes` is what the running statement has noted for foreign keys, `deferred` what is still to be
-    checked of that at the commit, the newest last. `check_deferred` does so. `constraint_modes` is what SET
-    CONSTRAINTS has said: True for deferred, by the foreign key's OID, 0 for all others.
+    `key_changes` is what the running statement has noted for foreign keys. `check_deferred` checks what
+    the `progress` has deferred of that.
     """
 
     def __init__(
@@ -97,31 +95,11 @@ class TransactionBlock:
         self.started_at = 0  # microseconds since 1970, 0 before the first statement
         self._transaction: SessionTransaction | None = None
         self._own: SessionTransaction | None = None  # the one that is used again and again
-        self._catalog: Catalog | None = None
-        self._last_catalog: Catalog | None = None
-        self._last_timestamp = -1
+        self._catalog = SnapshotCatalog(environment.catalogs)
         self._savepoints: list[Savepoint] = []
-        self.temporary: TemporaryObjects | None = None
+        self.progress = Progress()
         self.listening: Listening | None = None  # from the session's first LISTEN on
         self.locks: SessionLocks | None = None  # from its first advisory lock on
-        self._reset()
-
-    def _reset(self) -> None:
-        self.read_only = False
-        self._queries: set[attempts.Used] = set()
-        self._ddl_statements = 0
-        self._begins_with_ddl = False
-        self._again: tuple[attempts.Again, int] | None = None
-        self._catalog_changed = False  # by this transaction; a later ROLLBACK TO does not reset it
-        self._writes = False
-        self._has_read = False  # before the first statement that counts
-        self._jobs_requested = False
-        self._identified = False
-        self.holds_cursors = False  # some of its cursors are to outlive it
-        self._jobs: list[Job] = []
-        self._savepoints.clear()
-        self.deferred: dict[tuple[Any, ...], None] = {}
-        self.constraint_modes: dict[int, bool] = {}
 
     @property
     def transaction(self) -> SessionTransaction:
@@ -138,7 +116,7 @@ class TransactionBlock:
     @property
     def catalog(self) -> Catalog:
         """The catalog at the transaction's snapshot, its own DDL included."""
-        return self._catalog or self._find_catalog()
+        return self._catalog.found or self._catalog.find(self.transaction)
 
     @property
     def is_block(self) -> bool:
@@ -148,17 +126,17 @@ class TransactionBlock:
     @property
     def has_looked(self) -> bool:
         """Whether a statement of the transaction has looked at the catalog."""
-        return self._catalog is not None
+        return self._catalog.found is not None
 
     def give_id(self) -> None:
         """Give the running transaction an id though it may write nothing."""
-        self._identified = True
+        self.progress.is_identified = True
 
     @property
     def has_id(self) -> bool:
         """Whether the running transaction has an id: it writes, or has asked for one."""
         has_writes = self._transaction is not None and self._transaction.has_writes
-        return self._identified or has_writes
+        return self.progress.is_identified or has_writes
 
     def age_error(self) -> SqlError | None:
         """Return the error of a running transaction that is too old, else None."""
@@ -179,43 +157,30 @@ class TransactionBlock:
             return timeout
         return timeout - (self._environment.now() - self.started_at) / 1_000_000
 
-    def _find_catalog(self) -> Catalog:
-        """Look the catalog's version up, unless nothing at all was committed since the last time."""
-        transaction = self.transaction
-        if self._catalog_changed:
-            found = self._environment.catalogs.current(transaction)
-        else:
-            timestamp = transaction.start_timestamp
-            if timestamp != self._last_timestamp or self._last_catalog is None:
-                self._last_catalog = self._environment.catalogs.current(transaction)
-                self._last_timestamp = timestamp
-            found = self._last_catalog
-        if self.temporary is not None:
-            found = self.temporary.catalog(found, transaction)
-        self._catalog = found
-        return found
+    @property
+    def temporary(self) -> TemporaryObjects | None:
+        """The session's temporary objects, if it has had any."""
+        return self._catalog.temporary
 
     def open_temporary(self) -> TemporaryObjects:
         """Return the session's temporary objects; from the first time on its catalog has their schema.
 
         Raises SqlError 53100, 58030 if there can be none.
         """
-        found = self.temporary
+        found = self._catalog.temporary
         if found is None:
             self._interrupts.state = HELD
-            store = self._environment.local.new_store(lambda: self._settings.bounds.temporary_max)
-            self.temporary = found = TemporaryObjects(store)
-            self.transaction.join(store)
-            self._catalog = None
+            local, bounds = self._environment.local, self._settings
+            found = self._catalog.open_temporary(
+                self.transaction, lambda: local.new_store(lambda: bounds.bounds.temporary_max)
+            )
             self._interrupts.resume()
         return found
 
     def close_temporary(self) -> None:
         """Remove the session's temporary objects, between two transactions."""
-        if self.temporary is not None and self._own is not None:
-            self._own.join(None)
-            self.temporary.store.close()
-            self.temporary = None
+        if self._own is not None:
+            self._catalog.close_temporary(self._own)
 
     def begin(self, *, read_only: bool) -> bool:
         """Open a block. Return False if there was one already."""
@@ -225,7 +190,7 @@ class TransactionBlock:
             _ = self.transaction
             self.state = State.OPEN
             self.started_at = self.started_at or self._environment.now()
-        self.read_only |= read_only
+        self.progress.read_only |= read_only
         return not already
 
     def use(self, query: CompiledQuery) -> bool:
@@ -233,15 +198,16 @@ class TransactionBlock:
 
         An implicit transaction that only reads has no own writes to hide and no age.
         """
+        progress = self.progress
         if query.writes:
-            self._check_write(query)
+            progress.note_write(query, self._settings.profile)
             if query.watches:
                 self.key_changes = {}
-        self._queries.add(query)
-        if self._writes or self.state is _OPEN:
+        progress.queries.add(query)
+        if progress.writes or self.state is _OPEN:
             self.transaction.begin_statement()
             return True
-        self._has_read = True
+        progress.has_read = True
         return False
 
     def follow(self, query: CompiledQuery) -> None:
@@ -255,7 +221,7 @@ class TransactionBlock:
         """Return whether a foreign key is checked at the commit only, as things are."""
         if not key.deferrable:
             return False
-        modes = self.constraint_modes
+        modes = self.progress.constraint_modes
         return modes.get(key.oid, modes.get(0, key.initially_deferred))
 
     def use_inside(self, query: CompiledQuery, *, volatile: bool) -> int:
@@ -264,36 +230,22 @@ class TransactionBlock:
         Return the number of the statement around it (`Transaction.end_inner`); 0 where it sees the same,
         because it is not `volatile` or nothing can have been written.
         """
+        progress = self.progress
         if query.writes:
-            self._check_write(query)
+            progress.note_write(query, self._settings.profile)
             if query.watches:
                 self.key_changes = {}
-        self._queries.add(query)
-        if volatile and (self._writes or self.state is _OPEN):
+        progress.queries.add(query)
+        if volatile and (progress.writes or self.state is _OPEN):
             return self.transaction.begin_inner()
         return 0
 
-    def _check_write(self, query: CompiledQuery) -> None:
-        if self.read_only and query.writes_shared:
-            raise read_only_error(query.program.tag.removesuffix(" 0"))
-        if self._ddl_statements and self._settings.profile == "dsql":
-            raise unsupported(_MIXED)
-        self._writes = True
-
     def note_ddl(self, command: str) -> None:
         """Count a DDL statement, against the profile's rules."""
-        if self._settings.profile == "dsql":
-            if self._ddl_statements:
-                raise unsupported("multiple ddl statements not supported in a transaction")
-            if self._writes:
-                raise unsupported(_MIXED)
-        if self.read_only:
-            raise read_only_error(command)
-        if not (self._has_read or self._queries or self.transaction.statements):
-            self._begins_with_ddl = True
-        self._ddl_statements += 1
-        self._writes = True
-        self.transaction.begin_statement()
+        transaction = self.transaction
+        is_first = not transaction.statements
+        self.progress.note_ddl(command, self._settings.profile, is_first=is_first)
+        transaction.begin_statement()
 
     def repeat_by(self, again: attempts.Again) -> None:
         """Say how the statement that has just run is run again; `again` returns whether no client can tell.
@@ -301,17 +253,18 @@ class TransactionBlock:
         That is done to DDL that is all of its transaction and has lost (OC001). Any job that ends changes
         the catalog, too, so who makes a table would lose to an index that is built meanwhile.
         """
-        alone = self._begins_with_ddl and self.state is _IMPLICIT and not self.in_script
+        progress = self.progress
+        alone = progress.begins_with_ddl and self.state is _IMPLICIT and not self.in_script
         if alone and self.temporary is None:
-            self._again = again, self.transaction.statements
+            progress.again = again, self.transaction.statements
 
     def forget_catalog(self) -> None:
         """Look the catalog up again: the transaction itself has changed it.
 
         The reading is a statement of its own, because a statement does not see what it writes itself.
         """
-        self._catalog = None
-        self._catalog_changed = self._writes = True
+        self._catalog.found = None
+        self._catalog.is_changed = self.progress.writes = True
         self.transaction.begin_statement()
 
     def look_anew(self) -> None:
@@ -319,15 +272,15 @@ class TransactionBlock:
         transaction = self.transaction
         if self.is_block and transaction.statements <= 1 and not transaction.has_writes:
             transaction.look_anew()
-            self._catalog = None
+            self._catalog.found = None
 
     def request_jobs(self) -> None:
         """Have the background jobs looked at after the commit."""
-        self._jobs_requested = True
+        self.progress.jobs_requested = True
 
     def run_after_commit(self, job: Job) -> None:
         """Run a job after the commit and wait for it."""
-        self._jobs.append(job)
+        self.progress.jobs.append(job)
 
     def commit(self) -> None:
         """End the transaction; what was failed is rolled back. Raises what the commit raises."""
@@ -337,7 +290,7 @@ class TransactionBlock:
             self.rollback()
             return
         try:
-            if self.holds_cursors:
+            if self.progress.holds_cursors:
                 self._interrupts.resume()
                 self.hold_cursors()
                 self._interrupts.state = HELD
@@ -352,11 +305,11 @@ class TransactionBlock:
             self._sequences.settle()
         if self.listening is not None:
             self.listening.commit(transaction.commit_timestamp)
-        requested, jobs = self._jobs_requested, self._jobs
+        progress = self.progress
         self._end()
-        if requested:
+        if progress.jobs_requested:
             self._environment.request_jobs()
-        for job in jobs:
+        for job in progress.jobs:
             self._run_job(job)
 
     def _commit(self, transaction: SessionTransaction) -> None:
@@ -367,19 +320,20 @@ class TransactionBlock:
         """
         refusals = 0
         while True:
-            if self.deferred:
+            progress = self.progress
+            if progress.deferred:
                 self._interrupts.resume()
                 self._check_deferred()
                 self._interrupts.state = HELD
-            if self._writes and transaction.has_writes:
+            if progress.writes and transaction.has_writes:
                 self._check_versions(transaction)
                 if self.temporary is not None:
                     self.temporary.before_commit(self.catalog, transaction)
             if self.locks is not None and transaction.has_writes:
                 self.locks.fence(transaction)
             statements = transaction.statements
-            replayable = not self._has_read and self._recording.covers(statements)
-            repeatable = self._again is not None and self._again[1] == statements
+            replayable = not progress.has_read and self._recording.covers(statements)
+            repeatable = progress.again is not None and progress.again[1] == statements
             try:
                 if replayable and transaction.is_outdated():
                     transaction.rollback()
@@ -412,7 +366,7 @@ class TransactionBlock:
     def _check_versions(self, transaction: SessionTransaction) -> None:
         """Have the commit fail (OC001) if what allowed the queries has changed meanwhile."""
         session_role, became_another = self._settings.session_role, False
-        for query in self._queries:
+        for query in self.progress.queries:
             for key in query.version_keys:
                 transaction.check(key, Mode.CATALOG)
             became_another |= query.role != session_role
@@ -422,12 +376,12 @@ class TransactionBlock:
 
     def _repeat(self, times: int) -> bool:
         """Run the DDL statement again that is all of the transaction; False if the client could tell."""
-        assert self._again is not None, "it can be repeated"
-        again, _ = self._again
+        assert self.progress.again is not None, "it can be repeated"
+        again, _ = self.progress.again
         if self._sequences.made:
             self._sequences.undo()
-        self._reset()
-        self._catalog = None
+        self.progress = Progress()
+        self._catalog.found, self._catalog.is_changed = None, False
         self._interrupts.resume()
         self._interrupts.pause(attempts.DDL_REPEAT_SECONDS * 2**times)
         same = again()
@@ -435,8 +389,8 @@ class TransactionBlock:
         return same
 
     def _replay(self) -> bool:
-        catalog, self._catalog = self._catalog, None
-        self.deferred = {}
+        catalog, self._catalog.found = self._catalog.found, None
+        self.progress.deferred = {}
         self._interrupts.resume()
         same = self.catalog is catalog and self._recording.replay()
         self._interrupts.state = HELD
@@ -444,11 +398,11 @@ class TransactionBlock:
 
     def renew(self) -> None:
         """Commit what there is and go on in a fresh transaction of the same block (COPY's batches)."""
-        state, read_only, started_at = self.state, self.read_only, self.started_at
+        state, read_only, started_at = self.state, self.progress.read_only, self.started_at
         self.commit()
         _ = self.transaction
         self.started_at = started_at
-        self.state, self.read_only, self._writes = state, read_only, True
+        self.state, self.progress.read_only, self.progress.writes = state, read_only, True
         self._interrupts.resume()
 
     def rollback(self) -> None:
@@ -465,21 +419,14 @@ class TransactionBlock:
 
     def _end(self) -> None:
         self._transaction = None
-        self._catalog = None
+        self._catalog.found = None
         self.state = _IDLE
-        if (
-            self._writes
-            or self._savepoints
-            or self._jobs_requested
-            or self.read_only
-            or self._identified
-            or self.holds_cursors
-            or self.constraint_modes
-        ):
-            self._reset()
+        if self._savepoints or not self.progress.is_plain():
+            self.progress = Progress()
+            self._catalog.is_changed = False
+            self._savepoints.clear()
         else:
-            self._has_read = False
-            self._queries.clear()
+            self.progress.forget_reads()
         self._on_end()
 
     def fail(self) -> None:
@@ -494,7 +441,7 @@ class TransactionBlock:
     @property
     def waits_for_jobs(self) -> bool:
         """Whether the commit has to run jobs, whose statements are of this process."""
-        return bool(self._jobs)
+        return bool(self.progress.jobs)
 
     @property
     def written_bytes(self) -> int:
@@ -503,24 +450,24 @@ class TransactionBlock:
 
     def record(self) -> BlockRecord | None:
         """Return the transaction for another process, None if there is none. Call `release` later."""
-        transaction = self._transaction
+        transaction, progress = self._transaction, self.progress
         if self.state is State.IDLE:
             return None
         return BlockRecord(
             self.state.value,
             None if transaction is None else transaction.record(),
             self.started_at,
-            self.read_only,
-            self._ddl_statements,
-            self._catalog_changed,
-            self._writes,
-            self._has_read,
-            self._jobs_requested,
+            progress.read_only,
+            progress.ddl_statements,
+            self._catalog.is_changed,
+            progress.writes,
+            progress.has_read,
+            progress.jobs_requested,
             self.has_looked,
-            tuple({UsedRecord(query.version_keys, query.role) for query in self._queries}),
+            tuple({UsedRecord(query.version_keys, query.role) for query in progress.queries}),
             tuple(savepoint.record(self._settings) for savepoint in self._savepoints),
             self._settings.transaction_record(),
-            has_id=self._identified,
+            has_id=progress.is_identified,
         )
 
     def release(self) -> None:
@@ -539,34 +486,35 @@ class TransactionBlock:
             except ValueError as error:
                 raise InvalidRecordError(str(error)) from None
         self.state = State(record.state)
-        self.started_at, self.read_only = record.started_at, record.read_only
-        self._ddl_statements, self._catalog_changed = record.ddl_statements, record.catalog_changed
-        self._writes, self._has_read = record.writes, record.has_read
-        self._jobs_requested = record.jobs_requested
-        self._queries.update(record.used)
+        self.started_at, self._catalog.is_changed = record.started_at, record.catalog_changed
+        progress = self.progress
+        progress.read_only, progress.ddl_statements = record.read_only, record.ddl_statements
+        progress.writes, progress.has_read = record.writes, record.has_read
+        progress.jobs_requested = record.jobs_requested
+        progress.queries.update(record.used)
         self._settings.take_up_transaction(record.settings)
         self._savepoints = [restored(found, self._settings) for found in record.savepoints]
         if record.has_id:
             self.give_id()
         if record.looked:
-            self._find_catalog()
+            self._catalog.find(self.transaction)
 
     # ------------------------------------------------------------ savepoints
 
     def define_savepoint(self, name: str) -> None:
         """SAVEPOINT."""
         self._interrupts.state = HELD
-        number = self.transaction.begin_statement()
+        number, progress = self.transaction.begin_statement(), self.progress
         self._savepoints.append(
             Savepoint(
                 name,
                 number,
                 self._settings.snapshot(),
-                self._ddl_statements,
-                self._writes,
-                self.deferred,
-                len(self.deferred),
-                self.constraint_modes,
+                progress.ddl_statements,
+                progress.writes,
+                progress.deferred,
+                len(progress.deferred),
+                progress.constraint_modes,
             )
         )
 
@@ -588,10 +536,11 @@ class TransactionBlock:
             self.listening.rewind(savepoint.statement)
         if self.locks is not None:
             self.locks.rewind(savepoint.statement)
-        self._ddl_statements = savepoint.ddl_statements
-        self.deferred = dict.fromkeys(islice(savepoint.deferred, savepoint.deferred_count))
-        self.constraint_modes = savepoint.constraint_modes
-        self._catalog = None
+        progress = self.progress
+        progress.ddl_statements = savepoint.ddl_statements
+        progress.deferred = dict.fromkeys(islice(savepoint.deferred, savepoint.deferred_count))
+        progress.constraint_modes = savepoint.constraint_modes
+        self._catalog.found = None
         if self._sequences.made:
             self._sequences.rewind(transaction, self.catalog)
         self.state = State.OPEN

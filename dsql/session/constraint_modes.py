@@ -26,10 +26,10 @@ def run_set_constraints(parsed: ParsedStatement, state: SessionState) -> Utility
         if node.constraints:
             keys = [key for item in node.constraints for key in _find(item.range_var, state)]
             chosen = frozenset(key.oid for key in keys)
-            modes = block.constraint_modes | dict.fromkeys(chosen, node.deferred)
+            modes = block.progress.constraint_modes | dict.fromkeys(chosen, node.deferred)
         else:
             chosen, modes = None, {0: node.deferred}
-        block.constraint_modes = modes
+        block.progress.constraint_modes = modes
         if not node.deferred:
             state.constraints.check_deferred(chosen)
     return result

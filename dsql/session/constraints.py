@@ -50,7 +50,7 @@ class Constraints:
                 assert reference is not None, "it was noted under this catalog"
                 action = _action(reference, noted, new)
                 if action == "a" and block.is_deferred(reference.key):
-                    block.deferred[noted] = None
+                    block.progress.deferred[noted] = None
                 else:
                     self._follow(reference, action, noted, new)
 
@@ -58,13 +58,13 @@ class Constraints:
         """Check what was put off, of some foreign keys only or of all. Raises SqlError 23503."""
         block = self._state.block
         left: dict[Noted, None] = {}
-        for noted in block.deferred:
+        for noted in block.progress.deferred:
             reference = find_reference(noted[0], block.catalog)
             if oids is not None and noted[0] not in oids:
                 left[noted] = None
             elif reference is not None:  # else it was dropped meanwhile
                 self._check(reference, noted)
-        block.deferred = left  # a savepoint may keep the other one
+        block.progress.deferred = left  # a savepoint may keep the other one
 
     def _follow(self, reference: Reference, action: str, noted: Noted, new: Noted | None) -> None:
         if action == "a":

@@ -129,7 +129,7 @@ class SessionContext:
     @property
     def read_only(self) -> bool:
         """Whether the running transaction is."""
-        return self._block.read_only
+        return self._block.progress.read_only
 
     @property
     def key_changes(self) -> KeyChanges:
@@ -218,7 +218,7 @@ class SessionContext:
     def tables_to_be_checked(self) -> frozenset[int]:
         """See `dsql.ddl.result.UtilityContext`."""
         written = set()
-        for noted in self._block.deferred:
+        for noted in self._block.progress.deferred:
             reference = find_reference(noted[0], self.catalog)
             if reference is not None:
                 written.add((reference.parent if noted[1] else reference.child).oid)

@@ -139,7 +139,7 @@ class DeclareStatement:
             raise SqlError("42P03", f'cursor "{node.portalname}" already exists')
         query = self._query.bind_values(values, ())
         state.portals[name] = CursorPortal(state, query, self._parsed.text, node.options)
-        state.block.holds_cursors |= bool(node.options & _HOLD)
+        state.block.progress.holds_cursors |= bool(node.options & _HOLD)
         return UtilityResult("DECLARE CURSOR")
 
 

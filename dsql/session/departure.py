@@ -61,7 +61,7 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "its transaction has begun to listen, or to do so no more"
     if state.block.waits_for_jobs:
         return "its transaction has begun a job"
-    if state.block.deferred or state.block.constraint_modes:
+    if state.block.progress.deferred or state.block.progress.constraint_modes:
         return "its transaction has constraints to be checked"
     if any(name or portal.epilogue() is None for name, portal in state.portals.items()):
         return "it has open portals"

@@ -103,7 +103,7 @@ def _end(command: TransactionCommand, state: SessionState) -> UtilityResult:
         _ = (
             state.context.standpoint
         )  # which a session whose role was dropped does not have any more
-    read_only = block.read_only
+    read_only = block.progress.read_only
     commits = command.kind == "COMMIT" and block.state is not State.FAILED
     result = UtilityResult("COMMIT" if commits else "ROLLBACK")
     if not in_block:

@@ -92,10 +92,10 @@ def _set_multi(node: Any, state: SessionState) -> UtilityResult:
         message = "SET TRANSACTION can only be used in transaction blocks"
         result.notice("25P01", message, severity="WARNING")
     elif read_only is not None:
-        if state.block.read_only and not read_only:
+        if state.block.progress.read_only and not read_only:
             message = "transaction read-write mode must be set before any query"
             raise SqlError("25001", message)
-        state.block.read_only = read_only
+        state.block.progress.read_only = read_only
     return result
 
 

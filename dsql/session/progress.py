@@ -1,0 +1,75 @@
+"""What the running transaction has done and asked for so far; the next one begins with another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsql.catalog.jobs import Job
+from dsql.errors import read_only_error, unsupported
+from dsql.session import attempts
+from dsql.session.compiled import CompiledQuery
+
+_MIXED = "ddl and dml are not supported in the same transaction"
+
+
+class Progress:
+    """`has_read`: before the first statement that counts. `again` runs the last DDL statement again.
+
+    `deferred` is what is still to be checked at the commit of what was noted for foreign keys, the newest
+    last. `constraint_modes` is what SET CONSTRAINTS has said: True for deferred, by the foreign key's OID,
+    0 for all others. `holds_cursors`: some of its cursors are to outlive it. `is_identified`: it was given
+    an id though it may write nothing.
+    """
+
+    def __init__(self) -> None:
+        self.read_only = False
+        self.queries: set[attempts.Used] = set()
+        self.ddl_statements = 0
+        self.begins_with_ddl = False
+        self.again: tuple[attempts.Again, int] | None = None
+        self.writes = False
+        self.has_read = False
+        self.jobs_requested = False
+        self.is_identified = False
+        self.holds_cursors = False
+        self.jobs: list[Job] = []
+        self.deferred: dict[tuple[Any, ...], None] = {}
+        self.constraint_modes: dict[int, bool] = {}
+
+    def is_plain(self) -> bool:
+        """Return whether nothing has to be forgotten but what was read."""
+        return not (
+            self.writes
+            or self.jobs_requested
+            or self.read_only
+            or self.is_identified
+            or self.holds_cursors
+            or self.constraint_modes
+        )
+
+    def forget_reads(self) -> None:
+        """Become as new: nothing else was done."""
+        self.has_read = False
+        self.queries.clear()
+
+    def note_write(self, query: CompiledQuery, profile: str) -> None:
+        """Note that a query writes. Raises SqlError 25006, and 0A000 against the profile's rules."""
+        if self.read_only and query.writes_shared:
+            raise read_only_error(query.program.tag.removesuffix(" 0"))
+        if self.ddl_statements and profile == "dsql":
+            raise unsupported(_MIXED)
+        self.writes = True
+
+    def note_ddl(self, command: str, profile: str, *, is_first: bool) -> None:
+        """Note a DDL statement. Raises SqlError 25006, and 0A000 against the profile's rules."""
+        if profile == "dsql":
+            if self.ddl_statements:
+                raise unsupported("multiple ddl statements not supported in a transaction")
+            if self.writes:
+                raise unsupported(_MIXED)
+        if self.read_only:
+            raise read_only_error(command)
+        if is_first and not (self.has_read or self.queries):
+            self.begins_with_ddl = True
+        self.ddl_statements += 1
+        self.writes = True
