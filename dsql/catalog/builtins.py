@@ -9,6 +9,7 @@ from typing import Any
 from dsql.catalog.domains import domain_rows
 from dsql.catalog.enums import enum_rows
 from dsql.catalog.index_forms import BTREE_AM, access_method, table_method
+from dsql.catalog.opclasses import class_oid
 from dsql.catalog.operator_names import COLLATIONS
 from dsql.catalog.relations import (
     PG_CATALOG_NAMESPACE,
@@ -18,11 +19,14 @@ from dsql.catalog.relations import (
 )
 from dsql.catalog.routines import sql_function_rows
 from dsql.catalog.schema import ADMIN_OID
+from dsql.catalog.user_types import types_of
 from dsql.catalog.virtual import provides
+from dsql.functions import array_parts, json_subscripts
 from dsql.functions import registry as functions
 from dsql.functions.function import Aggregate, Function, Operator, WindowFunction
 from dsql.functions.type_io import io_functions
-from dsql.types import registry
+from dsql.types import oids, registry
+from dsql.types.type import Type
 
 Row = Mapping[str, Any]
 _SQL_LANGUAGE, _INTERNAL_LANGUAGE = 14, 12
@@ -78,11 +82,37 @@ def _builtin_types() -> tuple[Row, ...]:
             "typstorage": kind.storage,
             "typtypmod": -1,
             "typcollation": type_collation(kind.oid),
-            "typsubscript": 6179 if kind.category == "A" else 0,
+            "typsubscript": _subscript_handler(kind),
         }
         | io_functions(kind.name)
         for kind in registry.all_types()
     )
+
+
+def _subscript_handler(kind: Type) -> int:
+    """Return the OID of a type's function for subscripts, 0 for none."""
+    if kind.oid == oids.JSONB:
+        return json_subscripts.HANDLER
+    return array_parts.HANDLER if kind.category == "A" else 0
+
+
+@provides("pg_catalog", "pg_range")
+def _pg_range(context: Any) -> Iterator[Row]:
+    for kind in (*registry.all_types(), *types_of(context.catalog, context.search_path).values()):
+        if kind.kind == "r":
+            yield {
+                "rngtypid": kind.oid,
+                "rngsubtype": kind.subtype_oid,
+                "rngmultitypid": kind.multirange_oid,
+                "rngcollation": 0,
+                "rngsubopc": class_oid(kind.subtype_oid, ""),
+                "rngcanonical": _oid_of_function(f"{kind.name}_canonical"),
+                "rngsubdiff": _oid_of_function(f"{kind.name}_subdiff"),
+            }
+
+
+def _oid_of_function(name: str) -> int:
+    return next((callee.oid for callee in functions.candidates(name)), 0)
 
 
 @provides("pg_catalog", "pg_proc")

@@ -53,6 +53,8 @@ CLASSES = (
     OperatorClass(10_041, "timetz_ops", oids.TIMETZ, 2000, "timetz_ops"),
     OperatorClass(10_065, "uuid_ops", oids.UUID, 2968, "uuid_ops"),
     OperatorClass(10_069, "enum_ops", oids.ANYENUM, 3522, "enum_ops"),
+    OperatorClass(10_076, "range_ops", oids.ANYRANGE, 3901, "range_ops"),
+    OperatorClass(10_080, "multirange_ops", oids.ANYMULTIRANGE, 4199, "multirange_ops"),
     OperatorClass(10_088, "jsonb_ops", oids.JSONB, 4033, "jsonb_ops"),
 )
 OTHERS = (
@@ -64,6 +66,7 @@ OTHERS = (
 _ALL = (*CLASSES, *OTHERS)
 _BY_NAME = {each.name: each for each in _ALL}
 _BY_TYPE = {each.type_oid: each for each in CLASSES}
+_GENERIC = {"e": oids.ANYENUM, "r": oids.ANYRANGE, "m": oids.ANYMULTIRANGE}
 _BY_TYPE[oids.VARCHAR] = _BY_TYPE[oids.TEXT]
 
 
@@ -74,15 +77,13 @@ def class_oid(type_oid: int, name: str) -> int:
 
 def _default(type_oid: int) -> OperatorClass:
     found = _BY_TYPE.get(type_oid)
-    if found is None:
-        found = _BY_TYPE[oids.ANYENUM if registry.get(type_oid).kind == "e" else oids.ANYARRAY]
-    return found
+    return found or _BY_TYPE[_GENERIC.get(registry.get(type_oid).kind, oids.ANYARRAY)]
 
 
 def has_default(type_oid: int) -> bool:
     """Return whether a type has an operator class for btree."""
     known = registry.get(type_oid)
-    return type_oid in _BY_TYPE or bool(known.element_oid) or known.kind == "e"
+    return type_oid in _BY_TYPE or bool(known.element_oid) or known.kind in _GENERIC
 
 
 def written_class(name: str, type_oid: int) -> str:

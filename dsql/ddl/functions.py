@@ -185,12 +185,19 @@ def _check_types(return_type: int, inputs: list[int], context: UtilityContext) -
 
 def _check_determined(type_oid: int, inputs: Collection[int]) -> None:
     """Raise SqlError 42P13 for a polymorphic type of the result that no argument decides."""
-    for family, words in ((ELEMENT_FAMILY, "any"), (COMPATIBLE_FAMILY, "anycompatible")):
-        if type_oid in family and family.isdisjoint(inputs):
+    for family, ranges, words in (
+        (ELEMENT_FAMILY, (oids.ANYRANGE, oids.ANYMULTIRANGE), "any"),
+        (
+            COMPATIBLE_FAMILY,
+            (oids.ANYCOMPATIBLERANGE, oids.ANYCOMPATIBLEMULTIRANGE),
+            "anycompatible",
+        ),
+    ):
+        deciding = ranges if type_oid in ranges else family
+        if type_oid in family and not set(deciding) & set(inputs):
             word = registry.get(type_oid).sql_name
-            detail = (
-                f"A result of type {word} requires at least one input of type {_INPUTS[words]}."
-            )
+            offered = f"{words}range or {words}multirange" if deciding is ranges else _INPUTS[words]
+            detail = f"A result of type {word} requires at least one input of type {offered}."
             raise SqlError("42P13", "cannot determine result data type", detail=detail)
 
 

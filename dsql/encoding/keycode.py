@@ -14,6 +14,7 @@ Every encoding is prefix-free, so the columns of a key are simply put one after 
     date, time, timestamp(tz)  8 bytes like integers
     timetz                   instant, then zone, 16 bytes
     interval                 16 bytes of its length with months of 30 days, as PostgreSQL compares it
+    ranges, multiranges      their bounds in order (`_range`), as PostgreSQL compares them
 
 In an index each column has a marker in front: 0x01 for a value; NULL is 0x02 where NULLs come last and
 0x00 where they come first, and has no value. A descending column's value bytes (not the marker) are
@@ -42,6 +43,15 @@ from dsql.encoding.keyspace import PREFIX_BYTES
 from dsql.errors import SqlError, unsupported
 from dsql.limits import KEY_BYTES_MAX
 from dsql.types import registry
+from dsql.types.range import (
+    IS_EMPTY,
+    LOWER_INCLUSIVE,
+    LOWER_INFINITE,
+    UPPER_INCLUSIVE,
+    UPPER_INFINITE,
+    Multirange,
+    Range,
+)
 
 NULL_FIRST = b"\x00"
 NOT_NULL = b"\x01"
@@ -177,11 +187,44 @@ _ENCODINGS: dict[int, _Fixed | _Variable] = {
 
 def _encoding(type_oid: int) -> _Fixed | _Variable:
     found = _ENCODINGS.get(type_oid)
-    if found is None and registry.get(type_oid).kind == "e":
+    if found is not None:
+        return found
+    kind = registry.get(type_oid)
+    if kind.kind == "e":
         return _FLOAT
-    if found is None:
-        raise unsupported(f"keys of the type with OID {type_oid} are not supported")
-    return found
+    if kind.kind == "r" and kind.key_allowed:
+        return _Variable(f"key_range({{0}}, {kind.subtype_oid})")
+    if kind.kind == "m" and kind.key_allowed:
+        subtype = registry.get(kind.subtype_oid).subtype_oid
+        return _Variable(f"key_multirange({{0}}, {subtype})")
+    raise unsupported(f"keys of the type with OID {type_oid} are not supported")
+
+
+def _range(value: Range, subtype: int) -> bytes:
+    """Encode a range: 0x00 for the empty one, else 0x01 and both bounds.
+
+    A lower bound is 0x00 if infinite, else 0x01, its value, and 0x00 if it is part of the range or 0x01;
+    an upper one 0x01, its value, and 0x01 if it is part of the range or 0x00; 0x02 if infinite.
+    """
+    lower, upper, flags = value
+    if flags & IS_EMPTY:
+        return b"\x00"
+    start, end = b"\x00", b"\x02"
+    if not flags & LOWER_INFINITE:
+        step = b"\x00" if flags & LOWER_INCLUSIVE else b"\x01"
+        start = b"\x01" + encode(subtype, lower) + step
+    if not flags & UPPER_INFINITE:
+        step = b"\x01" if flags & UPPER_INCLUSIVE else b"\x00"
+        end = b"\x01" + encode(subtype, upper) + step
+    return b"\x01" + start + end
+
+
+def _multirange(value: Multirange, subtype: int) -> bytes:
+    """Encode a multirange: its ranges, none of which is empty, and 0x00."""
+    return b"".join([_range(each, subtype) for each in value]) + b"\x00"
+
+
+NAMES |= {"key_range": _range, "key_multirange": _multirange}
 
 
 class _Builder:

@@ -25,6 +25,7 @@ from dsql.executor.alike import RUN_MIN, Item, runs
 from dsql.executor.branches import BRANCHES_MAX, case, groups
 from dsql.executor.code import Code
 from dsql.executor.source import Binding, Env
+from dsql.functions import array_parts
 from dsql.functions.function import Function
 from dsql.functions.templates import template_may_be_none
 from dsql.planner.expressions import Slot, SubPlan, strip_relabel, walk
@@ -512,7 +513,7 @@ def _array(compiler: Expressions, node: Any, env: Env) -> Code:
     items, flight = compiler.listed(node.elements, env)
     text = f"[{', '.join(items)}]"
     if node.multidimensional:
-        text = f"{compiler.source.constant(values.stack_arrays)}({text})"
+        text = f"{compiler.source.constant(array_parts.stack_arrays)}({text})"
     return Code(f"{flight}.give({text})" if flight else text, nullable=False)
 
 
@@ -522,13 +523,13 @@ def _subscript(compiler: Expressions, node: Any, env: Env) -> Code:
         return "".join(f"{code}, " for code in codes)
 
     array = compiler.value(node.array, env).text
-    compiler.source.names["ABSENT"] = values.ABSENT
+    compiler.source.names["ABSENT"] = array_parts.ABSENT
     if node.slice:
-        function = compiler.source.constant(values.array_slice)
+        function = compiler.source.constant(array_parts.array_slice)
         return Code(
             f"{function}({array}, ({texts(node.indexes)}), ({texts(node.upper)}))", nullable=True
         )
-    function = compiler.source.constant(values.array_element)
+    function = compiler.source.constant(array_parts.array_element)
     return Code(f"{function}({array}, ({texts(node.indexes)}))", nullable=True)
 
 

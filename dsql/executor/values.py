@@ -1,26 +1,18 @@
-"""What generated code calls for values that no single template covers: arrays, rows, typmods."""
+"""What generated code calls for values that no single template covers: rows, typmods, sets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from dsql.errors import SqlError
 from dsql.executor.memory import Held, StatementMemory
 from dsql.types import registry
-from dsql.types.array import DIMENSIONS_MAX, FromZero, lower_bound, too_many_dimensions
 from dsql.types.record import Record
 
 Truth = bool | None
 _CHECKED_ROWS = 256
-
-
-class _Absent:
-    """A slice bound that was not written."""
-
-
-ABSENT: Final = _Absent()
 
 
 def typmod_enforcer(type_oid: int, typmod: int, *, explicit: bool) -> Callable[[Any], Any] | None:
@@ -141,72 +133,6 @@ def greatest(less: Callable[[Any, Any], Truth], items: Sequence[Any]) -> Any:
         if item is not None and (best is None or less(best, item)):
             best = item
     return best
-
-
-def stack_arrays(items: list[Any]) -> list[Any]:
-    """Return the array of arrays. Raises SqlError 2202E unless they agree in their dimensions, 54000."""
-    present = [item for item in items if item is not None]
-    if len(present) < len(items) and present:
-        raise _mismatch()
-    if len({_dimensions(item) for item in present}) > 1:
-        raise _mismatch()
-    if present and len(_dimensions(present[0])) >= DIMENSIONS_MAX:
-        raise too_many_dimensions(len(_dimensions(present[0])) + 1)
-    return [] if all(not item for item in present) else present
-
-
-def _dimensions(array: Any) -> tuple[int, ...]:
-    sizes = []
-    while isinstance(array, list):
-        sizes.append(len(array))
-        array = array[0] if array else None
-    return tuple(sizes)
-
-
-def _mismatch() -> SqlError:
-    return SqlError(
-        "2202E",
-        "multidimensional arrays must have array expressions with matching dimensions",
-    )
-
-
-def array_element(array: Any, indexes: Sequence[Any]) -> Any:
-    """Return array[i, ...]: NULL outside the bounds or for fewer subscripts than dimensions.
-
-    A vector is a tuple; in an array of vectors its numbers are no dimension. A name has characters.
-    """
-    if isinstance(array, (tuple, str)):
-        array = FromZero(array)
-    for index in indexes:
-        if index is None or not isinstance(array, list):
-            return None
-        place = index - lower_bound(array)
-        if not 0 <= place < len(array):
-            return None
-        array = array[place]
-    return None if isinstance(array, list) else array
-
-
-def array_slice(array: Any, lower: Sequence[Any], upper: Sequence[Any]) -> Any:
-    """Return array[low:high, ...]; an absent bound is the array's own."""
-    if array is None or None in lower or None in upper:
-        return None
-    return _slice(array, list(zip(lower, upper, strict=True)))
-
-
-def _slice(array: list[Any], bounds: list[tuple[Any, Any]]) -> list[Any]:
-    if not bounds:
-        return array
-    low, high = bounds[0]
-    lower = lower_bound(array)
-    start = 0 if low is ABSENT else max(low - lower, 0)
-    end = len(array) if high is ABSENT else max(high - lower + 1, 0)
-    part = list(array[start:end])
-    rest = bounds[1:]
-    if not rest:
-        return part
-    sliced = [_slice(item, rest) if isinstance(item, list) else item for item in part]
-    return [item for item in sliced if item != []]
 
 
 def checked(rows: Iterable[Any], memory: StatementMemory) -> Iterator[Any]:

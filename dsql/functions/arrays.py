@@ -12,7 +12,16 @@ from dsql.errors import SqlError
 from dsql.functions.definition import define
 from dsql.functions.function import Context
 from dsql.types import registry
-from dsql.types.array import DIMENSIONS_MAX, dimensions, leaves, like, lower_bound
+from dsql.types.array import (
+    DIMENSIONS_MAX,
+    check_bounds,
+    dimensions,
+    leaves,
+    like,
+    lower_bound,
+    lower_bounds,
+    shifted,
+)
 from dsql.types.size import array_too_large, check_elements, join
 
 _same: Callable[[Any], Any] = lambda value: value  # noqa: E731
@@ -51,11 +60,11 @@ def cat(left: list[Any] | None, right: list[Any] | None) -> list[Any] | None:
         return left or right
     check_elements(math.prod(first) + math.prod(second))
     if len(first) == len(second) and first[1:] == second[1:]:
-        return like(left, left + right)
+        return like(left, [*left, *right])
     if len(first) == len(second) + 1 and first[1:] == second:
-        return [*left, right]
+        return like(left, [*left, list(right)])
     if len(second) == len(first) + 1 and second[1:] == first:
-        return [left, *right]
+        return like(right, [list(left), *right])
     detail = "Arrays with differing element dimensions are not compatible for concatenation."
     if abs(len(first) - len(second)) > 1:
         sizes = f"{len(first)} and {len(second)}"
@@ -185,28 +194,28 @@ def length(array: Sequence[Any], dimension: int) -> int | None:
 
 
 def _lower(array: Sequence[Any], dimension: int) -> int | None:
-    return None if length(array, dimension) is None else lower_bound(array)
+    return None if length(array, dimension) is None else lower_bounds(array)[dimension - 1]
 
 
 def _upper(array: Sequence[Any], dimension: int) -> int | None:
     size = length(array, dimension)
-    return None if size is None else size + lower_bound(array) - 1
+    return None if size is None else size + lower_bounds(array)[dimension - 1] - 1
 
 
 def _subscripts(array: Sequence[Any], dimension: int, backwards: bool = False) -> range:
     """Return generate_subscripts."""
-    low = lower_bound(array)
+    low = _lower(array, dimension) or 0
     places = range(low, low + (length(array, dimension) or 0))
     return places[::-1] if backwards else places
 
 
 def _dims(array: Sequence[Any]) -> str | None:
-    low = lower_bound(array)
-    return "".join(f"[{low}:{low + size - 1}]" for size in dimensions(array)) or None
+    pairs = zip(lower_bounds(array), dimensions(array), strict=True)
+    return "".join(f"[{low}:{low + size - 1}]" for low, size in pairs) or None
 
 
 def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[Any]:
-    """Return an array of the given dimensions with one value everywhere. Lower bounds must be 1."""
+    """Return an array of the given dimensions and lower bounds with one value everywhere."""
     if any(isinstance(row, list) for row in (*(sizes or ()), *(lower or ()))):
         raise SqlError(
             "2202E",
@@ -215,8 +224,14 @@ def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[An
         )
     if sizes is None or any(size is None for size in sizes):
         raise SqlError("22004", "dimension values cannot be null")
-    if lower is not None and any(bound != 1 for bound in lower):
-        raise SqlError("0A000", "array lower bounds other than 1 are not supported")
+    if lower is not None and any(bound is None for bound in lower):
+        raise SqlError("22004", "dimension values cannot be null")
+    if lower is not None and len(lower) != len(sizes):
+        raise SqlError(
+            "2202E",
+            "wrong number of array subscripts",
+            detail="Low bound array has different size than dimensions array.",
+        )
     if len(sizes) > DIMENSIONS_MAX:
         raise SqlError(
             "54000", f"number of array dimensions ({len(sizes)}) exceeds the maximum allowed (6)"
@@ -227,14 +242,18 @@ def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[An
     filled: Any = item
     for size in reversed(sizes):
         filled = [filled] * size
-    return filled if isinstance(filled, list) and leaves(filled) else []
+    if not isinstance(filled, list) or not leaves(filled):
+        return []
+    for size, bound in zip(sizes, lower or (), strict=False):
+        check_bounds(bound, size)
+    return shifted(filled, lower or ())
 
 
 def trim_array(array: list[Any], count: int) -> list[Any]:
     """Return the array without its last elements. Raises SqlError 2202E."""
     if not 0 <= count <= len(array):
         raise SqlError("2202E", f"number of elements to trim must be between 0 and {len(array)}")
-    return array[: len(array) - count]
+    return list(array[: len(array) - count])
 
 
 def _width_bucket(operand_oid: int, _array: int) -> Callable[..., int]:

@@ -18,7 +18,7 @@ from dsql.functions.kept import kept
 from dsql.functions.polymorphism import POLYMORPHIC, is_array
 from dsql.types import oids
 from dsql.types import registry as types
-from dsql.types.array import FromZero, map_leaves
+from dsql.types.array import from_zero, map_leaves
 from dsql.types.vector import VECTORS
 
 ARRAY_CAST_OID = 9000  # the function behind a cast between array types has no pg_proc row
@@ -84,7 +84,7 @@ def _array_function(source: int, target: int, element: Cast) -> Function:
 
     def convert(context: Context, value: list[object]) -> list[object]:
         each = converter(element, context)
-        return map_leaves(each, FromZero(value) if source in VECTORS else value)
+        return map_leaves(each, from_zero(value) if source in VECTORS else value)
 
     return Function(
         oid=ARRAY_CAST_OID,

@@ -101,6 +101,8 @@ def _define_row(name: str, left: int, right: int, key: str) -> None:
         define(key, _PYTHON[name], template=f"({{0}} {_SYMBOLS.get(name, name)} {{1}})")
     elif left == right == oids.ANYARRAY:
         define(key, typed=lambda oid, _right: _array_compare(name, oid))
+    elif left == right and left in (oids.ANYRANGE, oids.ANYMULTIRANGE):
+        define(key, typed=lambda oid, _right: keyed_compare(name, oid))
     elif left == right == oids.RECORD:
         compare = _PYTHON[name]
         define(key, lambda a, b: compare(record_key(a), record_key(b)))

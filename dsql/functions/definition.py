@@ -10,7 +10,7 @@ name and argument types ("substr(text,int4)"); several keys are separated by spa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -96,6 +96,12 @@ def rows_named(pattern: re.Pattern[str]) -> list[Row]:
     """Return the functions whose names match a pattern as a whole, in OID order."""
     named = (row for row in _rows_by_oid().values() if pattern.fullmatch(row.name))
     return sorted(named, key=lambda row: row.oid)
+
+
+def rows_of_result(oids: Collection[int]) -> list[Row]:
+    """Return the functions that return one of these types, in OID order."""
+    returning = (row for row in _rows_by_oid().values() if row.return_type in oids)
+    return sorted(returning, key=lambda row: row.oid)
 
 
 def row_by_oid(oid: int) -> Row:

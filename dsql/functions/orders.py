@@ -64,7 +64,7 @@ def _define_all() -> None:
 
 
 def _define(row: Row, of_types: Callable[..., Callable[[Any, Any], Any]]) -> None:
-    if oids.ANYARRAY in row.argument_types:
+    if row.argument_types[0] in (oids.ANYARRAY, oids.ANYRANGE, oids.ANYMULTIRANGE):
         define(row.key, typed=of_types)
     else:
         define(row.key, of_types(*row.argument_types))

@@ -12,12 +12,29 @@ from dsql.errors import SqlError
 from dsql.types import oids, registry
 from dsql.types.vector import VECTORS
 
-ELEMENT_FAMILY = frozenset((oids.ANYELEMENT, oids.ANYARRAY, oids.ANYNONARRAY, oids.ANYENUM))
+ELEMENT_FAMILY = frozenset(
+    (
+        oids.ANYELEMENT,
+        oids.ANYARRAY,
+        oids.ANYNONARRAY,
+        oids.ANYENUM,
+        oids.ANYRANGE,
+        oids.ANYMULTIRANGE,
+    )
+)
 COMPATIBLE_FAMILY = frozenset(
-    (oids.ANYCOMPATIBLE, oids.ANYCOMPATIBLEARRAY, oids.ANYCOMPATIBLENONARRAY)
+    (
+        oids.ANYCOMPATIBLE,
+        oids.ANYCOMPATIBLEARRAY,
+        oids.ANYCOMPATIBLENONARRAY,
+        oids.ANYCOMPATIBLERANGE,
+        oids.ANYCOMPATIBLEMULTIRANGE,
+    )
 )
 POLYMORPHIC = ELEMENT_FAMILY | COMPATIBLE_FAMILY
 _ARRAYS = frozenset((oids.ANYARRAY, oids.ANYCOMPATIBLEARRAY))
+_RANGES = frozenset((oids.ANYRANGE, oids.ANYCOMPATIBLERANGE))
+_MULTIRANGES = frozenset((oids.ANYMULTIRANGE, oids.ANYCOMPATIBLEMULTIRANGE))
 _NOT_ARRAYS = frozenset((oids.ANYNONARRAY, oids.ANYCOMPATIBLENONARRAY))
 
 CommonType = Callable[[Sequence[int]], int | None]
@@ -37,48 +54,84 @@ def solve(
     Unknown actual types take what the others decide. `common` finds the common type of several or
     returns None. Arguments that are not polymorphic keep their declared types.
     """
-    element: int | None = None
-    array: int | None = None
-    members: list[int] = []
+    exact, compatible = _Family(), _Family()
     for want, have in zip(declared, actual, strict=True):
         if want not in POLYMORPHIC or have == oids.UNKNOWN:
             continue
-        if want in _ARRAYS and not is_array(have):
+        family = compatible if want in COMPATIBLE_FAMILY else exact
+        if not family.take(want, have):
             return None
-        if want in _NOT_ARRAYS and is_array(have):
-            return None
-        if want == oids.ANYENUM and registry.get(have).kind != "e":
-            return None
-        item = registry.get(have).element_oid if want in _ARRAYS else have
-        if want == oids.ANYARRAY:
-            if array not in (None, have):
-                return None
-            array = have
-        if want in COMPATIBLE_FAMILY:
-            members.append(item)
-        elif element not in (None, item):
-            return None
-        else:
-            element = item
-    compatible = common(members) if members else None
-    if members and compatible is None:
+    if not exact.settle_exactly() or not compatible.settle(common):
         return None
-    if compatible is None and any(want in COMPATIBLE_FAMILY for want in declared):
-        compatible = oids.TEXT
+    if compatible.element is None and any(want in COMPATIBLE_FAMILY for want in declared):
+        compatible.element = oids.TEXT
     filled = tuple(
-        array if want == oids.ANYARRAY and array is not None else _fill(want, element, compatible)
+        (compatible if want in COMPATIBLE_FAMILY else exact).fill(want)
         for want in (*declared, return_type)
     )
     return filled[:-1], filled[-1]
 
 
-def _fill(declared: int, element: int | None, compatible: int | None) -> int:
-    if declared not in POLYMORPHIC:
-        return declared
-    chosen = element if declared in ELEMENT_FAMILY else compatible
-    if chosen is None:
-        return declared
-    return registry.get(chosen).array_oid if declared in _ARRAYS else chosen
+class _Family:
+    """What the arguments of one family of polymorphic types say: element type, array and range type."""
+
+    def __init__(self) -> None:
+        self.element: int | None = None
+        self._array: int | None = None
+        self._range: int | None = None
+        self._elements: list[int] = []
+
+    def take(self, want: int, have: int) -> bool:
+        """Note an argument's type; return whether it is of the kind that is wanted."""
+        kind = registry.get(have)
+        if want in _ARRAYS:
+            if not is_array(have) or (want == oids.ANYARRAY and self._array not in (None, have)):
+                return False
+            self._array = have
+            have = kind.element_oid
+        elif want in _RANGES or want in _MULTIRANGES:
+            if kind.kind != ("r" if want in _RANGES else "m"):
+                return False
+            of_range = have if want in _RANGES else kind.subtype_oid
+            if self._range not in (None, of_range):
+                return False
+            self._range = of_range
+            have = registry.get(of_range).subtype_oid
+        elif (want in _NOT_ARRAYS and is_array(have)) or (
+            want == oids.ANYENUM and kind.kind != "e"
+        ):
+            return False
+        self._elements.append(have)
+        return True
+
+    def settle_exactly(self) -> bool:
+        """Settle on the one element type that there is; return whether there is no other one."""
+        self.element = self._elements[0] if self._elements else None
+        return len(set(self._elements)) <= 1
+
+    def settle(self, common: CommonType) -> bool:
+        """Settle on the common type of the elements, which is a range's if there is one."""
+        self._array = None
+        if self._elements:
+            self.element = common(self._elements)
+            if self.element is None:
+                return False
+        return self._range is None or registry.get(self._range).subtype_oid == self.element
+
+    def fill(self, declared: int) -> int:
+        """Return what stands for a declared type: itself where nothing is known."""
+        if declared not in POLYMORPHIC:
+            return declared
+        if declared in _RANGES or declared in _MULTIRANGES:
+            if self._range is None:
+                return declared
+            is_range = declared in _RANGES
+            return self._range if is_range else registry.get(self._range).multirange_oid
+        if self.element is None:
+            return declared
+        if declared in _ARRAYS:
+            return self._array or registry.get(self.element).array_oid
+        return self.element
 
 
 def check_determined(filled: tuple[int, ...], return_type: int) -> None:

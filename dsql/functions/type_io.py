@@ -112,6 +112,8 @@ def _with_settings(implementation: Implementation, context: Context, *arguments:
 
 
 def _define_all() -> None:
+    for handler in ("array", "jsonb", "raw_array"):
+        _define(f"{handler}_subscript_handler", _uncallable)
     known = set()
     for _type, *names in read("type_io.tsv"):
         for name, make in zip(names, _MAKERS, strict=True):

@@ -243,7 +243,7 @@ class Subscript(Expression):
     """array[index, ...] or, with `slice`, array[low:high] (missing bounds None)."""
 
     array: Expression
-    indexes: list[Expression]
+    indexes: Sequence[Expression | None]
     slice: bool = False
     upper: list[Expression | None] = field(default_factory=list)
 

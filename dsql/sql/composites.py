@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from dsql.catalog.schema import Domain
@@ -32,7 +34,6 @@ from dsql.sql.scope import Scope
 from dsql.sql.tree import items_of, position_of
 from dsql.sql.type_names import resolve_type
 from dsql.types import oids, registry
-from dsql.types.vector import VECTORS
 
 Tables = list[list[Entry]]  # range tables, that of the innermost query first
 
@@ -190,21 +191,10 @@ def _bracket(scope: Scope, tree: exp.Bracket) -> Expression:
             "support subscripting",
             position=position,
         )
-    slices = any(isinstance(index, exp.Slice) for index in tree.expressions)
-    if not slices:
-        indexes = [_subscript_index(scope, index) for index in tree.expressions]
+    if not any(isinstance(index, exp.Slice) for index in tree.expressions):
+        indexes = [subscript_index(scope, index) for index in tree.expressions]
         return Subscript(type_oid=element, array=array, indexes=indexes, position=position)
-    low: list[Expression] = []
-    high: list[Expression | None] = []
-    for index in tree.expressions:
-        if isinstance(index, exp.Slice):
-            lower, upper = index.args.get("this"), index.args.get("expression")
-        else:
-            lower, upper = None, index  # arr[2:3][4] means arr[2:3][1:4]
-        first = 0 if array.type_oid in VECTORS and isinstance(index, exp.Slice) else 1
-        one = Constant(type_oid=oids.INT4, value=first)
-        low.append(one if lower is None else _subscript_index(scope, lower))
-        high.append(None if upper is None else _subscript_index(scope, upper))
+    low, high = slice_bounds(scope, tree.expressions)
     return Subscript(
         type_oid=array_of(element, position),
         array=array,
@@ -215,7 +205,25 @@ def _bracket(scope: Scope, tree: exp.Bracket) -> Expression:
     )
 
 
-def _subscript_index(scope: Scope, tree: exp.Expression) -> Expression:
+def slice_bounds(
+    scope: Scope, trees: Sequence[exp.Expression]
+) -> tuple[list[Expression | None], list[Expression | None]]:
+    """Return the lower and the upper bounds of a slice, None for one that is not written."""
+    low: list[Expression | None] = []
+    high: list[Expression | None] = []
+    for index in trees:
+        if isinstance(index, exp.Slice):
+            lower, upper = index.args.get("this"), index.args.get("expression")
+            low.append(None if lower is None else subscript_index(scope, lower))
+        else:
+            upper = index
+            low.append(Constant(type_oid=oids.INT4, value=1))  # a[2:3][4] means a[2:3][1:4]
+        high.append(None if upper is None else subscript_index(scope, upper))
+    return low, high
+
+
+def subscript_index(scope: Scope, tree: exp.Expression) -> Expression:
+    """Bind a subscript of an array. Raises SqlError 42804."""
     index = bind_expression(scope, tree)
     done = coercion.coerce(scope.binding, index, oids.INT4, CastContext.ASSIGNMENT)
     if done is None:

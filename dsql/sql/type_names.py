@@ -25,8 +25,6 @@ _TIME_NAMES = {
 # PostgreSQL's types that do not exist here at all, with the spelling PostgreSQL echoes.
 _LACKING_NAMES = """
 box circle cidr inet line lseg macaddr macaddr8 money path pg_lsn point polygon tsquery tsvector xml
-int4range int8range numrange daterange tsrange tstzrange
-int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
 """
 _LACKING = {name: name for name in _LACKING_NAMES.split()} | {
     "bit": "bit",

@@ -1,45 +1,67 @@
-"""Arrays: nested lists in memory, `{1,NULL,"a b"}` as text, PostgreSQL's array_send layout in binary.
+"""Arrays as values: nested lists, with lower bounds of 1 unless they are `Shifted`.
 
-Lower bounds are 1 in memory, but for what was a vector. A text like `[0:1]={1,2}` is read and its bounds
-are dropped, and so is a stored array's.
-All inner lists of one level have the same length, so the shape is that of the first elements.
+All inner lists of one level have the same length, so the shape is that of the first elements. What a row
+holds of one is a list as well where that says all; else a map of lengths, lower bounds and
+elements, which is also how arrays are held whose elements are held as lists (ranges, intervals).
 """
 
 from __future__ import annotations
 
-import re
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dsql.errors import SqlError
-from dsql.types.binary_input import wrong_length
-from dsql.types.size import check_elements, check_size, join
-from dsql.types.type import Decode, Encode
+from dsql.types.size import array_too_large
 
 DIMENSIONS_MAX = 6
-_SPACES = " \t\n\r\v\f"  # fewer than what str.strip() takes
-_QUOTED = re.compile(rb'[\s{}",\\]')
-_PIECE = 16 * 1024
-_PLAIN = re.compile(rb'\{(?!,)[^\s{}"\\]++(?<!,)\}')  # one dimension, and nothing quoted
-_BOUNDS = re.compile(r"\s*((?:\[[+-]?\d+(?::[+-]?\d+)?\])+)\s*=", re.ASCII)
-_TOKEN = re.compile(
-    r'\s*(?:([{},])|"((?:[^"\\]|\\.)*)"|((?:[^"\\{},]|\\.)+))\s*', re.DOTALL | re.ASCII
-)
+_INT4_END = 1 << 31
+_LENGTHS, _LOWER, _ITEMS = "d", "l", "i"  # the keys of what a row holds of others than plain ones
 
 
-class FromZero(list[Any]):
-    """A one-dimensional array whose subscripts begin at 0, as those of int2vector and oidvector do."""
+class Shifted(list[Any]):
+    """An array with a lower bound that is not 1; `lower` has those of all dimensions."""
+
+    __slots__ = ("lower",)
+
+    def __init__(self, items: Iterable[Any] = (), lower: tuple[int, ...] = (0,)) -> None:
+        super().__init__(items)
+        self.lower = lower
+
+    def __reduce__(self) -> Any:
+        return Shifted, (list(self), self.lower)
+
+
+def from_zero(items: Iterable[Any]) -> Shifted:
+    """Return the array of one dimension that a vector is: its subscripts begin at 0."""
+    return Shifted(items, (0,))
+
+
+def shifted(items: list[Any], lower: Sequence[int]) -> list[Any]:
+    """Return an array with these lower bounds. An empty one has none."""
+    if not items or all(bound == 1 for bound in lower):
+        return items
+    return Shifted(items, tuple(lower))
+
+
+def lower_bounds(value: Sequence[Any]) -> tuple[int, ...]:
+    """Return the first subscript of each dimension of an array, or of a vector (a tuple)."""
+    if isinstance(value, tuple):
+        return (0,)
+    if isinstance(value, Shifted):
+        return value.lower if value else ()
+    return (1,) * len(dimensions(value))
 
 
 def lower_bound(value: Sequence[Any]) -> int:
-    """Return the first subscript of an array, or of a vector (a tuple)."""
-    return 0 if isinstance(value, tuple | FromZero) else 1
+    """Return the first subscript of an array's outermost dimension, or of a vector."""
+    if isinstance(value, Shifted):
+        return value.lower[0]
+    return 0 if isinstance(value, tuple) else 1
 
 
 def like(value: Sequence[Any], items: list[Any]) -> list[Any]:
-    """Return an array whose subscripts begin as those of `value` do."""
-    return items if lower_bound(value) else FromZero(items)
+    """Return an array of the same number of dimensions whose subscripts begin as those of `value`."""
+    return items if type(value) is list else shifted(items, lower_bounds(value))
 
 
 def dimensions(value: Sequence[Any]) -> list[int]:
@@ -62,6 +84,14 @@ def too_many_dimensions(count: int) -> SqlError:
     return SqlError("54000", message)
 
 
+def check_bounds(lower: int, length: int) -> None:
+    """Raise SqlError 54000 if a dimension's subscripts would leave the range of int4."""
+    if not -_INT4_END <= lower < _INT4_END or length >= _INT4_END:
+        raise array_too_large()
+    if lower + length >= _INT4_END:
+        raise SqlError("54000", f"array lower bound is too large: {lower}")
+
+
 def map_leaves(function: Callable[[Any], Any], value: list[Any]) -> list[Any]:
     """Return a copy of the nested list with `function` applied to every element but None."""
     mapped = [
@@ -82,204 +112,44 @@ def leaves(value: Sequence[Any]) -> Sequence[Any]:
     return value
 
 
-def text_encoder(encode: Encode) -> Encode:
-    """Return the encoder of an array's text format, given that of its elements."""
-
-    def element(item: Any) -> bytes:
-        if item is None:
-            return b"NULL"
-        if isinstance(item, list):
-            return items(item)
-        text = encode(item)
-        if not text or _QUOTED.search(text) or text.upper() == b"NULL":
-            check_size(2 * len(text), text)
-            return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-        return text
-
-    def items(value: list[Any]) -> bytes:
-        return b"{" + join(b",", map(element, value)) + b"}"
-
-    def encode_array(value: list[Any]) -> bytes:
-        text = items(value)
-        return b"[0:%d]=%b" % (len(value) - 1, text) if value and not lower_bound(value) else text
-
-    return encode_array
-
-
-def text_decoder(decode: Decode) -> Decode:
-    """Return the decoder of an array's text format. It raises SqlError 22P02 if malformed."""
-
-    def decode_array(data: bytes) -> list[Any]:
-        if _PLAIN.fullmatch(data) and b",," not in data:
-            check_elements(data.count(b",") + 1)
-            items = _split(data[1:-1])
-            return [None if item.upper() == b"NULL" else decode(item) for item in items]
-        return _ArrayText(data.decode(), decode).parse()
-
-    return decode_array
-
-
-def _split(data: bytes) -> Iterator[bytes]:
-    """Yield what is between commas; no step takes long, or makes many."""
-    start = 0
-    while (end := data.find(b",", start + _PIECE)) >= 0:
-        yield from data[start:end].split(b",")
-        start = end + 1
-    yield from data[start:].split(b",")
-
-
-class _ArrayText:
-    """A parser of one array literal."""
-
-    def __init__(self, text: str, decode: Decode) -> None:
-        self.text = text
-        self.decode = decode
-        self.depth: int | None = None
-        bounds = _BOUNDS.match(text)
-        self.position = bounds.end() if bounds else 0
-
-    def parse(self) -> list[Any]:
-        start = self.text[self.position :].lstrip(_SPACES)
-        if not start.startswith("{"):
-            raise self.malformed(
-                'Array value must start with "{" or dimension information.'
-                if not self.position
-                else "Array contents must start with an opening brace."
-            )
-        self.token()
-        value = self.items(1)
-        if self.position != len(self.text):
-            raise self.malformed("Junk after closing right brace.")
-        return [] if not leaves(value) else value
-
-    def items(self, depth: int) -> list[Any]:
-        """Read up to the closing brace; the opening one is behind us."""
-        if depth > DIMENSIONS_MAX:
-            raise too_many_dimensions(depth)
-        values: list[Any] = []
-        while True:
-            symbol, value = self.token()
-            if symbol == "}" and not values:
-                return values
-            if symbol == "{":
-                value = self.items(depth + 1)
-            elif symbol:
-                raise self.malformed(f'Unexpected "{symbol}" character.')
-            elif self.depth not in (None, depth):
-                raise self.malformed(
-                    "Multidimensional arrays must have sub-arrays with matching dimensions."
-                )
-            else:
-                self.depth = depth
-            values.append(value)
-            symbol, _ = self.token()
-            if symbol == "}":
-                return self.same_lengths(values)
-            if symbol != ",":
-                raise self.malformed("Unexpected array element.")
-
-    def token(self) -> tuple[str, Any]:
-        """Return (symbol, None) for a brace or comma, ("", element) for an element."""
-        match = _TOKEN.match(self.text, self.position)
-        if match is None:
-            raise self.malformed("Unexpected end of input.")
-        self.position = match.end()
-        symbol, quoted, bare = match.groups()
-        if symbol:
-            return symbol, None
-        if quoted is not None:
-            return "", self.decode(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL).encode())
-        if "\\" not in bare and bare.strip(_SPACES).upper() == "NULL":
-            return "", None
-        return "", self.decode(
-            re.sub(r"\\(.)", r"\1", bare.strip(_SPACES), flags=re.DOTALL).encode()
-        )
-
-    def same_lengths(self, values: list[Any]) -> list[Any]:
-        if len({len(item) if isinstance(item, list) else -1 for item in values}) > 1:
-            raise self.malformed(
-                "Multidimensional arrays must have sub-arrays with matching dimensions."
-            )
-        return values
-
-    def malformed(self, detail: str) -> SqlError:
-        return SqlError("22P02", f'malformed array literal: "{self.text}"', detail=detail)
-
-
-def binary_encoder(element_oid: int, encode: Encode) -> Encode:
-    """Return the encoder of an array's binary format (array_send)."""
-
-    def encode_array(value: list[Any]) -> bytes:
-        lengths = dimensions(value)
-        elements = leaves(value)
-        has_null = any(item is None for item in elements)
-        head = struct.pack("!iiI", len(lengths), has_null, element_oid)
-        lower = lower_bound(value)
-        head += b"".join(struct.pack("!ii", length, lower) for length in lengths)
-        return head + join(b"", map(element, elements if lengths else []))
-
-    def element(item: Any) -> bytes:
-        if item is None:
-            return b"\xff\xff\xff\xff"
-        data = encode(item)
-        return struct.pack("!i", len(data)) + data
-
-    return encode_array
-
-
-def binary_decoder(element_oid: int, decode: Decode) -> Decode:
-    """Return the decoder of an array's binary format. It raises SqlError 08P01, 22P03 or 42804."""
-
-    def decode_array(data: bytes) -> list[Any]:
-        try:
-            return _decode_binary(data, element_oid, decode)
-        except struct.error:
-            raise wrong_length(data, len(data) + 1) from None
-
-    return decode_array
-
-
-def _decode_binary(data: bytes, element_oid: int, decode: Decode) -> list[Any]:
-    count, flags, sent_oid = struct.unpack_from("!iiI", data)
-    if count < 0:
-        raise SqlError("22P03", f"invalid number of dimensions: {count}")
-    if count > DIMENSIONS_MAX:
-        raise too_many_dimensions(count)
-    if flags not in (0, 1):
-        raise SqlError("22P03", "invalid array flags")
-    if sent_oid != element_oid:
-        raise SqlError(
-            "42804",
-            f"binary data has array element type {sent_oid} instead of expected {element_oid}",
-        )
-    lengths = [struct.unpack_from("!i", data, 12 + 8 * axis)[0] for axis in range(count)]
-    total = 1 if lengths else 0
-    for length in lengths:
-        total *= length
-    if not 0 <= total * 4 <= len(data):
-        raise SqlError("22P03", "invalid array size in binary data")
-    position = 12 + 8 * count
-    elements: list[Any] = []
-    for _ in range(total):
-        (size,) = struct.unpack_from("!i", data, position)
-        position += 4
-        if size < 0:
-            elements.append(None)
-        elif position + size > len(data):
-            raise SqlError("22P03", "insufficient data left in message")
-        else:
-            elements.append(decode(data[position : position + size]))
-            position += size
-    if position != len(data):
-        raise wrong_length(data, position)
-    return _fold(elements, lengths)
-
-
-def _fold(elements: list[Any], lengths: list[int]) -> list[Any]:
+def fold(elements: list[Any], lengths: Sequence[int]) -> list[Any]:
     """Nest a flat list into the given dimensions."""
     for length in reversed(lengths[1:]):
         elements = [elements[at : at + length] for at in range(0, len(elements), length)]
     return elements
+
+
+def store(value: list[Any]) -> Any:
+    """Return what a row holds of an array whose elements it holds as they are."""
+    return value if type(value) is list else _parts(value, list(leaves(value)))
+
+
+def load(held: Any) -> list[Any]:
+    """Return the array of what a row holds of it."""
+    return held if type(held) is list else _whole(held, held[_ITEMS])
+
+
+def store_each(value: list[Any], convert: Callable[[Any], Any]) -> Any:
+    """Return what a row holds of an array, `convert` being what it holds of an element."""
+    items = [None if item is None else convert(item) for item in leaves(value)]
+    if type(value) is list and not any(isinstance(item, list | tuple) for item in items):
+        return fold(items, dimensions(value))
+    return _parts(value, items)
+
+
+def load_each(held: Any, convert: Callable[[Any], Any]) -> list[Any]:
+    """Return the array of what a row holds of it, `convert` making an element."""
+    if type(held) is list:
+        return map_leaves(convert, held)
+    return _whole(held, [None if item is None else convert(item) for item in held[_ITEMS]])
+
+
+def _parts(value: list[Any], items: list[Any]) -> dict[str, Any]:
+    return {_LENGTHS: dimensions(value), _LOWER: list(lower_bounds(value)), _ITEMS: items}
+
+
+def _whole(held: dict[str, Any], items: list[Any]) -> list[Any]:
+    return shifted(fold(items, held[_LENGTHS]), held[_LOWER])
 
 
 def sort_key(element: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
@@ -288,7 +158,8 @@ def sort_key(element: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
 
     def array_key(value: Sequence[Any]) -> Any:
         items = [(1, 0) if item is None else (0, key(item)) for item in leaves(value)]
-        return items, dimensions(value), lower_bound(value)
+        lengths = dimensions(value)
+        return items, len(lengths), lengths, lower_bounds(value)
 
     return array_key
 
@@ -301,7 +172,7 @@ def hash_key(element: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
         return (
             tuple(None if item is None else key(item) for item in leaves(value)),
             tuple(dimensions(value)),
-            lower_bound(value),
+            lower_bounds(value),
         )
 
     return array_key

@@ -54,4 +54,4 @@ def enum_types(
         schema=name[0],
         values=tuple(sorted(labels)),
     )
-    return made, replace(array_of(made), kind="b", schema=name[0])
+    return made, replace(array_of(made), schema=name[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dsql.types import array, registry
+from dsql.types import array, array_binary, array_text, registry
 from dsql.types.type import Decode, Encode, FormatSettings, Type
 
 FACTS = """
@@ -62,16 +62,20 @@ FACTS = """
 2950 uuid 16 f U f c b 0 2951
 3220 pg_lsn 8 t U f d b 0 3221
 3500 anyenum 4 t P f i p 0 0
+3831 anyrange -1 f P f d p 0 0
 3838 event_trigger 4 t P f i p 0 0
 3802 jsonb -1 f U f i b 0 3807
 4072 jsonpath -1 f U f i b 0 4073
 4089 regnamespace 4 t N f i b 0 4090
 4096 regrole 4 t N f i b 0 4097
 4191 regcollation 4 t N f i b 0 4192
+4537 anymultirange -1 f P f d p 0 0
+4538 anycompatiblemultirange -1 f P f d p 0 0
 5069 xid8 8 t U f d b 0 271
 5077 anycompatible 4 t P f i p 0 0
 5078 anycompatiblearray -1 f P f d p 0 0
 5079 anycompatiblenonarray 4 t P f i p 0 0
+5080 anycompatiblerange -1 f P f d p 0 0
 """
 
 SQL_NAMES = {
@@ -184,21 +188,23 @@ def array_of(element: Type) -> Type:
         preferred=False,
         align="d" if element.align == "d" else "i",
         delimiter=",",
-        text_encoder=lambda settings: array.text_encoder(element.text_encoder(settings)),
-        text_decoder=lambda settings: array.text_decoder(element.text_decoder(settings)),
-        binary_encode=array.binary_encoder(element.oid, element.binary_encode),
-        binary_decode=array.binary_decoder(element.oid, element.binary_decode),
-        store_template=_each(element.store_template),
-        load_template=_each(element.load_template),
+        text_encoder=lambda settings: array_text.text_encoder(element.text_encoder(settings)),
+        text_decoder=lambda settings: array_text.text_decoder(element.text_decoder(settings)),
+        binary_encode=array_binary.binary_encoder(element.oid, element.binary_encode),
+        binary_decode=array_binary.binary_decoder(element.oid, element.binary_decode),
+        store_template=_each("store", element.store_template),
+        load_template=_each("load", element.load_template),
         sort_key=array.sort_key(element.sort_key),
         hash_key=array.hash_key(element.hash_key),
         element_oid=element.oid,
-        kind=element.kind,
+        kind="p" if element.kind == "p" else "b",
         column_allowed=False,
         key_allowed=False,
     )
 
 
-def _each(template: str) -> str:
-    """Return the template that applies a scalar's template at every leaf of a nested list."""
-    return f"map_leaves(lambda leaf: {template.format('leaf')}, {{0}})" if template else ""
+def _each(way: str, template: str) -> str:
+    """Return the template of arrays that turns them into what rows hold ("store"), or back ("load")."""
+    if not template:
+        return f"array_{way}({{0}})"
+    return f"array_{way}_each({{0}}, lambda leaf: {template.format('leaf')})"

@@ -182,7 +182,8 @@ define(
 )
 for _name in (
     "any", "anyelement", "anyarray", "anynonarray", "anyenum", "anycompatible",
-    "anycompatiblearray", "anycompatiblenonarray", "internal", "trigger", "event_trigger",
+    "anycompatiblearray", "anycompatiblenonarray", "anyrange", "anymultirange", "anycompatiblerange",
+    "anycompatiblemultirange", "internal", "trigger", "event_trigger",
 ):  # fmt: skip
     define(
         _name,

@@ -19,6 +19,7 @@ Runtime values, by type (SQL NULL is None everywhere):
     interval                  (months, days, microseconds)
     arrays                    list (lower bound 1), nested for more dimensions, None for NULL elements
     enums                     float: the place of the label, as pg_enum.enumsortorder
+    ranges, multiranges       (lower, upper, flags), and a tuple of them (dsql.types.range)
     record                    tuple
     aclitem                   dsql.catalog.schema.AclItem
     void                      "" (an empty string)
@@ -28,7 +29,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsql.types.range import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,9 @@ class Type:
     key_allowed: bool = True  # may be part of a key or index
     schema: str = "pg_catalog"
     values: tuple[Any, ...] = ()  # of an enum: all, in order
+    subtype_oid: int = 0  # of a range: its bounds' type; of a multirange: its ranges'
+    multirange_oid: int = 0  # of a range
+    bounds: Bounds | None = None  # of a range or multirange: how they compare and combine
 
     @property
     def storage(self) -> str:

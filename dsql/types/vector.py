@@ -1,7 +1,7 @@
 """int2vector and oidvector: the catalogs' arrays of numbers, whose subscripts begin at 0.
 
 A vector is a tuple, so in an array of vectors it is one element. What a cast makes of it, and so most
-functions of arrays get, is an `array.FromZero`.
+functions of arrays get, is what `array.from_zero` makes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 from dsql.errors import SqlError
-from dsql.types import array, registry
+from dsql.types import array_binary, registry
 from dsql.types.integer import integer_decoder
 from dsql.types.oids import INT2, INT2VECTOR, OID, OIDVECTOR
 from dsql.types.pg_type import define
@@ -78,7 +78,7 @@ def _binary_decoder(name: str, element_oid: int) -> Decode:
             raise SqlError("22P03", f"invalid {name} data")
         return tuple(numbers)
 
-    decode_array = array.binary_decoder(element_oid, registry.get(element_oid).binary_decode)
+    decode_array = array_binary.binary_decoder(element_oid, registry.get(element_oid).binary_decode)
     return decode
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import dsql.types.builtin  # noqa: F401
 from dsql.errors import SqlError
-from dsql.types import array, oids, registry
+from dsql.types import array, array_binary, array_text, oids, registry
 from dsql.types.type import FormatSettings
 
 DEFAULT = FormatSettings()
@@ -78,11 +78,11 @@ def test_a_plain_array_is_read_as_any_other(text: str) -> None:
 
     def read(one_by_one: bool) -> object:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(array, "_PIECE", 3)
+            patch.setattr(array_text, "_PIECE", 3)
             if one_by_one:
-                patch.setattr(array, "_PLAIN", re.compile(b"(?!)"))
+                patch.setattr(array_text, "_PLAIN", re.compile(b"(?!)"))
             try:
-                return array.text_decoder(bytes)(f"{{{text}}}".encode())
+                return array_text.text_decoder(bytes)(f"{{{text}}}".encode())
             except SqlError as error:
                 return error.sqlstate, error.message, error.detail
 
@@ -123,14 +123,14 @@ SENT = bytes.fromhex("00000001 00000000 00000015 00000002 00000000 00000002 0001
 def test_a_vector_is_sent_and_taken_with_subscripts_from_0() -> None:
     assert VECTOR.binary_encode((1, 2)) == SENT
     assert VECTOR.binary_decode(SENT) == (1, 2)
-    cast = registry.get(oids.INT2_ARRAY).binary_encode(array.FromZero([1, 2]))
+    cast = registry.get(oids.INT2_ARRAY).binary_encode(array.from_zero([1, 2]))
     assert cast == SENT
 
 
 @pytest.mark.parametrize(
     "sent",
     [
-        array.binary_encoder(oids.INT2, registry.get(oids.INT2).binary_encode)([1, 2]),
+        array_binary.binary_encoder(oids.INT2, registry.get(oids.INT2).binary_encode)([1, 2]),
         SENT[:16] + bytes.fromhex("00000001") + SENT[20:],
         bytes.fromhex("00000000 00000000 00000015"),
         bytes.fromhex("00000001 00000001 00000015 00000001 00000000 ffffffff"),
