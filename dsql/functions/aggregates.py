@@ -19,6 +19,7 @@ from dsql.functions.json_build import key_text, record_text, value_text
 from dsql.functions.numerics import numeric_div
 from dsql.functions.templates import export
 from dsql.types import oids, registry
+from dsql.types.array import lower_bounds, shifted
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
 from dsql.types.numeric import EXACT, checked
@@ -213,7 +214,7 @@ def _define_string_agg(key: str, empty: Any) -> None:
 def _as_nested_array(items: list[Any]) -> list[Any] | None:
     if any(len(item) != len(items[0]) for item in items):
         raise _dimensionality()  # of parts that were gathered apart
-    return _as_array(items)
+    return shifted([list(item) for item in items], (1, *lower_bounds(items[0]))) if items else None
 
 
 def _dimensionality() -> SqlError:
@@ -226,7 +227,7 @@ def _collect_array(items: list[Any], value: Any) -> list[Any]:
     if not value:
         raise SqlError("2202E", "cannot accumulate empty arrays")
     items.append(value)
-    if len(items[0]) != len(value):
+    if len(items[0]) != len(value) or lower_bounds(items[0]) != lower_bounds(value):
         raise _dimensionality()
     return items
 

@@ -59,13 +59,17 @@ def cat(left: list[Any] | None, right: list[Any] | None) -> list[Any] | None:
     if not first or not second:
         return left or right
     check_elements(math.prod(first) + math.prod(second))
-    if len(first) == len(second) and first[1:] == second[1:]:
+    mine = list(zip(first, lower_bounds(left), strict=True))
+    other = list(zip(second, lower_bounds(right), strict=True))
+    if len(first) == len(second) and mine[1:] == other[1:]:
         return like(left, [*left, *right])
-    if len(first) == len(second) + 1 and first[1:] == second:
+    if mine[1:] == other:
         return like(left, [*left, list(right)])
-    if len(second) == len(first) + 1 and second[1:] == first:
+    if other[1:] == mine:
         return like(right, [list(left), *right])
-    detail = "Arrays with differing element dimensions are not compatible for concatenation."
+    detail = "Arrays with differing dimensions are not compatible for concatenation."
+    if len(first) == len(second):
+        detail = detail.replace("dimensions", "element dimensions")
     if abs(len(first) - len(second)) > 1:
         sizes = f"{len(first)} and {len(second)}"
         detail = f"Arrays of {sizes} dimensions are not compatible for concatenation."

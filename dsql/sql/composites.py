@@ -147,7 +147,8 @@ def _array(scope: Scope, tree: exp.Array) -> Expression:
     elements = [bind_expression(scope, item) for item in spread.trees]
     done, element_oid, _ = coercion.unify(scope.binding, elements, "ARRAY")
     done = spread.items(done)
-    if registry.get(element_oid).element_oid and isinstance(spread.trees[0], exp.Array):
+    element = registry.get(element_oid)
+    if element.element_oid and not element.array_oid:  # elements that are arrays, but no vectors
         return ArrayConstructor(
             type_oid=element_oid, elements=done, multidimensional=True, position=position
         )

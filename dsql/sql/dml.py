@@ -11,6 +11,13 @@ from dsql.catalog.foreign_keys import watched_keys
 from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS, Column, Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
+from dsql.sql.assigned_parts import (
+    assigned_part,
+    is_part_assigned,
+    merged_parts,
+    names_parts,
+    part_column,
+)
 from dsql.sql.bound import DefaultValue, Expression
 from dsql.sql.bound_query import (
     ConstantRows,
@@ -40,7 +47,6 @@ from dsql.sql.ctes import bind_with
 from dsql.sql.destination import Destination, bind_destination, find_column, show_row
 from dsql.sql.expressions import bind_boolean, bind_expression
 from dsql.sql.from_clause import bind_from
-from dsql.sql.json_subscripts import assigned_part, is_part_assigned
 from dsql.sql.operators import subquery_fields
 from dsql.sql.query import bind_query
 from dsql.sql.scope import Scope
@@ -101,6 +107,8 @@ def _insert(scope: Scope, tree: exp.Insert) -> Insert:
     table = destination.table
     columns = insert_columns(destination, tree)
     source, columns = _source(scope, destination, tree, columns)
+    if names_parts(tree):
+        source, columns = merged_parts(scope, destination, source, columns, tree)
     destination.use.inserted.update(column.number for column in columns)
     numbers = column_numbers(destination, columns)
     scope.items = [show_row(scope, destination, alias_of(tree.this))]
@@ -176,7 +184,10 @@ def missing_defaults(scope: Scope, destination: Destination, given: set[int]) ->
 
 
 def insert_columns(destination: Destination, tree: exp.Insert) -> list[Column]:
-    """Return the columns that an INSERT names, all for none. Raises SqlError 42701, 42703, 0A000."""
+    """Return the columns that an INSERT names, all for none. Raises SqlError 42701, 42703, 42804.
+
+    Where a part of a column is named, it is a column of the part's type.
+    """
     written = tree.args.get("columns")
     if not written:
         return destination.columns()
@@ -184,16 +195,14 @@ def insert_columns(destination: Destination, tree: exp.Insert) -> list[Column]:
     for item in written:
         name = item.this.args["this"]
         column = find_column(destination, name, position_of(item))
-        if item.args.get("subscripts"):
-            what = "assignment to elements in INSERT is not supported"
-            raise unsupported(what, position=position_of(item))
-        if column in columns:
+        part = item.args.get("subscripts")
+        if column in columns or (not part and column.number in [each.number for each in columns]):
             raise SqlError(
                 "42701",
                 f'column "{name}" specified more than once',
                 position=position_of(item),
             )
-        columns.append(column)
+        columns.append(part_column(column, item) if part else column)
     return columns
 
 
@@ -329,6 +338,8 @@ def assigned_cell(
     if override == "user" and column.identity:
         value = DefaultValue(type_oid=oids.UNKNOWN)
     _check_writable(column, value, override)
+    if isinstance(value, DefaultValue) and column not in destination.columns():
+        raise SqlError("0A000", "cannot set an array element to DEFAULT", position=value.position)
     if isinstance(value, DefaultValue):
         return default_of(scope, destination, column)
     return coercion.assign(scope.binding, value, column.type_oid, column.typmod, column.name)

@@ -1,4 +1,4 @@
-"""Binds subscripts of jsonb, which are read as #> reads a path, and assigned in UPDATE and INSERT."""
+"""Binds subscripts of jsonb, which are read as #> reads a path."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from dsql.catalog.schema import Column
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError
 from dsql.functions.coercion import CastContext
-from dsql.functions.json_subscripts import HANDLER, assignment
+from dsql.functions.json_subscripts import assignment
 from dsql.functions.resolution import resolve_function
 from dsql.sql import coercion
 from dsql.sql.binding import type_name
-from dsql.sql.bound import ArrayConstructor, Call, ColumnRef, DefaultValue, Expression
+from dsql.sql.bound import ArrayConstructor, Call, Expression
 from dsql.sql.expressions import bind_expression
 from dsql.sql.scope import Scope
 from dsql.sql.tree import position_of
-from dsql.types import oids, registry
+from dsql.types import oids
 
 _EXTRACT = resolve_function("jsonb_extract_path", (oids.JSONB, oids.TEXT_ARRAY), None, (), True)
 
@@ -32,64 +31,18 @@ def jsonb_element(
     return Call(type_oid=oids.JSONB, position=position, function=function, arguments=[value, path])  # type: ignore[arg-type]
 
 
-def assigned_part(
-    scope: Scope,
-    column: Column,
-    number: int,
-    tree: exp.Expression,
-    value: Expression,
-    before: Expression | None,
-) -> Expression:
-    """Return the column's value with a part assigned, after what the same SET has assigned `before`.
-
-    `number` is the column's in the table, whose row is entry 0.
-
-    Raises SqlError 42804, and 0A000 for arrays.
-    """
-    position = position_of(tree)
-    if column.type_oid != oids.JSONB:
-        kind = registry.get(column.type_oid)
-        if kind.element_oid:
-            raise unsupported("assignment to array elements is not supported", position=position)
-        message = f"cannot subscript type {kind.sql_name} because it does not support subscripting"
-        raise SqlError("42804", message, position=position)
-    if isinstance(value, DefaultValue):
-        raise SqlError("0A000", "cannot set an array element to DEFAULT", position=position)
-    container: Expression
-    if before is not None and is_part_assigned(before):
-        container = before
-    else:
-        columns = scope.range_table[0].columns
-        at = next(at for at, item in enumerate(columns) if item.number == number)
-        container = ColumnRef(type_oid=column.type_oid, entry=0, column=at, name=column.name)
-    new = coercion.coerce(scope.binding, value, oids.JSONB, CastContext.ASSIGNMENT)
-    if new is None:
-        raise SqlError(
-            "42804",
-            f'subscripted assignment to "{column.name}" requires type jsonb but expression is of type'
-            f" {registry.get(value.type_oid).sql_name}",
-            hint="You will need to rewrite or cast the expression.",
-            position=value.position,
-        )
-    return _with(scope, container, tree.args["subscripts"], new, position)
-
-
-def _with(
+def with_json_part(
     scope: Scope,
     container: Expression,
     subscripts: Sequence[exp.Expression],
     value: Expression,
     position: int,
 ) -> Expression:
+    """Return a container with a part replaced. Raises SqlError 42804."""
     steps = _steps(scope, subscripts)
     function = assignment(tuple(is_integer for _, is_integer in steps))
     arguments = [container, value, *(step for step, _ in steps)]
     return Call(type_oid=oids.JSONB, position=position, function=function, arguments=arguments)
-
-
-def is_part_assigned(value: Expression) -> bool:
-    """Tell whether this is a container with a part that was assigned."""
-    return isinstance(value, Call) and value.function.oid == HANDLER
 
 
 def _steps(scope: Scope, trees: Sequence[exp.Expression]) -> list[tuple[Expression, bool]]:

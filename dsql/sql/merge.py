@@ -8,8 +8,9 @@ from dsql.access.privileges import Privilege
 from dsql.catalog.foreign_keys import watched_keys
 from dsql.catalog.schema import Table
 from dsql.errors import SqlError
+from dsql.sql.assigned_parts import merged_parts, names_parts
 from dsql.sql.bound import DefaultValue, Expression
-from dsql.sql.bound_query import FromEntry, FromJoin, Merge, MergeAction
+from dsql.sql.bound_query import FromEntry, FromJoin, Merge, MergeAction, Query, Target
 from dsql.sql.calls import clause
 from dsql.sql.columns import bind_row_expressions
 from dsql.sql.ctes import bind_with
@@ -148,12 +149,17 @@ def _insertion(
     else:
         values = cells(scope, row.expressions)
         columns = fitting_columns(tree, columns, values)
-    destination.use.inserted.update(column.number for column in columns)
-    numbers = column_numbers(destination, columns)
     values = [
         assigned_cell(scope, destination, column, value, override)
         for column, value in zip(columns, values, strict=True)
     ]
+    if names_parts(tree):
+        pairs = zip(columns, values, strict=True)
+        row_source = Query(targets=[Target(column.name, value) for column, value in pairs])
+        row_source, columns = merged_parts(scope, destination, row_source, columns, tree)
+        values = [target.expression for target in row_source.targets]
+    destination.use.inserted.update(column.number for column in columns)
+    numbers = column_numbers(destination, columns)
     given = [
         (number, value)
         for number, value in zip(numbers, values, strict=True)

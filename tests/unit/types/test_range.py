@@ -99,10 +99,7 @@ def test_multiranges_are_the_sets_of_their_points(data: st.DataObject, oid: int)
     one, other = bounds.joined(given_ranges), bounds.joined(others)
     left, right = all_points(one, oid), all_points(other, oid)
     assert left == {point for each in given_ranges for point in points(each, oid)}
-    assert all(
-        not bounds.overlap(a, b) and not bounds.adjacent(a, b)
-        for a, b in pairwise(one)
-    )
+    assert all(not bounds.overlap(a, b) and not bounds.adjacent(a, b) for a, b in pairwise(one))
     assert all_points(bounds.common(one, other), oid) == left & right
     assert all_points(bounds.difference(one, other), oid) == left - right
     assert bounds.any_overlap(one, other) == bool(left & right)
