@@ -256,7 +256,7 @@ class CompiledProgram:
         def drop(generator: Generator, codes: Sequence[Code]) -> None:
             generator.source.line(tuple_code([code.text for code in codes]) if codes else "pass")
 
-        generator = MeteringGenerator(NODES)
+        generator = MeteringGenerator(NODES, _shared_tables(self._plan))
         arguments = "context, parameters"
         function = self._compile("measured", arguments, drop, yields=False, generator=generator)
         return measure(function, generator, context, parameters, clock, smallest)
@@ -268,6 +268,7 @@ class CompiledProgram:
         return (
             isinstance(node, p.InsertNode)
             and node.conflict is None
+            and not self._plan.query.ctes
             and node.table.primary_key is not None
             and not secondary_indexes(node.table)
         )
@@ -342,7 +343,7 @@ class CompiledProgram:
         generator: Generator | None = None,
     ) -> Any:
         """Write and compile one function. It counts rows: those given, or those modified."""
-        generator = generator or Generator(NODES)
+        generator = generator or Generator(NODES, shared_tables=_shared_tables(self._plan))
         source = generator.source
         returning = bool(self.columns) or not self.writes
         modifies = isinstance(self._plan.query.node, p.Modification)
@@ -369,6 +370,13 @@ class CompiledProgram:
 
 def _not_done(*_arguments: Any) -> bool:
     return False
+
+
+def _shared_tables(plan: p.Plan) -> frozenset[int]:
+    """Return the tables that more than one part of a statement modifies: WITH may, at the top only."""
+    nodes = [plan.query.node, *(cte.query.node for cte in plan.query.ctes)]
+    tables = [node.table.oid for node in nodes if isinstance(node, p.Modification)]
+    return frozenset(oid for oid in tables if tables.count(oid) > 1)
 
 
 def compile_plan(plan: p.Plan) -> CompiledProgram:

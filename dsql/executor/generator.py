@@ -45,17 +45,24 @@ class Generator:
 
     `gathers`: an INSERT puts its rows into the dict `gathered` instead of the transaction, and raises an
     error once `touched` has come to `room`. `assumes_new`: nor does it look whether a row's key exists, but
-    makes the function return False at a key that is there twice. `ends_functions`: a LIMIT that
+    makes the function return False at a key that is there twice. `shared_tables`: OIDs of those whose rows
+    more than one part of the statement changes. `ends_functions`: a LIMIT that
     nothing follows may end the function that it is in.
     """
 
     ends_functions = True
 
     def __init__(
-        self, nodes: dict[type, Produce], *, gathers: bool = False, assumes_new: bool = False
+        self,
+        nodes: dict[type, Produce],
+        *,
+        gathers: bool = False,
+        assumes_new: bool = False,
+        shared_tables: frozenset[int] = frozenset(),
     ) -> None:
         self.gathers = gathers
         self.assumes_new = assumes_new
+        self.shared_tables = shared_tables
         self.source = Source()
         self.expressions = Expressions(self)
         self.whole_scans = WholeScans()
@@ -278,20 +285,25 @@ class Generator:
     ) -> None:
         """Write a query; `consume` gets the code of its columns.
 
-        `terminal`: nothing follows it. `whole`: all its rows are taken.
+        `terminal`: nothing follows it. `whole`: all its rows are taken. What its CTEs modify happens while
+        their rows are read, the rest behind the query, as in PostgreSQL the last of WITH first.
         """
         self.whole_scans.find(query.node, whole=whole)
         for cte in query.ctes:
             self._nodes[p.CtePlan](self, cte, env, set(), lambda _: None)
+        modifying = [self.ctes[cte.id] for cte in query.ctes if cte.modifies]
         required = slots_of_all(query.expressions)
 
         def give(inner: Env) -> None:
             consume([self.value(item, inner) for item in query.expressions], inner)
 
-        if terminal and self.ends_functions and isinstance(query.node, p.Limit):
+        may_end = terminal and self.ends_functions and not modifying
+        if may_end and isinstance(query.node, p.Limit):
             self._nodes[TerminalLimit](self, query.node, env, required, give)
         else:
             self.produce(query.node, env, required, give)
+        for name in reversed(modifying):
+            self.source.line(f"{name}().whole()")
 
     # ------------------------------------------------------------ subqueries
 

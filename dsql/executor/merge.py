@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from dsql.executor.generator import Generator
 from dsql.executor.modify import (
+    changed_rows,
     delete_reads,
     refuse_frozen,
     update_reads,
@@ -29,8 +30,8 @@ def produce_merge(
     """Write a MERGE. It gives no rows."""
     refuse_frozen(node.table)
     source = generator.source
-    pending, affected = source.fresh("pending"), source.fresh("affected")
-    source.line(f"{affected} = set()")
+    pending = source.fresh("pending")
+    affected = changed_rows(generator, node.table, always=True)
 
     def act(inner: Env) -> None:
         key = inner[node.key_slot].code

@@ -84,8 +84,8 @@ class MeteringGenerator(Generator):
 
     ends_functions = False  # who ended that way would not tell of it
 
-    def __init__(self, nodes: dict[type, Produce]) -> None:
-        super().__init__(nodes)
+    def __init__(self, nodes: dict[type, Produce], shared_tables: frozenset[int]) -> None:
+        super().__init__(nodes, shared_tables=shared_tables)
         self.numbers: dict[p.Node, int] = {}
         self.parents = [NOBODY]
         self._reader = NOBODY

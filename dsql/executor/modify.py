@@ -73,13 +73,12 @@ def produce_insert(
     refuse_frozen(node.table)
     source = generator.source
     updates = node.conflict is not None and node.conflict.assignments is not None
-    if updates:
-        source.line("affected = set()")
+    changed = changed_rows(generator, node.table, always=updates)
 
     def insert(inner: Env) -> None:
         values = _new_values(generator, node, inner)
         if updates:
-            _upsert(generator, node, values, consume)
+            _upsert(generator, node, values, changed, consume)
             return
         with ExitStack() as blocks:
             row, key, entries = _proposed(generator, node, values)
@@ -87,6 +86,8 @@ def produce_insert(
                 test = _arbiter_test(generator, node, node.conflict, key, entries)
                 blocks.enter_context(source.block(f"if not ({test}):"))
             _put_row(generator, node, values, row, key, entries)
+            if changed:
+                source.line(f"{changed}.add({key})")
             consume(values)
 
     generator.produce(node.child, env, slots_of_all(node_expressions(node)), insert)
@@ -187,7 +188,11 @@ def _arbiter_test(
 
 
 def _upsert(
-    generator: Generator, node: p.InsertNode, values: dict[int, Binding], consume: Consume
+    generator: Generator,
+    node: p.InsertNode,
+    values: dict[int, Binding],
+    changed: str,
+    consume: Consume,
 ) -> None:
     """Write INSERT ... ON CONFLICT DO UPDATE; both ways leave the row in the same variables."""
     source, conflict = generator.source, node.conflict
@@ -205,12 +210,12 @@ def _upsert(
     source.line(f"{done} = False")
     with source.block(f"if {existing} is None:"):
         _put_row(generator, node, values, row, key, entries)
-        source.line(f"affected.add({key})")
+        source.line(f"{changed}.add({key})")
         settle(values)
     with source.block("else:"):
-        with source.block(f"if {existing} in affected:"):
+        with source.block(f"if {existing} in {changed}:"):
             source.line("raise second_update()")
-        _update_existing(generator, node, conflict, values, existing, settle)
+        _update_existing(generator, node, conflict, values, (existing, changed), settle)
     with source.block(f"if {done}:"):
         consume({**values, **{slot: Binding(name) for slot, name in finals.items()}})
 
@@ -243,10 +248,11 @@ def _update_existing(
     node: p.InsertNode,
     conflict: p.ConflictAction,
     values: Env,
-    existing: str,
+    names: tuple[str, str],
     settle: Consume,
 ) -> None:
-    source = generator.source
+    """Write the update of the row that is there. `names`: of its key, and of the set of changed keys."""
+    source, (existing, changed) = generator.source, names
     row = source.fresh("row")
     source.line(f"{row} = decode_row({generator.runtime('tx_get')}({existing}))")
     lengthen(generator, node.table, row, len(node.table.columns))
@@ -262,7 +268,7 @@ def _update_existing(
             old=conflict.existing, assignments=conflict.assignments or (), row=row, key=existing
         )
         new_key = _write_change(generator, node, change, env)
-        source.line(f"affected.add({new_key}); touched += 1")
+        source.line(f"{changed}.update(({existing}, {new_key})); touched += 1")
         settle(env)
 
 
@@ -292,7 +298,7 @@ def produce_update(
     """Write an UPDATE."""
     refuse_frozen(node.table)
     source = generator.source
-    seen = _seen_rows(generator, once=node.once)
+    seen = changed_rows(generator, node.table, always=node.once)
 
     def update(inner: Env) -> None:
         key, row = inner[node.key_slot].code, inner[node.row_slot].code
@@ -319,12 +325,15 @@ def write_update(generator: Generator, node: p.UpdateNode, env: Env, row: str) -
     return found
 
 
-def _seen_rows(generator: Generator, *, once: bool) -> str:
-    if not once:
+def changed_rows(generator: Generator, table: Table, *, always: bool) -> str:
+    """Return the name of the set of keys that the statement has changed; "" if it cannot meet one again.
+
+    It can where other parts of the statement change rows of the table as well; `always`: by itself too.
+    The second change of a row does not happen: PostgreSQL's TM_SelfModified.
+    """
+    if not always and table.oid not in generator.shared_tables:
         return ""
-    name = generator.source.fresh("seen")
-    generator.source.line(f"{name} = set()")
-    return name
+    return generator.source.setup("changed", "changed", "set()")
 
 
 def update_reads(node: p.UpdateNode, required: set[int]) -> set[int]:
@@ -431,7 +440,7 @@ def produce_delete(
     """Write a DELETE."""
     refuse_frozen(node.table)
     source = generator.source
-    seen = _seen_rows(generator, once=node.once)
+    seen = changed_rows(generator, node.table, always=node.once)
 
     def delete(inner: Env) -> None:
         key = inner[node.key_slot].code

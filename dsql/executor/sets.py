@@ -223,9 +223,6 @@ def produce_cte(
             source.line(f"{memory}.append(SharedRows({source.call(run, kept)}, {kept}))")
         source.line(f"return {memory}[0]")
     source.function.prologue.append(f"{memory} = []")
-    if cte.modifies:
-        # what it writes must not depend on its readers
-        source.line(f"{name}().whole()")
 
 
 def _yield_kept(generator: Generator, types: Sequence[int], kept: str) -> Give:
