@@ -22,6 +22,7 @@ from adjudicator.messages import (
     Request,
     Verdict,
     decode_identity,
+    encode_commit,
     encode_status,
 )
 from adjudicator.zone_connection import LOST, UNSENT, Question, Reply, ZoneConnection, ZoneFeed
@@ -50,7 +51,6 @@ _DYING_SECONDS = 0.1  # so long a zone that has died may still take connections
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.01, 0.25
 _PREPARE_MICROSECONDS = 1_000_000  # between two commits that see to it that every zone can be asked
 
-_COMMIT = bytes((Request.COMMIT,))
 _HEARTBEAT = bytes((Request.HEARTBEAT,))
 
 _NOT_DONE = (UNSENT, Verdict.NOT_LEADER)
@@ -99,11 +99,14 @@ class AdjudicatorClient:
             azs, connect, prepare, self._waiter, patience_seconds, self._died
         )
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
-        """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError."""
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
+        """Commit an encoded WriteSet with this id, and return how it ended. Does not raise OSError.
+
+        `premises`: encoded Premises, if there are any.
+        """
         question = Question(transaction_id, self._waiter.current)
         try:
-            reply = self._outcome(encoded, question)
+            reply = self._outcome(encoded, premises, question)
         finally:
             _forget(question)
         verdict, timestamp = reply
@@ -203,8 +206,9 @@ class AdjudicatorClient:
         while waiter.monotonic() < until:
             waiter.wait(until)
 
-    def _outcome(self, encoded: bytes, question: Question) -> Reply:
-        reply = self._ask(_COMMIT + encoded, question, self._patience_seconds)
+    def _outcome(self, encoded: bytes, premises: bytes, question: Question) -> Reply:
+        request = encode_commit(encoded, premises)
+        reply = self._ask(request, question, self._patience_seconds)
         if reply is None:
             reply = self._resolve(encoded, question, self._azs, self._resolve_seconds)
         if reply[0] in _STRANDED:

@@ -30,14 +30,18 @@ import msgspec
 
 from adjudicator.conflict_set import SCHEMA_CONFLICT, ConflictSet
 from adjudicator.messages import (
+    NO_PREMISES,
     TRANSACTION_ID_BYTES,
+    PremisesRead,
     Request,
     Verdict,
     WriteSetKeys,
-    decode_identity,
     decode_keys,
+    decode_premises,
     decode_status,
     encode_reply,
+    is_commit,
+    split_commit,
     subject_of,
 )
 from adjudicator.outcomes import Outcomes
@@ -124,7 +128,7 @@ class CommitPipeline:
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a request. Raises ValueError or struct.error for one that nobody correct sends."""
         kind = body[0] if body else 0
-        if kind == Request.COMMIT:
+        if is_commit(body):
             self._submit(body, answer)
         elif kind == Request.STATUS:
             self._status(body, answer)
@@ -137,7 +141,7 @@ class CommitPipeline:
     def turn_away(self, body: bytes, answer: Answer) -> None:
         """Answer to a COMMIT that storage is too far behind."""
         try:
-            transaction_id = decode_identity(body[1:]).transaction_id[:TRANSACTION_ID_BYTES]
+            transaction_id = subject_of(body)[:TRANSACTION_ID_BYTES]
         except msgspec.DecodeError:
             answer(encode_reply(_NOBODY, Verdict.REFUSED))
         else:
@@ -145,15 +149,16 @@ class CommitPipeline:
 
     def _submit(self, body: bytes, answer: Answer) -> None:
         """Decide on a WriteSet and answer: conflicts at once, commits when durable."""
-        encoded = body[1:]
+        encoded, rests_on = split_commit(body)
         try:
             keys = decode_keys(encoded)
+            premises = decode_premises(rests_on) if rests_on else NO_PREMISES
         except msgspec.DecodeError:
             answer(encode_reply(_NOBODY, Verdict.REFUSED))
             return
         transaction_id = keys.transaction_id
         now = self._clock.now()
-        if self._invalid(encoded, transaction_id, keys.start_timestamp, now):
+        if self._invalid(encoded, transaction_id, keys.start_timestamp, premises, now):
             answer(encode_reply(transaction_id[:TRANSACTION_ID_BYTES], Verdict.REFUSED))
         elif self.stopped:
             answer(encode_reply(transaction_id, Verdict.UNKNOWN))
@@ -168,9 +173,9 @@ class CommitPipeline:
                 self._tick()
             try:
                 timestamp = self.conflicts.decide(
-                    keys.start_timestamp, keys.checks, keys.writes, now
+                    keys.start_timestamp, keys.checks, keys.writes, now, premises
                 )
-            except ValueError:  # a mode that does not exist
+            except ValueError:  # a mode that does not exist, or delays of other keys
                 answer(encode_reply(transaction_id, Verdict.REFUSED))
                 return
             if timestamp > 0:
@@ -283,11 +288,14 @@ class CommitPipeline:
             answer(encode_reply(subject_of(body), Verdict.UNKNOWN))
         self._early = []
 
-    def _invalid(self, encoded: bytes, transaction_id: bytes, start: int, now: int) -> bool:
+    def _invalid(
+        self, encoded: bytes, transaction_id: bytes, start: int, premises: PremisesRead, now: int
+    ) -> bool:
         return (
             len(transaction_id) != TRANSACTION_ID_BYTES
             or len(encoded) > JOURNAL_RECORD_BYTES_MAX
-            or not 0 <= start <= max(self.conflicts.last, now + _START_AHEAD_MAX)
+            or start < 0
+            or premises.newest(start) > max(self.conflicts.last, now + _START_AHEAD_MAX)
         )
 
     def _gather(self, kind: int, payload: bytes, waiting: Waiting) -> None:

@@ -5,6 +5,10 @@ A transaction conflicts if one of its keys was committed after the transaction's
 that its own mode meets (the matrix of `dsql.transaction.interface.Mode`). What is decided counts at
 once, before it is durable: if it never becomes durable, neither does anything that comes after it.
 
+A transaction may rest on more than its start (`Premises`): what it writes may have been found as it is
+later than that, and what it has read must not have been written since. Who has read ranges of keys meets
+every key that was written in them, those of BLIND entries, too.
+
 The set forgets. `floor` is at least the timestamp of everything forgotten, and a transaction that
 started below it is a conflict, because nobody can tell any more. Keys are kept in buckets by when they
 came, in elapsed time: a wall clock that runs ahead or steps makes nothing older. An expired bucket is taken
@@ -16,8 +20,11 @@ timestamp in the journal that was taken over. It falls as older commits are reca
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from itertools import repeat
 
-from adjudicator.messages import KeyEntry, WriteSetKeys
+from adjudicator.messages import NO_PREMISES, KeyEntry, PremisesRead, WriteSetKeys
+from adjudicator.recent_writes import DisjointRanges, RecentWrites
 from dsql.limits import TRANSACTION_AGE_SECONDS_MAX
 from dsql.transaction.interface import Mode
 
@@ -38,13 +45,18 @@ _MODES = frozenset(map(int, Mode))
 
 
 class _Bucket:
-    """The keys of commits up to `end`, by class (EXCLUSIVE, NON_KEY, SHARE); the first came at `since`."""
+    """The keys of commits up to `end`, by class (EXCLUSIVE, NON_KEY, SHARE); the first came at `since`.
 
-    __slots__ = ("end", "keys", "since")
+    `blind` is how many more were written, BLIND.
+    """
+
+    __slots__ = ("blind", "end", "keys", "since", "written")
 
     def __init__(self, since: int) -> None:
         self.since = since
         self.end = 0
+        self.blind = 0
+        self.written = RecentWrites()
         self.keys: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
 
 
@@ -69,25 +81,37 @@ class ConflictSet:
         self._non_key: dict[bytes, int] = {}
         self._share: dict[bytes, int] = {}
         self._classes = (self._exclusive, self._non_key, self._share)
+        self._blind = 0
         self._buckets: deque[_Bucket] = deque()
 
     def __len__(self) -> int:
-        return len(self._exclusive) + len(self._non_key) + len(self._share)
+        return len(self._exclusive) + len(self._non_key) + len(self._share) + self._blind
 
-    def decide(self, start: int, checks: list[KeyEntry], writes: list[KeyEntry], now: int) -> int:
+    def decide(
+        self,
+        start: int,
+        checks: list[KeyEntry],
+        writes: list[KeyEntry],
+        now: int,
+        premises: PremisesRead = NO_PREMISES,
+    ) -> int:
         """Return the commit timestamp of a transaction, DATA_CONFLICT or SCHEMA_CONFLICT.
 
-        Timestamps rise strictly, and above `start`. Raises ValueError for a mode that does not exist.
+        Timestamps rise strictly, and above what the transaction has seen. Raises ValueError for a mode that
+        does not exist, and for premises of another write set.
         """
         self.met = 0
         schema_conflict = False
-        data_conflict = start < self.floor
-        for entries in (checks, writes):
+        data_conflict = start < self.floor or self._has_read_more(start, premises)
+        for entries, found in (
+            (checks, _found_at(start, checks, premises.check_delays)),
+            (writes, _found_at(start, writes, premises.write_delays)),
+        ):
             if len(entries) >= _MANY and self._all_unknown(entries):
                 continue
-            for entry in entries:
+            for entry, found_at in zip(entries, found, strict=False):
                 newest = self._newest_met(entry.key, entry.mode)
-                if newest > start:
+                if newest > found_at:
                     self.met = max(newest, self.met)
                     if entry.mode == _CATALOG:
                         schema_conflict = True
@@ -98,7 +122,7 @@ class ConflictSet:
             return SCHEMA_CONFLICT
         if data_conflict:
             return DATA_CONFLICT
-        timestamp = self.next_timestamp(max(now, start + 1))
+        timestamp = self.next_timestamp(max(now, premises.newest(start) + 1))
         self._record(timestamp, checks, writes)
         return timestamp
 
@@ -118,6 +142,8 @@ class ConflictSet:
                     if mode <= _SHARE and entry.key not in self._classes[mode]:
                         self._classes[mode][entry.key] = timestamp
                         bucket.keys[mode].append(entry.key)
+        for timestamp, keys in older:
+            self._note_writes(bucket, timestamp, keys.writes)
         self._buckets.appendleft(bucket)
         self.floor = floor
         return len(self) < self._keys_max
@@ -133,6 +159,22 @@ class ConflictSet:
         return {entry.mode for entry in entries} <= _MODES and all(
             known.keys().isdisjoint(keys) for known in self._classes if known
         )
+
+    def _has_read_more(self, start: int, premises: PremisesRead) -> bool:
+        """Return whether something that was read was written since."""
+        newest = 0
+        for key in premises.keys:
+            newest = max(newest, self._exclusive.get(key, 0), self._non_key.get(key, 0))
+        if premises.ranges and newest <= start:
+            ranges = DisjointRanges(premises.ranges)
+            for bucket in reversed(self._buckets):
+                if bucket.end <= start or newest:
+                    break
+                newest = bucket.written.newest_within(ranges, start)
+        if newest <= start:
+            return False
+        self.met = newest
+        return True
 
     def _newest_met(self, key: bytes, mode: int) -> int:
         """Return the newest commit of `key` in the classes that `mode` meets, 0 if there is none."""
@@ -154,6 +196,7 @@ class ConflictSet:
             buckets.append(_Bucket(self.elapsed))
         bucket = buckets[-1]
         bucket.end = timestamp
+        self._note_writes(bucket, timestamp, writes)
         for entries in (checks, writes):
             if len(entries) >= _MANY:
                 for mode, known in enumerate(self._classes):
@@ -166,6 +209,16 @@ class ConflictSet:
                 if mode <= _SHARE:
                     self._classes[mode][entry.key] = timestamp
                     bucket.keys[mode].append(entry.key)
+
+    def _note_writes(self, bucket: _Bucket, timestamp: int, writes: list[KeyEntry]) -> None:
+        """Note what was written, for who reads ranges."""
+        blind = 0
+        for entry in writes:
+            blind += entry.mode == _BLIND
+            bucket.written.keys.append(entry.key)
+        bucket.written.end_commit(timestamp)
+        bucket.blind += blind
+        self._blind += blind
 
     def _expire(self, budget: int) -> None:
         """Forget up to `budget` keys if there is something to forget."""
@@ -184,4 +237,14 @@ class ConflictSet:
                 if known.get(key, oldest.end + 1) <= oldest.end:  # not written again since
                     del known[key]
         if budget:
+            self._blind -= oldest.blind
             self._buckets.popleft()
+
+
+def _found_at(start: int, entries: list[KeyEntry], delays: tuple[int, ...]) -> Iterable[int]:
+    """Return when each entry was found as it is. Raises ValueError if the delays are of others."""
+    if not delays:
+        return repeat(start)
+    if len(delays) != len(entries):
+        raise ValueError(f"{len(delays)} delays for {len(entries)} entries")
+    return [start + delay for delay in delays]

@@ -18,7 +18,7 @@ from adjudicator.admission import Admission, rate_at
 from adjudicator.commit_pipeline import Answer, CommitPipeline, Entry
 from adjudicator.conflict_set import WINDOW_MICROSECONDS, ConflictSet
 from adjudicator.disk_space import DiskSpace
-from adjudicator.messages import Request
+from adjudicator.messages import is_commit
 from adjudicator.recall import Recall
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rpc.boot import current_boot
@@ -35,7 +35,6 @@ from journal.client import (
 log = logging.getLogger(__name__)
 
 _RETENTION_SECONDS = 30.0  # how often it is seen to which records are still needed
-_COMMIT = bytes((Request.COMMIT,))
 _DOUBT_LOOKS = 2  # without a commit: are the others there, and do we hear them?
 
 
@@ -105,7 +104,7 @@ class Leadership:
 
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a query processor's request. Raises ValueError, struct.error for what nobody sends."""
-        if self._admission.is_open or body[:1] != _COMMIT:
+        if self._admission.is_open or not is_commit(body):
             self._let_in(body, answer)
         else:
             self._admission.take(body, answer)

@@ -26,6 +26,7 @@ REQUESTS_BYTES_MAX = 64 * 1024 * 1024
 
 _REPLY = struct.Struct(">16sBQ")
 _STATUS = struct.Struct(">16sQ")
+_LENGTH = struct.Struct(">I")
 
 
 class Request(enum.IntEnum):
@@ -35,6 +36,7 @@ class Request(enum.IntEnum):
     STATUS = 2  # then the transaction's id and its start timestamp
     HEARTBEAT = 3  # then 16 bytes of the caller's choice; appends a record, so that time moves on
     LISTEN = 4  # then a feed's name and the timestamp that it begins behind; 0: no feed any more
+    COMMIT_IF = 5  # then the length of encoded Premises, these, and an encoded WriteSet
 
 
 class Verdict(enum.IntEnum):
@@ -71,6 +73,13 @@ class KeyEntry(msgspec.Struct, array_like=True, gc=False):
 
 
 _Entries = Annotated[list[KeyEntry], msgspec.Meta(max_length=_ENTRIES_MAX)]
+# How much a transaction can have read (`dsql.transaction.read_set`), and how long it can have lasted.
+_KEYS_READ_MAX, _RANGES_READ_MAX, _DELAY_MAX = 8_192, 2_048, 2**40
+_Delays = Annotated[
+    tuple[Annotated[int, msgspec.Meta(ge=0, le=_DELAY_MAX)], ...],
+    msgspec.Meta(max_length=_ENTRIES_MAX),
+]
+_KeyRead = Annotated[bytes, msgspec.Meta(max_length=_KEY_BYTES_MAX)]
 
 
 class WriteSetKeys(msgspec.Struct, array_like=True, gc=False):
@@ -80,6 +89,23 @@ class WriteSetKeys(msgspec.Struct, array_like=True, gc=False):
     start_timestamp: int
     checks: _Entries
     writes: _Entries
+
+
+class PremisesRead(msgspec.Struct, array_like=True, gc=False):
+    """Premises as the adjudicator reads them: bounded."""
+
+    check_delays: _Delays
+    write_delays: _Delays
+    keys: Annotated[tuple[_KeyRead, ...], msgspec.Meta(max_length=_KEYS_READ_MAX)]
+    ranges: Annotated[
+        tuple[tuple[_KeyRead, _KeyRead], ...], msgspec.Meta(max_length=_RANGES_READ_MAX)
+    ]
+
+    def newest(self, start: int) -> int:
+        """Return the newest timestamp at which the transaction has read anything."""
+        if not (self.check_delays or self.write_delays):
+            return start
+        return start + max(*self.check_delays, *self.write_delays, 0)
 
 
 class WriteSetNotifications(msgspec.Struct, array_like=True, gc=False):
@@ -99,16 +125,41 @@ class WriteSetIdentity(msgspec.Struct, array_like=True, gc=False):
     start_timestamp: int
 
 
+NO_PREMISES = PremisesRead((), (), (), ())
+
 decode_keys = msgspec.msgpack.Decoder(WriteSetKeys).decode
+decode_premises = msgspec.msgpack.Decoder(PremisesRead).decode
 decode_identity = msgspec.msgpack.Decoder(WriteSetIdentity).decode
 decode_notifications = msgspec.msgpack.Decoder(tuple[Notification, ...]).decode
 _find_notifications = msgspec.msgpack.Decoder(WriteSetNotifications).decode
+_COMMITS = bytes((Request.COMMIT,)), bytes((Request.COMMIT_IF,))
 _NO_NOTIFICATIONS = (b"", msgspec.msgpack.encode(()))
 
 
 def encode_reply(transaction_id: bytes, verdict: Verdict, timestamp: int = 0) -> bytes:
     """Return a reply's body."""
     return _REPLY.pack(transaction_id, verdict, timestamp)
+
+
+def encode_commit(write_set: bytes, premises: bytes) -> bytes:
+    """Return a request to commit an encoded WriteSet, if encoded Premises hold; b"": there are none."""
+    if not premises:
+        return bytes((Request.COMMIT,)) + write_set
+    return bytes((Request.COMMIT_IF,)) + _LENGTH.pack(len(premises)) + premises + write_set
+
+
+def is_commit(request: bytes) -> bool:
+    """Return whether a request asks for a commit."""
+    return request[:1] in _COMMITS
+
+
+def split_commit(request: bytes) -> tuple[bytes, bytes]:
+    """Return what `encode_commit` was given. Raises struct.error."""
+    if request[0] == Request.COMMIT:
+        return request[1:], b""
+    begin = 1 + _LENGTH.size
+    end = begin + _LENGTH.unpack_from(request, 1)[0]
+    return request[end:], request[begin:end]
 
 
 def encode_refusal(transaction_id: bytes, zone: int | None) -> bytes:
@@ -124,8 +175,8 @@ def encode_death(zone: int) -> bytes:
 def subject_of(request: bytes) -> bytes:
     """Return the transaction id that a request is about. Raises ValueError, struct.error."""
     kind = request[0] if request else 0
-    if kind == Request.COMMIT:
-        return decode_identity(request[1:]).transaction_id
+    if is_commit(request):
+        return decode_identity(split_commit(request)[0]).transaction_id
     if kind == Request.STATUS:
         return decode_status(request)[0]
     if kind == Request.HEARTBEAT and len(request) == 1 + TRANSACTION_ID_BYTES:

@@ -25,6 +25,7 @@ from adjudicator.messages import (
     encode_death,
     encode_refusal,
     encode_reply,
+    is_commit,
     subject_of,
 )
 from dsql.rpc.server import FramedConnection
@@ -105,7 +106,7 @@ class Seat:
     def _wait(self, body: bytes, answer: Answer) -> None:
         subject_of(body)  # of a malformed request it is told at once
         self._waiting.append((body, answer))
-        if self.leader and body[0] == Request.COMMIT:
+        if self.leader and is_commit(body):
             self.refuse()
             return
         self._doubt(self)

@@ -178,13 +178,13 @@ class LocalSnapshot:
         yield [row for row in rows if low <= row[0] < high]
         yield from self._chunks(low, high, raw, reverse, _PIECE_ROWS_MAX)
 
-    def is_outdated(self, keys: Iterable[bytes]) -> bool:
-        """Return whether one of `keys` has a newer version in the replica; long ones are not looked up."""
+    def is_outdated(self, keys: Iterable[bytes], since: int) -> bool:
+        """Return whether one of `keys` has a version from behind `since`; long ones are not looked up."""
         short = [key for key in keys if len(key) <= INLINE_BYTES]
 
         def find(transaction: LmdbTransaction) -> bool:
             found = (transaction.get(key, db=self._main) for key in short)
-            return any(newest and committed_at(newest) > self.timestamp for newest in found)
+            return any(newest and committed_at(newest) > since for newest in found)
 
         return self._read(find)
 

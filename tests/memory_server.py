@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -25,7 +26,14 @@ from dsql.session.handed import HandedSession
 from dsql.session.record import decode
 from dsql.session.session import Session
 from dsql.tls.connection import open_connection
-from dsql.transaction.interface import CommitOutcome, Committed, Conflict, Mode, WriteSet
+from dsql.transaction.interface import (
+    CommitOutcome,
+    Committed,
+    Conflict,
+    Mode,
+    Premises,
+    WriteSet,
+)
 from dsql.transaction.manager import POSTGRES_LIMITS, TransactionManager
 from dsql.wire import client
 from storage.snapshot import snapshot_too_old
@@ -33,6 +41,7 @@ from storage.snapshot import snapshot_too_old
 TIME_MICROSECONDS = 1_767_225_600_000_000  # 2026-01-01 00:00:00 UTC, whenever a session asks
 
 _decode = msgspec.msgpack.Decoder(WriteSet).decode
+_decode_premises = msgspec.msgpack.Decoder(Premises).decode
 
 # Each session moves to another process whenever it may, with the bytes of its record.
 MOVES = "DSQL_TEST_PARK_SECONDS" in os.environ
@@ -52,8 +61,8 @@ class MemorySnapshot:
         self.bytes_read += len(value or b"")
         return value
 
-    def is_outdated(self, keys: Iterable[bytes]) -> bool:
-        return any(self._changed.get(key, 0) > self.timestamp for key in keys)
+    def is_outdated(self, keys: Iterable[bytes], since: int) -> bool:
+        return any(self._changed.get(key, 0) > since for key in keys)
 
     def may_have(self, keys: Iterable[bytes]) -> bool:
         return any(key in self._rows for key in keys)
@@ -90,11 +99,22 @@ class MemoryStore:
     def latest(self) -> int:
         return self.now
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         writes = _decode(encoded)
-        for key, mode in [*writes.checks, *((key, mode) for key, mode, _ in writes.writes)]:
-            if self.changed.get(key, 0) > writes.start_timestamp and mode != Mode.BLIND:
-                return Conflict(mode == Mode.CATALOG)
+        rests_on = _decode_premises(premises) if premises else Premises()
+        start, changed = writes.start_timestamp, self.changed
+        for entries, delays in (
+            (writes.checks, rests_on.check_delays),
+            (writes.writes, rests_on.write_delays),
+        ):
+            for (key, mode, *_), delay in zip(entries, delays or repeat(0), strict=False):
+                if changed.get(key, 0) > start + delay and mode != Mode.BLIND:
+                    return Conflict(mode == Mode.CATALOG)
+        if any(changed.get(key, 0) > start for key in rests_on.keys):
+            return Conflict(schema=False)
+        for low, high in rests_on.ranges:
+            if any(low <= key < high and at > start for key, at in changed.items()):
+                return Conflict(schema=False)
         now, rows, changed = self.now + 1, self.rows.copy(), self.changed.copy()
         for key, _, value in writes.writes:
             changed[key] = now
@@ -343,9 +363,9 @@ def before_next_commit(server: Server, act: Callable[[], None]) -> None:
     """Have something happen when the next commit reaches the store, before it counts."""
     store, commit = server.store, server.store.commit
 
-    def commit_behind(encoded: bytes, identity: bytes) -> CommitOutcome:
+    def commit_behind(encoded: bytes, identity: bytes, premises: bytes = b"") -> CommitOutcome:
         store.commit = commit  # type: ignore[method-assign]
         act()
-        return commit(encoded, identity)
+        return commit(encoded, identity, premises)
 
     store.commit = commit_behind  # type: ignore[method-assign]

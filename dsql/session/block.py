@@ -18,12 +18,9 @@ from typing import Any
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.catalog.schema import ForeignKey
-from dsql.encoding.keyspace import role_version_key
 from dsql.errors import (
-    DataConflictError,
     FatalError,
     Interrupted,
-    SchemaConflictError,
     SqlError,
 )
 from dsql.locks.session import SessionLocks
@@ -32,8 +29,9 @@ from dsql.session import attempts
 from dsql.session.compiled import CompiledQuery
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
+from dsql.session.isolation import RENEWING, SERIALIZABLE, Modes, check_change
 from dsql.session.listening import Listening
-from dsql.session.progress import Progress
+from dsql.session.progress import Again, Progress
 from dsql.session.record import BlockRecord, InvalidRecordError, UsedRecord
 from dsql.session.savepoints import Savepoint, find, restored
 from dsql.session.settings import Settings
@@ -55,6 +53,7 @@ class State(enum.Enum):
 
 # A member of an enum costs two look-ups each time.
 _IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
+_NOTHING_SAID = Modes()
 
 
 class TransactionBlock:
@@ -65,6 +64,7 @@ class TransactionBlock:
     before it and the jobs behind it, may be interrupted. `on_end` is called after every transaction
     (portals die with theirs), `hold_cursors` before the commit of one that has cursors which outlive it.
 
+    `renews`: each statement has a snapshot of its own, which it gets by `look_again`.
     `key_changes` is what the running statement has noted for foreign keys. `check_deferred` checks what
     the `progress` has deferred of that.
     """
@@ -82,9 +82,10 @@ class TransactionBlock:
         self._environment = environment
         self._settings = settings
         self._interrupts = interrupts
-        self._recording = recording
         self._sequences = sequences
-        self._check_deferred = check_deferred
+        self._attempts = attempts.Attempts(
+            self, settings, interrupts, recording, sequences, check_deferred
+        )
         self._on_end = on_end
         self.hold_cursors: Callable[[], None] = (
             do_nothing  # `dsql.session.cursors`, says the session
@@ -98,6 +99,8 @@ class TransactionBlock:
         self._catalog = SnapshotCatalog(environment.catalogs)
         self._savepoints: list[Savepoint] = []
         self.progress = Progress()
+        self.renews = False
+        settings.belong_to(self)
         self.listening: Listening | None = None  # from the session's first LISTEN on
         self.locks: SessionLocks | None = None  # from its first advisory lock on
 
@@ -111,7 +114,30 @@ class TransactionBlock:
             self.started_at = 0
             if self.state is _IDLE:
                 self.state = _IMPLICIT
+            self.become(transaction, self._settings.default_modes)
         return transaction
+
+    def become(self, transaction: SessionTransaction, modes: Modes) -> None:
+        """Be as the modes say, which can be."""
+        self.progress.modes = modes
+        self.renews = modes.isolation in RENEWING
+        if modes.isolation == SERIALIZABLE:
+            transaction.trace_reads()
+
+    @property
+    def modes(self) -> Modes:
+        """What the running transaction is, or one that would begin now."""
+        return self._settings.default_modes if self._transaction is None else self.progress.modes
+
+    def set_modes(self, said: Modes) -> None:
+        """Say what the running transaction is. Raises SqlError 25001 for what it cannot become any more."""
+        transaction, progress = self.transaction, self.progress
+        has_queried = bool(progress.queries or progress.ddl_statements)
+        has_savepoints = bool(self._savepoints)
+        check_change(progress.modes, said, has_queried=has_queried, has_savepoints=has_savepoints)
+        if said.isolation not in (None, SERIALIZABLE):
+            transaction.forget_reads()
+        self.become(transaction, progress.modes.and_then(said))
 
     @property
     def catalog(self) -> Catalog:
@@ -182,16 +208,35 @@ class TransactionBlock:
         if self._own is not None:
             self._catalog.close_temporary(self._own)
 
-    def begin(self, *, read_only: bool) -> bool:
-        """Open a block. Return False if there was one already."""
+    def begin(self, modes: Modes) -> bool:
+        """Open a block. Return False if there was one already, of which the modes are said then."""
         self._interrupts.state = HELD
         already = self.state is State.OPEN
         if not already:
             _ = self.transaction
             self.state = State.OPEN
             self.started_at = self.started_at or self._environment.now()
-        self.progress.read_only |= read_only
+        if modes != _NOTHING_SAID:
+            self.set_modes(modes)
         return not already
+
+    def look_again(self) -> None:
+        """Have the statement that begins see what is committed by now, unless DDL of its own is before it.
+
+        Raises SqlError 40001 if something was overtaken that the transaction has written, and it cannot run
+        again.
+        """
+        transaction, progress = self._transaction, self.progress
+        if transaction is None or not self.has_looked or progress.ddl_statements:
+            return
+        if self.state is not _OPEN and not (self.state is _IMPLICIT and progress.queries):
+            return
+        before = transaction.start_timestamp
+        if not transaction.look_again():
+            self._attempts.begin_again(transaction)
+        elif transaction.start_timestamp != before:
+            self._catalog.found = None
+            progress.note_uses(before)
 
     def use(self, query: CompiledQuery) -> bool:
         """Announce that a query runs now. Return whether it counts as a statement of the transaction.
@@ -247,7 +292,7 @@ class TransactionBlock:
         self.progress.note_ddl(command, self._settings.profile, is_first=is_first)
         transaction.begin_statement()
 
-    def repeat_by(self, again: attempts.Again) -> None:
+    def repeat_by(self, again: Again) -> None:
         """Say how the statement that has just run is run again; `again` returns whether no client can tell.
 
         That is done to DDL that is all of its transaction and has lost (OC001). Any job that ends changes
@@ -257,6 +302,10 @@ class TransactionBlock:
         alone = progress.begins_with_ddl and self.state is _IMPLICIT and not self.in_script
         if alone and self.temporary is None:
             progress.again = again, self.transaction.statements
+
+    def forget_look(self) -> None:
+        """Be one that has done nothing to the catalog and has not looked at it."""
+        self._catalog.found, self._catalog.is_changed = None, False
 
     def forget_catalog(self) -> None:
         """Look the catalog up again: the transaction itself has changed it.
@@ -296,7 +345,7 @@ class TransactionBlock:
                 self._interrupts.state = HELD
             if self.listening is not None:
                 self.listening.prepare(transaction)
-            self._commit(transaction)
+            self._attempts.commit(transaction)
         except BaseException:
             self.rollback()
             raise
@@ -312,46 +361,6 @@ class TransactionBlock:
         for job in progress.jobs:
             self._run_job(job)
 
-    def _commit(self, transaction: SessionTransaction) -> None:
-        """Commit; a transaction that lost is run again where that is allowed and possible.
-
-        Only what was asked for and lost counts: who is outdated before has met another one's commit, not
-        a refusal, and that is so every second time where all sessions of a process take turns.
-        """
-        refusals = 0
-        while True:
-            progress = self.progress
-            if progress.deferred:
-                self._interrupts.resume()
-                self._check_deferred()
-                self._interrupts.state = HELD
-            if progress.writes and transaction.has_writes:
-                self._check_versions(transaction)
-                if self.temporary is not None:
-                    self.temporary.before_commit(self.catalog, transaction)
-            if self.locks is not None and transaction.has_writes:
-                self.locks.fence(transaction)
-            statements = transaction.statements
-            replayable = not progress.has_read and self._recording.covers(statements)
-            repeatable = progress.again is not None and progress.again[1] == statements
-            try:
-                if replayable and transaction.is_outdated():
-                    transaction.rollback()
-                    raise DataConflictError  # no need to ask
-                refusals += 1  # unless it returns
-                transaction.commit()
-                return
-            except DataConflictError:
-                if not replayable or refusals > attempts.REPLAYS_MAX or not self._replay():
-                    raise
-            except SchemaConflictError:
-                if (
-                    not repeatable
-                    or refusals > attempts.DDL_REPEATS_MAX
-                    or not self._repeat(refusals)
-                ):
-                    raise
-
     def _run_job(self, job: Job) -> None:
         """Run a job for the statement that waits for it; an interrupt undoes it, or came too late."""
         try:
@@ -363,46 +372,13 @@ class TransactionBlock:
                 raise
             self._interrupts.caught()
 
-    def _check_versions(self, transaction: SessionTransaction) -> None:
-        """Have the commit fail (OC001) if what allowed the queries has changed meanwhile."""
-        session_role, became_another = self._settings.session_role, False
-        for query in self.progress.queries:
-            for key in query.version_keys:
-                transaction.check(key, Mode.CATALOG)
-            became_another |= query.role != session_role
-        if became_another:
-            for role in self.catalog.memberships.settable(session_role):
-                transaction.check(role_version_key(role), Mode.CATALOG)
-
-    def _repeat(self, times: int) -> bool:
-        """Run the DDL statement again that is all of the transaction; False if the client could tell."""
-        assert self.progress.again is not None, "it can be repeated"
-        again, _ = self.progress.again
-        if self._sequences.made:
-            self._sequences.undo()
-        self.progress = Progress()
-        self._catalog.found, self._catalog.is_changed = None, False
-        self._interrupts.resume()
-        self._interrupts.pause(attempts.DDL_REPEAT_SECONDS * 2**times)
-        same = again()
-        self._interrupts.state = HELD
-        return same
-
-    def _replay(self) -> bool:
-        catalog, self._catalog.found = self._catalog.found, None
-        self.progress.deferred = {}
-        self._interrupts.resume()
-        same = self.catalog is catalog and self._recording.replay()
-        self._interrupts.state = HELD
-        return same
-
     def renew(self) -> None:
         """Commit what there is and go on in a fresh transaction of the same block (COPY's batches)."""
-        state, read_only, started_at = self.state, self.progress.read_only, self.started_at
+        state, modes, started_at = self.state, self.progress.modes, self.started_at
         self.commit()
-        _ = self.transaction
+        self.become(self.transaction, modes)
         self.started_at = started_at
-        self.state, self.progress.read_only, self.progress.writes = state, read_only, True
+        self.state, self.progress.writes = state, True
         self._interrupts.resume()
 
     def rollback(self) -> None:
@@ -421,6 +397,7 @@ class TransactionBlock:
         self._transaction = None
         self._catalog.found = None
         self.state = _IDLE
+        self.renews = False
         if self._savepoints or not self.progress.is_plain():
             self.progress = Progress()
             self._catalog.is_changed = False
@@ -457,14 +434,19 @@ class TransactionBlock:
             self.state.value,
             None if transaction is None else transaction.record(),
             self.started_at,
-            progress.read_only,
+            progress.modes.record(),
             progress.ddl_statements,
             self._catalog.is_changed,
             progress.writes,
             progress.has_read,
             progress.jobs_requested,
             self.has_looked,
-            tuple({UsedRecord(query.version_keys, query.role) for query in progress.queries}),
+            tuple(
+                {
+                    UsedRecord(query.version_keys, query.role, progress.used_at.get(query, 0))
+                    for query in progress.queries
+                }
+            ),
             tuple(savepoint.record(self._settings) for savepoint in self._savepoints),
             self._settings.transaction_record(),
             has_id=progress.is_identified,
@@ -488,10 +470,12 @@ class TransactionBlock:
         self.state = State(record.state)
         self.started_at, self._catalog.is_changed = record.started_at, record.catalog_changed
         progress = self.progress
-        progress.read_only, progress.ddl_statements = record.read_only, record.ddl_statements
+        self.become(self.transaction, Modes(*record.modes))
+        progress.ddl_statements = record.ddl_statements
         progress.writes, progress.has_read = record.writes, record.has_read
         progress.jobs_requested = record.jobs_requested
         progress.queries.update(record.used)
+        progress.used_at = {used: used.used_at for used in record.used if used.used_at}
         self._settings.take_up_transaction(record.settings)
         self._savepoints = [restored(found, self._settings) for found in record.savepoints]
         if record.has_id:
@@ -515,6 +499,7 @@ class TransactionBlock:
                 progress.deferred,
                 len(progress.deferred),
                 progress.constraint_modes,
+                progress.modes,
             )
         )
 
@@ -539,7 +524,7 @@ class TransactionBlock:
         progress = self.progress
         progress.ddl_statements = savepoint.ddl_statements
         progress.deferred = dict.fromkeys(islice(savepoint.deferred, savepoint.deferred_count))
-        progress.constraint_modes = savepoint.constraint_modes
+        progress.constraint_modes, progress.modes = savepoint.constraint_modes, savepoint.modes
         self._catalog.found = None
         if self._sequences.made:
             self._sequences.rewind(transaction, self.catalog)

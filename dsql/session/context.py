@@ -129,7 +129,7 @@ class SessionContext:
     @property
     def read_only(self) -> bool:
         """Whether the running transaction is."""
-        return self._block.progress.read_only
+        return bool(self._block.progress.modes.read_only)
 
     @property
     def key_changes(self) -> KeyChanges:

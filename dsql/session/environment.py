@@ -16,7 +16,7 @@ from dsql.limits import CONNECTION_SECONDS_MAX
 from dsql.locks.server import LockServer, Spawn
 from dsql.sequences.server import SequenceServer
 from dsql.session.plan_cache import PlanCache
-from dsql.transaction.interface import LocalHalf, Transaction
+from dsql.transaction.interface import LocalHalf, Mode, Transaction
 from dsql.transaction.local_store import LocalSpace
 from dsql.transaction.record import TransactionRecord
 
@@ -37,6 +37,22 @@ class SessionTransaction(Transaction, Protocol):
 
     def look_anew(self) -> None:
         """Read at a new snapshot from now on. Nothing may have been written."""
+        ...
+
+    def look_again(self) -> bool:
+        """Read what is committed by now from now on, below the own writes; False if one was overtaken."""
+        ...
+
+    def trace_reads(self) -> None:
+        """Have the commit fail if anything that is read from now on is not so any more by then."""
+        ...
+
+    def forget_reads(self) -> None:
+        """Let the commit depend on what is written only."""
+        ...
+
+    def check_since(self, key: bytes, mode: Mode, timestamp: int) -> None:
+        """Verify `key` as it was found at an earlier snapshot of the transaction's."""
         ...
 
     def check_age(self) -> None:

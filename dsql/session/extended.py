@@ -28,6 +28,7 @@ from dsql.session.statement import (
     MovedStatement,
     QueryStatement,
     Statement,
+    TransactionStatement,
     check_may_run,
 )
 from dsql.session.utility import make_statement
@@ -84,6 +85,8 @@ class ExtendedProtocol:
         self._interrupts.begin_statement()
         message = frontend.parse_bind(body)
         statement = find_statement(self._state, message.statement)
+        if self._block.renews and not isinstance(statement, TransactionStatement):
+            self._state.look_again()
         self._state.said = self._state.sources[message.statement].text
         if self._block.state is State.FAILED:
             check_may_run(self._state, statement)

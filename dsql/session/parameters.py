@@ -17,7 +17,6 @@ import msgspec
 
 from dsql.errors import SqlError
 from dsql.session.conversion import client_encoding
-from dsql.sql.refusals import isolation_error
 from dsql.types.timezone import find_zone
 
 # What the client is told about unasked, in the order in which a new session says it (GUC_REPORT).
@@ -42,6 +41,12 @@ REPORTED = (
 VERSIONS = {
     "dsql": {"server_version": "16.15", "server_version_num": "160015"},
     "postgres": {"server_version": "15.18", "server_version_num": "150018"},
+}
+# What else a profile has other defaults of than `parameters.tsv`.
+PROFILE_DEFAULTS = {
+    "dsql": VERSIONS["dsql"],
+    "postgres": VERSIONS["postgres"]
+    | dict.fromkeys(("transaction_isolation", "default_transaction_isolation"), "read committed"),
 }
 
 
@@ -281,16 +286,9 @@ def merge_date_style(current: str, text: str) -> str:
     return f"{form}, {order}"
 
 
-def _isolation(text: str) -> str:
-    if text.lower() != "repeatable read":
-        raise isolation_error(text)
-    return "repeatable read"
-
-
 _SPECIAL: dict[str, Callable[[str], str]] = {
     "timezone": _time_zone,
     "client_encoding": client_encoding,
-    "transaction_isolation": _isolation,
 }
 
 

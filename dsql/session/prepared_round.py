@@ -112,6 +112,8 @@ class PreparedRounds:
             if known is None:
                 return False
         parameters = known.decode(data)
+        if block.renews:
+            self._state.look_again()
         if parameters is None or not statement.is_current(block.catalog):
             return False
         if known.query.is_outdated:

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from dsql.catalog.jobs import Job
 from dsql.errors import read_only_error, unsupported
-from dsql.session import attempts
 from dsql.session.compiled import CompiledQuery
+from dsql.session.isolation import REPEATABLE_READ, Modes
 
 _MIXED = "ddl and dml are not supported in the same transaction"
+_UNSAID = Modes(REPEATABLE_READ, read_only=False, deferrable=False)
+
+
+Again = Callable[[], bool]  # runs a statement again; False if a client could tell
+
+
+class Used(Protocol):
+    """What a commit has to know of a query: see CompiledQuery."""
+
+    @property
+    def version_keys(self) -> tuple[bytes, ...]:
+        """What a commit checks, so that it fails if what allowed the query has changed."""
+        ...
+
+    @property
+    def role(self) -> int:
+        """Who has run it."""
+        ...
 
 
 class Progress:
-    """`has_read`: before the first statement that counts. `again` runs the last DDL statement again.
+    """`modes`: what it is, all of it said. `has_read`: before the first statement that counts.
 
+    `again` runs the last DDL statement again. `used_at` says of some of the queries at which snapshot they
+    were used first, if that was before the present one.
     `deferred` is what is still to be checked at the commit of what was noted for foreign keys, the newest
     last. `constraint_modes` is what SET CONSTRAINTS has said: True for deferred, by the foreign key's OID,
     0 for all others. `holds_cursors`: some of its cursors are to outlive it. `is_identified`: it was given
@@ -22,11 +43,12 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self.read_only = False
-        self.queries: set[attempts.Used] = set()
+        self.modes = _UNSAID
+        self.queries: set[Used] = set()
+        self.used_at: dict[Used, int] = {}
         self.ddl_statements = 0
         self.begins_with_ddl = False
-        self.again: tuple[attempts.Again, int] | None = None
+        self.again: tuple[Again, int] | None = None
         self.writes = False
         self.has_read = False
         self.jobs_requested = False
@@ -41,7 +63,6 @@ class Progress:
         return not (
             self.writes
             or self.jobs_requested
-            or self.read_only
             or self.is_identified
             or self.holds_cursors
             or self.constraint_modes
@@ -51,10 +72,17 @@ class Progress:
         """Become as new: nothing else was done."""
         self.has_read = False
         self.queries.clear()
+        if self.used_at:
+            self.used_at.clear()
+
+    def note_uses(self, timestamp: int) -> None:
+        """Note that there is another snapshot now; the one until now was from this timestamp."""
+        for query in self.queries:
+            self.used_at.setdefault(query, timestamp)
 
     def note_write(self, query: CompiledQuery, profile: str) -> None:
         """Note that a query writes. Raises SqlError 25006, and 0A000 against the profile's rules."""
-        if self.read_only and query.writes_shared:
+        if self.modes.read_only and query.writes_shared:
             raise read_only_error(query.program.tag.removesuffix(" 0"))
         if self.ddl_statements and profile == "dsql":
             raise unsupported(_MIXED)
@@ -67,7 +95,7 @@ class Progress:
                 raise unsupported("multiple ddl statements not supported in a transaction")
             if self.writes:
                 raise unsupported(_MIXED)
-        if self.read_only:
+        if self.modes.read_only:
             raise read_only_error(command)
         if is_first and not (self.has_read or self.queries):
             self.begins_with_ddl = True

@@ -22,7 +22,7 @@ from dsql.sequences.record import SequencesRecord
 from dsql.session.handed import CIPHERS, TlsState
 from dsql.transaction.record import Count, TransactionRecord
 
-VERSION = 4  # of what the fields mean; a process refuses what another version has written
+VERSION = 5  # of what the fields mean; a process refuses what another version has written
 RECORD_BYTES_MAX = 32 * 1024  # a session with a larger one is not parked
 MOVED_BYTES_MAX = 96 * 1024  # nor does it move, with a larger one than this
 _OID_MAX = 2**32 - 1
@@ -81,6 +81,12 @@ class ValuesRecord(msgspec.Struct, array_like=True, frozen=True):
 ValuesRecords = tuple[ValuesRecord, ValuesRecord]
 
 
+# Isolation level, READ ONLY, DEFERRABLE.
+ModesRecord = tuple[
+    Literal["serializable", "repeatable read", "read committed", "read uncommitted"], bool, bool
+]
+
+
 class SavepointRecord(msgspec.Struct, array_like=True, frozen=True):
     """See `dsql.session.block`. `statement` is the number of the one that it stands before."""
 
@@ -89,13 +95,18 @@ class SavepointRecord(msgspec.Struct, array_like=True, frozen=True):
     settings: ValuesRecords
     ddl_statements: Count
     writes: bool
+    modes: ModesRecord
 
 
 class UsedRecord(msgspec.Struct, array_like=True, frozen=True):
-    """What allowed queries of a transaction: keys to be checked at its commit, and the role of them."""
+    """What allowed queries of a transaction: keys to be checked at its commit, and the role of them.
+
+    `used_at`: see `dsql.session.progress`; 0: at the present snapshot.
+    """
 
     version_keys: tuple[bytes, ...]
     role: Oid
+    used_at: Count = 0
 
 
 class ReplayRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -103,7 +114,7 @@ class ReplayRecord(msgspec.Struct, array_like=True, frozen=True):
 
     `declared` are its parameters' types as they were given to the compiler, None for none; `parameters`
     are in binary format, `formats` those of the columns. Of the answer, which the client has, there is a
-    digest.
+    digest. `reads_first`: nothing was written or locked by its end.
     """
 
     text: str
@@ -112,6 +123,7 @@ class ReplayRecord(msgspec.Struct, array_like=True, frozen=True):
     formats: tuple[int, ...]
     timestamp: int
     digest: bytes
+    reads_first: bool = False
 
 
 class BlockRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -124,7 +136,7 @@ class BlockRecord(msgspec.Struct, array_like=True, frozen=True):
     state: Literal["implicit", "open", "failed"]
     transaction: TransactionRecord | None
     started_at: Count = 0
-    read_only: bool = False
+    modes: ModesRecord = ("repeatable read", False, False)
     ddl_statements: Count = 0
     catalog_changed: bool = False
     writes: bool = False

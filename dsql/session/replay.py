@@ -7,6 +7,9 @@ snapshot. If every answer comes out byte for byte as the client has it already, 
 well have begun later, and that is what is committed. Otherwise the client gets its 40001. Only the last
 answer may change, as long as it has not been sent.
 
+Where each statement has a snapshot of its own (READ COMMITTED), what was read before anything was written
+or locked was an answer about that moment, and stays one: it is not run again.
+
 A transaction may have moved from process to process. Of what it did elsewhere there is the text, compiled
 again if need be, and a digest of the answer, which the client has.
 
@@ -43,6 +46,7 @@ class _Statement(NamedTuple):
     parameters: Sequence[Any]
     timestamp: int
     answer: bytes
+    reads_first: bool  # nothing was written or locked by its end
 
     def has_answered(self, answer: bytes) -> bool:
         """Return whether this was the answer."""
@@ -66,6 +70,11 @@ class _Moved(NamedTuple):
         """When it ran."""
         return self.record.timestamp
 
+    @property
+    def reads_first(self) -> bool:
+        """Whether nothing was written or locked by its end."""
+        return self.record.reads_first
+
     def has_answered(self, answer: bytes) -> bool:
         """Return whether this was the answer."""
         return _digest(answer) == self.record.digest
@@ -87,7 +96,8 @@ class _Moved(NamedTuple):
         shape = query.shape((1,), record.formats)
         decoders = utf8_decoders(query.parameter_types, 1, state.settings.formats)
         parameters = decode_parameters(decoders, record.parameters, b"")
-        return _Statement(query, query.emitter(shape), parameters, self.timestamp, b"")
+        emit = query.emitter(shape)
+        return _Statement(query, emit, parameters, self.timestamp, b"", self.reads_first)
 
 
 def _digest(answer: bytes) -> bytes:
@@ -130,7 +140,8 @@ class Recording:
             self.clear()
             return
         timestamp = self._state.context.statement_timestamp
-        statements.append(_Statement(query, emit, parameters, timestamp, answer))
+        reads_first = not self._state.block.transaction.has_writes
+        statements.append(_Statement(query, emit, parameters, timestamp, answer, reads_first))
 
     def note_notification(self, notification: Notification) -> None:
         """Remember a NOTIFY."""
@@ -155,6 +166,9 @@ class Recording:
             if isinstance(statement, _Told):
                 self._state.block.transaction.begin_statement()
                 self._state.block.transaction.notify(statement.notification)
+                continue
+            if statement.reads_first and self._state.block.renews:
+                self._state.block.transaction.begin_statement()
                 continue
             answer = self._run(statement)
             if answer is None:
@@ -222,4 +236,5 @@ def _record_of(statement: _Statement | _Moved | _Told) -> ReplayRecord | None:
         formats,
         statement.timestamp,
         _digest(statement.answer),
+        statement.reads_first,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.session.isolation import Modes
 from dsql.session.record import SavepointRecord
 from dsql.session.settings import Settings, Snapshot
 
@@ -23,6 +24,7 @@ class Savepoint:
     deferred: dict[tuple[Any, ...], None]
     deferred_count: int
     constraint_modes: dict[int, bool]
+    modes: Modes
 
     def record(self, settings: Settings) -> SavepointRecord:
         """Return it for another process. No transaction with deferred constraints goes there."""
@@ -32,6 +34,7 @@ class Savepoint:
             settings.snapshot_record(self.settings),
             self.ddl_statements,
             self.writes,
+            self.modes.record(),
         )
 
 
@@ -46,6 +49,7 @@ def restored(record: SavepointRecord, settings: Settings) -> Savepoint:
         {},
         0,
         {},
+        Modes(*record.modes),
     )
 
 

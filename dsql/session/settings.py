@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.schema import Role
@@ -18,8 +19,10 @@ from dsql.errors import SqlError
 from dsql.executor.memory import Bounds
 from dsql.limits import STATEMENT_MEMORY_BYTES_MAX
 from dsql.session.identity import check_session_authorization, settable_role
+from dsql.session.isolation import PARAMETERS, Modes, mode_of
 from dsql.session.parameters import (
     DEFINITIONS,
+    PROFILE_DEFAULTS,
     REPORTED,
     VERSIONS,
     Definition,
@@ -61,6 +64,19 @@ _BASE = {key: definition.default for key, definition in DEFINITIONS.items()}
 _CHECKED_KINDS = ("bool", "enum", "integer", "real")
 
 
+class Running(Protocol):
+    """The transaction that runs, or would begin now: `dsql.session.block`."""
+
+    @property
+    def modes(self) -> Modes:
+        """What it is, all of it said."""
+        ...
+
+    def set_modes(self, said: Modes) -> None:
+        """Say something of it. Raises SqlError 25001."""
+        ...
+
+
 class Settings:
     """`generation` changes with everything that a plan may depend on.
 
@@ -71,6 +87,8 @@ class Settings:
 
     `session_role` is the OID of the role that logged in. Nobody is a superuser, so no session can become
     another role's by SET SESSION AUTHORIZATION. `catalog` finds the catalog in which roles are looked up.
+
+    Some parameters are the running transaction's own (`belong_to`).
     """
 
     def __init__(
@@ -81,10 +99,11 @@ class Settings:
         session_role: Role = ADMIN,
         profile_changes: bool = False,
     ) -> None:
-        self._base = _BASE | {_PROFILE: profile} | VERSIONS[profile]
+        self._base = _BASE | {_PROFILE: profile} | PROFILE_DEFAULTS[profile]
         self._defaults = _Values(dict(self._base))
         self._catalog = catalog
         self._profile_changes = profile_changes
+        self._transaction: Running | None = None
         self._saved: Snapshot | None = None
         self._reported: dict[str, str | None] = dict.fromkeys(REPORTED)
         self._generations = count(1)  # none is used for two states
@@ -125,8 +144,16 @@ class Settings:
             "idle_in_transaction_session_timeout"
         )
         self.bounds = self._bounds()
-        self.default_read_only = values["default_transaction_read_only"] == "on"
+        self.default_modes = Modes(
+            values["default_transaction_isolation"],
+            values["default_transaction_read_only"] == "on",
+            values["default_transaction_deferrable"] == "on",
+        )
         self.search_path = tuple(split_names(values["search_path"]))
+
+    def belong_to(self, transaction: Running) -> None:
+        """Have what the transaction is shown and set there."""
+        self._transaction = transaction
 
     def on_encoding(self, changed: Callable[[], None]) -> None:
         """Have `changed` called whenever `encoding` has become another one."""
@@ -150,7 +177,10 @@ class Settings:
 
     def get(self, name: str) -> str | None:
         """Return a value as SHOW prints it, None for an unknown parameter."""
-        return self._effective.texts.get(parameter_key(name))
+        key = parameter_key(name)
+        if key in PARAMETERS and self._transaction is not None:
+            return self._transaction.modes.shown(key)
+        return self._effective.texts.get(key)
 
     def show(self, name: str) -> str:
         """Return a value as SHOW prints it. Raises SqlError 42704."""
@@ -191,7 +221,7 @@ class Settings:
         for key in sorted(self._effective.texts):
             definition = DEFINITIONS.get(key)
             if definition is not None:
-                yield definition.name, self._effective.texts[key], definition.description
+                yield definition.name, self.show(key), definition.description
 
     def defaults(self) -> Mapping[str, str]:
         """Return what RESET makes of each parameter, by its key."""
@@ -207,6 +237,9 @@ class Settings:
         value or an unknown role, 42501 for a role that it may not become.
         """
         key, value, role = self._checked(name, text, local=local)
+        if key in PARAMETERS and self._transaction is not None:
+            self._transaction.set_modes(mode_of(key, value))
+            return value
         self._change()
         for values in (self._effective,) if local else (self._effective, self._session):
             _put(values, key, value, role)
@@ -263,8 +296,6 @@ class Settings:
             return merge_date_style(self._effective.texts[key], text)
         if key == "search_path":
             split_names(text)
-        if key == "default_transaction_isolation":
-            return canonical_value(DEFINITIONS["transaction_isolation"], text)
         return canonical_value(definition, text)
 
     def reset_all(self) -> None:
@@ -422,7 +453,7 @@ def _put(values: _Values, key: str, text: str, role: int) -> None:
     if key == _SESSION_AUTHORIZATION:
         values.texts[_ROLE] = "none"
     if key == _PROFILE:
-        values.texts |= VERSIONS[text]
+        values.texts |= PROFILE_DEFAULTS[text]
 
 
 def _difference(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:

@@ -95,6 +95,8 @@ class SimpleProtocol:
         state = self._state
         if state.block.state is State.FAILED and parsed.name != "Transaction":
             state.check_not_failed()
+        if state.block.renews and parsed.name != "Transaction":
+            state.look_again()
         statement = make_statement(state, parsed)
         check_may_run(state, statement)
         self._execute(statement.bind(SIMPLE_BIND))
@@ -145,6 +147,8 @@ class NormalizedQueries:
         normalized = normalize(text)
         if normalized is None:
             return None
+        if self._state.block.renews:
+            self._state.look_again()
         statement = self._statement((normalized.text, normalized.types))
         if statement is None:
             return None

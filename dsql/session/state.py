@@ -124,6 +124,19 @@ class SessionState:
         if self.held:
             self.portals.update(self.held)
 
+    def look_again(self) -> None:
+        """Have the statement that begins see what is committed by now, where its transaction does so.
+
+        The unnamed portal goes, and another one that is not at its end keeps its snapshot, for all.
+        """
+        self.portals.pop(b"", None)
+        if self.portals and any(
+            name not in self.held and portal.epilogue() is None
+            for name, portal in self.portals.items()
+        ):
+            return
+        self.block.look_again()
+
     def send(self) -> None:
         """Send what has been gathered."""
         if self.out:

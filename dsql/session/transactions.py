@@ -11,6 +11,7 @@ from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.session.block import State
 from dsql.session.cursors import forget_since
+from dsql.session.isolation import Modes, modes_of
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals import DSQL, check_statement
@@ -24,13 +25,13 @@ _SAVEPOINT_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class TransactionCommand:
-    """A transaction statement taken off its node. `read_only` None: not said.
+    """A transaction statement taken off its node.
 
     `ends_failed_block`: it may run in a failed block.
     """
 
     kind: str  # BEGIN, START, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK_TO, ...
-    read_only: bool | None
+    modes: Modes
     chain: bool
     savepoint: str
     ends_failed_block: bool
@@ -57,21 +58,11 @@ def _command(node: Any, profile: str) -> TransactionCommand:
     kind = enum_name(node, "kind").removeprefix("TRANS_STMT_")
     return TransactionCommand(
         kind,
-        read_only_mode(node.options),
+        modes_of(node.options),
         node.chain,
         node.savepoint_name,
         kind in ("COMMIT", "ROLLBACK") or (kind == "ROLLBACK_TO" and profile != DSQL),
     )
-
-
-def read_only_mode(options: Any) -> bool | None:
-    """Return whether READ ONLY (True) or READ WRITE (False) is asked for, None if neither."""
-    read_only = None
-    for option in options:
-        element = option.def_elem
-        if element.defname == "transaction_read_only":
-            read_only = bool(element.arg.a_const.ival.ival)
-    return read_only
 
 
 def run_command(command: TransactionCommand, state: SessionState) -> UtilityResult:
@@ -84,11 +75,8 @@ def run_command(command: TransactionCommand, state: SessionState) -> UtilityResu
 
 
 def _begin(command: TransactionCommand, state: SessionState) -> UtilityResult:
-    read_only = command.read_only
-    if read_only is None:
-        read_only = state.settings.default_read_only
     result = UtilityResult("BEGIN" if command.kind == "BEGIN" else "START TRANSACTION")
-    if not state.block.begin(read_only=read_only):
+    if not state.block.begin(command.modes):
         message = "there is already a transaction in progress"
         result.notice("25001", message, severity="WARNING")
     return result
@@ -103,7 +91,7 @@ def _end(command: TransactionCommand, state: SessionState) -> UtilityResult:
         _ = (
             state.context.standpoint
         )  # which a session whose role was dropped does not have any more
-    read_only = block.progress.read_only
+    modes = block.progress.modes
     commits = command.kind == "COMMIT" and block.state is not State.FAILED
     result = UtilityResult("COMMIT" if commits else "ROLLBACK")
     if not in_block:
@@ -113,7 +101,7 @@ def _end(command: TransactionCommand, state: SessionState) -> UtilityResult:
     else:
         block.rollback()
     if command.chain:
-        block.begin(read_only=read_only)
+        block.begin(modes)
     return result
 
 

@@ -8,10 +8,10 @@ from dsql.ddl.nodes import enum_name, inner, kind
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
+from dsql.session.isolation import PARAMETERS, modes_of
 from dsql.session.parameters import DEFINITIONS, parameter_key
 from dsql.session.settings import Settings
 from dsql.session.state import SessionState
-from dsql.session.transactions import read_only_mode
 from dsql.sql.refusals import DSQL, setting_error
 from dsql.types import oids
 from dsql.types.identifier import quote_identifier
@@ -81,21 +81,18 @@ def _set_multi(node: Any, state: SessionState) -> UtilityResult:
     """SET TRANSACTION and SET SESSION CHARACTERISTICS."""
     if node.name == "TRANSACTION SNAPSHOT" or state.settings.profile == DSQL:
         raise setting_error(node.name)
-    read_only = read_only_mode(node.args)
-    result = UtilityResult("SET")
+    modes, result = modes_of(node.args), UtilityResult("SET")
     if node.name == "SESSION CHARACTERISTICS":
-        if read_only is not None:
-            text = "on" if read_only else "off"
-            state.settings.set("default_transaction_read_only", text, local=False)
+        for parameter, value in zip(PARAMETERS, modes, strict=True):
+            if value is not None:
+                text = modes.shown(parameter)
+                state.settings.set(f"default_{parameter}", text, local=False)
         return result
     if not state.block.is_block:
         message = "SET TRANSACTION can only be used in transaction blocks"
         result.notice("25P01", message, severity="WARNING")
-    elif read_only is not None:
-        if state.block.progress.read_only and not read_only:
-            message = "transaction read-write mode must be set before any query"
-            raise SqlError("25001", message)
-        state.block.progress.read_only = read_only
+    else:
+        state.block.set_modes(modes)
     return result
 
 

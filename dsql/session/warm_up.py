@@ -62,7 +62,7 @@ class EmptyStore:
         """Return no rows."""
         return iter(())
 
-    def is_outdated(self, keys: Iterable[bytes]) -> bool:  # noqa: ARG002
+    def is_outdated(self, keys: Iterable[bytes], since: int) -> bool:  # noqa: ARG002
         """Return False."""
         return False
 

@@ -232,14 +232,13 @@ def isolation_error(level: str) -> SqlError:
 
 
 def _check_isolation(options: Any, profile: str) -> None:
-    """Only REPEATABLE READ exists; `postgres` takes the weaker levels as well, and runs them as that."""
+    """Aurora DSQL has REPEATABLE READ only."""
     for option in options:
         element = option.def_elem
         if element.defname != "transaction_isolation":
             continue
         level = element.arg.a_const.sval.sval
-        refused = level != "repeatable read" if profile == DSQL else level == "serializable"
-        if refused:
+        if profile == DSQL and level != "repeatable read":
             raise isolation_error(level)
 
 

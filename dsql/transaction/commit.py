@@ -15,6 +15,7 @@ from dsql.transaction.interface import (
     CommitOutcome,
     Committed,
     Conflict,
+    Premises,
     Refused,
     Unknown,
     WriteSet,
@@ -31,13 +32,17 @@ _encode = msgspec.msgpack.Encoder().encode
 class Committer(Protocol):
     """The adjudicator's client: blocks until the outcome is known, or cannot be found out."""
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
-        """Ask for the commit of an encoded WriteSet."""
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
+        """Ask for the commit of an encoded WriteSet, on encoded Premises if there are any."""
         ...
 
 
 def commit_write_set(
-    committer: Committer, write_set: WriteSet, bytes_max: int, new_id: Callable[[], bytes]
+    committer: Committer,
+    write_set: WriteSet,
+    premises: Premises | None,
+    bytes_max: int,
+    new_id: Callable[[], bytes],
 ) -> int:
     """Commit, and return the commit timestamp.
 
@@ -47,11 +52,12 @@ def commit_write_set(
     not keep up (nothing is committed in these cases), 08P01 if the adjudicator finds the write set
     malformed, 08007 if the outcome remains unknown.
     """
+    rests_on = b"" if premises is None else _encode(premises)
     for _ in range(_ATTEMPTS_MAX):
         encoded = _encode(write_set)
         if len(encoded) > bytes_max:
             raise transaction_too_large(len(encoded), bytes_max)
-        outcome = committer.commit(encoded, write_set.transaction_id)
+        outcome = committer.commit(encoded, write_set.transaction_id, rests_on)
         if not isinstance(outcome, Buried):
             break
         write_set.transaction_id = new_id()

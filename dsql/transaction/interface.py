@@ -52,8 +52,11 @@ class Snapshot(Protocol):
         """Yield (key, value) with low <= key < high, in key order or reversed."""
         ...
 
-    def is_outdated(self, keys: Iterable[bytes]) -> bool:
-        """Return whether one of `keys` is known to have a newer version. False proves nothing."""
+    def is_outdated(self, keys: Iterable[bytes], since: int) -> bool:
+        """Return whether one of `keys` is known to have a version from behind `since`.
+
+        False proves nothing about versions that are newer than the snapshot, nor about long keys.
+        """
         ...
 
     def may_have(self, keys: Iterable[bytes]) -> bool:
@@ -108,6 +111,21 @@ class WriteSet(msgspec.Struct, array_like=True):
     checks: list[tuple[bytes, int]]
     writes: list[tuple[bytes, int, bytes | None]]
     notifications: tuple[Notification, ...] = ()
+
+
+class Premises(msgspec.Struct, array_like=True):
+    """What else a transaction rests on than that nobody has overwritten it since its start timestamp.
+
+    It goes to the adjudicator beside the write set, and not into the journal. `check_delays` and
+    `write_delays`: each of the write set's checks and writes was found as it is so many microseconds after
+    the start timestamp; none at all: right then. `keys` and `ranges` (low <= key < high) were read as they
+    are at the start timestamp, and must be so still at the commit.
+    """
+
+    check_delays: tuple[int, ...] = ()
+    write_delays: tuple[int, ...] = ()
+    keys: tuple[bytes, ...] = ()
+    ranges: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Committed(msgspec.Struct, frozen=True, tag="committed", array_like=True):

@@ -34,9 +34,9 @@ class JoinedSnapshot:
         half = self._local if is_local(low) else self._shared
         return half.scan(low, high, reverse=reverse)
 
-    def is_outdated(self, keys: Iterable[bytes]) -> bool:
+    def is_outdated(self, keys: Iterable[bytes], since: int) -> bool:
         """See Snapshot. Nobody else changes what is local."""
-        return self._shared.is_outdated([key for key in keys if not is_local(key)])
+        return self._shared.is_outdated([key for key in keys if not is_local(key)], since)
 
     def may_have(self, keys: Iterable[bytes]) -> bool:
         """See Snapshot."""

@@ -18,8 +18,17 @@ from dsql.limits import (
     TRANSACTION_BYTES_MAX,
 )
 from dsql.transaction.commit import Committer, commit_write_set
-from dsql.transaction.interface import LocalHalf, LocalWrite, Mode, Notification, Snapshot
+from dsql.transaction.interface import (
+    LocalHalf,
+    LocalWrite,
+    Mode,
+    Notification,
+    Premises,
+    Snapshot,
+    WriteSet,
+)
 from dsql.transaction.joined_snapshot import JoinedSnapshot
+from dsql.transaction.read_set import ReadSet, TracedSnapshot
 from dsql.transaction.record import TransactionRecord
 from dsql.transaction.usage import READ_BYTES_MIN, Usage
 from dsql.transaction.write_buffer import WriteBuffer, merge
@@ -27,6 +36,10 @@ from dsql.transaction.write_buffer import WriteBuffer, merge
 Row = tuple[bytes, bytes]
 
 _NOT_STARTED = -1.0
+# To look anew is to look all own writes up. With many of them that is done seldom enough to cost a part of
+# the time only: so many may be looked up each time, and for each of more it takes so much time in between.
+_LOOKED_UP_MAX = 64
+_SECONDS_PER_KEY = 20e-6
 
 
 class Replica(Protocol):
@@ -77,13 +90,24 @@ class BufferedTransaction:
     `commit` and `rollback` end it; reading or writing again starts the next one.
     """
 
-    __slots__ = ("_buffer", "_local", "_shared", "_snapshot", "_started_at", "commit_timestamp")
+    __slots__ = (
+        "_buffer",
+        "_local",
+        "_look_again_at",
+        "_reads",
+        "_shared",
+        "_snapshot",
+        "_started_at",
+        "commit_timestamp",
+    )
 
     def __init__(self, shared: Surroundings) -> None:
         self._shared = shared
         self._buffer = WriteBuffer(shared.limits.rows_max, shared.limits.bytes_max)
         self._local: LocalHalf | None = None
         self._snapshot: Snapshot | None = None
+        self._reads: ReadSet | None = None  # of a serializable one
+        self._look_again_at = 0.0
         self._started_at = _NOT_STARTED
         self.commit_timestamp = 0  # of the last successful commit with writes
 
@@ -101,11 +125,28 @@ class BufferedTransaction:
     def _start(self) -> Snapshot:
         shared = self._shared
         self._started_at = shared.monotonic()  # first, so that `rollback` releases in any case
-        snapshot = shared.replica.snapshot(shared.clock.latest(), self)
+        return self._enter(shared.clock.latest())
+
+    def _enter(self, timestamp: int) -> Snapshot:
+        """Read at a timestamp from now on, once the replica has reached it."""
+        snapshot = self._shared.replica.snapshot(timestamp, self)
+        if self._reads is not None:
+            snapshot = TracedSnapshot(snapshot, self._reads)
         if self._local is not None:
             snapshot = JoinedSnapshot(snapshot, self._local)
         self._snapshot = snapshot
         return snapshot
+
+    def trace_reads(self) -> None:
+        """Have the commit fail if anything that is read from now on is not so any more by then."""
+        if self._reads is None:
+            self._reads = ReadSet()
+            if self._snapshot is not None:
+                self._snapshot = TracedSnapshot(self._snapshot, self._reads)
+
+    def forget_reads(self) -> None:
+        """Let the commit depend on what is written only."""
+        self._reads = None
 
     def join(self, local: LocalHalf | None) -> None:
         """Read and write local keys in `local` from now on; None: there are none any more."""
@@ -148,11 +189,54 @@ class BufferedTransaction:
         return self._buffer.last_statement
 
     def look_anew(self) -> None:
-        """Read at a new snapshot from now on. Nothing may have been written."""
+        """Read at a new snapshot from now on, if nothing was read that matters. Nothing may be written."""
         assert not self._buffer.entries, "what was written depends on what was read"
-        if self._snapshot is not None:
+        if self._snapshot is not None and not self._reads:
             self._shared.replica.release(self)
             self._start()
+
+    def look_again(self) -> bool:
+        """Read what is committed by now from now on, on top of which the own writes go on to stand.
+
+        Return False if one of them was overtaken: then the snapshot stays, and the commit will fail.
+        """
+        snapshot = self._snapshot
+        if snapshot is None:
+            return True
+        timestamp = self._shared.clock.latest()
+        if timestamp <= snapshot.timestamp:
+            return True
+        buffer = self._buffer
+        if buffer.entries or buffer.checks:
+            if not self._may_look_up():
+                return True
+            if self._is_overtaken(timestamp, snapshot.timestamp):
+                return False
+            buffer.note_found(snapshot.timestamp)
+        self._shared.usage.bytes_read += snapshot.bytes_read
+        self._enter(timestamp)
+        return True
+
+    def _may_look_up(self) -> bool:
+        """Return whether to look all own keys up takes little of the transaction's time."""
+        count = len(self._buffer.entries) + len(self._buffer.checks)
+        if count <= _LOOKED_UP_MAX:
+            return True
+        now = self._shared.monotonic()
+        if now < self._look_again_at:
+            return False
+        self._look_again_at = now + count * _SECONDS_PER_KEY
+        return True
+
+    def _is_overtaken(self, timestamp: int, since: int) -> bool:
+        """Return whether own writes or locks were written by somebody else in between."""
+        buffer, replica = self._buffer, self._shared.replica
+        keys = buffer.exclusive_keys() + buffer.locked_keys()
+        # For itself the transaction shows the older snapshot as long as it counts.
+        try:
+            return replica.snapshot(timestamp, buffer).is_outdated(keys, since)
+        finally:
+            replica.release(buffer)
 
     def check_age(self) -> None:
         """Raise SqlError 54000 if the transaction has exceeded its age limit."""
@@ -250,6 +334,12 @@ class BufferedTransaction:
             self._start()
         self._buffer.check(key, mode)
 
+    def check_since(self, key: bytes, mode: Mode, timestamp: int) -> None:
+        """Verify `key` as it was found at an earlier snapshot of the transaction's."""
+        self.check(key, mode)
+        found_at = self._buffer.found_at
+        found_at[key] = min(timestamp, found_at.get(key, timestamp))
+
     def notify(self, notification: Notification) -> None:
         """Have sessions that listen hear of the commit. Raises SqlError 54000 (bytes)."""
         self._buffer.notify(notification)
@@ -276,10 +366,11 @@ class BufferedTransaction:
 
     def record(self) -> TransactionRecord:
         """Return what another process needs. The snapshot is shown on, until `leave` or `rollback` here."""
-        snapshot = self._snapshot
+        snapshot, buffer = self._snapshot, self._buffer.record()
+        reads = None if self._reads is None else self._reads.record()
         if snapshot is None:
-            return TransactionRecord(buffer=self._buffer.record())
-        return TransactionRecord(snapshot.timestamp, self._started_at, self._buffer.record())
+            return TransactionRecord(buffer=buffer, reads=reads)
+        return TransactionRecord(snapshot.timestamp, self._started_at, buffer, reads)
 
     def leave(self) -> None:
         """Let go of a transaction that goes on in another process, by its `record`: it is counted there."""
@@ -294,12 +385,14 @@ class BufferedTransaction:
         Raises ValueError for what is none, SqlError 58000 if no replica reaches its snapshot in time.
         """
         assert self._snapshot is None, "a transaction is taken up before anything else"
+        assert self._local is None, "who has temporary tables does not move"
         self._buffer.take_up(record.buffer)
+        if record.reads is not None:
+            self._reads = ReadSet()
+            self._reads.take_up(record.reads)
         if record.start_timestamp:
-            shared = self._shared
             self._started_at = record.started_at  # first, so that `rollback` releases in any case
-            self._snapshot = shared.replica.snapshot(record.start_timestamp, self)
-            assert self._local is None, "who has temporary tables does not move"
+            self._enter(record.start_timestamp)
 
     def is_outdated(self) -> bool:
         """Return whether a commit is known to fail while a new transaction may see more.
@@ -311,7 +404,7 @@ class BufferedTransaction:
         return (
             snapshot is not None
             and self._shared.clock.latest() > snapshot.timestamp
-            and snapshot.is_outdated(self._buffer.exclusive_keys())
+            and snapshot.is_outdated(self._buffer.exclusive_keys(), snapshot.timestamp)
         )
 
     def rewind(self, statement: int) -> None:
@@ -342,15 +435,30 @@ class BufferedTransaction:
         shared = self._shared
         size, rows = self._buffer.size, len(self._buffer.entries)
         write_set = self._buffer.write_set(shared.new_id(), self.start_timestamp)
+        premises = self._premises(write_set) if self._reads or self._buffer.found_at else None
         began = shared.monotonic()
         try:
             self.commit_timestamp = commit_write_set(
-                shared.committer, write_set, shared.limits.bytes_max, shared.new_id
+                shared.committer, write_set, premises, shared.limits.bytes_max, shared.new_id
             )
         except SqlError as error:
             shared.usage.conflicts += error.sqlstate == "40001"
             raise
         shared.usage.committed(size, rows, shared.monotonic() - began)
+
+    def _premises(self, write_set: WriteSet) -> Premises:
+        """Return what a commit rests on beside its write set."""
+        premises = Premises()
+        if self._buffer.found_at:
+            premises.check_delays, premises.write_delays = self._buffer.delays(
+                write_set, self.start_timestamp
+            )
+        if self._reads is None:
+            return premises
+        # Who writes a key meets all who have written it.
+        premises.keys = self._reads.keys(without=self._buffer.exclusive_keys())
+        premises.ranges = self._reads.ranges()
+        return premises
 
     def _commit_both(self, local: LocalHalf, writes: list[LocalWrite]) -> None:
         """Commit what is the cluster's, if anything is, and then what is the session's own."""
@@ -383,6 +491,7 @@ class BufferedTransaction:
             self._snapshot = None
             shared.replica.release(self)
             self._started_at = _NOT_STARTED
+        self._reads = None
         buffer = self._buffer
         if buffer.entries or buffer.checks or buffer.statement or buffer.notifications:
             buffer.clear()

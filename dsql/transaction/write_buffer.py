@@ -25,6 +25,7 @@ from dsql.transaction.interface import LocalWrite, Mode, Notification, WriteSet
 from dsql.transaction.record import BufferRecord, Version
 
 Row = tuple[bytes, bytes]
+Delays = tuple[int, ...]
 
 _MEGABYTE = 1024 * 1024
 # A replaced write may come back with a savepoint; so many times a transaction's size of them are kept.
@@ -55,6 +56,7 @@ class WriteBuffer:
     """Writes and checks of one transaction. `rows_max` None: any number of rows.
 
     `bytes_max` may be set; `entries` is public for the hot path of reads, and changed by the methods only.
+    `found_at` says when keys were found as they are, where that was before the present snapshot.
     `notifications` are in their order, each with the number of the statement that has made it first.
     """
 
@@ -67,6 +69,7 @@ class WriteBuffer:
         "bytes_max",
         "checks",
         "entries",
+        "found_at",
         "inner_statements",
         "last_statement",
         "notifications",
@@ -79,6 +82,7 @@ class WriteBuffer:
         self.bytes_max = bytes_max
         self.entries: dict[bytes, Entry] = {}
         self.checks: dict[bytes, Mode] = {}
+        self.found_at: dict[bytes, int] = {}
         self.notifications: dict[Notification, int] = {}
         self.clear()
 
@@ -86,6 +90,8 @@ class WriteBuffer:
         """Forget everything."""
         self.entries.clear()
         self.checks.clear()
+        if self.found_at:
+            self.found_at.clear()
         if self.notifications:
             self.notifications.clear()
         self._sorted: list[bytes] | None = None
@@ -209,6 +215,18 @@ class WriteBuffer:
         """Return the written keys that nobody else may have written meanwhile."""
         return [key for key, entry in self.entries.items() if entry.mode <= Mode.NON_KEY]
 
+    def locked_keys(self) -> list[bytes]:
+        """Return the keys that are locked against all who write them."""
+        return [key for key, mode in self.checks.items() if mode <= Mode.NON_KEY]
+
+    def note_found(self, timestamp: int) -> None:
+        """Note that what was written and checked until now was found at a timestamp, the present one."""
+        found_at = self.found_at
+        for keys in (self.entries, self.checks):
+            for key in keys:
+                if key not in found_at:
+                    found_at[key] = timestamp
+
     def overlay(self, low: bytes, high: bytes) -> list[tuple[bytes, bytes | None]]:
         """Return (key, value) of the writes with low <= key < high that the running statement sees."""
         keys = self._sorted
@@ -247,6 +265,9 @@ class WriteBuffer:
             if entry is not None:
                 kept[key] = entry
                 self.size += len(key) + len(entry.value or b"")
+        for key in self.entries.keys() - kept.keys() if self.found_at else ():
+            if key not in self.checks:
+                self.found_at.pop(key, None)
         self.entries.clear()
         self.entries.update(kept)
         self._sorted = None
@@ -270,7 +291,10 @@ class WriteBuffer:
         """Return all of it for another process."""
         writes = tuple((key, tuple(_versions(entry))) for key, entry in self.entries.items())
         checks, notifications = tuple(self.checks.items()), tuple(self.notifications.items())
-        return BufferRecord(self.last_statement, self._rows, writes, checks, notifications)
+        found_at = tuple(self.found_at.items())
+        return BufferRecord(
+            self.last_statement, self._rows, writes, checks, notifications, found_at
+        )
 
     def take_up(self, record: BufferRecord) -> None:
         """Become what another buffer was. Raises ValueError for what none can have been."""
@@ -280,6 +304,7 @@ class WriteBuffer:
                 raise ValueError("a write of a statement that is still to come")
         self.checks.update(record.checks)
         self.notifications.update(record.notifications)
+        self.found_at.update(record.found_at)
         self.size += sum(map(_size_of, self.notifications))
         self._locked = sum(map(len, self.checks))
         self.statement = self.last_statement = record.statement
@@ -302,8 +327,9 @@ class WriteBuffer:
         self.entries[key] = entry
 
     def write_set(self, transaction_id: bytes, start_timestamp: int) -> WriteSet:
-        """Return all of it as one write set.
+        """Return all of it as one write set; the present snapshot is from `start_timestamp`.
 
+        That of the write set is when the first of it was found; `delays` says when the others were.
         A key that is locked and written stands among the writes only; a catalog version that is checked
         and written stands in both places, since its conflict is another one.
         """
@@ -318,7 +344,20 @@ class WriteBuffer:
             if mode == Mode.CATALOG or key not in entries
         ]
         told = tuple(self.notifications) if self.notifications else ()
+        if self.found_at:
+            start_timestamp = min(start_timestamp, *self.found_at.values())
         return WriteSet(transaction_id, start_timestamp, [*locks], [*writes], told)
+
+    def delays(self, write_set: WriteSet, timestamp: int) -> tuple[Delays, Delays]:
+        """Return when checks and writes were found, in microseconds after the write set's start.
+
+        The present snapshot is from `timestamp`.
+        """
+        start, found_at = write_set.start_timestamp, self.found_at
+        return (
+            tuple(found_at.get(key, timestamp) - start for key, _ in write_set.checks),
+            tuple(found_at.get(key, timestamp) - start for key, _, _ in write_set.writes),
+        )
 
 
 def _size_of(notification: Notification) -> int:

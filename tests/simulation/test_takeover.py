@@ -36,10 +36,12 @@ def longest_commit(seed: int, strike: Callable[[Zone], None]) -> float:
     world = World(seed)
     commit, longest = AdjudicatorClient.commit, 0
 
-    def timed(client: AdjudicatorClient, encoded: bytes, transaction_id: bytes) -> object:
+    def timed(
+        client: AdjudicatorClient, encoded: bytes, transaction_id: bytes, premises: bytes = b""
+    ) -> object:
         nonlocal longest
         began = world.now
-        outcome = commit(client, encoded, transaction_id)
+        outcome = commit(client, encoded, transaction_id, premises)
         longest = max(longest, world.now - began)
         return outcome
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import msgspec
 import pytest
 
@@ -13,10 +15,11 @@ from adjudicator.messages import (
     Verdict,
     WriteSetKeys,
     decode_reply,
+    encode_commit,
     encode_status,
 )
 from adjudicator.outcomes import Outcomes
-from dsql.transaction.interface import Mode, WriteSet
+from dsql.transaction.interface import Mode, Premises, WriteSet
 from journal.messages import RecordKind
 
 ONE, TWO = b"1" * 16, b"2" * 16
@@ -286,6 +289,43 @@ def test_full_disk_refuses_before_anything_is_decided(bench):
 def test_malformed_write_set_is_refused(bench, body):
     bench.pipeline.handle(bytes((Request.COMMIT,)) + body, bench.answer)
     assert [event[1] for event in bench.events] == [Verdict.REFUSED]
+
+
+@pytest.mark.parametrize(
+    "premises",
+    [
+        b"\xc1",
+        encode(Premises(write_delays=(0, 0))),
+        encode(Premises(write_delays=(-1,))),
+        encode(Premises(write_delays=(2**40,))),
+        encode(Premises(keys=(b"k",) * 8_193)),
+        encode(Premises(ranges=((b"k", b"l"),) * 2_049)),
+    ],
+)
+def test_malformed_premises_are_refused(bench, premises):
+    write_set = WriteSet(ONE, 10, [], [(b"k", int(Mode.EXCLUSIVE), b"v")])
+    bench.pipeline.handle(encode_commit(encode(write_set), premises), bench.answer)
+    assert [event[1] for event in bench.events] == [Verdict.REFUSED]
+
+
+def test_premises_decide_and_stay_out_of_the_journal(bench):
+    bench.submit(ONE)
+    write_set = encode(WriteSet(TWO, 10, [], [(b"own", int(Mode.EXCLUSIVE), b"v")]))
+    request = encode_commit(write_set, encode(Premises(ranges=((b"k", b"l"),))))
+    bench.pipeline.handle(request, bench.answer)
+    request = encode_commit(write_set, encode(Premises(ranges=((b"a", b"b"),))))
+    bench.pipeline.handle(request, bench.answer)
+    bench.pipeline.flush()
+    assert [payload for _, _, payload in bench.journal][1:] == [write_set]
+    bench.pipeline.committed(2)
+    verdicts = [event[1] for event in bench.events if isinstance(event, tuple)]
+    assert verdicts == [Verdict.COMMITTED, Verdict.COMMITTED, Verdict.DATA_CONFLICT]
+
+
+@pytest.mark.parametrize("body", [b"\x05", b"\x05\0\0"])
+def test_a_commit_without_the_length_of_its_premises_ends_the_connection(bench, body):
+    with pytest.raises(struct.error):
+        bench.pipeline.handle(body, bench.answer)
 
 
 def test_start_far_ahead_of_time_is_refused(bench):

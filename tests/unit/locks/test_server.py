@@ -27,10 +27,10 @@ class Cluster:
         self.now = 0.0
         self.unavailable = False
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> object:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> object:
         if self.unavailable:
             raise SqlError("57P03", "the cluster cannot commit now")
-        return self.store.commit(encoded, transaction_id)
+        return self.store.commit(encoded, transaction_id, premises)
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds

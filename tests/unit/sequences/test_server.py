@@ -32,7 +32,7 @@ class Store(MemoryStore):
         self.wait: Callable[[], None] = lambda: None
         self.lie: Callable[[], CommitOutcome | None] = lambda: None
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         self.wait()
         lie = self.lie()
         if isinstance(lie, Conflict):

@@ -22,10 +22,10 @@ def _before_next_commit(server: Server, act: Callable[[], object]) -> None:
     """Have something happen when the next commit reaches the store, before it counts."""
     store, commit = server.store, server.store.commit
 
-    def commit_behind(encoded: bytes, identity: bytes) -> CommitOutcome:
+    def commit_behind(encoded: bytes, identity: bytes, premises: bytes = b"") -> CommitOutcome:
         store.commit = commit  # type: ignore[method-assign]
         act()
-        return commit(encoded, identity)
+        return commit(encoded, identity, premises)
 
     store.commit = commit_behind  # type: ignore[method-assign]
 

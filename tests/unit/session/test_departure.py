@@ -212,7 +212,7 @@ def test_a_transaction_sees_what_it_saw_however_often_it_moves(moving: Server) -
     other.store = moving.store
     writer = other.connect()
     writer.query("INSERT INTO t VALUES (1, 0)")
-    peer.query("BEGIN")
+    peer.query("BEGIN ISOLATION LEVEL REPEATABLE READ")
     for number in range(1, 5):
         moving.wait_until_silent()
         assert peer.rows("SELECT n FROM t") == [[b"0"]]

@@ -13,7 +13,7 @@ import pytest
 from memory_server import ARN, MemoryStore, Peer, Server, errors, letters, rows, tags
 
 from adjudicator.conflict_set import DATA_CONFLICT, SCHEMA_CONFLICT, ConflictSet
-from adjudicator.messages import KeyEntry
+from adjudicator.messages import NO_PREMISES, KeyEntry, decode_premises
 from dsql.transaction.interface import CommitOutcome, Committed, Conflict, WriteSet
 from dsql.wire import client
 
@@ -35,12 +35,15 @@ class DecidingStore(MemoryStore):
         self._set = ConflictSet(0, 0)
         self._lock = threading.Lock()
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         asked = _decode(encoded)
         checks = [KeyEntry(key, mode) for key, mode in asked.checks]
         writes = [KeyEntry(key, mode) for key, mode, _ in asked.writes]
         with self._lock:
-            decided = self._set.decide(asked.start_timestamp, checks, writes, self.now + 1)
+            rests_on = decode_premises(premises) if premises else NO_PREMISES
+            decided = self._set.decide(
+                asked.start_timestamp, checks, writes, self.now + 1, rests_on
+            )
             if decided in (DATA_CONFLICT, SCHEMA_CONFLICT):
                 return Conflict(decided == SCHEMA_CONFLICT)
             rows, changed = self.rows.copy(), self.changed.copy()

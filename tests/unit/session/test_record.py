@@ -32,6 +32,7 @@ from dsql.session.record import (
     encode,
 )
 from dsql.transaction.interface import Mode
+from dsql.transaction.read_set import ReadSetRecord
 from dsql.transaction.record import BufferRecord, TransactionRecord
 
 OIDS = st.integers(0, 2**32 - 1)
@@ -71,19 +72,32 @@ BUFFERS = st.builds(
         max_size=3,
     ).map(tuple),
     st.lists(st.tuples(BYTES, MODES), max_size=3).map(tuple),
+    st.just(()),
+    st.lists(st.tuples(BYTES, COUNTS), max_size=3).map(tuple),
 )
+READS = st.builds(ReadSetRecord, st.tuples(BYTES), st.tuples(st.tuples(BYTES, BYTES)))
+LEVELS = ("serializable", "repeatable read", "read committed", "read uncommitted")
+TRANSACTION_MODES = st.tuples(st.sampled_from(LEVELS), st.booleans(), st.booleans())
 VALUES = st.builds(ValuesRecord, PARAMETERS, OIDS)
 BLOCKS = st.builds(
     BlockRecord,
     st.sampled_from(("implicit", "open", "failed")),
-    st.none() | st.builds(TransactionRecord, COUNTS, TIMES, BUFFERS),
+    st.none() | st.builds(TransactionRecord, COUNTS, TIMES, BUFFERS, st.none() | READS),
     COUNTS,
-    st.booleans(),
+    TRANSACTION_MODES,
     COUNTS,
     *(st.booleans(),) * 5,
-    st.lists(st.builds(UsedRecord, st.tuples(BYTES), OIDS), max_size=2).map(tuple),
+    st.lists(st.builds(UsedRecord, st.tuples(BYTES), OIDS, COUNTS), max_size=2).map(tuple),
     st.lists(
-        st.builds(SavepointRecord, TEXTS, COUNTS, st.tuples(VALUES, VALUES), COUNTS, st.booleans()),
+        st.builds(
+            SavepointRecord,
+            TEXTS,
+            COUNTS,
+            st.tuples(VALUES, VALUES),
+            COUNTS,
+            st.booleans(),
+            TRANSACTION_MODES,
+        ),
         max_size=2,
     ).map(tuple),
     st.none() | st.tuples(VALUES, VALUES),
@@ -96,6 +110,7 @@ BLOCKS = st.builds(
             st.tuples(st.integers(0, 1)),
             SEQUENCES,
             BYTES,
+            st.booleans(),
         ),
         max_size=2,
     ).map(tuple),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 import pytest
@@ -32,10 +31,12 @@ def values(peer: Peer) -> list[int]:
     return [int(row[0] or 0) for row in peer.rows("SELECT n FROM t ORDER BY id")]
 
 
-def overtaken(peers: tuple[Peer, Peer], *texts: str, by: str = "n = n + 1") -> Callable[[], None]:
+def overtaken(
+    peers: tuple[Peer, Peer], *texts: str, by: str = "n = n + 1", begin: str = "BEGIN"
+) -> Callable[[], None]:
     """Run `texts` in a block of the first session, then let the second one change row 1."""
     first, second = peers
-    run(first, "BEGIN", *texts)
+    run(first, begin, *texts)
     run(second, f"UPDATE t SET {by} WHERE id = 1")
     return lambda: run(first, "COMMIT")
 
@@ -57,7 +58,8 @@ def test_everything_is_run_again_in_order(peers):
 
 def test_what_the_client_has_read_must_still_be_so(peers):
     first, _ = peers
-    overtaken(peers, "SELECT n FROM t WHERE id = 1", "UPDATE t SET n = 5 WHERE id = 1")
+    texts = "SELECT n FROM t WHERE id = 1", "UPDATE t SET n = 5 WHERE id = 1"
+    overtaken(peers, *texts, begin="BEGIN ISOLATION LEVEL REPEATABLE READ")
     assert first.fails("COMMIT") == OC000
     assert values(first) == [11, 20, 30]
 
@@ -203,11 +205,11 @@ def test_it_gives_up_in_the_end(peers, postgres, monkeypatch):
     store, commit = postgres.store, postgres.store.commit
     overtakers = []
 
-    def commit_behind(encoded: bytes, identity: bytes):
+    def commit_behind(encoded: bytes, identity: bytes, premises: bytes = b""):
         store.commit = commit  # type: ignore[method-assign]
         overtakers.append(run(second, "UPDATE t SET n = n + 1 WHERE id = 1"))
         store.commit = commit_behind  # type: ignore[method-assign]
-        return commit(encoded, identity)
+        return commit(encoded, identity, premises)
 
     store.commit = commit_behind  # type: ignore[method-assign]
     assert first.fails("UPDATE t SET n = n + 100 WHERE id = 1") == OC000
@@ -223,34 +225,6 @@ def test_dsql_profile_reports_the_conflict(server):
     assert first.fails("COMMIT") == OC000
 
 
-def test_committed_transactions_are_as_if_run_one_after_the_other(postgres, peers):
-    """Interleaved read-modify-write blocks: whatever commits, no increment is lost."""
-    choose = random.Random(7)
-    sessions = [*peers, postgres.connect(), postgres.connect()]
-    open_blocks: dict[int, int] = {}
-    expected = 60
-    for _ in range(400):
-        number = choose.randrange(4)
-        session = sessions[number]
-        if number not in open_blocks:
-            run(session, "BEGIN")
-            open_blocks[number] = 0
-        elif choose.random() < 0.6:
-            step = choose.randrange(1, 5)
-            row = choose.randrange(1, 4)
-            run(session, f"UPDATE t SET n = n + {step} WHERE id = {row}")
-            if choose.random() < 0.2:
-                session.rows(f"SELECT n FROM t WHERE id = {row}")
-            open_blocks[number] += step
-        else:
-            made = open_blocks.pop(number)
-            if tags(session.query("COMMIT")) == ["COMMIT"]:
-                expected += made
-    for number in open_blocks:
-        run(sessions[number], "ROLLBACK")
-    assert sum(values(peers[0])) == expected
-
-
 def test_commit_that_is_applied_but_not_published_is_left_to_the_adjudicator(postgres, peers):
     """To begin anew would find the same snapshot; the adjudicator answers once it is published."""
     first, second = peers
@@ -261,10 +235,10 @@ def test_commit_that_is_applied_but_not_published_is_left_to_the_adjudicator(pos
     run(second, "UPDATE t SET n = n + 1 WHERE id = 1")
     applied, store.now = store.now, published
 
-    def publish_and_commit(encoded: bytes, identity: bytes):
+    def publish_and_commit(encoded: bytes, identity: bytes, premises: bytes = b""):
         asked.append(store.now)
         store.now = applied
-        return commit(encoded, identity)
+        return commit(encoded, identity, premises)
 
     store.commit = publish_and_commit  # type: ignore[method-assign]
     run(first, "COMMIT")

@@ -173,9 +173,9 @@ def test_a_writer_checks_no_more_keys_than_its_right_needs(
     writes: list[WriteSet] = []
     commit_write_set = server.store.commit
 
-    def commit(encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         writes.append(msgspec.msgpack.decode(encoded, type=WriteSet))
-        return commit_write_set(encoded, transaction_id)
+        return commit_write_set(encoded, transaction_id, premises)
 
     server.store.commit = commit
     assert not errors(server.connect(user=user).query("insert into t values (1)"))

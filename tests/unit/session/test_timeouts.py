@@ -23,15 +23,19 @@ def test_the_runs_of_a_transaction_that_lost_share_their_statements_timeout(post
     first.rows("INSERT INTO t VALUES (1, 1)")
     interrupts, commit = postgres.sessions[0].interrupts, postgres.store.commit
 
-    def lose(encoded: bytes, identity: bytes) -> CommitOutcome:
+    def lose(encoded: bytes, identity: bytes, premises: bytes = b"") -> CommitOutcome:
         postgres.store.commit = commit  # type: ignore[method-assign]
         second.rows("UPDATE t SET n = n + 10")
         assert interrupts.deadline
         interrupts.deadline = time.monotonic()
-        return commit(encoded, identity)
+        return commit(encoded, identity, premises)
 
     first.rows("SET statement_timeout = '1h'")
-    for text in ("BEGIN", "SELECT pg_sleep(0)", "UPDATE t SET n = n + 1"):
+    for text in (
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        "SELECT pg_sleep(0)",
+        "UPDATE t SET n = n + 1",
+    ):
         first.rows(text)
     postgres.store.commit = lose  # type: ignore[method-assign]
     assert first.fails("COMMIT") == TIMED_OUT
@@ -46,18 +50,22 @@ def test_a_run_of_a_transaction_that_lost_can_be_cancelled(postgres: Server):
     interrupts, store = postgres.sessions[0].interrupts, postgres.store
     commit, snapshot = store.commit, store.snapshot
 
-    def lose(encoded: bytes, identity: bytes) -> CommitOutcome:
+    def lose(encoded: bytes, identity: bytes, premises: bytes = b"") -> CommitOutcome:
         store.commit = commit  # type: ignore[method-assign]
         second.rows("UPDATE t SET n = n + 10")
         store.snapshot = begin_anew  # type: ignore[method-assign]
-        return commit(encoded, identity)
+        return commit(encoded, identity, premises)
 
     def begin_anew(timestamp: int, reader: object) -> MemorySnapshot:
         store.snapshot = snapshot  # type: ignore[method-assign]
         interrupts.cancel()
         return snapshot(timestamp, reader)
 
-    for text in ("BEGIN", "SELECT pg_sleep(0)", "UPDATE t SET n = n + 1"):
+    for text in (
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        "SELECT pg_sleep(0)",
+        "UPDATE t SET n = n + 1",
+    ):
         first.rows(text)
     store.commit = lose  # type: ignore[method-assign]
     assert first.fails("COMMIT") == CANCELLED

@@ -84,8 +84,8 @@ def test_scan_goes_on_elsewhere_behind_its_last_row(
 @REASONS
 def test_hints_come_from_elsewhere(two: Two, lose: Callable[[Two], None]) -> None:
     lose(two)
-    assert two.snapshot.is_outdated([ROWS[7][0]])
-    assert not two.snapshot.is_outdated([ROWS[3][0]])
+    assert two.snapshot.is_outdated([ROWS[7][0]], two.snapshot.timestamp)
+    assert not two.snapshot.is_outdated([ROWS[3][0]], two.snapshot.timestamp)
     assert two.snapshot.may_have([ROWS[3][0]])
 
 

@@ -100,11 +100,13 @@ def test_snapshot_knows_which_keys_were_written_after_it(replica: Any) -> None:
     last = replica.apply([(b"gone", None)])  # its tombstone is older than the snapshot
     local = LocalReplica([replica.directory])
     snapshot = local.snapshot(last)
-    assert not snapshot.is_outdated([b"a", b"b", b"gone", b"new", b"long" * 200])
+    assert not snapshot.is_outdated(
+        [b"a", b"b", b"gone", b"new", b"long" * 200], snapshot.timestamp
+    )
     replica.apply([(b"b", b"2"), (b"new", b"1")])
-    assert not snapshot.is_outdated([b"a", b"gone"])
-    assert snapshot.is_outdated([b"a", b"b"])
-    assert snapshot.is_outdated([b"new"])
+    assert not snapshot.is_outdated([b"a", b"gone"], snapshot.timestamp)
+    assert snapshot.is_outdated([b"a", b"b"], snapshot.timestamp)
+    assert snapshot.is_outdated([b"new"], snapshot.timestamp)
     replica.apply([(b"a", None)])
-    assert snapshot.is_outdated([b"a"])
+    assert snapshot.is_outdated([b"a"], snapshot.timestamp)
     local.close()

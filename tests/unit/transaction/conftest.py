@@ -63,7 +63,7 @@ class Cluster:
         self.released += 1
         self.readers.discard(reader)
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         write_set = msgspec.msgpack.decode(encoded, type=WriteSet)
         assert write_set.transaction_id == transaction_id
         self.committed.append(write_set)

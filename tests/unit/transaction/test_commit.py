@@ -29,7 +29,7 @@ class Scripted:
         self._outcomes = [*outcomes]
         self.asked: list[tuple[bytes, int]] = []
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         write_set = msgspec.msgpack.decode(encoded, type=WriteSet)
         assert write_set.transaction_id == transaction_id
         self.asked.append((transaction_id, write_set.start_timestamp))
@@ -38,7 +38,9 @@ class Scripted:
 
 def commit(committer: Scripted) -> int:
     ids = map(b"%016d".__mod__, itertools.count(1))
-    return commit_write_set(committer, WriteSet(b"%016d" % 0, 7, [], []), 1_000, lambda: next(ids))
+    return commit_write_set(
+        committer, WriteSet(b"%016d" % 0, 7, [], []), None, 1_000, lambda: next(ids)
+    )
 
 
 def test_write_set_that_was_lost_with_its_leader_is_sent_again_under_another_id() -> None:

@@ -33,7 +33,7 @@ class Decider:
         self._timestamp = 1_000
         clock.open(0)
 
-    def commit(self, encoded: bytes, transaction_id: bytes) -> CommitOutcome:
+    def commit(self, encoded: bytes, transaction_id: bytes, premises: bytes = b"") -> CommitOutcome:
         write_set = msgspec.msgpack.decode(encoded, type=WriteSet)
         for key, mode in [*write_set.checks, *(write[:2] for write in write_set.writes)]:
             if mode != Mode.BLIND and self._last_write.get(key, 0) > write_set.start_timestamp:
