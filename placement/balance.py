@@ -33,8 +33,9 @@ def others_of_long(member: Member, opened: Iterable[Member], now: float) -> int:
     """
     if not member.computes_long(now) or now - member.shed_at < SHED_SECONDS:
         return 0
-    elsewhere = (other for other in opened if other is not member)
-    return len(member.work) - 1 if any(not other.computes_long(now) for other in elsewhere) else 0
+    if not any(not other.computes_long(now) for other in opened if other is not member):
+        return 0
+    return max(0, len(member.work) - 1)  # it may have ended since
 
 
 def all_loaded(opened: list[Member], now: float) -> bool:
