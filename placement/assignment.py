@@ -16,7 +16,7 @@ from dsql.rpc.framing import frame
 from dsql.rpc.messages import Hello, encode
 from dsql.rpc.packets import close_all
 from dsql.session.control import Assign
-from placement.replica_access import open_to_user
+from placement.replica_access import OpenReplicas
 from storage.client import open_slot, report_crash
 
 USER_IDS_FROM = 700_000
@@ -32,6 +32,7 @@ class Assigner:
         self._sandbox = sandbox
         self._park_seconds = park_seconds
         self._users: dict[str, int] = {}
+        self._open: dict[str, OpenReplicas] = {}
         self._since = time.time_ns() // 1_000
 
     def assignment(self, cluster: str) -> Assign:
@@ -75,13 +76,13 @@ class Assigner:
     def keep_open(self, clusters: Iterable[str]) -> None:
         """Let the query processors of these clusters reach replicas that were made anew meanwhile."""
         for cluster in clusters:
-            record = self._layout.read_cluster(cluster) if cluster in self._users else None
-            if record is not None:  # else it is just being deleted
-                open_to_user(self._layout, cluster, record.azs, self._users[cluster])
+            if cluster in self._open:
+                self._open[cluster].keep()
 
     def forget(self, cluster: str) -> None:
         """A cluster is no more: another one may have its user."""
         self._users.pop(cluster, None)
+        self._open.pop(cluster, None)
 
     def connect_adjudicator(self, cluster: str, az: str) -> tuple[str, socket.socket] | None:
         """Return a zone and a connection to its adjudicator, bound to the cluster; None: no answer.
@@ -137,7 +138,9 @@ class Assigner:
             }
             used = set(taken.values()) | set(self._users.values())
             free = (n for n in range(USER_IDS_FROM, USER_IDS_FROM + USER_IDS) if n not in used)
-            self._users[cluster] = taken.get(cluster) or next(free)
+            user = taken.get(cluster) or next(free)
+            self._users[cluster] = user
+            self._open[cluster] = OpenReplicas(self._layout, cluster, user)
         return self._users[cluster]
 
     def _remembered_user(self, cluster: str) -> int | None:

@@ -10,13 +10,58 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from dsql.control.layout import Layout
+from dsql.control.layout import ClusterRecord, Layout
 from storage.client import files_for_readers
 
 _WALKED, _READ = 0o710, 0o640
+_SETTLED_NANOSECONDS = 1_000_000_000
+
+
+class OpenReplicas:
+    """The replicas of one cluster as they were when its user was let in: anew where they were made anew.
+
+    As long as they are the same, to look costs one `stat` for each zone.
+    """
+
+    def __init__(self, layout: Layout, cluster: str, uid: int) -> None:
+        self._layout = layout
+        self._cluster = cluster
+        self._uid = uid
+        self._folders: list[Path] = []  # of the files that readers need
+        self._seen: list[tuple[int, int] | None] = []
+
+    def keep(self) -> None:
+        """Let the user in where that has to be done again. Raises RecordDamagedError."""
+        # Before the files are looked at: what changes meanwhile is seen the next time.
+        seen = [_identity(folder) for folder in self._folders]
+        if seen and None not in seen and seen == self._seen:
+            return
+        record = self._layout.read_cluster(self._cluster)
+        if record is not None:  # else it is just being deleted
+            self._open(record, seen)
+
+    def _open(self, record: ClusterRecord, seen: list[tuple[int, int] | None]) -> None:
+        open_to_user(self._layout, self._cluster, record.azs, self._uid)
+        self._seen = seen
+        replicas = [self._layout.storage(az, self._cluster) for az in record.azs]
+        self._folders = [files_for_readers(replica)[0].parent for replica in replicas]
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what changes when a folder is another one or gets other files; None: look there again.
+
+    Two changes within a tick of the kernel's clock leave the same time behind, so a new one says nothing.
+    """
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return None
+    settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NANOSECONDS
+    return (status.st_ino, status.st_mtime_ns) if settled else None
 
 
 def open_to_user(layout: Layout, cluster: str, azs: Iterable[str], uid: int) -> None:
