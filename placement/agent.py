@@ -200,6 +200,7 @@ class HostAgent:
         now = time.monotonic()
         hanging = *self._starts.hanging(now), *self._watch.look(self._workers.values(), now)
         for worker in (*hanging, *self._adoptions.overdue(now)):
+            self._pool.hangs(worker.process_id)
             worker.abort()
         for deleted in self._dissolution.look(self._pool.loads(), now):
             self._dissolve(*deleted)

@@ -199,6 +199,12 @@ class QueryProcessorPool:
             return []
         return [self._retire(entry), *self._empty(entry, now)]
 
+    def hangs(self, worker: int) -> None:
+        """A query processor is about to be killed: it gets no sessions, nor back those that it lets go."""
+        entry = self._workers.get(worker)
+        if entry is not None and entry.cluster is not None:
+            entry.ending = True
+
     def dissolved(self, cluster: str) -> list[Action]:
         """A cluster is no more: nobody waits for it or is parked, and its query processors end."""
         pool = self._clusters[cluster]

@@ -24,6 +24,7 @@ from dsql.session.control import (
     Busy,
     Cancel,
     Ended,
+    Evacuate,
     Full,
     Gone,
     LookAround,
@@ -330,12 +331,18 @@ class Worker:
         self.close()
 
     def abort(self) -> None:
-        """End a process that hangs; before, it writes down where, if it still can."""
+        """End a process that hangs; before that it says where, and gives back the sessions that it can.
+
+        One that was stopped goes on for that.
+        """
         if not self._aborting:
             self._aborting = True
             details = {"process_id": self.process_id, "cluster": self.cluster}
             logger.error("query processor hangs; its stacks are in the seed's log", extra=details)
             self._signal(DUMP_SIGNAL)
+            self._ledger.ask_to_leave(len(self.work))
+            self._tell(Evacuate())
+            self._signal(signal.SIGCONT)
             asyncio.get_running_loop().call_later(DUMP_SECONDS, self.kill)
 
     def close(self) -> None:

@@ -28,6 +28,8 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
+from typing import TypeVar
 
 from greenlet import getcurrent
 
@@ -41,6 +43,8 @@ _READ = select.EPOLLIN | _GONE
 _POLL_STEP_SECONDS = 0.001  # epoll counts in these
 _VOID_TIMERS_MAX = 64
 
+_Seen = TypeVar("_Seen")
+
 
 class Hub:
     """Implements `dsql.hub.waiter.Waiter`."""
@@ -52,6 +56,7 @@ class Hub:
         self.at_round_end: Callable[[], None] | None = None
         self._greenlet = getcurrent()
         self._tasks: set[Task] = set()
+        self._replaced: list[Task] = []
         self._ready: deque[Task] = deque()
         self._timers: list[Timer] = []  # a heap; those that no task has any more are void
         self._numbers = itertools.count()
@@ -114,6 +119,21 @@ class Hub:
         if self._ready:
             self._make_ready(task)
             self._greenlet.switch()
+
+    def replace(self, activity: Activity, act: Callable[[], _Seen | None]) -> _Seen | None:
+        """Act in the place of a task that waits for something; None if it does not, or `act` says so.
+
+        Else the task never has a turn again. For a signal handler of a task that holds up all others.
+        """
+        assert isinstance(activity, Task), "others have no turns"
+        if not activity.waits or activity.is_ready or activity is getcurrent():
+            return None
+        done = (activity.gr_context or Context()).run(act)
+        if done is not None:
+            self._tasks.discard(activity)
+            self._replaced.append(activity)  # else it would be unwound
+            self.alone = len(self._tasks) <= 1
+        return done
 
     # ------------------------------------------------------------ from tasks
 

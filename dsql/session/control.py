@@ -12,6 +12,8 @@
       Shed                     -->                 some sessions would be better off in another process
                                <-- Moved [client]  one of them: resume it elsewhere at once
       Release                  -->                 it has arrived, or never will
+      Evacuate                 -->                 the hub stands still: give back whom you can
+                               <-- Moved [client]  one of them
       RunJobs                  -->                 the cluster's background jobs, likewise
       Cancel                   -->                 interrupt what a session runs
       Terminate                -->                 end a session
@@ -165,6 +167,10 @@ class Shed(msgspec.Struct, frozen=True, tag="shed", array_like=True):
     count: int
 
 
+class Evacuate(msgspec.Struct, frozen=True, tag="evacuate", array_like=True):
+    """You hang, and will be killed: let all sessions go that could move now, and end."""
+
+
 class RunJobs(msgspec.Struct, frozen=True, tag="run_jobs", array_like=True):
     """Work off the cluster's background jobs: index builds, removals."""
 
@@ -306,6 +312,7 @@ ToQueryProcessor = (
     | Resume
     | Shed
     | Release
+    | Evacuate
     | RunJobs
     | Cancel
     | Terminate

@@ -7,6 +7,7 @@
          --RunJobs--> likewise
          --Cancel--> interrupts what a session runs
          --Ping--> in the hub's next turn --> Pong
+         --Evacuate--> it gave no sign: sessions that wait for their clients --> Moved
          --Deserted--> sessions go on without an agent --Adopt--> Surviving ... Adopted: as before
          --Retire, SIGTERM, the end of agent and seed--> exit, as soon as nothing runs
 
@@ -18,6 +19,7 @@ nobody in here open one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import socket
@@ -39,6 +41,7 @@ from dsql.session.control import (
     Cancel,
     Deserted,
     Ended,
+    Evacuate,
     Full,
     Gone,
     Moved,
@@ -73,6 +76,7 @@ from dsql.transaction.usage import Usage
 RESIDENT_BYTES_MAX = 256 * 1024 * 1024
 
 _WATCH_SECONDS = 1.0
+_ROOM_SECONDS = 0.001
 
 Confine = Callable[[Assign, Callable[[], object]], list[str]]  # given what starts the only thread
 
@@ -247,6 +251,8 @@ class QueryProcessor:
                 self._roster.shed(count)
             case Release(number):
                 self._hub.spawn(self._moving.arrived(number))
+            case Evacuate():
+                self._evacuate()
             case Ping():
                 self._hub.spawn(partial(self._give_sign, tenant))
             case Retire():
@@ -264,6 +270,31 @@ class QueryProcessor:
         with contextlib.suppress(OSError):
             self._line.tell(Pong(len(sizes), sum(sizes)))
         self._tell_usage()
+
+    def _evacuate(self) -> None:
+        """Give the agent what the hub's standstill has not spoilt, at whatever line that is.
+
+        Nobody is given a turn meanwhile, because it is called by the agent's line (`interrupts._ATOMIC`).
+        """
+        self._retiring = True
+        for number, departure in self._roster.evacuate(self._hub.replace):
+            voucher, client = self._given.pop(number)
+            assert client is not None, "a run of jobs does not depart"
+            self._moving.departs(number, departure.release)
+            self._hand_out(Moved(number, departure.record, voucher), client)
+        self._tell_usage()
+
+    def _hand_out(self, moved: Moved, client: socket.socket) -> None:
+        """Tell the agent, waiting while too many descriptors are under way to it."""
+        while True:
+            try:
+                self._line.tell(moved, (client.fileno(),))
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+                time.sleep(_ROOM_SECONDS)
+            else:
+                return
 
     def _tell_usage(self) -> None:
         """Have the agent meter what was done. A process that does nothing has nothing to say."""

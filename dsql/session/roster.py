@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
 from dsql.hub.waiter import Activity, Waiter
+from dsql.session.departure import Departure
 from dsql.session.interrupts import Interrupts
+
+logger = logging.getLogger(__name__)
+
+# Does something in the place of a waiting task, for the last time: see `dsql.hub.hub.Hub.replace`.
+Replace = Callable[[Activity, Callable[[], Departure | None]], Departure | None]
 
 
 class Occupant(Protocol):
@@ -33,6 +40,10 @@ class Occupant(Protocol):
         """
         ...
 
+    def evacuate(self) -> Departure | None:
+        """Depart as after `leave`, but at once, in the place of its task, which waits; None: it cannot."""
+        ...
+
 
 class JobRun:
     """A run of jobs, which stays to its end."""
@@ -50,6 +61,9 @@ class JobRun:
     def leave(self) -> bool:
         """See `Occupant`."""
         return False
+
+    def evacuate(self) -> None:
+        """See `Occupant`."""
 
 
 class Roster:
@@ -90,6 +104,21 @@ class Roster:
             if count <= 0:
                 return
             count -= occupant.leave()
+
+    def evacuate(self, replace: Replace) -> Iterator[tuple[int, Departure]]:
+        """Have all sessions depart, by number, that can without a turn, and ask the others to."""
+        tasks = {id(occupant): task for task, occupant in self._by_task.items()}
+        for number, occupant in list(self._by_number.items()):
+            departure, task = None, tasks[id(occupant)]
+            try:
+                departure = replace(task, occupant.evacuate)
+            except Exception:  # the others depart all the same
+                logger.exception("session not evacuated")
+            if departure is not None:
+                del self._by_number[number], self._by_task[task]
+                yield number, departure
+            else:
+                occupant.leave()
 
     def end(self, frame: FrameType | None = None) -> None:
         """End everything, what is entered from now on too. `frame`: see `Interrupts.cancel`."""

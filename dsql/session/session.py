@@ -147,6 +147,12 @@ class Session:
         self.interrupts.wake()
         return True
 
+    def evacuate(self) -> Departure | None:
+        """See `dsql.session.roster.Occupant`."""
+        state = self._state
+        between = self.interrupts.state == RESTING and not (state.out or state.pending)
+        return self._depart(None) if between else None
+
     def run(self) -> Departure | None:
         """Serve the client until it is gone, and close the connection; or until the session departs."""
         self.interrupts.adopt()

@@ -15,7 +15,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from dsql.hub.waiter import BRIEF_SECONDS, NEVER, Blocking, Source, Waiter
 from dsql.session.handed import TlsState
@@ -83,7 +83,7 @@ class Connection(Protocol):
         ...
 
     def detach(self) -> None:
-        """Leave the socket to another owner."""
+        """Leave the socket to another owner, and never touch it again."""
         ...
 
 
@@ -213,6 +213,7 @@ class PlainConnection:
         """See `Connection`."""
         assert self.may_move, "a connection changes hands between two messages"
         self._watch_no_more()
+        self._send = self._recv = _keep_away
 
     def _watch_no_more(self) -> None:
         if self._source is not None:
@@ -277,6 +278,11 @@ def open_connection(
     """Return the connection over a socket that the relay handed on."""
     waiter = waiter or Blocking()
     return PlainConnection(client, waiter) if tls is None else TlsConnection(client, tls, waiter)
+
+
+def _keep_away(*_: object) -> NoReturn:
+    """Neither send nor receive: what the next owner sends has the same TLS record numbers."""
+    raise ConnectionError("the connection has another owner")
 
 
 def _prepared(client: socket.socket) -> socket.socket:

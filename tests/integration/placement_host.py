@@ -23,6 +23,7 @@ from pathlib import Path
 from dsql.control.layout import Layout
 from dsql.hub.waiter import NEVER
 from dsql.session import handed
+from dsql.session.departure import Departure
 from dsql.sql import gate
 from dsql.transaction.usage import Usage
 from placement import seed
@@ -30,11 +31,14 @@ from storage.client import LocalReplica, ReaderSlot
 
 class EchoSession:
     cancelled = False
-    statement = 0
-    def __init__(self):
+    statement = connection_id = 0
+    def __init__(self, record):
         self.interrupts = self
+        self.record = record
     def leave(self):
         return False
+    def evacuate(self):
+        return Departure(self.record, None, lambda: None)
     def cancel(self):
         self.cancelled = True
     def terminate(self, frame=None):
@@ -60,9 +64,12 @@ class EchoTenant:
     def run_jobs(self, number):
         self.job_runs += 1
         return True
-    def serve(self, number, session, client):
-        session = handed.decode(session)
-        me = EchoSession()
+    def resume(self, number, record, client, arrived, *, parks, heard):
+        arrived()
+        self.serve(number, record, client)
+    def serve(self, number, record, client):
+        session = handed.decode(record)
+        me = EchoSession(record)
         source = self.hub.watch(client.fileno())
         with self.roster.entered(number, me):
             for line in self.lines(client, source):

@@ -80,7 +80,7 @@ async def test_killed_query_processor_costs_only_its_own_session(host: Host) -> 
     assert await (await host.open(cluster)).ask("2") == "2"
 
 
-async def test_a_query_processor_whose_hub_stands_still_is_ended_and_the_others_are_not(
+async def test_a_query_processor_whose_hub_stands_still_costs_only_the_session_that_holds_it_up(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("placement.watch.HANG_SECONDS", 2.0)
@@ -91,9 +91,21 @@ async def test_a_query_processor_whose_hub_stands_still_is_ended_and_the_others_
     with suppress(TimeoutError):
         await asking
     await wait_until_gone(hanging)
-    assert await held_up.ask("1") == ""
+    assert await victim.ask("1") == ""
+    assert await held_up.ask("os.getpid()") not in ("", str(hanging))
     assert await neighbour.ask("1") == "1"
     assert await (await host.open(cluster)).ask("2") == "2"
+
+
+async def test_sessions_of_a_query_processor_that_was_stopped_go_on_in_another_one(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("placement.watch.HANG_SECONDS", 1.0)
+    client = await host.open(add_cluster(host.layout, "a"))
+    stopped = int(await client.ask("os.getpid()"))
+    os.kill(stopped, signal.SIGSTOP)
+    await wait_until_gone(stopped)
+    assert await client.ask("os.getpid()") not in ("", str(stopped))
 
 
 @pytest.mark.parametrize(

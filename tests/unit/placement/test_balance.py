@@ -56,6 +56,19 @@ def test_a_long_statement_that_is_alone_is_left_alone() -> None:
         assert served(pool.session_arrived(session, "c", 10.1)) == [11]
 
 
+def test_nobody_comes_to_a_process_that_hangs_not_even_from_there() -> None:
+    pool = pool_with({10: 2, 11: 8})
+    pool.hangs(10)
+    assert served(pool.session_arrived(1, "c", 10)) == [11]
+    assert served(pool.moved(10, 10_000, 10)) == [11]
+
+
+def test_nobody_is_asked_to_leave_a_process_that_has_nobody() -> None:
+    pool = pool_with({10: 1, 11: 2})
+    pool.ended(10, 10_000, 10)
+    assert pool.busy_with(10, 1.0, 10, long=True) == []  # said before the statement ended
+
+
 def test_a_process_is_used_again_when_its_long_statement_is_over() -> None:
     pool = pool_with({10: 1, 11: 8})
     pool.busy_with(10, 1.0, 10, long=True)

@@ -25,6 +25,7 @@ from dsql.session.control import (
     Busy,
     Cancel,
     Ended,
+    Evacuate,
     Full,
     Moved,
     NeedAdjudicator,
@@ -347,7 +348,7 @@ async def test_a_sign_is_passed_on(hostile: Hostile) -> None:
     assert hostile.worker.temporary == (2, 8_192)
 
 
-async def test_who_hangs_is_asked_where_and_killed(
+async def test_who_hangs_is_asked_where_and_whom_it_can_give_back_and_killed(
     hostile: Hostile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("placement.worker.DUMP_SECONDS", 0.01)
@@ -362,8 +363,21 @@ async def test_who_hangs_is_asked_where_and_killed(
     monkeypatch.setattr(signal, "pidfd_send_signal", noted)
     hostile.worker.abort()
     hostile.worker.abort()
+    assert hostile.heard() == [Evacuate()]
     assert await hostile.is_killed()
-    assert sent[:2] == [DUMP_SIGNAL, signal.SIGKILL]
+    assert sent[:3] == [DUMP_SIGNAL, signal.SIGCONT, signal.SIGKILL]
+
+
+async def test_who_hangs_may_give_back_all_that_it_has(hostile: Hostile) -> None:
+    hostile.worker.assign(ASSIGNMENT, [], lambda _: None)
+    with hostile.given(1) as first, hostile.given(2) as second:
+        hostile.say(Started(1), Started(2))
+        hostile.worker.abort()
+        hostile.park(Moved(1, b"one"), first)
+        hostile.park(Moved(2, b"two"), second)
+        while len(hostile.events.moved) < 2 and not hostile.events.lost.is_set():
+            await asyncio.sleep(0)
+    assert [moved.record for moved in hostile.events.moved] == [b"one", b"two"]
 
 
 async def test_a_process_hangs_that_takes_nothing_up(hostile: Hostile) -> None:

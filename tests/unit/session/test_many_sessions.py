@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,6 +40,9 @@ class Process:
         self.peers: list[Peer] = []
         self.shedding = 0  # so many sessions at the next tick
         self.moves = 0
+        self.sessions: dict[int, Session] = {}
+        self.evacuates = False  # at the next tick of the first session
+        self.evacuated: set[int] = set()
 
     def start(self) -> tuple[int, Peer]:
         """Start a session; return its number and its client."""
@@ -49,7 +53,17 @@ class Process:
         self.hub.spawn(lambda: self._live(number, session))
         return number, peer
 
+    def evacuate(self) -> None:
+        """Have all depart that wait, while somebody computes; they go on as other tasks."""
+        for number, departure in self.roster.evacuate(self.hub.replace):
+            self.evacuated.add(number)
+            client = self.sessions[number]._connection._socket.dup()
+            connection = open_connection(client, None, self.hub)
+            session = Session(decode(departure.record), connection, self.environment)
+            self.hub.spawn(partial(self._live, number, session))
+
     def _live(self, number: int, session: Session) -> None:
+        self.sessions[number] = session
         self.hub.on_hurry(session._connection.hurry)
         with self.roster.entered(number, session):
             departure = session.run()
@@ -77,6 +91,11 @@ class Process:
     def tick(self, frame: Any) -> None:
         self.roster.shed(self.shedding)
         self.shedding = 0
+        if self.evacuates and self.roster.running is self.sessions[1]:
+            self.evacuates = False
+            signal.setitimer(signal.ITIMER_PROF, 0)  # in a process, the agent's line is atomic
+            self.evacuate()
+            signal.setitimer(signal.ITIMER_PROF, 0.002, 0.002)
         running = self.roster.running
         if running is not None:
             running.interrupts.tick(frame)
@@ -222,6 +241,40 @@ def test_sessions_leave_a_long_statement_if_they_are_asked_to(process: Process) 
         leave(other)
 
     process.run(compute, ask)
+
+
+def test_who_waits_for_its_client_is_evacuated_as_it_is_and_who_computes_is_not(
+    process: Process,
+) -> None:
+    (_, busy), (silent_number, silent) = process.start(), process.start()
+    writing_number, writing = process.start()
+    answered = threading.Event()
+
+    def ask() -> None:
+        silent.until_ready()
+        silent.query("SET application_name TO 'mine'")
+        writing.until_ready()
+        writing.query("CREATE TABLE t (id int PRIMARY KEY)")
+        for peer in (silent, writing):
+            peer.query("SELECT setseed(0.5)")
+        first_number = writing.rows("SELECT random()")
+        writing.query("BEGIN")
+        writing.query("INSERT INTO t VALUES (1)")
+        while len(process.evacuated) < 2:
+            process.evacuates = True  # one that has given way is asked to depart by itself
+            time.sleep(0.001)
+        process.evacuates = False
+        assert process.evacuated == {silent_number, writing_number}
+        assert silent.rows("SHOW application_name") == [[b"mine"]]
+        assert silent.rows("SELECT random()") == first_number
+        assert writing.rows("SELECT id FROM t") == [[b"1"]]
+        writing.query("COMMIT")
+        assert silent.rows("SELECT id FROM t") == [[b"1"]]
+        answered.set()
+        leave(silent)
+        leave(writing)
+
+    process.run(lambda: compute_until(answered, busy), ask)
 
 
 def test_what_keeps_a_session_is_told(process: Process, caplog: pytest.LogCaptureFixture) -> None:
