@@ -115,6 +115,7 @@ class HostAgent:
         )
         self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._leaving = False
+        self._parks = True
         self._closing = False
         self._deserted = asyncio.Event()  # no query processor is left, while closing
         self._loop = asyncio.get_running_loop()
@@ -149,22 +150,34 @@ class HostAgent:
         await self._metering.close()
 
     async def leave(self, seconds: float) -> None:
-        """Let query processors have every session, and go on without an agent until the next one comes.
+        """Leave every session to its query processor, or to the keeper, until the next agent comes.
 
         Whoever comes is served up to the moment in which no relay finds this agent any more, and by the
-        next one from then on.
+        next one from then on. So is who is parked; without a keeper, query processors have to take these.
         """
-        await self._wake_parked(seconds)
+        self._leaving = True
+        await self._give_away(seconds)
         for worker in list(self._workers.values()):
             worker.equip()
         self._reporting.close()
         await asyncio.sleep(QUIET_SECONDS)  # what was placed here a moment ago still comes
-        await self._wake_parked(seconds)
+        self._lot.rest()
+        await self._give_away(seconds)
+
+    async def _give_away(self, seconds: float) -> None:
+        if self._keeping.connected:
+            await self._settle(seconds)
+        else:
+            await self._wake_parked(seconds)
 
     async def _wake_parked(self, seconds: float = WAKE_SECONDS) -> None:
-        """Give the parked sessions to query processors, and wait until these have what they were given."""
-        self._leaving = True
+        """Give the parked sessions, and who would be parked now, to query processors."""
+        self._leaving, self._parks = True, False
         self._lot.wake_all()
+        await self._settle(seconds)
+
+    async def _settle(self, seconds: float) -> None:
+        """Wait until query processors have what they were given."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._pending or len(self._starts):
@@ -359,7 +372,7 @@ class HostAgent:
         session = ParkedSession(worker.cluster, parked)
         self._keys.left(worker, parked.number, parked.keys)
         self._act(self._pool.parked(worker.process_id, parked.number, time.monotonic()))
-        if not self._leaving and self._lot.has_room(session):
+        if self._parks and self._lot.has_room(session):
             self._lot.park(session)
             self._keeping.keep(session)
         else:

@@ -165,6 +165,12 @@ class ParkingLot:
             self._take_out(session)
             session.refuse("57P01", "the cluster was deleted")
 
+    def rest(self) -> None:
+        """Look at no client any more: the next agent will see what they have said."""
+        self._loop.remove_reader(self._epoll.fileno())
+        if self._alarm is not None:
+            self._alarm.cancel()
+
     def close(self) -> None:
         """Watch nothing any more, and close what is left."""
         self._loop.remove_reader(self._epoll.fileno())

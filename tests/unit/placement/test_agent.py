@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +17,14 @@ from msgspec.structs import replace
 
 from adjudicator.messages import decode_status, encode_heard
 from dsql.control.layout import Layout
+from dsql.rpc import packets
 from dsql.rpc.framing import FrameDecoder, frame
 from dsql.session.control import Busy, Ears
 from dsql.session.handed import HandedSession
 from placement.agent import HostAgent
 from placement.agent_settings import AgentSettings
 from placement.dissolution import NOTICE_SECONDS
+from placement.keeping import Keep, decode
 from placement.listening import Listening
 from placement.messages import Accepted, Cancel, HandOver, Message, Refused, encode
 from placement.parking import ParkedSession
@@ -656,6 +659,31 @@ async def test_an_agent_that_leaves_kills_nobody_and_serves_who_still_comes(host
         assert worker.resumed[-1] == (running, b"record", False)
     assert not worker.gone
     assert not worker.shed_counts
+
+
+async def test_an_agent_that_leaves_what_is_parked_to_the_keeper_wakes_nobody(
+    host: FakeHost,
+) -> None:
+    parked, late = (host.arrived(session(key)) for key in (1, 2))
+    worker = host.fork(10)
+    worker.begin()
+    keeper, agents = packets.pair()
+    agents.setblocking(False)
+    host._keeping._connection = agents
+    with keeper, agents, worker.park(parked) as client:
+        leaving = asyncio.create_task(host.leave(1.0))
+        await wait_until(lambda: worker.equipped)
+        with worker.park(late):  # at the last moment
+            await leaving
+            client.send(b"x")
+            await asyncio.sleep(0.01)
+            kept = [packets.receive(keeper) for _ in range(2)]
+            told = [decode(packet) for packet, _ in kept]
+            assert [one.number for one in told if isinstance(one, Keep)] == [parked, late]
+            packets.close_all(client for _, clients in kept for client in clients)
+            assert not select.select([keeper], [], [], 0)[0]  # and nothing was forgotten
+    assert not worker.resumed
+    host._keeping._connection = None
 
 
 async def test_a_woken_session_survives_the_process_that_it_woke_in(host: FakeHost) -> None:
