@@ -45,9 +45,13 @@ def _unrolled(blocks: list[str]) -> Iterator[str]:
         name, texts = values
         for text in texts:
             yield from _unrolled(
-                [inner.replace("${" + name + "}", text) for inner in blocks[at:end]]
+                [_substituted(inner, name, text) for inner in blocks[at:end]]
             )
         at = end + 1
+
+
+def _substituted(block: str, name: str, text: str) -> str:
+    return block.replace("${" + name + "}", text).replace("{" + name + "}", text)
 
 
 def _loop(block: str) -> tuple[str, list[str]] | None:
