@@ -36,6 +36,24 @@ def _plain(function: Callable[[float], float]) -> Callable[[float], float]:
     return call
 
 
+def _infinite_beyond(function: Callable[[float], float]) -> Callable[[float], float]:
+    """Return a hyperbolic function that is infinite where its value is out of range."""
+
+    def call(value: float) -> float:
+        try:
+            return function(value)
+        except OverflowError:
+            return math.inf if value > 0 else function(math.copysign(math.inf, value))
+
+    return call
+
+
+def _area_tangent(value: float) -> float:
+    if abs(value) == 1:
+        return math.copysign(math.inf, value)
+    return _plain(math.atanh)(value)
+
+
 def _in_degrees(function: Callable[[float], float]) -> Callable[[float], float]:
     """Return a trigonometric function of degrees, exact at multiples of 30 and 45."""
 
@@ -194,8 +212,11 @@ for _name in ("sin", "cos", "tan"):
 for _name in ("asin", "acos", "atan"):
     define(_name, _plain(getattr(math, _name)))
     define(_name + "d", _to_degrees(getattr(math, _name)))
-for _name in ("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"):
+for _name in ("tanh", "asinh", "acosh"):
     define(_name, _plain(getattr(math, _name)))
+define("sinh", _infinite_beyond(math.sinh))
+define("cosh", _infinite_beyond(math.cosh))
+define("atanh", _area_tangent)
 define("cot", cotangent)
 define("cotd", lambda value: cotangent(math.radians(value)))
 define("atan2", math.atan2)
