@@ -38,10 +38,12 @@ class SqlError(Exception):
     `position` counts characters of the statement from 1, 0 means none; `where` is the CONTEXT line;
     `routine` is the function of PostgreSQL's that raises it, if that matters to anybody. `notices` are what
     a utility statement had to say before it failed (`dsql.ddl.result.Notice`); they are sent first.
+    `is_at_start`: it is raised when a query would start, which can be described all the same.
     """
 
     severity = "ERROR"
     notices: Sequence[Any] = ()
+    is_at_start = False
 
     def __init__(
         self,

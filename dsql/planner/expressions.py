@@ -21,6 +21,7 @@ from dsql.sql.bound import Expression, SortKey
 
 if TYPE_CHECKING:
     from dsql.planner.plan import QueryPlan
+    from dsql.sql.bound_query import Query
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -39,7 +40,7 @@ class SubPlan(Expression):
     `outer` are the slots of enclosing plans that it mentions: with none it is evaluated once (an
     initplan). "any" and "all" compare `left` with the columns of each row through `functions`; "lookup" is
     TRUE if `left` is among the rows, else FALSE. `depends_on`: the slots of `outer`, if with the same
-    values of them (and of `left`) it is the same again; None if not.
+    values of them (and of `left`) it is the same again; None if not. `query` is what the plan was made of.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class SubPlan(Expression):
     functions: list[Function] = field(default_factory=list)
     operator: str = "="
     depends_on: tuple[Slot, ...] | None = None
+    query: Query | None = None
 
 
 class Holds(enum.Enum):

@@ -10,7 +10,6 @@ from dsql.planner.expressions import (
     Slot,
     conjuncts,
     is_volatile,
-    map_children,
     returns_set,
     slots_of,
     slots_of_all,
@@ -259,9 +258,9 @@ def _values(scope: Scope, entry: bound_query.ValuesEntry, slots: list[Slot]) -> 
 
 def _values_row(scope: Scope, row: bound_query.ValuesRow) -> ExpressionRow:
     if isinstance(row, bound.Alike):
-        converted: bound.Alike = map_children(scope.convert(row), fold)
+        converted: bound.Alike = scope.convert(row)  # type: ignore[assignment]
         return converted
-    return tuple(map(fold, scope.convert_all(row)))
+    return tuple(scope.convert_all(row))
 
 
 def _cte(scope: Scope, number: int, entry: bound_query.CteEntry) -> DerivedLeaf:
@@ -352,10 +351,14 @@ def _pull_up(
     group = build(inner, query.from_items, query.range_table)
     if query.where is not None:
         group.conditions.append(inner.convert(query.where))
-    columns = [inner.convert(target.expression) for target in query.targets if not target.junk]
-    if nullable and not all(isinstance(column, Slot) for column in columns):
+    targets = [target.expression for target in query.targets if not target.junk]
+    columns = [scope.planner.known.apart(inner.convert, target) for target in targets]
+    if nullable and not all(isinstance(column, Slot) for column, _ in columns):
         return None
-    scope.entries[number] = list(columns)
+    scope.entries[number] = [column for column, _ in columns]
+    for place, (_, fault) in enumerate(columns):
+        if fault is not None:
+            scope.faults[number, place] = fault
     return group
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dsql.errors import SqlError
 from dsql.planner import estimates, optimizer
-from dsql.planner.expressions import Slot, fingerprint, map_children, transform
+from dsql.planner.expressions import Slot, fingerprint, transform
 from dsql.planner.plan import AggregateNode, Estimate, Node
 from dsql.planner.scope import Scope
 from dsql.sql import bound, bound_query
@@ -34,7 +34,7 @@ class Grouping:
         keys: list[tuple[Slot, Expression]] = []
         by_fingerprint: dict[Any, Slot] = {}
         for expression in query.group_by:
-            converted = optimizer.fold(scope.convert(expression))
+            converted = scope.convert(expression)
             if isinstance(converted, Slot) and converted.id in own:
                 slot = converted
             else:
@@ -83,8 +83,7 @@ def plan_aggregates(scope: Scope, grouping: Grouping, child: Node) -> AggregateN
         keys=tuple(grouping.keys),
         sets=tuple(tuple(item) for item in grouping.sets),
         calls=tuple(
-            (slot, _above_groups(grouping, map_children(call, optimizer.fold)))
-            for slot, call in scope.aggregates.values()
+            (slot, _above_groups(grouping, call)) for slot, call in scope.aggregates.values()
         ),
         groupings=tuple(
             (slot, tuple(grouping.index_of(argument) for argument in call.arguments))

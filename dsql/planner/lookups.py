@@ -29,6 +29,11 @@ class Lookup(NamedTuple):
 
 def is_joins_only(query: bound_query.Query) -> bool:
     """Return True for a query that is nothing but joins, conditions and expressions."""
+    return bool(query.from_items) and is_plain(query)
+
+
+def is_plain(query: bound_query.Query) -> bool:
+    """Return True for a query that has a row for each one that WHERE lets in, FROM's or the lone one."""
     return not (
         query.set_operation
         or query.aggregated
@@ -40,9 +45,9 @@ def is_joins_only(query: bound_query.Query) -> bool:
         or query.offset is not None
         or query.ctes
         or query.row_marks
-        or not query.from_items
     ) and not any(
         isinstance(part, bound.WindowCall | bound.AggregateCall)
+        or (isinstance(part, bound.Call) and part.function.returns_set)
         for target in query.targets
         for part in walk(target.expression)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dsql.catalog.schema import Table
@@ -76,7 +76,7 @@ def _view_checks(
 ) -> tuple[tuple[str, Expression], ...]:
     """Return what new rows have to meet for each CHECK OPTION, those of inner views first."""
     return tuple(
-        (layer.view.name, optimizer.fold(inner.convert(layer.query.where)))
+        (layer.view.name, inner.convert(layer.query.where))
         for layer, inner in reversed(list(zip(layers, scopes, strict=True)))
         if layer.is_checked and layer.query.where is not None
     )
@@ -101,19 +101,22 @@ def plan_modification(scope: Scope, statement: Modifying) -> QueryPlan:
 def _numbered(
     scope: Scope, pairs: Sequence[tuple[Any, Expression]]
 ) -> tuple[tuple[Any, Expression], ...]:
-    return tuple((key, optimizer.fold(scope.convert(item))) for key, item in pairs)
+    return tuple((key, scope.convert(item)) for key, item in pairs)
+
+
+def _per_row(
+    scope: Scope, pairs: Iterable[tuple[Any, Expression]]
+) -> tuple[tuple[Any, Expression], ...]:
+    """Convert what a table has computed for each new row: what is wrong with it is so for a row only."""
+    return tuple((key, scope.planner.known.apart(scope.convert, item)[0]) for key, item in pairs)
 
 
 def _write_parts(scope: Scope, statement: Modifying) -> dict[str, Any]:
     scope.planner.watches |= bool(statement.watched)
     return {
         "watched": statement.watched,
-        "index_expressions": {
-            key: scope.convert(item) for key, item in statement.index_expressions.items()
-        },
-        "index_predicates": {
-            key: scope.convert(item) for key, item in statement.index_predicates.items()
-        },
+        "index_expressions": dict(_per_row(scope, statement.index_expressions.items())),
+        "index_predicates": dict(_per_row(scope, statement.index_predicates.items())),
     }
 
 
@@ -135,9 +138,9 @@ def _insert(scope: Scope, statement: bound_query.Insert) -> InsertNode:
         alias=statement.range_table[0].alias,
         child=child,
         new=new,
-        checks=_numbered(scope, statement.checks),
+        checks=_per_row(scope, statement.checks),
         view_checks=_view_checks(statement.layers, seen),
-        generated=_numbered(scope, statement.generated),
+        generated=_per_row(scope, statement.generated),
         values=values,
         written=_written(statement),
         conflict=_conflict(scope, statement),
@@ -219,9 +222,9 @@ def _update(scope: Scope, statement: bound_query.Update) -> UpdateNode:
         alias=leaf.alias,
         child=child,
         new=new,
-        checks=_numbered(scope, statement.checks),
+        checks=_per_row(scope, statement.checks),
         view_checks=_view_checks(statement.layers, seen),
-        generated=_numbered(scope, statement.generated),
+        generated=_per_row(scope, statement.generated),
         old=leaf.columns,
         assignments=assignments,
         row_slot=leaf.row_slot,
@@ -259,7 +262,7 @@ def _merge(scope: Scope, statement: bound_query.Merge) -> MergeNode:
         scope.entries[0] = own
         condition = None
         if action.condition is not None:
-            condition = optimizer.fold(scope.convert(action.condition))
+            condition = scope.convert(action.condition)
         actions.append((action, condition, _merge_parts(scope, statement, action, leaf)))
     scope.entries[0] = own
     optimizer.optimize(group)
@@ -297,8 +300,8 @@ def _merge_parts(
         return DeleteNode, {**parts, **own, "new": leaf.columns, **_write_parts(scope, statement)}
     new = parts["new"] = row_slots(scope, statement.table)
     scope.entries[0] = list(new.values())
-    parts["checks"] = _numbered(scope, statement.checks)
-    parts["generated"] = _numbered(scope, statement.generated)
+    parts["checks"] = _per_row(scope, statement.checks)
+    parts["generated"] = _per_row(scope, statement.generated)
     parts |= _write_parts(scope, statement)
     if action.kind == "insert":
         return InsertNode, {**parts, "values": dict(assignments)}

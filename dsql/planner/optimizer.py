@@ -7,16 +7,13 @@ pass.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
-from dsql.errors import SqlError
-from dsql.limits import FOLDED_BYTES_MAX
-from dsql.planner.expressions import Slot, conjuncts, is_volatile, map_children, slots_of
+from dsql.planner.constants import Foreknowledge, simplified
+from dsql.planner.expressions import Slot, conjuncts, is_volatile, slots_of
 from dsql.planner.relations import Group, OuterJoin
 from dsql.sql import bound
 from dsql.sql.bound import Constant, Expression
-from dsql.types.size import size_of
 
 
 def optimize(group: Group) -> None:
@@ -31,61 +28,12 @@ def optimize(group: Group) -> None:
         optimize(join.group)
 
 
-_LEAVES = frozenset((Constant, Slot))
-
-
 def fold(node: Expression) -> Expression:
-    """Evaluate calls of immutable functions with constant arguments.
-
-    A call that fails is left alone: it must fail when and if it is executed. So is one whose value is
-    large: plans are kept.
-    """
+    """Make an expression simple that has been converted, but was moved to where more is known of it."""
     cls = type(node)
     if cls is Constant or cls is Slot:
         return node
-    if cls is bound.Call and _LEAVES.issuperset(map(type, node.arguments)):  # type: ignore[attr-defined]
-        folded = node
-    else:
-        folded = map_children(node, fold)
-    if isinstance(folded, (bound.And, bound.Or)):
-        return _fold_connective(folded)
-    if isinstance(folded, bound.Relabel) and isinstance(folded.argument, Constant):
-        return dataclasses.replace(folded.argument, type_oid=folded.type_oid, typmod=folded.typmod)
-    if not isinstance(folded, bound.Call):
-        return folded
-    values = []
-    for argument in folded.arguments:
-        if type(argument) is not Constant:
-            return folded
-        values.append(argument.value)
-    function = folded.function
-    if function.volatility != "i" or function.returns_set or function.needs_context:
-        return folded
-    try:
-        null = function.strict and None in values
-        value = None if null else function.implementation(*values)
-    except (SqlError, ArithmeticError):
-        return folded
-    if size_of(value) > FOLDED_BYTES_MAX:
-        return folded
-    return Constant(type_oid=folded.type_oid, typmod=folded.typmod, value=value)
-
-
-def _fold_connective(node: bound.And | bound.Or) -> Expression:
-    """Drop the neutral arguments of AND and OR; one absorbing argument decides."""
-    absorbing = isinstance(node, bound.Or)
-    kept = []
-    for argument in node.arguments:
-        if isinstance(argument, Constant) and argument.value is not None:
-            if argument.value is absorbing:
-                return argument
-        else:
-            kept.append(argument)
-    if not kept:
-        return Constant(type_oid=16, value=not absorbing)
-    if len(kept) == 1:
-        return kept[0]
-    return dataclasses.replace(node, arguments=kept) if len(kept) < len(node.arguments) else node
+    return simplified(node, fold, Foreknowledge())
 
 
 def fold_constants(group: Group) -> None:

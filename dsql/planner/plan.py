@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from dsql.catalog.foreign_keys import WatchedKey
 from dsql.catalog.schema import Index, Table
+from dsql.errors import SqlError
 from dsql.planner.expressions import Slot
 from dsql.planner.row_counts import Planned
 from dsql.sql import bound
-from dsql.sql.bound import AggregateCall, Expression, SortKey, WindowCall
+from dsql.sql.bound import AggregateCall, Call, Expression, SortKey, TextCast, WindowCall
 from dsql.sql.bound_query import ConstantRows
 
 
@@ -455,7 +456,8 @@ class Plan:
 
     `is_generic`: with constants instead of parameters there may be a better plan. `watches`: it notes
     values for foreign keys. `rows`: how many its tables were taken to have, if it would be another one with
-    others.
+    others. `fault`: what it ends with before it has begun. `early`: calls whose arguments are known when it
+    starts; were the parameters constants, their errors would be such faults.
     """
 
     query: QueryPlan
@@ -465,3 +467,5 @@ class Plan:
     is_generic: bool = False
     watches: bool = False
     rows: Planned = ()
+    fault: SqlError | None = None
+    early: tuple[Call | TextCast, ...] = ()

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from dsql.errors import SqlError
+from dsql.planner.constants import Foreknowledge
 from dsql.planner.expressions import Slot
 from dsql.planner.modification import plan_modification
 from dsql.planner.plan import (
@@ -26,11 +28,12 @@ from dsql.planner.plan import (
     Scan,
     UpdateNode,
 )
+from dsql.planner.plan_slots import read_slots
 from dsql.planner.query import plan_select, plan_set_operation
 from dsql.planner.row_counts import RowCounts, planned_rows
 from dsql.planner.scope import CteSource, PlannerState, Scope
 from dsql.sql import bound_query
-from dsql.sql.bound import Call, Expression
+from dsql.sql.bound import Call, Expression, TextCast
 from dsql.sql.collection import uncollected
 from dsql.sql.walk import nodes
 
@@ -42,19 +45,26 @@ _TAGS = {
 }
 
 
-@uncollected
 def plan(statement: bound_query.BoundStatement, counts: RowCounts | None = None) -> Plan:
     """Plan a statement. Raises SqlError for what can only be seen here (42803, 0A000).
 
     `counts` knows how many rows tables have; None: nobody does.
     """
+    return plan_and_know(statement, counts)[0]
+
+
+@uncollected
+def plan_and_know(
+    statement: bound_query.BoundStatement, counts: RowCounts | None = None
+) -> tuple[Plan, Foreknowledge]:
+    """Plan a statement, and return what was known of it before it runs."""
     state = PlannerState(_plan_query, _plan_cte, counts or RowCounts())
     body = statement.statement
     if isinstance(body, bound_query.Query):
         query = _plan_query(body, None, state=state)
     else:
         query = _plan_modification(Scope(state), body)
-    return Plan(
+    planned = Plan(
         query=query,
         parameter_types=tuple(statement.parameter_types),
         tag=_TAGS.get(type(body), "SELECT"),
@@ -62,7 +72,26 @@ def plan(statement: bound_query.BoundStatement, counts: RowCounts | None = None)
         is_generic=state.is_generic,
         watches=state.watches,
         rows=() if _is_lookup(query.node) else planned_rows(state.counted),
+        fault=_fault(query, state.known),
+        early=tuple(call for call in state.known.early.values() if _may_fail(call)),
     )
+    return planned, state.known
+
+
+def _fault(query: QueryPlan, known: Foreknowledge) -> SqlError | None:
+    """Return the first error of what needs no row, if it is of anything that is read."""
+    if known.fault is not None or not known.faults:
+        return known.fault
+    read = read_slots(query)
+    return next((fault for slot, fault in known.faults.items() if slot in read), None)
+
+
+def _may_fail(call: Call | TextCast) -> bool:
+    """Return False for what stands around a literal that is no int4."""
+    return isinstance(call, TextCast) or call.function.name not in _HARMLESS
+
+
+_HARMLESS = frozenset(("int4um", "int8", "numeric", "float8"))
 
 
 def _is_lookup(node: Node) -> bool:

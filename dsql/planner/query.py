@@ -54,17 +54,16 @@ SORT_ROW_COST = 0.03
 class QueryBuilder:
     """The expressions of one query while its steps are planned one after the other."""
 
-    def __init__(self, scope: Scope, query: bound_query.Query) -> None:
+    def __init__(self, scope: Scope, query: bound_query.Query, slots: Sequence[Slot]) -> None:
         self.scope = scope
         self.query = query
-        converted = {id(t.expression): scope.convert(t.expression) for t in query.targets}
-        self.targets = [optimizer.fold(converted[id(t.expression)]) for t in query.targets]
-        folded = {
+        self.targets = _converted_targets(scope, query, slots)
+        converted = {
             id(t.expression): target for t, target in zip(query.targets, self.targets, strict=True)
         }
 
         def convert(node: Expression) -> Expression:
-            return folded.get(id(node)) or scope.convert(node)
+            return converted.get(id(node)) or scope.convert(node)
 
         self.order_by = [
             dataclasses.replace(key, expression=convert(key.expression)) for key in query.order_by
@@ -103,6 +102,25 @@ class QueryBuilder:
         ]
 
 
+def _converted_targets(
+    scope: Scope, query: bound_query.Query, slots: Sequence[Slot]
+) -> list[Expression]:
+    """Convert the targets; what is wrong with one that a surrounding query may not read waits for that."""
+    known = scope.planner.known
+    if query.distinct_on is not None:
+        slots = ()
+    found = []
+    for number, target in enumerate(query.targets):
+        converted, fault = known.apart(scope.convert, target.expression)
+        found.append(converted)
+        if fault is not None:
+            if number < len(slots):
+                known.faults[slots[number].id] = fault
+            else:
+                known.meet(fault)
+    return found
+
+
 def plan_select(
     scope: Scope,
     query: bound_query.Query,
@@ -119,7 +137,7 @@ def plan_select(
     scope.row_marks = dict(query.row_marks)
     group = build(scope, query.from_items, query.range_table)
     add_condition(scope, group, query.where)
-    builder = QueryBuilder(scope, query)
+    builder = QueryBuilder(scope, query, slots)
     grouped = query.grouping_sets is not None or query.aggregated or bool(scope.aggregates)
     _apply_pushed(builder, group, slots, pushed, rest, grouped=grouped)
     locks = _prepare_locks(scope, group, query)
@@ -428,7 +446,7 @@ def plan_set_operation(
         right=right,
         slots=tuple(own),
     )
-    builder = QueryBuilder(scope, query)
+    builder = QueryBuilder(scope, query, slots)
     node = _finish(builder, node, [], ordered=False)
     return QueryPlan(node=node, expressions=tuple(builder.visible), outputs=outputs(query.targets))
 

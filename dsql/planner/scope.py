@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsql.catalog.schema import Table
+from dsql.errors import SqlError
+from dsql.planner.constants import Foreknowledge, simplified
 from dsql.planner.expressions import Slot, SubPlan, fingerprint, map_children
-from dsql.planner.lookups import exists_lookup
+from dsql.planner.lookups import exists_lookup, is_plain
 from dsql.planner.plan import CtePlan, QueryPlan, Scan
 from dsql.planner.plan_slots import outer_slots
 from dsql.planner.references import References
@@ -53,6 +55,7 @@ class Scope:
     has_grouping_sets: bool = False
     row_marks: dict[int, str] = field(default_factory=dict)  # how FOR UPDATE locks an entry's rows
     merged: dict[int, list[TableLeaf]] = field(default_factory=dict)  # tables of merged subqueries
+    faults: dict[tuple[int, int], SqlError] = field(default_factory=dict)  # of their columns
 
     def ancestor(self, levels: int) -> Scope:
         """Return the scope `levels` queries out."""
@@ -63,14 +66,13 @@ class Scope:
         return scope
 
     def convert(self, node: Expression) -> Expression:
-        """Return the tree with slots for columns and plans for subqueries."""
+        """Return the tree with slots for columns and plans for subqueries, as simple as it can be."""
         if type(node) is bound.Constant:
             return node
         converter = _CONVERTERS.get(type(node))
         if converter is not None:
             return converter(self, node)
-        mapped: Expression = map_children(node, self.convert)
-        return mapped
+        return simplified(node, self.convert, self.planner.known)
 
     def convert_all(self, nodes: list[Expression]) -> list[Expression]:
         """Convert several trees."""
@@ -83,8 +85,8 @@ class PlannerState:
     `plan_query` and `plan_cte` break the import cycle with the planner. `copies` counts the uses of CTEs
     that are planned anew at each of several uses: n of them in a row, each using the last one twice, would
     be 2 ** n queries. `is_generic`: an index could be used if a parameter's value were known.
-    `watches`: something in the statement notes values for foreign keys. `counted`: tables and the rows that
-    they were taken to have.
+    `watches`: something in the statement notes values for foreign keys. `known`: what was known before
+    anything runs. `counted`: tables and the rows that they were taken to have.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class PlannerState:
         self.is_generic = False
         self.watches = False
         self.references = References()
+        self.known = Foreknowledge()
         self.counted: list[tuple[Table, float]] = []
         self._counts = counts
 
@@ -126,6 +129,8 @@ class PlannerState:
 def _column(scope: Scope, node: Any) -> Expression:
     owner = scope.ancestor(node.levels_up)
     found: Expression = owner.entries[node.entry][node.column]
+    if owner.faults:
+        scope.planner.known.meet(owner.faults.get((node.entry, node.column)))
     if isinstance(found, Slot) and found.type_oid != node.type_oid:
         found = dataclasses.replace(found, type_oid=node.type_oid, typmod=node.typmod)
     return found
@@ -177,7 +182,8 @@ def _planned(scope: Scope, query: bound_query.Query, kind: str, **parts: Any) ->
     outer = frozenset(outer_slots(plan))
     if outer:
         plan = repeated(plan, whole=kind != "exists")
-    return SubPlan(kind=kind, plan=plan, outer=outer, depends_on=depends_on(plan, outer), **parts)
+    depends = depends_on(plan, outer)
+    return SubPlan(kind=kind, plan=plan, outer=outer, depends_on=depends, query=query, **parts)
 
 
 def _subplan(kind: str) -> Callable[[Scope, Any], Expression]:
@@ -199,6 +205,7 @@ _correlated_exists = _subplan("exists")
 
 def _exists(scope: Scope, node: bound.Exists) -> Expression:
     """Convert EXISTS: into a lookup if that helps, which an index of a lone table does better."""
+    node = _without_columns(node)
     lookup = exists_lookup(node.query)
     if lookup is None:
         return _correlated_exists(scope, node)
@@ -217,6 +224,16 @@ def _exists(scope: Scope, node: bound.Exists) -> Expression:
         left=scope.convert_all(lookup.values),
         functions=lookup.functions,
     )
+
+
+def _without_columns(node: bound.Exists) -> bound.Exists:
+    """Return EXISTS without what its query would only compute for rows that are there anyway."""
+    query = node.query
+    if not is_plain(query):
+        return node
+    nothing = bound.Constant(type_oid=oids.INT4, value=1)
+    plain = dataclasses.replace(query, targets=[bound_query.Target("", nothing)])
+    return dataclasses.replace(node, query=plain)
 
 
 def _quantified(scope: Scope, node: bound.QuantifiedSubquery) -> Expression:

@@ -95,12 +95,15 @@ class CompiledQuery(DescribedQuery):
     to `role`. It was compiled from `text`, with its parameters' types as they were `declared`. `watches`:
     something follows for foreign keys when it has run (`dsql.session.constraints`). It `writes_shared`
     what others may see: not temporary tables alone. `is_outdated`: its tables have many more rows now, or
-    far fewer, than it was planned for.
+    far fewer, than it was planned for. `early`: see `dsql.planner.plan.Plan`.
+
+    Raises the SqlError of a constant that cannot be computed, as one that comes when the query starts.
     """
 
     __slots__ = (
         "_tags",
         "declared",
+        "early",
         "is_outdated",
         "program",
         "role",
@@ -122,7 +125,10 @@ class CompiledQuery(DescribedQuery):
         self.text = text
         self.declared = declared
         self.program = prepare(bound, counts)
+        if self.program.plan.fault is not None:
+            raise self.program.plan.fault
         self.is_outdated = False
+        self.early = self.program.plan.early
         self.watches = self.program.watches
         super().__init__(self.program, settings)
         self.writes_shared = self.writes and _writes_shared(bound)

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsql.access.authority import Authority
-from dsql.access.authorize import authorize
+from dsql.access.authorize import Authorized, authorize
 from dsql.catalog.catalog import Catalog
+from dsql.errors import SqlError
+from dsql.planner.needs import remaining_needs
 from dsql.session.compiled import CompiledQuery, DescribedQuery, describe_denied
 from dsql.session.identity import Standpoint
 from dsql.session.plan_cache import PlanCache
@@ -72,7 +74,7 @@ def compile_query(
     if found is not None and not found.is_outdated:
         return found
     bound = _bind(parsed, parameter_types, standpoint, settings)
-    authorized = authorize(bound, bound.required, standpoint.authority)
+    authorized = _authorized(bound, standpoint.authority)
     compiled = CompiledQuery(
         authorized, settings.formats, parsed.text, parameter_types, plans.row_counts
     )
@@ -111,7 +113,7 @@ def compile_arguments(
         authority=standpoint.authority,
         profile=settings.profile,
     )
-    authorized = authorize(bound, bound.required, standpoint.authority)
+    authorized = _authorized(bound, standpoint.authority)
     return CompiledQuery(authorized, settings.formats, parsed.text, None)
 
 
@@ -147,7 +149,7 @@ def compile_body(
     compiled = []
     for parsed, bound in statements:
         check_statement(parsed, settings.profile)
-        authorized = authorize(bound, bound.required, standpoint.authority)
+        authorized = _authorized(bound, standpoint.authority)
         compiled.append(
             CompiledQuery(
                 authorized, settings.formats, parsed.text, call.argument_types, plans.row_counts
@@ -174,7 +176,7 @@ def compile_filling(
         None,
         profile=settings.profile,
     )
-    authorized = authorize(bound, bound.required, standpoint.authority)
+    authorized = _authorized(bound, standpoint.authority)
     return CompiledQuery(authorized, settings.formats, parsed.text, None)
 
 
@@ -199,10 +201,23 @@ def compile_for_owner(
             authority=authority,
             profile="postgres",
         )
-        authorized = authorize(bound, bound.required, authority)
+        authorized = _authorized(bound, authority)
         found = CompiledQuery(authorized, settings, text, types, plans.row_counts)
         plans.keep(key, found, text)
     return found
+
+
+def _authorized(bound: BoundStatement, authority: Authority) -> Authorized[BoundStatement]:
+    """Return a query as one that may run. What of it never runs needs nothing.
+
+    Raises SqlError 42501, and before that the error of a constant that cannot be computed.
+    """
+    try:
+        return authorize(bound, bound.required, authority)
+    except SqlError as error:
+        if error.sqlstate != "42501":
+            raise
+    return authorize(bound, remaining_needs(bound), authority)
 
 
 def describe_query(

@@ -14,6 +14,7 @@ from dsql.ddl.result import Notice, UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import Emit, OutputColumn
 from dsql.executor.spill import Rows
+from dsql.planner.constants import compute
 from dsql.session.compiled import (
     CompiledQuery,
     Shape,
@@ -97,6 +98,11 @@ class QueryPortal:
         self._failed = False
         self._encoders: list[Encode] = []
         self.description = shape.description
+
+    def compute_early(self) -> None:
+        """Raise what the query would end with before it starts if its parameters were constants."""
+        if self._query.early:
+            compute(self._query.early, self._parameters)
 
     @classmethod
     def spent(cls, state: SessionState, query: CompiledQuery, shape: Shape) -> QueryPortal:

@@ -16,7 +16,7 @@ from dsql.session.executing import ExecutePortal
 from dsql.session.extended import READY
 from dsql.session.interrupts import HELD
 from dsql.session.pipeline import QUERIES, parse, parsed_before
-from dsql.session.portal import DeniedPortal, Portal, ResultPortal
+from dsql.session.portal import DeniedPortal, Portal, QueryPortal, ResultPortal
 from dsql.session.state import SessionState
 from dsql.session.statement import SIMPLE_BIND, QueryStatement, check_may_run
 from dsql.session.utility import make_statement
@@ -154,9 +154,12 @@ class NormalizedQueries:
             return None
         values: list[bytes | None] = [constant.encode() for constant in normalized.constants]
         try:
-            return statement.bind(Bind(b"", b"", (), values, ()))
+            portal = statement.bind(Bind(b"", b"", (), values, ()))
+            if isinstance(portal, QueryPortal):
+                portal.compute_early()
         except SqlError:
-            return None  # a constant that its type does not take
+            return None  # a constant that its type does not take, or a function
+        return portal
 
     def _statement(self, key: _Key) -> QueryStatement | None:
         catalog, generation = self._state.block.catalog, self._state.settings.generation

@@ -136,8 +136,8 @@ class QueryStatement:
             self._description = types, columns
 
     def _denied(self, error: SqlError) -> DescribedQuery:
-        """Return what is known of the query if `error` denies the right to run it, else raise that."""
-        if error.sqlstate != "42501":
+        """Return what is known of the query if `error` is one of its start, else raise that."""
+        if error.sqlstate != "42501" and not error.is_at_start:
             raise error
         state = self._state
         query = describe_query(self.parsed, self._types, state.context.standpoint, state.settings)
@@ -161,7 +161,11 @@ class QueryStatement:
         return query.parameter_types, query.columns
 
     def bind(self, message: Bind) -> QueryPortal | DeniedPortal:
-        """See `Statement`. Raises SqlError 42501 for a reader, at once; a writer's portal raises it."""
+        """See `Statement`.
+
+        Raises SqlError 42501 for a reader, at once; a writer's portal raises it. For all it raises that of
+        a constant that cannot be computed.
+        """
         try:
             compiled = self.compiled()
         except SqlError as error:
@@ -178,7 +182,7 @@ class QueryStatement:
         query = self._denied(error)
         shape = query.shape(message.formats, message.result_formats)
         self.decode(message, shape)
-        if not query.writes:
+        if error.is_at_start or not query.writes:
             raise error
         return DeniedPortal(shape.description, error)
 

@@ -56,7 +56,8 @@ def bind_arguments(
         refuse_subqueries(expression, "EXECUTE parameters")
         targets.append(Target("", _of_type(binding, expression, wanted, number)))
     query = Query(targets=targets)
-    return BoundStatement(query, [], frozenset(binding.tables), requirements(binding.uses))
+    needed = (*requirements(binding.uses), *binding.calls)
+    return BoundStatement(query, [], frozenset(binding.tables), needed)
 
 
 def _of_type(binding: Binding, expression: Expression, wanted: int, number: int) -> Expression:

@@ -39,6 +39,7 @@ class Use:
     selected: set[int] = field(default_factory=set)
     inserted: set[int] = field(default_factory=set)
     updated: set[int] = field(default_factory=set)
+    _requirement: Requirement | None = None
 
     def read(self, number: int) -> None:
         """Note that a column is read."""
@@ -50,8 +51,14 @@ class Use:
         self.privileges |= _UPDATE
         self.updated.add(number)
 
+    @property
     def requirement(self) -> Requirement:
-        """Return the use as a value."""
+        """The use as a value, the same each time: it is asked for when all is bound."""
+        if self._requirement is None:
+            self._requirement = self._as_requirement()
+        return self._requirement
+
+    def _as_requirement(self) -> Requirement:
         if isinstance(self.relation, VirtualTable):
             return Refusal(
                 permission_denied(RELATION_KINDS[self.relation.kind], self.relation.name)
@@ -76,4 +83,4 @@ class Use:
 def requirements(uses: Iterable[Use]) -> tuple[Requirement, ...]:
     """Return what a statement needs, outer queries first, as PostgreSQL checks it."""
     ordered = sorted(uses, key=lambda use: use.depth)
-    return tuple(use.requirement() for use in ordered if use.privileges and not use.is_idle())
+    return tuple(use.requirement for use in ordered if use.privileges and not use.is_idle())
