@@ -45,6 +45,7 @@ from dsql.types.type import FormatSettings
 from dsql.wire.backend import encode_text
 
 _SESSION_AUTHORIZATION, _ROLE, _PROFILE = "session_authorization", "role", "dsql.profile"
+_IDENTITY = (_SESSION_AUTHORIZATION, _ROLE)
 _KEPT_BY_RESET_ALL = (_ROLE, _SESSION_AUTHORIZATION, _PROFILE, *VERSIONS[DSQL])
 
 
@@ -105,6 +106,7 @@ class Settings:
         self._profile_changes = profile_changes
         self._transaction: Running | None = None
         self._saved: Snapshot | None = None
+        self._is_definer = False
         self._reported: dict[str, str | None] = dict.fromkeys(REPORTED)
         self._generations = count(1)  # none is used for two states
         self.encoding: TextEncoding | None = None
@@ -262,6 +264,9 @@ class Settings:
         """Return a parameter's key, its new value, and the role that this makes the current one."""
         key = parameter_key(name)
         definition = self._settable(name, key, local, reset=text is None)
+        if self._is_definer and key in _IDENTITY:
+            message = f'cannot set parameter "{key}" within security-definer function'
+            raise SqlError("42501", message)
         if key == _SESSION_AUTHORIZATION:
             if text is not None:
                 check_session_authorization(self._catalog(), self.session_role, text)
@@ -311,11 +316,12 @@ class Settings:
     def within(self, role: int, changes: Sequence[tuple[str, str]]) -> Iterator[None]:
         """While a function runs, be its owner (0: stay who one is) and have the values of its SET clauses.
 
-        What the function itself sets beyond that stays, as SET LOCAL does. If the statement is interrupted
-        in the midst of this, its rollback restores what there was.
+        Who is made its owner stays that until then: nothing inside can become another role. What the
+        function itself sets beyond that stays, as SET LOCAL does. If the statement is interrupted in the
+        midst of this, its rollback restores what there was.
         """
         self._change()
-        before, generation = self._effective, self.generation
+        before, generation, was_definer = self._effective, self.generation, self._is_definer
         inside = before.copy()
         for name, text in changes:
             inside.texts[parameter_key(name)] = text
@@ -323,9 +329,11 @@ class Settings:
         entered = inside.copy()
         try:
             self._effective = inside
+            self._is_definer = was_definer or bool(role)
             self._derive()
             yield
         finally:
+            self._is_definer = was_definer
             if self._effective is inside:
                 before.texts |= {
                     key: text
