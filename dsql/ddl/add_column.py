@@ -18,6 +18,7 @@ from dsql.ddl.alter_domain import check_new_column, checked_value
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource
 from dsql.ddl.foreign_keys import with_attributes
+from dsql.ddl.function_names import check_calls
 from dsql.ddl.identity import added_sequence, check_counting, counting_column, serial_type
 from dsql.ddl.naming import find_column, refuse_system_name
 from dsql.ddl.sequence_options import Written
@@ -100,6 +101,7 @@ def _with_values(
         alteration.fill.append(column.number)
     else:
         column = alteration.expressions.with_default(table, column, source)
+        check_calls(column.uses, alteration.context)
         if column.default is not None:
             constant = alteration.expressions.constant_default(table, column)
             if constant is None:

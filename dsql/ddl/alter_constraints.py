@@ -11,6 +11,7 @@ from dsql.catalog.schema import CheckConstraint, ForeignKey, Index, Table
 from dsql.ddl import nodes
 from dsql.ddl.alteration import Alteration
 from dsql.ddl.foreign_keys import add_foreign_key, constraint_names
+from dsql.ddl.function_names import check_calls
 from dsql.ddl.indexes import JOB_COLUMNS
 from dsql.ddl.keys import add_key
 from dsql.ddl.naming import find_index
@@ -56,6 +57,7 @@ def _add_check(alteration: Alteration, table: Table, constraint: Any) -> Table:
     check = alteration.expressions.check(table, constraint.raw_expr, constraint.conname, taken)
     check = replace(check, oid=alteration.writer.allocate_oid(), validated=False)
     if not constraint.skip_validation:
+        check_calls(check.uses, alteration.context)
         alteration.rules.append(NewRule(check.name, check.oid))
     return replace(table, checks=(*table.checks, check))
 
@@ -134,6 +136,8 @@ def validate_constraint(alteration: Alteration, table: Table, command: Any) -> T
             "is not a foreign key or check constraint"
         )
         raise SqlError("42809", message)
+    if isinstance(found[0], CheckConstraint):
+        check_calls(found[0].uses, alteration.context)
     rule = NewRule(command.name, found[0].oid, is_new=False)
     if alteration.expressions.asynchronous:
         job = submit_validation(table, rule, alteration.context, synchronous=False)

@@ -250,9 +250,10 @@ def rename_domain(statement: Any, context: UtilityContext) -> UtilityResult:
 
 
 def move_domain_requires(statement: Any, context: UtilityContext) -> Iterator[Requirement]:
-    """Yield what SET SCHEMA needs: to own the domain, and a place in the new schema."""
-    yield own_domain(context, _named(statement, context))
+    """Yield what SET SCHEMA needs: a place in the new schema, and to own the domain."""
+    owned = own_domain(context, _named(statement, context))
     yield creation_in(require_schema(context, statement.newschema))
+    yield owned
 
 
 def set_domain_schema(statement: Any, context: UtilityContext) -> UtilityResult:

@@ -89,11 +89,12 @@ def rename_function(statement: Any, context: UtilityContext) -> UtilityResult:
 
 
 def move_requires(statement: Any, context: UtilityContext) -> Iterator[Requirement]:
-    """Yield what SET SCHEMA needs: to own the function, and a place in the new schema."""
+    """Yield what SET SCHEMA needs: a place in the new schema, and to own the function."""
     kind, node = _kind(statement, "object_type"), nodes.inner(statement.object)
-    yield _ownership(kind, node, context)
+    owned = _ownership(kind, node, context)
     schema = require_schema(context, statement.newschema)
     yield creation_in(schema)
+    yield owned
     function = _own(kind, node, context)
     if function.schema != schema.name:
         _refuse_taken(function, function.name, schema.name, context)

@@ -119,6 +119,11 @@ class StatementExpressions:
             type_oid, typmod = domain.type_oid, domain.typmod
         return self.checked_type(type_oid, typmod, pseudo=pseudo)
 
+    def usable_type(self, type_oid: int, typmod: int) -> tuple[int, int]:
+        """Return the type of a query's column as one of a relation. Raises as `column_type`."""
+        check_type_usage(self._context, type_oid)
+        return self.checked_type(type_oid, typmod)
+
     def checked_type(
         self, type_oid: int, typmod: int, *, pseudo: str = "column has pseudo-type {}"
     ) -> tuple[int, int]:

@@ -172,9 +172,9 @@ def named_enum(statement: Any, context: UtilityContext) -> EnumType | None:
 def move_enum_requires(
     enum: EnumType, schema: str, context: UtilityContext
 ) -> Iterator[Requirement]:
-    """Yield what SET SCHEMA needs: to own the enum, and a place in the new schema."""
-    yield own_enum(context, enum)
+    """Yield what SET SCHEMA needs: a place in the new schema, and to own the enum."""
     yield creation_in(require_schema(context, schema))
+    yield own_enum(context, enum)
 
 
 def rename_enum(enum: EnumType, name: str, context: UtilityContext) -> UtilityResult:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dsql.access.authorize import check
 from dsql.access.privileges import Kind
+from dsql.access.requirements import CallUse
 from dsql.catalog.catalog import searched
-from dsql.catalog.schema import SqlFunction, Table
+from dsql.catalog.dependencies import PG_PROC
+from dsql.catalog.schema import SqlFunction, Table, Use
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import check_type_usage, usable_domain
 from dsql.ddl.naming import find_column, schemas_to_search
@@ -39,6 +42,17 @@ def find_function(kind: Kind, node: Any, context: UtilityContext) -> Found:
         if callee.argument_types == types:
             return callee
     raise SqlError("42883", f"{word} {signature(shown, types, context)} does not exist")
+
+
+def check_calls(uses: Iterable[Use], context: UtilityContext) -> None:
+    """Raise SqlError 42501 for a function among what an expression reads that the user may not call.
+
+    It is for statements that compute the expression. What only keeps it may name any function.
+    """
+    for use in uses:
+        function = context.catalog.functions.get(use.oid)
+        if use.class_oid == PG_PROC and function is not None:
+            check(CallUse(function), context.authority)
 
 
 def _named(names: list[str], context: UtilityContext) -> list[Found]:

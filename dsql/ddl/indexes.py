@@ -17,6 +17,7 @@ from dsql.catalog.schema import Index, IndexColumn, Table, Use
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
+from dsql.ddl.function_names import check_calls
 from dsql.ddl.naming import (
     KIND_NAMES,
     owned_relation,
@@ -25,6 +26,7 @@ from dsql.ddl.naming import (
     taken_names,
     unique_name,
 )
+from dsql.ddl.rebuild import has_rows
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.table_limits import check_index_count, check_key_type
 from dsql.ddl.temporary_tables import build_index
@@ -68,7 +70,9 @@ def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
         if asynchronous:
             result.rows = [(new_job("INDEX_BUILD", 0).text_id,)]
         return result
-    index = _index(statement, table, taken, StatementExpressions(parsed, context))
+    index = _index(statement, table, taken, StatementExpressions(parsed, context), context)
+    if has_rows(table, context):
+        check_calls(index.uses, context)  # else nothing is called yet
     if table.is_temporary:
         writer = CatalogWriter(context.transaction, local=True)
         writer.put_table(build_index(index, table, context, writer))
@@ -106,7 +110,11 @@ def add_index(index: Index, table: Table, context: UtilityContext, *, synchronou
 
 
 def _index(
-    statement: Any, table: Table, taken: set[str], expressions: StatementExpressions
+    statement: Any,
+    table: Table,
+    taken: set[str],
+    expressions: StatementExpressions,
+    context: UtilityContext,
 ) -> Index:
     if statement.access_method not in ("", "btree", "btree_index"):
         raise SqlError("42704", f'access method "{statement.access_method}" does not exist')
@@ -118,6 +126,7 @@ def _index(
     uses: set[Use] = set()
     if statement.HasField("where_clause"):
         predicate, read = expressions.predicate(table, statement.where_clause)
+        check_calls(read, context)
         uses.update(read)
     return Index(
         oid=0,

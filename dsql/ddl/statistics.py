@@ -294,9 +294,10 @@ def rename_statistics(statement: Any, context: UtilityContext) -> UtilityResult:
 
 
 def move_statistics_requires(statement: Any, context: UtilityContext) -> Iterator[Requirement]:
-    """Yield what SET SCHEMA needs: to own the object, and a place in the new schema."""
-    yield own(context, require(context, _names(statement)))
+    """Yield what SET SCHEMA needs: a place in the new schema, and to own the object."""
+    owned = own(context, require(context, _names(statement)))
     yield creation_in(require_schema(context, statement.newschema))
+    yield owned
 
 
 def move_statistics(statement: Any, context: UtilityContext) -> UtilityResult:

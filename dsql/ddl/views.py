@@ -13,6 +13,7 @@ from dsql.access.requirements import Requirement, owner_of
 from dsql.catalog.schema import Column, Table, is_temporary_schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
+from dsql.ddl.domain_names import check_type_usage
 from dsql.ddl.naming import relation_creation, relation_schema, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.view_options import read_view_option, set_options, with_check_option
@@ -41,6 +42,8 @@ def create_view_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     found = _replaced(statement, schema.name, context)
     if found is not None:
         yield owner_of(found)
+    for column in _columns(statement, definition):
+        check_type_usage(context, column.type_oid)
 
 
 def create_view(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

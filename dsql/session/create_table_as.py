@@ -28,7 +28,7 @@ from dsql.types import registry
 
 def create_table_as_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Requirement]:
     """Yield what a CreateTableAsStmt needs: what its query does, then a place in the schema."""
-    if _is_skipped(parsed, state):
+    if _is_skipped(parsed, state) or parsed.node.into.skip_data:
         describe_query(_query(parsed), None, state.context.standpoint, state.settings)
     else:
         _source(parsed, state)
@@ -83,7 +83,9 @@ def _make(parsed: ParsedStatement, state: SessionState) -> Table:
         raise unsupported("materialized views are not supported")
     if into.table_space_name:
         raise unsupported("TABLESPACE not supported for CREATE TABLE")
-    found = _source(parsed, state).columns or ()
+    standpoint = state.context.standpoint
+    query = describe_query(_query(parsed), None, standpoint, state.settings)
+    found = query.columns or ()
     names = strings(into.col_names)
     if len(names) > len(found):
         raise SqlError("42601", "too many column names were specified")
@@ -100,7 +102,7 @@ def _column(name: str, column: OutputColumn, expressions: StatementExpressions) 
     kind = registry.get(column.type_oid)
     if kind.kind == "p":
         raise SqlError("42P16", f'column "{name}" has pseudo-type {kind.sql_name}')
-    return ColumnSource(name, *expressions.checked_type(column.type_oid, column.typmod))
+    return ColumnSource(name, *expressions.usable_type(column.type_oid, column.typmod))
 
 
 def _fill(table: Table, parsed: ParsedStatement, state: SessionState) -> int:

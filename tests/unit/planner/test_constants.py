@@ -1,4 +1,4 @@
-"""What is known of an expression before it runs: what goes away, what fails, and what that means for rights."""
+"""What is known of an expression before it runs: what goes away, what fails, what that means for rights."""
 
 from __future__ import annotations
 
