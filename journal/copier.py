@@ -65,11 +65,24 @@ class Copier:
         follower.told_commit = self.commit
         return [(replica, self._make_append(follower.next - 1, []))]
 
+    def begin(self, replica: int) -> list[Send]:
+        """Have a replica that has joined go on behind what it shares with the log.
+
+        One that is lost and ends before the log begins is begun anew there: what it holds was trimmed here,
+        so nobody can tell whether it is what was committed, nor append behind it.
+        """
+        follower = self._followers[replica]
+        follower.next = follower.matched + 1
+        if follower.lost and self.log.first > max(1, follower.matched):
+            return [self._start_at(replica, self.log.first)]
+        return []
+
     def fetched(self, replica: int, fetched: Fetched) -> list[Send]:
         """Pass on the frames that one replica gave for another."""
         # A source may hold more than it shares with us: frames that it still has to cut off.
         shared = self._followers[replica].matched
         frames = [frame for frame in fetched.frames if frame.last <= shared]
+        assert all(map(self._is_ours, frames)), "only what is in the leader's log is passed on"
         sends: list[Send] = []
         for index, follower in enumerate(self._followers):
             if follower.fetching == (replica, fetched.from_sequence):
@@ -80,12 +93,19 @@ class Copier:
                         sends += self.pump(index)
                     continue
                 if frames and follower.lost and frames[0].first > follower.next:
-                    follower.next = frames[0].first
-                    sends.append((index, StartAt(self.epoch, follower.next)))
+                    sends.append(self._start_at(index, frames[0].first))
                 if frames and frames[0].first == follower.next:
                     sends.append((index, self._send_frames(follower, frames)))
                     sends += self.pump(index)
         return sends
+
+    def _start_at(self, replica: int, first: int) -> Send:
+        self._followers[replica].next = first
+        return replica, StartAt(self.epoch, first)
+
+    def _is_ours(self, frame: Frame) -> bool:
+        epoch = self.log.epoch_at(frame.first)  # 0: trimmed, hence the same everywhere
+        return frame.last <= self.log.last and epoch in (0, frame.epoch)
 
     def _send_frames(self, follower: Follower, frames: list[Frame]) -> Append:
         message = self._make_append(follower.next - 1, frames)

@@ -361,12 +361,12 @@ class Leader:
     def _join(self, replica: int) -> list[Send]:
         follower = self._followers[replica]
         follower.matched = common_prefix(self._log, follower.extent)
-        follower.next = follower.matched + 1
         follower.told_commit = 0
+        sends = self._copier.begin(replica)
         self._replicas.choose_eager()
         self._advance()
         # Nothing may come after what it has, so it is told now what of that is committed.
-        return self._copier.pump(replica) + self._copier.notice(replica)
+        return sends + self._copier.pump(replica) + self._copier.notice(replica)
 
     # Committing
 

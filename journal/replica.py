@@ -122,6 +122,8 @@ class Replica:
         matched = append.frames[-1].last if append.frames else append.previous_sequence
         self.commit = max(self.commit, min(append.commit, matched))
         if append.trim > self._trimmed:
+            lacks = append.trim > self.log.last + 1
+            assert not (lacks and self.promise.whole), "what a log lacks is kept for it"
             self._trimmed = append.trim
             outputs.append(Trim(append.trim))
         if append.frames:

@@ -570,14 +570,36 @@ def test_lost_replica_begins_where_the_others_logs_begin():
     kept = Extent(5, 6, 600, [(2, 5)], 4)
     promise(leader, 0, kept)
     promise(leader, 1, kept)
-    assert promise(leader, 2, lost=True) == [(0, Fetch(1, 1024 * 1024))]
+    assert promise(leader, 2, lost=True)[:2] == [(2, StartAt(3, 5)), (0, Fetch(5, 1024 * 1024))]
     frames = [make_frame([Record(n, 2, 100 * n, 0, b"")]) for n in (5, 6)]
-    sends = leader.step(0, Fetched(1, frames))
-    assert sends[0] == (2, StartAt(3, 5))
-    assert [(r, m.previous_sequence, m.frames[0].first) for r, m in sends[1:]] == [
+    sends = leader.step(0, Fetched(5, frames))
+    assert [(r, m.previous_sequence, m.frames[0].first) for r, m in sends] == [
         (2, 4, 5),
         (2, 6, 7),
     ]
+
+
+def test_lost_replica_begins_where_what_can_still_be_read_begins():
+    leader = make_leader()
+    promise(leader, 0, Extent(1, 6, 600, [(2, 1)], 4))
+    promise(leader, 1, Extent(1, 6, 600, [(2, 1)], 4))
+    assert promise(leader, 2, lost=True) == [(0, Fetch(1, 1024 * 1024))]
+    frames = [make_frame([Record(n, 2, 100 * n, 0, b"")]) for n in (5, 6)]
+    assert leader.step(0, Fetched(1, frames))[0] == (2, StartAt(3, 5))
+
+
+@pytest.mark.parametrize("last", [1, 3, 4])
+def test_lost_replica_that_ends_before_the_leaders_log_begins_is_begun_anew(last):
+    """Another zone has what lies between; but nobody can append behind what the leader has trimmed."""
+    leader = make_leader()
+    promise(leader, 0, Extent(5, 6, 600, [(2, 5)], 4))
+    promise(leader, 1, Extent(1, 6, 600, [(1, 1), (2, 4)], 4))
+    sends = promise(leader, 2, Extent(1, last, 100 * last, [(1, 1)], 0), lost=True)
+    assert (2, StartAt(3, 5)) in sends
+    appends = [
+        message for replica, message in sends if replica == 2 and isinstance(message, Append)
+    ]
+    assert all(append.previous_sequence == 4 for append in appends)
 
 
 def test_candidate_that_meets_only_lost_replicas_is_stranded_and_never_leads():
