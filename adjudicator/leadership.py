@@ -102,6 +102,12 @@ class Leadership:
         """The highest epoch that was met."""
         return self._appender.leader.promised
 
+    @property
+    def is_at_rest(self) -> bool:
+        """True while it leads, nothing is under way, and every zone in reach has everything."""
+        pipeline = self.pipeline
+        return pipeline is not None and pipeline.is_idle and not self._appender.leader.restless
+
     def handle(self, body: bytes, answer: Answer) -> None:
         """Handle a query processor's request. Raises ValueError, struct.error for what nobody sends."""
         if self._admission.is_open or not is_commit(body):

@@ -35,7 +35,20 @@ class Claims(msgspec.Struct, frozen=True, tag="claims", array_like=True):
     cluster: str
 
 
-PeerMessage = Leads | Beat | Probe | Claims
+class Wakes(msgspec.Struct, frozen=True, tag="wakes", array_like=True):
+    """Somebody has come to the sender for these clusters, and it knows of nobody that leads them."""
+
+    clusters: list[str]
+
+
+class Rests(msgspec.Struct, frozen=True, tag="rests", array_like=True):
+    """The sender led a cluster in this epoch, and nobody has used it for long: nobody needs to lead it."""
+
+    cluster: str
+    epoch: int
+
+
+PeerMessage = Leads | Beat | Probe | Claims | Wakes | Rests
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[PeerMessage] = msgspec.msgpack.Decoder(PeerMessage)

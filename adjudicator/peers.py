@@ -15,7 +15,17 @@ from typing import Protocol
 
 from adjudicator.electorate import Electorate, Lead, Peer
 from adjudicator.failure_detector import BEAT_SECONDS, REST_SECONDS, FailureDetector
-from adjudicator.peer_messages import Beat, Claims, Leads, PeerMessage, Probe, decode, encode
+from adjudicator.peer_messages import (
+    Beat,
+    Claims,
+    Leads,
+    PeerMessage,
+    Probe,
+    Rests,
+    Wakes,
+    decode,
+    encode,
+)
 from dsql.control.layout import Layout
 from dsql.rpc.client import connect
 from dsql.rpc.messages import Peer as PeerOpening
@@ -59,8 +69,21 @@ class Host(Protocol):
         """Somebody came or went, fell silent, or sees the others differently."""
         ...
 
+    @property
+    def wakes(self) -> list[str]:
+        """The clusters that somebody has come here for, and that nobody leads."""
+        ...
+
     def learned(self, cluster: str) -> None:
-        """Who leads a cluster is news, or that somebody claims it."""
+        """Who leads a cluster is news."""
+        ...
+
+    def wake(self, cluster: str) -> None:
+        """Another zone claims a cluster, or has use for it."""
+        ...
+
+    def rests(self, cluster: str, epoch: int) -> None:
+        """Another zone has laid a cluster down that nobody uses."""
         ...
 
 
@@ -174,7 +197,12 @@ class Peers:
             self._beat()
         elif isinstance(message, Claims):
             self._electorate.claims(message.cluster, az, self._loop.time())
-            self._host.learned(message.cluster)
+            self._host.wake(message.cluster)
+        elif isinstance(message, Wakes):
+            for cluster in message.clusters:
+                self._host.wake(cluster)
+        elif isinstance(message, Rests):
+            self._host.rests(message.cluster, message.epoch)
         else:
             for cluster, epoch, leader in message.leads:
                 self._take_lead(cluster, Lead(epoch, leader))
@@ -284,7 +312,7 @@ class Peers:
         leads = [(cluster, *lead) for cluster, lead in self._electorate.leads.items()]
         own = encode_opening(PeerOpening(self._electorate.own, self._sentinels))
         claims = [encode(Claims(cluster)) for cluster in self._host.claims]
-        return [own, encode(Leads(leads)), *claims]
+        return [own, encode(Leads(leads)), *claims, encode(Wakes(self._host.wakes))]
 
     async def _keep(self, az: str) -> None:
         """Keep a connection to one zone."""

@@ -41,8 +41,9 @@ class Seat:
     """A cluster, in the zone of this process. `azs` are its zones in the order of its record.
 
     `handle(body, answer)` takes a request: it is the leadership's own while this zone leads. `leader` is
-    the zone that leads elsewhere, "" if none does that lives. `doubt` is called when somebody waits: that
-    leader may hang. `in_reach(azs)` tells whether a majority of zones is. `promised` is the highest epoch
+    the zone that leads elsewhere, "" if none does that lives. `used_at`: when somebody was connected last,
+    by the loop's clock. `rests`: this zone leads, and lays that down because nobody is. `doubt` is called
+    when somebody waits: that leader may hang. `in_reach(azs)` tells whether a majority of zones is. `promised` is the highest epoch
     that was met, `refusals` how often a claim has failed since somebody led.
     """
 
@@ -61,6 +62,8 @@ class Seat:
         self.handle: Handler = self._wait
         self.promised = 0
         self.refusals = 0
+        self.used_at = asyncio.get_running_loop().time()
+        self.rests = False
         self._doubt = doubt
         self._in_reach = in_reach
         self.leader = ""  # elsewhere

@@ -1,8 +1,11 @@
 """The adjudicators of one AZ: a seat in every cluster that has a replica here, and the lead of some.
 
-Nobody has to ask for a leader. A zone takes its seat in a cluster when that appears, and claims the cluster
-when it is its turn: when nobody leads it, or who led is gone (`adjudicator.electorate`). A cluster at rest
-has no timer here; what looks and beats does so for the whole process (`adjudicator.peers`).
+A cluster is *awake* while somebody is connected to one of its zones for it, and for some seconds more; else
+it is *at rest*, and no zone has more of it than its files and who led it last. Whoever connects wakes it:
+that zone takes its seat, tells the others, and follows it in its storage (`Storage`). In a cluster that is
+awake nobody has to ask for a leader: a zone claims it when it is its turn, when nobody leads it or who led
+is gone (`adjudicator.electorate`). Its leader sees when it is used no more, and lays it down (`Rests`).
+Looks and beats are made for the whole process (`adjudicator.peers`), however many clusters there are.
 
 The process runs without the cyclic garbage collector. Its conflict sets hold millions of objects and
 no cycles, and one full collection would stop every commit of every cluster for its whole duration.
@@ -19,7 +22,9 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from random import Random, SystemRandom
+from typing import Protocol
 
+from adjudicator.awake import AwakeMarks
 from adjudicator.electorate import Electorate, Lead
 from adjudicator.leadership import Leadership
 from adjudicator.messages import (
@@ -30,10 +35,10 @@ from adjudicator.messages import (
     decode_status,
 )
 from adjudicator.notifying import Notifier
-from adjudicator.peer_messages import Claims, Leads
+from adjudicator.peer_messages import Claims, Leads, Rests, Wakes
 from adjudicator.peers import Peers
 from adjudicator.seat import Seat
-from dsql.control.cluster_changes import ClusterChanges
+from dsql.control.departures import Departures
 from dsql.control.layout import Layout
 from dsql.limits import JOURNAL_RECORD_BYTES_MAX
 from dsql.rpc.clock import Clock, SystemClock
@@ -45,7 +50,8 @@ from journal.client import Journal, LocalReplica, SocketJournal
 log = logging.getLogger(__name__)
 
 _REQUEST_BYTES_MAX = JOURNAL_RECORD_BYTES_MAX + 1024
-_DISCOVERY_SECONDS = 1.0
+REST_SECONDS = 10.0  # after the last connection; waking takes about a tenth of a second
+_LOOK_SECONDS = 1.0
 HAND_OVER_SECONDS = 0.5
 _WORD_SECONDS = 0.01  # for the others to say that they stop too
 _POLL_SECONDS = 0.002
@@ -53,6 +59,18 @@ _CLOCKS_PER_LOOK = 64  # a look takes some microseconds
 _BUSY_SECONDS = 1.0  # after the last request
 _LISTEN = bytes((Request.LISTEN,))
 _REFUSED_SECONDS_MIN, _REFUSED_SECONDS_MAX = 0.05, 2.0
+
+
+class Storage(Protocol):
+    """The storage of the same AZ, which is to follow the clusters that are awake."""
+
+    def use(self, cluster: str) -> None:
+        """A cluster is awake."""
+        ...
+
+    def leave(self, cluster: str) -> None:
+        """It is no more."""
+        ...
 
 
 class AdjudicatorServer:
@@ -67,6 +85,8 @@ class AdjudicatorServer:
         clock: Clock | None = None,
         chance: Random | None = None,
         sentinels: Sequence[int] = (),
+        storage: Storage | None = None,
+        rest_seconds: float = REST_SECONDS,
     ) -> None:
         self.requests = 0
         self.peers: Peers
@@ -82,7 +102,10 @@ class AdjudicatorServer:
         self._seats: dict[str, Seat] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}  # when to claim
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._changes = ClusterChanges(layout)
+        self._storage = storage
+        self._rest_seconds = rest_seconds
+        self._marks = AwakeMarks(layout.awake(az))
+        self._departures = Departures(layout)
         self._unmended: Iterator[Seat] = iter(())
         self._requests_seen = 0
         self._busy_until = 0.0
@@ -90,7 +113,23 @@ class AdjudicatorServer:
 
     # Clusters
 
-    def seat(self, cluster: str) -> Seat | None:
+    def sit_down(self, connection: FramedConnection, cluster: str) -> Seat | None:
+        """Return our seat in a cluster, to which somebody is connected now; None if there is none."""
+        seat = self._seat(cluster)
+        if seat is None:
+            return None
+        seat.connections.add(connection)
+        if not self._electorate.leader(cluster):
+            self.peers.tell(Wakes([cluster]))
+        return seat
+
+    def get_up(self, connection: FramedConnection, seat: Seat) -> None:
+        """A connection has ended."""
+        seat.connections.discard(connection)
+        seat.half_requests.hold(connection, 0)
+        seat.used_at = self._loop.time()
+
+    def _seat(self, cluster: str) -> Seat | None:
         """Return our seat in a cluster, taken now if need be; None if the zone has none in it."""
         seat = self._seats.get(cluster)
         if seat is None:
@@ -100,17 +139,44 @@ class AdjudicatorServer:
             seat = self._seats[cluster] = Seat(
                 cluster, record.azs, self._doubt, self._electorate.in_reach
             )
+            self._marks.add(cluster)
+            if self._storage is not None:
+                self._storage.use(cluster)
             self.peers.reach(record.azs)
             self.learned(cluster)
         return seat
 
-    async def discover(self) -> None:
-        """Take our seats in clusters that have appeared, leave those that have disappeared."""
-        for cluster, is_there in self._changes.since(self._seats):
-            if is_there:
-                self.seat(cluster)
-            else:
-                await self._leave(cluster)
+    def resume(self) -> None:
+        """Take our seats in what was awake when the process before this one ended."""
+        for cluster in self._marks.left():
+            if self._seat(cluster) is None:
+                self._marks.remove(cluster)
+
+    async def look(self) -> None:
+        """Leave the seats of clusters that have disappeared, and lay down what nobody uses any more."""
+        for cluster in set(self._departures.among({*self._seats, *self._electorate.leads})):
+            await self._delete(cluster)
+        now = self._loop.time()
+        for seat in list(self._seats.values()):
+            if seat.connections:
+                seat.used_at = now
+            elif now - seat.used_at >= self._rest_seconds and not seat.rests:
+                self._begin_rest(seat)
+
+    def _begin_rest(self, seat: Seat) -> None:
+        """Lay a cluster down if we lead it, and if every zone has all of it."""
+        if seat.leadership is not None and seat.leadership.is_at_rest:
+            seat.rests = True
+            seat.follow("")
+            seat.leadership.resign()
+
+    def _rest(self, seat: Seat) -> None:
+        """Keep no more of a cluster than who led it."""
+        del self._seats[seat.cluster]
+        self._cancel_turn(seat.cluster)
+        self._marks.remove(seat.cluster)
+        if self._storage is not None:
+            self._storage.leave(seat.cluster)
 
     def mend_clocks(self) -> None:
         """Look after the clock files of some of the clusters that are led from here, others each time."""
@@ -121,10 +187,12 @@ class AdjudicatorServer:
         if len(looked_at) < _CLOCKS_PER_LOOK:
             self._unmended = iter(list(self._seats.values()))
 
-    async def _leave(self, cluster: str) -> None:
-        seat = self._seats.pop(cluster)
-        self._cancel_turn(cluster)
+    async def _delete(self, cluster: str) -> None:
         self._electorate.forget(cluster)
+        seat = self._seats.get(cluster)
+        if seat is None:
+            return
+        self._rest(seat)
         for connection in list(seat.connections):
             connection.close()
         if cluster in self._tasks:
@@ -146,6 +214,35 @@ class AdjudicatorServer:
         leaderships = [(name, seat.leadership) for name, seat in self._seats.items()]
         return [name for name, claimed in leaderships if claimed and claimed.pipeline is None]
 
+    @property
+    def wakes(self) -> list[str]:
+        """See Host."""
+        used = [name for name, seat in self._seats.items() if seat.connections]
+        return [name for name in used if not self._electorate.leader(name)]
+
+    def wake(self, cluster: str) -> None:
+        """See Host."""
+        seat = self._seat(cluster)
+        if seat is not None:
+            seat.used_at = self._loop.time()
+            self.learned(cluster)
+
+    def rests(self, cluster: str, epoch: int) -> None:
+        """See Host."""
+        if not self._electorate.learn(cluster, Lead(epoch, "")):
+            return
+        seat = self._seats.get(cluster)
+        if seat is None:
+            return
+        if seat.leadership is not None:
+            self.learned(cluster)
+        elif seat.connections:  # they use it here: whoever led it would lay it down again
+            self._cancel_turn(cluster)
+            seat.follow("")
+            self._claim(seat)
+        else:
+            self._rest(seat)
+
     def holds(self, cluster: str, epoch: int) -> bool:
         """See Host."""
         seat = self._seats.get(cluster)
@@ -165,15 +262,17 @@ class AdjudicatorServer:
 
     def changed(self) -> None:
         """See Host."""
-        for cluster in self._seats:
+        for cluster in list(self._seats):
             self.learned(cluster)
 
     def learned(self, cluster: str) -> None:
         """See Host."""
-        seat = self._seats.get(cluster)
+        seat, lead = self._seats.get(cluster), self._electorate.leads.get(cluster)
+        if seat is None and lead is not None and lead.az:
+            seat = self._seat(cluster)  # which learns it
+            return
         if seat is None:
             return
-        lead = self._electorate.leads.get(cluster)
         if lead is not None and lead.az == self._az and lead.epoch != self._leads_in(seat):
             # Of a former life, whose death the others have not noticed.
             self._lay_down(cluster, lead.epoch)
@@ -247,7 +346,11 @@ class AdjudicatorServer:
         assert leadership is not None
         seat.promised = max(seat.promised, leadership.promised)
         seat.refusals += 1
-        if leadership.pipeline is not None:
+        rests, seat.rests = seat.rests and not seat.connections, False
+        if rests and self._electorate.learn(seat.cluster, Lead(leadership.epoch, "")):
+            self.peers.tell(Rests(seat.cluster, leadership.epoch))
+            self._rest(seat)
+        elif leadership.pipeline is not None:
             self._lay_down(seat.cluster, leadership.epoch)
         if self._seats.get(seat.cluster) is seat:
             self.learned(seat.cluster)
@@ -275,7 +378,11 @@ class AdjudicatorServer:
 
     def status(self) -> StatusReply:
         """Tell about every cluster that has a seat here."""
-        values: dict[str, int | float | str] = {"role": "adjudicator", "az": self._az}
+        values: dict[str, int | float | str] = {
+            "role": "adjudicator",
+            "az": self._az,
+            "awake": len(self._seats),
+        }
         for cluster, seat in self._seats.items():
             told: dict[str, int | float | str]
             if seat.leadership is not None:
@@ -417,8 +524,7 @@ class _Connection(FramedConnection):
             self._notifying.cancel()
             self._notifying = None
         if self._seat is not None:
-            self._seat.connections.discard(self)
-            self._seat.half_requests.hold(self, 0)
+            self._server.get_up(self, self._seat)
         elif self._peer:
             self._server.peers.closed(self, self._peer)
 
@@ -436,10 +542,9 @@ class _Connection(FramedConnection):
             self.send(encode(self._server.status()))
 
     def _take_seat(self, opening: Hello) -> None:
-        seat = self._server.seat(opening.cluster) if opening.valid else None
+        seat = self._server.sit_down(self, opening.cluster) if opening.valid else None
         if seat is None:
             raise ProtocolError(f"cluster {opening.cluster!r} has no replica here")
-        seat.connections.add(self)
         self._seat = seat
 
 
@@ -463,22 +568,33 @@ async def serve(
     journal: Journal | None = None,
     local: LocalReplica | None = None,
     sentinels: Sequence[int] = (),
+    storage: Storage | None = None,
+    rest_seconds: float = REST_SECONDS,
 ) -> None:
     """Serve the adjudicators of `az` at run/AZ.adjudicator.sock until cancelled.
 
-    `journal` and `local` are the AZ's journal replica if it shares this event loop. By the
+    `journal` and `local` are the AZ's journal replica if it shares this event loop, `storage` is told
+    which clusters are awake, which they are until nobody was connected for `rest_seconds`. By the
     `sentinels` of this process (`dsql.rpc.process`) others notice its death at once.
     """
     reader = journal or SocketJournal(layout.socket(f"{az}.journal"))
-    server = AdjudicatorServer(layout, az, reader, local, sentinels=sentinels)
+    server = AdjudicatorServer(
+        layout,
+        az,
+        reader,
+        local,
+        sentinels=sentinels,
+        storage=storage,
+        rest_seconds=rest_seconds,
+    )
     with garbage_collector_off():
         listening = await listen(layout.socket(f"{az}.adjudicator"), lambda: _Connection(server))
         try:
-            await server.discover()
+            server.resume()
             on_ready()
             while True:
-                await next_tick(_DISCOVERY_SECONDS)
-                await server.discover()
+                await next_tick(_LOOK_SECONDS)
+                await server.look()
                 server.mend_clocks()
         finally:
             await server.hand_over()

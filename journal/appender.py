@@ -44,12 +44,13 @@ class Attachment(NamedTuple):
     """A leader's way to a replica on its event loop.
 
     `send` takes its messages. `ended` is done when the replica has failed or was closed. `promised` is the
-    epoch that the replica has promised before.
+    epoch that the replica has promised before. `leave` is to be called when it is no longer needed.
     """
 
     send: Callable[[LeaderMessage], None]
     ended: asyncio.Future[None]
     promised: int
+    leave: Callable[[], None]
 
 
 class LocalReplica(Protocol):
@@ -230,11 +231,14 @@ class Appender:
                 log.error("%s: leading without the zone's own journal: %s", self._cluster, error)
                 tried()
             else:
-                if not any(self._senders):
-                    self.leader.start_above(attached.promised)
-                self._connect(index, attached.send)
-                tried()
-                await asyncio.wait([attached.ended])
+                try:
+                    if not any(self._senders):
+                        self.leader.start_above(attached.promised)
+                    self._connect(index, attached.send)
+                    tried()
+                    await asyncio.wait([attached.ended])
+                finally:
+                    attached.leave()
                 self._disconnect(index)
             await asyncio.sleep(_RECONNECT_SECONDS_MAX)
 

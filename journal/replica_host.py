@@ -73,6 +73,12 @@ class ReplicaHost:
         return self._group.full
 
     @property
+    def is_quiet(self) -> bool:
+        """True while nothing is under way in a log that is sound."""
+        busy = self.failed or self._queue or self._running is not None
+        return not (busy or self.disk.damaged)
+
+    @property
     def disk(self) -> Log:
         """The log."""
         return self._group.disk

@@ -1,18 +1,20 @@
 """The journal replica of one AZ, for all clusters.
 
-A cluster's log is opened when the first connection or the first local role names it, and created if
-there is none yet (`journal.opening`). A leader's messages go to the cluster's `ReplicaHost`; each
-subscription is a task that copies committed frames to its connection as fast as the reader takes them.
+A cluster's log is opened when the first connection or the first local role names it, created if there is
+none yet (`journal.opening`), and closed when nobody has used it for a second or two: a cluster at rest is
+nothing but files. A leader's messages go to the cluster's `ReplicaHost`; each subscription is a task that
+copies committed frames to its connection as fast as the reader takes them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
-from dsql.control.cluster_changes import ClusterChanges
+from dsql.control.departures import Departures
 from dsql.control.layout import ClusterRecord, Layout, encode_record
 from dsql.rpc.clock import Clock, SystemClock
 from dsql.rpc.messages import Hello, StatusReply, decode_opening
@@ -44,7 +46,7 @@ from journal.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 _THREADS = 8
-_DISCOVERY_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 
 
 class UnknownClusterError(Exception):
@@ -52,13 +54,23 @@ class UnknownClusterError(Exception):
 
 
 class _Replica:
-    """One cluster's replica here: what opens its log, and, once it is open, its host and its upkeep."""
+    """One cluster's replica here: what opens its log, and, once it is open, its host and its upkeep.
+
+    `users` are those who lead, read or ask at present; `unused`: there were none at the last look.
+    """
 
     def __init__(self, opener: LogOpener, opening: asyncio.Task[ReplicaHost]) -> None:
         self.opener = opener
         self.opening = opening
         self.upkeep: Upkeep | None = None
         self.keeping: asyncio.Task[None] | None = None
+        self.users = 0
+        self.unused = False
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it can be closed without losing sight of anything: its log is open, sound and quiet."""
+        return not self.users and self.upkeep is not None and self.opening.result().is_quiet
 
 
 class JournalServer:
@@ -81,14 +93,19 @@ class JournalServer:
         self._threads = threads or DiskThreads(f"journal-{az}", _THREADS)
         self._clock = clock or SystemClock()
         self._closed = False
-        self._changes = ClusterChanges(layout)
+        self._departures = Departures(layout)
         self._deleted: list[str] = []
+        self._closing: dict[str, asyncio.Task[None]] = {}
 
     async def host(self, cluster: str) -> ReplicaHost:
         """Return a cluster's replica once its log is open, however long that takes.
 
         Raises UnknownClusterError, or ReplicaFailedError when the server ends.
         """
+        return await asyncio.shield(self._replica(cluster).opening)
+
+    def _replica(self, cluster: str) -> _Replica:
+        """Return a cluster's replica, whose log is opened from now on. Raises as `host` does."""
         replica = self._replicas.get(cluster)
         if replica is None and self._closed:
             raise ReplicaFailedError(f"{self._az}/{cluster}")
@@ -97,7 +114,26 @@ class JournalServer:
             if record is None:
                 raise UnknownClusterError(cluster)
             replica = self._replicas[cluster] = self._begin(record)
-        return await asyncio.shield(replica.opening)
+        replica.unused = False
+        return replica
+
+    def use(self, cluster: str) -> Callable[[], None]:
+        """Keep a cluster's log open until what is returned is called. Raises as `host` does."""
+        replica = self._replica(cluster)
+        replica.users += 1
+
+        def leave() -> None:
+            replica.users -= 1
+
+        return leave
+
+    @contextlib.contextmanager
+    def _in_use(self, cluster: str) -> Iterator[None]:
+        leave = self.use(cluster)
+        try:
+            yield
+        finally:
+            leave()
 
     def _begin(self, record: ClusterRecord) -> _Replica:
         cluster = record.identifier
@@ -113,6 +149,8 @@ class JournalServer:
         peers = [self._layout.socket(f"{az}.journal") for az in record.azs if az != self._az]
 
         async def open_host() -> ReplicaHost:
+            if (former := self._closing.get(cluster)) is not None:
+                await asyncio.wait([former])
             host = ReplicaHost(name, await opener.open(), self._threads, opener)
             replica.upkeep = Upkeep(host, cluster, peers, self._threads, self._clock)
             replica.keeping = asyncio.create_task(replica.upkeep.run())
@@ -127,15 +165,30 @@ class JournalServer:
         Storage and adjudicators, which look as often, have let go of them since: they rest on this.
         """
         for cluster in self._deleted:
-            await _close(self._replicas.pop(cluster))
-        changes = self._changes.since(self._replicas)
-        self._deleted = [cluster for cluster, is_there in changes if not is_there]
+            await self._leave(cluster)
+        self._deleted = list(self._departures.among(self._replicas))
+
+    async def rest(self) -> None:
+        """Close the logs that nobody has used since the last call but one."""
+        for cluster, replica in list(self._replicas.items()):
+            if replica.unused and replica.may_rest:
+                await self._leave(cluster)
+            else:
+                replica.unused = replica.may_rest
+
+    async def _leave(self, cluster: str) -> None:
+        replica = self._replicas.pop(cluster, None)
+        if replica is not None:
+            closing = self._closing[cluster] = asyncio.create_task(_close(replica))
+            closing.add_done_callback(lambda _: self._closing.pop(cluster, None))
+            await asyncio.wait([closing])
 
     async def subscribe(self, cluster: str, from_sequence: int) -> AsyncIterator[list[Record]]:
         """See journal.client.Journal."""
-        host = await self.host(cluster)
-        async for frames in host.feed.frames(from_sequence):
-            yield records_from(frames, from_sequence)
+        with self._in_use(cluster):
+            host = await self.host(cluster)
+            async for frames in host.feed.frames(from_sequence):
+                yield records_from(frames, from_sequence)
 
     async def follow(
         self,
@@ -145,23 +198,35 @@ class JournalServer:
         applied: Callable[[], int],
     ) -> None:
         """See journal.client.Journal."""
-        host = await self.host(cluster)
-        await host.feed.follow(from_sequence, lambda frames: receive(records_of(frames)), applied)
+        with self._in_use(cluster):
+            host = await self.host(cluster)
+            await host.feed.follow(
+                from_sequence, lambda frames: receive(records_of(frames)), applied
+            )
 
     async def checkpoint(self, cluster: str, sequence: int) -> None:
         """See journal.client.Journal."""
-        (await self.host(cluster)).checkpoint(sequence)
+        with self._in_use(cluster):
+            (await self.host(cluster)).checkpoint(sequence)
 
     async def locate(self, cluster: str, timestamp: int) -> int:
         """See journal.client.Journal."""
-        return await (await self.host(cluster)).locate(timestamp)
+        with self._in_use(cluster):
+            return await (await self.host(cluster)).locate(timestamp)
 
     async def attach(self, cluster: str, receive: Callable[[Message], None]) -> Attachment:
         """See journal.client.LocalReplica."""
-        host = await self.host(cluster)
-        await host.usable()
+        leave = self.use(cluster)
+        try:
+            host = await self.host(cluster)
+            await host.usable()
+        except BaseException:
+            leave()
+            raise
         promised = host.replica.promise.epoch
-        return Attachment(lambda message: host.receive(message, receive), host.ended, promised)
+        return Attachment(
+            lambda message: host.receive(message, receive), host.ended, promised, leave
+        )
 
     def status(self) -> StatusReply:
         """Tell every open replica's promise, end and commit index."""
@@ -173,9 +238,10 @@ class JournalServer:
     async def close(self) -> None:
         """Close every log, and open none any more."""
         self._closed = True
-        for replica in self._replicas.values():
-            await _close(replica)
-        self._replicas.clear()
+        for cluster in list(self._replicas):
+            await self._leave(cluster)
+        if self._closing:
+            await asyncio.wait(self._closing.values())
         await self._threads.close()
 
 
@@ -225,6 +291,7 @@ class _Connection(FramedConnection):
         self._server = server
         self._cluster = ""
         self._host: ReplicaHost | None = None
+        self._leave: Callable[[], None] | None = None
         self._early: list[bytes] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -239,6 +306,8 @@ class _Connection(FramedConnection):
     def closed(self) -> None:
         for task in self._tasks:
             task.cancel()
+        if self._leave is not None:
+            self._leave()
 
     def _open(self, body: bytes) -> None:
         opening = decode_opening(body)
@@ -252,6 +321,7 @@ class _Connection(FramedConnection):
 
     async def _bind(self) -> None:
         try:
+            self._leave = self._server.use(self._cluster)
             host = await self._server.host(self._cluster)
             await host.usable()
             self._host = host
@@ -319,8 +389,9 @@ async def serve(
     try:
         on_ready()
         while True:
-            await next_tick(_DISCOVERY_SECONDS)
+            await next_tick(_LOOK_SECONDS)
             await journal.leave_deleted()
+            await journal.rest()
     finally:
         listening.close()
         await journal.close()

@@ -135,6 +135,11 @@ class Follower:
         """True while the environment is open."""
         return self._open.done()
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether it can be closed without losing sight of anything that is wrong with it."""
+        return self.is_open and not (self.is_damaged or self.is_suspected or self._reached)
+
     async def opened(self) -> WritableEnvironment:
         """Return the environment once it is open."""
         return (await asyncio.shield(self._open)).environment

@@ -1,9 +1,11 @@
 """The storage replicas of one AZ, for all clusters, and reading them from afar.
 
-The server follows every cluster that has a replica in its AZ from the moment the cluster appears under the
-data directory until it disappears. Query processors of the same host read the environments themselves
-(`storage.local_replica`); all others ask here. Predicates, projections and aggregates are not pushed
-down yet: a remote scan returns the whole rows of its range, a limited number at a time.
+The server follows a cluster that has a replica in its AZ while somebody uses it: the AZ's adjudicator as
+long as the cluster is awake (`adjudicator.server`), and whoever is connected here. A second or two later the
+replica is closed, and of a cluster at rest there are files only. Query processors of the same host read
+the environments themselves (`storage.local_replica`); all others ask here. Predicates, projections and
+aggregates are not pushed down yet: a remote scan returns the whole rows of its range, a limited number at
+a time.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
-from dsql.control.cluster_changes import ClusterChanges
+from dsql.control.departures import Departures
 from dsql.control.layout import Layout
 from dsql.disk.files import SYSTEM_FILES, Files
 from dsql.errors import SqlError
@@ -52,7 +55,7 @@ from storage.trial import READING
 
 log = logging.getLogger(__name__)
 
-_DISCOVERY_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _READ_WAIT_SECONDS = 5.0
 _REPLY_BYTES = 4 * 1024 * 1024
 _CAUGHT_UP_SECONDS = 1.0  # under load a replica is always a little behind
@@ -83,10 +86,14 @@ class StorageServer:
         self._executor = executor or ThreadPoolExecutor(_THREADS, f"storage-{az}")
         self._followers: dict[str, Follower] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._changes = ClusterChanges(layout)
+        self._users: Counter[str] = Counter()
+        self._unused: set[str] = set()  # at the last look
+        self._leaving: dict[str, asyncio.Task[None]] = {}  # what closes a replica
+        self._departures = Departures(layout)
 
     def follow(self, cluster: str) -> Follower | None:
         """Return the follower of a cluster, starting it; None if the AZ has no replica of it."""
+        self._unused.discard(cluster)
         follower = self._followers.get(cluster)
         if follower is not None:
             return follower
@@ -105,23 +112,45 @@ class StorageServer:
             self._files,
             sockets=[self._layout.socket(f"{az}.storage") for az in others],
         )
-        self._tasks[cluster] = asyncio.get_running_loop().create_task(follower.run())
+        running = self._run(follower, self._leaving.get(cluster))
+        self._tasks[cluster] = asyncio.get_running_loop().create_task(running)
         return follower
 
-    async def discover(self) -> None:
-        """Follow clusters that have appeared, leave those that have disappeared."""
-        for cluster, is_there in self._changes.since(self._followers):
-            if is_there:
-                self.follow(cluster)
-                await asyncio.sleep(0)  # there may be many
-            else:
-                await self._leave(cluster)
+    async def _run(self, follower: Follower, former: asyncio.Task[None] | None) -> None:
+        if former is not None:
+            await asyncio.wait([former])
+        await follower.run()
+
+    def use(self, cluster: str) -> None:
+        """Follow a cluster until `leave` was called as often."""
+        self._users[cluster] += 1
+        self.follow(cluster)
+
+    def leave(self, cluster: str) -> None:
+        """End a use."""
+        self._users[cluster] -= 1
+        if not self._users[cluster]:
+            del self._users[cluster]
+
+    async def look(self) -> None:
+        """Leave clusters that have disappeared, and those that nobody has used since the last look."""
+        gone = set(self._departures.among(self._followers))
+        leaving = [self._leave(cluster) for cluster in gone | self._unused]
+        await asyncio.gather(*leaving)
+        self._unused = {
+            name
+            for name, follower in self._followers.items()
+            if name not in self._users and follower.may_rest
+        }
 
     async def _leave(self, cluster: str) -> None:
         del self._followers[cluster]
-        task = self._tasks.pop(cluster)
+        self._unused.discard(cluster)
+        task = self._leaving[cluster] = self._tasks.pop(cluster)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task])
+        if self._leaving.get(cluster) is task:
+            del self._leaving[cluster]
 
     async def status(self) -> StatusReply:
         """Tell how every replica is, and how far: the words are those of `dsql.health.conditions`."""
@@ -144,8 +173,9 @@ class StorageServer:
 
     async def close(self) -> None:
         """Close every replica, leaving the environments clean."""
-        for cluster in list(self._followers):
-            await self._leave(cluster)
+        await asyncio.gather(*map(self._leave, list(self._followers)))
+        if self._leaving:
+            await asyncio.wait(self._leaving.values())
         self._executor.shutdown(wait=True)
 
 
@@ -181,6 +211,7 @@ class _Connection(FramedConnection):
         self._server = server
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._cluster = ""  # that is used
         self._reader: ReadableEnvironment | None = None
         self._slot: ReaderSlot | None = None
 
@@ -191,13 +222,20 @@ class _Connection(FramedConnection):
         opening = decode_opening(body)
         if isinstance(opening, Hello) and not opening.valid:
             raise ProtocolError("not a cluster identifier")
-        work = self._serve(opening.cluster) if isinstance(opening, Hello) else self._tell_status()
+        if isinstance(opening, Hello):
+            self._cluster = opening.cluster
+            self._server.use(opening.cluster)
+            work = self._serve(opening.cluster)
+        else:
+            work = self._tell_status()
         self._task = asyncio.get_running_loop().create_task(work)
 
     def closed(self) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None  # it has us, too, and nobody collects cycles here
+        if self._cluster:
+            self._server.leave(self._cluster)
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -319,27 +357,35 @@ class _Gathered:
         self._bytes += sum(len(key) + len(value) for key, value in some)
 
 
-async def serve(
+def make_server(
     layout: Layout,
     az: str,
-    on_ready: Callable[[], None],
     journal: Journal | None = None,
     settings: FollowerSettings | None = None,
-) -> None:
-    """Serve the storage of `az` at run/AZ.storage.sock until cancelled.
+) -> StorageServer:
+    """Return the server of an AZ, made on the event loop that it serves.
 
     `journal` is the AZ's journal replica if it shares this event loop; else its socket is used.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     source = journal or SocketJournal(layout.socket(f"{az}.journal"))
-    server = StorageServer(layout, az, source, settings or FollowerSettings())
-    listening = await listen(layout.socket(f"{az}.storage"), lambda: _Connection(server))
+    return StorageServer(layout, az, source, settings or FollowerSettings())
+
+
+async def serve(
+    layout: Layout, az: str, on_ready: Callable[[], None], server: StorageServer | None = None
+) -> None:
+    """Serve the storage of `az` at run/AZ.storage.sock until cancelled.
+
+    `server`, if given, is also used by the adjudicator on this event loop; it is closed at the end.
+    """
+    storage = server or make_server(layout, az)
+    listening = await listen(layout.socket(f"{az}.storage"), lambda: _Connection(storage))
     try:
-        await server.discover()
         on_ready()
         while True:
-            await next_tick(_DISCOVERY_SECONDS)
-            await server.discover()
+            await next_tick(_LOOK_SECONDS)
+            await storage.look()
     finally:
         listening.close()
-        await server.close()
+        await storage.close()

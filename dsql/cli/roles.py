@@ -155,8 +155,10 @@ async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Read
 
 async def _adjudicator(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
     from adjudicator.server import serve
+    from storage.use import SocketUse
 
-    await serve(layout, arguments.az, on_ready, sentinels=start_sentinels())
+    storage = SocketUse(layout.socket(f"{arguments.az}.storage"))
+    await serve(layout, arguments.az, on_ready, sentinels=start_sentinels(), storage=storage)
 
 
 async def _storage(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:
@@ -172,12 +174,13 @@ async def _az(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) ->
     from storage import server as storage
 
     az = arguments.az
-    replica = journal.JournalServer(layout, az)
+    log = journal.JournalServer(layout, az)
+    rows = storage.make_server(layout, az, log)
     await _together(
         on_ready,
-        lambda ready: journal.serve(layout, az, ready, replica),
-        lambda ready: storage.serve(layout, az, ready, replica),
-        lambda ready: adjudicator.serve(layout, az, ready, replica, replica, start_sentinels()),
+        lambda ready: journal.serve(layout, az, ready, log),
+        lambda ready: storage.serve(layout, az, ready, rows),
+        lambda ready: adjudicator.serve(layout, az, ready, log, log, start_sentinels(), rows),
     )
 
 

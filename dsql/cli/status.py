@@ -16,7 +16,7 @@ from dsql.cli.options import add_data_option, enter_data
 from dsql.control.clusters import list_clusters
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.health.collect import RoleStatus, Values, collect
-from dsql.health.conditions import Condition, conditions, severity
+from dsql.health.conditions import Condition, conditions, is_at_rest, severity
 
 UNKNOWN = 3
 
@@ -48,7 +48,10 @@ def as_json(clusters: list[ClusterRecord], roles: list[RoleStatus], found: list[
     """Return the status for programs."""
     status = {
         "status": severity(found).name.lower(),
-        "clusters": [_describe(cluster) for cluster in clusters],
+        "clusters": [
+            _describe(cluster) | {"at_rest": is_at_rest(cluster.identifier, roles)}
+            for cluster in clusters
+        ],
         "roles": msgspec.to_builtins(roles),
         "conditions": [
             msgspec.to_builtins(condition) | {"severity": condition.severity.name.lower()}
@@ -61,7 +64,7 @@ def as_json(clusters: list[ClusterRecord], roles: list[RoleStatus], found: list[
 def table(clusters: list[ClusterRecord], roles: list[RoleStatus], found: list[Condition]) -> str:
     """Return the status for people: the clusters, the roles, and what is wrong."""
     lines = [
-        f"cluster {cluster.identifier}  {cluster.endpoint}  {cluster.profile}"
+        f"cluster {cluster.identifier}  {cluster.endpoint}  {cluster.profile}{_rest(cluster, roles)}"
         for cluster in clusters
     ]
     lines.append(f"{'ROLE':<12} {'ZONE':<14} {'PID':>7}  {'HEALTH':<12} DETAILS")
@@ -78,6 +81,10 @@ def table(clusters: list[ClusterRecord], roles: list[RoleStatus], found: list[Co
         )
     lines.append(f"status: {severity(found).name.lower()}")
     return "\n".join(lines)
+
+
+def _rest(cluster: ClusterRecord, roles: list[RoleStatus]) -> str:
+    return "  at rest" if is_at_rest(cluster.identifier, roles) else ""
 
 
 def _short(key: str, clusters: list[ClusterRecord]) -> str:

@@ -20,6 +20,7 @@
     run/relay.address             HOST:PORT where the relays listen, for the command line
     run/NAME.sock                 Unix sockets: relay-N, placement, agent, control, AZ.journal,
                                   AZ.adjudicator, AZ.storage
+    run/AZ.awake/                 marks of the clusters that are awake in a zone
     run/voucher.key               32 bytes, secret: by them an agent recognises what an earlier one gave
     logs/NAME.log
 
@@ -227,6 +228,10 @@ class Layout:
     def socket(self, name: str) -> Path:
         """The Unix socket of a role."""
         return self.root / "run" / f"{name}.sock"
+
+    def awake(self, az: str) -> Path:
+        """The folder of a zone's marks of clusters that are awake: see `adjudicator.awake`."""
+        return self.root / "run" / f"{az}.awake"
 
     def log(self, name: str) -> Path:
         """The log file of a role."""

@@ -112,9 +112,11 @@ def conditions(clusters: Sequence[ClusterRecord], roles: Sequence[RoleStatus]) -
     found = [*_silent(roles)]
     for cluster in clusters:
         own = [role for role in roles if role.az in cluster.azs]
-        found += [*_said(cluster.identifier, own), *_unopened(cluster.identifier, own)]
+        found += _said(cluster.identifier, own)
+        if not is_at_rest(cluster.identifier, own):
+            found += _unopened(cluster.identifier, own)
+            found += _leaderless(cluster.identifier, own, found)
         found += _majorities(cluster, own)
-        found += _leaderless(cluster.identifier, own, found)
     return sorted(found, key=lambda condition: -condition.severity)
 
 
@@ -133,6 +135,12 @@ def leader_of(cluster: str, roles: Iterable[RoleStatus]) -> str:
         and values.get("phase") == "OPEN"
     ]
     return max(claims, default=(0, ""))[1]
+
+
+def is_at_rest(cluster: str, roles: Iterable[RoleStatus]) -> bool:
+    """Return whether nobody uses a cluster: of the adjudicators that answer, none has a seat in it."""
+    answering = [role for role in roles if role.role == "adjudicator" and role.health == OK]
+    return bool(answering) and not any(role.of_cluster(cluster) for role in answering)
 
 
 def _silent(roles: Iterable[RoleStatus]) -> Iterator[Condition]:
@@ -180,12 +188,13 @@ def _unopened(cluster: str, roles: Iterable[RoleStatus]) -> Iterator[Condition]:
 
 def _majorities(cluster: ClusterRecord, roles: Sequence[RoleStatus]) -> Iterator[Condition]:
     needed = len(cluster.azs) // 2 + 1
-    sound = [role for role in roles if role.role == "journal" and _votes(cluster, role)]
+    at_rest = is_at_rest(cluster.identifier, roles)
+    sound = [role for role in roles if role.role == "journal" and _votes(cluster, role, at_rest)]
     if len(sound) < needed:
         text = f"{len(sound)} of {len(cluster.azs)} journals can take a commit, and {needed} must"
         advice = "bring the zones named here back; with their logs lost for good: dsql recover"
         yield Condition("outvoted", Severity.DOWN, cluster.identifier, "", "journal", text, advice)
-    stored = [role for role in roles if role.role == "storage" and _is_read(cluster, role)]
+    stored = [role for role in roles if role.role == "storage" and _is_read(cluster, role, at_rest)]
     if not stored:
         text = "no zone's storage can be read"
         yield Condition(
@@ -193,14 +202,16 @@ def _majorities(cluster: ClusterRecord, roles: Sequence[RoleStatus]) -> Iterator
         )
 
 
-def _votes(cluster: ClusterRecord, role: RoleStatus) -> bool:
+def _votes(cluster: ClusterRecord, role: RoleStatus, at_rest: bool) -> bool:
     values = role.of_cluster(cluster.identifier)
-    return bool(values) and not any(values.get(word) for word in ("lost", "failed", "full"))
+    is_there = bool(values) or (at_rest and role.health == OK)
+    return is_there and not any(values.get(word) for word in ("lost", "failed", "full"))
 
 
-def _is_read(cluster: ClusterRecord, role: RoleStatus) -> bool:
+def _is_read(cluster: ClusterRecord, role: RoleStatus, at_rest: bool) -> bool:
     values = role.of_cluster(cluster.identifier)
-    return bool(values) and values.get("state") != "opening"
+    is_there = bool(values) or (at_rest and role.health == OK)
+    return is_there and values.get("state") != "opening"
 
 
 def _leaderless(

@@ -170,7 +170,12 @@ class ClusterTenant:
         path = self._layout.clock(self._assignment.cluster)
 
         def open_it() -> PublishedClock:
-            return PublishedClock(path, current_boot(), pause=self._pause)
+            try:
+                return PublishedClock(path, current_boot(), pause=self._pause)
+            except ClockUnavailableError:
+                # Nobody leads it: who connects wakes it, if that could not be done before.
+                self._line.prepare_adjudicator("")
+                raise
 
         try:
             return self._eventually(open_it)

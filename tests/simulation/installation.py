@@ -75,7 +75,10 @@ class Zone:
         loop = SimulatedLoop(process, thread)
         layout = Layout(self._installation.root, self._installation.files(process))
         try:
-            loop.run(serve_zone(layout, self.name, self._installation.settings))
+            installation = self._installation
+            loop.run(
+                serve_zone(layout, self.name, installation.settings, installation.rest_seconds)
+            )
             self._world.note(f"{self.name} ends by itself")
         except asyncio.CancelledError:
             self._world.note(f"{self.name} has stopped")
@@ -85,9 +88,12 @@ class Zone:
         self._world.later(200 * MILLISECOND, self._installation.supervise)
 
 
-async def serve_zone(layout: Layout, az: str, settings: FollowerSettings) -> None:
+async def serve_zone(
+    layout: Layout, az: str, settings: FollowerSettings, rest_seconds: float
+) -> None:
     """Run what `dsql az` runs."""
-    replica = journal.JournalServer(layout, az)
+    log = journal.JournalServer(layout, az)
+    rows = storage.make_server(layout, az, log, settings)
 
     def ready() -> None: ...
 
@@ -95,9 +101,12 @@ async def serve_zone(layout: Layout, az: str, settings: FollowerSettings) -> Non
         await service
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(run(journal.serve(layout, az, ready, replica)))
-        group.create_task(run(adjudicator.serve(layout, az, ready, replica, replica)))
-        group.create_task(run(storage.serve(layout, az, ready, replica, settings)))
+        group.create_task(run(journal.serve(layout, az, ready, log)))
+        deciding = adjudicator.serve(
+            layout, az, ready, log, log, storage=rows, rest_seconds=rest_seconds
+        )
+        group.create_task(run(deciding))
+        group.create_task(run(storage.serve(layout, az, ready, rows)))
 
 
 class Installation:
@@ -115,6 +124,7 @@ class Installation:
         self.supervised = True
         self.misleading: set[str] = set()  # zones where rows are wrong that nobody has looked at
         self.settings = draw_settings(world.chance)
+        self.rest_seconds = world.chance.choice((0.0, 0.5, 10.0))
         several = world.chance.random() < _SEVERAL
         self.identifiers = _CLUSTERS if several else _CLUSTERS[:1]
         for identifier in self.identifiers:

@@ -22,6 +22,7 @@ PROBES = (
     "adjudicator.leadership:Leadership.resign",
     "adjudicator.peers:Peers.doubt",
     "adjudicator.seat:Seat._give_up",
+    "adjudicator.server:AdjudicatorServer._rest",
     "dsql.rpc.clock:ClockPublisher.mend",
     "journal.copier:Copier._fetch_for",
     "journal.copier:Copier.fetched",

@@ -31,6 +31,7 @@ class Session:
         self.stopping = False
         self.decided = 0  # so many attempts were committed or aborted
         self.process: Process | None = None
+        self._given: Any = None  # a zone and a connection to its adjudicator, not used yet
         self._installation = installation
         self._cluster = cluster
         self._world = installation.world
@@ -57,10 +58,12 @@ class Session:
         layout = self._installation.layout
         chance = self._world.chance
         assigner = Assigner(layout, ZONES[0], sandbox=False, park_seconds=1.0)
+        # As an agent does at once, also for who will only read: by that the cluster is woken.
+        self._given = assigner.connect_adjudicator(self._cluster, "")
         preferred = sorted(ZONES, key=lambda _: chance.random())
         try:
             replica = LocalReplica([layout.storage(az, self._cluster) for az in preferred])
-            clock = self._open_clock()
+            clock = self._open_clock(assigner)
         except (SqlError, OSError) as error:
             self._world.note(f"{self.name} cannot start: {error}")
             self._end()
@@ -78,16 +81,20 @@ class Session:
         if self.process is not None:
             self.process.kill()
 
-    def _open_clock(self) -> PublishedClock:
+    def _open_clock(self, assigner: Assigner) -> PublishedClock:
         while True:
             try:
                 clock = self._installation.layout.clock(self._cluster)
                 return PublishedClock(clock, self._installation.machine.boot)
             except ClockUnavailableError:
                 self._sleep(0.05)
+                if self._given is None:
+                    self._given = assigner.connect_adjudicator(self._cluster, "")
 
     def _connect(self, assigner: Assigner, az: str) -> Any:
-        connection = assigner.connect_adjudicator(self._cluster, az)
+        connection, self._given = self._given, None
+        if connection is None or az not in ("", connection[0]):
+            connection = assigner.connect_adjudicator(self._cluster, az)
         if connection is None:
             raise ConnectionRefusedError("no adjudicator answers")
         return connection

@@ -42,9 +42,12 @@ def make_layout(root: Path) -> Layout:
 class Az:
     """Journal and adjudicator of one AZ; `stop` ends both, `start` begins a new life."""
 
-    def __init__(self, layout: Layout, name: str) -> None:
+    def __init__(
+        self, layout: Layout, name: str, storage: adjudicator_server.Storage | None = None
+    ) -> None:
         self.layout = layout
         self.name = name
+        self.storage = storage
         self.journal: JournalServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,7 +60,13 @@ class Az:
             ),
             asyncio.create_task(
                 adjudicator_server.serve(
-                    self.layout, self.name, ready[1].set, self.journal, self.journal
+                    self.layout,
+                    self.name,
+                    ready[1].set,
+                    self.journal,
+                    self.journal,
+                    storage=self.storage,
+                    rest_seconds=adjudicator_server.REST_SECONDS,
                 )
             ),
         ]
@@ -72,9 +81,9 @@ class Az:
 
 
 class Fixture:
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, storage: adjudicator_server.Storage | None = None) -> None:
         self.layout = layout
-        self.azs = [Az(layout, name) for name in AZS]
+        self.azs = [Az(layout, name, storage) for name in AZS]
 
     def connect(self, az: str) -> tuple[str, socket.socket]:
         az = az or "az1"
@@ -126,8 +135,10 @@ class Fixture:
 
 
 @asynccontextmanager
-async def running(root: Path) -> AsyncIterator[Fixture]:
-    fixture = Fixture(make_layout(root))
+async def running(
+    root: Path, storage: adjudicator_server.Storage | None = None
+) -> AsyncIterator[Fixture]:
+    fixture = Fixture(make_layout(root), storage)
     for az in fixture.azs:
         await az.start()
     try:

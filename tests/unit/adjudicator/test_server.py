@@ -152,6 +152,15 @@ async def test_status_names_leader_and_watermarks(cluster):
         client.close()
 
 
+async def _leader_becomes(leader, adjudicator, seconds=5.0):
+    async with asyncio.timeout(seconds):
+        while True:
+            status = await asyncio.to_thread(ask_status, adjudicator)
+            if status.values.get(f"{CLUSTER}.leader") == leader:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def _last_sequence_becomes(sequence, journal, seconds=5.0):
     """Wait for a replica that need not have been among the two of three that answered first."""
     async with asyncio.timeout(seconds):
@@ -168,6 +177,10 @@ async def _last_sequence_becomes(sequence, journal, seconds=5.0):
 async def test_death_of_a_zone_is_told_to_who_is_connected_while_its_own_connection_is_still_open(
     cluster,
 ):
+    for az in ("az1", "az2", "az3"):  # whose own connections stand by then
+        _, waking = cluster.connect(az)
+        await _leader_becomes("az1", cluster.layout.socket(f"{az}.adjudicator"))
+        waking.close()
     dying = threading.Event()
     sentinel = threading.Thread(target=dying.wait)
     sentinel.start()

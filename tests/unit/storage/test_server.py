@@ -16,7 +16,7 @@ from dsql.rpc.client import ask_status
 from dsql.rpc.clock import ClockPublisher
 from storage.client import LocalReplica, RemoteReplica, open_cluster
 from storage.replica_writer import FollowerSettings
-from storage.server import serve
+from storage.server import make_server, serve
 
 from .conftest import durable_sequence
 
@@ -38,9 +38,10 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 @contextlib.asynccontextmanager
 async def serving(layout: Layout, journal: Any, **options: Any) -> AsyncIterator[None]:
     ready = asyncio.Event()
-    settings = FollowerSettings(**options)
-    task = asyncio.create_task(serve(layout, "az1", ready.set, journal, settings))
+    server = make_server(layout, "az1", journal, FollowerSettings(**options))
+    task = asyncio.create_task(serve(layout, "az1", ready.set, server))
     await ready.wait()
+    server.use(CLUSTER)
     try:
         yield
     finally:

@@ -63,7 +63,8 @@ async def zones(layout: Layout, journal: Any, **options: Any) -> AsyncIterator[l
     try:
         async with asyncio.timeout(60):
             for server in servers:
-                await server.discover()
+                for cluster in layout.cluster_identifiers():
+                    server.use(cluster)
             yield servers
     finally:
         for one in listening:
