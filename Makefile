@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PACKAGES := dsql relay placement journal adjudicator storage control_plane
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: setup compiled up test soak bench attacks chaos-load regression compatibility lint dist docs clean
+.PHONY: setup compiled up test console soak bench attacks chaos-load regression compatibility lint dist docs clean
 setup: $(VENV)/.server $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 
 .venv/.server: pyproject.toml requirements.lock
@@ -62,6 +62,17 @@ test: $(VENV)/.test
 	sh tests/install_reference.sh
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(APART)
 	$(BIN)/python -m pytest $(ALONE)
+
+# Builds the console's page from console/ into the package, after its types and its own tests. Needs Node and npm;
+# what is built is checked in, so that nobody else does.
+console: console/node_modules
+	npm run --silent --prefix console check
+	npm run --silent --prefix console test
+	npm run --silent --prefix console build
+
+console/node_modules: console/package-lock.json
+	npm ci --ignore-scripts --silent --no-audit --no-fund --prefix console
+	touch $@
 
 # Simulates cluster after cluster until stopped. Options: make soak SOAK="--seeds 1000"
 soak: $(VENV)/.test

@@ -11,7 +11,7 @@ import datetime
 import logging
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from control_plane.failures import ServiceError
 from control_plane.messages import HttpRequest
@@ -27,10 +27,25 @@ _AGENT_CHARACTERS = 200
 _HIDDEN = {"clientToken"}
 
 
+class EventKind(NamedTuple):
+    """What CloudTrail calls a kind of events: the service they come from, and their type."""
+
+    source: str
+    type_name: str
+
+
+API_CALL = EventKind("dsql.amazonaws.com", "AwsApiCall")
+SIGN_IN = EventKind("signin.amazonaws.com", "AwsConsoleSignIn")
+_NAMELESS = {API_CALL: "Unknown", SIGN_IN: "ConsoleLogin"}
+
+
 class Event:
     """A request and what became of it; it fills as that proceeds."""
 
-    def __init__(self, request: HttpRequest, request_id: str, now: float) -> None:
+    def __init__(
+        self, request: HttpRequest, request_id: str, now: float, kind: EventKind = API_CALL
+    ) -> None:
+        self.kind = kind
         self.request = request
         self.request_id = request_id
         self.now = now
@@ -66,15 +81,15 @@ class AuditLog:
 
 def _fields(event: Event, settings: Settings) -> dict[str, Any]:
     operation, request = event.operation, event.request
-    name = operation.name if operation is not None else "Unknown"
+    name = operation.name if operation is not None else _NAMELESS[event.kind]
     reads_only = operation is not None and operation.reads_only
     shown = {key: value for key, value in event.parameters.items() if key not in _HIDDEN}
     fields: dict[str, Any] = {
         "eventVersion": "1.11",
         "eventTime": datetime.datetime.fromtimestamp(event.now, datetime.UTC).isoformat(),
-        "eventSource": "dsql.amazonaws.com",
+        "eventSource": event.kind.source,
         "eventName": name,
-        "eventType": "AwsApiCall",
+        "eventType": event.kind.type_name,
         "eventID": str(uuid.uuid4()),
         "awsRegion": settings.region,
         "sourceIPAddress": request.address,

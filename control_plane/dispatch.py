@@ -8,18 +8,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from control_plane import cluster_operations, policy_operations, tag_operations
 from control_plane.answering import write_failure, write_output
 from control_plane.audit import AuditLog, Event
-from control_plane.authentication import Authenticator
 from control_plane.failures import ServiceError, internal, invalid, throttled
 from control_plane.messages import HttpAnswer, HttpRequest
 from control_plane.permissions import Caller
 from control_plane.plane import Answer, Plane
 from control_plane.reading import read_input
 from control_plane.service_model import route
+from dsql.control.access_keys import AccessKey
 from dsql.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,21 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+class Authenticating(Protocol):
+    """Finds out who sends a request."""
+
+    def authenticate(self, request: HttpRequest, now: float) -> AccessKey:
+        """Return the access key behind it; `now`: seconds since 1970. Raises ServiceError."""
+        ...
+
+
 class Dispatcher:
     """Answers requests, one after the other."""
 
     def __init__(
         self,
         plane: Plane,
-        authenticator: Authenticator,
+        authenticator: Authenticating,
         rate: RateLimit,
         audit: AuditLog,
         monotonic: Callable[[], float] = time.monotonic,

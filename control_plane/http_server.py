@@ -11,6 +11,7 @@ import logging
 import ssl
 from typing import Any
 
+import h11
 from starlette.applications import Starlette
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,6 +21,7 @@ CONNECTIONS_MAX = 256
 REQUEST_SECONDS = 15.0  # for a request to come, from the first byte to the last of its headers
 HANDSHAKE_SECONDS = 10.0
 HEAD_BYTES_MAX = 32 * 1024
+MESSAGE_BYTES_MAX = 1024 * 1024  # of a WebSocket
 _BACKLOG = 256
 
 
@@ -33,7 +35,9 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
-            ws="none",
+            ws="wsproto",
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
             interface="asgi3",
             proxy_headers=False,
             server_header=False,
@@ -60,7 +64,7 @@ class HttpServer:
         """Take no more requests, and finish those that are being answered."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._open):
+        for connection in list(self.state.connections):
             connection.shutdown()
         if self.state.tasks:
             await asyncio.wait(list(self.state.tasks))
@@ -99,15 +103,23 @@ class _Connection(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From here on the connection is another protocol's, and its bounds are the application's."""
+        self._unwatch()
+        self._house.left(self)
+        super().handle_websocket_upgrade(event)
+
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._unwatch()
         self._house.left(self)
         super().connection_lost(exc)
 
-    def _watch(self) -> None:
+    def _unwatch(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+
+    def _watch(self) -> None:
+        self._unwatch()
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self._look)
 
     def _look(self) -> None:

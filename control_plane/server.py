@@ -18,6 +18,12 @@ from control_plane.app import make_app
 from control_plane.audit import AuditLog
 from control_plane.authentication import Authenticator
 from control_plane.certificate import ApiCertificate, reachable
+from control_plane.console.desk import Clocks, Desk
+from control_plane.console.guard import Guard
+from control_plane.console.routes import Console
+from control_plane.console.sessions import Sessions
+from control_plane.console.tunnel import Tunnels
+from control_plane.console.watch import Watch
 from control_plane.dispatch import Dispatcher
 from control_plane.http_server import HttpServer
 from control_plane.lifecycle import Lifecycle
@@ -73,7 +79,18 @@ class ControlPlane:
         )
         authenticator = Authenticator(keys, settings.region)
         self._dispatcher = Dispatcher(plane, authenticator, self._rate, self._audit)
-        self._http = HttpServer(make_app(self._answer))
+        sessions = Sessions()
+        guard = Guard(sessions, keys, time.monotonic)
+        clocks = Clocks(time.time, time.monotonic)
+        self._desk = Desk(plane, layout, authenticator, sessions, guard, self._audit, clocks)
+        console = Console(
+            self._desk,
+            Dispatcher(plane, guard, self._rate, self._audit),
+            Watch(layout),
+            Tunnels(layout),
+            self._work,
+        )
+        self._http = HttpServer(make_app(self._answer, console.routes()))
         self._keeping: list[asyncio.Task[None]] = []
 
     async def start(self, address: Address) -> None:
@@ -145,6 +162,7 @@ class ControlPlane:
                 await self._work(self._renew)
             self._rate.forget_full(now)
             self._audit.forget_full(now)
+            self._desk.forget_full(now)
 
 
 class _Desk(FramedConnection):

@@ -56,6 +56,7 @@ MAY_IMPORT = {
         "dsql.control",
         "dsql.client",
         "dsql.disk",
+        "dsql.health",
         "dsql.iam",
         "dsql.limits",
         "dsql.rate_limit",
