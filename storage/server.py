@@ -1,8 +1,8 @@
 """The storage replicas of one AZ, for all clusters, and reading them from afar.
 
 The server follows a cluster that has a replica in its AZ while somebody uses it: the AZ's adjudicator as
-long as the cluster is awake (`adjudicator.server`), and whoever is connected here. A second or two later the
-replica is closed, and of a cluster at rest there are files only. Query processors of the same host read
+long as the cluster is awake (`adjudicator.server`), and whoever is connected here. A second or two later
+the replica is closed, and of a cluster at rest there are files only. Query processors of the same host read
 the environments themselves (`storage.local_replica`); all others ask here. Predicates, projections and
 aggregates are not pushed down yet: a remote scan returns the whole rows of its range, a limited number at
 a time.
