@@ -44,7 +44,8 @@ class Seat:
     the zone that leads elsewhere, "" if none does that lives. `used_at`: when somebody was connected last,
     by the loop's clock. `rests`: this zone leads, and lays that down because nobody is. `doubt` is called
     when somebody waits: that leader may hang. `in_reach(azs)` tells whether a majority of zones is.
-    `promised` is the highest epoch that was met, `refusals` how often a claim has failed since somebody led.
+    `promised` is the highest epoch that was met, `refusals` how often a claim has failed since somebody
+    led.
     """
 
     def __init__(
