@@ -60,8 +60,8 @@ ALONE := tests/docs tests/drivers tests/integration tests/simulation $(TIMED)
 # Also installs a PostgreSQL to compare with, where apt-get can.
 test: $(VENV)/.test
 	sh tests/install_reference.sh
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(APART)
-	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -P -m pytest --numprocesses 2 --dist loadfile $(APART)
+	$(BIN)/python -P -m pytest $(ALONE)
 
 # Builds the console's page from console/ into the package, after its types and its own tests. Needs Node and npm;
 # what is built is checked in, so that nobody else does.

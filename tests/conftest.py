@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# What tests start is what is installed, also in the directory of the sources.
+# What tests import and start is what is installed, compiled modules too, and not the sources that lie here
+# (`python -P`, see the Makefile). They come last: spawned processes import what they run from `tests`.
 os.environ["PYTHONSAFEPATH"] = "1"
+sys.path.append(os.path.dirname(os.path.dirname(__file__)))
 
 # How long it takes to make examples says how busy the machine is.
 settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
