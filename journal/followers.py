@@ -66,7 +66,7 @@ class Follower:
         self.connected = False
         self.joined = False  # has promised our epoch on this connection
         self.promised_in = 0  # the round in which it did
-        self.behind_own = False  # the candidate's own promise stood before this one was asked for
+        self.behind_own = False  # it has stood by us when the candidate's own replica did
         self.round = 0  # the newest one that it has answered
         self.lost = False  # does not count
         self.lost_in = 0  # the round before the one that began when it said so on this connection
@@ -101,6 +101,7 @@ class Followers:
         self.every = [Follower() for _ in range(quorum.copies)]
         self.eager: list[int] = []
         self._own = own
+        self._own_round = 0  # in which the own replica was asked, if it was
         self._near = own or 0
         self._nearest_first = True
 
@@ -146,13 +147,25 @@ class Followers:
         """Every AZ's storage has the records up to here."""
         return min(follower.checkpoint for follower in self.every)
 
-    def asked(self, replica: int) -> None:
-        """A claim is sent. Whether it comes behind the own replica's promise is known from now on."""
-        follower, own = self.every[replica], self._own
-        if replica == own and not follower.joined:
+    def begins_own(self, replica: int) -> bool:
+        """Return whether to ask this replica is to ask the own one for its promise."""
+        return replica == self._own and not self.every[replica].joined
+
+    def asked(self, replica: int, round_: int) -> None:
+        """A claim of a round is sent. The own one is the first of its round."""
+        if self.begins_own(replica):
             self._forget_own()
-        follower.reset()
-        follower.behind_own = own is not None and self.every[own].connected
+            self._own_round = round_
+        self.every[replica].reset()
+
+    def answered(self, replica: int, round_: int) -> None:
+        """A replica stands by us, as it says in answer to a claim of a round.
+
+        The answer may have been under way for long: only the round tells which claim it belongs to.
+        """
+        follower = self.every[replica]
+        follower.round = max(follower.round, round_)
+        follower.behind_own |= 0 < self._own_round <= round_
 
     def disconnected(self, replica: int) -> None:
         """A connection is lost."""
@@ -164,6 +177,7 @@ class Followers:
 
     def _forget_own(self) -> None:
         """The own promise begins anew, or ends: what came behind the former one is no more."""
+        self._own_round = 0
         for follower in self.every:
             follower.behind_own = False
 

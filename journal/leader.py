@@ -25,8 +25,9 @@ others have committed meanwhile, with that very replica, whole again.
 What matters is one moment in which a majority stands by the epoch. The candidate's own replica, in the
 same process, shows it without another round: it is asked first, refuses lower epochs from within that call
 on, and can forget nothing that the candidate survives. When another replica promises because of a claim
-that was sent after that, both stand by the epoch in that moment. Whatever the other loses later, it cannot
-be made whole under a lower epoch: one of the two witnesses that this takes is our own replica.
+that was sent after that, both stand by the epoch in that moment. (Which claim an answer belongs to, its
+round tells: to ask the own replica after others begins a new one.) Whatever the other loses later, it
+cannot be made whole under a lower epoch: one of the two witnesses that this takes is our own replica.
 So two rounds, the claim and the EPOCH record, make a leader of three copies. (Where more than two promises
 are needed, two others might promise one after the other without a common moment: they confirm.)
 
@@ -104,6 +105,7 @@ class Leader:
         self.backlog = Backlog(quorum.copies)
         self._commit_at_look = 0
         self._round = 1
+        self._asked = False  # anybody
         self._candidate = candidate
         self._name = name
         self._clock = clock
@@ -270,8 +272,14 @@ class Leader:
     # Claiming
 
     def _claim(self, replica: int) -> list[Send]:
-        self._replicas.asked(replica)
-        return [] if self.deposed else [(replica, self._make_claim())]
+        if self.deposed:
+            return []
+        sends: list[Send] = []
+        if self._asked and self._replicas.begins_own(replica):
+            sends = self._begin_round()  # what was asked for before says nothing of a common moment
+        self._asked = True
+        self._replicas.asked(replica, self._round)
+        return [*sends, (replica, self._make_claim())]
 
     def _make_claim(self, whole_at: int = 0) -> Claim:
         return Claim(self.epoch, self._candidate, self._round, whole_at)
@@ -288,7 +296,7 @@ class Leader:
         if reply.epoch != self.epoch:
             return []
         follower = self._followers[replica]
-        follower.round = max(follower.round, reply.round)
+        self._replicas.answered(replica, reply.round)
         sends: list[Send] = []
         if follower.joined:
             self._confirmed(follower, reply)

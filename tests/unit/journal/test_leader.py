@@ -40,8 +40,10 @@ def promise(leader: Leader, replica: int, extent: Extent = EMPTY, *, lost: bool 
     return confirm(leader, say_promise(leader, replica, extent, lost=lost))
 
 
-def say_promise(leader: Leader, replica: int, extent: Extent = EMPTY, *, lost: bool = False):
-    return leader.step(replica, ClaimReply(leader.epoch, True, leader.epoch, extent, 1, lost))
+def say_promise(
+    leader: Leader, replica: int, extent: Extent = EMPTY, *, lost: bool = False, round_: int = 1
+):
+    return leader.step(replica, ClaimReply(leader.epoch, True, leader.epoch, extent, round_, lost))
 
 
 def confirm(leader: Leader, sends, but: int | None = None):
@@ -183,11 +185,25 @@ def test_own_promise_and_one_that_was_asked_for_behind_it_elect_without_another_
 def test_promise_that_was_asked_for_before_the_own_one_has_to_be_confirmed():
     leader = make_candidate(2, 1)
     say_promise(leader, 2)
-    asked = say_promise(leader, 1)
-    assert [(replica, message.round) for replica, message in asked] == [(1, 2), (2, 2)]
+    asked = say_promise(leader, 1, round_=2)
+    assert [(replica, message.round) for replica, message in asked] == [(1, 3), (2, 3)]
     assert leader.phase is Phase.CLAIMING
     confirm(leader, asked)
     assert leader.phase is Phase.OPENING
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_late_answer_to_what_was_asked_before_the_own_promise_elects_nobody(late):
+    """Its giver may have lost the log since; asked again, it would answer with the newer round."""
+    leader = make_candidate(2, 1)
+    for _ in range(2):
+        leader.tick()
+    own_round = max(claim.round for _, claim in leader.connected(1))
+    (again,) = (claim for replica, claim in leader.connected(2) if replica == 2)
+    assert again.round == own_round > 1
+    say_promise(leader, 1, round_=own_round)
+    say_promise(leader, 2, round_=1 if late else own_round)
+    assert leader.phase is (Phase.CLAIMING if late else Phase.OPENING)
 
 
 @pytest.mark.parametrize("again", ["reconnected", "overdue"])
