@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import sys
 import types
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from storage.replica_writer import FollowerSettings
+
+from .themes import Theme
 
 # How many of them are changed, and whether to the first of their choices, which is the rarest.
 _WORLDS = ((0.0, False), (0.3, False), (0.8, False), (0.8, True))
@@ -39,6 +42,8 @@ CONSTANTS = (
     Constant("journal.group_commit", "_QUICK_SECONDS", (0.0, 1.0)),
     Constant("journal.upkeep", "_SCRUB_SECONDS", (1.0, 5.0)),
     Constant("journal.appender", "_CATCH_UP_SECONDS", (0.0, 0.1)),
+    Constant("journal.appender", "_LOOKS_PER_TICK", (2, 5)),
+    Constant("journal.appender", "_RECONNECT_SECONDS_MAX", (0.1, 3.0)),
     Constant("adjudicator.commit_pipeline", "BATCH_BYTES_MAX", (1, 200)),
     Constant(
         "adjudicator.conflict_set",
@@ -49,6 +54,7 @@ CONSTANTS = (
     Constant("adjudicator.conflict_set", "KEYS_MAX", (3, 20), "keys_max"),
     Constant("adjudicator.outcomes", "ENTRIES_MAX", (10, 100), "entries_max"),
     Constant("adjudicator.failure_detector", "BEAT_SECONDS", (0.01, 0.1)),
+    Constant("adjudicator.electorate", "LONELY_SECONDS", (0.3, 1.0)),
     Constant("adjudicator.leadership", "_RETENTION_SECONDS", (0.2, 1.0)),
     Constant("adjudicator.recall", "_FIRST_RECORDS", (1, 20)),
     Constant("adjudicator.recall", "_KEYS_PER_TURN", (1, 10)),
@@ -61,12 +67,14 @@ CONSTANTS = (
 )
 
 
-def draw_constants(chance: random.Random, patch: pytest.MonkeyPatch) -> None:
-    """Change none, some or all of them until the patch is undone: many a branch takes several."""
+def draw_constants(chance: random.Random, patch: pytest.MonkeyPatch, theme: Theme) -> None:
+    """Change none, some or all of them until the patch is undone, in any case those of the theme."""
     share, extreme = chance.choice(_WORLDS)
     for constant in CONSTANTS:
         chosen = constant.choices[0] if extreme else chance.choice(constant.choices)
-        if chance.random() < share:
+        if constant.name in theme.constants:
+            _change(constant, theme.constants[constant.name], patch)
+        elif chance.random() < share:
             _change(constant, chosen, patch)
 
 
@@ -86,9 +94,9 @@ def _change(constant: Constant, chosen: Any, patch: pytest.MonkeyPatch) -> None:
                         patch.setitem(defaults, constant.parameter, chosen)
 
 
-def draw_settings(chance: random.Random) -> FollowerSettings:
+def draw_settings(chance: random.Random, theme: Theme) -> FollowerSettings:
     """Return how storage applies and checkpoints in a run."""
-    return FollowerSettings(
+    drawn = FollowerSettings(
         delay_seconds=chance.choice((0.0, 0.02, 0.2)),
         pending_bytes_max=chance.choice((1, 1_000, 1_048_576)),
         checkpoint_seconds=chance.choice((0.5, 3.0, 300.0)),
@@ -99,3 +107,4 @@ def draw_settings(chance: random.Random) -> FollowerSettings:
         scrub_seconds=chance.choice((0.5, 3.0, 600.0)),
         scrub_share=chance.choice((0.02, 0.5)),
     )
+    return dataclasses.replace(drawn, **theme.settings)

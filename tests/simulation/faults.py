@@ -7,17 +7,18 @@ zone only: with two of three logs gone nobody could know what was acknowledged.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from storage.environment import ENVIRONMENT
 from storage.mvcc import HEADER_BYTES
 
-from .installation import ZONES, Installation, Zone
-from .network import network_of
+from .harm import Harm
+from .installation import Installation
 from .probes import PROBES, STEPS, Probes
 from .session import Session
+from .stories import Stories
+from .themes import Theme
 from .world import MILLISECOND, SECOND
 
 _VALUE = re.compile(rb"(client|guest)\d+/\d+")  # what a client writes (session.py)
@@ -27,18 +28,17 @@ YEAR = 365 * 86_400 * SECOND
 class Faults:
     """The faults of one run. `counts` tells how often each has come."""
 
-    def __init__(self, installation: Installation, sessions: list[Session], probes: Probes) -> None:
+    def __init__(
+        self, installation: Installation, sessions: list[Session], probes: Probes, theme: Theme
+    ) -> None:
         self.counts: dict[str, int] = {}
-        self.damaged: set[str] = set()  # the zones whose disks have lost or changed something
         self._installation = installation
         self._world = installation.world
-        self._network = network_of(installation.world)
+        self._harm = Harm(installation, sessions)
+        self._network = self._harm.network
         self._sessions = sessions
         self._probes = probes
-        self._healed = False
-        self._aim: Zone | None = None  # who is to be struck, where that is open
-        chance = self._world.chance
-        self._victim = chance.choice(installation.zones)
+        stories = Stories(self._harm, probes)
         kinds: list[Callable[[], None]] = [
             self.kill_zone,
             self.kill_leader,
@@ -50,21 +50,24 @@ class Faults:
             self.kill_session,
             self.pause_session,
             self.break_connections,
+            self.stall_service,
             self.clog_one_way,
             self.isolate_zone,
             self.swizzle_clog,
-            self.fork,
             self.step_clock,
             self.slow_disk,
             self.stall_disk,
+            self.sicken_leader,
             self.fill_disk,
             self.damage_disk,
             self.damage_rows,
             self.damage_clock,
             self.fail_writes,
             self.lose_log,
-            self.lose_storage,
             self.ambush,
+            stories.fork,
+            stories.lose_storage,
+            stories.late_promise,
         ]
         self._sudden = [
             self.kill_zone,
@@ -75,10 +78,20 @@ class Faults:
             self.isolate_zone,
             self.lose_log,
         ]
+        chance = self._world.chance
         share = chance.choice((0.2, 0.5, 1.0))
         self._kinds = [kind for kind in kinds if chance.random() < share] or kinds
         self._gap = chance.choice((0.2, 0.6, 2.0))
+        if theme.faults:
+            by_name = {kind.__name__: kind for kind in kinds}
+            self._kinds = [by_name[name] for name in theme.faults] + self._kinds[:1]
+            self._gap = theme.gap
         self._draw_surroundings()
+
+    @property
+    def damaged(self) -> set[str]:
+        """The zones whose disks have lost or changed something."""
+        return self._harm.damaged
 
     def _draw_surroundings(self) -> None:
         chance = self._world.chance
@@ -113,12 +126,12 @@ class Faults:
                 self._world.later(chance.randint(0, delay), lambda fault=fault: come(fault, name))
 
         def come(fault: Callable[[], None], name: str) -> None:
-            if not self._healed:
-                self._aim = next(
+            if not self._harm.healed:
+                self._harm.aim = next(
                     (zone for zone in self._installation.zones if zone.name == name), None
                 )
                 self._strike(fault)
-                self._aim = None
+                self._harm.aim = None
 
         self._probes.next(chance.choice(PROBES + STEPS), strike)
 
@@ -130,7 +143,7 @@ class Faults:
 
     def heal(self) -> None:
         """End every fault that lasts, and let no other come."""
-        self._healed = True
+        self._harm.healed = True
         self._network.clear()
         self._network.delay = 1_000
         for zone in self._installation.zones:
@@ -145,32 +158,32 @@ class Faults:
     # Processes
 
     def kill_zone(self) -> None:
-        self._kill(self._any_zone())
+        self._harm.kill(self._harm.any_zone())
 
     def kill_leader(self) -> None:
-        self._kill(self._leader())
+        self._harm.kill(self._harm.leader())
 
     def kill_all(self) -> None:
         for zone in self._installation.zones:
-            self._kill(zone)
+            self._harm.kill(zone)
 
     def crash_host(self) -> None:
         for session in self._sessions:
             session.kill()
         self._installation.crash()
         for zone in self._installation.zones:
-            self._restart(zone)
+            self._harm.restart(zone)
 
     def stop_zone(self) -> None:
-        zone = self._any_zone()
+        zone = self._harm.any_zone()
         zone.stop()
-        self._restart(zone)
+        self._harm.restart(zone)
 
     def pause_zone(self) -> None:
-        self._pause(self._any_zone())
+        self._harm.pause(self._harm.any_zone())
 
     def pause_leader(self) -> None:
-        self._pause(self._leader())
+        self._harm.pause(self._harm.leader())
 
     def kill_session(self) -> None:
         self._world.chance.choice(self._sessions).kill()
@@ -179,30 +192,6 @@ class Faults:
         session = self._world.chance.choice(self._sessions)
         if session.process is not None:
             session.process.pause(self._world.chance.randint(10, 5_000) * MILLISECOND)
-
-    def _any_zone(self) -> Zone:
-        return self._aim or self._world.chance.choice(self._installation.zones)
-
-    def _any_cluster(self) -> str:
-        return self._world.chance.choice(self._installation.identifiers)
-
-    def _leader(self) -> Zone:
-        return self._installation.leader(self._any_cluster()) or self._any_zone()
-
-    def _kill(self, zone: Zone) -> None:
-        zone.kill()
-        self._restart(zone)
-
-    def _restart(self, zone: Zone) -> None:
-        delay = self._world.chance.choice((10, 200, 1_000, 4_000)) * MILLISECOND
-        self._world.later(self._world.chance.randint(0, delay), zone.start)
-
-    def _pause(self, zone: Zone) -> None:
-        longest = self._world.chance.choice((20, 300, 3_000, 12_000))
-        duration = self._world.chance.randint(1, longest) * MILLISECOND
-        if zone.process is not None:
-            self._world.note(f"{zone.name} pauses for {duration}")
-            zone.process.pause(duration)
 
     # Network
 
@@ -213,63 +202,39 @@ class Faults:
             if end in self._network.ends and chance.random() < share / 2:
                 end.break_()
 
+    def stall_service(self) -> None:
+        """Hold up all connections to one service of one zone, while its others go on."""
+        addresses = sorted({end.address for end in self._network.ends})
+        if addresses:
+            address = self._world.chance.choice(addresses)
+            held = [end for end in self._network.ends if end.address == address]
+            self._network.stall(held)
+            longest = self._world.chance.choice((50, 500, 3_000))
+            duration = self._world.chance.randint(1, longest) * MILLISECOND
+            self._world.later(duration, lambda: self._network.release(held))
+
     def clog_one_way(self) -> None:
-        source, target = self._world.chance.sample(self._names(), 2)
-        self._clog([(source, target)])
+        source, target = self._world.chance.sample(self._harm.names, 2)
+        self._harm.clog([(source, target)])
 
     def isolate_zone(self) -> None:
-        zone = self._any_zone().name
-        others = [name for name in self._names() if name != zone]
+        zone = self._harm.any_zone().name
+        others = [name for name in self._harm.names if name != zone]
         pairs = [(zone, other) for other in others] + [(other, zone) for other in others]
         if self._world.chance.random() < 0.3:
             pairs = pairs[: len(others)]
-        self._clog(pairs)
+        self._harm.clog(pairs)
 
     def swizzle_clog(self) -> None:
         """Cut some off one after the other, and let them back in another order."""
         chance = self._world.chance
-        names = self._names()
+        names = self._harm.names
         chosen = chance.sample(names, chance.randint(1, len(names)))
         for name in chosen:
             pairs = [(name, other) for other in names if other != name]
             pairs += [(other, name) for other in names if other != name]
             begin = chance.randint(0, 1_000) * MILLISECOND
-            self._world.later(begin, lambda pairs=pairs: self._clog(pairs))
-
-    def fork(self) -> None:
-        """Leave a zone behind, then have the leader write what nobody gets, and come back to an heir."""
-        chance = self._world.chance
-        leader = self._leader()
-        others = [zone for zone in self._installation.zones if zone is not leader]
-        heir, straggler = chance.sample(others, 2)
-        behind, alone = chance.randint(100, 1_500), chance.randint(200, 3_000)
-        self._part(leader, straggler, behind + alone)
-        self._world.later(behind * MILLISECOND, lambda: self._part(leader, heir, alone))
-        straggler.disk.sync_delay = chance.choice((1_000, 100_000, 300_000))
-
-    def _part(self, zone: Zone, other: Zone, milliseconds: int) -> None:
-        """Cut two zones off from each other for a while."""
-        pairs = [(zone.name, other.name), (other.name, zone.name)]
-        self._clog_for(pairs, milliseconds)
-
-    def _clog(self, pairs: list[tuple[str, str]]) -> None:
-        longest = self._world.chance.choice((50, 500, 3_000, 10_000))
-        self._clog_for(pairs, self._world.chance.randint(1, longest))
-
-    def _clog_for(self, pairs: list[tuple[str, str]], milliseconds: int) -> None:
-        duration = milliseconds * MILLISECOND
-        if self._healed:
-            return
-        for source, target in pairs:
-            self._network.clog(source, target)
-        self._world.later(duration, lambda: self._unclog(pairs))
-
-    def _unclog(self, pairs: list[tuple[str, str]]) -> None:
-        for source, target in pairs:
-            self._network.unclog(source, target)
-
-    def _names(self) -> list[str]:
-        return [*ZONES, *(session.name for session in self._sessions)]
+            self._world.later(begin, lambda pairs=pairs: self._harm.clog(pairs))
 
     # Clocks and disks
 
@@ -277,51 +242,62 @@ class Faults:
         chance = self._world.chance
         size = chance.choice((SECOND, 60 * SECOND, 3_600 * SECOND, YEAR))
         step = chance.randint(-size, size)
-        zones = self._installation.zones if chance.random() < 0.5 else [self._any_zone()]
+        zones = self._installation.zones if chance.random() < 0.5 else [self._harm.any_zone()]
         for zone in zones:
             zone.machine.offset += step
 
     def slow_disk(self) -> None:
-        disk = self._any_zone().disk
+        disk = self._harm.any_zone().disk
         disk.sync_delay = self._world.chance.choice((100, 5_000, 50_000, 300_000))
 
     def stall_disk(self) -> None:
-        disk = self._any_zone().disk
+        disk = self._harm.any_zone().disk
         longest = self._world.chance.choice((100, 1_000, 8_000))
         disk.stalled_until = self._world.now + self._world.chance.randint(1, longest) * MILLISECOND
+
+    def sicken_leader(self) -> None:
+        """Let the leader's disk be slow from now on, or stand still for a while."""
+        disk, chance = self._harm.leader().disk, self._world.chance
+        if chance.random() < 0.5:
+            disk.sync_delay = chance.choice((50_000, 300_000, 2_000_000))
+        else:
+            longest = chance.choice((300, 3_000, 12_000))
+            disk.stalled_until = self._world.now + chance.randint(1, longest) * MILLISECOND
 
     def fill_disk(self) -> None:
         """Leave little room on a disk for a while."""
         chance = self._world.chance
-        disk = self._any_zone().disk
+        disk = self._harm.any_zone().disk
         disk.capacity = disk.used() + chance.choice((0, 500, 5_000))
         duration = chance.randint(100, 5_000) * MILLISECOND
         self._world.later(duration, lambda: setattr(disk, "capacity", None))
 
     def damage_disk(self) -> None:
         """Change what is stored, or make it unreadable."""
-        disk = self._victim.disk
+        disk = self._harm.victim.disk
         if self._world.chance.choice((disk.rot, disk.fail_sector))():
-            self.damaged.add(self._victim.name)
+            self._harm.damaged.add(self._harm.victim.name)
 
     def damage_rows(self) -> None:
         """Flip a bit of a row, or of an older version of one, in the file that LMDB has mapped.
 
         Point reads take what they find: until the scrubber has come by, they may be misled there.
         """
-        replica = self._installation.layout.storage(self._victim.name, self._any_cluster())
+        replica = self._installation.layout.storage(
+            self._harm.victim.name, self._harm.any_cluster()
+        )
         data = replica / ENVIRONMENT / "data.mdb"
         content = data.read_bytes() if data.exists() else b""
         values = [match.span() for match in _VALUE.finditer(content)]
         if values:
             start, end = self._world.chance.choice(values)
             self._flip(data, start - HEADER_BYTES, end)
-            self.damaged.add(self._victim.name)
-            self._installation.misleading.add(self._victim.name)
+            self._harm.damaged.add(self._harm.victim.name)
+            self._installation.misleading.add(self._harm.victim.name)
 
     def damage_clock(self) -> None:
         """Flip a bit of the published clock."""
-        clock = self._installation.layout.clock(self._any_cluster())
+        clock = self._installation.layout.clock(self._harm.any_cluster())
         if clock.exists():
             self._flip(clock, 0, clock.stat().st_size)
 
@@ -336,9 +312,9 @@ class Faults:
     def fail_writes(self) -> None:
         """Let writes fail, or land elsewhere, for a while."""
         chance = self._world.chance
-        disk = self._victim.disk
+        disk = self._harm.victim.disk
         disk.write_errors, disk.misdirected = chance.choice(((0.05, 0.0), (1.0, 0.0), (0.0, 0.05)))
-        self.damaged.add(self._victim.name)
+        self._harm.damaged.add(self._harm.victim.name)
 
         def end() -> None:
             disk.write_errors = disk.misdirected = 0.0
@@ -347,29 +323,5 @@ class Faults:
 
     def lose_log(self) -> None:
         """Replace a journal's disk by an empty one."""
-        self._victim.kill()
-        files = self._installation.files(None)
-        directory = self._installation.layout.journal(self._victim.name, self._any_cluster())
-        if files.exists(directory):
-            files.remove_tree(directory)
-            files.sync_directory(directory.parent)
-        self.damaged.add(self._victim.name)
-        self._restart(self._victim)
-
-    def lose_storage(self) -> None:
-        """Replace a storage replica's disk by an empty one; what it gets is ahead of its zone's log."""
-        chance = self._world.chance
-        zone = self._victim
-        storage = self._installation.layout.storage(zone.name, self._any_cluster())
-        down, alone = chance.randint(10, 3_000), chance.randint(10, 3_000)
-        zone.kill()
-        files = self._installation.files(None)
-        if files.exists(storage):
-            files.remove_tree(storage)
-        shutil.rmtree(storage, ignore_errors=True)
-        self.damaged.add(zone.name)
-        for other in self._installation.zones:
-            if other is not zone:
-                self._part(zone, other, down + alone)
-        zone.disk.sync_delay = chance.choice((1_000, 100_000))
-        self._world.later(down * MILLISECOND, zone.start)
+        self._harm.lose_log(self._harm.victim)
+        self._harm.restart(self._harm.victim)

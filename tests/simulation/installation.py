@@ -22,6 +22,7 @@ from .constants import draw_settings
 from .disk import Disk
 from .files import SimulatedFiles
 from .loop import SimulatedLoop
+from .themes import NONE, Theme
 from .world import MILLISECOND, Machine, Process, World
 
 _CLUSTERS = ("a" * 26, "b" * 26)
@@ -112,7 +113,7 @@ async def serve_zone(
 class Installation:
     """One host with one or two clusters on it, by their `identifiers`."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, theme: Theme = NONE) -> None:
         self.world = world
         self.machine = Machine(world, "host")
         shared_memory = Path("/dev/shm")
@@ -123,7 +124,7 @@ class Installation:
         self.layout = Layout(self.root, self.files(None))
         self.supervised = True
         self.misleading: set[str] = set()  # zones where rows are wrong that nobody has looked at
-        self.settings = draw_settings(world.chance)
+        self.settings = draw_settings(world.chance, theme)
         self.rest_seconds = world.chance.choice((0.0, 0.5, 10.0))
         several = world.chance.random() < _SEVERAL
         self.identifiers = _CLUSTERS if several else _CLUSTERS[:1]

@@ -47,6 +47,19 @@ class Network:
             del self.held[end]
             end.pump()
 
+    def stall(self, ends: list[End]) -> None:
+        """Hold up single connections, in the direction in which these ends send and in the other one."""
+        for end in ends:
+            end.stalled = end.peer.stalled = True
+
+    def release(self, ends: list[End]) -> None:
+        """Let them go on."""
+        for end in [end for one in ends for end in (one, one.peer)]:
+            end.stalled = False
+            if end in self.held:
+                del self.held[end]
+                end.pump()
+
     def is_clogged(self, source: Process, target: Process) -> bool:
         return bool(self._clogged) and (source.name, target.name) in self._clogged
 
@@ -62,6 +75,7 @@ class Network:
         """Let everything through again."""
         for source, target in sorted(self._clogged):
             self.unclog(source, target)
+        self.release(list(self.held))
 
     # Connecting
 
@@ -82,6 +96,7 @@ class Network:
         other = listening.loop.process
         near, far = End(self, process), End(self, other)
         near.peer, far.peer = far, near
+        near.address = far.address = address
         self.ends[near] = self.ends[far] = None
         self._close_with(process)
         self._close_with(other)
@@ -111,7 +126,9 @@ class End:
         self._network = network
         self._world = network.world
         self.process = process
+        self.address = ""  # that was called
         self.closed = False
+        self.stalled = False
         self.number = network.world.number()
         self.arrived: deque[bytes] = deque()
         self.arrived_bytes = 0
@@ -187,7 +204,7 @@ class End:
         world, peer = self._world, self.peer
         if not self.travelling:
             return
-        if self._network.is_clogged(self.process, peer.process):
+        if self.stalled or self._network.is_clogged(self.process, peer.process):
             self._network.held[self] = None
             return
         while self.travelling and self.travelling[0][0] <= world.now:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from .constants import draw_constants
+from .elections import Elections
 from .faults import Faults
 from .installation import Installation
 from .kernel import worlds_kernel
@@ -18,6 +19,7 @@ from .mutants import mutate
 from .probes import Probes
 from .publication import Publications
 from .tenant import Tenant
+from .themes import Theme, draw_theme
 from .world import SECOND, World
 
 _STOP_BOUND = 30 * SECOND
@@ -42,9 +44,9 @@ class Result:
 class Scenario:
     """Builds the installation, lets faults come, heals, and checks."""
 
-    def __init__(self, world: World, probes: Probes) -> None:
+    def __init__(self, world: World, probes: Probes, theme: Theme) -> None:
         self.world = world
-        self.installation = Installation(world)
+        self.installation = Installation(world, theme)
         self._tenants = [
             Tenant(self.installation, cluster, name)
             for cluster, name in zip(
@@ -52,7 +54,7 @@ class Scenario:
             )
         ]
         sessions = [session for tenant in self._tenants for session in tenant.sessions]
-        self._faults = Faults(self.installation, sessions, probes)
+        self._faults = Faults(self.installation, sessions, probes, theme)
         self._faulty = world.chance.randint(3, 12) * SECOND
 
     def run(self) -> Result:
@@ -107,18 +109,23 @@ class Scenario:
         )
 
 
-def run(seed: int, *, mutant: str = "", tracing: bool = False) -> Result:
-    """Run one seed; an error tells it, and has the trace in `lines` if there is one."""
+def run(seed: int, *, mutant: str = "", theme: str = "", tracing: bool = False) -> Result:
+    """Run one seed; an error tells it, and has the trace in `lines` if there is one.
+
+    `theme`: what it is about (`themes.py`), where that is not left to the seed.
+    """
     world = World(seed, tracing=tracing)
     try:
         with watched(world), pytest.MonkeyPatch.context() as patch, worlds_kernel(world):
-            draw_constants(world.chance, patch)
+            about = draw_theme(world.chance, theme)
+            draw_constants(world.chance, patch, about)
             mutate(patch, mutant)
-            probes, publications = Probes(patch), Publications(patch)
-            scenario = Scenario(world, probes)
+            probes, publications, elections = Probes(patch), Publications(patch), Elections(patch)
+            scenario = Scenario(world, probes, about)
             try:
                 result = scenario.run()
                 publications.check()
+                elections.check()
                 result.probes = dict(probes.counts)
                 return result
             except BaseException:

@@ -33,11 +33,11 @@ class Summary:
     failures: list[Outcome]
 
 
-def run_one(task: tuple[int, str]) -> Outcome:
-    """Run a seed, with a mutant if one is named."""
-    seed, mutant = task
+def run_one(task: tuple[int, str, str]) -> Outcome:
+    """Run a seed, with a mutant and about a theme if they are named."""
+    seed, mutant, theme = task
     try:
-        return Outcome(seed, run(seed, mutant=mutant))
+        return Outcome(seed, run(seed, mutant=mutant, theme=theme))
     except Exception as error:
         return Outcome(seed, None, "".join(traceback.format_exception(error)[-25:]))
 
@@ -49,11 +49,12 @@ def _keep_modules() -> None:
 
 
 class Runner:
-    """Processes that run seeds, one for each processor. Close it by `with`."""
+    """So many processes that run seeds, by default one for each processor. Close it by `with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 0) -> None:
+        self._processes = processes or os.cpu_count() or 1
         context = multiprocessing.get_context("spawn")
-        self._pool = context.Pool(os.cpu_count() or 1, initializer=_keep_modules)
+        self._pool = context.Pool(self._processes, initializer=_keep_modules)
 
     def __enter__(self) -> Runner:
         return self
@@ -62,16 +63,18 @@ class Runner:
         self._pool.terminate()
         self._pool.join()
 
-    def outcomes(self, seeds: Iterable[int], mutant: str = "") -> Iterator[Outcome]:
+    def outcomes(
+        self, seeds: Iterable[int], mutant: str = "", theme: str = ""
+    ) -> Iterator[Outcome]:
         """Run seeds, and yield their outcomes as they come."""
-        tasks = ((seed, mutant) for seed in seeds)
+        tasks = ((seed, mutant, theme) for seed in seeds)
         return self._pool.imap_unordered(run_one, tasks)
 
-    def catches(self, mutant: str, seeds: range) -> str:
+    def catches(self, mutant: str, seeds: range, theme: str = "") -> str:
         """Return the first error that a mutant makes, "" if it makes none. Stops soon after it."""
-        workers = os.cpu_count() or 1
+        workers = self._processes
         for start in range(0, len(seeds), workers):
-            for outcome in self.outcomes(seeds[start : start + workers], mutant):
+            for outcome in self.outcomes(seeds[start : start + workers], mutant, theme):
                 if outcome.error:
                     return outcome.error
         return ""
