@@ -168,7 +168,7 @@ class ConflictSet:
         if premises.ranges and newest <= start:
             ranges = DisjointRanges(premises.ranges)
             for bucket in reversed(self._buckets):
-                if bucket.end <= start or newest:
+                if bucket.end <= start or newest > start:
                     break
                 newest = bucket.written.newest_within(ranges, start)
         if newest <= start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import dsql.rpc.clock
 from adjudicator.client import AdjudicatorClient
@@ -16,6 +17,8 @@ from adjudicator.outcomes import Outcomes
 from adjudicator.seat import Seat
 from adjudicator.server import AdjudicatorServer
 from dsql.rpc.clock import ClockPublisher
+from dsql.transaction.transaction import BufferedTransaction
+from dsql.transaction.write_buffer import WriteBuffer
 from journal.appender import Appender
 
 Patch = pytest.MonkeyPatch
@@ -73,10 +76,23 @@ def unlocked_reads(patch: Patch) -> None:
     """FOR UPDATE and catalog checks are not remembered, and not checked."""
     decide = ConflictSet.decide
 
-    def without(self: ConflictSet, start: int, checks: Any, writes: Any, now: int) -> int:
-        return decide(self, start, [], writes, now)
+    def without(
+        self: ConflictSet, start: int, checks: Any, writes: Any, now: int, premises: Any
+    ) -> int:
+        return decide(self, start, [], writes, now, replace(premises, check_delays=()))
 
     patch.setattr(ConflictSet, "decide", without)
+
+
+def unread_premises(patch: Patch) -> None:
+    """What serializable transactions have read does not matter."""
+    patch.setattr(ConflictSet, "_has_read_more", lambda self, start, premises: False)
+
+
+def forgotten_findings(patch: Patch) -> None:
+    """What a transaction writes first counts as found at its last snapshot."""
+    patch.setattr(WriteBuffer, "note_found", lambda self, timestamp: None)
+    patch.setattr(BufferedTransaction, "_is_overtaken", lambda *_: False)
 
 
 def blind_retry(patch: Patch) -> None:

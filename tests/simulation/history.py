@@ -28,31 +28,42 @@ _MEETS = {
 
 Rows = list[tuple[bytes, bytes]]
 
+READ_COMMITTED, REPEATABLE_READ, SERIALIZABLE = LEVELS = (
+    "read committed",
+    "repeatable read",
+    "serializable",
+)
+
 
 @dataclass
 class Attempt:
     """One transaction as its client knows it. Times are the world's; `outcome` "" is none yet.
 
     "unknown" (the client was told so, or has died) may be committed or not; "failed" did not get so far.
+    Reads and scans end with the timestamp of their snapshot; `found_at` has those of writes and checks.
     """
 
     client: str
     begun_at: int
+    level: str
     start: int = 0
     started_at: int = 0
     ended_at: int = 0
     timestamp: int = 0
     outcome: str = ""
     error: str = ""
-    transaction_id: bytes = b""
-    reads: list[tuple[bytes, bytes | None]] = field(default_factory=list)
-    scans: list[tuple[bytes, bytes, Rows]] = field(default_factory=list)
+    transaction_ids: list[bytes] = field(default_factory=list)
+    reads: list[tuple[bytes, bytes | None, int]] = field(default_factory=list)
+    scans: list[tuple[bytes, bytes, Rows, int]] = field(default_factory=list)
+    found_at: dict[bytes, int] = field(default_factory=dict)
     checks: list[tuple[bytes, Mode]] = field(default_factory=list)
     writes: list[tuple[bytes, Mode, bytes | None]] = field(default_factory=list)
     misled: bool = False  # it may have read rows that were damaged, and not looked at yet
 
     def __str__(self) -> str:
-        return f"{self.outcome} {self.error} start {self.start} commit {self.timestamp}"
+        return (
+            f"{self.outcome} {self.error} {self.level} start {self.start} commit {self.timestamp}"
+        )
 
 
 class Versions:
@@ -71,6 +82,14 @@ class Versions:
         """Return the newest value of a key at or below a timestamp."""
         index = bisect.bisect_right(self._stamps.get(key, []), timestamp)
         return self._values[key][index - 1] if index else None
+
+    def changed_within(self, low: bytes, high: bytes, after: int, before: int) -> bool:
+        """Return whether a key with low <= key < high has a version from between two timestamps."""
+        return any(
+            bisect.bisect_right(stamps, after) < bisect.bisect_left(stamps, before)
+            for key, stamps in self._stamps.items()
+            if low <= key < high
+        )
 
     def rows(self, low: bytes, high: bytes, timestamp: int) -> Rows:
         """Return what a scan at a timestamp must see."""
@@ -91,8 +110,11 @@ class History:
         _check_order(journal)
         committed = _committed(journal)
         self._check_outcomes(committed)
-        _check_conflicts(journal)
-        self._check_reads(Versions(journal))
+        attempts = {name: each for each in self.attempts for name in each.transaction_ids}
+        _check_conflicts(journal, attempts)
+        versions = Versions(journal)
+        self._check_reads(versions)
+        _check_serializable(committed, attempts, versions)
         self._check_real_time()
 
     def count(self, outcome: str) -> int:
@@ -123,12 +145,12 @@ class History:
         for attempt in self.attempts:
             if attempt.misled:
                 continue
-            for key, value in attempt.reads:
-                expected = versions.at(key, attempt.start)
+            for key, value, at in attempt.reads:
+                expected = versions.at(key, at)
                 if value != expected:
                     raise ViolationError(f"read {key!r} = {value!r}, not {expected!r}: {attempt}")
-            for low, high, rows in attempt.scans:
-                expected_rows = versions.rows(low, high, attempt.start)
+            for low, high, rows, at in attempt.scans:
+                expected_rows = versions.rows(low, high, at)
                 if rows != expected_rows:
                     raise ViolationError(f"scanned {rows}, not {expected_rows}: {attempt}")
 
@@ -178,17 +200,36 @@ def _committed(journal: list[Record]) -> dict[int, WriteSet]:
     return committed
 
 
-def _check_conflicts(journal: list[Record]) -> None:
-    """No two commits may meet on a key with one's commit inside the other's life (lost update)."""
+def _check_serializable(
+    committed: dict[int, WriteSet], attempts: dict[bytes, Attempt], versions: Versions
+) -> None:
+    """What a serializable transaction has read must be so still when it commits.
+
+    Then it is as if all of them had run one after the other, in the order of their commits.
+    """
+    for timestamp, write_set in committed.items():
+        attempt = attempts[write_set.transaction_id]
+        if attempt.level != SERIALIZABLE:
+            continue
+        ranges = [(key, key + b"\0", at) for key, _, at in attempt.reads]
+        ranges += [(low, high, at) for low, high, _, at in attempt.scans]
+        for low, high, at in ranges:
+            if versions.changed_within(low, high, at, timestamp):
+                raise ViolationError(f"committed on a changed {low!r} at {timestamp}: {attempt}")
+
+
+def _check_conflicts(journal: list[Record], attempts: dict[bytes, Attempt]) -> None:
+    """No key may be committed behind what a transaction has found, and before it commits (lost update)."""
     newest: dict[tuple[bytes, int], int] = {}
     for record in journal:
         if record.kind != RecordKind.DATA:
             continue
         write_set = decode_write_set(record.payload)
+        found_at = attempts[write_set.transaction_id].found_at
         entries = [*write_set.checks, *((key, mode) for key, mode, _ in write_set.writes)]
         for key, mode in entries:
             for met in _MEETS[Mode(mode)]:
-                if newest.get((key, met), 0) > write_set.start_timestamp:
+                if newest.get((key, met), 0) > found_at[key]:
                     raise ViolationError(f"lost update of {key!r} at {record.timestamp}")
         for key, mode in entries:
             newest[key, mode] = record.timestamp

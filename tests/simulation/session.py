@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from adjudicator.client import AdjudicatorClient
-from dsql.errors import SqlError
+from dsql.errors import DataConflictError, SqlError
 from dsql.rpc.clock import ClockUnavailableError, PublishedClock
 from dsql.transaction.interface import Mode
-from dsql.transaction.manager import TransactionManager
+from dsql.transaction.manager import TransactionManager, transaction_ids
 from placement.assignment import Assigner
 from storage.client import LocalReplica
 
-from .history import Attempt, History
+from .history import LEVELS, READ_COMMITTED, SERIALIZABLE, Attempt, History
 from .installation import ZONES, Installation
 from .world import Process
 
@@ -32,6 +33,7 @@ class Session:
         self.decided = 0  # so many attempts were committed or aborted
         self.process: Process | None = None
         self._given: Any = None  # a zone and a connection to its adjudicator, not used yet
+        self._attempt: Attempt
         self._installation = installation
         self._cluster = cluster
         self._world = installation.world
@@ -69,7 +71,7 @@ class Session:
             self._end()
             return
         client = AdjudicatorClient(list(ZONES), lambda az: self._connect(assigner, az))
-        manager = TransactionManager(replica, client, clock)
+        manager = TransactionManager(replica, client, clock, new_id=self._new_id(transaction_ids()))
         while not self.stopping:
             self._sleep(chance.expovariate(1 / self._history.pace))
             self._transact(manager, replica)
@@ -104,16 +106,30 @@ class Session:
         assert thread is not None
         thread.sleep(int(seconds * 1_000_000))
 
+    def _new_id(self, new_id: Callable[[], bytes]) -> Callable[[], bytes]:
+        """Have the attempt that runs know by which ids it was asked for."""
+
+        def noted() -> bytes:
+            found = new_id()
+            self._attempt.transaction_ids.append(found)
+            return found
+
+        return noted
+
     def _transact(self, manager: TransactionManager, replica: LocalReplica) -> None:
         world, chance = self._world, self._world.chance
-        attempt = Attempt(self.name, world.now)
+        self._attempt = attempt = Attempt(self.name, world.now, chance.choice(LEVELS))
         self._history.attempts.append(attempt)
         transaction = manager.begin()
         try:
+            if attempt.level == SERIALIZABLE:
+                transaction.trace_reads()
             attempt.start = transaction.start_timestamp
             attempt.started_at = world.now
             for key in chance.sample(KEYS, chance.randint(1, 5)):
-                attempt.reads.append((key, transaction.get(key)))
+                self._look_again(transaction, attempt)
+                value = transaction.get(key)
+                attempt.reads.append((key, value, transaction.start_timestamp))
                 # A replica that is found to be damaged is left, and what it has said before stays read.
                 attempt.misled |= self._is_misleading(replica)
                 if chance.random() < 0.3:
@@ -123,7 +139,8 @@ class Session:
             if chance.random() < 0.15:
                 attempt.misled |= self._is_misleading(replica)
                 rows = list(transaction.scan(KEYS[0], KEYS[-1] + b"\0"))
-                attempt.scans.append((KEYS[0], KEYS[-1] + b"\0", rows))
+                at = transaction.start_timestamp
+                attempt.scans.append((KEYS[0], KEYS[-1] + b"\0", rows, at))
             if chance.random() < 0.8:
                 self._write(transaction, attempt)
             asks = transaction.has_writes
@@ -145,6 +162,11 @@ class Session:
         self.decided += attempt.outcome in ("committed", "aborted")
         world.note(f"{self.name} {attempt}")
 
+    def _look_again(self, transaction, attempt: Attempt) -> None:
+        """Begin the next statement. Raises DataConflictError."""
+        if attempt.level == READ_COMMITTED and not transaction.look_again():
+            raise DataConflictError
+
     def _is_misleading(self, replica: LocalReplica) -> bool:
         """Return whether rows may be wrong in the zone that is read."""
         return replica.directory.parent.parent.name in self._installation.misleading
@@ -155,10 +177,12 @@ class Session:
         writes = chance.randint(0, len(keys))
         for key in keys[writes:]:
             mode = chance.choice((Mode.SHARE, Mode.EXCLUSIVE, Mode.CATALOG))
+            self._begin_write(transaction, attempt, key)
             transaction.check(key, mode)
             attempt.checks.append((key, mode))
         for key in keys[:writes]:
             mode = chance.choice((Mode.EXCLUSIVE, Mode.NON_KEY, Mode.NON_KEY))
+            self._begin_write(transaction, attempt, key)
             if chance.random() < 0.1:
                 transaction.delete(key, mode)
                 attempt.writes.append((key, mode, None))
@@ -166,3 +190,9 @@ class Session:
             value = b"%s/%d" % (self.name.encode(), self._world.number())
             transaction.put(key, value, mode)
             attempt.writes.append((key, mode, value))
+
+    def _begin_write(self, transaction, attempt: Attempt, key: bytes) -> None:
+        if attempt.found_at and self._world.chance.random() < 0.3:
+            self._sleep(self._world.chance.uniform(0, 0.02))
+        self._look_again(transaction, attempt)
+        attempt.found_at[key] = transaction.start_timestamp

@@ -69,6 +69,8 @@ CAUGHT_WITHIN = {
     "shared_clock": 200,
     "ignored_floor": 40,
     "unlocked_reads": 10,
+    "unread_premises": 10,
+    "forgotten_findings": 10,
     "unchecked_horizon": 100,
     "blind_retry": 60,
     "minority_elections": 60,

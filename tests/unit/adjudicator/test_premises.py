@@ -60,6 +60,13 @@ def test_what_was_written_in_a_range_since_it_was_read_is_a_conflict(mode):
     assert reading(conflicts, met, ranges=((b"k", b"l"),)) > 0
 
 
+def test_an_old_write_of_a_key_hides_none_in_a_range():
+    conflicts = ConflictSet(0, 0)
+    start = write(conflicts, b"a")
+    write(conflicts, b"k")
+    assert reading(conflicts, start, keys=(b"a",), ranges=((b"k", b"l"),)) == DATA_CONFLICT
+
+
 def test_what_a_former_leader_has_committed_counts():
     conflicts = ConflictSet(100, 100)
     older = [
