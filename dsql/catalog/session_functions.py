@@ -30,6 +30,12 @@ define("txid_current_if_assigned", (), oids.INT8)(_current_id_if_assigned)
 define("pg_current_xact_id_if_assigned", (), oids.XID8)(_current_id_if_assigned)
 
 
+@define("pg_export_snapshot", (), oids.TEXT, volatility="v")
+def _export_snapshot(context: Any) -> str:
+    identifier: str = context.facts.export_snapshot()
+    return identifier
+
+
 def _since(context: Any) -> int:
     since: int = context.facts.server_since
     return since

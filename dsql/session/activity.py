@@ -29,7 +29,10 @@ _RESTING = {
 
 
 class Activity(msgspec.Struct, array_like=True, frozen=True):
-    """`role` is the one that logged in. Times are in microseconds since 1970, 0 for never."""
+    """`role` is the one that logged in. Times are in microseconds since 1970, 0 for never.
+
+    `exported_snapshot`: the timestamp of what its transaction lets others see, 0 for nothing.
+    """
 
     process_id: int
     role: int
@@ -40,6 +43,7 @@ class Activity(msgspec.Struct, array_like=True, frozen=True):
     query_since: Count
     state: str
     query: str
+    exported_snapshot: Count = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,6 +64,7 @@ def describe(state: SessionState, *, resting: bool, characters_max: int) -> byte
             state.context.since_1970(state.context.statement_timestamp),
             _RESTING[block.state] if resting else ACTIVE,
             _text(state.said, characters_max),
+            block.progress.exported_snapshot,
         )
     )
 

@@ -132,9 +132,12 @@ class TransactionBlock:
     def set_modes(self, said: Modes) -> None:
         """Say what the running transaction is. Raises SqlError 25001 for what it cannot become any more."""
         transaction, progress = self.transaction, self.progress
-        has_queried = bool(progress.queries or progress.ddl_statements)
-        has_savepoints = bool(self._savepoints)
-        check_change(progress.modes, said, has_queried=has_queried, has_savepoints=has_savepoints)
+        check_change(
+            progress.modes,
+            said,
+            has_queried=self.has_queried,
+            has_savepoints=self.has_savepoints,
+        )
         if said.isolation not in (None, SERIALIZABLE):
             transaction.forget_reads()
         self.become(transaction, progress.modes.and_then(said))
@@ -207,6 +210,27 @@ class TransactionBlock:
         """Remove the session's temporary objects, between two transactions."""
         if self._own is not None:
             self._catalog.close_temporary(self._own)
+
+    @property
+    def has_queried(self) -> bool:
+        """Whether the running transaction has run anything but what is said of it."""
+        return bool(self.progress.queries or self.progress.ddl_statements)
+
+    @property
+    def has_savepoints(self) -> bool:
+        """Whether it has savepoints."""
+        return bool(self._savepoints)
+
+    def export_snapshot(self) -> int:
+        """Return the timestamp of the running transaction's snapshot, which it keeps from now on."""
+        self.progress.exported_snapshot = timestamp = self.transaction.start_timestamp
+        self.renews = False
+        return timestamp
+
+    def import_snapshot(self, timestamp: int) -> None:
+        """Have the running transaction, which has done nothing, see what another one sees."""
+        self.transaction.import_snapshot(timestamp)
+        self._catalog.found = None
 
     def begin(self, modes: Modes) -> bool:
         """Open a block. Return False if there was one already, of which the modes are said then."""

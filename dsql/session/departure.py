@@ -63,6 +63,8 @@ def reason_to_stay(state: SessionState) -> str | None:
         return "its transaction has begun a job"
     if state.block.progress.deferred or state.block.progress.constraint_modes:
         return "its transaction has constraints to be checked"
+    if state.block.progress.exported_snapshot:
+        return "others may ask for the snapshot that it has exported"
     if any(name or portal.epilogue() is None for name, portal in state.portals.items()):
         return "it has open portals"
     if not state.connection.may_move:

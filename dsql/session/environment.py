@@ -39,6 +39,10 @@ class SessionTransaction(Transaction, Protocol):
         """Read at a new snapshot from now on. Nothing may have been written."""
         ...
 
+    def import_snapshot(self, timestamp: int) -> None:
+        """Read at the snapshot of another transaction, which keeps it. Raises SqlError 58000."""
+        ...
+
     def look_again(self) -> bool:
         """Read what is committed by now from now on, below the own writes; False if one was overtaken."""
         ...

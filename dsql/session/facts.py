@@ -9,6 +9,7 @@ from dsql.locks.lock import Tag
 from dsql.session import advisory_locks, listening
 from dsql.session.activity import Activity
 from dsql.session.cursors import describe_cursors
+from dsql.session.exported_snapshots import export_snapshot
 from dsql.session.parameters import DEFINITIONS, in_base_unit, parameter_key
 from dsql.session.prepared import describe_statements
 
@@ -77,6 +78,10 @@ class Facts:
         elif not state.block.has_id:
             return None
         return began << _SESSION_BITS | state.client.process_id & (1 << _SESSION_BITS) - 1
+
+    def export_snapshot(self) -> str:
+        """Let other sessions see what this transaction sees. Raises SqlError 25001."""
+        return export_snapshot(self._state)
 
     def notify(self, channel: str, payload: str) -> None:
         """Have the transaction tell a channel when it commits. Raises SqlError 22023, 54000."""

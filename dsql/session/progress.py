@@ -39,13 +39,14 @@ class Progress:
     `deferred` is what is still to be checked at the commit of what was noted for foreign keys, the newest
     last. `constraint_modes` is what SET CONSTRAINTS has said: True for deferred, by the foreign key's OID,
     0 for all others. `holds_cursors`: some of its cursors are to outlive it. `is_identified`: it was given
-    an id though it may write nothing.
+    an id though it may write nothing. `exported_snapshot`: the timestamp of what it lets others see.
     """
 
     def __init__(self) -> None:
         self.modes = _UNSAID
         self.queries: set[Used] = set()
         self.used_at: dict[Used, int] = {}
+        self.exported_snapshot = 0
         self.ddl_statements = 0
         self.begins_with_ddl = False
         self.again: tuple[Again, int] | None = None
@@ -64,6 +65,7 @@ class Progress:
             self.writes
             or self.jobs_requested
             or self.is_identified
+            or self.exported_snapshot
             or self.holds_cursors
             or self.constraint_modes
         )

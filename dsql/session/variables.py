@@ -8,6 +8,7 @@ from dsql.ddl.nodes import enum_name, inner, kind
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError
 from dsql.executor.program import OutputColumn
+from dsql.session.exported_snapshots import import_snapshot
 from dsql.session.isolation import PARAMETERS, modes_of
 from dsql.session.parameters import DEFINITIONS, parameter_key
 from dsql.session.settings import Settings
@@ -79,8 +80,10 @@ def _interval_zone(cast: Any) -> str:
 
 def _set_multi(node: Any, state: SessionState) -> UtilityResult:
     """SET TRANSACTION and SET SESSION CHARACTERISTICS."""
-    if node.name == "TRANSACTION SNAPSHOT" or state.settings.profile == DSQL:
+    if state.settings.profile == DSQL:
         raise setting_error(node.name)
+    if node.name == "TRANSACTION SNAPSHOT":
+        return _set_snapshot(node, state)
     modes, result = modes_of(node.args), UtilityResult("SET")
     if node.name == "SESSION CHARACTERISTICS":
         for parameter, value in zip(PARAMETERS, modes, strict=True):
@@ -93,6 +96,16 @@ def _set_multi(node: Any, state: SessionState) -> UtilityResult:
         result.notice("25P01", message, severity="WARNING")
     else:
         state.block.set_modes(modes)
+    return result
+
+
+def _set_snapshot(node: Any, state: SessionState) -> UtilityResult:
+    result = UtilityResult("SET")
+    if not state.block.is_block:
+        message = "SET TRANSACTION can only be used in transaction blocks"
+        result.notice("25P01", message, severity="WARNING")
+    with result.told():
+        import_snapshot(state, str(node.args[0].a_const.sval.sval))
     return result
 
 

@@ -195,6 +195,13 @@ class BufferedTransaction:
             self._shared.replica.release(self)
             self._start()
 
+    def import_snapshot(self, timestamp: int) -> None:
+        """Read at the snapshot of another transaction, which keeps it. Nothing may have been done."""
+        assert not self.has_writes, "it has written something"
+        if self._snapshot is None:
+            self._started_at = self._shared.monotonic()
+        self._enter(timestamp)
+
     def look_again(self) -> bool:
         """Read what is committed by now from now on, on top of which the own writes go on to stand.
 

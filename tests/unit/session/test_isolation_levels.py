@@ -341,3 +341,43 @@ def test_serializable_transactions_are_as_if_run_one_after_the_other(postgres, p
         run(sessions[number], "ROLLBACK")
     assert sorted(values(peers[0], "SELECT n FROM t WHERE kind = 'x'")) == list(range(committed))
     assert committed > 10
+
+
+# ---------------------------------------------------------------- exported snapshots
+
+
+def test_who_imports_a_snapshot_sees_what_its_exporter_sees(peers):
+    first, second = peers
+    levels(first, level="REPEATABLE READ")
+    ((identifier,),) = first.rows("SELECT pg_export_snapshot()")
+    run(second, "UPDATE t SET n = 0", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY")
+    run(second, f"SET TRANSACTION SNAPSHOT '{identifier.decode()}'")
+    assert values(second) == [10, 20, 30]
+    run(second, "COMMIT")
+    assert values(second) == [0, 0, 0]
+
+
+def test_a_snapshot_is_exported_until_its_transaction_ends(peers):
+    first, second = peers
+    levels(first, level="READ COMMITTED")
+    ((identifier,),) = first.rows("SELECT pg_export_snapshot()")
+    run(second, "UPDATE t SET n = 0")
+    assert values(first) == [10, 20, 30]
+    run(first, "COMMIT")
+    name = identifier.decode()
+    unknown = ("22023", f'invalid snapshot identifier: "{name}"')
+    levels(second, level="REPEATABLE READ")
+    assert second.fails(f"SET TRANSACTION SNAPSHOT '{name}'") == unknown
+    run(second, "ROLLBACK")
+    levels(second, level="REPEATABLE READ")
+    assert second.fails("SET TRANSACTION SNAPSHOT 'abc'")[0] == "22023"
+    run(second, "ROLLBACK", "BEGIN")
+    assert second.fails(f"SET TRANSACTION SNAPSHOT '{name}'") == (
+        "0A000",
+        "a snapshot-importing transaction must have isolation level SERIALIZABLE or REPEATABLE READ",
+    )
+    run(second, "ROLLBACK", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
+    assert second.fails(f"SET TRANSACTION SNAPSHOT '{name}'") == (
+        "25001",
+        "SET TRANSACTION SNAPSHOT must be called before any query",
+    )
