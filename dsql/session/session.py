@@ -5,7 +5,7 @@
     prepare          while the client makes up its first message, open what that will need
     receive          whatever the client has sent, cut into messages
     handle           each message by its handler, which appends its answer
-    send             all answers of what was received, in one go
+    send             all answers up to where the client awaits them: each Sync, each simple query
     ...              until Terminate, the end of the stream, or the session's age limit; or until the client
                      has been silent for a while: then the session is worth a record, and goes elsewhere
 
@@ -250,7 +250,7 @@ class Session:
 
     def _serve(self) -> Departure | None:
         state, connection = self._state, self._connection
-        pending, feed, out = state.pending, state.reader.feed, state.out
+        pending, feed = state.pending, state.reader.feed
         popleft, handlers, interrupts = pending.popleft, self._handlers, self.interrupts
         answer_round, partial = self._rounds.answer, state.reader.partial
         while True:
@@ -261,14 +261,9 @@ class Session:
                 self._attempt(kind, handlers[kind], body)
                 if kind in _ROUND_ENDS:
                     self._end_round()
-            interrupts.state = RESTING
-            if interrupts.pending is not None:
-                interrupts.rest()
-            if out:
-                try:
-                    connection.send(out)
-                finally:
-                    out.clear()  # the connection keeps what has not gone out
+                    if pending:
+                        self._send_round()
+            self._send_round()
             if collection.postponed:
                 collection.collect()
             try:
@@ -294,6 +289,18 @@ class Session:
                 self._end_round()
             else:
                 pending.extend(feed(data))
+
+    def _send_round(self) -> None:
+        """Send what was answered, before whatever the next round may take (PostgreSQL's pq_flush)."""
+        interrupts, out = self.interrupts, self._state.out
+        interrupts.state = RESTING
+        if interrupts.pending is not None:
+            interrupts.rest()
+        if out:
+            try:
+                self._connection.send(out)
+            finally:
+                out.clear()  # the connection keeps what has not gone out
 
     def _attempt(self, kind: int, handler: Callable[[bytes], Any], body: bytes) -> Any:
         """Return what a handler returns; if it fails or is interrupted, answer that and return True."""

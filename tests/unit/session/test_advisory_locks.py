@@ -218,3 +218,29 @@ def test_a_transaction_that_is_run_again_is_fenced_again(
     before_next_commit(postgres, overtake)
     assert one.fails("update t set n = n + 10")[0] == "40001"
     assert two.rows("select n from t") == [[b"1"]]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_what_was_answered_is_told_before_the_next_statement_takes_its_time(
+    pair: tuple[Peer, Peer], extended: bool
+) -> None:
+    one, other = pair
+    one.query("SELECT pg_advisory_lock(5)")
+    texts = "SELECT 7", "SELECT pg_advisory_lock(5)"
+    if extended:
+        other.send(*(message for text in texts for message in pipelined(text)))
+    else:
+        other.send(*map(client.query, texts))
+    answers = other.until("Z")
+    assert letters(answers).endswith("DCZ")
+    one.query("SELECT pg_advisory_unlock(5)")
+    assert letters(other.until("Z")).endswith("DCZ")
+
+
+def pipelined(text: str) -> list[bytes]:
+    return [
+        client.message(b"P", b"\0" + text.encode() + b"\0\0\0"),
+        client.message(b"B", b"\0" * 8),
+        client.message(b"E", b"\0\0\0\0\0"),
+        client.message(b"S"),
+    ]
