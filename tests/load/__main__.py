@@ -55,6 +55,8 @@ def run(cluster: RunningCluster, arguments: argparse.Namespace) -> int:
     """Load and harm the cluster, then judge."""
     password = cluster.token(seconds=TOKEN_SECONDS)
     dsn = cluster.dsn(password=password) | {"connect_timeout": "20"}
+    if arguments.profile == "postgres":  # the level that the histories are checked against
+        dsn["options"] = r"-c default_transaction_isolation=repeatable\ read"
     load = Load(partial(psycopg.connect, **dsn), arguments.seed)  # type: ignore[arg-type]
     load.errors.full_expected = "--filler" in arguments.words
     load.create()
