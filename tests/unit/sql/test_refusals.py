@@ -137,20 +137,12 @@ def test_synchronous_index_passes_where_the_setting_allows_it() -> None:
     assert refusal("create index i on t (a)", synchronous_index=True) is None
 
 
-@pytest.mark.parametrize("text", [text for text, _ in REFUSED if "serializable" not in text])
+@pytest.mark.parametrize("text", [text for text, _ in REFUSED])
 def test_postgres_profile_lifts_the_refusals(text: str) -> None:
     assert refusal(text, "postgres") is None
 
 
 REFUSED_IN_BOTH = [
-    (
-        "start transaction isolation level serializable",
-        "Unsupported isolation level: SERIALIZABLE",
-    ),
-    (
-        "set transaction isolation level serializable",
-        "Unsupported isolation level: SERIALIZABLE",
-    ),
     ("prepare transaction 'a'", "unsupported transaction statement: PREPARE TRANSACTION"),
     ("commit prepared 'a'", "unsupported transaction statement: COMMIT PREPARED"),
     ("rollback prepared 'a'", "unsupported transaction statement: ROLLBACK PREPARED"),
@@ -165,6 +157,9 @@ def test_what_the_engine_lacks_is_refused_in_both_profiles(
     assert refusal(text, profile) == message
 
 
-def test_weaker_levels_pass_in_the_postgres_profile() -> None:
-    assert refusal("begin isolation level read committed", "postgres") is None
-    assert refusal("begin isolation level read committed") is not None
+@pytest.mark.parametrize("level", ["read uncommitted", "read committed", "serializable"])
+def test_only_the_postgres_profile_has_other_levels(level: str) -> None:
+    for text in ("begin", "start transaction", "set transaction"):
+        assert refusal(f"{text} isolation level {level}", "postgres") is None
+        expected = f"Unsupported isolation level: {level.upper()}"
+        assert refusal(f"{text} isolation level {level}") == expected
