@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from dsql.catalog.composites import composite_rows
 from dsql.catalog.domains import domain_rows
 from dsql.catalog.enums import enum_rows
 from dsql.catalog.index_forms import BTREE_AM, access_method, table_method
-from dsql.catalog.opclasses import class_oid
 from dsql.catalog.operator_names import COLLATIONS
+from dsql.catalog.range_constructors import constructors
+from dsql.catalog.ranges import range_rows
 from dsql.catalog.relations import (
     PG_CATALOG_NAMESPACE,
     SYSTEM_NAMESPACES,
@@ -19,7 +21,6 @@ from dsql.catalog.relations import (
 )
 from dsql.catalog.routines import sql_function_rows
 from dsql.catalog.schema import ADMIN_OID
-from dsql.catalog.user_types import types_of
 from dsql.catalog.virtual import provides
 from dsql.functions import array_parts, json_subscripts
 from dsql.functions import registry as functions
@@ -59,6 +60,8 @@ def _pg_type(context: Any) -> Iterator[Row]:
         base = "_text" if domain is None else registry.get(domain.type_oid).name
         yield {**row, **io_functions(base), "typmodin": 0, "typmodout": 0}
     yield from enum_rows(context.catalog, namespaces)
+    yield from composite_rows(context.catalog, namespaces)
+    yield from range_rows(context.catalog, namespaces, context.search_path)
 
 
 @cache
@@ -96,29 +99,15 @@ def _subscript_handler(kind: Type) -> int:
     return array_parts.HANDLER if kind.category == "A" else 0
 
 
-@provides("pg_catalog", "pg_range")
-def _pg_range(context: Any) -> Iterator[Row]:
-    for kind in (*registry.all_types(), *types_of(context.catalog, context.search_path).values()):
-        if kind.kind == "r":
-            yield {
-                "rngtypid": kind.oid,
-                "rngsubtype": kind.subtype_oid,
-                "rngmultitypid": kind.multirange_oid,
-                "rngcollation": 0,
-                "rngsubopc": class_oid(kind.subtype_oid, ""),
-                "rngcanonical": _oid_of_function(f"{kind.name}_canonical"),
-                "rngsubdiff": _oid_of_function(f"{kind.name}_subdiff"),
-            }
-
-
-def _oid_of_function(name: str) -> int:
-    return next((callee.oid for callee in functions.candidates(name)), 0)
-
-
 @provides("pg_catalog", "pg_proc")
 def _pg_proc(context: Any) -> Iterator[Row]:
     yield from _builtin_functions()
     yield from sql_function_rows(context.catalog)
+    namespaces = namespace_oids(context.catalog)
+    for function in constructors(context.catalog):
+        own = context.catalog.user_type_of(function.return_type)
+        place = {"pronamespace": namespaces[function.schema], "proowner": own.owner_oid}
+        yield {**_function_row(function), **place}
 
 
 @cache
@@ -133,7 +122,7 @@ def _function_row(function: Function) -> Row:
     return {
         "oid": function.oid,
         "proname": function.name,
-        "pronamespace": SYSTEM_NAMESPACES[function.schema],
+        "pronamespace": SYSTEM_NAMESPACES.get(function.schema, 0),
         "proowner": ADMIN_OID,
         "prolang": _INTERNAL_LANGUAGE,
         "procost": 1.0,

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from dsql.access.membership import Memberships
 from dsql.catalog.schema import (
     ADMIN_OID,
     TEMPORARY_ALIAS,
+    CompositeType,
     Database,
     DefaultAcl,
     Domain,
     EnumType,
     ForeignKey,
+    RangeType,
     Role,
     Schema,
     SqlFunction,
     Table,
+    UserType,
     is_temporary_schema,
+    type_oids,
 )
 from dsql.catalog.virtual import VirtualTable, virtual_tables
+
+_Named = TypeVar("_Named")
 
 POSTGRES = Database(oid=5, name="postgres", owner_oid=ADMIN_OID)
 
@@ -64,7 +70,7 @@ class Catalog:
         functions: Iterable[SqlFunction] = (),
         domains: Iterable[Domain] = (),
         temporary: Schema | None = None,
-        enums: Iterable[EnumType] = (),
+        user_types: Iterable[UserType] = (),
     ) -> None:
         self.version = version
         self.temporary = temporary
@@ -81,7 +87,7 @@ class Catalog:
         self.virtual = virtual_tables()
         self._set_functions(functions)
         self._set_domains(domains)
-        self._set_enums(enums)
+        self._set_user_types(user_types)
 
     def _set_tables(self, tables: Iterable[Table]) -> None:
         for derived in ("foreign_keys", "references", "_owned_sequences"):
@@ -141,7 +147,7 @@ class Catalog:
             self.functions.values(),
             self.domains.values(),
             schema,
-            self.enums.values(),
+            self.user_types.values(),
         )
 
     @cached_property
@@ -192,32 +198,68 @@ class Catalog:
         found = (self.domains.get((candidate, name)) for candidate in schemas)
         return next((domain for domain in found if domain is not None), None)
 
-    def _set_enums(self, enums: Iterable[EnumType]) -> None:
-        self.enums = {(enum.schema, enum.name): enum for enum in enums}
-        self._enums_by_oid = {
-            oid: enum for enum in self.enums.values() for oid in (enum.oid, enum.array_oid)
+    def _set_user_types(self, types: Iterable[UserType]) -> None:
+        self.user_types = {(each.schema, each.name): each for each in types}
+        self._user_types_by_oid = {
+            oid: each for each in self.user_types.values() for oid in type_oids(each)
+        }
+        self._multiranges = {
+            (each.schema, each.multirange_name): each
+            for each in self.user_types.values()
+            if isinstance(each, RangeType)
         }
         self.types_by_path: dict[Sequence[str], Any] = {}  # see `dsql.catalog.user_types`
 
-    def enum_of(self, type_oid: int) -> EnumType | None:
-        """Return the enum of an OID, or over whose values an array type is; None for other types."""
-        return self._enums_by_oid.get(type_oid)
+    def user_type_of(self, type_oid: int) -> UserType | None:
+        """Return the user's type that an OID belongs to, be it that of arrays or of a multirange."""
+        return self._user_types_by_oid.get(type_oid)
 
-    def with_enums(self, enums: Iterable[EnumType]) -> Catalog:
-        """Return the catalog with other enums."""
+    def enums(self) -> Iterator[EnumType]:
+        """Yield the enums."""
+        return (each for each in self.user_types.values() if isinstance(each, EnumType))
+
+    def composites(self) -> Iterator[CompositeType]:
+        """Yield the composite types that are no tables' row types."""
+        return (each for each in self.user_types.values() if isinstance(each, CompositeType))
+
+    def composite_of_relation(self, oid: int) -> CompositeType | None:
+        """Return the composite type whose row in pg_class has an OID."""
+        return next((each for each in self.composites() if each.relation_oid == oid), None)
+
+    def ranges(self) -> Iterator[RangeType]:
+        """Yield the range types."""
+        return (each for each in self.user_types.values() if isinstance(each, RangeType))
+
+    def with_user_types(self, types: Iterable[UserType]) -> Catalog:
+        """Return the catalog with other types of users."""
         changed = copy(self)
-        changed._set_enums(enums)
+        changed._set_user_types(types)
         return changed
 
-    def find_enum(
+    def find_user_type(
         self, schema: str | None, name: str, search_path: Sequence[str]
-    ) -> EnumType | None:
-        """Return the enum of that name, None if there is none."""
-        if not self.enums:
+    ) -> UserType | None:
+        """Return the enum, composite or range type of that name, None if there is none."""
+        return self._named(self.user_types, schema, name, search_path)
+
+    def find_multirange(
+        self, schema: str | None, name: str, search_path: Sequence[str]
+    ) -> RangeType | None:
+        """Return the range type whose multirange type has a name, None if there is none."""
+        return self._named(self._multiranges, schema, name, search_path)
+
+    def _named(
+        self,
+        types: Mapping[tuple[str, str], _Named],
+        schema: str | None,
+        name: str,
+        search_path: Sequence[str],
+    ) -> _Named | None:
+        if not types:
             return None
         schemas = (schema,) if schema is not None else searched(search_path)
-        found = (self.enums.get((candidate, name)) for candidate in schemas)
-        return next((enum for enum in found if enum is not None), None)
+        found = (types.get((candidate, name)) for candidate in schemas)
+        return next((each for each in found if each is not None), None)
 
     def domain_of(self, type_oid: int) -> Domain | None:
         """Return the domain of an OID, or over whose values an array type is; None for other types."""

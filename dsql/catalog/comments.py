@@ -35,7 +35,7 @@ def comments(catalog: Catalog) -> Iterator[Comment]:
     for domain in catalog.domains.values():
         if domain.comment is not None:
             yield Comment(Address(PG_TYPE, domain.oid), domain.comment)
-    for enum in catalog.enums.values():
+    for enum in catalog.user_types.values():
         if enum.comment is not None:
             yield Comment(Address(PG_TYPE, enum.oid), enum.comment)
 

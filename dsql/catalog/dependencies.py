@@ -15,7 +15,18 @@ from typing import Any, NamedTuple
 
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.extension import membership_rows
-from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, SqlFunction, Table, Use
+from dsql.catalog.schema import (
+    FIRST_USER_OID,
+    CompositeType,
+    Domain,
+    Index,
+    RangeType,
+    SqlFunction,
+    Table,
+    Use,
+    UserType,
+    type_oids,
+)
 from dsql.catalog.virtual import provides
 
 PG_CLASS, PG_NAMESPACE, PG_PROC, PG_TYPE = 1259, 2615, 1255, 1247
@@ -79,15 +90,36 @@ def dependencies(catalog: Catalog) -> Iterator[Dependency]:
         yield from _of_function(function, catalog)
     for domain in catalog.domains.values():
         yield from _of_domain(domain, catalog)
-    for enum in catalog.enums.values():
-        address = Address(PG_TYPE, enum.oid)
-        yield Dependency(address, Address(PG_NAMESPACE, catalog.schemas[enum.schema].oid), "n")
-        yield Dependency(Address(PG_TYPE, enum.array_oid), address, "i")
+    for user_type in catalog.user_types.values():
+        yield from _of_user_type(user_type, catalog)
+
+
+def _of_user_type(user_type: UserType, catalog: Catalog) -> Iterator[Dependency]:
+    address = Address(PG_TYPE, user_type.oid)
+    yield Dependency(address, Address(PG_NAMESPACE, catalog.schemas[user_type.schema].oid), "n")
+    for oid in type_oids(user_type)[1:]:
+        yield Dependency(Address(PG_TYPE, oid), address, "i")
+    if isinstance(user_type, CompositeType):
+        relation = Address(PG_CLASS, user_type.relation_oid)
+        yield Dependency(relation, address, "i")
+        for each in user_type.live_attributes:
+            attribute = Address(PG_CLASS, user_type.relation_oid, each.number)
+            yield from _on_type(attribute, each.type_oid, catalog)
+    elif isinstance(user_type, RangeType):
+        for oid in user_type.function_oids:
+            yield Dependency(Address(PG_PROC, oid), address, "i")
+        yield from _on_type(address, user_type.subtype_oid, catalog)
 
 
 def _on_type(address: Address, type_oid: int, catalog: Catalog) -> Iterator[Dependency]:
-    """Yield what depends on a type of a user's since it has values of it."""
-    if type_oid >= FIRST_USER_OID and catalog.enum_of(type_oid) is not None:
+    """Yield what depends on a type of a user's, or on a row type, since it has values of it."""
+    if type_oid < FIRST_USER_OID:
+        return
+    table = catalog.table_of_row_type(type_oid)
+    if table is not None:
+        row_type = Address(PG_TYPE, type_oid)
+        yield Dependency(row_type, Address(PG_CLASS, table.oid), "i")
+    if table is not None or catalog.user_type_of(type_oid) is not None:
         yield Dependency(address, Address(PG_TYPE, type_oid), "n")
 
 
@@ -117,11 +149,6 @@ def _of_function(function: SqlFunction, catalog: Catalog) -> Iterator[Dependency
             yield Dependency(address, Address(PG_TYPE, domain.oid), "n")
     for type_oid in {function.return_type, *(each.type_oid for each in function.parameters)}:
         yield from _on_type(address, type_oid, catalog)
-    table = catalog.table_of_row_type(function.return_type)
-    if table is not None:
-        row_type = Address(PG_TYPE, table.row_type_oid)
-        yield Dependency(row_type, Address(PG_CLASS, table.oid), "i")
-        yield Dependency(address, row_type, "n")
 
 
 def _of_relation(table: Table, catalog: Catalog) -> Iterator[Dependency]:

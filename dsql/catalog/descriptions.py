@@ -23,7 +23,7 @@ from dsql.catalog.extended_statistics import statistics_name
 from dsql.catalog.function_text import function_signature
 from dsql.catalog.names import find_index, is_visible
 from dsql.catalog.schema import SqlFunction, Table
-from dsql.catalog.user_types import types_of
+from dsql.catalog.user_types import types_of, user_type_name
 from dsql.types.identifier import quote_identifier
 
 
@@ -37,8 +37,9 @@ def description(address: Address, catalog: Catalog, search_path: Sequence[str]) 
     if address.class_oid == PG_TYPE and address.oid in catalog.domains_by_oid:
         domain = catalog.domains_by_oid[address.oid]
         return f"type {domain_name(domain, catalog, search_path)}"
-    if address.class_oid == PG_TYPE and address.oid in (known := types_of(catalog, search_path)):
-        return f"type {known[address.oid].sql_name}"
+    if address.class_oid == PG_TYPE and catalog.user_type_of(address.oid) is not None:
+        known = types_of(catalog, search_path).get(address.oid)
+        return None if known is None else f"type {known.sql_name}"
     if address.class_oid == PG_TYPE:
         table = catalog.table_of_row_type(address.oid)
         if table is None:
@@ -67,6 +68,13 @@ def _function(function: SqlFunction, catalog: Catalog, search_path: Sequence[str
 
 def _relation(address: Address, catalog: Catalog, search_path: Sequence[str]) -> str | None:
     table = catalog.tables_by_oid.get(address.oid)
+    composite = catalog.composite_of_relation(address.oid) if table is None else None
+    if composite is not None:
+        name = user_type_name(composite, catalog, search_path)
+        if not address.column:
+            return f"composite type {name}"
+        attribute = composite.attributes[address.column - 1].name
+        return f"column {quote_identifier(attribute)} of composite type {name}"
     if table is None:
         found = find_index(catalog, address.oid)
         if found is None:

@@ -12,7 +12,7 @@ from dsql.functions.type_io import io_functions
 
 def enum_rows(catalog: Catalog, namespaces: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of pg_type: of each enum, and of its array type."""
-    for enum in catalog.enums.values():
+    for enum in catalog.enums():
         common = {
             "typnamespace": namespaces.get(enum.schema, 0),
             "typowner": enum.owner_oid,
@@ -48,7 +48,7 @@ def enum_rows(catalog: Catalog, namespaces: Mapping[str, int]) -> Iterator[Mappi
 
 @provides("pg_catalog", "pg_enum")
 def _pg_enum(context: Any) -> Iterator[Mapping[str, Any]]:
-    for enum in context.catalog.enums.values():
+    for enum in context.catalog.enums():
         for label in enum.labels:
             yield {
                 "oid": label.oid,

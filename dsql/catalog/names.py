@@ -13,7 +13,7 @@ from dsql.catalog import operator_names
 from dsql.catalog.catalog import POSTGRES, Catalog, searched
 from dsql.catalog.domain_text import type_name
 from dsql.catalog.function_text import function_name, function_signature
-from dsql.catalog.schema import Index, SqlFunction, Table
+from dsql.catalog.schema import CompositeType, Index, SqlFunction, Table
 from dsql.catalog.virtual import virtual_table
 from dsql.errors import SqlError, unsupported
 from dsql.functions.registry import Callee, by_oid, candidates
@@ -40,6 +40,9 @@ def relation_name(catalog: Catalog, oid: int) -> tuple[str, str] | None:
     found = find_index(catalog, oid)
     if found is not None:
         return found[0].schema, found[1].name
+    composite = catalog.composite_of_relation(oid)
+    if composite is not None:
+        return composite.schema, composite.name
     virtual = virtual_table(oid)
     return (virtual.schema, virtual.name) if virtual else None
 
@@ -56,7 +59,8 @@ def relation_oid(catalog: Catalog, search_path: Sequence[str], text: str) -> int
                 for index in table.indexes:
                     if index.name == name:
                         return index.oid
-    return None
+    composite = catalog.find_user_type(schema[0] if schema else None, name, search_path)
+    return composite.relation_oid if isinstance(composite, CompositeType) else None
 
 
 def is_visible(catalog: Catalog, search_path: Sequence[str], relation: tuple[str, str]) -> bool:
@@ -223,7 +227,7 @@ def _procedure_of(catalog: Catalog, search_path: Sequence[str], text: str) -> in
 
 def _type_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
     """Return a user type's name; those of other types are known without a catalog."""
-    enum = catalog.enum_of(oid)
+    enum = catalog.user_type_of(oid)
     if enum is not None:
         return registry.get(oid).sql_name
     if catalog.domain_of(oid) is None:
@@ -243,21 +247,25 @@ def _domain_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
     return domain.oid if element == name else domain.array_oid
 
 
-def _enum_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
-    """Return the OID of an enum, or of its array type, 0 for another type."""
-    if not catalog.enums:
+def _user_type_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
+    """Return the OID of an enum, composite or range type, or of its arrays, 0 for another type."""
+    if not catalog.user_types:
         return 0
     element = name.removesuffix("[]").strip()
-    *schema, bare = _qualified(element)
-    enum = catalog.find_enum(schema[0] if schema else None, bare, search_path)
-    if enum is None:
-        return 0
-    return enum.oid if element == name else enum.array_oid
+    *parts, bare = _qualified(element)
+    schema = parts[0] if parts else None
+    found = catalog.find_user_type(schema, bare, search_path)
+    if found is not None:
+        return found.oid if element == name else found.array_oid
+    of_range = catalog.find_multirange(schema, bare, search_path)
+    if of_range is not None:
+        return of_range.multirange_oid if element == name else of_range.multirange_array_oid
+    return 0
 
 
 def _type_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
     name = _TYPE_MODIFIER.sub("", text).strip()
-    domain = _domain_of(catalog, search_path, name) or _enum_of(catalog, search_path, name)
+    domain = _domain_of(catalog, search_path, name) or _user_type_of(catalog, search_path, name)
     if domain:
         return domain
     if "." not in name and '"' not in name:

@@ -27,10 +27,10 @@ from dsql.catalog.schema import (
     SYSTEM_COLUMN_NUMBERS,
     Database,
     Domain,
-    EnumType,
     Schema,
     SqlFunction,
     Table,
+    UserType,
 )
 from dsql.catalog.virtual import VirtualTable, virtual_table
 from dsql.errors import SqlError
@@ -197,7 +197,7 @@ def _column_number(relation: Table | VirtualTable, column: str | int) -> int | N
 
 
 def _owned(
-    kind: Kind, found: Schema | Database | SqlFunction | Domain | EnumType | None
+    kind: Kind, found: Schema | Database | SqlFunction | Domain | UserType | None
 ) -> Rights | None:
     if found is None:
         return None
@@ -235,7 +235,7 @@ def _type(context: Any, target: str | int) -> Rights | None:
     domain = context.catalog.domains_by_oid.get(oid)
     if domain is not None:
         return _owned(Kind.TYPE, domain)
-    enum = context.catalog.enum_of(oid)
+    enum = context.catalog.user_type_of(oid)
     if enum is not None:
         return _owned(Kind.TYPE, enum)
     for table in context.catalog.tables.values():

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from dsql.catalog.catalog import Catalog
+from dsql.catalog.composites import composite_relations
 from dsql.catalog.definitions import index_definition
 from dsql.catalog.dependencies import default_address
 from dsql.catalog.domains import domain_constraint_rows
@@ -71,6 +72,7 @@ def _pg_class(context: Any) -> Iterator[Row]:
         yield _table_row(table, namespace, has_triggers=has_triggers)
         for index in table.indexes:
             yield _index_row(index, table, namespace, context.profile)
+    yield from composite_relations(catalog, namespaces)
 
 
 def _table_row(table: Table, namespace: int, *, has_triggers: bool) -> Row:
@@ -160,6 +162,16 @@ def _pg_attribute(context: Any) -> Iterator[Row]:
             )
         for index in table.indexes:
             yield from _index_attributes(index, table, context.profile)
+    for found in catalog.composites():
+        for each in found.attributes:
+            yield _attribute(
+                found.relation_oid,
+                each.number,
+                each.name,
+                0 if each.dropped else each.type_oid,
+                typmod=each.typmod,
+                dropped=each.dropped,
+            )
 
 
 @cache

@@ -18,16 +18,19 @@ from dsql.catalog.schema import (
     PUBLIC,
     Acl,
     Column,
+    CompositeType,
     Database,
     DefaultAcl,
     Domain,
     EnumType,
     Membership,
+    RangeType,
     Role,
     Schema,
     SqlFunction,
     Statistics,
     Table,
+    UserType,
 )
 from dsql.catalog.virtual import provides
 
@@ -38,7 +41,7 @@ Dependent = (
     | Schema
     | SqlFunction
     | Domain
-    | EnumType
+    | UserType
     | Database
     | DefaultAcl
     | tuple[Role, Membership]
@@ -73,7 +76,7 @@ def role_dependencies(catalog: Catalog) -> Iterator[RoleDependency]:
         yield from _of(function, function.oid, function.owner_oid, function.acl)
     for domain in catalog.domains.values():
         yield from _of(domain, domain.oid, domain.owner_oid, domain.acl)
-    for enum in catalog.enums.values():
+    for enum in catalog.user_types.values():
         yield from _of(enum, enum.oid, enum.owner_oid, enum.acl)
     database = catalog.database
     yield from _of(database, database.oid, database.owner_oid, database.acl)
@@ -126,7 +129,7 @@ def _address(dependent: Dependent) -> tuple[int, int, int]:
             return _PG_NAMESPACE, dependent.oid, 0
         case SqlFunction():
             return _PG_PROC, dependent.oid, 0
-        case Domain() | EnumType():
+        case Domain() | EnumType() | CompositeType() | RangeType():
             return _PG_TYPE, dependent.oid, 0
         case Database():
             return _PG_DATABASE, dependent.oid, 0

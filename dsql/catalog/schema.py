@@ -519,6 +519,58 @@ class EnumType(msgspec.Struct, frozen=True, array_like=True):
     comment: str | None = None
 
 
+class CompositeType(msgspec.Struct, frozen=True, array_like=True):
+    """A type with named attributes: rows of pg_type and pg_class. `attributes` are as columns of tables.
+
+    A row holds the attributes of a value by their numbers, so some may be added or dropped.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    owner_oid: int
+    attributes: tuple[Column, ...] = ()
+    array_oid: int = 0
+    acl: Acl | None = None
+    comment: str | None = None
+    relation_oid: int = 0  # of its row in pg_class
+
+    @property
+    def live_attributes(self) -> tuple[Column, ...]:
+        """The attributes that have not been dropped."""
+        return tuple(each for each in self.attributes if not each.dropped)
+
+
+class RangeType(msgspec.Struct, frozen=True, array_like=True):
+    """A range type and its multirange type: rows of pg_type and pg_range."""
+
+    oid: int
+    schema: str
+    name: str
+    owner_oid: int
+    subtype_oid: int = 0
+    array_oid: int = 0
+    acl: Acl | None = None
+    comment: str | None = None
+    multirange_name: str = ""
+    multirange_oid: int = 0
+    multirange_array_oid: int = 0
+    # Of the constructors: of two and of three arguments; of a multirange of none, of one and of many.
+    function_oids: tuple[int, ...] = ()
+    difference_oid: int = 0  # of the function subtype_diff, 0 for none
+
+
+UserType = EnumType | CompositeType | RangeType
+
+
+def type_oids(user_type: UserType) -> tuple[int, ...]:
+    """Return the OIDs in pg_type that belong to a user's type: its own first."""
+    if isinstance(user_type, RangeType):
+        multirange = user_type.multirange_oid, user_type.multirange_array_oid
+        return user_type.oid, user_type.array_oid, *multirange
+    return user_type.oid, user_type.array_oid
+
+
 class Domain(msgspec.Struct, frozen=True, array_like=True):
     """A domain: a row of pg_type. `type_oid` is the type under all domains, `typmod` its modifier.
 

@@ -23,14 +23,17 @@ from dsql.catalog.schema import (
     FIRST_USER_OID,
     PUBLIC,
     AclItem,
+    CompositeType,
     Database,
     DefaultAcl,
     Domain,
     EnumType,
+    RangeType,
     Role,
     Schema,
     SqlFunction,
     Table,
+    UserType,
     is_temporary_schema,
     temporary_schema_name,
 )
@@ -58,10 +61,17 @@ DEFAULT_ACLS = 9
 FUNCTIONS = 10
 DOMAINS = 11
 ENUMS = 12
+COMPOSITES = 13
+RANGES = 14
 
 _Object = TypeVar(
-    "_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction, Domain, EnumType
+    "_Object", Table, Schema, Role, Database, DefaultAcl, SqlFunction, Domain, UserType
 )
+_USER_TYPES: dict[type[UserType], int] = {
+    EnumType: ENUMS,
+    CompositeType: COMPOSITES,
+    RangeType: RANGES,
+}
 
 ADMIN = Role(oid=ADMIN_OID, name="admin", login=True, createrole=True)
 _OPEN_TO_ALL = (
@@ -130,7 +140,9 @@ def load(reader: Reader) -> Catalog:
         defaults,
         functions,
         domains,
-        enums=_objects(reader, ENUMS, EnumType),
+        user_types=[
+            each for kind, number in _USER_TYPES.items() for each in _objects(reader, number, kind)
+        ],
     )
 
 
@@ -235,26 +247,26 @@ class CatalogWriter:
         self._delete(DOMAINS, domain.oid)
         self._touch(table_version_key(domain.oid))
 
-    def put_enum(self, enum: EnumType) -> None:
-        """Write a new or changed enum."""
-        self._put(ENUMS, enum.oid, enum)
-        self._touch(table_version_key(enum.oid))
+    def put_user_type(self, user_type: UserType) -> None:
+        """Write a new or changed enum, composite or range type."""
+        self._put(_USER_TYPES[type(user_type)], user_type.oid, user_type)
+        self._touch(table_version_key(user_type.oid))
 
-    def drop_enum(self, enum: EnumType) -> None:
-        """Remove an enum."""
-        self._delete(ENUMS, enum.oid)
-        self._touch(table_version_key(enum.oid))
+    def drop_user_type(self, user_type: UserType) -> None:
+        """Remove an enum, composite or range type."""
+        self._delete(_USER_TYPES[type(user_type)], user_type.oid)
+        self._touch(table_version_key(user_type.oid))
 
     def put_securable(
-        self, changed: Table | Schema | Database | SqlFunction | Domain | EnumType, catalog: Catalog
+        self, changed: Table | Schema | Database | SqlFunction | Domain | UserType, catalog: Catalog
     ) -> None:
         """Write an object of a catalog whose owner or ACL has changed."""
         if isinstance(changed, SqlFunction):
             self.put_function(changed)
         elif isinstance(changed, Domain):
             self.put_domain(changed)
-        elif isinstance(changed, EnumType):
-            self.put_enum(changed)
+        elif isinstance(changed, UserType):
+            self.put_user_type(changed)
         elif isinstance(changed, Table):
             self.put_table(changed)
         elif isinstance(changed, Schema):

@@ -21,7 +21,7 @@ _QUOTED = re.compile(rf"::({_NAME}\.{_NAME})|\"(?:[^\"]|\"\")*\"|'((?:[^']|'')*)
 
 def shown_text(text: str, catalog: Catalog, search_path: Sequence[str]) -> str:
     """Return a stored expression with names, qualified where the search path does not find them."""
-    if "::regclass" not in text and not catalog.enums:
+    if "::regclass" not in text and not catalog.user_types:
         return text
     types = {
         f"{quote_identifier(kind.schema)}.{quote_identifier(kind.name)}": kind.sql_name

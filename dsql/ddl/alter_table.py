@@ -24,6 +24,7 @@ from dsql.ddl.alter_type import alter_type
 from dsql.ddl.alter_view import alter_view
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource, StatementExpressions
+from dsql.ddl.composites import alter_composite, alter_composite_requires, is_of_type
 from dsql.ddl.foreign_keys import (
     foreign_key_nodes,
     references_requires,
@@ -57,6 +58,9 @@ from dsql.sql.refusals_ddl import alter_table_error, command_words
 def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what an AlterTableStmt needs: the table, and for some subcommands a place in its schema."""
     statement = parsed.node
+    if is_of_type(statement):
+        yield from alter_composite_requires(statement, context)
+        return
     yield from owned_relation(context, statement)
     if is_missing(context, statement):
         return
@@ -89,7 +93,6 @@ _KINDS = {
     "OBJECT_SEQUENCE": ("S", "a sequence"),
     "OBJECT_MATVIEW": ("m", "a materialized view"),
     "OBJECT_FOREIGN_TABLE": ("f", "a foreign table"),
-    "OBJECT_TYPE": ("c", "a composite type"),
 }
 
 
@@ -104,6 +107,8 @@ def _check_kind(statement: Any, context: UtilityContext) -> None:
 def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
     """Run an AlterTableStmt."""
     statement = parsed.node
+    if is_of_type(statement):
+        return alter_composite(parsed, context)
     result = UtilityResult(_tag(statement))
     if is_missing(context, statement):
         result.notice("00000", missing_text(statement.relation))

@@ -38,6 +38,7 @@ def alter_type(alteration: Alteration, table: Table, command: Any) -> Table:
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
     if column.identity and type_oid not in _INTEGERS:
         raise SqlError("22023", "identity column type must be smallint, integer, or bigint")
+    _refuse_rows_elsewhere(alteration, table)
     _refuse_dependents(alteration, table, column)
     domain = alteration.expressions.column_domain(definition.type_name)
     if domain not in (0, column.domain):
@@ -83,6 +84,18 @@ def _conversion(
             hint="" if column.generated else f'You might need to specify "USING {name}::{shown}".',
         )
     return ""
+
+
+def _refuse_rows_elsewhere(alteration: Alteration, table: Table) -> None:
+    """Raise SqlError 0A000 if columns have values of the table's row type, which nothing rewrites."""
+    for other in alteration.context.catalog.tables.values():
+        for column in other.live_columns:
+            if column.type_oid == table.row_type_oid and table.row_type_oid:
+                raise SqlError(
+                    "0A000",
+                    f'cannot alter table "{table.name}" because column'
+                    f' "{other.name}.{column.name}" uses its row type',
+                )
 
 
 def _refuse_dependents(alteration: Alteration, table: Table, column: Column) -> None:

@@ -15,12 +15,12 @@ from dsql.catalog.extended_statistics import Found as StatisticsFound
 from dsql.catalog.schema import (
     Database,
     Domain,
-    EnumType,
     PartComment,
     Role,
     Schema,
     SqlFunction,
     Table,
+    UserType,
 )
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes, statistics
@@ -44,7 +44,7 @@ _RELATIONS = {
 }
 # What is commented on: an object with a `comment`, or a part of a table.
 _Subject = (
-    Table | Schema | Role | Database | SqlFunction | Domain | EnumType | tuple[Table, Address]
+    Table | Schema | Role | Database | SqlFunction | Domain | UserType | tuple[Table, Address]
 )
 
 
@@ -111,7 +111,7 @@ def _subject(kind: str, item: Any, context: UtilityContext) -> _Subject:
     if securable is None:
         raise unsupported("unsupported statement: Comment")
     (owned,) = find_securables(KINDS[securable[0]], [securable[1]], context)
-    if not isinstance(owned, Table | Schema | Database | SqlFunction | Domain | EnumType):
+    if not isinstance(owned, Table | Schema | Database | SqlFunction | Domain | UserType):
         raise unsupported("unsupported statement: Comment")
     return owned
 

@@ -53,7 +53,7 @@ def usable_domain(context: UtilityContext, names: list[str]) -> Domain | None:
 
 def check_type_usage(context: UtilityContext, type_oid: int) -> None:
     """Raise SqlError 42501 for who makes something of an enum, or of arrays of it, without USAGE."""
-    enum = context.catalog.enum_of(type_oid)
+    enum = context.catalog.user_type_of(type_oid)
     if enum is not None:
         held = Holding(Kind.TYPE, enum.name, enum.owner_oid, enum.acl, Privilege.USAGE)
         check(held, context.authority)

@@ -14,8 +14,9 @@ from dsql.access.requirements import (
     owner_of_schema,
 )
 from dsql.catalog.dependencies import PG_CLASS, PG_NAMESPACE, PG_TYPE, Address
-from dsql.catalog.schema import FIRST_USER_OID, Domain, EnumType, Index, Schema, Table
+from dsql.catalog.schema import FIRST_USER_OID, Domain, Index, Schema, Table, UserType
 from dsql.catalog.store import CatalogWriter
+from dsql.catalog.user_types import user_type_name
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
 from dsql.ddl.cascade import all_dropped
@@ -25,7 +26,6 @@ from dsql.ddl.drop_function import (
     drop_function,
     drop_function_requires,
 )
-from dsql.ddl.enums import find_enum, own_enum
 from dsql.ddl.lacking import drop_of_nothing
 from dsql.ddl.naming import (
     KIND_NAMES,
@@ -37,6 +37,7 @@ from dsql.ddl.naming import (
 from dsql.ddl.removal import remove
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.statistics import STATISTICS, address, look_up, own_to_drop
+from dsql.ddl.user_types import find_user_type, own_type
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -108,14 +109,26 @@ def _is_of_user(item: Any, context: UtilityContext) -> bool:
     """Tell whether a TypeName is that of a domain or an enum."""
     names, catalog, path = _name_parts(item), context.catalog, context.search_path
     schema = names[-2] if len(names) > 1 else None
-    found = catalog.find_domain(schema, names[-1], path) or catalog.find_enum(
-        schema, names[-1], path
+    found = (
+        catalog.find_domain(schema, names[-1], path)
+        or catalog.find_user_type(schema, names[-1], path)
+        or catalog.find_multirange(schema, names[-1], path)
     )
     return found is not None
 
 
-def _find_type(context: UtilityContext, names: list[str]) -> Domain | EnumType | None:
-    return find_enum(context, names) or find_domain(context, names)
+def _find_type(context: UtilityContext, names: list[str]) -> Domain | UserType | None:
+    found = find_user_type(context, names)
+    schema = names[-2] if len(names) > 1 else None
+    of_range = context.catalog.find_multirange(schema, names[-1], context.search_path)
+    if found is None and of_range is not None:
+        name = user_type_name(of_range, context.catalog, context.search_path)
+        raise SqlError(
+            "2BP01",
+            f"cannot drop type {names[-1]} because type {name} requires it",
+            hint=f"You can drop type {name} instead.",
+        )
+    return found or find_domain(context, names)
 
 
 def _name_parts(item: Any) -> list[str]:
@@ -205,10 +218,10 @@ def _own_domain(context: UtilityContext, found: Domain) -> Requirement:
     return own_domain(context, found, or_schema=True)
 
 
-def _own_type(context: UtilityContext, found: Domain | EnumType) -> Requirement:
+def _own_type(context: UtilityContext, found: Domain | UserType) -> Requirement:
     if isinstance(found, Domain):
         return own_domain(context, found, or_schema=True)
-    return own_enum(context, found, or_schema=True)
+    return own_type(context, found, or_schema=True)
 
 
 def _own_schema(context: UtilityContext, found: Schema) -> Requirement:
@@ -230,7 +243,7 @@ def _index(found: tuple[Table, Index]) -> Address:
     return Address(PG_CLASS, found[1].oid)
 
 
-def _type(found: Domain | EnumType) -> Address:
+def _type(found: Domain | UserType) -> Address:
     return Address(PG_TYPE, found.oid)
 
 

@@ -1,4 +1,4 @@
-"""CREATE TYPE ... AS ENUM, and ALTER TYPE of an enum: labels, name, schema."""
+"""CREATE TYPE ... AS ENUM, and ALTER TYPE of its labels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from msgspec.structs import replace
 
 from dsql.access.default_acls import initial_acl
 from dsql.access.privileges import Kind
-from dsql.access.requirements import Ownership, Requirement, creation_in
+from dsql.access.requirements import Requirement, creation_in
 from dsql.catalog.domain_text import domain_name
 from dsql.catalog.schema import EnumLabel, EnumType, Schema
 from dsql.catalog.store import CatalogWriter
-from dsql.catalog.user_types import enum_name
+from dsql.catalog.user_types import user_type_name
 from dsql.ddl import nodes
 from dsql.ddl.domains import refuse_taken_type
 from dsql.ddl.following import put_all
 from dsql.ddl.lacking_statements import check_altered_enum
-from dsql.ddl.naming import creation_schema, require_schema, schemas_to_search
+from dsql.ddl.naming import creation_schema
 from dsql.ddl.result import UtilityContext, UtilityResult
+from dsql.ddl.user_types import find_user_type, own_type
 from dsql.errors import SqlError
 from dsql.limits import IDENTIFIER_BYTES_MAX
 from dsql.sql.gate import ParsedStatement
@@ -57,7 +58,7 @@ def create_enum(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
             )
     labels = (EnumLabel(writer.allocate_oid(), float(n), name) for n, name in enumerate(names, 1))
     acl = initial_acl(context.catalog, Kind.TYPE, context.user.oid, schema.oid)
-    writer.put_enum(
+    writer.put_user_type(
         EnumType(oid, schema.name, name, context.user.oid, tuple(labels), array_oid, acl)
     )
     return UtilityResult("CREATE TYPE")
@@ -75,26 +76,20 @@ def _check_label(label: str) -> None:
 # ---------------------------------------------------------------- ALTER TYPE
 
 
-def find_enum(context: UtilityContext, names: Sequence[str]) -> EnumType | None:
-    """Return the enum of a name. Raises SqlError 3F000, 42501 for its schema."""
-    schema = names[-2] if len(names) > 1 else ""
-    schemas_to_search(context, schema)
-    return context.catalog.find_enum(schema or None, names[-1], context.search_path)
-
-
-def own_enum(context: UtilityContext, enum: EnumType, *, or_schema: bool = False) -> Ownership:
-    """Return what changing an enum takes, dropping it: to own it `or_schema`."""
-    others = (context.catalog.schemas[enum.schema].owner_oid,) if or_schema else ()
-    name = enum_name(enum, context.catalog, context.search_path)
-    return Ownership(Kind.TYPE, name, enum.owner_oid, others)
+def _find_enum(context: UtilityContext, names: Sequence[str]) -> EnumType | None:
+    found = find_user_type(context, names)
+    if found is not None and not isinstance(found, EnumType):
+        name = user_type_name(found, context.catalog, context.search_path)
+        raise SqlError("42809", f"{name} is not an enum")
+    return found
 
 
 def alter_enum_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what an AlterEnumStmt needs: to own the enum. Raises SqlError 42704, 42809."""
     names = nodes.strings(parsed.node.type_name)
-    enum = find_enum(context, names)
+    enum = _find_enum(context, names)
     if enum is not None:
-        yield own_enum(context, enum)
+        yield own_type(context, enum)
         return
     domain = context.catalog.find_domain(
         names[-2] if len(names) > 1 else None, names[-1], context.search_path
@@ -108,7 +103,7 @@ def alter_enum_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
 def alter_enum(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
     """Run an AlterEnumStmt: ADD VALUE or RENAME VALUE. Raises SqlError 42602, 42710, 22023."""
     node, result = parsed.node, UtilityResult(_TAG)
-    enum = find_enum(context, nodes.strings(node.type_name))
+    enum = _find_enum(context, nodes.strings(node.type_name))
     assert enum is not None, "it was found before"
     _check_label(node.new_val)
     if node.old_val:
@@ -124,7 +119,7 @@ def alter_enum(parsed: ParsedStatement, context: UtilityContext) -> UtilityResul
     place = _place(enum, node.new_val_neighbor, after=node.new_val_is_after)
     added = EnumLabel(writer.allocate_oid(), place, node.new_val)
     labels = sorted((*enum.labels, added), key=lambda label: label.place)
-    writer.put_enum(replace(enum, labels=tuple(labels)))
+    writer.put_user_type(replace(enum, labels=tuple(labels)))
     return result
 
 
@@ -159,40 +154,3 @@ def _renamed_label(enum: EnumType, old: str, new: str, context: UtilityContext) 
     labels = (replace(label, name=new) if label is found else label for label in enum.labels)
     changed = replace(enum, labels=tuple(labels))
     put_all(context.catalog, [changed], CatalogWriter(context.transaction))
-
-
-# ---------------------------------------------------------------- names
-
-
-def named_enum(statement: Any, context: UtilityContext) -> EnumType | None:
-    """Return the enum that a RenameStmt or AlterObjectSchemaStmt of a TYPE is about."""
-    return find_enum(context, nodes.strings(statement.object.list.items))
-
-
-def move_enum_requires(
-    enum: EnumType, schema: str, context: UtilityContext
-) -> Iterator[Requirement]:
-    """Yield what SET SCHEMA needs: a place in the new schema, and to own the enum."""
-    yield creation_in(require_schema(context, schema))
-    yield own_enum(context, enum)
-
-
-def rename_enum(enum: EnumType, name: str, context: UtilityContext) -> UtilityResult:
-    """Run a RenameStmt of an enum. Raises SqlError 42710."""
-    refuse_taken_type(name, enum.schema, context)
-    renamed = replace(enum, name=name)
-    put_all(context.catalog, [renamed], CatalogWriter(context.transaction))
-    return UtilityResult(_TAG)
-
-
-def set_enum_schema(enum: EnumType, schema: str, context: UtilityContext) -> UtilityResult:
-    """Run an AlterObjectSchemaStmt of an enum. Raises SqlError 42710."""
-    if schema != enum.schema:
-        try:
-            refuse_taken_type(enum.name, schema, context)
-        except SqlError as error:
-            error.message += f' in schema "{schema}"'
-            raise
-        moved = replace(enum, schema=schema)
-        put_all(context.catalog, [moved], CatalogWriter(context.transaction))
-    return UtilityResult(_TAG)

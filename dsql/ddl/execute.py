@@ -12,6 +12,7 @@ from dsql.ddl.alter_domain import alter_domain, alter_domain_requires
 from dsql.ddl.alter_function import alter_function, alter_function_requires
 from dsql.ddl.alter_table import alter_table, alter_table_requires
 from dsql.ddl.comment import comment, comment_requires
+from dsql.ddl.composites import create_composite, create_composite_requires
 from dsql.ddl.create_table import create_table, create_table_requires
 from dsql.ddl.default_privileges import alter_default_privileges
 from dsql.ddl.domains import create_domain, create_domain_requires
@@ -30,6 +31,7 @@ from dsql.ddl.maintenance import truncate, truncate_requires, vacuum
 from dsql.ddl.memberships import grant_role
 from dsql.ddl.owned import drop_owned, reassign_owned
 from dsql.ddl.owners import alter_owner, alter_owner_requires
+from dsql.ddl.ranges import create_range, create_range_requires
 from dsql.ddl.rename import rename, rename_requires, set_schema, set_schema_requires
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.roles import alter_role, create_role, drop_role
@@ -102,6 +104,8 @@ def _iam(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
 UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Create": Utility(create_table_requires, create_table),
     "AlterTable": Utility(alter_table_requires, alter_table),
+    "CompositeType": Utility(create_composite_requires, create_composite),
+    "CreateRange": Utility(create_range_requires, create_range),
     "View": Utility(create_view_requires, create_view),
     "Index": Utility(create_index_requires, create_index),
     "Drop": Utility(drop_requires, _of_node(drop)),

@@ -16,13 +16,13 @@ from dsql.catalog.schema import (
     CheckConstraint,
     Column,
     Domain,
-    EnumType,
     Index,
     IndexColumn,
     SqlFunction,
     Statistics,
     Table,
     Use,
+    UserType,
 )
 from dsql.catalog.store import CatalogWriter
 from dsql.catalog.user_types import types_of
@@ -38,7 +38,7 @@ from dsql.sql.views import view_text
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings, Type
 
-Named = Table | SqlFunction | Domain | EnumType
+Named = Table | SqlFunction | Domain | UserType
 
 
 def put_all(before: Catalog, changed: Iterable[Named], writer: CatalogWriter) -> None:
@@ -59,8 +59,8 @@ def _after(before: Catalog, new: Mapping[int, Named]) -> Catalog:
     after = before.with_tables(tables.get(table.oid, table) for table in before.tables.values())
     domains = {each.oid: each for each in new.values() if isinstance(each, Domain)}
     after = after.with_domains({**before.domains_by_oid, **domains}.values())
-    enums = {each.oid: each for each in new.values() if isinstance(each, EnumType)}
-    after = after.with_enums(enums.get(enum.oid, enum) for enum in before.enums.values())
+    enums = {each.oid: each for each in new.values() if isinstance(each, UserType)}
+    after = after.with_user_types(enums.get(enum.oid, enum) for enum in before.user_types.values())
     for each in new.values():
         if isinstance(each, SqlFunction):
             after = after.with_function(each)

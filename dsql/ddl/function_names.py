@@ -82,8 +82,8 @@ def _written(type_name: Any) -> str:
     return ".".join(nodes.strings(type_name.names)) + "[]" * len(type_name.array_bounds)
 
 
-def type_of_function(type_name: Any, context: UtilityContext, *, rows: bool = False) -> int:
-    """Return the OID of a TypeName, a table's row type only for `rows`. Raises SqlError 42704, 0A000."""
+def type_of_function(type_name: Any, context: UtilityContext) -> int:
+    """Return the OID of a TypeName. Raises SqlError 42704, 0A000."""
     names = nodes.strings(type_name.names)
     if type_name.pct_type:
         return _type_of_column(names, context)
@@ -91,12 +91,7 @@ def type_of_function(type_name: Any, context: UtilityContext, *, rows: bool = Fa
     domain = context.catalog.find_domain(schema, names[-1], context.search_path)
     if domain is not None:
         return array_over(domain) if type_name.array_bounds else domain.type_oid
-    table = _table(names, context)
-    if table is None:
-        return type_oid_and_typmod(names, [], len(type_name.array_bounds))[0]
-    if not rows or type_name.array_bounds:
-        raise SqlError("0A000", f"parameters of composite type {table.name} are not supported")
-    return table.row_type_oid
+    return type_oid_and_typmod(names, [], len(type_name.array_bounds))[0]
 
 
 def domain_of_function(type_name: Any, context: UtilityContext) -> int:
@@ -110,7 +105,7 @@ def domain_of_function(type_name: Any, context: UtilityContext) -> int:
     domain = usable_domain(context, names)
     if domain is None:
         schema = names[-2] if len(names) > 1 else None
-        enum = context.catalog.find_enum(schema, names[-1], context.search_path)
+        enum = context.catalog.find_user_type(schema, names[-1], context.search_path)
         if enum is not None:
             check_type_usage(context, enum.oid)
         return 0

@@ -155,7 +155,7 @@ def _result(statement: Any, of_outputs: int, context: UtilityContext) -> tuple[i
             raise SqlError("42P13", "function result type must be specified")
         return of_outputs, False
     node = statement.return_type
-    found = type_of_function(node, context, rows=True)
+    found = type_of_function(node, context)
     if of_outputs and found != of_outputs:
         word = type_word(of_outputs, context)
         message = f"function result type must be {word} because of OUT parameters"

@@ -154,12 +154,6 @@ def _domain(node: Any, context: UtilityContext) -> None:
     type_of(node.type_name)
 
 
-def _composite(node: Any, context: UtilityContext) -> None:
-    _may_create(node.typevar.schemaname, context)
-    for wrapped in node.coldeflist:
-        type_of(nodes.inner(wrapped).type_name)
-
-
 def _of_method(field: str, made: str) -> Check:
     """Check what only superusers may make for an access method: nobody."""
 
@@ -322,7 +316,6 @@ _CHECKS: dict[str, Check] = {
     "AlterUserMapping": _mapping,
     "CheckPoint": rights.denied("permission denied to execute CHECKPOINT command"),
     "Cluster": rights.clustered,
-    "CompositeType": _composite,
     "CreateAm": rights.of_superusers("create", "an", "access method", "amname"),
     "CreateCast": rights.cast,
     "CreateConversion": _conversion,
@@ -337,7 +330,6 @@ _CHECKS: dict[str, Check] = {
     "CreateOpFamily": _of_method("opfamilyname", "an operator family"),
     "CreatePolicy": _policy,
     "CreatePublication": _published,
-    "CreateRange": _place("type_name"),
     "CreateSubscription": rights.denied("permission denied to create subscription"),
     "CreateTableSpace": rights.of_superusers("create", "a", "tablespace", "tablespacename"),
     "CreateTransform": rights.transform,

@@ -21,9 +21,11 @@ from dsql.catalog.role_dependencies import Dependent, role_dependencies
 from dsql.catalog.schema import (
     ADMIN_OID,
     Column,
+    CompositeType,
     Database,
     Domain,
     EnumType,
+    RangeType,
     Role,
     Schema,
     SqlFunction,
@@ -117,7 +119,16 @@ def _securable(dependent: Dependent) -> Securable | None:
     match dependent:
         case (Table() as table, Column()):
             return table
-        case Table() | Schema() | Database() | SqlFunction() | Domain() | EnumType():
+        case (
+            Table()
+            | Schema()
+            | Database()
+            | SqlFunction()
+            | Domain()
+            | EnumType()
+            | CompositeType()
+            | RangeType()
+        ):
             return dependent
         case _:
             return None
@@ -151,7 +162,7 @@ def _securables(context: UtilityContext) -> Iterator[Securable]:
     yield from context.catalog.schemas.values()
     yield from context.catalog.functions.values()
     yield from context.catalog.domains.values()
-    yield from context.catalog.enums.values()
+    yield from context.catalog.user_types.values()
     yield context.catalog.database
 
 
@@ -185,7 +196,9 @@ def _drop_objects(
         for _, statistics in all_statistics(catalog)
         if statistics.owner_oid in owners
     ]
-    owned += [(enum.oid, PG_TYPE) for enum in catalog.enums.values() if enum.owner_oid in owners]
+    owned += [
+        (enum.oid, PG_TYPE) for enum in catalog.user_types.values() if enum.owner_oid in owners
+    ]
     targets = [Address(class_oid, oid) for oid, class_oid in sorted(owned, reverse=True)]
     gone = all_dropped(targets, catalog, context, result, cascade=cascade)
     remove(gone, catalog, context, writer)

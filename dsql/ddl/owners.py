@@ -14,7 +14,7 @@ from dsql.access.requirements import (
     creation_in,
     schema_creation,
 )
-from dsql.catalog.schema import Domain, EnumType, SqlFunction
+from dsql.catalog.schema import Domain, SqlFunction, UserType
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import own_domain
@@ -50,7 +50,7 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     else:
         yield Ownership(kind, securable.name, securable.owner_oid)
     yield RoleMembership(role)
-    if isinstance(securable, SqlFunction | Domain | EnumType):
+    if isinstance(securable, SqlFunction | Domain | UserType):
         yield creation_in(context.catalog.schemas[securable.schema], role.oid)
     elif kind is Kind.SCHEMA:
         yield schema_creation(context.catalog.database)

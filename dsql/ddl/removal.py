@@ -18,7 +18,7 @@ from dsql.catalog.dependencies import (
     default_address,
 )
 from dsql.catalog.jobs import new_job, write_job
-from dsql.catalog.schema import Column, Index, Table
+from dsql.catalog.schema import Column, CompositeType, Index, Table, UserType
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.foreign_keys import refuse_pending_checks
 from dsql.ddl.result import UtilityContext
@@ -43,7 +43,7 @@ def remove(
         if Address(PG_PROC, function.oid) in gone:
             writer.drop_function(function)
             catalog = catalog.without_function(function)
-    catalog = _without_enums(_without_domains(catalog, gone, writer), gone, writer)
+    catalog = _without_user_types(_without_domains(catalog, gone, writer), gone, writer)
     schemas = {s.oid: s for s in catalog.schemas.values() if Address(PG_NAMESPACE, s.oid) in gone}
     for default in catalog.default_acls.values():
         if default.schema_oid in schemas:
@@ -67,11 +67,40 @@ def _without_domains(catalog: Catalog, gone: Collection[Address], writer: Catalo
     return catalog.with_domains(kept)
 
 
-def _without_enums(catalog: Catalog, gone: Collection[Address], writer: CatalogWriter) -> Catalog:
-    lost = [enum for enum in catalog.enums.values() if Address(PG_TYPE, enum.oid) in gone]
-    for enum in lost:
-        writer.drop_enum(enum)
-    return catalog.with_enums(enum for enum in catalog.enums.values() if enum not in lost)
+def _without_user_types(
+    catalog: Catalog, gone: Collection[Address], writer: CatalogWriter
+) -> Catalog:
+    kept: list[UserType] = []
+    for user_type in catalog.user_types.values():
+        if Address(PG_TYPE, user_type.oid) in gone:
+            writer.drop_user_type(user_type)
+            continue
+        left = user_type
+        if isinstance(user_type, CompositeType):
+            left = _without_attributes(user_type, gone)
+        if left is not user_type:
+            writer.put_user_type(left)
+        kept.append(left)
+    return catalog.with_user_types(kept)
+
+
+def _without_attributes(composite: CompositeType, gone: Collection[Address]) -> CompositeType:
+    """Return a composite type without what has gone of its attributes."""
+    relation = composite.relation_oid
+    lost = [
+        each.number
+        for each in composite.live_attributes
+        if Address(PG_CLASS, relation, each.number) in gone
+    ]
+    if not lost:
+        return composite
+    attributes = (
+        replace(each, name=f"........pg.dropped.{each.number}........", dropped=True)
+        if each.number in lost
+        else each
+        for each in composite.attributes
+    )
+    return replace(composite, attributes=tuple(attributes))
 
 
 def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) -> None:

@@ -29,13 +29,7 @@ from dsql.ddl.alter_function import (
     rename_function_requires,
     set_function_schema,
 )
-from dsql.ddl.enums import (
-    move_enum_requires,
-    named_enum,
-    own_enum,
-    rename_enum,
-    set_enum_schema,
-)
+from dsql.ddl.composites import alter_composite_requires, rename_attribute
 from dsql.ddl.following import Named, put_all
 from dsql.ddl.foreign_keys import constraint_names
 from dsql.ddl.lacking import check_owned, check_renamed
@@ -64,6 +58,13 @@ from dsql.ddl.statistics import (
     move_statistics_requires,
     rename_statistics,
     rename_statistics_requires,
+)
+from dsql.ddl.user_types import (
+    move_type_requires,
+    named_type,
+    own_type,
+    rename_user_type,
+    set_type_schema,
 )
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
@@ -105,8 +106,10 @@ def rename_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterato
         yield from rename_domain_requires(statement, context)
     elif kind == STATISTICS:
         yield from rename_statistics_requires(statement, context)
-    elif kind == "OBJECT_TYPE" and (enum := named_enum(statement, context)) is not None:
-        yield own_enum(context, enum)
+    elif kind == "OBJECT_ATTRIBUTE":
+        yield from alter_composite_requires(statement, context)
+    elif kind == "OBJECT_TYPE" and (enum := named_type(statement, context)) is not None:
+        yield own_type(context, enum)
     elif kind != "OBJECT_ROLE":  # whose handler has rules of its own
         check_renamed(statement, context)
         raise unsupported("unsupported object in RENAME statement")
@@ -129,10 +132,12 @@ def rename(statement: Any, context: UtilityContext) -> UtilityResult:
             return rename_domain(statement, context)
         case "OBJECT_STATISTIC_EXT":
             return rename_statistics(statement, context)
+        case "OBJECT_ATTRIBUTE":
+            return rename_attribute(statement, context)
         case "OBJECT_TYPE":
-            enum = named_enum(statement, context)
+            enum = named_type(statement, context)
             assert enum is not None, "it was found before"
-            return rename_enum(enum, statement.newname, context)
+            return rename_user_type(enum, statement.newname, context)
         case kind:
             return _rename_relation(statement, context, f"ALTER {kind.removeprefix('OBJECT_')}")
 
@@ -268,7 +273,7 @@ def _members(old: str, new: str, context: UtilityContext, writer: CatalogWriter)
     for domain in context.catalog.domains.values():
         if domain.schema == old:
             yield replace(domain, schema=new)
-    for enum in context.catalog.enums.values():
+    for enum in context.catalog.user_types.values():
         if enum.schema == old:
             yield replace(enum, schema=new)
 
@@ -286,8 +291,8 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
     if kind == STATISTICS:
         yield from move_statistics_requires(statement, context)
         return
-    if kind == "OBJECT_TYPE" and (enum := named_enum(statement, context)) is not None:
-        yield from move_enum_requires(enum, statement.newschema, context)
+    if kind == "OBJECT_TYPE" and (enum := named_type(statement, context)) is not None:
+        yield from move_type_requires(enum, statement.newschema, context)
         return
     if kind not in _RELATIONS:
         if statement.HasField("object"):
@@ -311,9 +316,9 @@ def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
     if nodes.enum_name(statement, "object_type") == STATISTICS:
         return move_statistics(statement, context)
     if nodes.enum_name(statement, "object_type") == "OBJECT_TYPE":
-        enum = named_enum(statement, context)
+        enum = named_type(statement, context)
         assert enum is not None, "it was found before"
-        return set_enum_schema(enum, statement.newschema, context)
+        return set_type_schema(enum, statement.newschema, context)
     tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
     if is_missing(context, statement):
         return _skipped(statement, tag)

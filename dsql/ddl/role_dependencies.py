@@ -12,18 +12,20 @@ from dsql.catalog.function_text import function_signature
 from dsql.catalog.role_dependencies import Dependent, role_dependencies
 from dsql.catalog.schema import (
     Column,
+    CompositeType,
     Database,
     DefaultAcl,
     Domain,
     EnumType,
     Membership,
+    RangeType,
     Role,
     Schema,
     SqlFunction,
     Statistics,
     Table,
 )
-from dsql.catalog.user_types import enum_name
+from dsql.catalog.user_types import user_type_name
 from dsql.ddl.role_specs import role_name
 from dsql.types.identifier import quote_identifier
 
@@ -70,8 +72,8 @@ def _described(dependent: Dependent, catalog: Catalog, search_path: Sequence[str
             return f"schema {dependent.name}"
         case SqlFunction():
             return f"function {function_signature(dependent, catalog, search_path)}"
-        case EnumType():
-            return f"type {enum_name(dependent, catalog, search_path)}"
+        case EnumType() | CompositeType() | RangeType():
+            return f"type {user_type_name(dependent, catalog, search_path)}"
         case Domain():
             return f"type {domain_name(dependent, catalog, search_path)}"
         case Database():

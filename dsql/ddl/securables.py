@@ -22,10 +22,10 @@ from dsql.catalog.schema import (
     AclItem,
     Database,
     Domain,
-    EnumType,
     Schema,
     SqlFunction,
     Table,
+    UserType,
 )
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
@@ -50,7 +50,7 @@ class SystemObject:
     owner_oid: int = _SYSTEM
 
 
-Securable = Table | Schema | Database | SqlFunction | Domain | EnumType
+Securable = Table | Schema | Database | SqlFunction | Domain | UserType
 Owned = TypeVar("Owned", bound=Securable)
 
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "sys")
@@ -151,13 +151,13 @@ def _function(kind: Kind, node: Any, context: UtilityContext) -> SqlFunction | S
 
 def _type(
     kind: Kind, names: list[str], context: UtilityContext
-) -> Domain | EnumType | SystemObject:
+) -> Domain | UserType | SystemObject:
     """Look a type up: those there are belong to the system. Raises SqlError 42704, 42809, 0LP01, 3F000."""
     schema = names[-2] if len(names) > 1 else None
     domain = context.catalog.find_domain(schema, names[-1], context.search_path)
     if domain is not None:
         return domain
-    enum = context.catalog.find_enum(schema, names[-1], context.search_path)
+    enum = context.catalog.find_user_type(schema, names[-1], context.search_path)
     if enum is not None and kind is Kind.DOMAIN:
         raise SqlError("42809", f'"{enum.name}" is not a domain')
     if enum is not None:
@@ -234,6 +234,6 @@ def kind_of(found: Securable | SystemObject) -> Kind:
         return RELATION_KINDS[found.kind]
     if isinstance(found, SqlFunction):
         return Kind.FUNCTION
-    if isinstance(found, Domain | EnumType):
+    if isinstance(found, Domain | UserType):
         return Kind.TYPE
     return Kind.SCHEMA if isinstance(found, Schema) else Kind.DATABASE

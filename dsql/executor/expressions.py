@@ -419,7 +419,7 @@ def _not(compiler: Expressions, node: Any, env: Env) -> Code:
 
 def _null_test(compiler: Expressions, node: Any, env: Env) -> Code:
     code = compiler.value(node.argument, env)
-    if node.argument.type_oid == oids.RECORD:
+    if registry.is_composite(node.argument.type_oid):
         function = values.all_fields_present if node.negated else values.all_fields_null
         return Code(f"{compiler.source.constant(function)}({code.text})", nullable=False)
     if not code.nullable:

@@ -322,7 +322,7 @@ def _is_nested(type_oid: int) -> bool:
     """Return True for arrays and records, whose values have values inside."""
     if not type_oid:
         return False
-    return type_oid == oids.RECORD or bool(registry.get(type_oid).element_oid)
+    return registry.is_composite(type_oid) or bool(registry.get(type_oid).element_oid)
 
 
 def _is_long(type_oid: int) -> bool:

@@ -16,7 +16,7 @@ from dsql.planner.expressions import Slot, returns_set, slots_of_all
 from dsql.sql import bound
 from dsql.sql.bound import Expression
 from dsql.sql.bound_query import ConstantRows
-from dsql.types import oids
+from dsql.types import oids, registry
 
 
 def produce_result(
@@ -204,7 +204,7 @@ def _wraps_rows(call: Expression, width: int) -> bool:
     if width != 1:
         return False
     columns = call.function.columns if isinstance(call, bound.Call) else ()
-    return len(columns) <= 1 and call.type_oid != oids.RECORD
+    return len(columns) <= 1 and not registry.is_composite(call.type_oid)
 
 
 def produce_project_set(

@@ -18,7 +18,7 @@ from dsql.functions.function import Context
 from dsql.functions.json_build import key_text, record_text, value_text
 from dsql.functions.numerics import numeric_div
 from dsql.functions.templates import export
-from dsql.types import oids, registry
+from dsql.types import registry
 from dsql.types.array import lower_bounds, shifted
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
@@ -237,10 +237,10 @@ Finish = Callable[[str | None], str | None]
 
 def _elements(finish: Finish, oid: int) -> dict[str, Any]:
     """Return what json_agg is of a type; texts are made at once, since values may not be kept."""
-    composite = oid == oids.RECORD or registry.get(oid).category == "A"
+    composite = registry.is_composite(oid) or registry.get(oid).category == "A"
 
     def item(context: Context, value: Any) -> str:
-        if value is not None and oid == oids.RECORD:
+        if value is not None and registry.is_composite(oid):
             return record_text(context, value, ",")
         return value_text(context, oid, value)
 

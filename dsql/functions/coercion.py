@@ -19,8 +19,10 @@ from dsql.functions.polymorphism import POLYMORPHIC, is_array
 from dsql.types import oids
 from dsql.types import registry as types
 from dsql.types.array import from_zero, map_leaves
+from dsql.types.range import of_range
 from dsql.types.vector import VECTORS
 
+MULTIRANGE_CAST_OID = 9002  # the function behind a cast to a user's multirange type has none either
 ARRAY_CAST_OID = 9000  # the function behind a cast between array types has no pg_proc row
 
 
@@ -63,9 +65,29 @@ def find_cast(source: int, target: int, context: CastContext) -> Cast | None:
         if _CONTEXTS[needed] > context:
             return None
         return Cast(source, target, _CONTEXTS[needed], function, via_text)
+    if types.is_composite(target) and types.is_composite(source):
+        # What a record without a name may become is seen at the expression that makes it.
+        names_none = oids.RECORD in (source, target)
+        return Cast(source, target, CastContext.IMPLICIT) if names_none else None
     if target == oids.RECORD:
         return None
+    if types.get(source).multirange_oid == target:
+        return _cast_to_multirange(source, target, context)
     return _array_cast(source, target, context) or _text_cast(source, target, context)
+
+
+def _cast_to_multirange(source: int, target: int, context: CastContext) -> Cast | None:
+    """Return the cast of a user's range type to its multirange type, which is an explicit one."""
+    function = Function(
+        oid=MULTIRANGE_CAST_OID,
+        name=types.get(target).name,
+        argument_types=(source,),
+        return_type=target,
+        implementation=of_range,
+        schema=types.get(target).schema,
+    )
+    is_allowed = context >= CastContext.EXPLICIT
+    return Cast(source, target, CastContext.EXPLICIT, function) if is_allowed else None
 
 
 def _array_cast(source: int, target: int, context: CastContext) -> Cast | None:

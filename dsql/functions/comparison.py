@@ -17,6 +17,7 @@ from dsql.functions.timestamps import date_to_timestamp, local_to_instant
 from dsql.types import array, oids, registry
 from dsql.types.floating import nan_last
 from dsql.types.numeric import nan_last as numeric_nan_last
+from dsql.types.record import Record
 
 Compare = Callable[[Any, Any], bool]
 
@@ -88,12 +89,19 @@ def compare_of(name: str, oid: int) -> Compare:
 
 def record_key(value: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the sort and hash key of a record: fields in order, NULL equal to itself and last."""
+    oids_of = value.oids if isinstance(value, Record) else (None,) * len(value)
     return tuple(
-        (1, 0)
-        if item is None
-        else (0, tuple(record_key(item)) if isinstance(item, tuple) else item)
-        for item in value
+        (1, 0) if item is None else (0, _field_key(oid, item))
+        for oid, item in zip(oids_of, value, strict=True)
     )
+
+
+def _field_key(oid: int | None, item: Any) -> Any:
+    """Return the key of a record's field, whose type is known unless nothing has made the record."""
+    if oid is None or oid == oids.RECORD:
+        return record_key(item) if isinstance(item, tuple) else item
+    key = registry.get(oid).sort_key
+    return item if key is None else key(item)
 
 
 def _define_row(name: str, left: int, right: int, key: str) -> None:

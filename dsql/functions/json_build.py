@@ -34,7 +34,7 @@ def writer(oid: int, context: Context) -> Writer:
         return lambda value: str(value)
     if oid == oids.BOOL:
         return lambda value: "true" if value else "false"
-    if oid == oids.RECORD:
+    if registry.is_composite(oid):
         return lambda value: record_text(context, value, ",")
     if oid in (oids.FLOAT4, oids.FLOAT8, oids.NUMERIC):
         encode = known.text_encoder(context.settings)
@@ -120,7 +120,7 @@ def key_text(context: Context, oid: int, value: Any, number: int) -> str:
     if value is None:
         raise SqlError("22023", f"argument {number}: key must not be null")
     known = registry.get(oid)
-    if oid in (oids.JSON, oids.JSONB, oids.RECORD) or known.category == "A":
+    if oid in (oids.JSON, oids.JSONB) or known.category == "A" or registry.is_composite(oid):
         raise SqlError("22023", "key value must be scalar, not array, composite, or json")
     return as_text(context, oid, value)
 

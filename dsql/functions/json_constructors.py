@@ -113,7 +113,7 @@ def _written(name: str, clauses: Sequence[str], jsonb: bool) -> Written:
 def json_arrayagg(types: tuple[int, ...], *, jsonb: bool, absent: bool) -> Aggregate:
     """Return JSON_ARRAYAGG of a value."""
     (oid,) = types
-    composite = oid == oids.RECORD or registry.get(oid).category == "A"
+    composite = registry.is_composite(oid) or registry.get(oid).category == "A"
 
     def item(context: Context, value: Any) -> str:
         return "" if value is None and absent else value_text(context, oid, value)

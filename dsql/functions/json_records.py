@@ -196,9 +196,16 @@ def _define_populate(name: str, *, many: bool) -> None:
         return made(_fields(base), context, base, text)
 
     def typed(base_oid: int, *_rest: int) -> Callable[..., Any]:
-        if base_oid != oids.RECORD:
+        if base_oid == oids.RECORD:
+            return call
+        if not registry.is_composite(base_oid):
             raise SqlError("42804", f"first argument of {name} must be a row type")
-        return call
+        fields = registry.get(base_oid).fields
+
+        def of_type(context: Context, base: Any, text: str | None, _as_text: bool = False) -> Any:
+            return made(fields, context, base, text)
+
+        return of_type
 
     defaults = () if name.startswith("jsonb") else (False,)
     define(name, typed=typed, shape=shape, needs_context=True, defaults=defaults)

@@ -15,7 +15,6 @@ from dsql.types import registry
 from dsql.types.array import dimensions, leaves
 from dsql.types.range import (
     EMPTY,
-    IS_EMPTY,
     LOWER_INCLUSIVE,
     LOWER_INFINITE,
     UPPER_INCLUSIVE,
@@ -23,6 +22,7 @@ from dsql.types.range import (
     Bounds,
     Multirange,
     Range,
+    of_range,
 )
 
 # A relation of two multiranges, each of them at least a range.
@@ -77,10 +77,7 @@ _PAIRS = (("range", "multirange"), ("multirange", "range"), ("multirange", "mult
 
 
 def _as_multirange(kind: str) -> Callable[[Any], Multirange]:
-    """Return what makes a multirange of a value: of the empty range that without any."""
-    if kind == "multirange":
-        return lambda value: value
-    return lambda value: () if value[2] & IS_EMPTY else (value,)
+    return of_range if kind == "range" else lambda value: value
 
 
 def _typed_relation(relation: Relation, left: str, right: str) -> Callable[..., Any]:
@@ -126,7 +123,7 @@ def _define_parts() -> None:
     define("upper_inf(anymultirange)", _has(UPPER_INFINITE))
     define("multirange_contains_elem", typed=_contains_value)
     define("elem_contained_by_multirange", typed=_value_contained)
-    define("multirange", _as_multirange("range"))
+    define("multirange", of_range)
     define("unnest(anymultirange)", lambda held: held)
     define("range_merge(anymultirange)", typed=lambda oid: bounds_of(oid).span)
 
@@ -136,7 +133,8 @@ def _union(oid: int, _other: int) -> Callable[[Multirange, Multirange], Multiran
     return lambda left, right: joined((*left, *right))
 
 
-def _constructor(oid: int) -> Callable[[list[Range | None]], Multirange]:
+def multirange_constructor(oid: int) -> Callable[[list[Range | None]], Multirange]:
+    """Return the function of an array of ranges. It raises SqlError 21000, 22004."""
     joined = bounds_of(oid).joined
 
     def construct(ranges: list[Range | None]) -> Multirange:
@@ -161,9 +159,9 @@ def _define_constructors() -> None:
         if not row.argument_types:
             define(row.key, tuple)
         elif registry.get(row.argument_types[0]).kind == "r":
-            define(row.key, _as_multirange("range"))
+            define(row.key, of_range)
         else:
-            define(row.key, _constructor(row.return_type))
+            define(row.key, multirange_constructor(row.return_type))
 
 
 def _collect(items: list[Range], value: Range) -> list[Range]:

@@ -50,7 +50,7 @@ def of_second(method: Callable[..., Any]) -> Callable[..., Any]:
     return of_types
 
 
-def _constructor(oid: int) -> Callable[..., Range]:
+def range_constructor(oid: int) -> Callable[..., Range]:
     """Return the function of two bounds and, if given, which of them are part of the range."""
     bounds = bounds_of(oid)
 
@@ -74,7 +74,7 @@ def _intersection(oid: int) -> dict[str, Any]:
 def _define_constructors() -> None:
     for row in rows_of_result({kind.oid for kind in registry.all_types() if kind.kind == "r"}):
         if row.name == registry.get(row.return_type).name:
-            define(row.key, _constructor(row.return_type))
+            define(row.key, range_constructor(row.return_type))
 
 
 def _define_parts() -> None:

@@ -149,8 +149,8 @@ def _row(scope: Scope, node: bound.RowConstructor) -> Expression:
         (item for item in row.fields if isinstance(item, Slot) and item.not_null), row
     )
     made_up = bound.NullTest(type_oid=oids.BOOL, argument=telling, negated=False)
-    nothing = bound.Constant(type_oid=oids.RECORD, value=None)
-    return bound.Case(type_oid=oids.RECORD, branches=[(made_up, nothing)], otherwise=row)
+    nothing = bound.Constant(type_oid=row.type_oid, value=None)
+    return bound.Case(type_oid=row.type_oid, branches=[(made_up, nothing)], otherwise=row)
 
 
 def _aggregate(scope: Scope, node: Any) -> Expression:

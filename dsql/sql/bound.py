@@ -259,6 +259,8 @@ class RowConstructor(Expression):
     fields: list[Expression]
     names: list[str] = field(default_factory=list)
     whole: bool = False
+    # Fields that were written without a type, by their place: text unless the row becomes another one's.
+    literals: dict[int, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -33,7 +33,7 @@ from dsql.sql.sql_functions import resolve_own, sql_call
 from dsql.sql.tree import position_of
 from dsql.sql.walk import lowest_level, nodes
 from dsql.sql.windows import bind_window
-from dsql.types import oids
+from dsql.types import oids, registry
 
 # Where PostgreSQL lets aggregates and window functions stand.
 _AGGREGATE_CLAUSES = frozenset({"SELECT", "HAVING", "ORDER BY", "DISTINCT ON", "WINDOW"})
@@ -490,9 +490,9 @@ def sql_value(scope: Scope, tree: exp.Var) -> Expression:
 
 def is_composite(expression: Expression) -> bool:
     """Tell whether an expression has fields that .* can spell out."""
-    return isinstance(expression, RowConstructor) or (
-        isinstance(expression, Call) and bool(expression.function.columns)
-    )
+    if isinstance(expression, RowConstructor) or registry.get(expression.type_oid).kind == "c":
+        return True
+    return isinstance(expression, Call) and bool(expression.function.columns)
 
 
 BINDERS.update({exp.Anonymous: _function_call, exp.Grouping: _grouping})

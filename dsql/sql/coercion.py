@@ -80,8 +80,8 @@ def coerce(
     at = position or expression.position
     if source == oids.UNKNOWN:
         return _from_unknown(binding, expression, type_oid, implicit)
-    if isinstance(expression, RowConstructor) and type_oid == oids.RECORD:
-        return expression
+    if source == oids.RECORD and registry.is_composite(type_oid):
+        return _row_as(binding, expression, type_oid, context, at)
     cast = find_cast(source, type_oid, context)
     if cast is None:
         return None
@@ -114,6 +114,39 @@ def without_implicit_cast(expression: Expression) -> Expression:
         case Call(cast=True, implicit=True):
             return expression.arguments[0]
     return expression
+
+
+def _row_as(
+    binding: Binding, row: Expression, type_oid: int, context: CastContext, position: int
+) -> Expression | None:
+    """Return a row as a value of a composite type. Raises SqlError 42846 where its fields do not fit."""
+    if isinstance(row, Constant) and row.value is None:
+        return replace(row, type_oid=type_oid)
+    if isinstance(row, Call) and row.function.columns:
+        wanted = tuple((name, oid) for name, oid, _ in registry.get(type_oid).fields)
+        is_same = row.function.columns == wanted
+        return Relabel(type_oid=type_oid, argument=row, position=position) if is_same else None
+    if not isinstance(row, RowConstructor):
+        return None
+    fields = registry.get(type_oid).fields
+    target = type_name(type_oid)
+    if len(row.fields) != len(fields):
+        amount = "few" if len(row.fields) < len(fields) else "many"
+        raise _cannot_be(target, f"Input has too {amount} columns.", position)
+    done: list[Expression] = []
+    for number, (field, (_, oid, typmod)) in enumerate(zip(row.fields, fields, strict=True), 1):
+        value = coerce(binding, row.literals.get(number - 1, field), oid, context)
+        if value is None:
+            which = f"{type_name(field.type_oid)} to {type_name(oid)}"
+            raise _cannot_be(target, f"Cannot cast type {which} in column {number}.", position)
+        done.append(apply_typmod(value, typmod, explicit=False))
+    names = [name for name, _, _ in fields]
+    return replace(row, type_oid=type_oid, fields=done, names=names, position=position)
+
+
+def _cannot_be(target: str, detail: str, position: int) -> SqlError:
+    message = f"cannot cast type record to {target}"
+    return SqlError("42846", message, detail=detail, position=position)
 
 
 def _from_unknown(

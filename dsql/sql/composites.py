@@ -121,10 +121,19 @@ def row_fields(scope: Scope, tree: exp.Tuple) -> list[Expression]:
 
 
 def _row(scope: Scope, tree: exp.Tuple) -> Expression:
-    fields = [coercion.known(scope.binding, field) for field in row_fields(scope, tree)]
+    written = row_fields(scope, tree)
+    fields = [coercion.known(scope.binding, field) for field in written]
     names = [f"f{number}" for number in range(1, len(fields) + 1)]
     return RowConstructor(
-        type_oid=oids.RECORD, fields=fields, names=names, position=position_of(tree)
+        type_oid=oids.RECORD,
+        fields=fields,
+        names=names,
+        literals={
+            at: field
+            for at, field in enumerate(written)
+            if isinstance(field, Constant) and field.type_oid == oids.UNKNOWN
+        },
+        position=position_of(tree),
     )
 
 
@@ -253,15 +262,20 @@ def fields_of(expression: Expression, tables: Tables) -> list[tuple[str, int]] |
     if isinstance(expression, ScalarSubquery):
         query = expression.query
         return fields_of(query.targets[0].expression, [query.range_table, *tables])
-    return None
+    return _fields_of_type(expression)
+
+
+def _fields_of_type(expression: Expression) -> list[tuple[str, int]] | None:
+    kind = registry.get(expression.type_oid)
+    return [(name, oid) for name, oid, _ in kind.fields] if kind.kind == "c" else None
 
 
 def _fields_of_column(column: ColumnRef, tables: Tables) -> list[tuple[str, int]] | None:
     """Return the fields of what a sub-query in FROM has computed."""
     own = tables[0] if tables else []
     entry = own[column.entry] if column.entry < len(own) else None
-    if not isinstance(entry, SubqueryEntry):
-        return None
+    if not isinstance(entry, SubqueryEntry) or column.type_oid != oids.RECORD:
+        return _fields_of_type(column)
     query = entry.query
     return fields_of(query.targets[column.column].expression, [query.range_table, *tables])
 
@@ -279,24 +293,23 @@ def _dot(scope: Scope, tree: exp.Dot) -> Expression:
     if not isinstance(tree.expression, exp.Identifier):
         raise SqlError("42601", "row expansion via * is not supported here", position=position)
     name = tree.expression.this
-    columns = record_columns(scope, record)
-    if columns is None:
-        if record.type_oid == oids.RECORD:
-            raise SqlError(
-                "42703",
-                f'could not identify column "{name}" in record data type',
-                position=position,
-            )
-        raise SqlError(
-            "42809",
-            f"column notation .{name} applied to type {type_name(record.type_oid)}, "
-            "which is not a composite type",
-            position=position,
-        )
+    columns = record_columns(scope, record) or []
     for index, (column, type_oid) in enumerate(columns):
         if column == name:
             return select_field(record, index, type_oid, position)
-    raise SqlError("42703", f'column "{name}" not found in data type record', position=position)
+    raise _no_field(record, name, position)
+
+
+def _no_field(record: Expression, name: str, position: int) -> SqlError:
+    if record.type_oid == oids.RECORD:
+        message = f'could not identify column "{name}" in record data type'
+        return SqlError("42703", message, position=position)
+    kind = type_name(record.type_oid)
+    if registry.is_composite(record.type_oid):
+        message = f'column "{name}" not found in data type {kind}'
+        return SqlError("42703", message, position=position)
+    message = f"column notation .{name} applied to type {kind}, which is not a composite type"
+    return SqlError("42809", message, position=position)
 
 
 BINDERS.update(

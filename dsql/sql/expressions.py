@@ -14,6 +14,7 @@ from sqlglot import exp
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
 from dsql.sql.alike import Spread
+from dsql.sql.binding import type_name
 from dsql.sql.bound import (
     And,
     BooleanTest,
@@ -23,6 +24,7 @@ from dsql.sql.bound import (
     DefaultValue,
     Exists,
     Expression,
+    FieldSelect,
     Given,
     Not,
     NullTest,
@@ -36,7 +38,7 @@ from dsql.sql.expression_lists import NotAlikeError
 from dsql.sql.scope import Item, Scope, is_function_item, without_sets
 from dsql.sql.tree import position_of
 from dsql.sql.walk import raised
-from dsql.types import oids
+from dsql.types import oids, registry
 
 _INT4_MAX = 2**31
 _INT8_MAX = 2**63
@@ -125,6 +127,15 @@ def _numbered(scope: Scope, number: int, position: int) -> Expression:
     return raised(binding.given[number - 1], levels)
 
 
+def _field_of(argument: Expression, name: str, position: int) -> Expression:
+    """Return a field of a function's argument that is named by its parameter: p.x."""
+    for at, (field, type_oid, _) in enumerate(registry.get(argument.type_oid).fields):
+        if field == name:
+            return FieldSelect(type_oid=type_oid, record=argument, index=at, position=position)
+    message = f'column "{name}" not found in data type {type_name(argument.type_oid)}'
+    raise SqlError("42703", message, position=position)
+
+
 # ---------------------------------------------------------------- columns
 
 
@@ -149,9 +160,13 @@ def _column(scope: Scope, tree: exp.Column) -> Expression:
     schema = tree.args["db"].this if tree.args.get("db") else ""
     if isinstance(this, exp.Star):
         return whole_row(scope, schema, table.this, position)
-    number = scope.binding.argument(table.this, this.this)
-    if number is not None and not schema and not scope.has_item(table.this):
-        return _numbered(scope, number, position)
+    if not schema and not scope.has_item(table.this):
+        number = scope.binding.argument(table.this, this.this)
+        if number is not None:
+            return _numbered(scope, number, position)
+        number = scope.binding.argument("", table.this)
+        if number is not None:
+            return _field_of(_numbered(scope, number, position), this.this, position)
     found = scope.qualified_column(schema, table.this, this.this, position)
     if found is None:
         raise SqlError(

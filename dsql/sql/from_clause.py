@@ -33,7 +33,7 @@ from dsql.sql.tree import position_of
 from dsql.sql.type_names import resolve_type
 from dsql.sql.values import bind_values, is_plain_values
 from dsql.sql.walk import has_variables
-from dsql.types import oids
+from dsql.types import oids, registry
 
 
 def bind_from(scope: Scope, tree: exp.From | None) -> list[FromItem]:
@@ -257,6 +257,10 @@ def _function_columns(
             named = tuple((column.name, column.type_oid) for column in columns)
             define_columns(call, named, tuple(column.typmod for column in columns))
         return columns
+    kind = registry.get(call.type_oid)
+    if isinstance(call, Call) and kind.fields and not call.function.columns:
+        spread = tuple((name, oid) for name, oid, _ in kind.fields)
+        call.function = replace(call.function, columns=spread)  # its rows are spread out
     if isinstance(call, Call) and call.function.columns:
         return [EntryColumn(name, oid) for name, oid in call.function.columns]
     if call.type_oid == oids.RECORD:

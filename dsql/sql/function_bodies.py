@@ -20,6 +20,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.functions.coercion import CastContext
 from dsql.sql import coercion
 from dsql.sql.binding import Arguments, Binding, type_name
+from dsql.sql.bound import FieldSelect
 from dsql.sql.bound_query import BoundStatement, Query, Target
 from dsql.sql.domains import checked_as
 from dsql.sql.gate import ParsedStatement, parse_script, whole
@@ -208,6 +209,7 @@ def _check_value(binding: Binding, call: SqlCall, statement: BoundStatement) -> 
 
 def _check_row(binding: Binding, call: SqlCall, statement: BoundStatement) -> None:
     wanted = [type_oid for _, type_oid in call.columns]
+    _spread_composite(call, statement)
     targets = _castable(statement, wanted, call.typmods)
     domains = [one.domain for one in call.function.outputs] or [0] * len(wanted)
     for number, (target, type_oid, domain) in enumerate(
@@ -222,6 +224,22 @@ def _check_row(binding: Binding, call: SqlCall, statement: BoundStatement) -> No
     if len(targets) != len(wanted):
         amount = "few" if len(targets) < len(wanted) else "many"
         raise _mismatch(call, f"Final statement returns too {amount} columns.")
+
+
+def _spread_composite(call: SqlCall, statement: BoundStatement) -> None:
+    """Make of a query that returns one value of the result's composite type one of its fields."""
+    query = statement.statement
+    if not isinstance(query, Query):
+        return
+    targets = [target for target in query.targets if not target.junk]
+    declared = call.function.return_type
+    if len(targets) == 1 and targets[0].expression.type_oid == declared:
+        statement.statement = query = wrapped(query)
+        value = query.targets[0].expression
+        query.targets = [
+            Target(name, FieldSelect(type_oid=oid, record=value, index=at))
+            for at, (name, oid) in enumerate(call.columns)
+        ]
 
 
 def _castable(

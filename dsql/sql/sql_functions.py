@@ -15,7 +15,8 @@ from typing import Any
 from dsql.access.authorize import check
 from dsql.access.requirements import CallUse, usage_of
 from dsql.catalog.catalog import Catalog, searched
-from dsql.catalog.schema import SqlFunction
+from dsql.catalog.range_constructors import constructors
+from dsql.catalog.schema import Column, CompositeType, SqlFunction
 from dsql.errors import SqlError
 from dsql.functions import polymorphism, registry
 from dsql.functions.coercion import CastContext, select_common_type
@@ -74,7 +75,8 @@ def resolve_own(
     Raises SqlError 42501 for a schema that is closed to the user, 42883, 42725.
     """
     named = binding.catalog.functions_named(name)
-    if not named:
+    made = list(constructors(binding.catalog, name))
+    if not named and not made:
         return None
     schemas = searched(binding.search_path) if schema is None else _usable(binding, schema)
     callees: list[Callee] = []
@@ -86,6 +88,7 @@ def resolve_own(
             for function in named
             if function.schema == candidate
         )
+        callees += (function for function in made if function.schema == candidate)
     return resolve_among(callees, name, types, schema, argument_names, variadic)
 
 
@@ -98,8 +101,8 @@ def _usable(binding: Binding, schema: str) -> tuple[str]:
 
 def callee_of(function: SqlFunction, catalog: Catalog) -> Function:
     """Return a function of the catalog as calls are resolved to it."""
-    table = catalog.table_of_row_type(function.return_type)
-    typmods = tuple(column.typmod for column in table.live_columns) if table is not None else ()
+    returned = attributes_of(function.return_type, catalog)
+    typmods = tuple(column.typmod for column in returned or ())
     return _callee(function, result_columns(function, catalog), typmods)
 
 
@@ -133,10 +136,18 @@ def result_columns(function: SqlFunction, catalog: Catalog) -> Columns:
         return tuple(
             (one.name or f"column{number}", one.type_oid) for number, one in enumerate(outputs, 1)
         )
-    table = catalog.table_of_row_type(function.return_type)
-    if table is None:
-        return ()
-    return tuple((column.name, column.type_oid) for column in table.live_columns)
+    returned = attributes_of(function.return_type, catalog) or ()
+    return tuple((column.name, column.type_oid) for column in returned)
+
+
+def attributes_of(type_oid: int, catalog: Catalog) -> tuple[Column, ...] | None:
+    """Return the attributes of a composite type, be it a table's row type; None for another type."""
+    table = catalog.table_of_row_type(type_oid)
+    if table is not None:
+        return tuple(table.live_columns)
+    found = catalog.user_type_of(type_oid)
+    is_composite = isinstance(found, CompositeType) and found.oid == type_oid
+    return found.live_attributes if is_composite and isinstance(found, CompositeType) else None
 
 
 def sql_call(binding: Binding, found: Resolved, given: list[Expression], position: int) -> Call:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dsql.catalog.dependencies import PG_PROC, PG_TYPE
 from dsql.catalog.schema import FIRST_USER_OID, Table, Use
-from dsql.sql.bound import Call, ColumnRef, Constant, Expression
+from dsql.sql.bound import Call, ColumnRef, Constant, Expression, FieldSelect
 from dsql.sql.bound_query import SubqueryEntry
 from dsql.sql.domains import DomainCoercion
 from dsql.sql.walk import children, nodes
@@ -33,6 +33,9 @@ def named_objects(root: Any) -> Iterator[Use]:
             yield Use(node.function.oid, class_oid=PG_PROC)
         elif isinstance(node, Call) and isinstance(node.function.implementation, DomainCoercion):
             yield Use(node.function.oid, class_oid=PG_TYPE)
+        if isinstance(node, FieldSelect) and node.record.type_oid >= FIRST_USER_OID:
+            kind = registry.get(node.record.type_oid)
+            yield Use(kind.relation_oid, kind.attribute_numbers[node.index])
         if isinstance(node, Expression) and node.type_oid >= FIRST_USER_OID:
             yield from _of_type(node)
         if not (isinstance(node, SubqueryEntry) and node.view is not None):
@@ -40,11 +43,11 @@ def named_objects(root: Any) -> Iterator[Use]:
 
 
 def _of_type(node: Expression) -> Iterator[Use]:
-    """Yield the enum whose value, or array of values, something is that is no column."""
+    """Yield the user's type whose value, or array of values, something is that is no column."""
     kind = registry.find_by_oid(node.type_oid)
     if kind is not None and not isinstance(node, ColumnRef):
         element = registry.get(kind.element_oid) if kind.element_oid else kind
-        if element.kind == "e":
+        if element.oid >= FIRST_USER_OID:
             yield Use(element.oid, class_oid=PG_TYPE)
 
 

@@ -346,13 +346,20 @@ def _finish(build: TreeBuilder, node: Any, tree: exp.Expression) -> exp.Expressi
 
 
 def _target_column(build: TreeBuilder, node: Any) -> exp.Expression:
-    if any(part.WhichOneof("node") != "a_indices" for part in node.indirection):
-        raise unsupported(
-            "assignment to fields is not supported", position=build.position(node.location)
-        )
-    subscripts = [subscript_tree(build, part.a_indices) for part in node.indirection]
+    subscripts = [_part(build, part) for part in node.indirection]
     tree = exp.Column(this=identifier(node.name), subscripts=subscripts)
     return build.placed(tree, node.location)
+
+
+def _part(build: TreeBuilder, node: Any) -> exp.Expression:
+    """Return the tree of what follows the column that is assigned to: an Identifier for a field."""
+    match node.WhichOneof("node"):
+        case "a_indices":
+            return subscript_tree(build, node.a_indices)
+        case "string":
+            return identifier(node.string.sval)
+        case _:
+            raise SqlError("0A000", 'row expansion via "*" is not supported here')
 
 
 _OVERRIDES = {

@@ -33,6 +33,11 @@ _LOWEST: Place = (0,)
 _HIGHEST: Place = (2,)
 
 
+def of_range(value: Range) -> Multirange:
+    """Return the multirange of one range: of the empty one that without any."""
+    return () if value[2] & IS_EMPTY else (value,)
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How the bounds of a range type's values behave.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.types.quoted_text import bound_text, skipped
 from dsql.types.range import (
     EMPTY,
     IS_EMPTY,
@@ -22,11 +23,7 @@ from dsql.types.size import join
 from dsql.types.string import decode_utf8
 from dsql.types.type import Decode, Encode
 
-_SPACES = " \t\n\r\v\f"
 _QUOTED = re.compile(rb'[\s"\\()\[\],]')
-_BOUND = re.compile(r'(?:[^"\\,)\]]|\\.|"(?:[^"\\]|\\.|"")*")*', re.DOTALL)
-_BOUND_PART = re.compile(r'\\(.)|"((?:[^"\\]|\\.|"")*)"|([^"\\]+)', re.DOTALL)
-_QUOTED_PART = re.compile(r'\\(.)|"(")|([^"\\]+)', re.DOTALL)
 # A range within a multirange up to its first closing bracket outside quotes.
 _MEMBER = re.compile(r'[\[(](?:[^"\\)\]]|\\.|"(?:[^"\\]|\\.|"")*")*[)\]]', re.DOTALL)
 
@@ -71,43 +68,33 @@ def range_decoder(decode: Decode, bounds: Bounds) -> Decode:
 
 def _parse(text: str) -> tuple[str | None, str | None, int]:
     """Return the texts of the bounds, None for an infinite one, and the flags."""
-    rest = text.lstrip(_SPACES)
-    if rest[:5].lower() == "empty":
-        if rest[5:].lstrip(_SPACES):
+    at = skipped(text, 0)
+    if text[at : at + 5].lower() == "empty":
+        if skipped(text, at + 5) < len(text):
             raise _malformed("range", text, 'Junk after "empty" key word.')
         return EMPTY
-    if rest[:1] not in ("[", "("):
+    if text[at : at + 1] not in ("[", "("):
         raise _malformed("range", text, "Missing left parenthesis or bracket.")
-    flags = LOWER_INCLUSIVE if rest[0] == "[" else 0
-    lower, rest = _bound(rest[1:], text)
-    if rest[:1] != ",":
+    flags = LOWER_INCLUSIVE if text[at] == "[" else 0
+    lower, at = _bound(text, at + 1)
+    if text[at] != ",":
         raise _malformed("range", text, "Missing comma after lower bound.")
-    upper, rest = _bound(rest[1:], text)
-    if rest[:1] == ",":
+    upper, at = _bound(text, at + 1)
+    if text[at] == ",":
         raise _malformed("range", text, "Too many commas.")
-    if rest[1:].lstrip(_SPACES):
+    if skipped(text, at + 1) < len(text):
         raise _malformed("range", text, "Junk after right parenthesis or bracket.")
-    flags |= UPPER_INCLUSIVE if rest[0] == "]" else 0
+    flags |= UPPER_INCLUSIVE if text[at] == "]" else 0
     flags |= LOWER_INFINITE if lower is None else 0
     return lower, upper, flags | (UPPER_INFINITE if upper is None else 0)
 
 
-def _bound(rest: str, text: str) -> tuple[str | None, str]:
-    """Return a bound's text, None for nothing at all, and what follows it."""
-    match = _BOUND.match(rest)
-    assert match is not None
-    raw, rest = match.group(), rest[match.end() :]
-    if not rest or rest[0] not in ",)]":
+def _bound(text: str, at: int) -> tuple[str | None, int]:
+    """Return a bound's text, None for nothing at all, and where it ends."""
+    found, end = bound_text(text, at)
+    if text[end : end + 1] not in tuple(",)]"):
         raise _malformed("range", text, "Unexpected end of input.")
-    return (_unquoted(raw) if raw else None), rest
-
-
-def _unquoted(raw: str) -> str:
-    def inner(quoted: str) -> str:
-        return "".join(a or b or c for a, b, c in _QUOTED_PART.findall(quoted))
-
-    parts = _BOUND_PART.findall(raw)
-    return "".join(escaped or plain or inner(quoted) for escaped, quoted, plain in parts)
+    return found, end
 
 
 def _malformed(kind: str, text: str, detail: str) -> SqlError:
@@ -131,10 +118,10 @@ def multirange_decoder(decode: Decode, bounds: Bounds) -> Decode:
 
 def _members(text: str) -> Iterator[str]:
     """Yield the texts of the ranges, without the empty ones."""
-    at = _skipped(text, 0)
+    at = skipped(text, 0)
     if text[at : at + 1] != "{":
         raise _malformed("multirange", text, "Missing left brace.")
-    at = _skipped(text, at + 1)
+    at = skipped(text, at + 1)
     is_first = True
     while not (is_first and text[at : at + 1] == "}"):
         is_first = False
@@ -144,14 +131,14 @@ def _members(text: str) -> Iterator[str]:
             member = _member(text, at)
             yield member
             at += len(member)
-        at = _skipped(text, at)
+        at = skipped(text, at)
         separator = _character(text, at)
         if separator == "}":
             break
         if separator != ",":
             raise _malformed("multirange", text, "Expected comma or end of multirange.")
-        at = _skipped(text, at + 1)
-    if _skipped(text, at + 1) < len(text):
+        at = skipped(text, at + 1)
+    if skipped(text, at + 1) < len(text):
         raise _malformed("multirange", text, "Junk after closing right brace.")
 
 
@@ -168,10 +155,3 @@ def _character(text: str, at: int) -> str:
     if at >= len(text):
         raise _malformed("multirange", text, "Unexpected end of input.")
     return text[at]
-
-
-def _skipped(text: str, at: int) -> int:
-    """Return the place of the next character that is no space."""
-    while at < len(text) and text[at] in _SPACES:
-        at += 1
-    return at

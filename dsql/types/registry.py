@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from dsql.errors import SqlError
+from dsql.types.oids import RECORD
 from dsql.types.type import Type
 
 
@@ -60,6 +61,12 @@ def get(oid: int) -> Type:
     if found is None:
         raise SqlError("42704", f"type with OID {oid} does not exist")
     return found
+
+
+def is_composite(oid: int) -> bool:
+    """Return whether values of a type have fields: records, and those of composite types."""
+    found = None if oid == RECORD else find_by_oid(oid)
+    return oid == RECORD or (found is not None and found.kind == "c")
 
 
 def install(users: UserTypes | None) -> None:

@@ -9,6 +9,7 @@ from dsql.types import aclitem, array
 from dsql.types.binary import format_uuid
 from dsql.types.numeric import format_numeric
 from dsql.types.range_types import map_bounds
+from dsql.types.record import load_record, store_record
 
 NAMES: dict[str, Any] = {
     "Decimal": Decimal,
@@ -20,5 +21,7 @@ NAMES: dict[str, Any] = {
     "array_store_each": array.store_each,
     "format_numeric": format_numeric,
     "format_uuid": format_uuid,
+    "load_record": load_record,
     "map_bounds": map_bounds,
+    "store_record": store_record,
 }

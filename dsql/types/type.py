@@ -20,7 +20,7 @@ Runtime values, by type (SQL NULL is None everywhere):
     arrays                    list (lower bound 1), nested for more dimensions, None for NULL elements
     enums                     float: the place of the label, as pg_enum.enumsortorder
     ranges, multiranges       (lower, upper, flags), and a tuple of them (dsql.types.range)
-    record                    tuple
+    record, composites        tuple; a `dsql.types.record.Record` where its fields are known
     aclitem                   dsql.catalog.schema.AclItem
     void                      "" (an empty string)
 """
@@ -99,6 +99,9 @@ class Type:
     values: tuple[Any, ...] = ()  # of an enum: all, in order
     subtype_oid: int = 0  # of a range: its bounds' type; of a multirange: its ranges'
     multirange_oid: int = 0  # of a range
+    fields: tuple[tuple[str, int, int], ...] = ()  # of a composite: names, types' OIDs, typmods
+    relation_oid: int = 0  # of a composite: its relation in pg_class
+    attribute_numbers: tuple[int, ...] = ()  # of its fields in that relation
     bounds: Bounds | None = None  # of a range or multirange: how they compare and combine
 
     @property
