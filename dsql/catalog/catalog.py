@@ -203,7 +203,7 @@ class Catalog:
         self._user_types_by_oid = {
             oid: each for each in self.user_types.values() for oid in type_oids(each)
         }
-        self._multiranges = {
+        self.multiranges = {
             (each.schema, each.multirange_name): each
             for each in self.user_types.values()
             if isinstance(each, RangeType)
@@ -246,7 +246,7 @@ class Catalog:
         self, schema: str | None, name: str, search_path: Sequence[str]
     ) -> RangeType | None:
         """Return the range type whose multirange type has a name, None if there is none."""
-        return self._named(self._multiranges, schema, name, search_path)
+        return self._named(self.multiranges, schema, name, search_path)
 
     def _named(
         self,

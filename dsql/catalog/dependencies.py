@@ -192,7 +192,8 @@ def _of_index(index: Index, table: Table) -> Iterator[Dependency]:
         return
     yield from _on_columns(address, table, numbers or [0], "a")
     for use in index.uses:
-        yield from _uses(address, [use], "a" if use.class_oid == PG_CLASS else "n")
+        of_table = use.class_oid == PG_CLASS and use.oid == table.oid
+        yield from _uses(address, [use], "a" if of_table else "n")
 
 
 def _of_constraints(table: Table) -> Iterator[Dependency]:

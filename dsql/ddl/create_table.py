@@ -42,6 +42,7 @@ from dsql.ddl.naming import (
     find_relation,
     missing_relation,
     refuse_system_name,
+    refuse_type_name,
     relation_creation,
     relation_schema,
     taken_names,
@@ -281,6 +282,7 @@ class _Builder:
         keys = sorted(self._definition.keys, key=lambda key: not key.primary)
         if self._name in self._taken:
             raise SqlError("42P07", f'relation "{self._name}" already exists')
+        refuse_type_name(self._name, self._schema.name, self._context)
         self._taken.add(self._name)
         indexes = tuple(self._index(key) for key in keys)
         check_index_count(len(indexes))

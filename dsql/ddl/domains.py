@@ -115,7 +115,7 @@ def refuse_taken_type(name: str, schema: str, context: UtilityContext) -> None:
     """Raise SqlError 42710 if a domain, an enum or a relation's row type has a name already."""
     catalog = context.catalog
     table = catalog.tables.get((schema, name))
-    if (schema, name) in {**catalog.domains, **catalog.user_types} or (
+    if (schema, name) in {**catalog.domains, **catalog.user_types, **catalog.multiranges} or (
         table is not None and table.row_type_oid
     ):
         raise SqlError("42710", f'type "{name}" already exists')

@@ -128,6 +128,14 @@ def _find_type(context: UtilityContext, names: list[str]) -> Domain | UserType |
             f"cannot drop type {names[-1]} because type {name} requires it",
             hint=f"You can drop type {name} instead.",
         )
+    relation = context.catalog.find_relation(schema, names[-1], context.search_path)
+    if found is None and isinstance(relation, Table) and relation.row_type_oid:
+        word = f"{KIND_NAMES[relation.kind]} {names[-1]}"
+        raise SqlError(
+            "2BP01",
+            f"cannot drop type {names[-1]} because {word} requires it",
+            hint=f"You can drop {word} instead.",
+        )
     return found or find_domain(context, names)
 
 

@@ -269,6 +269,7 @@ def taken_names(context: UtilityContext, schema: str) -> set[str]:
         if owner == schema:
             taken.add(name)
             taken.update(index.name for index in table.indexes)
+    taken.update(each.name for each in context.catalog.composites() if each.schema == schema)
     return taken
 
 
@@ -283,6 +284,18 @@ def object_name(first: str, second: str, label: str) -> str:
             two = two[:-1]
     parts = [part.decode(errors="ignore") for part in (one, two) if part]
     return "_".join([*parts, label])
+
+
+def refuse_type_name(name: str, schema: str, context: UtilityContext) -> None:
+    """Raise SqlError 42710 if a relation's row type would have the name of another type."""
+    catalog, key = context.catalog, (schema, name)
+    if key in catalog.user_types or key in catalog.domains or key in catalog.multiranges:
+        raise SqlError(
+            "42710",
+            f'type "{name}" already exists',
+            hint="A relation has an associated type of the same name, so you must use a name that"
+            " doesn't conflict with any existing type.",
+        )
 
 
 def unique_name(first: str, second: str, label: str, taken: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from dsql.catalog.schema import Column, Table, is_temporary_schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import check_type_usage
-from dsql.ddl.naming import relation_creation, relation_schema, taken_names
+from dsql.ddl.naming import refuse_type_name, relation_creation, relation_schema, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.view_options import read_view_option, set_options, with_check_option
 from dsql.encoding.keyspace import is_local_id
@@ -146,6 +146,7 @@ def _replaced(statement: Any, schema: str, context: UtilityContext) -> Table | N
     """Return the view that is replaced. Raises SqlError 42P07, 42809."""
     name = statement.view.relname
     if name not in taken_names(context, schema):
+        refuse_type_name(name, schema, context)
         return None
     if not statement.replace:
         raise SqlError("42P07", f'relation "{name}" already exists')
