@@ -52,6 +52,8 @@ def io_functions(type_name: str) -> dict[str, int]:
     }
 
 
+# What one function writes for many types: enums, arrays, ranges.
+_GENERIC = (oids.ANYENUM, oids.ANYARRAY, oids.ANYRANGE, oids.ANYMULTIRANGE)
 # Of (settings, *arguments).
 Implementation = Callable[..., Any]
 
@@ -66,12 +68,20 @@ def _input(row: Row) -> Implementation:
 
 
 def _output(row: Row) -> Implementation:
-    kind = registry.get(row.argument_types[0])
+    return _output_of(row.argument_types[0])
+
+
+def _output_of(oid: int) -> Implementation:
+    kind = registry.get(oid)
     return lambda settings, value: kind.text_encoder(settings)(value).decode()
 
 
 def _send(row: Row) -> Implementation:
-    kind = registry.get(row.argument_types[0])
+    return _send_of(row.argument_types[0])
+
+
+def _send_of(oid: int) -> Implementation:
+    kind = registry.get(oid)
     return lambda _settings, value: kind.binary_encode(value)
 
 
@@ -98,6 +108,12 @@ _MAKERS = (_input, _output, _uncallable, _send, _uncallable, _modifier_output)
 
 def _define(name: str, make: Callable[[Row], Implementation]) -> None:
     row = row_of(name)
+    makers: dict[Any, Callable[[int], Implementation]] = {_output: _output_of, _send: _send_of}
+    of_type = makers.get(make)
+    if of_type is not None and row.argument_types[0] in _GENERIC:
+        typed = lambda oid: partial(_with_settings, of_type(oid))  # noqa: E731
+        define(name, typed=typed, needs_context=True)
+        return
     kinds = [registry.get(oid) for oid in (row.return_type, *row.argument_types[:1])]
     is_pseudo = any(kind.kind == "p" and kind.oid != oids.CSTRING for kind in kinds)
     implementation = (_uncallable if is_pseudo else make)(row)

@@ -1,0 +1,15 @@
+create type kind as enum ('a', 'b');
+select hashint2(1::int2), hashint4(1), hashint4(-5), hashint8(1), hashint8(-5), hashint8(1::int8<<40), hashoid(5), hashchar('a'), hashfloat4(1.5), hashfloat8(1.5), hashfloat8(0), hashfloat8('NaN'), hashtext('hello'), hashtext(''), hashtext('a longer text of more than twelve bytes'), hashtext('abcdefghijkl'), hashtext('abcdefghijk'), hashname('abc'), hashbpchar('abc  ');
+select hashint4extended(1,0), hashint4extended(1,42), hashint8extended(-5, 7), hashtextextended('hello',0), hashtextextended('hello',-9223372036854775807), hashfloat8extended(0, 5), hashcharextended('a', 1);
+select n, hash_numeric(n), hash_numeric_extended(n, 0), hash_numeric_extended(n, 99) from (values (0::numeric), (1), (1.0), (-1), (10000), (12345678.9), (0.00001), (1e30), ('NaN'), (100000000), (0.0001), (123.4500)) v(n);
+select timestamp_hash('2020-01-01'), time_hash('10:00'), timetz_hash('10:00+01'), interval_hash('1 month 2 days -3 hours'), interval_hash('-1 month'), uuid_hash('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'), hashinet('10.0.0.0/8'), hashinet('::1'), pg_lsn_hash('1/2'), hashoidvector('1 2 3'), hashtid('(70000,3)');
+select timetz_hash_extended('10:00+01', 3), interval_hash_extended('1 day', 4), uuid_hash_extended('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 5);
+select hash_array('{1,2,NULL}'::int[]), hash_array('{a,b}'::text[]), hash_array('{{1,2},{3,4}}'::int[]), hash_array_extended('{1,2}'::int[], 9), hash_array('{}'::int[]);
+select hash_record(row(1,'a'::text,null::int)), hash_record_extended(row(1,'a'::text,null::int), 77), hash_record(row(1.5,true,'2020-01-01'::date));
+select hash_range(int4range(1,5)), hash_range('empty'::int4range), hash_range('(,5)'::numrange), hash_range_extended(int4range(1,5), 3), hash_multirange('{[1,2),[4,5)}'::int4multirange), hash_multirange_extended('{[1,2),[4,5)}'::int4multirange, 8), hash_range('[2020-01-01,)'::daterange);
+select hash_array(array['{}'::json]);
+create type image as (n numeric, t text);
+select a *= b, a = b, a *< b, a *<> b, a *>= b, btrecordimagecmp(a, b) from (values ('(1.0,x)'::image, '(1.0,x)'::image), ('(1,a)', '(1,b)'), ('(1,)', '(1,b)'), ('(2,)', '(2,)')) v(a, b);
+select '(1.0,)'::image *= '(1.00,)'::image, '(1.0,)'::image = '(1.00,)'::image;
+select record_image_eq(row(1,'x'::text), row(1,'x'::text));
+select enum_out('a'::kind), range_out(int4range(1,3)), multirange_out('{[1,3)}'::int4multirange), range_send(int4range(1,3)), array_out('{1,2}'::int[]);
