@@ -11,6 +11,7 @@ from collections.abc import Callable
 from decimal import InvalidOperation
 from typing import Any
 
+from dsql.errors import SqlError
 from dsql.functions.definition import define, operator_rows, row_by_oid, type_oid
 from dsql.functions.function import Context
 from dsql.functions.timestamps import date_to_timestamp, local_to_instant
@@ -104,6 +105,45 @@ def _field_key(oid: int | None, item: Any) -> Any:
     return item if key is None else key(item)
 
 
+def compare_records(
+    left: tuple[Any, ...], right: tuple[Any, ...], key: Callable[[int | None, Any], Any]
+) -> int:
+    """Return -1, 0 or 1 by the keys of the first fields that differ; NULL equals itself and comes last.
+
+    Raises SqlError 42804 where fields that are looked at are of different types, or one record has more.
+    """
+    for number, (first, second) in enumerate(zip(left, right, strict=False), 1):
+        one, other = _field_type(left, number), _field_type(right, number)
+        if one != other and one is not None and other is not None:
+            names = " and ".join(registry.get(oid).sql_name for oid in (one, other))
+            message = f"cannot compare dissimilar column types {names} at record column {number}"
+            raise SqlError("42804", message)
+        if first is None or second is None:
+            found = int(first is None) - int(second is None)
+        else:
+            keys = key(one, first), key(one, second)
+            found = int(keys[0] > keys[1]) - int(keys[0] < keys[1])
+        if found:
+            return found
+    if len(left) != len(right):
+        raise SqlError("42804", "cannot compare record types with different numbers of columns")
+    return 0
+
+
+def _field_type(record: tuple[Any, ...], number: int) -> int | None:
+    return record.oids[number - 1] if isinstance(record, Record) and record.oids else None
+
+
+def record_order(left: tuple[Any, ...], right: tuple[Any, ...]) -> int:
+    """Return the three-way comparison of records. It raises SqlError 42804."""
+    return compare_records(left, right, _field_key)
+
+
+def _record_compare(name: str) -> Compare:
+    compare = _PYTHON[name]
+    return lambda left, right: compare(record_order(left, right), 0)
+
+
 def _define_row(name: str, left: int, right: int, key: str) -> None:
     if left == right == oids.ANYENUM:
         define(key, _PYTHON[name], template=f"({{0}} {_SYMBOLS.get(name, name)} {{1}})")
@@ -112,8 +152,7 @@ def _define_row(name: str, left: int, right: int, key: str) -> None:
     elif left == right and left in (oids.ANYRANGE, oids.ANYMULTIRANGE):
         define(key, typed=lambda oid, _right: keyed_compare(name, oid))
     elif left == right == oids.RECORD:
-        compare = _PYTHON[name]
-        define(key, lambda a, b: compare(record_key(a), record_key(b)))
+        define(key, _record_compare(name))
     elif left in _NATURAL and right in _NATURAL and not _crosses_time(left, right):
         define(key, _PYTHON[name], template=f"({{0}} {_SYMBOLS.get(name, name)} {{1}})")
     elif left in _FLOATS:

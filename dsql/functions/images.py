@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from dsql.errors import SqlError
+from dsql.functions.comparison import compare_records
 from dsql.functions.definition import define
 from dsql.types import oids, registry
 from dsql.types.record import Record
@@ -20,8 +20,9 @@ _WHOLE = 2**64 - 1
 _FLOATS = {oids.FLOAT8: "<d", oids.FLOAT4: "<f"}
 
 
-def _image(oid: int, value: Any) -> int | bytes:
+def _image(oid: int | None, value: Any) -> int | bytes:
     """Return the machine word of a value that is passed by value, else its bytes."""
+    assert oid is not None, "what makes a record knows its fields"
     if oid in _FLOATS:
         return int.from_bytes(struct.pack(_FLOATS[oid], value), "little")
     kind = registry.get(oid)
@@ -32,22 +33,7 @@ def _image(oid: int, value: Any) -> int | bytes:
 
 def compare(left: Record, right: Record) -> int:
     """Return -1, 0 or 1; NULL equals itself and comes last. Raises SqlError 42804."""
-    for number, (one, other) in enumerate(zip(left.oids, right.oids, strict=False), 1):
-        if one != other:
-            names = " and ".join(registry.get(oid).sql_name for oid in (one, other))
-            message = f"cannot compare dissimilar column types {names} at record column {number}"
-            raise SqlError("42804", message)
-        first, second = left[number - 1], right[number - 1]
-        if first is None or second is None:
-            found = int(first is None) - int(second is None)
-        else:
-            images = _image(one, first), _image(other, second)
-            found = int(images[0] > images[1]) - int(images[0] < images[1])  # type: ignore[operator]
-        if found:
-            return found
-    if len(left) != len(right):
-        raise SqlError("42804", "cannot compare record types with different numbers of columns")
-    return 0
+    return compare_records(left, right, _image)
 
 
 def _comparison(decide: Callable[[int, int], bool]) -> Callable[[Record, Record], bool]:

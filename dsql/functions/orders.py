@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from dsql.functions.comparison import compare_of, record_key
+from dsql.functions.comparison import compare_of, record_order
 from dsql.functions.definition import Row, define, rows_named
 from dsql.types import oids
 
@@ -21,7 +21,7 @@ _PATTERN_ORDERS = {"lt": "<", "le": "<=", "ge": ">=", "gt": ">"}
 def _order(left: int, _right: int) -> Callable[[Any, Any], int]:
     """Return the three-way comparison of values of a type."""
     if left == oids.RECORD:
-        return lambda a, b: _three_way(record_key(a), record_key(b))
+        return record_order
     if left == oids.BPCHAR:
         return lambda a, b: _three_way(a.rstrip(" "), b.rstrip(" "))
     less = compare_of("<", left)

@@ -1,0 +1,10 @@
+select a = b from (values (row(1,2), row(1,3))) v(a,b);
+select a = b from (values (row(1,2), row(1,3::int8))) v(a,b);
+select a < b from (values (row(1,'x'::text), row(1,3))) v(a,b);
+select a = b from (values (row(1,2), row(1,3,4))) v(a,b);
+select row(1,2) = row(1,2::int8), row(1,2.0) < row(1,3);
+select row(interval '1 month') < row(interval '31 days'), a < b from (values (row(interval '1 month', 'x'::text), row(interval '31 days', 'y'::text))) v(a,b);
+create type pt as (x float8, y float8);
+select row(1,2)::pt = row(1,2);
+select row(1,2)::pt = row(1,2)::pt;
+select btrecordcmp(row(1,2)::pt, row(1,3)::pt);
