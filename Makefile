@@ -57,9 +57,10 @@ TIMED := tests/unit/storage/test_upkeep.py
 APART := tests/architecture tests/differential tests/fuzz tests/unit --ignore $(TIMED)
 ALONE := tests/docs tests/drivers tests/integration tests/simulation $(TIMED)
 
-# Also installs a PostgreSQL to compare with, where apt-get can.
+# Also installs a PostgreSQL to compare with, and a browser for the console, where apt-get can.
 test: $(VENV)/.test
 	sh tests/install_reference.sh
+	sh tests/install_browser.sh
 	$(BIN)/python -P -m pytest --numprocesses 2 --dist loadfile $(APART)
 	$(BIN)/python -P -m pytest $(ALONE)
 

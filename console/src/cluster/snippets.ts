@@ -97,6 +97,7 @@ engine = sa.create_engine(
         "sslrootcert": ${quoted(place.authority)},
     },
     pool_recycle=3000,  # a session lasts for an hour at most
+    use_native_hstore=False,  # is looked for in a savepoint, which there may be none of
 )
 
 

@@ -43,6 +43,7 @@ interface Waiting {
 export class Connection {
   status: Status = "closed";
   serverVersion = "";
+  #opened: Promise<void> | null = null;
   #socket: WebSocket | null = null;
   #splitter = new Splitter();
   #waiting: Waiting | null = null;
@@ -58,9 +59,13 @@ export class Connection {
     readonly onStatus: (status: Status) => void,
   ) {}
 
-  /** Connect, unless that was done. Throws ServerError or ApiError. */
-  async open(): Promise<void> {
-    if (this.#socket) return;
+  /** Connect, unless that was done or begun. Throws ServerError or ApiError. */
+  open(): Promise<void> {
+    this.#opened ??= this.#begin();
+    return this.#opened;
+  }
+
+  async #begin(): Promise<void> {
     this.#become("connecting");
     try {
       this.#token = await getToken(this.cluster, this.user);
@@ -139,8 +144,7 @@ export class Connection {
 
   #lost(reason: string): void {
     const socket = this.#socket;
-    this.#socket = null;
-    this.#key = null;
+    this.#socket = this.#opened = this.#key = null;
     if (socket) {
       socket.onclose = socket.onmessage = socket.onopen = null;
       socket.close();
