@@ -23,11 +23,11 @@ from control_plane.console.watch import Watch
 from control_plane.dispatch import Dispatcher
 from control_plane.failures import ServiceError, no_cluster
 from control_plane.messages import HttpAnswer, HttpRequest
+from dsql.control.running import CONSOLE_PATH
 
 log = logging.getLogger(__name__)
 
-HOME = "/console/"
-_API = "/console/api"
+_API = f"{CONSOLE_PATH}api"
 _CLUSTER = _API + "/clusters/{identifier}"
 Result = TypeVar("Result")
 Ask = Callable[[HttpRequest], HttpAnswer]
@@ -58,9 +58,9 @@ class Console:
         """Return the routes; what they leave is the API's."""
         return [
             Route("/", self._entrance, methods=["GET"]),
-            Route("/console", self._entrance, methods=["GET"]),
-            Route(HOME, self._page, methods=["GET"]),
-            Route("/console/assets/{name}", self._asset, methods=["GET"]),
+            Route(CONSOLE_PATH.rstrip("/"), self._entrance, methods=["GET"]),
+            Route(CONSOLE_PATH, self._page, methods=["GET"]),
+            Route(f"{CONSOLE_PATH}assets/{{name}}", self._asset, methods=["GET"]),
             Route(f"{_API}/session", self._session, methods=["GET", "POST", "DELETE"]),
             Route(f"{_CLUSTER}/token", self._token, methods=["POST"]),
             Route(f"{_CLUSTER}/place", self._place, methods=["GET"]),
@@ -70,7 +70,7 @@ class Console:
         ]
 
     async def _entrance(self, _: Request) -> Response:
-        return RedirectResponse(HOME, 302, SECURITY_HEADERS)
+        return RedirectResponse(CONSOLE_PATH, 302, SECURITY_HEADERS)
 
     async def _page(self, _: Request) -> Response:
         return _response(self._pages.page())

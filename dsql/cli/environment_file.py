@@ -1,12 +1,14 @@
-"""What a client must know: environment variables, a file of them for a shell, a psql line to paste."""
+"""What a client must know: environment variables, a file of them for a shell, a command to paste."""
 
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from dsql.cli.options import DEFAULT_DATA
 from dsql.client.auth_token import ADMIN_USER, Credentials, generate_auth_token
 from dsql.control.atomic_file import PRIVATE, write_atomically
 from dsql.control.layout import ClusterRecord
@@ -55,17 +57,18 @@ class Access(NamedTuple):
             **({"AWS_CA_BUNDLE": str(self.authority)} if self.api.startswith("https:") else {}),
         }
 
-    def psql_line(self, data: Path) -> str:
-        """Return a command that opens psql when pasted into a shell; `data` is the data directory.
+    def psql_command(self, data: Path, *, several: bool) -> str:
+        """Return the short command that opens psql when pasted into a shell; `data` is the data directory.
 
-        It may end up in a log or a scrollback, so that it makes its token when it runs.
+        It may end up in a log or a scrollback, so that it makes its token when it runs. `several`:
+        there are other clusters, so it has to say which.
         """
-        conninfo = (
-            f"host={self.record.endpoint} hostaddr={self.host} port={self.port} user={self.user} "
-            f"dbname=postgres sslmode=verify-full sslrootcert='{self.authority}'"
-        )
-        token = shlex.join([*_own_command(), "token", "--data", str(data.absolute())])
-        return f'PGPASSWORD="$({token} --cluster {self.record.identifier})" psql {shlex.quote(conninfo)}'
+        words = [*_own_command(), "psql"]
+        if data.absolute() != Path(DEFAULT_DATA).absolute():
+            words += ["--data", str(data.absolute())]
+        if several:
+            words.append(self.record.identifier)
+        return shlex.join(words)
 
     def shell_lines(self) -> str:
         """Return the variables as lines that a POSIX shell reads, bash, zsh and fish among them."""
@@ -100,6 +103,9 @@ def make_access(
 def _own_command() -> list[str]:
     """Return the words that run `dsql` from anywhere."""
     script = Path(sys.executable).with_name("dsql")
+    found = shutil.which("dsql")
+    if found is not None and script.exists() and script.samefile(found):
+        return ["dsql"]
     return [str(script)] if script.exists() else [sys.executable, "-m", "dsql.cli.main"]
 
 

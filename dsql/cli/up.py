@@ -43,12 +43,13 @@ from dsql.cli.supervisor import RoleFailedError, RoleSpec, Supervisor
 from dsql.client.auth_token import Credentials
 from dsql.control.layout import CLUSTER_FORMAT, ClusterRecord, Layout, RecordDamagedError
 from dsql.control.resources import ACTIVE, read_resource
-from dsql.control.running import control_address, relay_names
+from dsql.control.running import CONSOLE_PATH, control_address, relay_names
 from dsql.health.connection import make_door
 from dsql.limits import CONNECTION_BURST, CONNECTION_RATE_PER_SECOND
 from dsql.rpc.watchdog import HANG_SECONDS
 
 START_SECONDS = 30.0
+_MANUAL = Path(__file__).parents[2] / "docs" / "tutorial.md"  # of a checkout
 _EPILOG = """examples:
   dsql up
   dsql up --data /var/lib/dsql --listen 0.0.0.0:5432 --profile postgres
@@ -378,13 +379,21 @@ async def renew_certificates(layout: Layout) -> None:
 def _announce(
     access: Access, arguments: argparse.Namespace, layout: Layout, seconds: float
 ) -> None:
+    """Say what to do next, three lines of it, and then where things are."""
+    from dsql.control.clusters import list_clusters
+
     record = access.record
-    api = f"AWS API   {access.api}\n" if access.api else ""
+    several = len(list_clusters(layout)) > 1
+    console = f"{access.api}{CONSOLE_PATH} (sign in with the access key that dsql env prints)"
     print(
         f"ready in {seconds:.1f} s: cluster {record.identifier}, profile {record.profile}\n"
+        f"\n"
+        f"psql      {access.psql_command(layout.root, several=several)}\n"
+        f"console   {console if access.api else 'none: --no-api was given'}\n"
+        f"read on   {_MANUAL if _MANUAL.exists() else 'dsql --help'}\n"
+        f"\n"
         f"endpoint  {record.endpoint} on {access.host}:{access.port}\n"
-        f"psql      {access.psql_line(layout.root)}\n"
-        f"{api}"
+        f"AWS API   {access.api or 'none'}\n"
         f"variables {arguments.env_file or layout.root / 'env'}\n"
         f"logs      {layout.root / 'logs'}\n"
         f"stop      Ctrl-C here, or: dsql down --data {os.path.relpath(layout.root)}",

@@ -13,6 +13,7 @@ from dsql.control.layout import Layout
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5432
+CONSOLE_PATH = "/console/"  # behind the control plane's URL
 
 
 class RoleProcess(NamedTuple):

@@ -109,14 +109,14 @@ def test_environment_file_lets_a_client_in(installation: Installation) -> None:
         assert scalar(connection, "SELECT 1") == 1
 
 
-def test_printed_psql_line_works_when_pasted(installation: Installation) -> None:
+def test_the_printed_psql_command_works_when_pasted(installation: Installation) -> None:
     line = next(
         line.removeprefix("psql").strip()
         for line in installation.output.splitlines()
         if line.startswith("psql")
     )
     answer = subprocess.run(
-        ["sh", "-c", f"{line} -Atc 'SELECT 41 + 1'"], capture_output=True, text=True, timeout=20
+        ["sh", "-c", f"{line} -- -Atc 'SELECT 41 + 1'"], capture_output=True, text=True, timeout=20
     )
     assert answer.stdout == "42\n", answer.stderr
 

@@ -22,12 +22,13 @@ export function snippets(place: Place, token: string): Snippet[] {
 }
 
 const inShell = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+const inConninfo = (text: string) => (/[\s'\\]/.test(text) ? `'${text.replace(/['\\]/g, "\\$&")}'` : text);
 const quoted = (text: string) => JSON.stringify(text); // for Python, JavaScript and Java alike
 
 function psql({ endpoint, address, port, authority, region }: Place, token: string): string {
   const made = `"$(aws dsql generate-db-connect-admin-auth-token --hostname ${endpoint} --region ${region})"`;
   const options = `host=${endpoint} hostaddr=${address} port=${port} user=admin dbname=postgres`;
-  const secure = `sslmode=verify-full sslrootcert=${authority}`;
+  const secure = `sslmode=verify-full sslrootcert=${inConninfo(authority)}`;
   return `PGPASSWORD=${token ? inShell(token) : made} \\\n  psql ${inShell(`${options} ${secure}`)}\n`;
 }
 
