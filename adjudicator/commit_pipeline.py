@@ -62,10 +62,11 @@ _NOBODY = b"\0" * TRANSACTION_ID_BYTES
 class _Batch:
     """Entries of one append, and who waits for them. `sequence`: its last record, once appended.
 
-    `refused`: the replies to transactions that have lost against one of the entries.
+    `refused`: the replies to transactions that have lost against one of the entries. `began_at`: when the
+    first entry came, `appended_at`: when all went to the journal, in seconds.
     """
 
-    __slots__ = ("entries", "refused", "sequence", "size", "waiting")
+    __slots__ = ("appended_at", "began_at", "entries", "refused", "sequence", "size", "waiting")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -73,12 +74,32 @@ class _Batch:
         self.refused: list[tuple[bytes, Answer]] = []
         self.size = 0
         self.sequence = 0
+        self.began_at = self.appended_at = 0.0
 
     def answer_refused(self) -> None:
         """Send the replies in `refused`, once."""
         refused, self.refused = self.refused, []
         for reply, answer in refused:
             answer(reply)
+
+
+class CommitStages:
+    """Where the time of a leader's commits has gone, in seconds that all of them together have waited.
+
+    `gathering`: from the first of their batch to its append, `journal`: from there until it is durable.
+    """
+
+    __slots__ = ("commits", "gathering", "journal")
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self.gathering = self.journal = 0.0
+
+    def add(self, commits: int, gathering: float, journal: float) -> None:
+        """Count a batch that took so long in either stage."""
+        self.commits += commits
+        self.gathering += commits * gathering
+        self.journal += commits * journal
 
 
 class CommitPipeline:
@@ -100,6 +121,7 @@ class CommitPipeline:
     ) -> None:
         self.conflicts = conflicts
         self.outcomes = Outcomes(conflicts.floor)
+        self.stages = CommitStages()
         self.full = False
         self.blocked = False
         self.stopped = False
@@ -240,6 +262,7 @@ class CommitPipeline:
         if not self._gathering:
             self._gathering.append(_Batch())
         self._in_flight = batch
+        batch.appended_at = self._monotonic()
         batch.sequence = self._append(batch.entries)
 
     def committed(self, sequence: int) -> None:
@@ -251,6 +274,8 @@ class CommitPipeline:
         newest = batch.entries[-1][0]
         assert newest > self._acknowledged, "commit timestamps rise strictly"
         self._acknowledged = newest
+        gathering = batch.appended_at - batch.began_at
+        self.stages.add(len(batch.entries), gathering, self._monotonic() - batch.appended_at)
         self.flush()  # the disks go on while we answer
         self._publish(newest)
         for transaction_id, timestamp, answer in batch.waiting:
@@ -303,6 +328,8 @@ class CommitPipeline:
         if batch.size > BATCH_BYTES_MAX:
             batch = _Batch()
             self._gathering.append(batch)
+        if not batch.entries:
+            batch.began_at = self._monotonic()
         batch.entries.append((abs(waiting[1]), kind, payload))
         batch.waiting.append(waiting)
         batch.size += len(payload)

@@ -164,6 +164,10 @@ class Leadership:
             values["clock"] = self._published.latest
             values["conflict_set_keys"] = len(self.pipeline.conflicts)
             values["outcomes"] = len(self.pipeline.outcomes)
+            stages = self.pipeline.stages
+            values["committed"] = stages.commits
+            values["gathering_seconds"] = round(stages.gathering, 6)
+            values["journal_seconds"] = round(stages.journal, 6)
             rate = self._admission.rate
             values["throttled"] = int(rate < math.inf)
             values["admitted_bytes_per_second"] = -1 if rate == math.inf else round(rate)

@@ -106,7 +106,8 @@ const picture = (roles: Picture["roles"], leader: string, transactions = 0): Pic
   usage: {
     transactions,
     ...{ read_only_transactions: 0, occ_conflicts: 0, query_timeouts: 0, bytes_read: 0, bytes_written: 0 },
-    ...{ compute_dpu: 0, read_dpu: 0, write_dpu: 0, commit_seconds: { "0.001": transactions, "+Inf": 0 } },
+    ...{ compute_dpu: 0, read_dpu: 0, write_dpu: 0, commit_seconds_sum: 0.003 * transactions },
+    ...{ commit_seconds: { "0.001": transactions, "+Inf": 0 } },
   },
 });
 
@@ -127,6 +128,20 @@ test("rates are of what was added, and nothing where nobody looked", () => {
   const of = (title: string) => charts(moments).find((one) => one.title === title)!.lines[0]!.values;
   assert.deepEqual(of("Transactions"), [null, 10, 10, null, 0]);
   assert.deepEqual(of("Commit latency"), [null, 0.5, 0.5, null, null]);
+});
+
+test("a commit's time is divided among its stages", () => {
+  let moments: Moment[] = [];
+  for (const count of [0, 10]) {
+    const stages = { committed: count, gathering_seconds: count * 0.0005, journal_seconds: count * 0.001 };
+    const leader = { ...role("adjudicator", "a", 1), cluster: { ...role("", "", 0).cluster, ...stages } };
+    moments = append(moments, { at: count / 10, picture: picture([leader], "a", count) });
+  }
+  const lines = charts(moments).find((one) => one.title === "Commit stages")!.lines;
+  assert.deepEqual(
+    lines.map((line) => [line.label, line.values[0], line.values[1]?.toFixed(3)]),
+    [["gathering", null, "0.500"], ["journal", null, "1.000"], ["the rest", null, "1.500"]],
+  );
 });
 
 test("a quantile lies within its bucket", () => {

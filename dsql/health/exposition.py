@@ -19,7 +19,10 @@ from dsql.health.collect import OK, RoleStatus, Values, is_relay
 from dsql.health.conditions import Condition, severity
 
 # what only rises while a role lives; the rest goes up and down
-COUNTERS = frozenset({"repaired", "parkings", "wakes", "sheds", "moves"})
+COUNTERS = frozenset(
+    {"repaired", "parkings", "wakes", "sheds", "moves"}
+    | {"committed", "gathering_seconds", "journal_seconds"}
+)
 # of a relay the rest rises
 RELAY_GAUGES = frozenset({"open_logins", "splices", "restarts", "hangs"})
 _USED = (

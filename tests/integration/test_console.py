@@ -208,7 +208,7 @@ def test_metrics_follow_what_is_done(tab: Tab) -> None:
     tab.page.get_by_role("link", name="Metrics").click()
     chart = tab.page.locator("figure", has_text="Connections")
     expect(chart).to_contain_text(re.compile("parked [1-9]|active [1-9]"))
-    assert tab.page.locator("figure canvas").count() == 8
+    assert tab.page.locator("figure canvas").count() == 9
 
 
 _UNNAMED = """() => [...document.querySelectorAll("button, a, input, textarea")]

@@ -95,13 +95,14 @@ function shown(cell: Cell): string {
   return cell.length > SHOWN_CHARACTERS ? `${cell.slice(0, SHOWN_CHARACTERS)}…` : cell;
 }
 
-/** Columns are as wide as what the first rows have in them, within bounds; the last one takes what is left. */
+/** Columns are as wide as what the first rows have in them, within bounds; a text at the end takes what is left. */
 function widths({ columns, rows }: Result): string {
   const longest = columns.map(({ name }, at) =>
-    rows.slice(0, MEASURED_ROWS).reduce((most, row) => Math.max(most, row[at]?.length ?? 4), name.length),
+    rows.slice(0, MEASURED_ROWS).reduce((most, row) => Math.max(most, row[at]?.length ?? 4), name.length + 2),
   );
   const pixels = longest.map((length) => Math.ceil(Math.min(Math.max(length, 4), 48) * CHARACTER_PIXELS) + PADDING_PIXELS);
-  return pixels.map((width, at) => (at + 1 < pixels.length ? `${width}px` : `minmax(${width}px, 1fr)`)).join(" ");
+  const last = NUMBERS.has(columns.at(-1)?.type ?? 0) ? ["minmax(0, 1fr)"] : [`minmax(${pixels.pop()}px, 1fr)`];
+  return [...pixels.map((width) => `${width}px`), ...last].join(" ");
 }
 
 /** Return a result as CSV (RFC 4180). A null is nothing, an empty text is "". */

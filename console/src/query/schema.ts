@@ -20,12 +20,12 @@ const KINDS: Record<string, Relation["kind"]> = { r: "table", p: "table", v: "vi
 const RELATIONS_MAX = 2_000;
 
 const QUERY = `select n.nspname, c.relname, c.relkind, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
-  a.attnotnull, coalesce(a.attnum = any (i.indkey), false)
+  a.attnotnull, coalesce(a.attnum = any (k.conkey), false)
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   and c.relkind in ('r', 'p', 'v', 'm')
-left join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisprimary
+left join pg_catalog.pg_constraint k on k.conrelid = c.oid and k.contype = 'p'
 where c.relkind in ('r', 'p', 'v', 'm', 'S') and n.nspname not in ('pg_catalog', 'information_schema', 'sys')
 order by 1, 2, a.attnum`;
 

@@ -76,7 +76,7 @@ function RelationItem({ relation, onInsert }: { relation: Relation; onInsert: (t
             <button type="button" class="column" onClick={() => onInsert(quoteName(column.name))}>
               <span class="mono">
                 {column.name}
-                {column.key && <abbr title="primary key"> ⚷</abbr>}
+                {column.key && <span class="key">key</span>}
               </span>
               <span class="faint">
                 {column.type}

@@ -58,6 +58,11 @@ export function TopologyPage({ cluster }: { cluster: string }) {
   );
 }
 
+/** Show what stands between backticks as code. */
+function withCode(text: string) {
+  return text.split("`").map((piece, at) => (at % 2 ? <code key={at}>{piece}</code> : piece));
+}
+
 function Conditions({ conditions }: { conditions: Condition[] }) {
   return (
     <div class="card">
@@ -68,7 +73,7 @@ function Conditions({ conditions }: { conditions: Condition[] }) {
           <li key={one.word + one.az + one.role + one.text}>
             <Badge tone={one.severity === "down" ? "bad" : "busy"}>{one.word}</Badge>{" "}
             <strong>{[one.az, one.role].filter(Boolean).join(" ")}</strong> {one.text}
-            <div class="faint">{one.advice}</div>
+            <div class="faint">{withCode(one.advice)}</div>
           </li>
         ))}
       </ul>

@@ -33,6 +33,7 @@ export interface Usage {
   compute_dpu: number;
   read_dpu: number;
   write_dpu: number;
+  commit_seconds_sum: number;
   commit_seconds: Record<string, number>; // counts by upper bound
 }
 

@@ -68,6 +68,7 @@ export function charts(moments: Moment[]): Chart[] {
         values: quantiles(moments, share),
       })),
     },
+    { title: "Commit stages", unit: "ms", lines: stages(moments) },
     {
       title: "Bytes",
       unit: "B/s",
@@ -93,6 +94,50 @@ export function charts(moments: Moment[]): Chart[] {
       lines: azs.map((az) => level(az, (picture) => journalLag(picture, az))),
     },
   ];
+}
+
+interface Staged {
+  commits: number;
+  gathering: number; // seconds, of all commits together
+  journal: number;
+}
+
+/** What a leader says of its commits; who leads anew counts from nothing. */
+function stagedBy(picture: Picture): Staged | null {
+  const values = roleOf(picture, "adjudicator", picture.leader)?.cluster;
+  if (!values || !("committed" in values)) return null;
+  const [gathering, journal] = [figure(values, "gathering_seconds"), figure(values, "journal_seconds")];
+  return { commits: figure(values, "committed"), gathering, journal };
+}
+
+/** Where an average commit's time goes: behind the batch before it, in the journal, and elsewhere. */
+function stages(moments: Moment[]): Line[] {
+  const found = moments.map((moment, at) => {
+    const before = earlier(moments, at);
+    if (!before || before.picture.leader !== moment.picture.leader) return null;
+    const now = stagedBy(moment.picture);
+    const then = stagedBy(before.picture);
+    if (!now || !then || now.commits <= then.commits) return null;
+    const average = (name: "gathering" | "journal") => (1000 * (now[name] - then[name])) / (now.commits - then.commits);
+    return { gathering: average("gathering"), journal: average("journal"), whole: averageCommit(before, moment) };
+  });
+  return [
+    { label: "gathering", values: found.map((one) => one && one.gathering) },
+    { label: "journal", values: found.map((one) => one && one.journal) },
+    {
+      label: "the rest",
+      values: found.map((one) => one && (one.whole === null ? null : Math.max(0, one.whole - one.gathering - one.journal))),
+    },
+  ];
+}
+
+/** Return how long commits took on average, as their sessions have seen it. */
+function averageCommit(before: Moment, now: Moment): number | null {
+  const [one, other] = [before.picture.usage, now.picture.usage];
+  if (!one || !other) return null;
+  const sum = (counts: Record<string, number>) => Object.values(counts).reduce((all, count) => all + count, 0);
+  const commits = sum(other.commit_seconds) - sum(one.commit_seconds);
+  return commits > 0 ? (1000 * (other.commit_seconds_sum - one.commit_seconds_sum)) / commits : null;
 }
 
 function storageLag(picture: Picture, az: string): number | null {
