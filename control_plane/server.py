@@ -49,18 +49,23 @@ Result = TypeVar("Result")
 
 
 class Address(NamedTuple):
-    """Where the API is; port 0: where it was the last time, or any free port."""
+    """Where the API is; port 0: where it was the last time, or any free port.
+
+    `relay` is where the console's queries go, (host, port); None: to the relays on this host.
+    """
 
     host: str
     port: int = 0
     encrypted: bool = True
+    relay: tuple[str, int] | None = None
 
 
 class ControlPlane:
     """All parts, on one event loop."""
 
-    def __init__(self, layout: Layout, settings: Settings) -> None:
+    def __init__(self, layout: Layout, settings: Settings, address: Address) -> None:
         self._layout = layout
+        self._address = address
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, "control-plane")
         self._registry = Registry(layout)
@@ -87,14 +92,15 @@ class ControlPlane:
             self._desk,
             Dispatcher(plane, guard, self._rate, self._audit),
             Watch(layout),
-            Tunnels(layout),
+            Tunnels(layout, address.relay),
             self._work,
         )
         self._http = HttpServer(make_app(self._answer, console.routes()))
         self._keeping: list[asyncio.Task[None]] = []
 
-    async def start(self, address: Address) -> None:
+    async def start(self) -> None:
         """Read what there is, go on with what was begun, and listen. Raises OSError."""
+        address = self._address
         await self._work(self._registry.load)
         self._lifecycle.resume()
         layout = self._layout
@@ -102,7 +108,7 @@ class ControlPlane:
             self._certificate = ApiCertificate(
                 layout, self._authority, address.host, self._settings.region
             )
-        port = await self._listen(address)
+        port = await self._listen()
         scheme = "https" if address.encrypted else "http"
         url = f"{scheme}://{reachable(address.host)}:{port}\n"
         write_atomically(layout.control_address, url.encode())
@@ -124,7 +130,8 @@ class ControlPlane:
         await self._lifecycle.close()
         self._thread.shutdown()
 
-    async def _listen(self, address: Address) -> int:
+    async def _listen(self) -> int:
+        address = self._address
         context = None if self._certificate is None else self._certificate.context
         last = control_address(self._layout)
         wanted = [address.port] if address.port else [*([last[1]] if last else []), 0]
@@ -182,10 +189,10 @@ async def serve(
     layout: Layout, settings: Settings, address: Address, on_ready: Callable[[], None]
 ) -> None:
     """Run the control plane until cancelled. Raises OSError."""
-    plane = ControlPlane(layout, settings)
+    plane = ControlPlane(layout, settings, address)
     listening = await listen(layout.socket("control"), lambda: _Desk(plane))
     try:
-        await plane.start(address)
+        await plane.start()
         on_ready()
         await asyncio.get_running_loop().create_future()
     finally:

@@ -39,10 +39,11 @@ class _OverError(Exception):
 
 
 class Tunnels:
-    """Those that are open, and how many a session has."""
+    """Those that are open, and how many a session has. They lead to `relay`, None: those on this host."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, relay: tuple[str, int] | None = None) -> None:
         self._layout = layout
+        self._relay = relay
         self._open: dict[object, int] = {}
 
     def __len__(self) -> int:
@@ -84,7 +85,7 @@ class Tunnels:
             writer.transport.abort()
 
     async def _dial(self, endpoint: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, port = relay_address(self._layout)
+        host, port = self._relay or relay_address(self._layout)
         context = ssl.create_default_context(cafile=str(self._layout.ca_certificate))
         context.set_alpn_protocols([PROTOCOL])
         return await asyncio.open_connection(host, port, ssl=context, server_hostname=endpoint)

@@ -47,6 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         _add_relay_options(parser)
     if role == "control":
         add_api_options(parser)
+        parser.add_argument(
+            "--relay",
+            type=parse_listen,
+            metavar="HOST:PORT",
+            help="where the console's queries go (default: to the relays on this host)",
+        )
         _add_cluster_options(parser)
     if role in ("placement", "agent", "host"):
         parser.epilog += f"\n  dsql {role} --data .dsql{zone} --link 10.0.0.1:5440"

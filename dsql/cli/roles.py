@@ -144,7 +144,8 @@ async def _control(arguments: argparse.Namespace, layout: Layout, on_ready: Read
     )
     check_plaintext(arguments)
     host, port = arguments.api
-    await serve(layout, settings, Address(host, port, not arguments.plaintext), on_ready)
+    address = Address(host, port, not arguments.plaintext, arguments.relay)
+    await serve(layout, settings, address, on_ready)
 
 
 async def _journal(arguments: argparse.Namespace, layout: Layout, on_ready: Ready) -> None:

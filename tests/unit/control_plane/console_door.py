@@ -51,11 +51,11 @@ class Answered(NamedTuple):
 class ConsoleDoor:
     """The console of a data directory, on a port of its own."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, relay: tuple[str, int] | None = None) -> None:
         self.service = service
         self.audit = AuditLog()
         self.shift = 0.0  # how far the monotonic clock is ahead
-        self.tunnels = Tunnels(service.layout)
+        self.tunnels = Tunnels(service.layout, relay)
         self.sessions = Sessions()
         self.server = HttpServer(make_app(self._api, self._console().routes()))
         self.sockets: list[Socket] = []

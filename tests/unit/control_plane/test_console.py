@@ -14,6 +14,7 @@ from wsproto import events
 
 from control_plane import http_server
 from control_plane.console import tunnel
+from dsql.control.running import relay_address
 
 from .console_door import SESSION, ConsoleDoor, new_cluster, relay_of
 
@@ -196,6 +197,20 @@ async def test_the_way_leads_to_the_relay_under_the_clusters_name(
         socket.send(b"leave")
         assert (await socket.closed()).code == 1000
     assert len(door.tunnels) == 0
+
+
+async def test_the_way_leads_to_the_relay_that_was_named(service: Service) -> None:
+    record = new_cluster(service)
+    async with relay_of(service.layout, record) as relay:
+        door = ConsoleDoor(service, relay_address(service.layout))
+        service.layout.relay_address.write_text("127.0.0.1:1")
+        door.port = await door.server.listen("127.0.0.1", 0, None)
+        socket = await (await door.sign_in()).connect(record.identifier)
+        await socket.next()
+        socket.send(b"hello")
+        assert isinstance(await socket.next(), events.BytesMessage)
+        assert relay.names == [record.endpoint]
+        await door.close()
 
 
 @pytest.mark.parametrize(
