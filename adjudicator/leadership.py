@@ -143,7 +143,8 @@ class Leadership:
 
     def mend_clock(self) -> None:
         """Put right what is damaged in the clock file."""
-        if self.pipeline is not None and self._published.mend():
+        led = self.pipeline is not None and not self._appender.leader.deposed
+        if led and self._published.mend():
             log.error("%s: the clock file was damaged and is mended", self.cluster)
 
     def status(self) -> dict[str, int | float | str]:

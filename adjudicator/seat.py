@@ -25,7 +25,6 @@ from adjudicator.messages import (
     encode_death,
     encode_refusal,
     encode_reply,
-    is_commit,
     subject_of,
 )
 from dsql.rpc.server import FramedConnection
@@ -44,8 +43,7 @@ class Seat:
     the zone that leads elsewhere, "" if none does that lives. `used_at`: when somebody was connected last,
     by the loop's clock. `rests`: this zone leads, and lays that down because nobody is. `doubt` is called
     when somebody waits: that leader may hang. `in_reach(azs)` tells whether a majority of zones is.
-    `promised` is the highest epoch that was met, `refusals` how often a claim has failed since somebody
-    led.
+    `promised` is the highest epoch that was met, `refusals` how often a claim failed since somebody led.
     """
 
     def __init__(
@@ -110,7 +108,7 @@ class Seat:
     def _wait(self, body: bytes, answer: Answer) -> None:
         subject_of(body)  # of a malformed request it is told at once
         self._waiting.append((body, answer))
-        if self.leader and is_commit(body):
+        if self.leader and body[0] == Request.COMMIT:
             self.refuse()
             return
         self._doubt(self)

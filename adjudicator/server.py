@@ -7,15 +7,12 @@ awake nobody has to ask for a leader: a zone claims it when it is its turn, when
 is gone (`adjudicator.electorate`). Its leader sees when it is used no more, and lays it down (`Rests`).
 Looks and beats are made for the whole process (`adjudicator.peers`), however many clusters there are.
 
-The process runs without the cyclic garbage collector. Its conflict sets hold millions of objects and
-no cycles, and one full collection would stop every commit of every cluster for its whole duration.
+The process runs without the cyclic garbage collector (`adjudicator.collection`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import itertools
 import logging
 import struct
@@ -25,6 +22,7 @@ from random import Random, SystemRandom
 from typing import Protocol
 
 from adjudicator.awake import AwakeMarks
+from adjudicator.collection import RestCollector, garbage_collector_off
 from adjudicator.electorate import Electorate, Lead
 from adjudicator.leadership import Leadership
 from adjudicator.messages import (
@@ -106,6 +104,7 @@ class AdjudicatorServer:
         self._rest_seconds = rest_seconds
         self._marks = AwakeMarks(layout.awake(az))
         self._departures = Departures(layout)
+        self._collector = RestCollector()
         self._unmended: Iterator[Seat] = iter(())
         self._requests_seen = 0
         self._busy_until = 0.0
@@ -162,6 +161,7 @@ class AdjudicatorServer:
                 seat.used_at = now
             elif now - seat.used_at >= self._rest_seconds and not seat.rests:
                 self._begin_rest(seat)
+        self._collector.look(is_busy=self.is_busy)
 
     def _begin_rest(self, seat: Seat) -> None:
         """Lay a cluster down if we lead it, and if every zone has all of it."""
@@ -175,6 +175,7 @@ class AdjudicatorServer:
         del self._seats[seat.cluster]
         self._cancel_turn(seat.cluster)
         self._marks.remove(seat.cluster)
+        self._collector.rested()
         if self._storage is not None:
             self._storage.leave(seat.cluster)
 
@@ -546,19 +547,6 @@ class _Connection(FramedConnection):
         if seat is None:
             raise ProtocolError(f"cluster {opening.cluster!r} has no replica here")
         self._seat = seat
-
-
-@contextlib.contextmanager
-def garbage_collector_off() -> Iterator[None]:
-    """Run without the cyclic collector; what exists now is never looked at again."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 async def serve(

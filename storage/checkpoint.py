@@ -160,7 +160,7 @@ class Checkpoints:
         self._opening = 1 if last is None else last.opening + 1
         self._superseded = SupersededPages(directory, files)
         self._pins: deque[Pin] = deque()
-        self._last_page = 0  # of the checkpoint
+        self.meta: Meta | None = None  # of the newest that this has taken
         self._gone: set[int] = (
             set()
         )  # pages up to there that it does not lead to, or that are saved
@@ -188,12 +188,17 @@ class Checkpoints:
             except BaseException:
                 pin.transaction.abort()
                 raise
-            self._gone, self._last_page = gone, pin.meta.last_page
+            self._gone, self.meta = gone, pin.meta
             self.used_bytes = (pin.meta.last_page + 1 - len(gone)) * pin.meta.page_bytes
             self._superseded.begin((self._opening, pin.meta.transaction))
             self.sequence = pin.position.sequence
             self._move_to(pin)
             return self.sequence
+
+    @property
+    def free_pages(self) -> frozenset[int]:
+        """The pages of the file that the checkpoint does not lead to, or that are saved."""
+        return frozenset(self._gone)
 
     def make_way(self) -> int:
         """Let LMDB use again what was given up since the last time; return the bytes of what is saved.
@@ -202,10 +207,11 @@ class Checkpoints:
         """
         with self.lock:
             pin = self._pin()
+            last_page = 0 if self.meta is None else self.meta.last_page
             try:
                 pages = self._pages(pin)
                 freed = pages.given_up(after=self._pins[-1].meta.transaction)
-                new = {page for some in freed for page in some if page <= self._last_page}
+                new = {page for some in freed for page in some if page <= last_page}
                 new -= self._gone
                 saved = self._superseded.append((page, pages.content(page)) for page in sorted(new))
             except BaseException:

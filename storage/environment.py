@@ -26,8 +26,9 @@ import lmdb
 import msgspec
 
 from dsql.disk.files import SYSTEM_FILES, Files
+from dsql.disk.holes import punch
 from dsql.rpc.memory_order import fence
-from storage.board import HORIZON, RETIRED, WATERMARK, Board
+from storage.board import HORIZON, KEPT, RETIRED, WATERMARK, Board
 from storage.checkpoint import Checkpoints, LostWritesError
 from storage.databases import NAMES, Position, open_databases, read_position, write_position
 from storage.mvcc import DamagedRowError
@@ -258,9 +259,11 @@ class WritableEnvironment:
         Not on the event loop: it takes as long as the disk does.
         """
         del _writers[self.directory.resolve()]
+        self._is_saved = False
         with contextlib.ExitStack() as last:  # whatever fails before
             last.callback(self.trial.close)
             last.callback(self.board.close)
+            last.callback(self._give_back)
             last.callback(self.environment.close)
             last.callback(self.slots.close)
             last.callback(self.pages.close)
@@ -270,11 +273,26 @@ class WritableEnvironment:
                     self.checkpoints.forget()
                 else:
                     self.checkpoints.take()
+                    self._is_saved = True
             except (
                 OSError,
                 *DAMAGED,
             ) as error:  # the last record stands: nothing is written any more
                 log.error("no last checkpoint of %s: %s", self.directory, error)
+
+    def _give_back(self) -> None:
+        """Let a small file take no more room than its pages in use, as long as nobody writes it.
+
+        There may be many at rest. Who opens one gives it all its blocks again.
+        """
+        meta = self.checkpoints.meta
+        if self._map_bytes > MAP_BYTES_MIN or meta is None or not self._is_saved:
+            return
+        self.board.let_go(KEPT, meta.transaction)  # as if the free pages were used again
+        with contextlib.suppress(OSError), (self.directory / "data.mdb").open("r+b") as data:
+            data.truncate((meta.last_page + 1) * meta.page_bytes)
+            for page in self.checkpoints.free_pages:
+                punch(data.fileno(), page * meta.page_bytes, meta.page_bytes)
 
 
 class ReadableEnvironment:

@@ -39,6 +39,24 @@ def test_replica_without_anything_starts_empty(tmp_path: Path) -> None:
     assert sequence_of(tmp_path / "own", tmp_path / "peer") == 0
 
 
+def test_a_small_replica_that_is_closed_takes_what_it_uses_and_loses_nothing(
+    make_replica: Callable[..., Any],
+) -> None:
+    replica = make_replica()
+    replica.apply([(b"a", b"1")])
+    data = replica.directory / ENVIRONMENT / "data.mdb"
+    open_bytes = data.stat().st_size
+    replica.close()
+    reading = LocalReplica([replica.directory])
+    assert data.stat().st_blocks * 512 < open_bytes / 8
+    assert reading.snapshot(replica.feeder.timestamp).get(b"a") == b"1"
+    reading.close()
+    reopened = open_replica(replica.directory, (), current_boot())
+    assert data.stat().st_size == open_bytes
+    assert reopened.position.sequence == 1
+    reopened.close()
+
+
 def test_replica_behind_the_trimmed_journal_is_made_anew(make_replica: Callable[..., Any]) -> None:
     behind, ahead = make_replica(), make_replica()
     behind.apply([(b"a", b"1")])
