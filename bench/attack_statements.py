@@ -50,7 +50,7 @@ _VALUES = (
         "array_agg distinct",
         f"select array_agg(distinct repeat('x', 100000) || a) from {_series(10**5)}",
     ),
-    Attack("|| to 1.1 GB", "select " + _list("repeat('x', 100000000)", 11, " || ")),
+    Attack("|| to 660 MB", "select " + _list("repeat('x', 60000000)", 11, " || ")),
     Attack("replace to 100 GB", "select replace(repeat('x', 10000000), 'x', repeat('y', 10000))"),
     Attack("array_fill of 10^9", "select array_fill(1, array[1000000000])"),
     Attack("string_to_array of 50 MB", "select string_to_array(repeat('x,', 25000000), ',')"),

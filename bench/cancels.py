@@ -32,7 +32,7 @@ from placement.client import AgentClient
 RUNS_SECONDS = 0.3
 ROWS = 200_000
 _BLOCK = b"".join(b"%d\tsome text of a row\n" % number for number in range(1_000))
-_CALL = "md5(repeat('x', 100000000))"
+_CALL = "md5(repeat('x', 60000000))"
 _GONE_SECONDS_MAX, _LOOK_SECONDS = 10.0, 0.005
 _PACE_SECONDS = 0.02
 
@@ -118,7 +118,7 @@ PHASES = (
     Phase("planning", "select " + ", ".join(f"(select {n} + a)" for n in range(20_000)) + " x"),
     Phase("running", "select count(*) from generate_series(1, 100000000) a where a % 7 = 3"),
     Phase("sorting", "select md5(a::text) v from generate_series(1, 5000000) a order by v offset 9"),
-    Phase("one call after the other over 100 MB", "select " + " || ".join([_CALL] * 40)),
+    Phase("one call after the other over 60 MB", "select " + " || ".join([_CALL] * 40)),
     Phase("sleeping", "select pg_sleep(60)"),
     Phase("COPY FROM", "copy big from stdin", ("postgres",), run=_copy_in),
     Phase("COPY TO", "copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout",

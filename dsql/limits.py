@@ -21,7 +21,8 @@ COLUMNS_PER_TABLE_MAX = 256
 INDEXES_PER_TABLE_MAX = 24
 ROW_BYTES_MAX = 2 * 1024 * 1024
 VALUE_BYTES_MAX = 1024 * 1024
-MADE_VALUE_BYTES_MAX = 128 * 1024 * 1024  # what a function or operator may return
+# what a function or operator may return: copying it once, which no interrupt can cut, takes some 50 ms
+MADE_VALUE_BYTES_MAX = 64 * 1024 * 1024
 JSON_CHARACTERS_MAX = 10 * 1024 * 1024  # a text that is taken apart: its parts take many times that
 # for sorting, hashing and materialising in one statement: in memory, and once more in temporary space
 QUERY_MEMORY_BYTES_MAX = 128 * 1024 * 1024

@@ -83,11 +83,9 @@ def encode(value: bytes, form: str) -> str:
         case "hex":
             return "".join([piece.hex() for piece in pieces(value)])
         case "base64":
-            return b"".join(
-                [binascii.b2a_base64(line) for line in pieces(value, _BASE64_LINE_BYTES)]
-            ).decode()[:-1]
+            return _to_base64(value)
         case "escape":
-            return b"".join([_to_escape(piece) for piece in pieces(value)]).decode()
+            return "".join([_to_escape(piece).decode() for piece in pieces(value)])
     raise SqlError("22023", f'unrecognized encoding: "{form}"')
 
 
@@ -101,6 +99,15 @@ def decode(text: str, form: str) -> bytes:
         case "escape":
             return decode_bytea(text.encode()) if not text.startswith("\\x") else text.encode()
     raise SqlError("22023", f'unrecognized encoding: "{form}"')
+
+
+def _to_base64(value: bytes) -> str:
+    parts = [
+        b"".join(map(binascii.b2a_base64, pieces(several, _BASE64_LINE_BYTES))).decode()
+        for several in pieces(value, max(PIECE // _BASE64_LINE_BYTES, 1) * _BASE64_LINE_BYTES)
+    ]
+    parts[-1:] = [last[:-1] for last in parts[-1:]]  # no line feed at the end
+    return "".join(parts)
 
 
 def _without_spaces(text: str) -> str:

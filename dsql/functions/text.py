@@ -175,6 +175,8 @@ def translate(text: str, source: str, target: str) -> str:
 
 def md5(value: bytes) -> str:
     """Return the hash in hexadecimal digits."""
+    if len(value) <= PIECE:
+        return hashlib.md5(value, usedforsecurity=False).hexdigest()
     digest = hashlib.md5(usedforsecurity=False)
     for piece in pieces(value):
         digest.update(piece)
@@ -293,7 +295,8 @@ def unistr(text: str) -> str:
 for _type in ("text", "bpchar"):
     define(f"length({_type}) char_length({_type}) character_length({_type})",
            (lambda text: len(text)) if _type == "text" else lambda text: len(text.rstrip(" ")))  # fmt: skip
-    define(f"octet_length({_type})", lambda text: len(text.encode()))
+    define(f"octet_length({_type})",
+           lambda text: len(text) if text.isascii() else len(text.encode()))  # fmt: skip
 define("textlen", template="len({0})")
 define("bit_length(text)", lambda text: 8 * len(text.encode()))
 define(

@@ -16,6 +16,7 @@ from dsql.types.array import (
     shifted,
     too_many_dimensions,
 )
+from dsql.types.pieces import PIECE, pieces
 from dsql.types.size import check_elements, check_size, join
 from dsql.types.type import Decode, Encode
 
@@ -31,6 +32,12 @@ _LEADING_NUMBER = re.compile(r"[-+]?\d+", re.ASCII)
 _DIGITS_MAX = 32  # of a bound: more is out of range however they go on
 
 
+def _quoted(text: bytes) -> bytes:
+    check_size(2 * len(text), text)
+    inside = (piece.replace(b"\\", b"\\\\").replace(b'"', b'\\"') for piece in pieces(text))
+    return b"".join([b'"', *inside, b'"'])
+
+
 def text_encoder(encode: Encode) -> Encode:
     """Return the encoder of an array's text format, given that of its elements."""
 
@@ -40,9 +47,10 @@ def text_encoder(encode: Encode) -> Encode:
         if isinstance(item, list):
             return items(item)
         text = encode(item)
+        if len(text) > PIECE:
+            return _quoted(text) if any(map(_QUOTED.search, pieces(text))) else text
         if not text or _QUOTED.search(text) or text.upper() == b"NULL":
-            check_size(2 * len(text), text)
-            return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+            return _quoted(text)
         return text
 
     def items(value: list[Any]) -> bytes:

@@ -21,7 +21,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}")
 def encode_bytea_hex(value: bytes) -> bytes:
     r"""Return "\x" and hexadecimal digits. Raises SqlError 54000."""
     check_size(2 * len(value))
-    return b"\\x" + b"".join([piece.hex().encode() for piece in pieces(value)])
+    return b"".join([b"\\x", *(piece.hex().encode() for piece in pieces(value))])
 
 
 def encode_bytea_escape(value: bytes) -> bytes:

@@ -16,6 +16,7 @@ INT4_MIN, INT4_MAX = -(2**31), 2**31 - 1
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
 
 _DIGITS = re.compile(rb"[ \t\n\r\v\f]*[+-]?[0-9]+[ \t\n\r\v\f]*", re.ASCII)
+_SPACES = b" \t\n\r\v\f"
 _LONGEST_TEXT = 64  # int() of very long digit strings is quadratic; anything longer is out of range
 
 
@@ -23,9 +24,10 @@ def integer_decoder(sql_name: str, low: int, high: int) -> Decode:
     """Return a text decoder of integers in [low, high]. It raises SqlError 22P02 or 22003."""
 
     def decode(data: bytes) -> int:
-        if not data.isdigit() and not _DIGITS.fullmatch(data):
+        word = data if len(data) <= _LONGEST_TEXT else data.strip(_SPACES)
+        if not word.isdigit() and not _DIGITS.fullmatch(word):
             raise SqlError("22P02", f'invalid input syntax for type {sql_name}: "{data.decode()}"')
-        value = int(data) if len(data) <= _LONGEST_TEXT else int(data.strip()[:_LONGEST_TEXT])
+        value = int(word[:_LONGEST_TEXT])
         if low <= value <= high:
             return value
         raise SqlError("22003", f'value "{data.decode()}" is out of range for type {sql_name}')

@@ -14,10 +14,14 @@ from decimal import Decimal
 from dsql.errors import SqlError
 from dsql.types.binary_input import wrong_length
 from dsql.types.pg_type import define
+from dsql.types.pieces import in_pieces, lstrip
 from dsql.types.string import decode_utf8
 
 DIGITS_BEFORE_POINT_MAX = 131_072
 DIGITS_AFTER_POINT_MAX = 16_383
+
+_CHARACTERS_MAX = DIGITS_BEFORE_POINT_MAX + DIGITS_AFTER_POINT_MAX + 32
+_DIGITS = re.compile(r"\d+", re.ASCII)
 
 EXACT = decimal.Context(
     prec=300_000,
@@ -82,6 +86,8 @@ def rescale(value: Decimal, scale: int) -> Decimal:
 def parse_numeric(text: str) -> Decimal:
     """Read a numeric. Raises SqlError 22P02 or 22003."""
     word = text.strip(" \t\n\r\v\f")
+    if len(word) > _CHARACTERS_MAX:
+        word = _without_zeros(word)
     if _SYNTAX.fullmatch(word):
         if "e" in word or "E" in word:
             power = int(re.split("[eE]", word)[1][:12])
@@ -95,6 +101,21 @@ def parse_numeric(text: str) -> Decimal:
     if not special or (special[2].lower() == "nan" and special[1]):
         raise SqlError("22P02", f'invalid input syntax for type numeric: "{text}"')
     return NAN if special[2].lower() == "nan" else Decimal(special[1] + "Infinity")
+
+
+def _without_zeros(word: str) -> str:
+    """Return a long number without zeros before it, or what is none.
+
+    Raises SqlError 22003 for one that is still so long that it must have too many digits.
+    """
+    sign = word[:1] if word[:1] in ("+", "-") else ""
+    digits = lstrip(word[len(sign) :], "0")
+    if len(digits) > _CHARACTERS_MAX:
+        shape = in_pieces(lambda piece: _DIGITS.sub("0", piece), digits)
+        if _SYNTAX.fullmatch(sign + shape):
+            raise overflow()
+        return "x"
+    return f"{sign}0{digits}" if len(digits) < len(word) - len(sign) else word
 
 
 def format_numeric(value: Decimal) -> str:

@@ -16,6 +16,7 @@ from dsql.limits import MADE_VALUE_BYTES_MAX
 _WIDE_CHARACTER_BYTES = 4
 SHORT = MADE_VALUE_BYTES_MAX // _WIDE_CHARACTER_BYTES  # characters that are never too many
 _CHECKED_CHARACTERS = SHORT // 4  # between two looks at all parts of a text that is not short
+_JOINED_PARTS = 65_536
 POINTER_BYTES = 8
 _MADE_ELEMENT_BYTES = 64  # a short text made for each element
 _NESTED = (list, tuple)
@@ -69,14 +70,21 @@ def join_kept(empty: AnyStr, parts: list[AnyStr]) -> AnyStr:
 def join(separator: AnyStr, parts: Iterable[AnyStr]) -> AnyStr:
     """Return `separator.join(parts)`, whose parts are made one by one. Raises SqlError 54000."""
     kept: list[AnyStr] = []
+    joined: list[AnyStr] = []  # so that no step joins or forgets millions of parts
     append, size, limit = kept.append, 0, SHORT
     for part in parts:
         append(part)
         size += len(part)
         if size > limit:
-            check_size(size, *kept)
+            check_size(size, *joined, *kept)
             limit = size + _CHECKED_CHARACTERS
+        if len(kept) == _JOINED_PARTS:
+            joined.append(separator.join(kept))
+            size += len(separator) * _JOINED_PARTS
+            kept.clear()
     size += len(separator) * len(kept)
     if size > SHORT:
-        check_size(size, separator, *kept)
-    return separator.join(kept)
+        check_size(size, separator, *joined, *kept)
+    if kept:
+        joined.append(separator.join(kept))
+    return separator.join(joined)

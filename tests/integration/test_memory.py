@@ -12,16 +12,16 @@ from running_cluster import RunningCluster
 
 MEGABYTE = "repeat('x', 1000000)"
 MANY = "from generate_series(1, 100000) g"
-HUNDRED_MEGABYTES = "repeat('x', 100000000)"
+SIXTY_MEGABYTES = "repeat('x', 60000000)"
 ONE_BY_ONE = ", ".join([f"{MEGABYTE} || g"] * 1500)
 # what a process has before its first statement, the limit on top of it, and what is shared with the seed
 RESIDENT_MEBIBYTES_MAX = 1024 + 150
 
 ATTACKS = {
-    "a row of large values": f"select {', '.join([HUNDRED_MEGABYTES] * 12)}",
+    "a row of large values": f"select {', '.join([SIXTY_MEGABYTES] * 12)}",
     "an array of large values": f"select cardinality(array[{ONE_BY_ONE}]) {MANY}",
-    "a text that grows": "select length(replace(repeat('x', 100000000), 'x', 'yy'))",
-    "joined texts": f"select length({' || '.join([HUNDRED_MEGABYTES] * 11)})",
+    "a text that grows": "select length(replace(repeat('x', 60000000), 'x', 'yy'))",
+    "joined texts": f"select length({' || '.join([SIXTY_MEGABYTES] * 11)})",
     "string_agg": f"select length(string_agg({MEGABYTE}, '')) {MANY}",
     "a recursion": f"with recursive r (n, s) as (select 1, {MEGABYTE} union all"
     " select n + 1, s || n from r) select count(*) from r",

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 from dsql.errors import SqlError
 from dsql.functions import binary, text
 from dsql.sql import chains
+from dsql.types import array_text, numeric, pieces, size
 from dsql.types import binary as binary_types
-from dsql.types import pieces
 
 TEXTS = st.text("ab", max_size=40)
 PARTS = st.text("ab", min_size=1, max_size=4)
@@ -25,8 +26,10 @@ PARTS = st.text("ab", min_size=1, max_size=4)
 @pytest.fixture(autouse=True, scope="module")
 def small_pieces() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        for room in (pieces, text, binary, binary_types):
+        for room in (pieces, text, binary, binary_types, array_text):
             patch.setattr(room, "PIECE", 4)
+        patch.setattr(size, "_JOINED_PARTS", 3)
+        patch.setattr(numeric, "_CHARACTERS_MAX", 6)
         patch.setattr(chains, "_PIECE_CHARACTERS", 12)
         yield
 
@@ -82,6 +85,41 @@ def test_base64(value: bytes, rest: str) -> None:
         assert found == base64.b64decode(whole, validate=True)
     except binascii.Error:
         assert found == "22023"
+
+
+@given(st.lists(TEXTS, max_size=12), st.sampled_from(["", ",", ", "]))
+def test_joining(values: list[str], separator: str) -> None:
+    assert size.join(separator, iter(values)) == separator.join(values)
+
+
+@given(st.lists(st.text('ab"\\ ', max_size=12), max_size=12))
+def test_the_text_of_an_array(values: list[str]) -> None:
+    written = array_text.text_encoder(str.encode)(values)
+    assert array_text.text_decoder(bytes.decode)(written) == values
+
+
+@given(st.from_regex(r" ?[-+]?0{0,9}[1-9]?(\.[0-9]{0,3})? ?", fullmatch=True))
+def test_a_long_number_with_zeros_before_it(value: str) -> None:
+    try:
+        expected: Any = Decimal(value.strip())
+    except InvalidOperation:
+        expected = "22P02"
+    assert outcome(lambda: numeric.parse_numeric(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("12345678", "22003"),
+        ("-0012345678.5", "22003"),
+        ("1234.5678901", "22003"),
+        ("1234567x", "22P02"),
+        ("1.2.3.4.5", "22P02"),
+        ("--00000001", "22P02"),
+    ],
+)
+def test_a_number_that_is_too_long(value: str, expected: str) -> None:
+    assert outcome(lambda: numeric.parse_numeric(value)) == expected
 
 
 def test_counting_links() -> None:
