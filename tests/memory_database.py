@@ -96,6 +96,9 @@ class MemoryFacts:
     def signal(self, process_id: int, *, ends: bool) -> None:
         raise AssertionError("there are no sessions")
 
+    def warn(self, message: str) -> None:
+        raise AssertionError("nobody listens")
+
     def transaction_id(self, *, assign: bool) -> int | None:
         return 1 if assign else None
 

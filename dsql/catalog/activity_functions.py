@@ -57,7 +57,7 @@ def _details(context: Any, session: Any) -> dict[str, Any]:
 
 
 def _may_signal(context: Any, pid: int, action: str, participle: str, verb: str) -> bool:
-    """Return whether there is such a session. Raises SqlError 42501 for another role's."""
+    """Return whether there is such a session; warn if not. Raises SqlError 42501 for another role's."""
     for session in context.facts.sessions():
         if session.process_id == pid:
             if not context.authority.owns(session.role):
@@ -68,6 +68,7 @@ def _may_signal(context: Any, pid: int, action: str, participle: str, verb: str)
                     f'privileges of the "pg_signal_backend" role may {verb}.',
                 )
             return True
+    context.facts.warn(f"PID {pid} is not a PostgreSQL backend process")
     return False
 
 
@@ -110,6 +111,8 @@ def _pg_terminate_backend_and_wait(context: Any, pid: int, timeout: int) -> bool
     left = timeout / 1_000
     while any(session.process_id == pid for session in context.facts.sessions()):
         if left <= 0:
+            unit = "millisecond" if timeout == 1 else "milliseconds"
+            context.facts.warn(f"backend with PID {pid} did not terminate within {timeout} {unit}")
             return False
         context.pause(min(left, _POLL_SECONDS))
         left -= _POLL_SECONDS

@@ -64,6 +64,10 @@ class Facts:
             return
         self._state.environment.signal(process_id, self._state.context.pause, ends=ends)
 
+    def warn(self, message: str) -> None:
+        """Send the client a WARNING."""
+        self._state.notice("WARNING", "01000", message)
+
     def transaction_id(self, *, assign: bool) -> int | None:
         """Return the transaction's id; unless it is to `assign` one, None if there is none yet.
 

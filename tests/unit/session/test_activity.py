@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from memory_server import ARN, Peer, Server, errors, rows
+from memory_server import ARN, Peer, Server, errors, notices, rows
 
 from dsql.errors import SqlError
 from dsql.session.control import LookAround, Signal, ToAgent
@@ -87,6 +87,15 @@ def test_a_session_is_ended_by_another_one(postgres: Server) -> None:
     (fields,) = errors(one.until("E"))
     assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
     assert two.rows(f"SELECT pg_terminate_backend({number})") == [[b"f"]]
+
+
+@pytest.mark.parametrize("call", ["cancel_backend(77777)", "terminate_backend(77777, 9)"])
+def test_who_names_no_session_is_warned(postgres: Server, call: str) -> None:
+    answers = postgres.connect().query(f"SELECT pg_{call}")
+    (notice,) = notices(answers)
+    assert rows(answers) == [[b"f"]]
+    assert (notice["S"], notice["C"]) == ("WARNING", "01000")
+    assert notice["M"] == "PID 77777 is not a PostgreSQL backend process"
 
 
 def test_a_session_that_interrupts_itself_gets_no_row(postgres: Server) -> None:
