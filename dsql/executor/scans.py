@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from dsql.catalog.schema import Index, Table
-from dsql.encoding.keycode import KeyColumn, index_key_template, table_key_template
+from dsql.encoding.keycode import NOT_NULL, KeyColumn, index_key_template, table_key_template
 from dsql.encoding.keyspace import keyspace_range
 from dsql.executor.generator import Generator
 from dsql.executor.source import Binding, Consume, Env
@@ -179,6 +179,8 @@ def _range(
         return source.constant(bounds[0]), source.constant(bounds[1])
     low, high = source.fresh("low"), source.fresh("high")
     start = _template(node, len(prefix)).format(*prefix)
+    if access.present:
+        start = f"{start} + {NOT_NULL!r}"
     longer = _template(node, len(prefix) + 1) if any(ends) else ""
     if access.low is None:
         source.line(f"{low} = {start}")

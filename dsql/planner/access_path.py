@@ -15,7 +15,7 @@ or both integers (bounds outside the column's range are clamped at run time), or
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -228,6 +228,7 @@ def _with_index(
     prefix: list[Expression | AnyOf] = []
     used: list[Expression] = []
     low = high = None
+    present = False
     for number, part in enumerate(index.columns):
         key = keys.of_part(index, number)
         on_part = [item for item in usable if item.key == key]
@@ -238,14 +239,18 @@ def _with_index(
             continue
         if not part.descending:
             low, high, ranged = _range(on_part)
-            # a range open to the side of the NULLs is filtered once more
-            used += [] if _may_be_null(leaf, index, number) else ranged
+            used += ranged
+        if _may_be_null(leaf, index, number):
+            tests = [item for item in conditions if _is_presence(item, key, keys)]
+            used += tests
+            present = bool(low or high or tests)
         break
     complete = len(prefix) == len(index.columns)
     access = Access(
         prefix=tuple(prefix),
         low=low,
         high=high,
+        present=present,
         conditions=tuple(used),
         unique=index.unique and complete,
     )
@@ -255,6 +260,15 @@ def _with_index(
     read = estimates.filtered(read, covered)
     per_row = estimates.ROW_COST + (0.0 if index.primary else estimates.LOOKUP_COST)
     return Candidate(index, access, rest, read, read * per_row, keys)
+
+
+def _is_presence(condition: Expression, key: Hashable, keys: Keys) -> bool:
+    """Return whether a condition is that a key is not NULL."""
+    return (
+        isinstance(condition, bound.NullTest)
+        and condition.negated
+        and keys.of(condition.argument) == key
+    )
 
 
 def _may_be_null(leaf: TableLeaf, index: Index, number: int) -> bool:
@@ -298,16 +312,20 @@ class OrderPart(NamedTuple):
 
 
 def order_direction(
-    leaf: TableLeaf, candidate: Candidate, wanted: Sequence[SortKey]
+    leaf: TableLeaf,
+    candidate: Candidate,
+    wanted: Sequence[SortKey],
+    present: Collection[int] = (),
 ) -> bool | None:
     """Tell whether a candidate yields rows in an order: False forward, True reversed, None if it does not.
 
-    Parts fixed by an equality do not matter, wherever they stand in `wanted`.
+    Parts fixed by an equality do not matter, wherever they stand in `wanted`, nor does where NULLs stand
+    in columns that are `present`: the conditions let no NULL pass.
     """
     index, keys = candidate.index, candidate.keys
     if index is None or any(isinstance(part, AnyOf) for part in candidate.access.prefix):
         return None
-    parts = _order(leaf, index, keys)
+    parts = _order(leaf, index, keys, present)
     fixed = {part.key for part in parts[: len(candidate.access.prefix)]}
     parts = [part for part in parts if part.key not in fixed]
     wanted = [key for key in wanted if keys.of(key.expression) not in fixed]
@@ -324,13 +342,15 @@ def order_direction(
     return reverse
 
 
-def _order(leaf: TableLeaf, index: Index, keys: Keys) -> list[OrderPart]:
+def _order(leaf: TableLeaf, index: Index, keys: Keys, present: Collection[int]) -> list[OrderPart]:
     """Return by what an index is ordered; at the end of entries that may be equal stands the row's key."""
     parts = [
         OrderPart(
             keys.of_part(index, number),
             part.descending,
-            part.nulls_first if _may_be_null(leaf, index, number) else None,
+            part.nulls_first
+            if _may_be_null(leaf, index, number) and part.column_number not in present
+            else None,
         )
         for number, part in enumerate(index.columns)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from dsql.planner.expressions import Slot, fingerprint, transform
 from dsql.planner.plan import AggregateNode, Estimate, Node
 from dsql.planner.scope import Scope
 from dsql.sql import bound, bound_query
-from dsql.sql.bound import Expression, SortKey
+from dsql.sql.bound import Expression
 
 AGGREGATE_ROW_COST = 0.01
 
@@ -71,20 +72,24 @@ class Grouping:
         )
 
 
-def plan_aggregates(scope: Scope, grouping: Grouping, child: Node) -> AggregateNode:
-    """Return the aggregation over `child`."""
+def plan_aggregates(
+    scope: Scope,
+    grouping: Grouping,
+    child: Node,
+    wanted: Iterable[tuple[Slot, bound.AggregateCall]],
+) -> AggregateNode:
+    """Return the aggregation over `child` that makes the `wanted` calls."""
+    calls = list(wanted)
     estimate = child.estimate
     rows = 1.0 if not grouping.keys else max(1.0, round(estimate.rows / 10))
     total = estimate.total + estimate.rows * AGGREGATE_ROW_COST
-    width = sum(estimates.type_width(slot.type_oid) for slot, _ in scope.aggregates.values())
+    width = sum(estimates.type_width(slot.type_oid) for slot, _ in calls)
     return AggregateNode(
         estimate=Estimate(rows * len(grouping.sets), width, total, total + rows * 0.01),
         child=child,
         keys=tuple(grouping.keys),
         sets=tuple(tuple(item) for item in grouping.sets),
-        calls=tuple(
-            (slot, _above_groups(grouping, call)) for slot, call in scope.aggregates.values()
-        ),
+        calls=tuple((slot, _above_groups(grouping, call)) for slot, call in calls),
         groupings=tuple(
             (slot, tuple(grouping.index_of(argument) for argument in call.arguments))
             for slot, call in scope.groupings
@@ -98,18 +103,3 @@ def _above_groups(grouping: Grouping, call: bound.AggregateCall) -> bound.Aggreg
         return call
     direct = [grouping.replace_keys(item) for item in call.direct]
     return dataclasses.replace(call, direct=direct)
-
-
-def min_max_order(scope: Scope, grouping: Grouping) -> list[SortKey]:
-    """Return the order in which the first row alone answers the query: that of a lone min or max."""
-    if grouping.keys or len(grouping.sets) != 1 or len(scope.aggregates) != 1:
-        return []
-    ((_, call),) = scope.aggregates.values()
-    plain = not (call.filter or call.order_by or call.direct) and len(call.arguments) == 1
-    if call.aggregate.name not in ("min", "max") or not plain:
-        return []
-    if not isinstance(call.arguments[0], Slot):
-        return []
-    descending = call.aggregate.name == "max"
-    # NULLs are filtered out, so that either end of the index may be read
-    return [SortKey(expression=call.arguments[0], descending=descending, nulls_first=descending)]

@@ -15,7 +15,7 @@ from dsql.planner import access_path, estimates
 from dsql.planner.expressions import slots_of
 from dsql.planner.from_clause import scan, with_filter
 from dsql.planner.join_keys import join_sides
-from dsql.planner.optimizer import push_down
+from dsql.planner.optimizer import null_rejected, push_down
 from dsql.planner.plan import Estimate, HashJoin, NestedLoop, Node, Result
 from dsql.planner.relations import DerivedLeaf, Group, Member, OuterJoin, SemiJoin, TableLeaf
 from dsql.planner.repetition import repeated_node
@@ -85,9 +85,11 @@ def _ordered_scan(
     """Choose a scan that gives the order if that costs less than sorting would."""
     ways = access_path.candidates(leaf, [*leaf.conditions, *conditions], ordered=True)
     cheapest = access_path.best(ways)
+    rejected = set().union(*map(null_rejected, [*leaf.conditions, *conditions]))
+    present = {number for number, slot in leaf.columns.items() if slot.id in rejected}
     best_cost, choice, reverse = float("inf"), cheapest, None
     for way in ways:
-        direction = access_path.order_direction(leaf, way, order)
+        direction = access_path.order_direction(leaf, way, order, present)
         cost = way.cost
         if direction is None:
             cost += 1.0 + way.rows * HASH_ROW_COST

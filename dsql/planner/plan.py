@@ -57,20 +57,22 @@ class Access:
     """Which keys of an index to read: equal prefix, then at most one range.
 
     `prefix[i]` is compared with key part i: an expression, or an `AnyOf` for IN lists. `low`/`high` bound
-    the next part, in index order of an ascending part. `conditions` are the predicates it stands for.
+    the next part, in index order of an ascending part; `present`: it leaves that part's NULLs out.
+    `conditions` are the predicates it stands for.
     With `unique`, prefix and index make it at most one key per combination.
     """
 
     prefix: tuple[Expression | AnyOf, ...] = ()
     low: Bound | None = None
     high: Bound | None = None
+    present: bool = False
     conditions: tuple[Expression, ...] = ()
     unique: bool = False
 
     @property
     def whole(self) -> bool:
         """True if it reads the entire index."""
-        return not (self.prefix or self.low or self.high)
+        return not (self.prefix or self.low or self.high or self.present)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -23,8 +23,9 @@ from dsql.planner.expressions import (
     slots_of,
     transform,
 )
-from dsql.planner.from_clause import build, with_filter
-from dsql.planner.grouping import Grouping, min_max_order, plan_aggregates
+from dsql.planner.extremes import plan_extremes
+from dsql.planner.from_clause import build
+from dsql.planner.grouping import Grouping, plan_aggregates
 from dsql.planner.join_order import plan_group
 from dsql.planner.plan import (
     Distinct,
@@ -265,17 +266,11 @@ def _limit(query: bound_query.Query) -> float | None:
 def _grouped(builder: QueryBuilder, group: Group) -> Node:
     scope, query = builder.scope, builder.query
     grouping = Grouping.of(scope, query, group.slots)
-    order = min_max_order(scope, grouping)
-    child, ordered = plan_group(group, order, limit=1.0 if order else None)
-    if order and ordered:
-        present = bound.NullTest(type_oid=16, argument=order[0].expression, negated=True)
-        child = with_filter(child, [present])
-        one = bound.Constant(type_oid=20, value=1)
-        child = Limit(
-            estimate=child.estimate._replace(rows=1.0), child=child, limit=one, offset=None
-        )
+    node = plan_extremes(scope, grouping, group)
+    if node is None:
+        calls = scope.aggregates.values()
+        node = plan_aggregates(scope, grouping, plan_group(group)[0], calls)
     builder.rewrite(grouping.replace_keys)
-    node: Node = plan_aggregates(scope, grouping, child)
     if builder.having:
         rows = estimates.filtered(node.estimate.rows, builder.having)
         node = Filter(

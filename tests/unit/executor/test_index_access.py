@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from memory_database import BOOL, INT4, TEXT, Database, columns, index
 
 from dsql.catalog.schema import Index, IndexColumn, Table
 
+FIRST_CHUNK = 16  # entries that a scan asks for at first
 COLUMNS = columns(("id", INT4, "not null"), ("a", INT4), ("b", TEXT), ("on_", BOOL))
 INDEXED = Table(
     20100, "public", "indexed", 10, COLUMNS,
@@ -38,7 +40,8 @@ CONDITIONS = [
     "on_ and (a = {n} or a = {m})", "a = {n} or a > {m}", "not (a = {n} or a = {m})",
 ]  # fmt: skip
 ORDERS = [
-    "id", "a, id", "a desc, id desc", "a nulls first, id", "lower(b), a, id", "lower(b) desc, a desc, id",
+    "id", "a, id", "a desc, id desc", "a nulls first, id", "a desc nulls last, id desc",
+    "lower(b), a, id", "lower(b) desc, a desc, id",
     "a + 1 desc, id", "a + 1, id", "b, id", "a, b, id",
 ]  # fmt: skip
 
@@ -82,6 +85,9 @@ def test_indexes_change_no_answer(seed: int) -> None:
         counted = f"select count(*), exists (select {some}) {some}"
         indexed, plain = pair.both(counted)
         assert indexed == plain, counted
+        extremes = f"select min(a), max(id), max(a), min(id), max(a) - min(a) {some}"
+        indexed, plain = pair.both(extremes)
+        assert indexed == plain, extremes
         found = f"(select * from {{t}} where {condition})"
         joined = f"select x.id, y.id from {{t}} x left join {found} y on y.a = x.id order by 1, 2"
         indexed, plain = pair.both(joined)
@@ -105,3 +111,32 @@ def test_indexes_are_kept_where_they_find_what_changes(change: str) -> None:
     ):
         indexed, plain = pair.both(f"select * from {{t}} where {condition} order by id")
         assert indexed == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "scans"),
+    [
+        ("select min(a), max(a) from indexed", 2),
+        ("select max(a), min(id), max(id) from indexed where id >= 0", 3),
+        ("select a from indexed where a >= 0 order by a nulls first, id limit 2", 1),
+        ("select a from indexed where a is not null order by a desc, id desc limit 2", 1),
+        ("select max(a) from indexed where a < 7", 1),
+    ],
+)
+def test_an_end_of_an_index_is_read_without_its_nulls(
+    text: str, scans: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, found = _pair(2).database, 0
+    for number in range(100, 200):
+        database.count("insert into indexed values ($1, null)", number)
+    scan = database.transaction.scan
+
+    def counted(low: bytes, high: bytes, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        nonlocal found
+        for entry in scan(low, high, reverse=reverse):
+            found += 1
+            yield entry
+
+    monkeypatch.setattr(database.transaction, "scan", counted)
+    assert None not in database.run(text)[0]
+    assert found <= scans * FIRST_CHUNK
