@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import socket
 import time
@@ -42,6 +41,7 @@ from placement.agent_settings import AgentSettings
 from placement.assignment import Assigner
 from placement.background import BackgroundRuns
 from placement.crashes import Crashes
+from placement.dispatch import Dispatch
 from placement.dissolution import Dissolution
 from placement.graves import Graves
 from placement.keeping import Keeping
@@ -49,13 +49,12 @@ from placement.key_ring import KeyRing
 from placement.listening import Listening
 from placement.metering import Metering
 from placement.parking import ParkedSession, ParkingLot
-from placement.pending import STARTS_MAX, Pending, PendingJobs, PendingSession
+from placement.pending import PendingJobs, PendingSession
 from placement.pool import QueryProcessorPool
 from placement.reception import Reception
 from placement.reporting import Reporting
 from placement.seed_line import SeedLine
 from placement.sessions import Keys, ParkedRecord
-from placement.starting import Starts
 from placement.surveys import Surveys
 from placement.vouchers import Vouchers
 from placement.watch import Watch
@@ -87,8 +86,6 @@ class HostAgent:
         self._background = BackgroundRuns()
         self._workers: dict[int, Worker] = {}
         self._crashes = Crashes(self._report_crash)
-        self._pending: dict[int, Pending] = {}
-        self._starts = Starts()
         self._watch = Watch(condition_of)
         self._surveys = Surveys()
         self._dissolution = Dissolution(layout)
@@ -98,8 +95,6 @@ class HostAgent:
         self._keys = KeyRing()
         self._metering = Metering(layout, settings.name)
         self._graves = Graves(self._workers)
-        # Rising with the clock, so that they are no earlier agent's either, whose sessions live on.
-        self._numbers = itertools.count(time.monotonic_ns() // 1_000)
         self._vouchers = Vouchers(read_or_make(layout.voucher_key))
         self._adoptions = Adoptions(self._assigner, self._is_elsewhere)
         self._account = Account(
@@ -108,6 +103,16 @@ class HostAgent:
             self._lot,
             address=str(layout.socket(settings.name)),
             link="" if link is None else link.name,
+        )
+        self._dispatch = Dispatch(
+            self._pool,
+            self._workers,
+            self._lot,
+            self._keeping,
+            self._keys,
+            self._background,
+            self._account,
+            self._act,
         )
         self._seed = SeedLine(layout.socket(settings.seed), self)
         self._reporting = Reporting(
@@ -134,7 +139,7 @@ class HostAgent:
         """Take no more sessions and end those that there are: in peace for a while, then by force."""
         self._reception.close()
         await self._wake_parked()
-        self._closing = True
+        self._closing = self._dispatch.closing = True
         for worker in self._workers.values():
             worker.terminate()
         if self._workers:
@@ -180,7 +185,7 @@ class HostAgent:
         """Wait until query processors have what they were given."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._pending or len(self._starts):
+                while self._dispatch.under_way:
                     await asyncio.sleep(_WAKE_STEP_SECONDS)
 
     def drain(self, seconds: float) -> None:
@@ -211,7 +216,10 @@ class HostAgent:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        hanging = *self._starts.hanging(now), *self._watch.look(self._workers.values(), now)
+        hanging = (
+            *self._dispatch.starts.hanging(now),
+            *self._watch.look(self._workers.values(), now),
+        )
         for worker in (*hanging, *self._adoptions.overdue(now)):
             self._pool.hangs(worker.process_id)
             worker.abort()
@@ -301,7 +309,7 @@ class HostAgent:
 
     def _is_elsewhere(self, number: int, keys: Keys) -> bool:
         served = self._keys.server_of(keys) is not None
-        return served or number in self._lot or number in self._pending
+        return served or number in self._lot or number in self._dispatch
 
     def _report_crash(self, cluster: str) -> None:
         """Have replicas looked at that a process was reading when it ended, if there are any."""
@@ -313,34 +321,19 @@ class HostAgent:
     def arrived(self, session: PendingSession) -> int:
         """See placement.reception.Desk."""
         self._account.saw(session.keys)
-        return self._admit(session)
+        return self._dispatch.admit(session)
 
     def withdrawn(self, number: int) -> None:
         """See placement.reception.Desk."""
-        pending = self._pending.pop(number, None)
-        if isinstance(pending, PendingSession):
-            self._pool.session_withdrawn(number, pending.cluster)
-            pending.drop()
-
-    def _admit(self, pending: Pending) -> int:
-        number = next(self._numbers)
-        self._pending[number] = pending
-        jobs = isinstance(pending, PendingJobs)
-        arrived = self._pool.jobs_arrived if jobs else self._pool.session_arrived
-        self._act(arrived(number, pending.cluster, time.monotonic()))
-        return number
+        self._dispatch.withdrawn(number)
 
     def _wake(self, session: ParkedSession) -> None:
-        self._await_arrival(session)
+        self._dispatch.await_arrival(session)
         now = time.monotonic()
         self._act(self._pool.session_woken(session.number, session.cluster, now))
 
-    def _await_arrival(self, session: ParkedSession) -> None:
-        self._pending[session.number] = session
-        self._keys.departs(session)
-
     def _run_jobs(self, cluster: str) -> None:
-        self._admit(PendingJobs(cluster, self._background.refused))
+        self._dispatch.admit(PendingJobs(cluster, self._background.refused))
 
     # Query processors
 
@@ -351,20 +344,7 @@ class HostAgent:
 
     def on_started(self, worker: Worker, number: int) -> None:
         """See placement.worker.WorkerEvents."""
-        pending = self._starts.end(number)
-        if pending is not None:
-            pending.settle()
-        if isinstance(pending, ParkedSession):
-            self._arrived(worker, pending)
-
-    def _arrived(self, worker: Worker, session: ParkedSession) -> None:
-        self._keys.arrived(session)
-        if session.cancelled:
-            worker.cancel(session.number, session.keys.secret_key)
-        if session.ended:
-            worker.end_session(session.number)
-        times = self._account.moves if session.left else self._lot.wakes
-        times.append(time.monotonic() - session.woken_at)
+        self._dispatch.started(worker, number)
 
     def on_parked(self, worker: Worker, parked: ParkedRecord) -> None:
         """See placement.worker.WorkerEvents."""
@@ -397,7 +377,7 @@ class HostAgent:
         session.woken_at = time.monotonic()
         session.left = worker
         self._keys.left(worker, moved.number, moved.keys)
-        self._await_arrival(session)
+        self._dispatch.await_arrival(session)
         self._act(self._pool.moved(worker.process_id, moved.number, session.woken_at))
 
     def on_busy(self, worker: Worker, busy: Busy) -> None:
@@ -466,7 +446,7 @@ class HostAgent:
     def on_lost(self, worker: Worker) -> None:
         """See placement.worker.WorkerEvents."""
         known = self._workers.pop(worker.process_id, None) is not None
-        self._graves.lost(worker, self._starts)
+        self._graves.lost(worker, self._dispatch.starts)
         self._adoptions.lost(worker)
         for number, keys in worker.work.items():
             self._keys.left(worker, number, keys)
@@ -479,11 +459,7 @@ class HostAgent:
         elif known:
             self._act(self._pool.died(worker.process_id, time.monotonic()))
             self._reporting.schedule()  # its cluster may be nowhere now
-        for number in worker.work:
-            pending = self._starts.end(number)
-            if pending is not None:
-                self._pending[number] = pending
-                self._start_elsewhere(number, pending)
+        self._dispatch.lost(worker)
 
     def _act(self, actions: list[decisions.Action]) -> None:
         for action in actions:
@@ -494,7 +470,7 @@ class HostAgent:
                 case decisions.Assign(worker, cluster):
                     self._assign(self._workers[worker], cluster)
                 case decisions.Serve(worker, session):
-                    self._start(worker, session)
+                    self._dispatch.start(worker, session)
                 case decisions.Retire(worker):
                     self._workers[worker].retire()
                 case decisions.End(worker):
@@ -502,7 +478,7 @@ class HostAgent:
                 case decisions.Shed(worker, count):
                     self._workers[worker].shed(count)
                 case decisions.Refuse(session, sqlstate, text):
-                    self._refuse(session, sqlstate, text)
+                    self._dispatch.refuse(session, sqlstate, text)
         if actions:
             self._reporting.schedule()
 
@@ -525,44 +501,6 @@ class HostAgent:
         worker.assign(assignment, slots, lambda az: self._assigner.connect_adjudicator(cluster, az))
         self._graves.assigned(worker, cluster)
         self._background.assigned(cluster, time.monotonic())
-
-    def _start(self, process_id: int, number: int) -> None:
-        worker, pending = self._workers.get(process_id), self._pending.get(number)
-        if pending is None:  # its relay went away with one that was started before it
-            self._act(self._pool.ended(process_id, number, time.monotonic()))
-            return
-        try:
-            if worker is None:
-                raise ConnectionError("the query processor is gone")
-            if isinstance(pending, ParkedSession):
-                self._keeping.forget(pending)
-            pending.start(worker, number)
-        except ConnectionError:
-            # It died while nobody looked, and the pool knows by now.
-            self._start_elsewhere(number, pending)
-            return
-        del self._pending[number]
-        if isinstance(pending, PendingSession | ParkedSession):
-            self._keys.served(worker, number, pending.keys)
-            self._starts.begin(number, pending, worker, time.monotonic())
-        else:
-            self._background.started(number, pending.cluster)
-
-    def _start_elsewhere(self, number: int, pending: Pending) -> None:
-        if pending.starts < STARTS_MAX and not self._closing:
-            jobs = isinstance(pending, PendingJobs)
-            arrived = self._pool.jobs_arrived if jobs else self._pool.session_returned
-            self._act(arrived(number, pending.cluster, time.monotonic()))
-        else:
-            self._refuse(number, "57P03", decisions.CANNOT_START)
-
-    def _refuse(self, number: int, sqlstate: str, text: str) -> None:
-        pending = self._pending.pop(number, None)
-        if pending is not None:
-            pending.refuse(sqlstate, text)
-        if isinstance(pending, ParkedSession):
-            self._keeping.forget(pending)
-            self._keys.arrived(pending)
 
 
 async def serve(

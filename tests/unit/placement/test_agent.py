@@ -340,7 +340,9 @@ async def test_a_process_that_takes_nothing_up_is_killed(host: FakeHost) -> None
     first = host.fork(10)
     host._tick()
     assert 10 in host._workers
-    host._starts.begin(number, host._starts.end(number), first, -START_SECONDS_MAX)  # type: ignore[arg-type]
+    host._dispatch.starts.begin(
+        number, host._dispatch.starts.end(number), first, -START_SECONDS_MAX
+    )  # type: ignore[arg-type]
     host._tick()
     assert 10 not in host._workers
     assert list(host.fork(11).work) == [number]
@@ -399,7 +401,7 @@ async def test_nobody_else_has_a_record_any_more_when_it_is_given_away(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeping = FakeKeeping()
-    host._keeping = keeping  # type: ignore[assignment]
+    host._keeping = host._dispatch._keeping = keeping  # type: ignore[assignment]
     worker = host.fork(10)
     number = host.arrived(session(1))
     worker.begin(number)
@@ -418,7 +420,7 @@ async def test_nobody_else_has_a_record_any_more_when_it_is_given_away(
 
 async def test_a_session_that_waits_is_kept_until_it_is_given_up(host: FakeHost) -> None:
     keeping = FakeKeeping()
-    host._keeping = keeping  # type: ignore[assignment]
+    host._keeping = host._dispatch._keeping = keeping  # type: ignore[assignment]
     worker = host.fork(10)
     number = host.arrived(session(1))
     worker.begin(number)
@@ -427,7 +429,7 @@ async def test_a_session_that_waits_is_kept_until_it_is_given_up(host: FakeHost)
         client.send(b"x")
         await wait_until(lambda: host._pool.waiting == 1)
         assert keeping.log == [("keep", number)]  # the next agent would find it parked
-        host._refuse(number, "57P03", "no")
+        host._dispatch.refuse(number, "57P03", "no")
     assert keeping.log == [("keep", number), ("forget", number)]
 
 
