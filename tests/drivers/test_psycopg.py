@@ -267,3 +267,39 @@ def test_server_side_parameters_report_what_drivers_read(connection: Any) -> Non
     assert info.parameter_status("server_encoding") == "UTF8"
     assert info.parameter_status("standard_conforming_strings") == "on"
     assert info.parameter_status("TimeZone") == "UTC"
+
+
+def test_serializable_transactions_meet_where_one_reads_what_the_other_writes(
+    postgres_cluster: RunningCluster,
+) -> None:
+    dsn = postgres_cluster.dsn()
+    with psycopg.connect(**dsn) as first, psycopg.connect(**dsn) as second:
+        first.execute("create table pg3_doctors (id int primary key, on_call bool)")
+        first.execute("insert into pg3_doctors values (1, true), (2, true)")
+        first.commit()
+        for number, connection in enumerate((first, second), 1):
+            connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+            count = connection.execute("select count(*) from pg3_doctors where on_call").fetchone()
+            assert count == (2,)
+            connection.execute(f"update pg3_doctors set on_call = false where id = {number}")
+        first.commit()
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            second.commit()
+        found = second.execute("select id from pg3_doctors where on_call").fetchall()
+        assert found == [(2,)]
+
+
+def test_a_snapshot_is_shared_between_connections(postgres_cluster: RunningCluster) -> None:
+    dsn = postgres_cluster.dsn()
+    with psycopg.connect(**dsn) as first, psycopg.connect(**dsn) as second:
+        first.execute("create table pg3_shared (id int primary key)")
+        first.commit()
+        first.isolation_level = second.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        name = first.execute("select pg_export_snapshot()").fetchone()
+        assert name is not None
+        with psycopg.connect(**dsn, autocommit=True) as writer:
+            writer.execute("insert into pg3_shared values (1)")
+        second.execute(f"set transaction snapshot '{name[0]}'")
+        assert second.execute("select * from pg3_shared").fetchall() == []
+        second.rollback()
+        assert second.execute("select * from pg3_shared").fetchall() == [(1,)]
