@@ -272,6 +272,8 @@ class TransactionBlock:
             progress.note_write(query, self._settings.profile)
             if query.watches:
                 self.key_changes = {}
+        elif query.locks:
+            progress.note_locks(query)
         progress.queries.add(query)
         if progress.writes or self.state is _OPEN:
             self.transaction.begin_statement()
@@ -310,7 +312,7 @@ class TransactionBlock:
         return 0
 
     def note_ddl(self, command: str) -> None:
-        """Count a DDL statement, against the profile's rules."""
+        """Count a DDL statement, against the profile's rules. `command`: as its command tag has it."""
         transaction = self.transaction
         is_first = not transaction.statements
         self.progress.note_ddl(command, self._settings.profile, is_first=is_first)

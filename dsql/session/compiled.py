@@ -94,7 +94,8 @@ class CompiledQuery(DescribedQuery):
     `version_keys` are checked at commit: those of its tables, and of the roles whose memberships allow it
     to `role`. It was compiled from `text`, with its parameters' types as they were `declared`. `watches`:
     something follows for foreign keys when it has run (`dsql.session.constraints`). It `writes_shared`
-    what others may see: not temporary tables alone. `is_outdated`: its tables have many more rows now, or
+    what others may see: not temporary tables alone. `locks`: what it is called if it locks rows of such
+    tables ("SELECT FOR UPDATE"), else empty. `is_outdated`: its tables have many more rows now, or
     far fewer, than it was planned for. `early`: see `dsql.planner.plan.Plan`.
 
     Raises the SqlError of a constant that cannot be computed, as one that comes when the query starts.
@@ -105,6 +106,7 @@ class CompiledQuery(DescribedQuery):
         "declared",
         "early",
         "is_outdated",
+        "locks",
         "program",
         "role",
         "text",
@@ -132,6 +134,7 @@ class CompiledQuery(DescribedQuery):
         self.watches = self.program.watches
         super().__init__(self.program, settings)
         self.writes_shared = self.writes and _writes_shared(bound)
+        self.locks = _locking(bound)
         self.role = statement.role
         self.version_keys = (
             *map(table_version_key, bound.tables),
@@ -165,6 +168,11 @@ class CompiledQuery(DescribedQuery):
             if len(self._tags) < _TAGS_MAX:
                 self._tags[count] = message
         return message
+
+
+def _locking(bound: BoundStatement) -> str:
+    marks = getattr(bound.statement, "row_marks", ())
+    return f"SELECT FOR {marks[0][1].upper()}" if marks and _writes_shared(bound) else ""
 
 
 def _writes_shared(bound: BoundStatement) -> bool:

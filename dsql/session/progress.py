@@ -90,6 +90,11 @@ class Progress:
             raise unsupported(_MIXED)
         self.writes = True
 
+    def note_locks(self, query: CompiledQuery) -> None:
+        """Note that a query locks rows. Raises SqlError 25006."""
+        if self.modes.read_only:
+            raise read_only_error(query.locks)
+
     def note_ddl(self, command: str, profile: str, *, is_first: bool) -> None:
         """Note a DDL statement. Raises SqlError 25006, and 0A000 against the profile's rules."""
         if profile == "dsql":

@@ -19,7 +19,7 @@ from dsql.ddl.naming import find_relation, refuse_kinds, require_table
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.temporary_tables import drop_temporary_tables
-from dsql.errors import SqlError, unsupported
+from dsql.errors import SqlError, read_only_error, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session import advisory_locks, cursors, listening, prepared, procedures
 from dsql.session.constraint_modes import run_set_constraints
@@ -45,6 +45,9 @@ from dsql.sql.refusals import check_statement
 from dsql.types import oids
 
 _NOT_DDL = frozenset(("Truncate", "Vacuum"))
+_ADJECTIVES = frozenset(
+    "OR REPLACE TEMP TEMPORARY GLOBAL LOCAL UNLOGGED UNIQUE RECURSIVE DEFAULT".split()
+)
 _JOB_COLUMNS = (OutputColumn("job_id", oids.TEXT),)
 
 
@@ -99,7 +102,9 @@ def _run_ddl(
     utility: Utility[UtilityContext], parsed: ParsedStatement, state: SessionState
 ) -> UtilityResult:
     if parsed.name not in _NOT_DDL:
-        state.block.note_ddl(parsed.text.split(None, 1)[0].upper())
+        state.block.note_ddl(_command(parsed))
+    elif parsed.name == "Truncate" and state.context.read_only:
+        raise read_only_error("TRUNCATE TABLE")
     try:
         result = utility.run(parsed, state.context, state.context.authority)
         if parsed.name == "CreateSchema" and parsed.node.schema_elts:
@@ -107,6 +112,15 @@ def _run_ddl(
         return result
     finally:
         state.block.forget_catalog()
+
+
+def _command(parsed: ParsedStatement) -> str:
+    """Return what a DDL statement is called in errors, about as its command tag: CREATE INDEX."""
+    first, *rest = parsed.text.upper().split()[:6]
+    if first not in ("CREATE", "ALTER", "DROP"):
+        return first
+    kind = next((word for word in rest if word not in _ADJECTIVES), "")
+    return f"{first} {kind}".rstrip()
 
 
 def _refuse(state: SessionState, parsed: ParsedStatement) -> None:

@@ -52,7 +52,6 @@ set session characteristics as transaction isolation level repeatable read, read
 show transaction_isolation;
 show default_transaction_read_only;
 show transaction_read_only;
--- differs
 create table tt(a int);
 set session characteristics as transaction read write, deferrable;
 show transaction_deferrable;
