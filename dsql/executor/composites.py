@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsql.executor.code import Code
 from dsql.executor.source import Env
+from dsql.types.oids import RECORD, UNKNOWN
 from dsql.types.record import record_class
 
 if TYPE_CHECKING:
@@ -18,9 +19,15 @@ def row(compiler: Expressions, node: Any, env: Env) -> Code:
     """Return the code of ROW(...)."""
     codes, flight = compiler.several(node.fields, env)
     items = "".join(f"{code.text}, " for code in codes)
-    kind = record_class(tuple(node.names), tuple(item.type_oid for item in node.fields))
+    kind = record_class(tuple(node.names), _types(node))
     text = f"{compiler.source.constant(kind, 'record')}(({items}))"
     return Code(f"{flight}.give({text})" if flight else text, nullable=False)
+
+
+def _types(node: Any) -> tuple[int, ...]:
+    """Return the types of a row's fields: of literals in a row of no type they are unknown."""
+    untyped = node.literals if node.type_oid == RECORD else ()
+    return tuple(UNKNOWN if at in untyped else item.type_oid for at, item in enumerate(node.fields))
 
 
 def field(compiler: Expressions, node: Any, env: Env) -> Code:
