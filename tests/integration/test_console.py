@@ -14,6 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, expect, sync_playwright
@@ -209,6 +211,41 @@ def test_metrics_follow_what_is_done(tab: Tab) -> None:
     chart = tab.page.locator("figure", has_text="Connections")
     expect(chart).to_contain_text(re.compile("parked [1-9]|active [1-9]"))
     assert tab.page.locator("figure canvas").count() == 9
+
+
+AXE = Path(__file__).parents[2] / "console" / "node_modules" / "axe-core" / "axe.min.js"
+_VIOLATIONS = """async () => (await axe.run(document, {
+    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+})).violations.map(one => [one.id, one.nodes.map(node => node.html)])"""
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci in console/)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_anybody_out(
+    tab: Tab, scheme: Literal["light", "dark"]
+) -> None:
+    """Contrast of 4.5, names, roles, order of headings: WCAG 2.2 AA as far as a program can tell."""
+    page = tab.page
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate(AXE.read_text())
+
+    def violations(place: str) -> object:
+        return place, page.evaluate(_VIOLATIONS)
+
+    tab.run("select n, 'a' from generate_series(1, 3) n")
+    assert violations("rows") == ("rows", [])
+    tab.run("select n from generate_series(1, 3) n", "Analyze")
+    assert violations("plan") == ("plan", [])
+    tab.run("select nonsense")
+    page.get_by_role("button", name="History").click()
+    assert violations("error") == ("error", [])
+    for place in ("Overview", "Metrics", "Topology", "Connect", "Policy"):
+        page.get_by_role("link", name=place).click()
+        expect(page.locator(".card:visible").first).to_be_visible()
+        assert violations(place) == (place, [])
+    page.get_by_role("link", name="Clusters", exact=True).click()
+    page.get_by_role("button", name="Create cluster").click()
+    assert violations("dialog") == ("dialog", [])
 
 
 _UNNAMED = """() => [...document.querySelectorAll("button, a, input, textarea")]

@@ -40,7 +40,7 @@ export function SchemaBrowser({ relations, onInsert, onRefresh }: SchemaProps) {
       )}
       {schemas.map((schema) => (
         <section key={schema}>
-          <h3>{schema}</h3>
+          <h2 class="label">{schema}</h2>
           {found.filter((one) => one.schema === schema).map((one) => (
             <RelationItem key={one.name} relation={one} onInsert={onInsert} />
           ))}
@@ -52,41 +52,42 @@ export function SchemaBrowser({ relations, onInsert, onRefresh }: SchemaProps) {
 
 function RelationItem({ relation, onInsert }: { relation: Relation; onInsert: (text: string) => void }) {
   return (
-    <details class="relation">
-      <summary>
-        <span class={`kind ${relation.kind}`} aria-label={relation.kind}>
-          {relation.kind[0]!.toUpperCase()}
-        </span>
-        <span class="mono name">{relation.name}</span>
-        <button
-          type="button"
-          class="small quiet"
-          onClick={(event) => {
-            event.preventDefault();
-            onInsert(nameOf(relation));
-          }}
-          aria-label={`Insert ${relation.name}`}
-        >
-          +
-        </button>
-      </summary>
-      <ul>
-        {relation.columns.map((column) => (
-          <li key={column.name}>
-            <button type="button" class="column" onClick={() => onInsert(quoteName(column.name))}>
-              <span class="mono">
-                {column.name}
-                {column.key && <span class="key">key</span>}
-              </span>
-              <span class="faint">
-                {column.type}
-                {column.nullable ? "" : " not null"}
-              </span>
-            </button>
-          </li>
-        ))}
-      </ul>
-    </details>
+    <div class="relation">
+      <details>
+        <summary>
+          <span class={`kind ${relation.kind}`} aria-hidden="true">
+            {relation.kind[0]!.toUpperCase()}
+          </span>
+          <span class="mono name" title={relation.kind}>
+            {relation.name}
+          </span>
+        </summary>
+        <ul>
+          {relation.columns.map((column) => (
+            <li key={column.name}>
+              <button type="button" class="column" onClick={() => onInsert(quoteName(column.name))}>
+                <span class="mono">
+                  {column.name}
+                  {column.key && <span class="key">key</span>}
+                </span>
+                <span class="faint">
+                  {column.type}
+                  {column.nullable ? "" : " not null"}
+                </span>
+              </button>
+            </li>
+          ))}
+        </ul>
+      </details>
+      <button
+        type="button"
+        class="small quiet"
+        onClick={() => onInsert(nameOf(relation))}
+        aria-label={`Insert ${relation.name}`}
+      >
+        +
+      </button>
+    </div>
   );
 }
 

@@ -8,7 +8,7 @@ export function Topology({ picture }: { picture: Picture }) {
   return (
     <div class="topology">
       <div class="tier">
-        <h3>Front door</h3>
+        <h2 class="label">Front door</h2>
         <div class="boxes">
           {relays.map((role) => (
             <Box key={role.role} role={role} title={role.role.replace("-", " ")}>
@@ -22,7 +22,7 @@ export function Topology({ picture }: { picture: Picture }) {
       </div>
       <Flow text="sessions" />
       <div class="tier">
-        <h3>Host</h3>
+        <h2 class="label">Host</h2>
         <div class="boxes">
           <Box role={single("placement")} title="placement">
             where sessions go
@@ -110,10 +110,10 @@ function Zone({ az, picture }: { az: string; picture: Picture }) {
   const dead = ![journal, adjudicator, storage].some(isUp);
   return (
     <section class={`zone ${dead ? "down" : leads ? "leads" : ""}`} aria-label={`Zone ${az}`} data-zone={az}>
-      <h3>
+      <h2>
         {az} {leads && <span class="badge lead">★ leads</span>}
         {dead && <span class="badge bad">gone</span>}
-      </h3>
+      </h2>
       <Box role={adjudicator} title="adjudicator">
         {leads
           ? `${String(adjudicator?.cluster.phase ?? "").toLowerCase()}, epoch ${figure(adjudicator?.cluster, "epoch")}, ${figure(adjudicator?.cluster, "conflict_set_keys").toLocaleString()} keys watched`
