@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,7 @@ _ZONE_ROLES = (".journal", ".adjudicator", ".storage")
 async def open_cluster(layout: Layout, record: ClusterRecord) -> None:
     """Have every zone take a new cluster up, and return once one leads it and most have its storage open.
 
-    They would find it by themselves with their next look. Raises TimeoutError, ConnectionError.
+    Raises TimeoutError, ConnectionError.
     """
     cluster = record.identifier
     async with asyncio.timeout(OPEN_SECONDS):
@@ -39,8 +39,7 @@ async def open_cluster(layout: Layout, record: ClusterRecord) -> None:
                     seat = await connect(layout.socket(f"{az}.adjudicator"), _Line)
                     seats.callback(seat.close)
                     seat.send(encode_opening(Hello(cluster)))
-            located = await asyncio.gather(*(_locate(layout, az, cluster) for az in record.azs))
-            if sum(located) <= len(record.azs) // 2:
+            if not await _most([_locate(layout, az, cluster) for az in record.azs]):
                 raise ConnectionError("too few zones have its storage")
             while not _is_led(layout, cluster):
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -70,6 +69,22 @@ class _Line(FramedConnection):
     def closed(self) -> None:
         if not self.answer.done():
             self.answer.cancel()
+
+
+async def _most(questions: Sequence[Coroutine[None, None, bool]]) -> bool:
+    """Return whether most of the answers are yes, as soon as that is known."""
+    asking = [asyncio.create_task(question) for question in questions]
+    found = 0
+    try:
+        for answer in asyncio.as_completed(asking):
+            found += await answer
+            if found > len(asking) // 2:
+                return True
+        return False
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def _locate(layout: Layout, az: str, cluster: str) -> bool:
