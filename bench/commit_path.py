@@ -51,13 +51,16 @@ def az_process(name: str, parent: Connection) -> None:
     async def run() -> None:
         layout = Layout(Path())
         journal = JournalServer(layout, name)
+        rows = storage_server.make_server(layout, name, journal)
         ready = asyncio.Semaphore(0)
         tasks = [
             asyncio.create_task(journal_server.serve(layout, name, ready.release, journal)),
             asyncio.create_task(
-                adjudicator_server.serve(layout, name, ready.release, journal, journal)
+                adjudicator_server.serve(
+                    layout, name, ready.release, journal, journal, storage=rows
+                )
             ),
-            asyncio.create_task(storage_server.serve(layout, name, ready.release, journal)),
+            asyncio.create_task(storage_server.serve(layout, name, ready.release, rows)),
         ]
         for _ in tasks:
             await ready.acquire()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -131,29 +131,35 @@ class Assigner:
     def _user(self, cluster: str) -> int:
         """Return the cluster's user id. The group of its storage directories remembers it."""
         if cluster not in self._users:
-            taken = {
-                identifier: user
-                for identifier in self._layout.cluster_identifiers()
-                if (user := self._remembered_user(identifier)) is not None
-            }
-            used = set(taken.values()) | set(self._users.values())
-            free = (n for n in range(USER_IDS_FROM, USER_IDS_FROM + USER_IDS) if n not in used)
-            user = taken.get(cluster) or next(free)
+            azs = self._record(cluster).azs
+            remembered = self._remembered(str(self._layout.storage(az, cluster)) for az in azs)
+            user = next(remembered, 0) or self._free_user()
             self._users[cluster] = user
             self._open[cluster] = OpenReplicas(self._layout, cluster, user)
         return self._users[cluster]
 
-    def _remembered_user(self, cluster: str) -> int | None:
-        record = self._record(cluster)
-        for path in (self._layout.storage(az, cluster) for az in record.azs):
-            group = _group(path)
+    def _free_user(self) -> int:
+        """Return a user id that no cluster has. Only a cluster's first use comes here: it asks for all."""
+        used = {*self._users.values(), *self._remembered(_storages(self._layout.root))}
+        return next(n for n in range(USER_IDS_FROM, USER_IDS_FROM + USER_IDS) if n not in used)
+
+    @staticmethod
+    def _remembered(storages: Iterable[str]) -> Iterator[int]:
+        for group in map(_group, storages):
             if group is not None and USER_IDS_FROM <= group < USER_IDS_FROM + USER_IDS:
-                return group
-        return None
+                yield group
 
 
-def _group(path: Path) -> int | None:
+def _storages(root: Path) -> Iterator[str]:
+    """Yield where storage directories of any cluster may be: thousands, so these are no Paths."""
+    for zone in root.iterdir():
+        if zone.is_dir():
+            with os.scandir(zone) as clusters:
+                yield from [f"{cluster.path}/storage" for cluster in clusters]
+
+
+def _group(path: str) -> int | None:
     try:
-        return path.stat().st_gid
-    except FileNotFoundError:
+        return os.stat(path).st_gid
+    except (FileNotFoundError, NotADirectoryError):
         return None
