@@ -44,6 +44,7 @@ _ITEMS_MAX = (
 _CHARACTERS_MAX = 4_096
 _SHORT_CHARACTERS = 128
 _FUNCTION_CHARACTERS_MAX = 16 * 1024
+_INTEGERS = (oids.INT2, oids.INT4, oids.INT8)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -363,11 +364,13 @@ def _relabel(compiler: Expressions, node: Any, env: Env) -> Code:
 def _text_cast(compiler: Expressions, node: Any, env: Env) -> Code:
     code = compiler.value(node.argument, env)
     name = compiler.source.fresh("t")
-    encode = compiler._generator.text_encoder(node.argument.type_oid)
-    decode = compiler._generator.text_decoder(node.type_oid)
     guard = code.text if code.atom else f"({name} := {code.text})"
     value = code.text if code.atom else name
-    result = f"{decode}({encode}({value}))"
+    if node.argument.type_oid in _INTEGERS and node.type_oid == oids.TEXT:
+        result = f"str({value})"  # as the text format is, without its bytes
+    else:
+        encode = compiler._generator.text_encoder(node.argument.type_oid)
+        result = f"{compiler._generator.text_decoder(node.type_oid)}({encode}({value}))"
     return Code(f"(None if {guard} is None else {result})", code.nullable)
 
 

@@ -104,7 +104,7 @@ class DistinctRows:
 
     def defer(self, key: Key, row: Row) -> None:
         """Keep a row with a new key for later."""
-        self.deferred.add(key, (key, row))
+        (self._partitions or self.deferred).add(key, (key, row))
 
     @property
     def deferred(self) -> Partitions:
