@@ -129,7 +129,9 @@ class RelationUse(NamedTuple):
 
     def error(self) -> SqlError:
         """See `Requirement`."""
-        return permission_denied(RELATION_KINDS[self.relation.kind], self.relation.name)
+        denied = permission_denied(RELATION_KINDS[self.relation.kind], self.relation.name)
+        denied.is_at_start = self.relation.kind == "v"
+        return denied
 
 
 class CallUse(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dsql.access.requirements import CallUse, Requirement
+from dsql.errors import SqlError
 from dsql.functions.function import Function
 from dsql.planner.expressions import SubPlan
 from dsql.planner.planner import plan_and_know
@@ -20,24 +21,23 @@ from dsql.sql.sql_functions import SqlCall
 from dsql.sql.walk import nodes
 
 
-def remaining_needs(statement: BoundStatement) -> tuple[Requirement, ...]:
-    """Return what a statement needs to run as it is planned.
+def remaining_needs(
+    statement: BoundStatement,
+) -> tuple[tuple[Requirement, ...], SqlError | None]:
+    """Return what a statement needs to run as it is planned, and what it ends with before it has begun.
 
-    What is in the plan in one place and went away in another is needed. Raises the SqlError of a constant
-    that cannot be computed.
+    What is in the plan in one place and went away in another is needed.
     """
     plan, known = plan_and_know(statement)
-    if plan.fault is not None:
-        raise plan.fault
     removed = _Contents(known.removed)
     if not (removed.requirements or removed.functions):
-        return statement.required
+        return statement.required, plan.fault
     parts = list(_parts(plan.query))
     queries = [part.query for part in parts if isinstance(part, SubPlan)]
     kept = {id(one) for one in _Contents(queries).requirements}
     gone = {id(one) for one in removed.requirements} - kept
     called = {_called(part) for part in parts if isinstance(part, Function)}
-    return tuple(
+    needs = tuple(
         one
         for one in statement.required
         if id(one) not in gone
@@ -47,6 +47,7 @@ def remaining_needs(statement: BoundStatement) -> tuple[Requirement, ...]:
             and one.function.oid not in called
         )
     )
+    return needs, plan.fault
 
 
 class _Contents:

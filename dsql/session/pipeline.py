@@ -210,14 +210,20 @@ def compile_for_owner(
 def _authorized(bound: BoundStatement, authority: Authority) -> Authorized[BoundStatement]:
     """Return a query as one that may run. What of it never runs needs nothing.
 
-    Raises SqlError 42501, and before that the error of a constant that cannot be computed.
+    Raises SqlError 42501 for a view, then that of a constant that cannot be computed, then 42501.
     """
     try:
         return authorize(bound, bound.required, authority)
     except SqlError as error:
         if error.sqlstate != "42501":
             raise
-    return authorize(bound, remaining_needs(bound), authority)
+    needs, fault = remaining_needs(bound)
+    try:
+        return authorize(bound, needs, authority)
+    except SqlError as error:
+        if fault is not None and not error.is_at_start:
+            raise fault from None
+        raise
 
 
 def describe_query(

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dsql.access.authority import Authority
-from dsql.access.requirements import Requirement
+from dsql.access.requirements import CallUse, Requirement
 from dsql.catalog.catalog import Catalog
-from dsql.catalog.schema import Table
+from dsql.catalog.schema import SqlFunction, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.errors import SqlError
 from dsql.sql.bound import Expression, Parameter
@@ -96,6 +96,10 @@ class Binding:
         use = Use(relation, int(privileges), depth, self.as_role, self.inside, view)
         self.uses.append(use)
         return use
+
+    def may_call(self, function: SqlFunction) -> bool:
+        """Tell whether the user may call a function. What it may not stays a call, which may go away."""
+        return self.authority is None or CallUse(function).is_met(self.authority)
 
     @contextmanager
     def within(self, cte: Cte) -> Iterator[None]:

@@ -72,6 +72,7 @@ def _implementation(binding: Binding, call: Call) -> SqlCall | None:
         or function.security_definer
         or function.settings
         or function.oid in binding.inlining
+        or not binding.may_call(function)
     ):
         return None
     return found

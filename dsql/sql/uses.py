@@ -81,6 +81,9 @@ class Use:
 
 
 def requirements(uses: Iterable[Use]) -> tuple[Requirement, ...]:
-    """Return what a statement needs, outer queries first, as PostgreSQL checks it."""
-    ordered = sorted(uses, key=lambda use: use.depth)
+    """Return what a statement needs, as PostgreSQL checks it: outer queries first, and views before all.
+
+    PostgreSQL asks for views when it plans, so that no estimate tells of rows behind them.
+    """
+    ordered = sorted(uses, key=lambda use: (use.relation.kind != "v", use.depth))
     return tuple(use.requirement for use in ordered if use.privileges and not use.is_idle())
