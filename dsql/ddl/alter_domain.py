@@ -172,15 +172,15 @@ def _drop(
     kept = tuple(check for check in domain.checks if check.name != parsed.node.name)
     if kept != domain.checks:
         return replace(domain, checks=kept)
-    text = _missing(parsed.node.name, domain)
+    text = _missing(parsed.node.name, ".".join(nodes.strings(parsed.node.type_name)))
     if not parsed.node.missing_ok:
         raise SqlError("42704", text)
     result.notice("00000", f"{text}, skipping")
     return domain
 
 
-def _missing(name: str, domain: Domain) -> str:
-    return f'constraint "{name}" of domain "{domain.name}" does not exist'
+def _missing(name: str, domain: str) -> str:
+    return f'constraint "{name}" of domain "{domain}" does not exist'
 
 
 def _validate_constraint(
@@ -198,7 +198,7 @@ def _find_check(name: str, domain: Domain) -> DomainCheck:
     for check in domain.checks:
         if check.name == name:
             return check
-    raise SqlError("42704", _missing(name, domain))
+    raise SqlError("42704", _missing(name, domain.name))
 
 
 def _with_check(domain: Domain, old: DomainCheck, new: DomainCheck) -> Domain:

@@ -34,6 +34,8 @@ def all_dropped(
 ) -> set[Address]:
     """Return all that goes if `targets` of a catalog are dropped, and say it in notices.
 
+    A target that was named twice counts twice in the words of a refusal.
+
     Raises SqlError 2BP01 for what cannot be dropped by itself, and unless `cascade`, if anything has to
     be named that nobody has.
     """
@@ -43,7 +45,7 @@ def all_dropped(
         return description(address, catalog, context.search_path) or ""
 
     try:
-        found = closure(catalog, targets)
+        found = closure(catalog, tuple(dict.fromkeys(targets)))
     except RecursionError:
         raise stack_depth_error() from None
     except RequiredError as error:

@@ -23,6 +23,7 @@ from dsql.catalog.schema import (
     UserType,
 )
 from dsql.catalog.store import CatalogWriter
+from dsql.catalog.user_types import enum_name
 from dsql.ddl import nodes, statistics
 from dsql.ddl.lacking_names import Name, missing
 from dsql.ddl.naming import KIND_NAMES, Found, find_any, missing_relation, no_column, ownership
@@ -66,7 +67,8 @@ def comment_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterat
         need = ownership(found)
         yield Ownership(Kind.COLUMN, need.name, need.owner_oid, need.others)
     elif kind == STATISTICS:
-        yield statistics.own(context, _statistics(item, context))
+        named = ".".join(nodes.strings(item.list.items))
+        yield statistics.own(_statistics(item, context), named)
     elif (securable := _securable_node(kind, item)) is not None:
         (owned,) = find_securables(KINDS[securable[0]], [securable[1]], context)
         yield Ownership(kind_of(owned), _called(owned, securable[1], context), owned.owner_oid)
@@ -148,6 +150,8 @@ def _called(owned: Any, node: Any, context: UtilityContext) -> str:
     """Return what an object is called by who lacks the right: a function as it was written."""
     if isinstance(owned, Domain):
         return domain_name(owned, context.catalog, context.search_path)
+    if isinstance(owned, EnumType):
+        return enum_name(owned, context.catalog, context.search_path)
     if node.WhichOneof("node") == "object_with_args":
         return ".".join(nodes.strings(node.object_with_args.objname))
     name: str = owned.name

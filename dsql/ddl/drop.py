@@ -70,7 +70,10 @@ def drop_requires(parsed: ParsedStatement, context: UtilityContext) -> Iterator[
         with result.told():
             found = _find(target, names, context, missing_ok=statement.missing_ok)
         if found is not None:
-            yield Told(target.need(context, found), result.notices)
+            need = target.need(context, found)
+            if target.word == "STATISTICS" and isinstance(need, Ownership):
+                need = replace(need, name=".".join(names))
+            yield Told(need, result.notices)
         else:
             _skip(target, names, context, result)
 
@@ -90,7 +93,7 @@ def drop(statement: Any, context: UtilityContext) -> UtilityResult:
             found = _find(target, names, context, missing_ok=True)
             if found is None:
                 _skip(target, names, context, result)
-            elif found not in targets:
+            else:
                 targets.append(found)
         addresses = [target.address(found) for found in targets]
         gone = all_dropped(addresses, context.catalog, context, result, cascade=cascade)

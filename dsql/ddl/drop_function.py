@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from dsql.access.privileges import Kind
@@ -28,7 +29,9 @@ def drop_function_requires(statement: Any, context: UtilityContext) -> Iterator[
         found = _find(statement, node, context, result)
         if found is not None:
             name = ".".join(nodes.strings(node.objname))
-            yield Told(own_function(found, context, name), result.notices)
+            kind = DROPPED_BY_SIGNATURE[nodes.enum_name(statement, "remove_type")]
+            owned = replace(own_function(found, context, name), kind=kind)
+            yield Told(owned, result.notices)
 
 
 def own_function(

@@ -143,10 +143,11 @@ def _owned(
         raise missing_relation(relation)
     own = replace(ownership(found), others=(context.catalog.database.owner_oid,))
     is_table = isinstance(found, VirtualTable) or (isinstance(found, Table) and found.kind == "r")
-    if own.is_met(context.authority) and is_table:
+    may = own.is_met(context.authority)
+    if may and is_table:
         return found
     message = f'permission denied to {verb} "{own.name}", skipping it'
-    if not is_table:
+    if may:
         message = f'skipping "{own.name}" --- cannot {verb} non-tables or special system tables'
     result.notice("01000", message, severity="WARNING")
     return None

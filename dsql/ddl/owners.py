@@ -18,6 +18,7 @@ from dsql.catalog.schema import Domain, SqlFunction, UserType
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import own_domain
+from dsql.ddl.enums import own_enum
 from dsql.ddl.lacking import check_owned
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
@@ -47,6 +48,8 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     kind = kind_of(securable)
     if isinstance(securable, Domain):
         yield own_domain(context, securable)
+    elif isinstance(securable, EnumType):
+        yield own_enum(context, securable)
     else:
         yield Ownership(kind, securable.name, securable.owner_oid)
     yield RoleMembership(role)

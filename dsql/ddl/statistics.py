@@ -202,10 +202,9 @@ def address(found: Found) -> Address:
     return Address(PG_STATISTIC_EXT, found[1].oid)
 
 
-def own(context: UtilityContext, found: Found) -> Ownership:
-    """Return what changing an object takes."""
-    del context
-    return Ownership(Kind.STATISTICS, found[1].name, found[1].owner_oid)
+def own(found: Found, name: str = "") -> Ownership:
+    """Return what changing an object takes; `name` is what it is called by who lacks that."""
+    return Ownership(Kind.STATISTICS, name or found[1].name, found[1].owner_oid)
 
 
 def own_to_drop(context: UtilityContext, found: Found) -> Ownership:
@@ -248,7 +247,7 @@ def alter_statistics_requires(
     names = nodes.strings(parsed.node.defnames)
     found = look_up(context, names) if parsed.node.missing_ok else require(context, names)
     if found is not None:
-        yield own(context, found)
+        yield own(found, ".".join(names))
 
 
 def alter_statistics(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
@@ -282,7 +281,7 @@ def _target(statement: Any, context: UtilityContext) -> int:
 def rename_statistics_requires(statement: Any, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what RENAME TO needs: to own the object, and a place in its schema."""
     found = require(context, _names(statement))
-    yield own(context, found)
+    yield own(found)
     yield creation_in(_schema_of(found, context))
 
 
@@ -295,7 +294,7 @@ def rename_statistics(statement: Any, context: UtilityContext) -> UtilityResult:
 
 def move_statistics_requires(statement: Any, context: UtilityContext) -> Iterator[Requirement]:
     """Yield what SET SCHEMA needs: a place in the new schema, and to own the object."""
-    owned = own(context, require(context, _names(statement)))
+    owned = own(require(context, _names(statement)))
     yield creation_in(require_schema(context, statement.newschema))
     yield owned
 
@@ -316,7 +315,7 @@ def give_statistics_requires(statement: Any, context: UtilityContext) -> Iterato
     role = role_of(statement.newowner, context)
     if role.oid == found[1].owner_oid:
         return
-    yield own(context, found)
+    yield own(found)
     yield RoleMembership(role)
     yield creation_in(_schema_of(found, context), role.oid)
 

@@ -13,7 +13,9 @@ from dataclasses import replace
 from operator import length_hint
 from typing import Any
 
-from dsql.access.privileges import RELATION_KINDS, permission_denied
+from dsql.access.authorize import check
+from dsql.access.privileges import RELATION_KINDS, Privilege, permission_denied
+from dsql.access.requirements import ColumnsHolding
 from dsql.catalog.schema import Column, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl.naming import KIND_NAMES, find_relation, refuse_kinds, require_table
@@ -110,6 +112,7 @@ class CopyPortal:
         if isinstance(found, VirtualTable):
             raise permission_denied(RELATION_KINDS[found.kind], found.name)
         if found is not None and found.kind != "r":
+            _check_held(found, Privilege.INSERT, strings(node.attlist), state)
             hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger."
             raise _not_copied("to", found, hint)
         table = require_table(state.context, node.relation)
@@ -201,6 +204,7 @@ class CopyPortal:
             names = names or [name for name, _ in table.columns]
         else:
             if table is not None and table.kind != "r":
+                _check_held(table, Privilege.SELECT, names, self._state)
                 raise _not_copied("from", table, "Try the COPY (SELECT ...) TO variant.")
             table = require_table(context, node.relation)
             names = [column.name for column in _target_columns(table, names)]
@@ -397,6 +401,15 @@ def _check_forced(options: CopyOptions, table: Table, names: list[str]) -> None:
             if name not in names:
                 raise SqlError("42P10", f'{words} column "{name}" not referenced by COPY')
     del table
+
+
+def _check_held(
+    found: Table | VirtualTable, privilege: Privilege, names: list[str], state: SessionState
+) -> None:
+    """Raise SqlError 42501 for who may not read or fill these columns (none: all), before other faults."""
+    if isinstance(found, Table):
+        columns = [one.number for one in found.live_columns if not names or one.name in names]
+        check(ColumnsHolding(found, privilege, tuple(columns)), state.context.authority)
 
 
 def _not_copied(direction: str, found: Table | VirtualTable, hint: str) -> SqlError:

@@ -20,6 +20,7 @@ from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session.compiled import CompiledQuery
 from dsql.session.pipeline import QUERIES, compile_filling, compile_query, describe_query
+from dsql.session.prepared import find_statement
 from dsql.session.state import SessionState
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
@@ -29,7 +30,7 @@ from dsql.types import registry
 def create_table_as_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Requirement]:
     """Yield what a CreateTableAsStmt needs: what its query does, then a place in the schema."""
     if _is_skipped(parsed, state) or parsed.node.into.skip_data:
-        describe_query(_query(parsed), None, state.context.standpoint, state.settings)
+        describe_query(_query(parsed, state), None, state.context.standpoint, state.settings)
     else:
         _source(parsed, state)
     yield relation_creation(state.context, parsed.node.into.rel)
@@ -61,9 +62,11 @@ def _is_skipped(parsed: ParsedStatement, state: SessionState) -> bool:
     return node.into.rel.relname in taken_names(context, schema.name)
 
 
-def _query(parsed: ParsedStatement) -> ParsedStatement:
+def _query(parsed: ParsedStatement, state: SessionState) -> ParsedStatement:
     node = inner(parsed.node.query)
     name = type(node).DESCRIPTOR.name.removesuffix("Stmt")
+    if name == "Execute":
+        find_statement(state, node.name.encode())
     if name not in QUERIES:
         raise unsupported(f"CREATE TABLE AS {name.upper()} is not supported")
     return replace(parsed, node=node, name=name)
@@ -72,7 +75,9 @@ def _query(parsed: ParsedStatement) -> ParsedStatement:
 def _source(parsed: ParsedStatement, state: SessionState) -> CompiledQuery:
     """Return the query, compiled for who may run it. Raises SqlError 42501."""
     plans = state.environment.plans
-    return compile_query(_query(parsed), None, state.context.standpoint, state.settings, plans)
+    return compile_query(
+        _query(parsed, state), None, state.context.standpoint, state.settings, plans
+    )
 
 
 def _make(parsed: ParsedStatement, state: SessionState) -> Table:
@@ -84,7 +89,7 @@ def _make(parsed: ParsedStatement, state: SessionState) -> Table:
     if into.table_space_name:
         raise unsupported("TABLESPACE not supported for CREATE TABLE")
     standpoint = state.context.standpoint
-    query = describe_query(_query(parsed), None, standpoint, state.settings)
+    query = describe_query(_query(parsed, state), None, standpoint, state.settings)
     found = query.columns or ()
     names = strings(into.col_names)
     if len(names) > len(found):

@@ -67,12 +67,14 @@ class ExplainStatement:
     def __init__(
         self, state: SessionState, parsed: ParsedStatement, declared: ParameterTypes
     ) -> None:
-        query = explained(parsed)
+        query = _within(explained(parsed), state)
         if query.name not in QUERIES:
             check_names(query, state.context)
             raise unsupported(f"unsupported statement: {query.name}")
         self._state = state
         self._options = _options(parsed.node)
+        if explained(parsed).name == "CreateTableAs" and self._options.flags.get("analyze"):
+            raise unsupported("EXPLAIN ANALYZE of CREATE TABLE AS is not supported")
         self._query = QueryStatement(state, query, declared, "")
         self._planning_seconds = 0.0
 
@@ -102,6 +104,17 @@ class ExplainStatement:
         values = self._query.decode(message, query.shape(message.formats, ()))
         run = partial(_run, self._state, self._query, self._options, values, self._planning_seconds)
         return ResultPortal(self._state, self._options.columns, message.result_formats, run)
+
+
+def _within(statement: ParsedStatement, state: SessionState) -> ParsedStatement:
+    """Return the query of what makes a table of it or a cursor, as the plan shown is that alone."""
+    if statement.name not in _AROUND_QUERIES or state.settings.profile == "dsql":
+        return statement
+    query = explained(statement)
+    return query if query.name in QUERIES else statement
+
+
+_AROUND_QUERIES = frozenset(("CreateTableAs", "DeclareCursor"))
 
 
 def explain_statement(
