@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from dsql.access.authority import Authority
 from dsql.access.privileges import Kind, must_own
-from dsql.catalog.schema import Database, Role
+from dsql.catalog.schema import ADMIN_OID, Database, Role
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl.nodes import enum_name
 from dsql.ddl.result import UtilityResult
@@ -55,7 +55,8 @@ def _alterable_role(statement: Any, state: SessionState) -> Role:
         raise unsupported("settings of the whole database are not supported")
     role, user = role_of(statement.role, context), context.user
     administered = user.createrole and Authority(context.catalog, user.oid).administers(role.oid)
-    if not (role.oid == user.oid or administered):
+    fixed = role.oid == ADMIN_OID and state.settings.profile == DSQL  # nobody alters it there
+    if fixed or not (role.oid == user.oid or administered):
         raise SqlError(
             "42501",
             "permission denied to alter role",

@@ -338,3 +338,16 @@ def test_what_was_said_before_an_error_is_told(admin: Peer):
         ("00000", 'role "nope" does not exist, skipping'),
         ("55006", "current user cannot be dropped"),
     ]
+
+
+def test_aurora_dsqls_admin_stays_as_it_is() -> None:
+    server = Server("dsql")
+    admin = server.connect()
+    for change in ("set timezone = 'UTC'", "reset all", "nologin"):
+        assert admin.fails(f"alter role admin {change}") == (
+            "42501",
+            "permission denied to alter role",
+        )
+    admin.query("create role plain with login")
+    assert tags(admin.query("alter role plain set timezone = 'UTC'")) == ["ALTER ROLE"]
+    server.stop()
