@@ -23,7 +23,7 @@ from dsql.catalog.schema import (
     UserType,
 )
 from dsql.catalog.store import CatalogWriter
-from dsql.catalog.user_types import enum_name
+from dsql.catalog.user_types import user_type_name
 from dsql.ddl import nodes, statistics
 from dsql.ddl.lacking_names import Name, missing
 from dsql.ddl.naming import KIND_NAMES, Found, find_any, missing_relation, no_column, ownership
@@ -150,8 +150,8 @@ def _called(owned: Any, node: Any, context: UtilityContext) -> str:
     """Return what an object is called by who lacks the right: a function as it was written."""
     if isinstance(owned, Domain):
         return domain_name(owned, context.catalog, context.search_path)
-    if isinstance(owned, EnumType):
-        return enum_name(owned, context.catalog, context.search_path)
+    if isinstance(owned, UserType):
+        return user_type_name(owned, context.catalog, context.search_path)
     if node.WhichOneof("node") == "object_with_args":
         return ".".join(nodes.strings(node.object_with_args.objname))
     name: str = owned.name

@@ -18,7 +18,6 @@ from dsql.catalog.schema import Domain, SqlFunction, UserType
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.domain_names import own_domain
-from dsql.ddl.enums import own_enum
 from dsql.ddl.lacking import check_owned
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.role_specs import role_of
@@ -32,6 +31,7 @@ from dsql.ddl.securables import (
     with_owner,
 )
 from dsql.ddl.statistics import STATISTICS, give_statistics, give_statistics_requires
+from dsql.ddl.user_types import own_type
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
@@ -48,8 +48,8 @@ def alter_owner_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     kind = kind_of(securable)
     if isinstance(securable, Domain):
         yield own_domain(context, securable)
-    elif isinstance(securable, EnumType):
-        yield own_enum(context, securable)
+    elif isinstance(securable, UserType):
+        yield own_type(context, securable)
     else:
         yield Ownership(kind, securable.name, securable.owner_oid)
     yield RoleMembership(role)

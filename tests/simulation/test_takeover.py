@@ -1,4 +1,4 @@
-"""How long a commit takes at most whose leader dies, hangs or is sick, in virtual time: nothing computes there.
+"""How long a commit takes at most whose leader dies, hangs or is sick, in virtual time.
 
 What is left is what the protocols wait for: the failure detector, rounds between zones, disks, patience. So
 these bounds hold on any machine, and real time adds only what real processors take.

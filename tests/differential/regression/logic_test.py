@@ -44,9 +44,7 @@ def _unrolled(blocks: list[str]) -> Iterator[str]:
         end = _end(blocks, at)
         name, texts = values
         for text in texts:
-            yield from _unrolled(
-                [_substituted(inner, name, text) for inner in blocks[at:end]]
-            )
+            yield from _unrolled([_substituted(inner, name, text) for inner in blocks[at:end]])
         at = end + 1
 
 
