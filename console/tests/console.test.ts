@@ -119,6 +119,9 @@ test("what happens between two pictures is told", () => {
     ["journal of a does not answer (down)", "journal of b was started again, as process 3", "b leads"],
   );
   assert.deepEqual(changes(now, now), []);
+  const resting = picture(now.roles, "");
+  assert.deepEqual(changes(now, resting), [{ text: "the cluster is at rest", bad: false }]);
+  assert.equal(changes(now, { ...resting, severity: "down" })[0]!.text, "nobody leads: commits wait");
 });
 
 test("rates are of what was added, and nothing where nobody looked", () => {

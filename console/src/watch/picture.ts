@@ -70,10 +70,11 @@ export function changes(before: Picture, now: Picture): { text: string; bad: boo
     else if (last && isUp(role) && role.pid !== last.pid)
       found.push({ text: `${name} was started again, as process ${role.pid}`, bad: true });
   }
-  if (now.leader !== before.leader)
-    found.push(
-      now.leader ? { text: `${now.leader} leads`, bad: false } : { text: "nobody leads: commits wait", bad: true },
-    );
+  if (now.leader && now.leader !== before.leader) found.push({ text: `${now.leader} leads`, bad: false });
+  if (before.leader && !now.leader) {
+    const resting = now.severity === "fine"; // of a cluster at rest nobody is missed
+    found.push({ text: resting ? "the cluster is at rest" : "nobody leads: commits wait", bad: !resting });
+  }
   const told = new Set(before.conditions.map(nameOf));
   for (const one of now.conditions)
     if (!told.has(nameOf(one)) && one.word !== "silent") found.push({ text: nameOf(one), bad: true });

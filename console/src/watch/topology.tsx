@@ -119,7 +119,9 @@ function Zone({ az, picture }: { az: string; picture: Picture }) {
           ? `${String(adjudicator?.cluster.phase ?? "").toLowerCase()}, epoch ${figure(adjudicator?.cluster, "epoch")}, ${figure(adjudicator?.cluster, "conflict_set_keys").toLocaleString()} keys watched`
           : picture.leader
             ? "stands by"
-            : "no leader"}
+            : picture.severity === "fine"
+              ? "at rest"
+              : "no leader"}
       </Box>
       <Box role={journal} title="journal">
         {told(journal, (values) => `record ${figure(values, "last_sequence").toLocaleString()}`)}
