@@ -45,7 +45,7 @@ def resolve_type(tree: exp.Expression) -> tuple[int, int]:
 
 def _typmod_argument(tree: exp.Expression) -> Any:
     if isinstance(tree, exp.Literal):
-        return tree.this if tree.is_string else int(tree.this)
+        return int(tree.this) if tree.is_int else tree.this
     if isinstance(tree, exp.Column):
         return tree.name
     raise SqlError(
@@ -90,12 +90,19 @@ def type_oid_and_typmod(
     return oid, typmod
 
 
+def _typmod_number(argument: Any) -> int:
+    try:
+        return int(argument)
+    except ValueError:
+        message = f'invalid input syntax for type integer: "{argument}"'
+        raise SqlError("22P02", message) from None
+
+
 def make_typmod(oid: int, arguments: list[Any], position: int) -> int:
     """Return the typmod of a type's arguments, -1 without any. Raises SqlError 22023, 42601."""
     if not arguments:
         return -1
-    if not all(isinstance(argument, int) for argument in arguments):
-        raise SqlError("22P02", f'invalid input syntax for type integer: "{arguments[0]}"')
+    arguments = [_typmod_number(argument) for argument in arguments]
     if oid in (oids.VARCHAR, oids.BPCHAR):
         return _string_typmod("varchar" if oid == oids.VARCHAR else "char", arguments)
     if oid == oids.NUMERIC:

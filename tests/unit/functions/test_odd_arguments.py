@@ -24,6 +24,7 @@ from dsql.functions.function import Aggregate, Function
 from dsql.sequences.session import SessionSequences
 from dsql.types import registry as types
 from dsql.types.numeric import parse_numeric
+from dsql.types.record import record_class
 from dsql.types.type import Type
 from tests.differential.pipeline import StatementContext
 
@@ -71,7 +72,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
                  (0, 0, -1), (12, 0, 0), (-1, 30, 0)),
     "pg_lsn": (0, 1, 2**64 - 1),
     "oid": (0, 1, 23, 2**32 - 1),
-    "record": ((), (1,), (None, 2)),
+    "record": (record_class((), ())(), record_class(("f1",), (23,))((1,)),
+               record_class(("f1", "f2"), (25, 23))((None, 2))),
     "tid": ((0, 1), (2**32 - 1, 2**16 - 1)),
 }  # fmt: skip
 SAME = {
