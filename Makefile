@@ -98,8 +98,9 @@ attacks: $(VENV)/.bench
 chaos-load: $(VENV)/.test
 	cd tests && ../$(BIN)/python -m load $(LOAD)
 
-# Runs PostgreSQL's own regression compatibility files here and on a real PostgreSQL, and prints where the answers differ.
-# The files are not ours: apt-get source postgresql-15, then make regression compatibility REGRESSION=.../src/test/regress
+# Runs PostgreSQL's own regression files, or .test files of sqllogictest or DuckDB, here and on a real PostgreSQL, and
+# prints where the answers differ. The files are not ours: apt-get source postgresql-15, then
+# make regression REGRESSION=.../src/test/regress
 regression: $(VENV)/.test
 	cd tests && PYTHONPATH=.. ../$(BIN)/python -m tests.differential.regression $(REGRESSION)
 
