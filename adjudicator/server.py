@@ -108,7 +108,7 @@ class AdjudicatorServer:
         self._unmended: Iterator[Seat] = iter(())
         self._requests_seen = 0
         self._busy_until = 0.0
-        self._waiting: set[Seat] = set()  # for a sign of life of their leaders
+        self._waiting: dict[Seat, None] = {}  # for a sign of life of their leaders, in order
 
     # Clusters
 
@@ -153,7 +153,7 @@ class AdjudicatorServer:
 
     async def look(self) -> None:
         """Leave the seats of clusters that have disappeared, and lay down what nobody uses any more."""
-        for cluster in set(self._departures.among({*self._seats, *self._electorate.leads})):
+        for cluster in sorted(self._departures.among({*self._seats, *self._electorate.leads})):
             await self._delete(cluster)
         now = self._loop.time()
         for seat in list(self._seats.values()):
@@ -253,7 +253,7 @@ class AdjudicatorServer:
     def heard_from(self, az: str) -> None:
         """See Host."""
         for seat in [seat for seat in self._waiting if seat.leader == az]:
-            self._waiting.discard(seat)
+            del self._waiting[seat]
             seat.refuse()
 
     def died(self, az: str) -> None:
@@ -291,7 +291,7 @@ class AdjudicatorServer:
     def _doubt(self, seat: Seat) -> None:
         """Somebody waits at a seat: for its leader's next sign of life, if there is one."""
         if seat.leader:
-            self._waiting.add(seat)
+            self._waiting[seat] = None
             self.peers.doubt(seat.leader)
 
     def _doubt_others(self, seat: Seat) -> None:

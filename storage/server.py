@@ -135,7 +135,7 @@ class StorageServer:
     async def look(self) -> None:
         """Leave clusters that have disappeared, and those that nobody has used since the last look."""
         gone = set(self._departures.among(self._followers))
-        leaving = [self._leave(cluster) for cluster in gone | self._unused]
+        leaving = [self._leave(cluster) for cluster in sorted(gone | self._unused)]
         await asyncio.gather(*leaving)
         self._unused = {
             name

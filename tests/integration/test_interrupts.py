@@ -40,7 +40,7 @@ PHASES = {
     "bind": f"SELECT 1 WHERE 1 IN ({', '.join(map(str, range(100_000)))})",
     "values": f"SELECT count(*) FROM (VALUES {', '.join(f'({n})' for n in range(100_000))}) v",
     "compile": f"SELECT count(*) FROM big WHERE {' OR '.join(f'a = {n} + id' for n in range(60_000))}",
-    "call": "SELECT length(initcap(repeat('ab ', 30000000))) FROM big",
+    "call": "SELECT length(initcap(repeat('ab ', 22000000))) FROM big",
     "large value": "SELECT length(replace(repeat('xy', 30000000), 'yx', 'z')) FROM big",
     "grouping sets": f"SELECT count(*) FROM (SELECT {', '.join(_COLUMNS)} FROM"
     f" generate_series(1, 100000) x) t GROUP BY CUBE ({', '.join(f'c{n}' for n in range(2, 14))})",

@@ -99,8 +99,8 @@ class _PerProcess(dict[Any, Any]):
         del self._own()[key]
 
 
-def _outside_only(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: real(*arguments) if running() is None else None
+def _outside_only(real: Callable[..., Any], inside: Any = None) -> Callable[..., Any]:
+    return lambda *arguments: real(*arguments) if running() is None else inside
 
 
 def _number_of(connection: Any) -> int:
@@ -117,7 +117,8 @@ _REPLACED: list[tuple[Any, str, Any]] = [
     *system.REPLACED,
     *descriptors.REPLACED,
     *environments.REPLACED,
-    (gc, "collect", _outside_only(gc.collect)),
+    (gc, "collect", _outside_only(gc.collect, 0)),
+    (gc, "get_count", _outside_only(gc.get_count, (0, 0, 0))),
     (gc, "freeze", _outside_only(gc.freeze)),
     (gc, "unfreeze", _outside_only(gc.unfreeze)),
     (gc, "disable", _outside_only(gc.disable)),

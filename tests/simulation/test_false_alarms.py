@@ -18,11 +18,13 @@ def elections_of_bursts(seed: int) -> int:
     world = World(seed)
     with watched(world), worlds_kernel(world):
         installation = Installation(world)
+        installation.rest_seconds = 60.0  # who lays the lead down is followed by another epoch
         try:
             tenant = Tenant(installation, installation.identifiers[0], "client")
             tenant.history.pace = 0.01  # seconds between two transactions of a client
             installation.supervise()
-            world.run(SECOND)  # zones that start claim at once, and may meet
+            tenant.keep_running()
+            world.run(SECOND)  # zones that are woken claim at once, and may meet
             first = tenant.epochs
             for _ in range(_BURSTS):
                 tenant.keep_running()
