@@ -14,7 +14,7 @@ from dsql.catalog.schema import Column, Domain, DomainCheck, Schema, Table, Use
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
-from dsql.ddl.naming import creation_schema, unique_name
+from dsql.ddl.naming import schema_for, unique_name
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError
 from dsql.sql.binder import ColumnExpression, bind_standalone
@@ -42,7 +42,7 @@ def create_domain_requires(
 
 def _schema(statement: Any, context: UtilityContext) -> Schema:
     names = nodes.strings(statement.domainname)
-    return creation_schema(context, names[-2] if len(names) > 1 else "")
+    return schema_for(context, names)
 
 
 def create_domain(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

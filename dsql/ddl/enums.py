@@ -18,7 +18,7 @@ from dsql.ddl import nodes
 from dsql.ddl.domains import refuse_taken_type
 from dsql.ddl.following import put_all
 from dsql.ddl.lacking_statements import check_altered_enum
-from dsql.ddl.naming import creation_schema
+from dsql.ddl.naming import schema_for
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.user_types import find_user_type, own_type
 from dsql.errors import SqlError
@@ -35,7 +35,7 @@ def create_enum_requires(parsed: ParsedStatement, context: UtilityContext) -> It
 
 def _schema(statement: Any, context: UtilityContext) -> Schema:
     names = nodes.strings(statement.type_name)
-    return creation_schema(context, names[-2] if len(names) > 1 else "")
+    return schema_for(context, names)
 
 
 def create_enum(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

@@ -27,7 +27,7 @@ from dsql.ddl.function_options import (
 )
 from dsql.ddl.function_parameters import read_parameters, result_of_outputs
 from dsql.ddl.lacking_names import check_language
-from dsql.ddl.naming import creation_schema
+from dsql.ddl.naming import schema_for
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.functions.polymorphism import COMPATIBLE_FAMILY, ELEMENT_FAMILY, POLYMORPHIC
@@ -83,7 +83,7 @@ def create_function(parsed: ParsedStatement, context: UtilityContext) -> Utility
 
 def _schema(statement: Any, context: UtilityContext) -> Schema:
     names = nodes.strings(statement.funcname)
-    return creation_schema(context, names[-2] if len(names) > 1 else "")
+    return schema_for(context, names)
 
 
 def _read(parsed: ParsedStatement, schema: Schema, context: UtilityContext) -> SqlFunction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from dsql.access.authorize import check
@@ -34,6 +34,11 @@ from dsql.limits import IDENTIFIER_BYTES_MAX
 Found = Table | VirtualTable | tuple[Table, Index]  # an index comes with its table
 KIND_PLURALS = {"r": "tables", "v": "views", "S": "sequences", "i": "indexes"}
 KIND_NAMES = {"r": "table", "v": "view", "S": "sequence", "i": "index"}
+
+
+def schema_for(context: UtilityContext, names: Sequence[str]) -> Schema:
+    """Return the schema that a new object of a written name goes to. See `creation_schema`."""
+    return creation_schema(context, names[-2] if len(names) > 1 else "")
 
 
 def creation_schema(context: UtilityContext, schema: str) -> Schema:

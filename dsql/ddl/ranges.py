@@ -14,7 +14,7 @@ from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
 from dsql.ddl.domains import refuse_taken_type
-from dsql.ddl.naming import creation_schema
+from dsql.ddl.naming import schema_for
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.functions import registry as functions
@@ -37,7 +37,7 @@ def create_range_requires(
 
 def _schema(statement: Any, context: UtilityContext) -> Schema:
     names = nodes.strings(statement.type_name)
-    return creation_schema(context, names[-2] if len(names) > 1 else "")
+    return schema_for(context, names)
 
 
 def create_range(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

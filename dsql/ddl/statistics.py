@@ -18,11 +18,11 @@ from dsql.ddl import nodes
 from dsql.ddl.column import StatementExpressions
 from dsql.ddl.naming import (
     KIND_PLURALS,
-    creation_schema,
     find_column,
     refuse_system_column,
     require_schema,
     require_table,
+    schema_for,
     schemas_to_search,
     unique_name,
 )
@@ -63,7 +63,7 @@ def _schema(statement: Any, table: Table, context: UtilityContext) -> Schema:
     names = nodes.strings(statement.defnames)
     if not names:
         return context.catalog.schemas[table.schema]
-    return creation_schema(context, names[-2] if len(names) > 1 else "")
+    return schema_for(context, names)
 
 
 def create_statistics(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:
