@@ -17,6 +17,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from dsql.rpc.accepting import close_server
+
 CONNECTIONS_MAX = 256
 REQUEST_SECONDS = 15.0  # for a request to come, from the first byte to the last of its headers
 HANDSHAKE_SECONDS = 10.0
@@ -63,7 +65,7 @@ class HttpServer:
     async def close(self) -> None:
         """Take no more requests, and finish those that are being answered."""
         if self._server is not None:
-            self._server.close()
+            close_server(self._server)
         for connection in list(self.state.connections):
             connection.shutdown()
         if self.state.tasks:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from dsql.control.atomic_file import write_atomically
 from dsql.control.layout import Layout
+from dsql.rpc.accepting import close_server
 from dsql.rpc.tcp import keep_alive
 from relay import listener
 from relay.desk import Desk
@@ -98,7 +99,7 @@ class RelayServer:
         deadline = loop.time() + (self.door.settings.drain_seconds if seconds is None else seconds)
         await self._take_the_last()
         for server in filter(None, (self._server, self._scrapes)):
-            server.close()
+            close_server(server)
         while self._busy and loop.time() < deadline:
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
         self._desk.close()

@@ -52,6 +52,15 @@ class Acceptor:
         self._accepted(connection)
 
 
+def close_server(server: asyncio.AbstractServer) -> None:
+    """Have the running loop's server accept no more, at the end of the loop's turn.
+
+    At once would lose who was accepted in this very turn, and leave that socket open: asyncio makes the
+    connection in a task of its own, which asserts that the server is open (`Server._attach`, Python 3.11).
+    """
+    asyncio.get_running_loop().call_soon(server.close)
+
+
 def accept_or_pause(listener: socket.socket, seconds: float) -> socket.socket | None:
     """Accept for a loop that may block; None after so many seconds if descriptors are short."""
     try:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from dsql.rpc.accepting import close_server
 from dsql.rpc.framing import FRAME_BYTES_MAX, FrameDecoder, FrameError, frame
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class Listener:
         """Stop listening and close every connection."""
         self._closed = True
         if self._server is not None:
-            self._server.close()
+            close_server(self._server)
         for connection in list(self.accepted):
             connection.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 
 import pytest
@@ -38,6 +39,18 @@ async def test_blocking_client_gets_each_frame_back(tmp_path):
 
     assert await asyncio.to_thread(talk) == [b"one", b"x" * 1_000_000]
     listener.close()
+
+
+async def test_who_is_accepted_while_the_listener_closes_is_closed_too(tmp_path):
+    listener = await listen(tmp_path / "s", Echo)
+    loop = asyncio.get_running_loop()
+    caller = connect_blocking(tmp_path / "s")  # waits when the loop looks for the next time
+    caller.settimeout(5)
+    loop.call_soon(loop.call_soon, listener.close)  # in the same turn as its acceptance
+    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(caller.recv, 1) == b""
+    caller.close()
+    gc.collect()  # an unclosed socket is an error
 
 
 async def test_protocol_error_closes_only_that_connection(tmp_path):
