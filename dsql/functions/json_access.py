@@ -14,6 +14,7 @@ from dsql.functions.number_casts import numeric_to_float8
 from dsql.types.array import leaves
 from dsql.types.floating import round_float4
 from dsql.types.json import dump, key_order, load
+from dsql.types.json_errors import check_escapes
 from dsql.types.numeric import rescale
 
 _MISSING = object()
@@ -90,6 +91,7 @@ def json_element(text: str, index: int) -> str | None:
     """Return the text of a json array's element (negative: from the end)."""
     if json_text.kind(text) != "array":
         return None
+    check_escapes(text)
     elements = json_text.elements(text)
     return elements[index] if -len(elements) <= index < len(elements) else None
 

@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any
 
+from dsql.types.json_errors import check_escapes
+
 _decoder = json.JSONDecoder(parse_int=str, parse_float=str)
 _space = re.compile(r"[ \t\n\r]*")
 
@@ -33,7 +35,11 @@ def kind(text: str) -> str:
 
 
 def members(text: str) -> list[tuple[str, str]]:
-    """Return (key, value text) of an object, in order, duplicates included."""
+    """Return (key, value text) of an object, in order, duplicates included.
+
+    Raises SqlError 22P05 or 22P02 for escapes that `text` cannot hold, wherever they are.
+    """
+    check_escapes(text)
     at = _skip(text, _skip(text, 0) + 1)
     found: list[tuple[str, str]] = []
     while text[at] != "}":
@@ -61,9 +67,13 @@ def elements(text: str) -> list[str]:
 
 
 def as_text(text: str | None) -> str | None:
-    """Return what ->> makes of a json text: strings without quotes, null as NULL."""
+    """Return what ->> makes of a json text: strings without quotes, null as NULL.
+
+    Raises SqlError 22P05 or 22P02 for escapes that `text` cannot hold.
+    """
     if text is None:
         return None
+    check_escapes(text)
     what = kind(text)
     if what == "null":
         return None

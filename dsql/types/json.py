@@ -15,14 +15,13 @@ from typing import Any
 
 from dsql.errors import SqlError
 from dsql.limits import JSON_CHARACTERS_MAX
+from dsql.types.json_errors import check_escapes, json_error
 from dsql.types.numeric import EXACT, canonical, format_numeric
 from dsql.types.pg_type import define
 from dsql.types.size import check_size, join
 from dsql.types.string import decode_utf8
 
 _quote = json.encoder.encode_basestring
-_NUMBER_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.', re.DOTALL)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _INT_DIGITS_MAX = 18
 _REMEMBERED_CHARACTERS_MAX = 65_536
 _QUOTED_GROWTH = 6  # a control character becomes \u0001
@@ -55,46 +54,10 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Any:
         raise SqlError("54000", "json text is too large to be taken apart")
     try:
         return decoder.decode(text)
-    except json.JSONDecodeError as error:
-        raise invalid_json(text, error) from None
+    except json.JSONDecodeError:
+        raise json_error(text, unescaped=decoder is _loader) from None
     except RecursionError:
         raise SqlError("54001", "stack depth limit exceeded") from None
-
-
-def invalid_json(text: str, error: json.JSONDecodeError) -> SqlError:
-    """Return the error of a malformed JSON text."""
-    position = error.pos if error.doc is text or error.doc == text else text.find(error.doc)
-    rest = text[position:].lstrip(" \t\n\r")
-    if not rest:
-        detail = "The input string ended unexpectedly."
-    elif rest[0].isalpha():
-        match = re.match(r"\w+", rest)
-        detail = f'Token "{match[0] if match else rest[0]}" is invalid.'
-    elif error.msg.startswith(("Invalid \\", "Invalid control")):
-        return SqlError(
-            "22P02",
-            "invalid input syntax for type json",
-            detail="Escape sequence or character is invalid.",
-        )
-    elif error.msg.startswith("Unterminated string"):
-        detail = f'Token "{rest}" is invalid.'
-    else:
-        token = _NUMBER_TOKEN.match(rest)
-        found = token[0] if token else rest[0]
-        detail = _expectation(error.msg, found)
-    return SqlError("22P02", "invalid input syntax for type json", detail=detail)
-
-
-def _expectation(message: str, found: str) -> str:
-    if message.startswith("Extra data"):
-        return f'Expected end of input, but found "{found}".'
-    if message.startswith("Expecting ',' delimiter"):
-        return f'Expected "," or "}}", but found "{found}".'
-    if message.startswith("Expecting ':' delimiter"):
-        return f'Expected ":", but found "{found}".'
-    if message.startswith("Expecting property name"):
-        return f'Expected string or "}}", but found "{found}".'
-    return f'Expected JSON value, but found "{found}".'
 
 
 def check_json(text: str) -> str:
@@ -116,35 +79,8 @@ def _load_again(text: str) -> Any:
 def normalize(text: str) -> str:
     """Return the jsonb form of a JSON text. Raises SqlError 22P02 or 22P05."""
     value = _decode(_loader, text)
-    if "\\u" in text:
-        _check_strings(value)
+    check_escapes(text)
     return dump(value)
-
-
-def _check_strings(value: Any) -> None:
-    """Refuse strings that `text` cannot hold."""
-    if isinstance(value, str):
-        if "\0" in value:
-            raise SqlError(
-                "22P05",
-                "unsupported Unicode escape sequence",
-                detail="\\u0000 cannot be converted to text.",
-            )
-        if _SURROGATE.search(value):
-            raise SqlError(
-                "22P02",
-                "invalid input syntax for type json",
-                detail="Unicode high surrogate must not follow a high surrogate."
-                if re.search("[\ud800-\udbff]{2}", value)
-                else "Unicode low surrogate must follow a high surrogate.",
-            )
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_strings(key)
-            _check_strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_strings(item)
 
 
 def key_order(key: str) -> tuple[int, bytes]:
