@@ -127,7 +127,7 @@ def bind_row_expressions(binding: Binding, table: Table) -> Stored:
             passes = column_check(binding, column, scope.column(column.name, 0))
             if passes is not None:
                 stored.checks.append((column.name, passes))
-    for check in table.checks:
+    for check in sorted(table.checks, key=lambda check: check.name):  # as PostgreSQL evaluates them
         assert scope is not None
         bound = bind_stored(scope, check.expression, "check constraints")
         stored.checks.append((check.name, coercion.boolean(binding, bound, "CHECK")))
