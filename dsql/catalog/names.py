@@ -228,7 +228,7 @@ def _procedure_of(catalog: Catalog, search_path: Sequence[str], text: str) -> in
 def _type_text(catalog: Catalog, search_path: Sequence[str], oid: int) -> str | None:
     """Return a user type's name; those of other types are known without a catalog."""
     enum = catalog.user_type_of(oid)
-    if enum is not None:
+    if enum is not None or catalog.table_of_row_type(oid) is not None:
         return registry.get(oid).sql_name
     if catalog.domain_of(oid) is None:
         return None
@@ -263,14 +263,25 @@ def _user_type_of(catalog: Catalog, search_path: Sequence[str], name: str) -> in
     return 0
 
 
+def _row_type_of(catalog: Catalog, search_path: Sequence[str], name: str) -> int:
+    """Return the OID of the type of a relation's rows, which has no arrays, 0 for another type."""
+    if name.endswith("[]") or (" " in name and '"' not in name):
+        return 0
+    *parts, bare = _qualified(name)
+    table = catalog.find_relation(parts[0] if parts else None, bare, search_path)
+    return table.row_type_oid if isinstance(table, Table) else 0
+
+
 def _type_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
     name = _TYPE_MODIFIER.sub("", text).strip()
-    domain = _domain_of(catalog, search_path, name) or _user_type_of(catalog, search_path, name)
-    if domain:
-        return domain
-    if "." not in name and '"' not in name:
-        found = registry.find_sql_name(name)
-    else:
+    is_plain = "." not in name and '"' not in name
+    found = registry.find_sql_name(name) if is_plain else None
+    if found is not None:
+        return found.oid
+    for own in (_domain_of, _user_type_of, _row_type_of):
+        if oid := own(catalog, search_path, name):
+            return oid
+    if not is_plain:
         is_array = name.endswith("[]")
         *schema, bare = _qualified(name.removesuffix("[]"))
         name = ".".join((*schema, bare))
@@ -278,11 +289,9 @@ def _type_of(catalog: Catalog, search_path: Sequence[str], text: str) -> int:
             _require_schema(catalog, schema)
             raise SqlError("42704", f'type "{name}" does not exist')
         found = registry.find(bare)
-        if found is not None and is_array:
-            found = registry.get(found.array_oid)
-    if found is None:
-        raise SqlError("42704", f'type "{name}" does not exist')
-    return found.oid
+        if found is not None:
+            return found.array_oid if is_array else found.oid
+    raise SqlError("42704", f'type "{name}" does not exist')
 
 
 def _schema_text(catalog: Catalog, _search_path: Sequence[str], oid: int) -> str | None:

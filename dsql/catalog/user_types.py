@@ -19,7 +19,7 @@ from dsql.catalog.schema import (
     type_oids,
 )
 from dsql.errors import SqlError
-from dsql.types import registry
+from dsql.types import oids, registry
 from dsql.types.composite import Attribute, CompositeNames, composite_type
 from dsql.types.enumeration import enum_types
 from dsql.types.identifier import quote_identifier
@@ -80,7 +80,9 @@ class TypesOfPath:
         shown = quote_identifier(table.name)
         if self._catalog.find_relation(None, table.name, self._path) is not table:
             shown = f"{quote_identifier(table.schema)}.{shown}"
-        names = CompositeNames(table.row_type_oid, 0, table.schema, table.name, shown, table.oid)
+        names = CompositeNames(
+            table.row_type_oid, oids.RECORD_ARRAY, table.schema, table.name, shown, table.oid
+        )
         return self._composite(names, table.live_columns)
 
     def _composite(self, names: CompositeNames, columns: Iterable[Column]) -> Type:

@@ -15,6 +15,7 @@ from dsql.catalog.schema import Column, Table
 from dsql.ddl import nodes
 from dsql.ddl.alter_constraints import add_constraint_node
 from dsql.ddl.alter_domain import check_new_column, checked_value
+from dsql.ddl.alter_type import refuse_rows_elsewhere
 from dsql.ddl.alteration import Alteration, with_column
 from dsql.ddl.column import ColumnSource
 from dsql.ddl.foreign_keys import with_attributes
@@ -54,7 +55,9 @@ def add_column(alteration: Alteration, table: Table, command: Any) -> Table:
         generated=source.generated,
         domain=source.domain,
     )
-    if source.default is None:
+    if source.default is not None:
+        refuse_rows_elsewhere(alteration.context.catalog, table)
+    else:
         check_new_column(table, column, alteration.context)
     table = replace(table, columns=(*table.columns, column))
     table = with_column(table, _with_values(alteration, table, column, source))

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from dsql.catalog.catalog import Catalog
 from dsql.catalog.dependencies import PG_CLASS, PG_REWRITE, Address, default_address, dependencies
 from dsql.catalog.descriptions import description
 from dsql.catalog.foreign_keys import Reference, referring
@@ -38,7 +39,7 @@ def alter_type(alteration: Alteration, table: Table, command: Any) -> Table:
     type_oid, typmod = alteration.expressions.column_type(definition.type_name)
     if column.identity and type_oid not in _INTEGERS:
         raise SqlError("22023", "identity column type must be smallint, integer, or bigint")
-    _refuse_rows_elsewhere(alteration, table)
+    refuse_rows_elsewhere(alteration.context.catalog, table)
     _refuse_dependents(alteration, table, column)
     domain = alteration.expressions.column_domain(definition.type_name)
     if domain not in (0, column.domain):
@@ -86,10 +87,10 @@ def _conversion(
     return ""
 
 
-def _refuse_rows_elsewhere(alteration: Alteration, table: Table) -> None:
+def refuse_rows_elsewhere(catalog: Catalog, table: Table) -> None:
     """Raise SqlError 0A000 if columns have values of the table's row type, which nothing rewrites."""
-    for other in alteration.context.catalog.tables.values():
-        for column in other.live_columns:
+    for other in catalog.tables.values():
+        for column in other.live_columns if other.kind == "r" else ():
             if column.type_oid == table.row_type_oid and table.row_type_oid:
                 raise SqlError(
                     "0A000",

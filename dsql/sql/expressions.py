@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from dsql.catalog.schema import Table
 from dsql.errors import SqlError, unsupported
 from dsql.sql import coercion
 from dsql.sql.alike import Spread
@@ -32,7 +33,7 @@ from dsql.sql.bound import (
     RowConstructor,
     ScalarSubquery,
 )
-from dsql.sql.bound_query import Query, VirtualEntry
+from dsql.sql.bound_query import Entry, Query, SubqueryEntry, TableEntry, VirtualEntry
 from dsql.sql.depth import stack_depth_error
 from dsql.sql.expression_lists import NotAlikeError
 from dsql.sql.scope import Item, Scope, is_function_item, without_sets
@@ -187,8 +188,18 @@ def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expressio
         return fields[0]
     names = [column.name for column in item.columns if not column.hidden]
     return RowConstructor(
-        type_oid=oids.RECORD, fields=fields, names=names, position=position, whole=True
+        type_oid=_row_type(entry), fields=fields, names=names, position=position, whole=True
     )
+
+
+def _row_type(entry: Entry | None) -> int:
+    """Return the type of a relation's rows; record if they have none of their own."""
+    table: Table | None = None
+    if isinstance(entry, TableEntry):
+        table = entry.table
+    elif isinstance(entry, SubqueryEntry):
+        table = entry.view
+    return oids.RECORD if table is None or not table.row_type_oid else table.row_type_oid
 
 
 def item_columns(scope: Scope, item: Item, levels: int) -> list[Expression]:
