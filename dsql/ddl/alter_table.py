@@ -42,6 +42,13 @@ from dsql.ddl.naming import (
     refuse_system_column,
     require_table,
 )
+from dsql.ddl.physical_order import (
+    cluster_on,
+    replica_identity,
+    set_logged,
+    set_statistics,
+    set_tablespace,
+)
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.rewriting import pending_rewrite, target_of
 from dsql.ddl.role_specs import role_of
@@ -301,6 +308,16 @@ _ACTIONS: dict[str, _Action] = {
     "AT_SetIdentity": set_identity,
     "AT_DropIdentity": drop_identity,
     "AT_SetStorage": _set_storage,
+    "AT_SetStatistics": set_statistics,
+    "AT_SetTableSpace": set_tablespace,
+    "AT_SetLogged": set_logged,
+    "AT_SetUnLogged": set_logged,
+    "AT_ClusterOn": cluster_on,
+    "AT_DropCluster": _nothing,
+    "AT_DropOids": _nothing,
+    "AT_DisableRowSecurity": _nothing,
+    "AT_NoForceRowSecurity": _nothing,
+    "AT_ReplicaIdentity": replica_identity,
     "AT_AddConstraint": add_constraint,
     "AT_AlterConstraint": alter_constraint,
     "AT_ValidateConstraint": validate_constraint,

@@ -31,6 +31,7 @@ from dsql.ddl.maintenance import truncate, truncate_requires, vacuum
 from dsql.ddl.memberships import grant_role
 from dsql.ddl.owned import drop_owned, reassign_owned
 from dsql.ddl.owners import alter_owner, alter_owner_requires
+from dsql.ddl.physical_order import cluster, reindex
 from dsql.ddl.ranges import create_range, create_range_requires
 from dsql.ddl.rename import rename, rename_requires, set_schema, set_schema_requires
 from dsql.ddl.result import UtilityContext, UtilityResult
@@ -135,4 +136,6 @@ UTILITIES: dict[str, Utility[UtilityContext]] = {
     "Comment": Utility(comment_requires, comment),
     "Truncate": Utility(truncate_requires, _of_node(truncate)),
     "Vacuum": Utility(nothing, _of_node(vacuum)),
+    "Reindex": Utility(own_rules, _of_node(reindex)),
+    "Cluster": Utility(own_rules, _of_node(cluster)),
 }

@@ -72,8 +72,8 @@ def reindexed(node: Any, context: UtilityContext) -> None:
             found, name = found_relation(node.relation, context), node.relation.relname
             if kind == "REINDEX_OBJECT_INDEX" and not isinstance(found, tuple):
                 raise SqlError("42809", f'"{name}" is not an index')
-            if kind == "REINDEX_OBJECT_TABLE" and isinstance(found, tuple):
-                raise SqlError("42809", f'"{name}" is not a table or materialized view')
+            if kind == "REINDEX_OBJECT_TABLE":
+                _refuse_other_kinds(found, name)
             check(ownership(found), context.authority)
         case _:
             check(_owner_of_database(context.catalog.database), context.authority)
@@ -84,6 +84,7 @@ def clustered(node: Any, context: UtilityContext) -> None:
     if not node.relation.relname:
         return
     found = owned_relation(node.relation, context)
+    _refuse_other_kinds(found, node.relation.relname)
     if isinstance(found, Table):
         names = [index.name for index in found.indexes]
         if not node.indexname:
@@ -92,6 +93,11 @@ def clustered(node: Any, context: UtilityContext) -> None:
         if node.indexname not in names:
             message = f'index "{node.indexname}" for table "{found.name}" does not exist'
             raise SqlError("42704", message)
+
+
+def _refuse_other_kinds(found: Found, name: str) -> None:
+    if isinstance(found, tuple) or (isinstance(found, Table) and found.kind != "r"):
+        raise SqlError("42809", f'"{name}" is not a table or materialized view')
 
 
 def ruled(node: Any, context: UtilityContext) -> None:

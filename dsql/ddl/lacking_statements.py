@@ -315,7 +315,6 @@ _CHECKS: dict[str, Check] = {
     "AlterType": _altered_type("a base type"),
     "AlterUserMapping": _mapping,
     "CheckPoint": rights.denied("permission denied to execute CHECKPOINT command"),
-    "Cluster": rights.clustered,
     "CreateAm": rights.of_superusers("create", "an", "access method", "amname"),
     "CreateCast": rights.cast,
     "CreateConversion": _conversion,
@@ -345,7 +344,6 @@ _CHECKS: dict[str, Check] = {
     "ImportForeignSchema": _absent("server", lambda node: node.server_name),
     "Load": rights.library,
     "RefreshMatView": rights.refreshed,
-    "Reindex": rights.reindexed,
     "Rule": rights.ruled,
     "SecLabel": _unlabelled,
 }

@@ -44,7 +44,7 @@ from dsql.sql.gate import ParsedStatement
 from dsql.sql.refusals import check_statement
 from dsql.types import oids
 
-_NOT_DDL = frozenset(("Truncate", "Vacuum"))
+_NOT_DDL = frozenset(("Cluster", "Reindex", "Truncate", "Vacuum"))
 _ADJECTIVES = frozenset(
     "OR REPLACE TEMP TEMPORARY GLOBAL LOCAL UNLOGGED UNIQUE RECURSIVE DEFAULT".split()
 )
