@@ -82,7 +82,7 @@ def _item(
         return left
     if item.kind == "right":
         return Group([OuterJoin("left", right, left, conditions)])
-    if item.kind == "left":
+    if item.kind == "left" and right.conditions:
         conditions += _take_lateral(right, left.slots)
     return Group([OuterJoin(item.kind, left, right, conditions)])
 

@@ -1,14 +1,15 @@
 """From a group of relations to a tree of joins.
 
 Greedy: begin with the member that yields the fewest rows, then always add the one that is cheapest to
-join to what is there. Each addition is an index nested loop if the conditions reach an index of the
-new table and the outer side is small enough, a hash join if there is an equality, else a nested loop
-over the kept inner side.
+join to what is there; of very many, one of the first as they are written. Each addition is an index
+nested loop if the conditions reach an index of the new table and the outer side is small enough, a hash
+join if there is an equality, else a nested loop over the kept inner side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dsql.planner import access_path, estimates
@@ -25,6 +26,7 @@ from dsql.sql.bound import Expression, SortKey
 HASH_ROW_COST = 0.02
 BUILD_ROW_COST = 0.03  # of a row that is kept in the hash table
 LOOP_ROW_COST = 0.005
+_OPTIONS_MAX = 16  # that are compared; PostgreSQL takes the order as written from 8 on
 
 
 @dataclass(slots=True)
@@ -60,8 +62,8 @@ def plan_group(
         joined = Joined(node, slots)
     else:
         joined = _first(remaining, pending, slots, first)
-    while remaining:
-        joined = _add_cheapest(joined, remaining, pending, slots, first)
+    if remaining:
+        joined = _add_all(joined, remaining, pending, slots, first)
     for join in group.semi_joins:
         joined = _semi_join(joined, join, first)
         # beyond its memory a hash join gives the outer rows partition by partition
@@ -116,7 +118,8 @@ def _first(
     remaining: list[Member], pending: list[Expression], scope: set[int], first: float | None
 ) -> Joined:
     """Take the member with the fewest rows that needs no other one."""
-    free = [member for member in remaining if not member.needs & scope]
+    alone = len(remaining) == 1  # it needs none, and to ask a chain of joins costs a walk
+    free = [member for member in remaining if alone or not member.needs & scope]
     assert free, "members that need each other"
     reads = [(item, slots_of(item) & scope) for item in pending]
     planned = []
@@ -129,32 +132,42 @@ def _first(
     return Joined(node, set(member.slots))
 
 
-def _add_cheapest(
+def _add_all(
     joined: Joined,
     remaining: list[Member],
     pending: list[Expression],
     scope: set[int],
     first: float | None,
 ) -> Joined:
-    """Join the member that makes the cheapest plan, one that conditions connect if there is any."""
-    options = []
-    reads = [(item, slots_of(item) & scope) for item in pending]
-    for member in remaining:
-        if member.needs & (scope - joined.slots - member.slots):
-            continue
-        reach = joined.slots | member.slots
-        options.append((member, [item for item, read in reads if read <= reach]))
-    assert options, "members that need each other"
-    connected = [option for option in options if option[1] or option[0].needs]
-    ways = [
-        (member, join("inner", joined, member, conditions, first))
-        for member, conditions in connected or options
-    ]
-    member, node = min(ways, key=lambda way: _cost(way[1], first))
-    remaining.remove(member)
-    slots = joined.slots | member.slots
-    _take(pending, slots, scope)
-    return Joined(node, slots)
+    """Join the members, always that which makes the cheapest plan; those that conditions connect first."""
+    needs = {member: member.needs for member in remaining}
+    owners = {slot: member for member in remaining for slot in member.slots}
+    while remaining:
+        conditions = _connecting(pending, joined.slots, owners)
+        options = [one for one in remaining if not (needs[one] & scope) - joined.slots]
+        assert options, "members that need each other"
+        connected = [one for one in options if conditions[one] or needs[one]]
+        ways = [
+            (one, join("inner", joined, one, conditions[one], first))
+            for one in (connected or options)[:_OPTIONS_MAX]
+        ]
+        member, node = min(ways, key=lambda way: _cost(way[1], first))
+        remaining.remove(member)
+        joined = Joined(node, joined.slots | member.slots)
+        _take(pending, joined.slots, scope)
+    return joined
+
+
+def _connecting(
+    pending: list[Expression], joined: set[int], owners: Mapping[int, Member]
+) -> Mapping[Member, list[Expression]]:
+    """Return the conditions that read one member more than what is joined, by that."""
+    found: defaultdict[Member, list[Expression]] = defaultdict(list)
+    for item in pending:
+        members = {owners[slot] for slot in slots_of(item) - joined if slot in owners}
+        if len(members) == 1:
+            found[members.pop()].append(item)
+    return found
 
 
 def _outer_join(member: OuterJoin, first: float | None) -> Node:

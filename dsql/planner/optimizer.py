@@ -7,11 +7,11 @@ pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from dsql.planner.constants import Foreknowledge, simplified
 from dsql.planner.expressions import Slot, conjuncts, is_volatile, slots_of
-from dsql.planner.relations import Group, OuterJoin
+from dsql.planner.relations import Group, Member, OuterJoin
 from dsql.sql import bound
 from dsql.sql.bound import Constant, Expression
 
@@ -86,7 +86,7 @@ def reduce_outer_joins(group: Group) -> None:
         rejected: set[int] = set()
         for condition in group.conditions:
             rejected |= null_rejected(condition)
-        if not any(_reduce(group, join, rejected) for join in joins):
+        if not sum(_reduce(group, join, rejected) for join in joins):
             break  # else what an inner join brings in may reject more
 
 
@@ -108,11 +108,13 @@ def _reduce(group: Group, join: OuterJoin, rejected: set[int]) -> bool:
 
 def push_down(group: Group) -> None:
     """Move each condition to the one member that it reads."""
-    slots = group.slots
+    owners = {slot: number for number, one in enumerate(group.members) for slot in one.slots}
     kept = []
     for condition in group.conditions:
-        read = slots_of(condition) & slots
-        if not read or is_volatile(condition) or not _give(group, condition, read):
+        read = slots_of(condition) & owners.keys()
+        numbers = {owners[slot] for slot in read}
+        only = group.members[numbers.pop()] if len(numbers) == 1 else None
+        if only is None or is_volatile(condition) or not _give(only, condition, read):
             kept.append(condition)
     group.conditions = kept
     for member in group.members:
@@ -120,15 +122,13 @@ def push_down(group: Group) -> None:
             _push_into_nullable_side(member)
 
 
-def _give(group: Group, condition: Expression, read: frozenset[int]) -> bool:
-    for member in group.members:
-        if read <= member.slots:
-            if not isinstance(member, OuterJoin):
-                member.conditions.append(condition)
-                return True
-            if member.kind == "left" and read <= member.left.slots:
-                member.left.conditions.append(condition)
-                return True
+def _give(member: Member, condition: Expression, read: Set[int]) -> bool:
+    if not isinstance(member, OuterJoin):
+        member.conditions.append(condition)
+        return True
+    if member.kind == "left" and read <= member.left.slots:
+        member.left.conditions.append(condition)
+        return True
     return False
 
 

@@ -83,18 +83,20 @@ class DerivedLeaf:
 
 @dataclass(slots=True, eq=False)
 class OuterJoin:
-    """left, right or full join of two groups; `built` is its node, planned once."""
+    """left, right or full join of two groups; `built` is its node, planned once.
+
+    `slots` are those of both sides: joins below it may move up or become inner ones, but none is lost.
+    """
 
     kind: str
     left: Group
     right: Group
     conditions: list[Expression]
     built: Node | None = None
+    slots: set[int] = field(init=False)
 
-    @property
-    def slots(self) -> set[int]:
-        """The slots of both sides."""
-        return self.left.slots | self.right.slots
+    def __post_init__(self) -> None:
+        self.slots = self.left.slots | self.right.slots
 
     @property
     def needs(self) -> frozenset[int]:
