@@ -14,11 +14,14 @@ import argparse
 import asyncio
 import os
 import select
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
@@ -27,7 +30,11 @@ from attacks import PROFILES, connect
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from dsql.control.layout import Layout
+from dsql.control.running import read_processes
+from dsql.rpc.boot import current_boot
 from placement.client import AgentClient
+from storage.board import WATERMARK, Board
+from storage.environment import ENVIRONMENT
 
 RUNS_SECONDS = 0.3
 ROWS = 200_000
@@ -44,6 +51,7 @@ class Phase:
     """`run` works on a connection until the server ends it, and returns the SQLSTATE.
 
     `begin` comes before, with libpq's variables to open others with; None where `text` is all.
+    `meanwhile` is what the server is in until the end, given its data directory.
     """
 
     name: str
@@ -51,6 +59,7 @@ class Phase:
     profiles: tuple[str, ...] = PROFILES
     run: Callable[[psycopg.Connection, str], str] | None = None
     begin: Callable[[psycopg.Connection, Variables], None] | None = None
+    meanwhile: Callable[[Path], AbstractContextManager[object]] = nullcontext
 
 
 class Latest(NamedTuple):
@@ -113,6 +122,31 @@ def _begin_replay(connection: psycopg.Connection, variables: Variables) -> None:
         other.execute("update one set a = a + 1")
 
 
+@contextmanager
+def _behind(data: Path) -> Iterator[None]:
+    """Have all zones stand still, with replicas that have not come as far as what was committed."""
+    layout = Layout(data)
+    zones = [one.process_id for name, one in read_processes(layout).items() if name.endswith(".az")]
+    for pid in zones:
+        os.kill(pid, signal.SIGSTOP)
+    boards = [
+        Board(path / "storage" / ENVIRONMENT / "board", current_boot(), create=True)
+        for cluster in layout.cluster_identifiers()
+        for path in layout.replicas(cluster)
+    ]
+    come = [board.words[WATERMARK] for board in boards]
+    for board in boards:
+        board.words[WATERMARK] = 0
+    try:
+        yield
+    finally:
+        for board, watermark in zip(boards, come, strict=True):
+            board.words[WATERMARK] = watermark
+            board.close()
+        for pid in zones:
+            os.kill(pid, signal.SIGCONT)
+
+
 PHASES = (
     Phase("parsing", "select " + "1 + a, " * 200_000 + "1"),
     Phase("planning", "select " + ", ".join(f"(select {n} + a)" for n in range(20_000)) + " x"),
@@ -126,12 +160,14 @@ PHASES = (
     Phase("index build", "create index on big (b)", ("postgres",)),
     Phase("CALL that waits for a job", "", ("dsql",), run=_wait_for_job),
     Phase("a commit's replay", "commit", ("postgres",), begin=_begin_replay),
+    Phase("waiting for a replica", "select a from one", meanwhile=_behind),
 )  # fmt: skip
 
 
-def cancelled(phase: Phase, variables: Variables) -> tuple[str, float]:
+def cancelled(phase: Phase, started: server.Throwaway) -> tuple[str, float]:
     """Return the outcome, and how many seconds after a CancelRequest it was there."""
-    with connect(variables) as connection:
+    variables = started.variables
+    with connect(variables) as connection, phase.meanwhile(started.directory / "data"):
         if phase.begin is not None:
             phase.begin(connection, variables)
         asked: list[float] = []
@@ -149,29 +185,30 @@ def cancelled(phase: Phase, variables: Variables) -> tuple[str, float]:
     return outcome, ended - asked[0] if asked else float("nan")
 
 
-def timed_out(phase: Phase, variables: Variables) -> tuple[str, float]:
+def timed_out(phase: Phase, started: server.Throwaway) -> tuple[str, float]:
     """Return the outcome, and how many seconds after the statement_timeout it was there."""
-    with connect(variables) as connection:
-        if phase.begin is not None:
-            phase.begin(connection, variables)
+    with connect(started.variables) as connection:
         connection.execute(f"set statement_timeout = {round(RUNS_SECONDS * 1000)}")
-        started = time.monotonic()
-        outcome = (phase.run or _execute)(connection, phase.text)
-        return outcome, time.monotonic() - started - RUNS_SECONDS
+        with phase.meanwhile(started.directory / "data"):
+            began = time.monotonic()
+            outcome = (phase.run or _execute)(connection, phase.text)
+            return outcome, time.monotonic() - began - RUNS_SECONDS
 
 
-def abandoned(phase: Phase, variables: Variables, agent: str) -> tuple[str, float]:
+def abandoned(phase: Phase, started: server.Throwaway) -> tuple[str, float]:
     """Return how many seconds after its client's end an agent has no session any more."""
-    connection = connect(variables)
+    data = started.directory / "data"
+    connection = connect(started.variables)
     if phase.begin is not None:
-        phase.begin(connection, variables)
+        phase.begin(connection, started.variables)
     work = threading.Thread(target=_left_alone, args=(phase, connection), daemon=True)
-    work.start()
-    time.sleep(RUNS_SECONDS)
-    ours = socket.socket(fileno=os.dup(connection.pgconn.socket))
-    ours.shutdown(socket.SHUT_RDWR)
-    left = time.monotonic()
-    return asyncio.run(_until_gone(agent, left))
+    with phase.meanwhile(data):
+        work.start()
+        time.sleep(RUNS_SECONDS)
+        ours = socket.socket(fileno=os.dup(connection.pgconn.socket))
+        ours.shutdown(socket.SHUT_RDWR)
+        left = time.monotonic()
+        return asyncio.run(_until_gone(str(Layout(data).socket("agent")), left))
 
 
 async def _until_gone(agent: str, left: float) -> tuple[str, float]:
@@ -239,12 +276,11 @@ def measure(
     phase: Phase, profile: str, started: server.Throwaway, times: int
 ) -> tuple[Latest | None, Latest | None, Latest | None]:
     """Return the latest end by a cancel, a statement_timeout, and without a client; None: not measured."""
-    variables, agent = started.variables, str(Layout(started.directory / "data").socket("agent"))
     may = profile == "postgres" and phase.begin is None  # set a statement_timeout
     return (
-        _latest([cancelled(phase, variables) for _ in range(times)]),
-        _latest([timed_out(phase, variables) for _ in range(times)]) if may else None,
-        _latest([abandoned(phase, variables, agent) for _ in range(times)]),
+        _latest([cancelled(phase, started) for _ in range(times)]),
+        _latest([timed_out(phase, started) for _ in range(times)]) if may else None,
+        _latest([abandoned(phase, started) for _ in range(times)]),
     )
 
 
