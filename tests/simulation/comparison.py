@@ -8,6 +8,7 @@ import time
 from dsql.errors import SqlError
 from journal.log import Log
 from journal.messages import Record
+from placement.assignment import Assigner
 from storage.client import RemoteReplica
 
 from .history import Rows, Versions
@@ -93,8 +94,12 @@ class _Reader:
         process.spawn(self._read)
 
     def _read(self) -> None:
-        socket = self._installation.layout.socket(f"{self.zone}.storage")
+        layout = self._installation.layout
+        socket = layout.socket(f"{self.zone}.storage")
+        assigner = Assigner(layout, self.zone, sandbox=False, park_seconds=1.0)
         while self.rows is None:
+            # As an agent does for who reads, too: a lost log that is found is restored by who leads.
+            awake = assigner.connect_adjudicator(self._cluster, "")
             replica = RemoteReplica([socket], self._cluster)
             self.timestamp = self._observer.journal[
                 -1
@@ -103,3 +108,5 @@ class _Reader:
                 self.rows = list(replica.snapshot(self.timestamp).scan(b"\0", b"\xff"))
             replica.close()
             time.sleep(0.1)
+            if awake is not None:
+                awake[1].close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import os
 import select
 from asyncio import events
@@ -33,24 +34,6 @@ class SimulatedTask(asyncio.Task):
         return self._number
 
 
-class _Selector:
-    """What BaseEventLoop asks how long to wait."""
-
-    def __init__(self, loop: SimulatedLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        thread = self._loop.thread
-        if timeout is not None and timeout <= 0:
-            thread.sleep(_TURN_MICROSECONDS)
-        elif not self._loop.signalled:
-            thread.wait(timeout)
-        self._loop.signalled = False
-        return []
-
-    def close(self) -> None: ...
-
-
 class SimulatedLoop(asyncio.BaseEventLoop):
     """The event loop of a simulated process, run by the thread that makes it."""
 
@@ -59,7 +42,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.process = process
         self.thread = thread
         self.signalled = False
-        self._selector = _Selector(self)
         self._readers: dict[int, tuple[Callable[..., None], tuple[Any, ...]]] = {}
         self._alive: list[SimulatedTask] = []
         process.loops.append(self)
@@ -84,17 +66,37 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         task.add_done_callback(lambda _: self.stop())
         try:
             while not self._stopping:
-                self._run_once()
+                self._turn()
         finally:
             self.thread.loop = None
             events._set_running_loop(None)
         return task.result()
 
+    def _turn(self) -> None:
+        """Wait until there is something to do, and do it, as BaseEventLoop's `_run_once` does."""
+        ready, scheduled = self._ready, self._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(scheduled)._scheduled = False
+        if ready:
+            self.thread.sleep(_TURN_MICROSECONDS)
+        elif not self.signalled:
+            left = scheduled[0]._when - self.time() if scheduled else None
+            self.thread.wait(None if left is None else max(0.0, left))
+        self.signalled = False
+        end = self.time() + self._clock_resolution
+        while scheduled and scheduled[0]._when < end:
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False
+            ready.append(handle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
     def interrupt(self) -> None:
         """Cancel what `run` runs, as a signal handler does."""
         self.call_soon_threadsafe(self._main.cancel)
-
-    def _process_events(self, event_list: list[Any]) -> None: ...
 
     def _write_to_self(self) -> None:
         self.signalled = True

@@ -193,7 +193,7 @@ class End:
 
     def _travel(self, data: bytes | None) -> None:
         world = self._world
-        delay = world.chance.randint(20, self._network.delay)
+        delay = 20 + int(world.chance.random() * (self._network.delay - 19))
         arrival = self._last_arrival = max(self._last_arrival, world.now + delay)
         self.travelling.append((arrival, data))
         if len(self.travelling) == 1:

@@ -11,6 +11,7 @@ from .observer import Observer
 from .session import Session
 from .world import SECOND
 
+_HURRY = 0.02  # seconds between two transactions of a client that is to get on
 _PROGRESS_BOUND = 30 * SECOND
 _IDLE_BOUND = 30 * SECOND
 
@@ -42,21 +43,21 @@ class Tenant:
                 session.start()
 
     def make_progress(self) -> None:
-        """Wait until every client has got on. Raises ViolationError."""
-        wanted = [session.decided + 3 for session in self.sessions]
+        """Wait until every client has got on, and let it stop then. Raises ViolationError."""
+        self.history.pace = _HURRY
+        wanted = {session: session.decided + 3 for session in self.sessions}
+
+        def progressed() -> bool:
+            for session, enough in wanted.items():
+                session.stopping = session.decided >= enough
+            return all(session.stopping for session in self.sessions)
+
         self._world.run_until(
-            lambda: all(
-                session.decided >= enough
-                for session, enough in zip(self.sessions, wanted, strict=True)
-            ),
-            _PROGRESS_BOUND,
-            "every client makes progress after the faults",
+            progressed, _PROGRESS_BOUND, "every client makes progress after the faults"
         )
 
     def stop(self) -> None:
-        """End the clients, and let the observer be fed what they were told last."""
-        for session in self.sessions:
-            session.stopping = True
+        """Let the clients end, and the observer be fed what they were told last."""
         self._world.run_until(
             lambda: all(session.idle for session in self.sessions), _IDLE_BOUND, "clients end"
         )
