@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import socket
 import time
 from collections.abc import Callable
@@ -68,11 +67,13 @@ from dsql.session.departure import Departure
 from dsql.session.load_meter import LoadMeter
 from dsql.session.log_names import named
 from dsql.session.moving import Moving
+from dsql.session.own_memory import OwnMemory
 from dsql.session.roster import Roster
 from dsql.sql import large_texts
 from dsql.transaction.usage import Usage
 
-# Python's heap seldom gives back what large statements took, which later sessions have no use for.
+# Python's heap seldom gives back what large statements took, which later sessions have no use for. What is
+# mapped of the replicas is not meant: a process that has read much of a large one is as good as new.
 RESIDENT_BYTES_MAX = 256 * 1024 * 1024
 
 _WATCH_SECONDS = 1.0
@@ -167,13 +168,14 @@ class QueryProcessor:
         self._given: dict[int, _Given] = {}  # what runs, by number
         self._retiring = False
         self._full = False
+        self._memory = OwnMemory()
         self._usage = Usage()  # the tenant's
         self._computed = 0  # processor time that was metered, in microseconds
 
     def run(self) -> None:
         """Live. Returns when the process should exit."""
         # Without agent and seed it has nothing to do.
-        with contextlib.suppress(EOFError, ConnectionError):
+        with contextlib.suppress(EOFError, ConnectionError), contextlib.closing(self._memory):
             message, slots = self._line.wait()
             while isinstance(message, Deserted | Adopt):
                 if isinstance(message, Adopt):
@@ -421,7 +423,7 @@ class QueryProcessor:
 
     def _look_at_size(self) -> None:
         """Want no more sessions if the process has grown large."""
-        if not self._full and _most_resident() > RESIDENT_BYTES_MAX:
+        if not self._full and self._memory.resident_bytes > RESIDENT_BYTES_MAX:
             self._full = True  # another one is made faster than memory is found in this one
             with contextlib.suppress(OSError):
                 self._line.tell(Full())
@@ -452,8 +454,3 @@ class QueryProcessor:
         running = self._roster.running
         if running is not None:
             running.interrupts.tick(frame)
-
-
-def _most_resident() -> int:
-    """Return the bytes that this process has had in memory at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
