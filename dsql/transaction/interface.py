@@ -32,15 +32,19 @@ class Mode(enum.IntEnum):
 class Snapshot(Protocol):
     """Reads at one timestamp. Never blocks on writers; waits until the replica has reached it.
 
-    `bytes_read` counts the keys and values of scans, and the values that were got.
+    `bytes_read` counts the keys and values of scans, and the values that were got. Transactions may share a
+    snapshot, so whoever takes the count sets it to 0.
     """
 
     timestamp: int
 
     @property
     def bytes_read(self) -> int:
-        """So far."""
+        """Since it was taken."""
         ...
+
+    @bytes_read.setter
+    def bytes_read(self, count: int) -> None: ...
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key` at the timestamp, None if there is none."""

@@ -25,6 +25,10 @@ class JoinedSnapshot:
         """Of the cluster's: what a session has for itself is not metered."""
         return self._shared.bytes_read
 
+    @bytes_read.setter
+    def bytes_read(self, count: int) -> None:
+        self._shared.bytes_read = count
+
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`, None if there is none."""
         return self._local.get(key) if is_local(key) else self._shared.get(key)

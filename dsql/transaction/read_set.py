@@ -164,6 +164,10 @@ class TracedSnapshot:
         """See Snapshot."""
         return self._snapshot.bytes_read
 
+    @bytes_read.setter
+    def bytes_read(self, count: int) -> None:
+        self._snapshot.bytes_read = count
+
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`, None if there is none."""
         self._reads.add_key(key)

@@ -221,6 +221,7 @@ class BufferedTransaction:
                 return False
             buffer.note_found(snapshot.timestamp)
         self._shared.usage.bytes_read += snapshot.bytes_read
+        snapshot.bytes_read = 0
         self._enter(timestamp)
         return True
 
@@ -383,6 +384,7 @@ class BufferedTransaction:
         """Let go of a transaction that goes on in another process, by its `record`: it is counted there."""
         if self._snapshot is not None:
             self._shared.usage.bytes_read += self._snapshot.bytes_read
+            self._snapshot.bytes_read = 0
             self._snapshot = None
         self.rollback()
 
@@ -491,6 +493,7 @@ class BufferedTransaction:
             shared, snapshot = self._shared, self._snapshot
             if snapshot is not None:  # counted here, where a call would cost as much
                 usage, bytes_read = shared.usage, snapshot.bytes_read
+                snapshot.bytes_read = 0
                 usage.transactions += 1
                 usage.bytes_read += bytes_read
                 if bytes_read > READ_BYTES_MIN:

@@ -26,6 +26,21 @@ def test_read_only_transaction_is_charged_for_what_it_read_or_the_least(
     assert usage.read_bytes_charged == 2_048 + 5_000
 
 
+def test_what_is_read_from_a_snapshot_that_transactions_share_is_counted_once(
+    manager: Any, cluster: Any, usage: Usage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.rows = {b"a": bytes(3_000)}
+    shared = cluster.snapshot(10, None)
+    monkeypatch.setattr(cluster, "snapshot", lambda *_: shared)
+    for traces in (False, True, False):
+        transaction = manager.begin()
+        if traces:
+            transaction.trace_reads()
+        transaction.get(b"a")
+        transaction.rollback()
+    assert (usage.bytes_read, usage.read_surplus) == (9_000, 3 * (3_000 - 2_048))
+
+
 def test_commit_is_charged_for_its_rows_and_timed(manager: Any, cluster: Any, usage: Usage) -> None:
     for rows in (1, 20):
         transaction = manager.begin()
