@@ -219,6 +219,8 @@ class RelaySession(asyncio.Protocol):
         except Exception:
             _log.exception("hand-over of %s failed", self._attempt.client_address)
             self._refuse(_internal_error())
+        finally:
+            self._delivery = None  # it knows this session: only the collector would find the two
 
     async def _place(self, pending: bytes) -> bool:
         """Find an agent and give it the session; return False if that has just gone."""

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import socket
 import struct
@@ -15,6 +16,7 @@ from dsql.client.auth_token import Credentials
 from dsql.client.endpoint import Endpoint
 from dsql.control.access_keys import AccessKey, AttachedPolicy
 from relay.front_door import Settings
+from relay.session import RelaySession
 
 CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 UNEXPECTED_MESSAGE = b"\x15\x03\x01\0\x02\x02\x0a"
@@ -83,6 +85,30 @@ async def test_session_goes_on_elsewhere_with_every_tls13_cipher(installation, c
     (handed,) = installation.neighbours.handed
     assert handed.tls.cipher == cipher
     assert handed.identity == installation.key.principal
+
+
+@pytest.mark.parametrize("tls12", [False, True])
+async def test_a_login_leaves_nothing_that_only_the_collector_would_find(
+    installation, tls12
+) -> None:
+    def logins() -> int:
+        return sum(type(found) is RelaySession for found in gc.get_objects())
+
+    def talk() -> None:
+        client = installation.client(tls12=tls12)
+        assert client.log_in(installation.token())[-1] == (b"Z", b"I")
+        client.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = logins()
+        await in_thread(talk)
+        async with asyncio.timeout(30):
+            while logins() > before:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("negotiation", ["postgres", "direct"])
