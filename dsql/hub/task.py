@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 Timer = tuple[float, int, "Task"]  # when, and in which order
 
 
-def _nothing_to_hurry() -> None:
-    """Do nothing: the task never blocks."""
+def _do_nothing() -> None:
+    """Do nothing: the task never blocks, or is over."""
 
 
 class Task(greenlet):
@@ -28,7 +28,7 @@ class Task(greenlet):
         super().__init__()
         self._act = act
         self._ended = ended
-        self.hurry: Callable[[], None] = _nothing_to_hurry
+        self.hurry: Callable[[], None] = _do_nothing
         self.deadline = NEVER  # of what it waits for
         self.timer: Timer | None = None  # that comes no later
         self.waits = False
@@ -43,3 +43,4 @@ class Task(greenlet):
             logger.exception("task failed")
         finally:
             self._ended(self)
+            self._act = self.hurry = _do_nothing  # a void timer may know this task for an hour

@@ -98,6 +98,10 @@ class Attempts:
         self._sequences = sequences
         self._check_deferred = check_deferred
 
+    def take_apart(self) -> None:
+        """Let go of the block, which knows these: the session is over."""
+        vars(self).clear()
+
     def commit(self, transaction: SessionTransaction) -> None:
         """Commit; a transaction that lost is run again where that is allowed and possible.
 

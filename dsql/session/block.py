@@ -206,6 +206,11 @@ class TransactionBlock:
             self._interrupts.resume()
         return found
 
+    def take_apart(self) -> None:
+        """Let go of all that knows this block: the session is over. What `release` needs stays."""
+        self._attempts.take_apart()
+        self.hold_cursors = self._on_end = do_nothing
+
     def close_temporary(self) -> None:
         """Remove the session's temporary objects, between two transactions."""
         if self._own is not None:

@@ -64,8 +64,12 @@ class SessionContext:
         self._accounts: WeakSet[StatementMemory] = WeakSet()  # suspended statements keep theirs
         self._standpoint: Standpoint | None = None
         self._generation = -1
-        routines = Routines(self, settings, block, environment.plans, after_statement)
-        self.call_sql_function = routines.run
+        self._routines = Routines(self, settings, block, environment.plans, after_statement)
+        self.call_sql_function = self._routines.run
+
+    def take_apart(self) -> None:
+        """Let go of all that knows this context: the session is over."""
+        self._routines.take_apart()
 
     @property
     def session_id(self) -> str:

@@ -51,6 +51,10 @@ class Routines:
         self._plans = plans
         self._depth = 0
 
+    def take_apart(self) -> None:
+        """Let go of the context, which knows these: the session is over."""
+        vars(self).clear()
+
     def run(self, call: SqlCall, arguments: Sequence[Any]) -> Any:
         """Return a call's value, an iterable of them for a set; a row is a tuple.
 

@@ -153,6 +153,10 @@ class Session:
         between = self.interrupts.state == RESTING and not (state.out or state.pending)
         return self._depart(None) if between else None
 
+    def take_apart(self) -> None:
+        """Leave nothing behind that only the collector would find. Nobody may know the session any more."""
+        self._state.take_apart()
+
     def run(self) -> Departure | None:
         """Serve the client until it is gone, and close the connection; or until the session departs."""
         self.interrupts.adopt()
@@ -314,6 +318,7 @@ class Session:
             except Exception as error:
                 interrupts.hold()
                 self._fail(kind, error)
+                error.__traceback__ = error.__context__ = None  # frames that may know it
                 done = True
             interrupts.state = HELD
         except Interrupted as interrupt:

@@ -6,9 +6,10 @@ DISCARD, set_config(), the startup message, what ALTER ROLE has left. Each param
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from typing import Protocol
 
@@ -51,13 +52,19 @@ _KEPT_BY_RESET_ALL = (_ROLE, _SESSION_AUTHORIZATION, _PROFILE, *VERSIONS[DSQL])
 
 @dataclass(slots=True)
 class _Values:
-    """The texts of all parameters by their keys, and the OID of the role that SET ROLE chose (0: none)."""
+    """The texts of all parameters by their keys, and the OID of the role that SET ROLE chose (0: none).
 
-    texts: dict[str, str]
+    Copies have the texts in common: who changes one makes new ones.
+    """
+
+    texts: Mapping[str, str]
     role: int = 0
 
     def copy(self) -> _Values:
-        return _Values(dict(self.texts), self.role)
+        return _Values(self.texts, self.role)
+
+    def change(self, texts: Mapping[str, str]) -> None:
+        self.texts = {**self.texts, **texts}
 
 
 Snapshot = tuple[_Values, _Values]
@@ -100,8 +107,8 @@ class Settings:
         session_role: Role = ADMIN,
         profile_changes: bool = False,
     ) -> None:
-        self._base = _BASE | {_PROFILE: profile} | PROFILE_DEFAULTS[profile]
-        self._defaults = _Values(dict(self._base))
+        self._base = _base(profile)
+        self._defaults = _Values(self._base)
         self._catalog = catalog
         self._profile_changes = profile_changes
         self._transaction: Running | None = None
@@ -118,7 +125,7 @@ class Settings:
         """Make the session a role's, before its first statement."""
         assert self._saved is None
         self.session_role = role.oid
-        self._defaults.texts[_SESSION_AUTHORIZATION] = role.name
+        self._defaults.change({_SESSION_AUTHORIZATION: role.name})
         self._session = self._defaults.copy()
         self._effective = self._defaults.copy()
         self._derive()
@@ -166,6 +173,10 @@ class Settings:
             self.encoding = encoding
             self.encode = encode_text if encoding is None else encoding.encoded
             self._encoding_changed()
+
+    def take_apart(self) -> None:
+        """Let go of all that knows these settings: the session is over."""
+        self._transaction, self._encoding_changed = None, _nobody_cares
 
     @property
     def current_role(self) -> int:
@@ -243,8 +254,7 @@ class Settings:
             self._transaction.set_modes(mode_of(key, value))
             return value
         self._change()
-        for values in (self._effective,) if local else (self._effective, self._session):
-            _put(values, key, value, role)
+        _put(((self._effective,) if local else (self._effective, self._session)), key, value, role)
         self._derive()
         return value
 
@@ -252,8 +262,7 @@ class Settings:
         """Set what a parameter is at the session's start, and what RESET goes back to. Raises as `set`."""
         assert self._saved is None
         key, value, role = self._checked(name, text, local=False)
-        for values in (self._defaults, self._session, self._effective):
-            _put(values, key, value, role)
+        _put((self._defaults, self._session, self._effective), key, value, role)
         self._derive()
 
     def check(self, name: str, text: str | None) -> str:
@@ -308,7 +317,7 @@ class Settings:
         self._change()
         texts = self._session.texts
         kept = {name: texts[name] for name in _KEPT_BY_RESET_ALL}
-        self._session = _Values(self._defaults.texts | kept, self._session.role)
+        self._session = _Values({**self._defaults.texts, **kept}, self._session.role)
         self._effective = self._session.copy()
         self._derive()
 
@@ -323,8 +332,7 @@ class Settings:
         self._change()
         before, generation, was_definer = self._effective, self.generation, self._is_definer
         inside = before.copy()
-        for name, text in changes:
-            inside.texts[parameter_key(name)] = text
+        inside.change({parameter_key(name): text for name, text in changes})
         inside.role = role or before.role
         entered = inside.copy()
         try:
@@ -335,11 +343,7 @@ class Settings:
         finally:
             self._is_definer = was_definer
             if self._effective is inside:
-                before.texts |= {
-                    key: text
-                    for key, text in inside.texts.items()
-                    if entered.texts.get(key) != text
-                }
+                before.change(_difference(entered.texts, inside.texts))
                 self._effective = before
                 self._derive()
                 if inside.texts == entered.texts:
@@ -385,17 +389,18 @@ class Settings:
     def _restored(self, record: ValuesRecord) -> _Values:
         for key, text in record.changed.items():
             _check_recorded(key, text)
-        return _Values(self._defaults.texts | record.changed, record.role)
+        return _Values({**self._defaults.texts, **record.changed}, record.role)
 
     def take_up(self, record: SettingsRecord) -> None:
         """Go on with what another process has left. Raises InvalidRecordError."""
         for key, text in (*record.defaults.items(), *record.changed.items()):
             _check_recorded(key, text)
         self.session_role = record.session_role
-        self._defaults = _Values(self._base | record.defaults)
-        self._session = _Values(self._defaults.texts | record.changed, record.role)
+        self._defaults = _Values({**self._base, **record.defaults})
+        changed = {**self._defaults.texts, **record.changed} if record.changed else None
+        self._session = _Values(changed or self._defaults.texts, record.role)
         self._effective = self._session.copy()
-        told = self._effective.texts | record.reported
+        told = {**self._effective.texts, **record.reported}
         self._reported = {key: told[key] for key in REPORTED}
         try:
             self._derive()
@@ -449,22 +454,34 @@ class Settings:
         return changed
 
 
+@cache
+def _base(profile: str) -> Mapping[str, str]:
+    """Return what every session of a profile begins with."""
+    return {**_BASE, _PROFILE: profile, **PROFILE_DEFAULTS[profile]}
+
+
 def _nobody_cares() -> None:
     """The session does not run yet."""
 
 
-def _put(values: _Values, key: str, text: str, role: int) -> None:
+def _put(all_values: Iterable[_Values], key: str, text: str, role: int) -> None:
     """Store a value. Whoever sets the session's authorization gives up the role of SET ROLE."""
-    values.texts[key] = text
-    if key in (_ROLE, _SESSION_AUTHORIZATION):
-        values.role = role
+    texts = {key: text}
     if key == _SESSION_AUTHORIZATION:
-        values.texts[_ROLE] = "none"
+        texts[_ROLE] = "none"
     if key == _PROFILE:
-        values.texts |= PROFILE_DEFAULTS[text]
+        texts |= PROFILE_DEFAULTS[text]
+    before: Mapping[str, str] = _BASE
+    after = before
+    for values in all_values:
+        if values.texts is not before:
+            before, after = values.texts, {**values.texts, **texts}
+        values.texts = after
+        if key in (_ROLE, _SESSION_AUTHORIZATION):
+            values.role = role
 
 
-def _difference(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
     """Return what `after` says otherwise."""
     return {key: text for key, text in after.items() if before.get(key) != text}
 

@@ -95,6 +95,16 @@ class SessionState:
         self.reader = MessageReader()
         self.pending: deque[Message] = deque()
 
+    def take_apart(self) -> None:
+        """Let go of everything: the session is over.
+
+        Its parts know each other. The collector would find that, some hundred sessions later.
+        """
+        self.context.take_apart()
+        self.block.take_apart()
+        self.settings.take_apart()
+        vars(self).clear()
+
     def age_error(self) -> SqlError | None:
         """See `dsql.session.interrupts.Surroundings`."""
         return self.block.age_error()

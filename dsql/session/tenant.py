@@ -217,7 +217,9 @@ class ClusterTenant:
         review(self._environment.plans)
         session = Session(origin, connection, self._environment, park_seconds, arrived)
         with self._roster.entered(number, session):
-            return session.run()
+            departure = session.run()
+        session.take_apart()
+        return departure
 
     def run_jobs(self, number: int) -> bool:
         """See `dsql.session.query_processor.Tenant`."""

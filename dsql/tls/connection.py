@@ -101,7 +101,7 @@ class PlainConnection:
         self._unsent = memoryview(b"")
         self._take = self._take_briefly
         self.deadline = NEVER
-        self.on_stall: Callable[[], None] = lambda: None
+        self.on_stall: Callable[[], None] = _do_nothing
 
     def receive(self) -> bytes:
         """Wait for bytes; see `Connection`."""
@@ -197,7 +197,7 @@ class PlainConnection:
 
     def close(self) -> None:
         """See `Connection`."""
-        self._watch_no_more()
+        self._let_go()
         self._socket.close()
 
     @property
@@ -212,10 +212,12 @@ class PlainConnection:
     def detach(self) -> None:
         """See `Connection`."""
         assert self.may_move, "a connection changes hands between two messages"
-        self._watch_no_more()
-        self._send = self._recv = _keep_away
+        self._let_go()
 
-    def _watch_no_more(self) -> None:
+    def _let_go(self) -> None:
+        """Touch the socket no more, nor know who knows this connection: a cycle is collected late."""
+        self._send = self._recv = self._take = _keep_away
+        self.on_stall = _do_nothing
         if self._source is not None:
             self._waiter.forget(self._source)
             self._source = None
@@ -278,6 +280,10 @@ def open_connection(
     """Return the connection over a socket that the relay handed on."""
     waiter = waiter or Blocking()
     return PlainConnection(client, waiter) if tls is None else TlsConnection(client, tls, waiter)
+
+
+def _do_nothing() -> None:
+    """Let the client take its time: nobody has said otherwise."""
 
 
 def _keep_away(*_: object) -> NoReturn:

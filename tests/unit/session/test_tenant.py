@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +13,21 @@ from memory_server import ARN, Peer, errors
 from dsql.control.layout import Layout
 from dsql.errors import SqlError
 from dsql.hub.hub import Hub
+from dsql.hub.task import Task
 from dsql.rpc import packets
 from dsql.rpc.boot import current_boot
 from dsql.rpc.clock import ClockPublisher
 from dsql.session import handed, tenant
 from dsql.session.agent_line import AgentLine
+from dsql.session.block import TransactionBlock
 from dsql.session.control import Assign
 from dsql.session.handed import HandedSession
 from dsql.session.roster import Roster
+from dsql.session.session import Session
+from dsql.session.settings import Settings
+from dsql.session.state import SessionState
 from dsql.session.tenant import ClusterTenant
+from dsql.tls.connection import PlainConnection
 from dsql.wire.client import query as encode_query
 from storage.client import open_slot
 from storage.environment import ENVIRONMENT, WritableEnvironment
@@ -103,6 +110,26 @@ def test_replicas_are_opened_when_a_client_has_been_greeted(layout: Layout) -> N
 
     with led(layout), opened() as found, stored(layout):
         run(found, after_greeting(ask))
+
+
+def test_a_session_leaves_nothing_that_only_the_collector_would_find(layout: Layout) -> None:
+    parts = (Session, SessionState, Settings, TransactionBlock, PlainConnection, Task)
+
+    def ask(peer: Peer) -> None:
+        assert peer.rows("SELECT 1") == [[b"1"]]
+        assert peer.fails("SELECT nothing")[0] == "42703"
+        assert peer.rows("SET application_name = 'one'; SELECT 2") == [[b"2"]]
+
+    with led(layout), opened() as found, stored(layout):
+        run(found, after_greeting(ask))
+        gc.collect()
+        gc.disable()
+        try:
+            run(found, after_greeting(ask))
+            left = [type(one).__name__ for one in gc.get_objects() if isinstance(one, parts)]
+        finally:
+            gc.enable()
+    assert left == []
 
 
 def test_the_end_that_was_asked_for_before_a_session_ends_it(layout: Layout) -> None:
