@@ -33,18 +33,21 @@ def encoded(transaction_id: bytes, size: int = 0) -> bytes:
 
 
 class Committers:
-    """Tasks that commit, and how that ended."""
+    """Tasks that commit, and how that ended.
 
-    def __init__(self) -> None:
+    Patient ones, because the zones are threads of this process, and a busy machine may starve them for long.
+    """
+
+    def __init__(self, patience: float = 60.0, reach: float = 60.0, resolve: float = 60.0) -> None:
         self.zones = Zones()
         self.hub = Hub()
         self.outcomes: dict[bytes, object] = {}
         self.client = AdjudicatorClient(
             AZS,
             self._connect,
-            patience_seconds=0.05,
-            reach_seconds=0.1,
-            resolve_seconds=0.5,
+            patience_seconds=patience,
+            reach_seconds=reach,
+            resolve_seconds=resolve,
             waiter=self.hub,
         )
         self.hub.at_round_end = self.client.flush
@@ -81,6 +84,13 @@ def committers() -> Iterator[Committers]:
     committers.close()
 
 
+@pytest.fixture
+def impatient() -> Iterator[Committers]:
+    committers = Committers(0.05, 0.1, 0.5)
+    yield committers
+    committers.close()
+
+
 def test_commits_of_a_round_leave_together_and_each_gets_its_own_answer(
     committers: Committers,
 ) -> None:
@@ -103,7 +113,7 @@ def test_commits_of_a_round_leave_together_and_each_gets_its_own_answer(
     assert not committers.remembered()
 
 
-def test_answers_may_overtake_each_other(committers: Committers) -> None:
+def test_answers_may_overtake_each_other(impatient: Committers) -> None:
     late = threading.Event()
 
     def act(request: bytes) -> bytes | None:
@@ -116,8 +126,8 @@ def test_answers_may_overtake_each_other(committers: Committers) -> None:
         late.wait(5)
         return encode_reply(subject_of(request), Verdict.COMMITTED, 1)
 
-    committers.zones.acts |= {"az1": act, "az2": is_asked}
-    outcomes = committers.run()
+    impatient.zones.acts |= {"az1": act, "az2": is_asked}
+    outcomes = impatient.run()
     assert outcomes == [Committed(1), *[Committed(77)] * (MANY - 1)]
 
 
@@ -171,7 +181,6 @@ def test_who_waits_for_a_zone_that_has_died_asks_elsewhere_though_its_connection
         return names(0)(request) if request[0] == Request.COMMIT else buries(request)
 
     committers.zones.acts |= {"az1": dies, "az2": buries_and_knows_nothing, "az3": buries}
-    committers.client._patience_seconds = committers.client._reach_seconds = 60.0
     monkeypatch.setattr(client, "_DYING_SECONDS", 60.0)
     assert committers.run() == [Buried()] * MANY
     committers.client._leader = "az2"
@@ -201,15 +210,15 @@ def test_who_waits_for_a_connection_that_fails_goes_elsewhere(committers: Commit
     assert committers.zones.connected == ["az2", "az3"]
 
 
-def test_commits_that_no_zone_takes_have_certainly_not_happened(committers: Committers) -> None:
-    committers.zones.gone = set(AZS)
-    assert committers.run() == [Unavailable()] * MANY
+def test_commits_that_no_zone_takes_have_certainly_not_happened(impatient: Committers) -> None:
+    impatient.zones.gone = set(AZS)
+    assert impatient.run() == [Unavailable()] * MANY
 
 
-def test_zones_that_never_answer_leave_nothing_behind(committers: Committers) -> None:
-    committers.zones.acts = dict.fromkeys(AZS, is_silent)
-    assert committers.run() == [Unknown()] * MANY
-    assert not committers.remembered()
+def test_zones_that_never_answer_leave_nothing_behind(impatient: Committers) -> None:
+    impatient.zones.acts = dict.fromkeys(AZS, is_silent)
+    assert impatient.run() == [Unknown()] * MANY
+    assert not impatient.remembered()
 
 
 def test_what_the_kernel_does_not_take_at_once_follows(committers: Committers) -> None:
