@@ -42,16 +42,27 @@ CLASSES = (
     OperatorClass(3127, "timestamptz_ops", oids.TIMESTAMPTZ, 434, "datetime_ops"),
     OperatorClass(3128, "timestamp_ops", oids.TIMESTAMP, 434, "datetime_ops"),
     OperatorClass(10_000, "array_ops", oids.ANYARRAY, 397, "array_ops"),
+    OperatorClass(10_002, "bit_ops", oids.BIT, 423, "bit_ops"),
     OperatorClass(10_003, "bool_ops", oids.BOOL, 424, "bool_ops"),
     OperatorClass(10_004, "bpchar_ops", oids.BPCHAR, 426, "bpchar_ops"),
     OperatorClass(10_006, "bytea_ops", oids.BYTEA, 428, "bytea_ops"),
     OperatorClass(10_007, "char_ops", oids.CHAR, 429, "char_ops"),
     OperatorClass(10_012, "float4_ops", oids.FLOAT4, 1970, "float_ops"),
+    OperatorClass(10_015, "inet_ops", oids.INET, 1974, "network_ops"),
     OperatorClass(10_022, "interval_ops", oids.INTERVAL, 1982, "interval_ops"),
+    OperatorClass(10_024, "macaddr_ops", oids.MACADDR, 1984, "macaddr_ops"),
+    OperatorClass(10_026, "macaddr8_ops", oids.MACADDR8, 3371, "macaddr8_ops"),
     OperatorClass(10_028, "name_ops", oids.NAME, 1994, "text_ops"),
+    OperatorClass(10_032, "oidvector_ops", oids.OIDVECTOR, 1991, "oidvector_ops"),
+    OperatorClass(10_034, "record_ops", oids.RECORD, 2994, "record_ops"),
     OperatorClass(10_038, "time_ops", oids.TIME, 1996, "time_ops"),
     OperatorClass(10_041, "timetz_ops", oids.TIMETZ, 2000, "timetz_ops"),
+    OperatorClass(10_043, "varbit_ops", oids.VARBIT, 2002, "varbit_ops"),
+    OperatorClass(10_047, "money_ops", oids.MONEY, 2099, "money_ops"),
+    OperatorClass(10_050, "tid_ops", oids.TID, 2789, "tid_ops"),
+    OperatorClass(10_053, "xid8_ops", oids.XID8, 5067, "xid8_ops"),
     OperatorClass(10_065, "uuid_ops", oids.UUID, 2968, "uuid_ops"),
+    OperatorClass(10_067, "pg_lsn_ops", oids.PG_LSN, 3253, "pg_lsn_ops"),
     OperatorClass(10_069, "enum_ops", oids.ANYENUM, 3522, "enum_ops"),
     OperatorClass(10_076, "range_ops", oids.ANYRANGE, 3901, "range_ops"),
     OperatorClass(10_080, "multirange_ops", oids.ANYMULTIRANGE, 4199, "multirange_ops"),
@@ -66,8 +77,9 @@ OTHERS = (
 _ALL = (*CLASSES, *OTHERS)
 _BY_NAME = {each.name: each for each in _ALL}
 _BY_TYPE = {each.type_oid: each for each in CLASSES}
-_GENERIC = {"e": oids.ANYENUM, "r": oids.ANYRANGE, "m": oids.ANYMULTIRANGE}
+_GENERIC = {"c": oids.RECORD, "e": oids.ANYENUM, "r": oids.ANYRANGE, "m": oids.ANYMULTIRANGE}
 _BY_TYPE[oids.VARCHAR] = _BY_TYPE[oids.TEXT]
+_BY_TYPE[oids.CIDR] = _BY_TYPE[oids.INET]
 
 
 def class_oid(type_oid: int, name: str) -> int:

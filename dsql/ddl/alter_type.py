@@ -48,7 +48,7 @@ def alter_type(alteration: Alteration, table: Table, command: Any) -> Table:
     using = _conversion(alteration, table, column, typed, definition)
     if typed.default is not None and not typed.generated:
         typed = alteration.expressions.converted_default(column, typed)
-    changed = _with_types(table.with_columns([typed]), typed)
+    changed = _with_types(table.with_columns([typed]), typed, alteration.context.profile)
     changed = alteration.expressions.bound_anew(changed, column.number)
     _check_references(alteration, changed)
     if column.identity and type_oid != column.type_oid:
@@ -127,14 +127,14 @@ def _refuse_dependents(alteration: Alteration, table: Table, column: Column) -> 
             )
 
 
-def _with_types(table: Table, typed: Column) -> Table:
+def _with_types(table: Table, typed: Column, profile: str) -> Table:
     """Return the table with a changed column's type in its indexes."""
 
     def part_typed(index: Index) -> Index:
         parts = []
         for part in index.columns:
             if part.column_number == typed.number:
-                check_key_type(typed.type_oid)
+                check_key_type(typed.type_oid, profile)
                 part = replace(part, type_oid=typed.type_oid)
             parts.append(part)
         return replace(index, columns=tuple(parts))

@@ -71,6 +71,11 @@ class StatementExpressions:
         self.position = statement.position
 
     @property
+    def profile(self) -> str:
+        """The session's profile."""
+        return self._context.profile
+
+    @property
     def asynchronous(self) -> bool:
         """Whether the statement has the word ASYNC."""
         return self._statement.asynchronous

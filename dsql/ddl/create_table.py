@@ -345,6 +345,7 @@ class _Builder:
         columns = [self._key_column(column, key) for column in key.columns]
         check_key(
             [(column, part.type_oid) for column, part in zip(key.columns, columns, strict=True)],
+            self._context.profile,
             primary=key.primary,
         )
         self._writer.claim_name(self._schema.name, name)

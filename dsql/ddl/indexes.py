@@ -165,7 +165,7 @@ def _part(
     else:
         expression, type_oid, read = expressions.index_expression(table, element.expr)
         uses.update(read)
-    check_key_type(type_oid)
+    check_key_type(type_oid, expressions.profile)
     opclass = expressions.operator_class(element, type_oid)
     return IndexColumn(number, expression, type_oid, descending, nulls_first, opclass)
 

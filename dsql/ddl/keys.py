@@ -91,7 +91,8 @@ def _index(
     )
     if name in taken:
         raise SqlError("42P07", f'relation "{name}" already exists')
-    check_key([(column.name, column.type_oid) for column in columns], primary=primary)
+    parts = [(column.name, column.type_oid) for column in columns]
+    check_key(parts, context.profile, primary=primary)
     return Index(
         oid=0,
         name=name,

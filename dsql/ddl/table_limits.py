@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dsql.catalog.opclasses import has_default
 from dsql.catalog.schema import SYSTEM_COLUMN_NUMBERS
+from dsql.encoding.keycode import has_encoding
 from dsql.errors import SqlError, unsupported
 from dsql.limits import COLUMNS_PER_TABLE_MAX, INDEXES_PER_TABLE_MAX
+from dsql.sql.refusals import DSQL
 from dsql.sql.refusals_ddl import check_key_count
 from dsql.types import registry
 
@@ -31,22 +34,31 @@ def check_index_count(indexes: int) -> None:
         )
 
 
-def check_key_type(type_oid: int) -> None:
-    """Raise SqlError 0A000 for a type that no key can have."""
+def check_key_type(type_oid: int, profile: str) -> None:
+    """Raise SqlError for a type that no key can have: 0A000, or 42704 if nothing orders its values."""
     key_type = registry.get(type_oid)
-    if not key_type.key_allowed:
+    if profile != DSQL and not has_default(type_oid):
+        name = key_type.sql_name
+        raise SqlError(
+            "42704",
+            f'data type {name} has no default operator class for access method "btree"',
+            hint="You must specify an operator class for the index or define a default operator class"
+            " for the data type.",
+        )
+    allowed = key_type.key_allowed if profile == DSQL else has_encoding(type_oid)
+    if not allowed:
         raise unsupported(f"datatype {key_type.sql_name} is not supported in a key")
 
 
-def check_key(columns: Sequence[tuple[str, int]], *, primary: bool) -> None:
+def check_key(columns: Sequence[tuple[str, int]], profile: str, *, primary: bool) -> None:
     """Raise SqlError if these columns, (name, type OID) each, cannot be a PRIMARY KEY or UNIQUE constraint.
 
     54011: they are too many; 0A000: one has a type that no key can have; 42701: one is there twice.
     """
-    check_key_count(len(columns))
+    check_key_count(len(columns), lenient=profile != DSQL)
     for column in columns:
         name, type_oid = column
-        check_key_type(type_oid)
+        check_key_type(type_oid, profile)
         if columns.count(column) > 1:
             constraint = "primary key" if primary else "unique"
             raise SqlError("42701", f'column "{name}" appears twice in {constraint} constraint')

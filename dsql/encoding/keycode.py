@@ -14,7 +14,13 @@ Every encoding is prefix-free, so the columns of a key are simply put one after 
     date, time, timestamp(tz)  8 bytes like integers
     timetz                   instant, then zone, 16 bytes
     interval                 16 bytes of its length with months of 30 days, as PostgreSQL compares it
+    tid, pg_lsn, xid8        6 or 8 bytes
+    money                    8 bytes like integers
+    bit, varbit              like text
+    inet, cidr               version, network, prefix length, address
+    macaddr, macaddr8        their bytes
     ranges, multiranges      their bounds in order (`_range`), as PostgreSQL compares them
+    arrays, composites       their elements or fields in order (`_array`, `_record`)
 
 In an index each column has a marker in front: 0x01 for a value; NULL is 0x02 where NULLs come last and
 0x00 where they come first, and has no value. A descending column's value bytes (not the marker) are
@@ -42,7 +48,7 @@ from typing import Any
 from dsql.encoding.keyspace import PREFIX_BYTES
 from dsql.errors import SqlError, unsupported
 from dsql.limits import KEY_BYTES_MAX
-from dsql.types import registry
+from dsql.types import array, network, registry
 from dsql.types.range import (
     IS_EMPTY,
     LOWER_INCLUSIVE,
@@ -59,6 +65,7 @@ NULL_LAST = b"\x02"
 
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
+_HALF = (1 << 32) - 1
 _MICROSECONDS_PER_DAY = 86_400_000_000
 _DAYS_PER_MONTH = 30  # PostgreSQL's DAYS_PER_MONTH for comparing intervals
 _INVERTED = bytes(255 - byte for byte in range(256))
@@ -156,6 +163,7 @@ NAMES: dict[str, Any] = {
     "key_interval": _interval,
     "key_timetz_instant": _timetz_instant,
     "key_inverted": _INVERTED,
+    "key_network": network.key_of,
 }
 
 _INTEGER = _Fixed("Q", (f"{{0}} + {_SIGN}",), (f"{_SIGN - 1} - {{0}}",))
@@ -171,7 +179,7 @@ _TIMETZ = _Fixed(
 _ENCODINGS: dict[int, _Fixed | _Variable] = {
     16: _Fixed("?", ("{0}",), ("not {0}",)),  # bool; descending is the order only, not the inverse
     17: _Variable("{0}" + _ESCAPE),  # bytea
-    **dict.fromkeys((20, 21, 23, 26, 28, 29, 5069), _INTEGER),  # int8 int2 int4 oid xid cid xid8
+    **dict.fromkeys((20, 21, 23, 26, 28, 29), _INTEGER),  # int8 int2 int4 oid xid cid
     **dict.fromkeys((24, 2202, 2203, 2204, 2205, 2206), _INTEGER),  # regproc .. regtype
     **dict.fromkeys((3734, 3769, 4089, 4096, 4191), _INTEGER),  # regconfig .. regcollation
     **dict.fromkeys((1082, 1083, 1114, 1184), _INTEGER),  # date time timestamp timestamptz
@@ -179,6 +187,12 @@ _ENCODINGS: dict[int, _Fixed | _Variable] = {
     1042: _Variable('{0}.rstrip(" ").encode()' + _ESCAPE),  # bpchar
     **dict.fromkeys((700, 701), _FLOAT),
     1186: _Variable("key_interval({0})"),
+    **dict.fromkeys((650, 869), _Variable("key_network({0})")),  # cidr inet
+    **dict.fromkeys((774, 829), _Variable("bytes({0})")),  # macaddr8 macaddr
+    790: _INTEGER,  # money
+    **dict.fromkeys((1560, 1562), _TEXT),  # bit varbit
+    27: _Fixed("IH", ("{0}[0]", "{0}[1]"), (f"{_HALF} - {{0}}[0]", "65535 - {0}[1]")),  # tid
+    **dict.fromkeys((3220, 5069), _Fixed("Q", ("{0}",), (f"{_ALL} - {{0}}",))),  # pg_lsn xid8
     1266: _TIMETZ,
     1700: _Variable("key_numeric({0})"),
     2950: _Fixed("16s", ("{0}",), ("{0}.translate(key_inverted)",)),  # uuid
@@ -192,12 +206,25 @@ def _encoding(type_oid: int) -> _Fixed | _Variable:
     kind = registry.get(type_oid)
     if kind.kind == "e":
         return _FLOAT
-    if kind.kind == "r" and kind.key_allowed:
+    if kind.kind == "r":
         return _Variable(f"key_range({{0}}, {kind.subtype_oid})")
-    if kind.kind == "m" and kind.key_allowed:
+    if kind.kind == "m":
         subtype = registry.get(kind.subtype_oid).subtype_oid
         return _Variable(f"key_multirange({{0}}, {subtype})")
+    if kind.kind == "c":
+        return _Variable(f"key_record({{0}}, {tuple(oid for _, oid, _ in kind.fields)})")
+    if kind.element_oid:
+        return _Variable(f"key_array({{0}}, {kind.element_oid})")
     raise unsupported(f"keys of the type with OID {type_oid} are not supported")
+
+
+def has_encoding(type_oid: int) -> bool:
+    """Return whether values of a type can be parts of a key."""
+    kind = registry.get(type_oid)
+    parts = [oid for _, oid, _ in kind.fields] or [kind.element_oid or kind.subtype_oid]
+    if type_oid in _ENCODINGS or kind.kind == "e":
+        return True
+    return any(parts) and all(has_encoding(oid) for oid in parts)
 
 
 def _range(value: Range, subtype: int) -> bytes:
@@ -224,7 +251,30 @@ def _multirange(value: Multirange, subtype: int) -> bytes:
     return b"".join([_range(each, subtype) for each in value]) + b"\x00"
 
 
-NAMES |= {"key_range": _range, "key_multirange": _multirange}
+def _record(value: Sequence[Any], types: tuple[int, ...]) -> bytes:
+    """Encode a composite value: each field with its marker; NULL equals itself and comes last."""
+    pairs = zip(types, value, strict=True)
+    return b"".join([encode(oid, item, nullable=True) for oid, item in pairs])
+
+
+def _array(value: Sequence[Any], element: int) -> bytes:
+    """Encode an array: its elements with their markers (NULL last), 0x00, then its shape.
+
+    The shape is the number of dimensions, their lengths and their lower bounds, 4 bytes each.
+    """
+    items = [encode(element, item, nullable=True) for item in array.leaves(value)]
+    lengths = array.dimensions(value)
+    bounds = [bound + (1 << 31) for bound in array.lower_bounds(value)]
+    shape = struct.pack(f">I{len(lengths) + len(bounds)}I", len(lengths), *lengths, *bounds)
+    return b"".join([*items, b"\x00", shape])
+
+
+NAMES |= {
+    "key_array": _array,
+    "key_multirange": _multirange,
+    "key_range": _range,
+    "key_record": _record,
+}
 
 
 class _Builder:

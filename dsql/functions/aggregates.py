@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from dsql.errors import SqlError
+from dsql.functions import bits
 from dsql.functions.arithmetic import check_float8, check_int8
 from dsql.functions.date_arithmetic import add_intervals, divide
 from dsql.functions.definition import define_aggregate
@@ -22,6 +23,7 @@ from dsql.types import registry
 from dsql.types.array import lower_bounds, shifted
 from dsql.types.floating import round_float4
 from dsql.types.json import normalize, quote
+from dsql.types.money import check_money
 from dsql.types.numeric import EXACT, checked
 from dsql.types.size import join, join_kept
 
@@ -80,7 +82,7 @@ def smaller_of(left: Any, right: Any) -> Any:
     return right if left is None or right < left else left
 
 
-_ORDERED = "int8 int4 int2 oid date time timestamp timestamptz text tid pg_lsn xid8"
+_ORDERED = "int8 int4 int2 oid date time timestamp timestamptz text tid pg_lsn xid8 money"
 _KEYED = "float4 float8 timetz interval numeric bpchar inet"
 
 
@@ -148,6 +150,7 @@ def _define_sums() -> None:
     )
     define_aggregate("sum(float8)", _nothing, _first_or(lambda a, b: check_float8(a + b, a, b)))
     define_aggregate("sum(float4)", _nothing, _first_or(lambda a, b: round_float4(a + b)))
+    define_aggregate("sum(money)", _nothing, _first_or(lambda a, b: check_money(a + b)))
     define_aggregate("sum(interval)", _nothing, _first_or(add_intervals))
     define_aggregate(
         "avg(int8) avg(int4) avg(int2)",
@@ -181,6 +184,8 @@ def _define_counts_and_bits() -> None:
         define(f"bit_and({type_name})", _nothing, _first_or(lambda a, b: a & b))
         define(f"bit_or({type_name})", _nothing, _first_or(lambda a, b: a | b))
         define(f"bit_xor({type_name})", _nothing, _first_or(lambda a, b: a ^ b))
+    for name, combine in bits.COMBINED.items():
+        define(f"bit_{name}(bit)", _nothing, _first_or(combine))
     define_aggregate("any_value", _nothing, lambda held, value: value if held is None else held)
 
 

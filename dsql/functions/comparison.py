@@ -36,6 +36,7 @@ _NATURAL = frozenset(
     for name in (
         "bool", "int2", "int4", "int8", "oid", "text", "name", "char", "bytea", "uuid", "date", "time",
         "timestamp", "timestamptz", "xid", "cid", "xid8", "tid", "pg_lsn", "int2vector",
+        "bit", "varbit", "macaddr", "macaddr8", "money",
     )
 )  # fmt: skip
 _FLOATS = frozenset((oids.FLOAT4, oids.FLOAT8))

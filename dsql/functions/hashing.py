@@ -25,9 +25,9 @@ from dsql.functions.hash_bytes import (
 )
 from dsql.types import interval, oids, registry
 from dsql.types.array import leaves
+from dsql.types.network import encode_inet
 from dsql.types.range import IS_EMPTY, LOWER_INFINITE, UPPER_INFINITE, Multirange, Range
 from dsql.types.record import Record
-from dsql.types.system import encode_inet
 
 # The hash of a value: 64 bits with a seed, 32 bits without one (None).
 Seeded = Callable[[Any, "int | None"], int]
@@ -120,6 +120,8 @@ _HASHES: dict[int, Seeded] = {
     oids.TIMETZ: _timetz,
     oids.INTERVAL: _interval,
     oids.INET: _inet,
+    oids.MACADDR: _bytes,
+    oids.MACADDR8: _bytes,
     oids.TID: _tid,
     oids.OIDVECTOR: lambda value, seed: _bytes(struct.pack(f"<{len(value)}I", *value), seed),
 }

@@ -367,7 +367,7 @@ def _coercion(name: str, source: int) -> Resolved | None:
     if target is None or target.kind == "p":
         return None
     cast = find_cast(source, target.oid, CastContext.EXPLICIT)
-    if cast is None or (cast.via_text and source != oids.UNKNOWN and target.category != "S"):
+    if cast is None or (cast.via_text and types.is_composite(source) and target.category == "S"):
         return None
     if cast.function is not None:
         return Resolved(cast.function, (source,), target.oid)

@@ -71,8 +71,12 @@ def coerce(
     context: CastContext = CastContext.IMPLICIT,
     *,
     position: int = 0,
+    typmod: int = -1,
 ) -> Expression | None:
-    """Return an expression as one of `type_oid`, None if no cast of that context leads there."""
+    """Return an expression as one of `type_oid`, None if no cast of that context leads there.
+
+    `typmod` is for the few casts whose work depends on it, of integers to bits.
+    """
     source = expression.type_oid
     if source == type_oid or type_oid in _POLYMORPHIC:
         return expression
@@ -103,6 +107,9 @@ def coerce(
         cast=True,
         implicit=implicit,
     )
+    if len(cast.function.argument_types) > 1:
+        call.arguments.append(Constant(type_oid=oids.INT4, value=typmod))
+        call.typmod = typmod
     return folded(binding, call)
 
 
@@ -215,7 +222,8 @@ def cast_to(
         element = registry.get(type_oid).element_oid
         if element and not expression.multidimensional:
             expression = _array_as(binding, expression, type_oid, element, position)
-    done = coerce(binding, expression, type_oid, CastContext.EXPLICIT, position=position)
+    explicit = CastContext.EXPLICIT
+    done = coerce(binding, expression, type_oid, explicit, position=position, typmod=typmod)
     if done is None:
         source, target = type_name(expression.type_oid), type_name(type_oid)
         raise SqlError("42846", f"cannot cast type {source} to {target}", position=position)

@@ -26,7 +26,7 @@ from dsql.sql.walk import nodes
 from dsql.types import oids, registry
 from dsql.types.identifier import quote_identifier
 from dsql.types.type import FormatSettings, Type
-from dsql.types.typmod import format_type
+from dsql.types.typmod import NO_LENGTH, format_type
 
 _SETTINGS = FormatSettings()
 _BARE_NUMBERS = (oids.INT4, oids.NUMERIC)
@@ -77,10 +77,8 @@ class ExpressionPrinter:
 
     def type(self, type_oid: int, typmod: int) -> str:
         """Return a type as a cast takes it: bpchar is not character, which means character(1)."""
-        if (type_oid, typmod) == (oids.BPCHAR, -1):
-            return "bpchar"
         if type_oid < FIRST_USER_OID:
-            return format_type(type_oid, typmod)
+            return format_type(type_oid, NO_LENGTH if typmod == -1 else typmod)
         return self.user_type(self.kind(type_oid))
 
     def user_type(self, kind: Type) -> str:

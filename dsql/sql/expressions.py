@@ -111,8 +111,11 @@ def _boolean(_scope: Scope, tree: exp.Boolean) -> Expression:
     return Constant(type_oid=oids.BOOL, value=tree.args["this"], position=position_of(tree))
 
 
-def _bit_string(_scope: Scope, tree: exp.Expression) -> Expression:
-    raise unsupported("datatype bit not supported", position=position_of(tree))
+def _bit_string(scope: Scope, tree: exp.Expression) -> Expression:
+    text = ("x" if isinstance(tree, exp.HexString) else "b") + tree.this
+    position = position_of(tree)
+    value = coercion.input_value(scope.binding, text, oids.BIT, position)
+    return Constant(type_oid=oids.BIT, value=value, position=position)
 
 
 def _parameter(scope: Scope, tree: exp.Parameter) -> Expression:

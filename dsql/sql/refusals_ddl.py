@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from dsql.errors import SqlError, unsupported
-from dsql.limits import KEY_COLUMNS_MAX
+from dsql.limits import INDEX_COLUMNS_MAX, KEY_COLUMNS_MAX
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.libpg_query import grammar as pg
 from dsql.sql.libpg_query import scan
@@ -269,12 +269,14 @@ def check_index_keys(node: Any, *, lenient: bool) -> None:
     for item in node.index_including_params:
         if item.index_elem.HasField("expr"):
             raise unsupported("expressions are not supported in included columns")
-    check_key_count(len(node.index_params))
+    check_key_count(len(node.index_params), lenient=lenient)
 
 
-def check_key_count(keys: int) -> None:
+def check_key_count(keys: int, *, lenient: bool) -> None:
     """Raise SqlError 54011 if an index or a key constraint has too many columns."""
-    if keys > KEY_COLUMNS_MAX:
+    if lenient and keys > INDEX_COLUMNS_MAX:
+        raise SqlError("54011", f"cannot use more than {INDEX_COLUMNS_MAX} columns in an index")
+    if not lenient and keys > KEY_COLUMNS_MAX:
         raise SqlError(
             "54011", f"more than {KEY_COLUMNS_MAX} column keys in an index are not supported"
         )

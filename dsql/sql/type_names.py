@@ -13,6 +13,7 @@ from dsql.types import oids, registry
 
 _VARHDRSZ = 4  # PostgreSQL counts a length word into the typmods of its strings and numerics
 _CHARACTERS_MAX = 10_485_760  # MaxAttrSize
+_BITS_MAX = 8 * _CHARACTERS_MAX
 _INTERVAL_FULL_RANGE = 0x7FFF
 _INTERVAL_FULL_PRECISION = 0xFFFF
 _TIMES = frozenset({oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ})
@@ -24,12 +25,9 @@ _TIME_NAMES = {
 }
 # PostgreSQL's types that do not exist here at all, with the spelling PostgreSQL echoes.
 _LACKING_NAMES = """
-box circle cidr inet line lseg macaddr macaddr8 money path pg_lsn point polygon tsquery tsvector xml
+box circle line lseg path point polygon tsquery tsvector xml
 """
-_LACKING = {name: name for name in _LACKING_NAMES.split()} | {
-    "bit": "bit",
-    "varbit": "bit varying",
-}
+_LACKING = {name: name for name in _LACKING_NAMES.split()}
 _PSEUDO = {"record": oids.RECORD, "void": oids.VOID, "any": oids.ANY, "unknown": oids.UNKNOWN}
 
 
@@ -105,6 +103,8 @@ def make_typmod(oid: int, arguments: list[Any], position: int) -> int:
     arguments = [_typmod_number(argument) for argument in arguments]
     if oid in (oids.VARCHAR, oids.BPCHAR):
         return _string_typmod("varchar" if oid == oids.VARCHAR else "char", arguments)
+    if oid in (oids.BIT, oids.VARBIT):
+        return _bit_typmod("bit" if oid == oids.BIT else "varbit", arguments)
     if oid == oids.NUMERIC:
         return _numeric_typmod(arguments)
     if oid in _TIMES:
@@ -123,6 +123,16 @@ def _string_typmod(name: str, arguments: list[int]) -> int:
     if arguments[0] > _CHARACTERS_MAX:
         raise SqlError("22023", f"length for type {name} cannot exceed {_CHARACTERS_MAX}")
     return arguments[0] + _VARHDRSZ
+
+
+def _bit_typmod(name: str, arguments: list[int]) -> int:
+    if len(arguments) != 1:
+        raise SqlError("22023", "invalid type modifier")
+    if arguments[0] < 1:
+        raise SqlError("22023", f"length for type {name} must be at least 1")
+    if arguments[0] > _BITS_MAX:
+        raise SqlError("22023", f"length for type {name} cannot exceed {_BITS_MAX}")
+    return arguments[0]
 
 
 def _numeric_typmod(arguments: list[int]) -> int:

@@ -31,9 +31,13 @@ FACTS = """
 30 oidvector -1 f A f i b 26 1013
 114 json -1 f U f i b 0 199
 194 pg_node_tree -1 f Z f i b 0 0
+650 cidr -1 f I f i b 0 651
 700 float4 4 t N f i b 0 1021
 701 float8 8 t N t d b 0 1022
 705 unknown -2 f X f c p 0 0
+774 macaddr8 8 f U f i b 0 775
+790 money 8 t N f d b 0 791
+829 macaddr 6 f U f i b 0 1040
 869 inet -1 f I t i b 0 1041
 1033 aclitem 16 f U f d b 0 1034
 1042 bpchar -1 f S f i b 0 1014
@@ -44,6 +48,8 @@ FACTS = """
 1184 timestamptz 8 t D t d b 0 1185
 1186 interval 16 f T t d b 0 1187
 1266 timetz 12 f D f d b 0 1270
+1560 bit -1 f V f i b 0 1561
+1562 varbit -1 f V t i b 0 1563
 1700 numeric -1 f N f i b 0 1231
 2202 regprocedure 4 t N f i b 0 2207
 2203 regoper 4 t N f i b 0 2208
@@ -85,6 +91,7 @@ SQL_NAMES = {
     "bool": "boolean",
     "float4": "real",
     "float8": "double precision",
+    "varbit": "bit varying",
     "varchar": "character varying",
     "bpchar": "character",
     "char": '"char"',
@@ -103,11 +110,9 @@ COLUMN_TYPES = frozenset(_COLUMN_TYPES.split())
 # Those that the postgres profile lets tables have too, most of them of the catalogs; some can be keys.
 _POSTGRES_KEY_TYPES = frozenset(
     "name char oid regproc regprocedure regoper regoperator regclass regtype regrole regnamespace "
-    "regcollation".split()
+    "regcollation xid8 tid pg_lsn inet cidr macaddr macaddr8 money bit varbit oidvector".split()
 )
-_POSTGRES_COLUMN_TYPES = _POSTGRES_KEY_TYPES | frozenset(
-    "xid cid xid8 tid pg_lsn inet int2vector oidvector".split()
-)
+_POSTGRES_COLUMN_TYPES = _POSTGRES_KEY_TYPES | frozenset("xid cid int2vector".split())
 KEY_TYPES = COLUMN_TYPES - {"bytea", "json", "jsonb", "timetz", "interval"} | _POSTGRES_KEY_TYPES
 
 _lines = {line.split()[1]: line.split() for line in FACTS.strip().splitlines()}

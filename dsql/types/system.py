@@ -1,8 +1,7 @@
-"""Types of the system catalogs and of the wire: tid, pg_lsn, inet, record, void, pseudo-types."""
+"""Types of the system catalogs and of the wire: tid, pg_lsn, record, void, pseudo-types."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import struct
 from collections.abc import Callable
@@ -54,29 +53,6 @@ def _refuse_input(name: str) -> Callable[[bytes], Any]:
         raise unsupported(f"cannot accept a value of type {name}")
 
     return decode
-
-
-def decode_inet(data: bytes) -> str:
-    """Read an inet: its text, without a prefix length that covers the whole address."""
-    text = decode_utf8(data).strip()
-    try:
-        return str(ipaddress.ip_interface(text)).removesuffix("/32").removesuffix("/128")
-    except ValueError:
-        raise _bad_text("inet", text) from None
-
-
-def encode_inet(value: str) -> bytes:
-    """Return inet_send's bytes: family, prefix length, is_cidr, address length, address."""
-    interface = ipaddress.ip_interface(value)
-    address = interface.ip.packed
-    family = 2 if interface.version == 4 else 3
-    return bytes([family, interface.network.prefixlen, 0, len(address)]) + address
-
-
-def _decode_inet_binary(data: bytes) -> str:
-    if len(data) not in (8, 20):
-        raise wrong_length(data, 8 if len(data) < 8 else 20)
-    return decode_inet(f"{ipaddress.ip_address(data[4:])}/{data[1]}".encode())
 
 
 def record_text_encoder(oids: tuple[int, ...], settings: FormatSettings) -> Encode:
@@ -150,14 +126,6 @@ define(
     decode=_decode_lsn,
     binary_encode=struct.Struct("!Q").pack,
     binary_decode=fixed_decoder("!Q"),
-)
-define(
-    "inet",
-    encode=str.encode,
-    decode=decode_inet,
-    binary_encode=encode_inet,
-    binary_decode=_decode_inet_binary,
-    sort_key=lambda value: (":" in value, ipaddress.ip_interface(value)),
 )
 define(
     "record",

@@ -18,6 +18,11 @@ Runtime values, by type (SQL NULL is None everywhere):
     timestamp, timestamptz    int, microseconds since 2000-01-01 (UTC); int64 extremes are infinities
     interval                  (months, days, microseconds)
     arrays                    list (lower bound 1), nested for more dimensions, None for NULL elements
+    bit, varbit               str of "0" and "1"
+    inet, cidr                str: an inet's output text
+    macaddr, macaddr8         bytes
+    money                     int, cents
+    tid                       (block, offset)
     enums                     float: the place of the label, as pg_enum.enumsortorder
     ranges, multiranges       (lower, upper, flags), and a tuple of them (dsql.types.range)
     record, composites        tuple; a `dsql.types.record.Record` where its fields are known
@@ -109,4 +114,4 @@ class Type:
         """pg_type.typstorage: p in place, m in the row as long as it fits, x anywhere."""
         if self.size != -1 or self.name in ("int2vector", "oidvector"):
             return "p"
-        return "m" if self.name in ("numeric", "inet") else "x"
+        return "m" if self.name in ("numeric", "inet", "cidr") else "x"

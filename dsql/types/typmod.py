@@ -26,6 +26,10 @@ _PRECISION_MAX = 6
 _FULL_PRECISION = 0xFFFF
 _SCALE_MAX = 1000
 
+# Of format_type: spell out that there is no modifier, where the bare name means a length of 1.
+NO_LENGTH = -2
+_WITHOUT_LENGTH = {oids.BPCHAR: "bpchar", oids.BIT: '"bit"'}
+
 Enforcer = Callable[[Any], Any]
 
 _TIMES = {
@@ -124,9 +128,13 @@ def format_type(type_oid: int, typmod: int = -1) -> str:
     if known.category == "A" and known.name.startswith("_"):
         return format_type(known.element_oid, typmod) + "[]"
     if typmod < 0:
-        return "bpchar" if type_oid == oids.BPCHAR and typmod == -2 else known.sql_name
+        return (
+            _WITHOUT_LENGTH.get(type_oid, known.sql_name) if typmod == NO_LENGTH else known.sql_name
+        )
     if type_oid in (oids.VARCHAR, oids.BPCHAR):
         return f"{known.sql_name}({length(typmod)})"
+    if type_oid in (oids.BIT, oids.VARBIT):
+        return f"{known.sql_name}({typmod})"
     if type_oid == oids.NUMERIC:
         return "numeric({},{})".format(*numeric_precision(typmod))
     if type_oid in _TIMES:
@@ -160,6 +168,10 @@ def enforcer(type_oid: int, typmod: int, *, explicit: bool) -> Enforcer | None:
         return _length_enforcer(length(typmod), known.sql_name, explicit=explicit, pad=False)
     if type_oid == oids.BPCHAR:
         return _length_enforcer(length(typmod), known.sql_name, explicit=explicit, pad=True)
+    if type_oid == oids.BIT:
+        return _bit_enforcer(typmod, explicit=explicit)
+    if type_oid == oids.VARBIT:
+        return _varbit_enforcer(typmod, explicit=explicit)
     if type_oid == oids.NUMERIC:
         return _numeric_enforcer(*numeric_precision(typmod))
     if type_oid in _TIMES:
@@ -175,6 +187,27 @@ def _length_enforcer(limit: int, sql_name: str, *, explicit: bool, pad: bool) ->
                 raise SqlError("22001", f"value too long for type {sql_name}({limit})")
             return value[:limit]
         return value.ljust(limit) if pad else value
+
+    return enforce
+
+
+def _bit_enforcer(size: int, *, explicit: bool) -> Enforcer:
+    def enforce(value: str) -> str:
+        if len(value) == size:
+            return value
+        if not explicit:
+            message = f"bit string length {len(value)} does not match type bit({size})"
+            raise SqlError("22026", message)
+        return value[:size].ljust(size, "0")
+
+    return enforce
+
+
+def _varbit_enforcer(limit: int, *, explicit: bool) -> Enforcer:
+    def enforce(value: str) -> str:
+        if len(value) > limit and not explicit:
+            raise SqlError("22001", f"bit string too long for type bit varying({limit})")
+        return value[:limit]
 
     return enforce
 

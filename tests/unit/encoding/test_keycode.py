@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dsql.types.builtin  # noqa: F401  (every type must be known here)
 from dsql.encoding import keycode
 from dsql.encoding.keycode import KeyColumn, encode
 from dsql.errors import SqlError
+from dsql.types import array, network
 
 INT8, BOOL, TEXT, BPCHAR, BYTEA, FLOAT8, NUMERIC = 20, 16, 25, 1042, 17, 701, 1700
 UUID, INTERVAL, TIMETZ, INT4, JSONB = 2950, 1186, 1266, 23, 3802
+TID, PG_LSN, BIT, INET, INT4_ARRAY, TEXT_ARRAY = 27, 3220, 1560, 869, 1007, 1009
 
 integers = st.integers(-(2**63), 2**63 - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
@@ -24,6 +27,22 @@ numerics = st.decimals(allow_nan=False, allow_infinity=True) | st.decimals(
     min_value=-1000, max_value=1000, places=3
 )
 spans = st.tuples(st.integers(-20, 20), st.integers(-60, 60), st.integers(-(10**12), 10**12))
+networks = st.builds(
+    lambda number, width, prefix: network.value_of(
+        network.Address(width, min(prefix, width), number % (1 << width))
+    ),
+    st.integers(0, 2**128 - 1) | st.sampled_from([10 << 24, (10 << 24) + 1, 11 << 24]),
+    st.sampled_from([32, 128]),
+    st.integers(0, 128),
+)
+arrays = st.builds(
+    lambda items, lower, folded: array.shifted(
+        [items] if folded and items else items, lower[: 1 + folded]
+    ),
+    st.lists(st.integers(-2, 2) | st.none(), max_size=3),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.booleans(),
+)
 
 
 def float_order(value: float) -> tuple[bool, float]:
@@ -49,6 +68,12 @@ FAMILIES: dict[str, tuple[int, st.SearchStrategy[Any], Any]] = {
         st.tuples(st.integers(0, 86_400_000_000), st.integers(-50_000, 50_000)),
         lambda value: (value[0] + value[1] * 1_000_000, value[1]),
     ),
+    "row places": (TID, st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 65_535)), tuple),
+    "log positions": (PG_LSN, st.integers(0, 2**64 - 1), int),
+    "bits": (BIT, st.text("01", max_size=18), str),
+    "networks": (INET, networks, network.sort_key),
+    "arrays": (INT4_ARRAY, arrays, array.sort_key(None)),
+    "arrays of texts": (TEXT_ARRAY, st.lists(texts | st.none(), max_size=3), array.sort_key(None)),
 }
 
 
