@@ -17,7 +17,7 @@ from control_plane.failures import ServiceError
 from control_plane.messages import HttpRequest
 from control_plane.plane import Settings
 from control_plane.service_model import Operation
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.rate_limit import RateLimit
 
 _log = logging.getLogger("control_plane.audit")

@@ -24,7 +24,7 @@ from dsql.client.signature import (
     sign,
     signing_key,
 )
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.control.signed_requests import (
     CLOCK_SKEW_SECONDS,
     Keys,

@@ -19,7 +19,7 @@ from control_plane.permissions import Caller
 from control_plane.plane import Answer, Plane
 from control_plane.reading import read_input
 from control_plane.service_model import route
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)

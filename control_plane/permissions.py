@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from control_plane.failures import denied
-from dsql.control.access_keys import AccessKey, AccessKeyStore
+from dsql.control.access_keys import AccessKeyStore
+from dsql.control.identities import AccessKey
 from dsql.control.resources import ClusterResource, arn_of, resource_policy
 from dsql.iam.document import Policy
-from dsql.iam.request import AccessRequest, Decision, request_context
+from dsql.iam.request import AccessRequest, Decision, request_context, tag_values
 
 ANY_CLUSTER = "*"
 
@@ -44,7 +45,7 @@ class Permissions:
         `resource` is None for a cluster that is not there; so who may not ask is not told that.
         """
         request = self._request(caller, operation, identifier, resource, context)
-        decision = self._keys.decide(request, resource_policy(resource))
+        decision = self._keys.decide(caller.key, request, resource_policy(resource))
         if not decision.allowed:
             raise denied(decision.message(request))
 
@@ -53,7 +54,7 @@ class Permissions:
     ) -> Decision:
         """Decide as if the cluster had this policy."""
         request = self._request(caller, operation, resource.identifier, resource, None)
-        return self._keys.decide(request, policy)
+        return self._keys.decide(caller.key, request, policy)
 
     def _request(
         self,
@@ -74,7 +75,5 @@ class Permissions:
 
 def tag_context(tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the condition keys of tags that a request brings."""
-    found: dict[str, tuple[str, ...]] = {
-        f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()
-    }
+    found = tag_values("aws:requesttag", tags)
     return found | ({"aws:tagkeys": tuple(tags)} if tags else {})

@@ -32,6 +32,8 @@ def tag_resource(plane: Plane, caller: Caller, given: Given) -> Answer:
 def untag_resource(plane: Plane, caller: Caller, given: Given) -> Answer:
     """Remove tags from a cluster; those that it does not have do no harm. Raises ServiceError."""
     known = plane.tagged(caller, "UntagResource", given["resourceArn"])
+    context = {"aws:tagkeys": tuple(given["tagKeys"])}
+    plane.permissions.require(caller, "UntagResource", known.identifier, known, context)
     resource = plane.registry.changeable(known.identifier)
     check_tags(given["tagKeys"])
     for key in given["tagKeys"]:

@@ -22,8 +22,9 @@ from dsql.client.signature import (
     sign,
     signing_key,
 )
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.control.signed_requests import (
+    Keys,
     Scope,
     SignatureRefusedError,
     check_scope,
@@ -59,14 +60,10 @@ class AccessDeniedError(FatalError):
         self.reason = reason
 
 
-class AccessPolicy(Protocol):
+class AccessPolicy(Keys, Protocol):
     """What verification asks of the key store."""
 
-    def find(self, access_key_id: str) -> AccessKey | None:
-        """Return the key with this id."""
-        ...
-
-    def decide(self, request: AccessRequest, resource: Policy | None) -> Decision:
+    def decide(self, key: AccessKey, request: AccessRequest, resource: Policy | None) -> Decision:
         """Decide a request by its principal's policies, and by the cluster's."""
         ...
 
@@ -179,7 +176,7 @@ class Verifier:
         permission = f"{SERVICE}:{token.action}"
         context = request_context(target.tags, address, now) | {"dsql:dbuser": (user,)}
         request = AccessRequest(key.principal, permission, target.arn, context)
-        decision = self._access.decide(request, target.policy)
+        decision = self._access.decide(key, request, target.policy)
         if not decision.allowed:
             raise AccessDeniedError("not authorized", decision.message(request))
         return Identity(key.principal, key.access_key_id, token.action)

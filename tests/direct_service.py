@@ -19,13 +19,8 @@ from control_plane.messages import HttpAnswer, HttpRequest
 from control_plane.permissions import Permissions
 from control_plane.plane import Plane, Settings
 from control_plane.registry import Registry
-from dsql.control.access_keys import (
-    AccessKey,
-    AccessKeyStore,
-    AttachedPolicy,
-    ensure_first_key,
-    new_access_key,
-)
+from dsql.control.access_keys import AccessKeyStore, ensure_first_key
+from dsql.control.identities import AccessKey, AttachedPolicy, new_access_key
 from dsql.control.layout import Layout
 from dsql.control.resources import ACTIVE, CREATING
 from dsql.rate_limit import RateLimit

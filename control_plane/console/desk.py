@@ -32,7 +32,7 @@ from dsql.client.auth_token import (
     action_for,
     generate_auth_token,
 )
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.control.layout import Layout
 from dsql.control.resources import ClusterResource
 from dsql.control.running import relay_address
@@ -115,7 +115,7 @@ class Desk:
         # What is presigned in a query is good for up to a week: nothing for a session.
         self._replays.check(request.headers.get("authorization"), now)
         event.key = key
-        cookie, session = self._sessions.begin(key.access_key_id, now)
+        cookie, session = self._sessions.begin(key.access_key_id, now, key.session_token)
         event.output = {"ConsoleLogin": "Success"}
         headers = {"Set-Cookie": cookie_header(cookie, request.encrypted)}
         return _written(self._describe(session, key), headers)

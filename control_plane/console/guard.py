@@ -13,7 +13,7 @@ from http.cookies import CookieError, SimpleCookie
 from control_plane.console.sessions import Session, Sessions
 from control_plane.failures import ServiceError, denied
 from control_plane.messages import HttpRequest
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.control.signed_requests import Keys
 
 TOKEN_HEADER = "x-dsql-console"
@@ -52,7 +52,7 @@ class Guard:
 
     def key_of(self, session: Session, now: float) -> AccessKey:
         """Return a session's access key, if it still may be used. Raises ServiceError."""
-        key = self._keys.find(session.access_key_id)
+        key = self._keys.find(session.access_key_id, session.session_token)
         if key is None or not key.usable(now) or session.is_over(self._monotonic()):
             self._sessions.end(session)
             raise _signed_out()

@@ -1,8 +1,9 @@
 """Who is signed in: sessions that begin with a signature and hold no secret. Pure.
 
 A browser signs its sign-in with the access key's secret, as any request to the API is signed, and keeps
-that to itself. What it gets is a random cookie; here its hash leads to the id of the access key, so that a
-key that is taken away takes its sessions with it. They are in memory: a control plane that starts has none.
+that to itself. What it gets is a random cookie; here its hash leads to the id of the access key, and to the
+token of temporary credentials, so that a key that is taken away takes its sessions with it. They are in
+memory: a control plane that starts has none.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ _SECRET_BYTES = 32
 class Session:
     """One. `token` goes with each request beside the cookie, in a header that no other site can set."""
 
-    def __init__(self, access_key_id: str, now: float) -> None:
+    def __init__(self, access_key_id: str, session_token: str, now: float) -> None:
         self.access_key_id = access_key_id
+        self.session_token = session_token  # of the credentials, "" of a user's
         self.token = secrets.token_urlsafe(_SECRET_BYTES)
         self.began_at = self.seen_at = now  # seconds on a monotonic clock
         self.ended = False
@@ -40,12 +42,13 @@ class Sessions:
     def __init__(self) -> None:
         self._open: OrderedDict[bytes, Session] = OrderedDict()  # the most recently seen last
 
-    def begin(self, access_key_id: str, now: float) -> tuple[str, Session]:
+    def begin(self, access_key_id: str, now: float, session_token: str = "") -> tuple[str, Session]:
         """Return a new session, and the cookie's value that leads to it."""
         own = [place for place, one in self._open.items() if one.access_key_id == access_key_id]
         self._drop(own[: len(own) + 1 - SESSIONS_PER_KEY_MAX])
         self._drop(list(self._open)[: len(self._open) + 1 - SESSIONS_MAX])
-        cookie, session = secrets.token_urlsafe(_SECRET_BYTES), Session(access_key_id, now)
+        cookie = secrets.token_urlsafe(_SECRET_BYTES)
+        session = Session(access_key_id, session_token, now)
         self._open[_place(cookie)] = session
         return cookie, session
 

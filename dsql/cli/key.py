@@ -17,14 +17,9 @@ from msgspec.structs import replace
 
 from dsql.cli.errors import CommandError, reason
 from dsql.cli.options import add_data_option, add_expires_in_option
-from dsql.control.access_keys import (
-    AccessKey,
-    AccessKeyStore,
-    AttachedPolicy,
-    new_access_key,
-    new_session_key,
-)
+from dsql.control.access_keys import AccessKeyStore
 from dsql.control.clusters import DEFAULT_ACCOUNT, list_clusters
+from dsql.control.identities import AccessKey, AttachedPolicy, IdentityError, new_access_key
 from dsql.control.layout import Layout
 from dsql.iam.document import VERSIONS, MalformedPolicyError
 from dsql.iam.request import mapped_identity
@@ -60,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"there is no installation in {arguments.data}; make one with `dsql up`")
     try:
         _ACTIONS[arguments.action][0](layout, AccessKeyStore(layout.access_keys), arguments)
+    except IdentityError as error:
+        raise CommandError(str(error)) from None
     except MalformedPolicyError as error:
         raise CommandError(f"this is no policy: {error}") from None
     except OSError as error:
@@ -71,11 +68,11 @@ def _create(layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace
     account = next((cluster.account for cluster in list_clusters(layout)), DEFAULT_ACCOUNT)
     if arguments.user:
         key = new_access_key(f"arn:aws:iam::{account}:user/{arguments.user}")
+        store.add(key, list(_policies(key.principal, arguments)))
     else:
         role = f"arn:aws:iam::{account}:role/{arguments.role}"
-        key = new_session_key(role, _SESSION, time.time() + arguments.expires_in)
+        key = _session_of(store, role, arguments)
     owner = mapped_identity(key.principal)
-    store.add(key, list(_policies(owner, arguments)))
     shown = {
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
@@ -87,6 +84,17 @@ def _create(layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace
         print("".join(f"export {name}={value}\n" for name, value in shown.items()), end="")
 
 
+def _session_of(store: AccessKeyStore, arn: str, arguments: argparse.Namespace) -> AccessKey:
+    """Begin a session of a role, which is made if need be."""
+    with store.changing() as identities:
+        identities.ensure(arn)
+        for policy in _policies(arn, arguments):
+            identities.put_policy(policy)
+    role = store.role(arn)
+    assert role is not None, "it was made"
+    return store.begin_session(role, _SESSION, time.time(), arguments.expires_in, "")
+
+
 def _policies(owner: str, arguments: argparse.Namespace) -> Iterator[AttachedPolicy]:
     if arguments.policy is not None:
         yield AttachedPolicy(owner, arguments.policy.stem, _read(arguments.policy))
@@ -96,13 +104,13 @@ def _policies(owner: str, arguments: argparse.Namespace) -> Iterator[AttachedPol
 
 
 def _list(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
-    policies = store.policies()
+    identities = store.identities()
     keys = [
         {
             "key": key.access_key_id,
             "active": key.active,
             "arn": key.principal,
-            "policies": [p.name for p in policies if p.principal == mapped_identity(key.principal)],
+            "policies": [name for name, _ in identities.policies_of(key.principal)],
         }
         for key in store.keys()  # noqa: SIM118 - it is no mapping
     ]
@@ -170,5 +178,5 @@ _ACTIONS: dict[str, tuple[Callable[[Layout, AccessKeyStore, argparse.Namespace],
     "list": (_list, "List all keys, and the policies of their users"),
     "enable": (_enable, "Switch a key on again"),
     "disable": (_disable, "Switch a key off"),
-    "remove": (_remove, "Remove a key; its user's policies go with the last one"),
+    "remove": (_remove, "Remove a key; its user stays"),
 }

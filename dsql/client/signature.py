@@ -27,15 +27,15 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*").fullmatch
 Pairs = Iterable[tuple[str, str]]
 
 
-def credential_scope(date: str, region: str) -> str:
+def credential_scope(date: str, region: str, service: str = SERVICE) -> str:
     """Return what a signature is bound to beside the key: day, region, service."""
-    return f"{date}/{region}/{SERVICE}/{TERMINATOR}"
+    return f"{date}/{region}/{service}/{TERMINATOR}"
 
 
-def signing_key(secret_access_key: str, date: str, region: str) -> bytes:
-    """Return the key that signs everything of one day (yyyymmdd) in one region."""
+def signing_key(secret_access_key: str, date: str, region: str, service: str = SERVICE) -> bytes:
+    """Return the key that signs everything of one day (yyyymmdd) in one region for one service."""
     key = f"AWS4{secret_access_key}".encode()
-    for part in (date, region, SERVICE, TERMINATOR):
+    for part in (date, region, service, TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
 

@@ -11,7 +11,7 @@ import time
 from typing import NamedTuple, Protocol
 
 from dsql.client.signature import SERVICE, TERMINATOR, TIMESTAMP
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 
 CLOCK_SKEW_SECONDS = 300
 
@@ -38,8 +38,8 @@ class Scope(NamedTuple):
 class Keys(Protocol):
     """Where keys are found."""
 
-    def find(self, access_key_id: str) -> AccessKey | None:
-        """Return the key with this id."""
+    def find(self, access_key_id: str, session_token: str = "") -> AccessKey | None:
+        """Return the key with this id, and of temporary credentials this token."""
         ...
 
 
@@ -51,10 +51,10 @@ def parse_scope(credential: str) -> Scope | None:
     return Scope(*parts[:4])
 
 
-def check_scope(scope: Scope, region: str) -> None:
+def check_scope(scope: Scope, region: str, service: str = SERVICE) -> None:
     """Raises SignatureRefusedError for another service or region."""
-    if scope.service != SERVICE:
-        text = f"Credential should be scoped to correct service: '{SERVICE}'."
+    if scope.service != service:
+        text = f"Credential should be scoped to correct service: '{service}'."
         raise _invalid("wrong service", text)
     if scope.region != region:
         raise _invalid("wrong region", "Credential should be scoped to a valid region.")
@@ -75,11 +75,9 @@ def check_time(signed_at: float, expires_at: float, now: float) -> None:
 
 def usable_key(keys: Keys, access_key_id: str, session_token: str, now: float) -> AccessKey:
     """Return the key of this id, if it may be used now, with this token. Raises SignatureRefusedError."""
-    key = keys.find(access_key_id)
+    key = keys.find(access_key_id, session_token)
     if key is None or not key.active:
-        raise _unrecognized("unknown key")
-    if not hmac.compare_digest(key.session_token.encode(), session_token.encode()):
-        raise _unrecognized("wrong session token")
+        raise _unrecognized("wrong session token" if session_token else "unknown key")
     if not key.usable(now):
         text = "The security token included in the request is expired"
         raise SignatureRefusedError("ExpiredTokenException", "expired credentials", text)

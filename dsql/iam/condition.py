@@ -2,27 +2,36 @@
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
 A key without a value fulfils no operator but the negated ones, `Null`, and those that end in `IfExists`.
+Where a policy leaves open which of several values is meant, all have to fulfil what allows, and one is
+enough for what denies.
 """
 
 from __future__ import annotations
 
+import base64
 import datetime
 import ipaddress
 import operator
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dsql.iam.request import Context, matches
+from dsql.iam.patterns import Context, has_variables, literal, marked, matches, substitute
 
 Test = Callable[[str, str], bool]  # of a request's value and the policy's
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_LITERALS = {"*": "*", "?": "?", "$": "$"}  # ${*} is a star
-_QUANTIFIERS = ("ForAllValues:", "ForAnyValue:")
+_EVERY, _ANY = "ForAllValues:", "ForAnyValue:"
+_NULL = "Null"
+
+
+class _Operator(NamedTuple):
+    """`negated`: it holds if no value passes. `read` raises ValueError for what is no value of its type."""
+
+    test: Test
+    negated: bool = False
+    read: Callable[[str], object] = str
 
 
 class Condition(NamedTuple):
-    """One key under one operator. `quantifier` is one of _QUANTIFIERS or empty."""
+    """One key under one operator. `quantifier` is _EVERY, _ANY or empty."""
 
     operator: str
     quantifier: str
@@ -30,55 +39,73 @@ class Condition(NamedTuple):
     key: str
     values: tuple[str, ...]
 
-    def holds(self, context: Context) -> bool:
-        """Return whether a request's values fulfil it."""
+    def holds(self, context: Context, *, allows: bool) -> bool:
+        """Return whether a request's values fulfil it, in a statement that allows or denies."""
         found = context.get(self.key, ())
-        if self.operator == "Null":
-            return self.values == (("false",) if found else ("true",))
-        test, negated = _OPERATORS[self.operator]
+        if self.operator == _NULL:
+            return ("false" if found else "true") in self.values
+        test, negated, _ = _OPERATORS[self.operator]
         if not found:
-            return negated or self.if_exists or self.quantifier == _QUANTIFIERS[0]
+            missing = {_EVERY: True, _ANY: False}.get(self.quantifier, negated)
+            return missing or self.if_exists
         wanted = [substitute(value, context) for value in self.values]
+        if None in wanted and negated and allows:
+            return False  # it would allow all but what nobody can say
+        known = [value for value in wanted if value is not None]
 
         def fits(value: str) -> bool:
-            return any(_holds(test, value, one) for one in wanted) != negated
+            return any(_passes(test, value, one) for one in known) != negated
 
-        # A negated operator wants all of the values to be none of those listed.
-        every = self.quantifier == _QUANTIFIERS[0] or (negated and not self.quantifier)
+        every = allows if not self.quantifier else self.quantifier == _EVERY
         return all(map(fits, found)) if every else any(map(fits, found))
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether it holds for nobody without a value, nor for all but some."""
+        if self.operator == _NULL or self.if_exists or self.quantifier == _EVERY:
+            return False
+        return not _OPERATORS[self.operator].negated
 
-def parse_conditions(block: object) -> tuple[Condition, ...]:
-    """Return the conditions of a `Condition` block, all of which have to hold. Raises ValueError."""
+
+def parse_conditions(block: object, *, variables: bool = True) -> tuple[Condition, ...]:
+    """Return the conditions of a `Condition` block, all of which have to hold. Raises ValueError.
+
+    `variables`: whether the policy's version has them.
+    """
     if not isinstance(block, dict):
         raise ValueError("Condition must be an object")
     found = []
     for word, keys in block.items():
         if not isinstance(keys, dict):
             raise ValueError(f"Condition {word} must be an object")
-        found += [_condition(word, key, value) for key, value in keys.items()]
+        found += [_condition(word, key, value, variables) for key, value in keys.items()]
     return tuple(found)
 
 
-def substitute(text: str, context: Context) -> str:
-    """Replace policy variables such as ${aws:username}; one without a value matches nothing."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        literal = _LITERALS.get(name)
-        return literal or next(iter(context.get(name.lower(), ())), "\0")
-
-    return _VARIABLE.sub(value, text) if "${" in text else text
-
-
-def _condition(word: str, key: str, value: Any) -> Condition:
-    quantifier = next((one for one in _QUANTIFIERS if word.startswith(one)), "")
+def _condition(word: str, key: str, value: Any, variables: bool) -> Condition:
+    quantifier = next((one for one in (_EVERY, _ANY) if word.startswith(one)), "")
     name = word.removeprefix(quantifier)
-    if_exists = name.endswith("IfExists")
-    name = name.removesuffix("IfExists")
-    if name != "Null" and name not in _OPERATORS:
+    if_exists = name.endswith("IfExists") and name != f"{_NULL}IfExists"
+    name = name.removesuffix("IfExists") if if_exists else name
+    if name != _NULL and name not in _OPERATORS:
         raise ValueError(f"Invalid condition operator: {word}")
-    return Condition(name, quantifier, if_exists, key.lower(), _values(word, value))
+    values = _values(word, value)
+    if name == _NULL:
+        return Condition(name, quantifier, False, key.lower(), tuple(v.lower() for v in values))
+    texts = tuple(one if variables else literal(one) for one in values)
+    for one in texts:
+        if not has_variables(one):
+            _check_value(word, _OPERATORS[name], one)
+    like = _OPERATORS[name].test in (_like, _arn)
+    shown = tuple(map(marked, texts)) if like else texts
+    return Condition(name, quantifier, if_exists, key.lower(), shown)
+
+
+def _check_value(word: str, found: _Operator, value: str) -> None:
+    try:
+        found.read(value)
+    except ValueError:
+        raise ValueError(f"Invalid value of the condition {word}: {value!r}") from None
 
 
 def _values(word: str, value: Any) -> tuple[str, ...]:
@@ -88,7 +115,7 @@ def _values(word: str, value: Any) -> tuple[str, ...]:
     return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
 
 
-def _holds(test: Test, value: str, wanted: str) -> bool:
+def _passes(test: Test, value: str, wanted: str) -> bool:
     try:
         return test(value, wanted)
     except ValueError:  # of a type that cannot be compared so
@@ -101,23 +128,31 @@ def _arn(value: str, wanted: str) -> bool:
     return len(ours) == len(theirs) == 6 and all(map(matches, theirs, ours))
 
 
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
 def _in_network(value: str, wanted: str) -> bool:
-    return ipaddress.ip_address(value) in ipaddress.ip_network(wanted, strict=False)
+    return ipaddress.ip_address(value) in _network(wanted)
 
 
 def _moment(text: str) -> float:
     """Return seconds since 1970 of ISO 8601 or a number."""
-    if text.replace(".", "", 1).isdigit():
+    if text.isascii() and text.replace(".", "", 1).isdigit():
         return float(text)
     moment = datetime.datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _compared(convert: Callable[[str], float], compare: Callable[[float, float], bool]) -> Test:
     return lambda value, wanted: compare(convert(value), convert(wanted))
 
 
-def _ordered(kind: str, convert: Callable[[str], float]) -> dict[str, tuple[Test, bool]]:
+def _ordered(kind: str, convert: Callable[[str], float]) -> dict[str, _Operator]:
     comparisons = {
         "Equals": operator.eq,
         "LessThan": operator.lt,
@@ -125,8 +160,12 @@ def _ordered(kind: str, convert: Callable[[str], float]) -> dict[str, tuple[Test
         "GreaterThan": operator.gt,
         "GreaterThanEquals": operator.ge,
     }
-    found = {f"{kind}{name}": (_compared(convert, c), False) for name, c in comparisons.items()}
-    return found | {f"{kind}NotEquals": (_compared(convert, operator.eq), True)}
+    found = {
+        f"{kind}{name}": _Operator(_compared(convert, compare), read=convert)
+        for name, compare in comparisons.items()
+    }
+    unequal = _Operator(_compared(convert, operator.eq), negated=True, read=convert)
+    return found | {f"{kind}NotEquals": unequal}
 
 
 def _like(value: str, wanted: str) -> bool:
@@ -137,22 +176,21 @@ def _alike(value: str, wanted: str) -> bool:
     return value.lower() == wanted.lower()
 
 
-# name -> (what to test, whether it is that no value does)
-_OPERATORS: dict[str, tuple[Test, bool]] = {
-    "StringEquals": (operator.eq, False),
-    "StringNotEquals": (operator.eq, True),
-    "StringEqualsIgnoreCase": (_alike, False),
-    "StringNotEqualsIgnoreCase": (_alike, True),
-    "StringLike": (_like, False),
-    "StringNotLike": (_like, True),
-    "ArnEquals": (_arn, False),
-    "ArnLike": (_arn, False),
-    "ArnNotEquals": (_arn, True),
-    "ArnNotLike": (_arn, True),
-    "IpAddress": (_in_network, False),
-    "NotIpAddress": (_in_network, True),
-    "Bool": (_alike, False),
-    "BinaryEquals": (operator.eq, False),
+_OPERATORS: dict[str, _Operator] = {
+    "StringEquals": _Operator(operator.eq),
+    "StringNotEquals": _Operator(operator.eq, negated=True),
+    "StringEqualsIgnoreCase": _Operator(_alike),
+    "StringNotEqualsIgnoreCase": _Operator(_alike, negated=True),
+    "StringLike": _Operator(_like),
+    "StringNotLike": _Operator(_like, negated=True),
+    "ArnEquals": _Operator(_arn),
+    "ArnLike": _Operator(_arn),
+    "ArnNotEquals": _Operator(_arn, negated=True),
+    "ArnNotLike": _Operator(_arn, negated=True),
+    "IpAddress": _Operator(_in_network, read=_network),
+    "NotIpAddress": _Operator(_in_network, negated=True, read=_network),
+    "Bool": _Operator(_alike),
+    "BinaryEquals": _Operator(operator.eq, read=_bytes),
     **_ordered("Numeric", float),
     **_ordered("Date", _moment),
 }

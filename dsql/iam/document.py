@@ -12,24 +12,42 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dsql.iam.condition import Condition, parse_conditions
+from dsql.iam.patterns import literal, marked
 
 VERSIONS = ("2012-10-17", "2008-10-17")
 STATEMENTS_MAX = 200
-WORDS_MAX = 500  # patterns and values of a resource policy: each login may be compared with all
+WORDS_MAX = 500  # patterns and values of a policy: each login may be compared with all
 _DOCUMENT = {"Version", "Id", "Statement"}
 _STATEMENT = {
     *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
     *("Resource", "NotResource", "Condition"),
 }
-_ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT = re.compile("[0-9]{12}")
+_ACTION = re.compile(r"\*|\*:\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
+_ANY_RESOURCE = ("*",)
 
 
 class MalformedPolicyError(ValueError):
     """The text is no policy; the message says why."""
 
 
+class Kind(NamedTuple):
+    """A kind of policies: whether it says whom it speaks of, and of what."""
+
+    names_principals: bool
+    names_resources: bool = True
+
+
+IDENTITY = Kind(names_principals=False)
+RESOURCE = Kind(names_principals=True)
+TRUST = Kind(names_principals=True, names_resources=False)  # a role's: who may assume it
+
+
 class Names(NamedTuple):
-    """Patterns of actions, resources or principals; `excluded`: all that match none of them."""
+    """Marked patterns of actions or resources, or names of principals.
+
+    `excluded`: all that match none of them.
+    """
 
     patterns: tuple[str, ...]
     excluded: bool = False
@@ -51,21 +69,39 @@ class Policy(NamedTuple):
     statements: tuple[Statement, ...]
 
 
+def parse_policy(document: object, kind: Kind) -> Policy:
+    """Return the policy that decoded JSON is. Raises MalformedPolicyError."""
+    whole = _object(document, "The policy", _DOCUMENT)
+    version = whole.get("Version", VERSIONS[1])
+    if version not in VERSIONS:
+        raise MalformedPolicyError(f"Version must be one of {', '.join(VERSIONS)}")
+    statements = whole.get("Statement")
+    listed = statements if isinstance(statements, list) else [statements]
+    if not listed or len(listed) > STATEMENTS_MAX:
+        raise MalformedPolicyError(f"Statement must have 1 to {STATEMENTS_MAX} members")
+    variables = version == VERSIONS[0]
+    policy = Policy(tuple(_statement(member, kind, variables=variables) for member in listed))
+    if sum(map(_words_in, policy.statements)) > WORDS_MAX:
+        raise MalformedPolicyError(f"The policy must have {WORDS_MAX} patterns and values at most")
+    return policy
+
+
 def parse_identity_policy(document: object) -> Policy:
-    """Return a policy as decoded JSON. Raises MalformedPolicyError."""
-    return _parse(document, names_principals=False)
+    """Return a user's, a role's or a session's policy as decoded JSON. Raises MalformedPolicyError."""
+    return parse_policy(document, IDENTITY)
 
 
 def parse_resource_policy(text: str) -> Policy:
     """Return the policy that a text is. Raises MalformedPolicyError."""
+    return parse_policy(read_document(text), RESOURCE)
+
+
+def read_document(text: str | bytes) -> Any:
+    """Return a text's JSON, in which no name stands twice. Raises MalformedPolicyError."""
     try:
-        document = json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise MalformedPolicyError(f"The policy is not valid JSON: {error}") from None
-    policy = _parse(document, names_principals=True)
-    if sum(map(_words_in, policy.statements)) > WORDS_MAX:
-        raise MalformedPolicyError(f"The policy must have {WORDS_MAX} patterns and values at most")
-    return policy
 
 
 def _words_in(statement: Statement) -> int:
@@ -81,43 +117,52 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _parse(document: object, *, names_principals: bool) -> Policy:
-    whole = _object(document, "The policy", _DOCUMENT)
-    if whole.get("Version", VERSIONS[1]) not in VERSIONS:
-        raise MalformedPolicyError(f"Version must be one of {', '.join(VERSIONS)}")
-    statements = whole.get("Statement")
-    listed = statements if isinstance(statements, list) else [statements]
-    if not listed or len(listed) > STATEMENTS_MAX:
-        raise MalformedPolicyError(f"Statement must have 1 to {STATEMENTS_MAX} members")
-    return Policy(tuple(_statement(member, names_principals=names_principals) for member in listed))
-
-
-def _statement(member: object, *, names_principals: bool) -> Statement:
+def _statement(member: object, kind: Kind, *, variables: bool) -> Statement:
     fields = _object(member, "A statement", _STATEMENT)
     if fields.get("Effect") not in ("Allow", "Deny"):
         raise MalformedPolicyError("Effect must be Allow or Deny")
     principals = _principals(fields)
-    if names_principals != (principals is not None):
-        must = "must have a" if names_principals else "cannot have a"
+    if kind.names_principals != (principals is not None):
+        must = "must have a" if kind.names_principals else "cannot have a"
         raise MalformedPolicyError(f"A statement of this kind of policy {must} Principal")
     try:
-        conditions = parse_conditions(fields.get("Condition", {}))
+        actions = _actions(fields)
+        resources = _resources(fields, kind, variables=variables)
+        conditions = parse_conditions(fields.get("Condition", {}), variables=variables)
+    except MalformedPolicyError:
+        raise
     except ValueError as error:
         raise MalformedPolicyError(str(error)) from None
-    actions = _names(fields, "Action", lowered=True)
-    return Statement(
-        fields["Effect"] == "Allow", principals, actions, _names(fields, "Resource"), conditions
-    )
+    return Statement(fields["Effect"] == "Allow", principals, actions, resources, conditions)
 
 
-def _names(fields: Mapping[str, Any], name: str, *, lowered: bool = False) -> Names:
-    """Return what a statement has under NAME or NotNAME. Actions do not differ in their case."""
+def _actions(fields: Mapping[str, Any]) -> Names:
+    """Return the actions of a statement, which do not differ in their case."""
+    words, excluded = _listed(fields, "Action")
+    for word in words:
+        if not _ACTION.fullmatch(word):
+            raise MalformedPolicyError(f"Invalid action: {word!r}")
+    return Names(tuple(marked(word.lower()) for word in words), excluded)
+
+
+def _resources(fields: Mapping[str, Any], kind: Kind, *, variables: bool) -> Names:
+    if not kind.names_resources:
+        if "Resource" in fields or "NotResource" in fields:
+            raise MalformedPolicyError("A trust policy cannot have a Resource")
+        return Names(tuple(map(marked, _ANY_RESOURCE)))
+    words, excluded = _listed(fields, "Resource")
+    for word in words:
+        if not word.startswith(("arn:", *_ANY_RESOURCE)):
+            raise MalformedPolicyError(f'Resource {word!r} must be in ARN format or "*"')
+    return Names(tuple(marked(w if variables else literal(w)) for w in words), excluded)
+
+
+def _listed(fields: Mapping[str, Any], name: str) -> tuple[tuple[str, ...], bool]:
+    """Return what a statement has under NAME or NotNAME, and whether it is the latter."""
     if (name in fields) == (f"Not{name}" in fields):
         raise MalformedPolicyError(f"A statement must have either {name} or Not{name}")
     excluded = name not in fields
-    value = fields[f"Not{name}" if excluded else name]
-    words = _words(value, name)
-    return Names(tuple(word.lower() for word in words) if lowered else words, excluded)
+    return _words(fields[f"Not{name}" if excluded else name], name), excluded
 
 
 def _principals(fields: Mapping[str, Any]) -> Names | None:

@@ -1,16 +1,17 @@
-"""What is asked of policies, what they answer, and how names in them are matched."""
+"""What is asked of policies, and what they answer."""
 
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from dsql.iam.patterns import Context
+
 _ASSUMED_ROLE = re.compile(r"arn:(aws[^:]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 _ACCOUNT = 4  # which of an ARN's parts it is
-
-Context = Mapping[str, tuple[str, ...]]
 
 
 class AccessRequest(NamedTuple):
@@ -45,15 +46,38 @@ def request_context(
 ) -> dict[str, tuple[str, ...]]:
     """Return the condition keys of every request: the resource's tags, where from and when it comes."""
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    context: dict[str, tuple[str, ...]] = {
-        f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()
-    }
+    context = tag_values("aws:resourcetag", tags)
     context |= {
         "aws:currenttime": (moment.isoformat(),),
         "aws:epochtime": (str(int(now)),),
         "aws:securetransport": ("true",),
     }
-    return context | ({"aws:sourceip": (address,)} if address else {})
+    return context | ({"aws:sourceip": (_plain(address),)} if address else {})
+
+
+def tag_values(prefix: str, tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the condition keys `PREFIX/KEY` of tags.
+
+    Condition keys do not differ in their case, and tags do: what differs in that alone is several values.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for key, value in tags.items():
+        name = f"{prefix}/{key.lower()}"
+        found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def principal_context(principal: str) -> dict[str, tuple[str, ...]]:
+    """Return the condition keys of who asks. A session's role is the principal; it has no user's name."""
+    role = mapped_identity(principal)
+    context: dict[str, tuple[str, ...]] = {
+        "aws:principalarn": (role,),
+        "aws:principalaccount": (account_of(principal),),
+        "aws:principaltype": ("User" if role == principal else "AssumedRole",),
+    }
+    if role == principal:
+        context["aws:username"] = (principal.rpartition("/")[2],)
+    return context
 
 
 def mapped_identity(principal: str) -> str:
@@ -65,50 +89,17 @@ def mapped_identity(principal: str) -> str:
     return f"arn:{partition}:iam::{account}:role/{role}"
 
 
+def _plain(address: str) -> str:
+    """Return an IPv4 address as one, also where a socket for both kinds has taken the connection."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = getattr(found, "ipv4_mapped", None)
+    return address if mapped is None else str(mapped)
+
+
 def account_of(arn: str) -> str:
     """Return the account in an ARN, "" if there is none."""
     parts = arn.split(":")
     return parts[_ACCOUNT] if len(parts) > _ACCOUNT else ""
-
-
-def matches(pattern: str, value: str) -> bool:
-    """Match with `*` (any run of characters) and `?` (any one); nothing else is special.
-
-    A policy may hold thousands of patterns, so that none is worth compiling.
-    """
-    first, *others = pattern.split("*")
-    if not others:
-        return _fits(first, value)
-    *middle, last = others
-    at, end = len(first), len(value) - len(last)
-    if at > end or not _fits(first, value[:at]) or not _fits(last, value[end:]):
-        return False
-    for piece in middle:
-        at = _behind(piece, value, at, end)
-        if at < 0:
-            return False
-    return True
-
-
-def _fits(piece: str, value: str) -> bool:
-    """Return whether characters are those of a piece without stars."""
-    if "?" not in piece:
-        return piece == value
-    return len(piece) == len(value) and all(
-        wanted in ("?", found) for wanted, found in zip(piece, value, strict=True)
-    )
-
-
-def _behind(piece: str, value: str, at: int, end: int) -> int:
-    """Return where a piece ends that is found first between two places, -1 if it is not there."""
-    size = len(piece)
-    sure = max(piece.split("?"), key=len)  # what has to be there in any case
-    before = piece.index(sure)
-    while True:
-        found = value.find(sure, at + before, end)
-        at = found - before
-        if found < 0 or at + size > end:
-            return -1
-        if _fits(piece, value[at : at + size]):
-            return at + size
-        at += 1

@@ -9,6 +9,7 @@ import pytest
 
 from dsql.cli.main import main
 from dsql.control.access_keys import AccessKeyStore, ensure_first_key
+from dsql.control.identities import AccessKey
 from dsql.control.layout import Layout
 from dsql.iam.request import AccessRequest
 
@@ -25,7 +26,8 @@ def run(tmp_path: Path, *words: str, status: int = 0) -> None:
 
 
 def allows(store: AccessKeyStore, principal: str, action: str) -> bool:
-    return store.decide(AccessRequest(principal, action, "*")).allowed
+    key = AccessKey("", "", principal)
+    return store.decide(key, AccessRequest(principal, action, "*")).allowed
 
 
 def test_a_users_key_has_what_was_allowed(
@@ -73,7 +75,7 @@ def test_a_session_of_a_role_has_what_the_role_has_for_its_time(
     run(tmp_path, "create", *words)
     made = json.loads(capsys.readouterr().out)
     assert made["arn"] == "arn:aws:iam::111122223333:role/writer"
-    key = store.find(made["AWS_ACCESS_KEY_ID"])
+    key = store.find(made["AWS_ACCESS_KEY_ID"], made["AWS_SESSION_TOKEN"])
     assert key is not None
     assert key.session_token == made["AWS_SESSION_TOKEN"]
     assert key.usable(key.expires_at - 1)

@@ -30,9 +30,9 @@ from control_plane.console.watch import Watch
 from control_plane.dispatch import Dispatcher
 from control_plane.http_server import HttpServer
 from control_plane.messages import HttpAnswer, HttpRequest
-from dsql.control.access_keys import AccessKey
 from dsql.control.authority import Authority
 from dsql.control.clusters import create_cluster
+from dsql.control.identities import AccessKey
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.rate_limit import RateLimit
 

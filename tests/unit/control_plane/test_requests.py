@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from control_plane.audit import STRANGERS_BURST
 from control_plane.messages import HttpRequest
-from dsql.control.access_keys import AccessKey, new_access_key
+from dsql.control.identities import AccessKey, new_access_key
 
 ACCOUNT = "111122223333"
 ABSENT = "a" * 26

@@ -12,6 +12,14 @@ def statement(**fields: object) -> dict[str, object]:
     return {"Effect": "Allow", "Action": "dsql:*", "Resource": "*"} | fields
 
 
+def narrowed(operator: str, value: str) -> dict[str, object]:
+    return {
+        "Principal": "*",
+        "Condition": {operator: {"aws:PrincipalArn": value}},
+        "Version": "2012-10-17",
+    }
+
+
 def test_one_word_and_a_list_of_one_are_the_same() -> None:
     lists = statement(Action=["dsql:*"], Resource=["*"])
     assert parse_identity_policy({"Statement": statement()}) == parse_identity_policy(
@@ -38,6 +46,17 @@ def test_an_accounts_number_stands_for_the_account() -> None:
         {"Condition": {"StringEqual": {"aws:SourceIp": "1"}}},
         {"Condition": {"StringEquals": "x"}},
         {"Condition": {"StringEquals": {"aws:SourceIp": {}}}},
+        {"Condition": {"IpAddress": {"aws:SourceIp": "nonsense"}}},
+        {"Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/33"}}},
+        {"Condition": {"NumericLessThan": {"aws:EpochTime": "soon"}}},
+        {"Condition": {"DateLessThan": {"aws:CurrentTime": "soon"}}},
+        {"Condition": {"NullIfExists": {"aws:SourceIp": "true"}}},
+        {"Action": "dsql:DbConnect\ufdd0"},
+        {"Action": "d*:DbConnect"},
+        {"Action": "DbConnect"},
+        {"Action": "dsql:DbConnecﬅ"},
+        {"Resource": "cluster"},
+        {"Resource": "arn:\ufdd1"},
         {"Principal": {"AWS": "alice"}},
         {"Principal": {"AWS": "arn:aws:iam::*:user/alice"}},
         {"Principal": {"User": "alice"}},
@@ -65,7 +84,7 @@ def test_what_is_no_document_is_refused(text: str) -> None:
 
 
 def test_what_takes_long_to_compare_with_is_no_clusters_policy() -> None:
-    many = statement(Principal="*", Resource=["*?a"] * 500)
+    many = statement(Principal="*", Resource=["arn:*?a"] * 500)
     with pytest.raises(MalformedPolicyError, match="500"):
         parse_resource_policy(json.dumps({"Statement": many}))
 
@@ -80,8 +99,20 @@ def test_what_takes_long_to_compare_with_is_no_clusters_policy() -> None:
         ({"Principal": "*", "Effect": "Deny"}, False),
         ({"Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}, False),
         ({"Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": True}}}, True),
+        ({"Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}}, True),
+        ({"Principal": "*", "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.1"}}}, True),
+        ({"Principal": "*", "Condition": {"Null": {"aws:SourceIp": "false"}}}, True),
+        (narrowed("StringEquals", ACCOUNT), False),
+        (narrowed("StringEqualsIfExists", ACCOUNT), True),
+        (narrowed("ForAllValues:StringEquals", ACCOUNT), True),
+        (narrowed("StringNotEquals", ACCOUNT), True),
+        (narrowed("StringLike", "*"), True),
+        (narrowed("StringLike", f"arn:aws:iam::{ACCOUNT}:role/*"), False),
+        (narrowed("StringLike", "arn:aws:iam::1*:role/*"), True),
+        (narrowed("StringEquals", "${aws:PrincipalArn}"), True),
     ],
 )
 def test_everybodys_is_what_nothing_narrows(fields: dict[str, object], public: bool) -> None:
-    policy = parse_resource_policy(json.dumps({"Statement": statement(**fields)}))
+    version = {"Version": fields.pop("Version", "2008-10-17")}
+    policy = parse_resource_policy(json.dumps(version | {"Statement": statement(**fields)}))
     assert is_public(policy) == public

@@ -20,9 +20,10 @@ import uvloop
 from OpenSSL import SSL
 
 from dsql.client.auth_token import Credentials, generate_auth_token
-from dsql.control.access_keys import AccessKey, AccessKeyStore, ensure_first_key
+from dsql.control.access_keys import AccessKeyStore, ensure_first_key
 from dsql.control.authority import Authority, ensure_certificates
 from dsql.control.clusters import DEFAULT_ACCOUNT, create_cluster
+from dsql.control.identities import AccessKey
 from dsql.control.layout import Layout
 from dsql.rpc.packets import PacketChannel, PacketServer
 from dsql.session.handed import HandedSession

@@ -12,7 +12,7 @@ from dsql.client.auth_token import (
     generate_db_connect_admin_auth_token,
     generate_db_connect_auth_token,
 )
-from dsql.control.access_keys import AccessKey
+from dsql.control.identities import AccessKey
 from dsql.iam.document import Policy
 from dsql.iam.request import AccessRequest, Decision
 from relay.iam_token import AccessDeniedError, Target, Verifier, parse
@@ -43,10 +43,11 @@ class Keys:
             ),
         }
 
-    def find(self, access_key_id: str) -> AccessKey | None:
-        return self.keys.get(access_key_id)
+    def find(self, access_key_id: str, session_token: str = "") -> AccessKey | None:
+        key = self.keys.get(access_key_id)
+        return key if key is not None and key.session_token == session_token else None
 
-    def decide(self, request: AccessRequest, resource: Policy | None) -> Decision:
+    def decide(self, key: AccessKey, request: AccessRequest, resource: Policy | None) -> Decision:
         self.asked = request
         return Decision(self.allow)
 
@@ -148,7 +149,7 @@ def test_token_may_live_a_week() -> None:
         ({"credentials": Credentials(KEY.access_key_id, "other")}, "wrong signature"),
         ({"credentials": KEY._replace(session_token="made up")}, "wrong session token"),
         ({"credentials": SESSION._replace(session_token="other")}, "wrong session token"),
-        ({"credentials": SESSION._replace(session_token="")}, "wrong session token"),
+        ({"credentials": SESSION._replace(session_token="")}, "unknown key"),
     ],
 )
 def test_token_for_something_else_is_refused(changes: dict[str, object], reason: str) -> None:

@@ -14,7 +14,7 @@ from OpenSSL import SSL
 from dsql.client.asyncpg import create_pool
 from dsql.client.auth_token import Credentials
 from dsql.client.endpoint import Endpoint
-from dsql.control.access_keys import AccessKey, AttachedPolicy
+from dsql.control.identities import AccessKey, AttachedPolicy
 from relay.front_door import Settings
 from relay.session import RelaySession
 
