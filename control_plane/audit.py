@@ -1,23 +1,22 @@
 """One log record per request, with the names of CloudTrail's records.
 
-Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html.
 No secret, signature or session token is ever among the fields. What was refused before anybody was
 authenticated is recorded at a bounded rate, and the next record says how many were left out.
 """
 
 from __future__ import annotations
 
-import datetime
 import logging
-import uuid
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from control_plane.failures import ServiceError
 from control_plane.messages import HttpRequest
 from control_plane.plane import Settings
 from control_plane.service_model import Operation
+from dsql.control import trail
 from dsql.control.identities import AccessKey
+from dsql.control.trail import API_CALL, SIGN_IN, EventKind
 from dsql.rate_limit import RateLimit
 
 _log = logging.getLogger("control_plane.audit")
@@ -25,18 +24,10 @@ _log = logging.getLogger("control_plane.audit")
 STRANGERS_RATE, STRANGERS_BURST = 10.0, 100
 _AGENT_CHARACTERS = 200
 _HIDDEN = {"clientToken"}
+_CREDENTIALS, _SHOWN_OF_CREDENTIALS = "Credentials", ("AccessKeyId", "Expiration")
 
 
-class EventKind(NamedTuple):
-    """What CloudTrail calls a kind of events: the service they come from, and their type."""
-
-    source: str
-    type_name: str
-
-
-API_CALL = EventKind("dsql.amazonaws.com", "AwsApiCall")
-SIGN_IN = EventKind("signin.amazonaws.com", "AwsConsoleSignIn")
-_NAMELESS = {API_CALL: "Unknown", SIGN_IN: "ConsoleLogin"}
+_NAMELESS = {SIGN_IN: "ConsoleLogin"}
 
 
 class Event:
@@ -81,37 +72,29 @@ class AuditLog:
 
 def _fields(event: Event, settings: Settings) -> dict[str, Any]:
     operation, request = event.operation, event.request
-    name = operation.name if operation is not None else _NAMELESS[event.kind]
     reads_only = operation is not None and operation.reads_only
     shown = {key: value for key, value in event.parameters.items() if key not in _HIDDEN}
-    fields: dict[str, Any] = {
-        "eventVersion": "1.11",
-        "eventTime": datetime.datetime.fromtimestamp(event.now, datetime.UTC).isoformat(),
-        "eventSource": event.kind.source,
-        "eventName": name,
-        "eventType": event.kind.type_name,
-        "eventID": str(uuid.uuid4()),
-        "awsRegion": settings.region,
-        "sourceIPAddress": request.address,
+    name = operation.name if operation is not None else _NAMELESS.get(event.kind, "Unknown")
+    settled = trail.event(
+        event.kind, name, event.now, settings.region, settings.account, request.address
+    )
+    fields: dict[str, Any] = settled | {
         "userAgent": request.headers.get("user-agent", "")[:_AGENT_CHARACTERS],
         "requestID": event.request_id,
         "readOnly": reads_only,
-        "recipientAccountId": settings.account,
         "requestParameters": shown or None,
-        "responseElements": None if reads_only else dict(event.output) or None,
+        "responseElements": None if reads_only else _without_secrets(event.output) or None,
     }
     if event.key is not None:
-        fields["userIdentity"] = _identity(event.key)
+        fields["userIdentity"] = trail.identity(event.key.principal, event.key.access_key_id)
     if event.failure is not None:
         fields |= {"errorCode": event.failure.name, "errorMessage": event.failure.message}
     return fields
 
 
-def _identity(key: AccessKey) -> dict[str, str]:
-    kind = "AssumedRole" if ":assumed-role/" in key.principal else "IAMUser"
-    return {
-        "type": kind,
-        "arn": key.principal,
-        "accountId": key.principal.split(":")[4],
-        "accessKeyId": key.access_key_id,
-    }
+def _without_secrets(output: Mapping[str, Any]) -> dict[str, Any]:
+    shown = dict(output)
+    if _CREDENTIALS in shown:
+        given = shown[_CREDENTIALS]
+        shown[_CREDENTIALS] = {name: given[name] for name in _SHOWN_OF_CREDENTIALS}
+    return shown

@@ -18,6 +18,7 @@ from control_plane.messages import HttpRequest
 from control_plane.reading import read_query
 from dsql.client.signature import (
     ALGORITHM,
+    SERVICE,
     canonical_request,
     credential_scope,
     parse_timestamp,
@@ -61,11 +62,12 @@ class _Signed(NamedTuple):
 
 
 class Authenticator:
-    """Verifies requests to one region against one key store."""
+    """Verifies requests to one service of one region against one key store."""
 
-    def __init__(self, keys: Keys, region: str) -> None:
+    def __init__(self, keys: Keys, region: str, service: str = SERVICE) -> None:
         self._keys = keys
         self._region = region
+        self._service = service
         self._signing_key = functools.lru_cache(SIGNING_KEYS_MAX)(signing_key)
 
     def authenticate(self, request: HttpRequest, now: float) -> AccessKey:
@@ -73,7 +75,7 @@ class Authenticator:
         signed = _read(request)
         _check_headers(request, signed.names)
         try:
-            check_scope(signed.scope, self._region)
+            check_scope(signed.scope, self._region, self._service)
             check_time(signed.signed_at, signed.expires_at, now)
             key = usable_key(self._keys, signed.scope.access_key_id, signed.session_token, now)
             check_signature(self._expected(request, signed, key), signed.signature)
@@ -87,9 +89,9 @@ class Authenticator:
         canonical = canonical_request(
             request.method, request.path, signed.query, headers, payload_hash
         )
-        date, region = signed.scope.date, signed.scope.region
-        signing = self._signing_key(key.secret_access_key, date, region)
-        scope = credential_scope(date, region)
+        date, region, service = signed.scope.date, signed.scope.region, self._service
+        signing = self._signing_key(key.secret_access_key, date, region, service)
+        scope = credential_scope(date, region, service)
         return sign(signing, canonical, signed.timestamp, scope).encode()
 
 

@@ -8,18 +8,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from control_plane import cluster_operations, policy_operations, tag_operations
-from control_plane.answering import write_failure, write_output
+from control_plane import (
+    answering,
+    cluster_operations,
+    policy_operations,
+    query_protocol,
+    reading,
+    sts_operations,
+    tag_operations,
+)
 from control_plane.audit import AuditLog, Event
 from control_plane.failures import ServiceError, internal, invalid, throttled
 from control_plane.messages import HttpAnswer, HttpRequest
 from control_plane.permissions import Caller
 from control_plane.plane import Answer, Plane
-from control_plane.reading import read_input
-from control_plane.service_model import route
+from control_plane.reading import Input
+from control_plane.service_model import Operation, Route, route
 from dsql.control.identities import AccessKey
+from dsql.control.trail import API_CALL, STS_CALL, EventKind
 from dsql.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
@@ -32,7 +40,18 @@ def _no_streams(plane: Plane, caller: Caller, given: Mapping[str, Any]) -> Answe
     raise invalid("Change data streams are not supported by this installation.")
 
 
-HANDLERS: dict[str, Handler] = {
+class Service(NamedTuple):
+    """One of AWS's services: how its requests are read and answered, and what carries them out."""
+
+    kind: EventKind
+    handlers: Mapping[str, Handler]
+    route: Callable[[HttpRequest], Route]
+    read: Callable[[Route, HttpRequest], Input]
+    write: Callable[[Operation, Answer, str], HttpAnswer]
+    refuse: Callable[[ServiceError, str], HttpAnswer]
+
+
+_CLUSTER_HANDLERS: dict[str, Handler] = {
     "CreateCluster": cluster_operations.create_cluster,
     "GetCluster": cluster_operations.get_cluster,
     "UpdateCluster": cluster_operations.update_cluster,
@@ -50,6 +69,25 @@ HANDLERS: dict[str, Handler] = {
     "ListStreams": _no_streams,
     "DeleteStream": _no_streams,
 }
+CLUSTERS = Service(
+    API_CALL,
+    _CLUSTER_HANDLERS,
+    lambda request: route(request.method, request.path),
+    reading.read_input,
+    answering.write_output,
+    answering.write_failure,
+)
+STS = Service(
+    STS_CALL,
+    {
+        "AssumeRole": sts_operations.assume_role,
+        "GetCallerIdentity": sts_operations.get_caller_identity,
+    },
+    query_protocol.route,
+    query_protocol.read_input,
+    query_protocol.write_output,
+    query_protocol.write_failure,
+)
 
 
 class Authenticating(Protocol):
@@ -61,7 +99,7 @@ class Authenticating(Protocol):
 
 
 class Dispatcher:
-    """Answers requests, one after the other."""
+    """Answers requests to one service, one after the other."""
 
     def __init__(
         self,
@@ -70,7 +108,9 @@ class Dispatcher:
         rate: RateLimit,
         audit: AuditLog,
         monotonic: Callable[[], float] = time.monotonic,
+        service: Service = CLUSTERS,
     ) -> None:
+        self._service = service
         self._plane = plane
         self._authenticator = authenticator
         self._rate = rate
@@ -79,7 +119,7 @@ class Dispatcher:
 
     def answer(self, request: HttpRequest, request_id: str, now: float) -> HttpAnswer:
         """Return the answer to a request; whatever happens, there is one. `now`: seconds since 1970."""
-        event = Event(request, request_id, now)
+        event = Event(request, request_id, now, self._service.kind)
         try:
             return self._carry_out(request, event)
         except ServiceError as error:
@@ -89,21 +129,22 @@ class Dispatcher:
             event.failure = internal()
         finally:
             self._audit.record(event, self._plane.settings, self._monotonic())
-        return write_failure(event.failure, request_id)
+        return self._service.refuse(event.failure, request_id)
 
     def _carry_out(self, request: HttpRequest, event: Event) -> HttpAnswer:
-        found = route(request.method, request.path)
+        service = self._service
+        found = service.route(request)
         event.operation = found.operation
         key = self._authenticator.authenticate(request, event.now)
         event.key = key
         if not self._rate.take(key.access_key_id, self._monotonic()):
             raise throttled()
-        given = read_input(found, request)
+        given = service.read(found, request)
         event.parameters = given
-        handler = HANDLERS.get(found.operation.name)
+        handler = service.handlers.get(found.operation.name)
         if handler is None:  # the installed model knows more than we do
             raise invalid(f"{found.operation.name} is not supported", "unknownOperation")
         caller = Caller(key, request.address, event.now, request.encrypted)
         output = handler(self._plane, caller, given)
         event.output = output
-        return write_output(found.operation, output, event.request_id)
+        return service.write(found.operation, output, event.request_id)

@@ -34,6 +34,11 @@ def read_input(found: Route, request: HttpRequest) -> Input:
         value = _located(name, member, found.labels, query, body)
         if value is not None:
             members[name] = value
+    return check_members(shape, members)
+
+
+def check_members(shape: StructureShape, members: Input) -> Input:
+    """Return the members that a shape knows, if they are what it says. Raises ServiceError."""
     wrong: Fields = []
     checked = _structure(shape, members, "", wrong)
     if wrong:
@@ -172,7 +177,7 @@ def _fail(wrong: Fields, path: str, value: str, text: str) -> None:
 
 @functools.lru_cache(256)
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text)
+    return re.compile(text, re.ASCII)  # as the services' own language takes \w and \d
 
 
 def _unreadable(message: str) -> ServiceError:

@@ -24,12 +24,13 @@ from control_plane.console.routes import Console
 from control_plane.console.sessions import Sessions
 from control_plane.console.tunnel import Tunnels
 from control_plane.console.watch import Watch
-from control_plane.dispatch import Dispatcher
+from control_plane.dispatch import STS, Dispatcher
 from control_plane.http_server import HttpServer
 from control_plane.lifecycle import Lifecycle
 from control_plane.messages import HttpAnswer, HttpRequest
 from control_plane.permissions import Permissions
 from control_plane.plane import Plane, Settings
+from control_plane.query_protocol import STS_SERVICE, is_query
 from control_plane.registry import Registry
 from dsql.control.access_keys import AccessKeyStore
 from dsql.control.atomic_file import write_atomically
@@ -84,6 +85,13 @@ class ControlPlane:
         )
         authenticator = Authenticator(keys, settings.region)
         self._dispatcher = Dispatcher(plane, authenticator, self._rate, self._audit)
+        self._sts = Dispatcher(
+            plane,
+            Authenticator(keys, settings.region, STS_SERVICE),
+            self._rate,
+            self._audit,
+            service=STS,
+        )
         sessions = Sessions()
         guard = Guard(sessions, keys, time.monotonic)
         clocks = Clocks(time.time, time.monotonic)
@@ -144,8 +152,9 @@ class ControlPlane:
 
     async def _answer(self, request: HttpRequest, request_id: str) -> HttpAnswer:
         self._requests += 1
+        dispatcher = self._sts if is_query(request) else self._dispatcher
         return await self._work(
-            functools.partial(self._dispatcher.answer, request, request_id, time.time())
+            functools.partial(dispatcher.answer, request, request_id, time.time())
         )
 
     def _work(self, work: Callable[[], Result]) -> Awaitable[Result]:

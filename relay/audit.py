@@ -1,31 +1,46 @@
 """One log record per login attempt: to which cluster, as whom, from where, and with what outcome.
 
 The logger is `relay.audit`; the fields are the record's extras, which the role's formatter turns into JSON
-beside the time. Tokens and secrets are never among them. Every accepted login is recorded. What failed
-costs strangers nothing, so it is recorded at a bounded rate, per source and in all, and the next record
-says how many were left out.
+beside the time. They have CloudTrail's names (`dsql.control.trail`), and four of our own beside: `outcome`,
+`reason`, `connection` and `suppressed`. Tokens and secrets are never among them. Every accepted login is
+recorded. What failed costs strangers nothing, so it is recorded at a bounded rate, per source and in all, and
+the next record says how many were left out.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
+from dsql.client.auth_token import action_for
+from dsql.control import trail
+from dsql.control.trail import CONNECTION
+from dsql.iam.request import account_of, region_of
 from dsql.rate_limit import RateLimit
+from relay.iam_token import Identity
 
 _log = logging.getLogger("relay.audit")
 
 PER_SOURCE_RATE, PER_SOURCE_BURST = 10.0, 100
 TOTAL_RATE, TOTAL_BURST = 100.0, 1_000
 _EVERYBODY = ""
+_CLUSTER_TYPE = "AWS::DSQL::Cluster"
+_NAMELESS = "Connect"  # of whom nothing is known but the address
+_CANCEL = "Cancel"
+_ERRORS = {"refused": "AccessDenied", "broken": "ConnectionBroken"}
 
 
 class LoginAttempt(msgspec.Struct):
-    """What is known of an attempt; it fills as the attempt proceeds."""
+    """What is known of an attempt; it fills as the attempt proceeds. `resource` is the cluster's ARN."""
 
-    client_address: str
+    address: str
+    port: int = 0
     cluster: str = ""
+    resource: str = ""
     user: str = ""
     principal: str = ""
     access_key_id: str = ""
@@ -35,11 +50,25 @@ class LoginAttempt(msgspec.Struct):
         0  # what all roles' log lines name it by: the process id of its BackendKeyData
     )
 
+    def signed_by(self, identity: Identity) -> None:
+        """Note who has signed the token, and for which action."""
+        self.principal, self.access_key_id, self.action = identity
+
+    @property
+    def client_address(self) -> str:
+        """Where the client is, with its port."""
+        return (
+            f"[{self.address}]:{self.port}"
+            if ":" in self.address
+            else f"{self.address}:{self.port}"
+        )
+
 
 class AuditLog:
     """Writes the ends of attempts."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
         self._per_source = RateLimit(PER_SOURCE_RATE, PER_SOURCE_BURST)
         self._total = RateLimit(TOTAL_RATE, TOTAL_BURST)
         self._suppressed = 0
@@ -53,10 +82,7 @@ class AuditLog:
         if outcome != "accepted" and not self._may_write(source, now):
             self._suppressed += 1
             return
-        fields = {name: value for name, value in msgspec.structs.asdict(attempt).items() if value}
-        fields["outcome"] = outcome
-        if reason:
-            fields["reason"] = reason
+        fields = _fields(attempt, outcome, reason, self._wall_clock())
         if self._suppressed:
             fields["suppressed"] = self._suppressed
             self._suppressed = 0
@@ -68,3 +94,33 @@ class AuditLog:
 
     def _may_write(self, source: str, now: float) -> bool:
         return bool(self._per_source.take(source, now) and self._total.take(_EVERYBODY, now))
+
+
+def _fields(attempt: LoginAttempt, outcome: str, reason: str, now: float) -> dict[str, Any]:
+    arn, account = attempt.resource, account_of(attempt.resource)
+    fields = trail.event(
+        CONNECTION, _name(attempt, outcome), now, region_of(arn), account, attempt.address
+    )
+    tls = {"tlsVersion": attempt.tls} if attempt.tls else None
+    asked = {"identifier": attempt.cluster, "user": attempt.user, "port": attempt.port}
+    fields |= {
+        "readOnly": False,
+        "requestParameters": {name: value for name, value in asked.items() if value},
+        "tlsDetails": tls,
+        "outcome": outcome,
+    }
+    if arn:
+        fields["resources"] = [{"type": _CLUSTER_TYPE, "ARN": arn, "accountId": account}]
+    if attempt.principal:
+        fields["userIdentity"] = trail.identity(attempt.principal, attempt.access_key_id)
+    if attempt.connection:
+        fields["connection"] = attempt.connection
+    if outcome in _ERRORS:
+        fields |= {"errorCode": _ERRORS[outcome], "errorMessage": reason}
+    return fields | ({"reason": reason} if reason else {})
+
+
+def _name(attempt: LoginAttempt, outcome: str) -> str:
+    if outcome == "cancel":
+        return _CANCEL
+    return attempt.action or (action_for(attempt.user) if attempt.user else _NAMELESS)

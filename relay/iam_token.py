@@ -53,11 +53,12 @@ _REQUIRED = (
 
 
 class AccessDeniedError(FatalError):
-    """A token that does not open the door. `reason` is for the log."""
+    """A token that does not open the door. `reason` and `identity`, if it was proven, are for the log."""
 
-    def __init__(self, reason: str, hint: str) -> None:
+    def __init__(self, reason: str, hint: str, identity: Identity | None = None) -> None:
         super().__init__("28000", "unable to accept connection, access denied", hint=hint)
         self.reason = reason
+        self.identity = identity
 
 
 class AccessPolicy(Keys, Protocol):
@@ -177,9 +178,10 @@ class Verifier:
         context = request_context(target.tags, address, now) | {"dsql:dbuser": (user,)}
         request = AccessRequest(key.principal, permission, target.arn, context)
         decision = self._access.decide(key, request, target.policy)
+        identity = Identity(key.principal, key.access_key_id, token.action)
         if not decision.allowed:
-            raise AccessDeniedError("not authorized", decision.message(request))
-        return Identity(key.principal, key.access_key_id, token.action)
+            raise AccessDeniedError("not authorized", decision.message(request), identity)
+        return identity
 
     def _right_signature(self, text: str, secret_access_key: str) -> bytes:
         token = self._parse(text)

@@ -45,7 +45,6 @@ class RelaySession(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _attempt: LoginAttempt
-    _address: str
     _source: str
     _cluster: Cluster
     _parameters: dict[str, str]
@@ -69,8 +68,7 @@ class RelaySession(asyncio.Protocol):
         metrics.accepted += 1
         metrics.open_logins += 1
         host, port = _peer(self._transport)
-        self._attempt = LoginAttempt(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        self._address = host
+        self._attempt = LoginAttempt(host, port)
         self._source = source_of(host)
         self._set_deadline(door.settings.login_seconds)
         loser = door.admission.enter(self, self._source)
@@ -177,6 +175,7 @@ class RelaySession(asyncio.Protocol):
         if cluster is None:
             raise no_such_cluster()
         self._cluster = cluster
+        attempt.resource = cluster.target.arn
         self._parameters = parameters | {"options": options} if option else parameters
 
     def _check_password(self, token: str, pending: bytes) -> None:
@@ -186,11 +185,9 @@ class RelaySession(asyncio.Protocol):
         """
         door, attempt = self._door, self._attempt
         identity = door.verifier.verify(
-            token, self._cluster.target, attempt.user, door.wall_clock(), self._address
+            token, self._cluster.target, attempt.user, door.wall_clock(), attempt.address
         )
-        attempt.principal = identity.principal
-        attempt.access_key_id = identity.access_key_id
-        attempt.action = identity.action
+        attempt.signed_by(identity)
         database = truncate_identifier(self._parameters.get("database", DATABASE))
         if database != DATABASE:
             raise FatalError("3D000", f'database "{database}" does not exist')
@@ -265,6 +262,8 @@ class RelaySession(asyncio.Protocol):
         self._door.metrics.refused[error.sqlstate] += 1
         self._tell(error)
         reason = error.reason if isinstance(error, AccessDeniedError) else error.message
+        if isinstance(error, AccessDeniedError) and error.identity is not None:
+            self._attempt.signed_by(error.identity)
         self._close("refused", reason)
 
     def _break_off(self, reason: str) -> None:

@@ -14,10 +14,11 @@ from botocore.config import Config
 
 from control_plane.audit import AuditLog
 from control_plane.authentication import Authenticator
-from control_plane.dispatch import Dispatcher
+from control_plane.dispatch import STS, Dispatcher
 from control_plane.messages import HttpAnswer, HttpRequest
 from control_plane.permissions import Permissions
 from control_plane.plane import Plane, Settings
+from control_plane.query_protocol import STS_SERVICE, is_query
 from control_plane.registry import Registry
 from dsql.control.access_keys import AccessKeyStore, ensure_first_key
 from dsql.control.identities import AccessKey, AttachedPolicy, new_access_key
@@ -59,6 +60,14 @@ class Service:
         self.dispatcher = Dispatcher(
             plane, authenticator, RateLimit(1, 500), AuditLog(), monotonic=lambda: 0.0
         )
+        self.sts = Dispatcher(
+            plane,
+            Authenticator(self.keys, REGION, STS_SERVICE),
+            RateLimit(1, 500),
+            AuditLog(),
+            monotonic=lambda: 0.0,
+            service=STS,
+        )
 
     def _change(self, identifier: str) -> None:
         self.changed.append(identifier)
@@ -75,13 +84,16 @@ class Service:
     def answer(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request."""
         self.sent.append(request)
-        return self.dispatcher.answer(request, "request", self.now or time.time())
+        dispatcher = self.sts if is_query(request) else self.dispatcher
+        return dispatcher.answer(request, "request", self.now or time.time())
 
-    def client(self, key: AccessKey | None = None, address: str = "192.0.2.7") -> Any:
+    def client(
+        self, key: AccessKey | None = None, address: str = "192.0.2.7", service: str = "dsql"
+    ) -> Any:
         """Return a client of boto3 that signs with a key, by default the first one."""
         key = key or self.first
         client = boto3.client(
-            "dsql",
+            service,
             region_name=REGION,
             endpoint_url="https://localhost:1",
             aws_access_key_id=key.access_key_id,
@@ -90,7 +102,7 @@ class Service:
             config=Config(retries={"total_max_attempts": 1}),
         )
         client.meta.events.register(
-            "before-send.dsql", lambda request, **_: self._send(request, address)
+            f"before-send.{service}", lambda request, **_: self._send(request, address)
         )
         return client
 

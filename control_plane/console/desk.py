@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from control_plane.answering import write_failure
-from control_plane.audit import SIGN_IN, AuditLog, Event
+from control_plane.audit import AuditLog, Event
 from control_plane.authentication import Authenticator
 from control_plane.console.guard import Guard, check_origin, cookie_header
 from control_plane.console.replays import Replays
@@ -36,6 +36,7 @@ from dsql.control.identities import AccessKey
 from dsql.control.layout import Layout
 from dsql.control.resources import ClusterResource
 from dsql.control.running import relay_address
+from dsql.control.trail import SIGN_IN
 from dsql.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)

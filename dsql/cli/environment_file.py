@@ -14,6 +14,7 @@ from dsql.control.atomic_file import PRIVATE, write_atomically
 from dsql.control.layout import ClusterRecord
 
 TOKEN_SECONDS = 24 * 3600
+_ENDPOINTS = ("AWS_ENDPOINT_URL_DSQL", "AWS_ENDPOINT_URL_STS")
 
 
 class Access(NamedTuple):
@@ -53,7 +54,7 @@ class Access(NamedTuple):
             "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
             "AWS_REGION": self.record.region,
             "AWS_DEFAULT_REGION": self.record.region,  # boto3 knows this one only
-            **({"AWS_ENDPOINT_URL_DSQL": self.api} if self.api else {}),
+            **(dict.fromkeys(_ENDPOINTS, self.api) if self.api else {}),
             **({"AWS_CA_BUNDLE": str(self.authority)} if self.api.startswith("https:") else {}),
         }
 

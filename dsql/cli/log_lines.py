@@ -12,7 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 _SHOWN = ("time", "level", "role", "message", "exception")
-_OF_NO_INTEREST = ("process", "logger")
+_OF_NO_INTEREST = (
+    *("process", "logger"),
+    *("eventVersion", "eventTime", "eventSource", "eventType", "eventCategory", "eventID"),
+    *("managementEvent", "readOnly", "awsRegion", "recipientAccountId", "resources"),
+)
 _COLOURS = {"warning": "33", "error": "31", "critical": "31"}
 
 

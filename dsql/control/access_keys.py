@@ -50,7 +50,7 @@ _EVERYTHING = {
 _NOTHING = parse_identity_policy(
     {"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}},
 )
-_NOBODY = parse_policy({"Statement": {"Effect": "Deny", "Principal": "*", "Action": "*"}}, TRUST)
+_NOBODY = Policy(())
 _log = logging.getLogger(__name__)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dsql.iam.patterns import Context
 
 _ASSUMED_ROLE = re.compile(r"arn:(aws[^:]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
-_ACCOUNT = 4  # which of an ARN's parts it is
+_REGION, _ACCOUNT = 3, 4  # which of an ARN's parts they are
 
 
 class AccessRequest(NamedTuple):
@@ -101,5 +101,14 @@ def _plain(address: str) -> str:
 
 def account_of(arn: str) -> str:
     """Return the account in an ARN, "" if there is none."""
+    return _part(arn, _ACCOUNT)
+
+
+def region_of(arn: str) -> str:
+    """Return the region in an ARN, "" if there is none."""
+    return _part(arn, _REGION)
+
+
+def _part(arn: str, number: int) -> str:
     parts = arn.split(":")
-    return parts[_ACCOUNT] if len(parts) > _ACCOUNT else ""
+    return parts[number] if len(parts) > number else ""

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from control_plane.dispatch import HANDLERS
+from control_plane.dispatch import CLUSTERS
 from control_plane.service_model import operations
 from dsql.control.resources import DELETING
 
@@ -18,7 +18,7 @@ def policy(**changes: object) -> str:
 
 
 def test_every_operation_of_the_model_is_carried_out() -> None:
-    assert {operation.name for operation in operations()} <= HANDLERS.keys()
+    assert {operation.name for operation in operations()} <= CLUSTERS.handlers.keys()
 
 
 def test_a_cluster_is_made_as_creating_and_described_as_the_model_has_it(service, dsql) -> None:

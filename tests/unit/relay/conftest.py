@@ -190,7 +190,8 @@ class Installation:
             await asyncio.to_thread(thread.join, 5)
 
     def token(self, user: str = "admin", expires_in: int = 900, host: str = "") -> str:
-        credentials = Credentials(self.key.access_key_id, self.key.secret_access_key)
+        key = self.key
+        credentials = Credentials(key.access_key_id, key.secret_access_key, key.session_token)
         endpoint = host or self.cluster.endpoint
         return generate_auth_token(user, endpoint, self.cluster.region, credentials, expires_in)
 

@@ -331,6 +331,42 @@ async def test_principal_without_permission_is_refused(installation, refusal) ->
     assert answer["H"].startswith(f"User: {bob} is not authorized to perform: dsql:DbConnectAdmin")
 
 
+async def test_who_may_not_connect_is_named_in_the_audit_line(
+    installation, refusal, caplog
+) -> None:
+    caplog.set_level(logging.INFO, logger="relay.audit")
+    bob = "arn:aws:iam::111122223333:user/bob"
+    installation.key = AccessKey("AKIABOB", "secret", bob)
+    installation.keys.add(installation.key)
+    await refusal(installation.token())
+    (record,) = [record for record in caplog.records if record.name == "relay.audit"]
+    identity = vars(record)["userIdentity"]
+    assert (identity["arn"], identity["accessKeyId"]) == (bob, "AKIABOB")
+    assert vars(record)["errorMessage"] == "not authorized"
+
+
+async def test_a_roles_session_is_let_in_until_the_role_is_gone(installation, refusal) -> None:
+    keys, arn = installation.keys, "arn:aws:iam::111122223333:role/Writer"
+    statement = {"Effect": "Allow", "Action": "dsql:DbConnectAdmin", "Resource": "*"}
+    with keys.changing() as identities:
+        role = identities.create_role("111122223333", "Writer", None, 0.0)
+        identities.put_policy(AttachedPolicy(arn, "connects", {"Statement": statement}))
+    installation.key = keys.begin_session(role, "laptop", time.time(), 900, "")
+
+    def talk() -> None:
+        client = installation.client()
+        client.log_in(installation.token())
+        client.close()
+
+    await in_thread(talk)
+    (handed,) = installation.neighbours.handed
+    assert handed.identity == arn
+    with keys.changing() as identities:
+        identities.delete_owner(arn)
+    answer = await refusal(installation.token())
+    assert answer["H"] == "The security token included in the request is invalid."
+
+
 async def test_other_database_does_not_exist(installation, refusal) -> None:
     answer = await refusal(installation.token(), {"database": "shop"})
     assert (answer["C"], answer["M"]) == ("3D000", 'database "shop" does not exist')
@@ -554,10 +590,13 @@ async def test_every_attempt_leaves_one_audit_line_without_the_token(
     line = vars(record)
     assert line["outcome"] == "refused"
     assert line["reason"] == "wrong action"
-    assert line["cluster"] == installation.cluster.identifier
-    assert line["user"] == "admin"
-    assert line["client_address"].startswith("127.0.0.1:")
-    assert line["tls"].startswith("TLSv1.3")
+    assert (line["eventName"], line["errorCode"]) == ("DbConnectAdmin", "AccessDenied")
+    asked = line["requestParameters"]
+    assert asked["identifier"] == installation.cluster.identifier
+    assert asked["user"] == "admin"
+    assert line["resources"][0]["ARN"].endswith(f":cluster/{asked['identifier']}")
+    assert line["sourceIPAddress"] == "127.0.0.1"
+    assert line["tlsDetails"]["tlsVersion"].startswith("TLSv1.3")
     assert token[-64:] not in str(line)
 
 
