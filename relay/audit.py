@@ -3,8 +3,8 @@
 The logger is `relay.audit`; the fields are the record's extras, which the role's formatter turns into JSON
 beside the time. They have CloudTrail's names (`dsql.control.trail`), and four of our own beside: `outcome`,
 `reason`, `connection` and `suppressed`. Tokens and secrets are never among them. Every accepted login is
-recorded. What failed costs strangers nothing, so it is recorded at a bounded rate, per source and in all, and
-the next record says how many were left out.
+recorded. What failed costs strangers nothing, so it is recorded at a bounded rate, per source and in all,
+and the next record says how many were left out.
 """
 
 from __future__ import annotations

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from dsql.cli.environment_file import Access, make_access
 from dsql.cli.errors import CommandError
+from dsql.cli.identity import reporting
 from dsql.client.auth_token import Credentials, generate_auth_token
 from dsql.control.access_keys import AccessKeyStore
+from dsql.control.identities import SESSION_SECONDS_MAX, Role
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.control.running import control_address, relay_address
+
+_SESSION = "dsql-env"
 
 
 def choose_cluster(layout: Layout, identifier: str) -> ClusterRecord:
@@ -31,10 +37,17 @@ def make_token(layout: Layout, record: ClusterRecord, user: str, expires_in: int
     return generate_auth_token(user, record.endpoint, record.region, credentials, expires_in)
 
 
-def open_access(layout: Layout, record: ClusterRecord, user: str, expires_in: int) -> Access:
-    """Return all that a client of this host needs, with a token for `user`. Raises CommandError."""
+def open_access(
+    layout: Layout, record: ClusterRecord, user: str, expires_in: int, role: str = ""
+) -> Access:
+    """Return all that a client of this host needs, with a token for `user`. Raises CommandError.
+
+    `role` is the name of the one whose session it is to have, "" for the installation's first key.
+    """
     authority = layout.ca_certificate.absolute()
-    credentials = first_credentials(layout)
+    credentials = (
+        role_credentials(layout, record, role, expires_in) if role else first_credentials(layout)
+    )
     listen, api = relay_address(layout), control_address(layout)
     return make_access(
         record,
@@ -45,6 +58,17 @@ def open_access(layout: Layout, record: ClusterRecord, user: str, expires_in: in
         user=user,
         expires_in=expires_in,
     )
+
+
+def role_credentials(layout: Layout, record: ClusterRecord, name: str, seconds: int) -> Credentials:
+    """Return credentials of a new session of a role. Raises CommandError."""
+    with reporting():
+        store = AccessKeyStore(layout.access_keys)
+        role = store.identities().owner(f"arn:aws:iam::{record.account}:role/{name}")
+        assert isinstance(role, Role), "its ARN is one of a role"
+        seconds = min(seconds, SESSION_SECONDS_MAX)
+        key = store.begin_session(role, _SESSION, time.time(), seconds, "")
+    return Credentials(key.access_key_id, key.secret_access_key, key.session_token)
 
 
 def first_credentials(layout: Layout) -> Credentials:

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from dsql.cli.connecting import choose_cluster, open_access
+from dsql.cli.identity import parse_name
 from dsql.cli.options import add_cluster_argument, add_data_option, add_expires_in_option
 from dsql.client.auth_token import ADMIN_USER
 from dsql.control.layout import Layout
@@ -18,11 +19,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         'examples:\n  eval "$(dsql env)" && psql\n  dsql env | source   # fish\n'
         "  dsql env --json | jq -r .DSQL_ENDPOINT\n"
+        '  eval "$(dsql env --role writer --user app)"\n'
         "It prints secrets: an access key, and a token that is good for --expires-in seconds."
     )
     add_data_option(parser)
     add_cluster_argument(parser)
     parser.add_argument("--user", default=ADMIN_USER, help=f"default: {ADMIN_USER}")
+    parser.add_argument(
+        "--role", default="", type=parse_name, metavar="NAME", help="as a session of this role"
+    )
     add_expires_in_option(parser, _TOKEN_SECONDS)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
 
@@ -31,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the variables."""
     layout = Layout(arguments.data)
     record = choose_cluster(layout, arguments.cluster)
-    access = open_access(layout, record, arguments.user, arguments.expires_in)
+    access = open_access(layout, record, arguments.user, arguments.expires_in, arguments.role)
     if arguments.json:
         print(json.dumps(access.variables(), indent=2))
     else:

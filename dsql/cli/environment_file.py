@@ -47,11 +47,13 @@ class Access(NamedTuple):
 
     def variables(self) -> dict[str, str]:
         """Return libpq's, AWS's and our own environment variables."""
+        session = self.credentials.session_token
         return self.libpq_variables() | {
             "DSQL_CLUSTER": self.record.identifier,
             "DSQL_ENDPOINT": self.record.endpoint,
             "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
+            **({"AWS_SESSION_TOKEN": session} if session else {}),
             "AWS_REGION": self.record.region,
             "AWS_DEFAULT_REGION": self.record.region,  # boto3 knows this one only
             **(dict.fromkeys(_ENDPOINTS, self.api) if self.api else {}),

@@ -1,27 +1,31 @@
-"""`dsql key`: access keys of the installation's users, and the policies that say what those may do.
-
-It works on the data directory itself, for whoever may write there; relays and control plane notice at once.
-"""
+"""`dsql key`: access keys of the installation's users, and the policies that say what those may do."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
-from dsql.cli.errors import CommandError, reason
-from dsql.cli.options import add_data_option, add_expires_in_option
+from dsql.cli.errors import CommandError
+from dsql.cli.identity import (
+    Action,
+    Desk,
+    add_actions,
+    add_json,
+    add_owner,
+    print_credentials,
+    print_json,
+    print_table,
+    read_policy,
+    run_action,
+)
+from dsql.cli.options import add_expires_in_option
 from dsql.control.access_keys import AccessKeyStore
-from dsql.control.clusters import DEFAULT_ACCOUNT, list_clusters
-from dsql.control.identities import AccessKey, AttachedPolicy, IdentityError, new_access_key
-from dsql.control.layout import Layout
-from dsql.iam.document import VERSIONS, MalformedPolicyError
+from dsql.control.identities import AccessKey, AttachedPolicy, new_access_key
+from dsql.iam.document import VERSIONS
 from dsql.iam.request import mapped_identity
 
 _EPILOG = """examples:
@@ -30,108 +34,88 @@ _EPILOG = """examples:
   dsql key create --role writer --allow dsql:DbConnect --expires-in 900
   dsql key disable AKIA..."""
 _SESSION, _SESSION_SECONDS = "dsql-key", 3600
-_USER = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     parser.epilog = _EPILOG
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, (_, summary) in _ACTIONS.items():
-        action = actions.add_parser(name, help=summary, description=f"{summary}.")
-        add_data_option(action)
-        if name in ("create", "list"):
-            action.add_argument("--json", action="store_true", help="print JSON")
-        else:
-            action.add_argument("key", metavar="KEY", help="the access key's id")
-        if name == "create":
-            _add_policy_options(action)
+    add_actions(parser, _ACTIONS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the action out."""
-    layout = Layout(arguments.data)
-    if not layout.access_keys.exists():
-        raise CommandError(f"there is no installation in {arguments.data}; make one with `dsql up`")
-    try:
-        _ACTIONS[arguments.action][0](layout, AccessKeyStore(layout.access_keys), arguments)
-    except IdentityError as error:
-        raise CommandError(str(error)) from None
-    except MalformedPolicyError as error:
-        raise CommandError(f"this is no policy: {error}") from None
-    except OSError as error:
-        raise CommandError(f"cannot use {error.filename}: {reason(error)}") from error
-    return 0
+    return run_action(_ACTIONS, arguments)
 
 
-def _create(layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
-    account = next((cluster.account for cluster in list_clusters(layout)), DEFAULT_ACCOUNT)
+def _create(desk: Desk) -> int:
+    arguments, owner = desk.arguments, desk.owner()
     if arguments.user:
-        key = new_access_key(f"arn:aws:iam::{account}:user/{arguments.user}")
-        store.add(key, list(_policies(key.principal, arguments)))
+        key = new_access_key(owner)
+        desk.store.add(key, list(_policies(owner, arguments)))
     else:
-        role = f"arn:aws:iam::{account}:role/{arguments.role}"
-        key = _session_of(store, role, arguments)
-    owner = mapped_identity(key.principal)
-    shown = {
-        "AWS_ACCESS_KEY_ID": key.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
-        **({"AWS_SESSION_TOKEN": key.session_token} if key.session_token else {}),
-    }
-    if arguments.json:
-        print(json.dumps(shown | {"arn": owner}, indent=2))
-    else:
-        print("".join(f"export {name}={value}\n" for name, value in shown.items()), end="")
+        key = _session_of(desk, owner)
+    return print_credentials(key, mapped_identity(key.principal), as_json=arguments.json)
 
 
-def _session_of(store: AccessKeyStore, arn: str, arguments: argparse.Namespace) -> AccessKey:
+def _session_of(desk: Desk, arn: str) -> AccessKey:
     """Begin a session of a role, which is made if need be."""
-    with store.changing() as identities:
+    with desk.store.changing() as identities:
         identities.ensure(arn)
-        for policy in _policies(arn, arguments):
+        for policy in _policies(arn, desk.arguments):
             identities.put_policy(policy)
-    role = store.role(arn)
+    role = desk.store.role(arn)
     assert role is not None, "it was made"
-    return store.begin_session(role, _SESSION, time.time(), arguments.expires_in, "")
+    return desk.store.begin_session(role, _SESSION, time.time(), desk.arguments.expires_in, "")
 
 
 def _policies(owner: str, arguments: argparse.Namespace) -> Iterator[AttachedPolicy]:
     if arguments.policy is not None:
-        yield AttachedPolicy(owner, arguments.policy.stem, _read(arguments.policy))
+        yield AttachedPolicy(owner, arguments.policy.stem, read_policy(arguments.policy))
     if arguments.allow:
         statement = {"Effect": "Allow", "Action": arguments.allow, "Resource": "*"}
         yield AttachedPolicy(owner, "allow", {"Version": VERSIONS[0], "Statement": statement})
 
 
-def _list(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
-    identities = store.identities()
-    keys = [
-        {
-            "key": key.access_key_id,
-            "active": key.active,
-            "arn": key.principal,
-            "policies": [name for name, _ in identities.policies_of(key.principal)],
-        }
-        for key in store.keys()  # noqa: SIM118 - it is no mapping
+def _list(desk: Desk) -> int:
+    identities = desk.store.identities()
+    found = [
+        (key, [name for name, _ in identities.policies_of(key.principal)])
+        for key in identities.keys
     ]
-    if arguments.json:
-        print(json.dumps({"keys": keys}, indent=2))
-        return
-    for key in keys:
-        state = "on" if key["active"] else "off"
-        print(f"{key['key']}  {state:<3}  {key['arn']}  {' '.join(key['policies'])}")  # type: ignore[arg-type]
+    if desk.arguments.json:
+        members = [
+            {
+                "key": key.access_key_id,
+                "active": key.active,
+                "arn": key.principal,
+                "policies": policies,
+            }
+            for key, policies in found
+        ]
+        return print_json({"keys": members})
+    rows = (
+        (key.access_key_id, "on" if key.active else "off", key.principal, " ".join(policies))
+        for key, policies in found
+    )
+    return print_table(("key", "is", "of", "policies"), rows)
 
 
-def _enable(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
-    store.add(replace(_known(store, arguments.key), active=True))
+def _enable(desk: Desk) -> int:
+    return _switch(desk, active=True)
 
 
-def _disable(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
-    store.add(replace(_known(store, arguments.key), active=False))
+def _disable(desk: Desk) -> int:
+    return _switch(desk, active=False)
 
 
-def _remove(_layout: Layout, store: AccessKeyStore, arguments: argparse.Namespace) -> None:
-    store.remove(_known(store, arguments.key).access_key_id)
+def _switch(desk: Desk, *, active: bool) -> int:
+    desk.store.add(replace(_known(desk.store, desk.arguments.key), active=active))
+    return 0
+
+
+def _remove(desk: Desk) -> int:
+    desk.store.remove(_known(desk.store, desk.arguments.key).access_key_id)
+    return 0
 
 
 def _known(store: AccessKeyStore, access_key_id: str) -> AccessKey:
@@ -141,19 +125,8 @@ def _known(store: AccessKeyStore, access_key_id: str) -> AccessKey:
     return key
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CommandError(f"{path} is not JSON: {error}") from None
-
-
-def _add_policy_options(parser: argparse.ArgumentParser) -> None:
-    owner = parser.add_mutually_exclusive_group(required=True)
-    owner.add_argument("--user", type=_parse_user, help="whose it is")
-    owner.add_argument(
-        "--role", type=_parse_user, help="make credentials of a session of this role instead"
-    )
+def _create_options(parser: argparse.ArgumentParser) -> None:
+    add_owner(parser, required=True)
     add_expires_in_option(parser, _SESSION_SECONDS)
     parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="an identity policy, as AWS has them"
@@ -164,19 +137,19 @@ def _add_policy_options(parser: argparse.ArgumentParser) -> None:
         metavar="ACTION",
         help="an action, such as dsql:DbConnect, on every cluster; may be repeated",
     )
+    add_json(parser)
 
 
-def _parse_user(text: str) -> str:
-    if not _USER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be a name")
-    return text
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="the access key's id")
 
 
-# name -> (what it does, one line for --help)
-_ACTIONS: dict[str, tuple[Callable[[Layout, AccessKeyStore, argparse.Namespace], None], str]] = {
-    "create": (_create, "Make a key for a user, with policies that are added to the user's"),
-    "list": (_list, "List all keys, and the policies of their users"),
-    "enable": (_enable, "Switch a key on again"),
-    "disable": (_disable, "Switch a key off"),
-    "remove": (_remove, "Remove a key; its user stays"),
+_ACTIONS = {
+    "create": Action(
+        _create, "Make a key for a user, or a session of a role, with policies", _create_options
+    ),
+    "list": Action(_list, "List all keys, and the policies of their users", add_json),
+    "enable": Action(_enable, "Switch a key on again", _add_key),
+    "disable": Action(_disable, "Switch a key off", _add_key),
+    "remove": Action(_remove, "Remove a key; its user stays", _add_key),
 }

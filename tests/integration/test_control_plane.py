@@ -21,7 +21,13 @@ import psycopg
 import pytest
 from running_cluster import DSQL, RunningCluster
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "clusters.md"
+from dsql.client.auth_token import Credentials, generate_db_connect_admin_auth_token
+from dsql.control.access_keys import AccessKeyStore
+from dsql.control.clusters import DEFAULT_ACCOUNT
+from dsql.control.identities import AttachedPolicy
+from dsql.control.layout import Layout
+
+PAGES = Path(__file__).parents[2] / "docs" / "howto"
 WAITER = {"Delay": 0.05, "MaxAttempts": 400}
 
 
@@ -169,7 +175,36 @@ def test_status_shows_the_control_plane(running: RunningCluster) -> None:
 
 
 def test_the_page_about_clusters_is_true(running: RunningCluster) -> None:
-    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.S | re.M)
+    check_page(running, "clusters")
+
+
+def test_the_page_about_identities_is_true_until_the_role_is_gone(
+    running: RunningCluster, dsql: Any
+) -> None:
+    store = AccessKeyStore(Layout(running.directory / "data").access_keys)
+    first, arn = store.keys()[0], f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/writer"
+    trust = {"Effect": "Allow", "Principal": {"AWS": first.principal}, "Action": "sts:AssumeRole"}
+    allowed = {"Effect": "Allow", "Action": "dsql:DbConnectAdmin", "Resource": "*"}
+    with store.changing() as identities:
+        role = identities.create_role(DEFAULT_ACCOUNT, "writer", {"Statement": trust}, time.time())
+        identities.put_policy(AttachedPolicy(arn, "connects", {"Statement": allowed}))
+    check_page(running, "identities")
+    key = store.begin_session(role, "test", time.time(), 900, "")
+    credentials = Credentials(key.access_key_id, key.secret_access_key, key.session_token)
+    names = running.variables
+    endpoint, region = names["DSQL_ENDPOINT"], names["AWS_REGION"]
+    token = generate_db_connect_admin_auth_token(endpoint, region, credentials)
+    with psycopg.connect(**running.dsn() | {"password": token}) as connection:  # type: ignore[arg-type]
+        connection.execute("select 1")
+    with store.changing() as identities:
+        identities.delete_owner(arn)
+    with pytest.raises(psycopg.OperationalError, match="access denied"):
+        psycopg.connect(**running.dsn() | {"password": token})  # type: ignore[arg-type]
+
+
+def check_page(running: RunningCluster, name: str) -> None:
+    page = (PAGES / f"{name}.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.S | re.M)
     answer = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | running.variables,
