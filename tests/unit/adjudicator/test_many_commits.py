@@ -35,7 +35,7 @@ def encoded(transaction_id: bytes, size: int = 0) -> bytes:
 class Committers:
     """Tasks that commit, and how that ended.
 
-    Patient ones, because the zones are threads of this process, and a busy machine may starve them for long.
+    Patient ones, because the zones are threads of this process, and a busy machine may starve them.
     """
 
     def __init__(self, patience: float = 60.0, reach: float = 60.0, resolve: float = 60.0) -> None:
