@@ -141,7 +141,6 @@ class Hub:
         """See Waiter."""
         task = self.current
         assert task is not None, "only tasks wait"
-        assert getcurrent() is task, "a task waits for itself"
         task.waits = True
         if not task.is_woken:
             task.deadline = deadline
@@ -233,21 +232,26 @@ class Hub:
         happened = self._epoll.poll(seconds, _EVENTS_AT_ONCE)
         self._asleep = False
         sources = self._sources
+        told = []
         for descriptor, events in happened:
             source = sources.get(descriptor)
-            if source is not None:
-                _note(source, events)
+            if source is None:
+                continue
+            if events & _READ:
+                source.readable = True
+                if events & _GONE:
+                    source.gone = True
+            if events & select.EPOLLOUT:
+                source.writable = True
+            if source.notify is not None:
+                told.append(source)
+            elif source.activity is not None:
+                self.wake(source.activity)
         # Only now: who is told may close a descriptor, and have another source under its number.
-        for descriptor, _ in happened:
-            source = sources.get(descriptor)
-            if source is not None:
-                self._tell(source)
-
-    def _tell(self, source: Source) -> None:
-        if source.notify is not None:
-            source.notify()
-        elif source.activity is not None:
-            self.wake(source.activity)
+        for source in told:
+            notify = source.notify
+            if notify is not None and sources.get(source.descriptor) is source:
+                notify()
 
     def _set_timer(self, task: Task) -> None:
         if len(self._timers) > _VOID_TIMERS_MAX + 2 * len(self._tasks):
@@ -269,12 +273,3 @@ class Hub:
                     self._make_ready(task)
                 elif task.deadline < NEVER:
                     self._set_timer(task)
-
-
-def _note(source: Source, events: int) -> None:
-    if events & _READ:
-        source.readable = True
-        if events & _GONE:
-            source.gone = True
-    if events & select.EPOLLOUT:
-        source.writable = True

@@ -52,7 +52,7 @@ class State(enum.Enum):
 
 
 # A member of an enum costs two look-ups each time.
-_IDLE, _IMPLICIT, _OPEN = State.IDLE, State.IMPLICIT, State.OPEN
+_IDLE, _IMPLICIT, _OPEN, _FAILED = State.IDLE, State.IMPLICIT, State.OPEN, State.FAILED
 _NOTHING_SAID = Modes()
 
 
@@ -365,18 +365,21 @@ class TransactionBlock:
     def commit(self) -> None:
         """End the transaction; what was failed is rolled back. Raises what the commit raises."""
         self._interrupts.state = HELD
-        transaction = self._transaction
-        if transaction is None or self.state is State.FAILED:
+        transaction, progress = self._transaction, self.progress
+        if transaction is None or self.state is _FAILED:
             self.rollback()
             return
         try:
-            if self.progress.holds_cursors:
+            if progress.holds_cursors:
                 self._interrupts.resume()
                 self.hold_cursors()
                 self._interrupts.state = HELD
             if self.listening is not None:
                 self.listening.prepare(transaction)
-            self._attempts.commit(transaction)
+            if progress.writes or transaction.has_writes:
+                self._attempts.commit(transaction)
+            else:  # nobody has to agree
+                transaction.rollback()
         except BaseException:
             self.rollback()
             raise
@@ -385,7 +388,7 @@ class TransactionBlock:
             self._sequences.settle()
         if self.listening is not None:
             self.listening.commit(transaction.commit_timestamp)
-        progress = self.progress
+        progress = self.progress  # another one if it was run again
         self._end()
         if progress.jobs_requested:
             self._environment.request_jobs()
@@ -429,12 +432,10 @@ class TransactionBlock:
         self._catalog.found = None
         self.state = _IDLE
         self.renews = False
-        if self._savepoints or not self.progress.is_plain():
+        if self._savepoints or not self.progress.forget_reads():
             self.progress = Progress()
             self._catalog.is_changed = False
             self._savepoints.clear()
-        else:
-            self.progress.forget_reads()
         self._on_end()
 
     def fail(self) -> None:

@@ -40,7 +40,18 @@ _unpack_length = struct.Struct("!i").unpack_from
 class PreparedRound:
     """What stays the same from round to round of one statement."""
 
-    __slots__ = ("after_bind", "decoders", "emit", "head", "portal", "prologue", "query", "tail")
+    __slots__ = (
+        "after_bind",
+        "decoders",
+        "emit",
+        "head",
+        "portal",
+        "prologue",
+        "query",
+        "tail",
+        "tail_bytes",
+        "values_at",
+    )
 
     def __init__(
         self, state: SessionState, query: CompiledQuery, shape: Shape, head: bytes, tail: bytes
@@ -51,31 +62,34 @@ class PreparedRound:
         self.head = head
         self.tail = tail
         described = tail.endswith(_DESCRIBED_END)
-        self.after_bind = len(_DESCRIBED_END if described else _END)
+        self.after_bind = len(_DESCRIBED_END if described else _END) + 1
+        self.values_at = _HEADER_BYTES + len(head)
+        self.tail_bytes = len(tail)
         self.prologue = backend.BIND_COMPLETE + (shape.description if described else b"")
         self.portal = QueryPortal.spent(state, query, shape)
 
     def decode(self, data: bytes) -> list[Any] | None:
         """Return the parameters; None if there is anything wrong with the message."""
-        if _unpack_length(data, 1)[0] != len(data) - self.after_bind - 1:
+        size = len(data)
+        if _unpack_length(data, 1)[0] != size - self.after_bind:
             return None
-        at = _HEADER_BYTES + len(self.head)
+        start = self.values_at
         values: list[Any] = []
         try:
             for decode in self.decoders:
-                (length,) = _unpack_length(data, at)
-                at += 4
+                at = start + 4
+                length = _unpack_length(data, start)[0]
+                start = at + length
                 if length >= 0:
-                    end = at + length
-                    values.append(decode(data[at:end]))
-                    at = end
+                    values.append(decode(data[at:start]))
                 elif length == _NULL:
                     values.append(None)
+                    start = at
                 else:
                     return None
         except Exception:  # the handler of Bind finds the right words for it
             return None
-        return values if at == len(data) - len(self.tail) else None
+        return values if start == size - self.tail_bytes else None
 
 
 class PreparedRounds:

@@ -59,23 +59,22 @@ class Progress:
         self.deferred: dict[tuple[Any, ...], None] = {}
         self.constraint_modes: dict[int, bool] = {}
 
-    def is_plain(self) -> bool:
-        """Return whether nothing has to be forgotten but what was read."""
-        return not (
+    def forget_reads(self) -> bool:
+        """Become as new if nothing else was done; return whether that is so."""
+        if (
             self.writes
             or self.jobs_requested
             or self.is_identified
             or self.exported_snapshot
             or self.holds_cursors
             or self.constraint_modes
-        )
-
-    def forget_reads(self) -> None:
-        """Become as new: nothing else was done."""
+        ):
+            return False
         self.has_read = False
         self.queries.clear()
         if self.used_at:
             self.used_at.clear()
+        return True
 
     def note_uses(self, timestamp: int) -> None:
         """Note that there is another snapshot now; the one until now was from this timestamp."""

@@ -330,7 +330,8 @@ class Session:
 
     def _end_round(self) -> None:
         """Do what comes before the client's next turn."""
-        state = self._state
+        state, patience = self._state, self._patience
+        block = state.block
         if self.interrupts.deadline:
             self.interrupts.stop_clock()
         self._skipping = False
@@ -339,22 +340,22 @@ class Session:
             del state.out[-6:]
             report_changes(state)
             state.out += ready
-            self._patience.review()
+            patience.review()
             self._remember_to_park()
-        elif self._patience.limited:
-            self._patience.begin()
+        elif patience.limited:
+            patience.begin()
             self._remember_to_park()
-        if state.block.listening is not None and self._has_heard():
+        if block.listening is not None and self._has_heard():
             ready = state.out[-6:]
             del state.out[-6:]
             self._tell_heard()
             state.out += ready
-        if state.block.state is _IDLE:
+        if block.state is _IDLE:
             now = self._monotonic()
             if now > self._deadline:
-                self._patience.check()
+                patience.check()
             self._park_at = park_at = now + self._park_seconds
-            if not self._patience.limited or park_at < self._connection.deadline:
+            if not patience.limited or park_at < self._connection.deadline:
                 self._connection.deadline = park_at  # the end of its age may come as much later
 
     def _has_heard(self) -> bool:

@@ -118,7 +118,7 @@ class PlainConnection:
 
     def _take_in_turn(self) -> bytes:
         """Wait for bytes while others have their turns."""
-        source = self._watched()
+        source = self._source or self._watched()
         if self._hurried:
             self._hurried = False
             _set_timeout(self._socket, socket.SO_RCVTIMEO, BRIEF_SECONDS)

@@ -21,6 +21,8 @@ _CIPHERTEXT_BYTES_MAX = FRAGMENT_BYTES_MAX + 256
 _TAG_BYTES = 16
 _HEADER_BYTES = 5
 _OVERHEAD_BYTES = _TAG_BYTES + 1  # the tag and the content type
+_AROUND_BYTES = _HEADER_BYTES + _OVERHEAD_BYTES
+_USUAL_BYTES_MAX = FRAGMENT_BYTES_MAX + _AROUND_BYTES
 
 ALERT, HANDSHAKE, APPLICATION_DATA = 21, 22, 23
 CLOSE_NOTIFY = 0
@@ -111,13 +113,29 @@ class RecordLayer:
 
         Raises TlsError; the alert for the peer is then in `output`.
         """
+        size = len(data)
+        if not _AROUND_BYTES < size <= _USUAL_BYTES_MAX or self._unread or self._handshake:
+            return self._open_all(data)
+        header = data[:_HEADER_BYTES]
+        if header != _HEADERS[size - _AROUND_BYTES] or self.closed:
+            return self._open_all(data)
+        # One whole record, as nearly always.
+        plain = self._decrypt(header, data[_HEADER_BYTES:])
+        if plain[-1] == APPLICATION_DATA:
+            self._idle_records = 0
+            return plain[:-1]
+        parts: list[bytes] = []
+        self._take_other(plain, parts)
+        return b"".join(parts)
+
+    def _open_all(self, data: bytes) -> bytes:
+        """Do what `open` does, for any number of records and what is left of one."""
         if self._unread:
             data = self._unread + data
             self._unread = b""
         size = len(data)
         at = 0
-        parts = []
-        read = self._read
+        parts: list[bytes] = []
         while size - at >= _HEADER_BYTES and not self.closed:
             kind, _, length = _read_header(data, at)
             if kind != APPLICATION_DATA:
@@ -128,12 +146,7 @@ class RecordLayer:
             end = start + length
             if end > size:
                 break
-            nonce = (read.iv ^ read.sequence).to_bytes(12, "big")
-            try:
-                plain = read.aead.decrypt(nonce, data[start:end], data[at:start])
-            except InvalidTag:
-                raise self._fail(BAD_RECORD_MAC, "record does not decrypt") from None
-            read.sequence += 1
+            plain = self._decrypt(data[at:start], data[start:end])
             at = end
             if plain[-1:] == b"\x17" and 1 < len(plain) <= FRAGMENT_BYTES_MAX + 1:
                 if self._handshake:
@@ -145,6 +158,17 @@ class RecordLayer:
         if at < size:
             self._unread = data[at:] if at else data
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _decrypt(self, header: bytes, sealed: bytes) -> bytes:
+        """Return content, content type and padding of the next record."""
+        read = self._read
+        nonce = (read.iv ^ read.sequence).to_bytes(12, "big")
+        try:
+            plain = read.aead.decrypt(nonce, sealed, header)
+        except InvalidTag:
+            raise self._fail(BAD_RECORD_MAC, "record does not decrypt") from None
+        read.sequence += 1
+        return plain
 
     def _take_other(self, plain: bytes, parts: list[bytes]) -> None:
         """Handle a record that is padded, empty, or not application data."""
@@ -213,12 +237,13 @@ class RecordLayer:
 
     def seal(self, data: bytes | bytearray) -> bytes:
         """Return application data as records, `output` before them."""
-        write = self._write
-        if self.output or write.sequence >= RECORDS_PER_KEY_MAX or len(data) > FRAGMENT_BYTES_MAX:
+        write, size = self._write, len(data)
+        sequence = write.sequence
+        if self.output or sequence >= RECORDS_PER_KEY_MAX or size > FRAGMENT_BYTES_MAX:
             return self._seal_long(data)
-        header = _HEADERS[len(data)]
-        nonce = (write.iv ^ write.sequence).to_bytes(12, "big")
-        write.sequence += 1
+        header = _HEADERS[size]
+        nonce = (write.iv ^ sequence).to_bytes(12, "big")
+        write.sequence = sequence + 1
         return header + write.aead.encrypt(nonce, data + b"\x17", header)
 
     def _seal_long(self, data: bytes | bytearray) -> bytes:
