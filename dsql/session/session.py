@@ -154,7 +154,11 @@ class Session:
         return self._depart(None) if between else None
 
     def take_apart(self) -> None:
-        """Leave nothing behind that only the collector would find. Nobody may know the session any more."""
+        """Leave nothing behind that only the collector would find. It is in no roster any more.
+
+        Who has met it before (`dsql.session.load_meter`) still may ask for its `statement`.
+        """
+        self.interrupts.state = RESTING
         self._state.take_apart()
 
     def run(self) -> Departure | None:

@@ -126,6 +126,20 @@ def process() -> Iterator[Process]:
     made.hub.close()
 
 
+def test_what_met_a_session_that_was_taken_apart_learns_that_it_runs_nothing(
+    process: Process,
+) -> None:
+    session, peer = process.server.pair(process.environment)
+    peer.send(client.query("SELECT 1"), client.terminate())
+    process.hub.spawn(lambda: session.run() and None)
+    process.hub.run(lambda: process.hub.tasks == 0)
+    peer.socket.close()
+    session.interrupts.hold()  # as an end in the midst of a statement leaves it
+    assert session.statement
+    session.take_apart()
+    assert session.statement == 0
+
+
 def say(number: int) -> None:
     thread = threading.main_thread().ident
     assert thread is not None
