@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LETTERS = {
     Kind.TABLE: "r",
     Kind.VIEW: "r",
+    Kind.MATERIALIZED_VIEW: "r",
     Kind.SEQUENCE: "S",
     Kind.FUNCTION: "f",
     Kind.DOMAIN: "T",

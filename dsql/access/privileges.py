@@ -45,11 +45,12 @@ _COLUMN = _P.SELECT | _P.INSERT | _P.UPDATE | _P.REFERENCES
 class Kind(enum.Enum):
     """A kind of object: its word in messages, acldefault's letter, all privileges, PUBLIC's, the owner's.
 
-    DOMAIN is a TYPE in all but words, PROCEDURE and ROUTINE are FUNCTIONs, VIEW and INDEX are TABLEs.
+    DOMAIN is a TYPE in all but words, PROCEDURE and ROUTINE are FUNCTIONs, both VIEWs and INDEX are TABLEs.
     """
 
     TABLE = "table", "r", _TABLE, 0, _TABLE
     VIEW = "view", "r", _TABLE, 0, _TABLE
+    MATERIALIZED_VIEW = "materialized view", "r", _TABLE, 0, _TABLE
     INDEX = "index", "r", _TABLE, 0, _TABLE
     COLUMN = "column", "c", _COLUMN, 0, 0
     SEQUENCE = (
@@ -95,7 +96,13 @@ class Kind(enum.Enum):
         return tuple(items)
 
 
-RELATION_KINDS = {"r": Kind.TABLE, "v": Kind.VIEW, "S": Kind.SEQUENCE, "i": Kind.INDEX}
+RELATION_KINDS = {
+    "r": Kind.TABLE,
+    "v": Kind.VIEW,
+    "m": Kind.MATERIALIZED_VIEW,
+    "S": Kind.SEQUENCE,
+    "i": Kind.INDEX,
+}
 
 
 def permission_denied(kind: Kind, name: str) -> SqlError:

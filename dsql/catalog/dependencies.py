@@ -154,7 +154,7 @@ def _of_function(function: SqlFunction, catalog: Catalog) -> Iterator[Dependency
 def _of_relation(table: Table, catalog: Catalog) -> Iterator[Dependency]:
     relation = Address(PG_CLASS, table.oid)
     yield Dependency(relation, Address(PG_NAMESPACE, catalog.schemas[table.schema].oid), "n")
-    if table.kind == "v":
+    if table.kind in "vm":
         rule = rule_address(table)
         yield Dependency(rule, relation, "i")
         yield Dependency(rule, relation, "n")

@@ -95,7 +95,7 @@ def _part(address: Address, table: Table) -> str | None:
         name = names.get(address.oid)
         return name and f"constraint {quote_identifier(name)} on"
     if address.class_oid == PG_REWRITE:
-        return "rule _RETURN on" if table.kind == "v" and rule_address(table) == address else None
+        return "rule _RETURN on" if table.kind in "vm" and rule_address(table) == address else None
     for column in table.live_columns:
         if column.default is not None and default_address(table, column.number) == address:
             return f"default value for column {quote_identifier(column.name)} of"

@@ -259,7 +259,8 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
 
     A temporary table is known to its session only, which has OIDs and keyspaces of its own for it.
 
-    A view has its query in `view_definition`, what that reads in `uses`, and its WITH (...) options; a
+    A view has its query in `view_definition`, what that reads in `uses`, and its WITH (...) options, and a
+    materialized view has so beside its rows; a
     sequence (its next value is no part of the catalog) has `sequence`.
     """
 
@@ -270,7 +271,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...] = ()
     checks: tuple[CheckConstraint, ...] = ()
-    kind: str = "r"  # pg_class.relkind: r table, v view, S sequence
+    kind: str = "r"  # pg_class.relkind: r table, v view, m materialized view, S sequence
     view_definition: str | None = None
     comment: str | None = None
     acl: Acl | None = None
@@ -285,6 +286,12 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     part_comments: tuple[PartComment, ...] = ()
     on_commit: OnCommit = OnCommit.PRESERVE
     statistics: tuple[Statistics, ...] = ()
+    populated: bool = True  # False: a materialized view that has no rows to be read yet
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it has rows of its own, and may have indexes on them: a table or a materialized view."""
+        return self.kind in "rm"
 
     @property
     def is_temporary(self) -> bool:
@@ -314,7 +321,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     @property
     def system_columns(self) -> tuple[Column, ...]:
         """The columns that it has by itself, with what is granted on them."""
-        if self.kind not in "rS":
+        if self.kind not in "rmS":
             return ()
         acls = dict(self.system_acls)
         return tuple(

@@ -33,7 +33,7 @@ def _keyspace_size(context: Any, keyspace_id: int) -> int:
 
 
 def _table_size(context: Any, table: Table) -> int:
-    return _keyspace_size(context, table.keyspace_id) if table.kind == "r" else 0
+    return _keyspace_size(context, table.keyspace_id) if table.has_rows else 0
 
 
 def _indexes_size(context: Any, table: Table) -> int:

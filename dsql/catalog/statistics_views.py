@@ -40,7 +40,7 @@ def _provide(name: str, *, indexes: bool) -> None:
 
 
 def _tables(catalog: Catalog) -> Iterator[Table]:
-    return (table for table in catalog.tables.values() if table.kind == "r")
+    return (table for table in catalog.tables.values() if table.has_rows)
 
 
 def _table(table: Table) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from dsql.ddl.foreign_keys import (
 from dsql.ddl.identity import add_identity, drop_identity, set_identity
 from dsql.ddl.lacking_commands import check_command
 from dsql.ddl.naming import (
+    KIND_PLURALS,
     changeable_column,
     find_any,
     find_column,
@@ -74,7 +75,7 @@ def alter_table_requires(parsed: ParsedStatement, context: UtilityContext) -> It
     _check_kind(statement, context)
     if isinstance(find_any(context, statement.relation), tuple):
         return  # an index is its table's
-    table = require_table(context, statement.relation, "rvS")
+    table = require_table(context, statement.relation, "rvmS")
     schema = context.catalog.schemas[table.schema]
     for command in map(nodes.inner, statement.cmds):
         match nodes.enum_name(command, "subtype"):
@@ -124,7 +125,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
     if isinstance(found, tuple):
         _alter_index(*found, statement, context, result)
         return result
-    table = require_table(context, statement.relation, "rvS")
+    table = require_table(context, statement.relation, "rvmS")
     if table.kind == "v":
         alter_view(parsed, table, context)
         return result
@@ -139,13 +140,7 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         table = target_of(pending)
     for command in sorted(map(nodes.inner, statement.cmds), key=_turn):
         subtype = nodes.enum_name(command, "subtype")
-        if table.kind == "S" and subtype != "AT_ChangeOwner":
-            words = command_words(command.subtype)
-            raise SqlError(
-                "42809",
-                f'ALTER action {words} cannot be performed on relation "{table.name}"',
-                detail="This operation is not supported for sequences.",
-            )
+        _check_action(table, command)
         action = _ACTIONS.get(subtype)
         if action is None:
             check_command(table, command, context)
@@ -153,6 +148,26 @@ def alter_table(parsed: ParsedStatement, context: UtilityContext) -> UtilityResu
         table = action(alteration, table, command)
     alteration.finish(table)
     return result
+
+
+# What can be said of a materialized view: who owns it, and how its rows are kept.
+_OF_ROWS = frozenset(
+    f"AT_{name}"
+    for name in "ChangeOwner SetStatistics SetOptions ResetOptions SetStorage SetCompression"
+    " ClusterOn DropCluster SetAccessMethod SetTableSpace SetRelOptions ResetRelOptions".split()
+)
+
+
+def _check_action(table: Table, command: Any) -> None:
+    """Raise SqlError 42809 for a subcommand that is not for this kind of relation."""
+    allowed = {"S": frozenset(("AT_ChangeOwner",)), "m": _OF_ROWS}.get(table.kind)
+    if allowed is not None and nodes.enum_name(command, "subtype") not in allowed:
+        words = command_words(command.subtype)
+        raise SqlError(
+            "42809",
+            f'ALTER action {words} cannot be performed on relation "{table.name}"',
+            detail=f"This operation is not supported for {KIND_PLURALS[table.kind]}.",
+        )
 
 
 def _turn(command: Any) -> int:

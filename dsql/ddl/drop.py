@@ -267,6 +267,7 @@ def _schema(found: Schema) -> Address:
 _TARGETS = {
     "OBJECT_TABLE": _Target("TABLE", "42P01", _find_of_kind("r"), _own_table, _table),
     "OBJECT_VIEW": _Target("VIEW", "42P01", _find_of_kind("v"), _own_table, _table),
+    "OBJECT_MATVIEW": _Target("MATERIALIZED VIEW", "42P01", _find_of_kind("m"), _own_table, _table),
     "OBJECT_SEQUENCE": _Target("SEQUENCE", "42P01", _find_of_kind("S"), _own_table, _table),
     "OBJECT_INDEX": _Target("INDEX", "42704", _find_index, _own_index, _index),
     "OBJECT_DOMAIN": _Target("DOMAIN", "42704", find_domain, _own_domain, _type),

@@ -144,10 +144,11 @@ def _retold(
 
 def _followed(table: Table, changed: Collection[int], before: Catalog, after: Catalog) -> Table:
     """Return a relation of `after` with texts that have the names of `after`."""
+    if table.kind in "vm" and (table.oid in changed or _reads(table.uses, changed)):
+        text = view_text(table.oid, before, TextStyle(), after)
+        table = replace(table, view_definition=text)
     if table.kind == "v":
-        if table.oid not in changed and not _reads(table.uses, changed):
-            return table
-        return replace(table, view_definition=view_text(table.oid, before, TextStyle(), after))
+        return table
     texts = _Texts(before.tables_by_oid[table.oid], table, changed, before, after)
     followed = replace(
         table,

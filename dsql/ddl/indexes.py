@@ -45,8 +45,8 @@ def create_index_requires(
 ) -> Iterator[Requirement]:
     """Yield what an IndexStmt needs: the table, and a place in its schema."""
     yield from owned_relation(context, parsed.node)
-    table = require_table(context, parsed.node.relation, "rvS")
-    if table.kind != "r":
+    table = require_table(context, parsed.node.relation, "rvmS")
+    if not table.has_rows:
         raise SqlError(
             "42809",
             f'cannot create index on relation "{table.name}"',
@@ -59,7 +59,7 @@ def create_index(parsed: ParsedStatement, context: UtilityContext) -> UtilityRes
     """Run an IndexStmt. The asynchronous form returns one row: the job's identifier."""
     statement, asynchronous = parsed.node, parsed.asynchronous
     result = UtilityResult("CREATE INDEX")
-    table = require_table(context, statement.relation)
+    table = require_table(context, statement.relation, "rm")
     if asynchronous:
         result.columns = JOB_COLUMNS
     taken = taken_names(context, table.schema)

@@ -115,12 +115,6 @@ def triggered(node: Any, context: UtilityContext) -> None:
         check(privilege_on(found, Privilege.TRIGGER), context.authority)
 
 
-def refreshed(node: Any, context: UtilityContext) -> None:
-    """Check who refreshes a materialized view, and that it is one."""
-    owned_relation(node.relation, context)
-    raise SqlError("0A000", f'"{node.relation.relname}" is not a materialized view')
-
-
 # ---------------------------------------------------------------- databases and tablespaces
 
 

@@ -343,7 +343,6 @@ _CHECKS: dict[str, Check] = {
     "Dropdb": rights.database,
     "ImportForeignSchema": _absent("server", lambda node: node.server_name),
     "Load": rights.library,
-    "RefreshMatView": rights.refreshed,
     "Rule": rights.ruled,
     "SecLabel": _unlabelled,
 }

@@ -90,20 +90,21 @@ def truncate(statement: Any, context: UtilityContext) -> UtilityResult:
     for table in tables:
         writer = CatalogWriter(context.transaction, local=table.is_temporary)
         refuse_pending_checks(table, context, "TRUNCATE")
-        indexes = tuple(
-            index
-            if index.primary
-            else msgspec.structs.replace(index, keyspace=writer.allocate_oid())
-            for index in table.indexes
-        )
-        writer.put_table(
-            msgspec.structs.replace(table, keyspace=writer.allocate_oid(), indexes=indexes)
-        )
-        give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
+        writer.put_table(emptied(table, context, writer))
         if statement.restart_seqs:
             for sequence in owned_sequences(table, context.catalog):
                 restarted(sequence, context, writer)
     return result
+
+
+def emptied(table: Table, context: UtilityContext, writer: CatalogWriter) -> Table:
+    """Return a table in an empty keyspace, with its indexes; what it had is given up."""
+    indexes = tuple(
+        index if index.primary else msgspec.structs.replace(index, keyspace=writer.allocate_oid())
+        for index in table.indexes
+    )
+    give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
+    return msgspec.structs.replace(table, keyspace=writer.allocate_oid(), indexes=indexes)
 
 
 def vacuum(statement: Any, context: UtilityContext) -> UtilityResult:

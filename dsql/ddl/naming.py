@@ -32,8 +32,20 @@ from dsql.errors import SqlError, unsupported
 from dsql.limits import IDENTIFIER_BYTES_MAX
 
 Found = Table | VirtualTable | tuple[Table, Index]  # an index comes with its table
-KIND_PLURALS = {"r": "tables", "v": "views", "S": "sequences", "i": "indexes"}
-KIND_NAMES = {"r": "table", "v": "view", "S": "sequence", "i": "index"}
+KIND_PLURALS = {
+    "r": "tables",
+    "v": "views",
+    "m": "materialized views",
+    "S": "sequences",
+    "i": "indexes",
+}
+KIND_NAMES = {
+    "r": "table",
+    "v": "view",
+    "m": "materialized view",
+    "S": "sequence",
+    "i": "index",
+}
 
 
 def schema_for(context: UtilityContext, names: Sequence[str]) -> Schema:

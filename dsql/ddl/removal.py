@@ -109,7 +109,7 @@ def _remove_table(table: Table, context: UtilityContext, writer: CatalogWriter) 
     writer.drop_table(table)
     if table.kind == "S":
         forget_rows(context.transaction, [table.keyspace_id])
-    elif table.kind == "r":
+    elif table.has_rows:
         refuse_pending_checks(table, context, "DROP TABLE")
         give_up(context.transaction, keyspaces_of(table), context.statement_timestamp)
 

@@ -69,8 +69,19 @@ from dsql.ddl.user_types import (
 from dsql.errors import SqlError, unsupported
 from dsql.sql.gate import ParsedStatement
 
-_RELATIONS = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_SEQUENCE", "OBJECT_INDEX")
-_ONLY = {"OBJECT_VIEW": "v", "OBJECT_SEQUENCE": "S"}  # ALTER TABLE and ALTER INDEX name any of them
+_RELATIONS = (
+    "OBJECT_TABLE",
+    "OBJECT_VIEW",
+    "OBJECT_MATVIEW",
+    "OBJECT_SEQUENCE",
+    "OBJECT_INDEX",
+)
+_ONLY = {"OBJECT_VIEW": "v", "OBJECT_MATVIEW": "m", "OBJECT_SEQUENCE": "S"}
+
+
+def _tag(kind: str) -> str:
+    word = kind.removeprefix("OBJECT_")
+    return f"ALTER {'MATERIALIZED VIEW' if word == 'MATVIEW' else word}"
 
 
 def check_kind(relation: Any, kind: str, found: Found) -> None:
@@ -139,7 +150,7 @@ def rename(statement: Any, context: UtilityContext) -> UtilityResult:
             assert enum is not None, "it was found before"
             return rename_user_type(enum, statement.newname, context)
         case kind:
-            return _rename_relation(statement, context, f"ALTER {kind.removeprefix('OBJECT_')}")
+            return _rename_relation(statement, context, _tag(kind))
 
 
 def _skipped(statement: Any, tag: str = "ALTER TABLE") -> UtilityResult:
@@ -165,7 +176,7 @@ def _rename_relation(statement: Any, context: UtilityContext, tag: str) -> Utili
         writer = CatalogWriter(context.transaction)
         _put_renamed_index(table, index.name, statement.newname, writer)
         return UtilityResult(tag)
-    table = require_table(context, statement.relation, "rvS")
+    table = require_table(context, statement.relation, "rvmS")
     _refuse_taken(context, table.schema, statement.newname)
     writer = CatalogWriter(context.transaction)
     put_all(context.catalog, [moved(table, table.schema, statement.newname, writer)], writer)
@@ -184,11 +195,10 @@ def moved(table: Table, schema: str, name: str, writer: CatalogWriter) -> Table:
 
 
 def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
-    word = nodes.enum_name(statement, "relation_type").removeprefix("OBJECT_")
-    tag = f"ALTER {word}"
+    tag = _tag(nodes.enum_name(statement, "relation_type"))
     if is_missing(context, statement):
         return _skipped(statement, tag)
-    table = require_table(context, statement.relation, "rvS")
+    table = require_table(context, statement.relation, "rvmS")
     if table.kind == "S":
         raise SqlError(
             "42809",
@@ -214,7 +224,7 @@ def _rename_column(statement: Any, context: UtilityContext) -> UtilityResult:
 def _rename_constraint(statement: Any, context: UtilityContext) -> UtilityResult:
     if is_missing(context, statement):
         return _skipped(statement)
-    table = require_table(context, statement.relation, "rv")
+    table = require_table(context, statement.relation, "rvm")
     old, new = statement.subname, statement.newname
     if old != new and new in constraint_names(table) and old in constraint_names(table):
         raise SqlError("42710", f'constraint "{new}" for relation "{table.name}" already exists')
@@ -303,7 +313,7 @@ def set_schema_requires(parsed: ParsedStatement, context: UtilityContext) -> Ite
         found = find_any(context, statement.relation)
         assert found is not None
         check_kind(statement.relation, kind, found)
-        require_table(context, statement.relation, "rvS")
+        require_table(context, statement.relation, "rvmS")
         yield creation_in(require_schema(context, statement.newschema))
 
 
@@ -319,10 +329,10 @@ def set_schema(statement: Any, context: UtilityContext) -> UtilityResult:
         enum = named_type(statement, context)
         assert enum is not None, "it was found before"
         return set_type_schema(enum, statement.newschema, context)
-    tag = f"ALTER {nodes.enum_name(statement, 'object_type').removeprefix('OBJECT_')}"
+    tag = _tag(nodes.enum_name(statement, "object_type"))
     if is_missing(context, statement):
         return _skipped(statement, tag)
-    table = require_table(context, statement.relation, "rvS")
+    table = require_table(context, statement.relation, "rvmS")
     if table.sequence is not None and table.sequence.owner is not None:
         raise linked(table, context, "cannot move an owned sequence into another schema")
     new = require_schema(context, statement.newschema).name

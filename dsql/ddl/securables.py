@@ -206,7 +206,9 @@ def securables_in_schemas(
 
 
 def _counts_as(table: Table, kind: Kind) -> bool:
-    return table.kind == "S" if kind is Kind.SEQUENCE else kind is Kind.TABLE and table.kind in "rv"
+    return (
+        table.kind == "S" if kind is Kind.SEQUENCE else kind is Kind.TABLE and table.kind in "rvm"
+    )
 
 
 def with_owner(securable: Owned, owner: int) -> Owned:

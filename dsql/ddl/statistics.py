@@ -48,7 +48,7 @@ def create_statistics_requires(
     if len(statement.relations) != 1 or nodes.kind(statement.relations[0]) != "range_var":
         raise SqlError("0A000", "only a single relation is allowed in CREATE STATISTICS")
     relation = nodes.inner(statement.relations[0])
-    table = require_table(context, relation, "rvS")
+    table = require_table(context, relation, "rvmS")
     if table.kind != "r":
         raise SqlError(
             "42809",

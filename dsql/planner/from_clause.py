@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeGuard
 
+from dsql.errors import SqlError
 from dsql.planner import estimates
 from dsql.planner.expressions import (
     Slot,
@@ -141,6 +142,8 @@ def _all_marked(query: bound_query.Query, strength: str) -> list[tuple[int, str]
 
 
 def _table(scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]) -> TableLeaf:
+    if not entry.table.populated:
+        scope.planner.known.meet(_not_populated(entry.table.name))
     numbers = [column.number for column in entry.table.live_columns]
     primary = entry.table.primary_key
     keys = {part.column_number for part in primary.columns} if primary is not None else set()
@@ -152,6 +155,14 @@ def _table(scope: Scope, entry: bound_query.TableEntry, slots: list[Slot]) -> Ta
         columns=dict(zip(numbers, slots, strict=False)),
         texts=_index_texts(scope, entry, slots),
         rows=scope.planner.table_rows(entry.table),
+    )
+
+
+def _not_populated(name: str) -> SqlError:
+    return SqlError(
+        "55000",
+        f'materialized view "{name}" has not been populated',
+        hint="Use the REFRESH MATERIALIZED VIEW command.",
     )
 
 

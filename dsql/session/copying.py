@@ -416,7 +416,8 @@ def _not_copied(direction: str, found: Table | VirtualTable, hint: str) -> SqlEr
     """Return the error (42809) of a view or a sequence; the hint is about views."""
     word = KIND_NAMES[found.kind]
     message = f'cannot copy {direction} {word} "{found.name}"'
-    return SqlError("42809", message, hint=hint if found.kind == "v" else "")
+    has_hint = found.kind == "v" or (found.kind == "m" and direction == "from")
+    return SqlError("42809", message, hint=hint if has_hint else "")
 
 
 def _quoted(name: str) -> str:

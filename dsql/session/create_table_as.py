@@ -19,6 +19,11 @@ from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
 from dsql.executor.program import OutputColumn
 from dsql.session.compiled import CompiledQuery
+from dsql.session.materialized_views import (
+    create_materialized_view,
+    create_materialized_view_requires,
+    is_materialized,
+)
 from dsql.session.pipeline import QUERIES, compile_filling, compile_query, describe_query
 from dsql.session.prepared import find_statement
 from dsql.session.state import SessionState
@@ -29,6 +34,9 @@ from dsql.types import registry
 
 def create_table_as_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Requirement]:
     """Yield what a CreateTableAsStmt needs: what its query does, then a place in the schema."""
+    if is_materialized(parsed.node):
+        yield from create_materialized_view_requires(parsed, state)
+        return
     if _is_skipped(parsed, state) or parsed.node.into.skip_data:
         describe_query(_query(parsed, state), None, state.context.standpoint, state.settings)
     else:
@@ -39,6 +47,8 @@ def create_table_as_requires(parsed: ParsedStatement, state: SessionState) -> It
 def create_table_as(parsed: ParsedStatement, state: SessionState) -> UtilityResult:
     """Run a CreateTableAsStmt. Raises SqlError 42P07, 42601, 42701, 42P16, 0A000 and the query's own."""
     node = parsed.node
+    if is_materialized(node):
+        return create_materialized_view(parsed, state)
     if _is_skipped(parsed, state):
         result = UtilityResult("CREATE TABLE AS")
         result.notice("42P07", f'relation "{node.into.rel.relname}" already exists, skipping')
@@ -83,9 +93,6 @@ def _source(parsed: ParsedStatement, state: SessionState) -> CompiledQuery:
 def _make(parsed: ParsedStatement, state: SessionState) -> Table:
     node, context = parsed.node, state.context
     into = node.into
-    if pg.ObjectType.Name(node.objtype) != "OBJECT_TABLE":
-        check_place(into.rel, context)
-        raise unsupported("materialized views are not supported")
     if into.table_space_name:
         raise unsupported("TABLESPACE not supported for CREATE TABLE")
     standpoint = state.context.standpoint

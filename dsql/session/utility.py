@@ -27,6 +27,7 @@ from dsql.session.copying import CopyStatement
 from dsql.session.create_table_as import create_table_as, create_table_as_requires
 from dsql.session.executing import ExecuteStatement
 from dsql.session.explain import explain_statement
+from dsql.session.materialized_views import refresh_materialized_view, refresh_requires
 from dsql.session.pipeline import QUERIES, ParameterTypes
 from dsql.session.role_settings import run_alter_role_set
 from dsql.session.schema_elements import run_elements
@@ -187,7 +188,7 @@ def _lock_requires(parsed: ParsedStatement, state: SessionState) -> Iterator[Req
         found = find_relation(state.context, wrapped.range_var)
         if isinstance(found, VirtualTable):
             continue  # everybody may read it
-        table = require_table(state.context, wrapped.range_var, "rv")
+        table = require_table(state.context, wrapped.range_var, "rvm")
         yield privilege_on(table, _LOCK_PRIVILEGES.get(parsed.node.mode, _STRONG_LOCK))
 
 
@@ -210,6 +211,7 @@ UTILITIES: dict[str, Utility[SessionState]] = {
     "Notify": Utility(nothing, listening.run_notify),
     "Lock": Utility(_lock_requires, _run_lock),
     "CreateTableAs": Utility(create_table_as_requires, create_table_as),
+    "RefreshMatView": Utility(refresh_requires, refresh_materialized_view),
     "ConstraintsSet": Utility(nothing, run_set_constraints),
     "Call": Utility(nothing, procedures.run_call),
     "AlterRoleSet": Utility(own_rules, run_alter_role_set),

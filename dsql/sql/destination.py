@@ -154,6 +154,8 @@ def bind_destination(
         raise SqlError("42501", f"permission denied for table {name}")
     if relation.kind == "S":
         raise SqlError("42809", f'cannot change sequence "{name}"')
+    if relation.kind == "m" and scope.binding.authority is not None:  # None: the server fills it
+        raise SqlError("42809", f'cannot change materialized view "{name}"')
     use = scope.binding.use(relation, privilege, scope.depth)
     destination = Destination(relation, relation, use)
     if relation.kind != "v":

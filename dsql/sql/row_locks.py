@@ -45,10 +45,12 @@ def bind_row_marks(scope: Scope, query: Query, locks: list[exp.Expression]) -> N
 def _need_update(entry: Entry, name: str) -> None:
     """Note that the tables of an entry are locked, all of those that a subquery or view reads.
 
-    Raises SqlError 0A000 where rows of a query are not rows of its tables.
+    Raises SqlError 0A000 where rows of a query are not rows of its tables, 42809 for a materialized view.
     """
     if entry.use is not None:
         entry.use.privileges |= Privilege.UPDATE
+    if isinstance(entry, TableEntry) and entry.table.kind == "m":
+        raise SqlError("42809", f'cannot lock rows in materialized view "{entry.table.name}"')
     if isinstance(entry, SubqueryEntry):
         _check_lockable(entry.query, name)
         for inner in entry.query.range_table:

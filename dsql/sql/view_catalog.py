@@ -45,7 +45,7 @@ def _pg_get_viewdef_pretty(context: Any, oid: int, is_pretty: bool) -> str | Non
 
 def _text(context: Any, oid: int, *, is_pretty: bool) -> str | None:
     view = context.catalog.tables_by_oid.get(oid)
-    if view is None or view.kind != "v":
+    if view is None or view.kind not in "vm":
         return None
     return definition(context, view, is_pretty=is_pretty)
 
@@ -150,8 +150,8 @@ def _pg_column_is_updatable(context: Any, oid: int, number: int, include_trigger
 # ---------------------------------------------------------------- tables
 
 
-def _views(context: Any) -> Iterator[Table]:
-    return (table for table in context.catalog.tables.values() if table.kind == "v")
+def _views(context: Any, kinds: str = "v") -> Iterator[Table]:
+    return (table for table in context.catalog.tables.values() if table.kind in kinds)
 
 
 @provides("pg_catalog", "pg_views")
@@ -166,9 +166,23 @@ def _pg_views(context: Any) -> Iterator[Row]:
         }
 
 
+@provides("pg_catalog", "pg_matviews")
+def _pg_matviews(context: Any) -> Iterator[Row]:
+    owners = {role.oid: role.name for role in context.catalog.roles.values()}
+    for view in _views(context, "m"):
+        yield {
+            "schemaname": view.schema,
+            "matviewname": view.name,
+            "matviewowner": owners.get(view.owner_oid),
+            "hasindexes": bool(view.indexes),
+            "ispopulated": view.populated,
+            "definition": definition(context, view),
+        }
+
+
 @provides("pg_catalog", "pg_rewrite")
 def _pg_rewrite(context: Any) -> Iterator[Row]:
-    for view in _views(context):
+    for view in _views(context, "vm"):
         yield {
             "oid": rule_address(view).oid,
             "rulename": "_RETURN",
