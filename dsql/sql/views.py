@@ -53,8 +53,9 @@ def bind_view(binding: Binding, view: Table) -> Query:
 
     if view.oid in binding.views:
         raise SqlError("42P17", f'infinite recursion detected in rules for relation "{view.name}"')
-    # A view needs the rights of its owner on what it reads, not those of the user.
-    as_role = binding.as_role if view_option(view, "security_invoker") else view.owner_oid
+    # A view needs the rights of its owner on what it reads. A security invoker's reads need those of the
+    # user, whatever view it stands in itself.
+    as_role = 0 if view_option(view, "security_invoker") else view.owner_oid
     inner = binding.for_stored_text(
         views=(*binding.views, view.oid), folding=binding.folding, as_role=as_role
     )
