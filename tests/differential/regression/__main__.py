@@ -15,16 +15,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from memory_server import Server
+from memory_server import ARN, Peer, Server, rows
 from reference import running
 
 from tests.differential.regression import logic_test, script
 from tests.differential.regression.script import Statement
-from tests.differential.regression.sides import Answer, Ours, Reference
+from tests.differential.regression.sides import ADMIN, Answer, Ours, Reference
 
 Make = Callable[[str], AbstractContextManager[tuple[Reference, Ours]]]
 KINDS = (
@@ -77,13 +78,31 @@ def compare(
         report(statement, kind_of(theirs, answer), theirs, answer)
 
 
+def _connect(server: Server, role: str) -> Peer:
+    """Return a session of a role's, which need not be one that can log in."""
+    if role == ADMIN:
+        peer = server.connect(**SETTINGS)
+    else:
+        admin, name = server.connect(), '"' + role.replace('"', '""') + '"'
+        logins = "SELECT rolname FROM pg_roles WHERE rolcanlogin"
+        may_already = (role.encode(),) in map(tuple, rows(admin.query(logins)))
+        admin.query(f"ALTER ROLE {name} LOGIN")
+        admin.query(f"AWS IAM GRANT {name} TO '{ARN}'")
+        peer = server.connect(user=role, **SETTINGS)
+        admin.query(f"AWS IAM REVOKE {name} FROM '{ARN}'")
+        admin.query(f"ALTER ROLE {name} {'' if may_already else 'NO'}LOGIN")
+        admin.socket.close()
+    peer.socket.settimeout(STATEMENT_SECONDS_MAX)
+    return peer
+
+
 @contextmanager
 def databases(sources: Path) -> Iterator[Make]:
     """Yield what makes a pair of databases in which test_setup.sql has run."""
     before = sources / "sql" / "test_setup.sql"
     setup = [*script.statements(before)] if before.exists() else []
     first = Server("postgres", moves=False)
-    peer = first.connect()
+    setting_up = Ours(partial(_connect, first))
     with running() as directory:
         address = f"host={directory} user=postgres dbname="
         with psycopg.connect(address + "postgres", autocommit=True) as admin:
@@ -92,7 +111,7 @@ def databases(sources: Path) -> Iterator[Make]:
                 reference = Reference(connection)
                 for statement in setup:
                     reference.ask(statement)
-                    Ours(peer).ask(statement)
+                    setting_up.ask(statement)
 
             @contextmanager
             def make(name: str) -> Iterator[tuple[Reference, Ours]]:
@@ -101,17 +120,17 @@ def databases(sources: Path) -> Iterator[Make]:
                 server.store.rows = dict(first.store.rows)
                 server.store.changed = dict(first.store.changed)
                 server.store.now = first.store.now
-                ours = server.connect(**SETTINGS)
-                ours.socket.settimeout(STATEMENT_SECONDS_MAX)
+
+                ours = Ours(partial(_connect, server))
                 given = SETTINGS | {"statement_timeout": f"{STATEMENT_SECONDS_MAX}s"}
                 options = " ".join(f"-c {key}={value}" for key, value in given.items())
                 with psycopg.connect(address + name, autocommit=True, options=options) as theirs:
-                    yield Reference(theirs), Ours(ours)
-                ours.socket.close()
+                    yield Reference(theirs), ours
+                ours.close()
                 admin.execute(f'drop database "{name}" with (force)')
 
             yield make
-    peer.socket.close()
+    setting_up.close()
 
 
 class Table:

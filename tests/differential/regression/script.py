@@ -53,6 +53,8 @@ def statements(path: Path) -> Iterator[Statement]:
             body = text[start : found.start()]
             if found["command"].startswith(("\\g", "\\crosstab")) and body.strip():
                 yield Statement(body.strip())
+            if found["command"].startswith("\\c "):  # a new connection, as who has begun
+                yield Statement("RESET SESSION AUTHORIZATION")
             start, depth, words = at, 0, []
         elif found["end"] and not depth:
             body = text[start:at].strip()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,13 @@ from dsql.wire import client
 from tests.differential.regression.script import Statement
 
 Row = tuple[bytes | None, ...]
+ADMIN = "admin"
+_AUTHORIZATION = re.compile(
+    r"^(?:set\s+(?:session\s+)?session\s+authorization\s+(?P<name>\"(?:[^\"]|\"\")*\"|'\w+'|\w+)"
+    r"|reset\s+session\s+authorization)\s*;?\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FIRST_WORD = re.compile(r"^(\w+)\s+session", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,41 @@ class Reference:
 
 
 class Ours:
-    """A session of this server."""
+    """A session of this server.
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+    Scripts become other roles by SET SESSION AUTHORIZATION, which takes a superuser. There is none here, so
+    that the script goes on as a session of that role's own; `connect` makes one for a role.
+    """
+
+    def __init__(self, connect: Callable[[str], Peer]) -> None:
+        self._connect = connect
+        self._admin = connect(ADMIN)
+        self._sessions: dict[tuple[Row, ...], Peer] = {}
+        self.peer = self._admin
+
+    def close(self) -> None:
+        """Close all of its sessions."""
+        for peer in (self._admin, *self._sessions.values()):
+            peer.socket.close()
 
     def ask(self, statement: Statement) -> Answer:
         """Return the last result of a statement. Raises TimeoutError."""
+        role = _new_role(statement.text)
+        if role == ADMIN:
+            self.peer = self._admin
+        elif not role or not self._become(role):
+            return self._send(statement)
+        return Answer(tag=_FIRST_WORD.findall(statement.text)[-1].upper())
+
+    def _become(self, role: str) -> bool:
+        quoted = role.replace("'", "''")
+        found = self._send(Statement(f"SELECT oid FROM pg_roles WHERE rolname = '{quoted}'")).rows
+        if found and found not in self._sessions:
+            self._sessions[found] = self._connect(role)
+        self.peer = self._sessions[found] if found else self.peer
+        return bool(found)
+
+    def _send(self, statement: Statement) -> Answer:
         self.peer.send(client.query(statement.text))
         answers: list[tuple[str, bytes]] = []
         while not answers or answers[-1][0] != "Z":
@@ -91,6 +128,17 @@ class Ours:
                 lines = statement.data or b""
                 self.peer.send(client.message(b"d", lines), client.message(b"c"))
         return _answer(answers)
+
+
+def _new_role(text: str) -> str:
+    """Return who a statement makes the session's user, "" if it is about something else."""
+    found = _AUTHORIZATION.search(text)
+    if not found:
+        return ""
+    name = found["name"] or "default"
+    if name.startswith('"'):
+        return name[1:-1].replace('""', '"')
+    return ADMIN if name.lower() == "default" else name.lower().strip("'")
 
 
 def _answer(answers: list[tuple[str, bytes]]) -> Answer:
