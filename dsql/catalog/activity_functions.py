@@ -1,7 +1,8 @@
-"""pg_stat_activity, pg_cancel_backend and pg_terminate_backend: the sessions of the whole cluster.
+"""pg_stat_activity, sys.sessions, pg_cancel_backend: the sessions of the whole cluster.
 
 A session sees all of those whose role it has the rights of, and that there are others. So it is with what
-it may interrupt. Aurora DSQL shows nobody, and has no such functions (`dsql.sql.refusals`).
+it may interrupt. Aurora DSQL's pg_stat_activity shows nobody, and it has no such functions
+(`dsql.sql.refusals`); sys.sessions is ours, and has its names of wait events.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from dsql.catalog.context_functions import define
 from dsql.catalog.index_forms import DSQL
 from dsql.catalog.virtual import provides
+from dsql.catalog.wait_events import ON_CPU, class_of
 from dsql.errors import SqlError
 from dsql.types import oids
 
@@ -39,7 +41,7 @@ def _pg_stat_activity(context: Any) -> Iterator[Mapping[str, Any]]:
 def _details(context: Any, session: Any) -> dict[str, Any]:
     """Return what only those see who have the rights of a session's role."""
     host, _, port = session.address.rpartition(":")
-    waits = session.state != "active"
+    waits = session.wait_event != ON_CPU
     since = context.facts.timestamp
     return {
         "client_addr": host.strip("[]") or None,
@@ -48,11 +50,38 @@ def _details(context: Any, session: Any) -> dict[str, Any]:
         "xact_start": since(session.transaction_since),
         "query_start": since(session.query_since),
         "state_change": since(session.query_since),
-        "wait_event_type": "Client" if waits else None,
-        "wait_event": "ClientRead" if waits else None,
+        "wait_event_type": class_of(session.wait_event),
+        "wait_event": session.wait_event if waits else None,
         "state": session.state,
         "query": session.query,
         "backend_type": "client backend",
+    }
+
+
+@provides("sys", "sessions")
+def _sys_sessions(context: Any) -> Iterator[Mapping[str, Any]]:
+    for session in context.facts.sessions():
+        role = context.catalog.memberships.role(session.role)
+        yield {
+            "pid": session.process_id,
+            "role_oid": session.role,
+            "role_name": None if role is None else role.name,
+            "application_name": session.application_name,
+        } | (_waits(context, session) if context.authority.owns(session.role) else {})
+
+
+def _waits(context: Any, session: Any) -> dict[str, Any]:
+    details, since = _details(context, session), context.facts.timestamp
+    return {
+        "client_addr": details["client_addr"],
+        "client_port": details["client_port"],
+        "state": session.state,
+        "wait_class": class_of(session.wait_event),
+        "wait_event": session.wait_event,
+        "session_start": since(session.since),
+        "transaction_start": since(session.transaction_since),
+        "query_start": since(session.query_since),
+        "query": session.query,
     }
 
 

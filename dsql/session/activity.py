@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from dsql.catalog.wait_events import CLIENT_READ, CLIENT_WRITE, COMMIT
 from dsql.session.block import State
+from dsql.session.interrupts import HELD
 from dsql.transaction.record import Count
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ _RESTING = {
 class Activity(msgspec.Struct, array_like=True, frozen=True):
     """`role` is the one that logged in. Times are in microseconds since 1970, 0 for never.
 
-    `exported_snapshot`: the timestamp of what its transaction lets others see, 0 for nothing.
+    `exported_snapshot`: the timestamp of what its transaction lets others see, 0 for nothing. `wait_event`:
+    see `dsql.catalog.wait_events`.
     """
 
     process_id: int
@@ -44,6 +47,7 @@ class Activity(msgspec.Struct, array_like=True, frozen=True):
     state: str
     query: str
     exported_snapshot: Count = 0
+    wait_event: str = CLIENT_READ
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,8 +69,16 @@ def describe(state: SessionState, *, resting: bool, characters_max: int) -> byte
             _RESTING[block.state] if resting else ACTIVE,
             _text(state.said, characters_max),
             block.progress.exported_snapshot,
+            CLIENT_READ if resting else _wait_event(state),
         )
     )
+
+
+def _wait_event(state: SessionState) -> str:
+    if state.connection.stalled:
+        return CLIENT_WRITE
+    interrupts = state.interrupts
+    return COMMIT if interrupts.state == HELD else interrupts.wait_event
 
 
 def _text(said: bytes | str, characters_max: int) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsql.catalog.wait_events import ADVISORY_LOCK, ON_CPU
 from dsql.locks.lock import Claim, LockMode, Tag
 from dsql.locks.session import SessionLocks
 
@@ -43,7 +44,11 @@ def take(
     if waits:
         seconds = state.settings.lock_timeout_seconds or math.inf
         database = state.block.catalog.database.oid
-        locks.take(tag, mode, statement, state.interrupts.attend, seconds, database)
+        state.interrupts.wait_event = ADVISORY_LOCK
+        try:
+            locks.take(tag, mode, statement, state.interrupts.attend, seconds, database)
+        finally:
+            state.interrupts.wait_event = ON_CPU
     else:
         taken = locks.try_to_take(tag, mode, statement)
     if taken:

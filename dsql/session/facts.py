@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dsql.catalog.wait_events import ON_CPU
 from dsql.locks.lock import Tag
 from dsql.session import advisory_locks, listening
 from dsql.session.activity import Activity
@@ -53,7 +55,10 @@ class Facts:
 
     def sessions(self) -> list[Activity]:
         """Return what the cluster's sessions do, this one too."""
-        return self._state.environment.look_around(self._state.context.pause)
+        state = self._state
+        return state.environment.look_around(
+            functools.partial(state.interrupts.pause, event=ON_CPU)
+        )
 
     def signal(self, process_id: int, *, ends: bool) -> None:
         """Have a session of the cluster cancel what it runs, or end; this one does so here and now."""

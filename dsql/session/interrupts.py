@@ -27,6 +27,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, Protocol
 
+from dsql.catalog.wait_events import ON_CPU, SLEEP
 from dsql.errors import ClientGoneError, FatalError, Interrupted, SqlError
 from dsql.hub.waiter import Activity, Waiter
 
@@ -116,6 +117,7 @@ class Interrupts:
         "deadline",
         "pending",
         "state",
+        "wait_event",
     )
 
     def __init__(self, timeouts: Timeouts, surroundings: Surroundings, waiter: Waiter) -> None:
@@ -125,6 +127,7 @@ class Interrupts:
         self._monotonic = waiter.monotonic
         self._activity: Activity | None = None
         self.state = RESTING
+        self.wait_event = ON_CPU
         self.pending: Exception | None = None
         self._raised: Interrupted | None = None
         self.deadline = 0.0  # of the statement, 0: none
@@ -238,15 +241,19 @@ class Interrupts:
         self._look()
         self.check()
 
-    def pause(self, seconds: float) -> None:
-        """Sleep so long, or until there is something to raise."""
+    def pause(self, seconds: float, event: str = SLEEP) -> None:
+        """Sleep so long, or until there is something to raise; `event` is what others see it wait for."""
         end = self._monotonic() + seconds
-        while True:
-            self.attend()
-            now = self._monotonic()
-            if now >= end:
-                return
-            self._waiter.wait(min(end, now + _CLIENT_SECONDS, self.deadline or end))
+        before, self.wait_event = self.wait_event, event
+        try:
+            while True:
+                self.attend()
+                now = self._monotonic()
+                if now >= end:
+                    return
+                self._waiter.wait(min(end, now + _CLIENT_SECONDS, self.deadline or end))
+        finally:
+            self.wait_event = before
 
     # ------------------------------------------------------------ inside
 

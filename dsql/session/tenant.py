@@ -8,6 +8,7 @@ later is replaced through the agent.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import socket
 import time
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 from adjudicator.client import AdjudicatorClient, NotificationFeed
 from dsql.catalog.jobs import Job
+from dsql.catalog.wait_events import ON_CPU, START_TRANSACTION
 from dsql.control.layout import Layout
 from dsql.ddl.job_runner import JobRunner, Store
 from dsql.errors import FatalError, Interrupted, SqlError, outcome_unknown
@@ -71,7 +73,7 @@ class ClusterTenant:
             sorted(assignment.azs), self._connect, prepare=line.prepare_adjudicator, waiter=hub
         )
         hub.at_round_end = self._committer.flush
-        large_texts.thread.pause = self._pause
+        large_texts.thread.pause = functools.partial(self._pause, event=ON_CPU)
         self._clock: PublishedClock | None = None
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._committer.close)
@@ -297,10 +299,10 @@ class ClusterTenant:
     def _give_up_job(self, job: Job, reason: str) -> bool:
         return self._jobs.give_up(job.identifier, reason)
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, event: str = START_TRANSACTION) -> None:
         running, hub = self._roster.running, self._hub
         if running is not None:
-            running.interrupts.pause(seconds)
+            running.interrupts.pause(seconds, event)
         elif hub.current is not None:  # a task of the process's own
             hub.wait(hub.monotonic() + seconds)
         else:  # nothing runs yet

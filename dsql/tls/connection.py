@@ -34,6 +34,11 @@ class Connection(Protocol):
 
     on_stall: Callable[[], None]
 
+    @property
+    def stalled(self) -> bool:
+        """Whether something waits to be sent until the client reads."""
+        ...
+
     def receive(self) -> bytes:
         """Wait for bytes from the client and return them, b"" once it has closed.
 
@@ -173,6 +178,11 @@ class PlainConnection:
         self._hurried = True
         with contextlib.suppress(OSError):  # it may have been closed
             _set_timeout(self._socket, socket.SO_RCVTIMEO, _AT_ONCE_SECONDS)
+
+    @property
+    def stalled(self) -> bool:
+        """See `Connection`."""
+        return bool(self._unsent)
 
     def step_back(self) -> None:
         """See `Connection`."""

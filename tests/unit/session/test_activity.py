@@ -173,3 +173,48 @@ def test_who_asked_an_agent_that_leaves_is_told_and_may_ask_the_next_one() -> No
         agent.surveys.look_around(agent.leave)
     assert agent.surveys.look_around(agent.answer) == []
     assert agent.told == [LookAround(1), LookAround(2)]
+
+
+def waits(peer: Peer, of: bytes) -> list[bytes | None]:
+    columns = "state, wait_class, wait_event"
+    (found,) = peer.rows(f"SELECT {columns} FROM sys.sessions WHERE pid = {of.decode()}")
+    return found
+
+
+@pytest.mark.parametrize("profile", ["dsql", "postgres"])
+def test_sessions_are_seen_by_what_they_wait_for(profile: str) -> None:
+    server = Server(profile, moves=False)
+    try:
+        one, two = server.connect(), server.connect()
+        ((number,),) = one.rows("SELECT pid FROM sys.sessions WHERE wait_event = 'OnCpu'")
+        assert number is not None
+        assert waits(two, number) == [b"idle", b"Client", b"ClientRead"]
+        one.send(client.query("SELECT pg_sleep(60)"))
+        while waits(two, number) != [b"active", b"Timeout", b"PgSleep"]:
+            pass
+        two.query("BEGIN")
+        ((me,),) = two.rows("SELECT pid FROM sys.sessions WHERE wait_event = 'OnCpu'")
+        assert me != number
+    finally:
+        server.stop()
+
+
+def test_who_waits_for_a_lock_is_seen_to(postgres: Server) -> None:
+    one, two = postgres.connect(), postgres.connect()
+    number = pid(one)
+    two.query("SELECT pg_advisory_lock(7)")
+    one.send(client.query("SELECT pg_advisory_lock(7)"))
+    while waits(two, number) != [b"active", b"Lock", b"advisory"]:
+        pass
+    assert seen(two, number, "wait_event_type, wait_event") == [b"Lock", b"advisory"]
+    two.query("SELECT pg_advisory_unlock(7)")
+    one.until_ready()
+    assert waits(two, number) == [b"idle", b"Client", b"ClientRead"]
+
+
+def test_of_another_role_it_is_not_seen_what_it_waits_for(postgres: Server, other: Peer) -> None:
+    admin = postgres.connect()
+    number = pid(admin).decode()
+    columns = "role_name, state, wait_event, query, client_addr"
+    (found,) = other.rows(f"SELECT {columns} FROM sys.sessions WHERE pid = {number}")
+    assert found == [b"admin", None, None, None, None]

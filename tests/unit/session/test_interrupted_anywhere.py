@@ -105,6 +105,8 @@ STATEMENTS = {
 class ScriptedConnection:
     """The client's messages come from a list; a function among them is called in its place."""
 
+    stalled = False
+
     def __init__(self, script: Iterator[bytes | Callable[[], None]]) -> None:
         self._script = script
         self.sent = bytearray()
