@@ -4,6 +4,7 @@ dsql_severity                                0 fine, 1 degraded, 2 down
 dsql_condition{word, cluster, az, role}      1 for each thing that is wrong
 dsql_role_up{role, az}                       1 if the role answers
 dsql_compiled{role}                          1 if query processors run compiled modules
+dsql_role_NAME{role, az}                     every number that a role says of itself
 dsql_ROLE_NAME{cluster, az}                  every number that a role says of a cluster
 dsql_TOTAL{cluster}                          what a cluster has used (`dsql usage`); dpu{kind} too
 dsql_commit_latency_seconds{cluster}         a histogram
@@ -22,9 +23,10 @@ from dsql.health.conditions import Condition, severity
 COUNTERS = frozenset(
     {"repaired", "parkings", "wakes", "sheds", "moves"}
     | {"committed", "gathering_seconds", "journal_seconds"}
+    | {"requests", "restarts", "hangs"}
 )
 # of a relay the rest rises
-RELAY_GAUGES = frozenset({"open_logins", "splices", "restarts", "hangs"})
+RELAY_GAUGES = frozenset({"open_logins", "splices", "copies", "restarts", "hangs"})
 _USED = (
     *("transactions", "read_only_transactions", "occ_conflicts", "query_timeouts"),
     *("bytes_read", "bytes_written", "compute_seconds"),
@@ -49,6 +51,8 @@ def exposition(
         _add(families, "dsql_role_up", {"role": role.role, "az": role.az}, int(role.health == OK))
         if is_relay(role):
             _add_relay(families, role)
+        else:
+            _add_role(families, role)
         if "code" in role.values:
             compiled = role.values["code"] == "compiled"
             _add(families, "dsql_compiled", {"role": role.role}, int(compiled))
@@ -58,14 +62,25 @@ def exposition(
             labels = {"cluster": cluster.identifier, "az": role.az}
             for name, value in role.of_cluster(cluster.identifier).items():
                 if isinstance(value, int | float):
-                    suffix = "_total" if name in COUNTERS else ""
-                    _add(families, f"dsql_{role.role}_{name}{suffix}", labels, value)
+                    _add(families, f"dsql_{role.role}_{name}{_suffix(name)}", labels, value)
     lines = []
     for name, samples in families.items():
         kind = "counter" if name.endswith("_total") else "gauge"
         kind = "histogram" if name == _LATENCY else kind
         lines += [f"# TYPE {name} {kind}", *samples]
     return "\n".join(lines) + "\n"
+
+
+def _add_role(families: dict[str, list[str]], role: RoleStatus) -> None:
+    """Add what a role says of itself; what it says of a cluster has a dot in its name."""
+    labels = {"role": role.role, "az": role.az}
+    for name, value in role.values.items():
+        if isinstance(value, int | float) and "." not in name:
+            _add(families, f"dsql_role_{name}{_suffix(name)}", labels, value)
+
+
+def _suffix(name: str) -> str:
+    return "_total" if name in COUNTERS else ""
 
 
 def _add_relay(families: dict[str, list[str]], role: RoleStatus) -> None:

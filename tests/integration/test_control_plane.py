@@ -23,11 +23,15 @@ from running_cluster import DSQL, RunningCluster
 
 from dsql.client.auth_token import Credentials, generate_db_connect_admin_auth_token
 from dsql.control.access_keys import AccessKeyStore
-from dsql.control.clusters import DEFAULT_ACCOUNT
+from dsql.control.clusters import DEFAULT_ACCOUNT, list_clusters
 from dsql.control.identities import AttachedPolicy
 from dsql.control.layout import Layout
+from dsql.health.collect import collect
+from dsql.health.conditions import conditions
+from dsql.health.exposition import exposition
 
-PAGES = Path(__file__).parents[2] / "docs" / "howto"
+ROOT = Path(__file__).parents[2]
+PAGES, DASHBOARD = ROOT / "docs" / "howto", ROOT / "deploy" / "grafana" / "dsql.json"
 WAITER = {"Delay": 0.05, "MaxAttempts": 400}
 
 
@@ -200,6 +204,24 @@ def test_the_page_about_identities_is_true_until_the_role_is_gone(
         identities.delete_owner(arn)
     with pytest.raises(psycopg.OperationalError, match="access denied"):
         psycopg.connect(**running.dsn() | {"password": token})  # type: ignore[arg-type]
+
+
+def test_the_dashboard_shows_what_relays_tell(
+    running: RunningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(**running.dsn()) as connection:  # type: ignore[arg-type]
+        connection.execute("select 1")
+        monkeypatch.chdir(running.directory / "data")  # paths of sockets are relative to it
+        layout = Layout(Path())
+        clusters = list_clusters(layout)
+        roles = collect(layout, clusters)
+    text = exposition(clusters, roles, conditions(clusters, roles))
+    told = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    shown = set(re.findall(r"dsql_[a-z_]+", DASHBOARD.read_text("utf-8")))
+    shown = {re.sub("_seconds_bucket$", "_seconds", name) for name in shown}
+    only_then = {"dsql_condition", "dsql_relay_refused_total", "dsql_role_restarts_total"}
+    assert shown - told - only_then == set()
+    assert len(shown) > 20
 
 
 def check_page(running: RunningCluster, name: str) -> None:

@@ -169,6 +169,7 @@ def test_prometheus_reads_conditions_and_every_number() -> None:
     roles["seed"].values["code"] = "compiled"
     roles["relay-2"].values |= {"listen": "x", "open_logins": 2, "broken": 3, "refused.53300": 4}
     roles["agent"].usage[ID] = USED
+    roles["agent"].values |= {"warm": 4, "restarts": 1, "address": "x"}
     found = found_in(roles)
     lines = exposition([CLUSTER], list(roles.values()), found).splitlines()
     where = f'cluster="{ID}",az="east-c"'
@@ -180,6 +181,8 @@ def test_prometheus_reads_conditions_and_every_number() -> None:
     assert 'dsql_role_up{role="seed",az=""} 1' in lines
     assert 'dsql_compiled{role="seed"} 1' in lines
     assert 'dsql_relay_open_logins{relay="relay-2"} 2' in lines
+    assert 'dsql_role_warm{role="agent",az=""} 4' in lines
+    assert 'dsql_role_restarts_total{role="agent",az=""} 1' in lines
     assert 'dsql_relay_broken_total{relay="relay-2"} 3' in lines
     assert 'dsql_relay_refused_total{relay="relay-2",sqlstate="53300"} 4' in lines
     assert f'dsql_occ_conflicts_total{{cluster="{ID}"}} 2' in lines
