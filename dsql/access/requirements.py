@@ -24,6 +24,7 @@ from dsql.catalog.schema import (
     is_temporary_schema,
 )
 from dsql.errors import SqlError
+from dsql.functions.function import Function
 
 NOBODY = 0  # no role's OID
 
@@ -135,9 +136,9 @@ class RelationUse(NamedTuple):
 
 
 class CallUse(NamedTuple):
-    """What a query does with a function in LANGUAGE SQL: to call it takes EXECUTE."""
+    """What a query does with a function that not everybody may call: that takes EXECUTE."""
 
-    function: SqlFunction
+    function: SqlFunction | Function
 
     def is_met(self, authority: Authority) -> bool:
         """See `Requirement`."""

@@ -138,6 +138,7 @@ def _function_row(function: Function) -> Row:
         "proargtypes": function.argument_types,
         "proargnames": list(function.argument_names) or None,
         "prosrc": function.name,
+        "proacl": None if function.acl is None else list(function.acl),
     }
 
 

@@ -17,6 +17,7 @@ from dsql.catalog.routines import specific_name
 from dsql.catalog.schema import ADMIN_OID, PUBLIC, Acl, AclItem, Table
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.functions import registry as functions
+from dsql.functions.function import Function
 
 Row = Mapping[str, Any]
 
@@ -177,7 +178,9 @@ def _object(schema: str, name: str, kind: str) -> dict[str, Any]:
 
 def _routine_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem, Row]]:
     for function in context.catalog.functions.values():
-        own = function.acl or Kind.FUNCTION.default_acl(function.owner_oid)
+        own = function.acl
+        if own is None:
+            own = Kind.FUNCTION.default_acl(function.owner_oid)
         routine = {
             **specific_name(function),
             "routine_catalog": DATABASE,
@@ -189,6 +192,8 @@ def _routine_privileges(context: Any, viewer: _Viewer) -> Iterator[tuple[AclItem
     acl = Kind.FUNCTION.default_acl(ADMIN_OID)
     granted = list(viewer.rows(acl, Kind.FUNCTION, PUBLIC))
     for callee in functions.all_callees():
+        if isinstance(callee, Function) and callee.acl is not None:
+            continue
         place = {
             "specific_catalog": DATABASE,
             "specific_schema": "pg_catalog",

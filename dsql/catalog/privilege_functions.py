@@ -36,6 +36,7 @@ from dsql.catalog.virtual import VirtualTable, virtual_table
 from dsql.errors import SqlError
 from dsql.functions import registry as functions
 from dsql.functions.definition import define, signatures
+from dsql.functions.function import Function
 from dsql.types import registry as types
 
 Masks = tuple[int, int]  # (privileges, grant options)
@@ -197,7 +198,7 @@ def _column_number(relation: Table | VirtualTable, column: str | int) -> int | N
 
 
 def _owned(
-    kind: Kind, found: Schema | Database | SqlFunction | Domain | UserType | None
+    kind: Kind, found: Schema | Database | SqlFunction | Function | Domain | UserType | None
 ) -> Rights | None:
     if found is None:
         return None
@@ -226,8 +227,10 @@ def _function(context: Any, target: str | int) -> Rights | None:
     own = context.catalog.functions.get(oid)
     if own is not None:
         return _owned(Kind.FUNCTION, own)
-    known = functions.by_oid(oid) is not None
-    return _open(Kind.FUNCTION) if known else None
+    known = functions.by_oid(oid)
+    if isinstance(known, Function):
+        return _owned(Kind.FUNCTION, known)
+    return None if known is None else _open(Kind.FUNCTION)
 
 
 def _type(context: Any, target: str | int) -> Rights | None:

@@ -42,6 +42,7 @@ from dsql.functions import (
     text,
     type_io,
     windows,
+    withheld,
 )
 from dsql.functions.definition import define_casts, define_operators
 from dsql.functions.jsonpath import functions as jsonpath_functions
@@ -87,6 +88,7 @@ FAMILIES = (
     text,
     type_io,
     windows,
+    withheld,
 )
 
 define_operators()

@@ -17,6 +17,7 @@ from importlib import resources
 from typing import Any
 
 import dsql.types.builtin  # noqa: F401  (signatures name the built-in types)
+from dsql.catalog.schema import Acl
 from dsql.functions import registry
 from dsql.functions.function import Aggregate, Columns, Function, Operator, WindowFunction
 from dsql.types import registry as types
@@ -126,8 +127,9 @@ def define(
     typed: Callable[..., Implementation] | None = None,
     strict: bool | None = None,
     shape: Callable[[Columns], Implementation] | None = None,
+    acl: Acl | None = None,
 ) -> None:
-    """Register the functions with these keys. `shape`: see `Function`.
+    """Register the functions with these keys. `shape`, `acl`: see `Function`.
 
     `template` may stand alone: the implementation is then compiled from it. `typed(*argument_oids)`
     makes the implementation for the actual types of a call, for polymorphic functions.
@@ -156,6 +158,7 @@ def define(
                 argument_names=row.argument_names,
                 columns=row.columns,
                 shape=shape,
+                acl=acl,
             )
 
         specializer = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dsql.catalog.schema import Role, SqlFunction
+from dsql.catalog.schema import ADMIN_OID, Acl, Role, SqlFunction
 from dsql.types.type import FormatSettings
 
 Columns = tuple[tuple[str, int, int], ...]
@@ -208,7 +208,7 @@ class Function:
     Polymorphic signatures use the OIDs of anyelement, anyarray and so on; `resolve` returns them with
     the actual types filled in. `variadic` functions take the last argument as a list.
     `shape`, of a function that returns records, makes the implementation of a call in FROM whose columns
-    (name, type OID, typmod) are defined there.
+    (name, type OID, typmod) are defined there. `acl` is None for what everybody may call.
     """
 
     oid: int
@@ -229,6 +229,12 @@ class Function:
     definition: SqlFunction | None = None  # of a function in LANGUAGE SQL; its defaults are texts
     shape: Callable[[Columns], Callable[..., Any]] | None = None
     written: Written | None = None
+    acl: Acl | None = None
+
+    @property
+    def owner_oid(self) -> int:
+        """Whose it is, if it is the system's."""
+        return ADMIN_OID
 
 
 @dataclass(frozen=True, slots=True)

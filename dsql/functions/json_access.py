@@ -52,7 +52,12 @@ def member(value: Any, key: str) -> Any:
 
 
 def element(value: Any, index: int) -> Any:
-    """Return an element of a loaded array (negative: from the end), _MISSING if there is none."""
+    """Return an element of a loaded array (negative: from the end), _MISSING if there is none.
+
+    A scalar is an array of itself here, because that is how jsonb keeps it.
+    """
+    if not isinstance(value, list | dict):
+        value = [value]
     if isinstance(value, list) and -len(value) <= index < len(value):
         return value[index]
     return _MISSING

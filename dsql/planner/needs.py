@@ -65,9 +65,11 @@ class _Contents:
 
 
 def _called(function: Function) -> int:
-    """Return the OID of a function that a user has made, 0 for others."""
+    """Return the OID of a function that not everybody may call, 0 for others."""
     made = function.implementation
-    return made.function.oid if isinstance(made, SqlCall) else 0
+    if isinstance(made, SqlCall):
+        return made.function.oid
+    return 0 if function.acl is None else function.oid
 
 
 def _parts(root: Any) -> Iterator[Any]:

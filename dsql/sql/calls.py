@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from dsql.access.requirements import CallUse
 from dsql.errors import SqlError, unsupported
 from dsql.functions.function import Aggregate, Function, WindowFunction
 from dsql.functions.resolution import Resolved, resolve_function
@@ -199,6 +200,8 @@ def plain_call(
         # In FROM a call's columns have names of their own; `from_clause` may make it a query.
         in_from = scope.clause == "functions in FROM"
         return own if in_from else inlined_value(scope, own) or own
+    if function.acl is not None:
+        scope.binding.calls.append(CallUse(function))
     call = Call(
         type_oid=found.return_type,
         position=position,

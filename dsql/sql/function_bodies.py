@@ -169,14 +169,15 @@ def _bind(binding: Binding, statement: ParsedStatement) -> BoundStatement:
 def body_uses(statements: Sequence[BodyStatement], function: SqlFunction) -> tuple[Use, ...]:
     """Return what a body names: relations and their columns, and functions, but for itself."""
     found: set[Use] = set()
+    own = Use(function.oid, class_oid=PG_PROC)
     for _, bound in statements:
         found |= {use for use in named_objects(bound.statement) if use.oid != function.oid}
         for required in bound.required:
             if isinstance(required, RelationUse):
                 numbers = required.selected | required.inserted | required.updated
                 found |= {Use(required.relation.oid, max(number, 0)) for number in numbers or {0}}
-            elif isinstance(required, CallUse) and required.function.oid != function.oid:
-                found.add(Use(required.function.oid, class_oid=PG_PROC))
+            elif isinstance(required, CallUse) and isinstance(required.function, SqlFunction):
+                found |= {Use(required.function.oid, class_oid=PG_PROC)} - {own}
     return in_order(found)
 
 

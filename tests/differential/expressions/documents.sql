@@ -250,3 +250,8 @@ jsonb_pretty('[[[{"a": [[]]}]]]')
 array[array[array[array[array[array[1]]]]]]
 array[array[array[array[array[array[array[1]]]]]]]
 array[array['{{{{{1}}}}}'::int[]]]
+'1'::jsonb -> 0
+'"x"'::jsonb -> -1
+'null'::jsonb ->> 0
+'1'::jsonb -> 1
+'1'::json -> 0
