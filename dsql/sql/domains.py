@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlglot import exp
 
+from dsql.access.authorize import check
+from dsql.access.requirements import usage_of
 from dsql.catalog.catalog import Catalog
 from dsql.catalog.domain_text import domain_name
 from dsql.catalog.schema import Column, Domain, SqlFunction, SqlParameter, Table
@@ -211,12 +213,13 @@ def checked_as(binding: Binding, value: Expression, domain_oid: int) -> Expressi
 def written_domain(binding: Binding, tree: exp.DataType) -> tuple[Domain, int, bool] | None:
     """Return the domain that a DataType names, its base type's OID or that of an array, and which.
 
-    None for another type. Raises SqlError 42601 for a modifier.
+    None for another type. Raises SqlError 42601 for a modifier, 42501 without USAGE of the schema.
     """
     names = tree.args["names"]
-    domain = binding.catalog.find_domain(
-        names[-2] if len(names) > 1 else None, names[-1], binding.search_path
-    )
+    schema = names[-2] if len(names) > 1 else None
+    if schema in binding.catalog.schemas and binding.authority is not None:
+        check(usage_of(binding.catalog.schemas[schema]), binding.authority)
+    domain = binding.catalog.find_domain(schema, names[-1], binding.search_path)
     if domain is None:
         return None
     if tree.expressions:
