@@ -18,8 +18,10 @@ from journal.segment import Frame
 
 log = logging.getLogger(__name__)
 
-_QUICK_SECONDS = 0.001  # some times what handing a write to a thread takes on a busy machine
+_QUICK_SECONDS = 0.001  # some times what it takes on a busy machine to be woken by a thread
 _QUICK_BYTES_MAX = 256 * 1024
+_STALL_SECONDS = 0.005
+_DISTRUST_SECONDS = 10.0  # after a stall
 
 
 class Seal(msgspec.Struct, frozen=True, gc=False):
@@ -53,10 +55,19 @@ class GroupCommit:
         self._threads = threads
         self._opener = opener
         self._pace = Pace()
+        self._trusted_from = 0.0  # by the time of `threads`
 
     def is_quick(self, work: Work) -> bool:
-        """Return whether work is done sooner than it is handed to a thread."""
+        """Return whether work is most likely done sooner than the event loop could be woken by its end."""
         return self._pace.seconds < _QUICK_SECONDS and _is_small(work)
+
+    def is_trusted(self, work: Work) -> bool:
+        """Return whether quick work is one commit's, and the disk has made nobody wait of late."""
+        records = 0
+        for output, _ in work:
+            if isinstance(output, Write):
+                records += sum(frame.last - frame.first + 1 for frame in output.frames)
+        return records <= 1 and self._threads.time() >= self._trusted_from
 
     def perform(self, work: Work) -> Replies:
         """Do the changes, frames with nothing between them at once; return the replies that are now true.
@@ -109,7 +120,10 @@ class GroupCommit:
         if frames:
             began = self._threads.time()
             self.disk.write(frames)
-            took = self._threads.time() - began
+            ended = self._threads.time()
+            took = ended - began
+            if took > _STALL_SECONDS:
+                self._trusted_from = ended + _DISTRUST_SECONDS
             self._pace.observe(min(took, 10 * _QUICK_SECONDS))
             self._had_room()
 

@@ -223,9 +223,15 @@ class JournalServer:
         except BaseException:
             leave()
             raise
+        host.leaders += 1
+
+        def detach() -> None:
+            host.leaders -= 1
+            leave()
+
         promised = host.replica.promise.epoch
         return Attachment(
-            lambda message: host.receive(message, receive), host.ended, promised, leave
+            lambda message: host.receive(message, receive), host.ended, promised, detach
         )
 
     def status(self) -> StatusReply:

@@ -40,6 +40,7 @@ CONSTANTS = (
     Constant("journal.feed", "_RECENT_BYTES", (0, 2_000)),
     Constant("journal.segment_file", "INDEX_BYTES", (256, 4_096)),
     Constant("journal.group_commit", "_QUICK_SECONDS", (0.0, 1.0)),
+    Constant("journal.group_commit", "_STALL_SECONDS", (0.0, 1.0)),
     Constant("journal.upkeep", "_SCRUB_SECONDS", (1.0, 5.0)),
     Constant("journal.appender", "_CATCH_UP_SECONDS", (0.0, 0.1)),
     Constant("journal.appender", "_LOOKS_PER_TICK", (2, 5)),

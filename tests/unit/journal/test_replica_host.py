@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
-import time
 
 import pytest
 
@@ -327,22 +326,66 @@ async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(r
     assert (await running.say(append(3, commit=2))).status == AppendStatus.ACCEPTED
 
 
-async def test_slow_disk_is_waited_for_in_a_thread_and_a_quick_one_here(running, monkeypatch):
-    threads: set[str] = set()
-    write = running.host.disk.write
+async def test_event_loop_goes_on_while_a_disk_that_is_quick_as_a_rule_stands_still(
+    running, monkeypatch
+):
+    write, goes_on, waited = running.host.disk.write, threading.Event(), []
 
-    def slow(frames):
-        threads.add(threading.current_thread().name)
-        time.sleep(pause)
+    def stand_still(frames):
+        waited.append(goes_on.wait(30))
         write(frames)
 
-    monkeypatch.setattr(running.host.disk, "write", slow)
-    pause = 0.004
-    for sequence in range(1, 32):
-        await running.say(append(sequence))
-    assert {name.split("-")[0] for name in threads} == {"MainThread", "test"}
-    threads.clear()
-    pause = 0.0
-    monkeypatch.setattr("journal.group_commit._QUICK_SECONDS", 1.0)
-    await running.say(append(32))
-    assert threads == {"MainThread"}
+    await running.say(append(1))
+    assert running.host._group.is_quick([])
+    monkeypatch.setattr(running.host.disk, "write", stand_still)
+    for sequence in (2, 3):
+        running.host.receive(append(sequence), running.answers.put_nowait)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not waited
+    goes_on.set()
+    async with asyncio.timeout(30):
+        replies = [await running.answers.get() for _ in range(2)]
+    assert {reply.status for reply in replies} == {AppendStatus.ACCEPTED}
+    assert waited == [True]
+
+
+@pytest.fixture
+def asked(running, monkeypatch):
+    """Where the writes are done: "patiently", "elsewhere", or nothing for the event loop itself."""
+    asked: list[str] = []
+
+    def watch(method: str, name: str) -> None:
+        submit = getattr(running.threads, method)
+        monkeypatch.setattr(
+            running.threads, method, lambda *work: (asked.append(name), submit(*work))
+        )
+
+    watch("submit", "elsewhere")
+    watch("submit_patiently", "patiently")
+    return asked
+
+
+async def test_single_append_is_written_on_the_event_loop(running, asked):
+    await running.say(append(1))
+    assert asked == []
+
+
+async def test_single_append_is_not_written_there_where_a_leader_is(running, asked):
+    running.host.leaders += 1
+    await running.say(append(1))
+    assert asked == ["patiently"]
+
+
+async def test_single_append_is_not_written_there_after_a_stall(running, asked, monkeypatch):
+    monkeypatch.setattr("journal.group_commit._STALL_SECONDS", 0.0)
+    await running.say(append(1))
+    await running.say(append(2))
+    assert asked == ["patiently"]
+
+
+async def test_disk_that_is_slow_as_a_rule_is_not_waited_for(running, asked):
+    for _ in range(64):
+        running.host._group._pace.observe(0.01)
+    await running.say(append(1))
+    assert asked == ["elsewhere"]
