@@ -87,8 +87,8 @@ MEANINGS = {
     "electing": Meaning(Severity.DOWN, "commits wait for a leader", ITSELF),
     "blocked": Meaning(
         Severity.DOWN,
-        "the leader does not reach most journals, so that commits are refused",
-        "bring the other zones back, or the network between them",
+        "the leader has no majority of journals that it reaches and that have room: commits are refused",
+        "bring the other zones back, or the network between them, or make room on full disks",
     ),
     "stranded": Meaning(
         Severity.DOWN,
@@ -189,10 +189,12 @@ def _unopened(cluster: str, roles: Iterable[RoleStatus]) -> Iterator[Condition]:
 def _majorities(cluster: ClusterRecord, roles: Sequence[RoleStatus]) -> Iterator[Condition]:
     needed = len(cluster.azs) // 2 + 1
     at_rest = is_at_rest(cluster.identifier, roles)
-    sound = [role for role in roles if role.role == "journal" and _votes(cluster, role, at_rest)]
-    if len(sound) < needed:
-        text = f"{len(sound)} of {len(cluster.azs)} journals can take a commit, and {needed} must"
-        advice = "bring the zones named here back; with their logs lost for good: dsql recover"
+    journals = [role for role in roles if role.role == "journal"]
+    sound = sum(_votes(cluster, role, at_rest, _NO_VOTE) for role in journals)
+    if sound < needed:
+        text = f"{sound} of {len(cluster.azs)} journals can take a commit, and {needed} must"
+        with_room = sum(_votes(cluster, role, at_rest, _NO_LOG) for role in journals)
+        advice = MEANINGS["full"].advice if with_room >= needed else _GONE
         yield Condition("outvoted", Severity.DOWN, cluster.identifier, "", "journal", text, advice)
     stored = [role for role in roles if role.role == "storage" and _is_read(cluster, role, at_rest)]
     if not stored:
@@ -202,10 +204,16 @@ def _majorities(cluster: ClusterRecord, roles: Sequence[RoleStatus]) -> Iterator
         )
 
 
-def _votes(cluster: ClusterRecord, role: RoleStatus, at_rest: bool) -> bool:
+_GONE = "bring the zones named here back; with their logs lost for good: dsql recover"
+_NO_LOG = ("lost", "failed")
+_NO_VOTE = (*_NO_LOG, "full")
+
+
+def _votes(cluster: ClusterRecord, role: RoleStatus, at_rest: bool, without: Sequence[str]) -> bool:
+    """Return whether a journal is there and says none of some words."""
     values = role.of_cluster(cluster.identifier)
     is_there = bool(values) or (at_rest and role.health == OK)
-    return is_there and not any(values.get(word) for word in ("lost", "failed", "full"))
+    return is_there and not any(values.get(word) for word in without)
 
 
 def _is_read(cluster: ClusterRecord, role: RoleStatus, at_rest: bool) -> bool:

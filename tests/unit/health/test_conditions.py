@@ -114,6 +114,16 @@ def test_commits_are_down_when_most_journals_do_not_count(role: str, word: str) 
     assert found_in(roles)[0].severity == Severity.DOWN
 
 
+def test_room_is_asked_for_where_it_is_all_that_most_journals_lack() -> None:
+    roles = healthy()
+    for az in ZONES[:2]:
+        roles[f"{az} journal"].values[f"{ID}.full"] = 1
+    assert found_in(roles)[0].advice == MEANINGS["full"].advice
+    for az in ZONES[:2]:
+        roles[f"{az} journal"].values[f"{ID}.lost"] = 1
+    assert "dsql recover" in found_in(roles)[0].advice
+
+
 def test_a_replica_that_never_opened_is_told_though_its_process_answers() -> None:
     roles = healthy()
     roles["east-a journal"].values.clear()
