@@ -114,7 +114,8 @@ class BufferedTransaction:
     @property
     def start_timestamp(self) -> int:
         """The snapshot's timestamp; asking for it takes it."""
-        return self.snapshot.timestamp
+        snapshot = self._snapshot
+        return (self._start() if snapshot is None else snapshot).timestamp
 
     @property
     def snapshot(self) -> Snapshot:

@@ -1,10 +1,13 @@
 """Rounds in one packet have the answers that their messages have one by one."""
 
+import sys
+
 import pytest
-from memory_server import errors, letters, rows, tags
+from memory_server import MOVES, errors, letters, rows, tags
 
 from dsql.wire import client
 
+CALLS_MAX = 45  # of functions in Python, from the bytes that have come to those that are sent
 DESCRIBED = (client.describe(b"P"), client.execute(), client.sync())
 
 
@@ -173,3 +176,34 @@ def test_values_for_a_transaction_statement_are_refused(prepared):
     rounds(prepared, "ROLLBACK")
     answers = prepared.ask(client.bind([b"1"], statement="ROLLBACK"), *DESCRIBED)
     assert errors(answers)[0]["C"] == "08P01"
+
+
+@pytest.mark.skipif(MOVES, reason="a session that moves has a new connection each time")
+def test_a_point_read_outside_of_a_block_takes_few_calls(server, prepared):
+    bind = client.bind([b"1"], statement="s")
+    prepared.ask(bind, *DESCRIBED)
+    calls, rounds = [], []
+    connection = server.sessions[-1]._connection
+    receive = connection.receive
+
+    def note(frame, event, _):
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    def hear():
+        sys.setprofile(None)
+        rounds.append(calls.copy())
+        calls.clear()
+        data = receive()
+        sys.setprofile(note)
+        return data
+
+    connection.receive = hear
+    try:
+        for _ in range(5):
+            prepared.ask(bind, *DESCRIBED)
+    finally:
+        connection.receive = receive
+    names = rounds[2]  # the first begins in the midst of a round, before the second it was not warm
+    assert "get" in names
+    assert len(names) <= CALLS_MAX, names
