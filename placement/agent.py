@@ -89,7 +89,7 @@ class HostAgent:
         self._watch = Watch(condition_of)
         self._surveys = Surveys()
         self._dissolution = Dissolution(layout)
-        self._lot = ParkingLot(self._wake)
+        self._lot = ParkingLot(self._wake, self._end_parked)
         self._listening = Listening(self._assigner, self._lot)
         self._keeping = Keeping(layout.socket("keeper"), settings.name, self._on_found)
         self._keys = KeyRing()
@@ -331,6 +331,12 @@ class HostAgent:
         self._dispatch.await_arrival(session)
         now = time.monotonic()
         self._act(self._pool.session_woken(session.number, session.cluster, now))
+
+    def _end_parked(self, session: ParkedSession) -> None:
+        self._keeping.forget(session)
+        session.settle()
+        self._pool.session_left(session.cluster)
+        self._reporting.schedule()
 
     def _run_jobs(self, cluster: str) -> None:
         self._dispatch.admit(PendingJobs(cluster, self._background.refused))

@@ -1,18 +1,23 @@
 """Parked sessions: clients that are silent, watched by the agent until they say something.
 
-    query processor --Parked[client]--> agent ... input, its end, the deadline --Resume[client]--> another
+    query processor --Parked[client]--> agent ... input, the deadline --Resume[client]--> another
+                                              ... its client goes, without a word --> over
 
 A parked session costs a descriptor, a record of some hundred bytes and its place in one epoll set; no
 process, no timer. Its record is opaque here. A cancel finds nothing, for it runs nothing; one that comes
-on its way to a query processor is passed on when it has arrived.
+on its way to a query processor is passed on when it has arrived. Nobody is woken for a client that goes
+and has said nothing before: there is nothing to undo, and nobody to tell.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import select
+import sys
+import termios
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -26,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _EVENTS_AT_ONCE = 64  # sessions that are woken between two looks at everything else
 _INPUT = select.EPOLLIN | select.EPOLLRDHUP
+_GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _WAKES_KEPT = 100
 _SNAPSHOT_SECONDS_MAX = 25.0  # more than a query processor gives its replicas for that
 
@@ -102,11 +108,15 @@ def _do_nothing(session: ParkedSession) -> None:
 class ParkingLot:
     """All parked sessions of a host. `wake` is called with each that has to go on, which is out by then.
 
-    `parked` is called with each that comes in, `woken` with each that goes, before `wake`.
+    `ended` is called with each whose client has gone, likewise; `parked` with each that comes in, `woken`
+    with each that goes, before the others.
     """
 
-    def __init__(self, wake: Callable[[ParkedSession], None]) -> None:
+    def __init__(
+        self, wake: Callable[[ParkedSession], None], ended: Callable[[ParkedSession], None]
+    ) -> None:
         self._wake = wake
+        self._ended = ended
         self.parked: Callable[[ParkedSession], None] = _do_nothing
         self.woken: Callable[[ParkedSession], None] = _do_nothing
         self._sessions: dict[int, ParkedSession] = {}  # by descriptor
@@ -182,8 +192,14 @@ class ParkingLot:
         self._sessions.clear()
 
     def _look(self) -> None:
-        for descriptor, _ in self._epoll.poll(0, _EVENTS_AT_ONCE):
-            self._let_go(self._sessions[descriptor])
+        for descriptor, events in self._epoll.poll(0, _EVENTS_AT_ONCE):
+            session = self._sessions[descriptor]
+            if events & _GONE and not _unread_bytes(descriptor):
+                self._take_out(session)
+                self.woken(session)
+                self._ended(session)
+            else:
+                self._let_go(session)
 
     def _let_go(self, session: ParkedSession) -> None:
         self._take_out(session)
@@ -216,3 +232,8 @@ class ParkingLot:
         earliest = min((session.deadline for session in self._sessions.values()), default=None)
         if earliest is not None:
             self._set_alarm(earliest)
+
+
+def _unread_bytes(descriptor: int) -> int:
+    """Return how much of what has come on a socket nobody has read."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)

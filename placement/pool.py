@@ -83,6 +83,13 @@ class QueryProcessorPool:
         pool.wakes += 1
         return self._admit(session, cluster, now, grows=True)
 
+    def session_left(self, cluster: str) -> None:
+        """The client of a parked session has gone."""
+        pool = self._clusters[cluster]
+        assert pool.parked > 0, "only parked sessions end without a query processor"
+        pool.parked -= 1
+        self._forget_if_empty(cluster)
+
     def session_returned(self, session: int, cluster: str, now: float) -> list[Action]:
         """A session that was served is not, after all: its query processor never took it up."""
         return self._admit(session, cluster, now, grows=True)

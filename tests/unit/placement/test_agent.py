@@ -511,12 +511,29 @@ async def test_what_is_told_to_its_channels_wakes_a_parked_session_and_nothing_e
         end.close()
 
 
-async def test_the_end_of_input_wakes_a_parked_session(host: FakeHost) -> None:
+async def test_a_parked_session_whose_client_goes_ends_and_wakes_nobody(host: FakeHost) -> None:
+    host._keeping = host._dispatch._keeping = keeping = FakeKeeping()  # type: ignore[assignment]
+    numbers = [host.arrived(session(key)) for key in (1, 2)]
+    worker = host.fork(10)
+    worker.begin()
+    worker.park(numbers[0]).close()
+    with worker.park(numbers[1]) as client:
+        client.shutdown(socket.SHUT_WR)
+        await wait_until(lambda: host.parked == 0)
+        assert client.recv(1) == b"", "nobody has its socket any more"
+    assert worker.resumed == []
+    assert sorted(keeping.log) == [(act, one) for act in ("forget", "keep") for one in numbers]
+    assert host._pool.loads()["c"].parked == 0
+
+
+async def test_what_a_client_said_before_it_went_wakes_its_session(host: FakeHost) -> None:
     number = host.arrived(session(1))
     worker = host.fork(10)
     worker.begin()
-    worker.park(number).close()
-    await wait_until(lambda: bool(worker.resumed))
+    with worker.park(number) as client:
+        client.send(b"x")
+        client.shutdown(socket.SHUT_WR)
+        await wait_until(lambda: bool(worker.resumed))
 
 
 async def test_a_parked_session_is_woken_at_its_deadline_and_no_other_is(host: FakeHost) -> None:

@@ -115,6 +115,12 @@ class SimulatedHost(RuleBasedStateMachine):
             self.apply(self.pool.session_woken(session, cluster, self.now))
 
     @rule(choice=CHOICES)
+    def client_of_a_parked_session_goes(self, choice: int) -> None:
+        if self.parked:
+            session = sorted(self.parked)[choice % len(self.parked)]
+            self.pool.session_left(self.parked.pop(session))
+
+    @rule(choice=CHOICES)
     def session_moves(self, choice: int) -> None:
         served = sorted((s, w) for w, process in self.processes.items() for s in process.sessions)
         if served:
