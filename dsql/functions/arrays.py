@@ -6,6 +6,7 @@ import bisect
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from dsql.errors import SqlError
@@ -218,15 +219,19 @@ def _dims(array: Sequence[Any]) -> str | None:
     return "".join(f"[{low}:{low + size - 1}]" for low, size in pairs) or None
 
 
-def fill(item: Any, sizes: list[int], lower: list[int] | None = None) -> list[Any]:
+def fill(
+    item: Any, sizes: list[int] | None, lower: list[int] | None = None, *, given: bool = False
+) -> list[Any]:
     """Return an array of the given dimensions and lower bounds with one value everywhere."""
+    if sizes is None or (given and lower is None):
+        raise SqlError("22004", "dimension array or low bound array cannot be null")
     if any(isinstance(row, list) for row in (*(sizes or ()), *(lower or ()))):
         raise SqlError(
             "2202E",
             "wrong number of array subscripts",
             detail="Dimension array must be one dimensional.",
         )
-    if sizes is None or any(size is None for size in sizes):
+    if any(size is None for size in sizes):
         raise SqlError("22004", "dimension values cannot be null")
     if lower is not None and any(bound is None for bound in lower):
         raise SqlError("22004", "dimension values cannot be null")
@@ -300,7 +305,8 @@ define("array_dims", _dims)
 define("cardinality", lambda array: len(leaves(array)) if dimensions(array) else 0)
 define("unnest(anyarray)", leaves)
 define("generate_subscripts(anyarray,int4) generate_subscripts(anyarray,int4,bool)", _subscripts)
-define("array_fill(anyelement,_int4) array_fill(anyelement,_int4,_int4)", fill)
+define("array_fill(anyelement,_int4)", fill)
+define("array_fill(anyelement,_int4,_int4)", partial(fill, given=True))
 define("trim_array", trim_array)
 define("width_bucket(anycompatible,anycompatiblearray)", typed=_width_bucket)
 define("array_shuffle", lambda array: random.sample(array, len(array)))

@@ -16,8 +16,9 @@ from dsql.functions.timestamps import (
     local_in_zone,
     session_zone,
 )
-from dsql.types import calendar, interval
+from dsql.types import calendar
 from dsql.types.calendar import DAY, HOUR, MINUTE, SECOND
+from dsql.types.integer import INT8_MAX, INT8_MIN
 from dsql.types.interval import Interval
 from dsql.types.numeric import EXACT
 from dsql.types.timezone import Zone, zone
@@ -287,6 +288,10 @@ def trunc_interval(name: str, span: Interval) -> Interval:
     return months, days, (abs(micros) // size * size) * (-1 if micros < 0 else 1)
 
 
+def _fits(micros: int) -> bool:
+    return INT8_MIN <= micros <= INT8_MAX
+
+
 def date_bin(stride: Interval, value: int, origin: int) -> int:
     """Return the start of the stride-wide bin, aligned with `origin`, that holds the timestamp."""
     if calendar.is_infinite(value):
@@ -297,7 +302,9 @@ def date_bin(stride: Interval, value: int, origin: int) -> int:
         raise SqlError(
             "0A000", "timestamps cannot be binned into intervals containing months or years"
         )
-    width = interval.span(stride)
+    width = stride[1] * calendar.DAY + stride[2]
+    if not (_fits(width) and _fits(value - origin)):
+        raise SqlError("22008", "interval out of range")
     if width <= 0:
         raise SqlError("22008", "stride must be greater than zero")
     return calendar.check_timestamp(origin + (value - origin) // width * width)

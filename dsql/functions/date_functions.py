@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,9 +22,12 @@ from dsql.functions.timestamps import (
 )
 from dsql.types import calendar, interval
 from dsql.types.calendar import DAY, HOUR, MINUTE, SECOND
+from dsql.types.datetime_parse import numeric_offset
 from dsql.types.interval import Interval
 from dsql.types.temporal import timetz_key
 from dsql.types.timezone import Zone, fixed_zone, zone
+
+_NUMERIC_ZONE = re.compile(r"[+-]\d{1,6}(?::\d\d?){0,2}", re.ASCII)
 
 
 def wall_clock() -> int:
@@ -237,13 +241,29 @@ define("age(timestamptz,timestamptz)", _age_tz, needs_context=True)
 define("age(timestamp)", partial(_age_of, local=True), needs_context=True)
 define("age(timestamptz)", partial(_age_of, local=False), needs_context=True)
 define("make_date", make_date)
+
+
+def _written_zone(name: str) -> Zone:
+    """Return the zone that make_timestamptz names, whose numbers count east. Raises SqlError 22023."""
+    if name[:1].isdigit():
+        hint = 'Numeric time zones must have "-" or "+" as first character.'
+        message = f'invalid input syntax for type numeric time zone: "{name}"'
+        raise SqlError("22023", message, hint=hint)
+    if not _NUMERIC_ZONE.fullmatch(name):
+        return zone(name)
+    try:
+        return fixed_zone(numeric_offset(name))
+    except SqlError:
+        raise SqlError("22023", f'numeric time zone "{name}" out of range') from None
+
+
 define("make_time", make_time)
 define("make_timestamp", make_timestamp)
 define("make_timestamptz(int4,int4,int4,int4,int4,float8)",
        lambda context, *parts: local_to_instant(context, make_timestamp(*parts)),
        needs_context=True)  # fmt: skip
 define("make_timestamptz(int4,int4,int4,int4,int4,float8,text)",
-       lambda *parts: instant_in_zone(zone(parts[6]), make_timestamp(*parts[:6])))  # fmt: skip
+       lambda *parts: instant_in_zone(_written_zone(parts[6]), make_timestamp(*parts[:6])))  # fmt: skip
 define("make_interval", make_interval, defaults=(0, 0, 0, 0, 0, 0, 0.0))
 define("justify_hours", justify_hours)
 define("justify_days", justify_days)

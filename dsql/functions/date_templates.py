@@ -102,7 +102,7 @@ def _show_word(piece: Piece, moment: Moment) -> str:
         return _padded(piece, _like(name, word[:3] if upper == "DY" else word))
     if upper == "RM":
         word = _roman(moment)
-        return _like(name, word.ljust(4) if piece.fill else word)
+        return _like(name, word.ljust(4) if piece.fill and word else word)
     return _show_zone(piece, upper, moment)
 
 

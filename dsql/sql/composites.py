@@ -34,6 +34,7 @@ from dsql.sql.scope import Scope
 from dsql.sql.tree import items_of, position_of
 from dsql.sql.type_names import resolve_type
 from dsql.types import oids, registry
+from dsql.types.array import DIMENSIONS_MAX, too_many_dimensions
 
 Tables = list[list[Entry]]  # range tables, that of the innermost query first
 
@@ -201,6 +202,8 @@ def _bracket(scope: Scope, tree: exp.Bracket) -> Expression:
             "support subscripting",
             position=position,
         )
+    if len(tree.expressions) > DIMENSIONS_MAX:
+        raise too_many_dimensions(len(tree.expressions))
     if not any(isinstance(index, exp.Slice) for index in tree.expressions):
         indexes = [subscript_index(scope, index) for index in tree.expressions]
         return Subscript(type_oid=element, array=array, indexes=indexes, position=position)

@@ -7,7 +7,15 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
-from dsql.sql.bound_query import Cte, CteEntry, EntryColumn, Query
+from dsql.sql.bound_query import (
+    Cte,
+    CteEntry,
+    EntryColumn,
+    FromEntry,
+    FromItem,
+    Query,
+    SubqueryEntry,
+)
 from dsql.sql.scope import Scope
 from dsql.sql.search_cycle import HIDDEN, expanded
 from dsql.sql.tree import position_of
@@ -203,3 +211,36 @@ def _check_reference(cte: Cte, further: Query) -> None:
             "42P19",
             f'recursive reference to query "{cte.name}" must not appear more than once',
         )
+    if references and _is_nulled(further, references[0]):
+        raise SqlError(
+            "42P19",
+            f'recursive reference to query "{cte.name}" must not appear within an outer join',
+        )
+
+
+def _is_nulled(query: Query, reference: CteEntry) -> bool:
+    """Tell whether an outer join, in a query or around the reference, may fill its rows with NULLs."""
+    for number, entry in enumerate(query.range_table):
+        inner = entry.query if isinstance(entry, SubqueryEntry) else None
+        within = inner is not None and any(node is reference for node, _ in nodes(inner))
+        if entry is reference or within:
+            if any(_nulls(item, number) for item in query.from_items):
+                return True
+            return inner is not None and _is_nulled(inner, reference)
+    return False
+
+
+def _nulls(item: FromItem, number: int) -> bool:
+    """Tell whether an outer join may fill the row of an entry with NULLs."""
+    if isinstance(item, FromEntry):
+        return False
+    nulled = {"left": (item.right,), "right": (item.left,), "full": (item.left, item.right)}
+    if any(_has(side, number) for side in nulled.get(item.kind, ())):
+        return True
+    return _nulls(item.left, number) or _nulls(item.right, number)
+
+
+def _has(item: FromItem, number: int) -> bool:
+    if isinstance(item, FromEntry):
+        return item.entry == number
+    return _has(item.left, number) or _has(item.right, number)

@@ -496,7 +496,13 @@ def _joined(scope: Scope, tree: exp.Expression | None) -> list[FromItem]:
     if tree is None:
         return []
     assert isinstance(tree, exp.From)
-    return bind_from(scope, tree)
+    targets = list(scope.items)
+    for item in targets:
+        item.is_target, item.lateral_ok = True, False
+    joined = bind_from(scope, tree)
+    for item in targets:
+        item.lateral_ok = True
+    return joined
 
 
 def _update(scope: Scope, tree: exp.Update) -> Update:

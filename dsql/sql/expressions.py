@@ -190,6 +190,8 @@ def whole_row(scope: Scope, schema: str, table: str, position: int) -> Expressio
     if levels == 0 and len(fields) == 1 and is_function_item(scope, item):
         return fields[0]
     names = [column.name for column in item.columns if not column.hidden]
+    if isinstance(entry, TableEntry):  # of the table's type, whatever its columns are called here
+        names = [column.name for column in entry.table.live_columns]
     return RowConstructor(
         type_oid=_row_type(entry), fields=fields, names=names, position=position, whole=True
     )

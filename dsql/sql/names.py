@@ -17,7 +17,9 @@ def output_name(tree: exp.Expression) -> str:
 def _figure(tree: exp.Expression | None) -> tuple[str, int]:
     """Return (name, strength); a weak name (a cast's type, "case") gives way to a strong one."""
     if isinstance(tree, exp.Column):
-        return (tree.name, _STRONG) if not isinstance(tree.this, exp.Star) else ("", 0)
+        if isinstance(tree.this, exp.Star):
+            return (tree.table, _STRONG) if tree.table else ("", 0)
+        return tree.name, _STRONG
     if isinstance(tree, exp.Dot):
         if isinstance(tree.expression, exp.Identifier):
             return tree.expression.this, _STRONG

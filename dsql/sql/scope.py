@@ -37,7 +37,8 @@ class Item:
 
     `alias` None: a join without a name. `relation_visible`: its name may qualify a column;
     `columns_visible`: its columns resolve without one. `lateral_only`: it may be used in LATERAL
-    places only, and not even there unless `lateral_ok`. `of_function`: it is a function's query.
+    places only, and not even there unless `lateral_ok`. `is_target`: it is what the statement changes.
+    `of_function`: it is a function's query.
     """
 
     alias: str | None
@@ -48,6 +49,7 @@ class Item:
     columns_visible: bool = True
     lateral_only: bool = False
     lateral_ok: bool = True
+    is_target: bool = False
     of_function: bool = False
 
 
@@ -318,7 +320,13 @@ def _check_lateral(item: Item, position: int) -> None:
         raise SqlError(
             "42P10",
             f'invalid reference to FROM-clause entry for table "{item.alias}"',
-            detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+            detail=""
+            if item.is_target
+            else "The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+            hint=f'There is an entry for table "{item.alias}", '
+            "but it cannot be referenced from this part of the query."
+            if item.is_target
+            else "",
             position=position,
         )
 

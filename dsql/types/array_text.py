@@ -166,6 +166,8 @@ class _ArrayText:
         while True:
             symbol, value = self.token()
             if symbol == "}" and not values:
+                if depth > 1:
+                    raise self.malformed('Unexpected "}" character.')
                 return values
             if symbol == "{":
                 value = self.items(depth + 1)

@@ -105,7 +105,9 @@ def _from_iso(match: re.Match[str]) -> Fields:
     if zulu:
         fields.offset = 0
     elif offset_hours:
-        fields.offset = _offset(offset_hours + (":" + offset_minutes if offset_minutes else ""))
+        fields.offset = numeric_offset(
+            offset_hours + (":" + offset_minutes if offset_minutes else "")
+        )
     return fields
 
 
@@ -129,8 +131,8 @@ def _check_date(fields: Fields) -> None:
         raise _OutOfRangeError(False)
 
 
-def _offset(text: str) -> int:
-    """Read "+5", "+0530", "-05:30:15" as seconds east."""
+def numeric_offset(text: str) -> int:
+    """Read "+5", "+0530", "-05:30:15" as seconds east. Raises SqlError 22009."""
     parts = text[1:].split(":")
     if len(parts) == 1 and len(parts[0]) > 2:
         digits = parts[0].rjust(4 if len(parts[0]) <= 4 else 6, "0")
@@ -207,7 +209,7 @@ class _Reader:
             raise _MalformedError
         if self.fields.time is None and not (self.fields.year is not None or self.numbers):
             raise _MalformedError
-        self.fields.offset = _offset(token)
+        self.fields.offset = numeric_offset(token)
 
     def take_zone(self, token: str) -> None:
         if find_zone(token) is None:

@@ -51,6 +51,7 @@ _ISO = re.compile(
 _ISO_ALTERNATIVE = re.compile(
     r"P(\d{4})-(\d\d?)-(\d\d?)T(\d\d?):(\d\d?):(\d\d?(?:\.\d+)?)", re.ASCII
 )
+_ONE_MINUS = re.compile(r"-[^-+]*$")
 _ISO_UNITS = ("year", "month", "week", "day", "hour", "minute", "second")
 _RANGE_UNITS = (
     (SECOND_BIT, "second"),
@@ -100,16 +101,20 @@ def _round(value: Exact) -> int:
     return round(value)
 
 
-def parse_interval(text: str, range_bits: int = FULL_RANGE) -> Interval:
+def parse_interval(text: str, range_bits: int = FULL_RANGE, style: str = "postgres") -> Interval:
     """Read an interval. `range_bits`: the fields of `interval day to second`, for bare numbers.
 
+    In the style sql_standard a minus in front, if it is the only sign, is that of all fields.
     Raises SqlError 22007, 22015 for a field that is too great, or 22008 for their sum.
     """
     word = text.strip(" \t\n\r\v\f")
     try:
         if word.startswith("P") and len(word) > 1:
             return _parse_iso(word)
-        return _Reader(range_bits).read(word)
+        all_negative = style == "sql_standard" and _ONE_MINUS.match(word) is not None
+        return _Reader(range_bits, -1 if all_negative else 1).read(
+            word.removeprefix("-" * all_negative)
+        )
     except (_MalformedError, OverflowError, ValueError):
         raise SqlError("22007", f'invalid input syntax for type interval: "{text}"') from None
     except SqlError as error:
@@ -166,11 +171,21 @@ def _summed(sums: list[Exact]) -> Interval:
     return from_units(years * 12 + months, days, micros)
 
 
+def _key(unit: str) -> str:
+    """Return what stands for a field, however it is spelled."""
+    part, size = _UNITS[unit]
+    return f"{part}/{size}"
+
+
+_SECONDS = [_key(unit) for unit in ("second", "millisecond", "microsecond")]
+
+
 class _Reader:
     """Reads the verbose and SQL-standard spellings: "1 year 2 mons", "1-2 3 4:05:06", "... ago"."""
 
-    def __init__(self, range_bits: int) -> None:
+    def __init__(self, range_bits: int, sign: int) -> None:
         self.range_bits = range_bits
+        self.sign = sign  # of all numbers
         self.sums: list[Exact] = [0] * 4
         self.pending: Exact | None = None  # a number whose unit may follow
         self.seen: set[str] = set()
@@ -187,7 +202,7 @@ class _Reader:
             if kind == "number":
                 days_first = ":" in text or self.smallest_unit() == "hour"
                 self.flush("day" if self.range_bits & DAY_BIT and days_first else "")
-                self.pending = _exact(token)
+                self.pending = self.sign * _exact(token)
             elif kind == "word" and token.lower() == "ago":
                 ago = True
             elif kind == "word":
@@ -197,9 +212,9 @@ class _Reader:
                 self.take_time(token)
             elif kind == "yearmonth":
                 self.flush("")
-                sign = -1 if token.startswith("-") else 1
+                sign = -1 if token.startswith("-") else self.sign
                 years, months = token.lstrip("+-").split("-")
-                self.note("year")
+                self.note(_key("month"))
                 if int(months) > 11:
                     raise _field_overflow()
                 _add(self.sums, sign * (int(years) * 12 + int(months)), "month")
@@ -212,16 +227,19 @@ class _Reader:
                 _check_field(self.sums, part)
         return _summed(self.sums)
 
-    def note(self, unit: str) -> None:
-        if unit in self.seen:
+    def note(self, *fields: str) -> None:
+        """Note fields that were read, each of which may be there once."""
+        if not self.seen.isdisjoint(fields):
             raise _MalformedError
-        self.seen.add(unit)
+        self.seen.update(fields)
 
     def take_unit(self, unit: str) -> None:
         if unit not in _UNITS or self.pending is None:
             raise _MalformedError
-        part, size = _UNITS[unit]
-        self.note(f"{part}/{size}")
+        fields = [_key(unit)]
+        if fields == [_SECONDS[0]] and self.pending != int(self.pending):
+            fields = _SECONDS
+        self.note(*fields)
         _add(self.sums, self.pending, unit)
         self.pending = None
 
@@ -236,10 +254,10 @@ class _Reader:
         return next((name for bit, name in _RANGE_UNITS if bits & bit), "second")
 
     def take_time(self, token: str) -> None:
-        self.note("time")
+        self.note(_key("hour"), _key("minute"), *_SECONDS)
         signed = token.startswith(("+", "-"))
         try:
-            self.add_time(token, -1 if token.startswith("-") else 1)
+            self.add_time(token, -1 if token.startswith("-") else self.sign)
         except SqlError:
             if signed:  # which makes it something else to PostgreSQL, and that is malformed
                 raise _MalformedError from None

@@ -216,12 +216,19 @@ define(
     binary_encode=_INT8.pack,
     binary_decode=_decode_timestamp_binary,
 )
+
+
+def _interval_decoder(settings: FormatSettings) -> Decode:
+    style = settings.interval_style
+    return lambda data: interval.parse_interval(decode_utf8(data), style=style)
+
+
 define(
     "interval",
     text_encoder=lambda settings: (
         lambda value: interval.FORMATTERS[settings.interval_style](value).encode()
     ),
-    decode=lambda data: interval.parse_interval(decode_utf8(data)),
+    text_decoder=_interval_decoder,
     binary_encode=_encode_interval,
     binary_decode=_decode_interval,
     store_template="list({0})",

@@ -282,7 +282,8 @@ def input_decoder(type_oid: int, typmod: int, settings: FormatSettings) -> Calla
         bits, _ = interval_parts(typmod)
         assert enforce is not None
         apply = enforce
-        return lambda text: apply(interval.parse_interval(text, bits))
+        style = settings.interval_style
+        return lambda text: apply(interval.parse_interval(text, bits, style))
     decode = registry.get(type_oid).text_decoder(settings)
     if enforce is None:
         return lambda text: decode(text.encode())
