@@ -180,7 +180,9 @@ def produce_function_scan(
         items = f"enumerate({iterables[0]}, 1)" if node.ordinality else iterables[0]
         number = source.fresh("ordinal")
         header = f"for {number}, {row} in {items}:" if node.ordinality else f"for {row} in {items}:"
-        places = [row if flat[0] else f"{row}[{i}]" for i in range(node.widths[0])]
+        # A value of a composite type may be NULL, among an array's elements for one.
+        check = f"{row} and " if _yields_composites(node.calls[0]) else ""
+        places = [row if flat[0] else f"({check}{row}[{i}])" for i in range(node.widths[0])]
     else:
         number = source.fresh("ordinal")
         header = f"for {number}, {row} in enumerate(zip_longest({', '.join(iterables)}), 1):"
@@ -205,6 +207,10 @@ def _wraps_rows(call: Expression, width: int) -> bool:
         return False
     columns = call.function.columns if isinstance(call, bound.Call) else ()
     return len(columns) <= 1 and not registry.is_composite(call.type_oid)
+
+
+def _yields_composites(call: Expression) -> bool:
+    return call.type_oid != oids.RECORD and registry.is_composite(call.type_oid)
 
 
 def produce_project_set(

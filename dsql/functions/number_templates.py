@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
 
@@ -115,12 +115,17 @@ def _count_place(made: Format, key: str, point: bool, shifted: bool) -> None:
         made.whole += 1
 
 
-def number_to_char(value: Decimal, template: str, *, signed_zero: bool = False) -> str:
+def number_to_char(
+    value: Decimal, template: str, *, signed_zero: bool = False, places_max: int | None = None
+) -> str:
     """Return a number through a template; # marks digits that do not fit.
 
-    With `signed_zero` what is rounded to zero keeps its sign, as a double does.
+    With `signed_zero` what is rounded to zero keeps its sign, as a double does. `places_max`: so many of
+    the template's places behind the point are written at most.
     """
     form = parse_format(template)
+    if places_max is not None and form.fraction > places_max:
+        form = replace(form, fraction=places_max)
     if "RN" in form.flags:
         return _roman(value, form)
     if "EEEE" in form.flags:
@@ -315,7 +320,10 @@ def float_to_char(value: float, template: str, digits: int) -> str:
         return _scientific_float(value, form)
     if "RN" in form.flags and math.isfinite(value):
         return _roman(Decimal(round(value)), form)
-    return number_to_char(Decimal(f"{value:.{digits}g}"), template, signed_zero=True)
+    # As many digits as a float has, those in front of the point counted first.
+    places = max(digits - len(f"{abs(value):.0f}"), 0) if math.isfinite(value) else form.fraction
+    number = Decimal(f"{value:.{digits}g}")
+    return number_to_char(number, template, signed_zero=True, places_max=places)
 
 
 def int4_to_char(value: int, template: str) -> str:

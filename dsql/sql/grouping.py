@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from dsql.errors import SqlError
+from dsql.errors import SqlError, unsupported
 from dsql.limits import TARGETS_MAX
 from dsql.sql import coercion
 from dsql.sql.bound import AggregateCall, ColumnRef, Expression, GroupingCall, WindowCall
@@ -244,6 +244,14 @@ class _UngroupedCheck:
 
     def _check_direct(self, node: AggregateCall, depth: int) -> None:
         """Look at what comes before WITHIN GROUP: it is worked out once per group."""
+        # A hypothetical set counts by its arguments as each row has them, which in a set without their
+        # column would have to be NULL.
+        reads = any(isinstance(part, ColumnRef) for item in node.direct for part, _ in nodes(item))
+        if reads and node.aggregate.name == "count" and len(self.query.grouping_sets or ()) > 1:
+            raise unsupported(
+                "hypothetical-set aggregates of columns are not supported with GROUPING SETS",
+                position=node.position,
+            )
         try:
             for argument in node.direct:
                 self.visit(argument, depth)

@@ -140,13 +140,19 @@ class QueryExpressionPrinter(NamePrinter):
             call = written(list(map(self.operand, node.arguments)), "")
         return f"{call}{self._filter(node)} OVER ({' '.join(parts)})"
 
+    def _offset(self, offset: bound.Expression) -> str:
+        """Return a frame's offset as it was written, before it became a bigint."""
+        if isinstance(offset, bound.Call) and offset.cast and offset.implicit:
+            offset = offset.arguments[0]
+        return self.operand(offset)
+
     def _frame(self, frame: bound.WindowFrame) -> str:
         default = bound.WindowFrame()
         written = (frame.mode, frame.start, frame.end, frame.exclusion)
         if written == (default.mode, default.start, default.end, default.exclusion):
             return ""
         start, end = (
-            (f"{self.operand(offset)} " if offset is not None else "") + words.upper()
+            (f"{self._offset(offset)} " if offset is not None else "") + words.upper()
             for words, offset in (frame.start, frame.end)
         )
         exclusion = f" EXCLUDE {frame.exclusion.upper()}" if frame.exclusion else ""
