@@ -18,6 +18,7 @@ from dsql.cli.errors import CommandError
 # name -> (module, one line for --help)
 COMMANDS = {
     "up": ("dsql.cli.up", "start a whole cluster on this host and keep it running"),
+    "demo": ("dsql.cli.demo", "show a cluster at work: a shop, clients that buy, the console"),
     "init": ("dsql.cli.init", "make a data directory for roles that start alone"),
     "down": ("dsql.cli.down", "stop what `dsql up` started"),
     "status": ("dsql.cli.status", "show every role: zone, process, health, watermarks"),

@@ -224,6 +224,20 @@ def test_the_dashboard_shows_what_relays_tell(
     assert len(shown) > 20
 
 
+def test_a_demo_runs_in_an_installation_that_there_is(running: RunningCluster) -> None:
+    data = str(running.directory / "data")
+    words = [DSQL, "demo", "--data", data, "--no-browser", "--rate", "200", "--seconds", "1"]
+    words.append(running.variables["DSQL_CLUSTER"])
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 0, answer.stderr
+    assert running.variables["AWS_SECRET_ACCESS_KEY"] not in answer.stdout
+    last = answer.stdout.splitlines()[-1]
+    with psycopg.connect(**running.dsn()) as connection:  # type: ignore[arg-type]
+        (bought,) = connection.execute("select count(*) from demo.purchase").fetchone()
+    assert f"{bought} purchases" in last
+    assert bought > 0
+
+
 def check_page(running: RunningCluster, name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.S | re.M)

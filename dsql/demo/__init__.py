@@ -1,0 +1,1 @@
+"""A shop, for whoever wants to see the server at work: sample data, and clients that buy."""
