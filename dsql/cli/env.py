@@ -25,9 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_option(parser)
     add_cluster_argument(parser)
     parser.add_argument("--user", default=ADMIN_USER, help=f"default: {ADMIN_USER}")
-    parser.add_argument(
-        "--role", default="", type=parse_name, metavar="NAME", help="as a session of this role"
-    )
+    parser.add_argument("--role", type=parse_name, metavar="NAME", help="as a session of this role")
     add_expires_in_option(parser, _TOKEN_SECONDS)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
 
@@ -36,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the variables."""
     layout = Layout(arguments.data)
     record = choose_cluster(layout, arguments.cluster)
-    access = open_access(layout, record, arguments.user, arguments.expires_in, arguments.role)
+    access = open_access(layout, record, arguments.user, arguments.expires_in, arguments.role or "")
     if arguments.json:
         print(json.dumps(access.variables(), indent=2))
     else:

@@ -140,3 +140,6 @@ def test_variables_of_a_role_are_those_of_one_of_its_sessions(run, store, tmp_pa
     assert time.time() < key.expires_at <= time.time() + 43_200
     assert "X-Amz-Security-Token=" in names["PGPASSWORD"]
     assert main([*words[:4], "nobody"]) == 1
+    capsys.readouterr()
+    assert main(["env", "--data", str(tmp_path), "--json"]) == 0
+    assert "AWS_SESSION_TOKEN" not in json.loads(capsys.readouterr().out)
