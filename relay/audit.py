@@ -10,16 +10,13 @@ and the next record says how many were left out.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from dsql.client.auth_token import action_for
 from dsql.control import trail
-from dsql.control.trail import CONNECTION
-from dsql.iam.request import account_of, region_of
+from dsql.control.trail import CONNECTION_SOURCE
 from dsql.rate_limit import RateLimit
 from relay.iam_token import Identity
 
@@ -28,14 +25,17 @@ _log = logging.getLogger("relay.audit")
 PER_SOURCE_RATE, PER_SOURCE_BURST = 10.0, 100
 TOTAL_RATE, TOTAL_BURST = 100.0, 1_000
 _EVERYBODY = ""
-_CLUSTER_TYPE = "AWS::DSQL::Cluster"
 _NAMELESS = "Connect"  # of whom nothing is known but the address
 _CANCEL = "Cancel"
-_ERRORS = {"refused": "AccessDenied", "broken": "ConnectionBroken"}
+_BROKEN = "ConnectionBroken"
+ACCESS_DENIED = "AccessDenied"
 
 
 class LoginAttempt(msgspec.Struct):
-    """What is known of an attempt; it fills as the attempt proceeds. `resource` is the cluster's ARN."""
+    """What is known of an attempt; it fills as the attempt proceeds.
+
+    `resource` is the cluster's ARN, `error` ACCESS_DENIED or the SQLSTATE of what it was refused with.
+    """
 
     address: str
     port: int = 0
@@ -46,6 +46,7 @@ class LoginAttempt(msgspec.Struct):
     access_key_id: str = ""
     action: str = ""
     tls: str = ""
+    error: str = ""
     connection: int = (
         0  # what all roles' log lines name it by: the process id of its BackendKeyData
     )
@@ -67,8 +68,7 @@ class LoginAttempt(msgspec.Struct):
 class AuditLog:
     """Writes the ends of attempts."""
 
-    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
-        self._wall_clock = wall_clock
+    def __init__(self) -> None:
         self._per_source = RateLimit(PER_SOURCE_RATE, PER_SOURCE_BURST)
         self._total = RateLimit(TOTAL_RATE, TOTAL_BURST)
         self._suppressed = 0
@@ -82,7 +82,7 @@ class AuditLog:
         if outcome != "accepted" and not self._may_write(source, now):
             self._suppressed += 1
             return
-        fields = _fields(attempt, outcome, reason, self._wall_clock())
+        fields = _fields(attempt, outcome, reason)
         if self._suppressed:
             fields["suppressed"] = self._suppressed
             self._suppressed = 0
@@ -96,28 +96,30 @@ class AuditLog:
         return bool(self._per_source.take(source, now) and self._total.take(_EVERYBODY, now))
 
 
-def _fields(attempt: LoginAttempt, outcome: str, reason: str, now: float) -> dict[str, Any]:
-    arn, account = attempt.resource, account_of(attempt.resource)
-    fields = trail.event(
-        CONNECTION, _name(attempt, outcome), now, region_of(arn), account, attempt.address
-    )
-    tls = {"tlsVersion": attempt.tls} if attempt.tls else None
-    asked = {"identifier": attempt.cluster, "user": attempt.user, "port": attempt.port}
-    fields |= {
-        "readOnly": False,
-        "requestParameters": {name: value for name, value in asked.items() if value},
-        "tlsDetails": tls,
+def _fields(attempt: LoginAttempt, outcome: str, reason: str) -> dict[str, Any]:
+    """Return what is known, and no more: a line is part of what a login costs."""
+    fields: dict[str, Any] = {
+        "eventSource": CONNECTION_SOURCE,
+        "eventName": _name(attempt, outcome),
+        "sourceIPAddress": attempt.address,
+        "requestParameters": {"user": attempt.user, "port": attempt.port},
         "outcome": outcome,
     }
-    if arn:
-        fields["resources"] = [{"type": _CLUSTER_TYPE, "ARN": arn, "accountId": account}]
+    if attempt.resource:
+        fields["resources"] = [{"ARN": attempt.resource}]
+    elif attempt.cluster:
+        fields["requestParameters"]["identifier"] = attempt.cluster
+    if attempt.tls:
+        fields["tlsDetails"] = {"tlsVersion": attempt.tls}
     if attempt.principal:
         fields["userIdentity"] = trail.identity(attempt.principal, attempt.access_key_id)
     if attempt.connection:
         fields["connection"] = attempt.connection
-    if outcome in _ERRORS:
-        fields |= {"errorCode": _ERRORS[outcome], "errorMessage": reason}
-    return fields | ({"reason": reason} if reason else {})
+    if attempt.error or outcome == "broken":
+        fields |= {"errorCode": attempt.error or _BROKEN, "errorMessage": reason}
+    elif reason:
+        fields["reason"] = reason
+    return fields
 
 
 def _name(attempt: LoginAttempt, outcome: str) -> str:

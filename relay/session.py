@@ -23,7 +23,7 @@ from dsql.session.handed import HandedSession
 from dsql.wire.backend import error_response
 from placement.client import Place
 from relay.admission import source_of
-from relay.audit import LoginAttempt
+from relay.audit import ACCESS_DENIED, LoginAttempt
 from relay.clusters import Cluster
 from relay.delivery import Delivery
 from relay.front_door import FrontDoor
@@ -261,9 +261,11 @@ class RelaySession(asyncio.Protocol):
         """Tell the client why, if it can still be told, and close."""
         self._door.metrics.refused[error.sqlstate] += 1
         self._tell(error)
-        reason = error.reason if isinstance(error, AccessDeniedError) else error.message
-        if isinstance(error, AccessDeniedError) and error.identity is not None:
-            self._attempt.signed_by(error.identity)
+        reason, self._attempt.error = error.message, error.sqlstate
+        if isinstance(error, AccessDeniedError):
+            reason, self._attempt.error = error.reason, ACCESS_DENIED
+            if error.identity is not None:
+                self._attempt.signed_by(error.identity)
         self._close("refused", reason)
 
     def _break_off(self, reason: str) -> None:

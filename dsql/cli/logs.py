@@ -18,6 +18,9 @@ TRACEBACK_CHARACTERS_MAX = 8_000
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+_encode = json.JSONEncoder(default=str).encode
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object per record: time (UTC), level, role, logger, message, and the extras.
 
@@ -45,7 +48,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             # The end says what went wrong, and where.
             line["exception"] = self.formatException(record.exc_info)[-TRACEBACK_CHARACTERS_MAX:]
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 def _bounded(value: object) -> object:

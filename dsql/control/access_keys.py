@@ -124,10 +124,7 @@ class AccessKeyStore:
     def identifier(self, principal: str) -> str:
         """Return a principal's unique id, as IAM has them: of a session, the role's and its own name."""
         self._refresh()
-        role = mapped_identity(principal)
-        owner = self._owners.get(role)
-        found = "" if owner is None else owner.itself.identifier
-        return found if role == principal else f"{found}:{principal.rpartition('/')[2]}"
+        return self._identifier(principal)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[Identities]:
@@ -165,6 +162,12 @@ class AccessKeyStore:
             found = len(left) < len(identities.keys)
             identities.keys = left
         return found
+
+    def _identifier(self, principal: str) -> str:
+        role = mapped_identity(principal)
+        owner = self._owners.get(role)
+        found = "" if owner is None else owner.itself.identifier
+        return found if role == principal else f"{found}:{principal.rpartition('/')[2]}"
 
     def _refresh(self) -> None:
         try:
@@ -206,7 +209,7 @@ class AccessKeyStore:
 
     def _described(self, key: AccessKey, request: AccessRequest) -> AccessRequest:
         """Add what only we know of the principal to a request's condition keys."""
-        known: dict[str, tuple[str, ...]] = {"aws:userid": (self.identifier(key.principal),)}
+        known: dict[str, tuple[str, ...]] = {"aws:userid": (self._identifier(key.principal),)}
         if key.session_token:
             known["aws:tokenissuetime"] = (str(key.issued_at),)
             known["aws:multifactorauthpresent"] = ("false",)

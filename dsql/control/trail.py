@@ -1,4 +1,4 @@
-"""What every audit line has, with the names of CloudTrail's records.
+"""What audit lines have in common, with the names of CloudTrail's records.
 
 Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html.
 """
@@ -15,15 +15,14 @@ VERSION = "1.11"
 
 
 class EventKind(NamedTuple):
-    """What CloudTrail calls a kind of events: the service they come from, their type, their category."""
+    """What CloudTrail calls a kind of events: the service they come from, and their type."""
 
     source: str
     type_name: str
-    category: str = "Management"
 
 
-API_CALL = EventKind("dsql.amazonaws.com", "AwsApiCall")
-CONNECTION = EventKind("dsql.amazonaws.com", "AwsApiCall", "Data")
+CONNECTION_SOURCE = "dsql.amazonaws.com"  # of what relays record
+API_CALL = EventKind(CONNECTION_SOURCE, "AwsApiCall")
 STS_CALL = EventKind("sts.amazonaws.com", "AwsApiCall")
 SIGN_IN = EventKind("signin.amazonaws.com", "AwsConsoleSignIn")
 
@@ -31,15 +30,15 @@ SIGN_IN = EventKind("signin.amazonaws.com", "AwsConsoleSignIn")
 def event(
     kind: EventKind, name: str, now: float, region: str, account: str, address: str
 ) -> dict[str, Any]:
-    """Return the fields of an event at `now` (seconds since 1970), from an IP address."""
+    """Return the fields of a request at `now` (seconds since 1970), from an IP address."""
     return {
         "eventVersion": VERSION,
         "eventTime": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(),
         "eventSource": kind.source,
         "eventName": name,
         "eventType": kind.type_name,
-        "eventCategory": kind.category,
-        "managementEvent": kind.category == "Management",
+        "eventCategory": "Management",
+        "managementEvent": True,
         "eventID": str(uuid.uuid4()),
         "awsRegion": region,
         "sourceIPAddress": address,

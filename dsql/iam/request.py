@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from typing import NamedTuple
 from dsql.iam.patterns import Context
 
 _ASSUMED_ROLE = re.compile(r"arn:(aws[^:]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
-_REGION, _ACCOUNT = 3, 4  # which of an ARN's parts they are
+_MAPPED = "::ffff:"  # what an IPv4 address begins with among those of IPv6
+_KNOWN_MAX = 4_096
+_ACCOUNT = 4  # which of an ARN's parts it is
 
 
 class AccessRequest(NamedTuple):
@@ -80,6 +83,7 @@ def principal_context(principal: str) -> dict[str, tuple[str, ...]]:
     return context
 
 
+@functools.lru_cache(_KNOWN_MAX)
 def mapped_identity(principal: str) -> str:
     """Return the ARN that `AWS IAM GRANT` maps: for a session of an assumed role, the role's own."""
     assumed = _ASSUMED_ROLE.fullmatch(principal)
@@ -91,24 +95,13 @@ def mapped_identity(principal: str) -> str:
 
 def _plain(address: str) -> str:
     """Return an IPv4 address as one, also where a socket for both kinds has taken the connection."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
+    if not address.lower().startswith(_MAPPED):
         return address
-    mapped = getattr(found, "ipv4_mapped", None)
+    mapped = ipaddress.IPv6Address(address).ipv4_mapped
     return address if mapped is None else str(mapped)
 
 
 def account_of(arn: str) -> str:
     """Return the account in an ARN, "" if there is none."""
-    return _part(arn, _ACCOUNT)
-
-
-def region_of(arn: str) -> str:
-    """Return the region in an ARN, "" if there is none."""
-    return _part(arn, _REGION)
-
-
-def _part(arn: str, number: int) -> str:
     parts = arn.split(":")
-    return parts[number] if len(parts) > number else ""
+    return parts[_ACCOUNT] if len(parts) > _ACCOUNT else ""
