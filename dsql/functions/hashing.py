@@ -32,8 +32,7 @@ from dsql.types.record import Record
 # The hash of a value: 64 bits with a seed, 32 bits without one (None).
 Seeded = Callable[[Any, "int | None"], int]
 _WHOLE = 2**64 - 1
-_BASE = 10_000  # of numeric's digits
-_BASE_DIGITS = 4
+_BASE_DIGITS = 4  # of numeric, whose base is 10,000
 
 
 def _bytes(data: bytes, seed: int | None) -> int:

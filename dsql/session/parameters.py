@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 import msgspec
@@ -43,10 +43,16 @@ VERSIONS = {
     "postgres": {"server_version": "15.18", "server_version_num": "150018"},
 }
 # What else a profile has other defaults of than `parameters.tsv`.
-PROFILE_DEFAULTS = {
+_PROFILE_DEFAULTS = {
     "dsql": VERSIONS["dsql"],
     "postgres": VERSIONS["postgres"]
-    | dict.fromkeys(("transaction_isolation", "default_transaction_isolation"), "read committed"),
+    | dict.fromkeys(("transaction_isolation", "default_transaction_isolation"), "read committed")
+    | {"default_table_access_method": "heap"},
+}
+# Clients of PostgreSQL ask for these; Aurora DSQL does not have them.
+_ABSENT = {
+    "dsql": {"lc_collate", "lc_ctype", "max_connections", "max_prepared_transactions", "ssl"},
+    "postgres": set[str](),
 }
 
 
@@ -88,6 +94,25 @@ def _read_definitions() -> dict[str, Definition]:
 
 
 DEFINITIONS = _read_definitions()
+
+
+def _profile_defaults(profile: str) -> dict[str, str]:
+    texts = {key: definition.default for key, definition in DEFINITIONS.items()}
+    texts |= {"dsql.profile": profile} | _PROFILE_DEFAULTS[profile]
+    return {key: text for key, text in texts.items() if key not in _ABSENT[profile]}
+
+
+# What a session of each profile begins with, by the parameters' keys.
+DEFAULTS = {profile: _profile_defaults(profile) for profile in _PROFILE_DEFAULTS}
+_OF_PROFILES = {key for key, _ in DEFAULTS["dsql"].items() ^ DEFAULTS["postgres"].items()}
+
+
+def following_profile(texts: Mapping[str, str], profile: str) -> dict[str, str]:
+    """Return settings with all that differs between profiles as a profile has it at a session's start."""
+    kept = {key: text for key, text in texts.items() if key not in _OF_PROFILES}
+    return kept | {key: text for key, text in DEFAULTS[profile].items() if key in _OF_PROFILES}
+
+
 _OLD_NAMES = {"sort_mem": "work_mem", "vacuum_mem": "maintenance_work_mem"}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _CUSTOM_NAME = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*", re.ASCII)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from itertools import count
 from typing import Protocol
 
@@ -22,13 +21,14 @@ from dsql.limits import STATEMENT_MEMORY_BYTES_MAX
 from dsql.session.identity import check_session_authorization, settable_role
 from dsql.session.isolation import PARAMETERS, Modes, mode_of
 from dsql.session.parameters import (
+    DEFAULTS,
     DEFINITIONS,
-    PROFILE_DEFAULTS,
     REPORTED,
     VERSIONS,
     Definition,
     canonical_value,
     check_custom_name,
+    following_profile,
     merge_date_style,
     parameter_key,
     split_names,
@@ -68,7 +68,6 @@ class _Values:
 
 
 Snapshot = tuple[_Values, _Values]
-_BASE = {key: definition.default for key, definition in DEFINITIONS.items()}
 _CHECKED_KINDS = ("bool", "enum", "integer", "real")
 
 
@@ -107,7 +106,7 @@ class Settings:
         session_role: Role = ADMIN,
         profile_changes: bool = False,
     ) -> None:
-        self._base = _base(profile)
+        self._base = DEFAULTS[profile]
         self._defaults = _Values(self._base)
         self._catalog = catalog
         self._profile_changes = profile_changes
@@ -454,12 +453,6 @@ class Settings:
         return changed
 
 
-@cache
-def _base(profile: str) -> Mapping[str, str]:
-    """Return what every session of a profile begins with."""
-    return {**_BASE, _PROFILE: profile, **PROFILE_DEFAULTS[profile]}
-
-
 def _nobody_cares() -> None:
     """The session does not run yet."""
 
@@ -469,13 +462,13 @@ def _put(all_values: Iterable[_Values], key: str, text: str, role: int) -> None:
     texts = {key: text}
     if key == _SESSION_AUTHORIZATION:
         texts[_ROLE] = "none"
-    if key == _PROFILE:
-        texts |= PROFILE_DEFAULTS[text]
-    before: Mapping[str, str] = _BASE
-    after = before
+    before: Mapping[str, str] | None = None
+    after: Mapping[str, str] = texts
     for values in all_values:
         if values.texts is not before:
             before, after = values.texts, {**values.texts, **texts}
+            if key == _PROFILE:
+                after = following_profile(after, text)
         values.texts = after
         if key in (_ROLE, _SESSION_AUTHORIZATION):
             values.role = role
