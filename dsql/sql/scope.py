@@ -334,7 +334,7 @@ def _check_lateral(item: Item, position: int) -> None:
 def system_column(
     scope: Scope, item: Item, levels: int, name: str, position: int
 ) -> Expression | None:
-    """Return tableoid of a table, or xmin of one with a key; None for no system column.
+    """Return tableoid of a table, or xmin of one with a key or of the catalogs; None for no system column.
 
     Raises 0A000 for the others by name.
     """
@@ -351,7 +351,8 @@ def system_column(
         if entry.use is not None:
             entry.use.read(SYSTEM_COLUMN_NUMBERS[name])
         return Constant(type_oid=oids.OID, value=relation.oid, position=position)
-    if name == "xmin" and isinstance(entry, TableEntry) and _has_versions(scope, entry.table):
+    is_versioned = isinstance(entry, VirtualEntry) or _has_versions(scope, entry.table)
+    if name == "xmin" and is_versioned:
         if entry.use is not None:
             entry.use.read(SYSTEM_COLUMN_NUMBERS[name])
         return _row_version(item, levels, position)
