@@ -20,6 +20,7 @@ from dsql.sql.bound import (
     Call,
     Expression,
     GroupingCall,
+    Parameter,
     RowConstructor,
     SortKey,
     WindowCall,
@@ -63,6 +64,7 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
     arguments = [_argument(scope, item) for item in tree.expressions]
     if tree.args.get("constructor") is not None:
         return _constructor(scope, tree, arguments)
+    arguments = [argument for argument in arguments if not _is_void(argument)]
     if tree.args.get("within_group") is not None:
         return _ordered_set(scope, tree, arguments, tree.args["within_group"])
     types = [argument.type_oid for argument in arguments]
@@ -76,6 +78,11 @@ def _function_call(scope: Scope, tree: exp.Anonymous) -> Expression:
         return _window_call(scope, tree, callee, found, arguments)
     _check_plain(tree, position)
     return plain_call(scope, callee, found, arguments, position)
+
+
+def _is_void(argument: Expression) -> bool:
+    """Tell whether it is a parameter of type void, which JDBC sends for an OUT one: it is no argument."""
+    return isinstance(argument, Parameter) and argument.type_oid == oids.VOID
 
 
 def _check_no_sets(scope: Scope, kind: str, before: int) -> None:
