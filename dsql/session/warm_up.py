@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from dsql.catalog.catalog import Catalog
 from dsql.catalog.loader import CatalogCache
+from dsql.catalog.virtual import virtual_tables
 from dsql.errors import SqlError
 from dsql.session import tenant  # noqa: F401 (brings in all that a query processor runs)
 from dsql.session.identity import find_standpoint
@@ -20,6 +23,15 @@ from dsql.session.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+PROFILES = ("dsql", "postgres")
+READ_FIRST = (
+    "pg_class",
+    "pg_namespace",
+    "pg_attribute",
+    "pg_type",
+    "pg_am",
+    "pg_proc",
+)  # by clients
 STATEMENTS = (
     "SELECT 1",
     "SELECT $1::int + 1 AS n, $2::text || 'x', now(), current_user",
@@ -32,6 +44,13 @@ STATEMENTS = (
     "SELECT c.relname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
     " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname <> 'pg_catalog' ORDER BY 1, 2",
     "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
+    # What psql's \\d asks for, before the first answer that a person waits for.
+    "SELECT n.nspname AS \"Schema\", c.relname AS \"Name\", CASE c.relkind WHEN 'r' THEN 'table' END,"
+    " pg_catalog.pg_get_userbyid(c.relowner), pg_catalog.format_type(a.atttypid, a.atttypmod)"
+    " FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+    " WHERE c.relkind IN ('r', 'p', '') AND n.nspname !~ '^pg_toast' AND n.nspname <> 'x'"
+    " AND pg_catalog.pg_table_is_visible(c.oid) AND c.oid = '5'::pg_catalog.regclass ORDER BY 1, 2",
     "SELECT date '2024-02-29' + interval '1 day', extract(year FROM timestamp '2024-01-01 00:00'),"
     " '{1,2}'::int[], gen_random_uuid(), coalesce(NULL, 'x'), CASE WHEN true THEN 1 ELSE 2 END",
     "CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar(20) NOT NULL)",
@@ -67,12 +86,32 @@ class EmptyStore:
         return False
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """As much of a Context as the rows of the catalogs take."""
+
+    catalog: Catalog
+    profile: str
+    search_path: tuple[str, ...] = ()
+
+
 def warm_up() -> None:
-    """Parse and compile typical statements. A statement that fails only stays cold."""
+    """Compile typical statements, and make the catalogs' own rows, which are kept."""
     catalog = CatalogCache().current(EmptyStore())
-    settings = Settings("dsql", lambda: catalog)
+    for profile in PROFILES:
+        compile_all(catalog, profile, PlanCache())
+        for name in READ_FIRST:
+            read_catalog(catalog, profile, name)
+
+
+def compile_all(catalog: Catalog, profile: str, plans: PlanCache) -> list[str]:
+    """Parse and compile the statements, and return those that could not be, which only stay cold.
+
+    Table t does not exist: what needs it warms the parser and the binder's errors.
+    """
+    settings = Settings(profile, lambda: catalog)
     standpoint = find_standpoint(catalog, settings)
-    plans = PlanCache()
+    cold = []
     for text in STATEMENTS:
         try:
             for statement in parse(text, plans):
@@ -80,5 +119,12 @@ def warm_up() -> None:
                 if parsed.name in QUERIES:
                     compile_query(parsed, (), standpoint, settings, plans)
         except SqlError as error:
-            # Table t does not exist: its statements warm the parser and the binder's errors.
+            cold.append(text)
             logger.debug("not warmed up", extra={"statement": text, "reason": error.message})
+    return cold
+
+
+def read_catalog(catalog: Catalog, profile: str, name: str) -> int:
+    """Read a system table to its end, and return the number of its rows."""
+    rows = virtual_tables()["pg_catalog", name].rows(_Reader(catalog, profile))
+    return sum(1 for _ in rows)
