@@ -1,7 +1,7 @@
 """Functions about what this server does not have, as clients' catalog queries call them.
 
-No rules, triggers, partitions, publications, tablespaces or standbys, and no JIT: the
-answers are those of a PostgreSQL that happens to have none.
+No rules, triggers, partitions, publications, tablespaces, standbys or numbers of transactions, and no
+JIT: the answers are those of a PostgreSQL that happens to have none.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ define(
         ("level", oids.INT4),
     ),
 )(_always(()))
+# No transaction ever becomes too old, and what reads xmin to find what is new has to read all.
+define("age", (oids.XID,), oids.INT4)(_always(0))
 define("pg_trigger_depth", (), oids.INT4)(_always(0))
 define("pg_jit_available", (), oids.BOOL, volatility="v")(_always(False))
 define("pg_is_in_recovery", (), oids.BOOL)(_always(False))

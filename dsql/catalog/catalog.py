@@ -30,7 +30,12 @@ from dsql.catalog.virtual import VirtualTable, virtual_tables
 
 _Named = TypeVar("_Named")
 
-POSTGRES = Database(oid=5, name="postgres", owner_oid=ADMIN_OID)
+POSTGRES = Database(
+    oid=5,
+    name="postgres",
+    owner_oid=ADMIN_OID,
+    comment="default administrative connection database",
+)
 
 
 class _Schemas(dict[str, Schema]):

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dsql.catalog.context_functions import define
 from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides, virtual_tables
 from dsql.functions.function import Function
 from dsql.functions.registry import all_callees
+from dsql.types import oids
 
 Row = Mapping[str, Any]
 
 _SCHEMA = "sys"
 _OID = 13_003
+_NAME, _VERSION = "dsql", "1.0"
+_COMMENT = "what belongs to this server: jobs, roles' mappings, its version"
+_AVAILABLE = (("name", oids.NAME), ("default_version", oids.TEXT), ("comment", oids.TEXT))
 
 
 def _catalog_oid(name: str) -> int:
@@ -53,8 +58,25 @@ def _pg_extension(context: Any) -> Iterator[Row]:
     if context.profile == "postgres":
         yield {
             "oid": _OID,
-            "extname": "dsql",
+            "extname": _NAME,
             "extowner": ADMIN_OID,
             "extnamespace": context.catalog.schemas[_SCHEMA].oid,
-            "extversion": "1.0",
+            "extversion": _VERSION,
+        }
+
+
+@define("pg_available_extensions", (), oids.RECORD, columns=_AVAILABLE)
+def _available(context: Any) -> list[tuple[str, str, str]]:
+    """Return the only one that there is; no other one can be created."""
+    return [(_NAME, _VERSION, _COMMENT)] if context.profile == "postgres" else []
+
+
+@provides("pg_catalog", "pg_available_extensions")
+def _pg_available_extensions(context: Any) -> Iterator[Row]:
+    for name, version, comment in _available(context):
+        yield {
+            "name": name,
+            "default_version": version,
+            "installed_version": version,
+            "comment": comment,
         }

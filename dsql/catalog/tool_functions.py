@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from dsql.catalog.context_functions import Columns, define
+from dsql.catalog.domain_text import type_name
 from dsql.catalog.virtual import provides
 from dsql.errors import SqlError
 from dsql.types import array, oids, registry
@@ -107,3 +108,10 @@ def _pg_timezone_abbrevs(context: Any) -> Iterator[Mapping[str, Any]]:
             "utc_offset": (0, 0, zone.offset_at(now) * 1_000_000),
             "is_dst": name in DAYLIGHT,
         }
+
+
+@define("oidvectortypes", (oids.OIDVECTOR,), oids.TEXT)
+def _oidvectortypes(context: Any, types: Iterable[int]) -> str:
+    """Return the names of an argument list's types, as pgAdmin shows it."""
+    catalog, path = context.catalog, context.search_path
+    return ", ".join(type_name(oid, -1, catalog, path) for oid in types)
