@@ -105,9 +105,10 @@ regression: $(VENV)/.test
 	cd tests && PYTHONPATH=.. ../$(BIN)/python -m tests.differential.regression $(REGRESSION)
 
 # Runs clients' own suites here and on a real PostgreSQL (docs/COMPATIBILITY.md), and prints what passes there only.
-# They are fetched from GitHub, PyPI and npm. One or more of them: make compatibility SUITE="psycopg django"
+# They are fetched from GitHub, PyPI and npm. One or more of them: make compatibility SUITE="psycopg django". Where GitHub
+# is out of reach, git takes them from mirrors: make compatibility ORIGIN="/srv/mirrors/{owner}/{name}.git"
 compatibility: $(VENV)/.test
-	cd tests && ../$(BIN)/python -m compatibility $(SUITE)
+	cd tests && ../$(BIN)/python -m compatibility $(if $(ORIGIN),--origin "$(ORIGIN)") $(SUITE)
 
 # Makes what pip installs: dist/dsql-*.tar.gz and a wheel. make dist DSQL_COMPILED=1: a wheel with compiled modules
 dist: $(VENV)/.dist

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from compatibility.results import Results, cause_of, passed
 from compatibility.servers import cluster, postgresql
+from compatibility.sources import GITHUB, Place
 from compatibility.suites import SUITES, Suite
 
 _EXAMPLES = 2  # of each cause
@@ -24,16 +25,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="compatibility", description=__doc__)
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
     parser.add_argument("--directory", type=Path, default=Path("/tmp/dsql-compatibility"))
+    parser.add_argument(
+        "--origin", default=GITHUB, help="URL or path of a repository (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     for name in options.suites or SUITES:
         suite = SUITES[name]
         directory = options.directory / name
         directory.mkdir(parents=True, exist_ok=True)
-        _report(suite, *_run(suite, directory))
+        _report(suite, *_run(suite, Place(directory, options.origin)))
 
 
-def _run(suite: Suite, directory: Path) -> tuple[Results, Results]:
-    run = suite.prepare(directory)
+def _run(suite: Suite, place: Place) -> tuple[Results, Results]:
+    run = suite.prepare(place)
     with postgresql() as variables:
         theirs = run(variables, "postgresql")
     with tempfile.TemporaryDirectory(prefix="dc") as data, cluster(Path(data)) as variables:

@@ -1,6 +1,6 @@
 """The suites: where they come from, what they need, and how each is run against a server.
 
-`prepare` brings a suite into a directory, once, and returns what runs it there. Both runs leave out what
+`prepare` brings a suite into its place, once, and returns what runs it there. Both runs leave out what
 measures time.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from compatibility.results import Results, from_junit, from_unittest
 from compatibility.servers import Variables
+from compatibility.sources import Place
 from compatibility.tools import BackslashCommands, dumps
 
 HERE = Path(__file__).parent
@@ -30,56 +30,14 @@ Run = Callable[[Variables, str], Results]
 
 @dataclass(frozen=True)
 class Suite:
-    """`prepare(directory)` returns what runs the suite with a server's variables, under a side's name."""
+    """`prepare(place)` returns what runs the suite with a server's variables, under a side's name."""
 
     name: str
     version: str
-    prepare: Callable[[Path], Run]
+    prepare: Callable[[Place], Run]
 
 
-# ---------------------------------------------------------------- sources and environments
-
-
-def _checkout(directory: Path, repository: str, revision: str) -> Path:
-    """Return a working tree of a GitHub repository."""
-    tree = directory / "source"
-    if not tree.exists():
-        git = ("git", "-C", str(tree))
-        subprocess.run(["git", "init", "--quiet", tree], check=True)
-        url = f"https://github.com/{repository}"
-        subprocess.run([*git, "fetch", "--quiet", "--depth", "1", url, revision], check=True)
-        subprocess.run([*git, "checkout", "--quiet", "FETCH_HEAD"], check=True)
-    return tree
-
-
-def _archive(directory: Path, requirement: str) -> Path:
-    """Return the unpacked source distribution of a PyPI project."""
-    tree = directory / "source"
-    if not tree.exists():
-        pip = (
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-        )
-        subprocess.run([*pip, "--dest", directory, requirement], check=True)
-        (archive,) = directory.glob("*.tar.gz")
-        tree.mkdir()
-        subprocess.run(["tar", "xzf", archive, "-C", tree, "--strip-components=1"], check=True)
-    return tree
-
-
-def _python(directory: Path, *requirements: str | Path) -> Path:
-    """Return the interpreter of an environment with these projects."""
-    python = directory / "venv" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", directory / "venv"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
-    return python
+# ---------------------------------------------------------------- how one is run
 
 
 def _call(
@@ -112,30 +70,28 @@ def _pytest(
 # ---------------------------------------------------------------- the suites
 
 
-def _psycopg(directory: Path) -> Run:
-    tree = _checkout(directory, "psycopg/psycopg", "3.3.4")
+def _psycopg(place: Place) -> Run:
+    tree = place.checkout("psycopg/psycopg", "3.3.4")
     parts = (tree / "psycopg", tree / "psycopg_pool")
-    python = _python(directory, *parts, "pytest", "pytest-randomly", "anyio", "pproxy", "dnspython")
+    python = place.python(*parts, "pytest", "pytest-randomly", "anyio", "pproxy", "dnspython")
     chosen = "not slow and not flakey and not mypy and not timing"
     options = ["tests", "-p", "no:randomly", "-m", chosen, "--test-dsn", "dbname=postgres"]
-    return partial(_pytest, python, tree, directory, lambda _variables: options)
+    return partial(_pytest, python, tree, place.directory, lambda _variables: options)
 
 
-def _asyncpg(directory: Path) -> Run:
-    tree = _checkout(directory, "MagicStack/asyncpg", _ASYNCPG)
-    tests = (
-        directory / "tests-only"
-    )  # beside the package's own sources it would not be the built one
+def _asyncpg(place: Place) -> Run:
+    tree = place.checkout("MagicStack/asyncpg", _ASYNCPG)
+    tests = place.directory / "tests-only"  # beside its sources it would not be the built package
     if not tests.exists():
         tests.mkdir()
         (tree / "tests").rename(tests / "tests")
-    python = _python(directory, "asyncpg==0.32.0", "pytest", "uvloop", "distro")
-    return partial(_pytest, python, tests, directory, lambda _variables: ["tests"])
+    python = place.python("asyncpg==0.32.0", "pytest", "uvloop", "distro")
+    return partial(_pytest, python, tests, place.directory, lambda _variables: ["tests"])
 
 
-def _sqlalchemy(directory: Path) -> Run:
-    tree = _checkout(directory, "sqlalchemy/sqlalchemy", _SQLALCHEMY)
-    python = _python(directory, tree, "psycopg[binary]", "pytest")
+def _sqlalchemy(place: Place) -> Run:
+    tree = place.checkout("sqlalchemy/sqlalchemy", _SQLALCHEMY)
+    python = place.python(tree, "psycopg[binary]", "pytest")
 
     def arguments(variables: Variables) -> list[str]:
         for schema in ("test_schema", "test_schema_2"):
@@ -146,7 +102,7 @@ def _sqlalchemy(directory: Path) -> Run:
         files = ["test/dialect/test_suite.py", "test/dialect/postgresql"]
         return [*files, "-p", "no_extensions", "--dburi", url, "--maxfail", "100000"]
 
-    return partial(_pytest, python, tree, directory, arguments)
+    return partial(_pytest, python, tree, place.directory, arguments)
 
 
 _DJANGO_APPS = """
@@ -170,9 +126,9 @@ USE_TZ = False
 """
 
 
-def _django(directory: Path) -> Run:
-    tree = _archive(directory, "django==5.2.8")
-    python = _python(directory, tree, "psycopg[binary]", "jinja2", "docutils")
+def _django(place: Place) -> Run:
+    tree = place.archive("django==5.2.8")
+    python = place.python(tree, "psycopg[binary]", "jinja2", "docutils")
 
     def run(variables: Variables, side: str) -> Results:
         is_here = side == "here"  # a cluster has one database, which is used as it is
@@ -180,7 +136,7 @@ def _django(directory: Path) -> Run:
         (tree / "tests" / f"on_{side}.py").write_text(_DJANGO_SETTINGS.format(database=database))
         results: Results = {}
         for app in _DJANGO_APPS:
-            output = directory / f"{side}-{app}.log"
+            output = place.directory / f"{side}-{app}.log"
             options = [
                 "--parallel",
                 "1",
@@ -199,8 +155,8 @@ def _django(directory: Path) -> Run:
     return run
 
 
-def _node_postgres(directory: Path) -> Run:
-    tree = _checkout(directory, "brianc/node-postgres", _NODE_POSTGRES)
+def _node_postgres(place: Place) -> Run:
+    tree = place.checkout("brianc/node-postgres", _NODE_POSTGRES)
     package = tree / "packages" / "pg"
     if not (tree / "node_modules").exists():
         manifest = json.loads((package / "package.json").read_text())
@@ -230,7 +186,7 @@ def _node_postgres(directory: Path) -> Run:
             variables = variables | {"PGTESTNOSSL": "true"}
         variables["NODE_OPTIONS"] = f"--require {SHIMS / 'resolve.js'}"
         for test in sorted((package / "test" / "integration").rglob("*-tests.js")):
-            output = directory / f"{side}-{test.stem}.log"
+            output = place.directory / f"{side}-{test.stem}.log"
             status = _call(
                 ["node", test], variables, output, cwd=package, seconds=_FILE_SECONDS_MAX
             )
@@ -240,9 +196,9 @@ def _node_postgres(directory: Path) -> Run:
     return run
 
 
-def _dumps(directory: Path) -> Run:
+def _dumps(place: Place) -> Run:
     def run(variables: Variables, side: str) -> Results:
-        return dumps(variables, Path(tempfile.mkdtemp(prefix=side, dir=directory)))
+        return dumps(variables, Path(tempfile.mkdtemp(prefix=side, dir=place.directory)))
 
     return run
 
@@ -257,7 +213,7 @@ SUITES = {
         Suite("asyncpg", "0.32.0", _asyncpg),
         Suite("sqlalchemy", _SQLALCHEMY[:12], _sqlalchemy),
         Suite("django", "5.2.8", _django),
-        Suite("psql", "15", lambda _directory: BackslashCommands().run),
+        Suite("psql", "15", lambda _place: BackslashCommands().run),
         Suite("pg_dump", "15", _dumps),
         Suite("node-postgres", _NODE_POSTGRES[:12], _node_postgres),
     )

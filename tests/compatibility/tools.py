@@ -26,7 +26,8 @@ def _client(variables: Variables, *command: str) -> str:
     return done.stdout + done.stderr
 
 
-def _make_objects(variables: Variables) -> None:
+def make_objects(variables: Variables) -> None:
+    """Make the objects of `objects.sql`."""
     _client(variables, "psql", "-qX", "-f", str(HERE / "objects.sql"))
 
 
@@ -38,7 +39,7 @@ class BackslashCommands:
 
     def run(self, variables: Variables, side: str) -> Results:
         """Ask all of them."""
-        _make_objects(variables)
+        make_objects(variables)
         answers = {
             command: _normalized(_client(variables, "psql", "-X", "-c", command), variables)
             for command in (HERE / "psql_commands.txt").read_text().splitlines()
@@ -91,5 +92,5 @@ def dump_and_restore(variables: Variables, directory: Path, schema: str) -> Resu
 
 def dumps(variables: Variables, directory: Path) -> Results:
     """Run `dump_and_restore` on the objects."""
-    _make_objects(variables)
+    make_objects(variables)
     return dump_and_restore(variables, directory, "shop")
