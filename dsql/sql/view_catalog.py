@@ -5,6 +5,7 @@ They are here and not in `dsql.catalog` because a view's query has to be bound f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from dsql.catalog.information_schema import Sight, changes
 from dsql.catalog.names import CatalogNames, view_of
 from dsql.catalog.schema import Column, Table
 from dsql.catalog.virtual import provides
+from dsql.sql.bound_query import Query
 from dsql.sql.query_names import TextStyle, relation_of, visible
 from dsql.sql.updatable import why_not_assignable, why_not_updatable
 from dsql.sql.views import stored_query, view_text
@@ -25,6 +27,8 @@ Row = Mapping[str, Any]
 
 _INSERT, _UPDATE, _DELETE = 8, 4, 16  # bits of CmdType
 _EVERY_EVENT = _INSERT | _UPDATE | _DELETE
+_SPECIAL = re.compile(r"[ \n\t(){}\\]")
+_LIKE_A_NUMBER = re.compile(r'[<"0-9]|[+-][0-9.]')
 
 
 def definition(context: Any, view: Table, *, is_pretty: bool = False) -> str:
@@ -191,8 +195,27 @@ def _pg_rewrite(context: Any) -> Iterator[Row]:
             "ev_enabled": "O",
             "is_instead": True,
             "ev_qual": "<>",
-            "ev_action": view.view_definition,
+            "ev_action": _action(stored_query(view, context.catalog)),
         }
+
+
+def _action(query: Query) -> str:
+    """Return a view's query as a tree of PostgreSQL's nodes, of which only the output columns are told.
+
+    PostgREST finds by them what a view's columns are called in its tables (resorigtbl, resorigcol).
+    """
+    entries = " ".join(
+        f"{{TARGETENTRY :expr <> :resno {number} :resname {_token(target.name)} :ressortgroupref 0"
+        f" :resorigtbl {target.table_oid} :resorigcol {target.number} :resjunk false}}"
+        for number, target in enumerate(visible(query), 1)
+    )
+    return f"({{QUERY :commandType 1 :querySource 0 :targetList ({entries}) :jointree <>}})"
+
+
+def _token(name: str) -> str:
+    """Return a name as PostgreSQL's nodes have it (outToken): nothing of it is read as a node's end."""
+    escaped = _SPECIAL.sub(r"\\\g<0>", name)
+    return "\\" + escaped if _LIKE_A_NUMBER.match(name) else escaped
 
 
 @provides("information_schema", "views")

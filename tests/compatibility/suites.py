@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from compatibility.queries import pgadmin
 from compatibility.results import Results, from_junit, from_unittest
 from compatibility.servers import Variables
 from compatibility.sources import Place
@@ -203,9 +204,14 @@ def _dumps(place: Place) -> Run:
     return run
 
 
+def _pgadmin(place: Place) -> Run:
+    return pgadmin(place, _PGADMIN, 15).run
+
+
 _ASYNCPG = "db8ecc2a38e16fb0c090aef6f5506547c2831c24"
 _SQLALCHEMY = "f35da7e2b9349a08b8de1f6bd3b07c8bf8616790"
 _NODE_POSTGRES = "c9e57617bc92c2ded23a75345f50eadc527bd131"
+_PGADMIN = "bc58657d3d3ab4209cdadea6d191b632cf1572cc"
 SUITES = {
     suite.name: suite
     for suite in (
@@ -215,6 +221,7 @@ SUITES = {
         Suite("django", "5.2.8", _django),
         Suite("psql", "15", lambda _place: BackslashCommands().run),
         Suite("pg_dump", "15", _dumps),
+        Suite("pgadmin", _PGADMIN[:12], _pgadmin),
         Suite("node-postgres", _NODE_POSTGRES[:12], _node_postgres),
     )
 }

@@ -22,3 +22,7 @@ select pg_typeof(client_addr) from pg_stat_activity limit 1;
 select client_addr is null from pg_stat_replication;
 select name, installed_version is not null from pg_available_extensions where name = 'nosuch';
 select count(*) from pg_available_extensions() where name = 'nosuch';
+create table shop."odd {name}" ("a (b" int primary key, "1st" text, "c\d" text, "e,f" text, item int references shop.item);
+create view shop.both as select o."a (b", o."1st", "c\d" as "x} y", "e,f", i.id as item_id, upper(i.note) as note, i.code, o.item + 1 as next from shop."odd {name}" o join shop.item i on i.id = o.item;
+create view shop.over as select item_id as id, "1st", count(*) from shop.both group by 1, 2 order by 2;
+select ev_class::regclass, m[1], m[2], nullif(m[3], '0')::oid::regclass, m[4] from pg_rewrite, regexp_matches(ev_action::text, ':resno (\d+) :resname ((?:\\.|[^ ])+) :ressortgroupref \d+ :resorigtbl (\d+) :resorigcol (\d+) :resjunk false', 'g') as m where ev_class in ('shop.both'::regclass, 'shop.over'::regclass) order by 1, m[1]::int;
