@@ -116,7 +116,7 @@ class AdjudicatorClient:
                 self._zones.prepare()
             return Committed(timestamp)
         if verdict in (Verdict.DATA_CONFLICT, Verdict.SCHEMA_CONFLICT):
-            return Conflict(schema=verdict == Verdict.SCHEMA_CONFLICT)
+            return Conflict(schema=verdict == Verdict.SCHEMA_CONFLICT, met=timestamp)
         if verdict == Verdict.ABORTED:
             return Buried()
         if verdict in (Verdict.REFUSED, Verdict.FULL):

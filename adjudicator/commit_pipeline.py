@@ -206,7 +206,7 @@ class CommitPipeline:
             else:
                 schema = timestamp == SCHEMA_CONFLICT
                 verdict = Verdict.SCHEMA_CONFLICT if schema else Verdict.DATA_CONFLICT
-                self._refuse(encode_reply(transaction_id, verdict), answer)
+                self._refuse(encode_reply(transaction_id, verdict, self.conflicts.met), answer)
 
     def _status(self, body: bytes, answer: Answer) -> None:
         """Answer how a transaction ended; one that was never seen is thereby aborted for good."""

@@ -1,7 +1,8 @@
 """What is said between a query processor and the adjudicator of its cluster.
 
 A connection begins with a Hello that names the cluster. A request is one kind byte and raw bytes; a
-reply is fixed: the transaction it is about, what happened, and the commit timestamp. Replies to one
+reply is fixed: the transaction it is about, what happened, and the commit timestamp (of a conflict that of
+the commit which it has met, if that is known). Replies to one
 connection may overtake each other, hence the identifier.
 
 LISTEN asks for a feed of what transactions notify (`adjudicator.notifying`). It is answered by what comes

@@ -132,14 +132,32 @@ def read_only_error(command: str) -> SqlError:
     return SqlError("25006", f"cannot execute {command} in a read-only transaction")
 
 
-class DataConflictError(SqlError):
+class LostWrite(NamedTuple):
+    """What a transaction has lost by: its own write of `key`, made by that statement's number.
+
+    `met` is the timestamp of the commit that was first, in microseconds since 1970. b"" and 0: not known.
+    """
+
+    key: bytes = b""
+    value: bytes | None = None
+    statement: int = 0
+    met: int = 0
+
+
+class ConflictError(SqlError):
+    """A transaction has lost against another one, and `lost` by what, as far as that is known."""
+
+    lost = LostWrite()
+
+
+class DataConflictError(ConflictError):
     """A transaction has lost against a concurrent one (DSQL's OC000)."""
 
     def __init__(self) -> None:
         super().__init__("40001", "change conflicts with another transaction (OC000)")
 
 
-class SchemaConflictError(SqlError):
+class SchemaConflictError(ConflictError):
     """A transaction has used an outdated catalog (DSQL's OC001)."""
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ from dsql.session.activity import decode as decode_activity
 from dsql.session.departure import Departure
 from dsql.session.environment import Environment
 from dsql.session.handed import HandedSession
+from dsql.session.lost_transactions import LostTransactions
 from dsql.session.record import decode
 from dsql.session.session import Session
 from dsql.tls.connection import open_connection
@@ -52,7 +53,7 @@ ARN = "arn:aws:iam::111122223333:role/client"  # who signs the tokens of all ses
 class MemorySnapshot:
     def __init__(self, store: MemoryStore, timestamp: int, rows: dict[bytes, bytes]) -> None:
         self._rows = rows
-        self._changed = store.changed
+        self._store = store
         self.timestamp = timestamp
         self.bytes_read = 0
 
@@ -62,7 +63,7 @@ class MemorySnapshot:
         return value
 
     def is_outdated(self, keys: Iterable[bytes], since: int) -> bool:
-        return any(self._changed.get(key, 0) > since for key in keys)
+        return any(self._store.changed.get(key, 0) > since for key in keys)
 
     def may_have(self, keys: Iterable[bytes]) -> bool:
         return any(key in self._rows for key in keys)
@@ -109,7 +110,7 @@ class MemoryStore:
         ):
             for (key, mode, *_), delay in zip(entries, delays or repeat(0), strict=False):
                 if changed.get(key, 0) > start + delay and mode != Mode.BLIND:
-                    return Conflict(mode == Mode.CATALOG)
+                    return Conflict(mode == Mode.CATALOG, changed[key])
         if any(changed.get(key, 0) > start for key in rests_on.keys):
             return Conflict(schema=False)
         for low, high in rests_on.ranges:
@@ -225,6 +226,7 @@ class Server:
         self.sessions: list[Session] = []
         self.lives: list[Future[None]] = []
         self.peers: list[Peer] = []
+        self.lost = LostTransactions()
 
     def environment(self, waiter: Waiter | None = None) -> Environment:
         limits = POSTGRES_LIMITS if self.profile == "postgres" else None
@@ -241,6 +243,7 @@ class Server:
             run_job=lambda job, pause: jobs.run_and_report(job.identifier, pause),
             give_up_job=lambda job, reason: jobs.give_up(job.identifier, reason),
             look_around=lambda pause: self.look_around(),
+            lost=self.lost,
             signal=self.signal,
             profile_changes=self.profile_changes,
             since=TIME_MICROSECONDS,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dsql.access.privileges import Privilege
 from dsql.catalog.context_functions import define
 from dsql.catalog.index_forms import DSQL
 from dsql.catalog.virtual import provides
@@ -83,6 +84,33 @@ def _waits(context: Any, session: Any) -> dict[str, Any]:
         "query_start": since(session.query_since),
         "query": session.query,
     }
+
+
+@provides("sys", "conflicts")
+def _sys_conflicts(context: Any) -> Iterator[Mapping[str, Any]]:
+    """Each role sees its own, and keys of tables that it may read: to write one it need not know it."""
+    role, since = context.catalog.memberships.role, context.facts.timestamp
+    for lost in context.facts.lost_transactions():
+        if not context.authority.owns(lost.role):
+            continue
+        own, winner = role(lost.role), role(lost.winner_role)
+        table = context.catalog.tables_by_oid.get(lost.table)
+        is_open = table is not None and (
+            context.authority.owns(table.owner_oid)
+            or context.authority.holds_on_relation(table, Privilege.SELECT)
+        )
+        yield {
+            "lost_at": since(lost.at),
+            "pid": lost.process_id,
+            "role_name": None if own is None else own.name,
+            "code": lost.code,
+            "relation": None if table is None else f"{table.schema}.{table.name}",
+            "key": (lost.key or None) if is_open else None,
+            "query": lost.query or None,
+            "winner_at": since(lost.met),
+            "winner_pid": lost.winner or None,
+            "winner_role": None if winner is None else winner.name,
+        }
 
 
 def _may_signal(context: Any, pid: int, action: str, participle: str, verb: str) -> bool:

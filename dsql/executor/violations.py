@@ -168,6 +168,17 @@ def still_referenced(
     return _foreign_key_violation(reference, message, detail)
 
 
+def primary_key_text(table: Table, row: Sequence[Any], settings: FormatSettings) -> str:
+    """Return the names and values of a row's primary key; `row` holds stored values. "" without one."""
+    index = table.primary_key
+    if index is None:
+        return ""
+    numbers = [part.column_number for part in index.columns]
+    columns = [table.columns[number - 1] for number in numbers]
+    values = [load(column.type_oid, row[column.number - 1]) for column in columns]
+    return _key(table, numbers, values, settings)
+
+
 def _key(
     table: Table, numbers: Sequence[int], values: Sequence[Any], settings: FormatSettings
 ) -> str:

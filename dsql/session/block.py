@@ -19,6 +19,7 @@ from dsql.catalog.catalog import Catalog
 from dsql.catalog.jobs import Job
 from dsql.catalog.schema import ForeignKey
 from dsql.errors import (
+    ConflictError,
     FatalError,
     Interrupted,
     SqlError,
@@ -31,7 +32,7 @@ from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.interrupts import HELD, Interrupts
 from dsql.session.isolation import RENEWING, SERIALIZABLE, Modes, check_change
 from dsql.session.listening import Listening
-from dsql.session.progress import Again, Progress
+from dsql.session.progress import WRITERS_MAX, Again, Progress
 from dsql.session.record import BlockRecord, InvalidRecordError, UsedRecord
 from dsql.session.savepoints import Savepoint, find, restored
 from dsql.session.settings import Settings
@@ -90,6 +91,8 @@ class TransactionBlock:
         self.hold_cursors: Callable[[], None] = (
             do_nothing  # `dsql.session.cursors`, says the session
         )
+        self.process_id = 0  # of the session, says that
+        self.on_conflict: Callable[[ConflictError], None] = lambda _: None  # the same
         self.key_changes: KeyChanges = {}
         self.state = State.IDLE
         self.in_script = False  # one of several statements of a simple query runs
@@ -281,7 +284,9 @@ class TransactionBlock:
             progress.note_locks(query)
         progress.queries.add(query)
         if progress.writes or self.state is _OPEN:
-            self.transaction.begin_statement()
+            number = self.transaction.begin_statement()
+            if query.writes and len(progress.writers) < WRITERS_MAX:
+                progress.writers[number] = query.text
             return True
         progress.has_read = True
         return False
@@ -380,9 +385,17 @@ class TransactionBlock:
                 self._attempts.commit(transaction)
             else:  # nobody has to agree
                 transaction.rollback()
+        except ConflictError as conflict:
+            self.on_conflict(conflict)
+            self.rollback()
+            raise
         except BaseException:
             self.rollback()
             raise
+        if self.progress.writes:
+            self._environment.lost.committed(
+                transaction.commit_timestamp, self.process_id, self._settings.session_role
+            )
         self._settings.commit()
         if self._sequences.made:
             self._sequences.settle()

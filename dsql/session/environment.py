@@ -15,6 +15,7 @@ from dsql.hub.waiter import Blocking, Waiter
 from dsql.limits import CONNECTION_SECONDS_MAX
 from dsql.locks.server import LockServer, Spawn
 from dsql.sequences.server import SequenceServer
+from dsql.session.lost_transactions import LostTransaction, LostTransactions
 from dsql.session.plan_cache import PlanCache
 from dsql.transaction.interface import LocalHalf, Mode, Transaction
 from dsql.transaction.local_store import LocalSpace
@@ -132,10 +133,11 @@ class Environment:
     wait. `now` is the time in microseconds since 1970. `request_jobs` has the cluster's background jobs
     looked at; `run_job` runs one to its end, for the statement whose `Interrupts.pause` it is given;
     `give_up_job` undoes one, for a reason, unless it was completed: then it returns False.
-    `look_around` and `signal` are those of `dsql.session.surveys`. `profile_changes`: sessions may set
-    dsql.profile. `since` is when the host's agent began, in microseconds since 1970; `stored_bytes` what
-    the cluster takes on disk in the zone that is read from. By the `feed` sessions hear what others notify;
-    without one there is no LISTEN, and there are no `locks`. `spawn` starts a task of the process's own.
+    `look_around`, `look_for_lost` and `signal` are those of `dsql.session.surveys`; `lost` is the process's
+    own. `profile_changes`: sessions may set dsql.profile. `since` is when the host's agent began, in
+    microseconds since 1970; `stored_bytes` what the cluster takes on disk in the zone that is read from. By
+    the `feed` sessions hear what others notify; without one there is no LISTEN, and there are no `locks`.
+    `spawn` starts a task of the process's own.
     """
 
     cluster: str
@@ -151,6 +153,8 @@ class Environment:
     run_job: Callable[[Job, Callable[[float], None]], None] = _cannot_run
     give_up_job: Callable[[Job, str], bool] = _cannot_run
     look_around: Callable[[Pause], list[Activity]] = _nobody_else
+    look_for_lost: Callable[[Pause], list[LostTransaction]] | None = None
+    lost: LostTransactions = field(default_factory=LostTransactions)
     signal: SendSignal = _no_signal
     profile_changes: bool = False
     since: int = 0

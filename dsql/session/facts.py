@@ -12,6 +12,7 @@ from dsql.session import advisory_locks, listening
 from dsql.session.activity import Activity
 from dsql.session.cursors import describe_cursors
 from dsql.session.exported_snapshots import export_snapshot
+from dsql.session.lost_transactions import LostTransaction
 from dsql.session.parameters import DEFINITIONS, in_base_unit, parameter_key
 from dsql.session.prepared import describe_statements
 
@@ -59,6 +60,13 @@ class Facts:
         return state.environment.look_around(
             functools.partial(state.interrupts.pause, event=ON_CPU)
         )
+
+    def lost_transactions(self) -> list[LostTransaction]:
+        """Return which of the cluster's transactions have lost a conflict lately."""
+        environment, pause = self._state.environment, self._state.interrupts.pause
+        if environment.look_for_lost is None:
+            return list(environment.lost)
+        return environment.look_for_lost(functools.partial(pause, event=ON_CPU))
 
     def signal(self, process_id: int, *, ends: bool) -> None:
         """Have a session of the cluster cancel what it runs, or end; this one does so here and now."""

@@ -31,6 +31,9 @@ class Used(Protocol):
         ...
 
 
+WRITERS_MAX = 256
+
+
 class Progress:
     """`modes`: what it is, all of it said. `has_read`: before the first statement that counts.
 
@@ -40,10 +43,12 @@ class Progress:
     last. `constraint_modes` is what SET CONSTRAINTS has said: True for deferred, by the foreign key's OID,
     0 for all others. `holds_cursors`: some of its cursors are to outlive it. `is_identified`: it was given
     an id though it may write nothing. `exported_snapshot`: the timestamp of what it lets others see.
+    `writers` are the texts of what has written, by the statement's number, the first WRITERS_MAX of them.
     """
 
     def __init__(self) -> None:
         self.modes = _UNSAID
+        self.writers: dict[int, str] = {}
         self.queries: set[Used] = set()
         self.used_at: dict[Used, int] = {}
         self.exported_snapshot = 0

@@ -66,6 +66,7 @@ from dsql.session.control import (
 from dsql.session.departure import Departure
 from dsql.session.load_meter import LoadMeter
 from dsql.session.log_names import named
+from dsql.session.lost_transactions import LostTransactions
 from dsql.session.moving import Moving
 from dsql.session.own_memory import OwnMemory
 from dsql.session.roster import Roster
@@ -130,6 +131,11 @@ class Tenant(Protocol):
         ...
 
     @property
+    def lost(self) -> LostTransactions:
+        """Which of its transactions have lost a conflict lately."""
+        ...
+
+    @property
     def usage(self) -> Usage:
         """What its transactions have done, and nobody was told yet."""
         ...
@@ -170,6 +176,7 @@ class QueryProcessor:
         self._full = False
         self._memory = OwnMemory()
         self._usage = Usage()  # the tenant's
+        self._lost = LostTransactions()  # the same
         self._computed = 0  # processor time that was metered, in microseconds
 
     def run(self) -> None:
@@ -199,7 +206,7 @@ class QueryProcessor:
         tenant = self._open_tenant(assignment, slots, self._line, self._hub, self._roster)
         if assignment.uid is None:
             tenant.open()  # the sandbox then names single files, which have to be there
-        self._usage = tenant.usage
+        self._usage, self._lost = tenant.usage, tenant.lost
         signals.listen(self)
         self._line.tell(Ready(self._confine(assignment, large_texts.thread.start)))
         return tenant
@@ -313,8 +320,8 @@ class QueryProcessor:
             usage.add(told)
 
     def _report(self, inquiry: int) -> None:
-        """Say what the sessions do, in packets of some."""
-        found = self._roster.activities()
+        """Say what the sessions do, and what they have lost, in packets of some."""
+        found = self._roster.activities() + self._lost.told()
         with contextlib.suppress(OSError):  # without an agent nobody asks any more
             for start in range(0, len(found) or 1, TOLD_AT_ONCE):
                 part = tuple(found[start : start + TOLD_AT_ONCE])

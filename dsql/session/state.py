@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsql.errors import ClientGoneError, Origin, SqlError
+from dsql.errors import ClientGoneError, ConflictError, Origin, SchemaConflictError, SqlError
 from dsql.executor.datarow import FLUSH_BYTES
 from dsql.limits import truncate_identifier
 from dsql.sequences.session import SessionSequences
@@ -16,6 +16,7 @@ from dsql.session.constraints import Constraints
 from dsql.session.context import SessionContext
 from dsql.session.environment import Environment
 from dsql.session.interrupts import Interrupts
+from dsql.session.lost_transactions import LostTransaction, lost_in
 from dsql.session.replay import AnswerTooLongError, Recording
 from dsql.session.settings import Settings
 from dsql.sql.refusals import DSQL
@@ -74,6 +75,7 @@ class SessionState:
             self.constraints.check_deferred,
             self._transaction_ended,
         )
+        self.block.process_id, self.block.on_conflict = client.process_id, self._note_conflict
         self.context = SessionContext(
             environment,
             self.settings,
@@ -116,6 +118,25 @@ class SessionState:
     def end_input(self) -> None:
         """See `dsql.session.interrupts.Surroundings`."""
         self.connection.end_input()
+
+    def _note_conflict(self, error: ConflictError) -> None:
+        """Keep what the transaction has lost by, for sys.conflicts."""
+        lost, block, said = error.lost, self.block, self.said
+        table, key = lost_in(block.catalog if block.has_looked else None, lost)
+        if isinstance(said, bytes):
+            said = said.rstrip(b"\0").decode(errors="replace")
+        self.environment.lost.add(
+            LostTransaction(
+                self.environment.now(),
+                self.client.process_id,
+                self.settings.session_role,
+                "OC001" if isinstance(error, SchemaConflictError) else "OC000",
+                table,
+                key,
+                block.progress.writers.get(lost.statement, "") if block.is_block else said,
+                lost.met,
+            )
+        )
 
     def _transaction_ended(self) -> None:
         self.recording.clear()

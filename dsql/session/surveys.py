@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from dsql.errors import SqlError
 from dsql.session.activity import Activity, decode
 from dsql.session.control import LookAround, Signal, ToAgent
+from dsql.session.lost_transactions import LostTransaction
+from dsql.session.lost_transactions import decode as decode_lost
 
 _GOOD_SECONDS = 0.02
 _SIGNAL_SECONDS = 0.01
@@ -28,6 +30,7 @@ class _Survey:
     number: int
     begun_at: float
     activities: list[Activity] = field(default_factory=list)
+    conflicts: list[LostTransaction] = field(default_factory=list)
     done: bool = False
     lost: bool = False
 
@@ -47,6 +50,13 @@ class Surveys:
 
         Waits by `pause`. Raises SqlError 57P03 if there is nobody to ask.
         """
+        return self._result(pause).activities
+
+    def look_for_lost(self, pause: Pause) -> list[LostTransaction]:
+        """Return which of the cluster's transactions have lost lately; otherwise as `look_around`."""
+        return self._result(pause).conflicts
+
+    def _result(self, pause: Pause) -> _Survey:
         survey = self._last
         if survey is None or (survey.done and self._age(survey) > _GOOD_SECONDS):
             survey = self._begin()
@@ -54,7 +64,7 @@ class Surveys:
             if survey.lost or self._age(survey) > _DEADLINE_SECONDS:
                 raise _nobody()
             pause(_POLL_SECONDS)
-        return survey.activities
+        return survey
 
     def _age(self, survey: _Survey) -> float:
         return self._monotonic() - survey.begun_at
@@ -73,7 +83,11 @@ class Surveys:
         """Take in a part of the answer. For signal handlers too."""
         survey = self._last
         if survey is not None and survey.number == number:
-            survey.activities += [found for found in map(decode, activities) if found is not None]
+            for data in activities:
+                if (activity := decode(data)) is not None:
+                    survey.activities.append(activity)
+                elif (lost := decode_lost(data)) is not None:
+                    survey.conflicts.append(lost)
             survey.done = last
 
     def deserted(self) -> None:

@@ -35,6 +35,7 @@ from dsql.session.departure import Departure
 from dsql.session.environment import Environment, SessionTransaction, do_nothing
 from dsql.session.handed import HandedSession
 from dsql.session.interrupts import Alone, Interrupts, Untimed
+from dsql.session.lost_transactions import LostTransactions
 from dsql.session.pipeline import review
 from dsql.session.record import SessionRecord, decode
 from dsql.session.roster import JobRun, Roster
@@ -63,6 +64,7 @@ class ClusterTenant:
     ) -> None:
         """`slots`: the descriptors that came with the assignment."""
         self.usage = Usage()
+        self.lost = LostTransactions()
         self._assignment = assignment
         self._layout = Layout(Path())
         self._line = line
@@ -93,7 +95,9 @@ class ClusterTenant:
             request_jobs=line.want_jobs,
             run_job=self._run_job,
             give_up_job=self._give_up_job,
+            lost=self.lost,
             look_around=line.surveys.look_around,
+            look_for_lost=line.surveys.look_for_lost,
             signal=line.surveys.signal,
             waiter=hub,
             spawn=hub.spawn,

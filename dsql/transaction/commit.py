@@ -8,7 +8,13 @@ from typing import Protocol
 
 import msgspec
 
-from dsql.errors import DataConflictError, SchemaConflictError, SqlError, outcome_unknown
+from dsql.errors import (
+    DataConflictError,
+    LostWrite,
+    SchemaConflictError,
+    SqlError,
+    outcome_unknown,
+)
 from dsql.transaction.interface import (
     Behind,
     Buried,
@@ -64,7 +70,9 @@ def commit_write_set(
     if isinstance(outcome, Committed):
         return outcome.timestamp
     if isinstance(outcome, Conflict):
-        raise SchemaConflictError if outcome.schema else DataConflictError
+        error = SchemaConflictError() if outcome.schema else DataConflictError()
+        error.lost = LostWrite(met=outcome.met)
+        raise error
     if isinstance(outcome, Refused):
         raise _disk_full() if outcome.disk_full else _malformed()
     if isinstance(outcome, Behind):

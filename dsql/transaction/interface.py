@@ -142,6 +142,7 @@ class Conflict(msgspec.Struct, frozen=True, tag="conflict", array_like=True):
     """The transaction is not in the journal and never will be; it may be tried again."""
 
     schema: bool  # True: OC001, an outdated catalog; False: OC000
+    met: int = 0  # the timestamp of the commit that was first; 0: not known
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown", array_like=True):

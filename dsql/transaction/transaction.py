@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
-from dsql.errors import FatalError, SqlError
+from dsql.errors import (
+    ConflictError,
+    DataConflictError,
+    FatalError,
+    LostWrite,
+    SqlError,
+)
 from dsql.limits import (
     LOCAL_BYTES_MAX,
     ROWS_PER_TRANSACTION_MAX,
@@ -451,10 +458,39 @@ class BufferedTransaction:
             self.commit_timestamp = commit_write_set(
                 shared.committer, write_set, premises, shared.limits.bytes_max, shared.new_id
             )
-        except SqlError as error:
-            shared.usage.conflicts += error.sqlstate == "40001"
+        except ConflictError as error:
+            shared.usage.conflicts += 1
+            if isinstance(error, DataConflictError):
+                error.lost = self._find_lost(error.lost.met)
             raise
         shared.usage.committed(size, rows, shared.monotonic() - began)
+
+    def _find_lost(self, met: int) -> LostWrite:
+        """Return which own write was met, if the replica shows that, or if there is but one."""
+        try:
+            return self._look_for_lost(met)
+        except SqlError:  # the replica has gone, say: it is the conflict that has to be told
+            return LostWrite(met=met)
+
+    def _look_for_lost(self, met: int) -> LostWrite:
+        snapshot, buffer = self.snapshot, self._buffer
+        keys = buffer.exclusive_keys()
+        outdated = (
+            key
+            for key in islice(keys, _LOOKED_UP_MAX)
+            if snapshot.is_outdated((key,), buffer.found_at.get(key, snapshot.timestamp))
+        )
+        key = next(outdated, keys[0] if len(keys) == 1 and not self._rests_on_more() else None)
+        if key is None:
+            return LostWrite(met=met)
+        entry = buffer.entries[key]
+        value = snapshot.get(key) if entry.value is None else entry.value
+        return LostWrite(key, value, entry.statement, met)
+
+    def _rests_on_more(self) -> bool:
+        """Return whether something else than a written key can have been met."""
+        checked = any(mode is not Mode.CATALOG for mode in self._buffer.checks.values())
+        return checked or self._reads is not None
 
     def _premises(self, write_set: WriteSet) -> Premises:
         """Return what a commit rests on beside its write set."""

@@ -107,7 +107,7 @@ def test_conflict_with_a_commit_under_way_is_told_when_that_is_published(bench):
     assert bench.events == [
         1_000,
         (b"1", Verdict.COMMITTED, 1_000),
-        (b"2", Verdict.DATA_CONFLICT, 0),
+        (b"2", Verdict.DATA_CONFLICT, 1000),
     ]
 
 
@@ -117,14 +117,14 @@ def test_conflict_with_a_published_commit_is_told_at_once(bench):
     bench.pipeline.committed(1)
     del bench.events[:]
     bench.submit(TWO)
-    assert bench.events == [(b"2", Verdict.DATA_CONFLICT, 0)]
+    assert bench.events == [(b"2", Verdict.DATA_CONFLICT, 1000)]
 
 
 def test_conflict_with_a_commit_that_stays_unknown_is_told_all_the_same(bench):
     bench.submit(ONE)
     bench.submit(TWO)
     bench.pipeline.stop()
-    assert bench.events == [(b"1", Verdict.UNKNOWN, 0), (b"2", Verdict.DATA_CONFLICT, 0)]
+    assert bench.events == [(b"1", Verdict.UNKNOWN, 0), (b"2", Verdict.DATA_CONFLICT, 1000)]
 
 
 def test_same_transaction_sent_twice_is_appended_once_and_answered_twice(bench):
@@ -201,7 +201,7 @@ def test_commit_that_began_under_the_former_leader_is_decided_by_what_that_one_c
     assert [entry[0] for entry in new_leader.pipeline._gathering[0].entries] == [1_000]
     assert new_leader.events == []
     new_leader.pipeline.recall([(7, keys(b"9" * 16, b"a"))], 5, more=True)
-    assert new_leader.events == [(b"1", Verdict.DATA_CONFLICT, 0)]
+    assert new_leader.events == [(b"1", Verdict.DATA_CONFLICT, 7)]
     new_leader.pipeline.flush()
     new_leader.pipeline.committed(2)
     assert new_leader.events[2:] == [

@@ -103,7 +103,7 @@ def test_commits_of_a_round_leave_together_and_each_gets_its_own_answer(
         return answer(request)
 
     committers.zones.acts["az1"] = act
-    expected = [Committed(n) if n % 2 else Conflict(schema=False) for n in range(MANY)]
+    expected = [Committed(n) if n % 2 else Conflict(schema=False, met=n) for n in range(MANY)]
     assert committers.run() == expected
     committers.zones.sends.clear()
     assert committers.run() == expected

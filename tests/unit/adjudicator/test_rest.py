@@ -78,7 +78,7 @@ async def test_who_connects_wakes_it_and_meets_what_was_committed_before(cluster
         await at_rest(cluster)
         async with client_of(cluster) as client:
             again = cluster.write_set(old, b"%d" % number)
-            assert await cluster.commit(client, again) == Conflict(schema=False)
+            assert isinstance(await cluster.commit(client, again), Conflict)
         await at_rest(cluster)
 
 

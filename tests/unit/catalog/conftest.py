@@ -91,6 +91,9 @@ def orders() -> Table:
     )
 
 
+_EMPTY = ("sessions", "lost_transactions", "settings", "cursors", "prepared_statements")
+
+
 @pytest.fixture
 def context(rows: Rows, writer: CatalogWriter, orders: Table) -> Any:
     writer.put_table(orders)
@@ -103,5 +106,5 @@ def context(rows: Rows, writer: CatalogWriter, orders: Table) -> Any:
         transaction_timestamp=0,
         profile="dsql",
         authority=None,
-        facts=SimpleNamespace(sessions=list, settings=list, cursors=list, prepared_statements=list),
+        facts=SimpleNamespace(**dict.fromkeys(_EMPTY, list), timestamp=int),
     )

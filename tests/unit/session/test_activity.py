@@ -9,7 +9,9 @@ from memory_server import ARN, Peer, Server, errors, notices, rows
 
 from dsql.errors import SqlError
 from dsql.session.control import LookAround, Signal, ToAgent
+from dsql.session.lost_transactions import KEPT, LostTransaction, LostTransactions
 from dsql.session.surveys import Surveys
+from dsql.transaction.interface import CommitOutcome
 from dsql.wire import client
 
 
@@ -218,3 +220,105 @@ def test_of_another_role_it_is_not_seen_what_it_waits_for(postgres: Server, othe
     columns = "role_name, state, wait_event, query, client_addr"
     (found,) = other.rows(f"SELECT {columns} FROM sys.sessions WHERE pid = {number}")
     assert found == [b"admin", None, None, None, None]
+
+
+CONFLICTS = (
+    "SELECT pid, role_name, code, relation, key, query, winner_pid, winner_role FROM sys.conflicts"
+)
+
+
+def own_pid(peer: Peer) -> bytes | None:
+    """In the dsql profile there is no pg_backend_pid."""
+    ((found,),) = peer.rows("SELECT pid FROM sys.sessions WHERE wait_event = 'OnCpu'")
+    return found
+
+
+def lose(one: Peer, two: Peer, statement: str, other: str) -> None:
+    one.query("BEGIN")
+    one.query("SELECT count(*) FROM t")
+    one.query(statement)
+    two.query(other)
+    assert [error["C"] for error in errors(one.query("COMMIT"))] == ["40001"]
+
+
+@pytest.fixture
+def dsql() -> Iterator[Server]:
+    server = Server("dsql", moves=False)
+    server.connect().query("CREATE TABLE t (a int, b date, n int, PRIMARY KEY (a, b))")
+    server.connect().query("INSERT INTO t VALUES (1, '2026-01-02', 0), (2, '2026-01-02', 0)")
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("UPDATE t SET n = 1 WHERE a = 1", b"UPDATE t SET n = $1 WHERE a = $2"),
+        ("DELETE FROM t WHERE a = 1", b"DELETE FROM t WHERE a = $1"),
+    ],
+)
+def test_a_conflict_tells_key_statement_and_whose_commit_was_first(
+    dsql: Server, statement: str, shown: bytes
+) -> None:
+    one, two = dsql.connect(), dsql.connect()
+    loser, winner = own_pid(one), own_pid(two)
+    lose(one, two, statement, "UPDATE t SET n = 2 WHERE a < 3")
+    told = [
+        *(loser, b"admin", b"OC000", b"public.t", b"Key (a, b)=(1, 2026-01-02)"),
+        *(shown, winner, b"admin"),
+    ]
+    assert two.rows(CONFLICTS) == [told]
+
+
+def test_of_a_statement_alone_its_own_text_is_told(dsql: Server) -> None:
+    one, two = dsql.connect(), dsql.connect()
+    commit = dsql.store.commit
+
+    def overtaken(*asked: bytes) -> CommitOutcome:
+        dsql.store.commit = commit  # type: ignore[method-assign]
+        two.query("UPDATE t SET n = 2 WHERE a = 2")
+        return commit(*asked)
+
+    dsql.store.commit = overtaken  # type: ignore[method-assign]
+    text = "UPDATE t SET n = 1 WHERE a = 2"
+    assert [error["C"] for error in errors(one.query(text))] == ["40001"]
+    ((query, key),) = two.rows("SELECT query, key FROM sys.conflicts")
+    assert (query, key) == (text.encode(), b"Key (a, b)=(2, 2026-01-02)")
+
+
+def test_conflicts_are_their_own_roles_and_keys_who_may_read_them(dsql: Server) -> None:
+    admin, two = dsql.connect(), dsql.connect()
+    admin.query("CREATE ROLE other LOGIN")
+    admin.query(f"AWS IAM GRANT other TO '{ARN}'")
+    admin.query("GRANT UPDATE ON t TO other")
+    other = dsql.connect(user="other")
+    lose(admin, two, "UPDATE t SET n = 1 WHERE a = 1", "UPDATE t SET n = 2 WHERE a = 1")
+    assert other.rows(CONFLICTS) == []
+    other.query("BEGIN")
+    other.query("UPDATE t SET n = 3")
+    two.query("UPDATE t SET n = 4 WHERE a = 2")
+    assert [error["C"] for error in errors(other.query("COMMIT"))] == ["40001"]
+    ((code, relation, key),) = other.rows("SELECT code, relation, key FROM sys.conflicts")
+    assert (code, relation, key) == (b"OC000", b"public.t", None)
+
+
+def test_as_many_conflicts_are_kept_as_fit(dsql: Server) -> None:
+    one, two = dsql.connect(), dsql.connect()
+    for _ in range(KEPT + 2):
+        lose(one, two, "UPDATE t SET n = 1 WHERE a = 1", "UPDATE t SET n = 2 WHERE a = 1")
+    assert two.rows("SELECT count(*) FROM sys.conflicts") == [[str(KEPT).encode()]]
+
+
+def test_what_another_process_has_lost_comes_with_the_survey() -> None:
+    told: list[ToAgent] = []
+    surveys = Surveys(told.append, lambda: 0.0)
+    lost = LostTransactions()
+    lost.committed(7, 4711, 16384)
+    lost.add(LostTransaction(1, 2, 10, "OC000", 0, "", "UPDATE", 7))
+
+    def answer(_: float) -> None:
+        surveys.heard(1, (b"\xc1", b"x", *lost.told()), last=True)
+
+    (found,) = surveys.look_for_lost(answer)
+    assert (found.query, found.winner, found.winner_role) == ("UPDATE", 4711, 16384)
+    assert surveys.look_around(answer) == []

@@ -21,6 +21,7 @@ from dsql.session.control import (
     decode_from_query_processor,
     encode,
 )
+from dsql.session.lost_transactions import LostTransactions
 from dsql.session.query_processor import QueryProcessor
 from dsql.transaction.usage import Usage
 
@@ -43,6 +44,7 @@ class Builder:
 
     def __init__(self, hub: Hub) -> None:
         self.usage = Usage(transactions=2)
+        self.lost = LostTransactions()
         self.hub = hub
         self.processor: QueryProcessor
         self.built = 0

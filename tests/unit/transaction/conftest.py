@@ -19,6 +19,9 @@ class DictionarySnapshot:
     rows: dict[bytes, bytes]
     bytes_read: int = 0
 
+    def is_outdated(self, keys: object, since: int) -> bool:
+        return False
+
     def get(self, key: bytes) -> bytes | None:
         value = self.rows.get(key)
         self.bytes_read += len(value or b"")
