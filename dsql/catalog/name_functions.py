@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dsql.catalog.catalog import searched
 from dsql.catalog.context_functions import define
 from dsql.catalog.dependencies import Address
 from dsql.catalog.descriptions import description
 from dsql.catalog.names import CatalogNames, is_visible, relation_name, view_of
+from dsql.catalog.schema import RangeType
 from dsql.errors import SqlError
 from dsql.types import oids, reg, registry
 
@@ -69,18 +71,39 @@ def _pg_describe_object(context: Any, class_oid: int, oid: int, column: int) -> 
 
 @define("pg_type_is_visible", (oids.OID,), oids.BOOL)
 def _pg_type_is_visible(context: Any, oid: int) -> bool | None:
-    catalog, path = context.catalog, context.search_path
-    domain = catalog.domain_of(oid)
-    if domain is not None:
-        return catalog.find_domain(None, domain.name, path) is domain
-    table = catalog.table_of_row_type(oid)
-    if table is not None:
-        return is_visible(catalog, path, (table.schema, table.name))
+    catalog = context.catalog
+    made = catalog.domain_of(oid) or catalog.user_type_of(oid) or catalog.table_of_row_type(oid)
+    if made is not None:
+        return _is_type_found(context, made.schema, _type_name(made, oid))
     try:
         registry.get(oid)
     except SqlError:
         return None
     return True
+
+
+def _type_name(made: Any, oid: int) -> str:
+    """Return the name that a search path would find a type by; for an array type that of its elements'."""
+    if isinstance(made, RangeType) and oid in (made.multirange_oid, made.multirange_array_oid):
+        return made.multirange_name
+    return str(made.name)
+
+
+def _is_type_found(context: Any, schema: str, name: str) -> bool:
+    """Tell whether the first type of a name on the search path is that of a schema."""
+    catalog = context.catalog
+    for candidate in searched(context.search_path):
+        if candidate == schema:
+            return True
+        if candidate == "pg_catalog" and registry.find(name) is not None:
+            return False
+        kinds = (catalog.domains, catalog.user_types, catalog.multiranges)
+        if any((candidate, name) in kind for kind in kinds):
+            return False
+        table = catalog.tables.get((candidate, name))
+        if table is not None and table.kind != "S":
+            return False
+    return False
 
 
 def _always_visible(context: Any, oid: int) -> bool:

@@ -1,0 +1,17 @@
+create schema a;
+create schema b;
+create type a.color as enum ('red');
+create type b.color as enum ('blue');
+create type a.pair as (x int, y int);
+create type a.span as range (subtype = int4, multirange_type_name = a.spans);
+create type b.spans as enum ('s');
+create domain a.small as int;
+create table b.small (x int);
+create type public.text as enum ('t');
+create type public."Mixed" as enum ('m');
+select n.nspname, typname, pg_type_is_visible(t.oid) from pg_type t join pg_namespace n on n.oid = typnamespace where nspname in ('a', 'b', 'public') and typelem = 0 and typname <> '_small' order by 1, 2;
+set search_path = a, b;
+select n.nspname, typname, pg_type_is_visible(t.oid) from pg_type t join pg_namespace n on n.oid = typnamespace where nspname in ('a', 'b', 'public') and typelem = 0 order by 1, 2;
+set search_path = b, a, public, pg_catalog;
+select n.nspname, typname, pg_type_is_visible(t.oid) from pg_type t join pg_namespace n on n.oid = typnamespace where nspname in ('a', 'b', 'public') and typelem = 0 order by 1, 2;
+select pg_type_is_visible('a.color[]'::regtype), pg_type_is_visible('b.color[]'::regtype), pg_type_is_visible(0);
