@@ -16,7 +16,8 @@ from compatibility.servers import Variables
 from compatibility.sources import Place
 from compatibility.tools import make_objects
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import DiagnosticField, ExecStatus, PGconn
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn
 
 HERE = Path(__file__).parent
 _SECONDS_MAX = 30
@@ -114,7 +115,7 @@ def pgadmin(place: Place, revision: str, version: int) -> Queries:
     python = place.python("jinja2")
 
     def texts(ask: Ask) -> dict[str, str]:
-        queries = {}
+        queries: dict[str, str] = {}
         for kind, expressions in (("folder", FOLDER), ("object", OBJECT)):
             command = [python, HERE / "shims" / "render_pgadmin.py", tree, str(version)]
             values = json.dumps(_values(ask, expressions))
