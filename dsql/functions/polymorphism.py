@@ -134,6 +134,18 @@ class _Family:
         return self.element
 
 
+def mismatch(declared: Sequence[int], actual: Sequence[int]) -> SqlError:
+    """Return the error (42804) of arguments of which `solve` makes nothing, a NULL of anyrange for one."""
+    for family, kind in ((_MULTIRANGES, "a multirange type"), (_RANGES, "a range type")):
+        for want, have in zip(declared, actual, strict=True):
+            if have != oids.UNKNOWN and want in family and not _Family().take(want, have):
+                names = registry.get(want).sql_name, registry.get(have).sql_name
+                return SqlError(
+                    "42804", f"argument declared {names[0]} is not {kind} but type {names[1]}"
+                )
+    return SqlError("42804", "arguments of polymorphic types do not go together")
+
+
 def check_determined(filled: tuple[int, ...], return_type: int) -> None:
     """Raise SqlError 42804 if only unknown literals stood for a polymorphic argument."""
     if any(oid in ELEMENT_FAMILY for oid in (*filled, return_type)):

@@ -140,7 +140,8 @@ def _exact_operator(actual: tuple[int, ...], declared: list[tuple[int, ...]]) ->
 def _resolved_operator(operator: Operator, actual: tuple[int, ...]) -> ResolvedOperator:
     declared = _operand_types(operator)
     solved = polymorphism.solve(declared, actual, operator.function.return_type, _common)
-    assert solved is not None
+    if solved is None:  # it was chosen for a pseudo-type of the same name
+        raise polymorphism.mismatch(declared, actual)
     arguments, result = solved
     polymorphism.check_determined(arguments, result)
     function = specialize(operator.function, arguments, result)
@@ -298,7 +299,8 @@ def _named(callee: Function, count: int, names: tuple[str, ...]) -> _Candidate |
 def _resolved(candidate: _Candidate, actual: tuple[int, ...]) -> Resolved:
     callee = candidate.callee
     solved = polymorphism.solve(candidate.types, actual, callee.return_type, _common)
-    assert solved is not None
+    if solved is None:  # it was chosen for a pseudo-type of the same name
+        raise polymorphism.mismatch(candidate.types, actual)
     arguments, result = solved
     polymorphism.check_determined(arguments, result)
     arguments = tuple(

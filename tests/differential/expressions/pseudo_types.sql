@@ -1,0 +1,12 @@
+cast(null as anyrange) = cast(null as anyrange)
+cast(null as anyrange) = '[1,2)'
+cast(null as anyrange) = int4range(1, 2)
+cast(null as anymultirange) < cast(null as anymultirange)
+cast(null as anyrange) << cast(null as anymultirange)
+cast(null as anyelement) <@ cast(null as anyrange)
+lower(cast(null as anyrange))
+upper(cast(null as anymultirange))
+range_merge(cast(null as anyrange), cast(null as anyrange))
+range_agg(cast(null as anyrange))
+multirange(cast(null as anyrange))
+coalesce(cast(null as anyrange), cast(null as anyrange))
