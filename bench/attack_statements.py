@@ -184,12 +184,17 @@ _CONDITIONS = tuple(f"{kind} = {{n}} + 1" for kind in _KINDS)
 _FEW_EACH = tuple(f"{one} + {{n}}" for one in _unlike(2_500).split(", "))
 _INTERVAL = "(interval '{n} days')"
 _DATES = ", ".join(f"'2024-01-{number % 28 + 1:02}'" for number in range(99_999))
+_JOINS = _list("left join (values (1)) t{n}(a{n}) on a{n} = a", 400, " ")
 
 _DEEP = (
     Attack("20,000 parentheses", f"select {'(' * 20_000}1{')' * 20_000}"),
     Attack("5,000 times NOT", f"select {'not ' * 5_000}true"),
     Attack(
         "100 tables", f"select count(*) from {_list('(values (1)) t{n}(a)', 100, ' cross join ')}"
+    ),
+    Attack(
+        "400 outer joins",
+        f"select count(*) from (values (1)) t(a) {_JOINS}",
     ),
     Attack("1,000 times UNION ALL", _list("select 1", 1_000, " union all ")),
 )
