@@ -44,11 +44,14 @@ def usable_domain(context: UtilityContext, names: list[str]) -> Domain | None:
     schema = names[-2] if len(names) > 1 else None
     domain = context.catalog.find_domain(schema, names[-1], context.search_path)
     if domain is not None:
-        usage = Privilege.USAGE
-        name = domain_name(domain, context.catalog, context.search_path)
-        held = Holding(Kind.TYPE, name, domain.owner_oid, domain.acl, usage)
-        check(held, context.authority)
+        check(domain_usage(context, domain), context.authority)
     return domain
+
+
+def domain_usage(context: UtilityContext, domain: Domain) -> Holding:
+    """Return what making something of a domain takes: USAGE."""
+    name = domain_name(domain, context.catalog, context.search_path)
+    return Holding(Kind.TYPE, name, domain.owner_oid, domain.acl, Privilege.USAGE)
 
 
 def check_type_usage(context: UtilityContext, type_oid: int) -> None:

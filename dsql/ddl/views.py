@@ -13,13 +13,14 @@ from dsql.access.requirements import Requirement, owner_of
 from dsql.catalog.schema import Column, Table, is_temporary_schema
 from dsql.catalog.store import CatalogWriter
 from dsql.ddl import nodes
-from dsql.ddl.domain_names import check_type_usage
+from dsql.ddl.domain_names import check_type_usage, domain_usage
 from dsql.ddl.naming import refuse_type_name, relation_creation, relation_schema, taken_names
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.ddl.view_options import read_view_option, set_options, with_check_option
 from dsql.encoding.keyspace import is_local_id
 from dsql.errors import SqlError, unsupported
 from dsql.limits import VIEW_BYTES_MAX, VIEWS_MAX
+from dsql.sql.domains import output_domains
 from dsql.sql.gate import ParsedStatement
 from dsql.sql.updatable import why_not_updatable
 from dsql.sql.views import ViewDefinition, bind_definition, output_columns
@@ -44,6 +45,8 @@ def create_view_requires(parsed: ParsedStatement, context: UtilityContext) -> It
         yield owner_of(found)
     for column in _columns(statement, definition):
         check_type_usage(context, column.type_oid)
+    for domain in output_domains(definition.query, context.catalog):
+        yield domain_usage(context, domain)
 
 
 def create_view(parsed: ParsedStatement, context: UtilityContext) -> UtilityResult:

@@ -6,7 +6,7 @@ table with a column of one, goes through a `DomainCoercion`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,7 +21,8 @@ from dsql.catalog.schema import Column, Domain, SqlFunction, SqlParameter, Table
 from dsql.errors import SqlError, unsupported
 from dsql.functions.function import Function
 from dsql.sql.binding import Binding
-from dsql.sql.bound import Call, Expression
+from dsql.sql.bound import Call, ColumnRef, Expression
+from dsql.sql.bound_query import Query, SubqueryEntry, TableEntry
 from dsql.sql.libpg_query import scan
 from dsql.sql.sql_functions import SqlCall
 from dsql.types import oids, registry
@@ -228,6 +229,30 @@ def written_domain(binding: Binding, tree: exp.DataType) -> tuple[Domain, int, b
     of_elements = bool(tree.args["dimensions"])
     type_oid = array_over(domain) if of_elements else domain.type_oid
     return domain, type_oid, of_elements
+
+
+def output_domains(query: Query, catalog: Catalog) -> Iterator[Domain]:
+    """Yield the domains that a query's columns are of, as far as they are casts and columns."""
+    for target in query.targets:
+        found = _domain_of(target.expression, query, catalog)
+        if found is not None and not target.junk:
+            yield found
+
+
+def _domain_of(value: Expression, query: Query, catalog: Catalog) -> Domain | None:
+    if isinstance(value, Call) and isinstance(value.function.implementation, DomainCoercion):
+        return catalog.domain_of(value.function.oid)
+    if not isinstance(value, ColumnRef) or value.levels_up or query.set_operation is not None:
+        return None
+    entry = query.range_table[value.entry]
+    if isinstance(entry, TableEntry):
+        columns = entry.table.live_columns  # behind which are the system's
+        own = columns[value.column].domain if 0 <= value.column < len(columns) else 0
+        return catalog.domain_of(own)
+    if isinstance(entry, SubqueryEntry):
+        inner = entry.query.targets[value.column].expression
+        return _domain_of(inner, entry.query, catalog)
+    return None
 
 
 def row_of_value(domain: Domain) -> Table:
