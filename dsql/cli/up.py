@@ -236,10 +236,13 @@ def prepare(arguments: argparse.Namespace, layout: Layout) -> tuple[ClusterRecor
     Raises CommandError if what is there cannot be used, or is not what the arguments ask for.
     """
     from dsql.control.access_keys import AccessKeyStore, ensure_first_key
-    from dsql.control.authority import Authority, ensure_certificates
+    from dsql.control.authority import Authority, RootDamagedError, ensure_certificates
     from dsql.control.clusters import create_cluster, list_clusters, mend_records, write_record
 
-    authority = Authority.open(layout)
+    try:
+        authority = Authority.open(layout)
+    except RootDamagedError as error:
+        raise CommandError(str(error)) from error
     (allow_cuts if arguments.chaos else forbid_cuts)(layout)
     try:
         mend_records(layout)

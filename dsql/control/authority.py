@@ -3,8 +3,9 @@
 Another certificate is that by which the installation's hosts know each other (`dsql.rpc.link`). The root is
 made once, when the data directory is set up. Clients trust it through
 `sslrootcert=ca/ca.pem sslmode=verify-full`. The other certificates live a quarter of a year and are made
-again, with a new key, when a third of that is left; `keep_fresh` is the loop that does so, and relays
-notice the new files by themselves. The root's key is needed only here: relays never read `ca.key`.
+again, with a new key, when a third of that is left, or their files are damaged; `keep_fresh` is the loop
+that does so, and relays notice the new files by themselves. The root's key is needed only here: relays
+never read `ca.key`. Nothing makes the root anew, because clients trust the old one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -48,6 +50,10 @@ class CertificateFiles(NamedTuple):
     uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,)
 
 
+class RootDamagedError(Exception):
+    """The root's key or certificate is not what it was, in a sentence that says what to do."""
+
+
 class Authority:
     """Signs server certificates with the root of one data directory."""
 
@@ -57,14 +63,16 @@ class Authority:
 
     @classmethod
     def open(cls, layout: Layout) -> Authority:
-        """Read the root, or make it if the data directory has none."""
+        """Read the root, or make it if the data directory has none. Raises RootDamagedError."""
         if not layout.ca_key.exists():
             _create_root(layout)
-        certificate = x509.load_pem_x509_certificate(layout.ca_certificate.read_bytes())
-        key = serialization.load_pem_private_key(layout.ca_key.read_bytes(), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError(f"{layout.ca_key} is not an elliptic-curve key")
-        return cls(certificate, key)
+        pair = _read_pair(layout.ca_certificate, layout.ca_key)
+        if pair is None or not _is_signed_by(pair[0], pair[0]):
+            raise RootDamagedError(
+                f"{layout.ca_certificate} or {layout.ca_key} is damaged: put both back from a backup, or "
+                "remove both, and give every client the new ca.pem"
+            )
+        return cls(*pair)
 
     def issue(self, files: CertificateFiles, now: datetime.datetime) -> None:
         """Write a new key and certificate.
@@ -88,11 +96,14 @@ class Authority:
         write_atomically(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
     def ensure(self, files: CertificateFiles, now: datetime.datetime) -> bool:
-        """Issue if there is no certificate, or for other names, or it ends soon; return whether one was."""
+        """Issue unless there is a sound certificate for these names that lasts; return whether one was."""
         if files.key.exists() and files.certificate.exists():
-            certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-            lasts = certificate.not_valid_after_utc - now > RENEWAL_MARGIN
-            if lasts and _names_of(certificate) == list(files.names):
+            pair = _read_pair(files.certificate, files.key)
+            if pair is None or not _is_signed_by(pair[0], self._certificate):
+                _log.error("%s or its key is damaged: made anew", files.certificate)
+            elif pair[0].not_valid_after_utc - now > RENEWAL_MARGIN and _names_of(pair[0]) == list(
+                files.names
+            ):
                 return False
         self.issue(files, now)
         return True
@@ -127,6 +138,29 @@ async def keep_fresh(layout: Layout, authority: Authority) -> None:
         else:
             _log.log(logging.INFO if made else logging.DEBUG, "made %d certificates", made)
         await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+
+
+def _read_pair(
+    certificate: Path, key: Path
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
+    """Return a certificate and its key; None if either cannot be read, or they do not belong together."""
+    try:
+        read = x509.load_pem_x509_certificate(certificate.read_bytes())
+        secret = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        public = read.public_key()
+    except (FileNotFoundError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    matches = isinstance(secret, ec.EllipticCurvePrivateKey) and secret.public_key() == public
+    return (read, secret) if matches else None  # type: ignore[return-value]
+
+
+def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return whether nothing of a certificate has changed since it was signed."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _names_of(certificate: x509.Certificate) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from dsql.control import authority
-from dsql.control.authority import Authority, ensure_certificates
+from dsql.control.authority import Authority, RootDamagedError, ensure_certificates
 from dsql.control.clusters import create_cluster
 from dsql.control.layout import Layout
 
@@ -41,6 +41,42 @@ def test_root_is_made_once(layout: Layout) -> None:
     first = layout.ca_certificate.read_bytes()
     Authority.open(layout)
     assert layout.ca_certificate.read_bytes() == first
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _change(path: Path) -> None:
+    """Change a letter of the middle line; where that is a certificate's, it may parse as before."""
+    lines = path.read_bytes().splitlines()
+    middle = lines[len(lines) // 2]
+    lines[len(lines) // 2] = (b"A" if middle[:1] != b"A" else b"B") + middle[1:]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+@pytest.mark.parametrize("damage", [_truncate, _change])
+@pytest.mark.parametrize("part", ["certificate", "key"])
+def test_damaged_certificate_or_key_is_made_anew(layout: Layout, part: str, damage) -> None:
+    root = Authority.open(layout)
+    record = create_cluster(layout, root)
+    ensure_certificates(layout, root, NOW)
+    pair = layout.certificate(record.identifier), layout.key(record.identifier)
+    damage(pair[part == "key"])
+    assert ensure_certificates(layout, root, NOW) == 1
+    handshake(layout, *pair, record.endpoint)
+    assert ensure_certificates(layout, root, NOW) == 0
+
+
+@pytest.mark.parametrize("damage", [_truncate, _change])
+@pytest.mark.parametrize("part", ["ca_certificate", "ca_key"])
+def test_damaged_root_is_told_and_not_made_anew(layout: Layout, part: str, damage) -> None:
+    Authority.open(layout)
+    damage(getattr(layout, part))
+    left = getattr(layout, part).read_bytes()
+    with pytest.raises(RootDamagedError, match="put both back from a backup"):
+        Authority.open(layout)
+    assert getattr(layout, part).read_bytes() == left
 
 
 def test_private_keys_are_readable_by_the_owner_only(layout: Layout) -> None:
