@@ -259,9 +259,8 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
 
     A temporary table is known to its session only, which has OIDs and keyspaces of its own for it.
 
-    A view has its query in `view_definition`, what that reads in `uses`, and its WITH (...) options, and a
-    materialized view has so beside its rows; a
-    sequence (its next value is no part of the catalog) has `sequence`.
+    A view has its query in `view_definition`, what that reads in `uses`, and its WITH (...) options; a
+    materialized view has rows besides. A sequence (its next value is not in the catalog) has `sequence`.
     """
 
     oid: int

@@ -14,7 +14,7 @@ from dsql.functions.comparison import compare_of, record_order
 from dsql.functions.definition import Row, define, rows_named
 from dsql.types import oids
 
-_COMPARED = re.compile(r"bt(?!recordimage)\w+cmp|\w+_cmp|bpcharcmp|byteacmp|(?:var)?bitcmp")
+_COMPARED = re.compile(r"bt(?!recordimage)\w+cmp|\w+_cmp|bpcharcmp|byteacmp|(?:var)?bitcmp|xid8cmp")
 _PATTERN_ORDERS = {"lt": "<", "le": "<=", "ge": ">=", "gt": ">"}
 
 

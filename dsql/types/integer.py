@@ -16,6 +16,7 @@ INT4_MIN, INT4_MAX = -(2**31), 2**31 - 1
 INT8_MIN, INT8_MAX = -(2**63), 2**63 - 1
 
 _DIGITS = re.compile(rb"[ \t\n\r\v\f]*[+-]?[0-9]+[ \t\n\r\v\f]*", re.ASCII)
+_UNSIGNED = re.compile(rb"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))", re.ASCII)
 _SPACES = b" \t\n\r\v\f"
 _LONGEST_TEXT = 64  # int() of very long digit strings is quadratic; anything longer is out of range
 
@@ -60,10 +61,22 @@ def _define_integer(name: str, layout: str, low: int, high: int) -> None:
     )
 
 
+def _strtoul(data: bytes) -> int:
+    """Return what C's strtoul reads, in base 8, 10 or 16: 0 for no number, all ones for too great a one."""
+    found = _UNSIGNED.match(data)
+    sign, hexadecimal, octal, decimal = found.groups() if found else (b"", None, None, b"0")
+    digits, base = (hexadecimal, 16) if hexadecimal else (octal, 8) if octal else (decimal, 10)
+    significant = (digits or b"0").lstrip(b"0")
+    value = int(significant or b"0", base) if len(significant) <= _LONGEST_TEXT else 2**64
+    return 2**64 - 1 if value >= 2**64 else (-value if sign == b"-" else value) % 2**64
+
+
 def _define_identifier(name: str, layout: str, bits: int) -> None:
-    """Unsigned types accept negative spellings and wrap them, as strtoul does."""
+    """Unsigned types accept negative spellings and wrap them; those of transactions read any text."""
     signed = integer_decoder(name, -(2 ** (bits - 1)), 2**bits - 1)
     mask = 2**bits - 1
+    if name != "oid":
+        signed = _strtoul
     define(
         name,
         encode=lambda value: b"%d" % value,

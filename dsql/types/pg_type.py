@@ -66,6 +66,7 @@ FACTS = """
 2283 anyelement 4 t P f i p 0 0
 2776 anynonarray 4 t P f i p 0 0
 2950 uuid 16 f U f c b 0 2951
+2970 txid_snapshot -1 f U f d b 0 2949
 3220 pg_lsn 8 t U f d b 0 3221
 3500 anyenum 4 t P f i p 0 0
 3831 anyrange -1 f P f d p 0 0
@@ -77,6 +78,7 @@ FACTS = """
 4191 regcollation 4 t N f i b 0 4192
 4537 anymultirange -1 f P f d p 0 0
 4538 anycompatiblemultirange -1 f P f d p 0 0
+5038 pg_snapshot -1 f U f d b 0 5039
 5069 xid8 8 t U f d b 0 271
 5077 anycompatible 4 t P f i p 0 0
 5078 anycompatiblearray -1 f P f d p 0 0
@@ -112,7 +114,9 @@ _POSTGRES_KEY_TYPES = frozenset(
     "name char oid regproc regprocedure regoper regoperator regclass regtype regrole regnamespace "
     "regcollation xid8 tid pg_lsn inet cidr macaddr macaddr8 money bit varbit oidvector".split()
 )
-_POSTGRES_COLUMN_TYPES = _POSTGRES_KEY_TYPES | frozenset("xid cid int2vector".split())
+_POSTGRES_COLUMN_TYPES = _POSTGRES_KEY_TYPES | frozenset(
+    "xid cid int2vector pg_snapshot txid_snapshot".split()
+)
 KEY_TYPES = COLUMN_TYPES - {"bytea", "json", "jsonb", "timetz", "interval"} | _POSTGRES_KEY_TYPES
 
 _lines = {line.split()[1]: line.split() for line in FACTS.strip().splitlines()}
