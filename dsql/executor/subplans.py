@@ -192,11 +192,30 @@ def _compared(generator: Generator, node: SubPlan, env: Env) -> Code:
     return Code(source.call(name, ", ".join(code.text for code in left)), nullable=True)
 
 
+def _ordered_rows(
+    generator: Generator, node: SubPlan, lefts: Sequence[str], rights: Sequence[str]
+) -> str:
+    """Return code of the comparison of two rows by order: the first pair that differs, or NULL, decides."""
+    count = len(lefts)
+    call: Callable[..., Code] = generator.expressions.call
+    text = repr(node.operator in ("<=", ">="))  # where all pairs are equal
+    for number in reversed(range(count)):
+        pair = [Code(lefts[number], False), Code(rights[number], False)]
+        less, equal = (call(node.functions[at], pair).text for at in (number, count + number))
+        decided = less if node.operator[0] == "<" else f"not {less}"
+        unknown = f"{lefts[number]} is None or {rights[number]} is None"
+        text = f"(None if {unknown} else {text} if {equal} else {decided})"
+    return text
+
+
 def _compare_pairs(
     generator: Generator, node: SubPlan, lefts: Sequence[str], rights: Sequence[str]
 ) -> None:
     """Write the three-valued AND of the pairs into `outcome` (OR for <>)."""
     source = generator.source
+    if len(node.functions) > len(lefts):
+        source.line(f"outcome = {_ordered_rows(generator, node, lefts, rights)}")
+        return
     absorbing = node.operator in ("<>", "!=")
     source.line(f"outcome = {not absorbing}")
     call: Callable[..., Code] = generator.expressions.call

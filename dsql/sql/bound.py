@@ -310,7 +310,8 @@ class ArraySubquery(Expression):
 class QuantifiedSubquery(Expression):
     """left op ANY|ALL (query); IN is = ANY. Rows compare pairwise with `functions`.
 
-    The three-valued result is over all rows of `query`; with several columns the pairs are and-ed.
+    The three-valued result is over all rows of `query`; with several columns the pairs are and-ed. Where
+    rows are ordered, as by RowCompare, `functions` has those of < for each pair and then those of =.
     `negated` rows (NOT IN) are bound as Not of this.
     """
 

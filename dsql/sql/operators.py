@@ -453,25 +453,30 @@ def compare_with_query(
     if len(visible) != len(values):
         few_or_many = "few" if len(visible) < len(values) else "many"
         raise SqlError("42601", f"subquery has too {few_or_many} columns", position=position)
-    if len(values) > 1 and name not in ("=", "<>"):
+    if len(values) > 1 and name not in _ROW_OPERATORS:
         raise unsupported(
-            f"row comparison with operator {name} and a subquery is not supported",
+            f"could not determine interpretation of row comparison operator {name}",
             position=position,
         )
     if len(values) > 1 and name == "<>":
         same = compare_with_query(scope, "=", values, query, not every, position)
         return Not(type_oid=oids.BOOL, argument=same, position=position)
-    functions, lefts, types = [], [], []
+    functions, lefts, types, equal = [], [], [], []
+    ordered = len(values) > 1 and name != "="
     for value, target in zip(values, visible, strict=True):
-        found = resolve(name, value.type_oid, target.expression.type_oid, position)
+        wanted = "<" if ordered else name
+        found = resolve(wanted, value.type_oid, target.expression.type_oid, position)
         lefts.append(_operand(scope, value, found.left_type))
         functions.append(found.operator.function)
         types.append(found.right_type)
+        if ordered:
+            same = resolve("=", found.left_type, found.right_type, position)
+            equal.append(same.operator.function)
     return QuantifiedSubquery(
         type_oid=oids.BOOL,
         left=lefts,
         query=cast_targets(scope.binding, query, [(type_oid, -1) for type_oid in types], "IN"),
-        functions=functions,
+        functions=[*functions, *equal],
         all=every,
         operator=name,
         position=position,

@@ -1,0 +1,13 @@
+create table p (a int, b text, c numeric);
+insert into p values (1, 'a', 1.5), (1, 'b', null), (2, 'a', 2), (3, null, 0), (null, 'x', 1), (2, 'c', 7);
+select a, b, (a, b) < any (select a, b from p) x, (a, b) <= any (select a, b from p) y, (a, b) > any (select a, b from p) z, (a, b) >= any (select a, b from p) w from p order by 1, 2;
+select a, b, (a, b) < all (select a, b from p) x, (a, b) <= all (select a, b from p where a is not null and b is not null) y, (a, b) >= all (select a, b from p where a < 3) z from p order by 1, 2;
+select a, b from p o where (a, b) < any (select a, b from p i where i.a = o.a) order by 1, 2;
+select a, b from p o where not (a, b) >= all (select i.a, i.b from p i where i.a <= o.a) order by 1, 2;
+select (1, 2, 3) < any (select 1, 2, 4), (1, 2.5) < any (select 1.5, 2), (1, 'a') > all (select 0, 'z'), (1, 2) < any (select 1, 2 where false), (1, 2) < all (select 1, 2 where false);
+select (1, null) < any (select 2, 1), (1, null) < any (select 1, 1), (1, null) <= all (select 1, 1 union all select 0, 0), (null, 1) > any (select 1, 1);
+select (1, 2) < any (select 1);
+select (1, 2) <> all (select 1, 3), (1, 2) <> any (select 1, 2), (1, 2) = all (select 1, 2);
+create view vp as select (a, b) < any (select a, b from p) as x from p;
+select pg_get_viewdef('vp');
+select count(*) from vp where x;
