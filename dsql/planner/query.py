@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dsql.errors import unsupported
 from dsql.planner import estimates, optimizer
 from dsql.planner.expressions import (
     Slot,
@@ -295,6 +296,14 @@ def _windows(builder: QueryBuilder, node: Node) -> Node:
 
 def _project_sets(builder: QueryBuilder, node: Node) -> Node:
     """Take set-returning calls out of the targets, the innermost first."""
+    chosen = [*(builder.distinct_on or ()), *(key.expression for key in builder.order_by)]
+    is_late = builder.distinct_on and builder.order_by and not any(map(returns_set, chosen))
+    if is_late and any(
+        map(returns_set, builder.visible)
+    ):  # PostgreSQL calls them for the rows that stay
+        raise unsupported(
+            "set-returning functions beside DISTINCT ON and ORDER BY are not supported"
+        )
     while calls := _take_sets(builder):
         estimate = node.estimate._replace(rows=node.estimate.rows * estimates.FUNCTION_ROWS)
         node = ProjectSet(estimate=estimate, child=node, calls=tuple(calls.values()))
