@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import dsql.types.builtin  # noqa: F401  (every type must be known here)
 from dsql.catalog.index_forms import access_method
 from dsql.catalog.schema import ADMIN_OID
 from dsql.catalog.virtual import provides
 from dsql.errors import SqlError
-from dsql.types import oids, registry
+from dsql.types import oids, reg, registry
 from dsql.types.typmod import format_type
 
 _PG_CATALOG_NAMESPACE = 11
@@ -80,6 +81,9 @@ _BY_TYPE = {each.type_oid: each for each in CLASSES}
 _GENERIC = {"c": oids.RECORD, "e": oids.ANYENUM, "r": oids.ANYRANGE, "m": oids.ANYMULTIRANGE}
 _BY_TYPE[oids.VARCHAR] = _BY_TYPE[oids.TEXT]
 _BY_TYPE[oids.CIDR] = _BY_TYPE[oids.INET]
+_BY_TYPE |= dict.fromkeys(
+    (known.oid for known in registry.all_types() if known.name in reg.NAMES), _BY_TYPE[oids.OID]
+)
 
 
 def class_oid(type_oid: int, name: str) -> int:
