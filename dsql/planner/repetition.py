@@ -173,7 +173,8 @@ def _scan(node: p.Scan, whole: bool) -> p.Node:
     if reads or node.row_slot or node.key_slot:
         return node
     own, outer = _split(node.filter, made)
-    rows = round(node.estimate.rows / math.prod(map(estimates.selectivity, outer)))
+    passed = math.prod(map(estimates.selectivity, outer))  # 0 of `= any ('{}')`
+    rows = round(node.estimate.rows / passed) if passed else node.estimate.rows
     estimate = node.estimate._replace(rows=rows)
     free = dataclasses.replace(node, filter=tuple(own), estimate=estimate)
     kept = _kept(free, outer, whole=whole)

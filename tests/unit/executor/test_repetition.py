@@ -92,3 +92,9 @@ def test_remembered_results_are_bounded(memory: StatementMemory) -> None:
         assert results.keep((1, number), "x" * 100) == "x" * 100
         assert memory.used <= memory.bounds.work_max + 1_000
     assert 0 < len(results.known) < 2_000
+
+
+def test_a_condition_that_nothing_meets_is_no_obstacle(db: Any) -> None:
+    db.count("insert into t values (1, 10, 'one', 1.5)")
+    text = "select (select max(u.id) from u where t.a = any ('{}'::int4[])) from t"
+    assert db.run(text) == [(None,)]
