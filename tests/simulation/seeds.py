@@ -71,10 +71,14 @@ class Runner:
         return self._pool.imap_unordered(run_one, tasks)
 
     def catches(self, mutant: str, seeds: range, theme: str = "") -> str:
-        """Return the first error that a mutant makes, "" if it makes none. Stops soon after it."""
+        """Return the first error that a mutant makes, "" if it makes none. Stops soon after it.
+
+        The first of the seeds is tried alone.
+        """
         workers = self._processes
-        for start in range(0, len(seeds), workers):
-            for outcome in self.outcomes(seeds[start : start + workers], mutant, theme):
+        for start in range(1 - workers, len(seeds), workers):
+            some = seeds[max(0, start) : start + workers]
+            for outcome in self.outcomes(some, mutant, theme):
                 if outcome.error:
                     return outcome.error
         return ""

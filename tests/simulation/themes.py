@@ -47,6 +47,18 @@ THEMES = {
         {"WINDOW_BYTES": 0, "FETCH_BYTES": 20_000, "_RECENT_BYTES": 0},
         gap=1.0,
     ),
+    # Crashes of the machine, as soon as possible behind what had to be synced.
+    "crashing": Theme(
+        ("crash_host", "crash_host", "kill_leader", "ambush"),
+        {"SEGMENT_BYTES": 2_048},
+        {"checkpoint_seconds": 0.5, "checkpoint_bytes": 20_000},
+        gap=0.7,
+    ),
+    # A clock file that is damaged, and leaders that do not know that there are others.
+    "clocks": Theme(
+        ("damage_clock", "damage_clock", "pause_leader", "isolate_zone"),
+        gap=0.5,
+    ),
     # A candidate that is alone, and whose own log opens late.
     "promising": Theme(
         ("late_promise", "late_promise", "stall_service"),
