@@ -8,6 +8,7 @@ from typing import Any
 from dsql.catalog.context_functions import define
 from dsql.catalog.information_schema import type_facts
 from dsql.catalog.virtual import virtual_tables
+from dsql.errors import SqlError
 from dsql.types import oids
 
 _Row = tuple[Any, ...]
@@ -24,6 +25,8 @@ def _of_attribute_or_domain(attribute_column: str, domain_column: str) -> Callab
     of_domain, kind = _column("pg_type", domain_column), _column("pg_type", "typtype")
 
     def find(_context: Any, attribute: _Row, of_type: _Row) -> Any:
+        if len(attribute) <= of_attribute or len(of_type) <= max(of_domain, kind):
+            raise SqlError("42804", "argument is not a row of pg_attribute and one of pg_type")
         return of_type[of_domain] if of_type[kind] == "d" else attribute[of_attribute]
 
     return find

@@ -76,6 +76,8 @@ def open_token(seal: str, token: str) -> Claims | None:
         return None
     try:
         raw = base64.b64decode(token[len(_PREFIX) :].encode(), altchars=b"-_", validate=True)
+        if _PREFIX + base64.urlsafe_b64encode(raw).decode() != token:
+            return None  # base64 has several spellings of some bytes
         text = AESGCM(base64.b64decode(seal)).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
         return _decode(text)
     except (ValueError, InvalidTag, binascii.Error, msgspec.DecodeError):

@@ -28,7 +28,7 @@ ASSIGNMENTS = (
 @pytest.fixture(scope="module")
 def sides(postgres: psycopg.Connection[Any]) -> Iterator[list[Reference | Ours]]:
     server = Server("postgres", moves=False)
-    sides: list[Reference | Ours] = [Reference(postgres), Ours(server.connect())]
+    sides: list[Reference | Ours] = [Reference(postgres), Ours(lambda _: server.connect())]
     for side in sides:
         side.ask(Statement("create table subscripted (j jsonb, k int)"))
     yield sides

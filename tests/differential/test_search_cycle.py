@@ -59,7 +59,7 @@ OTHERS = (
 @pytest.fixture(scope="module")
 def sides(postgres: psycopg.Connection[Any]) -> Iterator[tuple[Reference, Ours]]:
     server = Server("postgres", moves=False)
-    both = Reference(postgres), Ours(server.connect())
+    both = Reference(postgres), Ours(lambda _: server.connect())
     for side in both:
         for name in ("edges", "cyclic"):
             side.ask(Statement(f"create table {name} (f int, t int, label text)"))

@@ -25,7 +25,7 @@ QUERIES = (
 @pytest.fixture(scope="module")
 def sides(postgres: psycopg.Connection[Any]) -> Iterator[tuple[Reference, Ours]]:
     server = Server("postgres", moves=False)
-    both = Reference(postgres), Ours(server.connect())
+    both = Reference(postgres), Ours(lambda _: server.connect())
     for side in both:
         side.ask(Statement("create table stored (id int primary key, j jsonb)"))
         side.ask(Statement("insert into stored values (1, '{\"a\": [1, 2]}')"))
