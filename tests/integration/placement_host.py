@@ -24,6 +24,7 @@ from dsql.control.layout import Layout
 from dsql.hub.waiter import NEVER
 from dsql.session import handed
 from dsql.session.departure import Departure
+from dsql.session.lost_transactions import LostTransactions
 from dsql.sql import gate
 from dsql.transaction.usage import Usage
 from placement import seed
@@ -51,6 +52,7 @@ class EchoSession:
 class EchoTenant:
     temporary_sizes = []
     usage = Usage()
+    lost = LostTransactions()
     def __init__(self, assignment, slots, line, hub, roster):
         self.assignment, self.line, self.hub, self.roster = assignment, line, hub, roster
         self.slots = [ReaderSlot(pair) for pair in zip(slots[::2], slots[1::2])]
