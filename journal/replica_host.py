@@ -1,12 +1,12 @@
 """One replica at work: messages from connections, and the disk behind a thread.
 
 While one write runs, what arrives is collected and becomes the next one: the group commit forms by
-itself. Where the disk has lately been quick, the event loop waits for the write, at the end of the turn:
-to be woken by a thread costs more, in processor time and in waiting, than the other work that it lets
-through meanwhile is worth. It does not wait for longer than a few milliseconds: a thread writes, and is
-left to itself if it takes longer. Only where a thread would make a commit a quarter slower does the event
-loop write itself: one record, in a zone that does not lead, whose disk has kept nobody waiting of late.
-The leader has its write beside those of the other zones, and every commit would wait for its loop.
+itself. Where the disk has lately been quick, the write is done on the event loop, at the end of the turn:
+a thread would cost more, in processor time and in waiting for it, than the other work that it lets
+through meanwhile is worth (a lone client's commits take a quarter longer by it, those of eight a tenth).
+Once a disk has stood still, a thread writes for some time, for which the loop waits,
+but not for longer than that: who has stalled once stalls again, and a leader has its write beside those of
+the other zones. Where the disk is slow, and for whatever else changes files, it is a thread, too.
 
 While the end of the log waits to be replaced on disk, that still holds what a former leader never
 committed, under the sequences of what is committed now: nobody is given that.
@@ -46,13 +46,11 @@ class ReplicaHost:
     `opener` has opened the log, and replaces it when its disk has failed. `feed` has the subscribers.
     `failed` is True while there is no log; `ended`, another one for each log, is done when it is given up.
     `damage` is set while something in it is known not to be as it was written, `sound` while it is not.
-    `leaders` are those of its own event loop that are attached to it.
     """
 
     def __init__(self, name: str, disk: Log, threads: DiskWork, opener: LogOpener) -> None:
         self.replica = Replica(disk.promise, disk.extent)
         self.failed = False
-        self.leaders = 0
         self.feed = CommittedFeed(name, self._read_committed)
         self.sound = asyncio.Event()
         self.damage = asyncio.Event()
@@ -232,7 +230,7 @@ class ReplicaHost:
         if not self._group.is_quick(work):
             self._threads.submit(lambda: self._group.perform(work), self._performed)
             return
-        if self.leaders or not self._group.is_trusted(work):
+        if not self._group.is_trusted:
             self._threads.submit_patiently(
                 lambda: self._group.perform(work), self._performed, _PATIENCE_SECONDS
             )

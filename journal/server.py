@@ -223,15 +223,9 @@ class JournalServer:
         except BaseException:
             leave()
             raise
-        host.leaders += 1
-
-        def detach() -> None:
-            host.leaders -= 1
-            leave()
-
         promised = host.replica.promise.epoch
         return Attachment(
-            lambda message: host.receive(message, receive), host.ended, promised, detach
+            lambda message: host.receive(message, receive), host.ended, promised, leave
         )
 
     def status(self) -> StatusReply:

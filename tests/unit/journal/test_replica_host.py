@@ -326,7 +326,7 @@ async def test_follower_that_fails_gets_its_error_and_leaves_the_replica_alone(r
     assert (await running.say(append(3, commit=2))).status == AppendStatus.ACCEPTED
 
 
-async def test_event_loop_goes_on_while_a_disk_that_is_quick_as_a_rule_stands_still(
+async def test_event_loop_goes_on_while_a_disk_that_has_stalled_stands_still_again(
     running, monkeypatch
 ):
     write, goes_on, waited = running.host.disk.write, threading.Event(), []
@@ -335,6 +335,7 @@ async def test_event_loop_goes_on_while_a_disk_that_is_quick_as_a_rule_stands_st
         waited.append(goes_on.wait(30))
         write(frames)
 
+    monkeypatch.setattr("journal.group_commit._STALL_SECONDS", 0.0)
     await running.say(append(1))
     assert running.host._group.is_quick([])
     monkeypatch.setattr(running.host.disk, "write", stand_still)
@@ -366,18 +367,12 @@ def asked(running, monkeypatch):
     return asked
 
 
-async def test_single_append_is_written_on_the_event_loop(running, asked):
+async def test_a_quick_disk_is_written_to_on_the_event_loop(running, asked):
     await running.say(append(1))
     assert asked == []
 
 
-async def test_single_append_is_not_written_there_where_a_leader_is(running, asked):
-    running.host.leaders += 1
-    await running.say(append(1))
-    assert asked == ["patiently"]
-
-
-async def test_single_append_is_not_written_there_after_a_stall(running, asked, monkeypatch):
+async def test_a_disk_that_has_stalled_is_not_written_to_there(running, asked, monkeypatch):
     monkeypatch.setattr("journal.group_commit._STALL_SECONDS", 0.0)
     await running.say(append(1))
     await running.say(append(2))
