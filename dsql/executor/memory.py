@@ -63,7 +63,10 @@ class StatementMemory:
     `check_cancel` is what long loops over kept rows call.
     """
 
-    __slots__ = ("__weakref__", "bounds", "check_cancel", "process", "space", "temporary", "used")
+    __slots__ = (
+        "__weakref__", "_held", "_held_temporary", "bounds", "check_cancel", "process", "space",
+        "temporary", "used",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,14 +75,28 @@ class StatementMemory:
         check_cancel: Callable[[], None] = lambda: None,
         held: int = 0,
         process: ProcessMemory | None = None,
+        held_temporary: int = 0,
     ) -> None:
-        """`held`: bytes that suspended statements of the session hold besides; `process` knows of them."""
+        """`held`: bytes that suspended statements of the session hold besides; `process` knows of them.
+
+        `held_temporary`: what these and its temporary tables have of its temporary space.
+        """
         self.bounds = bounds
         self.space = space
         self.check_cancel = check_cancel
         self.process = process or ProcessMemory()
-        self.used = held
-        self.temporary = 0
+        self.used = self._held = held
+        self.temporary = self._held_temporary = held_temporary
+
+    @property
+    def own(self) -> int:
+        """The bytes of memory that the statement itself holds."""
+        return self.used - self._held
+
+    @property
+    def own_temporary(self) -> int:
+        """The bytes of temporary space that the statement itself holds."""
+        return self.temporary - self._held_temporary
 
     def charge(self, size: int) -> None:
         """Take `size` bytes of memory. Raises SqlError 54000 (dsql) or 53200 above the limit.

@@ -102,7 +102,9 @@ class SessionContext:
         """The running statement's account, opened when it is first asked for."""
         memory = self._memory
         if memory is None:
-            held = sum(account.used for account in self._accounts)
+            held = sum(account.own for account in self._accounts)
+            held_temporary = sum(account.own_temporary for account in self._accounts)
+            own = self._block.temporary
             environment = self._environment
             memory = StatementMemory(
                 self._settings.bounds,
@@ -110,10 +112,8 @@ class SessionContext:
                 self.check_cancel,
                 held,
                 environment.memory,
+                held_temporary + (0 if own is None else own.store.size),
             )
-            own = self._block.temporary
-            memory.temporary = 0 if own is None else own.store.size
-            memory.temporary += sum(account.temporary for account in self._accounts)
             self._memory = memory
             self._accounts.add(memory)
         return memory

@@ -62,3 +62,14 @@ def test_a_held_cursor_reads_backward_from_temporary_space():
         b"17997",
     ]
     server.stop()
+
+
+def test_held_cursors_that_were_closed_leave_memory_for_others():
+    server = Server("postgres", moves=False)
+    peer = server.connect()
+    for _ in range(40):  # each statement counted what the others held, and what these had counted
+        peer.query("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT * FROM generate_series(1, 100)")
+        assert tags(peer.query("COMMIT")) == ["COMMIT"]
+        assert len(peer.rows("FETCH 30 FROM c")) == 30
+        peer.query("CLOSE c")
+    server.stop()
