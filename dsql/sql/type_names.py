@@ -7,22 +7,10 @@ from typing import Any
 from sqlglot import exp
 
 from dsql.errors import SqlError, unsupported
-from dsql.limits import NUMERIC_PRECISION_MAX
 from dsql.sql.tree import position_of
 from dsql.types import oids, registry
+from dsql.types.typmod import encode
 
-_VARHDRSZ = 4  # PostgreSQL counts a length word into the typmods of its strings and numerics
-_CHARACTERS_MAX = 10_485_760  # MaxAttrSize
-_BITS_MAX = 8 * _CHARACTERS_MAX
-_INTERVAL_FULL_RANGE = 0x7FFF
-_INTERVAL_FULL_PRECISION = 0xFFFF
-_TIMES = frozenset({oids.TIME, oids.TIMETZ, oids.TIMESTAMP, oids.TIMESTAMPTZ})
-_TIME_NAMES = {
-    oids.TIME: "TIME",
-    oids.TIMETZ: "TIME",
-    oids.TIMESTAMP: "TIMESTAMP",
-    oids.TIMESTAMPTZ: "TIMESTAMP",
-}
 # PostgreSQL's types that do not exist here at all, with the spelling PostgreSQL echoes.
 _LACKING_NAMES = """
 box circle line lseg path point polygon tsquery tsvector xml
@@ -75,7 +63,7 @@ def type_oid_and_typmod(
         raise SqlError("42704", f'type "{shown}" does not exist', position=position)
     else:
         oid = found.oid
-    typmod = make_typmod(oid, arguments, position)
+    typmod = encode(oid, [_typmod_number(argument) for argument in arguments], position)
     if dimensions:
         array = registry.get(oid).array_oid
         if not array:
@@ -94,78 +82,3 @@ def _typmod_number(argument: Any) -> int:
     except ValueError:
         message = f'invalid input syntax for type integer: "{argument}"'
         raise SqlError("22P02", message) from None
-
-
-def make_typmod(oid: int, arguments: list[Any], position: int) -> int:
-    """Return the typmod of a type's arguments, -1 without any. Raises SqlError 22023, 42601."""
-    if not arguments:
-        return -1
-    arguments = [_typmod_number(argument) for argument in arguments]
-    if oid in (oids.VARCHAR, oids.BPCHAR):
-        return _string_typmod("varchar" if oid == oids.VARCHAR else "char", arguments)
-    if oid in (oids.BIT, oids.VARBIT):
-        return _bit_typmod("bit" if oid == oids.BIT else "varbit", arguments)
-    if oid == oids.NUMERIC:
-        return _numeric_typmod(arguments)
-    if oid in _TIMES:
-        return _time_typmod(oid, arguments)
-    if oid == oids.INTERVAL:
-        return _interval_typmod(arguments)
-    name = registry.get(oid).sql_name
-    raise SqlError("42601", f'type modifier is not allowed for type "{name}"', position=position)
-
-
-def _string_typmod(name: str, arguments: list[int]) -> int:
-    if len(arguments) != 1:
-        raise SqlError("22023", "invalid type modifier")
-    if arguments[0] < 1:
-        raise SqlError("22023", f"length for type {name} must be at least 1")
-    if arguments[0] > _CHARACTERS_MAX:
-        raise SqlError("22023", f"length for type {name} cannot exceed {_CHARACTERS_MAX}")
-    return arguments[0] + _VARHDRSZ
-
-
-def _bit_typmod(name: str, arguments: list[int]) -> int:
-    if len(arguments) != 1:
-        raise SqlError("22023", "invalid type modifier")
-    if arguments[0] < 1:
-        raise SqlError("22023", f"length for type {name} must be at least 1")
-    if arguments[0] > _BITS_MAX:
-        raise SqlError("22023", f"length for type {name} cannot exceed {_BITS_MAX}")
-    return arguments[0]
-
-
-def _numeric_typmod(arguments: list[int]) -> int:
-    if len(arguments) > 2:
-        raise SqlError("22023", "invalid NUMERIC type modifier")
-    precision = arguments[0]
-    scale = arguments[1] if len(arguments) == 2 else 0
-    if not 1 <= precision <= NUMERIC_PRECISION_MAX:
-        raise SqlError(
-            "22023", f"NUMERIC precision {precision} must be between 1 and {NUMERIC_PRECISION_MAX}"
-        )
-    if not -1_000 <= scale <= 1_000:
-        raise SqlError("22023", f"NUMERIC scale {scale} must be between -1000 and 1000")
-    return ((precision << 16) | (scale & 0x7FF)) + _VARHDRSZ
-
-
-def _time_typmod(oid: int, arguments: list[int]) -> int:
-    precision = arguments[0]
-    if precision < 0:
-        with_zone = " WITH TIME ZONE" if oid in (oids.TIMETZ, oids.TIMESTAMPTZ) else ""
-        raise SqlError(
-            "22023", f"{_TIME_NAMES[oid]}({precision}){with_zone} precision must not be negative"
-        )
-    return min(precision, 6)
-
-
-def _interval_typmod(arguments: list[int]) -> int:
-    fields = arguments[0]
-    precision = arguments[1] if len(arguments) > 1 else _INTERVAL_FULL_PRECISION
-    if len(arguments) == 1 and fields == _INTERVAL_FULL_RANGE:
-        return -1
-    if precision != _INTERVAL_FULL_PRECISION:
-        if precision < 0:
-            raise SqlError("22023", f"INTERVAL({precision}) precision must not be negative")
-        precision = min(precision, 6)
-    return ((fields & 0x7FFF) << 16) | (precision & 0xFFFF)

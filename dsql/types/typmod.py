@@ -21,7 +21,7 @@ from dsql.types.numeric import rescale
 from dsql.types.type import FormatSettings
 
 _HEADER = 4  # VARHDRSZ, part of length and numeric typmods
-_LENGTH_MAX = 10_485_760
+_LENGTH_MAX = 10_485_760  # MaxAttrSize
 _PRECISION_MAX = 6
 _FULL_PRECISION = 0xFFFF
 _SCALE_MAX = 1000
@@ -38,6 +38,14 @@ _TIMES = {
     oids.TIMESTAMP: ("timestamp", " without time zone"),
     oids.TIMESTAMPTZ: ("timestamp", " with time zone"),
 }
+_ZONED = (oids.TIMETZ, oids.TIMESTAMPTZ)
+# What errors call the type, how many characters or bits it has at most, and what comes on top of these.
+_LENGTHS = {
+    oids.VARCHAR: ("varchar", _LENGTH_MAX, _HEADER),
+    oids.BPCHAR: ("char", _LENGTH_MAX, _HEADER),
+    oids.BIT: ("bit", 8 * _LENGTH_MAX, 0),
+    oids.VARBIT: ("varbit", 8 * _LENGTH_MAX, 0),
+}
 _RANGES = {
     interval.YEAR_BIT: "year",
     interval.MONTH_BIT: "month",
@@ -48,37 +56,37 @@ _RANGES = {
 }
 
 
-def encode(type_oid: int, modifiers: Sequence[int]) -> int:
+def encode(type_oid: int, modifiers: Sequence[int], position: int = 0) -> int:
     """Return the typmod of written modifiers: (10,) for varchar(10). Raises SqlError 22023, 42601.
 
-    An interval's modifiers are (range bits[, precision]), as PostgreSQL's grammar gives them.
+    An interval's modifiers are (range bits[, precision]), as PostgreSQL's grammar gives them. `position`:
+    where a type is named that takes none.
     """
     if not modifiers:
         return -1
-    if type_oid in (oids.VARCHAR, oids.BPCHAR):
-        return _encode_length("varchar" if type_oid == oids.VARCHAR else "char", modifiers)
+    if type_oid in _LENGTHS:
+        return _encode_length(type_oid, modifiers)
     if type_oid == oids.NUMERIC:
         return _encode_numeric(modifiers)
     if type_oid in _TIMES:
         name, zone = _TIMES[type_oid]
-        return _precision(modifiers[0], f"{name.upper()}({{}}){zone.upper()}")
+        shown = zone.upper() if type_oid in _ZONED else ""
+        return _precision(modifiers[0], f"{name.upper()}({{}}){shown}")
     if type_oid == oids.INTERVAL:
-        bits = modifiers[0]
-        if len(modifiers) == 1:
-            return -1 if bits == FULL_RANGE else bits << 16 | _FULL_PRECISION
-        return bits << 16 | _precision(modifiers[1], "INTERVAL({})")
+        return _encode_interval(modifiers)
     name = registry.get(type_oid).sql_name
-    raise SqlError("42601", f'type modifier is not allowed for type "{name}"')
+    raise SqlError("42601", f'type modifier is not allowed for type "{name}"', position=position)
 
 
-def _encode_length(name: str, modifiers: Sequence[int]) -> int:
+def _encode_length(type_oid: int, modifiers: Sequence[int]) -> int:
+    name, most, header = _LENGTHS[type_oid]
     if len(modifiers) != 1:
         raise SqlError("22023", "invalid type modifier")
     if modifiers[0] < 1:
         raise SqlError("22023", f"length for type {name} must be at least 1")
-    if modifiers[0] > _LENGTH_MAX:
-        raise SqlError("22023", f"length for type {name} cannot exceed {_LENGTH_MAX}")
-    return modifiers[0] + _HEADER
+    if modifiers[0] > most:
+        raise SqlError("22023", f"length for type {name} cannot exceed {most}")
+    return modifiers[0] + header
 
 
 def _encode_numeric(modifiers: Sequence[int]) -> int:
@@ -95,6 +103,13 @@ def _encode_numeric(modifiers: Sequence[int]) -> int:
             "22023", f"NUMERIC scale {scale} must be between -{_SCALE_MAX} and {_SCALE_MAX}"
         )
     return (precision << 16 | scale & 0x7FF) + _HEADER
+
+
+def _encode_interval(modifiers: Sequence[int]) -> int:
+    fields = (modifiers[0] & FULL_RANGE) << 16
+    if len(modifiers) == 1:
+        return -1 if modifiers[0] == FULL_RANGE else fields | _FULL_PRECISION
+    return fields | _precision(modifiers[1], "INTERVAL({})")
 
 
 def _precision(value: int, message: str) -> int:
