@@ -135,6 +135,17 @@ def add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", type=parse_name, help="its name")
 
 
+def add_attach(parser: argparse.ArgumentParser) -> None:
+    """Add --attach."""
+    parser.add_argument(
+        "--attach",
+        action="append",
+        type=parse_name,
+        metavar="POLICY",
+        help="a managed policy to attach; may be repeated",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -78,10 +78,7 @@ def _policies(owner: str, arguments: argparse.Namespace) -> Iterator[AttachedPol
 
 def _list(desk: Desk) -> int:
     identities = desk.store.identities()
-    found = [
-        (key, [name for name, _ in identities.policies_of(key.principal)])
-        for key in identities.keys
-    ]
+    found = [(key, identities.policy_names_of(key.principal)) for key in identities.keys]
     if desk.arguments.json:
         members = [
             {

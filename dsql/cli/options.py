@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from dsql.cli.errors import CommandError, reason
@@ -48,7 +49,7 @@ def add_expires_in_option(parser: argparse.ArgumentParser, seconds: int) -> None
     """Add --expires-in of a token, with its default."""
     parser.add_argument(
         "--expires-in",
-        type=_parse_lifetime,
+        type=seconds_within(1, TOKEN_SECONDS_MAX),
         default=seconds,
         metavar="SECONDS",
         help=f"1 to {TOKEN_SECONDS_MAX}, default: {seconds}",
@@ -213,10 +214,16 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
-def _parse_lifetime(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= TOKEN_SECONDS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {TOKEN_SECONDS_MAX}")
-    return int(text)
+def seconds_within(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a number of seconds between two, for argparse."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            message = f"{text!r} is not a number from {least} to {most}"
+            raise argparse.ArgumentTypeError(message)
+        return int(text)
+
+    return parse
 
 
 def _parse_memory(text: str) -> int:

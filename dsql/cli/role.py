@@ -11,6 +11,7 @@ from dsql.cli.identity import (
     Action,
     Desk,
     add_actions,
+    add_attach,
     add_json,
     add_name,
     moment,
@@ -21,6 +22,7 @@ from dsql.cli.identity import (
     read_policy,
     run_action,
 )
+from dsql.cli.options import seconds_within
 from dsql.control.identities import (
     SESSION_SECONDS,
     SESSION_SECONDS_MAX,
@@ -77,9 +79,7 @@ def _trust(desk: Desk) -> dict[str, Any] | None:
 
 def _list(desk: Desk) -> int:
     identities = desk.store.identities()
-    found = [
-        (role, [name for name, _ in identities.policies_of(role.arn)]) for role in identities.roles
-    ]
+    found = [(role, identities.policy_names_of(role.arn)) for role in identities.roles]
     if desk.arguments.json:
         return print_json({"roles": [_described(role, policies) for role, policies in found]})
     rows = (
@@ -93,7 +93,7 @@ def _get(desk: Desk) -> int:
     identities = desk.store.identities()
     role = identities.owner(_arn(desk))
     assert isinstance(role, Role), "its ARN is one of a role"
-    return print_json(_described(role, [name for name, _ in identities.policies_of(role.arn)]))
+    return print_json(_described(role, identities.policy_names_of(role.arn)))
 
 
 def _delete(desk: Desk) -> int:
@@ -157,9 +157,7 @@ def _create_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="whoever has a policy that allows sts:AssumeRole may assume it",
     )
-    parser.add_argument(
-        "--attach", action="append", type=parse_name, metavar="POLICY", help="a managed policy"
-    )
+    add_attach(parser)
     _add_seconds(parser, "--max-session", "the longest session")
     add_json(parser)
 
@@ -181,18 +179,11 @@ def _assume_options(parser: argparse.ArgumentParser) -> None:
 def _add_seconds(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     parser.add_argument(
         name,
-        type=_parse_seconds,
+        type=seconds_within(SESSION_SECONDS_MIN, SESSION_SECONDS_MAX),
         default=SESSION_SECONDS,
         metavar="SECONDS",
         help=f"{text}, {SESSION_SECONDS_MIN} to {SESSION_SECONDS_MAX} (default: %(default)s)",
     )
-
-
-def _parse_seconds(text: str) -> int:
-    if not text.isdecimal() or not SESSION_SECONDS_MIN <= int(text) <= SESSION_SECONDS_MAX:
-        text = f"{text!r} is not a number from {SESSION_SECONDS_MIN} to {SESSION_SECONDS_MAX}"
-        raise argparse.ArgumentTypeError(text)
-    return int(text)
 
 
 _ACTIONS = {

@@ -9,10 +9,10 @@ from dsql.cli.identity import (
     Action,
     Desk,
     add_actions,
+    add_attach,
     add_json,
     add_name,
     moment,
-    parse_name,
     print_json,
     print_table,
     run_action,
@@ -59,9 +59,6 @@ def _list(desk: Desk) -> int:
     def keys_of(user: User) -> list[str]:
         return [key.access_key_id for key in identities.keys if key.principal == user.arn]
 
-    def policies_of(user: User) -> list[str]:
-        return [name for name, _ in identities.policies_of(user.arn)]
-
     if desk.arguments.json:
         members = [
             {
@@ -70,13 +67,18 @@ def _list(desk: Desk) -> int:
                 "id": user.identifier,
                 "createdAt": user.created_at,
                 "keys": keys_of(user),
-                "policies": policies_of(user),
+                "policies": identities.policy_names_of(user.arn),
             }
             for user in identities.users
         ]
         return print_json({"users": members})
     rows = (
-        (user.name, moment(user.created_at), " ".join(keys_of(user)), " ".join(policies_of(user)))
+        (
+            user.name,
+            moment(user.created_at),
+            " ".join(keys_of(user)),
+            " ".join(identities.policy_names_of(user.arn)),
+        )
         for user in identities.users
     )
     return print_table(("name", "created (UTC)", "keys", "policies"), rows)
@@ -98,13 +100,7 @@ def _show(shown: dict[str, str], *, as_json: bool) -> int:
 
 def _create_options(parser: argparse.ArgumentParser) -> None:
     add_name(parser)
-    parser.add_argument(
-        "--attach",
-        action="append",
-        type=parse_name,
-        metavar="POLICY",
-        help="a managed policy to attach; may be repeated",
-    )
+    add_attach(parser)
     parser.add_argument(
         "--key", action="store_true", help="make an access key as well, and print it"
     )

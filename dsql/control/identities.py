@@ -153,6 +153,10 @@ class Identities(msgspec.Struct, forbid_unknown_fields=True):
         inline = [(one.name, one.document) for one in self.policies if one.principal == arn]
         return inline + [(one.name, one.document) for one in self.managed if one.name in attached]
 
+    def policy_names_of(self, arn: str) -> list[str]:
+        """Return the names of a user's or role's policies: inline, then attached."""
+        return [name for name, _ in self.policies_of(arn)]
+
     def create_user(self, account: str, name: str, now: float) -> User:
         """Make a user."""
         _check_count("users", len(self.users), USERS_MAX)
