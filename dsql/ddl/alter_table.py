@@ -48,6 +48,7 @@ from dsql.ddl.physical_order import (
     replica_identity,
     set_logged,
     set_statistics,
+    set_storage,
     set_tablespace,
 )
 from dsql.ddl.result import UtilityContext, UtilityResult
@@ -285,13 +286,6 @@ def _change_owner(alteration: Alteration, table: Table, command: Any) -> Table:
     return with_owner(table, role.oid)
 
 
-def _set_storage(alteration: Alteration, table: Table, command: Any) -> Table:
-    del alteration
-    # Values are never compressed, so the setting changes nothing.
-    changeable_column(table, command.name)
-    return table
-
-
 def _set_options(alteration: Alteration, table: Table, command: Any) -> Table:
     del alteration
     elements = getattr(command, "def").list.items
@@ -322,7 +316,7 @@ _ACTIONS: dict[str, _Action] = {
     "AT_AddIdentity": add_identity,
     "AT_SetIdentity": set_identity,
     "AT_DropIdentity": drop_identity,
-    "AT_SetStorage": _set_storage,
+    "AT_SetStorage": set_storage,
     "AT_SetStatistics": set_statistics,
     "AT_SetTableSpace": set_tablespace,
     "AT_SetLogged": set_logged,

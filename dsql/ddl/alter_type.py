@@ -90,7 +90,7 @@ def _conversion(
 def refuse_rows_elsewhere(catalog: Catalog, table: Table) -> None:
     """Raise SqlError 0A000 if columns have values of the table's row type, which nothing rewrites."""
     for other in catalog.tables.values():
-        for column in other.live_columns if other.kind == "r" else ():
+        for column in other.live_columns if other.has_rows else ():
             if column.type_oid == table.row_type_oid and table.row_type_oid:
                 raise SqlError(
                     "0A000",

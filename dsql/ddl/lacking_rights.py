@@ -96,7 +96,7 @@ def clustered(node: Any, context: UtilityContext) -> None:
 
 
 def _refuse_other_kinds(found: Found, name: str) -> None:
-    if isinstance(found, tuple) or (isinstance(found, Table) and found.kind not in "rm"):
+    if isinstance(found, tuple) or (isinstance(found, Table) and not found.has_rows):
         raise SqlError("42809", f'"{name}" is not a table or materialized view')
 
 

@@ -24,10 +24,9 @@ from dsql.ddl.lacking_names import (
 )
 from dsql.ddl.naming import (
     creation_schema,
+    is_taken,
     relation_creation,
-    relation_schema,
     require_schema,
-    taken_names,
 )
 from dsql.ddl.result import UtilityContext
 from dsql.ddl.role_specs import role_of
@@ -50,8 +49,7 @@ def check_names(parsed: ParsedStatement, context: UtilityContext) -> None:
 def check_place(relation: Any, context: UtilityContext, *, if_not_exists: bool = False) -> None:
     """Check where a relation is to be made. Raises SqlError 3F000, 42501, 42P07."""
     check(relation_creation(context, relation), context.authority)
-    schema = relation_schema(context, relation).name
-    if relation.relname in taken_names(context, schema) and not if_not_exists:
+    if is_taken(context, relation) and not if_not_exists:
         raise SqlError("42P07", f'relation "{relation.relname}" already exists')
 
 

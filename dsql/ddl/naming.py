@@ -279,6 +279,18 @@ def no_column(relation: str, name: str) -> SqlError:
     return SqlError("42703", f'column "{name}" of relation "{relation}" does not exist')
 
 
+def column_names(written: list[str], found: Sequence[str]) -> list[str]:
+    """Return a query's column names, the first ones as written. Raises SqlError 42601."""
+    if len(written) > len(found):
+        raise SqlError("42601", "too many column names were specified")
+    return [*written, *found[len(written) :]]
+
+
+def is_taken(context: UtilityContext, relation: Any) -> bool:
+    """Return whether something has the name of a new relation already, where that is to go."""
+    return relation.relname in taken_names(context, relation_schema(context, relation).name)
+
+
 def taken_names(context: UtilityContext, schema: str) -> set[str]:
     """Return the names of all relations of a schema, indexes included: they share one name space."""
     taken = set()

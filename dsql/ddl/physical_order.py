@@ -89,6 +89,13 @@ def set_statistics(alteration: Alteration, table: Table, command: Any) -> Table:
     return table
 
 
+def set_storage(alteration: Alteration, table: Table, command: Any) -> Table:
+    """ALTER COLUMN column SET STORAGE: no value is stored otherwise for it."""
+    del alteration
+    changeable_column(table, command.name)
+    return table
+
+
 def set_tablespace(alteration: Alteration, table: Table, command: Any) -> Table:
     """SET TABLESPACE: there is one."""
     del alteration

@@ -13,7 +13,7 @@ from dsql.catalog.schema import Table
 from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.create_table import make_table, read_on_commit
 from dsql.ddl.lacking_statements import check_place
-from dsql.ddl.naming import relation_creation, relation_schema, taken_names
+from dsql.ddl.naming import column_names, is_taken, relation_creation, relation_schema
 from dsql.ddl.nodes import enum_name, inner, strings
 from dsql.ddl.result import UtilityResult
 from dsql.errors import SqlError, unsupported
@@ -65,11 +65,8 @@ def create_table_as(parsed: ParsedStatement, state: SessionState) -> UtilityResu
 
 def _is_skipped(parsed: ParsedStatement, state: SessionState) -> bool:
     """Tell whether the table is there already, and need not be made."""
-    node, context = parsed.node, state.context
-    if not node.if_not_exists:
-        return False
-    schema = relation_schema(context, node.into.rel)
-    return node.into.rel.relname in taken_names(context, schema.name)
+    node = parsed.node
+    return bool(node.if_not_exists) and is_taken(state.context, node.into.rel)
 
 
 def _query(parsed: ParsedStatement, state: SessionState) -> ParsedStatement:
@@ -98,10 +95,7 @@ def _make(parsed: ParsedStatement, state: SessionState) -> Table:
     standpoint = state.context.standpoint
     query = describe_query(_query(parsed, state), None, standpoint, state.settings)
     found = query.columns or ()
-    names = strings(into.col_names)
-    if len(names) > len(found):
-        raise SqlError("42601", "too many column names were specified")
-    names += [column.name for column in found[len(names) :]]
+    names = column_names(strings(into.col_names), [column.name for column in found])
     check_place(into.rel, context)
     expressions = StatementExpressions(parsed, context)
     columns = [_column(name, each, expressions) for name, each in zip(names, found, strict=True)]

@@ -19,12 +19,13 @@ from dsql.ddl.column import ColumnSource, StatementExpressions
 from dsql.ddl.create_table import make_table
 from dsql.ddl.maintenance import emptied
 from dsql.ddl.naming import (
+    column_names,
     find_any,
+    is_taken,
     owned_relation,
     relation_creation,
     relation_schema,
     require_table,
-    taken_names,
 )
 from dsql.ddl.nodes import inner, kind, strings
 from dsql.ddl.result import UtilityResult
@@ -124,11 +125,8 @@ def _tells_rows_apart(index: Any) -> bool:
 
 
 def _is_skipped(parsed: ParsedStatement, state: SessionState) -> bool:
-    node, context = parsed.node, state.context
-    if not node.if_not_exists:
-        return False
-    schema = relation_schema(context, node.into.rel)
-    return node.into.rel.relname in taken_names(context, schema.name)
+    node = parsed.node
+    return bool(node.if_not_exists) and is_taken(state.context, node.into.rel)
 
 
 def _definition(parsed: ParsedStatement, state: SessionState) -> ViewDefinition:
@@ -151,10 +149,7 @@ def _definition(parsed: ParsedStatement, state: SessionState) -> ViewDefinition:
 def _columns(parsed: ParsedStatement, definition: ViewDefinition) -> list[Column]:
     """Return the columns. Raises SqlError 42601, 42701, 42P16."""
     found = output_columns(definition.query)
-    names = strings(parsed.node.into.col_names)
-    if len(names) > len(found):
-        raise SqlError("42601", "too many column names were specified")
-    names += [name for name, _, _ in found[len(names) :]]
+    names = column_names(strings(parsed.node.into.col_names), [name for name, _, _ in found])
     columns = []
     for number, (name, (_, type_oid, typmod)) in enumerate(zip(names, found, strict=True), 1):
         known = registry.get(type_oid)

@@ -48,3 +48,8 @@ select x1 || 'a' from x1 where a = 2;
 select format('%s', x1) from x1 where a = 2;
 select exists (select x1), (select x1) from x1 order by a;
 select pg_typeof(x1), 'x1'::regtype, 'public.x1'::regtype, to_regtype('public.nosuch') from x1 limit 1;
+create table w1 (a int);
+insert into w1 values (1);
+create materialized view wm as select w1 as r from w1;
+alter table w1 add column b int default 1;
+select r from wm;
