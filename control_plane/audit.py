@@ -25,8 +25,6 @@ STRANGERS_RATE, STRANGERS_BURST = 10.0, 100
 _AGENT_CHARACTERS = 200
 _HIDDEN = {"clientToken"}
 _CREDENTIALS, _SHOWN_OF_CREDENTIALS = "Credentials", ("AccessKeyId", "Expiration")
-
-
 _NAMELESS = {SIGN_IN: "ConsoleLogin"}
 
 

@@ -195,17 +195,19 @@ class ParkingLot:
         for descriptor, events in self._epoll.poll(0, _EVENTS_AT_ONCE):
             session = self._sessions[descriptor]
             if events & _GONE and not _unread_bytes(descriptor):
-                self._take_out(session)
-                self.woken(session)
+                self._leave(session)
                 self._ended(session)
             else:
                 self._let_go(session)
 
     def _let_go(self, session: ParkedSession) -> None:
-        self._take_out(session)
         session.woken_at = time.monotonic()
-        self.woken(session)
+        self._leave(session)
         self._wake(session)
+
+    def _leave(self, session: ParkedSession) -> None:
+        self._take_out(session)
+        self.woken(session)
 
     def _take_out(self, session: ParkedSession) -> None:
         del self._sessions[session.client]

@@ -86,7 +86,8 @@ def reduce_outer_joins(group: Group) -> None:
         rejected: set[int] = set()
         for condition in group.conditions:
             rejected |= null_rejected(condition)
-        if not sum(_reduce(group, join, rejected) for join in joins):
+        reduced = [_reduce(group, join, rejected) for join in joins]
+        if not any(reduced):
             break  # else what an inner join brings in may reject more
 
 

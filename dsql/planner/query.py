@@ -298,9 +298,8 @@ def _project_sets(builder: QueryBuilder, node: Node) -> Node:
     """Take set-returning calls out of the targets, the innermost first."""
     chosen = [*(builder.distinct_on or ()), *(key.expression for key in builder.order_by)]
     is_late = builder.distinct_on and builder.order_by and not any(map(returns_set, chosen))
-    if is_late and any(
-        map(returns_set, builder.visible)
-    ):  # PostgreSQL calls them for the rows that stay
+    if is_late and any(map(returns_set, builder.visible)):
+        # PostgreSQL calls them only for the rows that stay.
         raise unsupported(
             "set-returning functions beside DISTINCT ON and ORDER BY are not supported"
         )

@@ -385,12 +385,12 @@ class TransactionBlock:
                 self._attempts.commit(transaction)
             else:  # nobody has to agree
                 transaction.rollback()
-        except ConflictError as conflict:
-            self.on_conflict(conflict)
-            self.rollback()
-            raise
-        except BaseException:
-            self.rollback()
+        except BaseException as error:
+            try:
+                if isinstance(error, ConflictError):
+                    self.on_conflict(error)
+            finally:
+                self.rollback()
             raise
         if self.progress.writes:
             self._environment.lost.committed(

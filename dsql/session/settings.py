@@ -64,7 +64,7 @@ class _Values:
         return _Values(self.texts, self.role)
 
     def change(self, texts: Mapping[str, str]) -> None:
-        self.texts = {**self.texts, **texts}
+        self.texts = _changed(self.texts, texts)
 
 
 Snapshot = tuple[_Values, _Values]
@@ -316,7 +316,7 @@ class Settings:
         self._change()
         texts = self._session.texts
         kept = {name: texts[name] for name in _KEPT_BY_RESET_ALL}
-        self._session = _Values({**self._defaults.texts, **kept}, self._session.role)
+        self._session = _Values(_changed(self._defaults.texts, kept), self._session.role)
         self._effective = self._session.copy()
         self._derive()
 
@@ -385,19 +385,18 @@ class Settings:
         """Return what `snapshot_record` was made of. Raises InvalidRecordError."""
         return self._restored(records[0]), self._restored(records[1])
 
-    def _restored(self, record: ValuesRecord) -> _Values:
+    def _restored(self, record: ValuesRecord | SettingsRecord) -> _Values:
         for key, text in record.changed.items():
             _check_recorded(key, text)
-        return _Values({**self._defaults.texts, **record.changed}, record.role)
+        return _Values(_changed(self._defaults.texts, record.changed), record.role)
 
     def take_up(self, record: SettingsRecord) -> None:
         """Go on with what another process has left. Raises InvalidRecordError."""
-        for key, text in (*record.defaults.items(), *record.changed.items()):
+        for key, text in record.defaults.items():
             _check_recorded(key, text)
         self.session_role = record.session_role
-        self._defaults = _Values({**self._base, **record.defaults})
-        changed = {**self._defaults.texts, **record.changed} if record.changed else None
-        self._session = _Values(changed or self._defaults.texts, record.role)
+        self._defaults = _Values(_changed(self._base, record.defaults))
+        self._session = self._restored(record)
         self._effective = self._session.copy()
         told = {**self._effective.texts, **record.reported}
         self._reported = {key: told[key] for key in REPORTED}
@@ -466,12 +465,17 @@ def _put(all_values: Iterable[_Values], key: str, text: str, role: int) -> None:
     after: Mapping[str, str] = texts
     for values in all_values:
         if values.texts is not before:
-            before, after = values.texts, {**values.texts, **texts}
+            before, after = values.texts, _changed(values.texts, texts)
             if key == _PROFILE:
                 after = following_profile(after, text)
         values.texts = after
         if key in (_ROLE, _SESSION_AUTHORIZATION):
             values.role = role
+
+
+def _changed(texts: Mapping[str, str], changes: Mapping[str, str]) -> Mapping[str, str]:
+    """Return texts with changes; the very same if there are none."""
+    return {**texts, **changes} if changes else texts
 
 
 def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:

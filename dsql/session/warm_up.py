@@ -24,14 +24,8 @@ from dsql.session.settings import Settings
 logger = logging.getLogger(__name__)
 
 PROFILES = ("dsql", "postgres")
-READ_FIRST = (
-    "pg_class",
-    "pg_namespace",
-    "pg_attribute",
-    "pg_type",
-    "pg_am",
-    "pg_proc",
-)  # by clients
+# By clients.
+READ_FIRST = ("pg_class", "pg_namespace", "pg_attribute", "pg_type", "pg_am", "pg_proc")
 STATEMENTS = (
     "SELECT 1",
     "SELECT $1::int + 1 AS n, $2::text || 'x', now(), current_user",
@@ -44,7 +38,7 @@ STATEMENTS = (
     "SELECT c.relname, n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
     " ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname <> 'pg_catalog' ORDER BY 1, 2",
     "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
-    # What psql's \\d asks for, before the first answer that a person waits for.
+    # What psql's \d asks for, before the first answer that a person waits for.
     "SELECT n.nspname AS \"Schema\", c.relname AS \"Name\", CASE c.relkind WHEN 'r' THEN 'table' END,"
     " pg_catalog.pg_get_userbyid(c.relowner), pg_catalog.format_type(a.atttypid, a.atttypmod)"
     " FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
