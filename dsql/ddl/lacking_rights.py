@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from dsql.access.authorize import check
 from dsql.access.privileges import Kind, Privilege, must_own
-from dsql.access.requirements import Ownership, owner_of_index, owner_of_schema, privilege_on
+from dsql.access.requirements import Ownership, owner_of_index, privilege_on
 from dsql.catalog.schema import Database, Index, Table
 from dsql.catalog.virtual import VirtualTable
 from dsql.ddl import nodes
@@ -21,7 +21,6 @@ from dsql.ddl.naming import (
     find_any,
     missing_relation,
     ownership,
-    require_schema,
     require_table,
     system_catalog,
 )
@@ -63,43 +62,6 @@ def of_superusers(verb: str, article: str, word: str, field: str) -> Check:
     return denied(f'permission denied to {verb} {word} "{{0.{field}}}"', hint)
 
 
-def reindexed(node: Any, context: UtilityContext) -> None:
-    """Check who rebuilds indexes, and whose: an index, a table's, a schema's, the database's."""
-    match nodes.enum_name(node, "kind"):
-        case "REINDEX_OBJECT_SCHEMA":
-            check(owner_of_schema(require_schema(context, node.name)), context.authority)
-        case "REINDEX_OBJECT_INDEX" | "REINDEX_OBJECT_TABLE" as kind:
-            found, name = found_relation(node.relation, context), node.relation.relname
-            if kind == "REINDEX_OBJECT_INDEX" and not isinstance(found, tuple):
-                raise SqlError("42809", f'"{name}" is not an index')
-            if kind == "REINDEX_OBJECT_TABLE":
-                _refuse_other_kinds(found, name)
-            check(ownership(found), context.authority)
-        case _:
-            check(_owner_of_database(context.catalog.database), context.authority)
-
-
-def clustered(node: Any, context: UtilityContext) -> None:
-    """Check who orders a table by an index, and the index."""
-    if not node.relation.relname:
-        return
-    found = owned_relation(node.relation, context)
-    _refuse_other_kinds(found, node.relation.relname)
-    if isinstance(found, Table):
-        names = [index.name for index in found.indexes]
-        if not node.indexname:
-            message = f'there is no previously clustered index for table "{found.name}"'
-            raise SqlError("42704", message)
-        if node.indexname not in names:
-            message = f'index "{node.indexname}" for table "{found.name}" does not exist'
-            raise SqlError("42704", message)
-
-
-def _refuse_other_kinds(found: Found, name: str) -> None:
-    if isinstance(found, tuple) or (isinstance(found, Table) and not found.has_rows):
-        raise SqlError("42809", f'"{name}" is not a table or materialized view')
-
-
 def ruled(node: Any, context: UtilityContext) -> None:
     """Check who makes a rule: the relation's owner."""
     require_table(context, node.relation)
@@ -118,7 +80,8 @@ def triggered(node: Any, context: UtilityContext) -> None:
 # ---------------------------------------------------------------- databases and tablespaces
 
 
-def _owner_of_database(database: Database) -> Ownership:
+def owner_of_database(database: Database) -> Ownership:
+    """Return the requirement of owning the database."""
     return Ownership(Kind.DATABASE, database.name, database.owner_oid)
 
 
@@ -126,7 +89,7 @@ def database(node: Any, context: UtilityContext) -> None:
     """Check who changes or drops a database. Raises SqlError 3D000, 42501, 55006."""
     own, dropped = context.catalog.database, hasattr(node, "missing_ok")
     if node.dbname == own.name:
-        check(_owner_of_database(own), context.authority)
+        check(owner_of_database(own), context.authority)
         if dropped:
             raise SqlError("55006", "cannot drop the currently open database")
     elif not dropped or not node.missing_ok:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from dsql.access.authorize import check
+from dsql.access.requirements import owner_of_schema
 from dsql.catalog.schema import Index, Table
+from dsql.ddl import nodes
 from dsql.ddl.alteration import Alteration
-from dsql.ddl.lacking_rights import clustered, found_relation, reindexed
-from dsql.ddl.naming import Found, changeable_column
+from dsql.ddl.lacking_rights import found_relation, owned_relation, owner_of_database
+from dsql.ddl.naming import Found, changeable_column, ownership, require_schema
 from dsql.ddl.result import UtilityContext, UtilityResult
 from dsql.errors import SqlError
 
@@ -19,17 +22,31 @@ _STATISTICS_TARGET_MAX = 10_000
 
 
 def reindex(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a ReindexStmt. Raises SqlError 0A000 for an index whose build failed."""
-    reindexed(statement, context)
-    if statement.relation.relname:
-        for index in _indexes(found_relation(statement.relation, context)):
-            if not index.valid:
-                raise SqlError(
-                    "0A000",
-                    f'REINDEX of index "{index.name}", which is not valid, is not supported',
-                    hint="Wait for its build, or drop it and create it again.",
-                )
+    """Run a ReindexStmt. Raises SqlError 42P01, 3F000, 42501, 42809; 0A000 if an index is not valid."""
+    match nodes.enum_name(statement, "kind"):
+        case "REINDEX_OBJECT_SCHEMA":
+            check(owner_of_schema(require_schema(context, statement.name)), context.authority)
+        case "REINDEX_OBJECT_INDEX" | "REINDEX_OBJECT_TABLE" as kind:
+            found, name = found_relation(statement.relation, context), statement.relation.relname
+            if kind == "REINDEX_OBJECT_INDEX" and not isinstance(found, tuple):
+                raise SqlError("42809", f'"{name}" is not an index')
+            if kind == "REINDEX_OBJECT_TABLE":
+                _refuse_other_kinds(found, name)
+            check(ownership(found), context.authority)
+            _refuse_invalid(_indexes(found))
+        case _:
+            check(owner_of_database(context.catalog.database), context.authority)
     return UtilityResult("REINDEX")
+
+
+def _refuse_invalid(indexes: tuple[Index, ...]) -> None:
+    for index in indexes:
+        if not index.valid:
+            raise SqlError(
+                "0A000",
+                f'REINDEX of index "{index.name}", which is not valid, is not supported',
+                hint="Wait for its build, or drop it and create it again.",
+            )
 
 
 def _indexes(found: Found) -> tuple[Index, ...]:
@@ -42,9 +59,22 @@ def _indexes(found: Found) -> tuple[Index, ...]:
 
 
 def cluster(statement: Any, context: UtilityContext) -> UtilityResult:
-    """Run a ClusterStmt."""
-    clustered(statement, context)
+    """Run a ClusterStmt. Raises SqlError 42P01, 3F000, 42501, 42809, 42704."""
+    name = statement.relation.relname
+    if name:
+        found = owned_relation(statement.relation, context)
+        _refuse_other_kinds(found, name)
+        if isinstance(found, Table):
+            if not statement.indexname:
+                message = f'there is no previously clustered index for table "{name}"'
+                raise SqlError("42704", message)
+            _index(found, statement.indexname)
     return UtilityResult("CLUSTER")
+
+
+def _refuse_other_kinds(found: Found, name: str) -> None:
+    if isinstance(found, tuple) or (isinstance(found, Table) and not found.has_rows):
+        raise SqlError("42809", f'"{name}" is not a table or materialized view')
 
 
 def cluster_on(alteration: Alteration, table: Table, command: Any) -> Table:
