@@ -9,7 +9,7 @@ from dsql.cli.errors import CommandError
 from dsql.cli.identity import reporting
 from dsql.client.auth_token import Credentials, generate_auth_token
 from dsql.control.access_keys import AccessKeyStore
-from dsql.control.identities import SESSION_SECONDS_MAX, Role
+from dsql.control.identities import SESSION_SECONDS_MAX, Role, owner_arn
 from dsql.control.layout import ClusterRecord, Layout
 from dsql.control.running import control_address, relay_address
 
@@ -64,7 +64,7 @@ def role_credentials(layout: Layout, record: ClusterRecord, name: str, seconds: 
     """Return credentials of a new session of a role. Raises CommandError."""
     with reporting():
         store = AccessKeyStore(layout.access_keys)
-        role = store.identities().owner(f"arn:aws:iam::{record.account}:role/{name}")
+        role = store.identities().owner(owner_arn(record.account, "role", name))
         assert isinstance(role, Role), "its ARN is one of a role"
         seconds = min(seconds, SESSION_SECONDS_MAX)
         key = store.begin_session(role, _SESSION, time.time(), seconds, "")

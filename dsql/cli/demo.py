@@ -26,7 +26,7 @@ from dsql.cli.connecting import choose_cluster, open_access
 from dsql.cli.data_directory import holder
 from dsql.cli.environment_file import Access
 from dsql.cli.errors import CommandError
-from dsql.cli.options import add_cluster_argument
+from dsql.cli.options import add_cluster_argument, number_within
 from dsql.client.auth_token import ADMIN_USER
 from dsql.control.layout import Layout
 from dsql.control.running import CONSOLE_PATH
@@ -54,16 +54,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="data directory (default: a new one, removed at the end)",
     )
     add_cluster_argument(parser)
-    parser.add_argument("--clients", type=_parse_count, default=6, metavar="N", help="default: 6")
+    parser.add_argument(
+        "--clients", type=number_within(1), default=6, metavar="N", help="default: 6"
+    )
     parser.add_argument(
         "--rate",
-        type=_parse_count,
+        type=number_within(1),
         default=30,
         metavar="N",
         help="transactions a second of all clients together (default: 30)",
     )
     parser.add_argument(
-        "--seconds", type=_parse_count, metavar="N", help="end after so many (default: at Ctrl-C)"
+        "--seconds",
+        type=number_within(1),
+        metavar="N",
+        help="end after so many (default: at Ctrl-C)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the console")
 
@@ -115,10 +120,8 @@ def _start(data: Path) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _greet(access: Access, layout: Layout, *, is_new: bool, opens: bool) -> None:
@@ -181,9 +184,3 @@ async def _session(door: Door) -> AsyncIterator[Query]:
     session = await Session.open(door, _APPLICATION)
     with contextlib.closing(session):
         yield session.query
-
-
-def _parse_count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)

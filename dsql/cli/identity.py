@@ -18,7 +18,7 @@ from dsql.cli.errors import CommandError, reason
 from dsql.cli.options import add_data_option
 from dsql.control.access_keys import AccessKeyStore
 from dsql.control.clusters import DEFAULT_ACCOUNT, list_clusters
-from dsql.control.identities import NAME, AccessKey, IdentityError
+from dsql.control.identities import NAME, AccessKey, IdentityError, owner_arn
 from dsql.control.layout import Layout
 from dsql.iam.document import MalformedPolicyError, read_document
 
@@ -38,7 +38,7 @@ class Desk(NamedTuple):
 
     def arn(self, kind: str, name: str) -> str:
         """Return the ARN of a `user` or `role`."""
-        return f"arn:aws:iam::{self.account}:{kind}/{name}"
+        return owner_arn(self.account, kind, name)
 
     def owner(self) -> str:
         """Return the ARN that --user or --role means, "" for neither."""

@@ -49,7 +49,7 @@ def add_expires_in_option(parser: argparse.ArgumentParser, seconds: int) -> None
     """Add --expires-in of a token, with its default."""
     parser.add_argument(
         "--expires-in",
-        type=seconds_within(1, TOKEN_SECONDS_MAX),
+        type=number_within(1, TOKEN_SECONDS_MAX),
         default=seconds,
         metavar="SECONDS",
         help=f"1 to {TOKEN_SECONDS_MAX}, default: {seconds}",
@@ -214,13 +214,13 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
-def seconds_within(least: int, most: int) -> Callable[[str], int]:
-    """Return what reads a number of seconds between two, for argparse."""
+def number_within(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `least`, and at most `most`, for argparse."""
+    wanted = f"a number from {least}" + ("" if most is None else f" to {most}")
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            message = f"{text!r} is not a number from {least} to {most}"
-            raise argparse.ArgumentTypeError(message)
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
         return int(text)
 
     return parse

@@ -22,7 +22,7 @@ from dsql.cli.identity import (
     read_policy,
     run_action,
 )
-from dsql.cli.options import seconds_within
+from dsql.cli.options import number_within
 from dsql.control.identities import (
     SESSION_SECONDS,
     SESSION_SECONDS_MAX,
@@ -179,7 +179,7 @@ def _assume_options(parser: argparse.ArgumentParser) -> None:
 def _add_seconds(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     parser.add_argument(
         name,
-        type=seconds_within(SESSION_SECONDS_MIN, SESSION_SECONDS_MAX),
+        type=number_within(SESSION_SECONDS_MIN, SESSION_SECONDS_MAX),
         default=SESSION_SECONDS,
         metavar="SECONDS",
         help=f"{text}, {SESSION_SECONDS_MIN} to {SESSION_SECONDS_MAX} (default: %(default)s)",

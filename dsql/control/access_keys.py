@@ -29,6 +29,7 @@ from dsql.control.identities import (
     Role,
     User,
     new_access_key,
+    owner_arn,
 )
 from dsql.control.session_tokens import Claims, new_claims, new_seal, open_token, seal_token
 from dsql.iam.document import (
@@ -221,7 +222,7 @@ def ensure_first_key(store: AccessKeyStore, account: str) -> AccessKey:
     existing = store.keys()
     if existing:
         return existing[0]
-    principal = f"arn:aws:iam::{account}:user/administrator"
+    principal = owner_arn(account, "user", "administrator")
     key = new_access_key(principal)
     store.add(key, [AttachedPolicy(principal, "administrator", _EVERYTHING)])
     return key

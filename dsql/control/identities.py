@@ -262,7 +262,7 @@ class Identities(msgspec.Struct, forbid_unknown_fields=True):
         """Return the ARN of somebody new; names differ in more than their case."""
         if not NAME.fullmatch(name):
             raise IdentityError("ValidationError", f"{name!r} cannot be a name.")
-        arn = f"arn:aws:iam::{account}:{kind}/{name}"
+        arn = owner_arn(account, kind, name)
         if any(one.arn.lower() == arn.lower() for one in self.owners()):
             text = f"{kind.capitalize()} with name {name} already exists."
             raise IdentityError("EntityAlreadyExists", text)
@@ -270,6 +270,11 @@ class Identities(msgspec.Struct, forbid_unknown_fields=True):
 
     def _check_policies(self, arn: str) -> None:
         _check_count(f"policies of {arn}", len(self.policies_of(arn)) - 1, POLICIES_OF_ONE_MAX)
+
+
+def owner_arn(account: str, kind: str, name: str) -> str:
+    """Return the ARN of a `user` or `role`."""
+    return f"arn:aws:iam::{account}:{kind}/{name}"
 
 
 def new_access_key(principal: str) -> AccessKey:
